@@ -1,0 +1,18 @@
+"""Flower: a roleplay engine for the terminal.
+
+Two processes. The engine (``flower.engine``, the Brain) owns all truth: stories, lore, memory,
+models and keys. The TUI (``flower.tui``, the Face) owns one screen. Between them goes one WebSocket
+with typed JSON messages, defined once in ``flower.protocol``.
+
+    cli        the ``flower`` command           launch    starts an engine and joins it
+    protocol   every message, both ways         config    config.yaml -> Config
+    limits     every bound, unit and reason     errors    the error family
+    home       the user's directory             safeyaml  YAML from strangers
+    assets/    worlds, characters and rules that come with the package
+
+In each process tasks turn the outside world into events; pure functions turn events into new state
+and effects; the tasks carry the effects out. Nothing that computes touches the outside, nothing that
+touches the outside decides, and everything that can grow has a limit.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,311 @@
+"""Settings: from a mapping (``config.yaml``) and the environment to one frozen ``Config``.
+
+Owns every setting's name, type, range and default. Pure: files are read in ``home.py``. A setting that
+is unknown or wrong raises ``ConfigError``: one sentence that names the key, its line and what is
+allowed, and never the value, because values may be keys to someone's account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from flower import limits, readers
+from flower.errors import ConfigError
+from flower.readers import Path, Secret, WrongValueError
+
+PROVIDER_KINDS = (
+    "openai",
+    "openrouter",
+    "deepseek",
+    "groq",
+    "mistral",
+    "gemini",
+    "anthropic",
+    "ollama",
+    "llamacpp",
+    "koboldcpp",
+    "lmstudio",
+    "vllm",
+    "compatible",  # any other server that speaks OpenAI's API
+)
+
+ENVIRONMENT = {
+    "OPENAI_API_KEY": "openai_api_key",
+    "OPENAI_BASE_URL": "openai_base_url",
+    "DEEPSEEK_API_KEY": "deepseek_api_key",
+    "GROQ_API_KEY": "groq_api_key",
+    "GEMINI_API_KEY": "gemini_api_key",
+    "OPENROUTER_API_KEY": "openrouter_api_key",
+    "ANTHROPIC_API_KEY": "anthropic_api_key",
+    "MISTRAL_API_KEY": "mistral_api_key",
+    "MODEL_NAME": "default_model",
+}
+
+
+BELLS = ("off", "bell", "title")
+NO_SECRET = Secret()
+
+
+class SupportedModel(Struct, frozen=True):
+    """A model the user wants in the list; prices in USD per million tokens, None is unknown."""
+
+    id: str
+    name: str = ""
+    prompt_price: float | None = None
+    completion_price: float | None = None
+
+
+class EngineConfig(Struct, frozen=True):
+    host: str = "127.0.0.1"
+    port: int = 8000  # 0: any free port
+    linger_s: float = limits.LINGER_S_DEFAULT
+    token: Secret = NO_SECRET
+    names: tuple[str, ...] = ()
+    tls_certificate: str = ""
+    tls_key: str = ""
+    socket: str = ""
+
+
+class TuiConfig(Struct, frozen=True):
+    tick_hz: float = 0.0  # 0: 75 on a local terminal, 20 over SSH
+    theme: str = "petal"
+    reduced_motion: bool = False
+    mouse: bool = True
+    keys: Mapping[str, str] = {}  # action -> key name
+    bell: str = "off"  # when a reply ends while another window is in use: off, bell or title
+    styles: Mapping[str, str] = {}  # role -> style words, laid over any theme
+
+
+class EmbeddingConfig(Struct, frozen=True):
+    threads: int = 1
+    unload_after_s: float = 0.0  # 0: never
+
+
+class PromptConfig(Struct, frozen=True):
+    context_tokens: int = limits.CONTEXT_TOKENS_DEFAULT
+    reply_tokens: int = limits.REPLY_TOKENS_DEFAULT
+    params: Mapping[str, Any] = {}  # sampler settings for every model, in OpenAI's names
+
+
+class NarratorConfig(Struct, frozen=True):
+    """The offline narrator. ``seed`` None: another story every time."""
+
+    seed: int | None = None
+    words_per_s: float = 40.0  # 0: no pauses
+
+
+class GameConfig(Struct, frozen=True):
+    """``narrator_updates``: the narrator may propose changes of the state sheet with its replies."""
+
+    narrator_updates: bool = False
+
+
+class ProviderConfig(Struct, frozen=True):
+    """An endpoint of the user's own. At most one of the four ``api_key`` settings is set.
+
+    A ``patch`` corrects requests to models whose id matches the regular expression ``models``: ``set``
+    is merged into the body, ``drop`` names fields to leave out, ``thinks`` says that replies begin
+    inside a thinking block.
+    """
+
+    name: str
+    kind: str
+    base_url: str = ""
+    api_key: Secret = NO_SECRET
+    api_key_env: str = ""
+    api_key_file: str = ""
+    api_key_cmd: str = ""
+    headers: Mapping[str, Secret] = {}
+    models: tuple[str, ...] = ()
+    params: Mapping[str, Any] = {}
+    patch: tuple[Mapping[str, Any], ...] = ()
+
+
+class Config(Struct, frozen=True):
+    openai_base_url: str = ""
+    openai_api_key: Secret = NO_SECRET
+    deepseek_api_key: Secret = NO_SECRET
+    groq_api_key: Secret = NO_SECRET
+    gemini_api_key: Secret = NO_SECRET
+    openrouter_api_key: Secret = NO_SECRET
+    anthropic_api_key: Secret = NO_SECRET
+    mistral_api_key: Secret = NO_SECRET
+    default_model: str = ""
+    supported_models: tuple[SupportedModel, ...] = ()
+    fallback_models: tuple[str, ...] = ()  # asked in order when the chosen model fails at once
+    engine: EngineConfig = EngineConfig()
+    tui: TuiConfig = TuiConfig()
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    prompt: PromptConfig = PromptConfig()
+    narrator: NarratorConfig = NarratorConfig()
+    game: GameConfig = GameConfig()
+    providers: tuple[ProviderConfig, ...] = ()
+
+
+def parse(
+    mapping: object,
+    lines: Mapping[Path, int],
+    environ: Mapping[str, str],
+    *,
+    source: str = "config.yaml",
+) -> Config:
+    """Returns the settings in ``mapping`` (None: no settings); the environment wins over them.
+
+    ``lines`` tells on which line of ``source`` a path begins (see ``safeyaml.Document``). Raises
+    ``ConfigError``.
+    """
+    try:
+        config = _CONFIG(mapping, ())
+    except WrongValueError as wrong:
+        raise ConfigError(f"{source}, line {readers.line_of(lines, wrong.path)}: {wrong}") from None
+    return msgspec.structs.replace(config, **_from_environ(environ))
+
+
+def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
+    found = {}
+    for variable, key in ENVIRONMENT.items():
+        value = environ.get(variable, "").strip()
+        if value:
+            try:
+                found[key] = _FLAT[key](value, (variable,))
+            except WrongValueError as wrong:
+                raise ConfigError(f"environment variable {wrong}") from None
+    return found
+
+
+def _supported_model(value: object, path: Path) -> SupportedModel:
+    """A model is listed by its id alone or as a section."""
+    if isinstance(value, str):
+        return SupportedModel(readers.short_text(value, path))
+    return _SUPPORTED_MODEL(value, path)
+
+
+def _provider(value: object, path: Path) -> ProviderConfig:
+    provider = _PROVIDER(value, path)
+    sources = [key for key in _KEY_SOURCES if getattr(provider, key)]
+    if len(sources) > 1:
+        raise WrongValueError(
+            path, f"{readers.name_of(path)} has {' and '.join(sources)}; keep one of them"
+        )
+    return provider
+
+
+def _providers(value: object, path: Path) -> tuple[ProviderConfig, ...]:
+    providers = _PROVIDER_LIST(value, path)
+    names = [provider.name for provider in providers]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise WrongValueError((*path, index), f"two providers have the name {name!r}; rename one")
+    return providers
+
+
+# --- every setting: its name, type and range ------------------------------------------------------
+_DAY_S = 24 * 3600.0
+_PRICE = readers.number(0, 1_000_000)
+_KEY_SOURCES = ("api_key", "api_key_env", "api_key_file", "api_key_cmd")
+
+_SUPPORTED_MODEL = readers.section(
+    SupportedModel,
+    {
+        "id": readers.short_text,
+        "name": readers.short_text,
+        "prompt_price": _PRICE,
+        "completion_price": _PRICE,
+    },
+    required=("id",),
+)
+_PATCH: readers.Reader[dict[str, Any]] = readers.section(
+    dict,
+    {
+        "models": readers.pattern,
+        "set": readers.map_of(readers.anything),
+        "drop": readers.list_of(readers.short_text),
+        "thinks": readers.flag,
+    },
+)
+_PROVIDER = readers.section(
+    ProviderConfig,
+    {
+        "name": readers.identifier,
+        "kind": readers.one_of(PROVIDER_KINDS),
+        "base_url": readers.url,
+        "api_key": readers.secret,
+        "api_key_env": readers.short_text,
+        "api_key_file": readers.text,
+        "api_key_cmd": readers.text,
+        "headers": readers.map_of(readers.header),
+        "models": readers.list_of(readers.short_text),
+        "params": readers.map_of(readers.anything),
+        "patch": readers.list_of(_PATCH),
+    },
+    required=("name", "kind"),
+)
+_PROVIDER_LIST = readers.list_of(_provider)
+
+_FLAT: dict[str, readers.Reader[Any]] = {
+    "openai_base_url": readers.url,
+    "openai_api_key": readers.secret,
+    "deepseek_api_key": readers.secret,
+    "groq_api_key": readers.secret,
+    "gemini_api_key": readers.secret,
+    "openrouter_api_key": readers.secret,
+    "anthropic_api_key": readers.secret,
+    "mistral_api_key": readers.secret,
+    "default_model": readers.text,
+    "supported_models": readers.list_of(_supported_model),
+    "fallback_models": readers.list_of(readers.short_text),
+}
+SECTIONS: dict[str, dict[str, readers.Reader[Any]]] = {
+    "engine": {
+        "host": readers.short_text,
+        "port": readers.whole(0, 65535),
+        "linger_s": readers.number(0, 365 * _DAY_S),
+        "token": readers.secret,
+        "names": readers.list_of(readers.short_text),
+        "tls_certificate": readers.text,
+        "tls_key": readers.text,
+        "socket": readers.text,
+    },
+    "tui": {
+        "tick_hz": readers.number(0, 240),
+        "theme": readers.short_text,
+        "reduced_motion": readers.flag,
+        "mouse": readers.flag,
+        "bell": readers.one_of(BELLS),
+        "styles": readers.map_of(readers.short_text),
+        "keys": readers.map_of(readers.short_text),
+    },
+    "embedding": {
+        "threads": readers.whole(1, 64),
+        "unload_after_s": readers.number(0, _DAY_S),
+    },
+    "prompt": {
+        "context_tokens": readers.whole(512, 2_000_000),
+        "reply_tokens": readers.whole(16, 100_000),
+        "params": readers.map_of(readers.anything),
+    },
+    "narrator": {
+        "seed": readers.whole(0, 2**63 - 1),
+        "words_per_s": readers.number(0, 10_000),
+    },
+    "game": {
+        "narrator_updates": readers.flag,
+    },
+}
+_CONFIG = readers.section(
+    Config,
+    {
+        **_FLAT,
+        "engine": readers.section(EngineConfig, SECTIONS["engine"]),
+        "tui": readers.section(TuiConfig, SECTIONS["tui"]),
+        "embedding": readers.section(EmbeddingConfig, SECTIONS["embedding"]),
+        "prompt": readers.section(PromptConfig, SECTIONS["prompt"]),
+        "narrator": readers.section(NarratorConfig, SECTIONS["narrator"]),
+        "game": readers.section(GameConfig, SECTIONS["game"]),
+        "providers": _providers,
+    },
+)

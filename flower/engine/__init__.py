@@ -1,0 +1,1 @@
+"""The Brain: LLM streaming, recall, prompts and persistence behind one WebSocket."""

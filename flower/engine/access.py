@@ -1,0 +1,132 @@
+"""Who may come in: Host, Origin, token. Pure: headers, address and time are arguments.
+
+A local port is no wall: every web page the user visits can reach it. Three checks keep pages out.
+Only browsers send an Origin, and none has business here. A page that has pointed its own name at
+127.0.0.1 (DNS rebinding) is known by the Host it asks for. And a token, where one is set, is compared
+in constant time and wrong ones are slowed down, for each address by itself.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from flower import limits
+
+Header = Callable[[str], str | None]
+
+
+class Refusal(Struct, frozen=True):
+    """Why somebody may not come in: an HTTP status and a sentence."""
+
+    status: int
+    reason: str
+    retry_after_s: int = 0
+
+
+class Attempts:
+    """Slows down whoever sends wrong tokens: the wait doubles with every one of them."""
+
+    def __init__(self) -> None:
+        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address: tries, wait until
+
+    def wait_s(self, address: str, now: float) -> float:
+        """Returns how long ``address`` has to wait before its next try."""
+        _, until = self._wrong.get(address, (0, 0.0))
+        return max(0.0, until - now)
+
+    def failed(self, address: str, now: float) -> None:
+        tries, until = self._wrong.pop(address, (0, 0.0))
+        if now - until > limits.TOKEN_FORGET_S:
+            tries = 0
+        tries = min(tries + 1, 32)
+        over = tries - limits.TOKEN_FREE_TRIES
+        wait = min(limits.TOKEN_WAIT_S * 2 ** (over - 1), limits.TOKEN_WAIT_MAX_S) if over > 0 else 0.0
+        self._wrong[address] = (tries, now + wait)
+        while len(self._wrong) > limits.TOKEN_ADDRESSES:
+            self._wrong.popitem(last=False)
+
+    def passed(self, address: str) -> None:
+        self._wrong.pop(address, None)
+
+
+class Access:
+    """The rules of one engine. ``token`` may be changed while it runs.
+
+    ``names`` are the host names it answers to beside loopback ones; None: to any, because the socket
+    cannot be reached through a browser or the token keeps strangers out.
+    """
+
+    def __init__(self, token: str | None = None, names: frozenset[str] | None = frozenset()) -> None:
+        self.token = token
+        self._names = names
+        self._attempts = Attempts()
+
+    def refusal(self, header: Header, address: str, now: float) -> Refusal | None:
+        """Returns why an upgrade from ``address`` is refused, None if it may go on.
+
+        ``header`` returns a header of the request by name; ``now`` is a monotonic time in seconds.
+        """
+        if header("Origin") is not None:
+            return Refusal(403, "Flower does not talk to web pages.")
+        if not self._is_our_name(header("Host") or ""):
+            return Refusal(
+                421, "This engine does not go by that name; add it to engine.names in config.yaml."
+            )
+        if self.token is None:
+            return None
+        wait = self._attempts.wait_s(address, now)
+        if wait:
+            whole = int(wait) + 1
+            return Refusal(429, f"Too many wrong tokens; try again in {whole} s.", whole)
+        sent = header("Authorization") or ""
+        if self._is_token(sent):
+            self._attempts.passed(address)
+            return None
+        if sent:  # a client that knows of no token does not guess
+            self._attempts.failed(address, now)
+        return Refusal(401, "The token is missing or wrong; send it as Authorization: Bearer TOKEN.")
+
+    def private_refusal(self, header: Header, address: str, now: float) -> Refusal | None:
+        """The same for pages about the engine itself: without a token they are for this machine alone."""
+        refused = self.refusal(header, address, now)
+        if refused is None and self.token is None and not is_local(address):
+            return Refusal(
+                403, "This page is for the engine's own machine; set engine.token to see it."
+            )
+        return refused
+
+    def _is_our_name(self, host: str) -> bool:
+        if self._names is None:
+            return True
+        name = _without_port(host.strip().lower())
+        return name == "localhost" or _is_loopback(name) or name in self._names
+
+    def _is_token(self, authorization: str) -> bool:
+        scheme, _, sent = authorization.partition(" ")
+        right = (self.token or "").encode()
+        same = hmac.compare_digest(sent.strip().encode("utf-8", "replace"), right)
+        return same and scheme.lower() == "bearer"
+
+
+def is_local(address: str) -> bool:
+    """Whether a peer's address is on this machine; "" is a Unix socket's."""
+    return not address or address == "<local>" or _is_loopback(address)
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _without_port(host: str) -> str:
+    """Returns the name in ``name``, ``name:port``, ``[v6]`` or ``[v6]:port``."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host if host.count(":") > 1 else host.partition(":")[0]

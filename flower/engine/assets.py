@@ -1,0 +1,188 @@
+"""Worlds, characters and rules: YAML files, read once into frozen values.
+
+Owns the shapes of the files and what makes one unusable. A broken file is skipped and named in
+``problems``; it never stops the engine. Later directories override earlier ones by id, so that a
+user's own file replaces a shipped one. It never writes, and never uses an id as a path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from msgspec import Struct
+
+from flower import limits, readers, safeyaml
+from flower.engine.game.ambience import Ambience
+from flower.errors import AssetError, YamlError
+
+SHIPPED = Path(__file__).parents[1] / "assets"
+
+
+class World(Struct, frozen=True):
+    """A place to play. ``lore`` is long and is recalled in passages; the rest is short."""
+
+    id: str
+    name: str
+    lore: str = ""
+    start_message: str = ""
+    scene: str = ""
+    system_prompt: str = ""
+    ambience: Ambience | None = None
+
+
+class Character(Struct, frozen=True):
+    """Who the narrator plays beside the world."""
+
+    id: str
+    name: str
+    persona: str
+
+
+class Rule(Struct, frozen=True):
+    """A way of playing that can be switched on. A higher ``priority``, 0 to 100, is told earlier."""
+
+    id: str
+    name: str
+    prompt: str
+    priority: int = 50
+
+
+class Assets(NamedTuple):
+    """Everything that was readable, by id, in the order of file names; and what was not."""
+
+    worlds: Mapping[str, World]
+    characters: Mapping[str, Character]
+    rules: Mapping[str, Rule]
+    system_rules: str
+    problems: tuple[str, ...]  # "worlds/harbour.yaml, line 3: ..."
+
+
+_Asset = TypeVar("_Asset", World, Character, Rule)
+
+
+def _reader(
+    kind: Callable[..., _Asset],
+    texts: Sequence[str],
+    needed: Sequence[str],
+    **others: readers.Reader[Any],
+) -> Any:
+    """Unknown keys are allowed: files from elsewhere carry tags, authors and the like."""
+    fields = {
+        "id": readers.identifier,
+        "name": readers.short_text,
+        **dict.fromkeys(texts, readers.text),
+        **others,
+    }
+    return readers.section(kind, fields, required=("id", "name", *needed), strict=False)
+
+
+_AMBIENCE = readers.section(
+    Ambience,
+    {
+        "every": readers.whole(1, 1000),
+        "weather": readers.list_of(readers.short_text),
+        "light": readers.list_of(readers.short_text),
+        "mood": readers.list_of(readers.short_text),
+    },
+)
+_WORLD = _reader(World, ("lore", "start_message", "scene", "system_prompt"), (), ambience=_AMBIENCE)
+_CHARACTER = _reader(Character, ("persona",), ("persona",))
+_RULE = _reader(Rule, ("prompt",), ("prompt",), priority=readers.whole(0, 100))
+
+
+def load_assets(directories: Sequence[Path]) -> Assets:
+    """Returns the assets of all ``directories``; a later one wins where ids are equal.
+
+    A directory holds ``worlds/``, ``characters/``, ``rules/`` and ``system_rules.yaml``, each optional.
+    Raises nothing: what cannot be read is in ``problems``.
+    """
+    problems: list[str] = []
+    return Assets(
+        worlds=_load_kind(_WORLD, "worlds", directories, problems),
+        characters=_load_kind(_CHARACTER, "characters", directories, problems),
+        rules=_load_kind(_RULE, "rules", directories, problems),
+        system_rules=_load_system_rules(directories, problems),
+        problems=tuple(problems),
+    )
+
+
+def _load_kind(
+    read: readers.Reader[Any], folder: str, directories: Sequence[Path], problems: list[str]
+) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for directory in directories:
+        result.update(_load_folder(read, directory / folder, problems))
+    return result
+
+
+def _load_folder(read: readers.Reader[Any], folder: Path, problems: list[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for path in _files(folder, problems):
+        try:
+            asset = _load_file(read, path)
+        except AssetError as error:
+            problems.append(str(error))
+            continue
+        if asset.id in result:
+            problems.append(f"{_label(path)}: another file here has the id {asset.id!r}; change one")
+        else:
+            result[asset.id] = asset
+    return result
+
+
+def _files(folder: Path, problems: list[str]) -> Iterator[Path]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        problems.append(f"{folder}: cannot be read ({error.strerror})")
+        return
+    if len(paths) > limits.ASSET_FILES:
+        problems.append(f"{folder}: {len(paths)} files; only the first {limits.ASSET_FILES} are used")
+    yield from paths[: limits.ASSET_FILES]
+
+
+def _load_file(read: readers.Reader[Any], path: Path) -> Any:
+    document = _document(path)
+    try:
+        return read(document.value, ())
+    except readers.WrongValueError as wrong:
+        line = readers.line_of(document.lines, wrong.path)
+        raise AssetError(f"{_label(path)}, line {line}: {wrong}") from None
+
+
+def _load_system_rules(directories: Sequence[Path], problems: list[str]) -> str:
+    result = ""
+    for directory in directories:
+        path = directory / "system_rules.yaml"
+        if not path.exists():
+            continue
+        try:
+            result = readers.text(_document(path).value, ())
+        except AssetError as error:
+            problems.append(str(error))
+        except readers.WrongValueError:
+            problems.append(
+                f"{_label(path)}, line 1: must be one text; begin the file with '|-' and indent"
+            )
+    return result
+
+
+def _document(path: Path) -> safeyaml.Document:
+    try:
+        if not path.is_file():
+            raise AssetError(f"{_label(path)}: not a regular file")  # a pipe would block for ever
+        with path.open("rb") as file:
+            return safeyaml.load(file.read(limits.YAML_BYTES + 1))
+    except OSError as error:
+        raise AssetError(f"{_label(path)}: cannot be read ({error.strerror})") from error
+    except YamlError as error:
+        raise AssetError(f"{_label(path)}, {error}") from error
+
+
+def _label(path: Path) -> str:
+    """Returns the last two parts of a path: enough to find the file, short enough for a status line."""
+    return "/".join(path.parts[-2:])

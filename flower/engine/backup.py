@@ -1,0 +1,205 @@
+"""Copies of the database: whole, checked, a bounded number, and the way back from one.
+
+Owns the folder ``backups/`` in the home. A copy is made with SQLite's backup API from a snapshot, so
+it is whole while the engine writes; it appears under its name only when it has been checked and is on
+disk. Copying the file by hand would miss what is still in the write-ahead log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from flower import limits
+from flower.engine.store import schema
+from flower.errors import StoreError
+from flower.home import Home
+
+FOLDER = "backups"
+DAILY = "daily"
+BY_HAND = "by-hand"
+BEFORE_RESTORE = "before-restore"
+
+
+def folder(home: Home) -> Path:
+    return home.root / FOLDER
+
+
+def make(database: Path, target: Path) -> int:
+    """Copies a database, in use or not, to the file ``target``; returns the copy's size in bytes.
+
+    Raises ``StoreError``; then there is no ``target``, or still the old one.
+    """
+    draft = target.with_name(target.name + ".new")
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_room(database, target.parent)
+        draft.unlink(missing_ok=True)
+        _copy(database, draft)
+        draft.chmod(0o600)
+        size = draft.stat().st_size
+        replace_durably(draft, target)
+    except (OSError, sqlite3.Error) as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise StoreError(f"no backup of {database} was made at {target}: {_text(error)}") from error
+    return size
+
+
+def _check_room(database: Path, target: Path) -> None:
+    needed = sum(path.stat().st_size for path in with_log(database) if path.exists())
+    free = shutil.disk_usage(target).free
+    if free < needed + limits.DISK_LOW_BYTES:
+        raise OSError(None, f"{needed // limits.MIB + 1} MiB needed, {free // limits.MIB} MiB free")
+
+
+def _copy(database: Path, draft: Path) -> None:
+    with closing(read_only(database)) as source, closing(sqlite3.connect(draft)) as copy:
+        source.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file, that may be copied anywhere
+        found = copy.execute("PRAGMA quick_check(1)").fetchone()
+        if found != ("ok",):
+            raise sqlite3.DatabaseError(f"the copy is damaged ({found[0]}), so the database is too")
+
+
+def read_only(database: Path) -> sqlite3.Connection:
+    """Returns a connection that reads a database which another process may be writing to."""
+    return sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5.0)
+
+
+def with_log(database: Path) -> tuple[Path, Path]:
+    """Returns the database's file and the log that belongs to it."""
+    return database, database.with_name(database.name + "-wal")
+
+
+def replace_durably(draft: Path, target: Path) -> None:
+    """Puts ``draft`` in the place of ``target`` so that a power cut leaves one of them whole."""
+    _sync(draft)
+    draft.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _text(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+# --- the folder ---------------------------------------------------------------------------------
+
+
+def path_for(home: Home, reason: str, now: float) -> Path:
+    """Returns a new file name; names sort by time. ``now`` is Unix time in seconds."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+    for number in range(100):
+        suffix = f"-{number}" if number else ""
+        path = folder(home) / f"flower-{stamp}{suffix}-{reason}.db"
+        if not path.exists():
+            return path
+    raise StoreError(f"there are a hundred backups of this second in {folder(home)}; wait a moment")
+
+
+def listed(home: Home, reason: str = "") -> list[Path]:
+    """Returns the backups, newest first; with a ``reason`` only those."""
+    return sorted(folder(home).glob(f"flower-*{reason}.db"), reverse=True)
+
+
+def make_kept(home: Home, reason: str, now: float) -> Path:
+    """Makes a backup in the folder and lets old ones of the same kind go; raises ``StoreError``."""
+    path = path_for(home, reason, now)
+    forget(folder(home).glob("*.new"))  # of engines that were stopped meanwhile
+    make(home.database, path)
+    kept = limits.BACKUPS_DAILY if reason == DAILY else limits.BACKUPS_OTHER
+    forget(listed(home, f"-{reason}")[kept:])
+    return path
+
+
+def forget(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):  # it is only in the way, and is tried again next time
+            path.unlink()
+
+
+def is_due(home: Home, now: float) -> bool:
+    """Whether a day has passed since the last daily backup and the database has changed since."""
+    try:
+        changed = max(path.stat().st_mtime for path in with_log(home.database) if path.exists())
+        last = max((path.stat().st_mtime for path in listed(home, f"-{DAILY}")), default=0.0)
+    except (OSError, ValueError):
+        return False
+    # A clock that went back must not stop backups for ever.
+    return changed > last and not 0 <= now - last < limits.BACKUP_INTERVAL_S
+
+
+# --- the way back -------------------------------------------------------------------------------
+
+
+def check_usable(path: Path) -> None:
+    """Raises ``StoreError`` unless ``path`` is a whole database of this or an older Flower."""
+    try:
+        with closing(read_only(path)) as db:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'messages'").fetchone():
+                raise StoreError(f"{path} holds no stories of Flower")
+            (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be used as a backup: {error}") from error
+    if found != "ok":
+        raise StoreError(f"{path} is damaged: {found}")
+    if version > len(schema.MIGRATIONS):
+        raise StoreError(f"{path} was made by a newer Flower; update Flower first")
+
+
+def restore(home: Home, source: Path, now: float) -> Path | None:
+    """Makes the home's database equal to ``source``; returns where the one before is kept.
+
+    No engine may run. Raises ``StoreError``; then nothing has changed.
+    """
+    check_usable(source)
+    before = _set_aside(home, now) if home.database.exists() else None
+    draft = home.database.with_name("flower.db.restored")
+    make(source, draft)
+    try:
+        for path in home.database.parent.glob(home.database.name + "-*"):
+            path.unlink()  # the log of the old database must not be read into the new one
+        replace_durably(draft, home.database)
+        for index in home.index.iterdir():
+            if index.suffix in (".hnsw", ".marks", ".json"):
+                index.unlink()  # made from rows that are gone
+    except OSError as error:
+        raise StoreError(f"{home.database} could not be replaced: {_text(error)}") from error
+    return before
+
+
+def _set_aside(home: Home, now: float) -> Path:
+    """Keeps the present database: as a backup, or as it is if it is too damaged for that."""
+    try:
+        return make_kept(home, BEFORE_RESTORE, now)
+    except StoreError:
+        return keep_damaged(home, now)
+
+
+def keep_damaged(home: Home, now: float) -> Path:
+    """Copies a damaged database with its log beside the backups; returns where to."""
+    target = path_for(home, "damaged", now).with_suffix(".damaged")
+    try:
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        for source in with_log(home.database):
+            if source.exists():
+                shutil.copy(source, target.with_name(target.name + source.name[len("flower.db") :]))
+    except OSError as error:
+        raise StoreError(f"{home.database} could not be kept at {target}: {_text(error)}") from error
+    return target

@@ -1,0 +1,129 @@
+"""Commands that choose: world, character, model, rules, mature themes, attached lore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine import snapshot
+from flower.engine.assets import Character, Rule, World
+from flower.engine.commands.catalogue import closest
+from flower.engine.game.steering import Steering, rules_on
+from flower.engine.store import states, stories
+from flower.errors import CommandError
+from flower.protocol import State
+
+if TYPE_CHECKING:
+    from flower.engine.engine import Client, Engine
+
+Asset = TypeVar("Asset", World, Character, Rule)
+
+
+def _find(kind: str, wanted: str, available: Mapping[str, Asset]) -> Asset:
+    if not wanted:
+        raise CommandError(f"Which {kind}?{closest('', list(available))}")
+    found = available.get(wanted.lower())
+    if found is None:
+        raise CommandError(f"There is no {kind} {wanted!r}.{closest(wanted, list(available))}")
+    return found
+
+
+async def select_world(engine: Engine, client: Client, argument: str) -> None:
+    """A story belongs to its world: choosing another one leaves the story, which stays saved."""
+    world = _find("world", argument, engine.services.assets.worlds)
+    leaves = client.session is not None and client.session.world_id != world.id
+    await engine.choose(client, world_id=world.id)
+    if leaves:
+        await engine.leave_session(client)
+    await engine.sync_lore(world.id)
+    hint = " /session new starts a story there." if client.session is None else ""
+    state = State(world_id=world.id, session_id=client.chosen.session_id)
+    client.tell(f"✓ World: {world.name}.{hint}", state)
+
+
+async def attach_lore(engine: Engine, client: Client, argument: str) -> None:
+    world = _find("world", client.chosen.world_id, engine.services.assets.worlds)
+    await _attach(engine, client, world, argument, "/world attach_lore The bell rings by itself.")
+
+
+async def add_lore(engine: Engine, client: Client, argument: str) -> None:
+    """The same for a world that is named: for programs, which choose none."""
+    wanted, _, text = argument.partition(" ")
+    world = _find("world", wanted, engine.services.assets.worlds)
+    await _attach(
+        engine, client, world, text.strip(), f"/lore add {world.id} The bell rings by itself."
+    )
+
+
+async def _attach(engine: Engine, client: Client, world: World, text: str, example: str) -> None:
+    if not text:
+        raise CommandError(f"Write the lore behind the command: {example}")
+    if len(text) > limits.ATTACHED_LORE_CHARS:
+        raise CommandError(
+            f"This lore has {len(text)} characters; {limits.ATTACHED_LORE_CHARS} is the most. Split it."
+        )
+    await engine.services.database.write(stories.attach_lore, world.id, text, engine.now())
+    await engine.sync_lore(world.id, again=True)
+    client.tell(f"✓ {world.name} knows this now.")
+
+
+async def select_character(engine: Engine, client: Client, argument: str) -> None:
+    character = _find("character", argument, engine.services.assets.characters)
+    await engine.choose(client, character_id=character.id)
+    session = client.session
+    if session is not None:
+        session.character_id = character.id
+        await engine.services.database.write(stories.set_character, session.id, character.id)
+    client.tell(f"✓ Character: {character.name}.", State(character_id=character.id))
+
+
+async def select_model(engine: Engine, client: Client, argument: str) -> None:
+    if not argument:
+        raise CommandError("Which model? /model ID, for example " + engine.roster.default() + ".")
+    engine.roster.resolve(argument)
+    await engine.choose(client, model=argument)
+    client.tell(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.roster))
+
+
+async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
+    client.tell("Asking the providers …")
+    problems = await engine.roster.refresh()
+    for problem in problems:
+        client.tell(f"✗ {problem}")
+    client.tell(f"✓ {len(engine.roster.options())} models.")
+
+
+async def add_rule(engine: Engine, client: Client, argument: str) -> None:
+    rule = _find("rule", argument, engine.services.assets.rules)
+    rules = (*(other for other in client.chosen.rules if other != rule.id), rule.id)
+    await engine.choose(client, rules=rules)
+    active = await _unswitch(engine, client, rule.id)
+    client.tell(f"✓ Rule on: {rule.name}.", State(active_rules=active))
+
+
+async def clear_rules(engine: Engine, client: Client, argument: str) -> None:
+    await engine.choose(client, rules=())
+    await _unswitch(engine, client)
+    client.tell("✓ All rules are off.", State(active_rules=()))
+
+
+async def _unswitch(engine: Engine, client: Client, *only: str) -> tuple[str, ...]:
+    """Takes back what the story says of rules (of all, or of these); returns the rules that hold then."""
+    if client.session is None:
+        return client.chosen.rules
+
+    def unswitch(steered: Steering) -> Steering:
+        kept = {rule: on for rule, on in steered.rules.items() if only and rule not in only}
+        return replace(steered, rules=kept)
+
+    steered = await engine.services.database.write(states.change_steering, client.session.id, unswitch)
+    return rules_on(client.chosen.rules, steered.rules)
+
+
+async def toggle_nsfw(engine: Engine, client: Client, argument: str) -> None:
+    allowed = not client.chosen.nsfw
+    await engine.choose(client, nsfw=allowed)
+    client.tell(f"✓ Mature themes: {'allowed' if allowed else 'off'}.", State(nsfw=allowed))

@@ -1,0 +1,188 @@
+"""Commands that walk and change a story's tree: variants, edits, undo, trash, branches.
+
+What they do to the tree is in ``flower.engine.store``; that every watcher sees it, in ``turns``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from flower import limits
+from flower.engine.session import Session
+from flower.engine.store import branches, discarded, stories, tree
+from flower.errors import CommandError
+
+if TYPE_CHECKING:
+    from flower.engine.engine import Client, Engine
+
+WHO = {"user": "you", "assistant": "narrator", "system": "note"}
+STEPS = {"next": 1, "previous": -1}
+
+
+# --- variants -----------------------------------------------------------------------------------
+
+
+async def retry(engine: Engine, client: Client, argument: str) -> None:
+    session = _session(client)
+    message = _number(argument, "/retry 12 lets message 12 be written anew.") if argument else None
+
+    def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> tree.Opened:
+        return tree.open_variant(db, session_id, message, model, now)
+
+    await engine.turns.rewrite(session, client.chosen, open_reply)
+
+
+async def list_variants(engine: Engine, client: Client, argument: str) -> None:
+    session = _session(client)
+    message = _number(argument, "/variants 12 lists those of message 12.") if argument else None
+    database = engine.services.database
+    here = await database.read(tree.find, session.id, message)
+    others = await database.read(tree.siblings, here)
+    shown = others[-limits.VARIANTS_LISTED :]
+    rows = [
+        f"{'›' if other.id == here.id else ' '} {number}  {preview(other.content)}"
+        for number, other in enumerate(shown, start=len(others) - len(shown) + 1)
+    ]
+    head = f"Variants of message {here.id}; /variant N {here.id} goes on with another one:"
+    client.tell("\n".join([head, *rows]))
+
+
+async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
+    session = _session(client)
+    usage = (
+        "/variant 2 shows the second one, /variant 2 12 that of message 12; next and previous work too."
+    )
+    which, _, rest = argument.partition(" ")
+    message = _number(rest, usage) if rest.strip() else None
+    step = which.lower() in STEPS
+    number = STEPS[which.lower()] if step else _number(which, usage)
+    at, count = await engine.turns.change(session, tree.choose_variant, message, number, step=step)
+    client.tell(f"✓ Variant {at} of {count}.")
+
+
+async def edit(engine: Engine, client: Client, argument: str) -> None:
+    """A changed line is answered anew; a changed reply stands as it was written."""
+    session = _session(client)
+    database = engine.services.database
+    first, _, rest = argument.partition(" ")
+    known = None
+    if first.isdecimal() and rest.strip():
+        known = await database.read(stories.visible, session.id, int(first[:18]))
+    text = rest.strip() if known is not None else argument
+    if not text:
+        raise CommandError(
+            "Write the new text behind it: /edit I knock twice. Or /edit 12 I knock twice."
+        )
+    message = known if known is not None else await database.read(tree.last_line, session.id)
+    if message.role == "user":
+
+        def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> tree.Opened:
+            return tree.open_edit(db, session_id, message.id, text, model, now)
+
+        await engine.turns.rewrite(session, client.chosen, open_reply)
+        return
+    made = await engine.turns.change(session, tree.edit_reply, message.id, text, engine.now())
+    await engine.turns.remember_edit(session, made)
+    client.tell(f"✓ Changed. /variant previous {made.id} shows what it said before.")
+
+
+# --- back and forth -----------------------------------------------------------------------------
+
+
+async def undo(engine: Engine, client: Client, argument: str) -> None:
+    gone = await engine.turns.change(_session(client), tree.undo)
+    client.tell(f"✓ Undone: {preview(gone.content)} /redo brings it back.")
+
+
+async def redo(engine: Engine, client: Client, argument: str) -> None:
+    back = await engine.turns.change(_session(client), tree.redo)
+    client.tell(f"✓ Done again: {preview(back.content)}")
+
+
+async def goto(engine: Engine, client: Client, argument: str) -> None:
+    message = _number(argument, "/goto 12 goes on from message 12.")
+    there = await engine.turns.change(_session(client), branches.goto, message, engine.now())
+    client.tell(f"✓ The story goes on from message {there.id}: {preview(there.content)}")
+
+
+# --- the trash ----------------------------------------------------------------------------------
+
+
+async def delete(engine: Engine, client: Client, argument: str) -> None:
+    message = _number(argument, "/delete 12 puts message 12 and all below it into the trash.")
+    count = await engine.turns.change(_session(client), discarded.discard, message, engine.now())
+    days = round(limits.TRASH_KEPT_S / 86_400)
+    more = f" and {count - 1} below it" if count > 1 else ""
+    client.tell(
+        f"✓ Message {message}{more} went into the trash. /restore {message} takes it back within {days} days."
+    )
+
+
+async def restore(engine: Engine, client: Client, argument: str) -> None:
+    session = _session(client)
+    if argument:
+        message = _number(argument, "/restore 12 takes message 12 back.")
+        count = await engine.turns.change(session, discarded.restore, message)
+        client.tell(f"✓ Back: {count} message{'s' if count > 1 else ''}.")
+        return
+    thrown = await engine.services.database.read(discarded.listed, session.id)
+    if not thrown:
+        raise CommandError("No message of this story is in the trash.")
+    rows = [f"{d.id:>6}  {WHO[d.role]}, {d.messages} in all: {preview(d.content)}" for d in thrown]
+    client.tell("\n".join(["In the trash; /restore MESSAGE takes it back:", *rows]))
+
+
+# --- named branches -----------------------------------------------------------------------------
+
+
+async def branch(engine: Engine, client: Client, argument: str) -> None:
+    first, _, rest = argument.partition(" ")
+    message = int(first[:18]) if first.isdecimal() else None
+    name = " ".join((rest if message is not None else argument).split())
+    made = await engine.turns.change(_session(client), branches.begin, message, name, engine.now())
+    client.tell(f"✓ On branch {made}. /branches lists them, /checkout NAME goes to another.")
+
+
+async def list_branches(engine: Engine, client: Client, argument: str) -> None:
+    found = await engine.services.database.read(branches.ends, _session(client).id)
+    rows = []
+    for end in found:
+        last = (
+            f"message {end.last.id}: {preview(end.last.content)}" if end.last is not None else "empty"
+        )
+        mark = "›" if end.active else " "
+        rows.append(f"{mark} {end.name or '(no name)'}, {end.messages} messages, ends at {last}")
+    head = "Where this story can go on; /checkout NAME or /goto MESSAGE goes there:"
+    client.tell("\n".join([head, *rows]))
+
+
+async def checkout(engine: Engine, client: Client, argument: str) -> None:
+    if not argument:
+        raise CommandError("Which branch? /branches lists them.")
+    name = await engine.turns.change(_session(client), branches.checkout, argument, engine.now())
+    client.tell(f"✓ On branch {name}.")
+
+
+# --- shared -------------------------------------------------------------------------------------
+
+
+def preview(text: str) -> str:
+    """Returns the beginning of a text on one line."""
+    line = " ".join(text[: limits.PREVIEW_CHARS * 4].split())
+    if len(line) <= limits.PREVIEW_CHARS:
+        return line
+    return line[: limits.PREVIEW_CHARS - 1].rstrip() + "…"
+
+
+def _session(client: Client) -> Session:
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    return client.session
+
+
+def _number(text: str, usage: str) -> int:
+    text = text.strip()
+    if not (text.isascii() and text.isdecimal()):
+        raise CommandError(f"A number is needed here: {usage}")
+    return int(text[:18])

@@ -1,0 +1,190 @@
+"""How a reply is to be told: the texts of world, rules, cast and state, ready for a prompt. Pure.
+
+Brings together what people wrote (assets, notes, pins; macros are expanded here) and how the story
+stands. Nothing a model or a player wrote in the story is expanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower.engine.assets import Assets, Character, World
+from flower.engine.game import ambience, cast, proposals, steering, telling
+from flower.engine.game.clocks import Now
+from flower.engine.game.story import StoryState
+from flower.engine.macros import NOBODY, Values, expand
+from flower.engine.prompt.assemble import Inset, Section
+from flower.engine.prompt.sections import cast_section, system_sections
+from flower.engine.recall.base import Found
+from flower.engine.store.states import Standing
+from flower.engine.store.stories import Message, Selection
+
+SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
+
+
+class Place(Struct, frozen=True):
+    """Which story it is and what it is told by."""
+
+    session: str
+    world_id: str
+    character_id: str
+    model: str = ""
+
+
+class Direction(Struct, frozen=True):
+    """The parts of a prompt beside the story itself.
+
+    ``sections`` are stable and come first, ``tail`` goes before the newest line, ``inset`` further up.
+    ``speaker``: id of the character the reply belongs to, "" when that is open. ``world`` and
+    ``character`` are as told, with their macros expanded.
+    """
+
+    sections: tuple[Section, ...]
+    values: Values  # of macros in the stable part
+    tail: tuple[Section, ...] = ()
+    inset: Inset | None = None
+    speaker: str = ""
+    world: World | None = None
+    character: Character | None = None
+
+
+def direct(
+    assets: Assets,
+    chosen: Selection,
+    place: Place,
+    standing: Standing,
+    path: Sequence[Message],
+    line: str,
+    *,
+    continues: bool = False,
+    updates: bool = False,
+) -> Direction:
+    """Returns how the reply to ``line``, the newest on ``path``, is to be told.
+
+    ``continues``: it is the last reply that goes on. ``updates``: the narrator may propose changes of
+    the state sheet.
+    """
+    steered, state = standing.steering, standing.state
+    members = _members(assets, place.character_id, steered.cast)
+    names = {character.id: character.name for character in members}
+    speaker = (
+        standing.speaker if continues else cast.speaker(steered.cast, names, line, standing.speaker)
+    )
+    fixed = values_of(assets, place, standing, members[0] if members else None)
+    now = replace(live(fixed, place, standing), char=names.get(speaker, fixed.char))
+    world = told_world(assets.worlds.get(place.world_id), fixed)
+    played = [
+        replace(c, persona=expand(c.persona, replace(fixed, char=c.name, description="")))
+        for c in members
+    ]
+    chosen_rules = steering.rules_on(chosen.rules, steered.rules)
+    rules = [assets.rules[rule] for rule in chosen_rules if rule in assets.rules]
+    persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).told
+    pins = tuple(expand(pin, fixed) for pin in state.pins)
+    sections = (
+        *system_sections(
+            assets.system_rules,
+            [replace(rule, prompt=expand(rule.prompt, fixed)) for rule in rules],
+            world,
+            played[0] if played else None,
+            nsfw=chosen.nsfw,
+        ),
+        *(cast_section(character) for character in played[1:]),
+        *telling.stable(replace(state, pins=pins), persona),
+    )
+    if updates:
+        sections = (*sections, Section("state updates", "config.yaml", proposals.INSTRUCTION, 65))
+    note = steered.note if steered.note is not None and steered.note.due(standing.now.lines) else None
+    text = expand(note.text, now) if note is not None else ""
+    tail = telling.latest(
+        state,
+        standing.now,
+        ambience=ambience_of(world, place.session, standing),
+        note=text if note is not None and not note.depth else "",
+        speaking=cast.told(speaker, names),
+        scene=[message.content for message in path[-SCENE_MESSAGES - 1 : -1]],
+        line=line,
+    )
+    inset = Inset(f"[{text}]", note.depth) if note is not None and note.depth else None
+    shown = next((c for c in played if c.id == speaker), played[0] if played else None)
+    return Direction(sections, fixed, tail, inset, speaker, world, shown)
+
+
+def greeting(assets: Assets, place: Place, persona: steering.Persona, now: float) -> str:
+    """Returns the words a new story begins with, "" for a world without."""
+    standing = Standing(StoryState(), steering.Steering(persona=persona), Now(0, now), now)
+    values = values_of(assets, place, standing, assets.characters.get(place.character_id))
+    world = assets.worlds.get(place.world_id)
+    return expand(world.start_message, values) if world is not None else ""
+
+
+def values_of(
+    assets: Assets, place: Place, standing: Standing, character: Character | None = None
+) -> Values:
+    """Returns what macros stand for in the stable part of a story's prompts: the same in every prompt."""
+    world = assets.worlds.get(place.world_id)
+    steered = standing.steering
+    return Values(
+        moment=datetime.fromtimestamp(standing.begun).astimezone(),
+        story_seed=place.session,
+        seed=place.session,
+        user=steered.persona.name or NOBODY,
+        char=character.name if character is not None else "the narrator",
+        persona=steered.persona.text,
+        description=character.persona if character is not None else "",
+        scenario=world.scene if world is not None else "",
+        world=world.name if world is not None else "",
+        group=", ".join(c.name for c in _members(assets, "", steered.cast)),
+        model=place.model,
+    )
+
+
+def live(values: Values, place: Place, standing: Standing) -> Values:
+    """Returns what macros stand for in texts that are told anew with every line: as things are now."""
+    sheet = standing.state.sheet
+    flags = {name.casefold(): value for name, value in sheet.flags.items()}
+    counters = {name.casefold(): str(counter.value) for name, counter in sheet.counters.items()}
+    return replace(
+        values,
+        moment=datetime.fromtimestamp(standing.now.time).astimezone(),
+        seed=f"{place.session}:{standing.now.lines}",
+        variables={**flags, **counters},
+    )
+
+
+def told_world(world: World | None, values: Values) -> World | None:
+    """Returns a world with the macros of its short texts expanded; its lore is expanded when recalled."""
+    if world is None:
+        return None
+    return replace(
+        world,
+        scene=expand(world.scene, values),
+        system_prompt=expand(world.system_prompt, values),
+    )
+
+
+def told_lore(found: Sequence[Found], values: Values) -> tuple[Found, ...]:
+    """Returns recalled passages with the macros of lore expanded; memories are what was said and stay."""
+    return tuple(
+        replace(item, passage=replace(item.passage, text=expand(item.passage.text, values)))
+        if item.passage.kind == "lore" and "{{" in item.passage.text
+        else item
+        for item in found
+    )
+
+
+def ambience_of(world: World | None, session: str, standing: Standing) -> dict[str, str]:
+    """Returns what the world's ambience is now, by name; nothing for a world without."""
+    if world is None or world.ambience is None:
+        return {}
+    return ambience.now(world.ambience, session, standing.now.lines)
+
+
+def _members(assets: Assets, character_id: str, chosen: cast.Cast) -> list[Character]:
+    """Returns the characters on stage, the story's own first; ids without a file are left out."""
+    ids = dict.fromkeys((character_id, *chosen.members))
+    return [assets.characters[member] for member in ids if member in assets.characters]

@@ -1,0 +1,122 @@
+"""People and factions: what they think of the player, where they met, when they were last seen. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower import limits
+from flower.errors import CommandError
+
+STANDING = (
+    (-60, "hates the player"),
+    (-25, "distrusts the player"),
+    (-5, "is cool towards the player"),
+    (5, "has no opinion of the player"),
+    (25, "is friendly to the player"),
+    (60, "trusts the player"),
+)
+DEVOTED = "would do almost anything for the player"
+
+
+class Shift(Struct, frozen=True, omit_defaults=True):
+    """A change of standing and why."""
+
+    change: int
+    why: str = ""
+
+
+class Person(Struct, frozen=True, omit_defaults=True):
+    """Somebody, or with ``faction`` a group, and their standing towards the player, -100 to 100."""
+
+    name: str
+    about: str = ""
+    faction: bool = False
+    standing: int = 0
+    shifts: tuple[Shift, ...] = ()  # oldest first
+    met: str = ""  # the place
+
+    @property
+    def feels(self) -> str:
+        """The standing in words."""
+        return next((words for most, words in STANDING if self.standing <= most), DEVOTED)
+
+
+def new(name: str, about: str, place: str, *, faction: bool = False) -> Person:
+    """Returns somebody the player has met at ``place``; raises ``CommandError`` without a usable name."""
+    name = " ".join(name.split())
+    if not name or len(name) > limits.SHEET_TEXT_CHARS:
+        raise CommandError("Who? For example /npc add Mara: keeps the lamp, owes you money.")
+    return Person(name, " ".join(about.split())[: limits.NPC_ABOUT_CHARS], faction, met=place)
+
+
+def shifted(person: Person, change: int, why: str) -> Person:
+    """Returns the person with another standing; the last shifts are kept."""
+    standing = max(-100, min(person.standing + change, 100))
+    shift = Shift(standing - person.standing, " ".join(why.split())[: limits.SHEET_TEXT_CHARS])
+    shifts = (*person.shifts, shift)[-limits.NPC_SHIFTS :]
+    return replace(person, standing=standing, shifts=shifts)
+
+
+def find(people: Sequence[Person], name: str) -> Person:
+    """Returns the person called ``name``, in any case, in full or by a word of it; raises ``CommandError``."""
+    wanted = " ".join(name.split()).casefold()
+    for person in people:
+        if person.name.casefold() == wanted:
+            return person
+    for person in people:
+        if wanted and wanted in person.name.casefold().split():
+            return person
+    there = ", ".join(person.name for person in people) or "nobody yet"
+    raise CommandError(f"Nobody is called {name!r} here. There is: {there}.")
+
+
+def put(people: Sequence[Person], person: Person) -> tuple[Person, ...]:
+    """Returns the people with one added or replaced; raises ``CommandError`` when there are too many."""
+    names = [other.name.casefold() for other in people]
+    if person.name.casefold() in names:
+        index = names.index(person.name.casefold())
+        return (*people[:index], person, *people[index + 1 :])
+    if len(people) >= limits.NPCS:
+        raise CommandError(f"A story keeps {limits.NPCS} people; /npc remove NAME forgets one.")
+    return (*people, person)
+
+
+def is_named(person: Person, text: str) -> bool:
+    """Returns whether ``text`` names the person, in full or by a capitalised word of the name."""
+    words = [person.name] + [w for w in person.name.split() if w[:1].isupper() and len(w) > 2]
+    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in words)
+
+
+def in_scene(people: Sequence[Person], texts: Sequence[str]) -> tuple[Person, ...]:
+    """Returns the people whom one of ``texts`` (the newest line and what came right before) names."""
+    scene = "\n".join(texts)
+    return tuple(person for person in people if is_named(person, scene))
+
+
+def last_seen(person: Person, story: Sequence[tuple[int, str]]) -> int | None:
+    """Returns the newest message of ``story`` (number and text, oldest first) that names the person."""
+    return next((number for number, text in reversed(story) if is_named(person, text)), None)
+
+
+def shown(person: Person) -> str:
+    """Returns one line about the person, for a list."""
+    kind = " (faction)" if person.faction else ""
+    about = f": {person.about}" if person.about else ""
+    return f"{person.standing:+4d}  {person.name}{kind}{about}"
+
+
+def told(people: Sequence[Person]) -> str:
+    """Returns what the narrator is told of people in the scene, a line each, "" for nobody."""
+    lines = []
+    for person in people:
+        about = f"{person.about.rstrip('.')}. " if person.about else ""
+        why = next((shift.why for shift in reversed(person.shifts) if shift.why), "")
+        reason = f", last because: {why}" if why else ""
+        lines.append(
+            f"{person.name}: {about}{person.name} {person.feels} ({person.standing:+d}{reason})."
+        )
+    return "\n".join(lines)

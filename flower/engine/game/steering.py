@@ -1,0 +1,91 @@
+"""Steering: how the player wants the story told. Pure.
+
+Unlike the state of the story, steering belongs to the whole story and not to a message: a note that
+was written after a reply must hold when that reply is tried again, and taking back a line must not
+take back who the player is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.game.cast import Cast
+from flower.errors import CommandError
+
+_OPTION = re.compile(r"(depth|every)\s*[=: ]\s*(\d{1,4})\s*,?\s*", re.IGNORECASE)
+
+
+class Note(Struct, frozen=True, omit_defaults=True):
+    """The author's note. ``depth`` 0: right before the newest line, n: n messages further up.
+
+    It is given with every ``every``-th line of the player.
+    """
+
+    text: str
+    depth: int = 0
+    every: int = 1
+
+    def due(self, lines: int) -> bool:
+        """Returns whether it goes with the player's line number ``lines``, counted from 1."""
+        return (lines - 1) % self.every == 0
+
+
+class Persona(Struct, frozen=True, omit_defaults=True):
+    """Who the player is."""
+
+    name: str = ""
+    text: str = ""
+
+    @property
+    def told(self) -> str:
+        """What the narrator is told, "" for nothing."""
+        if not self.name:
+            return f"The player's character: {self.text}" if self.text else ""
+        return f"The player's character is called {self.name}. {self.text}".strip()
+
+
+class Steering(Struct, frozen=True, omit_defaults=True):
+    """``rules``: by id, switched on or off for this story, whatever the player has chosen elsewhere."""
+
+    note: Note | None = None
+    persona: Persona = Persona()
+    cast: Cast = Cast()
+    rules: dict[str, bool] = {}
+
+
+def parse_note(text: str) -> Note:
+    """Returns the note in ``depth 4, every 3, TEXT``; both numbers are optional. Raises ``CommandError``."""
+    numbers = {"depth": 0, "every": 1}
+    while (option := _OPTION.match(text)) is not None:
+        numbers[option[1].lower()] = int(option[2])
+        text = text[option.end() :]
+    if numbers["depth"] > limits.NOTE_DEPTH or not 1 <= numbers["every"] <= limits.NOTE_EVERY:
+        raise CommandError(
+            f"A note's depth is 0 to {limits.NOTE_DEPTH}, and it comes every 1 to {limits.NOTE_EVERY} lines."
+        )
+    if not text or len(text) > limits.NOTE_CHARS:
+        raise CommandError(
+            f"A note has 1 to {limits.NOTE_CHARS} characters: /note More fog, less talk."
+        )
+    return Note(text, numbers["depth"], numbers["every"])
+
+
+def parse_persona(text: str) -> Persona:
+    """Returns the persona in ``NAME``, ``NAME|TEXT`` or, from the third word on, just ``TEXT``."""
+    name, bar, about = (part.strip() for part in text.partition("|"))
+    if not bar and len(name.split()) > limits.PERSONA_NAME_WORDS:
+        name, about = "", name
+    if len(name) > limits.NAME_CHARS or len(about) > limits.NOTE_CHARS:
+        raise CommandError(
+            f"A persona has a name of {limits.NAME_CHARS} and a text of {limits.NOTE_CHARS} characters at most."
+        )
+    return Persona(name, about)
+
+
+def rules_on(chosen: tuple[str, ...], switched: dict[str, bool]) -> tuple[str, ...]:
+    """Returns the ids of the rules that hold: what the player chose, as this story switches it."""
+    kept = [rule for rule in chosen if switched.get(rule, True)]
+    return (*kept, *(rule for rule, on in switched.items() if on and rule not in kept))

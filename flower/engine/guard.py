@@ -1,0 +1,211 @@
+"""What stock hypercorn 0.18 lacks to face the open: one bad connection must stay one connection.
+
+Each override below names the fault it mends; all were seen on hypercorn's trio worker. The module
+reaches into private names, so the dependency is pinned to ``hypercorn==0.18.*`` and the tests of
+this module are its contract. Remove an override when the fault is fixed upstream.
+
+``install()`` is called once, by whoever serves. Nothing here knows about Flower.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypercorn.protocol
+import hypercorn.protocol.h11
+import hypercorn.trio.run
+import trio
+from hypercorn.events import Closed, RawData
+from hypercorn.events import Event as TransportEvent
+from hypercorn.protocol import ws_stream
+from hypercorn.protocol.events import StreamClosed
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import EventWrapper
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection, Message, Ping, Pong
+from wsproto.frame_protocol import CloseReason
+
+from flower import limits
+
+
+class GuardedTCPServer(TCPServer):
+    """One connection of the server."""
+
+    open_now = 0  # of all connections of this process
+
+    async def run(self) -> None:
+        """Keeps an exception of this connection from ending the server (hypercorn #225, #203), and
+        the number of connections below the limit of open files.
+
+        One stray byte after an upgrade request is enough to raise in the stock worker's nursery.
+        """
+        if GuardedTCPServer.open_now >= limits.CONNECTIONS_MAX:
+            await trio.aclose_forcefully(self.stream)
+            return
+        GuardedTCPServer.open_now += 1
+        try:
+            await self._run_isolated()
+        finally:
+            GuardedTCPServer.open_now -= 1
+
+    async def _run_isolated(self) -> None:
+        try:
+            await super().run()
+        except BaseExceptionGroup as group:
+            ours, crashes = group.split((trio.Cancelled, KeyboardInterrupt, SystemExit))
+            if crashes is not None:
+                await self._report(crashes)
+            if ours is not None:
+                raise ours from None
+        except Exception as crash:  # noqa: BLE001 - this is the edge that isolates connections
+            await self._report(crash)
+
+    async def _read_data(self) -> None:
+        """Ends the timer of an idle connection with it: stock keeps the socket until it has run out."""
+        try:
+            await super()._read_data()
+        except trio.ClosedResourceError:
+            await self.protocol.handle(Closed())  # a request that never had its turn
+        await self.idle_task.stop()
+
+    async def _report(self, crash: BaseException) -> None:
+        await self.config.log.warning("a connection broke off: %r", crash)
+
+    async def protocol_send(self, event: TransportEvent) -> None:
+        """Bounds each write: stock sends under a shield without a timeout, so one peer that does not
+        read makes the server impossible to stop."""
+        if not isinstance(event, RawData):
+            await super().protocol_send(event)
+            return
+        async with self.send_lock:
+            try:
+                with trio.move_on_after(limits.SEND_TIMEOUT_S, shield=True) as scope:
+                    await self.stream.send_all(event.data)
+                if scope.cancelled_caught:
+                    raise trio.BrokenResourceError("the peer does not read")
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                await trio.aclose_forcefully(self.stream)
+                await self.protocol.handle(Closed())
+
+
+class Turnstile(EventWrapper):
+    """Where a request waits that came before the one ahead of it was answered.
+
+    Stock waits without end, also when the connection has gone meanwhile: two requests in one packet can
+    leave a task behind for ever.
+    """
+
+    closed = False
+
+    async def wait(self) -> None:
+        """Raises ``trio.ClosedResourceError`` when it will never be this request's turn."""
+        with trio.move_on_after(limits.PIPELINE_S) as scope:
+            if not self.closed:
+                await super().wait()
+        if self.closed or scope.cancelled_caught:
+            raise trio.ClosedResourceError("the connection ended before this request had its turn")
+
+
+class GuardedH11Protocol(hypercorn.protocol.h11.H11Protocol):
+    """HTTP/1.1 and nothing else on one connection."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.can_read: Turnstile = Turnstile()
+
+    async def handle(self, event: TransportEvent) -> None:
+        if isinstance(event, Closed):
+            self.can_read.closed = True
+            await self.can_read.set()
+        await super().handle(event)
+
+    async def _check_protocol(self, event: Any) -> None:
+        """Never changes to HTTP/2: nobody needs it here, and its streams, windows and resets are many
+        more ways to cost an engine memory."""
+
+
+class GuardedWSStream(ws_stream.WSStream):
+    """One WebSocket."""
+
+    last_pong = 0.0
+    _message_bytes = 0
+    _message_frames = 0
+
+    async def app_send(self, message: Any) -> None:
+        """Raises on a send after the close: stock returns at once without a checkpoint, so a loop
+        that sends would never yield again."""
+        if message is not None:
+            await trio.lowlevel.checkpoint()
+            connection = getattr(self, "connection", None)
+            gone = connection is not None and connection.state is not ConnectionState.OPEN
+            if self.closed or gone:
+                raise trio.BrokenResourceError("the websocket is closed")
+        await super().app_send(message)
+
+    async def _handle_events(self) -> None:
+        """Closes on a message over the limit (stock goes on reading and buffering), and notes when the
+        peer last answered a ping."""
+        for event in self.connection.events():
+            if isinstance(event, Message):
+                if not await self._buffer_message(event):
+                    return
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+            elif isinstance(event, Pong):
+                self.last_pong = trio.current_time()
+            elif isinstance(event, CloseConnection):
+                if self.connection.state == ConnectionState.REMOTE_CLOSING:
+                    await self._send_wsproto_event(event.response())
+                await self.send(StreamClosed(stream_id=self.stream_id))
+                return
+
+    async def _buffer_message(self, event: Any) -> bool:
+        """Adds a piece to the message it belongs to; returns False when that closed the stream.
+
+        Counts bytes, where stock counts characters, and pieces, because empty ones cost time too.
+        """
+        data = event.data
+        self._message_bytes += len(data.encode()) if isinstance(data, str) else len(data)
+        self._message_frames += event.frame_finished
+        most = self.config.websocket_max_message_size
+        if self._message_bytes > most or self._message_frames > limits.FRAGMENTS_MAX:
+            self.buffer.clear()
+            await self._send_wsproto_event(CloseConnection(code=CloseReason.MESSAGE_TOO_BIG))
+            await self.send(StreamClosed(stream_id=self.stream_id))
+            return False
+        self.buffer.extend(event)
+        if event.message_finished:
+            assert self.app_put is not None  # set before the handshake was accepted
+            await self.app_put(self.buffer.to_message())
+            self.buffer.clear()
+            self._message_bytes = self._message_frames = 0
+        return True
+
+    async def _send_pings(self) -> None:
+        """Closes when pings stay unanswered: stock only sends them."""
+        self.last_pong = trio.current_time()
+        interval = self.config.websocket_ping_interval
+        assert interval is not None
+        while not self.closed:
+            await self._send_wsproto_event(Ping())
+            await self.context.sleep(interval)
+            if trio.current_time() - self.last_pong > limits.PONG_DEADLINE_S:
+                await self.send(StreamClosed(stream_id=self.stream_id))
+                return
+
+
+class GuardedHandshake(ws_stream.Handshake):
+    """One upgrade request."""
+
+    def accept(self, *args: Any, **kwargs: Any) -> Any:
+        """Never negotiates permessage-deflate: it inflates without bound, 1 MB to 1.2 GB of memory."""
+        self.extensions = None
+        return super().accept(*args, **kwargs)
+
+
+def install() -> None:
+    """Puts the guarded classes where hypercorn looks them up. Safe to call again."""
+    hypercorn.trio.run.TCPServer = GuardedTCPServer  # type: ignore[attr-defined] # a private name
+    hypercorn.protocol.h11.WSStream = GuardedWSStream  # type: ignore[attr-defined] # a private name
+    hypercorn.protocol.H11Protocol = GuardedH11Protocol  # type: ignore[attr-defined] # a private name
+    ws_stream.Handshake = GuardedHandshake  # type: ignore[misc] # replaces the class itself

@@ -1,0 +1,75 @@
+"""How long an engine lives that was started for a face.
+
+The rule, as a person would expect it: quitting the last face ends the engine, a reply that is still
+streaming first; a face that just vanishes (the SSH link dropped) leaves an engine that lingers, so
+that the next one finds the story where it was. An engine started by hand lives until it is told to
+stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import trio
+
+
+class Guest:
+    """One connected client, as far as lifetime is concerned."""
+
+    said_goodbye = False
+
+    def say_goodbye(self) -> None:
+        self.said_goodbye = True
+
+
+class Lifetime:
+    """Counts clients and knows when nobody is expected back."""
+
+    def __init__(self, *, managed: bool, linger_s: float) -> None:
+        self._managed = managed
+        self._linger_s = linger_s
+        self._clients = 0
+        self._expected_back = True  # at first: the face that started us is on its way
+        self._changed = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Lifetime {self._clients} clients, expected back: {self._expected_back}>"
+
+    @contextmanager
+    def client(self) -> Iterator[Guest]:
+        """Counts a client while the block runs; it may say goodbye before it ends."""
+        guest = Guest()
+        self._clients += 1
+        self._notify()
+        try:
+            yield guest
+        finally:
+            self._clients -= 1
+            self._expected_back = not guest.said_goodbye
+            self._notify()
+
+    async def wait_over(self, wait_idle: Callable[[], Awaitable[None]]) -> None:
+        """Waits until the engine should stop by itself; ``wait_idle`` waits for running replies."""
+        if not self._managed:
+            await trio.sleep_forever()
+        while True:
+            await self._wait_nobody_expected()
+            await wait_idle()
+            if not self._clients:
+                return
+
+    async def _wait_nobody_expected(self) -> None:
+        while True:
+            changed = self._changed
+            if not self._clients and not self._expected_back:
+                return
+            patience = self._linger_s if not self._clients else float("inf")
+            with trio.move_on_after(patience) as lingering:
+                await changed.wait()
+            if lingering.cancelled_caught:
+                return
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

@@ -1,0 +1,251 @@
+"""From a story to the messages of one prompt, within a token budget. Pure.
+
+Layout: what never changes first, what changes last, so that a server's prompt cache keeps almost
+everything from turn to turn.
+
+    system   base rules, active rules, the world's tone, character, opening scene
+    history  the window of the story, each player's line with what was recalled for it
+    line     how things stand, then the player's newest line with what is newly recalled
+
+Recalled passages are given once, with the line they were recalled for, and stay there as long as
+that line is in the window: later prompts then only append. The window's start moves rarely and by a
+large step (hysteresis), since every move makes a server read the whole prompt again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from flower.engine.prompt.tokens import MESSAGE_TOKENS, TokenCounter
+from flower.engine.provider.base import ChatMessage, Role
+
+SYSTEM_SHARE = 0.6  # of the budget; the story needs the rest
+WINDOW_LOW_SHARE = 0.65  # a trim cuts the history down to this share of its room
+WINDOW_HIGH_SHARE = 0.85  # more than this right after a trim, and the next one would come too soon
+LINE_SHARE = 0.5  # of the history's room, for one message
+TAIL_SHARE = 0.15  # of the budget, for how things stand and the author's note
+MIN_SECTION_TOKENS = 60  # below it a section tells nothing
+PLAYERS_WORDS = "The player's words:"
+OPENING = "Begin the story."  # plain words: small models imitate anything in brackets
+CUT_MARK = "\n[…]\n"
+
+
+class Section(Struct, frozen=True):
+    """A named part of the system message. Low ``priority`` is shortened first."""
+
+    name: str
+    source: str
+    text: str
+    priority: float
+
+
+class Inset(Struct, frozen=True):
+    """A text told ``depth`` messages above the newest line; it moves along as the story goes on."""
+
+    text: str
+    depth: int
+
+
+class Line(Struct, frozen=True):
+    """A message of the story as the prompt needs it. ``recalled`` goes before the player's words.
+
+    The role ``system`` is something between the lines, such as dice; it is told like the player's words.
+    """
+
+    id: int
+    role: str
+    content: str
+    recalled: str = ""
+
+
+class Entry(Struct, frozen=True):
+    """What the manifest says of one part of a prompt."""
+
+    section: str
+    source: str
+    tokens: int
+    note: str = ""
+
+
+class Assembled(Struct, frozen=True):
+    """A prompt, what is in it and why.
+
+    ``window_start``: id of the first message of the history; ``room``: tokens there are for it.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    manifest: tuple[Entry, ...]
+    tokens: int
+    window_start: int | None
+    room: int
+
+
+def assemble(
+    sections: Sequence[Section],
+    story: Sequence[Line],
+    *,
+    budget: int,
+    counter: TokenCounter,
+    window_start: int | None = None,
+    summarised: int | None = None,
+    tail: Sequence[Section] = (),
+    inset: Inset | None = None,
+) -> Assembled:
+    """Returns the prompt for a reply to the last line of ``story``, at most ``budget`` tokens.
+
+    ``story`` is the active path, oldest first, and ends with the player's line. ``window_start`` is
+    what the last prompt of this story used; the history starts there again as long as it fits. When
+    it must move, it moves behind message ``summarised`` if what is left then fits, so that summary and
+    history meet. ``tail`` changes from line to line: it goes right before the newest one and is not
+    repeated in later prompts, so that everything before it stays as it was.
+    """
+    beside = (
+        int(budget * TAIL_SHARE) if tail or inset is not None else 0
+    )  # taken from the system's share
+    kept = _fit_sections(sections, int(budget * SYSTEM_SHARE) - beside, counter)
+    system = "\n\n".join(section.text.strip() for section, _ in kept)
+    system_tokens = counter.count(system) + MESSAGE_TOKENS
+    if inset is not None:
+        inset = Inset(shorten(inset.text, beside // 2, counter), inset.depth)
+    inset_tokens = counter.count(inset.text) + MESSAGE_TOKENS if inset is not None else 0
+    latest = _fit_sections(tail, beside - inset_tokens - counter.count(PLAYERS_WORDS), counter)
+    tail_text = "\n".join(section.text.strip() for section, _ in latest)
+    tail_tokens = counter.count(tail_text) + counter.count(PLAYERS_WORDS) if tail_text else 0
+    taken = system_tokens + tail_tokens + inset_tokens
+    # 2: rounding, opening
+    room = max(budget - taken - 2 * MESSAGE_TOKENS, MIN_SECTION_TOKENS)
+
+    lines = [
+        _fit_line(line, int(room * LINE_SHARE), counter)
+        for line in story
+        if line.content or line.recalled
+    ]
+    start = _window(lines, room, window_start, summarised, counter)
+    window = lines[start:]
+
+    messages = _alternating(window, tail_text, inset)
+    if system:
+        messages.insert(0, ChatMessage("system", system))
+    history_tokens = sum(_line_tokens(line, counter) for line in window)
+    manifest = [
+        Entry(section.name, section.source, counter.count(section.text), "shortened" if cut else "")
+        for section, cut in (*kept, *latest)
+    ]
+    dropped = f"{start} older messages left out" if start else ""
+    manifest.append(Entry("history", f"{len(window)} messages", history_tokens, dropped))
+    return Assembled(
+        tuple(messages),
+        tuple(manifest),
+        taken + history_tokens,
+        window[0].id if window else None,
+        room,
+    )
+
+
+def _fit_sections(
+    sections: Sequence[Section], budget: int, counter: TokenCounter
+) -> list[tuple[Section, bool]]:
+    """Returns the sections with the least important ones shortened or dropped, and whether cut."""
+    sections = [section for section in sections if section.text.strip()]
+    sizes = {section: counter.count(section.text) for section in sections}
+    over = sum(sizes.values()) - budget
+    result: dict[Section, tuple[Section, bool] | None] = {s: (s, False) for s in sections}
+    for section in sorted(sections, key=lambda s: s.priority):
+        if over <= 0:
+            break
+        target = sizes[section] - over
+        if target < MIN_SECTION_TOKENS:
+            result[section] = None
+            over -= sizes[section]
+            continue
+        text = shorten(section.text, target, counter)
+        result[section] = (Section(section.name, section.source, text, section.priority), True)
+        over -= sizes[section] - counter.count(text)
+    return [kept for kept in result.values() if kept is not None]
+
+
+def _fit_line(line: Line, most: int, counter: TokenCounter) -> Line:
+    """Returns the line with at most ``most`` tokens; the player's words have the better half."""
+    recalled = shorten(line.recalled, most // 2, counter) if line.recalled else ""
+    content = shorten(line.content, most - counter.count(recalled), counter)
+    if content is line.content and recalled is line.recalled:
+        return line
+    return Line(line.id, line.role, content, recalled)
+
+
+def shorten(text: str, tokens: int, counter: TokenCounter) -> str:
+    """Returns ``text`` cut out in the middle with a visible mark, so that it has ``tokens`` at most.
+
+    The middle goes because a message's start says what it is and its end says what is next.
+    """
+    size = counter.count(text)
+    if size <= tokens:
+        return text
+    keep = max(int(len(text) * tokens / size) - len(CUT_MARK), 2)
+    while True:
+        cut = text[: keep - keep // 2] + CUT_MARK + text[len(text) - keep // 2 :]
+        if counter.count(cut) <= tokens or keep <= 2:
+            return cut
+        keep = int(keep * 0.9)
+
+
+def _line_tokens(line: Line, counter: TokenCounter) -> int:
+    return counter.count(line.recalled) + counter.count(line.content) + MESSAGE_TOKENS
+
+
+def _window(
+    lines: Sequence[Line],
+    room: int,
+    previous: int | None,
+    summarised: int | None,
+    counter: TokenCounter,
+) -> int:
+    """Returns the index of the first line of the window."""
+    start = next((i for i, line in enumerate(lines) if line.id == previous), 0)
+    sizes = [_line_tokens(line, counter) for line in lines]
+    if sum(sizes[start:]) <= room:
+        return start
+    behind = next((i for i, line in enumerate(lines) if line.id == summarised), -1) + 1
+    if start < behind < len(lines) and sum(sizes[behind:]) <= room * WINDOW_HIGH_SHARE:
+        return behind
+    target = int(room * WINDOW_LOW_SHARE)
+    total = 0
+    for index in range(len(lines) - 1, -1, -1):
+        total += sizes[index]
+        if total > target:
+            start = index + 1
+            break
+    start = min(start, len(lines) - 1)
+    while start < len(lines) - 1 and lines[start].role == "assistant":
+        start += 1  # a window that opens with the player's line suits every chat template
+    return start
+
+
+def _alternating(lines: Sequence[Line], tail: str, inset: Inset | None) -> list[ChatMessage]:
+    """Returns messages that alternate user and assistant and begin with user.
+
+    Several chat templates (Gemma's, Mistral's) refuse anything else, and none minds.
+    """
+    messages: list[ChatMessage] = []
+    if lines and lines[0].role == "assistant":
+        messages.append(ChatMessage("user", OPENING))
+    newest = len(lines) - 1
+    for index, line in enumerate(lines):
+        if inset is not None and index == max(newest - inset.depth, 0):
+            _add(messages, "user", inset.text)
+        before = [line.recalled] if line.recalled else []
+        if tail and index == newest:
+            spoken = not line.recalled and line.role == "user"
+            before = [f"{tail}\n\n{PLAYERS_WORDS}" if spoken else tail, *before]
+        role: Role = "assistant" if line.role == "assistant" else "user"
+        _add(messages, role, "\n\n".join((*before, line.content)))
+    return messages
+
+
+def _add(messages: list[ChatMessage], role: Role, text: str) -> None:
+    if messages and messages[-1].role == role:
+        messages[-1] = ChatMessage(role, f"{messages[-1].content}\n\n{text}")
+    else:
+        messages.append(ChatMessage(role, text))

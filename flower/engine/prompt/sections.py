@@ -1,0 +1,73 @@
+"""The words of a prompt: how rules, world, character and recalled passages are told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flower.engine.assets import Character, Rule, World
+from flower.engine.prompt.assemble import PLAYERS_WORDS, Section
+from flower.engine.recall.base import Found
+
+NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
+NSFW_OFF = "Keep the story free of explicit sexual content."
+
+CONTINUE = "Go on from exactly where you stopped, without repeating anything."
+
+RULE_PRIORITY = 80
+
+RECALLED_HEAD = "Notes for the narrator, not seen by the player:"
+RECALLED_TAIL = f"\n{PLAYERS_WORDS}"
+
+
+def system_sections(
+    base_rules: str,
+    rules: Sequence[Rule],
+    world: World | None,
+    character: Character | None,
+    *,
+    nsfw: bool,
+) -> tuple[Section, ...]:
+    """Returns the parts of the system message in order, the stable ones first."""
+    parts = [Section("base rules", "system_rules.yaml", base_rules, 90)]
+    parts.append(
+        Section("content", "nsfw on" if nsfw else "nsfw off", NSFW_ON if nsfw else NSFW_OFF, 95)
+    )
+    ordered = sorted(rules, key=lambda rule: -rule.priority)  # of equal ones the first stays first
+    parts += [
+        Section(
+            "rule", rule.id, f"Rule, {rule.name}: {rule.prompt}", RULE_PRIORITY + rule.priority / 100
+        )
+        for rule in ordered
+    ]
+    if world is not None:
+        tone = f"The world is {world.name}.\n{world.system_prompt}"
+        parts.append(Section("world", world.id, tone, 70))
+    if character is not None:
+        parts.append(cast_section(character))
+    if world is not None and world.scene:
+        parts.append(Section("scene", world.id, f"The story opened like this: {world.scene}", 50))
+    return tuple(parts)
+
+
+def summary_section(text: str, last_id: int) -> Section:
+    """Returns what happened before the history begins, as the last part of the system message."""
+    return Section("summary", f"up to message {last_id}", f"What happened before:\n{text}", 40)
+
+
+def cast_section(character: Character) -> Section:
+    """Returns the part about a character whom the narrator plays."""
+    persona = f"You also play {character.name}, who is present in the story.\n{character.persona}"
+    return Section("character", character.id, persona, 60)
+
+
+def recalled_text(found: Sequence[Found]) -> str:
+    """Returns recalled passages as the block that goes before the player's line, "" if none."""
+    if not found:
+        return ""
+    notes = []
+    for item in found:
+        passage = item.passage
+        kind = "From the lore" if passage.kind == "lore" else "Earlier in this story"
+        title = f" ({passage.title})" if passage.title and passage.kind == "lore" else ""
+        notes.append(f"- {kind}{title}: {passage.text.strip()}")
+    return "\n".join((RECALLED_HEAD, *notes, RECALLED_TAIL))

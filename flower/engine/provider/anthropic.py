@@ -1,0 +1,261 @@
+"""Anthropic's Messages API.
+
+Pure up to the last class. Shapes: Anthropic API reference, streaming messages. The end mark is
+``message_stop``. Marks the stable part of the prompt for Anthropic's prompt cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.provider.base import (
+    ChatMessage,
+    Completion,
+    Finish,
+    FinishReason,
+    ModelInfo,
+    Reasoning,
+    Spent,
+    Text,
+)
+from flower.engine.provider.endpoint import KINDS, Endpoint, patched, wanted_params
+from flower.engine.provider.errors import Origin, from_payload
+from flower.engine.provider.http import Edge
+from flower.engine.provider.interpret import Interpreter, Item
+from flower.engine.provider.listing import known_model
+from flower.engine.provider.messages import alternating, ending_with_user, split_system
+from flower.engine.provider.pieces import Call, PieceStream
+from flower.engine.provider.refusals import Refusals, without
+from flower.engine.provider.sse import SseDecoder
+
+_VERSION = "2023-06-01"
+_PARAMS = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "stop": "stop_sequences",
+    "thinking": "thinking",
+}
+_CACHED = {"type": "ephemeral"}
+
+
+def build_body(
+    completion: Completion, endpoint: Endpoint, refused: Collection[str] = ()
+) -> dict[str, Any]:
+    """Returns the request's JSON. A trailing assistant message is a prefill where models take one."""
+    system, rest = split_system(completion.messages)
+    turns = alternating(rest)
+    if "prefill" in refused:
+        turns = ending_with_user(turns)
+    body: dict[str, Any] = {
+        "model": completion.model or KINDS["anthropic"].first_model,
+        "max_tokens": completion.max_tokens,
+        "messages": _marked(turns),
+        "stream": True,
+    }
+    if system:
+        body["system"] = [{"type": "text", "text": system, "cache_control": _CACHED}]
+    for name, value in wanted_params(completion, endpoint).items():
+        if name in _PARAMS:
+            body[_PARAMS[name]] = value
+    if isinstance(body.get("stop_sequences"), str):
+        body["stop_sequences"] = [body["stop_sequences"]]
+    return without(patched(body, endpoint, completion.model), refused)
+
+
+def _marked(turns: list[ChatMessage]) -> list[dict[str, Any]]:
+    """Returns the turns with a cache mark on the last one that the next prompt will repeat.
+
+    That is the assistant's last: the user's line after it carries recalled lore, which changes.
+    """
+    ends = [number for number, turn in enumerate(turns[:-1]) if turn.role == "assistant"]
+    marked = []
+    for number, turn in enumerate(turns):
+        last = number == len(turns) - 1
+        text = turn.content.rstrip() if turn.role == "assistant" and last else turn.content
+        block: dict[str, Any] = {"type": "text", "text": text}
+        if ends and number == ends[-1]:
+            block["cache_control"] = _CACHED
+        marked.append({"role": turn.role, "content": [block]})
+    return marked
+
+
+# --- the stream ---------------------------------------------------------------------------------
+
+
+class _Delta(Struct, gc=False):
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    stop_reason: str | None = None
+
+
+class _Event(Struct, gc=False):
+    type: str = ""
+    delta: _Delta | None = None
+    content_block: _Delta | None = None
+    message: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Message(Struct, gc=False):
+    type: str = ""
+    content: list[_Delta] | None = None
+    stop_reason: str | None = None
+    usage: Any = None
+    error: Any = None
+
+
+_decoder = msgspec.json.Decoder(_Event)
+_message_decoder = msgspec.json.Decoder(_Message)
+_REASONS: dict[str, FinishReason] = {
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "blocked",
+}
+
+
+class MessageStream:
+    """The meaning of the events of a streamed message."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._reason: str | None = None
+        self._usage: dict[str, int] = {}
+        self.ended = False
+
+    @property
+    def finished(self) -> bool:
+        """The stop reason was seen."""
+        return self._reason is not None
+
+    def event(self, data: bytes, name: str) -> list[Item]:
+        """Returns what one event says."""
+        event = _decoder.decode(data)
+        match event.type:
+            case "content_block_delta" if event.delta is not None:
+                return _words(event.delta)
+            case "content_block_start" if event.content_block is not None:
+                return _words(event.content_block)
+            case "message_start" if isinstance(event.message, dict):
+                return self._count(event.message.get("usage"))
+            case "message_delta":
+                if event.delta is not None and event.delta.stop_reason:
+                    self._reason = event.delta.stop_reason
+                return self._count(event.usage)
+            case "message_stop":
+                self.ended = True
+            case "error":
+                return [from_payload({"error": event.error}, self._origin)]
+        return []
+
+    def whole(self, data: bytes) -> list[Item]:
+        """Returns what a message says that was not streamed."""
+        message = _message_decoder.decode(data)
+        if message.error:
+            return [from_payload({"error": message.error}, self._origin)]
+        if message.type != "message":
+            raise ValueError("no message")
+        self._reason = message.stop_reason or "end_turn"
+        items = [item for block in message.content or () for item in _words(block)]
+        return items + self._count(message.usage)
+
+    def finish(self) -> list[Item]:
+        """Returns ``Finish`` when a stop reason or the end mark came."""
+        if not (self.finished or self.ended):
+            return []
+        reason = self._reason or "end_turn"
+        kind = _REASONS.get(reason, "done")
+        return [Finish(kind, reason if kind == "blocked" else "")]
+
+    def _count(self, usage: object) -> list[Item]:
+        """Keeps the last figure of each kind: input comes at the start, output grows to the end."""
+        if not isinstance(usage, dict):
+            return []
+        self._usage |= {name: value for name, value in usage.items() if isinstance(value, int)}
+        read = self._usage.get("cache_read_input_tokens", 0)
+        written = self._usage.get("cache_creation_input_tokens", 0)
+        prompt = self._usage.get("input_tokens", 0) + read + written
+        return [Spent(prompt, self._usage.get("output_tokens", 0), read)]
+
+
+def _words(block: _Delta) -> list[Item]:
+    if block.text:
+        return [Text(block.text)]
+    return [Reasoning(block.thinking)] if block.thinking else []
+
+
+def read_models(payload: object) -> tuple[ModelInfo, ...]:
+    """Returns the models of a ``GET /models`` answer. The API gives no prices."""
+    rows = payload.get("data") if isinstance(payload, dict) else None
+    found = []
+    for row in (rows if isinstance(rows, list) else ())[: limits.CATALOGUE_MODELS]:
+        if isinstance(row, dict) and isinstance(row.get("id"), str):
+            context = row.get("max_input_tokens")
+            known = known_model(row["id"]).context_tokens
+            tokens = context if isinstance(context, int) and context > 0 else known
+            found.append(ModelInfo(row["id"], str(row.get("display_name") or row["id"]), tokens))
+    return tuple(found)
+
+
+# --- the edge -----------------------------------------------------------------------------------
+
+
+def api_headers(key: str) -> dict[str, str]:
+    """Returns the headers that carry the key and the API's version."""
+    return {"x-api-key": key, "anthropic-version": _VERSION}
+
+
+class AnthropicProvider:
+    """A provider over the Messages API."""
+
+    def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
+        self._endpoint = endpoint
+        self._edge = edge
+        self._refusals = Refusals(needed=("max_tokens",))
+        self.local = endpoint.local
+
+    @property
+    def name(self) -> str:
+        """The prefix of this provider's model ids."""
+        return self._endpoint.name
+
+    def open(self, completion: Completion) -> PieceStream:
+        """Returns the stream of one completion."""
+
+        async def prepare() -> Call:
+            body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
+            origin = self._edge.origin(completion.model, {**body, "prefill": True})
+            return Call(
+                "/messages", body, origin, Interpreter(origin, SseDecoder(), MessageStream(origin))
+            )
+
+        return self._edge.stream(prepare)
+
+    def refuse(self, model: str, field: str) -> bool:
+        """Remembers that ``model`` does not take ``field``; ``prefill`` is a trailing assistant turn."""
+        return self._refusals.add(model, field)
+
+    def left_out(self, completion: Completion) -> tuple[str, ...]:
+        """Returns the names of the wanted parameters that are not sent."""
+        refused = self._refusals.of(completion.model)
+        wanted = wanted_params(completion, self._endpoint)
+        return tuple(name for name in wanted if name not in _PARAMS or _PARAMS[name] in refused)
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """Returns the models on offer; raises ``ProviderError``."""
+        return read_models(await self._edge.get_json("/models?limit=1000"))
+
+    async def count_tokens(self, text: str) -> int | None:
+        """Returns None: counting costs a network round trip."""
+        return None
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._edge.aclose()

@@ -1,0 +1,135 @@
+"""What a narrator is: open one completion, get pieces of it.
+
+Pure types. A provider is anything with the ``Provider`` protocol below; the turn neither knows nor
+asks which kind it has. A provider never retries, saves, publishes or decides about budgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["done", "length", "blocked"]
+
+
+class ChatMessage(Struct, frozen=True):
+    """One message of a prompt, as every chat API has it."""
+
+    role: Role
+    content: str
+
+
+class Cue(Struct, frozen=True):
+    """What the prompt is about, before it became messages.
+
+    The offline narrator plays from it; providers of language models may ignore it.
+    """
+
+    line: str = ""  # what the player just wrote
+    world: str = ""
+    scene: str = ""
+    character: str = ""
+    persona: str = ""
+    lore: tuple[str, ...] = ()  # recalled passages, best first
+    memories: tuple[str, ...] = ()  # recalled exchanges of this story, best first
+    story: tuple[ChatMessage, ...] = ()  # the last messages without notes, up to the player's line
+    turn_number: int = 0  # 0 for the first reply of the story
+    seed: int = 0  # same seed, same cue, same reply
+    outcome: Literal["", "strong", "miss"] = ""  # what dice of the player's have decided about the line
+
+
+class Completion(Struct, frozen=True):
+    """A request for one reply.
+
+    ``params`` are sampler settings in OpenAI's names (``temperature``, ``top_p``, ``stop``, ...); a
+    provider maps those it knows and drops the rest. ``session`` lets servers with slots or sticky
+    routing keep a story's prompt cache warm.
+    """
+
+    model: str  # the provider's own id, without our prefix
+    messages: tuple[ChatMessage, ...]
+    max_tokens: int
+    context_tokens: int
+    params: Mapping[str, object] = {}
+    session: str = ""
+    cue: Cue = Cue()
+
+
+class Text(Struct, frozen=True):
+    """Some characters of the story; never empty."""
+
+    text: str
+
+
+class Reasoning(Struct, frozen=True):
+    """Some characters of the model's thinking; shown apart, never stored as story."""
+
+    text: str
+
+
+class Loading(Struct, frozen=True):
+    """The model is being loaded or the prompt read. ``done`` of ``total`` units; total 0: unknown."""
+
+    what: str  # "loading the model", "reading the prompt"
+    done: int = 0
+    total: int = 0
+
+
+class Spent(Struct, frozen=True):
+    """Tokens as the provider counts them; may come in any piece, the last one counts."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int | None = None
+    cost: float | None = None  # USD, only when the provider itself says
+
+
+class Finish(Struct, frozen=True):
+    """The provider's end mark. A stream that ends without one was interrupted."""
+
+    reason: FinishReason
+    detail: str = ""  # why it was blocked, in the provider's words
+
+
+Piece = Text | Reasoning | Loading | Spent | Finish
+
+
+class ModelInfo(Struct, frozen=True, omit_defaults=True):
+    """A model in the catalogue. Prices in USD per million tokens; None is unknown."""
+
+    id: str  # the provider's own id, without our prefix
+    name: str
+    context_tokens: int = 0  # 0: unknown
+    prompt_price: float | None = None
+    completion_price: float | None = None
+    price_varies: bool = False
+
+
+class Provider(Protocol):
+    """One endpoint that narrates.
+
+    ``open`` is an async context manager over the pieces of one completion; leaving it closes the
+    connection at once. Raises ``ProviderError`` from entering or from iterating. Entering it waits
+    for the response's head at most; whoever iterates owns the deadlines. It may be entered and iterated
+    inside short cancel scopes, so it must not keep a nursery or a cancel scope of its own open in
+    between. A provider may also be ``streaming.Adaptable``.
+    """
+
+    @property
+    def name(self) -> str:
+        """The prefix of this provider's model ids, for example ``openrouter``."""
+
+    def open(self, completion: Completion) -> AbstractAsyncContextManager[AsyncIterator[Piece]]: ...
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """Returns the models on offer; raises ``ProviderError``."""
+
+    async def count_tokens(self, text: str) -> int | None:
+        """Returns the exact number of tokens if the backend can count, else None."""
+
+    async def aclose(self) -> None:
+        """Closes connections and child processes."""

@@ -1,0 +1,154 @@
+"""Which models there are: what providers listed, and when.
+
+Pure: a value and functions over it. Owns the format of the file in which lists survive a restart.
+Finds the endpoint and the model that an id means.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from flower.engine.provider.base import ModelInfo
+from flower.engine.provider.endpoint import Endpoint
+from flower.errors import ProviderError
+
+FIRST = "default"  # as a model name: the first one the server lists
+
+
+class Listed(Struct, frozen=True):
+    """What one endpoint offered. ``fetched_at``: Unix time in seconds."""
+
+    base_url: str
+    fetched_at: float
+    models: tuple[ModelInfo, ...]
+
+
+Catalogue = Mapping[str, Listed]  # by endpoint name
+
+_FORMAT = 1
+
+
+class _File(Struct, frozen=True):
+    format: int
+    endpoints: dict[str, Listed]
+
+
+def encode(catalogue: Catalogue) -> bytes:
+    """Returns the catalogue as the bytes of its file."""
+    return msgspec.json.encode(_File(_FORMAT, dict(catalogue)))
+
+
+def decode(data: bytes, endpoints: Iterable[Endpoint]) -> dict[str, Listed]:
+    """Returns what a file knows of these endpoints; nothing if the file is broken or older."""
+    try:
+        file = msgspec.json.decode(data, type=_File)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    if file.format != _FORMAT:
+        return {}
+    addresses = {endpoint.name: endpoint.base_url for endpoint in endpoints}
+    return {
+        name: listed
+        for name, listed in file.endpoints.items()
+        if addresses.get(name) == listed.base_url
+    }
+
+
+def find(catalogue: Catalogue, endpoint: str, model: str) -> ModelInfo | None:
+    """Returns what the endpoint says about a model; the first on its list for an empty name."""
+    listed = catalogue.get(endpoint)
+    for info in listed.models if listed is not None else ():
+        if not model or info.id == model:
+            return info
+    return None
+
+
+# --- from an id to an endpoint ------------------------------------------------------------------
+
+# Ids that people have in their scripts and notes, without our prefix.
+_ESTABLISHED = (
+    (re.compile(r"^deepseek-(chat|reasoner|v\d)"), "deepseek"),
+    (re.compile(r"^gemini-|^gemini/"), "gemini"),
+    (re.compile(r"^claude-"), "anthropic"),
+    (re.compile(r"^(gpt-\d|chatgpt-|o\d(-|$))"), "openai"),
+    (re.compile(r"^(mistral|ministral|magistral|codestral|open-mixtral|open-mistral)-"), "mistral"),
+    (re.compile(r"^groq/"), "groq"),
+)
+
+
+def locate(model_id: str, endpoints: Sequence[Endpoint], catalogue: Catalogue) -> tuple[str, str]:
+    """Returns the name of the endpoint and the endpoint's own id of the model that ``model_id`` means.
+
+    Tried in this order: our own form ``endpoint/model``; an id that an endpoint was configured with
+    or has listed; a well-known id of a vendor with a key; OpenRouter's ``vendor/model``; a server
+    that may take any id, unless it looks like a slip of the pen. Raises ``ProviderError``: ``auth``
+    when only a key is missing, else ``model_not_found`` with the closest match.
+    """
+    head, _, rest = model_id.partition("/")
+    by_name = {endpoint.name: endpoint for endpoint in endpoints}
+    if head in by_name and rest:
+        return head, _own_id(by_name[head], rest, catalogue)
+    for endpoint in endpoints:
+        if model_id in endpoint.models or (model_id and find(catalogue, endpoint.name, model_id)):
+            return endpoint.name, model_id
+    kind = next((kind for pattern, kind in _ESTABLISHED if pattern.search(model_id)), "")
+    for endpoint in endpoints:
+        if kind and endpoint.kind == kind:
+            return endpoint.name, model_id.removeprefix(f"{kind}/")
+    for endpoint in endpoints:
+        if endpoint.kind == "openrouter" and "/" in model_id:
+            return endpoint.name, model_id
+    for endpoint in endpoints:
+        if endpoint.kind == "compatible" and model_id and not closest(model_id, [endpoint], catalogue):
+            return endpoint.name, model_id
+    raise _unknown(model_id, kind, endpoints, catalogue)
+
+
+def _own_id(endpoint: Endpoint, model: str, catalogue: Catalogue) -> str:
+    if model == FIRST and find(catalogue, endpoint.name, FIRST) is None:
+        return ""
+    if endpoint.kind == "openrouter" and "/" not in model:
+        return f"openrouter/{model}"  # openrouter/auto is OpenRouter's own name for it
+    return model
+
+
+def _unknown(
+    model_id: str, kind: str, endpoints: Sequence[Endpoint], catalogue: Catalogue
+) -> ProviderError:
+    head = model_id.partition("/")[0]
+    vendor = kind or (head if head in KEY_SETTINGS else "openrouter" if "/" in model_id else "")
+    if vendor and not any(endpoint.kind == vendor for endpoint in endpoints):
+        near = closest(model_id, endpoints, catalogue)
+        also = f" (the closest known model is {near})" if near else ""
+        return ProviderError("auth", f"{model_id} needs {vendor}; set {key_hint(vendor)}{also}.")
+    near = closest(model_id, endpoints, catalogue)
+    meant = f"did you mean {near}?" if near else "choose one with /model."
+    return ProviderError("model_not_found", f"there is no model {model_id!r}; {meant}")
+
+
+def closest(model_id: str, endpoints: Sequence[Endpoint], catalogue: Catalogue) -> str:
+    """Returns the known id that is most like ``model_id``; "" if none is."""
+    ids = [f"{e.name}/{model}" for e in endpoints for model in e.models]
+    for endpoint in endpoints:
+        listed = catalogue.get(endpoint.name)
+        ids += [f"{endpoint.name}/{info.id}" for info in (listed.models if listed is not None else ())]
+    by_tail = {known.rpartition("/")[2].lower(): known for known in reversed(ids)}
+    tail = model_id.rpartition("/")[2].lower()
+    whole = difflib.get_close_matches(model_id, ids, n=1, cutoff=0.75)
+    tails = difflib.get_close_matches(tail, by_tail, n=1, cutoff=0.6)
+    return whole[0] if whole else by_tail[tails[0]] if tails else ""
+
+
+KEY_SETTINGS = ("openai", "openrouter", "deepseek", "groq", "gemini", "anthropic", "mistral")
+
+
+def key_hint(name: str) -> str:
+    """Returns where the user sets the key of an endpoint, for sentences."""
+    if name in KEY_SETTINGS:
+        return f"{name}_api_key in config.yaml or {name.upper()}_API_KEY in the engine's environment"
+    return f"api_key of the provider {name} in config.yaml"

@@ -1,0 +1,194 @@
+"""One place a narrator can be reached, as the user configured it.
+
+Pure: names, kinds, addresses, and what a model needs changed in its requests. Owns the table of
+kinds. Never sends anything; never shows a key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct
+
+from flower.engine.provider.base import Completion
+from flower.engine.provider.refusals import without
+from flower.errors import ConfigError
+
+
+class Patch(Struct, frozen=True):
+    """A correction for models whose id matches ``models`` (a regular expression, searched).
+
+    ``set`` is merged into the request's body, ``drop`` names fields that are left out, ``thinks``
+    says that replies start inside a thinking block.
+    """
+
+    models: str = ""
+    set: Mapping[str, Any] = {}
+    drop: tuple[str, ...] = ()
+    thinks: bool = False
+
+    def fits(self, model: str) -> bool:
+        """Returns whether this patch is meant for ``model``."""
+        return re.search(self.models, model) is not None
+
+
+class Endpoint(Struct, frozen=True):
+    """A configured provider. ``api_key_cmd`` is run once, when the key is first needed."""
+
+    name: str
+    kind: str
+    base_url: str
+    api_key: str = ""
+    api_key_cmd: str = ""
+    headers: Mapping[str, str] = {}
+    models: tuple[str, ...] = ()
+    params: Mapping[str, Any] = {}
+    patch: tuple[Patch, ...] = ()
+    key_hint: str = ""  # where the user sets the key, for error sentences
+
+    def __repr__(self) -> str:  # header values may be keys as well
+        return f"Endpoint({self.name!r}, {self.kind!r}, {self.base_url!r})"
+
+    @property
+    def local(self) -> bool:
+        """True when the server is on this machine or in this house: it may load models for minutes."""
+        return is_private(urlsplit(self.base_url).hostname or "")
+
+    def secrets(self) -> tuple[str, ...]:
+        """Returns every text that must never be shown."""
+        return tuple(text for text in (self.api_key, *self.headers.values()) if len(text) >= 6)
+
+
+def wanted_params(completion: Completion, endpoint: Endpoint) -> dict[str, Any]:
+    """Returns the sampler settings to ask for: the endpoint's, overruled by the completion's."""
+    return {**endpoint.params, **completion.params}
+
+
+def patched(body: dict[str, Any], endpoint: Endpoint, model: str) -> dict[str, Any]:
+    """Returns a request's body as the endpoint's patches for ``model`` want it."""
+    for patch in endpoint.patch:
+        if patch.fits(model):
+            body = without({**body, **patch.set}, patch.drop)
+    return body
+
+
+class Kind(Struct, frozen=True):
+    """What is known of an API before any configuration."""
+
+    family: str
+    base_url: str = ""
+    needs_key: bool = True
+    first_model: str = ""  # used when the user names none
+
+
+KINDS: dict[str, Kind] = {
+    "openai": Kind("openai", "https://api.openai.com/v1", first_model="gpt-4.1-mini"),
+    "openrouter": Kind("openai", "https://openrouter.ai/api/v1", first_model="openrouter/auto"),
+    "deepseek": Kind("openai", "https://api.deepseek.com/v1", first_model="deepseek-chat"),
+    "groq": Kind("openai", "https://api.groq.com/openai/v1", first_model="llama-3.3-70b-versatile"),
+    "mistral": Kind("openai", "https://api.mistral.ai/v1", first_model="mistral-small-latest"),
+    "gemini": Kind(
+        "gemini", "https://generativelanguage.googleapis.com/v1beta", first_model="gemini-flash-latest"
+    ),
+    "anthropic": Kind("anthropic", "https://api.anthropic.com/v1", first_model="claude-haiku-4-5"),
+    "ollama": Kind("ollama", "http://127.0.0.1:11434", needs_key=False),
+    "llamacpp": Kind("openai", "http://127.0.0.1:8080/v1", needs_key=False),
+    "koboldcpp": Kind("koboldcpp", "http://127.0.0.1:5001", needs_key=False),
+    "lmstudio": Kind("openai", "http://127.0.0.1:1234/v1", needs_key=False),
+    "vllm": Kind("openai", "http://127.0.0.1:8000/v1", needs_key=False),
+    "compatible": Kind("openai", needs_key=False),
+}
+
+_DEFAULT_PATH = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta"}
+_PASTED_ENDINGS = ("/chat/completions", "/completions", "/models", "/messages", "/api/chat")
+
+
+def normal_url(kind: str, url: str) -> str:
+    """Returns the base address that requests of ``kind`` are appended to, without a final slash.
+
+    Accepts ``host``, ``host:port``, with or without scheme, with ``/v1`` or ``/api``, and addresses
+    pasted from a documentation's example request. Raises ``ConfigError`` for anything else.
+    """
+    known = KINDS.get(kind)
+    if known is None:
+        raise ConfigError(
+            f"there is no provider kind {kind!r}; the kinds are {', '.join(sorted(KINDS))}"
+        )
+    text = url.strip() or known.base_url
+    if not text:
+        raise ConfigError(
+            f"a provider of kind {kind!r} needs a base_url, for example http://127.0.0.1:8080/v1"
+        )
+    scheme, host, path = _parts(text, url)
+    return urlunsplit((scheme, host, _path_of(known.family, path), "", ""))
+
+
+def _parts(text: str, shown: str) -> tuple[str, str, str]:
+    if not text.isprintable() or " " in text:
+        raise ConfigError("a web address has no spaces or control characters; write it again")
+    if "://" not in text:
+        text = f"{'http' if _looks_local(text) else 'https'}://{text}"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"{shown!r} is no web address: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"{shown!r} is no web address; write for example http://127.0.0.1:8080/v1")
+    if parts.username or parts.password:
+        raise ConfigError("a base_url must not hold a user name or password; use api_key or headers")
+    host = parts.hostname
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # a bind address copied from a server's settings
+        host = "127.0.0.1"
+    if ":" in host:
+        host = f"[{host}]"
+    return parts.scheme, host if port is None else f"{host}:{port}", parts.path.rstrip("/")
+
+
+def _path_of(family: str, path: str) -> str:
+    if family in ("ollama", "koboldcpp"):
+        return _without_endings(path, (*_PASTED_ENDINGS, "/v1", "/api"))
+    path = _without_endings(path, _PASTED_ENDINGS)
+    if path in ("", "/api"):
+        return path + _DEFAULT_PATH[family]
+    return path
+
+
+def _without_endings(path: str, endings: tuple[str, ...]) -> str:
+    while (
+        shorter := next((path.removesuffix(e) for e in endings if path.endswith(e)), None)
+    ) is not None:
+        path = shorter.rstrip("/")
+    return path
+
+
+def _looks_local(text: str) -> bool:
+    host = text.partition("/")[0]
+    if host.startswith("["):
+        return is_private(host[1:].partition("]")[0])
+    return is_private(host.partition(":")[0])
+
+
+def is_private(host: str) -> bool:
+    """Returns whether ``host`` can only be a machine of one's own."""
+    host = host.lower()
+    if host == "localhost" or host.endswith((".local", ".lan", ".home", ".internal", ".localhost")):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." not in host
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether ``host`` is this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

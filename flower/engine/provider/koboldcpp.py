@@ -1,0 +1,97 @@
+"""KoboldCpp.
+
+Its chat address applies the template of the loaded model, which the native generate address leaves to
+the client; so completions go there, and what only the native API has (exact token counts, the real
+context length, the model's name) comes from there. Closing the connection stops the generation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from flower.engine.provider.base import Completion, ModelInfo
+from flower.engine.provider.endpoint import Endpoint
+from flower.engine.provider.flavours import Flavour, build_body, left_out
+from flower.engine.provider.http import Edge
+from flower.engine.provider.interpret import Interpreter
+from flower.engine.provider.openai import ChatStream
+from flower.engine.provider.pieces import Call, PieceStream
+from flower.engine.provider.refusals import Refusals
+from flower.engine.provider.sse import SseDecoder
+from flower.errors import ProviderError
+
+FLAVOUR = Flavour(
+    renamed={
+        "repetition_penalty": "rep_pen",
+        "repeat_penalty": "rep_pen",
+        "repeat_last_n": "rep_pen_range",
+    },
+    usage_option=False,
+)
+
+
+class KoboldCppProvider:
+    """A provider over a KoboldCpp server, which holds one model."""
+
+    def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
+        self._endpoint = endpoint
+        self._edge = edge
+        self._refusals = Refusals()
+        self.local = endpoint.local
+
+    @property
+    def name(self) -> str:
+        """The prefix of this provider's model ids."""
+        return self._endpoint.name
+
+    def open(self, completion: Completion) -> PieceStream:
+        """Returns the stream of one completion."""
+
+        async def prepare() -> Call:
+            named = msgspec.structs.replace(completion, model=completion.model or "koboldcpp")
+            body = build_body(named, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
+            origin = self._edge.origin(named.model, body)
+            thinks = any(p.thinks and p.fits(named.model) for p in self._endpoint.patch)
+            dialect = ChatStream(origin, thinks=thinks)
+            return Call(
+                "/v1/chat/completions", body, origin, Interpreter(origin, SseDecoder(), dialect)
+            )
+
+        return self._edge.stream(prepare)
+
+    def refuse(self, model: str, field: str) -> bool:
+        """Remembers that ``model`` does not take ``field``."""
+        return self._refusals.add(model, field)
+
+    def left_out(self, completion: Completion) -> tuple[str, ...]:
+        """Returns the names of the wanted parameters that are not sent."""
+        return left_out(completion, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """Returns the loaded model; raises ``ProviderError``."""
+        model = _text(await self._edge.get_json("/api/v1/model"), "result").removeprefix("koboldcpp/")
+        if not model or model == "inactive":
+            return ()
+        context = await self._edge.get_json("/api/extra/true_max_context_length")
+        tokens = context.get("value") if isinstance(context, dict) else 0
+        return (ModelInfo(model, model, tokens if isinstance(tokens, int) else 0, 0.0, 0.0),)
+
+    async def count_tokens(self, text: str) -> int | None:
+        """Returns the exact count of the loaded model's tokenizer."""
+        try:
+            answer = await self._edge.post_json("/api/extra/tokencount", {"prompt": text})
+        except ProviderError:
+            return None  # an estimate will do
+        value = answer.get("value") if isinstance(answer, dict) else None
+        return value if isinstance(value, int) else None
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._edge.aclose()
+
+
+def _text(payload: Any, field: str) -> str:
+    value = payload.get(field) if isinstance(payload, dict) else None
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,256 @@
+"""Small English grammar for a narrator without a model: sentences, persons, agreement, tidy prose.
+
+Pure text in, text out. Owns no phrases and makes no choices; knows nothing about the story.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Capt|Sgt|No|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\.$")
+_SENTENCE_END = re.compile(r"[.!?\u2026]+[\"')\]\u201d\u2019]*\s+(?=[\"'(\[\u201c\u2018]?[A-Z0-9])")
+
+# Past forms whose present cannot be had by cutting an ending.
+IRREGULAR = {
+    "ate": "eat",
+    "became": "become",
+    "began": "begin",
+    "bought": "buy",
+    "broke": "break",
+    "brought": "bring",
+    "built": "build",
+    "came": "come",
+    "caught": "catch",
+    "chose": "choose",
+    "crept": "creep",
+    "drank": "drink",
+    "drew": "draw",
+    "drove": "drive",
+    "fell": "fall",
+    "felt": "feel",
+    "fled": "flee",
+    "forgot": "forget",
+    "fought": "fight",
+    "found": "find",
+    "gave": "give",
+    "given": "give",
+    "got": "get",
+    "heard": "hear",
+    "held": "hold",
+    "hid": "hide",
+    "hidden": "hide",
+    "kept": "keep",
+    "knew": "know",
+    "laid": "lay",
+    "led": "lead",
+    "left": "leave",
+    "lent": "lend",
+    "lit": "light",
+    "lost": "lose",
+    "made": "make",
+    "meant": "mean",
+    "met": "meet",
+    "paid": "pay",
+    "ran": "run",
+    "rang": "ring",
+    "said": "say",
+    "sang": "sing",
+    "sat": "sit",
+    "saw": "see",
+    "sent": "send",
+    "shook": "shake",
+    "shot": "shoot",
+    "slept": "sleep",
+    "snuck": "sneak",
+    "sold": "sell",
+    "spoke": "speak",
+    "stole": "steal",
+    "stood": "stand",
+    "stuck": "stick",
+    "struck": "strike",
+    "swam": "swim",
+    "swore": "swear",
+    "thought": "think",
+    "threw": "throw",
+    "told": "tell",
+    "took": "take",
+    "went": "go",
+    "woke": "wake",
+    "won": "win",
+    "wore": "wear",
+    "wrote": "write",
+}
+
+_PERSONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), said)
+    for pattern, said in (
+        (r"\bi\s+am\b", "you are"),
+        (r"\bi\s+was\b", "you were"),
+        (r"\bam\s+i\b", "are you"),
+        (r"\bwas\s+i\b", "were you"),
+        (r"\bi['\u2019]m\b", "you're"),
+        (r"\bi['\u2019]ve\b", "you've"),
+        (r"\bi['\u2019]ll\b", "you'll"),
+        (r"\bi['\u2019]d\b", "you'd"),
+        (r"\bmyself\b", "yourself"),
+        (r"\bmine\b", "yours"),
+        (r"\bmy\b", "your"),
+        (r"\bme\b", "you"),
+        (r"\bourselves\b", "yourselves"),
+        (r"\bours\b", "yours"),
+        (r"\bour\b", "your"),
+        (r"\bus\b", "you"),
+        (r"\bwe\b", "you"),
+        (r"\bi\b", "you"),
+    )
+)
+
+
+def word_set(text: str) -> frozenset[str]:
+    """Returns the words of a list written as running text."""
+    return frozenset(text.split())
+
+
+def sentences(text: str) -> list[str]:
+    """Returns the sentences of running text, each with its end mark, none empty."""
+    found: list[str] = []
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        piece = text[start : match.end()].strip()
+        if _ABBREVIATION.search(piece):
+            continue
+        if piece:
+            found.append(piece)
+        start = match.end()
+    rest = text[start:].strip()
+    return [*found, rest] if rest else found
+
+
+def second_person(text: str) -> str:
+    """Returns what the player said of themself as it is said to them: ``my knife`` -> ``your knife``."""
+    for pattern, said in _PERSONS:
+        text = pattern.sub(said, text)
+    return text
+
+
+def lower_first(text: str, names: frozenset[str] = frozenset()) -> str:
+    """Returns the text with a small first letter, unless it begins with ``I`` or one of the names."""
+    first = re.match(r"[\w'\u2019-]+", text)
+    if first is None or first.group() in names or first.group() in ("I", "I'm", "I've", "I'll", "I'd"):
+        return text
+    if len(first.group()) > 1 and first.group().isupper():
+        return text
+    return text[0].lower() + text[1:]
+
+
+def upper_first(text: str) -> str:
+    """Returns the text with a capital first letter, looking past an opening quotation mark."""
+    for index, char in enumerate(text[:3]):
+        if char.isalpha():
+            return text[:index] + char.upper() + text[index + 1 :]
+        if char.isdigit():
+            break
+    return text
+
+
+def plural_verb(verb: str) -> str:
+    """Returns the verb as ``they`` takes it: ``looks`` -> ``look``, ``has`` -> ``have``."""
+    special = {"is": "are", "has": "have", "does": "do", "was": "were", "goes": "go"}
+    if verb in special:
+        return special[verb]
+    if verb.endswith("ies") and len(verb) > 4:
+        return verb[:-3] + "y"
+    if verb.endswith(("ches", "shes", "sses", "xes", "zes")):
+        return verb[:-2]
+    return verb.removesuffix("s")
+
+
+def is_plural(noun: str) -> bool:
+    """Returns whether a noun phrase takes a plural verb, by its ending: ``the desk drawers`` does."""
+    last = noun.rsplit(" ", 1)[-1]
+    return noun.startswith(("these ", "those ")) or (
+        noun[:1].islower() and last.endswith("s") and not last.endswith(("ss", "us", "is", "'s"))
+    )
+
+
+def base_verb(word: str) -> str:
+    """Returns a guess at the plain form of a verb: ``went`` -> ``go``, ``opened`` -> ``open``."""
+    word = word.lower()
+    if word in IRREGULAR:
+        return IRREGULAR[word]
+    for ending, cut in (("ies", 3), ("ied", 3)):
+        if word.endswith(ending) and len(word) > 4:
+            return word[:-cut] + "y"
+    if word.endswith("ing") and len(word) > 5:
+        return _undouble(word[:-3])
+    if word.endswith("ed") and len(word) > 4:
+        return _undouble(word[:-2])
+    if word.endswith(("ches", "shes", "sses", "xes", "oes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith("ss") and len(word) > 3:
+        return word[:-1]
+    return word
+
+
+_PAST = {
+    **{now: then for then, now in IRREGULAR.items() if then not in ("given", "hidden")},
+    **{same: same for same in ("put", "cut", "set", "let", "hit", "shut", "read", "bet", "cost", "hurt")},
+    "do": "did", "have": "had", "am": "was", "are": "were", "is": "was", "swing": "swung", "dig": "dug",
+    "feed": "fed", "bend": "bent", "lend": "lent", "spend": "spent", "bind": "bound", "wind": "wound",
+}  # fmt: skip
+
+
+def past_verb(verb: str) -> str:
+    """Returns the past of a plain verb: ``hide`` -> ``hid``, ``carry`` -> ``carried``."""
+    if verb in _PAST:
+        return _PAST[verb]
+    if verb.endswith("e"):
+        return verb + "d"
+    if verb.endswith("y") and verb[-2:-1] not in "aeiou":
+        return verb[:-1] + "ied"
+    if re.fullmatch(r"[^aeiou]*[aeiou][bdgklmnprt]", verb) and verb[-1] != verb[-2:-1]:
+        return verb + verb[-1] + "ed"
+    return verb + "ed"
+
+
+def _undouble(stem: str) -> str:
+    if len(stem) > 3 and stem[-1] == stem[-2] and stem[-1] not in "lsez":
+        return stem[:-1]
+    return stem
+
+
+def spoken(text: str, *, tagged: bool) -> str:
+    """Returns the text in quotation marks; ``tagged``: a "she says" follows, so a full stop turns comma."""
+    text = (
+        text.strip()
+        .strip('"\u201c\u201d')
+        .replace("\u201c", "'")
+        .replace("\u201d", "'")
+        .replace('"', "'")
+    )
+    if text and text[-1] not in ".,!?\u2026":
+        text += "."
+    if tagged and text.endswith(".") and not text.endswith(".."):
+        text = text[:-1] + ","
+    return f'"{text}"'
+
+
+def stop(text: str) -> str:
+    """Returns the text with an end mark."""
+    text = text.strip()
+    if not text or re.search(r"[.!?\u2026][\"')\]\u201d\u2019]*$", text):
+        return text
+    return text.rstrip(",;:") + "."
+
+
+def tidy(paragraph: str) -> str:
+    """Returns a paragraph with single spaces, sound punctuation and capitals after full stops."""
+    text = re.sub(r"\s+", " ", paragraph).strip()
+    text = re.sub(r"\s+([,.;:!?])", r"\1", text)
+    text = re.sub(r"([,;:])([.!?])", r"\2", text)
+    text = re.sub(r"([.!?])[,;:](?=\s|$)", r"\1", text)
+    text = re.sub(r"(?<!\.)\.\.(?!\.)", ".", text)
+    text = re.sub(r"([!?])\.(?!\.)", r"\1", text)
+    text = re.sub(r",{2,}", ",", text)
+    text = re.sub(r"(?<=[.!?] )([a-z])", lambda match: match.group(1).upper(), text)
+    return upper_first(text)

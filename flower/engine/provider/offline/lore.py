@@ -1,0 +1,195 @@
+"""Makes facts out of recalled passages, so that a narrator can use them piece by piece. Pure.
+
+A passage is Markdown as a person wrote it. A fact is one sentence that stands on its own, with the
+sentence that leans on it. What stands under a heading that speaks of secrets is a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from flower.engine.provider.offline.grammar import sentences
+from flower.engine.provider.offline.names import Name, NameKind, all_stems, find_names, mentioned
+from flower.engine.provider.offline.reading import stems
+
+FACT_WORDS_MIN = 5
+FACT_WORDS_MAX = 42  # longer sentences drown the reply they are put in
+COMMON_FACTS = 3  # a word in more facts than that says little about any one
+
+_SECRET = re.compile(
+    r"\b(secret(?:ly)?|in truth|the truth (?:of it |about [^.,]{3,40} )?is|nobody knows|no one knows|never told|"
+    r"has told nobody|unknown to)\b",
+    re.IGNORECASE,
+)
+_SECRET_TITLE = re.compile(r"\b(secrets?|truth|not said|hidden|spoilers?|what nobody)\b", re.IGNORECASE)
+_PRICE = re.compile(
+    r"\b(coins?|pence|penny|pennies|silver|copper|gold|shillings?|marks?|credits?|chits?|hours? of|price|costs?|"
+    r"pays?|paid|rent|toll|fee|tokens?|worth|sells? for|buys?|ration)\b",
+    re.IGNORECASE,
+)
+_META = re.compile(r"\b(player|narrator|game master|GM|NPCs?|roleplay|{{char}})\b")
+_LEANS = re.compile(
+    r"^(She|He|They|It|Its|Her|His|Their|This|That|These|Those|Both|Neither|Such|There|Then|But|And|Or|So|Yet|"
+    r"Also|Others|Another|Still|Instead|Hence|Even so|None|Most|Some|Each|Either|Since then|After that|Here|"
+    r"Worse|Perhaps|For example|In return|Afterwards|In that|On that|You|Your|"
+    r"(?:[A-Z]\w+ )(?:\w+ ){0,2}(?:he|she|they|it)\b)\b"
+)
+
+
+class Fact(Struct, frozen=True):
+    """A sentence of lore. ``more`` leans on it ("She keeps ..."), "" if nothing does."""
+
+    text: str
+    more: str
+    rank: int  # of its passage, 0 is the best
+    words: frozenset[str]
+    names: tuple[Name, ...]
+    secret: bool
+    price: bool
+
+    @property
+    def subject(self) -> Name | None:
+        """Returns the name the sentence begins with, if it begins with one."""
+        start = self.text.removeprefix("The ")
+        return next((name for name in self.names if start.startswith((name.full, name.short))), None)
+
+
+class Lore(Struct, frozen=True):
+    """What the recalled passages hold, best first."""
+
+    facts: tuple[Fact, ...]
+    names: tuple[Name, ...]  # of the passages, then of what else is spoken of
+    own: tuple[Name, ...] = ()  # of the passages only
+
+    def of_kind(self, kind: NameKind) -> tuple[Name, ...]:
+        return tuple(name for name in self.names if name.kind == kind)
+
+    def named_in(self, text: str) -> tuple[Name, ...]:
+        """Returns the names a text mentions: in full, or people by a part that no full name took."""
+        folded = text.casefold()
+        whole = [name for name in self.names if name.full.casefold() in folded]
+        taken = frozenset(stem for name in whole for stem in all_stems(name.full))
+        said = all_stems(text) - taken
+        return tuple(name for name in self.names if name in whole or mentioned(name, "", said))
+
+
+def gather(passages: Iterable[str], *, spoken_of: Iterable[str] = (), user: str = "you") -> Lore:
+    """Returns the facts and names in the passages; ``spoken_of`` (scene, opening) gives names only."""
+    texts = [_plain(text, user) for text in passages]
+    bodies = [body for _, body in texts]
+    names = find_names("\n\n".join([*bodies, *(_plain(text, user)[1] for text in spoken_of)]))
+    facts: dict[str, Fact] = {}
+    for rank, (title, body) in enumerate(texts):
+        for fact in _facts(body, rank, names, secret=bool(_SECRET_TITLE.search(title))):
+            facts.setdefault(fact.text, fact)
+    together = "\n".join(bodies)
+    return Lore(tuple(facts.values()), names, tuple(name for name in names if name.full in together))
+
+
+def about(
+    lore: Lore,
+    words: frozenset[str],
+    *,
+    focus: frozenset[str] = frozenset(),
+    names: Sequence[Name] = (),
+    who: bool = False,
+) -> list[tuple[int, Fact]]:
+    """Returns the facts that touch the words or names with their score, best first; others are left out.
+
+    A word that few facts hold counts 8, a common one 4, twice that if it is in ``focus`` (what the act
+    or question is about); a name counts 16, or 28 when the fact begins with it. ``who``: somebody is
+    asked for, so a fact that begins with a person counts 8 more.
+    """
+    common = Counter(word for fact in lore.facts for word in fact.words)
+    scored: list[tuple[int, Fact]] = []
+    for fact in lore.facts:
+        score = 0
+        for word in words & fact.words:
+            score += (8 if common[word] <= COMMON_FACTS else 4) * (2 if word in focus else 1)
+        for name in names:
+            if name in fact.names:
+                score += 28 if fact.subject == name else 16
+        if score and who and fact.subject is not None and fact.subject.kind == "person":
+            score += 8
+        if score:
+            scored.append((score - fact.rank, fact))
+    return sorted(scored, key=lambda pair: -pair[0])
+
+
+def _plain(text: str, user: str) -> tuple[str, str]:
+    """Returns (headings, prose) of a Markdown passage."""
+    titles: list[str] = []
+    lines: list[str] = []
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith("#"):
+            titles.append(line.strip("# "))
+            lines.append("")
+            continue
+        line = re.sub(r"^(?:[-*+>|]\s+|\d+[.)]\s+)", "", line)
+        line = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", line)
+        line = re.sub(r"[*_`]{1,3}([^*_`]+)[*_`]{1,3}", r"\1", line)
+        lines.append(line.replace("{{user}}", user).replace("{{User}}", user))
+    return " ".join(titles), "\n".join(lines)
+
+
+def _paragraphs(body: str) -> list[str]:
+    return [re.sub(r"\s+", " ", part).strip() for part in re.split(r"\n\s*\n", body) if part.strip()]
+
+
+def _facts(body: str, rank: int, names: tuple[Name, ...], *, secret: bool) -> list[Fact]:
+    facts: list[Fact] = []
+    for paragraph in _paragraphs(body):
+        parts = sentences(paragraph)
+        hidden = secret or bool(_SECRET.search(parts[0]))
+        leant_on = False
+        for sentence in parts:
+            if not _LEANS.match(sentence):
+                leant_on = _usable(sentence, FACT_WORDS_MIN)
+                if leant_on:
+                    facts.append(_fact(sentence, rank, names, hidden=hidden))
+            elif leant_on and not facts[-1].more and _usable(sentence, 3):
+                facts[-1] = _with_more(facts[-1], sentence)
+    return facts
+
+
+def _fact(sentence: str, rank: int, names: tuple[Name, ...], *, hidden: bool) -> Fact:
+    said = all_stems(sentence)
+    return Fact(
+        text=sentence,
+        more="",
+        rank=rank,
+        words=stems(sentence),
+        names=tuple(name for name in names if mentioned(name, sentence, said)),
+        secret=hidden or bool(_SECRET.search(sentence)),
+        price=bool(_PRICE.search(sentence)),
+    )
+
+
+def _with_more(fact: Fact, sentence: str) -> Fact:
+    return Fact(
+        text=fact.text,
+        more=sentence,
+        rank=fact.rank,
+        words=fact.words | stems(sentence),
+        names=fact.names,
+        secret=fact.secret,
+        price=fact.price or bool(_PRICE.search(sentence)),
+    )
+
+
+def _usable(sentence: str, least_words: int) -> bool:
+    """A sentence that can be said aloud: whole, of sayable length, no list, no note to a narrator."""
+    return (
+        least_words <= len(sentence.split()) <= FACT_WORDS_MAX
+        and sentence[-1] in ".!"
+        and sentence[0].isupper()
+        and sentence.count('"') % 2 == 0
+        and sentence.count("(") == sentence.count(")")
+        and ": " not in sentence[:28]
+        and not _META.search(sentence)
+    )

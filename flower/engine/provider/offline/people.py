@@ -1,0 +1,202 @@
+"""Finds out who is spoken to. Pure.
+
+A line rarely says so outright: the name may be called, told, asked, or left out because the talk is
+going on. What is not found is somebody without a name, never nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from flower.engine.provider.offline.grammar import word_set
+from flower.engine.provider.offline.lore import Lore
+from flower.engine.provider.offline.names import Name
+from flower.engine.provider.offline.picker import Picker
+from flower.engine.provider.offline.reading import Reading, stems
+from flower.engine.provider.offline.tables.names import PEOPLE
+from flower.engine.provider.offline.tables.palettes import Palette
+from flower.engine.provider.offline.tables.verbs import STOP_WORDS
+from flower.engine.provider.offline.voice import Voice, of_name, of_stranger
+
+_SPEAKS = re.compile(
+    r"\"\s+(?:says|asks|murmurs|quotes)\s+(the [a-z]+(?: [a-z]+)??|[A-Z][\w'-]+)(?=[.,\s])|"
+    r"((?:^|(?<=[.\"] ))The [a-z]+(?: [a-z]+)??|[A-Z][\w'-]+) (?:says|asks|hears|listens|nods|looks at you|turns to)\b",
+    re.MULTILINE,
+)
+_PRONOUN = {"he": "he", "him": "he", "she": "she", "her": "she"}
+
+
+class People:
+    """Who is there to be spoken to in one turn. ``said_before`` is the player's line before this one, ``replies`` the
+    narrator's, oldest first.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        lore: Lore,
+        companion: Voice | None,
+        said_before: str,
+        replies: Sequence[str],
+        palette: Palette,
+        pick: Picker,
+    ) -> None:
+        self._reading = reading
+        self._lore = lore
+        self._companion = companion
+        self._replies = replies
+        self._palette = palette
+        self._pick = pick
+        self._said_before = said_before
+        self._last = replies[-1] if replies else ""
+        self._named = lore.named_in(reading.text)
+
+    def speaker(self) -> Voice:
+        """Returns who is spoken to.
+
+        In this order: the one called by name, the one named outside the quotes, the one with the
+        trade named, the person of the place named, who was spoken to last, the companion, anyone.
+        """
+        text, companion = self._reading.text, self._companion
+        outside = re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text)
+        for called in _called(self._reading.speech or text):
+            if companion and _part_of(companion.name, called):
+                return companion
+            person = self._person_named(called)
+            return of_name(person) if person else of_stranger(called)
+        if companion and _part_of(companion.name, outside):
+            return companion
+        people = [name for name in self._lore.named_in(outside) if name.kind == "person"]
+        addressed = next((name for name in people if not self._only_topic(name, outside)), None)
+        if addressed:
+            return of_name(addressed)
+        unknown = re.search(
+            r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
+        )
+        if unknown:
+            person = self._person_named(unknown.group(1))
+            return of_name(person) if person else of_stranger(unknown.group(1))
+        trade = self._addressee(outside)
+        if trade:
+            return self._by_trade(trade) or of_stranger(trade)
+        return self._of_place() or self._in_talk() or companion or self._last_person() or self._anyone()
+
+    def _person_named(self, called: str) -> Name | None:
+        return next((name for name in self._lore.named_in(called) if name.kind == "person"), None)
+
+    def _only_topic(self, name: Name, text: str) -> bool:
+        """The name stands behind "about" or inside a question, so it is not who is asked."""
+        at = text.casefold().find(name.short.casefold())
+        before = text[: max(at, 0)].casefold()
+        if re.search(
+            r"\b(?:to|with|ask|asks|tell|tells|thank|greet|beg|warn|call|find|see|meet|visit|promise)\s+$",
+            before,
+        ):
+            return False
+        return bool(
+            re.search(
+                r"\b(about|of|if|whether|who|what|where|why|how|does|is|did|has|that|know)\b", before
+            )
+        )
+
+    def _of_place(self) -> Voice | None:
+        """Returns the person whom the lore ties to the place the line names."""
+        places = [name for name in self._named if name.kind == "place"]
+        for fact in self._lore.facts:
+            subject = fact.subject
+            if (
+                subject
+                and subject.kind == "person"
+                and not subject.gone
+                and any(name in fact.names for name in places)
+            ):
+                return of_name(subject)
+        return None
+
+    def _in_talk(self) -> Voice | None:
+        """Returns who was spoken to before this line, or who spoke last in one of the last two replies."""
+        for called in _called(self._said_before):
+            person = self._person_named(called)
+            return of_name(person) if person else of_stranger(called)
+        for name in self._lore.named_in(self._said_before):
+            if name.kind == "person" and not name.gone and name.short in self._last:
+                return of_name(name)
+        for reply in reversed(self._replies[-2:]):
+            speakers = [after or before for after, before in _SPEAKS.findall(reply)]
+            for speaker in reversed(speakers):
+                if self._companion and speaker == self._companion.name:
+                    continue
+                person = self._person_named(speaker)
+                return of_name(person) if person else of_stranger(re.sub(r"^The ", "the ", speaker))
+        return None
+
+    def _by_trade(self, trade: str) -> Voice | None:
+        wanted = stems(trade)
+        for fact in self._lore.facts:
+            subject = fact.subject
+            if (
+                subject is not None
+                and subject.kind == "person"
+                and not subject.gone
+                and wanted & fact.words
+            ):
+                return of_name(subject)
+        return None
+
+    def _addressee(self, text: str) -> str:
+        match = re.search(
+            r"\b(?:(?:talk|speak|chat|say|whisper|call|shout)s?(?: quietly| softly| loudly)? (?:to|with)|ask|tell|"
+            r"thank|greet|beg|warn|question)\s+(?:the|a|an)\s+([a-z'-]+)",
+            text,
+            re.IGNORECASE,
+        )
+        if match:
+            return f"the {match.group(1).lower()}"
+        noun = self._reading.object.split(" ")[:2]
+        pointed = re.search(r"\b(him|her|them)\b", text.casefold())
+        return f"the {noun[1]}" if pointed and len(noun) == 2 and noun[1].casefold() in PEOPLE else ""
+
+    def _last_person(self) -> Voice | None:
+        text = self._last.casefold()
+        found: list[tuple[int, Voice]] = [
+            (text.rfind(name.short.casefold()), of_name(name))
+            for name in self._lore.of_kind("person")
+            if not name.gone
+        ]
+        if self._companion:
+            found.append((text.rfind(self._companion.name.casefold()), self._companion))
+        found = [(at, voice) for at, voice in found if at >= 0]
+        return max(found, key=lambda pair: pair[0])[1] if found else None
+
+    def _anyone(self) -> Voice:
+        people = [name for name in self._lore.of_kind("person") if not name.gone]
+        if people:
+            return of_name(people[0])
+        strangers = [of_stranger(re.sub(r"^(?:a|an)\b", "the", one)) for one in self._palette.strangers]
+        pointed = re.search(r"\b(he|him|she|her)\b", self._reading.text.casefold())
+        they = _PRONOUN[pointed.group()] if pointed else ""
+        return self._pick.any_of(
+            [voice for voice in strangers if they in ("", voice.they)] or strangers
+        )
+
+
+def _called(text: str) -> list[str]:
+    """Returns the names somebody is called by: "Maud, where is it?", "Well, Maud?", "Lio? I have bread." """
+    name = "([A-Z][\\w'\u2019-]+(?: [A-Z][\\w'\u2019-]+)?)"
+    found = re.findall(rf"^[\"\u201c']?{name}[,?!]", text) + re.findall(rf",\s+{name}[.,?!]", text)
+    return [
+        one for one in found if one.casefold() not in _NO_NAMES and one.casefold() not in STOP_WORDS
+    ]
+
+
+_NO_NAMES = word_set(
+    """
+    well please look listen thanks sorry hello hey yes okay sir madam really wait stop fine good
+    sure in out
+    """
+)
+
+
+def _part_of(name: str, text: str) -> bool:
+    return bool(re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE))

@@ -1,0 +1,1 @@
+"""The phrases of the offline narrator. Data only: no code, no choices."""

@@ -1,0 +1,300 @@
+"""What a turn wants from a provider: pieces in time, or one clear error.
+
+Owns the deadlines, the retries before the first word, the fallback models and the parameters a model
+refused. A provider below only talks; the turn above only listens. Nothing is ever repeated after a
+word of the story has arrived.
+
+Deadlines are about progress in content. Before the first content a sign of life (a comment, loading
+progress) keeps the patience for silence alive, but not beyond the patience for the first piece; real
+loading progress does. After it only content counts: a provider that sends comments for ever is cut.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.provider.base import Completion, Finish, Loading, Piece, Provider, Reasoning, Text
+from flower.errors import ProviderError
+
+_RETRIED = frozenset({"rate_limit", "overloaded", "network", "server", "loading", "interrupted"})
+_NOT_ELSEWHERE = frozenset({"blocked", "bad_request", "context_exceeded"})
+
+
+class Patience(Struct, frozen=True):
+    """How long to wait, in seconds: without a sign of life, for the first content, between contents."""
+
+    silence_s: float
+    first_s: float
+    idle_s: float
+
+
+CLOUD = Patience(limits.FIRST_SIGN_TIMEOUT_S, limits.FIRST_PIECE_TIMEOUT_S, limits.IDLE_TIMEOUT_S)
+LOCAL = Patience(limits.FIRST_PIECE_TIMEOUT_S, limits.FIRST_PIECE_TIMEOUT_S, limits.IDLE_TIMEOUT_S)
+
+
+@runtime_checkable
+class Adaptable(Protocol):
+    """A provider that can leave out what a model refuses, and tell what it leaves out."""
+
+    local: bool
+
+    def refuse(self, model: str, field: str) -> bool: ...
+
+    def left_out(self, completion: Completion) -> tuple[str, ...]: ...
+
+
+class Stream:
+    """The pieces of one completion, with deadlines, retries and fallbacks.
+
+    An async context manager and an async iterator. Leaving it closes the connection at once. The
+    last piece is ``Finish``; anything else ends in ``ProviderError``, ``interrupted`` when the
+    provider just stopped. ``provider`` and ``model`` say who narrates, which changes when a fallback
+    steps in; ``notes`` are sentences for the user about what was left out or replaced.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        completion: Completion,
+        *,
+        rng: random.Random | None = None,
+        fallbacks: Sequence[tuple[Provider, str]] = (),
+        tries: int = limits.TRIES_BEFORE_FIRST_PIECE,
+        patience: Patience | None = None,
+    ) -> None:
+        self.provider = provider
+        self.model = completion.model
+        self.notes: list[str] = []
+        self._completion = completion
+        self._fallbacks = list(fallbacks)
+        self._rng = rng or random.Random()
+        self._tries = tries
+        self._failures = 0
+        self._asked_patience = patience
+        self._wait_s = 0.0
+        self._told = False  # a word of the story has arrived
+        self._over = False
+        self._manager: AbstractAsyncContextManager[AsyncIterator[Piece]] | None = None
+        self._pieces: AsyncIterator[Piece] | None = None
+        self._start_clock()
+
+    async def __aenter__(self) -> Stream:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close(kind, error, trace)
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> Piece:
+        if self._over:
+            raise StopAsyncIteration
+        try:
+            piece = await self._next()
+            if type(piece) is Text:  # nearly always: the short way, taken for every token
+                self._told = self._has_content = True
+                self._content_at = trio.current_time()
+                return piece
+            self._note_progress(piece)
+            if isinstance(piece, Finish) and not self._told:
+                self._check_empty(piece)
+        except ProviderError as error:
+            return await self._failed(error)
+        self._over = isinstance(piece, Finish)
+        return piece
+
+    async def _next(self) -> Piece:
+        """Returns the next piece, opening the provider first if need be."""
+        if self._wait_s:
+            wait_s, self._wait_s = self._wait_s, 0.0
+            await trio.sleep(wait_s)
+        with trio.move_on_at(self._deadline()):
+            if self._pieces is None:
+                await self._open()
+            assert self._pieces is not None
+            try:
+                return await anext(self._pieces)
+            except StopAsyncIteration:
+                raise self._cut_short() from None
+        raise self._timed_out()
+
+    async def _open(self) -> None:
+        completion = msgspec.structs.replace(self._completion, model=self.model)
+        if isinstance(self.provider, Adaptable):
+            for name in self.provider.left_out(completion):
+                self._note(
+                    f"{self.provider.name} does not take {name} for this model; it was left out."
+                )
+        manager = self.provider.open(completion)
+        self._pieces = await manager.__aenter__()
+        self._manager = manager
+
+    async def _close(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        manager, self._manager, self._pieces = self._manager, None, None
+        if manager is not None:
+            await manager.__aexit__(kind, error, trace)
+
+    # --- progress and deadlines -----------------------------------------------------------------
+
+    def _start_clock(self) -> None:
+        local = self.provider.local if isinstance(self.provider, Adaptable) else True
+        self._patience = self._asked_patience or (LOCAL if local else CLOUD)
+        self._content_at = self._life_at = trio.current_time()
+        self._progress: dict[str, int] = {}  # units done, by what is under way
+        self._has_content = False
+
+    def _deadline(self) -> float:
+        if self._has_content:
+            return self._content_at + self._patience.idle_s
+        return min(self._life_at + self._patience.silence_s, self._content_at + self._patience.first_s)
+
+    def _note_progress(self, piece: Piece) -> None:
+        self._life_at = trio.current_time()
+        match piece:
+            case Reasoning():
+                self._has_content = True
+                self._content_at = self._life_at
+            case Loading(what, done) if done > self._progress.get(what, 0):
+                self._progress[what] = done
+                self._content_at = self._life_at
+            case _:
+                pass
+
+    def _timed_out(self) -> ProviderError:
+        name = self.provider.name
+        if self._has_content:
+            return ProviderError(
+                "timeout_idle",
+                f"{name} stopped in the middle of the reply; continue it with /continue, or try again.",
+            )
+        return ProviderError(
+            "timeout_first_byte",
+            f"{name} did not begin to answer; try again, or choose another model with /model.",
+        )
+
+    def _check_empty(self, finish: Finish) -> None:
+        """Raises when a complete reply has no word of story, unless the provider says it was blocked."""
+        if finish.reason == "length":
+            raise ProviderError(
+                "bad_request",
+                f"{self.model} used all {self._completion.max_tokens} tokens of the reply for thinking; "
+                "raise prompt.reply_tokens in config.yaml or lower its reasoning_effort with /set.",
+            )
+        if finish.reason == "done":
+            raise self._cut_short()
+
+    def _cut_short(self) -> ProviderError:
+        if self._told:
+            return ProviderError(
+                "interrupted",
+                f"{self.provider.name} broke off in the middle of the reply; go on with /continue.",
+            )
+        return ProviderError(
+            "interrupted",
+            f"{self.provider.name} sent an empty reply; try again, or choose another model with /model.",
+        )
+
+    # --- failures -------------------------------------------------------------------------------
+
+    async def _failed(self, error: ProviderError) -> Piece:
+        """Returns the piece that says what happens next, or raises when nothing can be done."""
+        await self._close()
+        if self._told:
+            self._over = True
+            raise _after_words(error) from error
+        retry = self._adapt(error) or self._retry(error) or self._fall_back(error)
+        if retry is None:
+            self._over = True
+            raise error
+        return retry
+
+    def _adapt(self, error: ProviderError) -> Piece | None:
+        provider, field = self.provider, error.field
+        if (
+            field is None
+            or not isinstance(provider, Adaptable)
+            or not provider.refuse(self.model, field)
+        ):
+            return None
+        return Loading("asking again")
+
+    def _retry(self, error: ProviderError) -> Piece | None:
+        if error.kind not in _RETRIED:
+            return None
+        if error.kind == "loading":
+            return self._poll()
+        self._failures += 1
+        after_s = error.retry_after_s or 0.0
+        if self._failures >= self._tries or after_s > limits.RETRY_AFTER_MAX_S:
+            return None
+        ceiling = min(limits.RETRY_CAP_S, limits.RETRY_BASE_S * 2**self._failures)
+        self._wait_s = after_s + self._rng.uniform(0.0, ceiling)
+        self._restart()
+        return Loading(f"trying {self.provider.name} again in {max(1, round(self._wait_s))} s")
+
+    def _poll(self) -> Piece | None:
+        """A server that is loading its model is asked again until the patience for the first piece ends."""
+        self._life_at = trio.current_time()
+        self._wait_s = limits.LOADING_POLL_S
+        if self._life_at + self._wait_s >= self._content_at + self._patience.first_s:
+            return None
+        return Loading("loading the model")
+
+    def _fall_back(self, error: ProviderError) -> Piece | None:
+        if error.kind in _NOT_ELSEWHERE or not self._fallbacks:
+            return None
+        self._note(str(error))
+        self.provider, self.model = self._fallbacks.pop(0)
+        self._note(f"{self.provider.name}/{self.model} narrates instead.")
+        self._failures = 0
+        self._restart()
+        return Loading(f"asking {self.provider.name}/{self.model}")
+
+    def _restart(self) -> None:
+        self._start_clock()
+        self._life_at = self._content_at = trio.current_time() + self._wait_s
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+def _after_words(error: ProviderError) -> ProviderError:
+    """A lost connection after the first word is an interruption: the words stay."""
+    if error.kind != "network":
+        return error
+    return ProviderError("interrupted", f"{str(error).rstrip('.')}; go on with /continue.")
+
+
+def stream(
+    provider: Provider,
+    completion: Completion,
+    *,
+    rng: random.Random | None = None,
+    fallbacks: Sequence[tuple[Provider, str]] = (),
+    tries: int = limits.TRIES_BEFORE_FIRST_PIECE,
+    patience: Patience | None = None,
+) -> Stream:
+    """Returns the pieces of one completion; use it with ``async with``, then ``async for``.
+
+    ``rng`` gives the jitter between tries. ``fallbacks`` are tried in order when ``provider`` fails
+    before the first word. Raises ``ProviderError`` while iterating.
+    """
+    return Stream(provider, completion, rng=rng, fallbacks=fallbacks, tries=tries, patience=patience)

@@ -1,0 +1,91 @@
+"""Types of recall: passages of lore and memory, and why one was chosen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]  # shape (n, dimension), rows of length 1
+
+Kind = Literal["lore", "memory"]
+
+
+class Passage(Struct, frozen=True):
+    """A piece of text that can be recalled. The row in the database is the truth."""
+
+    id: int
+    kind: Kind
+    scope: str  # "lore:WORLD" or "memory:SESSION"
+    source: str  # what it was cut from: "world", "attached:N", "file:PATH", "message:N"
+    title: str  # path of headings, or what the memory is about
+    text: str
+    message_id: int | None = None  # the reply a memory ends with
+    created: float = 0.0  # Unix time, seconds
+    pinned: bool = False
+    importance: float = 0.0  # 0 to 1: how much a memory matters, told by whoever made it
+
+
+class Draft(Struct, frozen=True):
+    """A passage before it has a row."""
+
+    title: str
+    text: str
+
+
+class Found(Struct, frozen=True):
+    """A recalled passage and why it was chosen. Ranks count from 1; None: not in that list."""
+
+    passage: Passage
+    score: float  # fused; only its order means something
+    similarity: float | None  # cosine to the query, -1 to 1
+    vector_rank: int | None
+    keyword_rank: int | None
+    keywords: tuple[str, ...]  # words of the query that the passage holds
+    tokens: int
+
+    @property
+    def why(self) -> str:
+        """Returns the reason in a few words, for example ``similar 0.62, words: tide, bell``."""
+        parts = []
+        if self.passage.pinned:
+            parts.append("pinned")
+        if self.similarity is not None:
+            parts.append(f"similar {self.similarity:.2f}")
+        if self.keywords:
+            parts.append("words: " + ", ".join(self.keywords[:4]))
+        return ", ".join(parts) or "recent"
+
+
+class Embedder(Protocol):
+    """Turns text into vectors of length 1."""
+
+    @property
+    def model_id(self) -> str:
+        """Changes whenever the same text would get another vector."""
+
+    @property
+    def dimension(self) -> int: ...
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        """Returns one row per text, shape (n, dimension); raises ``EmbedError``.
+
+        ``urgent`` requests (a turn is waiting) go before all others.
+        """
+
+
+class Query(Struct, frozen=True):
+    """What a turn wants to be reminded of."""
+
+    text: str  # the player's line
+    context: str = ""  # scene and last lines: widens the search, weighs less
+    lore_scope: str = ""  # "" = none
+    memory_scope: str = ""
+    budget_tokens: int = 0
+    visible_messages: Container[int] | None = None  # memories of other branches stay hidden
+    recent_messages: Container[int] = ()  # already in the history window: no need to recall

@@ -1,0 +1,154 @@
+"""Cuts lore into passages: one thought each, with the path of headings it stood under. Pure.
+
+Text is cut at headings, then packed paragraph by paragraph up to a token budget. A paragraph that is
+too long is cut between sentences, a sentence that is too long between words, and only there do two
+passages overlap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from flower import limits
+from flower.engine.recall.base import Draft
+
+_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_UNDERLINE = re.compile(r"^ {0,3}(=+|-{3,})[ \t]*$")
+_FENCE = re.compile(r"^ {0,3}(```|~~~)")
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
+# A sentence ends at . ! ? … and what closes a quotation after them, or at a full stop of CJK.
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？])")
+_LETTERS_PER_TOKEN = 6  # long words are cut into pieces by the tokenizer
+
+
+def estimate_tokens(text: str) -> int:
+    """Returns about how many tokens a text has for a language model; never 0 for a text of words."""
+    return sum(1 + (len(word) - 1) // _LETTERS_PER_TOKEN for word in _WORD.findall(text))
+
+
+def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> tuple[Draft, ...]:
+    """Returns the passages of a text of Markdown or plain paragraphs, in reading order.
+
+    ``title`` opens every title path. Each passage has at most about ``budget`` tokens.
+    """
+    drafts = []
+    for path, paragraphs in _sections(text):
+        heading = " > ".join(part for part in (title, *path) if part)
+        drafts += [Draft(heading, piece) for piece in _pack(paragraphs, budget)]
+    return tuple(drafts)
+
+
+def outline(value: object, level: int = 1) -> str:
+    """Returns nested mappings and lists (a loaded YAML file) as text with headings, for ``chunk``."""
+    if isinstance(value, Mapping):
+        return "\n\n".join(_entry(str(key), item, level) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return "\n\n".join(outline(item, level) for item in value)
+    return "" if value is None else str(value)
+
+
+def _entry(key: str, value: object, level: int) -> str:
+    if not isinstance(value, Mapping | list | tuple) and len(str(value)) < 60:
+        return f"{key}: {'' if value is None else value}"
+    return f"{'#' * min(level, 6)} {key}\n\n{outline(value, level + 1)}"
+
+
+def _sections(text: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Yields (path of headings, paragraphs) of every part between two headings that has text."""
+    path: list[tuple[int, str]] = []
+    lines: list[str] = []
+    for level, line in _lines(text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")):
+        if not level:
+            lines.append(line)
+            continue
+        if paragraphs := _paragraphs(lines):
+            yield tuple(name for _, name in path), paragraphs
+        lines = []
+        path = [entry for entry in path if entry[0] < level]
+        path.append((level, line))
+    if paragraphs := _paragraphs(lines):
+        yield tuple(name for _, name in path), paragraphs
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yields (heading level or 0, line); headings inside fenced code are text."""
+    fenced = False
+    lines = text.split("\n")
+    skip = False
+    for index, line in enumerate(lines):
+        if skip:
+            skip = False
+            continue
+        following = lines[index + 1] if index + 1 < len(lines) else ""
+        if _FENCE.match(line):
+            fenced = not fenced
+        elif not fenced and (heading := _HEADING.match(line)):
+            yield len(heading[1]), heading[2]
+            continue
+        elif not fenced and _is_underlined(lines, index) and (mark := _UNDERLINE.match(following)):
+            yield 1 if mark[1][0] == "=" else 2, line.strip()
+            skip = True
+            continue
+        yield 0, line
+
+
+def _is_underlined(lines: Sequence[str], index: int) -> bool:
+    """Returns whether a line may be a heading underlined by the next: short, first of its paragraph."""
+    line = lines[index].strip()
+    return bool(line) and len(line) <= limits.NAME_CHARS and not (index and lines[index - 1].strip())
+
+
+def _paragraphs(lines: Sequence[str]) -> list[str]:
+    blocks = re.split(r"\n[ \t]*\n", "\n".join(line.rstrip() for line in lines))
+    return [block.strip("\n").strip() for block in blocks if block.strip()]
+
+
+def _pack(paragraphs: Sequence[str], budget: int) -> list[str]:
+    """Returns paragraphs joined up to the budget; longer ones are cut into sentences first."""
+    units = [unit for paragraph in paragraphs for unit in _fit(paragraph, budget)]
+    return _join(units, budget, "\n\n")
+
+
+def _fit(paragraph: str, budget: int) -> list[str]:
+    if estimate_tokens(paragraph) <= budget:
+        return [paragraph]
+    sentences: list[str] = []
+    for sentence in _SENTENCE_END.split(paragraph):
+        if estimate_tokens(sentence) <= budget:
+            sentences.append(sentence)
+        else:
+            sentences += _windows(sentence, budget)
+    return _join((sentence for sentence in sentences if sentence.strip()), budget, " ")
+
+
+def _join(units: Iterable[str], budget: int, glue: str) -> list[str]:
+    joined: list[str] = []
+    room = 0
+    for unit in units:
+        tokens = estimate_tokens(unit)
+        if joined and tokens <= room:
+            joined[-1] += glue + unit
+            room -= tokens
+        else:
+            joined.append(unit)
+            room = budget - tokens
+    return joined
+
+
+def _windows(sentence: str, budget: int) -> list[str]:
+    """Returns overlapping windows over the tokens of a sentence that is too long by itself."""
+    starts = [0]  # where a window may begin or end: characters in front of each token
+    for match in _WORD.finditer(sentence):
+        pieces = 1 + (len(match.group()) - 1) // _LETTERS_PER_TOKEN
+        starts += [match.start() + _LETTERS_PER_TOKEN * piece for piece in range(pieces)]
+    starts[0:2] = [0]
+    starts.append(len(sentence))
+    step = max(1, budget - min(limits.CHUNK_OVERLAP_TOKENS, budget // 2))
+    windows = []
+    for first in range(0, len(starts) - 1, step):
+        last = min(first + budget, len(starts) - 1)
+        windows.append(sentence[starts[first] : starts[last]].strip())
+        if last == len(starts) - 1:
+            break
+    return windows

@@ -1,0 +1,176 @@
+"""The vector indexes in memory: opened on first use, at most so many, rebuilt and saved when idle.
+
+Owns which indexes are open and when they are built, saved and closed. The rows in the database are
+the truth: an index is made equal to them when it is opened, and every change of rows is carried
+over by ``changed``. A change that was interrupted in between marks the scope as stale, which makes
+the next use compare again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from flower import limits
+from flower.engine.store import passages
+from flower.engine.store.database import Database
+from flower.engine.store.passages import Changed
+from flower.errors import FlowerError
+
+if TYPE_CHECKING:
+    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vectors import Hits, ScopeIndex
+
+Say = Callable[[str], None]
+
+
+class Indexes:
+    """Nearest neighbours by scope. ``say`` gets a sentence for the user when something is wrong."""
+
+    def __init__(
+        self, database: Database, model_id: str, dimension: int, index_dir: Path, say: Say
+    ) -> None:
+        self._database = database
+        self._model_id = model_id
+        self._dimension = dimension
+        self._index_dir = index_dir
+        self._say = say
+        self._open: dict[str, ScopeIndex] = {}  # least recently used first
+        self._stale: set[str] = set()
+        self._locks: dict[str, trio.Lock] = {}
+        self._cannot_build: set[str] = set()
+
+    async def search(self, scope: str, vector: Vectors, count: int) -> Hits:
+        """Returns the nearest rows of a scope; raises ``StoreError``."""
+        index = await self._index(scope)
+        if len(index) <= limits.INLINE_ROWS:
+            return index.search(vector, count)
+        return await trio.to_thread.run_sync(index.search, vector, count)
+
+    @asynccontextmanager
+    async def changing(self, scopes: Iterable[str]) -> AsyncIterator[None]:
+        """Marks scopes as stale if the block, which changes rows and calls ``changed``, ends badly."""
+        names = set(scopes)
+        try:
+            yield
+        except BaseException:
+            self._stale |= names
+            raise
+
+    async def changed(self, scope: str, change: Changed) -> None:
+        """Carries a change of rows over to the index, if it is open."""
+        import numpy as np
+
+        async with self._lock(scope):
+            index = self._open.get(scope)
+            if index is None:
+                return
+            index.remove(np.array(change.removed, np.int64))
+            if change.added:
+                await self._add(index, change.added)
+
+    def forget(self, scope: str) -> None:
+        """Closes the index of a scope that is gone, and deletes its files."""
+        index = self._open.pop(scope, None) or self._new(scope)
+        index.discard()
+        self._locks.pop(scope, None)
+
+    async def maintain(self) -> None:
+        """Builds and enlarges the graphs that want it; raises nothing but cancellation."""
+        for index in tuple(self._open.values()):
+            if index.wants_build and index.scope not in self._cannot_build:
+                try:
+                    await trio.to_thread.run_sync(index.build, trio.from_thread.check_cancelled)
+                except FlowerError as error:
+                    self._cannot_build.add(index.scope)
+                    self._say(f"✗ Large lore is searched slowly: {error}")
+
+    @property
+    def wants_save(self) -> bool:
+        return any(index.wants_save for index in self._open.values())
+
+    async def save(self) -> None:
+        """Writes the graphs that have changed."""
+        for index in tuple(self._open.values()):
+            await self._save(index)
+
+    async def _save(self, index: ScopeIndex) -> None:
+        if not index.wants_save:
+            return
+        try:
+            await trio.to_thread.run_sync(index.save)
+        except FlowerError as error:
+            self._say(f"✗ {error}")
+
+    async def _index(self, scope: str) -> ScopeIndex:
+        async with self._lock(scope):
+            index = self._open.get(scope)
+            if index is None:
+                index = await self._load(scope)
+            elif scope in self._stale:
+                await self._reconcile(index)
+            self._stale.discard(scope)
+            self._open.pop(scope, None)
+            self._open[scope] = index  # now the most recently used
+        while len(self._open) > limits.INDEXES_OPEN:
+            oldest = next(iter(self._open))
+            await self._save(self._open.pop(oldest))
+        return index
+
+    async def _load(self, scope: str) -> ScopeIndex:
+        index = self._new(scope)
+        current = await self._marks(scope)
+        reason = await trio.to_thread.run_sync(index.open_graph, current)
+        if reason:
+            self._say(f"✗ The index of {scope} is rebuilt in the background: {reason}.")
+        if len(index):
+            await self._reconcile(index)
+        else:
+            index.reserve(len(current))
+            await self._fill(index)
+        return index
+
+    async def _fill(self, index: ScopeIndex) -> None:
+        after, size = 0, limits.VECTORS_PAGE
+        while size == limits.VECTORS_PAGE:
+            rows = await self._database.read(
+                passages.page_of_vectors,
+                self._model_id,
+                index.scope,
+                self._dimension,
+                after=after,
+                limit=limits.VECTORS_PAGE,
+            )
+            index.add(rows.ids, rows.marks, rows.vectors)
+            size = len(rows.ids)
+            after = int(rows.ids[-1]) if size else after
+
+    async def _reconcile(self, index: ScopeIndex) -> None:
+        """Makes an index equal to the rows of its scope."""
+        import numpy as np
+
+        known, current = index.marks(), await self._marks(index.scope)
+        index.remove(np.array([i for i, mark in known.items() if current.get(i) != mark], np.int64))
+        missing = [i for i, mark in current.items() if known.get(i) != mark]
+        for start in range(0, len(missing), limits.VECTORS_PAGE):
+            await self._add(index, missing[start : start + limits.VECTORS_PAGE])
+
+    async def _marks(self, scope: str) -> dict[int, int]:
+        ids, marks = await self._database.read(passages.marks_of, self._model_id, scope)
+        return dict(zip(ids.tolist(), marks.tolist(), strict=True))
+
+    async def _add(self, index: ScopeIndex, ids: Iterable[int]) -> None:
+        rows = await self._database.read(passages.vectors_of, self._model_id, ids, self._dimension)
+        index.add(rows.ids, rows.marks, rows.vectors)
+
+    def _new(self, scope: str) -> ScopeIndex:
+        from flower.engine.store.vectors import ScopeIndex
+
+        return ScopeIndex(scope, self._model_id, self._dimension, self._index_dir)
+
+    def _lock(self, scope: str) -> trio.Lock:
+        return self._locks.setdefault(scope, trio.Lock())

@@ -1,0 +1,320 @@
+"""The library: lore and memory that a narrator can be reminded of.
+
+``Library`` is what the engine talks to. Text that comes in is cut and stored at once and found by its
+words from then on; a background task gives it vectors, a few texts at a time, so that a turn that
+waits always goes first. What has a vector keeps it over restarts: nothing is embedded twice.
+
+Owns the background task and the sentences about it. Without a model recall goes by words only, which
+is said once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from flower import limits
+from flower.engine.recall.base import Embedder, Found, Kind, Passage, Query
+from flower.engine.recall.chunking import chunk
+from flower.engine.recall.indexes import Indexes
+from flower.engine.recall.query import context_of, context_weight, keywords
+from flower.engine.recall.search import Asked, Searcher
+from flower.engine.store import passages
+from flower.engine.store.database import Database
+from flower.engine.store.passages import Changed
+from flower.errors import EmbedError, StoreError
+from flower.protocol import Progress
+
+if TYPE_CHECKING:
+    from flower.engine.recall.base import Vectors
+
+CHUNKER = b"1"  # changes when the same text would be cut another way
+
+Notify = Callable[[str, Progress | None], None]
+
+
+class Library:
+    """Stores passages, keeps them searchable, recalls them.
+
+    ``notify`` gets one line for the user and, while something long runs, how far it is.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        embedder: Embedder,
+        index_dir: Path,
+        *,
+        notify: Notify,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._notify = notify
+        self._clock = clock
+        model_id, dimension = embedder.model_id, embedder.dimension
+        self._indexes = Indexes(
+            database, model_id, dimension, index_dir, lambda line: notify(line, None)
+        )
+        self._searcher = Searcher(database, self._indexes, model_id, dimension, clock)
+        self._work = trio.Event()
+        self._failed_at = -math.inf  # trio time at which the embedder failed last
+        self._failure = ""
+        self._embedded_to = 0  # up to this id nothing is pending; newer rows have higher ids
+
+    async def run(self) -> None:
+        """Gives new passages their vectors and keeps the indexes, until cancelled.
+
+        Cancelled, it saves the indexes within ``limits.SAVE_SHIELD_S``; what is not saved then is made
+        anew from the rows.
+        """
+        try:
+            while True:
+                self._work = trio.Event()
+                await self._ingest()
+                await self._indexes.maintain()
+                with trio.move_on_after(self._pause()) as idle:
+                    await self._work.wait()
+                if idle.cancelled_caught:
+                    await self._indexes.save()
+        finally:
+            with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
+                await self._indexes.save()
+
+    def _pause(self) -> float:
+        if self._failure:
+            return limits.EMBED_RETRY_S
+        return limits.INDEX_SAVE_IDLE_S if self._indexes.wants_save else math.inf
+
+    # --- changes --------------------------------------------------------------------------------
+
+    async def sync_source(self, scope: str, source: str, title: str, text: str) -> int:
+        """Makes the passages of one source equal to ``text``; returns how many came or went.
+
+        Fast, and nothing at all when the text is the same as last time: vectors come later, from
+        ``run``. Raises ``StoreError``.
+        """
+        digest = hashlib.sha256(
+            b"\0".join([CHUNKER, title.encode("utf-8", "replace"), text.encode("utf-8", "replace")])
+        ).digest()
+        if await self._database.read(passages.source_digest, scope, source) == digest:
+            return 0
+        if len(text) <= limits.INLINE_CHARS:
+            drafts = chunk(text, title)
+        else:
+            drafts = await trio.to_thread.run_sync(chunk, text, title)
+        kind: Kind = "memory" if scope.startswith("memory:") else "lore"
+        async with self._changing([scope]):
+            change = await self._database.write(
+                passages.replace_source,
+                kind,
+                scope,
+                source,
+                drafts,
+                digest=digest,
+                created=self._clock(),
+            )
+            await self._indexes.changed(scope, change)
+        return len(change.added) + len(change.removed)
+
+    async def remember(
+        self,
+        scope: str,
+        message_id: int | None,
+        title: str,
+        text: str,
+        *,
+        importance: float = 0.0,
+        pinned: bool = False,
+    ) -> None:
+        """Stores a memory that ends with a message; long ones are cut. Raises ``StoreError``."""
+        pieces = chunk(text, title, budget=limits.EMBED_TOKENS)
+        async with self._changing([scope]):
+            for piece in pieces:
+                passage = Passage(
+                    0,
+                    "memory",
+                    scope,
+                    f"message:{message_id}" if message_id is not None else "told",
+                    piece.title,
+                    piece.text,
+                    message_id,
+                    self._clock(),
+                    pinned,
+                    importance,
+                )
+                await self._indexes.changed(
+                    scope, await self._database.write(passages.add_memory, passage)
+                )
+
+    async def drop_source(self, scope: str, source: str) -> int:
+        """Deletes the passages of one source; returns how many there were. Raises ``StoreError``."""
+        async with self._changing([scope]):
+            change = await self._database.write(passages.drop_source, scope, source)
+            await self._indexes.changed(scope, change)
+        return len(change.removed)
+
+    async def drop_scope(self, scope: str) -> int:
+        """Deletes a world's lore or a session's memory; returns how many there were."""
+        change = await self._database.write(passages.drop_scope, scope)
+        self._indexes.forget(scope)
+        return len(change.removed)
+
+    async def forget(self, passage_id: int) -> bool:
+        """Deletes one passage; returns whether there was one. Raises ``StoreError``."""
+        passage = await self.get(passage_id)
+        if passage is None:
+            return False
+        async with self._changing([passage.scope]):
+            change = await self._database.write(passages.drop_passage, passage_id)
+            await self._indexes.changed(passage.scope, change)
+        return bool(change.removed)
+
+    async def forget_messages(self, message_ids: Iterable[int]) -> int:
+        """Deletes the memories that end with these messages; returns how many there were."""
+        changes = await self._database.write(passages.drop_messages, tuple(message_ids))
+        async with self._changing(changes):
+            for scope, change in changes.items():
+                await self._indexes.changed(scope, change)
+        return sum(len(change.removed) for change in changes.values())
+
+    async def pin(self, passage_id: int, pinned: bool = True) -> bool:
+        """Makes a passage come first in every recall; returns whether there is such a passage."""
+        return await self._database.write(passages.set_pinned, passage_id, pinned)
+
+    @asynccontextmanager
+    async def _changing(self, scopes: Iterable[str]) -> AsyncIterator[None]:
+        """Wakes the background at the end, also of a change that was cancelled after its commit."""
+        try:
+            async with self._indexes.changing(scopes):
+                yield
+        finally:
+            self._work.set()
+
+    @property
+    def trouble(self) -> str:
+        """Why recall goes by words only at the moment, "" if it does not."""
+        return self._failure
+
+    # --- questions ------------------------------------------------------------------------------
+
+    async def get(self, passage_id: int) -> Passage | None:
+        """Returns one passage, or None."""
+        return (await self._database.read(passages.get, [passage_id])).get(passage_id)
+
+    async def list(
+        self, scope: str, *, limit: int = limits.PASSAGES_LISTED, after: int = 0
+    ) -> tuple[Passage, ...]:
+        """Returns a page of a scope by id; ``after`` is the last id of the page before."""
+        return await self._database.read(passages.list_passages, scope, limit=limit, after=after)
+
+    async def sources(self, scope: str) -> dict[str, int]:
+        """Returns how many passages each source of a scope has."""
+        return await self._database.read(passages.list_sources, scope)
+
+    async def pending(self) -> int:
+        """Returns how many texts wait for their vector."""
+        return await self._database.read(passages.count_pending, self._embedder.model_id)
+
+    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
+        """Returns the passages of a scope that fit best, whatever their length."""
+        return await self._searcher.search(scope, await self._ask(Query(words)), limit)
+
+    async def recall(self, query: Query) -> tuple[Found, ...]:
+        """Returns what a turn should be reminded of, within the query's budget.
+
+        Raises ``StoreError``. Without a model it goes by words, and says so once.
+        """
+        return await self._searcher.recall(query, await self._ask(query))
+
+    async def _ask(self, query: Query) -> Asked:
+        words, context = keywords(query.text), context_of(query)
+        weight = context_weight(words) if context else 0.0
+        vector = await self._vector_of(query.text, context, weight)
+        newest = keywords(context, known=words)[-limits.CONTEXT_TERMS :]
+        return Asked(words, newest, vector, weight)
+
+    async def _vector_of(self, text: str, context: str, weight: float) -> Vectors | None:
+        """Returns one vector for line and context, or None without a model."""
+        import numpy as np
+
+        if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
+            await trio.lowlevel.checkpoint()
+            return None
+        try:
+            vectors = await self._embedder.embed([text, context] if context else [text], urgent=True)
+        except EmbedError as error:
+            self._fail(error)
+            return None
+        if self._failure:
+            self._failure = ""
+            self._work.set()  # what waits for a vector can have it now
+        if not context:
+            return np.asarray(vectors[0])
+        mixed = (1 - weight) * vectors[0] + weight * vectors[1]
+        norm = np.linalg.norm(mixed)
+        return np.asarray(mixed / norm if norm else vectors[0], np.float32)
+
+    # --- the background -------------------------------------------------------------------------
+
+    async def _ingest(self) -> None:
+        """Embeds every text without a vector, oldest first; stops quietly when the model fails."""
+        try:
+            await self._embed_pending()
+        except EmbedError as error:
+            self._fail(error)
+        except StoreError as error:
+            self._failure = self._failure or str(error)  # tried again after a pause
+            self._notify(f"✗ {error}", None)
+
+    async def _embed_pending(self) -> None:
+        started = said = trio.current_time()
+        model_id = self._embedder.model_id
+        done = total = 0
+        while True:
+            pending, last_id = await self._database.read(
+                passages.list_pending,
+                model_id,
+                limit=limits.EMBED_REQUEST_TEXTS,
+                after=self._embedded_to,
+            )
+            if not pending:
+                break
+            vectors = await self._embedder.embed([item.text for item in pending])
+            self._failure = ""
+            hashes = [item.hash for item in pending]
+            await self._store(hashes, vectors)
+            self._embedded_to = last_id
+            done += len(pending)
+            now = trio.current_time()
+            if now >= said + limits.PROGRESS_INTERVAL_S:
+                said = now
+                if done >= total:  # the first time, and when lore was added meanwhile
+                    total = done + await self._database.read(
+                        passages.count_pending, model_id, after=self._embedded_to
+                    )
+                rate = done / (now - started)
+                line = f"Reading lore: {done} of {total} passages, {rate:.0f} a second."
+                self._notify(line, Progress("lore", done, total))
+        if said > started:
+            self._notify(f"✓ Read {done} passages.", None)
+
+    async def _store(self, hashes: Sequence[bytes], vectors: Vectors) -> None:
+        model_id = self._embedder.model_id
+        scopes = await self._database.write(passages.store_vectors, model_id, hashes, vectors)
+        async with self._indexes.changing(scopes):
+            for scope, ids in scopes.items():
+                await self._indexes.changed(scope, Changed(added=ids))
+
+    def _fail(self, error: EmbedError) -> None:
+        self._failed_at = trio.current_time()
+        if self._failure != str(error):
+            self._failure = str(error)
+            self._notify(f"✗ Recall goes by words only: {error}", None)

@@ -1,0 +1,162 @@
+"""Named branches of a story: places in its tree that one can go back to by name.
+
+A story is on one named branch or on none. The branch it is on ends where the story stands; the others
+remember where they were left. Functions over a connection, like ``tree``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.store import stories, tree
+from flower.engine.store.stories import Message
+from flower.errors import CommandError
+
+MAIN = "main"
+
+
+class End(Struct, frozen=True):
+    """A way through the tree: its name ("" for none), its last message and whether one is on it."""
+
+    name: str
+    last: Message | None
+    messages: int
+    active: bool
+
+
+def begin(
+    db: sqlite3.Connection, session_id: str, message_id: int | None, name: str, now: float
+) -> str:
+    """Begins a branch at a message (None: where the story stands) and goes there; returns its name."""
+    known = _names(db, session_id)
+    if len(known) >= limits.BRANCHES_MAX:
+        raise CommandError(f"This story has {len(known)} named branches, the most there can be.")
+    name = name or _free_name(known)
+    if name.isdecimal() or len(name) > limits.BRANCH_NAME_CHARS:
+        raise CommandError(
+            f"A branch's name is a word or some, no number, at most {limits.BRANCH_NAME_CHARS} characters."
+        )
+    if name.lower() in {other.lower() for other in known}:
+        raise CommandError(f"There is a branch {name!r} already; /checkout {name} goes there.")
+    target = tree.find(db, session_id, message_id).id if message_id is not None else None
+    _leave(db, session_id, now)
+    if target is not None:
+        tree.go(db, session_id, target)
+    _save(db, session_id, name, tree.active_leaf(db, session_id), now)
+    _be_on(db, session_id, name)
+    return name
+
+
+def _free_name(known: list[str]) -> str:
+    number = len(known) + (2 if not known else 1)
+    while f"branch-{number}" in known:
+        number += 1
+    return f"branch-{number}"
+
+
+def checkout(db: sqlite3.Connection, session_id: str, name: str, now: float) -> str:
+    """Goes to where a named branch was left; returns its name as it is written."""
+    names = {known.lower(): known for known in _names(db, session_id)}
+    found = names.get(name.lower())
+    if found is None:
+        known = f"There is: {', '.join(names.values())}." if names else "/branch NAME makes one."
+        raise CommandError(f"There is no branch {name!r} in this story. {known}")
+    if found == current(db, session_id):
+        raise CommandError(f"The story is on branch {found} already.")
+    (leaf,) = db.execute(
+        "SELECT leaf FROM branches WHERE session_id = ? AND name = ?", (session_id, found)
+    ).fetchone()
+    _leave(db, session_id, now)
+    tree.go(db, session_id, _still_there(db, session_id, leaf))
+    _be_on(db, session_id, found)
+    return found
+
+
+def goto(db: sqlite3.Connection, session_id: str, message_id: int, now: float) -> Message:
+    """Makes the story stand at a message, on no named branch; returns the message it stands at."""
+    return _go_off(db, session_id, tree.find(db, session_id, message_id).id, now)
+
+
+def show(db: sqlite3.Connection, session_id: str, message_id: int, now: float) -> Message:
+    """Goes where the story stood when it went through a message last; returns where that is."""
+    target = tree.find(db, session_id, message_id)
+    return _go_off(db, session_id, tree.leaf_below(db, target.id), now)
+
+
+def _go_off(db: sqlite3.Connection, session_id: str, leaf: int, now: float) -> Message:
+    _leave(db, session_id, now)
+    tree.go(db, session_id, leaf)
+    _be_on(db, session_id, "")
+    return tree.find(db, session_id, tree.active_leaf(db, session_id))
+
+
+def current(db: sqlite3.Connection, session_id: str) -> str:
+    """Returns the name of the branch that the story is on, "" for none."""
+    row = db.execute("SELECT branch FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def ends(db: sqlite3.Connection, session_id: str) -> list[End]:
+    """Returns the named branches, then the other ends of the tree, the newest first."""
+    on, leaf = current(db, session_id), tree.active_leaf(db, session_id)
+    rows = db.execute(
+        "SELECT name, leaf FROM branches WHERE session_id = ? ORDER BY created, rowid", (session_id,)
+    )
+    found: list[End] = []
+    seen: set[int | None] = set()
+    for name, left_at in rows.fetchall():
+        end = leaf if name == on else _still_there(db, session_id, left_at)
+        seen.add(end)
+        found.append(_end(db, session_id, name, end, active=name == on))
+    others = db.execute(
+        "SELECT m.id FROM messages m WHERE m.session_id = ? AND m.deleted IS NULL AND NOT EXISTS"
+        " (SELECT 1 FROM messages c WHERE c.parent_id = m.id AND c.deleted IS NULL)"
+        " ORDER BY m.id DESC LIMIT ?",
+        (session_id, limits.BRANCHES_LISTED),
+    )
+    unnamed = [end for (end,) in others.fetchall() if end not in seen]
+    if not on and leaf is not None and leaf not in unnamed:
+        unnamed.insert(0, leaf)
+    return found + [_end(db, session_id, "", end, active=not on and end == leaf) for end in unnamed]
+
+
+def _end(db: sqlite3.Connection, session_id: str, name: str, leaf: int | None, *, active: bool) -> End:
+    last = stories.visible(db, session_id, leaf) if leaf is not None else None
+    return End(name, last, len(stories.path_ids(db, leaf)), active)
+
+
+def _names(db: sqlite3.Connection, session_id: str) -> list[str]:
+    rows = db.execute("SELECT name FROM branches WHERE session_id = ? ORDER BY created", (session_id,))
+    return [name for (name,) in rows]
+
+
+def _leave(db: sqlite3.Connection, session_id: str, now: float) -> None:
+    """Remembers where the branch that the story is on ends; the first one of a story is ``MAIN``."""
+    name = current(db, session_id)
+    if not name and not _names(db, session_id):
+        name = MAIN
+    if name:
+        _save(db, session_id, name, tree.active_leaf(db, session_id), now)
+
+
+def _save(db: sqlite3.Connection, session_id: str, name: str, leaf: int | None, now: float) -> None:
+    db.execute(
+        "INSERT INTO branches (session_id, name, leaf, created) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (session_id, name) DO UPDATE SET leaf = excluded.leaf",
+        (session_id, name, leaf, now),
+    )
+
+
+def _be_on(db: sqlite3.Connection, session_id: str, name: str) -> None:
+    db.execute("UPDATE sessions SET branch = ? WHERE id = ?", (name, session_id))
+
+
+def _still_there(db: sqlite3.Connection, session_id: str, leaf: int | None) -> int | None:
+    """Returns ``leaf`` or the nearest message above it that is not in the trash."""
+    while leaf is not None and stories.visible(db, session_id, leaf) is None:
+        row = db.execute("SELECT parent_id FROM messages WHERE id = ?", (leaf,)).fetchone()
+        leaf = row[0] if row else None
+    return leaf

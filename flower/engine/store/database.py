@@ -1,0 +1,212 @@
+"""One SQLite database, one connection, one worker thread.
+
+Owns the connection and its transactions; knows no table. Functions over a ``sqlite3.Connection``
+(``stories``, ``passages``) say what to do, ``read`` and ``write`` run them off the event loop.
+
+A transaction is one call in the thread, never spread over awaits: trio cannot cancel it half way
+(a started thread call always finishes), so it is atomic to cancellation. A cancelled caller whose
+call had to wait for its turn has written nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import trio
+
+from flower.engine.store import schema
+from flower.errors import StoreError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class OneThread:
+    """Runs calls in a worker thread, one at a time and in order; a started call always finishes."""
+
+    def __init__(self) -> None:
+        self._one_at_a_time = trio.CapacityLimiter(1)
+
+    async def __call__(self, call: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(call, limiter=self._one_at_a_time)
+
+
+class Inline:
+    """Runs calls on the spot: for tests on virtual time, which passes while a thread works."""
+
+    async def __call__(self, call: Callable[[], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        return call()
+
+
+class Database:
+    """Runs functions over the one connection, in order, off the event loop."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, run: OneThread | Inline) -> None:
+        self._connection = connection
+        self._path = path
+        self._run = run
+
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return self._path
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        run: OneThread | Inline | None = None,
+        *,
+        before_migration: Callable[[int], None] = lambda _: None,
+    ) -> Database:
+        """Opens or creates the database and migrates it to the newest schema.
+
+        ``before_migration`` is called with the schema's number when stories are about to be migrated;
+        what it raises leaves them as they are. Raises ``StoreError`` if the database cannot be opened,
+        is damaged, or was made by a newer Flower.
+        """
+        run = run if run is not None else OneThread()
+        return cls(await run(lambda: _connect(path, before_migration)), path, run)
+
+    async def read(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Returns ``function(connection, ...)``; raises ``StoreError`` if SQLite refuses."""
+
+        def call() -> T:
+            with _translated(self._path):
+                return function(self._connection, *args, **kwargs)
+
+        return await self._run(call)
+
+    async def write(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Returns ``function(connection, ...)`` run in one transaction, on disk when this returns.
+
+        Whatever ``function`` raises rolls everything back. Raises ``StoreError`` if SQLite refuses.
+        """
+
+        def call() -> T:
+            with _translated(self._path):
+                return _in_transaction(self._connection, function, *args, **kwargs)
+
+        return await self._run(call)
+
+    async def aclose(self) -> None:
+        """Folds the write-ahead log into the file and closes it."""
+
+        def close() -> None:
+            # On a full disk the log stays beside the file and the next start reads it.
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA optimize")
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.close()
+
+        with trio.CancelScope(shield=True):
+            await self._run(close)
+
+
+class _translated:  # noqa: N801 - reads as the phrase `with _translated(path)`
+    """Turns every SQLite error into one sentence about the database at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise StoreError(_sentence(error, self._path)) from error
+
+
+def _sentence(error: sqlite3.Error, path: Path) -> str:
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith("SQLITE_FULL"):
+        return f"not saved: the disk with {path} is full; free some space and try again"
+    if code.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
+        return f"not saved: {path} is read-only; check its permissions and the disk"
+    if code.startswith("SQLITE_IOERR"):
+        return (
+            f"not saved: the disk with {path} reports an error ({error}); copy the story elsewhere soon"
+        )
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return f"{path} is damaged ({error}); stop the engine, then `flower check` mends what can be mended"
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return f"{path} is locked by another program; close it and try again"
+    if code.startswith("SQLITE_CANTOPEN"):
+        return f"{path} cannot be opened ({error}); check that its folder exists and is yours"
+    return f"the database {path} refused: {error}"
+
+
+def _connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Connection:
+    with _translated(path):
+        connection = sqlite3.connect(
+            path,
+            timeout=5.0,  # a backup tool may hold the lock for a moment
+            isolation_level=None,  # transactions are ours alone
+            check_same_thread=False,  # one thread at a time, but not always the same one
+            cached_statements=256,
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # the player's words survive a power cut
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA cache_size = -2000")  # KiB: a Pi has better uses for memory
+            connection.execute("PRAGMA temp_store = MEMORY")
+            migrate(connection, before_migration)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def migrate(
+    connection: sqlite3.Connection, before_migration: Callable[[int], None] = lambda _: None
+) -> None:
+    """Brings the schema up to date, one transaction per step; raises ``StoreError`` if it is newer."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    newest = len(schema.MIGRATIONS)
+    if version > newest:
+        raise StoreError(
+            f"the database was made by a newer Flower (schema {version}, this one knows {newest}); update Flower"
+        )
+    if 0 < version < newest:
+        before_migration(version)
+    for number, script in enumerate(schema.MIGRATIONS[version:], start=version + 1):
+        _in_transaction(connection, _run_script, script, number)
+
+
+def _run_script(connection: sqlite3.Connection, script: str, number: int) -> None:
+    for statement in schema.statements(script):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _in_transaction(
+    connection: sqlite3.Connection,
+    function: Callable[Concatenate[sqlite3.Connection, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = function(connection, *args, **kwargs)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite rolls back by itself on some errors
+            connection.execute("ROLLBACK")
+        raise
+    return result

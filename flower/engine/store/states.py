@@ -1,0 +1,212 @@
+"""The state of stories and how they are steered, as functions over a connection.
+
+A state is kept in the ``extra`` data of the message at which it changed and holds for everything below
+it; what a story without messages has is kept with the session. Steering is always the session's.
+Every function that writes expects to run inside ``Database.write``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower.engine.game.clocks import Now
+from flower.engine.game.steering import Persona, Steering
+from flower.engine.game.story import Change, StoryState, dump, load_state, load_steering, shown_rows
+from flower.engine.store import stories
+
+
+class Standing(Struct, frozen=True):
+    """How a story stands at one of its messages. ``begun``: when the story was made, Unix seconds."""
+
+    state: StoryState
+    steering: Steering
+    now: Now
+    begun: float
+    speaker: str = ""  # the id of the character that spoke in the newest reply
+
+
+def begin_story(
+    db: sqlite3.Connection,
+    session_id: str,
+    world_id: str,
+    character_id: str,
+    greeting: str,
+    persona: Persona,
+    now: float,
+) -> None:
+    """Creates a story in which the player is who they were in the one before."""
+    stories.create_session(db, session_id, world_id, character_id, greeting, now)
+    if persona != Persona():
+        change_steering(db, session_id, lambda steered: replace(steered, persona=persona))
+
+
+def standing(db: sqlite3.Connection, session_id: str, leaf: int | None, now: float) -> Standing:
+    """Returns how the story stands at ``leaf``; ``now`` is the time clocks are read at."""
+    begun = db.execute("SELECT created FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    way = _way(db, leaf)
+    spoke = _extra(db, "messages", way.reply, "speaker")
+    return Standing(
+        _state(db, session_id, way.state),
+        steering(db, session_id),
+        Now(way.lines, now),
+        begun[0] if begun else now,
+        spoke or "",
+    )
+
+
+def standing_now(db: sqlite3.Connection, session_id: str, now: float) -> Standing:
+    """Returns how the story stands at its active leaf."""
+    return standing(db, session_id, active_leaf(db, session_id), now)
+
+
+def active_leaf(db: sqlite3.Connection, session_id: str) -> int | None:
+    row = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return row[0] if row else None
+
+
+class _Way(Struct, frozen=True):
+    """What lies between the root and a message. ``lines``: the player's, without asides.
+
+    ``state`` and ``reply`` are the nearest messages with a state and of the narrator; None: there is none.
+    """
+
+    lines: int = 0
+    state: int | None = None
+    reply: int | None = None
+
+
+# A text search goes before the JSON parser: most messages have long extra data and no state.
+_HAS_STATE = "instr({m}.extra, '\"state\"') AND json_type({m}.extra, '$.state') = 'object'"
+
+
+def _way(db: sqlite3.Connection, leaf: int | None) -> _Way:
+    """Returns what lies on the way to ``leaf``, in one walk: 20 ms over 10,000 messages on a laptop."""
+    row = db.execute(
+        f"""
+        WITH RECURSIVE up(id, said, state, reply) AS (
+            SELECT :leaf, 0, NULL, NULL
+            UNION ALL
+            SELECT m.parent_id,
+                   m.role = 'user' AND m.content NOT LIKE '((%))',
+                   coalesce(up.state, CASE WHEN {_HAS_STATE.format(m="m")} THEN m.id END),
+                   coalesce(up.reply, CASE WHEN m.role = 'assistant' THEN m.id END)
+            FROM messages m JOIN up ON m.id = up.id
+        ) SELECT sum(said), max(state), max(reply) FROM up
+        """,  # noqa: S608 - a constant is put in
+        {"leaf": leaf},
+    ).fetchone()
+    return _Way(*row)
+
+
+def rows(db: sqlite3.Connection, session_id: str, leaf: int | None) -> tuple[tuple[str, str], ...]:
+    """Returns the state sheet at ``leaf`` as rows of a name and a value, clocks included."""
+    state = state_at(db, session_id, leaf)
+    if state == StoryState():
+        return ()
+    if not state.clocks:  # nothing depends on how far the story has come
+        return shown_rows(state, Now(0, 0.0))
+    told = stories.message(db, leaf) if leaf is not None else None
+    return shown_rows(state, Now(_way(db, leaf).lines, told.created if told is not None else 0.0))
+
+
+# --- the state ----------------------------------------------------------------------------------
+
+
+def nearest_state(db: sqlite3.Connection, leaf: int | None) -> int | None:
+    """Returns the message nearest above ``leaf``, or itself, at which the state changed; None for none.
+
+    The walk ends where it finds one.
+    """
+    row = db.execute(
+        f"""
+        WITH RECURSIVE up(id, parent_id, has) AS (
+            SELECT m.id, m.parent_id, {_HAS_STATE.format(m="m")} FROM messages m WHERE m.id = ?
+            UNION ALL
+            SELECT m.id, m.parent_id, {_HAS_STATE.format(m="m")}
+            FROM messages m JOIN up ON m.id = up.parent_id WHERE NOT up.has
+        ) SELECT id FROM up WHERE has
+        """,  # noqa: S608 - a constant is put in
+        (leaf,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def state_at(db: sqlite3.Connection, session_id: str, leaf: int | None) -> StoryState:
+    """Returns the state that holds at ``leaf``; raises ``StoreError`` if it is damaged."""
+    return _state(db, session_id, nearest_state(db, leaf))
+
+
+def _state(db: sqlite3.Connection, session_id: str, message_id: int | None) -> StoryState:
+    """Returns the state kept with a message, None: with the story."""
+    if message_id is None:
+        return load_state(_extra(db, "sessions", session_id, "state"))
+    return load_state(_extra(db, "messages", message_id, "state"))
+
+
+def change_state(
+    db: sqlite3.Connection, session_id: str, change: Change, at: int | None = None
+) -> StoryState:
+    """Changes the state at message ``at`` (None: the active leaf) and returns it."""
+    leaf = at if at is not None else active_leaf(db, session_id)
+    state = change(state_at(db, session_id, leaf))
+    if leaf is None:
+        _set_session_extra(db, session_id, "state", dump(state))
+    else:
+        db.execute(
+            "UPDATE messages SET extra = json_set(extra, '$.state', json(?)) WHERE id = ?",
+            (dump(state), leaf),
+        )
+    return state
+
+
+def undo_state(db: sqlite3.Connection, session_id: str) -> bool:
+    """Takes back what changed at the last message that changed something; returns whether one did."""
+    found = nearest_state(db, active_leaf(db, session_id))
+    if found is not None:
+        db.execute("UPDATE messages SET extra = json_remove(extra, '$.state') WHERE id = ?", (found,))
+        return True
+    return (
+        db.execute(
+            "UPDATE sessions SET extra = json_remove(extra, '$.state')"
+            " WHERE id = ? AND json_extract(extra, '$.state') IS NOT NULL",
+            (session_id,),
+        ).rowcount
+        > 0
+    )
+
+
+# --- steering -----------------------------------------------------------------------------------
+
+
+def steering(db: sqlite3.Connection, session_id: str) -> Steering:
+    """Returns how a story is steered; raises ``StoreError`` if that is damaged."""
+    return load_steering(_extra(db, "sessions", session_id, "steering"))
+
+
+def change_steering(
+    db: sqlite3.Connection, session_id: str, change: Callable[[Steering], Steering]
+) -> Steering:
+    """Changes how a story is steered and returns it."""
+    changed = change(steering(db, session_id))
+    _set_session_extra(db, session_id, "steering", dump(changed))
+    return changed
+
+
+def _extra(db: sqlite3.Connection, table: str, row_id: str | int | None, key: str) -> str | None:
+    """Returns what a row's extra data has under ``key``: objects as JSON, texts as they are."""
+    row = db.execute(
+        f"SELECT json_extract(extra, ?) FROM {table} WHERE id = ?",  # noqa: S608 - a name of our own
+        (f"$.{key}", row_id),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _set_session_extra(db: sqlite3.Connection, session_id: str, key: str, data: str) -> None:
+    db.execute(
+        "UPDATE sessions SET extra = json_set(extra, ?, json(?)) WHERE id = ?",
+        (f"$.{key}", data, session_id),
+    )

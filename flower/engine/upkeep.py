@@ -1,0 +1,67 @@
+"""What an engine does for its home from time to time: the daily backup, the trash.
+
+Runs beside the stories and never in their way: first a while after the start, and what fails is tried
+again an hour later. It writes nothing when nothing has changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from flower import limits
+from flower.engine import backup
+from flower.engine.engine import Engine
+from flower.errors import FlowerError
+from flower.home import Home
+from flower.protocol import State
+
+log = logging.getLogger(__name__)
+
+
+async def keep_running(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Runs ``work``, which never ends by itself; a bug in it is logged and it starts again later.
+
+    An edge like those of a turn and of a connection: what works in the background must not take
+    stories down with it.
+    """
+    while True:
+        try:
+            await work()
+            return
+        except Exception:
+            log.exception("%s crashed; it starts again in %.0f s", what, limits.TASK_RESTART_S)
+        await trio.sleep(limits.TASK_RESTART_S)
+
+
+async def run(engine: Engine, home: Home, clock: Callable[[], float] = time.time) -> None:
+    """Keeps the home in order until cancelled; ``clock`` is Unix time in seconds."""
+    said = ""
+    await trio.sleep(limits.UPKEEP_FIRST_S)
+    while True:
+        try:
+            await once(engine, home, clock())
+            said = ""
+        except FlowerError as error:
+            log.warning("upkeep: %s", error)
+            if str(error) != said:  # once, not every hour
+                said = str(error)
+                engine.broadcast(f"✗ {error}", State())
+        await trio.sleep(limits.UPKEEP_INTERVAL_S)
+
+
+async def once(engine: Engine, home: Home, now: float) -> None:
+    """Does what is due at ``now``; raises ``FlowerError`` if something could not be done."""
+    emptied = await engine.empty_trash()
+    if emptied:
+        log.info("upkeep: %d stories left the trash for good", emptied)
+    if await trio.to_thread.run_sync(backup.is_due, home, now):
+        # Given up at a stop: what is half done has no name yet and is swept up next time.
+        path = await trio.to_thread.run_sync(
+            partial(backup.make_kept, home, backup.DAILY, now), abandon_on_cancel=True
+        )
+        log.info("upkeep: backup %s", path.name)

@@ -1,0 +1,86 @@
+"""The error family.
+
+Every error that can reach a person is a ``FlowerError`` whose text is one clear sentence: what is
+wrong and what to do about it. Foreign exceptions are translated once, at the edge where they appear,
+with ``raise ... from``.
+"""
+
+from __future__ import annotations
+
+
+class FlowerError(Exception):
+    """Base of everything Flower raises on purpose; ``str(error)`` may be shown to the user."""
+
+
+class ConfigError(FlowerError):
+    """``config.yaml`` or the environment holds something that cannot be used; names the key."""
+
+
+class YamlError(FlowerError):
+    """A YAML text that is broken, too big or uses what we refuse; ``line`` counts from 1."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+        self.message = message
+
+
+class ProtocolError(FlowerError):
+    """A frame that is no message of the protocol."""
+
+
+class AssetError(FlowerError):
+    """A world, character or rule file that cannot be used; names file and line."""
+
+
+class CommandError(FlowerError):
+    """A slash command that cannot be carried out as typed."""
+
+
+class StoreError(FlowerError):
+    """The database refused; nothing was changed."""
+
+
+class EmbedError(FlowerError):
+    """The embedding model is missing, damaged or cannot run here."""
+
+
+class LaunchError(FlowerError):
+    """An engine could not be started or joined."""
+
+
+class EngineStarting(LaunchError):  # noqa: N818 - a state of the engine, no fault
+    """The engine is on its way up and has no address yet; ask again in ``LAUNCH_POLL_S``."""
+
+
+class TerminalError(FlowerError):
+    """There is no terminal, or it cannot be drawn on."""
+
+
+class ProviderError(FlowerError):
+    """A narrator failed.
+
+    ``kind`` is one of the classes below, so that retry rules, metrics and the sentence shown to the
+    user need not look into texts:
+
+    ``auth`` ``payment`` ``rate_limit`` ``overloaded`` ``network`` ``timeout_first_byte``
+    ``timeout_idle`` ``context_exceeded`` ``blocked`` ``bad_request`` ``model_not_found`` ``loading``
+    ``interrupted`` ``malformed_stream`` ``server``
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        limit_tokens: int | None = None,
+        used_tokens: int | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+        self.limit_tokens = limit_tokens
+        self.used_tokens = used_tokens
+        self.field = field

@@ -1,0 +1,178 @@
+"""The user's directory: where everything of theirs lives, made on the first start.
+
+Owns the paths under ``FLOWER_HOME`` and their permissions (0700, files 0600); reads ``config.yaml``.
+It never looks into the database, the index or the stories.
+
+Both processes import this before anything is on screen, so the module top stays light: dataclasses,
+typing and platformdirs cost 10 to 15 ms each on a PC and several times that on a small board.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from flower import limits
+from flower.errors import ConfigError, YamlError
+
+TYPE_CHECKING = False  # typing's own costs 6 ms to import; type checkers know the name
+if TYPE_CHECKING:
+    from flower.config import Config
+
+_STARTER = Path(__file__).parent / "starter"  # config.yaml and example assets for a first start
+_FOLDERS = ("assets", "index", "logs", "models", "run")
+_PRIVATE_DIR = 0o700
+_PRIVATE_FILE = 0o600
+
+
+class Home:
+    """The paths of one home directory. A value: making one touches nothing."""
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __repr__(self) -> str:
+        return f"Home({str(self.root)!r})"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def assets(self) -> Path:
+        return self.root / "assets"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "flower.db"
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def run(self) -> Path:
+        """Locks, addresses and drafts of running processes; may be emptied when none runs."""
+        return self.root / "run"
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """Returns ``FLOWER_HOME``, else the platform's directory for a user's data."""
+    chosen = environ.get("FLOWER_HOME", "")
+    if chosen:
+        return Path(chosen).expanduser()
+    platform: str = sys.platform  # a plain text: type checkers would call one of the branches dead
+    if platform == "linux":
+        # What platformdirs answers on Linux, without its 15 ms; a test compares the two.
+        base = environ.get("XDG_DATA_HOME", "").strip()
+        return (Path(base) if base else Path.home() / ".local" / "share") / "flower"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("flower", appauthor=False))
+
+
+def open_home(path: Path | None, environ: Mapping[str, str]) -> Home:
+    """Returns the home at ``path`` (default: ``default_path``), made ready to use.
+
+    Directories that are missing are made, private to the user. A missing ``config.yaml`` is written,
+    all comments; example assets come with a new ``assets/`` and stay deleted once deleted.
+    Raises ``ConfigError`` with one sentence if the place cannot be used.
+    """
+    root = Path(os.path.abspath(path.expanduser() if path else default_path(environ)))
+    if root in (Path.home(), Path(root.anchor)):
+        raise ConfigError(f"{root} cannot be Flower's home; choose a folder of its own with --home")
+    home = Home(root)
+    try:
+        _make(home)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot use {root} as Flower's home ({error.strerror or error}); "
+            "set FLOWER_HOME or --home to a folder you can write to"
+        ) from error
+    return home
+
+
+def _make(home: Home) -> None:
+    home.root.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
+    _tighten(home.root, _PRIVATE_DIR)
+    first = not home.assets.exists()
+    for name in _FOLDERS:
+        (home.root / name).mkdir(mode=_PRIVATE_DIR, exist_ok=True)
+    if first:
+        for source in sorted((_STARTER / "assets").rglob("*.yaml")):
+            _write_new(source, home.root / source.relative_to(_STARTER))
+    if home.config.exists():
+        _tighten(home.config, _PRIVATE_FILE)
+    else:
+        _write_new(_STARTER / "config.yaml", home.config)
+    if not os.access(home.run, os.W_OK | os.X_OK):
+        raise PermissionError(None, "no permission to write there")
+
+
+def _tighten(path: Path, mode: int) -> None:
+    """Takes other people's access away; a folder that is not ours to change stays as it is."""
+    status = path.stat()
+    if status.st_mode & 0o777 & ~mode and status.st_uid == os.getuid():
+        path.chmod(mode)
+
+
+def _write_new(source: Path, target: Path) -> None:
+    target.parent.mkdir(mode=_PRIVATE_DIR, exist_ok=True)
+    try:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
+    except FileExistsError:
+        return  # another process's first start, at this very moment
+    with open(descriptor, "wb") as out:
+        out.write(source.read_bytes())
+
+
+def load_config(home: Home, environ: Mapping[str, str]) -> Config:
+    """Returns the settings of ``config.yaml`` and the environment; a missing file means defaults.
+
+    Raises ``ConfigError`` that names file, line and key. It never quotes a value.
+    """
+    from flower import config, safeyaml  # msgspec and PyYAML: 50 ms that a first frame cannot wait for
+
+    try:
+        with home.config.open("rb") as file:
+            data = file.read(limits.YAML_BYTES + 1)
+    except FileNotFoundError:
+        data = b""
+    except OSError as error:
+        raise ConfigError(f"cannot read {home.config} ({error.strerror or error})") from error
+    try:
+        document = safeyaml.load(data)
+    except YamlError as error:
+        raise ConfigError(f"{home.config}, {error}") from error
+    return config.parse(document.value, document.lines, environ, source=str(home.config))
+
+
+def own_token(home: Home, environ: Mapping[str, str]) -> str | None:
+    """Returns the token that this home's engine asks for, None if it asks for none.
+
+    Whether it will ask depends on where it listens; a token it does not ask for does no harm. Most
+    people have none, and reading the whole config costs 50 ms before the first frame: a glance at
+    the file decides whether it must be read. A broken config is for the engine to report.
+    """
+    try:
+        with home.config.open("rb") as file:
+            lines = file.read(limits.YAML_BYTES).splitlines()
+        if any(b"token:" in line and not line.lstrip().startswith(b"#") for line in lines):
+            token = load_config(home, environ).engine.token
+            if token:
+                return token
+        return (home.root / "token").read_text().strip() or None
+    except (OSError, UnicodeDecodeError, ConfigError):
+        return None

@@ -1,0 +1,286 @@
+"""One engine per home: claim it, find it, start it, start it again.
+
+Owns ``run/engine.lock`` (held as long as an engine lives, so it is never stale) and
+``run/engine.json`` (its address). The face calls ``Launcher.url`` before its first frame may be
+complete, so nothing here waits, and nothing heavy is imported (subprocess costs 9 ms).
+It never talks to the engine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flower import limits
+from flower.errors import EngineStarting, LaunchError
+from flower.home import Home
+
+_PRIVATE_FILE = 0o600
+
+
+class Claim:
+    """The right to be this home's engine, held inside a ``with`` block or until the process ends."""
+
+    __slots__ = ("_descriptor", "home")
+
+    def __init__(self, home: Home, descriptor: int) -> None:
+        self.home = home
+        self._descriptor = descriptor
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Takes the announced address back and lets the home go."""
+        _address_file(self.home).unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def claim(home: Home, *, wait_s: float = limits.CLAIM_WAIT_S) -> Claim:
+    """Returns the claim on ``home`` for one engine; use it as a context manager.
+
+    Raises ``LaunchError`` naming the other engine's process and address if there is one.
+    """
+    descriptor = _open_lock(home)
+    try:
+        _lock_within(wait_s, descriptor, home)
+        _address_file(home).unlink(missing_ok=True)  # of an engine that was killed
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Claim(home, descriptor)
+
+
+def announce(held: Claim, url: str) -> None:
+    """Tells faces of this home where the engine listens; call it when the socket is bound."""
+    target = _address_file(held.home)
+    import json
+
+    draft = target.with_suffix(".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
+    with open(descriptor, "w") as file:
+        json.dump({"pid": os.getpid(), "url": url}, file)
+    draft.replace(target)  # a reader sees the whole address or none; it need not survive a power cut
+
+
+def find(home: Home) -> str | None:
+    """Returns the address of the engine that runs on this home, None if none is ready."""
+    return _address(home)[1] if _held(home) else None
+
+
+def running_process(home: Home) -> int | None:
+    """Returns the process id of the engine that runs on this home, None if none is ready."""
+    return _address(home)[0] if _held(home) else None
+
+
+def own_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Returns command and environment that run Flower again with ``arguments``.
+
+    ``-P``: the current directory is the user's, no place to import modules from.
+    """
+    package = str(Path(__file__).parents[1])
+    others = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([package, others]) if others else package
+    return [sys.executable, "-P", "-m", "flower", *arguments], {**os.environ, "PYTHONPATH": path}
+
+
+def start(home: Home) -> int:
+    """Starts an engine that outlives this process and its terminal; returns its process id.
+
+    What the engine prints goes to ``logs/engine.log``. Raises ``LaunchError``.
+    """
+    log = home.logs / "engine.log"
+    command, environ = own_command("--home", str(home.root), "engine", "--managed")
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    try:
+        _rotate(log)
+        return os.posix_spawn(
+            command[0],
+            command,
+            environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), append, _PRIVATE_FILE),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,  # a terminal that goes away must not take the engine with it
+        )
+    except OSError as error:
+        raise LaunchError(f"cannot start the engine ({error.strerror or error})") from error
+
+
+class Launcher:
+    """Gives a face the address of its home's engine, starting one when there is none.
+
+    An engine that dies is started again, at most every ``RESTART_DELAY_S``; after ``QUICK_DEATHS``
+    deaths shortly after the start only every ``RESTART_DELAY_LONG_S``, because then something must be
+    repaired first.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spawn: Callable[[Home], int] = start,
+    ) -> None:
+        self._home = home
+        self._clock = clock
+        self._spawn = spawn
+        self._pid: int | None = None  # of the engine we started, until it is reaped
+        self._started_at = -limits.RESTART_DELAY_LONG_S
+        self._log_offset = 0
+        self._quick_deaths = 0
+
+    def prepare(self) -> None:
+        """Starts a missing engine ahead of the first ``url``; troubles wait until that asks."""
+        try:
+            self.url()
+        except LaunchError:
+            return
+
+    def url(self) -> str:
+        """Returns the engine's address. Never waits.
+
+        Raises ``EngineStarting`` while an engine is on its way, ``LaunchError`` with a sentence for the
+        user if it keeps dying. Both times it is right to ask again later.
+        """
+        held = _held(self._home)
+        url = _address(self._home)[1] if held else None
+        running = self._reap(joined=url is not None)
+        if url is not None:
+            self._quick_deaths = 0
+            return url
+        if held or running:
+            self._check_patience()
+            raise EngineStarting("the engine is starting")
+        return self._start_again()
+
+    def _reap(self, *, joined: bool) -> bool:
+        """Returns whether the engine we started lives; reaps it and notes the death if not."""
+        if self._pid is None:
+            return False
+        try:
+            pid, _ = os.waitpid(self._pid, os.WNOHANG)
+        except ChildProcessError:
+            pid = self._pid
+        if pid == 0:
+            return True
+        self._pid = None
+        quick = self._clock() - self._started_at < limits.QUICK_DEATH_S
+        if quick and not joined:  # joined: two faces started one each and the other's came first
+            self._quick_deaths += 1
+        return False
+
+    def _check_patience(self) -> None:
+        if self._pid is not None and self._clock() - self._started_at > limits.ENGINE_START_S:
+            raise LaunchError(
+                f"the engine is not ready after {limits.ENGINE_START_S:.0f} s; see {self._log}"
+            )
+
+    def _start_again(self) -> str:
+        delay = limits.RESTART_DELAY_S
+        if self._quick_deaths >= limits.QUICK_DEATHS:
+            delay = limits.RESTART_DELAY_LONG_S
+        left = self._started_at + delay - self._clock()
+        if left > 0:
+            said = last_error(self._log, self._log_offset)
+            cause = f": {said}" if said else f"; see {self._log}"
+            raise LaunchError(f"the engine stopped{cause} (next try in {left:.0f} s)")
+        _rotate(self._log)
+        self._log_offset = _size(self._log)
+        self._pid = self._spawn(self._home)
+        self._started_at = self._clock()
+        raise EngineStarting("the engine is starting")
+
+    @property
+    def _log(self) -> Path:
+        return self._home.logs / "engine.log"
+
+
+def last_error(log: Path, offset: int = 0) -> str:
+    """Returns the last line of ``log`` after ``offset`` bytes that says what went wrong, or "".
+
+    An error that Flower raised on purpose begins with ``flower:``; of a traceback the last line tells.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(offset, _size(log) - limits.LOG_TAIL_BYTES))
+            tail = file.read(limits.LOG_TAIL_BYTES).decode(errors="replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    told = [line.removeprefix("flower: ") for line in lines if line.startswith("flower: ")]
+    chosen = (told or lines or [""])[-1]
+    return "".join(char for char in chosen if char.isprintable())[: limits.ERROR_LINE_CHARS]
+
+
+def _address_file(home: Home) -> Path:
+    return home.run / "engine.json"
+
+
+def _address(home: Home) -> tuple[int | None, str | None]:
+    """Returns process id and address as announced; (None, None) if nothing usable is there."""
+    import json  # 2 ms that a first frame without an engine can do without
+
+    try:
+        announced = json.loads(_address_file(home).read_bytes())
+        return int(announced["pid"]), str(announced["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
+
+
+def _taken(home: Home) -> str:
+    pid, url = _address(home)
+    where = f" (process {pid}, {url})" if url else ""
+    return f"an engine already runs on {home.root}{where}; join it with `flower`, or stop it first"
+
+
+def _open_lock(home: Home) -> int:
+    try:
+        return os.open(home.run / "engine.lock", os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
+    except OSError as error:
+        raise LaunchError(f"cannot use {home.run} ({error.strerror or error})") from error
+
+
+def _try_lock(descriptor: int, mode: int) -> bool:
+    try:
+        fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise LaunchError(f"this file system cannot lock files ({error.strerror or error})") from error
+    return True
+
+
+def _lock_within(wait_s: float, descriptor: int, home: Home) -> None:
+    """Waits a little, because a face that looks whether an engine runs holds the lock for an instant."""
+    deadline = time.monotonic() + wait_s
+    while not _try_lock(descriptor, fcntl.LOCK_EX):
+        if time.monotonic() >= deadline:
+            raise LaunchError(_taken(home))
+        time.sleep(limits.LAUNCH_POLL_S)
+
+
+def _held(home: Home) -> bool:
+    descriptor = _open_lock(home)
+    try:
+        return not _try_lock(descriptor, fcntl.LOCK_SH)  # shared: faces do not disturb each other
+    finally:
+        os.close(descriptor)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _rotate(log: Path) -> None:
+    if _size(log) > limits.ENGINE_LOG_BYTES:
+        log.replace(log.with_name("engine.log.1"))

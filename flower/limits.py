@@ -1,0 +1,290 @@
+"""Every bound and timeout, with its unit and its reason.
+
+A number that limits something lives here and nowhere else, so that one file answers "how much can
+this grow" and "how long can that take". ``_S`` are seconds, ``_BYTES`` bytes, ``_TOKENS`` tokens of
+whatever tokenizer counts them.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# --- the wire -----------------------------------------------------------------------------------
+FRAME_IN_BYTES = 256 * KIB  # a prompt with a pasted chapter fits; a flood does not
+FRAME_OUT_BYTES = 512 * KIB  # trio-websocket clients close on messages over 1 MiB
+HEADERS_BYTES = 16 * KIB
+PROMPT_CHARS = 64_000  # about 16,000 tokens: more than most models can read
+CLIENT_ID_CHARS = 64
+REQUEST_ID_CHARS = 64
+PING_INTERVAL_S = 20.0  # keeps NATs open and finds half-open links
+PONG_DEADLINE_S = 60.0  # three missed pings: the peer is gone
+SEND_TIMEOUT_S = 5.0  # a peer that does not read for so long is dropped
+CLIENTS_MAX = 256
+CONNECTIONS_MAX = 512  # open sockets, those that are no clients yet included
+HEADERS_S = 5.0  # from connecting to a whole request: slow-loris ends here
+PIPELINE_S = 10.0  # longest that a request sent ahead waits for the answer before it
+TLS_HANDSHAKE_S = 10.0
+FRAGMENTS_MAX = 1024  # frames of one message: endless empty ones must end too
+PROMPTS_BURST = 60  # prompts at once: a script that sets a story up
+PROMPTS_PER_S = 10.0  # after that
+TOKEN_FREE_TRIES = 3  # wrong ones in a row before waiting begins: people mistype
+TOKEN_WAIT_S = 0.5  # after that, doubled with every further one of that address
+TOKEN_WAIT_MAX_S = 30.0
+TOKEN_FORGET_S = 15 * 60.0  # after so long without a try an address starts afresh
+TOKEN_ADDRESSES = 1024  # addresses remembered
+TOKEN_BYTES = 24  # of randomness in a token that we make: 192 bits
+MEMORY_LOW_BYTES = 200 * MIB  # what engine, model and screen take together
+DISK_LOW_BYTES = 16 * MIB  # below it the engine is not ready: the next reply may not fit
+
+# --- mailboxes ----------------------------------------------------------------------------------
+OUTBOX_EVENTS = 256  # above it the client gets a resync instead of a backlog
+OUTBOX_BYTES = 1 * MIB
+CHUNK_MERGE_CHARS = 16_000  # one merged chunk stays far below FRAME_OUT_BYTES in any script
+PROMPT_QUEUE = 4  # prompts that may wait while a reply streams
+REQUESTS_REMEMBERED = 256  # idempotency window per session
+
+# --- stories ------------------------------------------------------------------------------------
+HISTORY_PAGE_MESSAGES = 100
+HISTORY_PAGE_BYTES = 256 * KIB
+TITLE_CHARS = 60
+SESSIONS_LISTED = 200
+BACKUP_INTERVAL_S = 24 * 3600.0
+BACKUPS_DAILY = 7
+BACKUPS_OTHER = 3  # of each other kind: by hand, before an update, before a restore
+TASK_RESTART_S = 30.0  # before a background task that crashed starts again
+UPKEEP_FIRST_S = 30.0  # after a start: nobody waits for a backup
+UPKEEP_INTERVAL_S = 3600.0
+SALVAGE_ROWS = 10_000_000  # row ids looked for in a table whose end cannot be found
+SESSIONS_MAX = 10_000  # stories of one home, the trash included
+TRASH_KEPT_S = 30 * 24 * 3600.0  # a deleted story can be taken back for a month
+BRANCHES_MAX = 100  # named branches of one story
+BRANCHES_LISTED = 50  # ends of branches, or messages in the trash, in one list
+BRANCH_NAME_CHARS = 40
+VARIANTS_LISTED = 50
+PREVIEW_CHARS = 72  # of a message in a list: one row of a terminal
+SEARCH_RESULTS = 20
+SEARCH_EXCERPT_WORDS = 12  # around what was found: one row; 64 is the most the index can cut out
+RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what happened
+RECAP_REPLIES = 4  # one sentence of each
+RECAP_SENTENCE_CHARS = 220
+EXPORT_NAME_CHARS = 60  # of a title in a file's name
+EXPORT_TRIES = 1000  # names tried before an export with a given date finds none free
+REPLY_CHARS = 200_000  # a model in a loop is stopped here
+FLUSH_INTERVAL_S = 0.45  # the growing reply reaches the disk at least twice a second
+SAVE_RETRY_S = 5.0  # a full disk: how often an unsaved reply is tried again
+SAVE_SHIELD_S = 5.0  # longest a cancelled turn may take to save what it has
+
+# --- assets, lore, config -----------------------------------------------------------------------
+YAML_BYTES = 1 * MIB
+YAML_DEPTH = 32
+YAML_NODES = 20_000
+YAML_DIGITS = 18  # of a whole number: what fits 64 bits, so that no reader further on chokes
+ASSET_FILES = 1000  # per folder; each is read and checked at start
+ID_CHARS = 64
+NAME_CHARS = 120
+LORE_WAIT_S = 600.0  # `flower lore add` watches the engine read so long; it reads on without it
+ATTACHED_LORE_CHARS = 32_000
+
+# --- recall -------------------------------------------------------------------------------------
+EMBED_TOKENS = 256  # the length all-MiniLM-L6-v2 was trained for; longer input is cut
+CHUNK_TOKENS = 160  # a paragraph or two: one thought per vector
+EMBED_BATCH_TOKENS = 256  # per run: one long text or several short ones; more is slower and larger
+RECALL_LORE_RESULTS = 6
+RECALL_MEMORY_RESULTS = 4
+RECALL_TOKENS = 900  # share of the prompt given to recalled text
+RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
+RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
+EMBED_CHARS = 16_000  # read per text before the cut to EMBED_TOKENS; whitespace costs no tokens
+EMBED_REQUEST_TEXTS = 32  # texts per background request: stored, then the next ones are fetched
+EMBED_RETRY_S = 600.0  # a model that failed is tried again after so long
+EMBED_PROBE_S = 120.0  # first run of the native modules in a child process, from an SD card
+CHUNK_OVERLAP_TOKENS = 24  # repeated only where a sentence itself had to be split
+INDEXES_OPEN = 4  # scopes with vectors in memory; the least recently used one is closed
+EXACT_ROWS = 20_000  # up to here exact search takes under 3 ms, so no graph is kept
+INDEX_TAIL_ROWS = 2_000  # vectors newer than the graph, searched exactly, before they join it
+INDEX_DEAD_SHARE = 0.3  # deleted rows in a graph before it is built anew
+INDEX_SAVE_IDLE_S = 20.0  # a graph file is 1.7 KiB per row: written when idle, never per turn
+RECALL_CANDIDATES = 60  # taken from each list before fusion
+RECALL_CONTEXT_CHARS = 400  # the end of scene and last lines that widens a search
+KEYWORD_TERMS = 16  # telling words of a line that are looked up
+CONTEXT_TERMS = 6  # of its context: the newest ones
+VECTORS_PAGE = 2_000  # rows read at once into an index, so that the database answers others too
+INLINE_ROWS = 10_000  # up to here a search takes 0.4 ms: less than a thread switch is worth
+INLINE_CHARS = 50_000  # up to here text is cut into passages on the spot, 10 ms
+PROGRESS_INTERVAL_S = 0.5  # between two progress lines of one job
+PASSAGES_LISTED = 100
+PINNED_RESULTS = 8  # pinned memories that may take room from found ones
+SOURCE_BYTES = 4 * MIB  # one file of lore: a long novel
+SOURCES_FOLDER = 2_000  # files of lore in one synced folder
+FOLDER_RETRY_S = 30.0  # between two looks for a synced folder that is gone, such as an unmounted disk
+FOLDER_STEP_MS = 400  # of the watching thread: wakes twice a second, ends so fast at shutdown
+FOLDER_SETTLE_S = 2.0  # until the system surely tells of changes in a folder
+FOLDER_RESCAN_MS = 60_000  # a look at the times of all files, in case a notification was lost
+FOLDER_POLL_MS = 5_000  # between two looks into a folder on a network mount
+
+# --- prompts ------------------------------------------------------------------------------------
+CONTEXT_TOKENS_DEFAULT = 8192  # what small local models offer
+REPLY_TOKENS_DEFAULT = 800
+CONTEXT_USED_SHARE = 0.95  # token counts are estimates; a few per cent stay free
+CUE_MESSAGES = 60  # of the story, as the offline narrator sees it
+SUMMARY_TOKENS = 400  # of the record of what left the history
+SUMMARY_DEADLINE_S = 300.0  # a small board reads a long text slowly; nobody waits for it
+PROMPT_MESSAGES = 400  # more never fit a window; reading them would only cost time
+
+# --- providers ----------------------------------------------------------------------------------
+CONNECT_TIMEOUT_S = 10.0
+FIRST_PIECE_TIMEOUT_S = 600.0  # a local model may load from an SD card and read a long prompt
+IDLE_TIMEOUT_S = 90.0
+PROBE_TIMEOUT_S = 0.3  # looking for local servers must not be felt
+SSE_LINE_BYTES = 1 * MIB
+ERROR_BODY_BYTES = 64 * KIB
+RETRY_AFTER_MAX_S = 60.0
+TRIES_BEFORE_FIRST_PIECE = 3
+FIRST_SIGN_TIMEOUT_S = 120.0  # a cloud endpoint sends a comment or a word before that, or is dead
+FINISH_GRACE_S = 2.0  # usage follows the finish reason; a line kept open after it delays no end
+RETRY_BASE_S = 0.5  # full jitter below RETRY_BASE_S * 2**tries
+RETRY_CAP_S = 8.0
+LOADING_POLL_S = 1.0  # a server that says it is loading is asked again after this
+WRITE_TIMEOUT_S = 60.0  # a long prompt over a slow uplink
+CLOSE_TIMEOUT_S = 1.0  # saying goodbye to a server must not delay Esc
+DRAIN_S = 0.1  # reading a finished response to its end keeps the connection for the next turn
+WHOLE_REPLY_BYTES = 4 * MIB  # a reply that came as one JSON document instead of a stream
+ERROR_TEXT_CHARS = 300  # of a provider's own words in a sentence for the user
+CONNECTIONS_PER_PROVIDER = 8
+KEEPALIVE_S = 90.0  # the next turn within it needs no new TLS handshake
+KEY_COMMAND_TIMEOUT_S = 20.0  # a password manager may ask for a fingerprint
+KEY_BYTES = 8 * KIB  # no API key is longer; a wrong file name must not be read whole
+
+# --- catalogue of models ------------------------------------------------------------------------
+CATALOGUE_TIMEOUT_S = 8.0  # per provider, in the background, all at once
+CATALOGUE_BYTES = 16 * MIB  # OpenRouter's list is about 1 MiB
+CATALOGUE_MODELS = 2_000  # per provider
+CATALOGUE_MAX_AGE_S = 24 * 3600.0  # prices change slowly; a start must not wait for lists
+OLLAMA_SHOWN_MODELS = 50  # one request each to learn the context length
+
+# --- local models -------------------------------------------------------------------------------
+LOCAL_CONTEXT_TOKENS = 8192  # more costs memory and, on a Pi, minutes of reading
+LOCAL_CONTEXT_MIN_TOKENS = 1024  # below it no story can be told
+LOCAL_RESERVE_BYTES = 256 * MIB  # left for the engine, the TUI and the system
+LOCAL_OVERHEAD_BYTES = 192 * MIB  # llama.cpp's compute buffers and the process itself
+LOCAL_THREADS_MAX = 8  # generation is bound by memory bandwidth long before that
+LOCAL_IDLE_S = 15 * 60.0  # an unused model gives its memory back
+LOCAL_START_TIMEOUT_S = 600.0  # gigabytes from an SD card
+LOCAL_PROGRESS_S = 0.5  # how often loading progress is looked at
+LOCAL_STOP_S = 2.0  # from asking the child to end to killing it
+GGUF_HEADER_BYTES = 32 * MIB  # token lists come before the chat template
+GGUF_ENTRIES = 4_096
+
+# --- the game layer -----------------------------------------------------------------------------
+ROLL_DICE = 100  # of one roll, those that roll again included: a line on screen, not a page
+ROLL_SIDES = 10_000
+ROLL_TERMS = 16
+ROLL_NUMBER = 1_000_000
+ROLL_LABEL_CHARS = 120  # what a roll is for
+SHEET_ENTRIES = 64  # things, counters, quests, flags of a story, each
+SHEET_TEXT_CHARS = 120  # a name or a value: a line, not a paragraph
+SHEET_NUMBER = 1_000_000_000
+PROPOSALS = 16  # changes read from one reply
+CLOCKS = 16
+CLOCK_SEGMENTS_MIN = 2
+CLOCK_SEGMENTS = 24
+CLOCK_THEN_CHARS = 300
+NPCS = 200  # people and factions a story keeps
+NPC_ABOUT_CHARS = 500
+NPC_SHIFTS = 12  # changes of standing remembered of each
+MACRO_CHARS = 100_000  # that macros may add to one text
+MACRO_DEPTH = 8  # macros inside the arguments of macros
+MACRO_REPEATS = 20  # of a newline or a space
+NOTE_CHARS = 4_000  # about 1,000 tokens with every prompt
+NOTE_DEPTH = 50  # messages from the end
+NOTE_EVERY = 100
+PINS = 32
+PIN_CHARS = 500
+PERSONA_NAME_WORDS = 4  # without a bar, more words are no name but a description
+CAST = 12  # characters on one stage: each persona is in every prompt
+DRAFT_TOKENS = 160  # of a line drafted for the player
+DRAFT_CHARS = 2_000
+DRAFT_DEADLINE_S = 300.0  # a local model may have to read the whole prompt first
+STORY_STATE_BYTES = 64 * KIB  # kept with each message at which it changed
+
+# --- offline narrator ---------------------------------------------------------------------------
+OFFLINE_WORDS_PER_S = 50.0  # faster than anyone reads, slow enough to be seen arriving
+OFFLINE_READ_CHARS = 600  # of a player's line; what follows is colour
+OFFLINE_DICE = 20  # dice in one throw: a line of numbers, not a page
+OFFLINE_DIE_SIDES = 1000
+
+# --- processes ----------------------------------------------------------------------------------
+LINGER_S_DEFAULT = 30 * 60.0
+GRACEFUL_S = 1.0  # hypercorn waits so long for connections after we told them goodbye
+PORT_TRIES = 10  # 8000 is a popular port; an engine started for a face may take the next free one
+SHUTDOWN_S = 4.0  # SIGTERM to closed; a stalled client must not delay it
+HARD_EXIT_S = 5.0
+ENGINE_START_S = 20.0  # a Pi Zero reading imports from an SD card
+RECONNECT_S = 1.0
+CLAIM_WAIT_S = 0.5  # a face that looks whether an engine runs holds the lock for an instant
+LAUNCH_POLL_S = 0.05  # a starting engine is looked for this often, so that joining is not felt
+QUICK_DEATH_S = 20.0  # an engine that lived shorter than this died of its start
+QUICK_DEATHS = 3  # then something must be repaired: restart rarely and say what is wrong
+RESTART_DELAY_S = 3.0  # between the starts of an engine that died
+RESTART_DELAY_LONG_S = 30.0  # after QUICK_DEATHS: cheap, and a repair is still noticed
+ENGINE_LOG_BYTES = 4 * MIB  # a longer log is set aside as engine.log.1 when an engine starts
+LOG_TAIL_BYTES = 16 * KIB  # where the last error line is looked for
+ERROR_LINE_CHARS = 240  # of a log line quoted on a screen
+RELOAD_POLL_MS = 250  # --reload looks this often whether its child has ended
+
+# --- the terminal face --------------------------------------------------------------------------
+STORY_MESSAGES = 4_000  # messages a face holds, 4 MB; a reader further back lets the newest go
+PANE_ROWS_KEPT = 2_000  # laid-out rows remembered: about ten screens of a tall terminal
+COLUMNS_MIN = 40  # below it the screen says so instead of breaking
+ROWS_MIN = 12
+SIDEBAR_FROM_COLUMNS = 90
+READING_COLUMNS = 96  # longer lines are hard to read back from
+INPUT_ROWS = 6
+PASTE_CHARS = PROMPT_CHARS  # more could not be sent
+TICK_HZ_LOCAL = 75.0  # a word waits 7 ms for its frame on average: nobody sees it
+TICK_HZ_SSH = 20.0  # a frame per 50 ms is smooth to read and kind to the line
+SPINNER_S = 0.15
+METER_S = 1.0  # numbers on screen move at most this often: every change is bytes
+DRAFT_IDLE_S = 1.0  # a draft is written when typing rests this long
+DRAFT_BYTES = 256 * KIB
+LINK_CONNECT_S = 5.0
+RECONNECT_REFUSED_S = 10.0  # a wrong token does not get right by asking every second
+REFUSAL_CHARS = 300
+QUIT_PROMPT_S = 0.3  # how long leaving may wait for `/quit` to be sent
+LINK_QUEUE = 64  # frames read ahead of the screen; above it the engine's outbox merges
+UNCONFIRMED_PROMPTS = 16
+POPUP_ITEMS = 1_000
+TUI_SLOTS = 64  # faces of one home at the same time
+
+# --- the screen ---------------------------------------------------------------------------------
+CLUSTER_CODE_POINTS = 16  # code points of one on-screen character: the longest emoji has 10
+COMBINING_MARKS = 4  # marks on one character: real scripts use up to 4, stacked-mark tricks hundreds
+TAB_COLUMNS = 4
+RECONNECT_FIRST_S = 0.1  # a starting engine is found within a moment ...
+RECONNECT_EAGER_S = 1.0  # ... and after so long it is asked only every RECONNECT_S
+LINK_MESSAGE_BYTES = 1 * MIB  # twice what our engine sends in one frame
+DIFF_GAP_COLUMNS = 4  # unchanged cells rewritten rather than jumped over: a jump costs 3 to 4 bytes
+DIFF_REPEAT_COLUMNS = 8  # from here on a repetition may be shorter than the glyphs themselves
+SYNC_FRAME_BYTES = 256  # above it a frame is drawn behind mode 2026, or with the cursor hidden
+SEQUENCE_BYTES = 4 * KIB  # longest key or answer of a terminal; more of it is dropped
+PASTE_BYTES = 1 * MIB  # several chapters; the rest of a longer paste is dropped
+PASTE_IDLE_S = 5.0  # a paste whose end never comes must not swallow keys for ever
+ESCAPE_WAIT_S = 0.05  # between ESC and the rest of its sequence: more than most links split them by
+INPUT_HISTORY = 200  # submitted lines that Up can bring back
+KILL_RING = 16
+UNDO_STEPS = 200
+UNDO_CHARS = 1_000_000  # all remembered versions of the input together
+RECENT_COMMANDS = 12  # commands the palette remembers as recently used
+RESTORE_S = 1.0  # longest that leaving the screen may wait for a blocked terminal
+TTY_READ_BYTES = 64 * KIB
+CLIPBOARD_BYTES = 72 * KIB  # xterm and tmux drop OSC 52 texts over about 100,000 bytes of base64
+GC_OBJECTS = 20_000  # new objects between two looks of the garbage collector: a few MB at most
+NOTICE_S = 4.0  # news in the status line: long enough to read a sentence
+NOTICE_BAD_S = 12.0  # bad news: long enough to look up first
+SCREEN_DCS_BYTES = 700  # GNU screen passes at most 768 bytes of one string on
+DIFF_SHIFT_CHANGES = 12  # fewer changed cells in a row are drawn faster than shifted
+DIFF_SHIFT_COLUMNS = 4  # cells that may be inserted or deleted at once
+THEME_FILES = 100
+THEME_BYTES = 64 * KIB  # forty roles fit in 4
+DIFF_SHIFT_SAMPLE = 6  # equal glyphs that make a shift worth a closer look

@@ -1,0 +1,308 @@
+"""The running face: tasks turn the outside world into inputs, effects go back out.
+
+Owns the nursery: keys, signals, the link, frames, the draft. Decides nothing: ``update`` does. Sleeps
+until something happens; at rest nothing is written and nobody wakes up but the link's ping.
+
+Whoever brings news also draws it, in the same step: handing it to a drawing task would cost every
+streamed word another round of the scheduler. Only what has to wait (for the frame rate, a slow
+terminal, an animation) is drawn by a task.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import trio
+
+from flower import limits
+from flower.errors import TerminalError
+from flower.tui import external
+from flower.tui.diff import Painter
+from flower.tui.identity import Identity
+from flower.tui.keys import Decoder, Reply
+from flower.tui.link import Link
+from flower.tui.model import (
+    Bell,
+    Copy,
+    Edited,
+    Effect,
+    Input,
+    Model,
+    Notice,
+    OpenEditor,
+    Quit,
+    Repaint,
+    Resized,
+    Restored,
+    Said,
+    Send,
+    Suspend,
+    Tick,
+    Titled,
+)
+from flower.tui.terminal import Terminal
+from flower.tui.update import draft_of, next_wake, update
+from flower.tui.view import Screen
+
+SIGNALS = (
+    signal.SIGWINCH,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGTSTP,
+    signal.SIGCONT,
+)
+LEAVING = {signal.SIGTERM: True, signal.SIGINT: True, signal.SIGHUP: False}  # whether to say goodbye
+
+
+class App:
+    """One face, from its first live moment to its end."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        painter: Painter,
+        screen: Screen,
+        model: Model,
+        *,
+        identity: Identity,
+        engine_url: Callable[[], str],
+        token: str | None,
+        home_dir: Path,
+    ) -> None:
+        self._terminal = terminal
+        self._painter = painter
+        self._screen = screen
+        self._model = model
+        self._identity = identity
+        self._home_dir = home_dir
+        self._decoder = Decoder()
+        self._link = Link(engine_url, identity.client, self.post, token)
+        self._changed = True  # since the last frame
+        self._next_at = 0.0  # the frame rate allows the next frame then, in trio's seconds
+        self._nap = trio.CancelScope()  # its deadline is when the drawing task has to wake
+        self._typed = trio.Event()
+        self._leaving = trio.Event()
+        self._goodbye = True
+        self._keys_scope = trio.CancelScope()
+        self._editing: str | None = None
+        self._frame_s = 1 / _tick_hz(0.0)
+
+    # --- inputs and effects ---------------------------------------------------------------------
+
+    def post(self, happened: Input) -> None:
+        """Applies one input, carries out its effects and shows what changed."""
+        self._apply(happened)
+        self._show()
+
+    def _apply(self, happened: Input) -> None:
+        model, effects = update(self._model, happened)
+        if model is not self._model:
+            if model.input is not self._model.input or model.unconfirmed is not self._model.unconfirmed:
+                self._typed.set()
+            self._model = model
+            self._changed = True
+        for effect in effects:
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                # A prompt that finds no connection is repeated by the model after the next sync.
+                self._link.send_nowait(effect)
+            case Quit():
+                self._leaving.set()
+            case Bell():
+                self._terminal.write(self._terminal.bell())
+            case Titled():
+                self._terminal.write(self._terminal.title(effect.text))
+            case Copy():
+                self._terminal.write(self._terminal.copy(effect.text))
+            case Suspend():
+                self._terminal.suspend()
+                self._redraw()
+            case OpenEditor():
+                self._editing = effect.text
+                self._keys_scope.cancel()
+            case Repaint():
+                self._painter.forget()
+                self._changed = True
+
+    def _redraw(self) -> None:
+        """Draws every cell again, for the size that the terminal has now."""
+        self._painter.forget()
+        self._apply(Resized(*self._terminal.size()))
+        self._changed = True
+
+    # --- tasks ----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Runs until the user leaves or the terminal goes away, wherever that is noticed."""
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._watch_signals)
+                nursery.start_soon(self._link.run)
+                nursery.start_soon(self._draw)
+                nursery.start_soon(self._watch_keys)
+                nursery.start_soon(self._keep_draft)
+                nursery.start_soon(self._settle_in)
+                await self._leaving.wait()
+                if self._goodbye:
+                    await self._link.say_goodbye()
+                nursery.cancel_scope.cancel()
+        except* (EOFError, TerminalError):
+            pass  # nobody is left to say goodbye for: the engine goes on and waits
+        finally:
+            self._identity.save_draft(draft_of(self._model))
+
+    async def _settle_in(self) -> None:
+        """Does what the first frame did not wait for: the draft, the configuration, blessed."""
+        if draft := self._identity.load_draft():
+            self.post(Restored(draft))
+        await trio.lowlevel.checkpoint()
+        settings = await trio.to_thread.run_sync(external.load_settings, self._home_dir)
+        self._frame_s = 1 / _tick_hz(settings.tick_hz)
+        self._terminal.use_mouse(settings.mouse)
+        self.post(external.configured(settings, self._model, self._terminal))
+        colors, sequences = await external.ask_blessed(self._terminal.name, os.environ)
+        self._decoder.learn(sequences)
+        self._terminal.refine(colors)
+        self._painter.adapt(self._terminal.capabilities)
+        self._changed = True
+        self._show()
+
+    async def _watch_keys(self) -> None:
+        while True:
+            with trio.CancelScope() as self._keys_scope:
+                await self._read_keys()
+            if self._editing is not None:
+                text, self._editing = self._editing, None
+                await self._edit(text)
+
+    async def _read_keys(self) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._terminal.fd)
+            self._take_keys()
+            while self._decoder.pending or self._decoder.pasting:
+                patience = limits.PASTE_IDLE_S if self._decoder.pasting else limits.ESCAPE_WAIT_S
+                with trio.move_on_after(patience) as waited:
+                    await trio.lowlevel.wait_readable(self._terminal.fd)
+                    self._take_keys()
+                if waited.cancelled_caught:
+                    self._post_keys(self._decoder.flush())
+
+    def _take_keys(self) -> None:
+        self._post_keys(self._decoder.feed(self._terminal.read()))
+
+    def _post_keys(self, inputs: Sequence[Input]) -> None:
+        for happened in inputs:
+            if isinstance(happened, Reply) and self._terminal.answered(happened):
+                self._painter.adapt(self._terminal.capabilities)
+                self._changed = True
+            self._apply(happened)
+        self._show(urgent=True)
+
+    # --- frames ---------------------------------------------------------------------------------
+
+    def _show(self, *, urgent: bool = False) -> None:
+        """Draws what changed: now if the frame rate allows it or it is the answer to a key, else soon."""
+        if self._changed and not self._terminal.busy:
+            now = trio.current_time()
+            if urgent or now >= self._next_at:
+                self._paint(now)
+        wake = self._wake_at()
+        if self._nap.deadline != wake:
+            self._nap.deadline = wake
+
+    def _wake_at(self) -> float:
+        """Returns when the drawing task has something to do."""
+        if self._terminal.busy:
+            return -math.inf
+        if self._changed:
+            return self._next_at
+        wake = next_wake(self._model)
+        return math.inf if wake is None else wake
+
+    async def _draw(self) -> None:
+        """Draws what could not be drawn at once, and what changes by time alone."""
+        while True:
+            with trio.CancelScope(deadline=self._wake_at()) as self._nap:
+                await trio.sleep_forever()
+            # A slow terminal gets fewer frames, never old ones.
+            while not self._terminal.flush():
+                await trio.lowlevel.wait_writable(self._terminal.fd)
+            self._paint(trio.current_time())
+
+    def _paint(self, now: float) -> None:
+        self._apply(Tick(now, time.time(), time.strftime("%H:%M")))
+        self._changed = False  # the tick itself is in this frame
+        # Counted from when this frame was due, so that waking a little late does not lower the rate.
+        due = self._next_at if now - self._next_at < self._frame_s else now
+        self._next_at = due + self._frame_s
+        if self._terminal.entered:
+            self._painter.rebase(self._model.theme.base)
+            self._terminal.write(self._painter.paint(self._screen.draw(self._model)))
+
+    async def _keep_draft(self) -> None:
+        """Saves what is being written at most once in ``DRAFT_IDLE_S``, and only after typing."""
+        while True:
+            await self._typed.wait()
+            await trio.sleep(limits.DRAFT_IDLE_S)
+            self._typed = trio.Event()
+            self._identity.save_draft(draft_of(self._model))
+
+    async def _watch_signals(
+        self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        with trio.open_signal_receiver(*SIGNALS) as arriving:
+            task_status.started()
+            async for number in arriving:
+                if number == signal.SIGWINCH:
+                    self.post(Resized(*self._terminal.size()))
+                elif number == signal.SIGTSTP:
+                    self._terminal.suspend()
+                    self._redraw()
+                    self._show()
+                elif number == signal.SIGCONT:
+                    if self._editing is None and self._terminal.entered:
+                        self._terminal.resume()
+                        self._redraw()
+                        self._show()
+                else:
+                    self._goodbye = LEAVING[signal.Signals(number)]
+                    self._leaving.set()
+
+    async def _edit(self, text: str) -> None:
+        """Lends the terminal to the user's editor."""
+        self._terminal.leave()
+        try:
+            edited = await external.edit(text, self._home_dir / "run", os.environ)
+        except external.EditorError as error:
+            self.post(Said(Notice(str(error), "bad")))
+        else:
+            self.post(Edited(edited))
+        self._terminal.enter()
+        self._redraw()
+        self._show()
+
+
+def _tick_hz(configured: float) -> float:
+    if configured > 0:
+        return configured
+    return limits.TICK_HZ_SSH if os.environ.get("SSH_CONNECTION") else limits.TICK_HZ_LOCAL
+
+
+def run(app_of: Callable[[], App]) -> None:
+    """Runs the app that ``app_of`` makes, inside trio."""
+
+    async def main() -> None:
+        await app_of().run()
+
+    trio.run(main)
+    sys.stdout.flush()

@@ -1,0 +1,105 @@
+"""From exec to the first frame, before anything slow is imported.
+
+The terminal is taken first, so that keys typed meanwhile are kept; then the first frame is drawn with
+what the standard library offers; only then come trio, the socket and the configuration. Whatever
+happens later, the terminal is given back and a crash leaves its traceback in ``logs/tui.log``.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from flower import limits
+from flower.errors import TerminalError
+from flower.tui import bindings
+from flower.tui.diff import Painter
+from flower.tui.model import Model
+from flower.tui.pane import StoryPane
+from flower.tui.terminal import Terminal
+from flower.tui.theme import load_theme
+from flower.tui.view import Screen
+
+
+def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = None) -> int:
+    """Runs the face on this process's terminal. Returns the exit code.
+
+    ``engine_url`` is asked before every connection attempt. Without a terminal that can be drawn on,
+    the plain line mode takes over.
+    """
+    try:
+        terminal = Terminal.open()
+    except TerminalError:
+        return _plain(home_dir, engine_url, token)
+    if not terminal.usable or not sys.stdout.isatty():
+        return _plain(home_dir, engine_url, token)
+    try:
+        terminal.enter()
+        _draw_and_run(terminal, home_dir, engine_url, token)
+    except KeyboardInterrupt:
+        terminal.leave()
+        return 130
+    except Exception as error:  # noqa: BLE001  # the last edge: a broken face must still give the shell back
+        terminal.leave()
+        _report_crash(error, home_dir)
+        return 1
+    finally:
+        terminal.leave()
+    return 0
+
+
+def _draw_and_run(
+    terminal: Terminal, home_dir: Path, engine_url: Callable[[], str], token: str | None
+) -> None:
+    caps = terminal.capabilities
+    theme = load_theme(utf8=caps.utf8, console=terminal.console)
+    columns, rows = terminal.size()
+    model = Model(columns, rows, theme, StoryPane(theme), bindings.default(), nonce=os.urandom(6).hex())
+    painter, screen = Painter(caps, theme.base), Screen()
+    terminal.write(painter.paint(screen.draw(model)))
+
+    from flower.tui import app, identity
+
+    # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
+    # and never at modules, saves a tenth of the CPU time of a word.
+    gc.freeze()
+    gc.set_threshold(limits.GC_OBJECTS)
+    with identity.claim(home_dir) as me:
+        app.run(
+            lambda: app.App(
+                terminal,
+                painter,
+                screen,
+                model._replace(client=me.client),
+                identity=me,
+                engine_url=engine_url,
+                token=token,
+                home_dir=home_dir,
+            )
+        )
+
+
+def _plain(home_dir: Path, engine_url: Callable[[], str], token: str | None) -> int:
+    from flower.tui import plain
+
+    return plain.main(home_dir=home_dir, engine_url=engine_url, token=token)
+
+
+def _report_crash(error: Exception, home_dir: Path) -> None:
+    """Writes the traceback to the log and one line to the normal screen."""
+    import time
+    import traceback
+
+    log = home_dir / "logs" / "tui.log"
+    report = f"--- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}"
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(report)
+    except OSError:
+        sys.stderr.write(report)
+        return
+    sys.stderr.write(f"Flower's screen stopped by a mistake of its own; what happened is in {log}.\n")

@@ -1,0 +1,277 @@
+"""What the engine says, as changes of the model.
+
+Pure. Every event of ``flower.protocol`` has one function here. The laws of the wire are relied on and
+not checked again: a piece that does not fit where the stream was asks for a resync, once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+import flower
+from flower import protocol
+from flower.protocol import UNSET
+from flower.tui import popups, transcript
+from flower.tui.actions import Result, tell
+from flower.tui.model import Bell, Effect, Meter, Model, Notice, Replica, Scroll, Send, Titled, Turn
+from flower.tui.transcript import Message, Transcript
+
+ENDED_WELL = frozenset({"done", ""})
+
+
+def receive(model: Model, event: protocol.Event) -> Result:
+    """Applies one event."""
+    match event:
+        case protocol.SystemUpdate():
+            return _system_update(model, event)
+        case protocol.SyncState():
+            return _sync_state(model, event)
+        case protocol.ChatHistory():
+            return _history(model, event.metadata)
+        case protocol.ChatMessage():
+            return _message(model, event), ()
+        case protocol.ChatChunk():
+            return _chunk(model, event)
+        case protocol.ChatReasoning():
+            meta = event.metadata
+            story = transcript.add_reasoning(model.story, _or(meta.turn, ""), event.content, meta.model)
+            return model._replace(story=story), ()
+        case protocol.ChatEnd():
+            return _end(model, event.metadata)
+        case protocol.ErrorEvent():
+            return _error(model, event)
+        case protocol.Recall():
+            return model._replace(recalled=event.metadata.items), ()
+        case _:
+            assert_never(event)
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is UNSET or value is None else value
+
+
+# --- state --------------------------------------------------------------------------------------
+
+
+def _system_update(model: Model, event: protocol.SystemUpdate) -> Result:
+    model = _merge(model, event.metadata)
+    content = event.content.strip()
+    if "\n" in content:
+        return popups.opened(model, "text", subject=content), ()
+    if not content:
+        return model, ()
+    kind = {"✓": "good", "✗": "bad"}.get(content[0], "info")
+    return tell(model, content.lstrip("✓✗ "), kind), ()
+
+
+def _sync_state(model: Model, event: protocol.SyncState) -> Result:
+    client = event.metadata.client
+    if client is not UNSET and client and client != model.client:
+        return model, ()  # meant for another face
+    was_online = model.link.state == "online"
+    model = _merge(model, event.metadata)
+    model = model._replace(link=model.link._replace(state="online", note=""))
+    if not was_online and model.notice.kind == "bad":
+        model = model._replace(notice=Notice())
+    version = model.replica.version
+    if not was_online and version and version != flower.__version__:
+        model = tell(model, f"The engine is Flower {version}, this screen is {flower.__version__}.")
+    if model.replica.session_id or not model.unconfirmed:
+        return model, ()
+    # There is no story to send the waiting lines to: they become the draft again.
+    waiting = "\n".join(draft.text for draft in model.unconfirmed)
+    model = model._replace(unconfirmed=(), story=Transcript(next_key=model.story.next_key), turn=Turn())
+    return (model if model.input.text else model._replace(input=model.input.with_text(waiting))), ()
+
+
+def _merge(model: Model, state: protocol.State) -> Model:
+    """Returns the model with every state key that the engine told; another session clears the story."""
+    told: dict[str, Any] = {}
+    for name in Replica._fields:
+        value = getattr(state, name)
+        if value is not UNSET:
+            told[name] = value
+    if not told:
+        return model
+    model = model._replace(replica=model.replica._replace(**told))
+    if "session_id" in told and told["session_id"] != model.story.session:
+        story = Transcript(session=told["session_id"], next_key=model.story.next_key)
+        model = model._replace(
+            story=story,
+            turn=Turn(),
+            recalled=(),
+            scroll=Scroll(),
+            meter=Meter(),
+            selected=None,
+            step=-1,
+        )
+    return model
+
+
+# --- the story ----------------------------------------------------------------------------------
+
+
+def _history(model: Model, meta: protocol.HistoryMeta) -> Result:
+    page = [_from_history(item) for item in meta.history]
+    session = _or(meta.session, model.replica.session_id)
+    more = _or(meta.more, 0)
+    if meta.before is not UNSET:
+        if session != model.story.session or meta.before != model.story.more:
+            return model._replace(story=model.story._replace(loading=False)), ()
+        return model._replace(story=transcript.show_older(model.story, page, more)), ()
+    turn = _or(meta.turn, "")
+    if turn and page and page[-1].role == "assistant":
+        page[-1] = page[-1]._replace(turn=turn, status="streaming")
+    story = transcript.show_page(model.story, session, page, more)
+    state = "streaming" if turn and page and page[-1].text else "waiting" if turn else "idle"
+    model = model._replace(
+        story=story,
+        turn=Turn(state, turn),
+        link=model.link._replace(state="online", note="", gap=False),
+    )
+    return _send_again(model)
+
+
+def _from_history(item: protocol.HistoryItem) -> Message:
+    status = _or(item.status, "")
+    return Message(
+        0,
+        item.role if item.role in ("user", "assistant") else "notice",
+        item.content,
+        message=_or(item.message, 0),
+        request=_or(item.request, ""),
+        status="" if status in ENDED_WELL or status == "complete" else status,
+        model=_or(item.model, ""),
+    )
+
+
+def _send_again(model: Model) -> Result:
+    """Returns the model with the lines that arrived confirmed; those of a lost connection are sent again.
+
+    Sending twice is safe: the engine knows a request by its id.
+    """
+    story, waiting = model.story, []
+    effects: list[Effect] = []
+    for draft in model.unconfirmed:
+        index = transcript.find_request(story, draft.request)
+        if index is None or story.messages[index].message:
+            continue
+        waiting.append(draft)
+        if story.messages[index].status == "sent":
+            continue  # it went out on this very connection and will be answered
+        effects.append(Send(draft.text, draft.request))
+        story = transcript.replace(story, index, story.messages[index]._replace(status="sent"))
+    model = model._replace(story=story, unconfirmed=tuple(waiting))
+    if waiting and model.turn.state == "idle":
+        model = model._replace(turn=Turn("waiting"))
+    return model, tuple(effects)
+
+
+def _message(model: Model, event: protocol.ChatMessage) -> Model:
+    meta = event.metadata
+    if meta.session != model.story.session:
+        return model
+    request, turn = _or(meta.request, ""), _or(meta.turn, "")
+    if request and any(draft.request == request for draft in model.unconfirmed):
+        waiting = tuple(draft for draft in model.unconfirmed if draft.request != request)
+        story = transcript.confirm(model.story, request, meta.message)
+        return model._replace(story=story, unconfirmed=waiting)
+    starts = meta.role == "assistant" and bool(turn)
+    line = Message(
+        0,
+        meta.role if meta.role in ("user", "assistant") else "notice",
+        event.content,
+        message=meta.message,
+        turn=turn,
+        status="streaming" if starts else "",
+        model=_or(meta.model, ""),
+    )
+    known = transcript.find_message(model.story, meta.message)
+    if known is not None:  # a reply that is taken up again, or something said twice
+        before = model.story.messages[known]
+        line = line._replace(key=before.key, request=before.request, reasoning=before.reasoning)
+        story = transcript.replace(model.story, known, line)
+    elif model.story.detached:
+        return model
+    else:
+        story = transcript.append(model.story, line)
+    model = model._replace(story=story)
+    return model._replace(turn=Turn("waiting", turn)) if starts else model
+
+
+def _chunk(model: Model, event: protocol.ChatChunk) -> Result:
+    meta = event.metadata
+    if model.link.gap or model.story.detached:
+        return model, ()
+    turn, offset = _or(meta.turn, ""), _or(meta.offset, None)
+    if not turn and model.unconfirmed:  # an old engine confirms a line by answering it
+        story = model.story
+        for draft in model.unconfirmed:
+            story = transcript.confirm(story, draft.request, 0)
+        model = model._replace(story=story, unconfirmed=())
+    try:
+        story = transcript.add_piece(model.story, turn, offset, event.content, meta.model)
+    except transcript.Gap:
+        return model._replace(link=model.link._replace(gap=True)), (Send("/sync"),)
+    state = "stopping" if model.turn.state == "stopping" else "streaming"
+    words = 0 if model.scroll.follow else event.content.count(" ")
+    meter = model.meter._replace(
+        live_tokens_per_second=meta.tokens_per_second, live_new_words=model.meter.live_new_words + words
+    )
+    return model._replace(story=story, turn=Turn(state, turn), meter=meter), ()
+
+
+def _end(model: Model, meta: protocol.EndMeta) -> Result:
+    turn, reason = _or(meta.turn, ""), _or(meta.reason, "done")
+    story = model.story
+    index = transcript.find_turn(story, turn)
+    if index is not None:
+        reply = story.messages[index]
+        status = "" if reason in ENDED_WELL else reason
+        reply = reply._replace(status=status, message=_or(meta.message, reply.message))
+        story = transcript.replace(story, index, reply)
+    rate = _or(meta.tokens_per_second, model.meter.live_tokens_per_second)
+    meter = model.meter._replace(
+        total_tokens=meta.total_tokens,
+        cost=model.meter.cost + _or(meta.cost, 0.0),
+        seconds=_or(meta.seconds, 0.0),
+        ended_at=model.clock,
+        tokens_per_second=rate,
+        live_tokens_per_second=rate,
+        new_words=model.meter.live_new_words,
+    )
+    ours = not turn or turn == model.turn.turn or not model.turn.turn
+    notice = Notice() if model.turn.state == "stopping" else model.notice
+    model = model._replace(
+        story=story,
+        meter=meter,
+        turn=Turn() if ours else model.turn,
+        notice=notice if ours else model.notice,
+    )
+    return model, _signal(model)
+
+
+def _signal(model: Model) -> tuple[Effect, ...]:
+    """Returns how to tell a user who looks elsewhere that a reply has ended."""
+    if model.focused or model.settings.bell == "off":
+        return ()
+    return (Bell(),) if model.settings.bell == "bell" else (Titled("Flower: the narrator is done"),)
+
+
+def _error(model: Model, event: protocol.ErrorEvent) -> Result:
+    model = tell(model, event.content, "bad")
+    request = _or(event.metadata.request, "")
+    refused = next((draft for draft in model.unconfirmed if draft.request == request), None)
+    if refused is not None:
+        waiting = tuple(draft for draft in model.unconfirmed if draft != refused)
+        model = model._replace(
+            unconfirmed=waiting, story=transcript.without(model.story, request), turn=Turn()
+        )
+        if not model.input.text:
+            model = model._replace(input=model.input.with_text(refused.text))
+    if model.replica.session_id:
+        story = transcript.append(model.story, Message(0, "notice", event.content))
+        model = model._replace(story=story)
+    if model.turn.state == "waiting" and not model.turn.turn:
+        model = model._replace(turn=Turn())
+    return model, ()

@@ -1,0 +1,233 @@
+"""Keys, by what is open: a popup, the search line, chosen messages or the input line."""
+
+from __future__ import annotations
+
+from flower.tui import (
+    actions,
+    checklist,
+    commands,
+    completion,
+    keyhints,
+    popups,
+    scroll,
+    search,
+    transcript,
+)
+from flower.tui.actions import Result
+from flower.tui.geometry import layout_of
+from flower.tui.keys import Key
+from flower.tui.model import Copy, Model, Quit, Search, Send
+
+# Actions that mean the same whatever is open.
+EVERYWHERE = frozenset({"quit", "suspend", "redraw", "escape", "page_up", "page_down"})
+
+
+def press(model: Model, key: Key) -> Result:
+    """One key."""
+    name = f"{model.chord} {key.name}" if model.chord else key.name
+    if not model.chord and key.name in model.bindings.prefixes:
+        return model._replace(chord=key.name), ()
+    model = model._replace(chord="")
+    action = model.bindings.by_key.get(name)
+    if model.popup is not None:
+        return _in_popup(model, key, action)
+    if action in EVERYWHERE:
+        return actions.run(model, action)
+    if model.search.typing:
+        return _in_search(model, key, action)
+    if model.selected is not None:
+        return _in_messages(model, key, action)
+    return _in_input(model, key, action)
+
+
+def _in_popup(model: Model, key: Key, action: str | None) -> Result:
+    popup = model.popup
+    assert popup is not None
+    match key.name:
+        case "up" | "shift+tab" | "ctrl+p":
+            return popups.moved(model, -1), ()
+        case "down" | "tab" | "ctrl+n":
+            return popups.moved(model, 1), ()
+        case "pageup":
+            return popups.moved(model, -8, around=False), ()
+        case "pagedown":
+            return popups.moved(model, 8, around=False), ()
+        case "home":
+            return popups.moved(model, -popup.place, around=False), ()
+        case "end":
+            return popups.moved(model, len(popups.items(model)), around=False), ()
+        case "delete" if popup.kind == "sessions":
+            return _ask_delete(model), ()
+        case "backspace":
+            return popups.filtered(model, popup.filter[:-1]), ()
+        case "ctrl+u" | "ctrl+w":
+            return popups.filtered(model, ""), ()
+    if action == "submit":
+        return _accept(model)
+    if action in EVERYWHERE or (action in popups.CHOOSABLE and action != popup.kind):
+        return actions.run(model, action)
+    if action in ("help", popup.kind):
+        return model._replace(popup=None), ()
+    if key.text and key.text.isprintable():
+        return popups.filtered(model, popup.filter + key.text), ()
+    return model, ()
+
+
+def _ask_delete(model: Model) -> Model:
+    item = popups.chosen(model)
+    if item is None or not item.value:
+        return model
+    return popups.opened(model, "delete", subject=item.value)
+
+
+def _accept(model: Model) -> Result:
+    popup, item = model.popup, popups.chosen(model)
+    assert popup is not None
+    closed = model._replace(popup=None, step=-1)
+    if item is None:
+        return model, ()
+    match popup.kind:
+        case "worlds":
+            return actions.send_command(closed, f"/world select {item.value}")
+        case "characters":
+            return actions.send_command(closed, f"/character select {item.value}")
+        case "models":
+            return actions.send_command(closed, f"/model {item.value}")
+        case "rules":
+            if item.chosen:
+                return actions.tell(model, f"{item.label} is in use already."), ()
+            line = f"/rules add {item.value}" if item.value else "/rules clear"
+            return actions.send_command(model, line)
+        case "sessions":
+            return actions.send_command(
+                closed, f"/session continue {item.value}" if item.value else "/session new"
+            )
+        case "themes":
+            return actions.use_theme(closed, item.value)
+        case "palette":
+            return (
+                actions.run_line(closed, item.value)
+                if item.value.startswith("/")
+                else actions.run(closed, item.value)
+            )
+        case "quit":
+            return closed, (Quit(),) if item.value else ()
+        case "delete" if item.value:
+            return actions.send_command(closed, f"/session delete {popup.subject}")
+        case _:
+            return closed, ()
+
+
+def _in_search(model: Model, key: Key, action: str | None) -> Result:
+    term = model.search.term
+    if action == "submit":
+        if not term:
+            return model._replace(search=Search()), ()
+        return search.find(model, term), ()
+    if key.name == "backspace":
+        return model._replace(search=Search(term[:-1], typing=bool(term))), ()
+    if key.name in ("ctrl+u", "ctrl+w"):
+        return model._replace(search=Search("", typing=True)), ()
+    if key.text and key.text.isprintable():
+        return model._replace(search=Search(term + key.text, typing=True)), ()
+    return model, ()
+
+
+def _in_messages(model: Model, key: Key, action: str | None) -> Result:
+    match key.name:
+        case "up" | "k":
+            return _choose_next(model, -1), ()
+        case "down" | "j":
+            return _choose_next(model, 1), ()
+        case "home" | "g":
+            return _choose(model, 0), ()
+        case "end" | "G":
+            return _choose(model, len(model.story.messages) - 1), ()
+        case "n":
+            return search.next_match(model, 1), ()
+        case "N":
+            return search.next_match(model, -1), ()
+        case "/":
+            return search.find(model, ""), ()
+        case "c" | "y" | "enter":
+            return _copy(model)
+    for command in keyhints.message_commands(model):
+        if key.text and key.text == keyhints.message_key(command):
+            return _on_message(model, command)
+    if action == "messages":
+        return actions.choose_messages(model)
+    if action is not None and action != "submit":
+        return actions.run(model, action)
+    return model, ()
+
+
+def _choose_next(model: Model, step: int) -> Model:
+    assert model.selected is not None
+    return _choose(model, transcript.index_of(model.story, model.selected) + step)
+
+
+def _choose(model: Model, index: int) -> Model:
+    messages = model.story.messages
+    if not messages:
+        return model._replace(selected=None)
+    key = messages[max(0, min(index, len(messages) - 1))].key
+    model = model._replace(selected=key)
+    return model._replace(scroll=scroll.reveal(model, layout_of(model), key))
+
+
+def _chosen(model: Model) -> transcript.Message | None:
+    assert model.selected is not None
+    index = transcript.index_of(model.story, model.selected)
+    return model.story.messages[index] if index < len(model.story.messages) else None
+
+
+def _copy(model: Model) -> Result:
+    message = _chosen(model)
+    if message is None:
+        return model, ()
+    return actions.tell(model, "Copied.", "good"), (Copy(message.text),)
+
+
+def _on_message(model: Model, command: commands.Command) -> Result:
+    message = _chosen(model)
+    if message is None or not message.message:
+        return actions.tell(model, "The engine does not know this message yet."), ()
+    model = model._replace(selected=None)
+    line = f"{command.name} {message.message}"
+    if command.argument == "message":
+        return model, (Send(line),)
+    return model._replace(input=model.input.with_text(f"{line} {message.text}")), ()
+
+
+def _in_input(model: Model, key: Key, action: str | None) -> Result:
+    empty = not model.input.text
+    found = completion.candidates(model)
+    match key.name:
+        case "up" | "down" if found:
+            step = -1 if key.name == "up" else 1
+            return model._replace(menu=max(-1, min(model.menu + step, len(found) - 1))), ()
+        case "up" | "down" if empty and checklist.shown(model):
+            return _choose_step(model, -1 if key.name == "up" else 1), ()
+        case "home" if empty:
+            return actions.run(model, "top")
+        case "end" if empty:
+            return actions.run(model, "bottom")
+        case "?" if empty:
+            return actions.run(model, "help")
+        case "ctrl+d" if empty:
+            return popups.opened(model, "quit"), ()
+        case "right" if completion.ghost(model):
+            return actions.complete(model)
+    if action is not None:
+        return actions.run(model, action)
+    edited = model.input.handle(key)
+    if edited is None:
+        return model, ()
+    if edited.text == model.input.text:
+        return model._replace(input=edited), ()
+    return model._replace(input=edited, menu=-1, menu_closed=False), ()
+
+
+def _choose_step(model: Model, step: int) -> Model:
+    count = len(checklist.steps(model))
+    return model._replace(step=(checklist.current(model) + step) % count)

@@ -1,0 +1,42 @@
+"""The few words in the status line that say which keys help now."""
+
+from __future__ import annotations
+
+from flower.tui import checklist, commands
+from flower.tui.model import Model
+
+
+def idle(model: Model) -> str:
+    """Returns the hint for an idle screen."""
+    help_key = _key(model, "help")
+    palette = _key(model, "palette")
+    if checklist.shown(model):
+        return f"{help_key} keys, {palette} commands"
+    return f"{help_key} keys, {palette} commands, {_key(model, 'messages')} messages"
+
+
+def messages(model: Model) -> str:
+    """Returns the hint while messages are chosen."""
+    glyphs = model.theme.glyphs
+    parts = [f"{glyphs.up}{glyphs.down} choose", "c copy"]
+    parts += [
+        f"{message_key(command)} {command.name.lstrip('/')}" for command in message_commands(model)
+    ]
+    parts += ["n N next", "/ search"] if model.search.term else ["/ search"]
+    return ", ".join([*parts, "Esc back"])
+
+
+def message_commands(model: Model) -> tuple[commands.Command, ...]:
+    """Returns the engine's commands that act on one message."""
+    offered = commands.offered(model.replica)
+    return tuple(command for command in offered if command.argument in ("message", "message_text"))
+
+
+def message_key(command: commands.Command) -> str:
+    """Returns the letter that runs ``command`` on the chosen message."""
+    return command.name.split()[-1].lstrip("/")[:1]
+
+
+def _key(model: Model, action: str) -> str:
+    keys = model.bindings.keys_of(action)
+    return "+".join(part.capitalize() for part in keys[0].split("+")) if keys else action

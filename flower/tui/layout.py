@@ -1,0 +1,63 @@
+"""Where everything is on the screen, for a size in cells. Numbers only, no text.
+
+From the top: header (1 row), story pane with the sidebar at its right, completion menu, status line
+(1 row), input line (1 to ``INPUT_ROWS`` rows). A popup lies over the pane.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flower import limits
+
+MARGIN = 2  # columns left of the story: marks of speakers and of the chosen message
+MENU_ROWS = 6
+
+
+class Layout(NamedTuple):
+    """All in cells; ``pane_bottom`` and ``pane_right`` are the first row and column outside."""
+
+    columns: int
+    rows: int
+    pane_top: int
+    pane_bottom: int
+    pane_right: int
+    sidebar: int  # columns, its border included; 0: hidden
+    menu_top: int
+    status: int
+    input_top: int
+    input_rows: int
+
+    @property
+    def pane_rows(self) -> int:
+        return self.pane_bottom - self.pane_top
+
+    @property
+    def text_columns(self) -> int:
+        """Columns for a line of the story."""
+        return min(self.pane_right - 2 * MARGIN, limits.READING_COLUMNS)
+
+
+def too_small(columns: int, rows: int) -> bool:
+    """Whether the screen has no room for the program."""
+    return columns < limits.COLUMNS_MIN or rows < limits.ROWS_MIN
+
+
+def input_rows_most(rows: int) -> int:
+    """Returns how many rows the input line may take: a small screen keeps its story in view."""
+    return max(1, min(limits.INPUT_ROWS, rows // 4))
+
+
+def arrange(columns: int, rows: int, input_rows: int, menu_rows: int, *, sidebar: bool) -> Layout:
+    """Returns the layout; ``input_rows`` and ``menu_rows`` are what these would like to have."""
+    input_rows = max(1, min(input_rows, input_rows_most(rows)))
+    menu_rows = min(menu_rows, MENU_ROWS, max(0, rows - input_rows - 4))
+    input_top = rows - input_rows
+    status = input_top - 1
+    menu_top = status - menu_rows
+    side = 0
+    if sidebar and columns >= limits.SIDEBAR_FROM_COLUMNS:
+        side = max(28, min(40, columns // 4))
+    return Layout(
+        columns, rows, 1, menu_top, columns - side, side, menu_top, status, input_top, input_rows
+    )

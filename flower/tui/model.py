@@ -1,0 +1,297 @@
+"""What one face knows, and what can happen to it.
+
+``Model`` is a value: ``update.update`` makes a new one for every input and nothing else changes it.
+``Input`` is the union of everything that can happen, ``Effect`` of everything the app must then do.
+The first frame is drawn from here before slow modules are imported, so this module imports none;
+options of the engine's lists (worlds, models ...) are the structs of ``flower.protocol``, held as they
+came. The one mutable object inside is ``StoryPane``, a memo of laid-out messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from flower.tui.bindings import Bindings
+from flower.tui.editor import Editor
+from flower.tui.keys import Focus, Key, Mouse, Paste, Reply
+from flower.tui.pane import StoryPane
+from flower.tui.theme import NO_RECIPES, Recipe, Theme
+from flower.tui.transcript import Transcript
+
+if TYPE_CHECKING:
+    from flower import protocol
+
+
+class Settings(NamedTuple):
+    """The user's choices from ``config.yaml``, section ``tui``."""
+
+    theme: str = "petal"
+    reduced_motion: bool = False
+    bell: str = "off"  # off, bell or title
+    styles: Mapping[str, str] = {}
+    own_themes: Mapping[str, Recipe] = NO_RECIPES
+    sidebar: bool = True
+
+
+class Replica(NamedTuple):
+    """The engine's state as last told; the names are those of ``protocol.State``."""
+
+    status: str = ""
+    model: str = ""
+    model_confirmed: bool = False
+    world_id: str = ""
+    character_id: str = ""
+    session_id: str = ""
+    available_worlds: tuple[protocol.Named, ...] = ()
+    available_characters: tuple[protocol.Named, ...] = ()
+    available_models: tuple[protocol.ModelOption, ...] = ()
+    available_rules: tuple[protocol.Named, ...] = ()
+    available_sessions: tuple[protocol.SessionOption, ...] = ()
+    active_rules: tuple[str, ...] = ()
+    commands: tuple[protocol.CommandOption, ...] = ()
+    nsfw: bool = False
+    offline: bool = False
+    version: str = ""
+    progress: protocol.Progress | None = None
+    queued: int = 0
+
+
+class Link(NamedTuple):
+    """``state`` is connecting, syncing, online or lost; ``note`` says why when it is not online."""
+
+    state: str = "connecting"
+    note: str = ""
+    gap: bool = False  # a resync is under way because part of a reply is missing
+
+
+class Turn(NamedTuple):
+    """The reply this story waits for or shows growing.
+
+    ``state`` is idle, waiting (for its first words), streaming or stopping (``/cancel`` was sent).
+    """
+
+    state: str = "idle"
+    turn: str = ""
+
+
+class Meter(NamedTuple):
+    """Numbers of the header and the status line.
+
+    ``live_*`` follow every chunk, the others are what the screen shows: they move at most once a
+    second, because every change is bytes over a slow line.
+    """
+
+    tokens_per_second: float = 0.0
+    new_words: int = 0
+    total_tokens: int = 0
+    cost: float = 0.0
+    seconds: float = 0.0
+    ended_at: str = ""  # wall clock, HH:MM
+    live_tokens_per_second: float = 0.0
+    live_new_words: int = 0
+    shown_at: float = 0.0  # monotonic seconds
+
+
+class Notice(NamedTuple):
+    """The one line of news in the status line; ``kind`` is info, good or bad.
+
+    ``until``: monotonic seconds when it goes; 0 until it has been drawn for the first time.
+    """
+
+    text: str = ""
+    kind: str = "info"
+    until: float = 0.0
+
+
+class Popup(NamedTuple):
+    """An open popup: which one, what was typed to filter it, which entry is chosen."""
+
+    kind: str
+    filter: str = ""
+    place: int = 0
+    subject: str = ""  # what a confirmation is about
+
+
+class Scroll(NamedTuple):
+    """Top of the story pane: row ``row`` of message ``key``. ``follow``: the newest text is in view."""
+
+    key: int = 0
+    row: int = 0
+    follow: bool = True
+
+
+class Search(NamedTuple):
+    """A search in the story; ``typing``: the input line edits ``term``."""
+
+    term: str = ""
+    typing: bool = False
+
+
+class Draft(NamedTuple):
+    """A story prompt that no engine has confirmed yet; sent again after every reconnect."""
+
+    request: str
+    text: str
+
+
+class Model(NamedTuple):
+    """Everything the screen shows and every key acts on."""
+
+    columns: int
+    rows: int
+    theme: Theme
+    pane: StoryPane
+    bindings: Bindings
+    settings: Settings = Settings()
+    replica: Replica = Replica()
+    link: Link = Link()
+    story: Transcript = Transcript()
+    turn: Turn = Turn()
+    meter: Meter = Meter()
+    notice: Notice = Notice()
+    recalled: tuple[protocol.RecallItem, ...] = ()
+    input: Editor = Editor()
+    menu: int = -1  # chosen entry of the completion menu; -1: none
+    menu_closed: bool = False  # Escape closed the menu for this line
+    popup: Popup | None = None
+    scroll: Scroll = Scroll()
+    search: Search = Search()
+    selected: int | None = None  # key of the chosen message while choosing messages
+    unfolded: bool = False  # show the models' thinking
+    step: int = -1  # chosen row of the checklist; -1: the first open one
+    unconfirmed: tuple[Draft, ...] = ()
+    recent: tuple[str, ...] = ()  # commands, newest first
+    chord: str = ""  # first key of a two-key binding
+    focused: bool = True
+    now: float = 0.0  # as of the last tick, like the next two
+    wall: float = 0.0
+    clock: str = ""
+    client: str = ""  # stable id of this face
+    nonce: str = ""  # random per process; makes request ids unique
+    requests: int = 0
+
+
+# --- inputs -------------------------------------------------------------------------------------
+
+
+class Resized(NamedTuple):
+    """The terminal has this many cells now."""
+
+    columns: int
+    rows: int
+
+
+class Tick(NamedTuple):
+    """A frame is about to be drawn.
+
+    ``now``: monotonic seconds; ``wall``: Unix time in seconds; ``clock``: local time of day, HH:MM.
+    """
+
+    now: float
+    wall: float = 0.0
+    clock: str = ""
+
+
+class Received(NamedTuple):
+    """The engine said something."""
+
+    event: protocol.Event
+
+
+class LinkChanged(NamedTuple):
+    """The connection is now ``state`` (see ``Link``)."""
+
+    state: str
+    note: str = ""
+
+
+class Edited(NamedTuple):
+    """The external editor gave this text back."""
+
+    text: str
+
+
+class Restored(NamedTuple):
+    """A draft of an earlier run was found."""
+
+    text: str
+
+
+class Configured(NamedTuple):
+    """The configuration was read; ``problems`` are sentences for the user."""
+
+    settings: Settings
+    theme: Theme
+    bindings: Bindings
+    problems: tuple[str, ...] = ()
+
+
+class Said(NamedTuple):
+    """The app itself has news for the status line."""
+
+    notice: Notice
+
+
+Input = (
+    Key
+    | Paste
+    | Mouse
+    | Focus
+    | Reply
+    | Resized
+    | Tick
+    | Received
+    | LinkChanged
+    | Edited
+    | Restored
+    | Configured
+    | Said
+)
+
+
+# --- effects ------------------------------------------------------------------------------------
+
+
+class Send(NamedTuple):
+    """Send a prompt; ``request`` makes sending it twice safe."""
+
+    prompt: str
+    request: str | None = None
+
+
+class Quit(NamedTuple):
+    """Leave: tell the engine, restore the terminal, end."""
+
+
+class Bell(NamedTuple):
+    """Ring, because something ended while the user looked elsewhere."""
+
+
+class Titled(NamedTuple):
+    """Say something in the window's title."""
+
+    text: str
+
+
+class Copy(NamedTuple):
+    """Put text on the user's clipboard."""
+
+    text: str
+
+
+class Suspend(NamedTuple):
+    """Stop the process as Ctrl-Z does."""
+
+
+class OpenEditor(NamedTuple):
+    """Edit ``text`` in the user's ``$EDITOR``."""
+
+    text: str
+
+
+class Repaint(NamedTuple):
+    """Draw every cell again: something else wrote on the screen."""
+
+
+Effect = Send | Quit | Bell | Titled | Copy | Suspend | OpenEditor | Repaint

@@ -1,0 +1,107 @@
+"""Where an engine is: its address taken apart, and a line of bytes to it.
+
+Knows TCP, TLS and Unix sockets; speaks nothing over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import trio
+
+from flower.errors import FlowerError
+
+Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+_WIRE_PATH = "/ws/rpc"
+
+
+class UntrustedError(FlowerError):
+    """The peer's certificate is not to be trusted."""
+
+
+class Line(trio.abc.Stream):
+    """A stream that tells, while ``on_end`` is set, when nothing more will come."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.on_end: Callable[[], None] | None = None
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Returns what came; ``b""`` at the end. Raises what the stream raises."""
+        data: bytes | bytearray = b""
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        finally:
+            if not data and self.on_end is not None:
+                self.on_end()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends all of ``data``."""
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Waits until sending makes sense."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Closes it, TLS's goodbye included."""
+        await self._stream.aclose()
+
+
+class Place(NamedTuple):
+    """``path`` of a Unix socket, else ``host`` and ``port``; ``authority`` goes into the Host header."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+    authority: str
+    resource: str
+
+    @classmethod
+    def of(cls, url: str) -> Place:
+        """Returns the parts of ``ws://``, ``wss://`` or ``unix:/path``.
+
+        Raises ``ValueError`` when ``url`` is none of them.
+        """
+        parts = urlsplit(url)
+        if parts.scheme == "unix" and parts.path.startswith("/"):
+            return cls(False, "", 0, parts.path, "localhost", _WIRE_PATH)
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise ValueError(url)
+        secure = parts.scheme == "wss"
+        resource = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        port = parts.port or (443 if secure else 80)
+        return cls(secure, parts.hostname, port, "", parts.netloc.rpartition("@")[2], resource)
+
+    async def open(self) -> Line:
+        """Returns a connected line.
+
+        Raises ``UntrustedError``, ``OSError`` and trio's errors of streams.
+        """
+        if self.path:
+            return Line(await trio.open_unix_socket(self.path))
+        stream = await trio.open_tcp_stream(self.host, self.port)
+        if not self.secure:
+            return Line(stream)
+        import ssl  # only here, as hardly anyone reaches an engine that way
+
+        context = ssl.create_default_context()  # the system's authorities, or SSL_CERT_FILE
+        secured = trio.SSLStream(stream, context, server_hostname=self.host)
+        try:
+            await secured.do_handshake()
+        except trio.BrokenResourceError as error:
+            await trio.aclose_forcefully(stream)
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise UntrustedError(
+                    f"its certificate is not trusted ({error.__cause__.verify_message}); "
+                    "name the authority's file with --ca."
+                ) from error
+            raise
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        return Line(secured)

@@ -1,0 +1,265 @@
+"""The line mode: the same engine and commands without drawing, for screen readers, pipes and scripts.
+
+Lines in, lines out: what you type goes to the engine as in the full screen, replies come sentence by
+sentence after "Narrator:", news after "*", errors after "!". No cursor movement, no colours, no boxes. The
+replica is the one of the full screen, so lines that the engine has not confirmed are sent again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+import trio
+
+from flower import limits, protocol
+from flower.tui import actions, bindings, commands, identity
+from flower.tui.link import Link
+from flower.tui.model import Effect, Input, LinkChanged, Model, Received, Send
+from flower.tui.pane import ENDINGS, StoryPane
+from flower.tui.text import clean
+from flower.tui.theme import load_theme
+from flower.tui.transcript import UNCONFIRMED, Message
+from flower.tui.update import update
+
+RECENT = 4  # messages of an old story that are read out again
+LISTS = ("worlds", "characters", "models", "rules", "sessions")
+HELP = (
+    "Type what you do, or a command such as /help. /list worlds shows what can be chosen (also "
+    "characters, models, rules, sessions); /quit leaves."
+)
+ANSWERS = (protocol.SystemUpdate, protocol.ErrorEvent)
+_SENTENCE = re.compile(r"[.!?…][”\"’')\]*_]*\s+|\n+")
+
+
+class Reader:
+    """Turns changes of the model into lines to read; knows how much of each reply was read."""
+
+    def __init__(self) -> None:
+        self._read: dict[int, int] = {}  # characters read by message key
+        self._open: int | None = None  # key of the reply whose line is not ended yet
+        self._session = ""
+
+    def news(self, before: Model, after: Model) -> str:
+        """Returns what has to be written now."""
+        parts: list[str] = []
+        if after.link != before.link and after.link.state == "lost":
+            parts.append(self._line(f"! {after.link.note or 'no connection'}"))
+        if after.notice != before.notice and after.notice.text:
+            mark = "!" if after.notice.kind == "bad" else "*"
+            parts.append(self._line(f"{mark} {after.notice.text}"))
+        if after.popup != before.popup and after.popup is not None and after.popup.kind == "text":
+            parts.append(self._line(after.popup.subject))
+        if after.replica.session_id != self._session:
+            self._session = after.replica.session_id
+            self._read.clear()
+        if after.story is not before.story:
+            parts += [self._story(message, after) for message in self._unread(after)]
+        return "".join(parts)
+
+    def _unread(self, model: Model) -> tuple[Message, ...]:
+        messages = model.story.messages
+        if not self._read:
+            for message in messages[:-RECENT]:
+                self._read[message.key] = len(message.text)
+        return messages[-RECENT:]
+
+    def _story(self, message: Message, model: Model) -> str:
+        done = self._read.get(message.key)
+        if message.role == "assistant":
+            return self._reply(message, done)
+        if done is not None or message.status in UNCONFIRMED or message.role == "notice":
+            return ""  # notices were read when they came
+        self._read[message.key] = len(message.text)
+        own = message.request.startswith(f"{model.nonce}-")
+        return "" if own else self._line(f"You: {clean(message.text)}")
+
+    def _reply(self, message: Message, done: int | None) -> str:
+        begins = done is None
+        done = done or 0
+        text = message.text[done:]
+        ended = message.status != "streaming"
+        if not ended:
+            ends = [match.end() for match in _SENTENCE.finditer(text)]
+            text = text[: ends[-1]] if ends else ""
+        if not text and (not ended or self._open != message.key):
+            return ""
+        self._read[message.key] = done + len(text)
+        said = clean(text)
+        if begins or self._open != message.key:
+            said = self._line("", begin=True) + "Narrator: " + said.lstrip()
+        self._open = message.key
+        if ended:
+            why = ENDINGS.get(message.status)
+            said = said.rstrip() + (f" ({why})" if why else "") + "\n"
+            self._open = None
+        return said
+
+    def _line(self, text: str, *, begin: bool = False) -> str:
+        """Returns a line of its own; the reply that was being read is interrupted."""
+        start = "\n" if self._open is not None else ""
+        self._open = None
+        return start if begin else f"{start}{clean(text)}\n"
+
+
+class Plain:
+    """One face without a screen."""
+
+    def __init__(
+        self,
+        me: identity.Identity,
+        engine_url: Callable[[], str],
+        token: str | None,
+        out: TextIO | None,
+    ) -> None:
+        theme = load_theme("mono", utf8=False)
+        nonce = os.urandom(6).hex()
+        self.model = Model(
+            80, 24, theme, StoryPane(theme), bindings.default(), client=me.client, nonce=nonce
+        )
+        self.link = Link(engine_url, me.client, self.post, token)
+        self.reader = Reader()
+        self.moved = trio.Event()  # replaced after every input
+        self.leaving = False
+        self.answers = 0  # how often the engine answered a command
+        self._out = out
+
+    def post(self, happened: Input) -> None:
+        """Applies one input and writes what is new."""
+        before = self.model
+        self._apply(update(before, happened))
+        if isinstance(happened, Received) and isinstance(happened.event, ANSWERS):
+            self.answers += 1
+        if not (self.leaving and isinstance(happened, LinkChanged)):
+            self._write(self.reader.news(before, self.model))
+        if self.model.popup is not None:
+            self.model = self.model._replace(popup=None)
+        self.moved.set()
+        self.moved = trio.Event()
+
+    async def wait_for(self, condition: Callable[[Model], bool]) -> None:
+        """Returns when ``condition`` holds for the model."""
+        while not condition(self.model):
+            await self.moved.wait()
+
+    async def wait_for_answer(self, heard: int) -> None:
+        """Returns when the engine has answered more than ``heard`` times."""
+        while self.answers <= heard:
+            await self.moved.wait()
+
+    async def leave(self) -> None:
+        """Says goodbye and reads the answers to everything said before it."""
+        self.leaving = True
+        await self.link.say_goodbye()
+        with trio.move_on_after(limits.SEND_TIMEOUT_S):
+            await self.wait_for(lambda model: model.link.state != "online")
+
+    def take(self, line: str) -> bool:
+        """Does what a typed line says. Returns False when it means leaving."""
+        before = self.model
+        if line.startswith("/list"):
+            self._write(self._listed(line.removeprefix("/list").strip()))
+        elif line.startswith("/"):
+            found = commands.split(line, commands.offered(before.replica))
+            if found and found[0].name == "/quit":
+                return False
+            self.model = self.model._replace(input=self.model.input.with_text(line))
+            self._apply(actions.send_command(self.model, line))
+        elif line.strip():
+            self.model = self.model._replace(input=self.model.input.with_text(line))
+            self._apply(actions.submit(self.model))
+        self._write(self.reader.news(before, self.model))
+        return True
+
+    def _apply(self, result: tuple[Model, tuple[Effect, ...]]) -> None:
+        self.model, effects = result
+        for effect in effects:
+            if isinstance(effect, Send):
+                self.link.send_nowait(effect)
+
+    def _listed(self, what: str) -> str:
+        if what not in LISTS:
+            return f"* /list takes one of {', '.join(LISTS)}.\n"
+        found = commands.choices(self.model.replica, what)
+        return "".join(f"  {clean(one)}: {clean(name)}\n" for one, name in found) or "  nothing\n"
+
+    def _write(self, text: str) -> None:
+        if text and self._out is not None:
+            self._out.write(text)
+            self._out.flush()
+
+
+def ready(model: Model) -> bool:
+    """Whether the engine told everything and is not writing."""
+    return model.link.state == "online" and model.turn.state == "idle" and not model.unconfirmed
+
+
+def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = None) -> int:
+    """Runs the line mode on standard input and output. Returns the exit code."""
+
+    async def converse() -> None:
+        with identity.claim(home_dir) as me:
+            face = Plain(me, engine_url, token, sys.stdout)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(face.link.run)
+                await face.wait_for(lambda model: model.link.state == "online")
+                print(HELP, flush=True)
+                if not face.model.replica.session_id:
+                    print("* No story is open: choose /world select, /character select, /session new.")
+                while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
+                    if not sys.stdin.isatty():
+                        await face.wait_for(ready)
+                    heard = face.answers
+                    if not face.take(line.rstrip("\n")):
+                        break
+                    if line.startswith("/") and not sys.stdin.isatty():
+                        # The next line of a script may need what this command does.
+                        with trio.move_on_after(limits.SEND_TIMEOUT_S):
+                            await face.wait_for_answer(heard)
+                else:
+                    await face.wait_for(ready)
+                await face.leave()
+                nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(converse)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def say(text: str, *, home_dir: Path, engine_url: Callable[[], str], token: str | None = None) -> int:
+    """Sends one prompt and prints the reply alone, for scripts. Returns 0, or 1 when none came."""
+
+    async def ask() -> int:
+        with identity.shared(home_dir) as me:
+            face = Plain(me, engine_url, token, None)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(face.link.run)
+                await face.wait_for(ready)
+                code = await _ask(face, text)
+                nursery.cancel_scope.cancel()
+        return code
+
+    try:
+        return trio.run(ask)
+    except KeyboardInterrupt:
+        return 130
+
+
+async def _ask(face: Plain, text: str) -> int:
+    if not face.model.replica.session_id:
+        print("No story is open; begin one with `flower`.", file=sys.stderr)
+        return 1
+    face.take(text)
+    await face.wait_for(ready)
+    reply = face.model.story.messages[-1]
+    if reply.role != "assistant" or reply.status == "error":
+        print(face.model.notice.text or "There was no reply.", file=sys.stderr)
+        return 1
+    print(clean(reply.text).strip())
+    return 0

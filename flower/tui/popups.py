@@ -1,0 +1,228 @@
+"""Popups: lists to choose from, filtered by typing.
+
+Each kind has its entries, made from the model; ``accept`` says what taking one does. Kinds: worlds,
+characters, models, rules, sessions, palette, keys, text (news of several lines), quit, delete.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from flower import limits
+from flower.tui import bindings, checklist, commands, palette
+from flower.tui.model import Model, Popup
+from flower.tui.text import clean, wrap
+from flower.tui.theme import THEMES
+
+if TYPE_CHECKING:
+    from flower import protocol
+
+TITLES = {
+    "worlds": "Worlds",
+    "characters": "Characters",
+    "models": "Models",
+    "rules": "Rules",
+    "sessions": "Stories",
+    "themes": "Themes",
+    "palette": "Commands",
+    "keys": "Keys",
+    "text": "From the engine",
+    "quit": "Leave Flower?",
+    "delete": "Delete this story for good?",
+}
+CHOOSABLE = ("worlds", "characters", "models", "rules", "sessions")
+EMPTY = {
+    "worlds": "no worlds yet: put YAML files into assets/worlds",
+    "characters": "no characters yet: put YAML files into assets/characters",
+    "models": "the engine offers no models",
+    "rules": "no rules yet: put YAML files into assets/rules",
+}
+ACTIONS_IN_PALETTE = ("search", "messages", "sidebar", "thinking", "editor", "top", "bottom", "redraw")
+
+
+BOX_COLUMNS = 76
+BOX_EDGES = 4  # columns of the frame and the space inside it
+
+
+class Item(NamedTuple):
+    """One entry; ``value`` is an id, a command line or an action name; ``chosen``: it is in use."""
+
+    label: str
+    detail: str
+    value: str
+    chosen: bool = False
+
+
+def items(model: Model) -> tuple[Item, ...]:
+    """Returns the entries of the open popup that fit its filter, best first."""
+    popup = model.popup
+    if popup is None:
+        return ()
+    every = _entries(model, popup)
+    if not popup.filter:
+        return every[: limits.POPUP_ITEMS]
+    recent = model.recent if popup.kind == "palette" else ()
+    ranked = palette.rank(popup.filter, every, lambda item: item.label, recent)
+    words = popup.filter.casefold().split()
+    ranked += [
+        item
+        for item in every
+        if item not in ranked
+        and all(word in f"{item.label} {item.detail}".casefold() for word in words)
+    ]
+    return tuple(ranked[: limits.POPUP_ITEMS])
+
+
+def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
+    replica = model.replica
+    match popup.kind:
+        case "worlds":
+            return _named(replica.available_worlds, (replica.world_id,))
+        case "characters":
+            return _named(replica.available_characters, (replica.character_id,))
+        case "models":
+            return tuple(
+                Item(
+                    option.name or option.id,
+                    _about_model(option),
+                    option.id,
+                    option.id == replica.model,
+                )
+                for option in replica.available_models
+            )
+        case "rules":
+            listed = _named(replica.available_rules, replica.active_rules)
+            return (*listed, Item("Drop all rules", "", "")) if replica.active_rules else listed
+        case "sessions":
+            saved = tuple(
+                Item(
+                    option.name or option.id,
+                    _about_session(model, option),
+                    option.id,
+                    option.id == replica.session_id,
+                )
+                for option in replica.available_sessions
+            )
+            return (Item("Begin a new story", "", ""), *saved)
+        case "themes":
+            names = (*THEMES, *model.settings.own_themes)
+            return tuple(Item(name, "", name, name == model.settings.theme) for name in names)
+        case "palette":
+            return _palette(model)
+        case "keys":
+            return tuple(
+                Item(
+                    ", ".join(model.bindings.keys_of(action.name)) or "(no key)",
+                    action.summary,
+                    action.name,
+                )
+                for action in bindings.ACTIONS
+            )
+        case "text":
+            columns = box_columns(model) - BOX_EDGES
+            lines = clean(popup.subject).splitlines()
+            return tuple(Item(row, "", "") for line in lines for row in wrap(line, columns) or [""])
+        case "quit":
+            return (Item("Leave; everything is saved", "", "yes"), Item("Stay", "", ""))
+        case _:
+            return (Item("Keep it", "", ""), Item("Delete it", "", "yes"))
+
+
+def box_columns(model: Model) -> int:
+    """Returns how wide a popup is, its frame included."""
+    return min(BOX_COLUMNS, model.columns - 2)
+
+
+def _named(options: tuple[protocol.Named, ...], chosen: tuple[str, ...]) -> tuple[Item, ...]:
+    return tuple(
+        Item(option.name or option.id, "", option.id, option.id in chosen) for option in options
+    )
+
+
+def _palette(model: Model) -> tuple[Item, ...]:
+    offered = [
+        Item(command.name, command.summary, command.name) for command in commands.offered(model.replica)
+    ]
+    if not model.popup or not model.popup.filter:
+        recency = {name: place for place, name in enumerate(model.recent)}
+        offered.sort(key=lambda item: recency.get(item.value, len(recency)))
+    actions = [
+        Item(action.summary.capitalize(), ", ".join(model.bindings.keys_of(action.name)), action.name)
+        for action in bindings.ACTIONS
+        if action.name in ACTIONS_IN_PALETTE
+    ]
+    return (*offered, *actions)
+
+
+def _about_model(option: protocol.ModelOption) -> str:
+    parts: list[str] = []
+    if option.price_varies:
+        parts.append("price varies")
+    elif option.prompt_price or option.completion_price:
+        parts.append(
+            f"${option.prompt_price:g} in, ${option.completion_price:g} out per million tokens"
+        )
+    if option.context:
+        parts.append(
+            f"{option.context // 1000}k context"
+            if option.context >= 1000
+            else f"{option.context} context"
+        )
+    if option.note:
+        parts.append(option.note)
+    return ", ".join(parts)
+
+
+def _about_session(model: Model, option: protocol.SessionOption) -> str:
+    parts = [checklist.name_of(model, "worlds", option.world_id)] if option.world_id else []
+    if option.messages:
+        parts.append(f"{option.messages} messages")
+    if option.updated and model.wall:
+        parts.append(age(model.wall - option.updated))
+    return ", ".join(parts)
+
+
+def age(seconds: float) -> str:
+    """Returns how long ago something was, in words."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} min ago"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h ago"
+    return f"{minutes // (24 * 60)} days ago"
+
+
+def opened(model: Model, kind: str, subject: str = "") -> Model:
+    """Returns the model with a popup of ``kind`` open, at the entry in use."""
+    model = model._replace(popup=Popup(kind, subject=subject), menu=-1)
+    for place, item in enumerate(items(model)):
+        if item.chosen:
+            return model._replace(popup=Popup(kind, place=place, subject=subject))
+    return model
+
+
+def moved(model: Model, steps: int, *, around: bool = True) -> Model:
+    """Returns the model with another entry chosen."""
+    popup, count = model.popup, len(items(model))
+    if popup is None or not count:
+        return model
+    index = popup.place + steps
+    index = index % count if around else max(0, min(index, count - 1))
+    return model._replace(popup=popup._replace(place=index))
+
+
+def filtered(model: Model, text: str) -> Model:
+    """Returns the model with another filter in its popup."""
+    if model.popup is None:
+        return model
+    return model._replace(popup=model.popup._replace(filter=text, place=0))
+
+
+def chosen(model: Model) -> Item | None:
+    """Returns the chosen entry of the open popup."""
+    listed = items(model)
+    if model.popup is None or not listed:
+        return None
+    return listed[min(model.popup.place, len(listed) - 1)]

@@ -1,0 +1,181 @@
+"""Many clients on one engine: how late each word arrives, what each client costs.
+
+    python -m tests.bench.faces [--clients 100] [--seconds 20] [--stalled 0] [--watch-one]
+
+Every client plays a story of its own at 20 words a second (``--watch-one``: all watch the same one).
+A word is the time at which the narrator said it, so its age when a client has it is the relay's lag.
+The baseline of the same run is one client alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import trio
+import trio.testing
+
+from tests.engine_process import Process, Wire, connected, engine, make_home
+
+GAP_S = 0.05
+KIB = 1024
+
+
+class Ears:
+    """What all clients together have heard."""
+
+    def __init__(self) -> None:
+        self.lag_ms: list[float] = []
+        self.first_ms: list[float] = []
+        self.ended = 0
+        self.words = 0
+
+    def hear(self, content: str) -> None:
+        now = time.monotonic_ns()
+        for word in content.split():
+            self.lag_ms.append((now - int(word)) / 1e6)
+            self.words += 1
+
+
+async def play(running: Process, name: str, ears: Ears, story: str, ready: trio.Event) -> None:
+    """One client: makes or joins a story, waits for the start, listens to one reply."""
+    async with connected(running, f"/ws/rpc?client={name}") as wire:
+        await wire.say("/world select orrinsay")
+        await wire.say("/session new" if not story else f"/session continue {story}")
+        await wire.until("chat_history")
+        await ready.wait()
+        said = time.monotonic_ns()
+        if not story:
+            await wire.say("Go.")
+        await listen(wire, ears, said)
+
+
+async def listen(wire: Wire, ears: Ears, said: int) -> None:
+    text = ""
+    while True:
+        event, content, _ = await wire.receive()
+        if event == "chat_chunk":
+            if not text:
+                ears.first_ms.append((int(content.split()[0]) - said) / 1e6)
+            text += content
+            # A chunk may end inside a word only where chunks are cut, which whole words are not.
+            ears.hear(content)
+        if event == "chat_end":
+            ears.ended += 1
+            return
+
+
+async def stall(running: Process, name: str) -> None:
+    """A client that stops reading at once."""
+    stream = await trio.open_tcp_stream(*running.address)
+    stream.setsockopt(1, 8, 4096)  # SOL_SOCKET, SO_RCVBUF
+    await stream.send_all(
+        f"GET /ws/rpc?client={name} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    await trio.sleep_forever()
+
+
+async def crowd(running: Process, clients: int, stalled: int, seconds: float, *, one: bool) -> Ears:
+    ears = Ears()
+    ready = trio.Event()
+    async with trio.open_nursery() as background:
+        for number in range(stalled):
+            background.start_soon(stall, running, f"stalled{number}")
+        async with trio.open_nursery() as nursery:
+            if one:
+                async with connected(running, "/ws/rpc?client=host") as host:
+                    await host.say("/world select orrinsay")
+                    await host.say("/session new")
+                    _, history = await host.until("chat_history")
+                    for number in range(clients):
+                        nursery.start_soon(play, running, f"c{number}", ears, history["session"], ready)
+                    await trio.sleep(1 + clients / 50)
+                    ready.set()
+                    await host.say("Go.")
+                    await listen(host, ears, time.monotonic_ns())
+            else:
+                for number in range(clients):
+                    nursery.start_soon(play, running, f"c{number}", ears, "", ready)
+                await trio.sleep(1 + clients / 40)
+                ready.set()
+        background.cancel_scope.cancel()
+    return ears
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
+
+
+async def measure(
+    label: str, clients: int, stalled: int, seconds: float, *, one: bool = False
+) -> tuple[Ears, str]:
+    words = int(seconds / GAP_S)
+    environ = {"FLOWER_BENCH_WORDS": str(words), "FLOWER_BENCH_GAP_S": str(GAP_S)}
+    program = [sys.executable, "-m", "tests.bench.stamped_engine"]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        make_home(home)
+        async with engine(home, environ=environ, program=program) as running:
+            async with connected(running) as wire:
+                await wire.until("sync_state")
+            before = running.rss
+            peak = before
+
+            async def watch_memory() -> None:
+                nonlocal peak
+                while True:
+                    peak = max(peak, running.rss)
+                    await trio.sleep(0.2)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch_memory)
+                ears = await crowd(running, clients, stalled, seconds, one=one)
+                nursery.cancel_scope.cancel()
+            ticks = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()
+            cpu = (int(ticks[11]) + int(ticks[12])) / 100
+            await trio.sleep(5)
+            left = running.rss
+    expected = (clients + one) * words
+    row = (
+        f"{label:<26} {clients:>7} {percentile(ears.lag_ms, 0.5):>7.1f} {percentile(ears.lag_ms, 0.99):>7.1f}"
+        f" {max(ears.lag_ms):>7.1f} {statistics.median(ears.first_ms):>9.0f} {max(ears.first_ms):>9.0f}"
+        f" {(peak - before) / KIB / max(clients, 1):>9.0f} {(left - before) / KIB:>8.0f} {cpu:>6.1f}"
+        f" {expected - ears.words:>5}"
+    )
+    return ears, row
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--clients", type=int, nargs="*", default=[100, 200])
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--stalled", type=int, default=2)
+    arguments = parser.parse_args()
+    print("lag from narrator to client in ms; memory in KiB; 20 words a second for each client")
+    print(
+        f"{'':<26} {'clients':>7} {'p50':>7} {'p99':>7} {'worst':>7} {'first p50':>9} {'first max':>9}"
+        f" {'peak/cl.':>9} {'left':>8} {'cpu s':>6} {'lost':>5}"
+    )
+    print((await measure("one alone (baseline)", 1, 0, arguments.seconds))[1], flush=True)
+    for clients in arguments.clients:
+        print((await measure("a story each", clients, 0, arguments.seconds))[1], flush=True)
+    few = 4
+    calm, row = await measure("a story each", few, 0, arguments.seconds)
+    print(row, flush=True)
+    beside, row = await measure(
+        f"... {arguments.stalled} stalled beside", few, arguments.stalled, arguments.seconds
+    )
+    print(row, flush=True)
+    print((await measure("all watch one story", 100, 0, arguments.seconds, one=True))[1], flush=True)
+    more = percentile(beside.lag_ms, 0.99) - percentile(calm.lag_ms, 0.99)
+    print(f"stalled clients raise the others' p99 by {more:.1f} ms")
+
+
+if __name__ == "__main__":
+    trio.run(main)

@@ -1,0 +1,1 @@
+"""Benchmarks of recall: ``python -m tests.bench.recall [model] [speed] [index] [quality]``."""

@@ -1,0 +1,34 @@
+"""Runs the recall benchmarks and prints their tables; nothing here is part of the timed tests."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from tests.bench.recall import model, quality, scale
+
+PARTS = {
+    "model": model.report,
+    "recall": scale.report_recall,
+    "index": scale.report,
+    "quality": quality.report,
+}
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        print(json.dumps(_child(*sys.argv[2:])))
+        return
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()
+
+
+def _child(part: str, *arguments: str) -> dict[str, float]:
+    if part == "model":
+        return model.child(arguments[0], int(arguments[1]))
+    run = {"index": scale.index_child, "open": scale.open_child, "recall": scale.recall_child}[part]
+    return run(int(arguments[0]), arguments[1])
+
+
+if __name__ == "__main__":
+    main()

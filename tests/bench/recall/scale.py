@@ -1,0 +1,210 @@
+"""Indexes and whole recalls at 1,000 to 100,000 passages: build, open, memory, latency, restart."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import trio
+
+from flower import limits
+from flower.engine.embed import MiniLM
+from flower.engine.recall.base import Draft, Query
+from flower.engine.recall.library import Library
+from flower.engine.store import passages
+from flower.engine.store.database import Database
+from flower.engine.store.vectors import ScopeIndex
+from tests.bench.recall.measure import (
+    MODELS,
+    in_child,
+    make_texts,
+    make_vectors,
+    memory_mib,
+    percentile_ms,
+    table,
+)
+
+if TYPE_CHECKING:
+    from flower.engine.recall.base import Vectors
+
+SCOPE = "lore:bench"
+SIZES = (1_000, 10_000, 100_000)
+QUESTIONS = (
+    "Where does the captain keep the second ledger?",
+    "Who tends the northern lighthouse?",
+    "I lean an oar against the pillar and wait.",
+    "What happened in the night the sea rose?",
+    "The bell under the water rings again.",
+)
+
+
+class CountingMiniLM(MiniLM):
+    """The shipped model; counts the background's texts."""
+
+    embedded = 0
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        self.embedded += 0 if urgent else len(texts)
+        return await super().embed(texts, urgent=urgent)
+
+
+def index_child(size: int, folder: str) -> dict[str, float]:
+    """Builds, saves and asks one index."""
+    ids, vectors = np.arange(1, size + 1), make_vectors(size)
+    index = ScopeIndex(SCOPE, "bench", 384, Path(folder))
+    started = time.perf_counter()
+    for start in range(0, size, limits.VECTORS_PAGE):
+        part = slice(start, start + limits.VECTORS_PAGE)
+        index.add(ids[part], ids[part], vectors[part])
+    if index.wants_build:
+        index.build()
+    built = time.perf_counter()
+    index.save()
+    saved = time.perf_counter()
+    queries = make_vectors(200, seed=5)
+    good = 0
+    for query in queries[:50]:
+        exact = ids[np.argsort(-(vectors @ query))[:10]]
+        good += len(set(exact.tolist()) & set(index.search(query, 10).ids.tolist()))
+    return {"build": built - started, "save": saved - built, "recall": good / 500}
+
+
+def open_child(size: int, folder: str) -> dict[str, float]:
+    """Opens the saved index as a new engine does, and asks it."""
+    make_vectors(limits.VECTORS_PAGE)  # what this benchmark itself needs is there before
+    before = memory_mib()
+    index = ScopeIndex(SCOPE, "bench", 384, Path(folder))
+    current = {number: number for number in range(1, size + 1)}
+    started = time.perf_counter()
+    reason = index.open_graph(current)
+    opened = time.perf_counter() - started
+    if not len(index):
+        index.reserve(size)
+        for start in range(0, size, limits.VECTORS_PAGE):
+            ids = np.arange(start + 1, min(start + limits.VECTORS_PAGE, size) + 1)
+            index.add(ids, ids, make_vectors(len(ids), seed=start))
+    times = []
+    for query in make_vectors(300, seed=5):
+        started = time.perf_counter()
+        index.search(query, limits.RECALL_CANDIDATES)
+        times.append(time.perf_counter() - started)
+    return {
+        "open": opened,
+        "broken": bool(reason),
+        "memory": memory_mib() - before,
+        "p50": percentile_ms(times, 50),
+        "p99": percentile_ms(times, 99),
+    }
+
+
+def recall_child(size: int, folder: str) -> dict[str, float]:
+    """Starts an engine's library over ``size`` stored passages and recalls."""
+    return trio.run(_recall, size, Path(folder))
+
+
+async def _recall(size: int, folder: Path) -> dict[str, float]:
+    database = await Database.open(folder / "flower.db")
+    embedder = CountingMiniLM([MODELS], state_dir=folder)
+    async with trio.open_nursery() as nursery:
+        library = Library(database, embedder, folder / "index", notify=lambda line, progress: None)
+        started = time.perf_counter()
+        nursery.start_soon(library.run)
+        await library.recall(Query(QUESTIONS[0], lore_scope=SCOPE))
+        first = time.perf_counter() - started
+        plain, wide = [], []
+        for number in range(60):
+            question = f"{QUESTIONS[number % len(QUESTIONS)]} {number}"
+            started = time.perf_counter()
+            await library.recall(Query(question, lore_scope=SCOPE))
+            plain.append(time.perf_counter() - started)
+            context = (
+                "The rain had not stopped for three days. The captain closes the book and looks up."
+            )
+            started = time.perf_counter()
+            await library.recall(Query(question, context=context, lore_scope=SCOPE))
+            wide.append(time.perf_counter() - started)
+        await trio.sleep(0.2)
+        nursery.cancel_scope.cancel()
+    await database.aclose()
+    embedder.close()
+    return {
+        "first": first,
+        "p50": percentile_ms(plain, 50),
+        "p99": percentile_ms(plain, 99),
+        "wide50": percentile_ms(wide, 50),
+        "wide99": percentile_ms(wide, 99),
+        "embedded": embedder.embedded,
+    }
+
+
+def report() -> None:
+    rows = []
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            built = in_child("index", str(size), folder)
+            opened = in_child("open", str(size), folder)
+        rows.append(
+            [
+                size,
+                "exact" if size <= limits.EXACT_ROWS else "graph",
+                f"{built['build']:.1f}",
+                f"{built['save']:.2f}",
+                f"{opened['open']:.2f}",
+                f"{opened['memory'] / size * 10_000:.1f}",
+                f"{opened['p50']:.2f}",
+                f"{opened['p99']:.2f}",
+                f"{built['recall']:.3f}",
+            ]
+        )
+    table(
+        "Index (made vectors in 200 clusters)",
+        ["rows", "kind", "build s", "save s", "open s", "MiB per 10k", "p50 ms", "p99 ms", "recall@10"],
+        rows,
+    )
+
+
+def report_recall() -> None:
+    rows = []
+    for size in SIZES[:2]:
+        with tempfile.TemporaryDirectory() as folder:
+            trio.run(_prepare, size, Path(folder))
+            found = in_child("recall", str(size), folder)
+        rows.append(
+            [
+                size,
+                f"{found['first']:.2f}",
+                f"{found['embedded']:.0f}",
+                f"{found['p50']:.1f}",
+                f"{found['p99']:.1f}",
+                f"{found['wide50']:.1f}",
+                f"{found['wide99']:.1f}",
+            ]
+        )
+    table(
+        "Restart and recall, embedding of the query included",
+        ["passages", "first recall s", "embedded anew", "p50 ms", "p99 ms", "with context p50", "p99"],
+        rows,
+    )
+
+
+async def _prepare(size: int, folder: Path) -> None:
+    database = await Database.open(folder / "flower.db")
+    drafts = [Draft(f"Part {number}", text) for number, text in enumerate(make_texts(size))]
+    hashes = [passages.content_hash(draft.title, draft.text) for draft in drafts]
+    vectors = make_vectors(size)
+    embedder = MiniLM([MODELS], state_dir=folder)
+    await embedder.embed(["the native modules run here"])
+    embedder.close()
+    model_id = embedder.model_id
+
+    def store(db: sqlite3.Connection) -> None:
+        passages.replace_source(db, "lore", SCOPE, "bench", drafts, digest=b"", created=0.0)
+        passages.store_vectors(db, model_id, hashes, vectors)
+
+    await database.write(store)
+    await database.aclose()

@@ -1,0 +1,242 @@
+"""How fast words travel from a provider through the engine to a client.
+
+A scripted OpenAI-compatible server and a client live in this process, the real engine in another.
+The baseline is the same client reading the same server directly, in the same run.
+
+    python -m tests.bench.relay
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import httpx
+import trio
+from trio_websocket import WebSocketConnection, wrap_client_stream
+
+TICKS = os.sysconf("SC_CLK_TCK")
+WORD = "lantern "
+WORLD = "orrinsay"
+
+
+class Server:
+    """An SSE endpoint that sends ``count`` tokens ``gap_s`` apart and notes when it sent each."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.gap_s = 0.0
+        self.asked_at = 0.0
+        self.sent: list[float] = []
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            while True:
+                request = await _read_request(stream)
+                if request is None:
+                    return
+                if not request.startswith(b"POST"):
+                    body = json.dumps({"data": [{"id": "bench"}]}).encode()
+                    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+                    await stream.send_all(head.encode() + body)
+                    continue
+                self.asked_at = trio.current_time()
+                await self._stream_tokens(stream)
+                return
+
+    async def _stream_tokens(self, stream: trio.SocketStream) -> None:
+        await stream.send_all(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+        )
+        self.sent = []
+        next_at = trio.current_time()
+        for _ in range(self.count):
+            if self.gap_s:
+                next_at += self.gap_s
+                await trio.sleep_until(next_at)
+            self.sent.append(trio.current_time())
+            await stream.send_all(_event({"choices": [{"index": 0, "delta": {"content": WORD}}]}))
+        end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+        await stream.send_all(_event(end) + b"data: [DONE]\n\n")
+
+
+def _event(payload: dict[str, object]) -> bytes:
+    return b"data: " + json.dumps(payload).encode() + b"\n\n"
+
+
+async def _read_request(stream: trio.SocketStream) -> bytes | None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = bytes(await stream.receive_some())
+        if not more:
+            return None
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    missing = (int(lengths[0].split(b":")[1]) if lengths else 0) - len(body)
+    while missing > 0:
+        missing -= len(await stream.receive_some())
+    return head
+
+
+async def read_directly(port: int) -> list[float]:
+    """Returns when each token arrived, read straight from the server."""
+    arrived: list[float] = []
+    async with (
+        httpx.AsyncClient(timeout=None) as client,
+        client.stream("POST", f"http://127.0.0.1:{port}/v1/chat/completions", json={}) as response,
+    ):
+        pending = b""
+        async for data in response.aiter_raw():
+            pending += data
+            while b"\n\n" in pending:
+                event, _, pending = pending.partition(b"\n\n")
+                if b'"content"' in event:
+                    arrived.append(trio.current_time())
+    return arrived
+
+
+async def read_through_engine(socket: WebSocketConnection, line: str) -> list[float]:
+    """Returns when each token arrived at a client of the engine; a merged chunk counts its tokens."""
+    await socket.send_message(json.dumps({"prompt": line}))
+    arrived: list[float] = []
+    while True:
+        frame = json.loads(await socket.get_message())
+        now = trio.current_time()
+        if frame["event"] == "chat_chunk":
+            arrived += [now] * frame["payload"]["content"].count(WORD.strip())
+        if frame["event"] == "error":
+            raise RuntimeError(frame["payload"]["content"])
+        if frame["event"] == "chat_end":
+            return arrived
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def delays_ms(sent: list[float], arrived: list[float]) -> tuple[float, float]:
+    """Returns p50 and p99."""
+    delays = sorted((b - a) * 1000 for a, b in zip(sent, arrived, strict=True))
+    return statistics.median(delays), delays[int(len(delays) * 0.99)]
+
+
+async def main() -> None:
+    server = Server()
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(partial(trio.serve_tcp, server.handle, 0, host="127.0.0.1"))
+        port = listeners[0].socket.getsockname()[1]
+        with tempfile.TemporaryDirectory() as folder:
+            await _with_engine(Path(folder), server, port)
+        nursery.cancel_scope.cancel()
+
+
+async def _with_engine(home: Path, server: Server, port: int) -> None:
+    config = f"openai_base_url: http://127.0.0.1:{port}/v1\ndefault_model: bench\n"
+    (home / "config.yaml").write_text(config)
+    (home / "config.yaml").chmod(0o600)
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "flower", "--home", str(home), "engine", "--port", "0"],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while not (home / "run" / "engine.json").exists():
+            await trio.sleep(0.05)
+        url = json.loads((home / "run" / "engine.json").read_text())["url"]
+        host, number = url.removeprefix("ws://").split("/")[0].split(":")
+        async with (
+            await trio.open_tcp_stream(host, int(number)) as stream,
+            trio.open_nursery() as nursery,
+        ):
+            socket = await wrap_client_stream(nursery, stream, host, "/ws/rpc")
+            await _measure(server, port, process.pid, socket)
+            nursery.cancel_scope.cancel()
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _measure(server: Server, port: int, pid: int, socket: WebSocketConnection) -> None:
+    for command in (f"/world select {WORLD}", "/session new"):
+        await socket.send_message(json.dumps({"prompt": command}))
+    server.count = 3
+    await read_through_engine(socket, "Warm up: load the embedding model.")
+    await trio.sleep(6)  # the world's lore is embedded meanwhile
+
+    async def through(line: str) -> list[float]:
+        return await read_through_engine(socket, line)
+
+    async def direct(line: str) -> list[float]:
+        return await read_directly(port)
+
+    print(f"{'':34}{'direct':>12}{'engine':>12}{'ratio':>8}")
+    await _row_asked(server, direct, through)
+    await _row_paced(server, direct, through, pid, tokens=1000, gap_s=0.02)
+    await _row_unthrottled(server, direct, through, pid, tokens=20_000)
+
+
+Reader = Callable[[str], Awaitable[list[float]]]
+
+
+async def _row_asked(server: Server, direct: Reader, through: Reader) -> None:
+    """From the player's line to the request at the provider, recall and saving included."""
+    server.count, server.gap_s = 1, 0.0
+    figures = []
+    for reader in (direct, through):
+        waits = []
+        for number in range(30):
+            started = trio.current_time()
+            await reader(f"Question {number}: who keeps the light on the rock?")
+            waits.append((server.asked_at - started) * 1000)
+        figures.append(statistics.median(waits))
+    _print_row("prompt to request, p50 ms", *figures)
+
+
+async def _row_paced(
+    server: Server, direct: Reader, through: Reader, pid: int, *, tokens: int, gap_s: float
+) -> None:
+    server.count, server.gap_s = tokens, gap_s
+    arrived = await direct("")
+    base = delays_ms(server.sent, arrived)
+    before = cpu_s(pid)
+    arrived = await through("Tell me slowly.")
+    used = cpu_s(pid) - before
+    own = delays_ms(server.sent, arrived)
+    _print_row(f"relay at {1 / gap_s:.0f} tokens/s, p50 ms", base[0], own[0])
+    _print_row(f"relay at {1 / gap_s:.0f} tokens/s, p99 ms", base[1], own[1])
+    _print_row("engine CPU s per 1,000 tokens", None, used * 1000 / tokens)
+
+
+async def _row_unthrottled(
+    server: Server, direct: Reader, through: Reader, pid: int, *, tokens: int
+) -> None:
+    server.count, server.gap_s = tokens, 0.0
+    rates = []
+    used = 0.0
+    for reader in (direct, through):
+        before = cpu_s(pid)
+        arrived = await reader("Tell me all at once.")
+        used = cpu_s(pid) - before
+        rates.append(tokens / (arrived[-1] - server.asked_at))
+    _print_row("unthrottled, tokens/s", *rates)
+    _print_row("engine CPU s per 1,000, unthrottled", None, used * 1000 / tokens)
+
+
+def _print_row(name: str, direct: float | None, engine: float) -> None:
+    base = f"{direct:12,.2f}" if direct is not None else f"{'':12}"
+    ratio = f"{engine / direct:8.2f}" if direct else ""
+    print(f"{name:34}{base}{engine:12,.2f}{ratio}")
+
+
+if __name__ == "__main__":
+    trio.run(main)

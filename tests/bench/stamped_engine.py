@@ -1,0 +1,57 @@
+"""An engine whose narrator says the time: every word is the moment at which it was said.
+
+``python -m tests.bench.stamped_engine --home DIR engine --port 0`` is the real engine with the real
+store; only the list of models is replaced. FLOWER_BENCH_WORDS and FLOWER_BENCH_GAP_S set the reply.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import trio
+
+from flower import cli
+from flower.engine import main
+from flower.engine.provider.base import Finish, Piece, Spent, Text
+from tests.fakes import OneModelRoster, ScriptedProvider
+
+
+class Clock(ScriptedProvider):
+    """Says CLOCK_MONOTONIC in nanoseconds, which all processes of a machine share."""
+
+    async def _play(self) -> AsyncIterator[Piece]:
+        count, gap_s = int(os.environ["FLOWER_BENCH_WORDS"]), float(os.environ["FLOWER_BENCH_GAP_S"])
+        begun = trio.current_time()
+        for number in range(count):
+            await trio.sleep_until(begun + number * gap_s)
+            yield Text(f"{time.monotonic_ns()} ")
+        yield Spent(100, count)
+        yield Finish("done")
+
+
+class Roster(OneModelRoster):
+    """The narrator above, with the life of a real roster."""
+
+    problems: dict[str, str] = {}  # noqa: RUF012 - never written
+
+    def __init__(self, *_: Any) -> None:
+        super().__init__(Clock())
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    async def refresh(self) -> tuple[str, ...]:
+        await trio.lowlevel.checkpoint()
+        return ()
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+if __name__ == "__main__":
+    main.Roster = Roster  # type: ignore[assignment,misc] # a fake with the same methods
+    sys.exit(cli.main())

@@ -1,0 +1,84 @@
+"""How long the story tree takes to move in a long story, on disk, beside reading its newest page.
+
+Run: ``python -m tests.bench.tree [EXCHANGES]`` (default 5000, which is 10,000 messages). Prints medians
+in milliseconds; the last column is how many times the plain page read they are. Moves write to a
+database with ``synchronous = FULL``, so the disk's own time is part of them; ``an empty write`` shows it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flower import limits
+from flower.engine.store import branches, discarded, search, stories, tree
+from flower.engine.store.database import _connect, _in_transaction
+
+ROUNDS = 15
+
+
+def main() -> None:
+    exchanges = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
+    with tempfile.TemporaryDirectory() as folder:
+        db = _connect(Path(folder) / "flower.db", lambda version: None)
+
+        def fill(_: object) -> None:
+            stories.create_session(db, "s", "w", "c", "The tide is out.", 1.0)
+            for number in range(exchanges):
+                made = stories.begin_exchange(db, "s", f"I do thing {number}.", "m", None, 2.0)
+                stories.save_reply(
+                    db, made.reply_id, f"Then {number} came, wet with rain. " * 12, "complete"
+                )
+
+        _in_transaction(db, fill)
+        leaf = tree.active_leaf(db, "s")
+        first = stories.path(db, leaf)[2].id
+
+        def write(change: Callable[[], object]) -> Callable[[], object]:
+            return lambda: _in_transaction(db, lambda _: change())
+
+        def variants() -> None:
+            opened = tree.open_variant(db, "s", first, "m", 3.0)
+            stories.save_reply(db, opened.reply_id, "No.", "complete")
+
+        def away_and_back() -> None:
+            tree.go(db, "s", first)
+            tree.go(db, "s", leaf)
+
+        write(variants)()
+        tree.go(db, "s", leaf)
+        cases: dict[str, Callable[[], object]] = {
+            "newest page, plain": lambda: stories.path(db, leaf, most=limits.HISTORY_PAGE_MESSAGES + 1),
+            "newest page, with variants and the state sheet": lambda: tree.page(db, "s"),
+            "an empty write": write(lambda: db.execute("UPDATE sessions SET updated = updated + 1")),
+            "undo and redo": write(lambda: (tree.undo(db, "s"), tree.redo(db, "s"))),
+            "the other variant of the first reply": write(
+                lambda: tree.choose_variant(db, "s", first, 1, step=True)
+            ),
+            "to the first reply and back": write(away_and_back),
+            "delete and restore all but the beginning": write(
+                lambda: (discarded.discard(db, "s", first, 9.0), discarded.restore(db, "s", first))
+            ),
+            "list the branches": lambda: branches.ends(db, "s"),
+            "search a rare word": lambda: search.search(db, f"thing {exchanges // 2}"),
+            "search a common word": lambda: search.search(db, "rain"),
+        }
+        base = 0.0
+        for name, case in cases.items():
+            took = []
+            for _ in range(ROUNDS):
+                begun = time.perf_counter()
+                case()
+                took.append((time.perf_counter() - begun) * 1000)
+            median = statistics.median(took)
+            base = base or median
+            print(f"{name:<48} {median:8.2f} ms {median / base:8.1f}x")
+        db.close()
+
+
+if __name__ == "__main__":
+    main()

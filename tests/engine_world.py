@@ -1,0 +1,128 @@
+"""An engine in memory: real engine, real SQLite, scripted narrator, virtual time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+
+from flower.engine.assets import Assets, Character, Rule, World
+from flower.engine.engine import Client, Engine
+from flower.engine.outbox import Outbox, Resync
+from flower.engine.preparation import Services
+from flower.engine.store.database import Database, Inline
+from flower.protocol import ChatChunk, ChatEnd, Event, Prompt
+from tests.fakes import OneModelRoster, ScriptedProvider, WordLibrary
+
+E = TypeVar("E")
+
+HARBOUR = World(
+    "harbour",
+    "Harbour",
+    lore="The bell under the sea rings before a drowning.\n\nMara keeps the lamp.",
+    start_message="The tide is out.",
+    scene="Dusk on the mole.",
+    system_prompt="Salt and fog.",
+)
+FOREST = World("forest", "Forest", lore="The oak remembers names.", start_message="Leaves.")
+ASSETS = Assets(
+    {"harbour": HARBOUR, "forest": FOREST},
+    {"mara": Character("mara", "Mara", "Dry, patient, keeps her own counsel.")},
+    {
+        "slow": Rule("slow", "Slow burn", "Take your time."),
+        "dice": Rule("dice", "Dice", "Dice decide."),
+    },
+    "You are the narrator.",
+    (),
+)
+
+
+class Face:
+    """A client of the engine as a test sees it: says things, collects events."""
+
+    def __init__(self, engine: Engine, client: Client) -> None:
+        self.engine = engine
+        self.client = client
+        self.events: list[Event | Resync] = []
+
+    async def listen(self) -> None:
+        while True:
+            event = await self.client.outbox.get()
+            if event is None:
+                return
+            self.events.append(event)
+
+    async def say(self, text: str, request: str | None = None) -> None:
+        await self.engine.handle(self.client, Prompt(text, request))
+
+    async def say_and_wait(self, text: str) -> None:
+        """Says something and waits until its reply has ended and been delivered."""
+        await self.say(text)
+        await self.engine.turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
+
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def text(self) -> str:
+        """All chunks of the newest turn, joined."""
+        chunks = self.of(ChatChunk)
+        return "".join(c.content for c in chunks if c.metadata.turn == chunks[-1].metadata.turn)
+
+    @property
+    def reasons(self) -> list[Any]:
+        return [end.metadata.reason for end in self.of(ChatEnd)]
+
+
+class EngineWorld:
+    """One engine and what a test may look at or change."""
+
+    def __init__(
+        self, engine: Engine, provider: ScriptedProvider, library: WordLibrary, nursery: trio.Nursery
+    ) -> None:
+        self.engine = engine
+        self.provider = provider
+        self.library = library
+        self.nursery = nursery
+
+    @property
+    def database(self) -> Database:
+        return self.engine.services.database
+
+    async def face(self, client_id: str = "") -> Face:
+        face = Face(self.engine, await self.engine.connect(Outbox(), client_id))
+        self.nursery.start_soon(face.listen)
+        return face
+
+    async def playing(self) -> Face:
+        """A face with a story in the harbour."""
+        face = await self.face()
+        await face.say("/world select harbour")
+        await face.say("/session new")
+        await trio.testing.wait_all_tasks_blocked()
+        return face
+
+
+@asynccontextmanager
+async def engine_world(
+    path: Path, provider: ScriptedProvider | None = None, library: WordLibrary | None = None
+) -> AsyncIterator[EngineWorld]:
+    provider = provider if provider is not None else ScriptedProvider()
+    library = library if library is not None else WordLibrary()
+    database = await Database.open(path, Inline())
+    numbers = iter(range(1, 1000))
+    new_id: Callable[[], str] = lambda: f"s{next(numbers)}-{path.stat().st_ino % 97}"  # noqa: E731
+    services = Services(database, library, ASSETS, 4096, 400, {}, 7, random.Random(1))  # type: ignore[arg-type] # a fake library
+    try:
+        async with trio.open_nursery() as nursery:
+            engine = Engine(services, OneModelRoster(provider), nursery, now=lambda: 1.0, new_id=new_id)  # type: ignore[arg-type] # a fake roster
+            await engine.start()
+            yield EngineWorld(engine, provider, library, nursery)
+            nursery.cancel_scope.cancel()
+    finally:
+        await database.aclose()

@@ -1,0 +1,179 @@
+"""Stand-ins with real behaviour for what costs time, memory or a network."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import trio
+
+from flower.engine.provider.base import Completion, Finish, ModelInfo, Piece, Provider, Spent, Text
+from flower.engine.recall.base import Found, Kind, Passage, Query
+from flower.errors import ProviderError
+from flower.protocol import ModelOption
+
+if TYPE_CHECKING:
+    from flower.engine.recall.base import Vectors
+
+
+class ScriptedProvider:
+    """Plays a script of pieces, ``gap_s`` apart; an exception in the script is raised.
+
+    Keeps the completions it was asked for. ``opened`` and ``closed`` count streams.
+    """
+
+    def __init__(self, pieces: Sequence[Piece | Exception] | None = None, gap_s: float = 0.0) -> None:
+        self.pieces = pieces if pieces is not None else words("The tide turns and the lamps come on. ")
+        self.gap_s = gap_s
+        self.completions: list[Completion] = []
+        self.opened = 0
+        self.closed = 0
+
+    @property
+    def name(self) -> str:
+        return "scripted"
+
+    def open(self, completion: Completion) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
+        return self._open(completion)
+
+    @asynccontextmanager
+    async def _open(self, completion: Completion) -> AsyncIterator[AsyncIterator[Piece]]:
+        self.completions.append(completion)
+        self.opened += 1
+        pieces = self._play()
+        try:
+            yield pieces
+        finally:
+            self.closed += 1
+            await pieces.aclose()  # type: ignore[attr-defined] # a generator, closed where it was opened
+
+    async def _play(self) -> AsyncIterator[Piece]:
+        for piece in self.pieces:
+            await trio.sleep(self.gap_s)
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    async def models(self) -> tuple[ModelInfo, ...]:
+        return (ModelInfo("one", "Scripted model", 8192),)
+
+    async def count_tokens(self, text: str) -> int | None:
+        return None
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def words(text: str) -> list[Piece | Exception]:
+    """A script that says ``text`` word by word and ends well."""
+    pieces: list[Piece | Exception] = [Text(word) for word in re.findall(r"\S+\s*", text)]
+    return [*pieces, Spent(100, len(pieces)), Finish("done")]
+
+
+class OneModelRoster:
+    """A roster with the one model ``scripted/one``."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.problems: tuple[str, ...] = ()
+        self.on_change: Callable[[], None] = lambda: None
+
+    def default(self) -> str:
+        return "scripted/one"
+
+    def resolve(self, model_id: str) -> tuple[Provider, str]:
+        prefix, _, model = model_id.partition("/")
+        if prefix != "scripted":
+            raise ProviderError(
+                "model_not_found", f"There is no model {model_id!r}. Did you mean scripted/one?"
+            )
+        return self.provider, model
+
+    def info(self, model_id: str) -> ModelInfo | None:
+        return (
+            ModelInfo("one", "Scripted model", 8192, 1.0, 2.0) if model_id == "scripted/one" else None
+        )
+
+    def options(self) -> tuple[ModelOption, ...]:
+        return (ModelOption("scripted/one", "Scripted model", 1.0, 2.0),)
+
+
+class HashEmbedder:
+    """Vectors from word hashes: texts that share words are similar. Counts what it embedded."""
+
+    model_id = "hash"
+    dimension = 64
+
+    def __init__(self) -> None:
+        self.embedded: list[str] = []
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        await trio.lowlevel.checkpoint()
+        self.embedded += texts
+        rows = np.zeros((len(texts), self.dimension), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in re.findall(r"\w+", text.lower()):
+                row[hashlib.blake2s(word.encode()).digest()[0] % self.dimension] += 1.0
+            norm = float(np.linalg.norm(row))
+            row /= norm or 1.0
+        return rows
+
+
+class WordLibrary:
+    """Recall by shared words over what it was given, in memory."""
+
+    trouble = ""
+
+    def __init__(self) -> None:
+        self.passages: list[Passage] = []
+        self.queries: list[Query] = []
+
+    async def sync_source(self, scope: str, source: str, title: str, text: str) -> int:
+        await trio.lowlevel.checkpoint()
+        self.passages = [p for p in self.passages if (p.scope, p.source) != (scope, source)]
+        paragraphs = [part for part in text.split("\n\n") if part.strip()]
+        for number, paragraph in enumerate(paragraphs):
+            self._add("lore", scope, f"{source}:{number}", title, paragraph, None)
+        return len(paragraphs)
+
+    async def drop_scope(self, scope: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self.passages = [p for p in self.passages if p.scope != scope]
+
+    async def forget_messages(self, message_ids: Sequence[int]) -> None:
+        await trio.lowlevel.checkpoint()
+        self.passages = [p for p in self.passages if p.message_id not in message_ids]
+
+    async def remember(self, scope: str, message_id: int, title: str, text: str) -> None:
+        await trio.lowlevel.checkpoint()
+        self._add("memory", scope, f"message:{message_id}", title, text, message_id)
+
+    def _add(
+        self, kind: Kind, scope: str, source: str, title: str, text: str, message_id: int | None
+    ) -> None:
+        passage = Passage(len(self.passages) + 1, kind, scope, source, title, text, message_id)
+        self.passages.append(passage)
+
+    async def recall(self, query: Query) -> tuple[Found, ...]:
+        await trio.lowlevel.checkpoint()
+        self.queries.append(query)
+        wanted = set(re.findall(r"\w{4,}", query.text.lower()))
+        found = []
+        for passage in self.passages:
+            hidden = (
+                query.visible_messages is not None and passage.message_id not in query.visible_messages
+            )
+            if passage.scope not in (query.lore_scope, query.memory_scope) or (
+                passage.message_id and hidden
+            ):
+                continue
+            if passage.message_id in query.recent_messages:
+                continue
+            shared = tuple(sorted(wanted & set(re.findall(r"\w{4,}", passage.text.lower()))))
+            if shared:
+                found.append(Found(passage, len(shared), None, None, 1, shared, len(passage.text) // 4))
+        return tuple(sorted(found, key=lambda f: -f.score))

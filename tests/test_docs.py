@@ -1,0 +1,121 @@
+"""Documentation and code cannot disagree: what exists is described, what is linked exists."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+import pytest
+
+from flower import cli, config, protocol
+from flower.home import Home
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+def structs(kind: object) -> set[type[msgspec.Struct]]:
+    """Returns every struct type that appears in a type, however deep."""
+    found: set[type[msgspec.Struct]] = set()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        found.add(kind)
+        for name, hint in get_type_hints(kind).items():
+            if name in kind.__struct_fields__:
+                found |= structs(hint)
+    for part in get_args(kind):
+        found |= structs(part)
+    return found
+
+
+def section(event: str) -> str:
+    """Returns the part of the protocol page about an event."""
+    found = re.search(rf"(?ms)^### `{event}`.*?(?=^##|\Z)", PROTOCOL)
+    assert found, f"docs/protocol.md has no section for {event}"
+    return found.group()
+
+
+@pytest.mark.parametrize("kind", get_args(protocol.Event), ids=lambda kind: kind.event)
+def test_every_event_has_a_section_with_all_its_keys(kind: Any) -> None:
+    text = section(kind.event)
+    if kind.event == "system_update":
+        text = section("sync_state")  # where the state keys are
+    elif kind.event == "chat_reasoning":
+        text = section("chat_chunk")
+    keys = {
+        key for struct in structs(get_type_hints(kind)["metadata"]) for key in struct.__struct_fields__
+    }
+    missing = {key for key in keys if f"`{key}`" not in text}
+    assert not missing
+
+
+def test_every_key_of_a_prompt_is_described() -> None:
+    for key in protocol.Prompt.__struct_fields__:
+        assert f"| `{key}` |" in PROTOCOL
+
+
+def test_every_option_and_command_is_in_the_readme() -> None:
+    for name in cli.OPTIONS:
+        assert f"`{name}" in README, name
+    for name in cli.COMMANDS:
+        assert f"`flower {name}`" in README, name
+
+
+def test_every_setting_and_variable_is_described() -> None:
+    flat = set(config.Config.__struct_fields__) - set(config.SECTIONS)
+    words = {*flat, *config.ENVIRONMENT, *config.PROVIDER_KINDS}
+    for struct in structs(config.Config):
+        words |= set(struct.__struct_fields__) - set(config.Config.__struct_fields__)
+    assert not {word for word in words if f"`{word}`" not in CONFIGURATION}
+    for name in config.SECTIONS:
+        assert f": `{name}`\n" in CONFIGURATION
+
+
+def test_the_readme_names_every_key_of_a_service() -> None:
+    for variable, key in config.ENVIRONMENT.items():
+        assert f"`{variable}`" in README
+        assert f"`{key}:" in README
+
+
+def test_defaults_in_the_documentation_are_the_real_ones() -> None:
+    rows = dict(re.findall(r"(?m)^\| `(\w+)` \| `?([^|`]+?)`? \|", CONFIGURATION))
+    defaults = config.Config()
+    checked = 0
+    for name in config.SECTIONS:
+        section_defaults = getattr(defaults, name)
+        for field in section_defaults.__struct_fields__:
+            value = getattr(section_defaults, field)
+            if field in rows and value not in ("", None, {}):
+                written = f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
+                assert rows[field] == written, field
+                checked += 1
+    assert checked >= 10
+
+
+def test_every_path_of_the_home_is_described(home: Home) -> None:
+    text = (ROOT / "docs" / "install.md").read_text()
+    for path in home.root.iterdir():
+        assert f"| `{path.name}{'/' if path.is_dir() else ''}` |" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_modules_named_in_the_architecture_exist() -> None:
+    """A name without a folder stands in the folder of the name before it."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for cell in re.findall(r"(?m)^\| (`flower/[^|]+?) \|", text):
+        folder = ROOT
+        for name in re.findall(r"`([^`]+)`", cell):
+            path = ROOT / name if name.startswith("flower/") else folder / name
+            assert path.exists(), path
+            folder = path.parent

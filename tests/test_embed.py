@@ -1,0 +1,205 @@
+"""The embedding model: faithful, patient with the background, clear when it cannot run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flower import limits
+from flower.engine import embed
+from flower.engine.embed import MODEL_ID, NAME, MiniLM, find_model, plan_batches
+from flower.engine.recall import probe
+from flower.engine.recall.probe import check_native
+from flower.errors import EmbedError
+
+REPOSITORY = Path(__file__).parent.parent
+MODELS = REPOSITORY / "models"
+FIDELITY = REPOSITORY.parent / "shared" / "minilm"
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[MiniLM]:
+    """The shipped model; one for all tests, as loading takes longer than most of them."""
+    minilm = MiniLM([MODELS])
+    yield minilm
+    minilm.close()
+
+
+async def test_vectors_have_length_one_and_mean_something(model: MiniLM) -> None:
+    vectors = await model.embed(
+        ["Who rules the city below the docks?", "The harbour is governed by a council.", "I like jam."]
+    )
+    assert vectors.shape == (3, model.dimension)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+
+
+async def test_a_vector_does_not_depend_on_its_company(model: MiniLM) -> None:
+    """Batches are not padded, and every token is scaled by itself."""
+    texts = ["The tide is out.", "A much longer sentence about the lamps on the quay.", "Ash.", "Rain."]
+    together = await model.embed(texts)
+    alone = np.concatenate([await model.embed([text]) for text in texts])
+    assert np.abs(together - alone).max() < 1e-5
+
+
+async def test_odd_texts_have_vectors(model: MiniLM) -> None:
+    """Empty, other scripts, lone surrogates, NUL, and far too long ones."""
+    odd = ["", "  ", "竜の洞窟", "🐉", "\ud800", "a\0b", "word " * 100_000]
+    vectors = await model.embed(odd)
+    assert np.isfinite(vectors).all()
+    assert await model.embed([]) == pytest.approx(np.empty((0, 384)))
+
+
+async def test_text_after_the_limit_does_not_count(model: MiniLM) -> None:
+    start = "tide " * (limits.EMBED_TOKENS + 10)
+    long, longer = await model.embed([start, start + "and a dragon"])
+    assert np.array_equal(long, longer)
+
+
+async def test_the_shipped_model_is_faithful_to_its_source(model: MiniLM) -> None:
+    """Cosine to the fp32 model's vectors: mean >= 0.998, worst >= 0.995 on 600 texts."""
+    if not FIDELITY.exists():
+        pytest.skip("the fidelity set is not here")
+    texts = json.loads((FIDELITY / "fidelity_texts.json").read_text())
+    expected = np.load(FIDELITY / "fidelity_vectors.npz")["vectors"]
+    found = await model.embed(texts)
+    cosines = (found * expected).sum(axis=1)
+    assert cosines.mean() >= 0.998
+    assert cosines.min() >= 0.995
+
+
+def test_the_build_script_makes_the_shipped_bytes(tmp_path: Path) -> None:
+    """Anyone can make the files from the original weights, byte for byte."""
+    pytest.importorskip("onnx")
+    source = FIDELITY / "all-MiniLM-L6-v2.fp32.onnx"
+    if not source.exists():
+        pytest.skip("the original weights are not here")
+    script = MODELS / NAME / "build.py"
+    subprocess.run([sys.executable, "-B", script, source, tmp_path], check=True, capture_output=True)
+    for name in ("model.onnx", "model.onnx.data"):
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == embed.SHA256[name]
+
+
+async def test_urgent_texts_go_before_the_rest_of_the_background(model: MiniLM) -> None:
+    """A turn waits for one batch at most, however much lore is being read."""
+    order: list[str] = []
+
+    async def read_lore() -> None:
+        await model.embed([f"word {'tide ' * (number % 90)}" for number in range(200)])
+        order.append("lore")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_lore)
+        await trio.testing.wait_all_tasks_blocked()
+        await model.embed(["Where is Mara?"], urgent=True)
+        order.append("turn")
+    assert order == ["turn", "lore"]
+
+
+async def test_a_cancelled_request_does_not_hold_up_the_next(model: MiniLM) -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await model.embed(["one"] * 500)
+    assert (await model.embed(["two"], urgent=True)).shape == (1, 384)
+
+
+async def test_an_idle_model_leaves_memory_and_comes_back() -> None:
+    minilm = MiniLM([MODELS], unload_after_s=0.01)
+    unloaded = threading.Event()
+    opened = minilm._open
+
+    class Watched:
+        """Tells when the session it holds is gone."""
+
+        def __init__(self) -> None:
+            self._session = opened()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._session, name)
+
+        def __del__(self) -> None:
+            unloaded.set()
+
+    minilm._open = Watched  # type: ignore[assignment]  # stands in for the session
+    first = await minilm.embed(["a"])
+    assert await trio.to_thread.run_sync(unloaded.wait, 10)
+    assert np.array_equal(first, await minilm.embed(["a"]))
+    minilm.close()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json"])
+def test_a_damaged_or_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    """A flipped bit may load and give other vectors, so nothing but the right bytes is loaded."""
+    folder = shutil.copytree(MODELS / NAME, tmp_path / NAME)
+    assert find_model([tmp_path]) == folder
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(EmbedError, match=f"{name} is damaged"):
+        find_model([tmp_path])
+    assert find_model([tmp_path, MODELS]) == MODELS / NAME
+    (folder / name).write_bytes(data[:1000])
+    with pytest.raises(EmbedError, match="damaged"):
+        find_model([tmp_path])
+    (folder / name).unlink()
+    with pytest.raises(EmbedError, match=f"{name} is missing"):
+        find_model([tmp_path])
+
+
+async def test_a_missing_model_is_an_error_of_every_request(tmp_path: Path) -> None:
+    minilm = MiniLM([tmp_path])
+    for _ in range(2):
+        with pytest.raises(EmbedError, match="not in"):
+            await minilm.embed(["a"])
+    minilm.close()
+
+
+def test_the_model_id_names_graph_and_weights() -> None:
+    """Vectors of another build are never compared with these."""
+    assert embed.SHA256["model.onnx"][:6] in MODEL_ID
+    assert embed.SHA256["model.onnx.data"][:6] in MODEL_ID
+
+
+@given(st.lists(st.integers(2, limits.EMBED_TOKENS), max_size=200))
+def test_batches_hold_every_text_once_at_one_length_within_the_budget(lengths: list[int]) -> None:
+    batches = plan_batches(lengths)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert len({lengths[index] for index in batch}) == 1
+        assert len(batch) == 1 or sum(lengths[i] for i in batch) <= limits.EMBED_BATCH_TOKENS
+
+
+def test_a_module_that_dies_takes_only_the_child_along(tmp_path: Path) -> None:
+    with pytest.raises(EmbedError, match=r"cannot run on this processor \(SIGILL\)"):
+        check_native(["numpy"], "import os, signal; os.kill(os.getpid(), signal.SIGILL)", tmp_path)
+    with pytest.raises(EmbedError, match="No module named"):
+        check_native(["numpy"], "import nosuchmodule", tmp_path)
+    with pytest.raises(EmbedError, match="not installed"):
+        check_native(["no-such-package"], "", tmp_path)
+
+
+def test_success_is_remembered_until_something_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child costs half a second, on a Pi several: it runs once per machine and versions."""
+    runs: list[object] = []
+    monkeypatch.setattr(probe, "_run", lambda packages, code: runs.append(code))
+    for _ in range(3):
+        check_native(["numpy"], "import numpy", tmp_path)
+    assert len(runs) == 1
+    monkeypatch.setattr(sys, "version", "3.99")
+    check_native(["numpy"], "import numpy", tmp_path)
+    assert len(runs) == 2

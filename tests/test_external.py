@@ -1,0 +1,50 @@
+"""The user's files that shape the screen, and what blessed says in its own process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flower.tui import external
+from flower.tui.theme import Recipe
+
+
+def test_settings_and_own_themes_are_read(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("tui: {theme: dusk, bell: title, styles: {user: green}}")
+    (tmp_path / "themes").mkdir()
+    (tmp_path / "themes" / "dusk.yaml").write_text('like: night\nquote: "#ff0000"')
+    wishes = external.load_settings(tmp_path)
+    assert (wishes.theme, wishes.bell, wishes.styles) == ("dusk", "title", {"user": "green"})
+    assert wishes.own_themes == {"dusk": Recipe("night", {"quote": "#ff0000"})}
+    assert wishes.problems == ()
+
+
+@pytest.mark.parametrize("text", ["like: [", "- a", "user: 5", "user: {fg: red}"])
+def test_a_broken_theme_is_named_and_the_others_work(tmp_path: Path, text: str) -> None:
+    (tmp_path / "themes").mkdir()
+    (tmp_path / "themes" / "bad.yaml").write_text(text)
+    (tmp_path / "themes" / "good.yaml").write_text("user: green")
+    wishes = external.load_settings(tmp_path)
+    assert list(wishes.own_themes) == ["good"]
+    assert len(wishes.problems) == 1
+    assert "themes/bad.yaml" in wishes.problems[0]
+
+
+def test_a_broken_config_leaves_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("tui: {theme: 5}")
+    wishes = external.load_settings(tmp_path)
+    assert wishes.theme == "petal"
+    assert "tui.theme" in wishes.problems[0]
+
+
+async def test_blessed_answers_from_a_process_of_its_own() -> None:
+    colors, sequences = await external.ask_blessed("xterm-256color", os.environ)
+    assert colors >= 256
+    assert sequences[b"\x1b[5~"] == "pageup"
+
+
+async def test_no_answer_of_blessed_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external.sys, "executable", "/bin/false")
+    assert await external.ask_blessed("xterm", os.environ) == (0, {})

@@ -1,0 +1,255 @@
+"""The connection over a real loopback socket: greetings, losses, reconnects, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+import trio_websocket
+
+from flower import limits, protocol
+from flower.errors import EngineStarting, LaunchError
+from flower.tui.link import Link
+from flower.tui.model import LinkChanged, Received, Send
+from tests.scripted_engine import ScriptedEngine
+
+Posted = LinkChanged | Received
+
+
+class Ear:
+    """Collects what a link posts and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.heard: list[Posted] = []
+        self.moved = trio.Event()
+
+    def post(self, happened: Posted) -> None:
+        self.heard.append(happened)
+        self.moved.set()
+        self.moved = trio.Event()
+
+    async def wait_for(self, condition: Callable[[Posted], bool]) -> Posted:
+        """Returns the first thing heard, from now on or before, that fits."""
+        seen = 0
+        with trio.fail_after(5):
+            while True:
+                for happened in self.heard[seen:]:
+                    if condition(happened):
+                        return happened
+                seen = len(self.heard)
+                await self.moved.wait()
+
+    def states(self) -> list[str]:
+        return [one.state for one in self.heard if isinstance(one, LinkChanged)]
+
+
+def is_event(kind: type[Any]) -> Callable[[Posted], bool]:
+    return lambda happened: isinstance(happened, Received) and isinstance(happened.event, kind)
+
+
+def is_state(state: str) -> Callable[[Posted], bool]:
+    return lambda happened: isinstance(happened, LinkChanged) and happened.state == state
+
+
+@asynccontextmanager
+async def linked(url: Callable[[], str], token: str | None = None):
+    ear = Ear()
+    link = Link(url, "face 1", ear.post, token)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(link.run)
+        yield link, ear
+        nursery.cancel_scope.cancel()
+
+
+async def serving(nursery: trio.Nursery, handler: Any) -> str:
+    """Serves ``handler`` for every websocket request; returns the address."""
+    server = await nursery.start(trio_websocket.serve_websocket, handler, "127.0.0.1", 0, None)
+    return f"ws://127.0.0.1:{server.port}/ws/rpc"
+
+
+async def test_the_engine_greets_the_client_by_its_id(nursery: trio.Nursery) -> None:
+    engine = ScriptedEngine(story=2)
+    url = await nursery.start(engine.serve)
+    async with linked(lambda: url) as (_, ear):
+        state = await ear.wait_for(is_event(protocol.SyncState))
+        assert isinstance(state, Received)
+        assert state.event.metadata.client == "face 1"
+        assert ear.states() == ["syncing"]
+
+
+async def test_prompts_carry_client_and_request(nursery: trio.Nursery) -> None:
+    engine = ScriptedEngine(story=2, words=2, rate=0)
+    url = await nursery.start(engine.serve)
+    async with linked(lambda: url) as (link, ear):
+        await ear.wait_for(is_event(protocol.ChatHistory))
+        assert link.send_nowait(Send("hello", "r-1"))
+        await ear.wait_for(is_event(protocol.ChatEnd))
+        assert engine.heard == [protocol.Prompt("hello", "r-1", "face 1")]
+
+
+async def test_without_connection_nothing_is_taken() -> None:
+    def nowhere() -> str:
+        raise LaunchError("no engine runs here")
+
+    async with linked(nowhere) as (link, _):
+        assert not link.send_nowait(Send("hello"))
+
+
+async def test_a_launch_error_is_told_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "RECONNECT_FIRST_S", 0.001)
+    monkeypatch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
+    monkeypatch.setattr(limits, "RECONNECT_S", 0.001)
+    asked = 0
+
+    def failing() -> str:
+        nonlocal asked
+        asked += 1
+        raise LaunchError("the engine keeps dying")
+
+    async with linked(failing) as (_, ear):
+        lost = await ear.wait_for(is_state("lost"))
+        assert lost == LinkChanged("lost", "the engine keeps dying")
+        await ear.wait_for(lambda _: asked > 2)
+
+
+async def test_a_starting_engine_is_no_bad_news(nursery: trio.Nursery) -> None:
+    engine = ScriptedEngine()
+    url = await nursery.start(engine.serve)
+    answers = iter([EngineStarting("the engine is starting")] * 2)
+
+    def starting() -> str:
+        for error in answers:
+            raise error
+        return url
+
+    async with linked(starting) as (_, ear):
+        await ear.wait_for(is_event(protocol.SyncState))
+        assert ear.states() == ["starting", "starting", "syncing"]
+
+
+async def test_a_lost_engine_is_found_again_by_its_new_address(nursery: trio.Nursery) -> None:
+    address = ""
+    async with trio.open_nursery() as first:
+        address = await first.start(ScriptedEngine().serve)
+        async with linked(lambda: address) as (_, ear):
+            await ear.wait_for(is_event(protocol.SyncState))
+            ear.heard.clear()
+            address = await nursery.start(ScriptedEngine().serve)
+            first.cancel_scope.cancel()
+            await ear.wait_for(is_state("lost"))
+            await ear.wait_for(is_event(protocol.SyncState))
+
+
+async def test_a_refused_token_is_explained(nursery: trio.Nursery) -> None:
+    seen: list[bytes] = []
+
+    async def refuse(request: trio_websocket.WebSocketRequest) -> None:
+        seen.extend(value for name, value in request.headers if name.lower() == b"authorization")
+        await request.reject(401)
+
+    url = await serving(nursery, refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
+        async with linked(lambda: url, "petal") as (_, ear):
+            lost = await ear.wait_for(is_state("lost"))
+            assert isinstance(lost, LinkChanged)
+            assert "token" in lost.note
+            assert seen[0] == b"Bearer petal"
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [("ws://127.0.0.1:9/ws/rpc", "No engine answers"), ("http://x", "no address"), ("", "no address")],
+)
+async def test_a_wrong_address_is_explained(
+    url: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
+    async with linked(lambda: url) as (_, ear):
+        lost = await ear.wait_for(is_state("lost"))
+        assert isinstance(lost, LinkChanged)
+        assert word in lost.note
+
+
+async def test_garbage_frames_and_unknown_events_do_not_end_the_link(nursery: trio.Nursery) -> None:
+    async def babble(request: trio_websocket.WebSocketRequest) -> None:
+        socket = await request.accept()
+        for frame in (
+            "",
+            "{",
+            "[1]",
+            '{"event": 5}',
+            '{"event": "future"}',
+            b"\xff\xfe",
+            '{"event": "chat_chunk"}',
+        ):
+            await socket.send_message(frame)
+        await socket.send_message(protocol.encode(protocol.SystemUpdate("still here")))
+        await trio.sleep_forever()
+
+    url = await serving(nursery, babble)
+    async with linked(lambda: url) as (_, ear):
+        await ear.wait_for(is_event(protocol.SystemUpdate))
+        assert "lost" not in ear.states()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_message_over_the_limit_ends_only_that_connection(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_MESSAGE_BYTES", 1000)
+    calls = 0
+
+    async def flood(request: trio_websocket.WebSocketRequest) -> None:
+        nonlocal calls
+        calls += 1
+        socket = await request.accept()
+        size = 5000 if calls == 1 else 10
+        await socket.send_message(protocol.encode(protocol.SystemUpdate("x" * size)))
+        await trio.sleep_forever()
+
+    url = await serving(nursery, flood)
+    async with linked(lambda: url) as (_, ear):
+        await ear.wait_for(is_event(protocol.SystemUpdate))
+        assert calls == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_engine_that_stops_answering_is_left(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A half-open line, as a laptop that slept leaves it: pings without answers end the connection."""
+    monkeypatch.setattr(limits, "PING_INTERVAL_S", 0.02)
+    monkeypatch.setattr(limits, "PONG_DEADLINE_S", 0.05)
+
+    async def deaf(stream: trio.SocketStream) -> None:
+        from wsproto import ConnectionType, WSConnection
+        from wsproto.events import AcceptConnection, Request
+
+        wire = WSConnection(ConnectionType.SERVER)
+        while not any(isinstance(event, Request) for event in wire.events()):
+            wire.receive_data(await stream.receive_some())
+        await stream.send_all(wire.send(AcceptConnection()))
+        await trio.sleep_forever()
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    nursery.start_soon(trio.serve_listeners, deaf, listeners)
+    async with linked(lambda: f"ws://127.0.0.1:{port}/ws/rpc") as (_, ear):
+        await ear.wait_for(is_state("syncing"))
+        await ear.wait_for(is_state("lost"))
+        nursery.cancel_scope.cancel()
+
+
+async def test_goodbye_is_said_and_takes_no_time_without_connection(nursery: trio.Nursery) -> None:
+    engine = ScriptedEngine()
+    url = await nursery.start(engine.serve)
+    async with linked(lambda: url) as (link, ear):
+        await ear.wait_for(is_event(protocol.SyncState))
+        await link.say_goodbye()
+        await ear.wait_for(is_state("lost"))
+        assert engine.heard[-1].prompt == "/quit"
+        await link.say_goodbye()

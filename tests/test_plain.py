@@ -1,0 +1,127 @@
+"""The line mode: the same story as lines to read."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import trio
+
+from flower.tui import identity, plain
+from flower.tui.plain import Plain, Reader, ready
+from tests.scripted_engine import ScriptedEngine
+from tests.tui_world import Face, chunk, end, reply_begins, user_line
+
+
+def read_out(face: Face, *steps: object) -> str:
+    """Returns what a reader says while ``steps`` (events or keys) happen."""
+    reader = Reader()
+    said = ""
+    for step in steps:
+        before = face.model
+        if isinstance(step, str):
+            face.type(step)
+        else:
+            face.says(step)  # type: ignore[arg-type]  # events of the protocol
+        said += reader.news(before, face.model)
+    return said
+
+
+def test_replies_are_read_sentence_by_sentence() -> None:
+    """A screen reader must not be given half words."""
+    face = Face().story()
+    pieces = ["The door ", "opens. Be", "hind it is ", "the sea."]
+    offset, events = 0, []
+    for piece in pieces:
+        events.append(chunk(piece, offset))
+        offset += len(piece)
+    reader = Reader()
+    lines = []
+    for event in (reply_begins(1), *events, end()):
+        before = face.model
+        face.says(event)
+        if fresh := reader.news(before, face.model):
+            lines.append(fresh)
+    assert lines == ["Narrator: The door opens. ", "Behind it is the sea.\n"]
+
+
+def test_ones_own_lines_are_not_read_back_but_others_are() -> None:
+    face = Face().story()
+    said = read_out(
+        face, "hello<enter>", user_line("hello", "n-1", 1), user_line("from elsewhere", "x", 2)
+    )
+    assert "hello" not in said
+    assert "You: from elsewhere\n" in said
+
+
+def test_how_a_reply_ended_is_said() -> None:
+    face = Face().story()
+    said = read_out(face, reply_begins(1), chunk("Half a", 0), end(reason="stopped"))
+    assert said.endswith("Narrator: Half a (stopped)\n")
+
+
+def test_nothing_but_printable_text_is_written() -> None:
+    face = Face().story()
+    said = read_out(face, reply_begins(1), chunk("\x1b]52;c;aGk=\x07evil\x1b[2J", 0), end())
+    assert "\x1b" not in said
+    assert "\x07" not in said
+
+
+async def test_a_conversation_over_a_real_link(nursery: trio.Nursery, tmp_path: Path) -> None:
+    url = await nursery.start(ScriptedEngine(words=20, rate=0).serve)
+    out = io.StringIO()
+    with identity.claim(tmp_path) as me:
+        face = Plain(me, lambda: url, None, out)
+        nursery.start_soon(face.link.run)
+        with trio.fail_after(5):
+            await face.wait_for(lambda model: model.link.state == "online")
+            face.take("/list worlds")
+            face.take("/world select glass")
+            face.take("/session new")
+            await face.wait_for(lambda model: bool(model.replica.session_id))
+            face.take("I look around.")
+            await face.wait_for(ready)
+            assert not face.take("/quit")
+    said = out.getvalue()
+    assert "  glass: Glass Harbour\n" in said
+    assert "* World chosen.\n" in said
+    assert said.rstrip().endswith(
+        "The tide has gone out further than you have ever seen it. *Wet sand* shines to the horizon, and the"
+    )
+    nursery.cancel_scope.cancel()
+
+
+def test_say_prints_the_reply_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def ask(url: str) -> int:
+        return await trio.to_thread.run_sync(
+            lambda: plain.say("Hello?", home_dir=tmp_path, engine_url=lambda: url)
+        )
+
+    async def main() -> int:
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(ScriptedEngine(words=3, rate=0, story=2).serve)
+            code = await ask(url)
+            nursery.cancel_scope.cancel()
+        return code
+
+    assert trio.run(main) == 0
+    assert capsys.readouterr().out == "The tide has\n"
+
+
+def test_say_without_a_story_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def main() -> int:
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(ScriptedEngine().serve)
+            code = await trio.to_thread.run_sync(
+                lambda: plain.say("Hello?", home_dir=tmp_path, engine_url=lambda: url)
+            )
+            nursery.cancel_scope.cancel()
+        return code
+
+    assert trio.run(main) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "No story is open" in captured.err

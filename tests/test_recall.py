@@ -1,0 +1,430 @@
+"""The library as the engine uses it: stored at once, embedded once, recalled within the budget."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+import trio
+import trio.testing
+
+from flower import limits
+from flower.engine.recall.base import Embedder, Query
+from flower.engine.recall.library import Library
+from flower.engine.store.database import Database, Inline
+from flower.errors import EmbedError
+from flower.protocol import Progress
+from tests.fakes import HashEmbedder
+
+if TYPE_CHECKING:
+    from flower.engine.recall.base import Vectors
+
+LORE = """# Factions
+
+The Ash Concord burns what it cannot buy.
+
+# Places
+
+The drowned bell of Vael rings when the tide turns.
+
+# People
+
+Captain Ilse Varga keeps a second ledger bound in sharkskin.
+"""
+T = TypeVar("T")
+VAEL, STORY = "lore:vael", "memory:s1"
+
+
+class Brain:
+    """A library on a database file, with what it said."""
+
+    def __init__(self, library: Library, database: Database, said: list[tuple[str, Progress | None]]):
+        self.library = library
+        self.database = database
+        self._said = said
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line, _ in self._said]
+
+    async def settle(self) -> None:
+        """Waits until every passage has its vector."""
+        while await self.library.pending():
+            await trio.testing.wait_all_tasks_blocked()
+
+    async def texts(self, line: str, **more: object) -> list[str]:
+        query = Query(line, lore_scope=VAEL, memory_scope=STORY, budget_tokens=500)
+        fields = {name: getattr(query, name) for name in Query.__struct_fields__}
+        return [found.passage.text for found in await self.library.recall(Query(**{**fields, **more}))]
+
+
+@asynccontextmanager
+async def open_brain(
+    folder: Path, embedder: Embedder, run: Inline | None = None
+) -> AsyncIterator[Brain]:
+    said: list[tuple[str, Progress | None]] = []
+    database = await Database.open(folder / "flower.db", run or Inline())
+    library = Library(
+        database,
+        embedder,
+        folder / "index",
+        notify=lambda line, progress: said.append((line, progress)),
+        clock=trio.current_time,
+    )
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(library.run)
+            yield Brain(library, database, said)
+            nursery.cancel_scope.cancel()
+    finally:
+        await database.aclose()
+
+
+class BrokenEmbedder(HashEmbedder):
+    """A model that cannot run until it is mended."""
+
+    broken = True
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        if self.broken:
+            await trio.lowlevel.checkpoint()
+            raise EmbedError("the embedding model is missing")
+        return await super().embed(texts, urgent=urgent)
+
+
+async def test_the_passage_that_fits_comes_first_and_says_why(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        assert await brain.library.sync_source(VAEL, "world", "Vael", LORE) == 3
+        await brain.settle()
+        query = Query("When does the drowned bell ring?", lore_scope=VAEL, budget_tokens=400)
+        found = await brain.library.recall(query)
+        assert found[0].passage.title == "Vael > Places"
+        assert (found[0].vector_rank, found[0].keyword_rank) == (1, 1)
+        assert found[0].keywords == ("drowned", "bell", "ring")
+        assert "similar 0." in found[0].why
+        assert "words: drowned, bell" in found[0].why
+
+
+async def test_what_is_stored_is_found_by_words_before_it_has_a_vector(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    class Stuck(HashEmbedder):
+        async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+            if not urgent:
+                await trio.sleep_forever()
+            return await super().embed(texts)
+
+    async with open_brain(tmp_path, Stuck()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        assert (await brain.texts("the sharkskin ledger"))[0].startswith("Captain Ilse Varga")
+
+
+async def test_nothing_is_embedded_after_a_restart(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Vectors live in the database; telling the library the same lore again changes nothing."""
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.settle()
+    second = HashEmbedder()
+    async with open_brain(tmp_path, second) as brain:
+        assert await brain.library.sync_source(VAEL, "world", "Vael", LORE) == 0
+        await brain.settle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert second.embedded == []
+        found = await brain.library.recall(Query("Ash Concord", lore_scope=VAEL))
+        assert found[0].vector_rank == 1
+
+
+async def test_only_changed_passages_are_embedded_again(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    embedder = HashEmbedder()
+    async with open_brain(tmp_path, embedder) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.settle()
+        embedder.embedded.clear()
+        changed = LORE.replace("sharkskin", "eelskin")
+        assert await brain.library.sync_source(VAEL, "world", "Vael", changed) == 2
+        await brain.settle()
+        assert len(embedder.embedded) == 1
+        texts = await brain.texts("Captain Varga's ledger")
+        assert "eelskin" in texts[0]
+        assert not any("sharkskin" in text for text in texts)
+
+
+async def test_ingestion_goes_on_where_it_was_interrupted(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    text = "\n\n".join(f"# Part {n}\n\nParagraph number {n} of the chronicle." for n in range(100))
+
+    class Slow(HashEmbedder):
+        async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+            await trio.sleep(1)
+            return await super().embed(texts)
+
+    first, second = Slow(), HashEmbedder()
+    async with open_brain(tmp_path, first) as brain:
+        await brain.library.sync_source(VAEL, "world", "", text)
+        await trio.sleep(2.5)
+    async with open_brain(tmp_path, second) as brain:
+        await brain.settle()
+    assert len(first.embedded) == 2 * limits.EMBED_REQUEST_TEXTS
+    assert len(first.embedded) + len(second.embedded) == 100
+    assert not set(first.embedded) & set(second.embedded)
+
+
+async def test_long_work_tells_how_far_it_is(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    text = "\n\n".join(f"# Part {n}\n\nParagraph number {n} of the chronicle." for n in range(100))
+
+    class Slow(HashEmbedder):
+        async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+            await trio.sleep(1)
+            return await super().embed(texts)
+
+    async with open_brain(tmp_path, Slow()) as brain:
+        await brain.library.sync_source(VAEL, "world", "", text)
+        await trio.sleep(10)
+        assert brain._said[0] == (
+            "Reading lore: 32 of 100 passages, 32 a second.",
+            Progress("lore", 32, 100),
+        )
+        assert brain._said[-1] == ("✓ Read 100 passages.", None)
+
+
+async def test_without_a_model_recall_goes_by_words_and_says_so_once(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    embedder = BrokenEmbedder()
+    async with open_brain(tmp_path, embedder) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        for _ in range(3):
+            assert (await brain.texts("Who is in the Ash Concord?"))[0].startswith("The Ash Concord")
+        assert brain.lines == ["✗ Recall goes by words only: the embedding model is missing"]
+        embedder.broken = False
+        await trio.sleep(2 * limits.EMBED_RETRY_S)
+        assert await brain.library.pending() == 0
+        found = await brain.library.recall(Query("Ash Concord", lore_scope=VAEL))
+        assert found[0].similarity is not None
+
+
+async def test_worlds_do_not_leak_into_each_other(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "", "The bell of Vael.")
+        await brain.library.sync_source("lore:solin", "world", "", "The bell of Solin.")
+        await brain.settle()
+        assert await brain.texts("bell") == ["The bell of Vael."]
+        assert await brain.texts("bell", lore_scope="lore:solin") == ["The bell of Solin."]
+
+
+async def test_memories_of_other_branches_and_of_the_window_stay_out(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        for number, what in enumerate(["gate", "wall", "well"], 1):
+            await brain.library.remember(STORY, number, "", f"Mara hid the key in the {what}.")
+        await brain.settle()
+        assert len(await brain.texts("Where did Mara hide the key?")) == 3
+        seen = await brain.texts("Where is the key?", visible_messages={1, 3}, recent_messages={3})
+        assert seen == ["Mara hid the key in the gate."]
+
+
+async def test_deleted_messages_take_their_memories_along(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        for number in (1, 2):
+            await brain.library.remember(STORY, number, "", f"Secret number {number} of the keeper.")
+        await brain.settle()
+        await brain.texts("secret")
+        assert await brain.library.forget_messages([2]) == 1
+        assert await brain.texts("secret") == ["Secret number 1 of the keeper."]
+        await brain.library.drop_scope(STORY)
+        assert await brain.texts("secret") == []
+
+
+async def test_memories_that_say_the_same_come_once_and_the_newest_wins(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.remember(STORY, 1, "", "Mara told me the gate is locked at night.")
+        await trio.sleep(10 * 24 * 3600)
+        await brain.library.remember(STORY, 9, "", "Mara told me: the gate is locked at night!")
+        await brain.settle()
+        assert await brain.texts("the gate") == ["Mara told me: the gate is locked at night!"]
+
+
+async def test_importance_and_recency_lift_a_memory(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.remember(STORY, 1, "", "A lamp on the red quay.")
+        await brain.library.remember(STORY, 2, "", "A lamp on the blue quay.", importance=1.0)
+        await brain.settle()
+        assert (await brain.texts("lamp on the quay"))[0] == "A lamp on the blue quay."
+        await trio.sleep(30 * 24 * 3600)
+        await brain.library.remember(STORY, 3, "", "A lamp on the grey quay.")
+        await brain.settle()
+        order = await brain.texts("lamp on the quay")
+        assert order.index("A lamp on the grey quay.") < order.index("A lamp on the red quay.")
+
+
+async def test_pinned_passages_always_go_in_first(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.library.remember(STORY, 1, "", "You owe the ferryman a song.")
+        await brain.settle()
+        (memory,) = await brain.library.list(STORY)
+        assert await brain.library.pin(memory.id)
+        texts = await brain.texts("the drowned bell")
+        assert texts[0] == "You owe the ferryman a song."
+        assert texts.count(texts[0]) == 1
+        found = await brain.library.recall(Query("bell", memory_scope=STORY))
+        assert found[0].why == "pinned"
+        assert not await brain.library.pin(999)
+
+
+async def test_recall_stays_within_its_budget(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        text = "\n\n".join(f"# P{n}\n\n" + f"The tide of day {n} was high. " * n for n in range(1, 20))
+        await brain.library.sync_source(VAEL, "world", "", text)
+        await brain.settle()
+        for budget in (30, 100, 300):
+            found = await brain.library.recall(Query("tide", lore_scope=VAEL, budget_tokens=budget))
+            assert sum(item.tokens for item in found) <= budget
+        assert len(found) <= limits.RECALL_LORE_RESULTS
+
+
+async def test_the_context_widens_a_search_that_says_little(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.settle()
+        context = "Captain Varga lays the ledger on the table."
+        texts = await brain.texts("What does she say?", context=context)
+        assert texts[0].startswith("Captain Ilse Varga")
+
+
+async def test_dropped_sources_and_forgotten_passages_are_gone(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.library.sync_source(VAEL, "attached:1", "", "A tower of salt.")
+        assert await brain.library.sources(VAEL) == {"world": 3, "attached:1": 1}
+        await brain.settle()
+        assert await brain.library.drop_source(VAEL, "world") == 3
+        (left,) = await brain.library.list(VAEL)
+        assert await brain.library.get(left.id) == left
+        assert await brain.library.forget(left.id)
+        assert not await brain.library.forget(left.id)
+        assert await brain.texts("tower of salt") == []
+        assert await brain.library.sync_source(VAEL, "world", "Vael", LORE) == 3
+
+
+async def test_searching_lists_the_best_of_one_scope(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.settle()
+        found = await brain.library.search(VAEL, "tide", limit=1)
+        assert [item.passage.title for item in found] == ["Vael > Places"]
+
+
+class CancelAfter(Inline):
+    """Cancels ``scope`` when the n-th call is done: the caller learns nothing of its result."""
+
+    def __init__(self) -> None:
+        self.scope: trio.CancelScope | None = None
+        self.left = 0
+
+    async def __call__(self, call: Callable[[], T]) -> T:
+        result = await super().__call__(call)
+        if self.scope is not None:
+            self.left -= 1
+            if self.left == 0:
+                self.scope.cancel()
+                await trio.lowlevel.checkpoint()
+        return result
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+async def test_a_change_cancelled_half_way_is_seen_by_the_next_recall(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, calls: int
+) -> None:
+    """Rows and index never disagree for long: after a cancel the next recall compares them."""
+    run = CancelAfter()
+    async with open_brain(tmp_path, HashEmbedder(), run) as brain:
+        await brain.library.sync_source(VAEL, "world", "", "The bell.\n\n# A\n\nThe old tide.")
+        await brain.library.sync_source(VAEL, "more", "", "The tide of year 7.")
+        await brain.settle()
+        await brain.texts("tide")
+        with trio.CancelScope() as run.scope:
+            run.left = calls
+            await brain.library.sync_source(
+                VAEL, "world", "", "The bell.\n\n# A\n\nThe tide of year 7."
+            )
+        run.scope = None
+        await brain.settle()
+        stored = {p.id for p in await brain.library.list(VAEL)}
+        found = await brain.library.recall(Query("zebra tide", lore_scope=VAEL))
+        assert {item.passage.id for item in found if item.vector_rank} <= stored
+        index = brain.library._indexes._open[VAEL]
+        assert set(index.marks()) == stored
+
+
+async def test_a_large_world_gets_a_graph_that_survives_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real clock: the graph is built in a thread, saved at the end, and loaded by the next engine."""
+    monkeypatch.setattr(limits, "EXACT_ROWS", 50)
+    text = "\n\n".join(f"# Part {n}\n\nParagraph number {n} of the chronicle." for n in range(120))
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "", text)
+        await brain.settle()
+        first = (await brain.texts("paragraph number 77"))[0]
+        await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
+        with trio.fail_after(10):
+            while not brain.library._indexes.wants_save:
+                await trio.sleep(0.01)
+        assert (await brain.texts("paragraph number 77"))[0] == first
+    assert list((tmp_path / "index").glob("*.hnsw"))
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        assert (await brain.texts("paragraph number 77"))[0] == first
+        assert brain.lines == []
+    (graph,) = (tmp_path / "index").glob("*.hnsw")
+    graph.write_bytes(graph.read_bytes()[:-1])
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        assert (await brain.texts("paragraph number 77"))[0] == first
+        assert len(brain.lines) == 1
+        assert "rebuilt in the background" in brain.lines[0]
+
+
+async def test_only_so_many_indexes_stay_open(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        for number in range(limits.INDEXES_OPEN + 3):
+            await brain.library.sync_source(
+                f"lore:w{number}", "world", "", f"The bell of world {number}."
+            )
+        await brain.settle()
+        for number in range(limits.INDEXES_OPEN + 3):
+            await brain.texts("bell", lore_scope=f"lore:w{number}")
+        assert len(brain.library._indexes._open) <= limits.INDEXES_OPEN
+        assert await brain.texts("bell", lore_scope="lore:w0") == ["The bell of world 0."]

@@ -1,0 +1,232 @@
+"""The database: transactions, migrations, the message tree."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flower.engine.store import schema, stories
+from flower.engine.store.database import Database, migrate
+from flower.errors import StoreError
+
+
+@pytest.fixture
+def db() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    migrate(connection)
+    yield connection
+    connection.close()
+
+
+def add_session(db: sqlite3.Connection, session_id: str = "s", greeting: str = "Hello.") -> None:
+    stories.create_session(db, session_id, "harbour", "mara", greeting, 1.0)
+
+
+def exchange(db: sqlite3.Connection, line: str, reply: str, session_id: str = "s") -> stories.Exchange:
+    made = stories.begin_exchange(db, session_id, line, "m", None, 2.0)
+    stories.save_reply(db, made.reply_id, reply, "complete", {"prompt_tokens": 1})
+    return made
+
+
+def test_a_story_is_a_path_from_its_greeting_to_the_active_leaf(db: sqlite3.Connection) -> None:
+    add_session(db)
+    exchange(db, "I look.", "You see.")
+    stored = stories.session(db, "s")
+    assert stored is not None
+    assert [(m.role, m.content) for m in stories.path(db, stored.active_leaf)] == [
+        ("assistant", "Hello."),
+        ("user", "I look."),
+        ("assistant", "You see."),
+    ]
+    assert (stored.title, stored.messages) == ("I look.", 3)
+
+
+def test_other_branches_are_not_on_the_path(db: sqlite3.Connection) -> None:
+    add_session(db)
+    exchange(db, "Left.", "Door.")
+    left = stories.session(db, "s")
+    assert left is not None
+    db.execute("UPDATE sessions SET active_leaf = 1 WHERE id = 's'")
+    right = exchange(db, "Right.", "Stairs.")
+    assert [m.content for m in stories.path(db, right.reply_id)] == ["Hello.", "Right.", "Stairs."]
+    assert left.active_leaf not in stories.path_ids(db, right.reply_id)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 30), st.integers(1, 12))
+def test_pages_put_together_are_the_story(count: int, size: int) -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection)
+    add_session(connection)
+    for number in range(count):
+        exchange(connection, f"line {number}", f"reply {number}")
+    stored = stories.session(connection, "s")
+    assert stored is not None
+    whole = stories.path(connection, stored.active_leaf)
+    page = stories.path(connection, stored.active_leaf, most=size)
+    collected = page
+    while page:
+        page = stories.path(connection, stored.active_leaf, before=page[0].id, most=size)
+        assert len(page) <= size
+        collected = page + collected
+    assert collected == whole
+    connection.close()
+
+
+def test_a_request_is_stored_once(db: sqlite3.Connection) -> None:
+    add_session(db)
+    first = stories.begin_exchange(db, "s", "Once.", "m", "r1", 1.0)
+    second = stories.begin_exchange(db, "s", "Once.", "m", "r1", 1.0)
+    assert second.already_there
+    assert (second.user_id, second.reply_id) == (first.user_id, first.reply_id)
+    assert db.execute("SELECT count(*) FROM messages").fetchone() == (3,)
+
+
+def test_the_title_is_the_first_line_shortened(db: sqlite3.Connection) -> None:
+    add_session(db)
+    assert stories.begin_exchange(db, "s", "word " * 40, "m", None, 1.0).titled
+    assert not stories.begin_exchange(db, "s", "other", "m", None, 1.0).titled
+    stored = stories.session(db, "s")
+    assert stored is not None
+    assert stored.title.startswith("word word")
+    assert len(stored.title) <= 60
+    assert stored.title.endswith("…")
+
+
+def test_deleting_a_story_leaves_others_alone(db: sqlite3.Connection) -> None:
+    for session_id in ("s", "t"):
+        add_session(db, session_id)
+        exchange(db, "a", "b", session_id)
+        stories.save_selection(
+            db, stories.Selection(f"client-{session_id}", session_id=session_id), 1.0
+        )
+    assert stories.delete_session(db, "s", 9.0)
+    assert not stories.delete_session(db, "s", 9.0)
+    assert [s.id for s in stories.sessions(db)] == ["t"]
+    assert stories.session(db, "s") is None
+    assert not stories.purge_session(db, "t"), "only what is in the trash can be purged"
+    assert stories.purge_session(db, "s")
+    assert stories.count_sessions(db) == 1
+    assert db.execute("SELECT count(*) FROM messages").fetchone() == (3,)
+    assert stories.load_selection(db, "client-s").session_id == ""
+    assert stories.load_selection(db, "client-t").session_id == "t"
+
+
+def test_a_story_comes_back_from_the_trash_whole(db: sqlite3.Connection) -> None:
+    add_session(db, "s")
+    exchange(db, "a", "b", "s")
+    before = stories.session(db, "s")
+    stories.delete_session(db, "s", 100.0)
+    assert [s.id for s in stories.trash(db)] == ["s"]
+    assert stories.expired(db, 100.0) == []
+    assert stories.expired(db, 100.1) == ["s"]
+    assert stories.restore_session(db, "s")
+    assert not stories.restore_session(db, "s")
+    assert stories.session(db, "s") == before
+    assert stories.trash(db) == []
+
+
+def test_selections_round_trip_and_new_clients_start_where_the_last_left_off(
+    db: sqlite3.Connection,
+) -> None:
+    assert stories.load_selection(db, "new") == stories.Selection("new")
+    chosen = stories.Selection("one", "m", "w", "c", "", ("a", "b"), nsfw=True)
+    stories.save_selection(db, chosen, 5.0)
+    assert stories.load_selection(db, "one") == chosen
+    assert stories.load_selection(db, "two").rules == ("a", "b")
+
+
+def test_extra_data_is_merged_and_unknown_keys_survive(db: sqlite3.Connection) -> None:
+    add_session(db)
+    stories.set_message_extra(db, 1, {"card": {"x": 1}})
+    stories.set_message_extra(db, 1, {"recalled": "notes"})
+    found = stories.message(db, 1)
+    assert found is not None
+    assert found.extra == {"card": {"x": 1}, "recalled": "notes"}
+
+
+def test_unfinished_replies_are_marked(db: sqlite3.Connection) -> None:
+    add_session(db)
+    made = stories.begin_exchange(db, "s", "Go.", "m", None, 1.0)
+    stories.save_reply(db, made.reply_id, "Half", "streaming")
+    assert stories.mark_interrupted(db) == 1
+    reply = stories.message(db, made.reply_id)
+    assert reply is not None
+    assert (reply.content, reply.status) == ("Half", "interrupted")
+
+
+async def test_a_failing_transaction_changes_nothing(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "flower.db")
+
+    def half(db: sqlite3.Connection) -> None:
+        add_session(db)
+        raise KeyError("stop here")
+
+    with pytest.raises(KeyError):
+        await database.write(half)
+    assert await database.read(stories.sessions) == []
+    await database.aclose()
+
+
+async def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "flower.db"
+    database = await Database.open(path)
+    await database.write(add_session)
+    await database.aclose()
+    database = await Database.open(path)
+    assert [s.id for s in await database.read(stories.sessions)] == ["s"]
+    mode = await database.read(lambda db: db.execute("PRAGMA synchronous").fetchone())
+    assert mode == (2,), "2 is FULL: a commit survives a power cut"
+    await database.aclose()
+
+
+async def test_a_cancelled_write_is_whole_or_absent(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "flower.db")
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await database.write(add_session)
+    assert await database.read(stories.sessions) == []
+    await database.aclose()
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"this is no database, but it is long enough to be read as one" * 20, "is damaged"),
+        (None, "cannot be opened"),
+    ],
+)
+async def test_an_unusable_database_is_one_sentence(
+    tmp_path: Path, content: bytes | None, part: str
+) -> None:
+    path = tmp_path / "flower.db"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(StoreError, match=part):
+        await Database.open(path)
+
+
+async def test_a_database_of_a_newer_flower_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "flower.db"
+    await (await Database.open(path)).aclose()
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(StoreError, match="newer Flower"):
+        await Database.open(path)
+
+
+def test_every_migration_splits_into_whole_statements() -> None:
+    for script in schema.MIGRATIONS:
+        assert all(sqlite3.complete_statement(statement) for statement in schema.statements(script))
+    with pytest.raises(ValueError, match="ends inside"):
+        list(schema.statements("CREATE TABLE a (b"))

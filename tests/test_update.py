@@ -1,0 +1,643 @@
+"""The face as a pure function: inputs in, model fields and effects out."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flower import limits, protocol
+from flower.tui import bindings, commands, palette, transcript
+from flower.tui.keys import Focus, Key, Mouse
+from flower.tui.model import (
+    Bell,
+    Configured,
+    Copy,
+    Edited,
+    Notice,
+    OpenEditor,
+    Quit,
+    Repaint,
+    Restored,
+    Said,
+    Send,
+    Settings,
+    Suspend,
+    Titled,
+)
+from flower.tui.theme import Recipe
+from flower.tui.update import draft_of, next_wake
+from tests.tui_world import (
+    COMMANDS,
+    Face,
+    chunk,
+    end,
+    history,
+    reply_begins,
+    user_line,
+)
+
+STORY = (("user", "I knock."), ("assistant", "The door opens."))
+
+
+def playing() -> Face:
+    """A face with a story open and nothing sent yet."""
+    face = Face().story(*STORY)
+    face.sent()
+    return face
+
+
+# --- setting up ---------------------------------------------------------------------------------
+
+
+def test_checklist_leads_from_nothing_to_a_story() -> None:
+    """Enter opens each step's popup, and choosing sends the command of that step."""
+    face = Face().online()
+    face.type("<enter>gla<enter>")
+    assert face.sent() == [Send("/world select glass")]
+    face.says(protocol.SystemUpdate("✓ Glass Harbour.", protocol.State(world_id="glass")))
+    face.type("<enter><down><enter>")
+    assert face.sent() == [Send("/character select tam")]
+    face.says(protocol.SystemUpdate("✓ Tam.", protocol.State(character_id="tam")))
+    face.type("<enter><enter>")
+    assert face.sent() == [Send("/session new")]
+
+
+def test_without_saved_stories_the_last_step_begins_one_at_once() -> None:
+    face = Face().online(chosen=True, available_sessions=())
+    face.type("<enter>")
+    assert face.sent() == [Send("/session new")]
+
+
+def test_arrows_choose_a_step_and_choosing_forgets_it() -> None:
+    face = Face().online(chosen=True)
+    face.type("<up><enter>")
+    assert face.model.popup is not None
+    assert face.model.popup.kind == "models"
+    face.type("<enter>")
+    assert face.model.step == -1
+
+
+def test_a_prompt_before_a_story_stays_in_the_input_line() -> None:
+    face = Face().online(chosen=True).type("hello<enter>")
+    assert face.sent() == []
+    assert face.model.input.text == "hello"
+    assert face.model.notice.kind == "bad"
+
+
+# --- a prompt and its reply ---------------------------------------------------------------------
+
+
+def test_a_prompt_is_on_screen_at_once_and_sent_with_a_request() -> None:
+    face = playing().type("I look around.<enter>")
+    (sent,) = face.sent()
+    assert (sent.prompt, sent.request) == ("I look around.", "n-1")
+    assert face.model.story.messages[-1].text == "I look around."
+    assert face.model.turn.state == "waiting"
+    assert face.model.input.text == ""
+
+
+def test_every_prompt_gets_another_request() -> None:
+    face = playing().type("a<enter>b<enter>")
+    assert [sent.request for sent in face.sent()] == ["n-1", "n-2"]
+
+
+def test_a_reply_streams_and_ends() -> None:
+    face = playing().type("hi<enter>")
+    face.says(user_line("hi", "n-1", 3), reply_begins(4))
+    assert face.model.unconfirmed == ()
+    face.says(chunk("The wind ", 0), chunk("turns.", 9))
+    assert face.model.turn.state == "streaming"
+    assert face.model.story.messages[-1].text == "The wind turns."
+    face.says(end(tokens=42, cost=0.001, seconds=2.5, message=4))
+    assert face.model.turn.state == "idle"
+    assert face.model.story.messages[-1].status == ""
+    assert (face.model.meter.total_tokens, face.model.meter.cost) == (42, 0.001)
+
+
+@given(st.text(max_size=80), st.lists(st.integers(0, 80), max_size=6))
+def test_pieces_join_to_the_text_whatever_the_cuts_and_repeats(text: str, cuts: list[int]) -> None:
+    """Chunks with offsets may overlap what is here; the reply is the engine's text all the same."""
+    story = transcript.append(transcript.Transcript(), transcript.Message(0, "assistant", "", turn="t"))
+    places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
+    for start, stop in pairwise(places):
+        story = transcript.add_piece(story, "t", max(0, start - 3), text[max(0, start - 3) : stop], "m")
+    if text:
+        assert story.messages[-1].text == text
+
+
+def test_a_gap_asks_for_a_resync_once_and_the_page_heals_it() -> None:
+    face = playing().says(reply_begins(3), chunk("One ", 0), chunk("three", 8), chunk(" four", 13))
+    assert face.sent() == [Send("/sync")]
+    face.says(history([*STORY, ("assistant", "One two three four")], turn="t1"), chunk(" five", 18))
+    assert face.model.story.messages[-1].text == "One two three four five"
+    assert face.sent() == []
+
+
+def test_an_engine_of_v1_needs_no_turn_offset_or_confirmation() -> None:
+    face = playing().type("hi<enter>")
+    meta = protocol.ChunkMeta("m", 9.0, "ember")
+    face.says(protocol.ChatChunk("Hello ", meta), protocol.ChatChunk("you.", meta))
+    face.says(protocol.ChatEnd("", protocol.EndMeta(7)))
+    assert [m.text for m in face.model.story.messages[-2:]] == ["hi", "Hello you."]
+    assert face.model.unconfirmed == ()
+    assert face.model.turn.state == "idle"
+
+
+def test_a_line_of_another_face_appears() -> None:
+    face = playing().says(user_line("From the other screen.", "other-1", 3))
+    assert face.model.story.messages[-1].text == "From the other screen."
+
+
+def test_a_message_announced_twice_appears_once() -> None:
+    face = playing().says(user_line("Once.", "x-1", 3), user_line("Once.", "x-1", 3))
+    assert [m.text for m in face.model.story.messages].count("Once.") == 1
+
+
+def test_a_reply_taken_up_again_grows_where_it_stands() -> None:
+    """The engine announces the same message with its text so far and a new turn."""
+    face = playing().says(reply_begins(3), chunk("Half a ", 0), end(reason="stopped", message=3))
+    meta = protocol.MessageMeta("assistant", 3, "s1", turn="t2", status="streaming")
+    face.says(protocol.ChatMessage("Half a ", meta), chunk("sentence.", 7, "t2"), end("t2", message=3))
+    assert [m.text for m in face.model.story.messages[2:]] == ["Half a sentence."]
+    assert face.model.story.messages[-1].status == ""
+    assert face.sent() == []
+
+
+def test_a_reply_comes_before_lines_that_still_wait() -> None:
+    """A line typed while the engine is about to answer an earlier one belongs after that answer."""
+    face = playing().type("one<enter>two<enter>")
+    face.says(user_line("one", "n-1", 3), reply_begins(4), chunk("Answer.", 0))
+    assert [m.text for m in face.model.story.messages[-3:]] == ["one", "Answer.", "two"]
+
+
+def test_thinking_is_kept_apart_from_the_reply() -> None:
+    meta = protocol.ChunkMeta("m", 9.0, "ember", turn="t1", offset=0)
+    face = playing().says(reply_begins(3), protocol.ChatReasoning("Hmm, a door.", meta))
+    assert face.model.story.messages[-1].reasoning == "Hmm, a door."
+    assert face.model.story.messages[-1].text == ""
+
+
+def test_what_the_narrator_recalled_is_kept() -> None:
+    item = protocol.RecallItem("memory", "", "The second lamp is broken.")
+    face = playing().says(protocol.Recall("", protocol.RecallMeta("t1", (item,))))
+    assert face.model.recalled == (item,)
+
+
+# --- Escape -------------------------------------------------------------------------------------
+
+
+def test_escape_cancels_then_closes_then_asks_to_quit() -> None:
+    face = playing().type("hi<enter>").says(user_line("hi", "n-1", 3), reply_begins(4))
+    face.sent()
+    face.type("<f2><escape>")
+    assert face.sent() == [Send("/cancel")]
+    face.type("<escape>")
+    assert face.model.popup is None
+    face.says(end(reason="stopped"))
+    face.type("<escape>")
+    assert face.model.popup is not None
+    assert face.model.popup.kind == "quit"
+    face.type("<enter>")
+    assert face.effects == [Quit()]
+
+
+def test_a_stopped_reply_keeps_its_text_and_says_so() -> None:
+    face = playing().says(reply_begins(3), chunk("Half a", 0), end(reason="stopped"))
+    assert face.model.story.messages[-1].text == "Half a"
+    assert "(stopped)" in face.text()
+
+
+# --- errors and lost connections ----------------------------------------------------------------
+
+
+def test_an_error_is_told_in_the_story_and_the_status_line() -> None:
+    face = playing().says(protocol.ErrorEvent("The model is not there; choose another with /model."))
+    assert face.model.story.messages[-1].role == "notice"
+    assert face.model.notice[:2] == ("The model is not there; choose another with /model.", "bad")
+
+
+def test_a_refused_line_comes_back_into_the_input_line() -> None:
+    face = playing().type("too much<enter>")
+    face.says(protocol.ErrorEvent("Too many lines wait.", protocol.ErrorMeta(request="n-1")))
+    assert face.model.input.text == "too much"
+    assert face.model.unconfirmed == ()
+    assert face.model.turn.state == "idle"
+
+
+def test_a_line_typed_without_connection_is_sent_after_it_is_back() -> None:
+    face = playing().link("lost", "No engine answers.").type("still here<enter>")
+    assert face.sent() == []
+    assert "not sent yet" in face.text()
+    face.story(*STORY)
+    assert Send("still here", "n-1") in face.sent()
+    assert face.model.story.messages[-1].status == "sent"
+
+
+def test_a_line_that_arrived_before_the_link_broke_is_not_sent_again() -> None:
+    face = playing().type("hi<enter>")
+    face.sent()
+    face.link("lost", "gone")
+    face.online(session="s1", chosen=True)
+    item = protocol.HistoryItem("user", "hi", message=3, request="n-1")
+    page = (
+        *(protocol.HistoryItem(role, text, message=n) for n, (role, text) in enumerate(STORY, 1)),
+        item,
+    )
+    face.says(protocol.ChatHistory("", protocol.HistoryMeta(page, session="s1")))
+    assert face.sent() == []
+    assert [m.text for m in face.model.story.messages].count("hi") == 1
+    assert face.model.unconfirmed == ()
+
+
+def test_a_command_without_connection_waits_in_the_input_line() -> None:
+    face = playing().link("lost", "gone").type("/rules clear<enter>")
+    assert face.sent() == []
+    assert face.model.input.text == "/rules clear"
+
+
+def test_a_sync_state_for_another_face_is_ignored() -> None:
+    face = playing().online(session="other", client="face-9")
+    assert face.model.replica.session_id == "s1"
+
+
+def test_another_session_clears_the_story() -> None:
+    face = playing().says(protocol.SystemUpdate("✓", protocol.State(session_id="s2")))
+    assert face.model.story.messages == ()
+    assert face.model.story.session == "s2"
+
+
+def test_a_deleted_session_gives_waiting_lines_back() -> None:
+    face = playing().link("lost", "gone").type("keep me<enter>").online(session="")
+    assert face.model.input.text == "keep me"
+
+
+def test_the_draft_holds_everything_not_confirmed() -> None:
+    face = playing().type("sent<enter>half")
+    assert draft_of(face.model) == "sent\nhalf"
+
+
+# --- commands and completion --------------------------------------------------------------------
+
+
+def test_tab_completes_a_command_and_its_argument() -> None:
+    face = playing().type("/wor<tab>")
+    assert face.model.input.text == "/world select "
+    face.type("gl<tab>")
+    assert face.model.input.text == "/world select glass"
+    face.type("<enter>")
+    assert face.sent() == [Send("/world select glass")]
+
+
+def test_a_command_typed_whole_is_sent_as_it_is() -> None:
+    """A model that is in no list can still be chosen by its id."""
+    face = playing().type("/model my-own-model<enter>")
+    assert face.sent() == [Send("/model my-own-model")]
+
+
+def test_a_command_without_its_argument_opens_the_list() -> None:
+    face = playing().type("/world select<enter>")
+    assert face.model.popup is not None
+    assert face.model.popup.kind == "worlds"
+
+
+def test_menu_entries_are_chosen_with_the_arrows() -> None:
+    face = playing().type("/rul<down><down><enter>")
+    assert face.sent() == [Send("/rules clear")]
+
+
+def test_an_unknown_command_goes_to_the_engine_which_knows_the_closest() -> None:
+    face = playing().type("/zzz 1<enter>")
+    assert face.sent() == [Send("/zzz 1")]
+
+
+def test_a_pasted_path_of_several_lines_is_no_command() -> None:
+    face = playing().paste("/usr/bin\n/usr/lib").type("<enter>")
+    (sent,) = face.sent()
+    assert sent.request is not None
+
+
+def test_the_palette_reaches_every_command_the_engine_offers() -> None:
+    face = playing().type("<ctrl+p>")
+    from flower.tui import popups
+
+    labels = {item.label for item in popups.items(face.model)}
+    assert {option.name for option in COMMANDS} - commands.PLUMBING <= labels
+
+
+def test_recent_commands_lead_the_palette() -> None:
+    face = playing().type("/rules clear<enter><ctrl+p>")
+    from flower.tui import popups
+
+    assert popups.items(face.model)[0].label == "/rules clear"
+
+
+def test_plumbing_is_never_offered() -> None:
+    face = playing()
+    assert not {c.name for c in commands.offered(face.model.replica)} & commands.PLUMBING
+
+
+@pytest.mark.parametrize(
+    ("pattern", "best"),
+    [
+        ("wor", "/world select"),
+        ("sel ch", "/character select"),
+        ("rc", "/rules clear"),
+        ("new", "/session new"),
+    ],
+)
+def test_fuzzy_search_finds_the_obvious(pattern: str, best: str) -> None:
+    assert palette.rank(pattern, [c.name for c in COMMANDS], str)[0] == best
+
+
+@given(st.text(max_size=12), st.text(max_size=30))
+def test_a_score_means_that_the_characters_occur_in_order(pattern: str, text: str) -> None:
+    found = palette.score(pattern, text)
+    folded = text.casefold()
+    for word in pattern.casefold().split():
+        rest = iter(folded)
+        inside = all(char in rest for char in word)
+        if not inside:
+            assert found is None
+            return
+    assert found is not None
+
+
+def test_deleting_a_story_asks_first() -> None:
+    face = playing().type("<f6><delete><enter>")
+    assert face.sent() == []
+    face.type("<f6><delete><down><enter>")
+    assert face.sent() == [Send("/session delete s1")]
+
+
+def test_local_commands_do_not_reach_the_engine() -> None:
+    face = playing().type("/theme night<enter>")
+    assert face.sent() == []
+    assert face.model.theme.name == "night"
+    face.type("/copy<enter>")
+    assert face.effects == [Copy("The door opens.")]
+
+
+def test_help_of_several_lines_opens_a_popup() -> None:
+    face = playing().says(protocol.SystemUpdate("/a  one\n/b  two"))
+    assert "/b  two" in face.text()
+
+
+# --- the input line -----------------------------------------------------------------------------
+
+
+def test_newlines_come_from_several_keys_and_a_backslash() -> None:
+    face = playing().type("a<alt+enter>b<ctrl+j>c<shift+enter>d\\<enter>e<enter>")
+    (sent,) = face.sent()
+    assert sent.prompt == "a\nb\nc\nd\ne"
+
+
+def test_typing_works_while_a_reply_streams() -> None:
+    face = playing().says(reply_begins(3), chunk("a ", 0)).type("ty").says(chunk("b ", 2)).type("ped")
+    assert face.model.input.text == "typed"
+
+
+def test_a_two_key_binding_opens_the_editor_and_takes_its_text() -> None:
+    face = playing().type("abc<ctrl+x><ctrl+e>")
+    assert face.effects == [OpenEditor("abc")]
+    face.put(Edited("longer\ntext"))
+    assert face.model.input.text == "longer\ntext"
+
+
+def test_a_restored_draft_never_replaces_what_was_typed_meanwhile() -> None:
+    assert Face().put(Restored("old")).model.input.text == "old"
+    assert Face().type("new").put(Restored("old")).model.input.text == "new"
+
+
+def test_too_long_a_prompt_is_refused_and_kept() -> None:
+    face = playing()
+    text = "x" * limits.PROMPT_CHARS
+    face.paste(text).type("<enter>")
+    assert len(face.sent()) == 1
+    assert face.model.notice.text == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "effect"), [("ctrl+c", Quit()), ("ctrl+z", Suspend()), ("ctrl+l", Repaint())]
+)
+def test_keys_for_the_app_are_passed_on(key: str, effect: object) -> None:
+    assert playing().type(f"<{key}>").effects == [effect]
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def long_story(count: int = 40, more: int | None = None) -> Face:
+    lines = [("assistant", f"Message {number}. " + "word " * 60) for number in range(count)]
+    face = Face().story(*lines, more=more)
+    face.sent()
+    return face
+
+
+def test_the_newest_text_is_in_view() -> None:
+    assert "Message 39." in long_story().text()
+
+
+def test_scrolled_up_the_story_stays_put_while_a_reply_streams() -> None:
+    face = long_story().type("<pageup><pageup>")
+    before = face.text().splitlines()[1:20]
+    face.says(reply_begins(41), *(chunk("new words ", 10 * n) for n in range(50)))
+    assert face.text().splitlines()[1:20] == before
+
+
+def test_how_much_is_new_is_told_and_end_goes_there() -> None:
+    face = long_story().type("<pageup><pageup>").says(reply_begins(41), chunk("two words ", 0))
+    face.tick(limits.NOTICE_S)
+    assert "2 new words below" in face.text()
+    face.type("<end>")
+    assert face.model.scroll.follow
+    assert "two words" in face.text()
+    assert "below" not in face.text()
+
+
+def test_paging_down_to_the_end_follows_again() -> None:
+    face = long_story().type("<pageup><pagedown><pagedown>")
+    assert face.model.scroll.follow
+
+
+def test_the_wheel_scrolls() -> None:
+    face = long_story().put(Mouse("wheel_up", 3, 3))
+    assert not face.model.scroll.follow
+    face.put(Mouse("wheel_down", 3, 3))
+    assert face.model.scroll.follow
+
+
+def test_older_messages_are_fetched_near_the_top_and_the_place_is_kept() -> None:
+    face = long_story(more=1).type("<ctrl+home>")
+    assert face.sent() == [Send("/history 1")]
+    top = face.text().splitlines()[1:20]
+    items = tuple(
+        protocol.HistoryItem("assistant", f"Older {n}.", message=n - 100) for n in range(1, 101)
+    )
+    meta = protocol.HistoryMeta(items, session="s1", before=1)
+    face.says(protocol.ChatHistory("", meta))
+    assert face.text().splitlines()[1:20] == top
+    face.type("<pageup>")
+    assert "Older 100." in face.text()
+
+
+def test_a_resync_keeps_the_readers_place() -> None:
+    lines = [("assistant", f"Message {number}. " + "word " * 60) for number in range(40)]
+    face = long_story().type("<pageup><pageup>")
+    before = face.text().splitlines()[1:20]
+    face.link("lost", "gone").online(session="s1", chosen=True).says(history(lines))
+    assert face.text().splitlines()[1:20] == before
+
+
+def test_a_reader_far_back_lets_the_newest_go_and_end_fetches_them() -> None:
+    story = transcript.Transcript(session="s", more=1)
+    page = [transcript.Message(0, "assistant", str(n), message=n) for n in range(1, 101)]
+    story = transcript.show_page(story, "s", page, 1)
+    for _ in range(limits.STORY_MESSAGES // 100):
+        story = transcript.show_older(story, page, 1)
+    assert len(story.messages) == limits.STORY_MESSAGES
+    assert story.detached
+    keys = [message.key for message in story.messages]
+    assert keys == sorted(set(keys))
+
+
+def test_search_shows_matches_from_the_newest_on() -> None:
+    face = Face().story(("user", "The red door."), ("assistant", "A red sea."), ("user", "Blue."))
+    face.type("<ctrl+f>red<enter>")
+    assert face.model.selected == face.model.story.messages[1].key
+    face.type("N")
+    assert face.model.selected == face.model.story.messages[0].key
+    face.type("<escape>")
+    assert face.model.selected is None
+
+
+def test_messages_are_chosen_and_copied_with_the_keyboard() -> None:
+    face = playing().type("<shift+tab><up>c")
+    assert face.effects == [Copy("I knock.")]
+
+
+def test_only_offered_message_commands_have_a_key() -> None:
+    retry = protocol.CommandOption("/retry", "/retry ID", "tell it again", "message")
+    face = playing().type("<shift+tab>r")
+    assert face.sent() == []
+    face.type("<escape>").says(protocol.SystemUpdate("", protocol.State(commands=(*COMMANDS, retry))))
+    face.type("<shift+tab>r")
+    assert face.sent() == [Send("/retry 2")]
+
+
+# --- time and rest ------------------------------------------------------------------------------
+
+
+def test_at_rest_nothing_wakes_up() -> None:
+    face = playing()
+    face.tick(limits.NOTICE_S)
+    assert next_wake(face.model) is None
+
+
+def test_waiting_turns_a_spinner_and_streaming_does_not() -> None:
+    face = playing().type("hi<enter>")
+    assert next_wake(face.model) == pytest.approx(face.now + limits.SPINNER_S, abs=limits.SPINNER_S)
+    face.says(user_line("hi", "n-1", 3), reply_begins(4), chunk("a", 0))
+    face.tick(limits.NOTICE_S)
+    assert next_wake(face.model) is None
+
+
+def test_reduced_motion_turns_nothing() -> None:
+    face = playing()
+    wishes = Settings(reduced_motion=True)
+    face.put(Configured(wishes, face.model.theme, face.model.bindings)).type("hi<enter>")
+    face.tick(limits.NOTICE_S)
+    assert next_wake(face.model) is None
+
+
+def test_the_header_changes_at_most_once_a_second() -> None:
+    """Numbers that move with every token would cost more bytes than the tokens."""
+    face = playing().says(reply_begins(3))
+    headers = set()
+    offset = 0
+    for number in range(50):
+        face.tick(0.01)
+        face.says(chunk("word ", offset, rate=10.0 + number))
+        offset += 5
+        headers.add(face.frame.rows[0].text)
+    assert len(headers) <= 2
+
+
+def test_the_bell_rings_only_when_wished_and_unfocused() -> None:
+    face = playing().put(Focus(False)).says(reply_begins(3), end())
+    assert Bell() not in face.effects
+    wishes = Settings(bell="bell")
+    face.put(Configured(wishes, face.model.theme, face.model.bindings))
+    face.says(reply_begins(4, "t2"), end("t2"))
+    assert Bell() in face.effects
+
+
+def test_the_title_tells_of_a_reply_until_the_user_looks() -> None:
+    face = playing()
+    wishes = Settings(bell="title")
+    face.put(Configured(wishes, face.model.theme, face.model.bindings), Focus(False))
+    face.says(reply_begins(3), end())
+    face.put(Focus(True))
+    titles = [effect.text for effect in face.effects if isinstance(effect, Titled)]
+    assert titles == ["Flower: the narrator is done", "Flower"]
+
+
+def test_themes_of_the_users_are_offered_and_used() -> None:
+    own = {"dusk": Recipe("night", {"user": "green"}), "odd": Recipe("neon", {})}
+    face = playing()
+    face.put(Configured(Settings(own_themes=own), face.model.theme, face.model.bindings))
+    face.type("/theme du<tab><enter>")
+    assert face.model.theme.name == "dusk"
+    face.type("/theme odd<enter>")
+    assert face.model.theme.name == "dusk"
+    assert "themes/odd.yaml" in face.model.notice.text.lower()
+
+
+# --- keys of the user ---------------------------------------------------------------------------
+
+
+def test_a_rebound_key_works_and_the_old_one_does_not() -> None:
+    keys, problems = bindings.configured({"worlds": "ctrl+g"})
+    face = playing()
+    face.put(Configured(Settings(), face.model.theme, keys, problems)).type("<f2>")
+    assert face.model.popup is None
+    face.type("<ctrl+g>")
+    assert face.model.popup is not None
+    assert problems == ()
+
+
+def test_conflicts_and_unknown_actions_are_named() -> None:
+    _, problems = bindings.configured({"worlds": "ctrl+p", "dance": "f9", "models": "ctrl+p"})
+    assert len(problems) == 3
+    assert any("dance" in problem for problem in problems)
+    assert any("ctrl+p" in problem and "models" in problem for problem in problems)
+    assert any("palette" in problem for problem in problems)
+
+
+def test_news_of_the_app_is_shown() -> None:
+    assert "Saved." in Face().online().put(Said(Notice("Saved."))).text()
+
+
+@given(st.lists(st.sampled_from(["a", " ", "/", "?", "<enter>", "<escape>", "<tab>", "<up>", "<down>", "<pageup>",
+    "<pagedown>", "<f1>", "<f2>", "<f5>", "<f6>", "<ctrl+p>", "<ctrl+f>", "<shift+tab>", "<backspace>", "<delete>",
+    "<home>", "<end>", "n", "c", "<ctrl+home>", "<alt+t>", "<f7>"]), max_size=30), st.booleans())  # fmt: skip
+def test_no_order_of_keys_breaks_the_screen(keys: list[str], small: bool) -> None:
+    """Any keys, on any screen: a frame of the right size with its cursor inside."""
+    face = Face(40, 12) if small else Face(100, 30)
+    face.story(*STORY)
+    for key in keys:
+        face.type(key)
+        assert len(face.frame.rows) == face.model.rows
+        assert all(row.width == face.model.columns for row in face.frame.rows)
+        if face.frame.cursor is not None:
+            assert 0 <= face.frame.cursor[0] < face.model.columns
+            assert 0 <= face.frame.cursor[1] < face.model.rows
+
+
+def test_keys_that_mean_nothing_change_nothing() -> None:
+    face = playing()
+    before = face.model.input
+    face.put(Key("f12"))
+    assert face.model.input == before
