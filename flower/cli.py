@@ -114,7 +114,8 @@ def parse(argv: Sequence[str]) -> tuple[str, dict[str, str]]:
     """Returns the command ("" is none) and its options; an option without a value is "".
 
     A file behind the command is the option "FILE", a story's id "SESSION", all words behind ``say`` are
-    "TEXT", behind ``lore`` "WORDS", a line each. ``--home`` may stand before or after the command. Raises ``UsageError`` with one sentence.
+    "TEXT", behind ``lore`` "WORDS", a line each. ``--home`` may stand before or after the command.
+    Raises ``UsageError`` with one sentence.
     """
     command = ""
     options: dict[str, str] = {}

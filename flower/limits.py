@@ -192,6 +192,7 @@ CLOCK_SEGMENTS = 24
 CLOCK_THEN_CHARS = 300
 NPCS = 200  # people and factions a story keeps
 NPC_ABOUT_CHARS = 500
+SCENE_CHARS = 4_000  # of a message, from its end, in which names of people are looked for
 NPC_SHIFTS = 12  # changes of standing remembered of each
 MACRO_CHARS = 100_000  # that macros may add to one text
 MACRO_DEPTH = 8  # macros inside the arguments of macros

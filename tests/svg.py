@@ -9,7 +9,7 @@ from pathlib import Path
 from flower import protocol
 from flower.tui.frame import Frame
 from flower.tui.style import Style
-from tests.tui_world import Face, chunk, reply_begins, user_line
+from tests.tui_world import COMMANDS, Face, chunk, reply_begins, user_line
 
 CELL = (8.4, 18.0)  # pixels of one cell at 14 px in the usual monospace fonts
 INK, PAPER = 0xE6E1E4, 0x1B171A
@@ -63,47 +63,66 @@ def _run(text: str, x: float, y: float, count: int, style: Style) -> list[str]:
 
 
 def playing() -> Face:
-    """Returns a face in the middle of a reply."""
+    """Returns a face in the middle of a story in a world that comes with Flower."""
     face = Face(100, 30)
-    face.story(
-        (
-            "assistant",
-            "The tide has gone out further than you have *ever* seen it. Wet sand shines to the horizon, and the "
-            "wreck of the **Marigold** stands upright in it like a tooth.\n\n“You came,” says the keeper. “I had begun "
-            "to count the lamps twice.”",
-        ),
-        ("user", "I ask her what became of the crew."),
-        (
-            "assistant",
-            "She holds the lantern lower; the flame leans away from the sea.\n\n“Three came ashore. They would not say "
-            "how. One of them still rings the bell, if you ask him *kindly*.”\n\n"
-            "> Low water is at 21:40. Be back before.",
+    face.online(
+        session="s1",
+        chosen=True,
+        world_id="kessel",
+        character_id="button",
+        available_worlds=(protocol.Named("kessel", "Kessel Cross"),),
+        available_characters=(protocol.Named("button", "Button Reed"),),
+        model="offline/narrator",
+        offline=True,
+        commands=(
+            *COMMANDS,
+            protocol.CommandOption("/retry", "/retry [MESSAGE]", "write another variant", "message"),
         ),
     )
+    lines = (
+        (
+            "assistant",
+            "Inside the stones it is all smoke, bells and shouting. A boy of twelve or so detaches himself from the "
+            "nearest stone, where he had been leaning with one arm through the hole, and gives you the look of "
+            "someone reading a label.\n\n“You're the new reeve's clerk,” he says. “Or you're not, but you've got the "
+            "hat. *The old one's dead.* The Reeve, not the clerk; the clerk's only damp.”",
+        ),
+        ("user", "I ask Button who weighs at night, and keep an eye on the crowd."),
+        ("system", "Roll 1d20+2 (to notice): [17] + 2 = 19 vs 12: success"),
+    )
+    items = tuple(
+        protocol.HistoryItem(role, text, message=number) for number, (role, text) in enumerate(lines, 1)
+    )
+    sheet = (
+        protocol.SheetRow("place", "the Nine Stones"),
+        protocol.SheetRow("weather", "snow, or thinking about it"),
+        protocol.SheetRow("purse", "2 coppers"),
+        protocol.SheetRow("the guards close in", "2 of 6"),
+    )
+    face.says(protocol.ChatHistory("", protocol.HistoryMeta(items, session="s1", sheet=sheet)))
     recalled = (
+        protocol.RecallItem("memory", "", "You promised Tam a penny and have not paid it."),
         protocol.RecallItem(
-            "memory", "", "You promised the keeper to mend the second lamp before winter."
-        ),
-        protocol.RecallItem(
-            "lore", "The Marigold", "A grain ship that ran aground in the year of the red tide."
+            "lore",
+            "Powers > The Weighers",
+            "Forty men and women in grey aprons who settle every bargain.",
         ),
     )
-    face.type("I take the lantern and walk out to the wreck.<enter>")
+    face.type("I step closer to the door and take my hat off too.<enter>")
     face.says(
-        user_line("I take the lantern and walk out to the wreck.", "n-1", 4),
+        user_line("I step closer to the door and take my hat off too.", "n-1", 4),
         reply_begins(5),
         protocol.Recall("", protocol.RecallMeta("t1", recalled)),
     )
     face.tick(60)
-    face.says(
-        chunk(
-            "The sand holds, then gives a little, then holds again. Behind you the light of the tower ",
-            0,
-            rate=42.0,
-        )
+    reply = (
+        "Somebody makes room without looking. The door of the Weighhouse stands a hand's breadth open, and in the "
+        "gap, by one lantern, grey aprons move.\n\n“They're weighing *again*,” says Tam at your elbow. “They don't "
+        "**ever** weigh at night.” On the pan, where the grain should"
     )
+    face.says(chunk(reply, 0, rate=40.0))
     face.tick(2)
-    return face.type("Is someone there")
+    return face.type("What is on the pan?")
 
 
 if __name__ == "__main__":

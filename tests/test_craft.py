@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from flower.engine.assets import Assets, Character, Rule, World
+from flower.engine.commands import catalogue
+from flower.engine.game import proposals
 from flower.engine.game.ambience import Ambience
+from flower.engine.game.sheet import Sheet
 from flower.engine.preparation import lore_scope
 from flower.engine.prompt.assemble import Inset, Line, Section, assemble
 from flower.engine.prompt.tokens import TokenCounter
@@ -25,6 +29,19 @@ from tests.engine_world import ASSETS, HARBOUR, EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
 from tests.test_game import newest_prompt, story, told
 
+STEERING = (
+    "/roll",
+    "/check",
+    "/note",
+    "/pin",
+    "/persona",
+    "/cast",
+    "/state",
+    "/set-state",
+    "/quest",
+    "/inv",
+)
+STEERING += ("/npc", "/clock", "/unpin", "/rules")
 NED = Character("ned", "Old Ned", "{{char}} sells nets to {{user}}.")
 
 
@@ -389,3 +406,20 @@ async def test_help_knows_every_command_there_is(autojump_clock: MockClock, path
         listed = await told(face, "/help")
         for name in ("/roll", "/check", "/npc mood", "/clock tick", "/impersonate", "/set-state"):
             assert f"{name} " in listed
+
+
+@pytest.mark.parametrize("filler", [" ", "\n", "a ", "1 ", ": ", '"', "d", "{{", "}}", "vs ", "0"])
+async def test_no_long_line_holds_the_engine_up(
+    autojump_clock: MockClock, path: Path, filler: str
+) -> None:
+    """Whatever follows a command, it is answered at once: no pattern may take time that grows as a square."""
+    async with engine_world(path) as world:
+        face = await world.playing()
+        await face.say("/npc add Ned")
+        flood = f"x {filler * (60_000 // len(filler))} x"
+        began = time.process_time()
+        for name in catalogue.OPTIONS:
+            if name.name.split()[0] in STEERING:
+                await face.say(f"{name.name} {flood}")
+        proposals.read(f"```state\n{flood}\n```", Sheet())
+        assert time.process_time() - began < 5

@@ -58,6 +58,7 @@ def test_every_die_is_shown_and_the_sum_is_right(text: str, faces: tuple[int, ..
     [
         ("1d20+5 vs 15", 15, ""),
         ("1d20 dc -3", -3, ""),
+        ("1d20 vs " + "0" * 5000 + "7", 7, ""),
         ("1d20 against 7 to leap the gap", 7, "to leap the gap"),
         ("2d6, for luck", None, "for luck"),
         ("2d6 # a note", None, "a note"),

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from flower import cli, config, protocol
+from flower.engine.commands import catalogue
 from flower.home import Home
 
 ROOT = Path(__file__).parents[1]
@@ -119,3 +120,12 @@ def test_modules_named_in_the_architecture_exist() -> None:
             path = ROOT / name if name.startswith("flower/") else folder / name
             assert path.exists(), path
             folder = path.parent
+
+
+def test_the_page_of_commands_is_the_catalogue() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    rows = [
+        "| `{}` | {} |".format(option.usage.replace("|", r"\|"), option.summary.replace("|", r"\|"))
+        for option in catalogue.OPTIONS
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `/")] == rows

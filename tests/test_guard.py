@@ -172,6 +172,25 @@ async def test_a_message_at_the_limit_is_taken() -> None:
         assert len(await socket.get_message()) == limits.FRAME_IN_BYTES
 
 
+@pytest.mark.parametrize(
+    "asking", [b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n"]
+)
+async def test_a_connection_is_closed_when_the_client_asks_for_it(asking: bytes) -> None:
+    async with served() as world, await world.connect() as stream:
+        await stream.send_all(asking)
+        with trio.fail_after(limits.HEADERS_S / 2):
+            while await stream.receive_some():
+                pass
+
+
+async def test_a_connection_that_asks_nothing_more_is_closed() -> None:
+    async with served() as world, await world.connect() as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        with trio.fail_after(limits.HEADERS_S + 3):
+            while await stream.receive_some():
+                pass
+
+
 async def test_an_idle_connection_that_goes_frees_its_place_at_once() -> None:
     async with served() as world:
         streams = [await world.connect() for _ in range(5)]

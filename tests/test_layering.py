@@ -26,11 +26,17 @@ PURE = [
     "config.py", "errors.py", "limits.py", "protocol.py", "readers.py", "safeyaml.py",
     "engine/session.py", "engine/outbox.py",
     "engine/prompt/*.py",
-    "engine/recall/chunking.py", "engine/recall/ranking.py",
+    "engine/recall/chunking.py", "engine/recall/ranking.py", "engine/recall/query.py",
+    "engine/sanitize.py", "engine/macros.py", "engine/game/*.py", "engine/export.py",
+    "engine/commands/catalogue.py",
     "engine/provider/base.py", "engine/provider/sse.py", "engine/provider/ndjson.py",
     "engine/provider/thinking.py",
     "tui/model.py", "tui/update.py", "tui/view.py", "tui/layout.py", "tui/text.py", "tui/markdown.py",
-    "tui/frame.py", "tui/editor.py", "tui/keys.py", "tui/commands.py", "tui/theme.py",
+    "tui/frame.py", "tui/editor.py", "tui/keys.py", "tui/commands.py", "tui/theme.py", "tui/style.py",
+    "tui/diff.py", "tui/events.py", "tui/actions.py", "tui/keyboard.py", "tui/bindings.py",
+    "tui/popups.py", "tui/overlays.py", "tui/panels.py", "tui/pane.py", "tui/statusline.py",
+    "tui/scroll.py", "tui/search.py", "tui/transcript.py", "tui/completion.py", "tui/palette.py",
+    "tui/checklist.py", "tui/geometry.py", "tui/keyhints.py",
 ]  # fmt: skip
 # A mailbox waits for its reader, so it may know trio; nothing else.
 MAY = {"engine/outbox.py": {"trio"}}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import ssl
+import subprocess
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio_websocket
+from trio.testing import MockClock
 
 from flower import limits, protocol
 from flower.errors import EngineStarting, LaunchError
@@ -253,3 +259,131 @@ async def test_goodbye_is_said_and_takes_no_time_without_connection(nursery: tri
         await ear.wait_for(is_state("lost"))
         assert engine.heard[-1].prompt == "/quit"
         await link.say_goodbye()
+
+
+# --- other ways to an engine, and other ends ----------------------------------------------------
+
+
+async def test_an_engine_behind_a_unix_socket_is_reached(nursery: trio.Nursery, tmp_path: Path) -> None:
+    path, heard = str(tmp_path / "engine.sock"), bytearray()
+
+    async def greet(stream: trio.SocketStream) -> None:
+        from wsproto import ConnectionType, WSConnection
+        from wsproto.events import AcceptConnection, Request, TextMessage
+
+        wire = WSConnection(ConnectionType.SERVER)
+        while not any(isinstance(event, Request) for event in wire.events()):
+            data = await stream.receive_some()
+            heard.extend(data)
+            wire.receive_data(data)
+        hello = TextMessage(protocol.encode(protocol.SystemUpdate("here")))
+        await stream.send_all(wire.send(AcceptConnection()) + wire.send(hello))
+        await trio.sleep_forever()
+
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(path)
+        bound.listen()
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound))
+        nursery.start_soon(trio.serve_listeners, greet, [listener])
+        async with linked(lambda: f"unix:{path}") as (_, ear):
+            await ear.wait_for(is_event(protocol.SystemUpdate))
+        assert b"Host: localhost" in heard
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (401, "The token is missing or wrong.", ["The token is missing or wrong.", "--token"]),
+        (403, "Flower does not talk to web pages.", ["web pages"]),
+        (421, "This engine does not go by that name.", ["that name"]),
+        (429, "Too many wrong tokens; try again in 4 s.", ["in 4 s"]),
+        (503, "256 clients are connected.", ["256 clients"]),
+        (404, "<html><h1>Not found</h1></html>", ["no Flower engine", "404"]),
+        (502, "", ["no Flower engine", "502"]),
+    ],
+)
+async def test_a_refusal_is_told_in_the_engines_words(
+    status: int, body: str, words: list[str], nursery: trio.Nursery
+) -> None:
+    async def refuse(request: trio_websocket.WebSocketRequest) -> None:
+        await request.reject(status, body=body.encode() or None)
+
+    url = await serving(nursery, refuse)
+    async with linked(lambda: url) as (_, ear):
+        lost = await ear.wait_for(is_state("lost"))
+        assert isinstance(lost, LinkChanged)
+        assert all(word in lost.note for word in words)
+        assert "<" not in lost.note
+
+
+async def test_a_refusal_is_not_asked_for_every_second(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    """A face that hammers with a wrong token would only make the engine's waiting time grow."""
+    asked: list[float] = []
+
+    async def refuse(request: trio_websocket.WebSocketRequest) -> None:
+        asked.append(trio.current_time())
+        await request.reject(401)
+
+    autojump_clock.autojump_threshold = 0.1  # real sockets need a moment of real time
+    url = await serving(nursery, refuse)
+    async with linked(lambda: url):
+        await trio.sleep(25)
+    assert len(asked) == 3
+
+
+async def test_a_peer_that_hangs_up_in_the_handshake_costs_no_patience(nursery: trio.Nursery) -> None:
+    async def hang_up(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.aclose()
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    nursery.start_soon(trio.serve_listeners, hang_up, listeners)
+    began = trio.current_time()
+    async with linked(lambda: f"ws://127.0.0.1:{port}/ws/rpc") as (_, ear):
+        await ear.wait_for(is_state("connecting"))
+    assert trio.current_time() - began < limits.LINK_CONNECT_S / 2
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_certificate_of_nobody_is_not_trusted(
+    nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the user names its file; then the engine is reached over TLS."""
+    certificate, key = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    engine = ScriptedEngine()
+
+    async def greet(request: trio_websocket.WebSocketRequest) -> None:
+        face = await request.accept()
+        await engine._greet(face, "face 1")
+        await trio.sleep_forever()
+
+    server = await nursery.start(trio_websocket.serve_websocket, greet, "127.0.0.1", 0, context)
+    url = f"wss://127.0.0.1:{server.port}/ws/rpc"
+    async with linked(lambda: url) as (_, ear):
+        lost = await ear.wait_for(is_state("lost"))
+        assert isinstance(lost, LinkChanged)
+        assert "--ca" in lost.note
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with linked(lambda: url) as (_, ear):
+        await ear.wait_for(is_event(protocol.SyncState))
+    nursery.cancel_scope.cancel()
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Returns a certificate for 127.0.0.1 and its key, made by the openssl program."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl program here to make a certificate with")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=flower",
+         "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key

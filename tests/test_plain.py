@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from flower import cli, launch, limits
 from flower.tui import identity, plain
 from flower.tui.plain import Plain, Reader, ready
 from tests.scripted_engine import ScriptedEngine
@@ -125,3 +126,56 @@ def test_say_without_a_story_says_what_to_do(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "No story is open" in captured.err
+
+
+def test_say_gives_up_with_a_reason_when_no_engine_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RECONNECT_EAGER_S", 0.0)
+    assert plain.say("hi", home_dir=tmp_path, engine_url=lambda: "ws://127.0.0.1:9/ws/rpc") == 1
+    assert "No engine answers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "face"),
+    [
+        (["--plain"], "main"),
+        (["tui", "--plain", "--url", "box"], "main"),
+        (["say", "I", "knock.", "--url", "box"], "say I knock."),
+    ],
+)
+def test_the_command_line_opens_the_line_mode(
+    argv: list[str], face: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(plain, "main", lambda **_: opened.append("main") or 0)
+    monkeypatch.setattr(plain, "say", lambda text, **_: opened.append(f"say {text}") or 0)
+    monkeypatch.setattr(launch.Launcher, "prepare", lambda self: None)
+    assert cli.main([*argv, "--home", str(tmp_path / "home")]) == 0
+    assert opened == [face]
+
+
+def test_say_reads_a_pipe_and_refuses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(plain, "say", lambda text, **_: said.append(text) or 0)
+    monkeypatch.setattr("sys.stdin", io.StringIO("  I wait.\n"))
+    argv = ["say", "--url", "box", "--home", str(tmp_path / "home")]
+    assert cli.main(argv) == 0
+    assert said == ["I wait."]
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert cli.main(argv) == 2
+    assert "what shall be said" in capsys.readouterr().err
+
+
+async def test_say_runs_commands_too(
+    nursery: trio.Nursery, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = await nursery.start(ScriptedEngine(story=2).serve)
+    for line, code, words in (("/world select glass", 0, "World chosen"), ("/dance", 1, "no command")):
+        said = await trio.to_thread.run_sync(
+            lambda line=line: plain.say(line, home_dir=tmp_path, engine_url=lambda: url)
+        )
+        assert (said, words in capsys.readouterr().out) == (code, True)
+    nursery.cancel_scope.cancel()

@@ -148,9 +148,34 @@ def hostile(face: Face) -> None:
     face.tick(60)
 
 
+def playing(face: Face) -> None:
+    """Dice, a state sheet, a reply with variants that is chosen."""
+    sheet = (protocol.SheetRow("place", "the wreck"), protocol.SheetRow("hp", "7 of 10"))
+    items = (
+        protocol.HistoryItem("user", "I climb the mast.", message=1),
+        protocol.HistoryItem("system", "Roll 1d20+2 vs 14: [13] + 2 = 15, success", message=2),
+        protocol.HistoryItem("assistant", "Salt and rust; it holds.", message=3, variant=2, variants=3),
+    )
+    face.online(session="s1", chosen=True)
+    face.says(protocol.ChatHistory("", protocol.HistoryMeta(items, session="s1", sheet=sheet)))
+    face.type("<shift+tab>").tick(60)
+
+
+def found(face: Face) -> None:
+    hits = tuple(
+        protocol.FoundMessage(
+            "s1", "The lamp", number, "user", f"… mend the second lamp {number} times"
+        )
+        for number in (3, 9)
+    )
+    face.story(*TALE).says(protocol.SystemUpdate("Found:\n1\n2", protocol.State(found=hits)))
+    face.tick(60)
+
+
 STATES: tuple[Callable[[Face], None], ...] = (
     connecting, checklist, worlds_popup, story, waiting, streaming, stopped, slash_menu, palette, models, sessions,
     keys, lost, error, searching, choosing, long_input, quitting, hostile,
+    playing, found,
 )  # fmt: skip
 
 

@@ -189,13 +189,17 @@ def test_what_the_narrator_recalled_is_kept() -> None:
 # --- Escape -------------------------------------------------------------------------------------
 
 
-def test_escape_cancels_then_closes_then_asks_to_quit() -> None:
+def test_escape_closes_then_cancels_then_asks_to_quit() -> None:
+    """Who closes a list while a reply streams does not want to lose the reply."""
     face = playing().type("hi<enter>").says(user_line("hi", "n-1", 3), reply_begins(4))
     face.sent()
     face.type("<f2><escape>")
-    assert face.sent() == [Send("/cancel")]
-    face.type("<escape>")
     assert face.model.popup is None
+    face.type("<shift+tab><escape>")
+    assert face.model.selected is None
+    assert face.sent() == []
+    face.type("<escape>")
+    assert face.sent() == [Send("/cancel")]
     face.says(end(reason="stopped"))
     face.type("<escape>")
     assert face.model.popup is not None
@@ -641,3 +645,146 @@ def test_keys_that_mean_nothing_change_nothing() -> None:
     before = face.model.input
     face.put(Key("f12"))
     assert face.model.input == before
+
+
+# --- variants, dice, drafts, searches ---------------------------------------------------------------
+
+CRAFT = (
+    *COMMANDS,
+    protocol.CommandOption("/retry", "/retry [MESSAGE]", "write it anew", "message"),
+    protocol.CommandOption("/edit", "/edit [MESSAGE] TEXT", "rewrite a message", "message_text"),
+    protocol.CommandOption("/delete", "/delete MESSAGE", "put it into the trash", "message"),
+    protocol.CommandOption("/session search", "/session search WORDS", "find words in every story"),
+)
+
+
+def crafted(*lines: tuple[str, str], more: int | None = None) -> Face:
+    face = Face()
+    face.story(*(lines or (("user", "hello"), ("assistant", "Welcome."))), more=more)
+    face.says(protocol.SystemUpdate("", protocol.State(commands=CRAFT)))
+    face.sent()
+    return face
+
+
+def variant(number: int, of: int, text: str, message: int) -> protocol.ChatHistory:
+    items = (
+        protocol.HistoryItem("user", "hello", message=1),
+        protocol.HistoryItem("assistant", text, message=message, variant=number, variants=of),
+    )
+    return protocol.ChatHistory("", protocol.HistoryMeta(items, session="s1"))
+
+
+def test_variants_are_counted_and_switched_with_the_arrows() -> None:
+    face = crafted().says(variant(2, 3, "Come in.", 5))
+    assert "2/3" in face.text()
+    face.type("<shift+tab>").tick(10)
+    assert "←→ variant" in face.text()
+    face.type("<left>")
+    assert face.sent() == [Send("/variant previous 5")]
+    items = variant(1, 3, "Welcome.", 2).metadata.history
+    longer = (*items, protocol.HistoryItem("system", "Roll d6: 4", message=3))
+    face.says(protocol.ChatHistory("", protocol.HistoryMeta(longer, session="s1")))
+    assert face.model.selected == face.model.story.messages[1].key, "the choice stays in its place"
+    assert "1/3" in face.text()
+    face.type("<right>")
+    assert face.sent() == [Send("/variant next 2")]
+
+
+def test_a_message_without_variants_has_no_arrows() -> None:
+    face = crafted().type("<shift+tab><left><right>")
+    assert face.sent() == []
+
+
+def test_dice_are_a_line_of_their_own() -> None:
+    face = crafted()
+    roll = protocol.ChatMessage("Roll 2d6: [4, 2] = 6", protocol.MessageMeta("system", 3, "s1"))
+    face.says(roll)
+    row = next(row for row in face.frame.rows if "Roll 2d6" in row.text)
+    assert row.text.startswith("•")
+    assert face.model.theme["system"] in row.styles()
+    assert face.model.theme["system"] != face.model.theme["notice"]
+
+
+def test_a_draft_fills_only_an_empty_line() -> None:
+    face = crafted().says(protocol.SystemUpdate("✓ Drafted.", protocol.State(draft="I bow.")))
+    assert face.model.input.text == "I bow."
+    face.type("!").says(protocol.SystemUpdate("", protocol.State(draft="I run.")))
+    assert face.model.input.text == "I bow.!"
+    face.type("<ctrl+u><up>")
+    assert face.model.input.text == "I run."
+
+
+def test_a_command_with_an_optional_message_runs_without_it() -> None:
+    face = crafted().type("/retry<enter>")
+    assert face.sent() == [Send("/retry")]
+
+
+def test_a_command_that_needs_a_message_lets_one_be_chosen() -> None:
+    face = crafted().type("/delete<enter>")
+    assert face.model.selected is not None
+    assert face.model.input.text == ""
+    face.type("<up>d")
+    assert face.sent() == [Send("/delete 1")]
+
+
+def test_an_edited_message_of_several_lines_is_sent_as_a_command() -> None:
+    face = crafted(("user", "one\ntwo")).type("<shift+tab>e")
+    assert face.model.input.text == "/edit 1 one\ntwo"
+    face.type("!<enter>")
+    assert face.sent() == [Send("/edit 1 one\ntwo!")]
+    assert face.model.input.text == ""
+    assert len(face.model.story.messages) == 1
+
+
+def test_what_is_not_here_is_searched_in_all_stories() -> None:
+    face = crafted(more=9).type("/find lamp<enter>")
+    assert face.sent() == [Send("/session search lamp")]
+    hit = protocol.FoundMessage("s2", "The lamp", 7, "user", "I light the lamp.")
+    face.says(protocol.SystemUpdate("Found:\n...", protocol.State(found=(hit,))))
+    assert "I light the lamp." in face.text()
+    face.type("<enter>")
+    assert face.sent() == [Send("/session continue s2 7")]
+
+
+def test_the_found_message_is_fetched_and_shown() -> None:
+    """The engine sends the newest page; older ones are asked for until the message is here."""
+    face = crafted()
+    face.model = face.model._replace(goal=7)
+    face.says(protocol.SystemUpdate("", protocol.State(session_id="s2")))
+    face.says(history([("user", f"line {n}") for n in range(20, 60)], session="s2", first=20, more=20))
+    assert face.sent() == [Send("/history 20")]
+    older = history([("user", f"line {n}") for n in range(1, 20)], session="s2")
+    meta = protocol.HistoryMeta(older.metadata.history, session="s2", before=20)
+    face.says(protocol.ChatHistory("", meta))
+    assert "line 7" in face.text()
+    assert face.model.goal == 0
+    chosen = next(m for m in face.model.story.messages if m.key == face.model.selected)
+    assert chosen.message == 7
+
+
+def test_the_state_sheet_is_in_the_sidebar_and_follows_the_branch() -> None:
+    face = Face(100, 30).story(("user", "hello"))
+    rows = (protocol.SheetRow("Place", "The mill"), protocol.SheetRow("HP", "7 of 10"))
+    face.says(protocol.SystemUpdate("", protocol.State(sheet=rows)))
+    assert "Place: The mill" in face.text()
+    items = (protocol.HistoryItem("user", "hello", message=1),)
+    meta = protocol.HistoryMeta(items, session="s1", sheet=(protocol.SheetRow("Place", "The shore"),))
+    face.says(protocol.ChatHistory("", meta))
+    assert "Place: The shore" in face.text()
+    assert "HP" not in face.text()
+
+
+def test_a_branch_in_a_list_is_gone_to() -> None:
+    listed = (
+        "Where this story can go on; /checkout NAME or /goto MESSAGE goes there:\n"
+        "› shore, 4 messages, ends at message 9: We turn back.\n"
+        "  wreck, 6 messages, ends at message 14: I climb the mast."
+    )
+    face = crafted().says(protocol.SystemUpdate(listed)).type("<end><enter>")
+    assert face.sent() == [Send("/goto 14")]
+    assert face.model.popup is None
+
+
+def test_news_of_several_lines_are_only_read() -> None:
+    face = crafted().says(protocol.SystemUpdate("message 3\nmessage 4")).type("<end><enter>")
+    assert face.sent() == []

@@ -12,6 +12,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from flower import limits
 from flower.engine.assets import Assets, Character, World
 from flower.engine.game import ambience, cast, proposals, steering, telling
 from flower.engine.game.clocks import Now
@@ -106,7 +107,7 @@ def direct(
         ambience=ambience_of(world, place.session, standing),
         note=text if note is not None and not note.depth else "",
         speaking=cast.told(speaker, names),
-        scene=[message.content for message in path[-SCENE_MESSAGES - 1 : -1]],
+        scene=[m.content[-limits.SCENE_CHARS :] for m in path[-SCENE_MESSAGES - 1 : -1]],
         line=line,
     )
     inset = Inset(f"[{text}]", note.depth) if note is not None and note.depth else None

@@ -18,6 +18,7 @@ import trio
 from hypercorn.events import Closed, RawData
 from hypercorn.events import Event as TransportEvent
 from hypercorn.protocol import ws_stream
+from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.events import StreamClosed
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import EventWrapper
@@ -73,9 +74,14 @@ class GuardedTCPServer(TCPServer):
 
     async def protocol_send(self, event: TransportEvent) -> None:
         """Bounds each write: stock sends under a shield without a timeout, so one peer that does not
-        read makes the server impossible to stop."""
+        read makes the server impossible to stop.
+
+        And lets a close happen: the application's task, which asks for it, is cancelled at the end of
+        its answer, and stock would leave the connection open until its peer goes.
+        """
         if not isinstance(event, RawData):
-            await super().protocol_send(event)
+            with trio.move_on_after(limits.SEND_TIMEOUT_S, shield=True):
+                await super().protocol_send(event)
             return
         async with self.send_lock:
             try:
@@ -131,6 +137,15 @@ class GuardedWSStream(ws_stream.WSStream):
     _message_bytes = 0
     _message_frames = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._gone = trio.Event()
+
+    async def handle(self, event: StreamEvent) -> None:
+        if isinstance(event, StreamClosed):
+            self._gone.set()
+        await super().handle(event)
+
     async def app_send(self, message: Any) -> None:
         """Raises on a send after the close: stock returns at once without a checkpoint, so a loop
         that sends would never yield again."""
@@ -182,13 +197,15 @@ class GuardedWSStream(ws_stream.WSStream):
         return True
 
     async def _send_pings(self) -> None:
-        """Closes when pings stay unanswered: stock only sends them."""
+        """Closes when pings stay unanswered: stock only sends them. Ends with the connection: stock
+        sleeps on and keeps its task until the next ping would be due."""
         self.last_pong = trio.current_time()
         interval = self.config.websocket_ping_interval
         assert interval is not None
         while not self.closed:
             await self._send_wsproto_event(Ping())
-            await self.context.sleep(interval)
+            with trio.move_on_after(interval):
+                await self._gone.wait()
             if trio.current_time() - self.last_pong > limits.PONG_DEADLINE_S:
                 await self.send(StreamClosed(stream_id=self.stream_id))
                 return

@@ -178,4 +178,8 @@ def _times(argument: str) -> int:
 
 
 def _trimmed(text: str) -> str:
-    return re.sub(rf"\s*\n?{_TRIM}\n?\s*", "", text) if _TRIM in text else text
+    """Returns the text with the white space around every trim mark taken away."""
+    first, *rest = text.split(_TRIM)
+    for part in rest:
+        first = first.rstrip() + part.lstrip()
+    return first

@@ -37,7 +37,7 @@ _TOKEN = re.compile(
     r"|(?P<stars>\*+)|(?P<lines>_+)|(?P<strike>~~)"
     r"|(?P<quote>[\"“”„«»])"
 )
-_MARK = re.compile("[\\\\`!\\[\\]()*_~\"“”„«»]")  # what can begin, end or complete a token
+_MARK = re.compile('[\\\\`!\\[\\]()*_~"“”„«»]')  # what can begin, end or complete a token
 _CLOSING_QUOTES = {"“": "”", "„": "“”", "«": "»", '"': '"', "»": "«"}
 
 

@@ -85,7 +85,7 @@ def _line_rows(line: str, start: int, room: int) -> list[tuple[int, int]]:
     space = begin  # where the row can end: behind its last space
     since = 0  # columns of text[begin:space]
     for cluster, size in columns_of.graphemes(line):
-        if used + size > room and at > begin:
+        while used + size > room and at > begin:  # twice if the word alone is too long
             if space == begin:
                 space, since = at, used
             rows.append((begin, space))

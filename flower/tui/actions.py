@@ -54,9 +54,14 @@ def submit(model: Model) -> Result:
         return model._replace(input=model.input.text_end().backspace().insert("\n")), ()
     if not text.strip():
         return _open_step(model) if checklist.shown(model) else (model, ())
-    if commands.is_line(text):
+    if commands.is_line(text) or _is_order(model, text):
         return _submit_command(model, text.strip())
     return _submit_prompt(model, text)
+
+
+def _is_order(model: Model, text: str) -> bool:
+    """Whether a text of several lines begins with a command, such as an edited message."""
+    return text.startswith("/") and commands.split(text, commands.offered(model.replica)) is not None
 
 
 def _open_step(model: Model) -> Result:
@@ -89,11 +94,15 @@ def run_line(model: Model, line: str) -> Result:
     if found is None:
         return send_command(model, line)
     command, argument = found
-    if command.argument and not argument:
+    if command.argument and not command.optional and not argument:
+        if command.argument in commands.ON_MESSAGES and model.story.messages:
+            model = choose_messages(_input_done(model)._replace(selected=None))[0]
+            key = commands.message_key(command)
+            return tell(model, f"Choose a message and press {key} to {command.summary}."), ()
         if command.argument in (*popups.CHOOSABLE, "themes"):
             delete = command.name == "/session delete"
             model = popups.opened(_input_done(model), command.argument)
-            return (tell(model, "Delete on an entry deletes it.") if delete else model), ()
+            return (tell(model, "Delete puts a story into the trash.") if delete else model), ()
         return tell(
             model._replace(input=model.input.with_text(command.name + " ")),
             f"{command.summary}: type it after the command.",
@@ -105,7 +114,7 @@ def run_line(model: Model, line: str) -> Result:
 
 def _input_done(model: Model) -> Model:
     """Returns the model with its input line kept in the history and emptied, if it is a command."""
-    if not commands.is_line(model.input.text):
+    if not (commands.is_line(model.input.text) or _is_order(model, model.input.text)):
         return model
     return model._replace(input=model.input.submit()[1], menu=-1, menu_closed=False)
 
@@ -159,16 +168,18 @@ def _submit_prompt(model: Model, text: str) -> Result:
 
 
 def escape(model: Model) -> Result:
-    """Stops the reply; else closes what is open; else asks whether to leave."""
-    if model.turn.state in ("waiting", "streaming") and model.link.state == "online":
-        stopping = model._replace(turn=model.turn._replace(state="stopping"))
-        return tell(stopping, "Stopping the reply."), (Send("/cancel"),)
+    """Closes what is open; else stops the reply; else asks whether to leave."""
     if model.popup is not None:
         return model._replace(popup=None), ()
-    if model.search.typing or model.search.term or model.selected is not None:
+    if model.search.typing or model.selected is not None:
         return model._replace(search=Search(), selected=None), ()
     if completion.candidates(model):
         return model._replace(menu_closed=True, menu=-1), ()
+    if model.turn.state in ("waiting", "streaming") and model.link.state == "online":
+        stopping = model._replace(turn=model.turn._replace(state="stopping"))
+        return tell(stopping, "Stopping the reply."), (Send("/cancel"),)
+    if model.search.term:
+        return model._replace(search=Search()), ()
     return popups.opened(model, "quit"), ()
 
 
@@ -266,14 +277,14 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "line_down": lambda model: scroll_by(model, 1),
     "top": lambda model: (model._replace(scroll=scroll.top(model)), ()),
     "bottom": to_bottom,
-    "search": lambda model: (search.find(model, ""), ()),
+    "search": lambda model: search.find(model, ""),
     "messages": choose_messages,
     "redraw": lambda model: (model, (Repaint(),)),
     "suspend": lambda model: (model, (Suspend(),)),
     "quit": lambda model: (model, (Quit(),)),
 }
 _LOCAL: dict[str, Callable[[Model, str], Result]] = {
-    "/find": lambda model, term: (search.find(model, term), ()),
+    "/find": search.find,
     "/theme": use_theme,
     "/copy": copy_last,
     "/keys": lambda model, _argument: (model._replace(popup=Popup("keys")), ()),

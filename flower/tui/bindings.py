@@ -27,7 +27,7 @@ ACTIONS = (
     ),
     Action("complete", ("tab",), "complete a command", "Writing"),
     Action("editor", ("ctrl+x ctrl+e",), "write in $EDITOR", "Writing"),
-    Action("escape", ("escape",), "stop the reply, close, quit: in this order"),
+    Action("escape", ("escape",), "close, stop the reply, quit: in this order"),
     Action("palette", ("ctrl+p",), "all commands; also / on an empty line"),
     Action("help", ("f1",), "these keys; also ? on an empty line"),
     Action("worlds", ("f2", "alt+w"), "choose a world"),

@@ -6,6 +6,7 @@ V1 list below is used. ``LOCAL`` ones are done by the face itself. Pure text wor
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flower.tui import palette
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """``argument``: the list that completes it, ``text`` for free text, ``""`` for none."""
+    """``argument``: the list that completes it, ``text`` for free text, ``""`` for none.
+
+    ``optional``: it means something without its argument, too.
+    """
 
     name: str
     summary: str
     argument: str = ""
     local: bool = False
+    optional: bool = False
 
 
 LOCAL = (
@@ -44,6 +49,8 @@ V1 = (
     Command("/cancel", "stop the reply"),
     Command("/help", "what can be typed"),
 )
+ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
+_BRACKETED = re.compile(r"\[[^\[\]]*\]")
 PLUMBING = frozenset({"/sync", "/history"})  # spoken by the face, of no use to people
 
 
@@ -59,7 +66,12 @@ class Candidate(NamedTuple):
 def offered(replica: Replica) -> tuple[Command, ...]:
     """Returns the commands of this engine and of the face, without plumbing and doubles."""
     told = tuple(
-        Command(option.name, option.summary, _argument(option.argument, option.usage, option.name))
+        Command(
+            option.name,
+            option.summary,
+            _argument(option.argument, option.usage, option.name),
+            optional=not _needs_more(option.usage, option.name),
+        )
         for option in replica.commands
     )
     local = {command.name for command in LOCAL}
@@ -68,11 +80,12 @@ def offered(replica: Replica) -> tuple[Command, ...]:
 
 
 def _argument(argument: str, usage: str, name: str) -> str:
-    if argument:
-        return argument
-    return (
-        "text" if len(usage) > len(name) + 1 and not usage[len(name) :].lstrip().startswith("[") else ""
-    )
+    return argument or ("text" if _needs_more(usage, name) else "")
+
+
+def _needs_more(usage: str, name: str) -> bool:
+    """Whether something outside brackets follows the name, as in ``/edit [MESSAGE] TEXT``."""
+    return bool(_BRACKETED.sub("", usage.removeprefix(name)).strip())
 
 
 def offers(replica: Replica, name: str) -> bool:
@@ -113,7 +126,7 @@ def complete(
         return ()
     commands = offered(replica)
     found = split(line, commands)
-    if found and (line != found[0].name or not found[0].argument):
+    if found and (line != found[0].name or not found[0].argument or found[0].optional):
         return _arguments(*found, replica, themes)
     ranked = palette.rank(line, commands, lambda command: command.name, recent)
     return tuple(
@@ -121,7 +134,7 @@ def complete(
             command.name,
             command.summary,
             command.name + (" " if command.argument else ""),
-            not command.argument,
+            not command.argument or command.optional,
         )
         for command in ranked
     )
@@ -140,6 +153,11 @@ def _arguments(
         Candidate(option, name if name != option else "", f"{command.name} {option}", runs=True)
         for option, name in ranked
     )
+
+
+def message_key(command: Command) -> str:
+    """Returns the letter that runs ``command`` on the chosen message."""
+    return command.name.split()[-1].lstrip("/")[:1]
 
 
 def ghost(line: str, candidates: tuple[Candidate, ...]) -> str:

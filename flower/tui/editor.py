@@ -53,10 +53,14 @@ class Editor(NamedTuple):
 
     def submit(self) -> tuple[str, Editor]:
         """Returns the text and an empty editor that remembers it in its history."""
+        return self.text, Editor(history=self.remembering(self.text).history, kills=self.kills)
+
+    def remembering(self, text: str) -> Editor:
+        """Returns the editor with ``text`` as the newest line of its history."""
         history = self.history
-        if self.text.strip() and (not history or history[-1] != self.text):
-            history = (*history, self.text)[-limits.INPUT_HISTORY :]
-        return self.text, Editor(history=history, kills=self.kills)
+        if not text.strip() or (history and history[-1] == text):
+            return self
+        return self._replace(history=(*history, text)[-limits.INPUT_HISTORY :])
 
     def clear(self) -> Editor:
         """Returns the editor with no text; undo brings it back."""

@@ -11,11 +11,12 @@ from typing import Any, assert_never
 import flower
 from flower import protocol
 from flower.protocol import UNSET
-from flower.tui import popups, transcript
+from flower.tui import popups, search, transcript
 from flower.tui.actions import Result, tell
 from flower.tui.model import Bell, Effect, Meter, Model, Notice, Replica, Scroll, Send, Titled, Turn
 from flower.tui.transcript import Message, Transcript
 
+ROLES = ("user", "assistant", "system")
 ENDED_WELL = frozenset({"done", ""})
 
 
@@ -56,12 +57,23 @@ def _or(value: Any, default: Any) -> Any:
 def _system_update(model: Model, event: protocol.SystemUpdate) -> Result:
     model = _merge(model, event.metadata)
     content = event.content.strip()
+    if event.metadata.draft is not UNSET:
+        model = _drafted(model, event.metadata.draft)
+    if event.metadata.found is not UNSET and event.metadata.found:
+        return popups.opened(model._replace(found=event.metadata.found), "found"), ()
     if "\n" in content:
         return popups.opened(model, "text", subject=content), ()
     if not content:
         return model, ()
     kind = {"✓": "good", "✗": "bad"}.get(content[0], "info")
     return tell(model, content.lstrip("✓✗ "), kind), ()
+
+
+def _drafted(model: Model, draft: str) -> Model:
+    """Returns the model with a line that was written for the player, where nothing is lost by it."""
+    if not model.input.text:
+        return model._replace(input=model.input.with_text(draft))
+    return tell(model._replace(input=model.input.remembering(draft)), "A draft is ready: Up brings it.")
 
 
 def _sync_state(model: Model, event: protocol.SyncState) -> Result:
@@ -118,7 +130,9 @@ def _history(model: Model, meta: protocol.HistoryMeta) -> Result:
     if meta.before is not UNSET:
         if session != model.story.session or meta.before != model.story.more:
             return model._replace(story=model.story._replace(loading=False)), ()
-        return model._replace(story=transcript.show_older(model.story, page, more)), ()
+        return _toward_goal(model._replace(story=transcript.show_older(model.story, page, more)))
+    if meta.sheet is not UNSET:
+        model = model._replace(replica=model.replica._replace(sheet=meta.sheet))
     turn = _or(meta.turn, "")
     if turn and page and page[-1].role == "assistant":
         page[-1] = page[-1]._replace(turn=turn, status="streaming")
@@ -126,20 +140,54 @@ def _history(model: Model, meta: protocol.HistoryMeta) -> Result:
     state = "streaming" if turn and page and page[-1].text else "waiting" if turn else "idle"
     model = model._replace(
         story=story,
+        selected=_still_selected(model, story),
         turn=Turn(state, turn),
         link=model.link._replace(state="online", note="", gap=False),
     )
-    return _send_again(model)
+    model, effects = _send_again(model)
+    model, more_effects = _toward_goal(model)
+    return model, (*effects, *more_effects)
+
+
+def _still_selected(model: Model, story: Transcript) -> int | None:
+    """Returns the key of the chosen message in ``story``; of what stands in its place if it is gone.
+
+    Its place is behind the message that came before it: another variant has the same one.
+    """
+    if model.selected is None or not story.messages:
+        return None
+    if any(message.key == model.selected for message in story.messages):
+        return model.selected
+    place = transcript.index_of(model.story, model.selected)
+    before = model.story.messages[place - 1].message if place else 0
+    found = transcript.find_message(story, before)
+    place = place if found is None else found + 1
+    return story.messages[min(place, len(story.messages) - 1)].key
+
+
+def _toward_goal(model: Model) -> Result:
+    """Brings the wanted message into view, or asks for the page before while it is not here."""
+    if not model.goal:
+        return model, ()
+    index = transcript.find_message(model.story, model.goal)
+    if index is not None:
+        return search.reveal(model._replace(goal=0), model.story.messages[index]), ()
+    if not model.story.more or model.story.detached:
+        return tell(model._replace(goal=0), "That message is not on this branch of the story."), ()
+    story = model.story._replace(loading=True)
+    return model._replace(story=story), (Send(f"/history {story.more}"),)
 
 
 def _from_history(item: protocol.HistoryItem) -> Message:
     status = _or(item.status, "")
     return Message(
         0,
-        item.role if item.role in ("user", "assistant") else "notice",
+        item.role if item.role in ROLES else "notice",
         item.content,
         message=_or(item.message, 0),
         request=_or(item.request, ""),
+        variant=_or(item.variant, 0),
+        variants=_or(item.variants, 0),
         status="" if status in ENDED_WELL or status == "complete" else status,
         model=_or(item.model, ""),
     )
@@ -179,7 +227,7 @@ def _message(model: Model, event: protocol.ChatMessage) -> Model:
     starts = meta.role == "assistant" and bool(turn)
     line = Message(
         0,
-        meta.role if meta.role in ("user", "assistant") else "notice",
+        meta.role if meta.role in ROLES else "notice",
         event.content,
         message=meta.message,
         turn=turn,

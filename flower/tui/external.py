@@ -80,7 +80,9 @@ def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
                 styles = {role: str(words) for role, words in told.items() if role != "like"}
                 own[path.stem] = Recipe(str(told.get("like", DEFAULT)), styles)
             else:
-                problems.append(f"themes/{path.name}: write one `role: style` a line, and `like: THEME`.")
+                problems.append(
+                    f"themes/{path.name}: write one `role: style` a line, and `like: THEME`."
+                )
     return own, problems
 
 

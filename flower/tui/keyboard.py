@@ -112,6 +112,11 @@ def _accept(model: Model) -> Result:
             )
         case "quit":
             return closed, (Quit(),) if item.value else ()
+        case "text" if item.value:
+            return actions.send_command(closed, item.value)
+        case "found":
+            number = int(item.value.rpartition(" ")[2])
+            return actions.send_command(closed._replace(goal=number), f"/session continue {item.value}")
         case "delete" if item.value:
             return actions.send_command(closed, f"/session delete {popup.subject}")
         case _:
@@ -123,7 +128,7 @@ def _in_search(model: Model, key: Key, action: str | None) -> Result:
     if action == "submit":
         if not term:
             return model._replace(search=Search()), ()
-        return search.find(model, term), ()
+        return search.find(model, term)
     if key.name == "backspace":
         return model._replace(search=Search(term[:-1], typing=bool(term))), ()
     if key.name in ("ctrl+u", "ctrl+w"):
@@ -139,20 +144,22 @@ def _in_messages(model: Model, key: Key, action: str | None) -> Result:
             return _choose_next(model, -1), ()
         case "down" | "j":
             return _choose_next(model, 1), ()
-        case "home" | "g":
+        case "left" | "right":
+            return _other_variant(model, "previous" if key.name == "left" else "next")
+        case "home":
             return _choose(model, 0), ()
-        case "end" | "G":
+        case "end":
             return _choose(model, len(model.story.messages) - 1), ()
         case "n":
-            return search.next_match(model, 1), ()
+            return search.next_match(model, 1)
         case "N":
-            return search.next_match(model, -1), ()
+            return search.next_match(model, -1)
         case "/":
-            return search.find(model, ""), ()
+            return search.find(model, "")
         case "c" | "y" | "enter":
             return _copy(model)
     for command in keyhints.message_commands(model):
-        if key.text and key.text == keyhints.message_key(command):
+        if key.text and key.text == commands.message_key(command):
             return _on_message(model, command)
     if action == "messages":
         return actions.choose_messages(model)
@@ -179,6 +186,13 @@ def _chosen(model: Model) -> transcript.Message | None:
     assert model.selected is not None
     index = transcript.index_of(model.story, model.selected)
     return model.story.messages[index] if index < len(model.story.messages) else None
+
+
+def _other_variant(model: Model, which: str) -> Result:
+    message = _chosen(model)
+    if message is None or message.variants < 2 or model.link.state != "online":
+        return model, ()
+    return model, (Send(f"/variant {which} {message.message}"),)
 
 
 def _copy(model: Model) -> Result:

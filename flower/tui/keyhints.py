@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.tui import checklist, commands
+from flower.tui import checklist, commands, transcript
 from flower.tui.model import Model
 
 
@@ -19,8 +19,12 @@ def messages(model: Model) -> str:
     """Returns the hint while messages are chosen."""
     glyphs = model.theme.glyphs
     parts = [f"{glyphs.up}{glyphs.down} choose", "c copy"]
+    index = transcript.index_of(model.story, model.selected or 0)
+    if index < len(model.story.messages) and model.story.messages[index].variants > 1:
+        parts.append(f"{glyphs.left}{glyphs.right} variant")
     parts += [
-        f"{message_key(command)} {command.name.lstrip('/')}" for command in message_commands(model)
+        f"{commands.message_key(command)} {command.name.lstrip('/')}"
+        for command in message_commands(model)
     ]
     parts += ["n N next", "/ search"] if model.search.term else ["/ search"]
     return ", ".join([*parts, "Esc back"])
@@ -29,12 +33,10 @@ def messages(model: Model) -> str:
 def message_commands(model: Model) -> tuple[commands.Command, ...]:
     """Returns the engine's commands that act on one message."""
     offered = commands.offered(model.replica)
-    return tuple(command for command in offered if command.argument in ("message", "message_text"))
-
-
-def message_key(command: commands.Command) -> str:
-    """Returns the letter that runs ``command`` on the chosen message."""
-    return command.name.split()[-1].lstrip("/")[:1]
+    every = [command for command in offered if command.argument in commands.ON_MESSAGES]
+    letters = [commands.message_key(command) for command in every]
+    # Two commands with one letter: the first has it.
+    return tuple(c for place, c in enumerate(every) if letters[place] not in letters[:place])
 
 
 def _key(model: Model, action: str) -> str:

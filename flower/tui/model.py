@@ -55,6 +55,7 @@ class Replica(NamedTuple):
     version: str = ""
     progress: protocol.Progress | None = None
     queued: int = 0
+    sheet: tuple[protocol.SheetRow, ...] = ()
 
 
 class Link(NamedTuple):
@@ -151,6 +152,8 @@ class Model(NamedTuple):
     meter: Meter = Meter()
     notice: Notice = Notice()
     recalled: tuple[protocol.RecallItem, ...] = ()
+    found: tuple[protocol.FoundMessage, ...] = ()  # what the last search in all stories found
+    goal: int = 0  # the message that has to come into view, once it is here
     input: Editor = Editor()
     menu: int = -1  # chosen entry of the completion menu; -1: none
     menu_closed: bool = False  # Escape closed the menu for this line

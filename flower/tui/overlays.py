@@ -10,7 +10,7 @@ from flower.tui.style import Span, Style
 from flower.tui.text import clean, fit, width
 from flower.tui.theme import Theme
 
-FILTERED = frozenset({*popups.CHOOSABLE, "palette", "themes", "keys"})
+FILTERED = frozenset({*popups.CHOOSABLE, "palette", "themes", "keys", "found"})
 
 
 class Box:

@@ -79,8 +79,7 @@ class StoryPane:
         if message.role == "assistant":
             streaming, body = self._narration(message, look, known)
         else:
-            role = "user" if message.role == "user" else "notice"
-            style = self._theme[role]
+            style = self._theme[message.role if message.role in ("user", "system") else "notice"]
             body = [[(line, style)] for line in wrap(clean(message.text), look.text_columns)]
         lines = [[], *self._thinking(message, look), *body, *self._ending(message)]
         return _Laid(message, look, self._as_rows(message, lines, look, known), lines, streaming)
@@ -110,8 +109,10 @@ class StoryPane:
         return [[(line, style)] for line in wrap(clean(message.reasoning), look.text_columns)]
 
     def _ending(self, message: Message) -> list[list[Span]]:
-        words = ENDINGS.get(message.status)
-        return [[(f"({words})", self._theme["dim"])]] if words else []
+        words = [f"({ENDINGS[message.status]})"] if message.status in ENDINGS else []
+        if message.variants > 1:
+            words.append(f"{message.variant}/{message.variants}")
+        return [[(" ".join(words), self._theme["dim"])]] if words else []
 
     def _as_rows(
         self, message: Message, lines: list[list[Span]], look: Look, known: _Laid | None
@@ -136,6 +137,8 @@ class StoryPane:
             return (glyphs.bar.ljust(MARGIN), self._theme["accent"])
         if place == 1 and message.role == "user":  # row 0 is blank
             return (glyphs.prompt.ljust(MARGIN), self._theme["user"])
+        if place == 1 and message.role == "system":
+            return (glyphs.bullet.ljust(MARGIN), self._theme["accent"])
         if place == 1 and message.role == "notice":
             return ("!".ljust(MARGIN), self._theme["error"])
         return (" " * MARGIN, PLAIN)

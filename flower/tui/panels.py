@@ -20,6 +20,7 @@ LINK_WORDS = {
     "lost": "no connection",
 }
 RECALLED_ROWS = 2
+SHEET_ROWS = 12  # of a long sheet; `/state` shows all
 
 
 def ends(left: Iterable[Span], right: Iterable[Span], columns: int, fill: Style) -> Row:
@@ -131,6 +132,9 @@ def _sections(model: Model, columns: int) -> list[list[list[Span]]]:
             *(["adult content"] if replica.nsfw else []),
         ),
     ]
+    if replica.sheet:
+        rows = [f"{row.name}: {row.value}" for row in replica.sheet[:SHEET_ROWS]]
+        sections.append(section("State", *rows))
     if model.recalled:
         recalled: list[list[Span]] = [[("Recalled", title)]]
         for item in model.recalled:

@@ -32,7 +32,7 @@ HELP = (
     "Type what you do, or a command such as /help. /list worlds shows what can be chosen (also "
     "characters, models, rules, sessions); /quit leaves."
 )
-ANSWERS = (protocol.SystemUpdate, protocol.ErrorEvent)
+ANSWERS = (protocol.SystemUpdate, protocol.ErrorEvent, protocol.ChatMessage)
 _SENTENCE = re.compile(r"[.!?…][”\"’')\]*_]*\s+|\n+")
 
 
@@ -75,6 +75,8 @@ class Reader:
         if done is not None or message.status in UNCONFIRMED or message.role == "notice":
             return ""  # notices were read when they came
         self._read[message.key] = len(message.text)
+        if message.role == "system":
+            return self._line(f"* {clean(message.text)}")
         own = message.request.startswith(f"{model.nonce}-")
         return "" if own else self._line(f"You: {clean(message.text)}")
 
@@ -126,7 +128,7 @@ class Plain:
         self.moved = trio.Event()  # replaced after every input
         self.leaving = False
         self.answers = 0  # how often the engine answered a command
-        self._out = out
+        self.out = out
 
     def post(self, happened: Input) -> None:
         """Applies one input and writes what is new."""
@@ -188,9 +190,9 @@ class Plain:
         return "".join(f"  {clean(one)}: {clean(name)}\n" for one, name in found) or "  nothing\n"
 
     def _write(self, text: str) -> None:
-        if text and self._out is not None:
-            self._out.write(text)
-            self._out.flush()
+        if text and self.out is not None:
+            self.out.write(text)
+            self.out.flush()
 
 
 def ready(model: Model) -> bool:
@@ -233,14 +235,17 @@ def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = N
 
 
 def say(text: str, *, home_dir: Path, engine_url: Callable[[], str], token: str | None = None) -> int:
-    """Sends one prompt and prints the reply alone, for scripts. Returns 0, or 1 when none came."""
+    """Sends one prompt and prints the reply alone, for scripts; of a command what the engine says to it.
+
+    Returns 0, or 1 when nothing came.
+    """
 
     async def ask() -> int:
         with identity.shared(home_dir) as me:
             face = Plain(me, engine_url, token, None)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(face.link.run)
-                await face.wait_for(ready)
+                await face.wait_for(lambda model: ready(model) or model.link.state == "lost")
                 code = await _ask(face, text)
                 nursery.cancel_scope.cancel()
         return code
@@ -252,6 +257,11 @@ def say(text: str, *, home_dir: Path, engine_url: Callable[[], str], token: str 
 
 
 async def _ask(face: Plain, text: str) -> int:
+    if face.model.link.state == "lost":
+        print(clean(face.model.link.note), file=sys.stderr)
+        return 1
+    if commands.is_line(text):
+        return await _order(face, text)
     if not face.model.replica.session_id:
         print("No story is open; begin one with `flower`.", file=sys.stderr)
         return 1
@@ -263,3 +273,14 @@ async def _ask(face: Plain, text: str) -> int:
         return 1
     print(clean(reply.text).strip())
     return 0
+
+
+async def _order(face: Plain, line: str) -> int:
+    """Runs a command of the engine and prints its answer."""
+    face.out = sys.stdout
+    heard = face.answers
+    face.take(line)
+    with trio.move_on_after(limits.SEND_TIMEOUT_S):
+        await face.wait_for_answer(heard)
+    await face.wait_for(ready)
+    return 1 if face.answers == heard or face.model.notice.kind == "bad" else 0

@@ -1,11 +1,12 @@
 """Popups: lists to choose from, filtered by typing.
 
 Each kind has its entries, made from the model; ``accept`` says what taking one does. Kinds: worlds,
-characters, models, rules, sessions, palette, keys, text (news of several lines), quit, delete.
+characters, models, rules, sessions, palette, keys, text (news of several lines), found, quit, delete.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flower import limits
@@ -28,7 +29,8 @@ TITLES = {
     "keys": "Keys",
     "text": "From the engine",
     "quit": "Leave Flower?",
-    "delete": "Delete this story for good?",
+    "delete": "Put this story into the trash?",
+    "found": "Found",
 }
 CHOOSABLE = ("worlds", "characters", "models", "rules", "sessions")
 EMPTY = {
@@ -40,6 +42,8 @@ EMPTY = {
 ACTIONS_IN_PALETTE = ("search", "messages", "sidebar", "thinking", "editor", "top", "bottom", "redraw")
 
 
+GOTO = "/goto"  # the engine's command; a list of places in a story names it in its first line
+_MESSAGE = re.compile(r"\bmessage (\d+)")
 BOX_COLUMNS = 76
 BOX_EDGES = 4  # columns of the frame and the space inside it
 
@@ -119,13 +123,26 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
                 for action in bindings.ACTIONS
             )
         case "text":
-            columns = box_columns(model) - BOX_EDGES
-            lines = clean(popup.subject).splitlines()
-            return tuple(Item(row, "", "") for line in lines for row in wrap(line, columns) or [""])
+            return _text_rows(clean(popup.subject), box_columns(model) - BOX_EDGES)
+        case "found":
+            return tuple(
+                Item(hit.text, hit.name, f"{hit.session} {hit.message}") for hit in model.found
+            )
         case "quit":
             return (Item("Leave; everything is saved", "", "yes"), Item("Stay", "", ""))
         case _:
-            return (Item("Keep it", "", ""), Item("Delete it", "", "yes"))
+            return (Item("Keep it", "", ""), Item("Into the trash", "", "yes"))
+
+
+def _text_rows(text: str, columns: int) -> tuple[Item, ...]:
+    """Returns the rows of a text; in a list that one can go to by number, rows that do so when taken."""
+    leads = GOTO in text.partition("\n")[0]
+    rows: list[Item] = []
+    for line in text.splitlines():
+        number = _MESSAGE.search(line) if leads else None
+        value = f"{GOTO} {number.group(1)}" if number else ""
+        rows += [Item(row, "", value) for row in wrap(line, columns)]
+    return tuple(rows)
 
 
 def box_columns(model: Model) -> int:
@@ -174,7 +191,9 @@ def _about_model(option: protocol.ModelOption) -> str:
 
 
 def _about_session(model: Model, option: protocol.SessionOption) -> str:
-    parts = [checklist.name_of(model, "worlds", option.world_id)] if option.world_id else []
+    parts = ["pinned"] if option.pinned else []
+    if option.world_id:
+        parts.append(checklist.name_of(model, "worlds", option.world_id))
     if option.messages:
         parts.append(f"{option.messages} messages")
     if option.updated and model.wall:

@@ -13,7 +13,7 @@ from flower.tui.style import Span
 def status(model: Model) -> Row:
     """News or state at the left, the numbers of the last reply at the right."""
     style = model.theme["status"]
-    right = [(_numbers(model), style)]
+    right = [(_numbers(model) if model.selected is None else "", style)]
     return ends([(" ", style), *_news(model)], right, model.columns, style)
 
 

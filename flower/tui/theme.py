@@ -27,6 +27,8 @@ class Glyphs(NamedTuple):
     bullet: str = "•"
     up: str = "↑"
     down: str = "↓"
+    left: str = "←"
+    right: str = "→"
     ellipsis: str = "…"
     h: str = "─"
     v: str = "│"
@@ -46,7 +48,7 @@ CONSOLE = UNICODE._replace(
 )  # fmt: skip
 ASCII = Glyphs(
     bar="#", prompt=">", flower="*", done="v", todo="o", current=">", dot=".", bullet="*", up="^",
-    down="v", ellipsis="~", h="-", v="|", tl="+", tr="+", bl="+", br="+", quote="|",
+    down="v", left="<", right=">", ellipsis="~", h="-", v="|", tl="+", tr="+", bl="+", br="+", quote="|",
     spinner=("|", "/", "-", "\\"),
 )  # fmt: skip
 

@@ -15,7 +15,7 @@ from flower import limits
 
 
 class Message(NamedTuple):
-    """One message. ``role`` is user, assistant or notice (the face's own words in the story).
+    """One message. ``role`` is user, assistant, system (dice) or notice (the face's own words).
 
     ``status``: sent or pending (a line the engine has not confirmed, with and without a connection),
     streaming, or how it ended: ``""`` (well), stopped, length, blocked, interrupted, error.
@@ -30,6 +30,8 @@ class Message(NamedTuple):
     status: str = ""
     model: str = ""
     reasoning: str = ""
+    variant: int = 0  # which of its siblings this is, from 1; 0: it has none
+    variants: int = 0
 
 
 class Transcript(NamedTuple):

@@ -58,6 +58,7 @@ class Screen:
                 model.popup,
                 model.replica,
                 model.recent,
+                model.found,
                 model.settings,
                 model.bindings,
             )

@@ -127,7 +127,10 @@ OPTIONS: tuple[CommandOption, ...] = (
     CommandOption("/npc mood", "/npc mood NAME +N [WHY]", "change what somebody thinks of you"),
     CommandOption("/npc remove", "/npc remove NAME", "forget somebody"),
     CommandOption(
-        "/npc bring", "/npc bring [ID]", "take over the people of another story of this world", "sessions"
+        "/npc bring",
+        "/npc bring [ID]",
+        "take over the people of another story of this world",
+        "sessions",
     ),
     CommandOption("/clock", "/clock", "list the clocks"),
     CommandOption(
@@ -142,7 +145,7 @@ OPTIONS: tuple[CommandOption, ...] = (
     CommandOption("/history", "/history MESSAGE", "send the page of the story above a message"),
     CommandOption("/why", "/why [MESSAGE]", "show what went into a reply's prompt and why", "message"),
     CommandOption("/sync", "/sync", "send the whole state and story again"),
-    CommandOption("/help", "/help", "list the commands"),
+    CommandOption("/help", "/help [NAME]", "list the commands, or those that begin with a name"),
     CommandOption("/quit", "/quit", "say goodbye; an engine nobody else uses stops"),
 )
 _BY_NAME = {option.name: option for option in OPTIONS}
@@ -170,10 +173,14 @@ def parse(text: str) -> tuple[CommandOption, str]:
     raise CommandError(f"There is no command {words[0]}.{hint} /help lists them all.")
 
 
-def help_text() -> str:
-    """Returns the list of commands, a line each."""
-    width = max(len(option.usage) for option in OPTIONS)
-    return "\n".join(f"{option.usage:<{width}}  {option.summary}" for option in OPTIONS)
+def help_text(wanted: str = "") -> str:
+    """Returns the commands whose name begins with ``wanted``, a line each; all without it."""
+    name = "/" + wanted.lower().removeprefix("/")
+    chosen = [option for option in OPTIONS if option.name.startswith(name)]
+    if not chosen:
+        raise CommandError(f"There is no command {name}. /help lists them all.")
+    width = max(len(option.usage) for option in chosen)
+    return "\n".join(f"{option.usage:<{width}}  {option.summary}" for option in chosen)
 
 
 def closest(wanted: str, ids: list[str]) -> str:

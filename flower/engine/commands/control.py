@@ -54,7 +54,7 @@ async def sync(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def show_help(engine: Engine, client: Client, argument: str) -> None:
-    client.tell(catalogue.help_text())
+    client.tell(catalogue.help_text(argument))
 
 
 async def quit_(engine: Engine, client: Client, argument: str) -> None:

@@ -248,7 +248,7 @@ async def show_person(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def change_mood(engine: Engine, client: Client, argument: str) -> None:
-    found = _MOOD.fullmatch(argument)
+    found = _MOOD.fullmatch(" ".join(argument.split()))
     if found is None:
         raise CommandError("By how much? For example /npc mood Mara -10 broke a promise.")
     shown: list[str] = []
@@ -313,7 +313,7 @@ async def list_clocks(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def add_clock(engine: Engine, client: Client, argument: str) -> None:
-    found = _CLOCK.fullmatch(argument)
+    found = _CLOCK.fullmatch(" ".join(argument.split()))
     if found is None:
         raise CommandError(
             'Which clock, of how many segments? For example /clock add "Flood reaches the docks" 6'
@@ -338,7 +338,7 @@ async def add_clock(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
-    found = _TICK.fullmatch(argument)
+    found = _TICK.fullmatch(" ".join(argument.split()))
     if found is None:
         raise CommandError("Which clock? For example /clock tick flood, or /clock tick flood -1.")
     session = story_of(client)

@@ -197,9 +197,10 @@ def _dice(found: re.Match[str], sign: int) -> Dice:
 
 
 def _bounded(digits: str) -> int:
-    if len(digits.lstrip("-0")) > len(str(limits.ROLL_NUMBER)) or abs(int(digits)) > limits.ROLL_NUMBER:
+    size = digits.lstrip("-0") or "0"  # Python itself refuses to read thousands of digits
+    if len(size) > len(str(limits.ROLL_NUMBER)) or int(size) > limits.ROLL_NUMBER:
         raise CommandError(f"Numbers in a roll go up to {limits.ROLL_NUMBER:,}.")
-    return int(digits)
+    return -int(size) if digits.startswith("-") else int(size)
 
 
 def roll(expression: Expression, chance: Chance) -> Throw:

@@ -22,6 +22,8 @@ from flower import limits
 from flower.engine.game.sheet import Sheet, put
 from flower.errors import CommandError
 
+LINE_CHARS = 400  # of one change; a name and a value are shorter
+
 INSTRUCTION = """\
 When the reply changes the state, end it with a block like this, and with nothing behind it:
 ```state
@@ -55,7 +57,7 @@ def read(reply: str, sheet: Sheet) -> Proposed:
     changes, refused = [], []
     lines = [line for line in found["lines"].splitlines() if line.strip()]
     for line in lines[: limits.PROPOSALS]:
-        parts = _LINE.fullmatch(line)
+        parts = _LINE.fullmatch(line.strip()[:LINE_CHARS])
         try:
             if parts is None:
                 raise CommandError("no change")

@@ -15,7 +15,7 @@ from flower import limits
 from flower.engine.game.cast import Cast
 from flower.errors import CommandError
 
-_OPTION = re.compile(r"(depth|every)\s*[=: ]\s*(\d{1,4})\s*,?\s*", re.IGNORECASE)
+_OPTION = re.compile(r"(depth|every)\s{0,3}[=: ]\s{0,3}(\d{1,4})(?!\w)\s{0,3},?\s{0,3}", re.IGNORECASE)
 
 
 class Note(Struct, frozen=True, omit_defaults=True):
