@@ -84,3 +84,10 @@ class ProviderError(FlowerError):
         self.limit_tokens = limit_tokens
         self.used_tokens = used_tokens
         self.field = field
+
+
+def only(error: BaseException) -> BaseException:
+    """Returns the one exception in a group of one, however deep; else the error itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

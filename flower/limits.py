@@ -83,7 +83,7 @@ YAML_DIGITS = 18  # of a whole number: what fits 64 bits, so that no reader furt
 ASSET_FILES = 1000  # per folder; each is read and checked at start
 ID_CHARS = 64
 NAME_CHARS = 120
-LORE_WAIT_S = 600.0  # `flower lore add` watches the engine read so long; it reads on without it
+LORE_QUIET_S = 3.0  # an engine that reads lore says so twice a second
 ATTACHED_LORE_CHARS = 32_000
 
 # --- recall -------------------------------------------------------------------------------------
@@ -286,6 +286,10 @@ NOTICE_BAD_S = 12.0  # bad news: long enough to look up first
 SCREEN_DCS_BYTES = 700  # GNU screen passes at most 768 bytes of one string on
 DIFF_SHIFT_CHANGES = 12  # fewer changed cells in a row are drawn faster than shifted
 DIFF_SHIFT_COLUMNS = 4  # cells that may be inserted or deleted at once
+PACE_BYTES = 512  # over SSH the terminal is asked for a sign of life this often: under 1 % more bytes
+PACE_WINDOW_BYTES = 1024  # unanswered: a quarter of a second on a 4 kB/s line
+PACE_PATIENCE_S = 15.0  # a screen full of text on the slowest line; who is silent longer never answers
+PACE_LEAVE_S = 0.5  # answers on their way must not be typed into the shell
 THEME_FILES = 100
 THEME_BYTES = 64 * KIB  # forty roles fit in 4
 DIFF_SHIFT_SAMPLE = 6  # equal glyphs that make a shift worth a closer look

@@ -16,7 +16,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from flower import limits
-from flower.errors import EngineStarting, FlowerError, LaunchError
+from flower.errors import EngineStarting, FlowerError, LaunchError, only
 
 BAR_COLUMNS = 30
 CLIENT = "flower-lore"
@@ -29,6 +29,8 @@ def add(world: str, files: Sequence[str], engine_url: Callable[[], str], token: 
         trio.run(_add, world, texts, engine_url, token)
     except KeyboardInterrupt:
         return 130
+    except BaseExceptionGroup as group:  # the nursery wraps what was refused, and Ctrl-C
+        raise only(group) from group
     return 0
 
 
@@ -97,9 +99,10 @@ async def _send_all(socket: WebSocketConnection, world: str, texts: Sequence[tup
     for number, (name, piece) in enumerate(pieces, start=1):
         await socket.send_message(json.dumps({"prompt": f"/lore add {world} {piece}"}))
         await _answer(socket)
+        if len(pieces) > limits.PROMPTS_BURST:  # else the engine refuses the ones after that
+            await trio.sleep(1 / limits.PROMPTS_PER_S)
         _show(f"sent {name}", number, len(pieces))
-    with trio.move_on_after(limits.LORE_WAIT_S):
-        await _follow(socket)
+    await _follow(socket)
     print(f"\n✓ {len(texts)} files are lore of {world} now.")
 
 
@@ -113,11 +116,16 @@ async def _answer(socket: WebSocketConnection) -> None:
 
 
 async def _follow(socket: WebSocketConnection) -> None:
-    """Shows how far the engine has read, until it has read everything."""
-    while True:
-        _, _, metadata = _frame(await socket.get_message())
-        progress = metadata.get("progress", ...)
-        if progress is None:
+    """Shows how far the engine has read, until it is through or has nothing more to say.
+
+    It may have been through before we listened; it reads on without us in any case.
+    """
+    progress: Any = ...
+    while progress is not None:
+        with trio.move_on_after(limits.LORE_QUIET_S) as quiet:
+            _, _, metadata = _frame(await socket.get_message())
+            progress = metadata.get("progress", ...)
+        if quiet.cancelled_caught:
             return
         if isinstance(progress, dict):
             _show("reading", progress.get("done", 0), progress.get("total", 0))

@@ -269,3 +269,20 @@ def test_a_pipe_gets_the_line_mode(tmp_path: Path, engine_url: str) -> None:
     assert "Narrator: Line 2." in done.stdout
     assert "/quit  leave" in done.stdout
     assert "\x1b" not in done.stdout
+
+
+def test_over_a_slow_line_frames_wait_for_the_terminal(tmp_path: Path, engine_url: str) -> None:
+    """Nothing piles up between here and there: what was typed meanwhile comes in one newest frame."""
+    with face(tmp_path, engine_url, {"SSH_CONNECTION": "1 2 3 4"}) as one:
+        one.wait_for("Line 2")
+        one.type("\x1b[?62c")  # the terminal answers the first questions
+        while True:
+            one.type("\x0c")  # Ctrl+L draws everything again
+            if not one.pump(0.3):
+                break
+            assert len(one.output) < 100_000, "frames must not go out for ever without an answer"
+        one.type("xyzzy")
+        assert b"xyzzy" not in one.pump(0.2)
+        for _ in range(one.output.count(b"\x1b[5n")):
+            one.type("\x1b[0n")
+        one.wait_for("xyzzy")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Collection
 
@@ -28,9 +29,9 @@ from flower.engine.preparation import Services, lore_scope, memory_scope
 from flower.engine.provider.roster import Roster
 from flower.engine.sanitize import sanitize
 from flower.engine.session import Session
-from flower.engine.store import discarded, states, stories, tree
+from flower.engine.store import discarded, passages, states, stories, tree
 from flower.engine.turns import Turns
-from flower.errors import CommandError, FlowerError
+from flower.errors import CommandError, FlowerError, StoreError
 from flower.protocol import (
     ErrorEvent,
     ErrorMeta,
@@ -125,10 +126,14 @@ class Engine:
         chosen = await self.services.database.read(stories.load_selection, sanitize(client_id))
         client = Client(outbox, chosen, goodbye)
         self.clients.add(client)
-        client.tell("✓ Engine ready.", State(status="ok"))
-        await self._attach(client)
-        await self.sync(client)
-        await self._recap(client)
+        try:
+            client.tell("✓ Engine ready.", State(status="ok"))
+            await self._attach(client)
+            await self.sync(client)
+            await self._recap(client)
+        except BaseException:  # it left already, or the disk fails: nobody else would forget it
+            self.disconnect(client)
+            raise
         for problem in (*self.services.assets.problems, *self.roster.problems):
             client.tell(f"✗ {problem}")
         return client
@@ -255,11 +260,12 @@ class Engine:
             session.drop_waiting()
         await self.turns.end(session_id)
         await self.services.database.write(stories.delete_session, session_id, self.now())
+        await self.turns.end(session_id)  # of a line that was being committed; none can begin now
         self._sessions.pop(session_id, None)
         for client in self.clients:
             if client.chosen.session_id == session_id:
                 client.chosen = structs.replace(client.chosen, session_id="")
-                client.session = None
+                self._leave(client)
                 client.tell("This story was deleted.", State(session_id=""))
                 client.send(snapshot.no_history())
 
@@ -271,9 +277,9 @@ class Engine:
         database, library = self.services.database, self.services.library
         expired = await database.read(stories.expired, self.now() - limits.TRASH_KEPT_S)
         for session_id in expired:
-            # Memories first: what is cut off here is found in the trash again next time.
-            await library.drop_scope(memory_scope(session_id))
-            await database.write(stories.purge_session, session_id)
+            # Rows and memories at once: it may be taken back from the trash until then.
+            if await database.write(_purge, session_id):
+                await library.drop_scope(memory_scope(session_id))
         messages = await database.read(discarded.expired, self.now() - limits.TRASH_KEPT_S)
         if messages:
             await library.forget_messages(messages)
@@ -310,7 +316,10 @@ class Engine:
             session.window_start = stored.extra.get("window_start")
         session.subscribe(client.outbox)
         client.session = session
-        await self.sync_lore(session.world_id)
+        try:
+            await self.sync_lore(session.world_id)
+        except StoreError as error:  # a full disk keeps nobody from reading
+            client.send(ErrorEvent(f"{error}. The world's lore stays as it was.", ErrorMeta("store")))
 
     def _leave(self, client: Client) -> None:
         session, client.session = client.session, None
@@ -333,10 +342,14 @@ class Engine:
             return
         self._lore_synced.add(world_id)
         scope = lore_scope(world_id)
-        await self.services.library.sync_source(scope, "world", world.name, world.lore)
-        attached = await self.services.database.read(stories.attached_lore, world_id)
-        for number, text in attached:
-            await self.services.library.sync_source(scope, f"attached:{number}", world.name, text)
+        try:
+            await self.services.library.sync_source(scope, "world", world.name, world.lore)
+            attached = await self.services.database.read(stories.attached_lore, world_id)
+            for number, text in attached:
+                await self.services.library.sync_source(scope, f"attached:{number}", world.name, text)
+        except BaseException:
+            self._lore_synced.discard(world_id)  # not all of it: the next one tries again
+            raise
 
     # --- lines ----------------------------------------------------------------------------------
 
@@ -353,3 +366,10 @@ class Engine:
         """Ends every turn, saved and told as interrupted, and tells the clients."""
         await self.turns.stop(self._sessions.values())
         self.broadcast("✗ The engine is stopping.", State(status="stopping"))
+
+
+def _purge(db: sqlite3.Connection, session_id: str) -> bool:
+    purged = stories.purge_session(db, session_id)
+    if purged:
+        passages.drop_scope(db, memory_scope(session_id))
+    return purged

@@ -26,6 +26,7 @@ class Folders:
         self._nursery = nursery
         self._notify = notify
         self._following: dict[str, trio.CancelScope] = {}
+        self._changing = trio.Lock()  # one folder of a world at a time
 
     async def start(self) -> None:
         """Follows every folder that was followed before."""
@@ -38,13 +39,18 @@ class Folders:
         Raises ``CommandError`` if it is no folder that can be read.
         """
         path = await trio.to_thread.run_sync(_folder, text)
-        await self.unsync(world_id)
-        await self._database.write(_save, world_id, str(path))
-        self._follow(world_id, path)
+        async with self._changing:
+            await self._unsync(world_id)
+            await self._database.write(_save, world_id, str(path))
+            self._follow(world_id, path)
         return path
 
     async def unsync(self, world_id: str) -> bool:
         """Stops following and deletes what came from the folder; returns whether there was one."""
+        async with self._changing:
+            return await self._unsync(world_id)
+
+    async def _unsync(self, world_id: str) -> bool:
         scope = self._following.pop(world_id, None)
         if scope is not None:
             scope.cancel()

@@ -55,9 +55,10 @@ class Lifetime:
             await trio.sleep_forever()
         while True:
             await self._wait_nobody_expected()
+            quiet = self._changed
             await wait_idle()
-            if not self._clients:
-                return
+            if quiet is self._changed and not self._clients:
+                return  # else somebody came or went meanwhile, and may be expected back
 
     async def _wait_nobody_expected(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from collections import deque
 import trio
 
 from flower import limits
-from flower.protocol import ChatChunk, ChatReasoning, ChunkMeta, Event
+from flower.protocol import ChatChunk, ChatHistory, ChatReasoning, ChunkMeta, Event
 
 
 class Resync:
@@ -86,7 +86,7 @@ class Outbox:
             return  # the resync will tell the client about this event as well
         if not self._queue:
             self._waiting_since = trio.current_time()
-        self._size += len(event.content)
+        self._size += _size(event)
         if isinstance(event, ChatChunk | ChatReasoning):
             last = self._queue[-1] if self._queue else None
             if not (isinstance(last, _Run) and last.take(event)):
@@ -121,5 +121,12 @@ class Outbox:
         if isinstance(item, _Run):
             item = item.event()
         if not isinstance(item, Resync):
-            self._size -= len(item.content)
+            self._size -= _size(item)
         return item
+
+
+def _size(event: Event) -> int:
+    """Returns the characters of an event that can be long: its text, or the texts of a page."""
+    if isinstance(event, ChatHistory):
+        return sum(len(item.content) for item in event.metadata.history)
+    return len(event.content)

@@ -23,8 +23,8 @@ from flower.engine.assets import Assets
 from flower.engine.direction import Direction, Place, direct, told_lore
 from flower.engine.game.checks import WORKED
 from flower.engine.prompt.assemble import Assembled, Entry, Line, assemble
-from flower.engine.prompt.sections import CONTINUE, recalled_text, summary_section
-from flower.engine.prompt.tokens import TokenCounter
+from flower.engine.prompt.sections import CONTINUE, WAITING, recalled_text, summary_section
+from flower.engine.prompt.tokens import MESSAGE_TOKENS, TokenCounter
 from flower.engine.provider.base import ChatMessage, Completion, Cue, ModelInfo, Provider
 from flower.engine.recall.base import Found, Passage, Query
 from flower.engine.recall.library import Library
@@ -112,7 +112,9 @@ async def gather(services: Services, order: Order) -> Gathered:
     Raises ``StoreError`` if the story cannot be read. Recall that takes too long costs the reply its
     memories, never the reply.
     """
-    path = await services.database.read(stories.path, order.leaf, most=limits.PROMPT_MESSAGES)
+    path = await services.database.read(
+        stories.path, order.leaf, most=most_messages(_context_tokens(services, order))
+    )
     session = order.session
     direction = await _direction(services, order, path)
     query = _query(services, order, path, await services.database.read(stories.path_ids, order.leaf))
@@ -187,14 +189,12 @@ def _recall_event(turn: str, found: Sequence[Found]) -> Recall:
 
 async def compose(services: Services, order: Order, gathered: Gathered) -> Prepared:
     """Returns the request for the reply. Raises ``StoreError`` if the story cannot be read."""
-    new = _not_told_yet(gathered, order.session.window_start)
-    recalled = recalled_text(new)
     counter = order.counter
-    assembled = await _settle_window(services, order, gathered, recalled, counter)
+    new, recalled, assembled = await _settle(services, order, gathered, counter)
     if not counter.checked or assembled.tokens > NEAR_BUDGET * _budget(services, order):
         counter = await _checked(order, assembled)
         if counter is not order.counter:
-            assembled = await _settle_window(services, order, gathered, recalled, counter)
+            new, recalled, assembled = await _settle(services, order, gathered, counter)
     record = _record(order, gathered, new, recalled, assembled)
     completion = Completion(
         model=order.model,
@@ -224,6 +224,25 @@ def _not_told_yet(gathered: Gathered, window_start: int | None) -> list[Found]:
     told = {passage for m in window[:-1] for passage in m.extra.get("recalled_ids", ())}
     said = {m.id for m in window}
     return [f for f in gathered.found if f.passage.id not in told and f.passage.message_id not in said]
+
+
+async def _settle(
+    services: Services, order: Order, gathered: Gathered, counter: TokenCounter
+) -> tuple[list[Found], str, Assembled]:
+    """Returns what is newly recalled, as text too, and the prompt.
+
+    When the window moves, what was told or said in the part that went is no longer in view.
+    """
+    start = order.session.window_start
+    while True:
+        new = _not_told_yet(gathered, start)
+        recalled = recalled_text(new)
+        assembled = await _settle_window(services, order, gathered, recalled, counter)
+        if assembled.window_start == start or len(
+            _not_told_yet(gathered, assembled.window_start)
+        ) <= len(new):
+            return new, recalled, assembled
+        start = order.session.window_start = assembled.window_start
 
 
 async def _settle_window(
@@ -287,6 +306,11 @@ def _assemble(
     )
 
 
+def most_messages(context_tokens: int) -> int:
+    """Returns more messages than any window of this context holds: one read from within would slide."""
+    return max(limits.PROMPT_MESSAGES, context_tokens // (MESSAGE_TOKENS + 1))
+
+
 def _budget(services: Services, order: Order) -> int:
     room = _context_tokens(services, order) - _reply_tokens(services, order)
     return int(room * limits.CONTEXT_USED_SHARE)
@@ -323,7 +347,7 @@ def _record(
 ) -> Callable[[sqlite3.Connection], None]:
     """Returns what stores the parts of this prompt: for the next prompt and for /why."""
     line_extra: dict[str, object] = {}
-    if new and not order.continues:
+    if new and gathered.path and gathered.path[-1].role != "assistant":
         line_extra = {"recalled": recalled, "recalled_ids": [item.passage.id for item in new]}
     fresh = {item.passage.id for item in new}
     manifest = [
@@ -355,7 +379,7 @@ def _cue(services: Services, order: Order, gathered: Gathered) -> Cue:
     world, character = gathered.direction.world, gathered.direction.character
     seed = services.seed if services.seed is not None else zlib.crc32(order.session.id.encode())
     return Cue(
-        line=CONTINUE if order.continues else order.reply.line,
+        line=WAITING if order.continues else order.reply.line,
         world=world.name if world is not None else "",
         scene=world.scene if world is not None else "",
         character=character.name if character is not None else "",

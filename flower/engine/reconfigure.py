@@ -90,8 +90,13 @@ async def reconfigure(home: Home, place: Place, engine: Engine, narrators: Narra
     engine.use(make_services(config, read_assets(home), services.database, services.library), roster)
     narrators.use(roster)
     log.info("settings read again")
-    for client in tuple(engine.clients):
-        await engine.sync(client)
+    try:
+        for session in tuple(engine.sessions):
+            await engine.sync_lore(session.world_id)
+        for client in tuple(engine.clients):
+            await engine.sync(client)
+    except FlowerError as error:  # this task must outlive it: without it the engine ends
+        engine.broadcast(f"✗ {error}", State())
     engine.broadcast("✓ The settings were read again.", State())
     await engine.turns.wait_idle()
     await old.aclose()

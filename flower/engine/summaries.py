@@ -14,9 +14,15 @@ from collections.abc import Callable
 import trio
 
 from flower import limits
-from flower.engine.preparation import Order, Prepared
+from flower.engine.preparation import Order, Prepared, most_messages
 from flower.engine.prompt.assemble import Line
-from flower.engine.prompt.summary import MIN_NEW_LINES, extract, lines_to_cover, summary_prompt
+from flower.engine.prompt.summary import (
+    LINE_CHARS,
+    MIN_NEW_LINES,
+    extract,
+    lines_to_cover,
+    summary_prompt,
+)
 from flower.engine.provider.base import Completion, Text
 from flower.engine.provider.streaming import stream
 from flower.engine.sanitize import sanitize
@@ -61,35 +67,43 @@ class Summariser:
 
     async def _refresh(self, order: Order, prepared: Prepared) -> None:
         path = await self._database.read(
-            stories.active_path, order.session.id, most=limits.PROMPT_MESSAGES
+            stories.active_path,
+            order.session.id,
+            most=most_messages(prepared.completion.context_tokens),
         )
         start = order.session.window_start
-        lines = [
-            Line(m.id, m.role, m.content, str(m.extra.get("recalled", "")))
-            for m in path
-            if start is None or m.id >= start
-        ]
+        whole = [Line(m.id, m.role, m.content, str(m.extra.get("recalled", ""))) for m in path]
+        lines = [line for line in whole if start is None or line.id >= start]
         count = lines_to_cover(lines, prepared.assembled.room, prepared.counter)
         known = await self._database.read(summaries.newest, path[-1].id if path else None)
-        covered = lines[:count]
-        new = [line for line in covered if known is None or line.id > known.last_id]
+        if not count:
+            return
+        # Also what left the history before anybody had the time to summarise it.
+        new = _fitting(
+            [
+                line
+                for line in whole
+                if line.id <= lines[count - 1].id and (known is None or line.id > known.last_id)
+            ],
+            prepared,
+        )
         if len(new) < MIN_NEW_LINES:
             return
         before = known.text if known is not None else ""
         if order.provider.name == OFFLINE:
             text = extract(before, new)
         else:
-            text = await self._ask(order, before, new)
+            text = await self._ask(order, prepared, before, new)
         if text:
             await self._database.write(summaries.add, new[-1].id, text, self._now())
             log.info("session=%s summarised %d messages", order.session.id, len(new))
 
-    async def _ask(self, order: Order, before: str, lines: list[Line]) -> str:
+    async def _ask(self, order: Order, prepared: Prepared, before: str, lines: list[Line]) -> str:
         completion = Completion(
             model=order.model,
             messages=summary_prompt(before, lines),
             max_tokens=limits.SUMMARY_TOKENS,
-            context_tokens=order.context_limit or limits.CONTEXT_TOKENS_DEFAULT,
+            context_tokens=prepared.completion.context_tokens,  # another one makes Ollama load anew
             params={"temperature": 0.3},
         )
         text = ""
@@ -97,3 +111,13 @@ class Summariser:
             async with stream(order.provider, completion, rng=self._rng, tries=1) as pieces:
                 text = "".join([piece.text async for piece in pieces if isinstance(piece, Text)])
         return sanitize(text).strip()
+
+
+def _fitting(lines: list[Line], prepared: Prepared) -> list[Line]:
+    """Returns as many of the oldest lines as one request can hold; the others are next."""
+    left = prepared.assembled.room - limits.SUMMARY_TOKENS
+    for index, line in enumerate(lines):
+        left -= prepared.counter.count(line.content[:LINE_CHARS])
+        if left < 0:
+            return lines[:index]
+    return lines

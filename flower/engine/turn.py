@@ -23,7 +23,7 @@ from flower.engine.provider.base import Finish, Loading, Piece, Reasoning, Spent
 from flower.engine.provider.streaming import Stream, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.store import stories
-from flower.errors import FlowerError, ProviderError, StoreError
+from flower.errors import FlowerError, ProviderError, StoreError, only
 from flower.protocol import (
     ChatEnd,
     EndMeta,
@@ -52,6 +52,7 @@ class Outcome(Struct, frozen=True):
     context_limit: int | None
     tokens: int  # of the reply, as we count them
     first_text_s: float | None  # from accepting the line to the first text
+    elsewhere: bool  # a fallback narrated: what was learned is not about the model that was asked
     trouble: str  # the kind of error it ended with, "" for none
     prepared: Prepared | None  # the last prompt, if it came to one
 
@@ -71,6 +72,7 @@ class Turn:
         self._started = trio.current_time()
         self._first_text = 0.0
         self._tokens = 0
+        self._elsewhere = False  # a fallback was asked
         self._flushed = order.reply.length
         self._progress_shown = 0.0
 
@@ -90,7 +92,7 @@ class Turn:
                 reason = self._cancel_reason
         except Exception as bug:  # the turn's edge: a bug in one reply must not end the engine
             log.exception("turn=%s crashed", self._order.reply.turn)
-            kind = type(bug).__name__
+            kind = type(only(bug)).__name__
             reason, error = (
                 "error",
                 FlowerError(f"The engine failed on this reply ({kind}); see its log."),
@@ -101,7 +103,15 @@ class Turn:
         trouble = _kind_of(error) if error is not None else ""
         limit = self._order.context_limit
         return Outcome(
-            reason, saved, self._counter(), limit, self._tokens, waited, trouble, self._prepared
+            reason,
+            saved,
+            self._counter(),
+            limit,
+            self._tokens,
+            waited,
+            self._elsewhere,
+            trouble,
+            self._prepared,
         )
 
     async def _generate_and_flush(self) -> tuple[EndReason, FlowerError | None]:
@@ -144,6 +154,7 @@ class Turn:
                     if order.reply.full:
                         return "length"
         finally:
+            self._elsewhere = (streaming.provider, streaming.model) != (order.provider, order.model)
             for note in streaming.notes:
                 order.session.tell_once(note)
         return self._finish.reason if self._finish is not None else "interrupted"
@@ -152,10 +163,14 @@ class Turn:
         """Prepares a second try after the prompt was refused, with the numbers in the refusal."""
         prepared, order = self._prepared, self._order
         assert prepared is not None
-        limit = error.limit_tokens or int(prepared.completion.context_tokens * SHRINK_SHARE)
-        counter = prepared.counter
-        if error.used_tokens:
-            counter = counter.calibrated(prepared.assembled.tokens, error.used_tokens)
+        context, counter = prepared.completion.context_tokens, prepared.counter
+        limit = error.limit_tokens or context
+        if error.used_tokens:  # exact: taken as it is, not averaged with what turned out wrong
+            unchecked = msgspec.structs.replace(counter, checked=False)
+            counter = unchecked.calibrated(prepared.assembled.tokens, error.used_tokens)
+        else:  # of what was asked for, which may have been far below the limit
+            asked = prepared.assembled.tokens + prepared.completion.max_tokens
+            limit = int(min(limit, asked) * SHRINK_SHARE)
         self._order = msgspec.structs.replace(order, context_limit=limit, counter=counter)
 
     def _counter(self) -> TokenCounter:
@@ -301,6 +316,8 @@ class Turn:
         if self._spent is not None and self._spent.cost is not None:
             return self._spent.cost
         info = self._order.info
+        if self._elsewhere:
+            return None  # the price is another model's
         if (
             info is None
             or info.price_varies

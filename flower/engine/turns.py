@@ -91,7 +91,11 @@ class Turns:
         if self._stopping:
             raise CommandError("The engine is stopping; send this again when it is back.")
         if not session.busy:
-            return await self._begin(session, chosen, line, request)
+            try:
+                return await self._begin(session, chosen, line, request)
+            finally:
+                if not session.busy:  # no reply began; lines that came meanwhile must not wait for one
+                    self._release(session)
         if request is not None and request == session.request:
             return False  # sent again after a reconnect; it is being answered
         if not session.enqueue(Waiting(line, chosen.client, request)):
@@ -220,7 +224,7 @@ class Turns:
                 stories.begin_exchange, session.id, line, model_id, request, self._now()
             )
         except BaseException:
-            session.busy = False
+            session.busy, session.request = False, None
             raise
         if exchange.already_there:
             session.busy = False
@@ -277,6 +281,8 @@ class Turns:
         )
         running = Running(Turn(self._services, order), trio.Event())
         self._running[session.id] = running
+        if self._stopping:  # its line was being committed when the engine was told to stop
+            running.turn.cancel("interrupted")
         if self._idle.is_set():
             self._idle = trio.Event()
         self._nursery.start_soon(self._run_turn, running, order)
@@ -308,9 +314,10 @@ class Turns:
                 outcome.reason,
                 reply.length,
             )
-            self._counters[asked] = outcome.counter
-            if outcome.context_limit is not None:
-                self._context_limits[asked] = outcome.context_limit
+            if not outcome.elsewhere:
+                self._counters[asked] = outcome.counter
+                if outcome.context_limit is not None:
+                    self._context_limits[asked] = outcome.context_limit
             if not outcome.saved:
                 status = STATUS_OF.get(outcome.reason, outcome.reason)
                 unsaved = Unsaved(reply.line, reply.text, status, reply.model)

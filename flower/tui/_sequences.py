@@ -54,7 +54,8 @@ class Reply(NamedTuple):
     """An answer of the terminal.
 
     ``kind`` and ``value``: ``attributes`` (DA1 parameters), ``mode:N`` (DECRQM state 0-4), ``kitty`` (flags),
-    ``cursor`` (line, column from 1), ``version`` (XTVERSION text), ``other`` (unknown text).
+    ``cursor`` (line, column from 1), ``status`` (0: all is well), ``version`` (XTVERSION text), ``other``
+    (unknown text).
     """
 
     kind: str
@@ -129,6 +130,8 @@ def csi(params: str, middle: str, last: str) -> Input | None:
     code, mods = _number(numbers, 0, 0), _number(numbers, 1, 0)
     if last == "u":
         return _kitty(numbers)
+    if last == "n" and params == "0":
+        return Reply("status", params)
     if last == "R" and len(numbers) == 2 and code > 1:
         return Reply("cursor", params)
     if last == "~" and code == 27 and len(numbers) == 3:  # modifyOtherKeys

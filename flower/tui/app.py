@@ -86,6 +86,7 @@ class App:
         self._link = Link(engine_url, identity.client, self.post, token)
         self._changed = True  # since the last frame
         self._next_at = 0.0  # the frame rate allows the next frame then, in trio's seconds
+        self._caught_up = trio.Event()  # the terminal may have answered
         self._nap = trio.CancelScope()  # its deadline is when the drawing task has to wake
         self._typed = trio.Event()
         self._leaving = trio.Event()
@@ -206,6 +207,7 @@ class App:
                 self._painter.adapt(self._terminal.capabilities)
                 self._changed = True
             self._apply(happened)
+        self._caught_up.set()
         self._show(urgent=True)
 
     # --- frames ---------------------------------------------------------------------------------
@@ -237,6 +239,12 @@ class App:
             # A slow terminal gets fewer frames, never old ones.
             while not self._terminal.flush():
                 await trio.lowlevel.wait_writable(self._terminal.fd)
+            with trio.move_on_after(limits.PACE_PATIENCE_S) as waited:
+                while self._terminal.pace.behind:
+                    self._caught_up = trio.Event()
+                    await self._caught_up.wait()
+            if waited.cancelled_caught:
+                self._terminal.pace.stop()
             self._paint(trio.current_time())
 
     def _paint(self, now: float) -> None:

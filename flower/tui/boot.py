@@ -34,7 +34,7 @@ def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = N
         terminal = Terminal.open()
     except TerminalError:
         return _plain(home_dir, engine_url, token)
-    if not terminal.usable or not sys.stdout.isatty():
+    if not terminal.usable or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _plain(home_dir, engine_url, token)
     try:
         terminal.enter()

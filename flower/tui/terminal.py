@@ -22,9 +22,10 @@ from typing import Any
 
 from flower import limits
 from flower.errors import TerminalError
-from flower.tui import _detect, _modes
+from flower.tui import _detect, _modes, pace
 from flower.tui._pen import Capabilities
 from flower.tui._sequences import Reply
+from flower.tui.pace import Pace
 
 
 class Terminal:
@@ -46,6 +47,7 @@ class Terminal:
         self._was_blocking = True
         self._rest = b""  # bytes of the last write that the tty has not taken yet
         self._kitty = False
+        self.pace = Pace()
         self._titled = False  # the window's title was ours at some time
         self._unanswered = False
 
@@ -163,6 +165,8 @@ class Terminal:
         self._rest = b""
         self._kitty = self._titled = False
         self._write_for(end, limits.RESTORE_S)
+        self._swallow(self.pace.owed)
+        self.pace.forget()
         # Answers still on their way would be typed into the shell.
         when = termios.TCSAFLUSH if self._unanswered else termios.TCSANOW
         self._unanswered = False
@@ -230,14 +234,14 @@ class Terminal:
     @property
     def busy(self) -> bool:
         """True while bytes wait for a slow tty: do not draw, wait until it is writable, ``flush``."""
-        return bool(self._rest)
+        return bool(self._rest) or self.pace.behind
 
     def write(self, data: bytes) -> bool:
         """Writes without waiting; what the tty does not take now is kept for ``flush``.
 
         Returns True when all is out. Raises ``EOFError`` when the tty is gone.
         """
-        self._rest += data
+        self._rest += self.pace.marked(data)
         return self.flush()
 
     def flush(self) -> bool:
@@ -267,6 +271,18 @@ class Terminal:
             except OSError:
                 return  # the tty is gone
 
+    def _swallow(self, answers: int) -> None:
+        """Reads away the answers that are still on their way, for a moment."""
+        deadline, seen = time.monotonic() + limits.PACE_LEAVE_S, b""
+        while seen.count(pace.ANSWER) < answers:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                return
+            try:
+                seen += os.read(self.fd, limits.TTY_READ_BYTES) or pace.ANSWER * answers
+            except OSError:
+                return  # the tty is gone
+
     def bell(self) -> bytes:
         """Returns the bytes that ring the bell."""
         return b"\x07"
@@ -293,6 +309,9 @@ class Terminal:
         supported = reply.value in ("1", "2", "3")
         if reply.kind == "attributes":
             self._unanswered = False
+            self.pace.on = bool(self._environ.get("SSH_CONNECTION"))
+        elif reply.kind == "status":
+            self.pace.answered()
         elif reply.kind == _modes.SYNC_MODE and supported:
             caps = caps._replace(sync=True)
         elif reply.kind == _modes.MARGIN_MODE and supported and caps.scroll_count:

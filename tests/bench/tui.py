@@ -285,6 +285,47 @@ def slow_line(rate: float, bytes_per_s: int) -> None:
         report(f"token -> screen {over} p50 / p99", f"{quantiles(tokens)} (line {used:.0%} full)")
 
 
+def deep_line(bytes_per_s: int, *, answers: bool) -> None:
+    """SSH over a slow line: everything before the terminal takes bytes at once and passes them on slowly.
+
+    PgUp is held for two seconds; then the screen should stand still soon.
+    """
+    with (
+        engine(story=1000) as url,
+        tempfile.TemporaryDirectory() as home,
+        Pty([sys.executable, "-c", FACE, home, url], {"SSH_CONNECTION": "1 2 3 4"}) as one,
+    ):
+        shown, began, pressed = 0, time.perf_counter(), 0
+        released = began + 5.0
+
+        def pass_on(now: float, last: float) -> None:
+            """The terminal's end: draws what the line lets through, answers questions."""
+            nonlocal shown
+            fresh = one.output[shown : shown + int((now - last) * bytes_per_s) + 1]
+            shown += len(fresh)
+            for _ in range(fresh.count(b"\x1b[5n") if answers else 0):
+                one.type("\x1b[0n")
+            if answers and b"\x1b[c" in fresh:
+                one.type("\x1b[?62c")
+
+        last = time.perf_counter()
+        while (now := time.perf_counter()) < released or shown < len(one.output):
+            one.read_some(65536)
+            if now - began > 3.0 and now < released and now - began > 3.0 + pressed / 30:
+                one.type("\x1b[5~")
+                pressed += 1
+            if int((now - last) * bytes_per_s) >= 20:
+                pass_on(now, last)
+                last = now
+            if now - released > 60:
+                break
+        kind = "answering" if answers else "silent"
+        report(
+            f"PgUp held over {bytes_per_s:,} B/s, {kind}: stands still after",
+            f"{time.perf_counter() - released:.1f} s",
+        )
+
+
 def reconnect() -> None:
     port = 41_000 + os.getpid() % 20_000
     command = [sys.executable, "-m", "tests.scripted_engine", str(port), "60", "50", "2"]
@@ -333,6 +374,8 @@ def main() -> None:
     oldest_page(2_000 if quick else 10_000)
     slow_line(50, 4_000)
     slow_line(200, 4_000)
+    deep_line(4_000, answers=False)
+    deep_line(4_000, answers=True)
     reconnect()
     memory()
     at_rest(10 if quick else 60)

@@ -76,6 +76,10 @@ async def search_memories(engine: Engine, client: Client, argument: str) -> None
 
 async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
     passage = await _passage(engine, _memory_scope(client), argument, "/memory forget 12")
+    if passage.message_id is not None:  # else the next start would make it again
+        await engine.services.database.write(
+            stories.set_message_extra, passage.message_id, {"forgotten": True}
+        )
     await engine.services.library.forget(passage.id)
     client.tell(f"✓ Forgotten: {_short(passage.text)}")
 

@@ -24,7 +24,7 @@ from flower.engine.provider.base import ChatMessage, Role
 SYSTEM_SHARE = 0.6  # of the budget; the story needs the rest
 WINDOW_LOW_SHARE = 0.65  # a trim cuts the history down to this share of its room
 WINDOW_HIGH_SHARE = 0.85  # more than this right after a trim, and the next one would come too soon
-LINE_SHARE = 0.5  # of the history's room, for one message
+LINE_SHARE = 0.3  # of the budget, for one message: its room would change with the tail
 TAIL_SHARE = 0.15  # of the budget, for how things stand and the author's note
 MIN_SECTION_TOKENS = 60  # below it a section tells nothing
 PLAYERS_WORDS = "The player's words:"
@@ -101,9 +101,9 @@ def assemble(
     history meet. ``tail`` changes from line to line: it goes right before the newest one and is not
     repeated in later prompts, so that everything before it stays as it was.
     """
-    beside = (
-        int(budget * TAIL_SHARE) if tail or inset is not None else 0
-    )  # taken from the system's share
+    beside = int(
+        budget * TAIL_SHARE
+    )  # of the system's share; kept free, or the system text would change
     kept = _fit_sections(sections, int(budget * SYSTEM_SHARE) - beside, counter)
     system = "\n\n".join(section.text.strip() for section, _ in kept)
     system_tokens = counter.count(system) + MESSAGE_TOKENS
@@ -118,7 +118,7 @@ def assemble(
     room = max(budget - taken - 2 * MESSAGE_TOKENS, MIN_SECTION_TOKENS)
 
     lines = [
-        _fit_line(line, int(room * LINE_SHARE), counter)
+        _fit_line(line, int(budget * LINE_SHARE), counter)
         for line in story
         if line.content or line.recalled
     ]

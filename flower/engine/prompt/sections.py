@@ -11,6 +11,7 @@ from flower.engine.recall.base import Found
 NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
 NSFW_OFF = "Keep the story free of explicit sexual content."
 
+WAITING = "I wait."  # what going on means to a narrator that plays from the line
 CONTINUE = "Go on from exactly where you stopped, without repeating anything."
 
 RULE_PRIORITY = 80

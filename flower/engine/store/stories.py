@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from flower import limits
+from flower.errors import CommandError
 
 Row = tuple[Any, ...]
 
@@ -218,7 +219,10 @@ def begin_exchange(
         ).fetchone()
         if row:
             return Exchange(row[0], row[1] or row[0], already_there=True)
-    (leaf,) = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    found = session(db, session_id)
+    if found is None:
+        raise CommandError("This story is in the trash; /session restore takes it back.")
+    leaf = found.active_leaf
     user_id = append(db, session_id, leaf, "user", line, "complete", request=request, now=now)
     reply_id = append(db, session_id, user_id, "assistant", "", "streaming", model=model, now=now)
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, session_id))
@@ -449,6 +453,7 @@ def unremembered(db: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
         FROM messages r JOIN messages u ON u.id = r.parent_id AND u.role = 'user'
         WHERE r.id IN (SELECT max(id) FROM messages GROUP BY session_id)
           AND r.role = 'assistant' AND r.content != '' AND r.status NOT IN ('streaming', 'error')
+          AND json_extract(r.extra, '$.forgotten') IS NULL
           AND NOT EXISTS (SELECT 1 FROM passages p WHERE p.message_id = r.id)
         """
     ).fetchall()
