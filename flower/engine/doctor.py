@@ -1,6 +1,6 @@
 """``flower doctor``: looks an installation through and says what to do, a line each.
 
-Reads and tries things out; changes nothing. Names of keys are shown, never their values. Every check
+Reads and tries things out; changes nothing that is yours. Names of keys are shown, never their values. Every check
 returns lines instead of raising, so that one trouble does not hide the next.
 """
 

@@ -1,0 +1,80 @@
+"""The daily backup and the trash on virtual time, and background tasks that crash."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from flower import limits
+from flower.engine import backup, upkeep
+from flower.engine.store import stories
+from flower.errors import StoreError
+from flower.home import Home
+from flower.protocol import SystemUpdate
+from tests.engine_world import engine_world
+
+DAY = 24 * 3600.0
+
+
+async def test_what_is_due_is_done_and_nothing_else_is_written(
+    autojump_clock: MockClock, home: Home
+) -> None:
+    now = 1_600_000_000.0  # long ago, so that every real write is newer
+    async with engine_world(home.database) as world:
+        world.engine.now = lambda: now
+        face = await world.playing()
+        session = face.client.chosen.session_id
+        os.utime(home.database.with_name("flower.db-wal"), (now, now))
+        os.utime(home.database, (now, now))
+        await upkeep.once(world.engine, home, now)
+        (first,) = backup.listed(home)
+        os.utime(first, (now + 1, now + 1))
+        await upkeep.once(world.engine, home, now + 3 * DAY)
+        assert backup.listed(home) == [first], "nothing has changed, so nothing is copied"
+        await face.say(f"/session delete {session}")
+        now += 2 + limits.TRASH_KEPT_S
+        await upkeep.once(world.engine, home, now)
+        assert await world.database.read(stories.count_sessions) == 0
+        assert len(backup.listed(home)) == 2
+
+
+async def test_trouble_is_told_once_and_tried_again(
+    autojump_clock: MockClock, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    async def fails(*_: object) -> None:
+        await trio.lowlevel.checkpoint()
+        tries.append(trio.current_time())
+        raise StoreError("no backup was made: the disk is full")
+
+    monkeypatch.setattr(upkeep, "once", fails)
+    async with engine_world(home.database) as world, trio.open_nursery() as nursery:
+        face = await world.face()
+        nursery.start_soon(upkeep.run, world.engine, home, lambda: 0.0)
+        await trio.sleep(limits.UPKEEP_FIRST_S + 3.5 * limits.UPKEEP_INTERVAL_S)
+        nursery.cancel_scope.cancel()
+    assert len(tries) == 4
+    assert tries[0] >= limits.UPKEEP_FIRST_S
+    assert sum("the disk is full" in update.content for update in face.of(SystemUpdate)) == 1
+
+
+async def test_a_background_task_that_crashes_starts_again(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    lives = 0
+
+    async def mortal() -> None:
+        nonlocal lives
+        lives += 1
+        await trio.sleep(1)
+        if lives < 3:
+            raise ZeroDivisionError
+
+    await upkeep.keep_running("the mortal", mortal)
+    assert lives == 3
+    assert trio.current_time() >= 2 * limits.TASK_RESTART_S
+    assert caplog.text.count("the mortal crashed") == 2
