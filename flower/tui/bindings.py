@@ -31,7 +31,7 @@ ACTIONS = (
     Action("palette", ("ctrl+p",), "all commands; also / on an empty line"),
     Action("help", ("f1",), "these keys; also ? on an empty line"),
     Action("worlds", ("f2", "alt+w"), "choose a world"),
-    Action("characters", ("f3", "alt+c"), "choose a character"),
+    Action("characters", ("f3", "alt+c"), "choose a character to meet"),
     Action("models", ("f4", "alt+m"), "choose a model"),
     Action("rules", ("f5", "alt+r"), "choose rules"),
     Action("sessions", ("f6", "alt+s"), "stories: new, continue, delete"),
