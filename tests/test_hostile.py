@@ -96,7 +96,7 @@ async def test_a_long_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     found = await survive_storm(tmp_path, 100_000)
     with capsys.disabled():
         print(f"\nhostile connections: {found}")
-    assert found["descriptors"] <= 0
+    assert found["descriptors"] <= 1, "the database may have opened its log meanwhile"
     assert found["tasks"] <= 0
     assert found["MiB"] <= 20
 

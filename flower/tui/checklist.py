@@ -27,7 +27,11 @@ def steps(model: Model) -> tuple[Step, ...]:
     narrator = "the offline narrator" if replica.offline else name_of(model, "models", replica.model)
     return (
         Step("worlds", "Choose a world", name_of(model, "worlds", replica.world_id)),
-        Step("characters", "Choose a character to meet", name_of(model, "characters", replica.character_id)),
+        Step(
+            "characters",
+            "Choose a character to meet",
+            name_of(model, "characters", replica.character_id),
+        ),
         Step("models", "Choose a narrator", narrator, optional=True),
         Step("sessions", "Begin or continue a story", ""),
     )
