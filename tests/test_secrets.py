@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from functools import partial
@@ -18,11 +19,13 @@ CANARY = "sk-canary-9d1c6e0b7a"
 
 async def unfriendly(stream: trio.SocketStream) -> None:
     """A provider that answers every request with an error that quotes the key."""
+    with contextlib.suppress(trio.BrokenResourceError):  # the engine ends in the middle of a request
+        await _refuse(stream)
+
+
+async def _refuse(stream: trio.SocketStream) -> None:
     async with stream:
-        while True:
-            data = bytes(await stream.receive_some())
-            if not data:
-                return
+        while await stream.receive_some():
             body = json.dumps(
                 {"error": {"message": f"Incorrect API key provided: {CANARY}", "code": 401}}
             ).encode()
