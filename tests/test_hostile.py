@@ -36,6 +36,14 @@ async def number(running: Process, name: str) -> float:
     return float(re.findall(rf"(?m)^{name} (\S+)$", page.decode())[0])
 
 
+async def settled_tasks(running: Process, most: float) -> float:
+    """Waits until the tasks of closed connections have ended; returns how many are left."""
+    with trio.move_on_after(limits.HEADERS_S + limits.SEND_TIMEOUT_S + 5):
+        while (tasks := await number(running, "flower_tasks")) > most:
+            await trio.testing.wait_all_tasks_blocked(0.1)
+    return tasks
+
+
 async def greeted(wire: Wire) -> str:
     content, _ = await wire.until("system_update")
     return content
@@ -56,10 +64,12 @@ async def survive_storm(tmp_path: Path, count: int) -> dict[str, float]:
         trio.open_nursery() as nursery,
     ):
         errors: list[str] = []
+        await greeted(player)
         nursery.start_soon(listen, player, errors)
-        await storm(running.address, 200, seed=0)  # warm: modules loaded, buffers grown
-        descriptors = await settled(running, running.descriptors)
         tasks = await number(running, "flower_tasks")
+        await storm(running.address, 200, seed=0)  # warm: modules loaded, buffers grown
+        await settled_tasks(running, tasks)
+        descriptors = await settled(running, running.descriptors)
         memory, begun = running.rss, time.monotonic()
         await storm(running.address, count, seed=1)
         seconds = time.monotonic() - begun
@@ -75,7 +85,7 @@ async def survive_storm(tmp_path: Path, count: int) -> dict[str, float]:
             "connections": count,
             "per second": round(count / seconds),
             "descriptors": left - descriptors,
-            "tasks": await number(running, "flower_tasks") - tasks,
+            "tasks": await settled_tasks(running, tasks) - tasks,
             "MiB": round((running.rss - memory) / MIB, 1),
         }
         nursery.cancel_scope.cancel()
