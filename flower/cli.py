@@ -13,13 +13,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import flower
 from flower import limits
 from flower.errors import FlowerError, LaunchError
 from flower.home import Home, load_config, open_home, own_token
-from flower.launch import Launcher, find
+from flower.launch import Launcher, find, unheard_variables
 
 HELP = """\
 Flower: a roleplay engine for the terminal.
@@ -226,11 +227,12 @@ def _tui(home: Home, options: dict[str, str], command: str) -> int:
         address = websocket_url(url)
         return _face(home, options, command, lambda: address, token)
     token = token or own_token(home, os.environ)
+    advice = partial(unheard_variables, home, os.environ)
     if command == "tui":
-        return _face(home, options, command, lambda: _running(home), token)
+        return _face(home, options, command, lambda: _running(home), token, advice)
     launcher = Launcher(home)
     launcher.prepare()  # a missing engine starts now, while the screen is being drawn
-    return _face(home, options, command, launcher.url, token)
+    return _face(home, options, command, launcher.url, token, advice)
 
 
 def _face(
@@ -239,22 +241,23 @@ def _face(
     command: str,
     engine_url: Callable[[], str],
     token: str | None,
+    advice: Callable[[], str] = str,
 ) -> int:
-    """Runs the kind of face that the command line asks for."""
+    """Runs the kind of face that the command line asks for; ``advice`` is a sentence for its user."""
     if command == "lore":
         return _lore(options.get("WORDS", "").splitlines(), engine_url, token)
     if command == "say":
         from flower.tui import plain
 
         text = options.get("TEXT") or _piped_text()
-        return plain.say(text, home_dir=home.root, engine_url=engine_url, token=token)
+        return plain.say(text, home_dir=home.root, engine_url=engine_url, token=token, advice=advice)
     if "--plain" in options:
         from flower.tui import plain
 
-        return plain.main(home_dir=home.root, engine_url=engine_url, token=token)
+        return plain.main(home_dir=home.root, engine_url=engine_url, token=token, advice=advice)
     from flower.tui.boot import main as boot
 
-    return boot(home_dir=home.root, engine_url=engine_url, token=token)
+    return boot(home_dir=home.root, engine_url=engine_url, token=token, advice=advice)
 
 
 def _lore(words: Sequence[str], engine_url: Callable[[], str], token: str | None) -> int:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from flower import limits, readers
 from flower.errors import ConfigError
+from flower.protocol import QuickReply
 from flower.readers import Path, Secret, WrongValueError
 
 PROVIDER_KINDS = (
@@ -46,6 +47,7 @@ ENVIRONMENT = {
 }
 
 
+INPUT = "{{input}}"  # in a quick reply: where what has been typed goes, and the cursor
 BELLS = ("off", "bell", "title")
 NO_SECRET = Secret()
 
@@ -99,9 +101,13 @@ class NarratorConfig(Struct, frozen=True):
 
 
 class GameConfig(Struct, frozen=True):
-    """``narrator_updates``: the narrator may propose changes of the state sheet with its replies."""
+    """``narrator_updates``: the narrator may propose changes of the state sheet with its replies.
+
+    ``keep_people``: a new story takes over the people of the story played last in its world.
+    """
 
     narrator_updates: bool = False
+    keep_people: bool = False
 
 
 class ProviderConfig(Struct, frozen=True):
@@ -144,6 +150,7 @@ class Config(Struct, frozen=True):
     narrator: NarratorConfig = NarratorConfig()
     game: GameConfig = GameConfig()
     providers: tuple[ProviderConfig, ...] = ()
+    quick_replies: tuple[QuickReply, ...] = ()
 
 
 def parse(
@@ -203,6 +210,40 @@ def _providers(value: object, path: Path) -> tuple[ProviderConfig, ...]:
     return providers
 
 
+def _quick_reply(value: object, path: Path) -> QuickReply:
+    """A quick reply is a text alone, whose beginning is its name, or a section."""
+    if isinstance(value, str):
+        text = _quick_text(value, path)
+        most = limits.QUICK_REPLY_NAME_CHARS
+        return QuickReply(text if len(text) <= most else f"{text[: most - 1].rstrip()}…", text)
+    return _QUICK_REPLY(value, path)
+
+
+def _quick_name(value: object, path: Path) -> str:
+    name = readers.short_text(value, path)
+    if len(name) > limits.QUICK_REPLY_NAME_CHARS:
+        raise readers.must_be(path, f"1 to {limits.QUICK_REPLY_NAME_CHARS} characters", value)
+    return name
+
+
+def _quick_text(value: object, path: Path) -> str:
+    text = readers.text(value, path)
+    if not text or "\n" in text or len(text) > limits.QUICK_REPLY_CHARS:
+        most = limits.QUICK_REPLY_CHARS
+        raise readers.must_be(path, f"one line of 1 to {most} characters", value)
+    if text.count(INPUT) > 1:
+        raise WrongValueError(path, f"{readers.name_of(path)} has {INPUT} twice; keep one")
+    return text
+
+
+def _quick_replies(value: object, path: Path) -> tuple[QuickReply, ...]:
+    replies = _QUICK_REPLY_LIST(value, path)
+    if len(replies) > limits.QUICK_REPLIES:
+        most = limits.QUICK_REPLIES
+        raise WrongValueError((*path, most), f"{readers.name_of(path)} has at most {most} entries")
+    return replies
+
+
 # --- every setting: its name, type and range ------------------------------------------------------
 _DAY_S = 24 * 3600.0
 _PRICE = readers.number(0, 1_000_000)
@@ -245,6 +286,10 @@ _PROVIDER = readers.section(
     required=("name", "kind"),
 )
 _PROVIDER_LIST = readers.list_of(_provider)
+_QUICK_REPLY = readers.section(
+    QuickReply, {"name": _quick_name, "text": _quick_text}, required=("name", "text")
+)
+_QUICK_REPLY_LIST = readers.list_of(_quick_reply)
 
 _FLAT: dict[str, readers.Reader[Any]] = {
     "openai_base_url": readers.url,
@@ -294,6 +339,7 @@ SECTIONS: dict[str, dict[str, readers.Reader[Any]]] = {
     },
     "game": {
         "narrator_updates": readers.flag,
+        "keep_people": readers.flag,
     },
 }
 _CONFIG = readers.section(
@@ -307,5 +353,6 @@ _CONFIG = readers.section(
         "narrator": readers.section(NarratorConfig, SECTIONS["narrator"]),
         "game": readers.section(GameConfig, SECTIONS["game"]),
         "providers": _providers,
+        "quick_replies": _quick_replies,
     },
 )

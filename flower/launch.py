@@ -12,12 +12,12 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flower import limits
-from flower.errors import EngineStarting, LaunchError
-from flower.home import Home
+from flower.errors import ConfigError, EngineStarting, LaunchError
+from flower.home import Home, load_config
 
 _PRIVATE_FILE = 0o600
 
@@ -49,6 +49,9 @@ def claim(home: Home, *, wait_s: float = limits.CLAIM_WAIT_S) -> Claim:
     try:
         _lock_within(wait_s, descriptor, home)
         _address_file(home).unlink(missing_ok=True)  # of an engine that was killed
+    except OSError as error:
+        os.close(descriptor)
+        raise _unusable(home, error) from error
     except BaseException:
         os.close(descriptor)
         raise
@@ -56,15 +59,23 @@ def claim(home: Home, *, wait_s: float = limits.CLAIM_WAIT_S) -> Claim:
 
 
 def announce(held: Claim, url: str) -> None:
-    """Tells faces of this home where the engine listens; call it when the socket is bound."""
+    """Tells faces of this home where the engine listens; call it when the socket is bound.
+
+    Raises ``LaunchError``: an engine that nobody finds is of no use.
+    """
     target = _address_file(held.home)
     import json
 
     draft = target.with_suffix(".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
-    with open(descriptor, "w") as file:
-        json.dump({"pid": os.getpid(), "url": url}, file)
-    draft.replace(target)  # a reader sees the whole address or none; it need not survive a power cut
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
+        with open(descriptor, "w") as file:
+            json.dump({"pid": os.getpid(), "url": url}, file)
+        draft.replace(
+            target
+        )  # a reader sees the whole address or none; it need not survive a power cut
+    except OSError as error:
+        raise _unusable(held.home, error) from error
 
 
 def find(home: Home) -> str | None:
@@ -75,6 +86,43 @@ def find(home: Home) -> str | None:
 def running_process(home: Home) -> int | None:
     """Returns the process id of the engine that runs on this home, None if none is ready."""
     return _address(home)[0] if _held(home) else None
+
+
+def unheard_variables(home: Home, environ: Mapping[str, str]) -> str:
+    """Returns a sentence if the engine that runs on ``home`` was started without settings of ``environ``.
+
+    Only the variables of ``config.ENVIRONMENT`` count, and only where they would change something. Names
+    are told, never values. ``""`` when no engine is ready, when the system does not show a process's
+    variables, and when the settings are wrong, which is told elsewhere.
+    """
+    from flower.config import ENVIRONMENT  # 50 ms, so this is asked after the first frame
+
+    pid = running_process(home)
+    mine = [name for name in ENVIRONMENT if environ.get(name, "").strip()]
+    if pid is None or not mine:
+        return ""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        known = {name: value for name, _, value in (os.fsdecode(one).partition("=") for one in entries)}
+        running, wanted = load_config(home, known), load_config(home, environ)
+    except (OSError, ConfigError):
+        return ""
+    unheard = [
+        name
+        for name in mine
+        if getattr(running, ENVIRONMENT[name]) != getattr(wanted, ENVIRONMENT[name])
+    ]
+    if not unheard:
+        return ""
+    is_are = "is" if len(unheard) == 1 else "are"
+    other_way = ""
+    if not any(known.get(name) for name in unheard):  # else the engine's own variable would win
+        keys = " and ".join(ENVIRONMENT[name] for name in unheard)
+        other_way = f", or write {keys} into config.yaml and run `kill -HUP {pid}`"
+    return (
+        f"{' and '.join(unheard)} {is_are} not in use: the engine of this home (process {pid}) was already "
+        f"running. Stop it with `kill {pid}` and start Flower again{other_way}; no story is lost."
+    )
 
 
 def own_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -221,6 +269,13 @@ def last_error(log: Path, offset: int = 0) -> str:
 
 def _address_file(home: Home) -> Path:
     return home.run / "engine.json"
+
+
+def _unusable(home: Home, error: OSError) -> LaunchError:
+    what = error.strerror or error
+    return LaunchError(
+        f"cannot use {_address_file(home)} ({what}); make room or delete what is in the way there"
+    )
 
 
 def _address(home: Home) -> tuple[int | None, str | None]:

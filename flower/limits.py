@@ -18,8 +18,10 @@ PROMPT_CHARS = 64_000  # about 16,000 tokens: more than most models can read
 CLIENT_ID_CHARS = 64
 REQUEST_ID_CHARS = 64
 PING_INTERVAL_S = 20.0  # keeps NATs open and finds half-open links
-PONG_DEADLINE_S = 60.0  # three missed pings: the peer is gone
-SEND_TIMEOUT_S = 5.0  # a peer that does not read for so long is dropped
+PONG_DEADLINE_S = (
+    50.0  # not a byte for so long, two pings unanswered: the peer is gone, told within a minute
+)
+SEND_TIMEOUT_S = 5.0  # a peer that takes nothing for so long is dropped
 CLIENTS_MAX = 256
 CONNECTIONS_MAX = 512  # open sockets, those that are no clients yet included
 HEADERS_S = 5.0  # from connecting to a whole request: slow-loris ends here
@@ -63,6 +65,12 @@ BRANCHES_LISTED = 50  # ends of branches, or messages in the trash, in one list
 BRANCH_NAME_CHARS = 40
 VARIANTS_LISTED = 50
 PREVIEW_CHARS = 72  # of a message in a list: one row of a terminal
+OUTLINE_MESSAGES = 120  # shown one by one: the nodes of an outline stay below 125 KB
+OUTLINE_NEAR = 8  # messages above and below an outline's focus that are never folded
+OUTLINE_NAMED = 40  # ends of named branches that are always in an outline
+OUTLINE_THROWN = 20  # of the trash; /restore lists more
+OUTLINE_LINES = 80  # of an outline as text: what a person reads
+SHOWN_CHARS = 16_000  # of one message that is looked at: more than the largest screen
 SEARCH_RESULTS = 20
 SEARCH_EXCERPT_WORDS = 12  # around what was found: one row; 64 is the most the index can cut out
 RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what happened
@@ -71,6 +79,18 @@ RECAP_SENTENCE_CHARS = 220
 EXPORT_NAME_CHARS = 60  # of a title in a file's name
 EXPORT_TRIES = 1000  # names tried before an export with a given date finds none free
 REPLY_CHARS = 200_000  # a model in a loop is stopped here
+TRIM_CLIENTS = 20  # so many have left before free memory is given back: fewer leave next to nothing
+TRIM_AFTER_S = 20.0  # after that: a crowd leaves within seconds, and some come back
+STORY_LIST_INTERVAL_S = 1.0  # the list of stories goes to every client, at most so often
+PAGE_BYTES = (
+    1024  # of the database: a commit writes whole pages, with 4096 an exchange writes twice as much
+)
+WAL_PAGES = (
+    4000  # the log is folded into the database at about 4 MiB; pages that change often are written once
+)
+CONVERTED_BYTES = (
+    32 * MIB
+)  # larger databases keep the pages they were made with: rewriting takes too long
 FLUSH_INTERVAL_S = 0.45  # the growing reply reaches the disk at least twice a second
 SAVE_RETRY_S = 5.0  # a full disk: how often an unsaved reply is tried again
 SAVE_SHIELD_S = 5.0  # longest a cancelled turn may take to save what it has
@@ -80,6 +100,7 @@ YAML_BYTES = 1 * MIB
 YAML_DEPTH = 32
 YAML_NODES = 20_000
 YAML_DIGITS = 18  # of a whole number: what fits 64 bits, so that no reader further on chokes
+KEY_SHOWN_CHARS = 40  # of a file's key in a sentence: no setting's name is half as long
 ASSET_FILES = 1000  # per folder; each is read and checked at start
 ID_CHARS = 64
 NAME_CHARS = 120
@@ -97,6 +118,7 @@ RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrato
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 EMBED_CHARS = 16_000  # read per text before the cut to EMBED_TOKENS; whitespace costs no tokens
 EMBED_REQUEST_TEXTS = 32  # texts per background request: stored, then the next ones are fetched
+QUERY_VECTORS_KEPT = 256  # 1.5 KiB each: lines sent again, and what the next lines follow upon
 EMBED_RETRY_S = 600.0  # a model that failed is tried again after so long
 EMBED_PROBE_S = 120.0  # first run of the native modules in a child process, from an SD card
 CHUNK_OVERLAP_TOKENS = 24  # repeated only where a sentence itself had to be split
@@ -186,6 +208,8 @@ SHEET_ENTRIES = 64  # things, counters, quests, flags of a story, each
 SHEET_TEXT_CHARS = 120  # a name or a value: a line, not a paragraph
 SHEET_NUMBER = 1_000_000_000
 PROPOSALS = 16  # changes read from one reply
+PROPOSALS_REFUSED = 3  # of them named when they fit nothing: a sentence, not a page
+BLOCK_CHARS = 4_000  # of a block of changes: more than PROPOSALS of them need
 CLOCKS = 16
 CLOCK_SEGMENTS_MIN = 2
 CLOCK_SEGMENTS = 24
@@ -195,11 +219,15 @@ NPC_ABOUT_CHARS = 500
 SCENE_CHARS = 4_000  # of a message, from its end, in which names of people are looked for
 NPC_SHIFTS = 12  # changes of standing remembered of each
 MACRO_CHARS = 100_000  # that macros may add to one text
+MACRO_VARIABLES = 64  # that notes and greetings of a story may set
+MACRO_VARIABLE_CHARS = 500
 MACRO_DEPTH = 8  # macros inside the arguments of macros
 MACRO_REPEATS = 20  # of a newline or a space
 NOTE_CHARS = 4_000  # about 1,000 tokens with every prompt
 NOTE_DEPTH = 50  # messages from the end
 NOTE_EVERY = 100
+NOTE_EVERY_DEFAULT = 3  # lines between two tellings of a note right before the player's line
+TOLD_AGAIN_LINES = 8  # how things stand is repeated after so many lines, or a small model forgets it
 PINS = 32
 PIN_CHARS = 500
 PERSONA_NAME_WORDS = 4  # without a bar, more words are no name but a description
@@ -207,6 +235,12 @@ CAST = 12  # characters on one stage: each persona is in every prompt
 DRAFT_TOKENS = 160  # of a line drafted for the player
 DRAFT_CHARS = 2_000
 DRAFT_DEADLINE_S = 300.0  # a local model may have to read the whole prompt first
+ABOUT_CHARS = 160  # what a list says about a world: two rows of a box
+ABOUT_READ_CHARS = 4_000  # of its text: the first sentence that is no heading comes before that
+QUICK_REPLIES = 9  # one for each of the keys 1 to 9
+QUICK_REPLY_NAME_CHARS = 24  # of a label: nine of them are two rows of a terminal
+QUICK_REPLY_CHARS = 2_000  # a line or a command of the player
+STATE_UNDO = 8  # changes at one message that can be taken back one by one
 STORY_STATE_BYTES = 64 * KIB  # kept with each message at which it changed
 
 # --- offline narrator ---------------------------------------------------------------------------
@@ -229,7 +263,7 @@ QUICK_DEATH_S = 20.0  # an engine that lived shorter than this died of its start
 QUICK_DEATHS = 3  # then something must be repaired: restart rarely and say what is wrong
 RESTART_DELAY_S = 3.0  # between the starts of an engine that died
 RESTART_DELAY_LONG_S = 30.0  # after QUICK_DEATHS: cheap, and a repair is still noticed
-ENGINE_LOG_BYTES = 4 * MIB  # a longer log is set aside as engine.log.1 when an engine starts
+ENGINE_LOG_BYTES = 4 * MIB  # a longer log is set aside as engine.log.1: at most twice this on disk
 LOG_TAIL_BYTES = 16 * KIB  # where the last error line is looked for
 ERROR_LINE_CHARS = 240  # of a log line quoted on a screen
 RELOAD_POLL_MS = 250  # --reload looks this often whether its child has ended
@@ -256,6 +290,9 @@ QUIT_PROMPT_S = 0.3  # how long leaving may wait for `/quit` to be sent
 LINK_QUEUE = 64  # frames read ahead of the screen; above it the engine's outbox merges
 UNCONFIRMED_PROMPTS = 16
 POPUP_ITEMS = 1_000
+TREE_TEXTS = 64  # messages of other branches a face has read and keeps
+TREE_TEXT_S = 0.15  # the tree's cursor rests so long before a text is fetched: walking asks nothing
+TREE_REFRESH_S = 0.5  # between two looks at a tree that changes
 TUI_SLOTS = 64  # faces of one home at the same time
 
 # --- the screen ---------------------------------------------------------------------------------
@@ -281,6 +318,9 @@ RESTORE_S = 1.0  # longest that leaving the screen may wait for a blocked termin
 TTY_READ_BYTES = 64 * KIB
 CLIPBOARD_BYTES = 72 * KIB  # xterm and tmux drop OSC 52 texts over about 100,000 bytes of base64
 GC_OBJECTS = 20_000  # new objects between two looks of the garbage collector: a few MB at most
+STATUS_ROWS = 5  # news of several rows: about 380 characters at 80 columns; longer ones get a popup
+NOTICE_CHARS_PER_S = 15.0  # long news stay as long as a slow reader needs
+QUICK_REPLIES_FROM_ROWS = 16  # a smaller screen keeps the row for its story; the keys work all the same
 NOTICE_S = 4.0  # news in the status line: long enough to read a sentence
 NOTICE_BAD_S = 12.0  # bad news: long enough to look up first
 SCREEN_DCS_BYTES = 700  # GNU screen passes at most 768 bytes of one string on

@@ -47,10 +47,17 @@ def line_of(lines: Mapping[Path, int], path: Path) -> int:
 
 
 def name_of(path: Path) -> str:
-    """Returns a path as people write it, for example ``providers[2].base_url`` (counted from 1)."""
+    """Returns a path as people write it, for example ``providers[2].base_url`` (counted from 1).
+
+    Keys come from the file: one that is not plain to read is quoted, so that a sentence stays one line.
+    """
     text = ""
     for part in path:
-        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part + 1}]"
+        else:
+            key = part if part.isprintable() else repr(part)
+            text += ("." if text else "") + key[: limits.KEY_SHOWN_CHARS]
     return text or "the file"
 
 
@@ -232,4 +239,6 @@ def _unknown(key: str, fields: Mapping[str, Any], path: Path) -> WrongValueError
     hint = f"did you mean {close[0]!r}? " if close else ""
     where = f" in {name_of(path)}" if path else ""
     allowed = ", ".join(fields)
-    return WrongValueError((*path, key), f"unknown key {key[:40]!r}{where}; {hint}allowed: {allowed}")
+    return WrongValueError(
+        (*path, key), f"unknown key {key[: limits.KEY_SHOWN_CHARS]!r}{where}; {hint}allowed: {allowed}"
+    )

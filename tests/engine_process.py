@@ -17,6 +17,7 @@ import trio.testing
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 import flower
+from flower.engine.store import growth
 
 REPOSITORY = Path(flower.__file__).parents[1]
 CONFIG = "narrator:\n  seed: 7\n  words_per_s: 60\n"
@@ -32,8 +33,11 @@ class Process:
     @property
     def announced(self) -> bool:
         """Whether this very process, not one that was killed before it, has said where it listens."""
-        address = self.home / "run" / "engine.json"
-        return address.exists() and bool(json.loads(address.read_text())["pid"] == self.process.pid)
+        try:
+            address = json.loads((self.home / "run" / "engine.json").read_bytes())
+        except (OSError, ValueError):  # none yet, or a damaged one of an engine before it
+            return False
+        return bool(address["pid"] == self.process.pid)
 
     @property
     def url(self) -> str:
@@ -45,9 +49,10 @@ class Process:
         return host, int(port)
 
     def messages(self) -> list[tuple[str, str, str]]:
-        """(role, content, status) of everything on disk, read as another program would."""
+        """(role, text so far, status) of everything on disk, read as another program would."""
+        text = growth.text_of("m")
         with closing(look_into(self.home)) as db:
-            rows = db.execute("SELECT role, content, status FROM messages ORDER BY id").fetchall()
+            rows = db.execute(f"SELECT role, {text}, status FROM messages m ORDER BY id").fetchall()
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return rows
 
@@ -112,6 +117,13 @@ def make_home(home: Path, config: str = CONFIG) -> None:
     if not (home / "config.yaml").exists():
         (home / "config.yaml").write_text(config)
         (home / "config.yaml").chmod(0o600)
+
+
+def with_limits(**values: float) -> list[str]:
+    """Returns a ``program`` for ``start`` with other limits: waits that are only configured become short."""
+    changes = "; ".join(f"limits.{name} = {value!r}" for name, value in values.items())
+    main = "from flower.cli import main; sys.exit(main())"
+    return [sys.executable, "-c", f"import sys; from flower import limits; {changes}; {main}"]
 
 
 async def start(

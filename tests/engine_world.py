@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import trio
 
 from flower.engine.assets import Assets, Character, Rule, World
-from flower.engine.engine import Client, Engine
+from flower.engine.client import Client
+from flower.engine.engine import Engine
 from flower.engine.outbox import Outbox, Resync
 from flower.engine.preparation import Services
 from flower.engine.store.database import Database, Inline

@@ -130,11 +130,18 @@ class WordLibrary:
 
     def __init__(self) -> None:
         self.passages: list[Passage] = []
+        self._sources: dict[tuple[str, str], str] = {}
         self.queries: list[Query] = []
+        self.expected: list[str] = []
 
     async def sync_source(self, scope: str, source: str, title: str, text: str) -> int:
         await trio.lowlevel.checkpoint()
-        self.passages = [p for p in self.passages if (p.scope, p.source) != (scope, source)]
+        if self._sources.get((scope, source)) == text:
+            return 0
+        self._sources[scope, source] = text
+        self.passages = [
+            p for p in self.passages if (p.scope, p.source.rpartition(":")[0]) != (scope, source)
+        ]
         paragraphs = [part for part in text.split("\n\n") if part.strip()]
         for number, paragraph in enumerate(paragraphs):
             self._add("lore", scope, f"{source}:{number}", title, paragraph, None)
@@ -147,6 +154,9 @@ class WordLibrary:
     async def forget_messages(self, message_ids: Sequence[int]) -> None:
         await trio.lowlevel.checkpoint()
         self.passages = [p for p in self.passages if p.message_id not in message_ids]
+
+    def expect(self, context: str) -> None:
+        self.expected.append(context)
 
     async def remember(self, scope: str, message_id: int, title: str, text: str) -> None:
         await trio.lowlevel.checkpoint()
@@ -167,7 +177,7 @@ class WordLibrary:
             hidden = (
                 query.visible_messages is not None and passage.message_id not in query.visible_messages
             )
-            if passage.scope not in (query.lore_scope, query.memory_scope) or (
+            if passage.scope not in (query.lore_scope, *query.cast_scopes, query.memory_scope) or (
                 passage.message_id and hidden
             ):
                 continue

@@ -16,6 +16,8 @@ import trio
 import trio_websocket
 
 from flower import limits
+from flower.engine import backup
+from flower.engine.store import growth, schema
 from tests.engine_process import Process, Wire, connected
 
 GONE = (
@@ -153,12 +155,12 @@ class Player:
 
 
 def copy_database(home: Path, to: Path) -> Path:
-    """Copies the database as a power cut would leave it: file and log, no shared memory."""
+    """Copies the database as a power cut would leave it: file and logs, no shared memory."""
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir()
-    for name in ("flower.db", "flower.db-wal"):
-        if (home / name).exists():
-            shutil.copy(home / name, to / name)
+    for path in backup.with_log(home / "flower.db"):
+        if path.exists():
+            shutil.copy(path, to / path.name)
     return to / "flower.db"
 
 
@@ -173,13 +175,19 @@ def judge(home: Path, scratch: Path, player: Player, killed_at: float, last_id: 
             return last_id
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+        newest_schema = db.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+        text = growth.text_of("m") if newest_schema else "m.content"
         rows = {
             row[0]: row[1:]
-            for row in db.execute("SELECT id, role, content, status, request, session_id FROM messages")
+            for row in db.execute(
+                f"SELECT m.id, m.role, {text}, m.status, m.request, m.session_id FROM messages m"
+            )
         }
         _judge_lines(rows, player)
         _judge_replies(rows, player, killed_at, last_id)
         _judge_the_rest(db, player)
+        if newest_schema:
+            _judge_growth(db, rows, last_id)
         return max(rows, default=last_id)
 
 
@@ -209,6 +217,20 @@ def _judge_replies(rows: Rows, player: Player, killed_at: float, last_id: int) -
         assert len(content) >= growing.due(killed_at), f"reply {reply} ({status}) lost a flush"
     stale = [i for i, row in rows.items() if row[2] == "streaming" and i <= last_id]
     assert not stale, "a reply of an engine that died before is still marked as streaming"
+
+
+def _judge_growth(db: sqlite3.Connection, rows: Rows, last_id: int) -> None:
+    """No part of a reply outlives its growing, and recovering makes one text of them."""
+    growing = {place >> growth.AT_BITS for (place,) in db.execute("SELECT place FROM growth")}
+    assert all(rows[reply][2] == "streaming" for reply in growing), "a part outlived its reply"
+    assert all(reply > last_id for reply in growing), "parts of an engine that died before are left"
+    streaming = {reply: row[1] for reply, row in rows.items() if row[2] == "streaming"}
+    assert growth.recover(db) == len(streaming)
+    assert db.execute("SELECT count(*) FROM growth").fetchone() == (0,)
+    for reply, text in streaming.items():
+        after = db.execute("SELECT content, status FROM messages WHERE id = ?", (reply,)).fetchone()
+        assert after == (text, "interrupted")
+    db.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
 
 
 def _judge_the_rest(db: sqlite3.Connection, player: Player) -> None:

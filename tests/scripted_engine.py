@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlparse
 import trio
 import trio_websocket
 
-from flower import protocol
+from flower import codec, protocol
 from tests import tui_world as world
 
 _PARAGRAPH = (
@@ -66,7 +66,7 @@ class ScriptedEngine:
         try:
             await self._greet(socket, client)
             while True:
-                prompt = protocol.decode_prompt(await socket.get_message())
+                prompt = codec.decode_prompt(await socket.get_message())
                 self.heard.append(prompt)
                 await self._obey(socket, client, prompt)
         except trio_websocket.ConnectionClosed:
@@ -116,7 +116,7 @@ class ScriptedEngine:
 
     async def _say(self, socket: trio_websocket.WebSocketConnection, event: protocol.Event) -> None:
         try:
-            await socket.send_message(protocol.encode(event))
+            await socket.send_message(codec.encode(event))
         except trio_websocket.ConnectionClosed:
             self.faces.pop(socket, None)
 

@@ -12,7 +12,7 @@ import trio
 
 from flower import cli, limits
 from flower.engine import backup, care
-from flower.engine.store import schema, stories
+from flower.engine.store import growth, replies, schema, stories
 from flower.engine.store.database import Database
 from flower.errors import FlowerError, StoreError
 from flower.home import Home
@@ -25,10 +25,10 @@ def fill(db: sqlite3.Connection, stories_count: int = 3, exchanges: int = 20) ->
         session = f"s{number}"
         stories.create_session(db, session, "w", "c", "The tide is out.", 1.0)
         for line in range(exchanges):
-            made = stories.begin_exchange(
+            made = replies.begin_exchange(
                 db, session, f"{session} line {line} " + "x" * 200, "m", None, 2.0
             )
-            stories.save_reply(db, made.reply_id, f"{session} reply {line} " + "y" * 400, "complete")
+            growth.end(db, made.reply_id, f"{session} reply {line} " + "y" * 400, "complete")
 
 
 async def make_stories(home: Home, exchanges: int = 20) -> None:
@@ -50,7 +50,7 @@ async def test_a_backup_of_a_database_in_use_is_whole(home: Home, tmp_path: Path
 
     async def write_for_ever() -> None:
         for number in range(10_000):
-            await database.write(stories.begin_exchange, "s0", f"Line {number}", "m", None, 1.0)
+            await database.write(replies.begin_exchange, "s0", f"Line {number}", "m", None, 1.0)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(write_for_ever)
@@ -123,7 +123,7 @@ async def test_restoring_brings_the_old_stories_back_and_keeps_the_new(home: Hom
     old = contents(home.database)
     saved = backup.make_kept(home, backup.BY_HAND, 1.0)
     database = await Database.open(home.database)
-    await database.write(stories.begin_exchange, "s0", "Something else.", "m", None, 9.0)
+    await database.write(replies.begin_exchange, "s0", "Something else.", "m", None, 9.0)
     await database.aclose()
     new = contents(home.database)
     (home.index / "ab.hnsw").write_bytes(b"rows that are gone")

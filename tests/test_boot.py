@@ -106,21 +106,21 @@ def test_keys_typed_before_the_program_listens_are_kept(tmp_path: Path, engine_u
         one.wait_for("early bird")
 
 
-@pytest.mark.parametrize("end", ["ctrl-c", "quit", "escape", "SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("end", ["ctrl-d", "quit", "ctrl-c", "SIGTERM", "SIGINT", "SIGHUP"])
 def test_every_way_to_leave_gives_the_shell_back_clean(
     tmp_path: Path, engine_url: str, end: str
 ) -> None:
     with face(tmp_path, engine_url) as one:
         one.wait_for("Line 2.")
         match end:
-            case "ctrl-c":
-                one.type("\x03")
+            case "ctrl-d":
+                one.type("\x04")
             case "quit":
                 one.type("/quit\r")
-            case "escape":
-                one.type("\x1b")
-                one.wait_for("Leave Flower?")
-                one.type("\r")
+            case "ctrl-c":
+                one.type("\x03")
+                one.wait_for("again leaves")
+                one.type("\x03")
             case _:
                 one.child.send_signal(signal.Signals[end])
         assert one.wait_end() == 0
@@ -183,7 +183,7 @@ def test_ctrl_z_stops_and_fg_brings_the_screen_back(tmp_path: Path, engine_url: 
         assert is_clean(one)
         one.type("fg\n")
         one.wait(lambda fresh: b"Line 2." in fresh and b"\x1b[?1049h" in fresh)
-        one.type("\x03")
+        one.type("\x04")
         assert one.wait_end() == 0
         assert is_clean(one)
 

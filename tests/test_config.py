@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flower
-from flower import config, safeyaml
+from flower import config, limits, safeyaml
 from flower.config import Config
 from flower.engine.provider.endpoint import KINDS
 from flower.errors import ConfigError
+from flower.protocol import QuickReply
 from flower.readers import Secret
 
 STARTER = Path(flower.__file__).parent / "starter" / "config.yaml"
@@ -46,10 +47,29 @@ def test_the_starter_file_is_right_without_its_comment_signs() -> None:
     ]
     assert example.providers[0].api_key_env == "ATTIC_KEY"
     assert example.prompt.params == {"temperature": 0.9, "top_p": 0.95}
+    assert [reply.name for reply in example.quick_replies] == ["I look around.", "Search", "Whisper"]
     for name, fields in config.SECTIONS.items():
         assert f"\n{name}:\n" in text
         for field in fields:
             assert f"\n  {field}:" in text
+
+
+def test_a_quick_reply_is_a_text_alone_or_has_a_name() -> None:
+    long = "I ask them politely, once more, to leave."
+    replies = parse(
+        f"""
+quick_replies:
+  - I wait.
+  - {long}
+  - {{name: Whisper, text: 'I whisper: "{{{{input}}}}"'}}
+"""
+    ).quick_replies
+    assert replies == (
+        QuickReply("I wait.", "I wait."),
+        QuickReply("I ask them politely, on…", long),
+        QuickReply("Whisper", 'I whisper: "{{input}}"'),
+    )
+    assert all(len(reply.name) <= limits.QUICK_REPLY_NAME_CHARS for reply in replies)
 
 
 def test_every_setting_arrives() -> None:
@@ -106,6 +126,12 @@ def test_the_environment_wins_over_the_file(variable: str, key: str) -> None:
         ("openai_base_url: ftp://x", 1, "openai_base_url must be an address like http://"),
         ("openai_base_url: 'http://'", 1, "openai_base_url must be an address"),
         ("supported_models: x", 1, "supported_models must be a list"),
+        ("quick_replies: go", 1, "quick_replies must be a list"),
+        ("quick_replies:\n- ok\n- {text: x}", 3, "quick_replies[2] has no 'name'"),
+        ("quick_replies:\n- name: a\n  text: 'b\n\n    c'", 3, "text must be one line"),
+        ("quick_replies:\n- '{{input}} and {{input}}'", 2, "has {{input}} twice"),
+        ("quick_replies:\n- {name: aaaaaaaaaabbbbbbbbbbccccc, text: x}", 2, "1 to 24 characters"),
+        ("quick_replies: [a, a, a, a, a, a, a, a, a, a]", 1, "at most 9 entries"),
         ("supported_models:\n- a\n- {name: x}", 3, "supported_models[2] has no 'id'"),
         ("supported_models: [{id: a, prompt_price: -1}]", 1, "prompt_price must be a number from 0"),
         ("prompt: {context_tokens: 12}", 1, "prompt.context_tokens must be a whole number from 512"),

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UnsetType
 from msgspec.structs import replace
 from trio.testing import MockClock
 
@@ -17,6 +18,7 @@ from flower.engine.assets import Assets, Character, Rule, World
 from flower.engine.commands import catalogue
 from flower.engine.game import proposals
 from flower.engine.game.ambience import Ambience
+from flower.engine.game.blocks import Parting
 from flower.engine.game.sheet import Sheet
 from flower.engine.preparation import lore_scope
 from flower.engine.prompt.assemble import Inset, Line, Section, assemble
@@ -75,10 +77,47 @@ async def test_a_note_is_told_before_the_line_and_holds_for_a_retry(
         await face.say("/undo")
         await face.say_and_wait("I go.")
         assert "More fog." in newest_prompt(world), "taking back a line keeps the note"
-        assert "depth 0, every 1: More fog." in await told(face, "/note")
+        assert "depth 0, every 3: More fog." in await told(face, "/note")
         await face.say("/note off")
         await face.say_and_wait("I stay.")
-        assert newest_prompt(world) == "I stay."
+        gone = "The author's note from before no longer holds."
+        assert newest_prompt(world) == f"{gone}\n\nThe player's words:\n\nI stay."
+        await face.say_and_wait("I rest.")
+        assert newest_prompt(world) == "I rest."
+
+
+async def test_variables_of_a_note_follow_the_branch_and_a_retry_sets_them_to_the_same(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with engine_world(path) as world:
+        world_with = replace(HARBOUR, start_message="{{setvar::gulls::3}}Gulls.")
+        with_assets(world, ASSETS._replace(worlds={"harbour": world_with}))
+        face = await world.playing()
+        await face.say("/note every 1, Gulls: {{incvar::gulls}}, hp {{getvar::hp}}")
+        await face.say("/set-state hp 9")
+        seen = []
+        for line in ("One.", "Two.", "/retry", "/undo", "Other.", "/retry"):
+            await face.say_and_wait(line)
+            told_note = newest_prompt(world).split("note: ")[1].split("\n")[0]
+            seen.append(told_note)
+        assert seen == [f"Gulls: {n}, hp 9" for n in (4, 5, 5, 5, 5, 5)]
+        assert (await story(world, face))[0].content == "Gulls."
+        found = await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
+        assert found.state.variables == {"gulls": "5"}
+
+
+async def test_what_the_player_or_the_model_writes_sets_nothing(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    evil = "{{setvar::gulls::9}}{{char}}"
+    async with engine_world(path, ScriptedProvider(words(evil))) as world:
+        face = await world.playing()
+        await face.say("/note {{lastCharMessage}}|{{lastUserMessage}}|{{getvar::gulls}}")
+        await face.say_and_wait(f"One {evil}")
+        await face.say_and_wait(f"Two {evil}")
+        assert f"note: {evil}|Two {evil}|\n" in newest_prompt(world)
+        found = await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
+        assert found.state.variables == {}
 
 
 async def test_a_note_at_a_depth_stands_further_up_and_moves_along(
@@ -209,42 +248,42 @@ async def test_a_rule_is_switched_for_one_story_and_told_by_priority(
         assert "Rule, " not in system(world)
 
 
-# --- the cast -----------------------------------------------------------------------------------
-
-
-async def test_several_characters_take_turns(autojump_clock: MockClock, path: Path) -> None:
-    async with engine_world(path) as world:
-        with_assets(world, ASSETS._replace(characters={**ASSETS.characters, "ned": NED}))
-        face = await world.playing()
-        await face.say("/character select mara")
-        await face.say("/cast add ned")
-        await face.say("/cast mode round")
-        speakers = []
-        for line in ("One.", "Two.", "Ned, three.", "Four."):
-            await face.say_and_wait(line)
-            speakers.append(newest_prompt(world).split(" acts and speaks")[0].split("reply ")[-1])
-        assert speakers == ["Mara", "Old Ned", "Old Ned", "Mara"]
-        assert "You also play Mara" in system(world)
-        assert "Old Ned sells nets to the player." in system(world)
-        replies = [m.extra.get("speaker") for m in await story(world, face) if m.role == "assistant"]
-        assert replies == [None, "mara", "ned", "ned", "mara"]
-        await face.say_and_wait("/retry")
-        assert "In this reply Mara" in newest_prompt(world)
-        await face.say("/cast next narrator")
-        await face.say_and_wait("Five.")
-        assert "the narrator's alone" in newest_prompt(world)
-        assert "On stage: Mara (mara), Old Ned (ned)." in await told(face, "/cast")
-        await face.say("/cast remove ned")
-        await face.say("/cast next off")
-        await face.say_and_wait("Six.")
-        assert newest_prompt(world) == "Six."
-
-
-async def test_only_who_is_on_stage_can_be_next(autojump_clock: MockClock, path: Path) -> None:
+async def test_a_face_knows_which_rules_hold_in_the_story_it_goes_to(
+    autojump_clock: MockClock, path: Path
+) -> None:
     async with engine_world(path) as world:
         face = await world.playing()
-        assert "Mara is not on stage" in await told(face, "/cast next mara")
-        assert "Did you mean mara?" in await told(face, "/cast add maro")
+
+        async def rules() -> tuple[str, ...]:
+            await trio.testing.wait_all_tasks_blocked()
+            told_rules = [
+                e.metadata.active_rules
+                for e in face.of(SystemUpdate)
+                if not isinstance(e.metadata.active_rules, UnsetType)
+            ]
+            return told_rules[-1]
+
+        first = face.client.chosen.session_id
+        await face.say("/rules on slow")
+        assert await rules() == ("slow",)
+        await face.say("/session new")
+        assert await rules() == ()
+        await face.say("/rules on dice")
+        await face.say(f"/session continue {first}")
+        assert await rules() == ("slow",)
+        other = await world.face("other")
+        await other.say("/rules add dice")
+        await other.say(f"/session continue {first}")
+        await face.say("/rules off slow")
+        assert await rules() == ()
+        await trio.testing.wait_all_tasks_blocked()
+        assert other.of(SystemUpdate)[-1].metadata.active_rules == ("dice",), "their own stay theirs"
+        await face.say("/rules on slow")
+        await other.say("/rules clear")
+        assert await rules() == (), "the story no longer switches it on"
+        await face.say("/rules on slow")
+        await face.say("/world select forest")
+        assert await rules() == ()
 
 
 # --- other voices -------------------------------------------------------------------------------
@@ -421,5 +460,8 @@ async def test_no_long_line_holds_the_engine_up(
         for name in catalogue.OPTIONS:
             if name.name.split()[0] in STEERING:
                 await face.say(f"{name.name} {flood}")
-        proposals.read(f"```state\n{flood}\n```", Sheet())
+        proposals.read(flood, Sheet())
+        parting = Parting()
+        parting.take(flood)
+        parting.end()
         assert time.process_time() - began < 5

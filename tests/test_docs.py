@@ -122,10 +122,22 @@ def test_modules_named_in_the_architecture_exist() -> None:
             folder = path.parent
 
 
+def test_every_command_has_an_example_that_is_one() -> None:
+    for commands in catalogue.GROUPS.values():
+        for command in commands:
+            option, argument = catalogue.parse(command.example or command.usage)
+            assert option.name == command.name
+            assert not re.search(r"\b[A-Z]{2,}\b", argument), "an example has no place to be filled in"
+
+
 def test_the_page_of_commands_is_the_catalogue() -> None:
     page = (ROOT / "docs" / "commands.md").read_text()
-    rows = [
-        "| `{}` | {} |".format(option.usage.replace("|", r"\|"), option.summary.replace("|", r"\|"))
-        for option in catalogue.OPTIONS
-    ]
-    assert [line for line in page.splitlines() if line.startswith("| `/")] == rows
+    expected = []
+    for title, commands in catalogue.GROUPS.items():
+        expected.append(f"## {title}")
+        for command in commands:
+            example = f"`{command.example}`" if command.example not in ("", command.usage) else ""
+            cells = (f"`{command.usage}`", command.summary, example)
+            expected.append("| {} | {} | {} |".format(*(cell.replace("|", r"\|") for cell in cells)))
+    lines = [line for line in page.splitlines() if line.startswith(("## ", "| `/"))]
+    assert lines == expected

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,11 +20,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine import embed
-from flower.engine.embed import MODEL_ID, NAME, MiniLM, find_model, plan_batches
+from flower.engine import minilm as model_files
+from flower.engine.embed import MiniLM
+from flower.engine.minilm import MODEL_ID, NAME, Session, find_model
 from flower.engine.recall import probe
+from flower.engine.recall.batches import Job, Pool
 from flower.engine.recall.probe import check_native
 from flower.errors import EmbedError
+
+if TYPE_CHECKING:
+    from flower.engine.recall.base import Vectors
 
 REPOSITORY = Path(__file__).parent.parent
 MODELS = REPOSITORY / "models"
@@ -90,7 +97,7 @@ def test_the_build_script_makes_the_shipped_bytes(tmp_path: Path) -> None:
     script = MODELS / NAME / "build.py"
     subprocess.run([sys.executable, "-B", script, source, tmp_path], check=True, capture_output=True)
     for name in ("model.onnx", "model.onnx.data"):
-        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == embed.SHA256[name]
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == model_files.SHA256[name]
 
 
 async def test_urgent_texts_go_before_the_rest_of_the_background(model: MiniLM) -> None:
@@ -169,17 +176,89 @@ async def test_a_missing_model_is_an_error_of_every_request(tmp_path: Path) -> N
 
 def test_the_model_id_names_graph_and_weights() -> None:
     """Vectors of another build are never compared with these."""
-    assert embed.SHA256["model.onnx"][:6] in MODEL_ID
-    assert embed.SHA256["model.onnx.data"][:6] in MODEL_ID
+    assert model_files.SHA256["model.onnx"][:6] in MODEL_ID
+    assert model_files.SHA256["model.onnx.data"][:6] in MODEL_ID
 
 
-@given(st.lists(st.integers(2, limits.EMBED_TOKENS), max_size=200))
-def test_batches_hold_every_text_once_at_one_length_within_the_budget(lengths: list[int]) -> None:
-    batches = plan_batches(lengths)
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
-    for batch in batches:
-        assert len({lengths[index] for index in batch}) == 1
-        assert len(batch) == 1 or sum(lengths[i] for i in batch) <= limits.EMBED_BATCH_TOKENS
+TEXTS = st.lists(st.integers(0, 3), min_size=1, max_size=40).map(tuple)
+
+
+@given(st.lists(st.lists(TEXTS, max_size=20), max_size=20))
+def test_batches_answer_every_text_once_at_one_length_within_the_budget(
+    requests: list[list[tuple[int, ...]]],
+) -> None:
+    """Whoever waits gets a row for each of its texts, and equal texts are run once in a batch."""
+    pool = Pool()
+    jobs = [Job(texts) for texts in requests]
+    for job in jobs:
+        pool.add(job)
+    answered: list[tuple[Job, int]] = []
+    while pool:
+        batch = pool.take()
+        assert len({len(text) for text in batch.texts}) == 1
+        assert len(set(batch.texts)) == len(batch.texts)
+        assert len(batch.texts) == 1 or sum(map(len, batch.texts)) <= limits.EMBED_BATCH_TOKENS
+        for job, index, row in batch.wanted:
+            assert batch.texts[row] == job.tokens[index]
+            answered.append((job, index))
+    assert len(answered) == len(set(answered))
+    assert set(answered) == {(job, i) for job in jobs for i in range(len(job.tokens))}
+
+
+def test_the_oldest_request_decides_what_is_run_and_others_of_its_length_join() -> None:
+    """Nobody waits for ever behind many others of another length."""
+    pool = Pool()
+    first, second, third = Job([[1] * 5]), Job([[2] * 3]), Job([[3] * 5, [4] * 3])
+    for job in (first, second, third):
+        pool.add(job)
+    assert [job for job, _, _ in pool.take().wanted] == [first, third]
+    assert [job for job, _, _ in pool.take().wanted] == [second, third]
+    assert not pool
+
+
+async def test_texts_that_wait_together_are_run_together_with_the_same_result(model: MiniLM) -> None:
+    """Many turns that begin at once: the same vectors as one by one, in fewer runs."""
+    lines = [f"I ask the keeper about lamp {number}." for number in range(40)]
+    pairs = [[line, "The tide is out, and the quay is wet."] for line in lines]
+    alone = [await model.embed(pair, urgent=True) for pair in pairs]
+    together: dict[int, Vectors] = {}
+
+    async def ask(number: int) -> None:
+        together[number] = await model.embed(pairs[number], urgent=True)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(len(pairs)):
+            nursery.start_soon(ask, number)
+    for number, vectors in enumerate(alone):
+        assert np.abs(vectors - together[number]).max() < 1e-5
+
+
+async def test_urgent_texts_share_runs_and_equal_ones_are_run_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    minilm = MiniLM([MODELS])
+    await minilm.embed(["warm"])
+    batches: list[int] = []
+    run, entered, gate = Session.run, threading.Event(), threading.Event()
+
+    def noted(session: Session, batch: Sequence[Sequence[int]]) -> Vectors:
+        if not entered.is_set():  # the others come while this one runs
+            entered.set()
+            gate.wait(10)
+        batches.append(len(batch))
+        return run(session, batch)
+
+    monkeypatch.setattr(Session, "run", noted)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(minilm.embed, ["something that runs already"])
+        await trio.to_thread.run_sync(entered.wait, 10)
+        for number in range(10):
+            nursery.start_soon(partial(minilm.embed, [f"lamp {number}", "the scene"], urgent=True))
+        await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    minilm.close()
+    assert sum(batches) == 1 + 10 + 1
+    assert len(batches) == 2, "lamp and scene have the same number of tokens"
 
 
 def test_a_module_that_dies_takes_only_the_child_along(tmp_path: Path) -> None:

@@ -141,3 +141,17 @@ async def test_a_folder_that_cannot_be_followed_is_refused(
     async with remembering_world(tmp_path) as world:
         face = await world.playing()
         assert part in await told(face, f"/world sync_folder {path}")
+
+
+async def test_memories_of_other_variants_are_counted_and_not_listed(tmp_path: Path) -> None:
+    async with remembering_world(tmp_path) as world:
+        face = await world.playing()
+        await face.say_and_wait("My brother Tobias has a scar.")
+        before = len((await told(face, "/memory list")).splitlines())
+        for _ in range(2):
+            await face.say_and_wait("/retry")
+        listing = await told(face, "/memory list")
+        assert (
+            len([line for line in listing.splitlines() if line[:6].strip().isdecimal()]) == before - 1
+        )
+        assert listing.endswith("2 more on other variants and branches.")

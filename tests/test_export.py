@@ -21,7 +21,7 @@ from flower import safeyaml
 from flower.cli import main
 from flower.engine import export_file
 from flower.engine.export import FORMATS, Story, file_name, other_branches, render
-from flower.engine.store import stories, tree
+from flower.engine.store import growth, replies, stories, tree, variants
 from flower.engine.store.database import migrate
 from flower.errors import CommandError
 from flower.home import Home, open_home
@@ -38,10 +38,10 @@ def build(db: sqlite3.Connection) -> None:
         ("I knock.", "*Nobody* answers.\n\nA gull cries."),
         ("I wait.", "Steps <b>come</b>"),
     ):
-        made = stories.begin_exchange(db, S, line, "offline/narrator", None, 2.0)
-        stories.save_reply(db, made.reply_id, reply, "complete")
-    opened = tree.open_variant(db, S, None, "offline/narrator", 3.0)
-    stories.save_reply(db, opened.reply_id, "```\nA letter:", "stopped")
+        made = replies.begin_exchange(db, S, line, "offline/narrator", None, 2.0)
+        growth.end(db, made.reply_id, reply, "complete")
+    opened = variants.open_variant(db, S, None, "offline/narrator", 3.0)
+    growth.end(db, opened.reply_id, "```\nA letter:", "stopped")
     leaf = tree.active_leaf(db, S)
     stories.append(db, S, leaf, "system", "Roll 1d20: 17", "complete", now=4.0)
 
@@ -84,7 +84,7 @@ def test_markdown_reads_like_a_book(db: sqlite3.Connection) -> None:
 
 
 def test_the_players_line_breaks_stay_in_the_quote(db: sqlite3.Connection) -> None:
-    stories.begin_exchange(db, S, "One\ntwo\n\nthree", "m", None, 5.0)
+    replies.begin_exchange(db, S, "One\ntwo\n\nthree", "m", None, 5.0)
     assert "> **You:** One  \n> two\n>\n> three\n" in whole_text(db, "md")
 
 
@@ -101,7 +101,7 @@ def test_the_whole_tree_holds_every_message_once(db: sqlite3.Connection) -> None
 
 
 def test_text_is_wrapped_and_marked(db: sqlite3.Connection) -> None:
-    stories.begin_exchange(db, S, "word " * 40, "m", None, 5.0)
+    replies.begin_exchange(db, S, "word " * 40, "m", None, 5.0)
     text = whole_text(db, "txt")
     assert max(len(line) for line in text.splitlines()) <= 78
     assert "> I knock.\n" in text
@@ -135,8 +135,8 @@ OURS = {"html", "head", "meta", "title", "style", "body", "header", "h1", "h3", 
 
 
 def test_html_has_no_tag_but_ours(db: sqlite3.Connection) -> None:
-    made = stories.begin_exchange(db, S, "<script>alert(1)</script> & 'x'", "m", None, 5.0)
-    stories.save_reply(db, made.reply_id, "# Night\n\n---\n\n**bold** _and_ `<i>` *soft*", "complete")
+    made = replies.begin_exchange(db, S, "<script>alert(1)</script> & 'x'", "m", None, 5.0)
+    growth.end(db, made.reply_id, "# Night\n\n---\n\n**bold** _and_ `<i>` *soft*", "complete")
     tags = Tags()
     tags.feed(whole_text(db, "html", whole=True))
     assert tags.open == []

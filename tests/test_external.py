@@ -48,3 +48,33 @@ async def test_blessed_answers_from_a_process_of_its_own() -> None:
 async def test_no_answer_of_blessed_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(external.sys, "executable", "/bin/false")
     assert await external.ask_blessed("xterm", os.environ) == (0, {})
+
+
+def editor_in(folder: Path, *names: str) -> dict[str, str]:
+    """Returns an environment whose only programs are ``names``."""
+    for name in names:
+        (folder / name).write_text("#!/bin/sh\n")
+        (folder / name).chmod(0o755)
+    return {"PATH": str(folder)}
+
+
+def test_the_editor_that_was_chosen_wins(tmp_path: Path) -> None:
+    environ = editor_in(tmp_path, "nano")
+    assert external.editor_of({**environ, "EDITOR": "code -w"}) == "code -w"
+    assert external.editor_of({**environ, "EDITOR": "ed", "VISUAL": "vim"}) == "vim"
+
+
+@pytest.mark.parametrize("there", [("vi",), ("nano", "vi"), ("editor", "nano", "vi")])
+def test_without_a_choice_the_first_installed_editor_is_taken(
+    tmp_path: Path, there: tuple[str, ...]
+) -> None:
+    assert external.editor_of({**editor_in(tmp_path, *there), "EDITOR": " "}) == there[0]
+
+
+def test_without_any_editor_one_sentence_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(external.EditorError, match="set EDITOR"):
+        external.editor_of(editor_in(tmp_path))
+
+
+def test_advice_is_told_like_a_problem(tmp_path: Path) -> None:
+    assert external.load_settings(tmp_path, lambda: "Mind the gap.").problems == ("Mind the gap.",)

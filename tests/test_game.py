@@ -21,7 +21,7 @@ from flower.engine.game.sheet import put
 from flower.engine.game.story import StoryState
 from flower.engine.provider.offline.narrator import reply
 from flower.engine.store import schema, states, stories
-from flower.protocol import UNSET, ChatHistory, ChatMessage, ErrorEvent, SystemUpdate
+from flower.protocol import UNSET, ChatChunk, ChatHistory, ChatMessage, ErrorEvent, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
 from tests.test_layering import ACTING, PACKAGE, imports
@@ -179,22 +179,67 @@ async def test_the_narrator_answers_dice_without_a_line(autojump_clock: MockCloc
 # --- state that follows the branch --------------------------------------------------------------
 
 
-async def test_the_sheet_is_told_right_before_the_line_and_never_in_later_prompts(
+async def test_the_sheet_is_told_before_the_line_and_again_when_it_changes(
     autojump_clock: MockClock, path: Path
 ) -> None:
     async with engine_world(path) as world:
         face = await world.playing()
         await face.say("/set-state place The mole")
         await face.say_and_wait("I wait.")
-        tail = "How things stand: Place: The mole.\n\nThe player's words:\n\n"
-        assert newest_prompt(world) == f"{tail}I wait."
+        told_then = "Place: The mole.\n\nThe player's words:\n\nI wait."
+        assert newest_prompt(world) == told_then
+        await face.say_and_wait("I listen.")
+        assert newest_prompt(world) == "I listen.", "told, and still in view"
         await face.say("/set-state place The mill")
         await face.say_and_wait("I look.")
         contents = [m.content for m in world.provider.completions[-1].messages]
-        assert "I wait." in contents
-        assert contents[-1].startswith("How things stand: Place: The mill.")
-        one, two = world.provider.completions[-2:]
-        assert one.messages[0] == two.messages[0], "the stable part stays as it was"
+        assert told_then in contents, "what was true then stays as it was"
+        assert contents[-1].startswith("Place: The mill.")
+        assert "scene: /state  already in view" not in await told(face, "/why")
+        await face.say("/set-state place off")
+        await face.say_and_wait("I go.")
+        assert newest_prompt(world).startswith("Place, time, weather and mood are open again.")
+        await face.say_and_wait("I go on.")
+        assert newest_prompt(world) == "I go on."
+        assert "sheet" not in await told(face, "/why")
+
+
+async def test_prompts_only_grow_while_the_state_changes(autojump_clock: MockClock, path: Path) -> None:
+    """A local server reads nothing again, whatever is told of how things stand."""
+    async with engine_world(path) as world:
+        face = await world.playing()
+        await face.say("/npc add Ned: sells nets")
+        await face.say('/clock add "Flood" 4 every turn')
+        await face.say("/note More fog.")
+        older = ""
+        for number, line in enumerate(
+            ("I wait.", "I greet Ned.", "((How far?))", "On.", "Ned?", "Off.")
+        ):
+            await face.say(f"/set-state hp {number // 2}")
+            await face.say(f"/inv add {number + 1} nails")
+            await face.say_and_wait(line)
+            newer = "\x00".join(m.content for m in world.provider.completions[-1].messages)
+            assert newer.startswith(older)
+            older = newer
+        assert older.count("The author's note: More fog.") == 2
+
+
+async def test_another_variant_is_told_how_things_stand_now(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with engine_world(path) as world:
+        face = await world.playing()
+        await face.say("/set-state place The mole")
+        await face.say_and_wait("I wait.")
+        first = newest_prompt(world)
+        await face.say_and_wait("/retry")
+        assert newest_prompt(world) == first
+        await face.say("/undo")
+        await face.say("/set-state place off")
+        await face.say("/redo")
+        await face.say_and_wait("/retry")
+        await face.say_and_wait("On.")
+        assert first not in [m.content for m in world.provider.completions[-1].messages]
 
 
 async def test_undo_of_a_death_lets_the_character_live(autojump_clock: MockClock, path: Path) -> None:
@@ -234,6 +279,10 @@ async def test_state_undo_takes_back_the_last_changes(autojump_clock: MockClock,
         await face.say("/set-state place The mole")
         await face.say_and_wait("I wait.")
         await face.say("/set-state place The mill")
+        await face.say("/npc add Ned")
+        await face.say("/state undo")
+        assert (await state(world, face)).people == ()
+        assert (await state(world, face)).sheet.place == "The mill", "one change at a time"
         await face.say("/state undo")
         assert (await state(world, face)).sheet.place == "The mole"
         await face.say("/state undo")
@@ -285,11 +334,14 @@ async def test_somebody_is_told_of_when_named_or_in_the_scene(
             in newest_prompt(world)
         )
         await face.say_and_wait("I wait again.")
-        assert "Old Ned" in newest_prompt(world), "named in the line before: still in the scene"
+        assert newest_prompt(world) == "I wait again.", "told of already, and in view"
+        await face.say("/npc mood ned +10 paid the debt")
+        await face.say_and_wait("I smile at Ned.")
+        assert "(-20, last because: paid the debt)" in newest_prompt(world)
         shown = await told(face, "/npc show Old Ned")
         assert "Met: The mole." in shown
         assert "Last seen in message" in shown
-        assert " -30  Old Ned" in await told(face, "/npc list")
+        assert " -20  Old Ned" in await told(face, "/npc list")
 
 
 async def test_people_come_along_into_another_story_of_the_world(
@@ -326,6 +378,45 @@ async def test_a_clock_ticks_with_the_lines_and_is_told_when_it_is_near(
         assert sheet_rows(face) == {"Flood reaches the docks": "[##.] 2/3"}
 
 
+async def test_clocks_that_went_on_while_nobody_played_are_told(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with engine_world(path) as world:
+        face = await world.playing()
+        await face.say('/clock add "Flood" 3 every 2h: the docks are under water')
+        await face.say('/clock add "Trial" 6 every turn')
+        await face.say_and_wait("I wait.")
+        world.engine.now = lambda: 1.0 + 5 * 3600
+        later = await world.face()
+        await trio.testing.wait_all_tasks_blocked()
+        assert later.of(SystemUpdate)[-1].content == "While you were away:\n  Flood [##.] 2/3"
+        world.engine.now = lambda: 1.0 + 7 * 3600
+        again = await told(face, f"/session continue {face.client.chosen.session_id}")
+        assert "  Flood [###] 3/3 - the docks are under water" in again
+
+
+async def test_people_are_kept_across_the_stories_of_a_world_if_wanted(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with engine_world(path) as world:
+        face = await world.playing()
+        await face.say("/npc add Ned: sells nets")
+        await face.say("/npc mood ned -30 caught you cheating")
+        known = (await state(world, face)).people
+        world.engine.use(replace(world.engine.services, keep_people=True), world.engine.roster)
+        await face.say("/session new")
+        assert (await state(world, face)).people == known
+        await face.say("/undo")
+        assert (await state(world, face)).people == known, "they were there from the beginning"
+        world.engine.use(replace(world.engine.services, keep_people=False), world.engine.roster)
+        await face.say("/session new")
+        assert (await state(world, face)).people == ()
+        world.engine.use(replace(world.engine.services, keep_people=True), world.engine.roster)
+        await face.say("/world select forest")
+        await face.say("/session new")
+        assert (await state(world, face)).people == ()
+
+
 # --- the narrator's proposals -------------------------------------------------------------------
 
 PROPOSING = "You fall into the cellar.\n\n```state\nplace: The cellar\nhp: -2\nnonsense\n```"
@@ -353,9 +444,18 @@ async def test_what_the_narrator_proposes_is_checked_shown_and_goes_with_its_rep
         assert sheet_rows(face) == {"place": "The cellar", "hp": "8"}
         news = face.of(SystemUpdate)[-1].content
         assert "place: The cellar; hp is 8 (was 10)" in news
-        assert "Not understood: nonsense" in news
+        assert "left out: nonsense" in news
+        told = "".join(chunk.content for chunk in face.of(ChatChunk))
+        saved = (await story(world, face))[-1]
+        assert told == saved.content == "You fall into the cellar."
+        assert saved.extra["proposed"] == "place: The cellar\nhp: -2\nnonsense"
+        await face.say_and_wait("I get up.")
+        prompt = "".join(m.content for m in world.provider.completions[-1].messages[1:])
+        assert "nonsense" not in prompt
+        await face.say("/undo")
         assert [p.text for p in world.library.passages if p.kind == "memory"] == [
-            "The player: I step on the lid.\nThe narrator: You fall into the cellar."
+            "The player: I step on the lid.\nThe narrator: You fall into the cellar.",
+            "The player: I get up.\nThe narrator: You fall into the cellar.",
         ]
         await face.say("/undo")
         assert (await state(world, face)).sheet.place == ""
@@ -379,7 +479,11 @@ async def test_the_offline_narrator_throws_no_other_dice_for_what_was_decided(
 
 
 def test_the_game_layer_computes_and_never_acts() -> None:
-    for source in (*PACKAGE.glob("engine/game/*.py"), PACKAGE / "engine/macros.py"):
+    for source in (
+        *PACKAGE.glob("engine/game/*.py"),
+        PACKAGE / "engine/macros.py",
+        PACKAGE / "engine/macro_values.py",
+    ):
         acting = {name for name in imports(source) if name.split(".")[0] in ACTING}
         assert not acting, source
 

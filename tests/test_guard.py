@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -183,7 +184,8 @@ async def test_a_connection_is_closed_when_the_client_asks_for_it(asking: bytes)
                 pass
 
 
-async def test_a_connection_that_asks_nothing_more_is_closed() -> None:
+async def test_a_connection_that_asks_nothing_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HEADERS_S", 1.0)
     async with served() as world, await world.connect() as stream:
         await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         with trio.fail_after(limits.HEADERS_S + 3):
@@ -212,7 +214,10 @@ async def test_a_send_after_the_close_raises_instead_of_spinning() -> None:
         assert await world.echo_works()
 
 
-async def test_a_client_that_never_reads_cannot_keep_the_server_from_stopping() -> None:
+async def test_a_client_that_never_reads_cannot_keep_the_server_from_stopping(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SEND_TIMEOUT_S", 1.0)
     async with served() as world:
         stream = await world.connect()
         await stream.send_all(UPGRADE.replace(b"/ws", b"/babble") + b"\r\n")
@@ -222,6 +227,27 @@ async def test_a_client_that_never_reads_cannot_keep_the_server_from_stopping() 
         started = trio.current_time()
     assert trio.current_time() - started < limits.SEND_TIMEOUT_S + limits.GRACEFUL_S + 2
     await trio.aclose_forcefully(stream)
+
+
+async def test_a_slow_reader_is_waited_for_and_a_stopped_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A message that takes many times the limit arrives, as long as the peer takes some of it."""
+    monkeypatch.setattr(limits, "SEND_TIMEOUT_S", 0.4)
+    async with served() as world:
+        stream = trio.SocketStream(trio.socket.socket())
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await stream.socket.connect(("127.0.0.1", world.port))
+        await stream.send_all(UPGRADE.replace(b"/ws", b"/babble") + b"\r\n")
+        until = trio.current_time() + 4 * limits.SEND_TIMEOUT_S
+        while trio.current_time() < until:
+            assert await stream.receive_some(1024), "it was let go although it reads"
+            await trio.sleep(0.02)
+        assert world.send_after_close is None
+        with trio.fail_after(10):
+            while world.send_after_close is None:
+                await trio.testing.wait_all_tasks_blocked(0.05)
+        await trio.aclose_forcefully(stream)
 
 
 async def test_deflate_is_never_negotiated() -> None:

@@ -23,12 +23,15 @@ ACTING = {
 HARMLESS = {"os.path"}
 
 PURE = [
-    "config.py", "errors.py", "limits.py", "protocol.py", "readers.py", "safeyaml.py",
+    "codec.py", "config.py", "errors.py", "limits.py", "protocol.py", "readers.py", "safeyaml.py",
+    "storytree.py", "treelines.py", "engine/outline.py", "tui/treeview.py", "tui/treekeys.py", "tui/treebox.py",
     "engine/session.py", "engine/outbox.py",
     "engine/prompt/*.py",
     "engine/recall/chunking.py", "engine/recall/ranking.py", "engine/recall/query.py",
-    "engine/sanitize.py", "engine/macros.py", "engine/game/*.py", "engine/export.py",
-    "engine/commands/catalogue.py",
+    "engine/recall/batches.py", "engine/recall/kept.py", "engine/ending.py",
+    "engine/about.py", "engine/sanitize.py", "engine/macros.py", "engine/macro_values.py",
+    "engine/game/*.py", "engine/export.py",
+    "engine/commands/catalogue.py", "engine/commands/help.py",
     "engine/provider/base.py", "engine/provider/sse.py", "engine/provider/ndjson.py",
     "engine/provider/thinking.py",
     "tui/model.py", "tui/update.py", "tui/view.py", "tui/layout.py", "tui/text.py", "tui/markdown.py",
@@ -36,7 +39,7 @@ PURE = [
     "tui/diff.py", "tui/events.py", "tui/actions.py", "tui/keyboard.py", "tui/bindings.py",
     "tui/popups.py", "tui/overlays.py", "tui/panels.py", "tui/pane.py", "tui/statusline.py",
     "tui/scroll.py", "tui/search.py", "tui/transcript.py", "tui/completion.py", "tui/palette.py",
-    "tui/checklist.py", "tui/geometry.py", "tui/keyhints.py",
+    "tui/checklist.py", "tui/geometry.py", "tui/keyhints.py", "tui/news.py",
 ]  # fmt: skip
 # A mailbox waits for its reader, so it may know trio; nothing else.
 MAY = {"engine/outbox.py": {"trio"}}

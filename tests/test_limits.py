@@ -17,7 +17,7 @@ from flower.engine import connection
 from flower.engine.app import create_app
 from flower.engine.lifetime import Lifetime
 from flower.engine.outbox import Outbox
-from flower.engine.store import stories
+from flower.engine.store import attached, replies, stories
 from flower.protocol import ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words
@@ -176,7 +176,7 @@ async def test_attached_lore_up_to_the_most(autojump_clock: MockClock, path: Pat
         await trio.testing.wait_all_tasks_blocked()
         (error,) = face.of(ErrorEvent)
         assert str(limits.ATTACHED_LORE_CHARS) in error.content
-        assert len(await world.database.read(stories.attached_lore, "harbour")) == 1
+        assert len(await world.database.read(attached.listed, "harbour")) == 1
 
 
 @pytest.mark.parametrize(("exchanges", "text"), [(80, "short"), (60, "x" * 10_000)])
@@ -239,22 +239,22 @@ async def test_a_waiting_line_and_a_new_one_begin_one_after_the_other(
         face = await world.playing()
         session = face.client.session
         assert session is not None
-        read = world.database.read
+        write = world.database.write
         racing = False
 
-        async def slow_read(function: Any, *args: Any, **kwargs: Any) -> Any:
+        async def slow_write(function: Any, *args: Any, **kwargs: Any) -> Any:
             nonlocal racing
-            if function is stories.load_selection and not racing:
+            if function is replies.begin_exchange and "Second." in args:
                 racing = True
                 await face.say("Third.")
-            return await read(function, *args, **kwargs)
+            return await write(function, *args, **kwargs)
 
-        world.database.read = slow_read  # type: ignore[method-assign] # the moment is made wide
+        world.database.write = slow_write  # type: ignore[method-assign] # the moment is made wide
         await face.say("First.")
         await face.say("Second.")
         await world.engine.turns.wait_idle()
         await trio.sleep(30)
         assert racing
-        rows = await read(stories.active_path, session.id)
+        rows = await world.database.read(stories.active_path, session.id)
         assert [m.content for m in rows if m.role == "user"] == ["First.", "Second.", "Third."]
         assert face.reasons == ["done"] * 3

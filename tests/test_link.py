@@ -16,7 +16,7 @@ import trio
 import trio_websocket
 from trio.testing import MockClock
 
-from flower import limits, protocol
+from flower import codec, limits, protocol
 from flower.errors import EngineStarting, LaunchError
 from flower.tui.link import Link
 from flower.tui.model import LinkChanged, Received, Send
@@ -193,7 +193,7 @@ async def test_garbage_frames_and_unknown_events_do_not_end_the_link(nursery: tr
             '{"event": "chat_chunk"}',
         ):
             await socket.send_message(frame)
-        await socket.send_message(protocol.encode(protocol.SystemUpdate("still here")))
+        await socket.send_message(codec.encode(protocol.SystemUpdate("still here")))
         await trio.sleep_forever()
 
     url = await serving(nursery, babble)
@@ -214,7 +214,7 @@ async def test_a_message_over_the_limit_ends_only_that_connection(
         calls += 1
         socket = await request.accept()
         size = 5000 if calls == 1 else 10
-        await socket.send_message(protocol.encode(protocol.SystemUpdate("x" * size)))
+        await socket.send_message(codec.encode(protocol.SystemUpdate("x" * size)))
         await trio.sleep_forever()
 
     url = await serving(nursery, flood)
@@ -276,7 +276,7 @@ async def test_an_engine_behind_a_unix_socket_is_reached(nursery: trio.Nursery, 
             data = await stream.receive_some()
             heard.extend(data)
             wire.receive_data(data)
-        hello = TextMessage(protocol.encode(protocol.SystemUpdate("here")))
+        hello = TextMessage(codec.encode(protocol.SystemUpdate("here")))
         await stream.send_all(wire.send(AcceptConnection()) + wire.send(hello))
         await trio.sleep_forever()
 

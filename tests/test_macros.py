@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.macros import Values, expand
+from flower.engine.macros import Expanded, Values, expand, run, sets
 
 VALUES = Values(
     moment=datetime(2026, 3, 4, 15, 6, tzinfo=timezone(timedelta(hours=1))),
@@ -47,8 +48,30 @@ VALUES = Values(
         ("{{reverse:abc}}", "cba"),
         ("a{{// a comment}}b{{comment: c}}c{{noop}}", "abc"),
         ("{{getvar::HP}}, {{getvar::alarm}}, {{getvar::none}}", "9, raised, "),
-        ("{{setvar::hp::99}}{{getvar::hp}}", "9"),
-        ("{{unknown}} {{original}} {{char::x}}", "{{unknown}} {{original}} {{char::x}}"),
+        ("{{setvar::hp::99}}{{getvar::hp}}", "99"),
+        ("{{incvar::hp}} {{decvar::hp}} {{addvar::hp::5}}{{getvar::hp}}", "10 9 14"),
+        ("{{addvar::alarm::!}}{{getvar::alarm}} {{hasvar::alarm}} {{hasvar::x}}", "raised! true false"),
+        ("{{setglobalvar::a::1}}{{getglobalvar::a}}{{deletevar::a}}{{getvar::a}}", "1"),
+        ("{{.hp}} {{$hp}} {{.x=1}}{{.x++}} {{.x--}} {{.x+=5}}{{.x}}{{.x-=2}} {{.x}}", "9 9 2 1 6 4"),
+        ("{{.none ?? d}} {{.none || e}} {{.hp == 9}} {{.hp > 10}} {{.hp ?? d}}", "d e true false 9"),
+        ("{{if .hp}}yes{{else}}no{{/if}} {{if .none}}yes{{else}}no{{/if}}", "yes no"),
+        (
+            "{{if !.none}}a{{/if}}{{if {{getvar::hp}} >= 9}}b{{/if}}{{if .alarm == raised}}c{{/if}}",
+            "abc",
+        ),
+        ("{{if .hp > 10}}{{setvar::hp::0}}{{/if}}{{.hp}}", "9"),
+        ("{{if .none}}{{if .hp}}a{{else}}b{{/if}}{{else}}c{{/if}}d", "cd"),
+        ("{{if persona}}has one{{/if}}{{if personality}}never{{/if}}", "has one"),
+        ("{{if user == Ines}}hello{{/if}}{{if: .hp}}!{{/if}}", "hello!"),
+        ("{{if .hp}}to the end", "to the end"),
+        ("{{else}}{{/if}}", "{{else}}{{/if}}"),
+        ("{{notChar}}; <GROUP>; <CHARIFNOTGROUP>", "Ned, Ines; Mara, Ned; Mara, Ned"),
+        ("{{upper:abc}} {{lower::ABC}} {{capitalize:abc d}}", "ABC abc Abc d"),
+        ("{{datetimeformat::YYYY-MM-DD dddd [at] HH:mm}}", "2026-03-04 Wednesday at 15:06"),
+        ("{{timeDiff::2026-03-04::2026-03-01}} {{timeDiff::x::y}}", "3 days "),
+        ('{{original}}{{mesExamples}}{{banned "x"}}{{outlet::k}}{{summary}}.', "."),
+        ("{{lastMessage}}|{{idle_duration}}", "|a few seconds"),
+        ("{{unknown}} {{char::x}} {{foovar::x}}", "{{unknown}} {{char::x}} {{foovar::x}}"),
         ("{{char", "{{char"),
         ("char}} {", "char}} {"),
         ("{{}}", "{{}}"),
@@ -85,6 +108,79 @@ def test_a_text_cannot_grow_without_end() -> None:
     assert len(expanded) < limits.MACRO_CHARS + 100 * len("{{persona}}") + 1
     assert expanded.endswith("{{persona}}")
     assert len(expand("{{newline::9999}}", VALUES)) == limits.MACRO_REPEATS
+
+
+def test_the_last_messages_are_values_like_others() -> None:
+    values = replace(
+        VALUES,
+        last_message="{{user}} {{setvar::hp::1}}",
+        last_user_message="I wait.",
+        last_char_message="The bell rings.",
+        last_message_id="12",
+        idle_s=7200.0,
+    )
+    text = "{{lastMessage}}|{{lastMessageId}}|{{lastUserMessage}}|{{lastCharMessage}}|{{idleDuration}}"
+    told = run(text, values)
+    assert told.text == "{{user}} {{setvar::hp::1}}|12|I wait.|The bell rings.|2 hours"
+    assert told.variables == VALUES.variables, "what a model wrote sets nothing"
+
+
+def test_variables_are_given_back_and_bounded() -> None:
+    assert run("{{setvar::Mood::calm}}{{incvar::turns}}", VALUES) == Expanded(
+        "1", {**VALUES.variables, "mood": "calm", "turns": "1"}
+    )
+    many = run("".join(f"{{{{setvar::v{n}::{'x' * 9000}}}}}" for n in range(100)), VALUES).variables
+    assert len(many) == limits.MACRO_VARIABLES
+    assert max(map(len, many.values())) == limits.MACRO_VARIABLE_CHARS
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("{{setvar::a::1}}", True),
+        ("{{ incglobalvar::a }}", True),
+        ("{{.a++}}", True),
+        ("{{$a = 1}}", True),
+        ("{{.a == 1}}{{getvar::a}}{{hasvar::a}}", False),
+        ("setvar", False),
+    ],
+)
+def test_texts_that_set_variables_are_known(text: str, may: bool) -> None:
+    assert sets(text) is may
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        "{{ }} if {{else}} {{/if}} {{if_.a}} {{.a++}} setvar::a:: getvar::a _ x {{setvar::a::1}} random:a,b"
+        " == ! : :: reverse: <user> utc+ {{trim}}".replace("_", "\N{NO-BREAK SPACE}").split(" ")
+    ).map(lambda piece: piece.replace("\N{NO-BREAK SPACE}", " ")),
+    max_size=60,
+)
+
+
+@given(PIECES)
+def test_any_mixture_of_macros_ends_and_stays_within_bounds(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    told = run(text, VALUES)
+    assert len(told.text) <= len(text) * 20 + limits.MACRO_CHARS
+    assert len(told.variables) <= limits.MACRO_VARIABLES
+    assert run(text, VALUES) == told
+
+
+@given(PIECES)
+def test_what_sets_nothing_leaves_the_variables_alone(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert sets(text) or run(text, VALUES).variables == VALUES.variables
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["{{", "}}", "{{if ", "{{if .a}}", "{{.", "{{char}}", "{{trim}}", "{{setvar::a::", "{{//", "<user"],
+)
+def test_long_texts_of_macros_take_no_time(piece: str) -> None:
+    began = time.process_time()
+    expand(piece * (60_000 // len(piece)), VALUES)
+    assert time.process_time() - began < 2
 
 
 @given(st.text(max_size=80) | st.text("{}char:user,/ \n", max_size=80))

@@ -17,7 +17,16 @@ import flower
 from flower.engine.provider.base import ChatMessage, Completion, Cue, Finish, Provider, Spent, Text
 from flower.engine.provider.offline import OfflineNarrator
 from flower.engine.provider.offline.narrator import reply
-from flower.engine.provider.offline.tables import acts, asked, company, palettes, speech, weave
+from flower.engine.provider.offline.tables import (
+    acts,
+    asked,
+    company,
+    palettes,
+    risks,
+    speech,
+    telling,
+    weave,
+)
 from flower.engine.provider.offline.tables.threads import THREADS
 
 PACKAGE = Path(flower.__file__).parent
@@ -277,7 +286,7 @@ def test_a_lone_surrogate_is_no_error() -> None:
 # --- the tables -----------------------------------------------------------------------------------
 def test_marks_of_threads_are_in_their_openings_and_nowhere_else() -> None:
     """A mark found by chance in another phrase would continue a story that never began."""
-    tables = [acts, asked, company, palettes, speech, weave]
+    tables = [acts, asked, company, palettes, risks, speech, telling, weave]
     text = "\n".join(
         Path(str(table.__file__)).read_text(encoding="utf-8") for table in tables
     ).casefold()
@@ -294,8 +303,8 @@ def test_marks_of_threads_are_in_their_openings_and_nowhere_else() -> None:
 def test_every_register_can_say_everything(register: str) -> None:
     for table in (
         *speech.BY_ACT.values(),
-        speech.ANSWER,
-        speech.UNKNOWN,
+        telling.ANSWER,
+        telling.UNKNOWN,
         company.ASIDE,
         company.PROMPT,
     ):
@@ -391,3 +400,69 @@ async def test_it_is_a_provider_with_one_free_model() -> None:
     assert (model.prompt_price, model.completion_price) == (0.0, 0.0)
     assert await narrator.count_tokens("text") is None
     await narrator.aclose()
+
+
+# --- what a player once found wrong ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Quickly, I run down to the harbour.", "Gently, she takes my hand.", '"Honestly, no," I say.'],
+)
+def test_an_adverb_is_nobody(line: str) -> None:
+    adverb = re.findall(r"[A-Z]\w+ly", line)[0]
+    for seed in range(20):
+        assert adverb not in reply(completion(line, seed=seed))
+
+
+def test_a_question_about_the_past_is_answered_though_something_is_going_on() -> None:
+    """A thread that has a boat in it takes up lines about boats, but not this one."""
+    told = ChatMessage("user", "I bought a boat and named it the Merry Widow.")
+    for thread in THREADS:
+        going_on = ChatMessage("assistant", thread.opening)
+        text = reply(completion("What did I call the boat?", messages=(told, going_on)))
+        assert "Merry Widow" in text
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_only_the_player_said_wins_over_the_lore(seed: int) -> None:
+    told = ChatMessage("user", "The password is swordfish.")
+    heard = ChatMessage("assistant", "So it is.")
+    assert "swordfish" in reply(completion("What is the password?", messages=(told, heard), seed=seed))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_the_lore_knows_is_not_answered_with_the_players_own_words(seed: int) -> None:
+    told = ChatMessage("user", "I ask myself where the bell is.")
+    text = reply(completion("Where is the bell?", messages=(told,), seed=seed))
+    assert "north tower" in text
+
+
+def test_where_one_is_can_be_asked() -> None:
+    said = [reply(completion("Where am I?", seed=seed)) for seed in range(12)]
+    assert all("quay" in text or "Orrin" in text for text in said)
+
+
+def test_who_is_there_can_be_asked() -> None:
+    said = [
+        reply(completion("Who is here?", seed=seed, character="Ines Calder", persona=PERSONA))
+        for seed in range(12)
+    ]
+    assert any("Ines" in text.split("\n\n")[0] for text in said)
+
+
+@pytest.mark.parametrize("word", ["Nobody", "Somebody", "Everyone", "Anyone", "Someone", "She", "They"])
+@pytest.mark.parametrize("verb", ["says", "hears", "listens", "looks at you", "turns to"])
+def test_a_pronoun_of_the_last_reply_is_nobody_to_talk_to(word: str, verb: str) -> None:
+    before = ChatMessage("assistant", f"The lamps go out. {word} {verb} it through to the end.")
+    for seed in range(4):
+        text = reply(completion("I ask about the board in the window.", messages=(before,), seed=seed))
+        assert not re.search(rf"\b{word} (?:says|hears|listens|turns|takes|nods|raises)\b", text)
+        assert f"says {word}" not in text
+
+
+def test_a_greeting_is_no_part_of_the_name_that_is_called() -> None:
+    for seed in range(8):
+        text = reply(completion("Hello Maud, my name is Tobias.", seed=seed))
+        assert "Hello" not in text
+        assert "Maud" in text

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.engine.provider.base import ChatMessage
 from flower.engine.provider.offline import grammar, names
+from flower.engine.provider.offline.asking import is_adverb, put_away, without_call
 from flower.engine.provider.offline.lore import about, gather
-from flower.engine.provider.offline.memory import remember
+from flower.engine.provider.offline.memory import Recollection, remember
 from flower.engine.provider.offline.reading import read, stems
 from flower.engine.provider.offline.restate import restate
 
@@ -190,3 +191,137 @@ def test_any_text_can_be_read(text: str) -> None:
 def test_any_lore_can_be_gathered(passages: list[str]) -> None:
     for fact in gather(passages).facts:
         assert fact.text.strip()
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("What's my sister's name?", "recall"),
+        ("What was the name of my boat?", "recall"),
+        ("What am I afraid of?", "recall"),
+        ("Who has my ring?", "recall"),
+        ("Ines, what is my sister called?", "recall"),
+        ("How much do I owe the baker?", "recall"),
+        ("How do I open the door?", "know"),
+        ("Where can I sleep?", "know"),
+        ("What should I do now?", "know"),
+        ("Where am I?", "know"),
+        ("What do you think of my boat?", "speech"),
+        ("Quickly, I run down to the harbour.", "move"),
+        ("Slowly I walk up the stairs", "move"),
+        ("Angrily I slam the door", "other"),
+        ("Emily, where is the bell?", "speech"),
+        ("I will never forget you.", "speech"),
+        ("I owe the baker three shillings.", "state"),
+        ("I met a man called Jonas at the ferry.", "state"),
+        ("I give Ines my silver ring.", "other"),
+        ("tell me about the lighthouse", "speech"),
+        ("help", "aside"),
+    ],
+)
+def test_the_kind_of_a_line_that_was_once_misread(line: str, kind: str) -> None:
+    assert read(line).kind == kind
+
+
+@pytest.mark.parametrize("line", ["tell me about the lighthouse", "Show me where the bell hangs."])
+def test_a_request_to_be_told_is_a_question(line: str) -> None:
+    assert read(line).speech_act == "ask"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("What did I call the boat?", "I bought a boat this morning and named it the Merry Widow."),
+        ("What's the name of my horse?", "My horse is called Pepper."),
+        ("When did my sister die?", "My sister Agnes drowned here nine years ago."),
+        ("Where do I come from?", "I come from Harrow."),
+        ("Who am I?", "Hello Ines, my name is Tobias."),
+        ("How old am I?", "I am thirty-four."),
+        ("What do I do for a living?", "I'm a doctor by trade."),
+        ("What did Jonas say?", "Jonas told me that the bridge is not safe."),
+        ("Why did I come here?", "I came here to find out how Agnes died."),
+        ("What is the password?", "Remember that the password is swordfish."),
+        ("Ines, do you remember the name of my boat?", "My boat is the Merry Widow."),
+    ],
+)
+def test_the_sentence_that_answers_is_found_among_others(asked: str, said: str) -> None:
+    others = (
+        "I open the door of the chapel.",
+        "I told the baker that I like bread.",
+        "Ines, my name means nothing here.",
+        "The boat next door sank.",
+        "I walk from the inn to the bridge.",
+    )
+    messages = [ChatMessage("user", line) for line in (*others[:3], said, *others[3:])]
+    found = remember(stems(without_call(asked)), (), messages, "", asked)
+    assert found is not None
+    assert found.text == said
+
+
+@pytest.mark.parametrize(
+    ("said", "retold"),
+    [
+        ("Hello Ines, my name is Tobias.", "Your name is Tobias."),
+        ("I promise Ines that I'll be back.", "You promised Ines that you would be back."),
+        ("Remember that the password is swordfish.", "The password is swordfish."),
+    ],
+)
+def test_a_sentence_is_retold_without_what_introduced_it(said: str, retold: str) -> None:
+    assert Recollection(said, own=True, score=0).retold == retold
+
+
+@pytest.mark.parametrize("word", ["Quickly", "Honestly", "suddenly"])
+def test_adverbs_are_known(word: str) -> None:
+    assert is_adverb(word)
+
+
+@pytest.mark.parametrize("word", ["Emily", "Molly", "July", "fly", "Mira"])
+def test_names_that_end_like_adverbs_are_none(word: str) -> None:
+    assert not is_adverb(word)
+
+
+def test_what_was_said_aloud_is_remembered_without_its_quotation_marks() -> None:
+    lines = (
+        'I say to Nib: "My favourite food is plum cake."',
+        '"Honestly, I don\'t trust her," I whisper.',
+    )
+    messages = [ChatMessage("user", line) for line in lines]
+    found = remember(stems("What food do I like?"), (), messages, "", "What food do I like?")
+    assert found is not None
+    assert found.retold == "Your favourite food is plum cake."
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("Then I quickly and quietly climb over the wall", "move"),
+        ("Really carefully, I lift the lid.", "use"),
+        ("Luckily, nobody sees me.", "other"),
+        ("Unfortunately the rope breaks", "other"),
+        ("Honestly, this place is bad.", "speech"),
+        ("Daily life here seems hard.", "speech"),
+        ("Bye", "speech"),
+    ],
+)
+def test_adverbs_are_passed_over(line: str, kind: str) -> None:
+    assert read(line).kind == kind
+
+
+def test_an_adverb_is_no_part_of_the_name_behind_it() -> None:
+    found = names.find_names("Lately Old Mother Cask has been saying two hundred and seven.")
+    assert [name.full for name in found] == ["Old Mother Cask"]
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence", "told"),
+    [
+        ("Where is the key?", "I hide the brass key under the third stone.", True),
+        ("Where's my coat?", "I left my coat at the inn.", True),
+        ("Where is the lighthouse?", "I walk up to the lighthouse.", False),
+        ("Who has the key?", "I hide the key.", False),
+    ],
+)
+def test_where_the_player_put_something_is_told_by_the_player(
+    question: str, sentence: str, told: bool
+) -> None:
+    assert put_away(question, sentence) is told

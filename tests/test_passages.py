@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.recall.base import Draft, Passage
-from flower.engine.store import passages
-from flower.engine.store.passages import PASSAGES_SCHEMA, content_hash
+from flower.engine.store import passages, vector_rows
+from flower.engine.store.passages import content_hash
+from flower.engine.store.schema import PASSAGES_SCHEMA
 
 MODEL, DIMENSION = "test-model", 4
 VAEL, SOLIN = "lore:vael", "lore:solin"
@@ -38,9 +39,9 @@ def put(db: sqlite3.Connection, scope: str, source: str, *texts: str) -> passage
 
 def embed(db: sqlite3.Connection) -> int:
     """Gives every pending text a vector; returns how many there were."""
-    pending, _ = passages.list_pending(db, MODEL, limit=1000)
+    pending, _ = vector_rows.list_pending(db, MODEL, limit=1000)
     vectors = np.eye(DIMENSION, dtype=np.float32)[np.arange(len(pending)) % DIMENSION]
-    passages.store_vectors(db, MODEL, [item.hash for item in pending], vectors)
+    vector_rows.store_vectors(db, MODEL, [item.hash for item in pending], vectors)
     return len(pending)
 
 
@@ -66,14 +67,14 @@ def test_equal_text_is_embedded_once(db: sqlite3.Connection) -> None:
     put(db, VAEL, "c", "same")
     put(db, VAEL, "a")
     assert embed(db) == 0
-    assert passages.count_pending(db, MODEL) == 0
+    assert vector_rows.count_pending(db, MODEL) == 0
 
 
 def test_another_model_embeds_anew(db: sqlite3.Connection) -> None:
     put(db, VAEL, "a", "text")
     embed(db)
-    assert passages.count_pending(db, "other-model") == 1
-    assert passages.drop_other_models(db, "other-model") == 1
+    assert vector_rows.count_pending(db, "other-model") == 1
+    assert vector_rows.drop_other_models(db, "other-model") == 1
 
 
 def test_ids_are_never_used_again(db: sqlite3.Connection) -> None:
@@ -98,8 +99,8 @@ def test_deleting_takes_vectors_and_words_along(db: sqlite3.Connection) -> None:
 def test_messages_take_their_memories_along(db: sqlite3.Connection) -> None:
     for number in (1, 2, 3):
         memory = Passage(0, "memory", "memory:s", f"message:{number}", "", f"m{number}", number)
-        passages.add_memory(db, memory)
-        assert passages.add_memory(db, memory) == passages.Changed()
+        passages.add_memories(db, [memory])
+        assert passages.add_memories(db, [memory]) == passages.Changed()
     changes = passages.drop_messages(db, [1, 3, 99])
     assert len(changes["memory:s"].removed) == 2
     assert [p.text for p in passages.list_passages(db, "memory:s")] == ["m2"]
@@ -138,18 +139,18 @@ def test_vectors_come_back_as_stored(db: sqlite3.Connection) -> None:
     vectors = rng.normal(size=(50, DIMENSION)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     hashes = [content_hash("", f"text {n}") for n in range(50)]
-    passages.store_vectors(db, MODEL, hashes, vectors)
-    page = passages.page_of_vectors(db, MODEL, VAEL, DIMENSION, after=0, limit=30)
-    rest = passages.page_of_vectors(db, MODEL, VAEL, DIMENSION, after=int(page.ids[-1]), limit=30)
+    vector_rows.store_vectors(db, MODEL, hashes, vectors)
+    page = vector_rows.page_of_vectors(db, MODEL, VAEL, DIMENSION, after=0, limit=30)
+    rest = vector_rows.page_of_vectors(db, MODEL, VAEL, DIMENSION, after=int(page.ids[-1]), limit=30)
     found = np.concatenate([page.vectors, rest.vectors])
     assert np.abs(found - vectors).max() < 5e-4
-    ids, marks = passages.marks_of(db, MODEL, VAEL)
+    ids, marks = vector_rows.marks_of(db, MODEL, VAEL)
     assert ids.tolist() == [*page.ids.tolist(), *rest.ids.tolist()]
     assert marks.tolist() == [*page.marks.tolist(), *rest.marks.tolist()]
 
 
 def test_a_vector_for_text_deleted_meanwhile_is_left_out(db: sqlite3.Connection) -> None:
-    passages.store_vectors(
+    vector_rows.store_vectors(
         db, MODEL, [content_hash("", "gone")], np.eye(1, DIMENSION, dtype=np.float32)
     )
     assert count(db, "vectors") == 0
@@ -157,8 +158,8 @@ def test_a_vector_for_text_deleted_meanwhile_is_left_out(db: sqlite3.Connection)
 
 def test_vectors_of_another_size_are_left_out(db: sqlite3.Connection) -> None:
     put(db, VAEL, "a", "text")
-    passages.store_vectors(db, MODEL, [content_hash("", "text")], np.ones((1, 3), np.float32))
-    assert len(passages.page_of_vectors(db, MODEL, VAEL, DIMENSION, after=0, limit=9).ids) == 0
+    vector_rows.store_vectors(db, MODEL, [content_hash("", "text")], np.ones((1, 3), np.float32))
+    assert len(vector_rows.page_of_vectors(db, MODEL, VAEL, DIMENSION, after=0, limit=9).ids) == 0
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), max_size=8))

@@ -203,10 +203,10 @@ async def test_sighup_takes_over_settings_and_worlds_while_a_reply_streams(tmp_p
         await wire.say("Tell me more.")
         await wire.until("chat_chunk")
         (home / "assets" / "worlds" / "cave.yaml").write_text("id: cave\nname: The Cave\nlore: Deep.\n")
-        config = "narrator:\n  seed: 7\nengine:\n  token: brand-new-token\n"
+        config = "narrator:\n  seed: 7\nengine:\n  token: brand-new-token\nquick_replies: [I wait.]\n"
         (home / "config.yaml").write_text(config)
         running.process.send_signal(signal.SIGHUP)
-        worlds, ended, told = [], 0, ""
+        worlds, quick, ended, told = [], [], 0, ""
         with trio.fail_after(20):
             while not (ended and told):
                 event, content, metadata = await wire.receive()
@@ -214,7 +214,9 @@ async def test_sighup_takes_over_settings_and_worlds_while_a_reply_streams(tmp_p
                 told = content if event == "system_update" and "read again" in content else told
                 if event == "sync_state":
                     worlds = [world["id"] for world in metadata["available_worlds"]]
+                    quick = metadata["quick_replies"]
         assert "cave" in worlds
+        assert quick == [{"name": "I wait.", "text": "I wait."}]
         assert running.messages()[-1][2] == "complete", "the reply went on"
         async with connected(running, Authorization="Bearer brand-new-token") as another:
             await another.until("sync_state")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower import cli, launch, limits
+from flower import cli, launch, limits, protocol
+from flower.storytree import StoryTree
 from flower.tui import identity, plain
 from flower.tui.plain import Plain, Reader, ready
 from tests.scripted_engine import ScriptedEngine
@@ -62,6 +63,19 @@ def test_how_a_reply_ended_is_said() -> None:
     assert said.endswith("Narrator: Half a (stopped)\n")
 
 
+def test_the_tree_of_a_story_is_read_as_lines_between_the_sentences() -> None:
+    face = Face().story()
+    reader = Reader()
+    before = face.model
+    face.says(reply_begins(1), chunk("It is late. And", 0))
+    assert reader.news(before, face.model) == "Narrator: It is late. "
+    outline = protocol.State(tree=StoryTree("s1", 1, 1, 1, ()))
+    assert reader.outline(protocol.SystemUpdate("The tree:\n@ 1 \x1b[2JHello.", outline)) == (
+        "\nThe tree:\n@ 1 [2JHello.\n"
+    )
+    assert reader.outline(protocol.SystemUpdate("The tree:")) == ""
+
+
 def test_nothing_but_printable_text_is_written() -> None:
     face = Face().story()
     said = read_out(face, reply_begins(1), chunk("\x1b]52;c;aGk=\x07evil\x1b[2J", 0), end())
@@ -85,6 +99,7 @@ async def test_a_conversation_over_a_real_link(nursery: trio.Nursery, tmp_path: 
             await face.wait_for(ready)
             assert not face.take("/quit")
     said = out.getvalue()
+    assert "  ember: The Ember Coast - A coast of lamps" in said
     assert "  glass: Glass Harbour\n" in said
     assert "* World chosen.\n" in said
     assert said.rstrip().endswith(

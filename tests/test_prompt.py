@@ -76,6 +76,7 @@ def test_a_prompt_never_exceeds_its_budget(sizes: list[int], budget: int, recall
             "user" if i % 2 == 0 else "assistant",
             "word " * size,
             "note " * (recalled // 10) if i % 2 == 0 else "",
+            "stands " * (recalled // 20) if i % 4 == 0 else "",
         )
         for i, size in enumerate(sizes)
     ]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
+from flower.codec import decode_event, decode_prompt, encode
 from flower.errors import ProtocolError
 from flower.protocol import (
     ChatChunk,
@@ -38,10 +39,8 @@ from flower.protocol import (
     SystemUpdate,
     UnknownEvent,
     Usage,
-    decode_event,
-    decode_prompt,
-    encode,
 )
+from flower.storytree import ShownMessage, StoryTree, TreeNode
 
 # Frames as a V1 engine and a V1 client exchange them.
 V1_FRAMES = [
@@ -65,11 +64,31 @@ number = st.floats(0, 1e6, allow_nan=False)
 natural = st.integers(0, 2**40)
 
 
+nodes = st.builds(
+    TreeNode,
+    natural,
+    natural,
+    name,
+    text,
+    branches=st.lists(text, max_size=2).map(tuple),
+    folded=natural,
+)
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         SystemUpdate,
         text,
         st.builds(State, status=text, progress=st.builds(Progress, text, natural, natural)),
+    ),
+    st.builds(
+        SystemUpdate,
+        text,
+        st.builds(
+            State,
+            tree=st.builds(
+                StoryTree, name, natural, natural, natural, st.lists(nodes, max_size=4).map(tuple)
+            ),
+            shown=st.builds(ShownMessage, name, natural, name, cut=st.booleans()),
+        ),
     ),
     st.builds(
         SyncState,
@@ -79,7 +98,7 @@ events: st.SearchStrategy[Event] = st.one_of(
             model=name,
             model_confirmed=st.booleans(),
             world_id=text,
-            available_worlds=st.lists(st.builds(Named, name, name), max_size=3).map(tuple),
+            available_worlds=st.lists(st.builds(Named, name, name, text), max_size=3).map(tuple),
             available_models=st.lists(
                 st.builds(ModelOption, name, name, number, number), max_size=3
             ).map(tuple),

@@ -7,13 +7,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.recall.base import Embedder, Query
+from flower.engine.recall.kept import Kept
 from flower.engine.recall.library import Library
+from flower.engine.recall.query import context_of
 from flower.engine.store.database import Database, Inline
 from flower.errors import EmbedError
 from flower.protocol import Progress
@@ -238,6 +243,19 @@ async def test_memories_of_other_branches_and_of_the_window_stay_out(
         assert seen == ["Mara hid the key in the gate."]
 
 
+async def test_a_long_exchange_is_remembered_in_one_commit(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """All of it or nothing; and each commit would write the pages of the indexes again."""
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        done: list[str] = []
+        await brain.database.read(lambda db: db.set_trace_callback(done.append))
+        long = "\n\n".join(f"Room {number}: " + "a door and a lamp. " * 40 for number in range(8))
+        await brain.library.remember(STORY, 1, "", long)
+        assert sum(statement.startswith("INSERT INTO passages ") for statement in done) > 3
+        assert done.count("COMMIT") == 1
+
+
 async def test_deleted_messages_take_their_memories_along(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -428,3 +446,61 @@ async def test_only_so_many_indexes_stay_open(
             await brain.texts("bell", lore_scope=f"lore:w{number}")
         assert len(brain.library._indexes._open) <= limits.INDEXES_OPEN
         assert await brain.texts("bell", lore_scope="lore:w0") == ["The bell of world 0."]
+
+
+# --- questions that were expected ---------------------------------------------------------------
+
+
+async def test_an_expected_context_is_embedded_before_somebody_waits_for_it(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """What was found is the same; only the line itself is left to be embedded."""
+
+    class Noting(HashEmbedder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hurried: list[str] = []
+
+        async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+            self.hurried += texts if urgent else ()
+            return await super().embed(texts, urgent=urgent)
+
+    embedder = Noting()
+    async with open_brain(tmp_path, embedder) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.settle()
+        context = "Varga shows you the ledger.\n" * 40
+        cold = await brain.texts("What is in it?", context=context)
+        assert embedder.hurried == ["What is in it?", context_of(Query("", context))]
+        brain.library.expect(context[::-1])
+        await trio.testing.wait_all_tasks_blocked()
+        embedder.hurried.clear()
+        await brain.texts("And what is behind it?", context=context[::-1])
+        assert embedder.hurried == ["And what is behind it?"]
+        embedder.hurried.clear()
+        assert await brain.texts("What is in it?", context=context) == cold
+        assert embedder.hurried == [], "a line that is sent again"
+
+
+async def test_nothing_is_expected_of_a_model_that_fails(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Loading is not tried again after every reply."""
+    embedder = BrokenEmbedder()
+    async with open_brain(tmp_path, embedder) as brain:
+        await brain.texts("anything")
+        embedder.broken = False
+        brain.library.expect("The bell rings.")
+        await trio.testing.wait_all_tasks_blocked()
+        assert embedder.embedded == []
+
+
+@given(st.lists(st.integers(0, 6), max_size=40))
+def test_the_vectors_used_last_are_kept(uses: list[int]) -> None:
+    kept = Kept(3)
+    for use in uses:
+        if kept.get(str(use)) is None:
+            kept.put(str(use), np.array([use]))
+    last = list(dict.fromkeys(reversed(uses)))[:3]
+    assert {use for use in range(7) if str(use) in kept} == set(last)
+    assert all(kept.get(str(use)) == np.array([use]) for use in last)

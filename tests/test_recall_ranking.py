@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.engine.recall.base import Found, Passage, Query
 from flower.engine.recall.query import context_of, context_weight, keywords, words_found
-from flower.engine.recall.ranking import Signals, blend, cut, diversify, weigh_memory
+from flower.engine.recall.ranking import (
+    DIVERSITY,
+    SAME,
+    Signals,
+    blend,
+    cut,
+    diversify,
+    weigh_memory,
+)
 
 SCORES = st.dictionaries(st.integers(1, 30), st.floats(0, 20, allow_nan=False), max_size=20)
 
@@ -120,3 +128,31 @@ def test_the_end_of_the_context_counts_cut_at_a_word() -> None:
 
 def test_words_are_found_whatever_their_ending() -> None:
     assert words_found("The bells were drowned.", ("bell", "drowning", "tide")) == ("bell", "drowning")
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 7), st.booleans()), max_size=12))
+def test_what_is_picked_is_worth_most_beside_what_was_picked_before(
+    drawn: list[tuple[float, int, bool]],
+) -> None:
+    """Each pick is the best of what was left, by its score less what it repeats of the earlier ones."""
+    directions = np.random.default_rng(3).normal(size=(8, 4)).astype(np.float32)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    items = [found(number, score) for number, (score, _, _) in enumerate(drawn)]
+    vectors = {n: directions[which] for n, (_, which, known) in enumerate(drawn) if known}
+
+    def likeness(one: int, other: int) -> float:
+        if one in vectors and other in vectors:
+            return max(0.0, float(vectors[one] @ vectors[other]))
+        return 0.0
+
+    picked = [item.passage.id for item in diversify(items, vectors, 4)]
+    for place, number in enumerate(picked):
+        repeated = {
+            n: max([likeness(n, before) for before in picked[:place]], default=0.0)
+            for n in range(len(drawn))
+        }
+        left = [n for n in repeated if n not in picked[:place] and repeated[n] < SAME]
+        worth = {n: drawn[n][0] * (1 - DIVERSITY * repeated[n]) for n in left}
+        assert number in worth
+        assert worth[number] >= max(worth.values()) - 1e-6
+    assert len(picked) == len(set(picked))

@@ -131,8 +131,24 @@ def long_input(face: Face) -> None:
     face.tick(60)
 
 
-def quitting(face: Face) -> None:
-    face.story(*TALE).type("<escape>")
+def long_news(face: Face) -> None:
+    """News that need several rows are there whole, beside nothing else."""
+    face.story(*TALE).says(
+        protocol.SystemUpdate(
+            "✓ glass-harbour: 1 of 3 lore passages could not be read, line 14: write `title:` before the "
+            "text; the other passages are in use."
+        )
+    )
+
+
+def quick_replies(face: Face) -> None:
+    ready = (
+        protocol.QuickReply("Look around", "I look around."),
+        protocol.QuickReply("Whisper", 'I whisper: "{{input}}"'),
+        protocol.QuickReply("Luck", "/roll d20"),
+    )
+    face.online(session="s1", chosen=True, quick_replies=ready).type("softly<alt+2>")
+    face.tick(60)
 
 
 def hostile(face: Face) -> None:
@@ -174,7 +190,7 @@ def found(face: Face) -> None:
 
 STATES: tuple[Callable[[Face], None], ...] = (
     connecting, checklist, worlds_popup, story, waiting, streaming, stopped, slash_menu, palette, models, sessions,
-    keys, lost, error, searching, choosing, long_input, quitting, hostile,
+    keys, lost, error, searching, choosing, long_input, long_news, quick_replies, hostile,
     playing, found,
 )  # fmt: skip
 

@@ -148,38 +148,26 @@ def test_a_state_too_large_to_keep_is_refused_and_a_damaged_one_named() -> None:
 # --- proposals of the narrator --------------------------------------------------------------------
 
 
-def test_a_block_at_the_end_of_a_reply_is_read_line_by_line() -> None:
-    reply = "It falls.\n\n```state\nplace: The cellar\n- hp = -2\nquest: Find Ned = done\n:\n```\n"
+def test_a_block_is_read_line_by_line() -> None:
+    block = "place: The cellar\n- hp = -2\nquest: Find Ned = done\n:\nmood:\n"
     sheet = changed(("hp", "10"), ("quest", "Find Ned"))
-    proposed = proposals.read(reply, sheet)
+    proposed = proposals.read(block, sheet)
     assert dict(rows(proposed.sheet)) == {"place": "The cellar", "hp": "8", "quest, done": "Find Ned"}
     assert proposed.changes == ("place: The cellar", "hp is 8 (was 10)", "quest done: Find Ned")
-    assert proposed.refused == (":",)
-    assert proposals.without(reply) == "It falls."
+    assert proposed.refused == (":", "mood:")
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        "Nothing changed.",
-        "```state\nplace: X\n```\nAnd then the story went on.",
-        "```python\nplace: X\n```",
-        "place: X",
-        "",
-    ],
-)
-def test_only_a_block_at_the_very_end_counts(reply: str) -> None:
-    proposed = proposals.read(reply, Sheet())
-    assert (proposed.sheet, proposed.changes) == (Sheet(), ())
+def test_a_block_of_json_is_read_as_well() -> None:
+    proposed = proposals.read('{\n  "place": "The cellar",\n  "hp": 7\n}', Sheet())
+    assert proposed.changes == ("place: The cellar", "hp is 7")
+    assert proposed.refused == ()
 
 
-def test_a_block_that_is_not_closed_counts_and_a_long_one_is_cut() -> None:
-    assert proposals.read("```state\nplace: X", Sheet()).sheet.place == "X"
+def test_a_long_block_is_cut() -> None:
     lines = "\n".join(f"flag: f{n}" for n in range(100))
-    assert len(proposals.read(f"```state\n{lines}\n```", Sheet()).changes) == limits.PROPOSALS
+    assert len(proposals.read(lines, Sheet()).changes) == limits.PROPOSALS
 
 
 @given(st.text(max_size=200))
-def test_any_reply_is_read_without_harm(reply: str) -> None:
-    proposed = proposals.read(f"{reply}\n```state\n{reply}\n```", Sheet())
-    assert msgspec.json.encode(proposed.sheet)
+def test_any_block_is_read_without_harm(block: str) -> None:
+    assert msgspec.json.encode(proposals.read(block, Sheet()).sheet)

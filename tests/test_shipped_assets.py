@@ -16,7 +16,7 @@ WORLDS = sorted((ASSETS / "worlds").glob("*.yaml"))
 CHARACTERS = sorted((ASSETS / "characters").glob("*.yaml"))
 RULES = sorted((ASSETS / "rules").glob("*.yaml"))
 FIELDS = {
-    "worlds": {"id", "name", "lore", "start_message", "scene", "system_prompt"},
+    "worlds": {"id", "name", "lore", "ambience", "start_message", "scene", "system_prompt"},
     "characters": {"id", "name", "persona"},
     "rules": {"id", "name", "prompt"},
 }
@@ -38,7 +38,8 @@ def test_there_are_three_worlds_four_characters_and_four_rules() -> None:
 def test_an_asset_has_exactly_its_fields_and_an_id_like_its_file(path: Path) -> None:
     asset = load(path)
     assert set(asset) == FIELDS[path.parent.name]
-    assert all(isinstance(value, str) and value.strip() for value in asset.values())
+    texts = [value for field, value in asset.items() if field != "ambience"]
+    assert all(isinstance(value, str) and value.strip() for value in texts)
     assert asset["id"] == path.stem
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", asset["id"])
 
@@ -50,6 +51,21 @@ def test_a_world_is_worth_several_pages(path: Path) -> None:
     assert 120 <= words(world["start_message"]) <= 200
     assert 2 <= len(re.findall(r"[.!?](?:\s|$)", world["scene"])) <= 4
     assert words(world["system_prompt"]) >= 60
+
+
+@pytest.mark.parametrize("path", WORLDS, ids=lambda path: path.stem)
+def test_weather_light_and_mood_shift_slowly_and_the_light_begins_as_the_scene_does(
+    path: Path,
+) -> None:
+    world = load(path)
+    shifting = world["ambience"]
+    assert set(shifting) == {"every", "weather", "light", "mood"}
+    assert 4 <= shifting["every"] <= 8
+    for name in ("weather", "light", "mood"):
+        values = shifting[name]
+        assert 5 <= len(values) == len(set(values)) <= 8
+        assert all(words(value) <= 8 for value in values)
+    assert shifting["light"][0].lower() in world["scene"].lower()
 
 
 @pytest.mark.parametrize("path", WORLDS, ids=lambda path: path.stem)

@@ -150,8 +150,9 @@ async def test_lore_that_could_not_be_read_in_is_tried_again(
     async with engine_world(tmp_path / "db", library=library) as world:
         face = await world.playing()
         world.engine.disconnect(face.client)
-        world.engine._lore_synced.clear()  # as after a restart
+        world.engine.lore._synced.clear()  # as after a restart
         library.passages.clear()
+        library._sources.clear()
         library.full = True
         told = await world.face()
         await trio.testing.wait_all_tasks_blocked()
@@ -175,7 +176,7 @@ async def test_a_forgotten_memory_is_not_made_again_by_the_next_start(
         (memory,) = await library.list(scope)
         await face.say(f"/memory forget {memory.id}")
         assert await library.list(scope) == ()
-        await world.engine.turns.remember_unfinished()
+        await world.engine.turns.following.remember_unfinished()
         assert await library.list(scope) == ()
 
 

@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flower import limits
-from flower.engine.store import additions, branches, discarded, schema, search, stories, tree
+from flower.engine.store import (
+    additions,
+    branches,
+    discarded,
+    growth,
+    replies,
+    schema,
+    search,
+    stories,
+    trash,
+    tree,
+    variants,
+)
 from flower.engine.store.database import migrate
 from flower.errors import CommandError
 
@@ -34,21 +46,21 @@ def db() -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def say(db: sqlite3.Connection, line: str, reply: str) -> stories.Exchange:
-    made = stories.begin_exchange(db, S, line, "m", None, 2.0)
-    stories.save_reply(db, made.reply_id, reply, "complete")
+def say(db: sqlite3.Connection, line: str, reply: str) -> replies.Exchange:
+    made = replies.begin_exchange(db, S, line, "m", None, 2.0)
+    growth.end(db, made.reply_id, reply, "complete")
     return made
 
 
-def retry(db: sqlite3.Connection, text: str, message: int | None = None) -> tree.Opened:
-    opened = tree.open_variant(db, S, message, "m", 3.0)
-    stories.save_reply(db, opened.reply_id, text, "complete")
+def retry(db: sqlite3.Connection, text: str, message: int | None = None) -> variants.Opened:
+    opened = variants.open_variant(db, S, message, "m", 3.0)
+    growth.end(db, opened.reply_id, text, "complete")
     return opened
 
 
-def edit(db: sqlite3.Connection, message: int, text: str, reply: str) -> tree.Opened:
-    opened = tree.open_edit(db, S, message, text, "m", 3.0)
-    stories.save_reply(db, opened.reply_id, reply, "complete")
+def edit(db: sqlite3.Connection, message: int, text: str, reply: str) -> variants.Opened:
+    opened = variants.open_edit(db, S, message, text, "m", 3.0)
+    growth.end(db, opened.reply_id, reply, "complete")
     return opened
 
 
@@ -68,9 +80,9 @@ def test_a_retry_is_a_sibling_and_the_old_reply_can_be_shown_again(db: sqlite3.C
         first.reply_id: (1, 2),
         opened.reply_id: (2, 2),
     }
-    assert tree.choose_variant(db, S, None, 1) == (1, 2)
+    assert variants.choose_variant(db, S, None, 1) == (1, 2)
     assert told(db) == ["Hello.", "I knock.", "Nobody."]
-    assert tree.choose_variant(db, S, None, -1, step=True) == (2, 2)
+    assert variants.choose_variant(db, S, None, -1, step=True) == (2, 2)
 
 
 def test_a_variant_comes_back_with_everything_that_followed_it(db: sqlite3.Connection) -> None:
@@ -79,8 +91,17 @@ def test_a_variant_comes_back_with_everything_that_followed_it(db: sqlite3.Conne
     say(db, "I hide.", "Dark.")
     retry(db, "A voice.", first.reply_id)
     assert told(db) == ["Hello.", "I knock.", "A voice."]
-    tree.choose_variant(db, S, None, 1)
+    variants.choose_variant(db, S, None, 1)
     assert told(db)[-1] == "Dark."
+
+
+def test_a_message_of_another_way_can_be_named_as_the_variant_to_go_on_with(
+    db: sqlite3.Connection,
+) -> None:
+    first = say(db, "I knock.", "Nobody.")
+    retry(db, "A voice.")
+    assert variants.choose_variant(db, S, first.reply_id, 1) == (1, 2)
+    assert told(db)[-1] == "Nobody."
 
 
 def test_an_edited_line_is_a_branch_and_an_edited_reply_says_that_it_was(
@@ -90,10 +111,10 @@ def test_an_edited_line_is_a_branch_and_an_edited_reply_says_that_it_was(
     say(db, "I wait.", "Steps.")
     opened = edit(db, first.user_id, "I shout.", "Echo.")
     assert told(db) == ["Hello.", "I shout.", "Echo."]
-    made = tree.edit_reply(db, S, opened.reply_id, "An echo.", 4.0)
+    made = variants.edit_reply(db, S, opened.reply_id, "An echo.", 4.0)
     assert told(db) == ["Hello.", "I shout.", "An echo."]
     assert (made.status, made.extra) == ("complete", {"edited": True})
-    assert tree.choose_variant(db, S, opened.line_id, 1) == (1, 2)
+    assert variants.choose_variant(db, S, opened.line_id, 1) == (1, 2)
     assert told(db) == ["Hello.", "I knock.", "Nobody.", "I wait.", "Steps."]
 
 
@@ -102,15 +123,15 @@ def test_what_belongs_to_a_message_stays_with_its_edit_but_not_its_prompt(
 ) -> None:
     first = say(db, "I knock.", "Nobody.")
     stories.set_message_extra(db, first.reply_id, {"sheet": {"hp": 3}, "manifest": [1]})
-    made = tree.edit_reply(db, S, first.reply_id, "No one.", 4.0)
+    made = variants.edit_reply(db, S, first.reply_id, "No one.", 4.0)
     assert made.extra == {"sheet": {"hp": 3}, "edited": True}
 
 
 def test_another_greeting_is_another_beginning(db: sqlite3.Connection) -> None:
-    tree.edit_reply(db, S, 1, "Welcome.", 2.0)
+    variants.edit_reply(db, S, 1, "Welcome.", 2.0)
     say(db, "Hi.", "Ho.")
     assert told(db) == ["Welcome.", "Hi.", "Ho."]
-    tree.choose_variant(db, S, stories.active_path(db, S)[0].id, 1)
+    variants.choose_variant(db, S, stories.active_path(db, S)[0].id, 1)
     assert told(db) == ["Hello."]
     assert tree.variants(db, [1]) == {1: (1, 2)}
 
@@ -125,16 +146,16 @@ def test_a_seed_counts_replies_in_the_trash_too(db: sqlite3.Connection) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda db: tree.open_variant(db, S, None, "m", 1.0), "no reply to anything"),
-        (lambda db: tree.open_variant(db, S, 99, "m", 1.0), "no message 99"),
-        (lambda db: tree.choose_variant(db, S, None, 1), "no other variants"),
+        (lambda db: variants.open_variant(db, S, None, "m", 1.0), "no reply to anything"),
+        (lambda db: variants.open_variant(db, S, 99, "m", 1.0), "no message 99"),
+        (lambda db: variants.choose_variant(db, S, None, 1), "no other variants"),
         (lambda db: tree.undo(db, S), "nothing to undo"),
         (lambda db: tree.redo(db, S), "nothing to redo"),
         (lambda db: tree.last_line(db, S), "not written a line"),
         (lambda db: discarded.restore(db, S, 1), "not in the trash"),
         (lambda db: branches.checkout(db, S, "east", 1.0), "no branch 'east'"),
         (lambda db: branches.begin(db, S, None, "12", 1.0), "no number"),
-        (lambda db: tree.edit_reply(db, S, 1, "Hello.", 1.0), "says already"),
+        (lambda db: variants.edit_reply(db, S, 1, "Hello.", 1.0), "says already"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(db: sqlite3.Connection, change, says) -> None:  # type: ignore[no-untyped-def]
@@ -148,7 +169,7 @@ def test_a_reply_to_the_dice_can_be_written_anew_and_the_dice_stay(db: sqlite3.C
     stories.append(db, S, tree.active_leaf(db, S), "system", "Roll: 17", "complete", now=3.0)
     additions.open_answer(db, S, "m", 3.0)
     opened = retry(db, "It holds.")
-    assert (opened.line, opened.variant) == (tree.GO_ON, 1)
+    assert (opened.line, opened.variant) == (variants.GO_ON, 1)
     assert told(db)[-2:] == ["Roll: 17", "It holds."]
     tree.undo(db, S)
     assert told(db)[-1] == "Roll: 17"
@@ -199,11 +220,36 @@ def test_after_going_back_a_new_line_is_a_branch_and_there_is_nothing_to_redo(
 
 def test_a_story_without_a_greeting_can_be_undone_to_nothing_and_back(db: sqlite3.Connection) -> None:
     stories.create_session(db, "bare", "harbour", "", "", 1.0)
-    stories.begin_exchange(db, "bare", "Hi.", "m", None, 1.0)
+    replies.begin_exchange(db, "bare", "Hi.", "m", None, 1.0)
     tree.undo(db, "bare")
     assert stories.active_path(db, "bare") == []
     tree.redo(db, "bare")
     assert len(stories.active_path(db, "bare")) == 2
+
+
+def test_a_note_in_the_place_of_an_answer_goes_back_and_forth_with_its_line(
+    db: sqlite3.Connection,
+) -> None:
+    first = say(db, "One.", "First.")
+    discarded.discard(db, S, first.reply_id, 3.0)
+    note = stories.append(db, S, first.user_id, "system", "Roll 1d20: 17", "complete", now=3.0)
+    discarded.restore(db, S, first.reply_id)
+    branches.goto(db, S, note, 4.0)
+    tree.undo(db, S)
+    assert told(db) == ["Hello."]
+    tree.redo(db, S)
+    assert told(db) == ["Hello.", "One.", "Roll 1d20: 17"]
+
+
+def test_a_branch_that_is_in_the_trash_from_its_root_on_leads_to_the_greeting_that_is_left(
+    db: sqlite3.Connection,
+) -> None:
+    branches.begin(db, S, None, "east", 1.0)
+    variants.edit_reply(db, S, 1, "Welcome.", 2.0)
+    branches.begin(db, S, None, "west", 3.0)
+    discarded.discard(db, S, 1, 4.0)
+    branches.checkout(db, S, "main", 5.0)
+    assert told(db) == ["Welcome."]
 
 
 # --- the trash ----------------------------------------------------------------------------------
@@ -307,30 +353,30 @@ def test_a_page_says_which_messages_have_siblings(db: sqlite3.Connection) -> Non
 
 def test_a_page_above_a_message_of_another_story_is_empty(db: sqlite3.Connection) -> None:
     stories.create_session(db, "other", "harbour", "", "Secret.", 1.0)
-    made = stories.begin_exchange(db, "other", "Hi.", "m", None, 1.0)
+    made = replies.begin_exchange(db, "other", "Hi.", "m", None, 1.0)
     assert tree.page(db, S, made.user_id) == tree.Page(())
 
 
 def test_words_are_found_on_every_branch_once_their_reply_has_ended(db: sqlite3.Connection) -> None:
     say(db, "I knock at the river door.", "The otter sleeps.")
-    opened = tree.open_variant(db, S, None, "m", 3.0)
-    stories.save_reply(db, opened.reply_id, "A heron", "streaming")
+    opened = variants.open_variant(db, S, None, "m", 3.0)
+    growth.append(db, opened.reply_id, 0, "A heron", "m")
     assert search.search(db, "heron") == []
-    stories.save_reply(db, opened.reply_id, "A heron watches.", "complete")
+    growth.end(db, opened.reply_id, "A heron watches.", "complete")
     assert [h.excerpt for h in search.search(db, "heron watched")] == ["A heron watches."]
     assert [h.role for h in search.search(db, "OTTER")] == ["assistant"]
     assert search.search(db, '"door" NOT river OR') == []
-    stories.reopen_reply(db, opened.reply_id)
-    stories.save_reply(db, opened.reply_id, "A crane.", "complete")
+    growth.reopen(db, opened.reply_id)
+    growth.end(db, opened.reply_id, "A crane.", "complete")
     assert search.search(db, "heron") == []
     db.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
 
 
 def test_a_deleted_story_is_not_found(db: sqlite3.Connection) -> None:
     say(db, "The heron.", "Gone.")
-    stories.delete_session(db, S, 5.0)
+    trash.delete(db, S, 5.0)
     assert search.search(db, "heron") == []
-    stories.purge_session(db, S)
+    trash.purge(db, S)
     db.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
 
 
@@ -405,8 +451,8 @@ class AnyCommands(RuleBasedStateMachine):
             ).fetchone()
             assert self.written.setdefault(message_id, text) == text
 
-    def answer(self, opened: tree.Opened) -> None:
-        stories.save_reply(self.db, opened.reply_id, f"Reply {opened.reply_id}.", "complete")
+    def answer(self, opened: variants.Opened) -> None:
+        growth.end(self.db, opened.reply_id, f"Reply {opened.reply_id}.", "complete")
         self.keep(opened.line_id, opened.reply_id)
 
     def attempt(self, change) -> object:  # type: ignore[no-untyped-def]
@@ -433,8 +479,8 @@ class AnyCommands(RuleBasedStateMachine):
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         message = self.pick(data)
-        opened = self.attempt(lambda: tree.open_variant(self.db, S, message, "m", self.tick()))
-        if isinstance(opened, tree.Opened):
+        opened = self.attempt(lambda: variants.open_variant(self.db, S, message, "m", self.tick()))
+        if isinstance(opened, variants.Opened):
             self.answer(opened)
 
     @rule(data=st.data())
@@ -444,17 +490,17 @@ class AnyCommands(RuleBasedStateMachine):
             return
         text = f"Edit {len(self.written)}."
         if message.role == "user":
-            opened = tree.open_edit(self.db, S, message.id, text, "m", self.tick())
+            opened = variants.open_edit(self.db, S, message.id, text, "m", self.tick())
             self.answer(opened)
             return
-        made = self.attempt(lambda: tree.edit_reply(self.db, S, message.id, text, self.tick()))
+        made = self.attempt(lambda: variants.edit_reply(self.db, S, message.id, text, self.tick()))
         if isinstance(made, stories.Message):
             self.keep(made.id)
 
     @rule(data=st.data(), number=st.integers(-1, 4), step=st.booleans())
     def variant(self, data: st.DataObject, number: int, step: bool) -> None:
         message = self.pick(data)
-        self.attempt(lambda: tree.choose_variant(self.db, S, message, number, step=step))
+        self.attempt(lambda: variants.choose_variant(self.db, S, message, number, step=step))
 
     @rule(data=st.data())
     def goto(self, data: st.DataObject) -> None:
@@ -560,5 +606,5 @@ def test_a_long_story_moves_fast_enough(db: sqlite3.Connection) -> None:
         say(db, f"Line {number}.", "Yes.")
     first = stories.active_path(db, S)[1]
     retry(db, "No.", first.id)
-    tree.choose_variant(db, S, None, 1)
+    variants.choose_variant(db, S, None, 1)
     assert len(told(db)) == 1 + 2 * limits.PROMPT_MESSAGES

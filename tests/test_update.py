@@ -186,10 +186,19 @@ def test_what_the_narrator_recalled_is_kept() -> None:
     assert face.model.recalled == (item,)
 
 
+def test_problems_of_the_settings_are_told_after_the_greeting_that_would_hide_them() -> None:
+    face = Face()
+    look = face.model.theme
+    face.put(Configured(Settings(), look, bindings.default(), ("Mind the gap.", "And the step.")))
+    assert "Mind" not in face.text()
+    face.online()
+    assert "Mind the gap. And the step." in face.text()
+
+
 # --- Escape -------------------------------------------------------------------------------------
 
 
-def test_escape_closes_then_cancels_then_asks_to_quit() -> None:
+def test_escape_closes_then_stops_then_clears_and_never_leaves() -> None:
     """Who closes a list while a reply streams does not want to lose the reply."""
     face = playing().type("hi<enter>").says(user_line("hi", "n-1", 3), reply_begins(4))
     face.sent()
@@ -200,11 +209,53 @@ def test_escape_closes_then_cancels_then_asks_to_quit() -> None:
     assert face.sent() == []
     face.type("<escape>")
     assert face.sent() == [Send("/cancel")]
+    face.type("half a line<escape>")
+    assert face.model.input.text == "half a line", "an impatient second Esc costs nothing"
     face.says(end(reason="stopped"))
     face.type("<escape>")
-    assert face.model.popup is not None
-    assert face.model.popup.kind == "quit"
-    face.type("<enter>")
+    assert face.model.input.text == ""
+    face.type("<escape><escape><escape>")
+    assert face.model.popup is None
+    assert face.effects == []
+    assert "Ctrl+D leaves" in face.text()
+
+
+@pytest.mark.parametrize("back", ["<up>", "<ctrl+_>"])
+def test_a_line_that_escape_cleared_comes_back(back: str) -> None:
+    face = playing().type("not quite<escape>")
+    assert face.model.input.text == ""
+    assert face.type(back).model.input.text == "not quite"
+
+
+def test_ctrl_c_interrupts_as_in_a_shell_and_leaves_when_pressed_again() -> None:
+    face = playing().type("<f2><ctrl+c>")
+    assert face.model.popup is None
+    face.type("half a line<ctrl+c>")
+    assert (face.model.input.text, face.effects) == ("", [])
+    face.type("<ctrl+c>")
+    assert face.effects == []
+    assert "again leaves" in face.text()
+    face.type("<ctrl+c>")
+    assert face.effects == [Quit()]
+
+
+def test_a_key_between_two_ctrl_c_makes_them_strangers() -> None:
+    face = playing().type("<ctrl+c>x<ctrl+c><ctrl+c>")
+    assert face.effects == []
+    assert face.type("<ctrl+c>").effects == [Quit()]
+
+
+def test_ctrl_c_asks_again_after_its_question_has_gone() -> None:
+    face = playing().type("<ctrl+c>")
+    face.tick(60)
+    face.type("<ctrl+c>")
+    assert face.effects == []
+
+
+def test_ctrl_d_deletes_in_a_line_and_leaves_on_an_empty_one() -> None:
+    face = playing().type("ab<home><ctrl+d>")
+    assert (face.model.input.text, face.effects) == ("b", [])
+    face.type("<ctrl+d><ctrl+d>")
     assert face.effects == [Quit()]
 
 
@@ -424,7 +475,7 @@ def test_too_long_a_prompt_is_refused_and_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "effect"), [("ctrl+c", Quit()), ("ctrl+z", Suspend()), ("ctrl+l", Repaint())]
+    ("key", "effect"), [("ctrl+d", Quit()), ("ctrl+z", Suspend()), ("ctrl+l", Repaint())]
 )
 def test_keys_for_the_app_are_passed_on(key: str, effect: object) -> None:
     assert playing().type(f"<{key}>").effects == [effect]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from flower import limits
-from flower.engine.store import vectors as module
-from flower.engine.store.vectors import Exact, ScopeIndex
+from flower.engine.store import graph as module
+from flower.engine.store.exact import Exact
+from flower.engine.store.scope_index import ScopeIndex
 from flower.errors import EmbedError, StoreError
 
 if TYPE_CHECKING:

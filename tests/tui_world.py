@@ -17,7 +17,12 @@ from flower.tui.update import update
 from flower.tui.view import Screen
 
 CLIENT = "face-1"
-WORLDS = (protocol.Named("ember", "The Ember Coast"), protocol.Named("glass", "Glass Harbour"))
+WORLDS = (
+    protocol.Named(
+        "ember", "The Ember Coast", "A coast of lamps and wrecks, where the tide keeps accounts."
+    ),
+    protocol.Named("glass", "Glass Harbour"),
+)
 CHARACTERS = (protocol.Named("mira", "Mira the Cartographer"), protocol.Named("tam", "Tam"))
 MODELS = (
     protocol.ModelOption("offline", "Offline narrator", 0.0, 0.0, note="no AI model"),

@@ -6,51 +6,40 @@ reply: what cannot be done is told to the watchers, and the story goes on.
 
 from __future__ import annotations
 
-from msgspec import Struct
+import sqlite3
+
 from msgspec.structs import replace
 
+from flower import limits
 from flower.engine import snapshot
 from flower.engine.game import clocks, proposals
 from flower.engine.game.clocks import Now
+from flower.engine.game.proposals import Proposed
 from flower.engine.game.story import StoryState, shown_rows
 from flower.engine.preparation import Services
-from flower.engine.session import Session
-from flower.engine.store import states
+from flower.engine.session import Finished, Session
+from flower.engine.store import states, stories
 from flower.errors import FlowerError
 from flower.protocol import ErrorEvent, ErrorMeta, State, SystemUpdate
 
 
-class Ended(Struct, frozen=True):
-    """A reply that has ended.
+async def settle(services: Services, session: Session, finished: Finished, now: float) -> None:
+    """Carries out what the reply proposes, and tells which clocks have ticked.
 
-    ``whole``: it was not cut off, so what it proposes is meant. ``first``: its line was answered for the
-    first time, so the clocks that this line moved have not been told yet.
+    Only a whole reply's changes are meant; a reply that was cut off changes nothing.
     """
-
-    message_id: int
-    text: str
-    whole: bool
-    first: bool
-
-
-async def settle(services: Services, session: Session, ended: Ended, now: float) -> None:
-    """Carries out what the reply proposes, if the narrator may, and tells which clocks have ticked."""
-    database = services.database
+    database, message_id = services.database, finished.message_id
     try:
-        before = await database.read(states.standing, session.id, ended.message_id, now)
+        before = await database.read(states.standing, session.id, message_id, now)
         state = before.state
-        news = _ticks(state, before.now) if ended.first else []
-        if services.narrator_updates and ended.whole:
-            proposed = proposals.read(ended.text, state.sheet)
-            if proposed.changes:
+        news = _ticks(state, before.now) if finished.first else []
+        if finished.proposed and finished.status == "complete":
 
-                def change(old: StoryState) -> StoryState:
-                    return replace(old, sheet=proposals.read(ended.text, old.sheet).sheet)
+            def change(db: sqlite3.Connection) -> tuple[StoryState, Proposed]:
+                return _propose(db, session.id, finished)
 
-                state = await database.write(states.change_state, session.id, change, ended.message_id)
-                news.append(f"✓ {'; '.join(proposed.changes)}. /state undo takes it back.")
-            if proposed.refused:
-                news.append(f"✗ Not understood: {'; '.join(proposed.refused)}")
+            state, proposed = await database.write(change)
+            news += _shown(proposed)
     except FlowerError as error:
         session.publish(
             ErrorEvent(f"The state could not be brought up to date: {error}", ErrorMeta("state"))
@@ -59,6 +48,34 @@ async def settle(services: Services, session: Session, ended: Ended, now: float)
     if news:
         rows = snapshot.sheet_rows(shown_rows(state, before.now))
         session.publish(SystemUpdate("\n".join(news), State(sheet=rows)))
+
+
+def _propose(
+    db: sqlite3.Connection, session_id: str, finished: Finished
+) -> tuple[StoryState, Proposed]:
+    """Brings what a reply proposes into the state at this reply; the block stays with it as it came."""
+    stories.set_message_extra(db, finished.message_id, {"proposed": finished.proposed})
+    state = states.state_at(db, session_id, finished.message_id)
+    proposed = proposals.read(finished.proposed, state.sheet)
+    if proposed.changes:
+        state = states.change_state(
+            db, session_id, lambda old: replace(old, sheet=proposed.sheet), finished.message_id
+        )
+    return state, proposed
+
+
+def _shown(proposed: Proposed) -> list[str]:
+    news = []
+    if proposed.changes:
+        news.append(f"✓ {'; '.join(proposed.changes)}. /state undo takes it back.")
+    if proposed.refused:
+        named = "; ".join(proposed.refused[: limits.PROPOSALS_REFUSED])
+        others = len(proposed.refused) - limits.PROPOSALS_REFUSED
+        more = f", and {others} more" if others > 0 else ""
+        news.append(
+            f"✗ Of what the narrator proposed, this fits nothing and is left out: {named}{more}."
+        )
+    return news
 
 
 def _ticks(state: StoryState, now: Now) -> list[str]:

@@ -33,11 +33,17 @@ class World(Struct, frozen=True):
 
 
 class Character(Struct, frozen=True):
-    """Who the narrator plays beside the world."""
+    """Who the narrator plays beside the world.
+
+    ``lore`` is what this character alone knows, long like a world's and recalled when they speak;
+    ``model`` is the id of the model that speaks for them, "" for the story's.
+    """
 
     id: str
     name: str
     persona: str
+    lore: str = ""
+    model: str = ""
 
 
 class Rule(Struct, frozen=True):
@@ -87,9 +93,23 @@ _AMBIENCE = readers.section(
         "mood": readers.list_of(readers.short_text),
     },
 )
-_WORLD = _reader(World, ("lore", "start_message", "scene", "system_prompt"), (), ambience=_AMBIENCE)
-_CHARACTER = _reader(Character, ("persona",), ("persona",))
-_RULE = _reader(Rule, ("prompt",), ("prompt",), priority=readers.whole(0, 100))
+
+
+def _lore(value: object, path: readers.Path) -> str:
+    """One text, or a list of texts: an entry each."""
+    if isinstance(value, list):
+        return "\n\n".join(readers.list_of(readers.text)(value, path))
+    return readers.text(value, path)
+
+
+# By folder; each takes a document's value and raises ``WrongValueError``.
+READERS: Mapping[str, readers.Reader[Any]] = {
+    "worlds": _reader(
+        World, ("start_message", "scene", "system_prompt"), (), lore=_lore, ambience=_AMBIENCE
+    ),
+    "characters": _reader(Character, ("persona",), ("persona",), lore=_lore, model=readers.short_text),
+    "rules": _reader(Rule, ("prompt",), ("prompt",), priority=readers.whole(0, 100)),
+}
 
 
 def load_assets(directories: Sequence[Path]) -> Assets:
@@ -100,20 +120,18 @@ def load_assets(directories: Sequence[Path]) -> Assets:
     """
     problems: list[str] = []
     return Assets(
-        worlds=_load_kind(_WORLD, "worlds", directories, problems),
-        characters=_load_kind(_CHARACTER, "characters", directories, problems),
-        rules=_load_kind(_RULE, "rules", directories, problems),
+        worlds=_load_kind("worlds", directories, problems),
+        characters=_load_kind("characters", directories, problems),
+        rules=_load_kind("rules", directories, problems),
         system_rules=_load_system_rules(directories, problems),
         problems=tuple(problems),
     )
 
 
-def _load_kind(
-    read: readers.Reader[Any], folder: str, directories: Sequence[Path], problems: list[str]
-) -> dict[str, Any]:
+def _load_kind(folder: str, directories: Sequence[Path], problems: list[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for directory in directories:
-        result.update(_load_folder(read, directory / folder, problems))
+        result.update(_load_folder(READERS[folder], directory / folder, problems))
     return result
 
 

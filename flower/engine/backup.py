@@ -12,6 +12,7 @@ import os
 import shutil
 import sqlite3
 import time
+from calendar import timegm
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +27,8 @@ FOLDER = "backups"
 DAILY = "daily"
 BY_HAND = "by-hand"
 BEFORE_RESTORE = "before-restore"
+
+_STAMP, _STAMP_CHARS = "%Y%m%d-%H%M%S", 15
 
 
 def folder(home: Home) -> Path:
@@ -74,9 +77,9 @@ def read_only(database: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5.0)
 
 
-def with_log(database: Path) -> tuple[Path, Path]:
-    """Returns the database's file and the log that belongs to it."""
-    return database, database.with_name(database.name + "-wal")
+def with_log(database: Path) -> tuple[Path, ...]:
+    """Returns the database's file and the logs that may belong to it."""
+    return tuple(database.with_name(database.name + log) for log in ("", "-wal", "-journal"))
 
 
 def replace_durably(draft: Path, target: Path) -> None:
@@ -102,14 +105,20 @@ def _text(error: Exception) -> str:
 
 
 def path_for(home: Home, reason: str, now: float) -> Path:
-    """Returns a new file name; names sort by time. ``now`` is Unix time in seconds."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
-    for number in range(100):
-        suffix = f"-{number}" if number else ""
-        path = folder(home) / f"flower-{stamp}{suffix}-{reason}.db"
-        if not path.exists():
-            return path
-    raise StoreError(f"there are a hundred backups of this second in {folder(home)}; wait a moment")
+    """Returns a new file name. ``now`` is Unix time in seconds.
+
+    Names sort in the order in which the backups were made, whatever the clock does: after it went back,
+    names go on from the newest one. Else the newest backup would look like the oldest and be let go.
+    """
+    newest = max((path.name[len("flower-") :][:_STAMP_CHARS] for path in listed(home)), default="")
+    stamp = time.strftime(_STAMP, time.gmtime(now))
+    if stamp <= newest:
+        with contextlib.suppress(ValueError, OverflowError):  # a name that somebody made up
+            stamp = time.strftime(_STAMP, time.gmtime(timegm(time.strptime(newest, _STAMP)) + 1))
+    path = folder(home) / f"flower-{stamp}-{reason}.db"
+    if path.exists():
+        raise StoreError(f"{path} is in the way; move it elsewhere and try again")
+    return path
 
 
 def listed(home: Home, reason: str = "") -> list[Path]:
@@ -134,14 +143,16 @@ def forget(paths: Iterable[Path]) -> None:
 
 
 def is_due(home: Home, now: float) -> bool:
-    """Whether a day has passed since the last daily backup and the database has changed since."""
+    """Whether a day has passed since the last daily backup and the database has changed since.
+
+    With a clock that has gone back since then, nobody knows: one backup more is made.
+    """
     try:
         changed = max(path.stat().st_mtime for path in with_log(home.database) if path.exists())
-        last = max((path.stat().st_mtime for path in listed(home, f"-{DAILY}")), default=0.0)
+        last = next((path.stat().st_mtime for path in listed(home, f"-{DAILY}")), 0.0)
     except (OSError, ValueError):
         return False
-    # A clock that went back must not stop backups for ever.
-    return changed > last and not 0 <= now - last < limits.BACKUP_INTERVAL_S
+    return last > now or (changed > last and now - last >= limits.BACKUP_INTERVAL_S)
 
 
 # --- the way back -------------------------------------------------------------------------------

@@ -15,10 +15,12 @@ import trio
 from msgspec import UNSET
 
 from flower import limits
-from flower.engine.engine import Client, Engine
+from flower.codec import decode_prompt, encode
+from flower.engine.client import Client
+from flower.engine.engine import Engine
 from flower.engine.outbox import Outbox, Resync
 from flower.errors import FlowerError, ProtocolError
-from flower.protocol import ChatChunk, ErrorEvent, ErrorMeta, Prompt, decode_prompt, encode
+from flower.protocol import ChatChunk, ErrorEvent, ErrorMeta, Prompt
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ stands. Nothing a model or a player wrote in the story is expanded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -17,13 +17,15 @@ from flower.engine.assets import Assets, Character, World
 from flower.engine.game import ambience, cast, proposals, steering, telling
 from flower.engine.game.clocks import Now
 from flower.engine.game.story import StoryState
-from flower.engine.macros import NOBODY, Values, expand
+from flower.engine.macros import NOBODY, Expanded, Values, expand, run
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.prompt.sections import cast_section, system_sections
 from flower.engine.recall.base import Found
+from flower.engine.store.selections import Selection
 from flower.engine.store.states import Standing
-from flower.engine.store.stories import Message, Selection
+from flower.engine.store.stories import Message
 
+CAST_SCOPE = "lore:cast/"  # no world's: their ids have no slash
 SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
 
 
@@ -39,16 +41,24 @@ class Place(Struct, frozen=True):
 class Direction(Struct, frozen=True):
     """The parts of a prompt beside the story itself.
 
-    ``sections`` are stable and come first, ``tail`` goes before the newest line, ``inset`` further up.
-    ``speaker``: id of the character the reply belongs to, "" when that is open. ``world`` and
-    ``character`` are as told, with their macros expanded.
+    ``sections`` are stable and come first; ``tail`` is how things stand at the newest line and goes right
+    before it, unless it was told before; ``inset`` goes further up. ``note_every``: so many lines may lie
+    between two tellings of the author's note.
+    ``speaker``: id of the character the reply belongs to, "" when that is open; ``model``: the id of the
+    speaker's own one, "" for the story's. ``knowing``: whose lore may be told in this reply.
+    ``variables``: as the note's macros leave them, None when they set none. ``world`` and ``character``
+    are as told, with their macros expanded.
     """
 
     sections: tuple[Section, ...]
     values: Values  # of macros in the stable part
     tail: tuple[Section, ...] = ()
     inset: Inset | None = None
+    note_every: int = 1
     speaker: str = ""
+    model: str = ""
+    knowing: tuple[Character, ...] = ()
+    variables: Mapping[str, str] | None = None
     world: World | None = None
     character: Character | None = None
 
@@ -61,12 +71,14 @@ def direct(
     path: Sequence[Message],
     line: str,
     *,
+    variables: Mapping[str, str],
     continues: bool = False,
     updates: bool = False,
 ) -> Direction:
     """Returns how the reply to ``line``, the newest on ``path``, is to be told.
 
-    ``continues``: it is the last reply that goes on. ``updates``: the narrator may propose changes of
+    ``variables`` are those of macros before this line, so that a second try of its reply sets them to the
+    same. ``continues``: it is the last reply that goes on. ``updates``: the narrator may propose changes of
     the state sheet.
     """
     steered, state = standing.steering, standing.state
@@ -76,7 +88,8 @@ def direct(
         standing.speaker if continues else cast.speaker(steered.cast, names, line, standing.speaker)
     )
     fixed = values_of(assets, place, standing, members[0] if members else None)
-    now = replace(live(fixed, place, standing), char=names.get(speaker, fixed.char))
+    now = live(fixed, place, standing, variables, path)
+    now = replace(now, char=names.get(speaker, fixed.char))
     world = told_world(assets.worlds.get(place.world_id), fixed)
     played = [
         replace(c, persona=expand(c.persona, replace(fixed, char=c.name, description="")))
@@ -99,8 +112,9 @@ def direct(
     )
     if updates:
         sections = (*sections, Section("state updates", "config.yaml", proposals.INSTRUCTION, 65))
-    note = steered.note if steered.note is not None and steered.note.due(standing.now.lines) else None
-    text = expand(note.text, now) if note is not None else ""
+    note = steered.note
+    noted = run(note.text, now) if note is not None else None
+    text = noted.text if noted is not None else ""
     tail = telling.latest(
         state,
         standing.now,
@@ -110,17 +124,50 @@ def direct(
         scene=[m.content[-limits.SCENE_CHARS :] for m in path[-SCENE_MESSAGES - 1 : -1]],
         line=line,
     )
-    inset = Inset(f"[{text}]", note.depth) if note is not None and note.depth else None
+    inset = (
+        Inset(f"[{text}]", note.depth) if note and note.depth and note.due(standing.now.lines) else None
+    )
+    note_every = note.every if note is not None else 1
     shown = next((c for c in played if c.id == speaker), played[0] if played else None)
-    return Direction(sections, fixed, tail, inset, speaker, world, shown)
+    return Direction(
+        sections,
+        fixed,
+        tail,
+        inset,
+        note_every,
+        speaker,
+        model_of(speaker, members, steered.cast),
+        tuple(c for c in members if speaker not in names or c.id == speaker),
+        changed(noted, now) if noted is not None else None,
+        world,
+        shown,
+    )
 
 
-def greeting(assets: Assets, place: Place, persona: steering.Persona, now: float) -> str:
-    """Returns the words a new story begins with, "" for a world without."""
+def model_of(speaker: str, members: Sequence[Character], chosen: cast.Cast) -> str:
+    """Returns the id of the model that speaks for a character, "" for the story's."""
+    own = {character.id: character.model for character in members}
+    return chosen.models.get(speaker, own.get(speaker, ""))
+
+
+def changed(expanded: Expanded, values: Values) -> dict[str, str] | None:
+    """Returns the variables of macros as a text leaves them, without those of the sheet; None: as before."""
+    if expanded.variables == values.variables:
+        return None
+    old = values.variables
+    return {
+        name: value
+        for name, value in expanded.variables.items()
+        if name not in values.sheet or old.get(name) != value
+    }
+
+
+def greeting(assets: Assets, place: Place, persona: steering.Persona, now: float) -> Expanded:
+    """Returns the words a new story begins with, "" for a world without, and the variables they set."""
     standing = Standing(StoryState(), steering.Steering(persona=persona), Now(0, now), now)
     values = values_of(assets, place, standing, assets.characters.get(place.character_id))
     world = assets.worlds.get(place.world_id)
-    return expand(world.start_message, values) if world is not None else ""
+    return run(world.start_message if world is not None else "", values)
 
 
 def values_of(
@@ -144,16 +191,30 @@ def values_of(
     )
 
 
-def live(values: Values, place: Place, standing: Standing) -> Values:
+def live(
+    values: Values,
+    place: Place,
+    standing: Standing,
+    variables: Mapping[str, str],
+    path: Sequence[Message],
+) -> Values:
     """Returns what macros stand for in texts that are told anew with every line: as things are now."""
     sheet = standing.state.sheet
     flags = {name.casefold(): value for name, value in sheet.flags.items()}
     counters = {name.casefold(): str(counter.value) for name, counter in sheet.counters.items()}
+    said = [m for m in path if m.role == "user"]
+    told = [m for m in path if m.role == "assistant"]
     return replace(
         values,
         moment=datetime.fromtimestamp(standing.now.time).astimezone(),
         seed=f"{place.session}:{standing.now.lines}",
-        variables={**flags, **counters},
+        sheet=frozenset({*flags, *counters} - variables.keys()),
+        variables={**flags, **counters, **variables},
+        last_message=path[-1].content if path else "",
+        last_message_id=str(path[-1].id) if path else "",
+        last_user_message=said[-1].content if said else "",
+        last_char_message=told[-1].content if told else "",
+        idle_s=max(path[-1].created - path[-2].created, 0.0) if len(path) > 1 else 0.0,
     )
 
 
@@ -168,14 +229,23 @@ def told_world(world: World | None, values: Values) -> World | None:
     )
 
 
-def told_lore(found: Sequence[Found], values: Values) -> tuple[Found, ...]:
+def told_lore(found: Sequence[Found], direction: Direction) -> tuple[Found, ...]:
     """Returns recalled passages with the macros of lore expanded; memories are what was said and stay."""
-    return tuple(
-        replace(item, passage=replace(item.passage, text=expand(item.passage.text, values)))
-        if item.passage.kind == "lore" and "{{" in item.passage.text
-        else item
-        for item in found
-    )
+    names = {cast_scope(character.id): character.name for character in direction.knowing}
+
+    def told(item: Found) -> Found:
+        passage = item.passage
+        if passage.kind != "lore" or "{{" not in passage.text:
+            return item
+        values = replace(direction.values, char=names.get(passage.scope, direction.values.char))
+        return replace(item, passage=replace(passage, text=expand(passage.text, values)))
+
+    return tuple(told(item) for item in found)
+
+
+def cast_scope(character_id: str) -> str:
+    """Returns the recall scope of what a character alone knows."""
+    return f"{CAST_SCOPE}{character_id}"
 
 
 def ambience_of(world: World | None, session: str, standing: Standing) -> dict[str, str]:

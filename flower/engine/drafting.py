@@ -18,6 +18,7 @@ from flower.engine.prompt.assemble import Line, assemble
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Completion, ModelInfo, Provider, Text
 from flower.engine.provider.streaming import stream
+from flower.engine.request import line_of
 from flower.engine.sanitize import sanitize
 from flower.engine.session import Session
 from flower.engine.store import states, stories
@@ -26,7 +27,8 @@ from flower.errors import CommandError, FlowerError
 from flower.protocol import ErrorEvent, ErrorMeta, State
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +112,15 @@ class Drafts:
         leaf = path[-1].id if path else None
         standing = await services.database.read(states.standing, session.id, leaf, self._engine.now())
         place = Place(session.id, session.world_id, session.character_id, model)
-        direction = direct(services.assets, client.chosen, place, standing, path, "")
+        direction = direct(
+            services.assets,
+            client.chosen,
+            place,
+            standing,
+            path,
+            "",
+            variables=standing.state.variables,
+        )
         info = self._engine.roster.info(client.chosen.model or self._engine.roster.default())
         return _prompt(services, session, path, direction, standing, hint, model, info)
 
@@ -127,10 +137,7 @@ def _prompt(
 ) -> Completion:
     who = standing.steering.persona.name or "the player's character"
     ask = ASK.format(who=who) + (f" It should be about: {hint}" if hint else "")
-    lines = [
-        Line(m.id, m.role, str(m.extra.get("told") or m.content), str(m.extra.get("recalled", "")))
-        for m in path
-    ]
+    lines = [line_of(message) for message in path]
     known = info.context_tokens if info is not None else 0
     context = min(services.context_tokens, known or services.context_tokens)
     budget = int((context - limits.DRAFT_TOKENS) * limits.CONTEXT_USED_SHARE)

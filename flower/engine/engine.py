@@ -9,59 +9,39 @@ from __future__ import annotations
 
 import logging
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable, Collection
 
 import trio
 from msgspec import UNSET, structs
 
-from flower import limits
-from flower.engine import recap, snapshot
+from flower.engine import beginning, recap, snapshot
+from flower.engine.client import Client
 from flower.engine.commands import table
-from flower.engine.direction import Place, greeting
 from flower.engine.drafting import Drafts
 from flower.engine.folders import Folders
 from flower.engine.game.steering import rules_on
+from flower.engine.memory import Memory
 from flower.engine.metrics import Metrics
 from flower.engine.outbox import Outbox
-from flower.engine.preparation import Services, lore_scope, memory_scope
+from flower.engine.preparation import Services
 from flower.engine.provider.roster import Roster
+from flower.engine.rewriting import Rewriting
 from flower.engine.sanitize import sanitize
 from flower.engine.session import Session
-from flower.engine.store import discarded, passages, states, stories, tree
+from flower.engine.store import growth, selections, states, stories, trash, tree
+from flower.engine.story_list import StoryList
 from flower.engine.turns import Turns
-from flower.errors import CommandError, FlowerError, StoreError
+from flower.engine.world_lore import WorldLore
+from flower.errors import FlowerError, StoreError
 from flower.protocol import (
     ErrorEvent,
     ErrorMeta,
-    Event,
     Prompt,
     State,
-    SystemUpdate,
 )
 
 log = logging.getLogger(__name__)
-
-
-class Client:
-    """One connected face: its mailbox, what it has chosen and the story it watches."""
-
-    def __init__(self, outbox: Outbox, chosen: stories.Selection, goodbye: Callable[[], None]) -> None:
-        self.outbox = outbox
-        self.chosen = chosen
-        self.session: Session | None = None
-        self.goodbye = goodbye  # to be called when it says that it leaves for good
-        self.request: str | None = None  # of the prompt that is being carried out
-
-    def __repr__(self) -> str:
-        return f"<Client {self.chosen.client!r} on {self.session!r}>"
-
-    def send(self, event: Event) -> None:
-        self.outbox.put_nowait(event)
-
-    def tell(self, text: str, state: State | None = None) -> None:
-        self.send(SystemUpdate(text, state if state is not None else State()))
 
 
 class Engine:
@@ -90,12 +70,15 @@ class Engine:
             forget=self._forget,
             observe=self.metrics.turn_ended,
         )
+        self.rewriting = Rewriting(self.turns, now)
+        self.lore = WorldLore(services)
         self.folders = Folders(
             services.database, services.library, nursery, lambda text: self.broadcast(text, State())
         )
         self.drafts = Drafts(self, nursery)
+        self.memory = Memory(nursery)
+        self.story_list = StoryList(services.database, self.clients, nursery)
         self._sessions: dict[str, Session] = {}
-        self._lore_synced: set[str] = set()
         self._recapped: dict[str, float] = {}  # by story: when it had been played last, then
 
     def use(self, services: Services, roster: Roster) -> None:
@@ -103,15 +86,15 @@ class Engine:
         self.services, self.roster = services, roster
         roster.on_change = self._announce_models
         self.turns.use(services, roster)
-        self._lore_synced.clear()  # a world's lore may be another now
+        self.lore.use(services)
 
     async def start(self) -> None:
         """Marks the replies that a dead engine left unfinished, makes memories of them, follows folders."""
         self.roster.on_change = self._announce_models
-        count = await self.services.database.write(stories.mark_interrupted)
+        count = await self.services.database.write(growth.recover)
         if count:
             log.info("found %d interrupted replies", count)
-        await self.turns.remember_unfinished()
+        await self.turns.following.remember_unfinished()
         await self.folders.start()
 
     # --- clients --------------------------------------------------------------------------------
@@ -123,7 +106,7 @@ class Engine:
 
         Faces that give no id share one selection.
         """
-        chosen = await self.services.database.read(stories.load_selection, sanitize(client_id))
+        chosen = await self.services.database.read(selections.load, sanitize(client_id))
         client = Client(outbox, chosen, goodbye)
         self.clients.add(client)
         try:
@@ -150,6 +133,7 @@ class Engine:
     def disconnect(self, client: Client) -> None:
         """Forgets a client; its turn goes on."""
         self.clients.discard(client)
+        self.memory.client_left()
         self.drafts.cancel(client)
         self._leave(client)
 
@@ -174,31 +158,33 @@ class Engine:
         return self._sessions.values()
 
     async def _identify(self, client: Client, client_id: str) -> None:
-        client.chosen = await self.services.database.read(stories.load_selection, client_id)
+        client.chosen = await self.services.database.read(selections.load, client_id)
         await self._attach(client)
 
     async def choose(self, client: Client, **changes: object) -> None:
-        """Changes what a client has chosen and stores it."""
+        """Changes what a client has chosen and stores that: others with its id may choose the rest."""
         client.chosen = structs.replace(client.chosen, **changes)
-        await self.services.database.write(stories.save_selection, client.chosen, self.now())
+        await self.services.database.write(selections.change, client.chosen, tuple(changes), self.now())
 
     async def sync(self, client: Client) -> None:
         """Sends a client everything it shows: the state, then its story."""
         listed = await self.services.database.read(stories.sessions)
-        steered = await self.services.database.read(states.steering, client.chosen.session_id)
-        shown = structs.replace(client.chosen, rules=rules_on(client.chosen.rules, steered.rules))
-        client.send(snapshot.sync_state(self.services.assets, self.roster, listed, shown))
+        shown = structs.replace(client.chosen, rules=await self.active_rules(client))
+        services = self.services
+        client.send(
+            snapshot.sync_state(services.assets, self.roster, listed, shown, services.quick_replies)
+        )
         if client.session is not None:
             await self.send_history(client, client.session)
+
+    async def active_rules(self, client: Client) -> tuple[str, ...]:
+        """Returns the ids of the rules that hold for a client: its own, as its story switches them."""
+        steered = await self.services.database.read(states.steering, client.chosen.session_id)
+        return rules_on(client.chosen.rules, steered.rules)
 
     def broadcast(self, text: str, state: State) -> None:
         for client in self.clients:
             client.tell(text, state)
-
-    async def announce_sessions(self, text: str) -> None:
-        """Tells every client which stories there are now."""
-        listed = await self.services.database.read(stories.sessions)
-        self.broadcast(text, State(available_sessions=snapshot.session_options(listed)))
 
     def _announce_models(self) -> None:
         available = self.roster.options()
@@ -212,28 +198,8 @@ class Engine:
 
     async def new_session(self, client: Client) -> Session:
         """Starts a story in the client's world; raises ``CommandError`` without a world."""
-        chosen, assets = client.chosen, self.services.assets
-        world = assets.worlds.get(chosen.world_id)
-        if world is None:
-            raise CommandError(
-                "Choose a world first: /world select ID (" + ", ".join(assets.worlds) + ")."
-            )
-        if await self.services.database.read(stories.count_sessions) >= limits.SESSIONS_MAX:
-            raise CommandError(
-                f"There are {limits.SESSIONS_MAX} stories, the most one home holds; use another --home."
-            )
         session_id = self.new_id()
-        persona = (await self.services.database.read(states.steering, chosen.session_id)).persona
-        place = Place(session_id, world.id, chosen.character_id)
-        await self.services.database.write(
-            states.begin_story,
-            session_id,
-            world.id,
-            chosen.character_id,
-            greeting(assets, place, persona, self.now()),
-            persona,
-            self.now(),
-        )
+        await beginning.begin(self.services, client.chosen, session_id, self.now())
         await self.choose(client, session_id=session_id)
         await self._attach(client)
         session = client.session
@@ -259,32 +225,17 @@ class Engine:
         if session is not None:
             session.drop_waiting()
         await self.turns.end(session_id)
-        await self.services.database.write(stories.delete_session, session_id, self.now())
+        await self.services.database.write(trash.delete, session_id, self.now())
         await self.turns.end(session_id)  # of a line that was being committed; none can begin now
         self._sessions.pop(session_id, None)
         for client in self.clients:
             if client.chosen.session_id == session_id:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 self._leave(client)
-                client.tell("This story was deleted.", State(session_id=""))
+                client.tell(
+                    "This story was deleted.", State(session_id="", active_rules=client.chosen.rules)
+                )
                 client.send(snapshot.no_history())
-
-    async def empty_trash(self) -> int:
-        """Deletes for good what has been in the trash for long enough, stories and messages.
-
-        Returns how many stories those were.
-        """
-        database, library = self.services.database, self.services.library
-        expired = await database.read(stories.expired, self.now() - limits.TRASH_KEPT_S)
-        for session_id in expired:
-            # Rows and memories at once: it may be taken back from the trash until then.
-            if await database.write(_purge, session_id):
-                await library.drop_scope(memory_scope(session_id))
-        messages = await database.read(discarded.expired, self.now() - limits.TRASH_KEPT_S)
-        if messages:
-            await library.forget_messages(messages)
-            await database.write(discarded.purge, messages)
-        return len(expired)
 
     async def send_history(self, client: Client, session: Session, before: int | None = None) -> None:
         """Sends a page of a story: its end, or what is above message ``before``."""
@@ -310,14 +261,14 @@ class Engine:
             if stored is None:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
-            session = self._sessions.setdefault(
-                session_id, Session(stored.id, stored.world_id, stored.character_id)
-            )
-            session.window_start = stored.extra.get("window_start")
+            opened = Session(stored.id, stored.world_id, stored.character_id)
+            opened.window_start = stored.extra.get("window_start")
+            # Another client may have opened it meanwhile, and a turn of it laid out its window.
+            session = self._sessions.setdefault(session_id, opened)
         session.subscribe(client.outbox)
         client.session = session
         try:
-            await self.sync_lore(session.world_id)
+            await self.lore.sync(session.world_id)
         except StoreError as error:  # a full disk keeps nobody from reading
             client.send(ErrorEvent(f"{error}. The world's lore stays as it was.", ErrorMeta("store")))
 
@@ -332,25 +283,6 @@ class Engine:
         if not session.in_use:
             self._sessions.pop(session.id, None)
 
-    async def sync_lore(self, world_id: str, *, again: bool = False) -> None:
-        """Brings a world's lore into the library, once per run of the engine.
-
-        Cheap when nothing changed: the library compares texts and embeds only what is new.
-        """
-        world = self.services.assets.worlds.get(world_id)
-        if world is None or (world_id in self._lore_synced and not again):
-            return
-        self._lore_synced.add(world_id)
-        scope = lore_scope(world_id)
-        try:
-            await self.services.library.sync_source(scope, "world", world.name, world.lore)
-            attached = await self.services.database.read(stories.attached_lore, world_id)
-            for number, text in attached:
-                await self.services.library.sync_source(scope, f"attached:{number}", world.name, text)
-        except BaseException:
-            self._lore_synced.discard(world_id)  # not all of it: the next one tries again
-            raise
-
     # --- lines ----------------------------------------------------------------------------------
 
     async def say(self, client: Client, line: str, request: str | None) -> None:
@@ -360,16 +292,9 @@ class Engine:
             await self.sync(client)
         assert client.session is not None
         if await self.turns.say(client.session, client.chosen, line, request):
-            await self.announce_sessions("The story has a name now.")
+            self.story_list.changed()
 
     async def stop(self) -> None:
         """Ends every turn, saved and told as interrupted, and tells the clients."""
         await self.turns.stop(self._sessions.values())
         self.broadcast("✗ The engine is stopping.", State(status="stopping"))
-
-
-def _purge(db: sqlite3.Connection, session_id: str) -> bool:
-    purged = stories.purge_session(db, session_id)
-    if purged:
-        passages.drop_scope(db, memory_scope(session_id))
-    return purged

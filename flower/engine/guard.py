@@ -15,24 +15,43 @@ import hypercorn.protocol
 import hypercorn.protocol.h11
 import hypercorn.trio.run
 import trio
+from hypercorn.config import Config
 from hypercorn.events import Closed, RawData
 from hypercorn.events import Event as TransportEvent
 from hypercorn.protocol import ws_stream
 from hypercorn.protocol.events import Event as StreamEvent
 from hypercorn.protocol.events import StreamClosed
 from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import EventWrapper
+from hypercorn.trio.worker_context import EventWrapper, WorkerContext
+from hypercorn.typing import AppWrapper, LifespanState
 from wsproto.connection import ConnectionState
-from wsproto.events import CloseConnection, Message, Ping, Pong
+from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 
 from flower import limits
+from flower.engine.patience import PatientStream
 
 
 class GuardedTCPServer(TCPServer):
     """One connection of the server."""
 
     open_now = 0  # of all connections of this process
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        state: LifespanState,
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream],
+    ) -> None:
+        """Puts a ``PatientStream`` where bytes meet the socket, below TLS if there is any."""
+        patient: Any = stream
+        if isinstance(stream, trio.SSLStream):
+            patient.transport_stream = PatientStream(stream.transport_stream)
+        else:
+            patient = PatientStream(stream)
+        super().__init__(app, config, context, state, patient)
 
     async def run(self) -> None:
         """Keeps an exception of this connection from ending the server (hypercorn #225, #203), and
@@ -73,8 +92,8 @@ class GuardedTCPServer(TCPServer):
         await self.config.log.warning("a connection broke off: %r", crash)
 
     async def protocol_send(self, event: TransportEvent) -> None:
-        """Bounds each write: stock sends under a shield without a timeout, so one peer that does not
-        read makes the server impossible to stop.
+        """Leaves the bounds of each write to ``PatientStream``: stock sends under a shield without a
+        timeout, so one peer that does not read makes the server impossible to stop.
 
         And lets a close happen: the application's task, which asks for it, is cancelled at the end of
         its answer, and stock would leave the connection open until its peer goes.
@@ -83,15 +102,17 @@ class GuardedTCPServer(TCPServer):
             with trio.move_on_after(limits.SEND_TIMEOUT_S, shield=True):
                 await super().protocol_send(event)
             return
-        async with self.send_lock:
-            try:
-                with trio.move_on_after(limits.SEND_TIMEOUT_S, shield=True) as scope:
-                    await self.stream.send_all(event.data)
-                if scope.cancelled_caught:
-                    raise trio.BrokenResourceError("the peer does not read")
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                await trio.aclose_forcefully(self.stream)
-                await self.protocol.handle(Closed())
+        try:  # nearly always free; to wait for it would be one more round of the scheduler per token
+            self.send_lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self.send_lock.acquire()
+        try:
+            await self.stream.send_all(event.data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            await trio.aclose_forcefully(self.stream)
+            await self.protocol.handle(Closed())
+        finally:
+            self.send_lock.release()
 
 
 class Turnstile(EventWrapper):
@@ -133,7 +154,6 @@ class GuardedH11Protocol(hypercorn.protocol.h11.H11Protocol):
 class GuardedWSStream(ws_stream.WSStream):
     """One WebSocket."""
 
-    last_pong = 0.0
     _message_bytes = 0
     _message_frames = 0
 
@@ -150,7 +170,7 @@ class GuardedWSStream(ws_stream.WSStream):
         """Raises on a send after the close: stock returns at once without a checkpoint, so a loop
         that sends would never yield again."""
         if message is not None:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint_if_cancelled()  # else the send itself yields
             connection = getattr(self, "connection", None)
             gone = connection is not None and connection.state is not ConnectionState.OPEN
             if self.closed or gone:
@@ -158,16 +178,13 @@ class GuardedWSStream(ws_stream.WSStream):
         await super().app_send(message)
 
     async def _handle_events(self) -> None:
-        """Closes on a message over the limit (stock goes on reading and buffering), and notes when the
-        peer last answered a ping."""
+        """Closes on a message over the limit: stock goes on reading and buffering."""
         for event in self.connection.events():
             if isinstance(event, Message):
                 if not await self._buffer_message(event):
                     return
             elif isinstance(event, Ping):
                 await self._send_wsproto_event(event.response())
-            elif isinstance(event, Pong):
-                self.last_pong = trio.current_time()
             elif isinstance(event, CloseConnection):
                 if self.connection.state == ConnectionState.REMOTE_CLOSING:
                     await self._send_wsproto_event(event.response())
@@ -197,18 +214,17 @@ class GuardedWSStream(ws_stream.WSStream):
         return True
 
     async def _send_pings(self) -> None:
-        """Closes when pings stay unanswered: stock only sends them. Ends with the connection: stock
-        sleeps on and keeps its task until the next ping would be due."""
-        self.last_pong = trio.current_time()
+        """Ends with the connection: stock sleeps on and keeps its task until the next ping would be due.
+
+        Nobody waits for the answers: whoever sends nothing at all is closed by the time limit of reading,
+        and a busy slow line may hold an answer back longer than that while the peer's own pings arrive.
+        """
         interval = self.config.websocket_ping_interval
         assert interval is not None
         while not self.closed:
             await self._send_wsproto_event(Ping())
             with trio.move_on_after(interval):
                 await self._gone.wait()
-            if trio.current_time() - self.last_pong > limits.PONG_DEADLINE_S:
-                await self.send(StreamClosed(stream_id=self.stream_id))
-                return
 
 
 class GuardedHandshake(ws_stream.Handshake):

@@ -1,6 +1,8 @@
 """The engine's log: key=value lines on standard error, with secrets masked.
 
-A managed engine's standard error is ``logs/engine.log``. No story text is logged above debug level.
+A managed engine's standard error is ``logs/engine.log``, set aside when it grows too long: at a start, and
+here while the engine runs, so that nobody who knocks often enough can fill a disk. No story text is
+logged above debug level.
 """
 
 from __future__ import annotations
@@ -9,8 +11,12 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
+from flower import limits
 from flower.config import Config
+from flower.home import Home
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 LEVEL_VARIABLE = "FLOWER_LOG"  # debug shows recalled lore and memories, for people who tune a world
@@ -34,9 +40,33 @@ class RedactingFormatter(logging.Formatter):
         return text
 
 
-def configure_logging(config: Config) -> None:
+class BoundedHandler(logging.StreamHandler[TextIO]):
+    """Writes to standard error, and begins ``log`` anew when that is where it goes and it is too long."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(sys.stderr)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        super().emit(record)
+        try:
+            status = os.fstat(self.stream.fileno())
+            if status.st_size > limits.ENGINE_LOG_BYTES and os.path.samestat(status, self._log.stat()):
+                self._begin_anew()
+        except (OSError, ValueError):
+            return  # no file, or no room for another: what was said has been written
+
+    def _begin_anew(self) -> None:
+        self._log.replace(self._log.with_name("engine.log.1"))
+        new = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        for descriptor in (1, 2):
+            os.dup2(new, descriptor)
+        os.close(new)
+
+
+def configure_logging(config: Config, home: Home) -> None:
     """Sends all logs of this process to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = BoundedHandler(home.logs / "engine.log")
     handler.setFormatter(RedactingFormatter(known_secrets(config)))
     level = os.environ.get(LEVEL_VARIABLE, "info").upper()
     root = logging.getLogger()

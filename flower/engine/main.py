@@ -47,7 +47,7 @@ def run(home: Home, config: Config, *, host: str | None, port: int | None, manag
     """
     # Read when numpy is first imported: its threads spin beside the narrator and gain nothing here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    configure_logging(config)
+    configure_logging(config, home)
     with launch.claim(home) as held:
         try:
             trio.run(partial(_main, home, config, host, port, managed, held))

@@ -19,8 +19,8 @@ import flower
 from flower.home import Home
 
 if TYPE_CHECKING:
+    from flower.engine.ending import Outcome
     from flower.engine.engine import Engine
-    from flower.engine.turn import Outcome
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FIRST_TEXT_BOUNDS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import deque
 
 import trio
+from msgspec import UNSET
 
 from flower import limits
-from flower.protocol import ChatChunk, ChatHistory, ChatReasoning, ChunkMeta, Event
+from flower.protocol import ChatChunk, ChatHistory, ChatReasoning, ChunkMeta, Event, SystemUpdate
 
 
 class Resync:
@@ -126,7 +127,9 @@ class Outbox:
 
 
 def _size(event: Event) -> int:
-    """Returns the characters of an event that can be long: its text, or the texts of a page."""
+    """Returns the characters of an event that can be long: its text, the texts of a page or of a tree."""
     if isinstance(event, ChatHistory):
         return sum(len(item.content) for item in event.metadata.history)
-    return len(event.content)
+    tree = event.metadata.tree if isinstance(event, SystemUpdate) else UNSET
+    nodes = sum(len(node.text) for node in tree.nodes) if tree is not UNSET else 0
+    return len(event.content) + nodes

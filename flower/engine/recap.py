@@ -1,4 +1,7 @@
-"""Previously: a few sentences about a story that one comes back to after a day or more."""
+"""Previously: a few sentences about a story that one comes back to after a day or more.
+
+And what did not wait: clocks that went on while nobody played.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,44 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flower import limits
-from flower.engine.store import stories
+from flower.engine.game import clocks
+from flower.engine.game.clocks import Clock, Now
+from flower.engine.store import states, stories
 from flower.engine.store.stories import Message, StoredSession
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 _SENTENCE = re.compile(r".+?[.!?…]+[\"'”’»*_)]*(?=\s|$)", re.DOTALL)
 _MESSAGES_READ = limits.RECAP_REPLIES * 2
 
 
 async def tell(engine: Engine, client: Client, stored: StoredSession) -> None:
-    """Tells a client what happened last, if the story has rested for ``limits.RECAP_AFTER_S``."""
+    """Tells a client which clocks went on since the story was played last, and after a long rest also
+    what happened last: ``limits.RECAP_AFTER_S``."""
+    database = engine.services.database
     rested = engine.now() - stored.updated
-    if rested < limits.RECAP_AFTER_S:
-        return
-    path = await engine.services.database.read(stories.path, stored.active_leaf, most=_MESSAGES_READ)
-    text = recap(stored.title or "Untitled", rested, path)
+    parts = []
+    if rested >= limits.RECAP_AFTER_S:
+        path = await database.read(stories.path, stored.active_leaf, most=_MESSAGES_READ)
+        parts.append(recap(stored.title or "Untitled", rested, path))
+    standing = await database.read(states.standing, stored.id, stored.active_leaf, engine.now())
+    parts.append(ticked(standing.state.clocks, Now(standing.now.lines, stored.updated), standing.now))
+    text = "\n\n".join(part for part in parts if part)
     if text:
         client.tell(text)
+
+
+def ticked(ticking: Sequence[Clock], before: Now, now: Now) -> str:
+    """Returns a line for every clock that has moved between two moments, "" for none."""
+    rows = [
+        f"  {clock.name} {clocks.shown(clock, now)}"
+        + (f" - {clock.then or 'it is full'}" if clock.at(now) == clock.size else "")
+        for clock in ticking
+        if clock.at(now) != clock.at(before)
+    ]
+    return "\n".join(["While you were away:", *rows]) if rows else ""
 
 
 def recap(title: str, rested_s: float, path: Sequence[Message]) -> str:

@@ -42,6 +42,8 @@ def make_services(config: Config, assets: Assets, database: Database, library: L
         random.Random(),
         config.fallback_models,
         config.game.narrator_updates,
+        config.game.keep_people,
+        config.quick_replies,
     )
 
 
@@ -84,7 +86,7 @@ async def reconfigure(home: Home, place: Place, engine: Engine, narrators: Narra
         log.error("settings not read again: %s", error)
         engine.broadcast(f"✗ {error}. The settings stay as they were.", State())
         return
-    configure_logging(config)
+    configure_logging(config, home)
     old = narrators.roster
     services = engine.services
     engine.use(make_services(config, read_assets(home), services.database, services.library), roster)
@@ -92,7 +94,7 @@ async def reconfigure(home: Home, place: Place, engine: Engine, narrators: Narra
     log.info("settings read again")
     try:
         for session in tuple(engine.sessions):
-            await engine.sync_lore(session.world_id)
+            await engine.lore.sync(session.world_id)
         for client in tuple(engine.clients):
             await engine.sync(client)
     except FlowerError as error:  # this task must outlive it: without it the engine ends

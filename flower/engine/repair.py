@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine import backup
-from flower.engine.store import database
+from flower.engine.store import database, growth
 from flower.errors import StoreError
 from flower.home import Home
 
@@ -93,8 +93,12 @@ def _problems(db: sqlite3.Connection) -> list[str]:
 
 def _word_indexes(db: sqlite3.Connection) -> list[str]:
     """Returns those that this database has; one of an older schema may lack some."""
-    names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return [index for index in WORD_INDEXES if index in names]
+    return [index for index in WORD_INDEXES if _has(db, index)]
+
+
+def _has(db: sqlite3.Connection, table: str) -> bool:
+    found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone() is not None
 
 
 # --- in place -----------------------------------------------------------------------------------
@@ -108,13 +112,20 @@ def _mend(path: Path) -> list[str]:
         for index in _word_indexes(db):
             db.execute(f"INSERT INTO {index} ({index}) VALUES ('delete-all')")  # noqa: S608 - our own
         # Only now, as changes of messages change their index; and no engine is writing them.
-        db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'")
+        _end_replies(db)
         for index in _word_indexes(db):
             db.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")  # noqa: S608 - our own
         mended = _mend_links(db)
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return ["The indexes were made anew.", *mended]
+
+
+def _end_replies(db: sqlite3.Connection) -> None:
+    if _has(db, "growth"):
+        growth.recover(db)
+    else:  # older schemas kept the text so far in the message
+        db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'")
 
 
 def _mend_links(db: sqlite3.Connection) -> list[str]:
@@ -161,6 +172,7 @@ def _salvage(home: Home) -> list[str]:
         ):
             # Go on with as much of the schema as can be read; without this a lost part is the end.
             old.execute("PRAGMA writable_schema = ON")
+            new.execute(f"PRAGMA page_size = {limits.PAGE_BYTES}")
             database.migrate(new)
             new.execute("BEGIN")
             lines += [line for table in _tables(new) if (line := _carry_over(old, new, table))]

@@ -14,6 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.store.selections import Selection
 from flower.protocol import ChatChunk, ChatReasoning, ChunkMeta, Event, SystemUpdate
 
 
@@ -27,17 +28,24 @@ class Waiting(Struct, frozen=True):
     """A line that came while a reply was streaming."""
 
     line: str
-    client: str
+    chosen: Selection  # by its client, when it was sent
     request: str | None
 
 
-class Unsaved(Struct, frozen=True):
-    """The end of a reply that the disk has not taken yet."""
+class Finished(Struct, frozen=True):
+    """A reply that has ended.
 
+    ``first``: its line was answered for the first time, neither a variant nor a continuation.
+    ``proposed``: the narrator's block of changes.
+    """
+
+    message_id: int
     line: str  # that it answers
     text: str
     status: str
     model: str
+    first: bool
+    proposed: str = ""
 
 
 class Reply:
@@ -54,6 +62,7 @@ class Reply:
         self.length = len(text)  # characters so far
         self._parts = [text] if text else []
         self.reasoning_length = 0
+        self.proposed = ""  # the narrator's block of changes, which is no part of the text
         self._glue = bool(text)  # the next words continue a text that had ended
 
     @property
@@ -111,7 +120,7 @@ class Session:
         self.busy = False  # from accepting a line until its reply has ended
         self.request: str | None = None  # of the line that is being answered
         self.window_start: int | None = None
-        self.unsaved: dict[int, Unsaved] = {}  # by message; the rows have less of their text
+        self.unsaved: dict[int, Finished] = {}  # by message; the rows have less of their text
         self._told: set[str] = set()
         self._subscribers: set[Subscriber] = set()
         self._waiting: deque[Waiting] = deque()

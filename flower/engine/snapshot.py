@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from msgspec import UNSET
 
 import flower
 from flower import limits
+from flower.engine import about
 from flower.engine.assets import Assets
 from flower.engine.commands import catalogue
 from flower.engine.session import Session
-from flower.engine.store.stories import Message, Selection, StoredSession
+from flower.engine.store.selections import Selection
+from flower.engine.store.stories import Message, StoredSession
 from flower.engine.store.tree import Page
 from flower.protocol import (
     ChatHistory,
@@ -20,6 +22,7 @@ from flower.protocol import (
     HistoryMeta,
     ModelOption,
     Named,
+    QuickReply,
     SessionOption,
     SheetRow,
     State,
@@ -38,7 +41,11 @@ class Models(Protocol):
 
 
 def sync_state(
-    assets: Assets, models: Models, sessions: Sequence[StoredSession], chosen: Selection
+    assets: Assets,
+    models: Models,
+    sessions: Sequence[StoredSession],
+    chosen: Selection,
+    quick_replies: tuple[QuickReply, ...],
 ) -> SyncState:
     """Returns everything a face shows beside the story."""
     available = models.options()
@@ -50,10 +57,17 @@ def sync_state(
         world_id=chosen.world_id,
         character_id=chosen.character_id,
         session_id=chosen.session_id,
-        available_worlds=tuple(Named(w.id, w.name) for w in assets.worlds.values()),
-        available_characters=tuple(Named(c.id, c.name) for c in assets.characters.values()),
+        available_worlds=_listed(
+            Named(w.id, w.name, about.of(w.name, w.lore, w.scene, w.start_message))
+            for w in assets.worlds.values()
+        ),
+        available_characters=_listed(
+            Named(c.id, c.name, about.of(c.name, c.persona)) for c in assets.characters.values()
+        ),
         available_models=available,
-        available_rules=tuple(Named(r.id, r.name) for r in assets.rules.values()),
+        available_rules=_listed(
+            Named(r.id, r.name, about.of(r.name, r.prompt)) for r in assets.rules.values()
+        ),
         available_sessions=session_options(sessions),
         active_rules=chosen.rules,
         client=chosen.client,
@@ -61,8 +75,14 @@ def sync_state(
         nsfw=chosen.nsfw,
         offline=chosen_state.offline,
         version=flower.__version__,
+        quick_replies=quick_replies,
     )
     return SyncState("", state)
+
+
+def _listed(options: Iterable[Named]) -> tuple[Named, ...]:
+    """Returns the options in their order, the examples of a new home last."""
+    return tuple(sorted(options, key=lambda option: about.is_starter(option.name)))
 
 
 def selection_state(chosen: Selection, models: Models) -> State:

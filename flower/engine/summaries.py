@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 import trio
+from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.preparation import Order, Prepared, most_messages
@@ -25,6 +26,7 @@ from flower.engine.prompt.summary import (
 )
 from flower.engine.provider.base import Completion, Text
 from flower.engine.provider.streaming import stream
+from flower.engine.request import line_of
 from flower.engine.sanitize import sanitize
 from flower.engine.store import stories, summaries
 from flower.engine.store.database import Database
@@ -72,7 +74,7 @@ class Summariser:
             most=most_messages(prepared.completion.context_tokens),
         )
         start = order.session.window_start
-        whole = [Line(m.id, m.role, m.content, str(m.extra.get("recalled", ""))) for m in path]
+        whole = [replace(line_of(message), content=message.content) for message in path]
         lines = [line for line in whole if start is None or line.id >= start]
         count = lines_to_cover(lines, prepared.assembled.room, prepared.counter)
         known = await self._database.read(summaries.newest, path[-1].id if path else None)

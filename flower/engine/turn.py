@@ -10,23 +10,33 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
-from typing import Literal, assert_never
+from typing import assert_never
 
 import msgspec
 import trio
-from msgspec import UNSET, Struct
 
 from flower import limits
-from flower.engine.preparation import Gathered, Order, Prepared, Services, compose, gather
+from flower.engine.ending import (
+    STATUS_OF,
+    EndReason,
+    Outcome,
+    complaint_of,
+    cost_of,
+    end_event,
+    kind_of,
+    reason_of,
+    usage_of,
+)
+from flower.engine.game.blocks import Parting
+from flower.engine.preparation import Gathered, Order, Prepared, Services, gather
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Finish, Loading, Piece, Reasoning, Spent, Text
 from flower.engine.provider.streaming import Stream, stream
+from flower.engine.request import compose, shorter
 from flower.engine.sanitize import sanitize
-from flower.engine.store import stories
+from flower.engine.store import growth
 from flower.errors import FlowerError, ProviderError, StoreError, only
 from flower.protocol import (
-    ChatEnd,
-    EndMeta,
     ErrorEvent,
     ErrorMeta,
     Progress,
@@ -37,35 +47,21 @@ from flower.protocol import (
 
 log = logging.getLogger(__name__)
 
-EndReason = Literal["done", "stopped", "length", "blocked", "interrupted", "error"]
-STATUS_OF: dict[EndReason, str] = {"done": "complete"}  # every other reason is its own status
-SHRINK_SHARE = 0.7  # of the context that was refused, when the refusal has no numbers
 SPEED_AFTER_S = 0.25  # tokens per second of a shorter time say nothing
-
-
-class Outcome(Struct, frozen=True):
-    """How a turn ended, and what it taught about the model."""
-
-    reason: EndReason
-    saved: bool
-    counter: TokenCounter
-    context_limit: int | None
-    tokens: int  # of the reply, as we count them
-    first_text_s: float | None  # from accepting the line to the first text
-    elsewhere: bool  # a fallback narrated: what was learned is not about the model that was asked
-    trouble: str  # the kind of error it ended with, "" for none
-    prepared: Prepared | None  # the last prompt, if it came to one
 
 
 class Turn:
     """Carries out one ``Order``."""
 
-    def __init__(self, services: Services, order: Order) -> None:
+    def __init__(self, services: Services, order: Order, voiced: Callable[[Order, str], Order]) -> None:
         self._services = services
         self._order = order
+        self._voiced = voiced
+        self.asked = order.reply.model  # id of the model that is to tell the reply
         self._scope = trio.CancelScope()
         self._cancel_reason: EndReason = "stopped"
         self._prepared: Prepared | None = None
+        self._parting = Parting() if services.narrator_updates else None
         self._unrecorded: Callable[[sqlite3.Connection], None] | None = None
         self._spent: Spent | None = None
         self._finish: Finish | None = None
@@ -98,9 +94,10 @@ class Turn:
                 FlowerError(f"The engine failed on this reply ({kind}); see its log."),
             )
         finally:
+            self._tell_rest()
             saved = await self._end(reason, error)
         waited = self._first_text - self._started if self._first_text else None
-        trouble = _kind_of(error) if error is not None else ""
+        trouble = kind_of(error) if error is not None else ""
         limit = self._order.context_limit
         return Outcome(
             reason,
@@ -120,7 +117,7 @@ class Turn:
             try:
                 return await self._generate(), None
             except ProviderError as failed:
-                return _reason_of(failed), failed
+                return reason_of(failed), failed
             except FlowerError as failed:
                 return "error", failed
             finally:
@@ -128,12 +125,14 @@ class Turn:
 
     async def _generate(self) -> EndReason:
         gathered = await gather(self._services, self._order)
+        self._choose_voice(gathered.direction.model)
         try:
             return await self._stream(gathered)
         except ProviderError as error:
             if error.kind != "context_exceeded" or self._tokens:
                 raise
-            self._shrink(error)
+            assert self._prepared is not None  # it was refused, so it was sent
+            self._order = shorter(self._order, self._prepared, error)
         self._order.session.publish(
             SystemUpdate("The prompt was too long for this model; trying a shorter one.")
         )
@@ -151,7 +150,7 @@ class Turn:
             async with streaming:
                 async for piece in streaming:
                     self._take(piece, streaming)
-                    if order.reply.full:
+                    if order.reply.full or (self._parting is not None and self._parting.full):
                         return "length"
         finally:
             self._elsewhere = (streaming.provider, streaming.model) != (order.provider, order.model)
@@ -159,19 +158,17 @@ class Turn:
                 order.session.tell_once(note)
         return self._finish.reason if self._finish is not None else "interrupted"
 
-    def _shrink(self, error: ProviderError) -> None:
-        """Prepares a second try after the prompt was refused, with the numbers in the refusal."""
-        prepared, order = self._prepared, self._order
-        assert prepared is not None
-        context, counter = prepared.completion.context_tokens, prepared.counter
-        limit = error.limit_tokens or context
-        if error.used_tokens:  # exact: taken as it is, not averaged with what turned out wrong
-            unchecked = msgspec.structs.replace(counter, checked=False)
-            counter = unchecked.calibrated(prepared.assembled.tokens, error.used_tokens)
-        else:  # of what was asked for, which may have been far below the limit
-            asked = prepared.assembled.tokens + prepared.completion.max_tokens
-            limit = int(min(limit, asked) * SHRINK_SHARE)
-        self._order = msgspec.structs.replace(order, context_limit=limit, counter=counter)
+    def _choose_voice(self, model_id: str) -> None:
+        """Lets the speaker's own model tell the reply, if there is one and it is there."""
+        order = self._order
+        if not model_id or model_id == order.reply.model:
+            return
+        try:
+            self._order = self._voiced(order, model_id)
+        except ProviderError as error:
+            order.session.tell_once(f"✗ {error} The story's model speaks instead.")
+            return
+        self.asked = order.reply.model = model_id
 
     def _counter(self) -> TokenCounter:
         """Returns the counter as corrected by everything this turn has learned."""
@@ -191,9 +188,7 @@ class Turn:
                     self._begin_text(streaming)
                 clean = sanitize(text)
                 self._tokens += self._order.counter.count(clean)
-                chunk = reply.append(clean, self._speed())
-                if chunk is not None:
-                    session.publish(chunk)
+                self._tell(self._parting.take(clean) if self._parting is not None else clean)
             case Reasoning(text):
                 session.publish(reply.think(sanitize(text), self._speed()))
             case Loading(what, done, total):
@@ -204,6 +199,17 @@ class Turn:
                 self._finish = piece
             case _:
                 assert_never(piece)
+
+    def _tell(self, text: str) -> None:
+        chunk = self._order.reply.append(text, self._speed())
+        if chunk is not None:
+            self._order.session.publish(chunk)
+
+    def _tell_rest(self) -> None:
+        """Tells what waited for more text, now that none comes; what is no story is set aside."""
+        if self._parting is not None:
+            self._tell(self._parting.end())
+            self._order.reply.proposed = self._parting.block
 
     def _begin_text(self, streaming: Stream) -> None:
         self._first_text = trio.current_time()
@@ -233,23 +239,26 @@ class Turn:
             await trio.sleep(limits.FLUSH_INTERVAL_S)
             if reply.length == self._flushed and self._unrecorded is None:
                 continue
-            length = reply.length
             try:
-                await self._save("streaming")
+                await self._flush()
             except StoreError as error:
                 log.warning("turn=%s not flushed: %s", reply.turn, error)
-            self._flushed = length
 
-    async def _save(self, status: str, usage: Usage | None = None) -> None:
-        """Writes the text so far, and once what its prompt was made of, in one transaction."""
-        reply, record = self._order.reply, self._unrecorded
-        text, model = reply.text, reply.model  # taken here: the reply grows while the thread writes
-        spent = msgspec.to_builtins(usage) if usage is not None else None
+    async def _flush(self) -> None:
+        """Appends what has come since the last flush."""
+        reply, at = self._order.reply, self._flushed
+        new, model = reply.text[at:], reply.model  # taken here: the reply grows while the thread writes
+        await self._save(lambda db: growth.append(db, reply.message_id, at, new, model))
+        self._flushed = at + len(new)
+
+    async def _save(self, write: Callable[[sqlite3.Connection], None]) -> None:
+        """Writes in one transaction with what the prompt was made of, if that is not on disk yet."""
+        record = self._unrecorded
 
         def save(db: sqlite3.Connection) -> None:
             if record is not None:
                 record(db)
-            stories.save_reply(db, reply.message_id, text, status, spent, model)
+            write(db)
 
         await self._services.database.write(save)
         if self._unrecorded is record:
@@ -258,84 +267,30 @@ class Turn:
     async def _end(self, reason: EndReason, error: FlowerError | None) -> bool:
         """Saves the reply, then tells the watchers; returns whether it could be saved."""
         reply, session = self._order.reply, self._order.session
-        usage = self._usage()
+        usage = usage_of(self._prepared, self._spent, self._tokens)
         failure = await self._save_end(reason, usage)
         if failure:
             log.error("turn=%s %s", reply.turn, failure)
             text = f"{failure}. The reply stays on screen and is tried again."
             session.publish(ErrorEvent(text, ErrorMeta("store")))
-        if error is not None:
-            session.publish(ErrorEvent(str(error), ErrorMeta(_kind_of(error), reply.turn)))
-        elif reason == "blocked" and self._finish is not None:
-            detail = self._finish.detail or "no reason given"
-            session.publish(
-                ErrorEvent(
-                    f"The provider blocked this reply: {detail}.", ErrorMeta("blocked", reply.turn)
-                )
-            )
-        session.publish(self._end_event(reason, usage))
+        complaint = complaint_of(reply.turn, reason, error, self._finish)
+        if complaint is not None:
+            session.publish(complaint)
+        cost = cost_of(self._order.info, usage, self._spent, elsewhere=self._elsewhere)
+        seconds = trio.current_time() - self._started
+        session.publish(end_event(session.id, reply, reason, usage, cost, seconds, self._speed()))
         return not failure
 
     async def _save_end(self, reason: EndReason, usage: Usage) -> str:
         """Saves the whole reply, also when the turn was cancelled; returns what kept it from that."""
+        reply, status = self._order.reply, STATUS_OF.get(reason, reason)
+        text, model, spent = reply.text, reply.model, msgspec.to_builtins(usage)
         with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
             try:
-                await self._save(STATUS_OF.get(reason, reason), usage)
+                await self._save(
+                    lambda db: growth.end(db, reply.message_id, text, status, spent, model)
+                )
             except StoreError as failed:
                 return str(failed)
             return ""
         return "not saved: the disk does not answer"
-
-    def _usage(self) -> Usage:
-        if self._spent is not None:
-            spent = self._spent
-            return Usage(spent.prompt_tokens, spent.completion_tokens, spent.cached_tokens)
-        prompt = self._prepared.assembled.tokens if self._prepared is not None else 0
-        return Usage(prompt, self._tokens, estimated=True)
-
-    def _end_event(self, reason: EndReason, usage: Usage) -> ChatEnd:
-        reply = self._order.reply
-        cost = self._cost(usage)
-        return ChatEnd(
-            "",
-            EndMeta(
-                total_tokens=usage.prompt_tokens + usage.completion_tokens,
-                reason=reason,
-                turn=reply.turn,
-                message=reply.message_id,
-                session=self._order.session.id,
-                usage=usage,
-                cost=cost if cost is not None else UNSET,
-                seconds=round(trio.current_time() - self._started, 2),
-                tokens_per_second=round(self._speed(), 1),
-            ),
-        )
-
-    def _cost(self, usage: Usage) -> float | None:
-        """Returns USD: what the provider says, else price times tokens, else None for unknown."""
-        if self._spent is not None and self._spent.cost is not None:
-            return self._spent.cost
-        info = self._order.info
-        if self._elsewhere:
-            return None  # the price is another model's
-        if (
-            info is None
-            or info.price_varies
-            or info.prompt_price is None
-            or info.completion_price is None
-        ):
-            return None
-        per_million = (
-            usage.prompt_tokens * info.prompt_price + usage.completion_tokens * info.completion_price
-        )
-        return per_million / 1_000_000
-
-
-def _kind_of(error: FlowerError) -> str:
-    return error.kind if isinstance(error, ProviderError) else "engine"
-
-
-def _reason_of(error: ProviderError) -> EndReason:
-    if error.kind == "blocked":
-        return "blocked"
-    return "interrupted" if error.kind in ("interrupted", "timeout_idle", "network") else "error"

@@ -1,36 +1,30 @@
 """The turns under way: one at a time in each story, side by side in different ones.
 
-Owns when a line becomes a turn, when it waits, and what happens after: calibration, memory, the next
-line. What happens inside a turn is in ``turn``.
+Owns when a line becomes a turn, when it waits, and who may change a story in between. Who narrates is in
+``narrators``, what happens inside a turn in ``turn``, what follows it in ``following``.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable
-from typing import Concatenate, ParamSpec, TypeVar
 
 import trio
 from msgspec import UNSET, Struct
 
 from flower import limits
-from flower.engine import snapshot
-from flower.engine.aftermath import Ended, settle
-from flower.engine.game.proposals import without
-from flower.engine.preparation import Order, Services, memory_scope
-from flower.engine.prompt.tokens import TokenCounter
+from flower.engine.ending import STATUS_OF, Outcome
+from flower.engine.following import Following
+from flower.engine.narrators import Narrators
+from flower.engine.preparation import Order, Services
 from flower.engine.provider.base import Provider
 from flower.engine.provider.roster import Roster
-from flower.engine.session import Reply, Session, Unsaved, Waiting
-from flower.engine.store import stories, tree
+from flower.engine.session import Finished, Reply, Session, Waiting
+from flower.engine.store import replies, selections
 from flower.engine.summaries import Summariser
-from flower.engine.turn import STATUS_OF, Outcome, Turn
-from flower.errors import CommandError, FlowerError, StoreError
+from flower.engine.turn import Turn
+from flower.errors import CommandError, FlowerError
 from flower.protocol import ChatMessage, ErrorEvent, ErrorMeta, MessageMeta, State, SystemUpdate
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +34,6 @@ class Running(Struct, frozen=True):
 
     turn: Turn
     ended: trio.Event
-
-
-class Seen(Struct, frozen=True):
-    """How a story ends after a change. ``same_window``: its last prompt began on this path as well."""
-
-    page: tree.Page
-    same_window: bool
 
 
 class Turns:
@@ -62,26 +49,27 @@ class Turns:
         forget: Callable[[Session], None],
         observe: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
-        self._services = services
-        self._roster = roster
+        self.services = services
+        self.narrators = Narrators(roster, services.fallbacks)
         self._nursery = nursery
         self._now = now
         self._forget = forget
         self._observe = observe
+        self.following = Following(services, now)
         self._summariser = Summariser(services.database, services.rng, now)
         self._running: dict[str, Running] = {}
-        self._counters: dict[str, TokenCounter] = {}  # by model, like the next
-        self._context_limits: dict[str, int] = {}
         self._idle = trio.Event()
         self._idle.set()
         self._stopping = False
 
     def use(self, services: Services, roster: Roster) -> None:
         """Begins the next turns with other services and narrators."""
-        self._services, self._roster = services, roster
+        self.services = services
+        self.narrators.use(roster, services.fallbacks)
+        self.following.use(services)
 
     async def say(
-        self, session: Session, chosen: stories.Selection, line: str, request: str | None
+        self, session: Session, chosen: selections.Selection, line: str, request: str | None
     ) -> bool:
         """Starts a turn or lets the line wait for the running one; returns whether it named the story.
 
@@ -95,10 +83,10 @@ class Turns:
                 return await self._begin(session, chosen, line, request)
             finally:
                 if not session.busy:  # no reply began; lines that came meanwhile must not wait for one
-                    self._release(session)
+                    self.release(session)
         if request is not None and request == session.request:
             return False  # sent again after a reconnect; it is being answered
-        if not session.enqueue(Waiting(line, chosen.client, request)):
+        if not session.enqueue(Waiting(line, chosen, request)):
             raise CommandError(
                 f"{limits.PROMPT_QUEUE} lines are waiting already; wait for the reply or /cancel."
             )
@@ -107,79 +95,7 @@ class Turns:
         )
         return False
 
-    async def go_on(self, session: Session, chosen: stories.Selection) -> None:
-        """Lets the last reply of a story grow. Raises ``CommandError`` if there is none to continue."""
-        await self._claim(session)
-        try:
-            path = await self._services.database.read(stories.active_path, session.id, most=2)
-            if not path or path[-1].role != "assistant":
-                raise CommandError("There is no reply to continue; write a line first.")
-            model_id = chosen.model or self._roster.default()
-            provider = self._roster.resolve(model_id)
-            variant = await self._services.database.read(tree.earlier_replies, path[-1])
-            await self._services.database.write(stories.reopen_reply, path[-1].id)
-        except BaseException:
-            self._release(session)
-            raise
-        last = path[-1]
-        line = path[0].content if path[0].role == "user" else ""
-        turn_id = f"{session.id}-{last.id}-{len(last.content)}"
-        reply = Reply(turn_id, last.id, line, model_id, session.world_id, last.content)
-        self._start(session, reply, last.id, chosen, provider, continues=True, variant=variant)
-
-    async def change(
-        self,
-        session: Session,
-        function: Callable[Concatenate[sqlite3.Connection, str, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Returns ``function(connection, session id, ...)``, run while no reply can begin.
-
-        Every watcher gets the story as it is then. Raises ``CommandError`` while a reply streams, and
-        what ``function`` raises; then nothing was changed.
-        """
-        await self._claim(session)
-        try:
-
-            def changed(db: sqlite3.Connection) -> tuple[T, Seen]:
-                return function(db, session.id, *args, **kwargs), _seen(db, session)
-
-            result, seen = await self._services.database.write(changed)
-            self._show(session, seen)
-        finally:
-            self._release(session)
-        return result
-
-    async def rewrite(
-        self,
-        session: Session,
-        chosen: stories.Selection,
-        open_reply: Callable[[sqlite3.Connection, str, str, float], tree.Opened],
-    ) -> None:
-        """Opens a reply in another place of the tree and begins it.
-
-        ``open_reply`` gets the connection, the story, the model and the time. Every watcher gets the
-        story as it is then. Raises like ``change``, and ``ProviderError`` for an unknown model.
-        """
-        await self._claim(session)
-        try:
-            model_id = chosen.model or self._roster.default()
-            provider = self._roster.resolve(model_id)
-
-            def changed(db: sqlite3.Connection) -> tuple[tree.Opened, Seen]:
-                return open_reply(db, session.id, model_id, self._now()), _seen(db, session)
-
-            opened, seen = await self._services.database.write(changed)
-        except BaseException:
-            self._release(session)
-            raise
-        session.request = None
-        turn_id = f"{session.id}-{opened.reply_id}"
-        reply = Reply(turn_id, opened.reply_id, opened.line, model_id, session.world_id)
-        self._start(session, reply, opened.line_id, chosen, provider, variant=opened.variant, seen=seen)
-
-    async def _claim(self, session: Session) -> None:
+    async def claim(self, session: Session) -> None:
         """Keeps replies from beginning in a story; raises ``CommandError`` while one streams.
 
         A reply that has ended but is not a memory yet is waited for: whoever saw it end may go on.
@@ -194,34 +110,28 @@ class Turns:
             raise CommandError("A reply is being written; wait for its end or stop it with /cancel.")
         session.busy = True
         try:
-            await self._save_unsaved(session)
+            await self.following.save_unsaved(session)
         except BaseException:
-            self._release(session)
+            self.release(session)
             raise
 
-    def _release(self, session: Session) -> None:
+    def release(self, session: Session) -> None:
+        """Ends a claim; a line that came meanwhile begins its reply."""
         session.busy = False
         if session.waiting:
             self._nursery.start_soon(self._begin_waiting, session)
 
-    def _show(self, session: Session, seen: Seen) -> None:
-        """Shows every watcher the end of a story that has changed."""
-        if not seen.same_window:
-            session.window_start = None  # another way through the tree: the window is laid out anew
-        session.publish(snapshot.chat_history(session, seen.page, None))
-
     async def _begin(
-        self, session: Session, chosen: stories.Selection, line: str, request: str | None
+        self, session: Session, chosen: selections.Selection, line: str, request: str | None
     ) -> bool:
         """Commits the line, tells the watchers, starts the turn; returns whether it named the story."""
         session.busy = True  # before the first await: one reply at a time
         session.request = request
         try:
-            model_id = chosen.model or self._roster.default()
-            provider = self._roster.resolve(model_id)
-            await self._save_unsaved(session)  # the prompt is made of rows
-            exchange = await self._services.database.write(
-                stories.begin_exchange, session.id, line, model_id, request, self._now()
+            model_id, provider = self.narrators.chosen(chosen)
+            await self.following.save_unsaved(session)  # the prompt is made of rows
+            exchange = await self.services.database.write(
+                replies.begin_exchange, session.id, line, model_id, request, self._now()
             )
         except BaseException:
             session.busy, session.request = False, None
@@ -233,64 +143,41 @@ class Turns:
         said = MessageMeta("user", exchange.user_id, session.id, turn_id, request or UNSET, "complete")
         session.publish(ChatMessage(line, said))
         reply = Reply(turn_id, exchange.reply_id, line, model_id, session.world_id)
-        self._start(session, reply, exchange.user_id, chosen, provider)
+        self.start(session, reply, exchange.user_id, chosen, provider)
+        session.publish(opened(session, reply))
         return exchange.titled
 
-    def _start(
+    def start(
         self,
         session: Session,
         reply: Reply,
         leaf: int,
-        chosen: stories.Selection,
+        chosen: selections.Selection,
         provider: tuple[Provider, str],
         *,
         continues: bool = False,
         variant: int = 0,
-        seen: Seen | None = None,
     ) -> None:
-        """Tells the watchers that the reply begins, and lets it begin.
-
-        ``seen``: the story's end, told instead of the reply alone when more than that has changed.
-        """
+        """Lets a reply begin in a story that was claimed; what tells the watchers is up to the caller."""
         self._summariser.interrupt(session.id)
         session.reply = reply
-        opened = MessageMeta(
-            "assistant",
-            reply.message_id,
-            session.id,
-            reply.turn,
-            status="streaming",
-            model=reply.model,
-        )
-        if seen is not None:
-            self._show(session, seen)
-        else:
-            session.publish(ChatMessage(reply.text, opened))
         order = Order(
             session,
             reply,
             leaf,
             chosen,
             *provider,
-            info=self._roster.info(reply.model),
-            counter=self._counters.get(reply.model, TokenCounter()),
-            context_limit=self._context_limits.get(reply.model),
+            **self.narrators.known_of(reply.model),
             continues=continues,
             variant=variant,
-            fallbacks=self._fallbacks(reply.model),
         )
-        running = Running(Turn(self._services, order), trio.Event())
+        running = Running(Turn(self.services, order, self.narrators.voiced), trio.Event())
         self._running[session.id] = running
         if self._stopping:  # its line was being committed when the engine was told to stop
             running.turn.cancel("interrupted")
         if self._idle.is_set():
             self._idle = trio.Event()
         self._nursery.start_soon(self._run_turn, running, order)
-
-    def _fallbacks(self, model_id: str) -> tuple[tuple[Provider, str], ...]:
-        return tuple(
-            self._roster.resolve(other) for other in self._services.fallbacks if other != model_id
-        )
 
     async def _run_turn(self, running: Running, order: Order) -> None:
         """Runs one turn and what follows it; a bug there costs this turn, not the engine."""
@@ -302,7 +189,6 @@ class Turns:
 
     async def _run_and_follow(self, running: Running, order: Order) -> None:
         session, reply = order.session, order.reply
-        asked = reply.model
         try:
             outcome = await running.turn.run()
             self._observe(outcome)
@@ -314,18 +200,23 @@ class Turns:
                 outcome.reason,
                 reply.length,
             )
-            if not outcome.elsewhere:
-                self._counters[asked] = outcome.counter
-                if outcome.context_limit is not None:
-                    self._context_limits[asked] = outcome.context_limit
-            if not outcome.saved:
-                status = STATUS_OF.get(outcome.reason, outcome.reason)
-                unsaved = Unsaved(reply.line, reply.text, status, reply.model)
-                session.unsaved[reply.message_id] = unsaved
-                self._nursery.start_soon(self._save_later, session)
+            self.narrators.learn(running.turn.asked, outcome)
+            first = not order.continues and not order.variant
+            status = STATUS_OF.get(outcome.reason, outcome.reason)
+            finished = Finished(
+                reply.message_id,
+                reply.line,
+                reply.text,
+                status,
+                reply.model,
+                first=first,
+                proposed=reply.proposed,
+            )
+            if outcome.saved:
+                await self.following.follow(session, finished)
             else:
-                await self._settle(order, outcome)
-                await self._remember(session, reply, outcome)
+                session.unsaved[reply.message_id] = finished
+                self._nursery.start_soon(self._save_later, session)
         finally:
             session.reply = None
             session.busy = False
@@ -337,38 +228,6 @@ class Turns:
         if not session.busy and outcome.prepared is not None and outcome.reason == "done":
             await self._summariser.refresh(order, outcome.prepared)
 
-    async def _settle(self, order: Order, outcome: Outcome) -> None:
-        """Lets a reply have its effect on the state of its story."""
-        reply = order.reply
-        ended = Ended(
-            reply.message_id,
-            reply.text,
-            whole=outcome.reason == "done",
-            first=not order.continues and not order.variant,
-        )
-        await settle(self._services, order.session, ended, self._now())
-
-    async def _remember(self, session: Session, reply: Reply, outcome: Outcome) -> None:
-        """Makes a finished exchange a memory before the next one begins."""
-        if reply.length and outcome.reason != "error":
-            await self._keep(session, reply.message_id, reply.line, without(reply.text))
-
-    async def remember_edit(self, session: Session, reply: stories.Message) -> None:
-        """Makes a reply that was edited by hand a memory; the one of the old text stays on its branch."""
-        above = await self._services.database.read(stories.path, reply.id, most=2)
-        if len(above) > 1:  # else it is a greeting, which is no exchange
-            line = above[0].content if above[0].role == "user" else tree.GO_ON
-            await self._keep(session, reply.id, line, reply.content)
-
-    async def _keep(self, session: Session, message_id: int, line: str, text: str) -> None:
-        memory = _memory(line, text)
-        try:
-            await self._services.library.remember(memory_scope(session.id), message_id, "", memory)
-        except StoreError as error:
-            session.publish(
-                ErrorEvent(f"{error}. This exchange is not remembered.", ErrorMeta("store"))
-            )
-
     async def _begin_waiting(self, session: Session) -> None:
         while not session.busy and not self._stopping:
             waiting = session.next_waiting()
@@ -377,41 +236,14 @@ class Turns:
                 return
             session.busy = True  # before the first await: a line that comes now waits as well
             try:
-                chosen = await self._services.database.read(stories.load_selection, waiting.client)
-                await self._begin(session, chosen, waiting.line, waiting.request)
+                await self._begin(session, waiting.chosen, waiting.line, waiting.request)
             except FlowerError as error:
                 session.busy = False
                 session.publish(ErrorEvent(str(error), ErrorMeta(request=waiting.request or UNSET)))
 
     async def _save_later(self, session: Session) -> None:
-        """Tries again until a reply is on disk: it was full or failing when the reply ended."""
-        while session.unsaved:
-            await trio.sleep(limits.SAVE_RETRY_S)
-            try:
-                await self._save_unsaved(session)
-            except StoreError:
-                continue
+        await self.following.save_later(session)
         self._forget(session)
-
-    async def _save_unsaved(self, session: Session) -> None:
-        """Saves what the disk did not take before; raises ``StoreError`` if it still does not."""
-        for message_id, unsaved in tuple(session.unsaved.items()):
-            await self._services.database.write(
-                stories.save_reply, message_id, unsaved.text, unsaved.status, None, unsaved.model
-            )
-            if session.unsaved.pop(message_id, None) is not None:
-                session.publish(SystemUpdate("✓ The reply is saved now."))
-                if unsaved.text and unsaved.status != "error":
-                    await self._keep(session, message_id, unsaved.line, unsaved.text)
-
-    async def remember_unfinished(self) -> int:
-        """Makes memories of the exchanges whose engine died before it could; returns how many."""
-        exchanges = await self._services.database.read(stories.unremembered)
-        for session_id, reply_id, line, text in exchanges:
-            await self._services.library.remember(
-                memory_scope(session_id), reply_id, "", _memory(line, text)
-            )
-        return len(exchanges)
 
     @property
     def running(self) -> int:
@@ -448,21 +280,12 @@ class Turns:
             running.turn.cancel("interrupted")
         await self.wait_idle()
         for session in stories_open:
-            try:
-                await self._save_unsaved(session)
-            except StoreError as error:
-                log.error("session=%s a reply is lost: %s", session.id, error)
+            await self.following.save_at_last(session)
 
 
-def _seen(db: sqlite3.Connection, session: Session) -> Seen:
-    page = tree.page(db, session.id)
-    if page is None:
-        raise CommandError("This story is in the trash; /session restore takes it back.")
-    start = session.window_start
-    same = start is not None and tree.on_path(db, tree.active_leaf(db, session.id), start)
-    return Seen(page, same)
-
-
-def _memory(line: str, text: str) -> str:
-    """Returns the passage that an exchange is remembered as."""
-    return f"The player: {line}\nThe narrator: {text}"
+def opened(session: Session, reply: Reply) -> ChatMessage:
+    """Returns what tells the watchers that a reply begins, with the text it begins with."""
+    meta = MessageMeta(
+        "assistant", reply.message_id, session.id, reply.turn, status="streaming", model=reply.model
+    )
+    return ChatMessage(reply.text, meta)

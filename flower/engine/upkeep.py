@@ -14,7 +14,7 @@ from functools import partial
 import trio
 
 from flower import limits
-from flower.engine import backup
+from flower.engine import backup, trash
 from flower.engine.engine import Engine
 from flower.errors import FlowerError
 from flower.home import Home
@@ -56,12 +56,14 @@ async def run(engine: Engine, home: Home, clock: Callable[[], float] = time.time
 
 async def once(engine: Engine, home: Home, now: float) -> None:
     """Does what is due at ``now``; raises ``FlowerError`` if something could not be done."""
-    emptied = await engine.empty_trash()
-    if emptied:
-        log.info("upkeep: %d stories left the trash for good", emptied)
     if await trio.to_thread.run_sync(backup.is_due, home, now):
         # Given up at a stop: what is half done has no name yet and is swept up next time.
         path = await trio.to_thread.run_sync(
             partial(backup.make_kept, home, backup.DAILY, now), abandon_on_cancel=True
         )
         log.info("upkeep: backup %s", path.name)
+    # Only now: whatever leaves the trash is in the newest backup, so a clock that jumps ahead by a year
+    # takes nothing that cannot be brought back.
+    emptied = await trash.empty(engine.services, now)
+    if emptied:
+        log.info("upkeep: %d stories left the trash for good", emptied)

@@ -89,10 +89,10 @@ def plain(data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
 def ss3(data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
     if len(data) == 2:
         return (2, Key("alt+shift+o")) if final else None
+    if len(data) == 3 and data[2:].isdigit() and not final:
+        return None  # a modifier; the key follows
     match = re.match(rb"\x1bO(\d?)([ -~])", data)
     if match is None:
-        if data[2:3].isdigit() and len(data) == 3 and not final:
-            return None
         return 2, Key("alt+shift+o")
     mods = int(match.group(1) or b"1")
     name = SS3_FINAL.get(match.group(2).decode())
@@ -230,8 +230,13 @@ def _mouse_event(code: int, x: int, y: int, *, released: bool) -> Mouse | None:
 
 
 def junk(data: bytes) -> int:
-    """Returns how many bytes of a broken sequence to drop: up to the next ESC or control."""
+    """Returns how many bytes of a broken sequence to drop: its final byte too, but no ESC or control.
+
+    What terminals do with one, so that it takes the same bytes however they were cut.
+    """
     for index in range(2, len(data)):
         if data[index] < 0x20 or data[index] >= 0x7F:
             return index
+        if data[index] >= 0x40:
+            return index + 1
     return len(data)

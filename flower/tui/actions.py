@@ -9,7 +9,17 @@ from collections.abc import Callable
 
 from flower import limits
 from flower.errors import ConfigError
-from flower.tui import checklist, commands, completion, popups, scroll, search, transcript
+from flower.tui import (
+    checklist,
+    commands,
+    completion,
+    keyhints,
+    popups,
+    scroll,
+    search,
+    transcript,
+    treeview,
+)
 from flower.tui.geometry import layout_of
 from flower.tui.model import (
     Copy,
@@ -30,6 +40,7 @@ from flower.tui.pane import StoryPane
 from flower.tui.theme import ASCII, CONSOLE, load_theme
 
 Result = tuple[Model, tuple[Effect, ...]]
+TYPED = "{{input}}"  # in a quick reply: what has been typed goes here, and then the cursor
 
 
 def tell(model: Model, text: str, kind: str = "info") -> Model:
@@ -59,6 +70,25 @@ def submit(model: Model) -> Result:
     return _submit_prompt(model, text)
 
 
+def quick_reply(model: Model, place: int) -> Result:
+    """Uses the quick reply at ``place``: sends it, or puts it around what is being typed."""
+    if place >= len(model.replica.quick_replies):
+        return tell(
+            model, "There is no such quick reply; `quick_replies` in config.yaml makes some."
+        ), ()
+    text = model.replica.quick_replies[place].text
+    before, gap, after = text.partition(TYPED)
+    typed = model.input
+    if gap:
+        whole = before + typed.text + after
+        return model._replace(input=typed.with_text(whole, len(before) + len(typed.text)), menu=-1), ()
+    model, effects = submit(model._replace(input=typed.clear().insert(text), menu=-1))
+    left = model.input
+    if left.text == text or not left.text:  # not sent, with a reason; or sent
+        return model._replace(input=typed._replace(history=left.history)), effects
+    return model._replace(input=left.remembering(typed.text)), effects  # a command that needs more
+
+
 def _is_order(model: Model, text: str) -> bool:
     """Whether a text of several lines begins with a command, such as an edited message."""
     return text.startswith("/") and commands.split(text, commands.offered(model.replica)) is not None
@@ -76,9 +106,14 @@ def _submit_command(model: Model, line: str) -> Result:
     offered = commands.offered(model.replica)
     if 0 <= model.menu < len(found):
         return take(model, found[model.menu])
-    if commands.split(line, offered) is None and found:
-        return take(model, found[0])
-    return run_line(model, line)
+    if commands.split(line, offered) is not None or commands.is_plumbing(line) or not found:
+        return run_line(model, line)
+    begun = [candidate for candidate in found if candidate.line.startswith(line)]
+    if len(begun) == 1:
+        return take(model, begun[0])
+    # Several commands could be meant, or none begins so: what is run has to be seen first.
+    marked = model._replace(menu=found.index((begun or found)[0]))
+    return tell(marked, f"Enter takes {(begun or found)[0].label}; the arrows choose another."), ()
 
 
 def take(model: Model, candidate: commands.Candidate) -> Result:
@@ -168,7 +203,7 @@ def _submit_prompt(model: Model, text: str) -> Result:
 
 
 def escape(model: Model) -> Result:
-    """Closes what is open; else stops the reply; else asks whether to leave."""
+    """Closes what is open; else stops the reply; else clears the line. It never leaves."""
     if model.popup is not None:
         return model._replace(popup=None), ()
     if model.search.typing or model.selected is not None:
@@ -180,7 +215,32 @@ def escape(model: Model) -> Result:
         return tell(stopping, "Stopping the reply."), (Send("/cancel"),)
     if model.search.term:
         return model._replace(search=Search()), ()
-    return popups.opened(model, "quit"), ()
+    if model.turn.state == "stopping":
+        return model, ()
+    if model.input.text:
+        cleared = model.input.remembering(model.input.text).clear()
+        model = model._replace(input=cleared, menu=-1, menu_closed=False)
+        return tell(model, f"Cleared; {model.theme.glyphs.up} brings the line back."), ()
+    return tell(model, f"Nothing is open. {keyhints.key_of(model, 'quit')} leaves Flower."), ()
+
+
+def interrupt(model: Model) -> Result:
+    """Does what ``escape`` does; the second time in a row that nothing is left to do it leaves."""
+    if asks_to_leave(model):
+        return model, (Quit(),)
+    after, effects = escape(model)
+    if effects or after._replace(notice=model.notice) != model:
+        return after, effects
+    return tell(model, _leaving(model)), ()
+
+
+def asks_to_leave(model: Model) -> bool:
+    """Whether the last key was an ``interrupt`` with nothing to do."""
+    return model.notice.text == _leaving(model)
+
+
+def _leaving(model: Model) -> str:
+    return f"{keyhints.key_of(model, 'interrupt')} again leaves Flower; everything is saved."
 
 
 def complete(model: Model) -> Result:
@@ -271,6 +331,7 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "help": lambda model: (popups.opened(model, "keys"), ()),
     "sidebar": _toggle_sidebar,
     "thinking": _toggle_thinking,
+    "tree": treeview.opened,
     "page_up": lambda model: scroll_by(model, -_page(model)),
     "page_down": lambda model: scroll_by(model, _page(model)),
     "line_up": lambda model: scroll_by(model, -1),
@@ -281,12 +342,14 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "messages": choose_messages,
     "redraw": lambda model: (model, (Repaint(),)),
     "suspend": lambda model: (model, (Suspend(),)),
+    "interrupt": interrupt,
     "quit": lambda model: (model, (Quit(),)),
 }
 _LOCAL: dict[str, Callable[[Model, str], Result]] = {
     "/find": search.find,
     "/theme": use_theme,
     "/copy": copy_last,
+    "/tree": treeview.opened,
     "/keys": lambda model, _argument: (model._replace(popup=Popup("keys")), ()),
     "/quit": lambda model, _argument: (model, (Quit(),)),
 }

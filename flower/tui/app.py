@@ -75,6 +75,7 @@ class App:
         engine_url: Callable[[], str],
         token: str | None,
         home_dir: Path,
+        advice: Callable[[], str] = str,
     ) -> None:
         self._terminal = terminal
         self._painter = painter
@@ -82,6 +83,7 @@ class App:
         self._model = model
         self._identity = identity
         self._home_dir = home_dir
+        self._advice = advice
         self._decoder = Decoder()
         self._link = Link(engine_url, identity.client, self.post, token)
         self._changed = True  # since the last frame
@@ -167,7 +169,7 @@ class App:
         if draft := self._identity.load_draft():
             self.post(Restored(draft))
         await trio.lowlevel.checkpoint()
-        settings = await trio.to_thread.run_sync(external.load_settings, self._home_dir)
+        settings = await trio.to_thread.run_sync(external.load_settings, self._home_dir, self._advice)
         self._frame_s = 1 / _tick_hz(settings.tick_hz)
         self._terminal.use_mouse(settings.mouse)
         self.post(external.configured(settings, self._model, self._terminal))

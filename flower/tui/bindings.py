@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from flower import limits
+
 
 class Action(NamedTuple):
     """``keys`` are the defaults; ``where`` groups the help popup."""
@@ -27,7 +29,13 @@ ACTIONS = (
     ),
     Action("complete", ("tab",), "complete a command", "Writing"),
     Action("editor", ("ctrl+x ctrl+e",), "write in $EDITOR", "Writing"),
-    Action("escape", ("escape",), "close, stop the reply, quit: in this order"),
+    Action("escape", ("escape",), "close, stop the reply, clear the line: in this order"),
+    Action(
+        "quick_reply",
+        tuple(f"alt+{digit}" for digit in range(1, limits.QUICK_REPLIES + 1)),
+        "a line you have ready (quick_replies in config.yaml)",
+        "Writing",
+    ),
     Action("palette", ("ctrl+p",), "all commands; also / on an empty line"),
     Action("help", ("f1",), "these keys; also ? on an empty line"),
     Action("worlds", ("f2", "alt+w"), "choose a world"),
@@ -36,6 +44,7 @@ ACTIONS = (
     Action("rules", ("f5", "alt+r"), "choose rules"),
     Action("sessions", ("f6", "alt+s"), "stories: new, continue, delete"),
     Action("sidebar", ("f7",), "show or hide the sidebar"),
+    Action("tree", ("f8", "alt+g"), "the story's tree: all its branches and variants"),
     Action("thinking", ("alt+t",), "unfold or fold the model's thinking"),
     Action("page_up", ("pageup",), "a page back", "Reading"),
     Action("page_down", ("pagedown",), "a page on", "Reading"),
@@ -47,7 +56,8 @@ ACTIONS = (
     Action("messages", ("shift+tab",), "choose a message: ↑ ↓, c copy, / search", "Reading"),
     Action("redraw", ("ctrl+l",), "draw the screen again"),
     Action("suspend", ("ctrl+z",), "to the shell; fg comes back"),
-    Action("quit", ("ctrl+c",), "quit at once; the draft is kept"),
+    Action("interrupt", ("ctrl+c",), "like Esc; twice with nothing to do: leave"),
+    Action("quit", ("ctrl+d",), "on an empty line: leave; everything is saved"),
 )
 NAMES = {action.name for action in ACTIONS}
 

@@ -24,21 +24,28 @@ from flower.tui.theme import load_theme
 from flower.tui.view import Screen
 
 
-def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = None) -> int:
+def main(
+    *,
+    home_dir: Path,
+    engine_url: Callable[[], str],
+    token: str | None = None,
+    advice: Callable[[], str] = str,
+) -> int:
     """Runs the face on this process's terminal. Returns the exit code.
 
-    ``engine_url`` is asked before every connection attempt. Without a terminal that can be drawn on,
+    ``engine_url`` is asked before every connection attempt, ``advice`` once the screen stands: a sentence
+    for the user, or nothing. Without a terminal that can be drawn on,
     the plain line mode takes over.
     """
     try:
         terminal = Terminal.open()
     except TerminalError:
-        return _plain(home_dir, engine_url, token)
+        return _plain(home_dir, engine_url, token, advice)
     if not terminal.usable or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return _plain(home_dir, engine_url, token)
+        return _plain(home_dir, engine_url, token, advice)
     try:
         terminal.enter()
-        _draw_and_run(terminal, home_dir, engine_url, token)
+        _draw_and_run(terminal, home_dir, engine_url, token, advice)
     except KeyboardInterrupt:
         terminal.leave()
         return 130
@@ -52,7 +59,11 @@ def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = N
 
 
 def _draw_and_run(
-    terminal: Terminal, home_dir: Path, engine_url: Callable[[], str], token: str | None
+    terminal: Terminal,
+    home_dir: Path,
+    engine_url: Callable[[], str],
+    token: str | None,
+    advice: Callable[[], str],
 ) -> None:
     caps = terminal.capabilities
     theme = load_theme(utf8=caps.utf8, console=terminal.console)
@@ -78,14 +89,17 @@ def _draw_and_run(
                 engine_url=engine_url,
                 token=token,
                 home_dir=home_dir,
+                advice=advice,
             )
         )
 
 
-def _plain(home_dir: Path, engine_url: Callable[[], str], token: str | None) -> int:
+def _plain(
+    home_dir: Path, engine_url: Callable[[], str], token: str | None, advice: Callable[[], str]
+) -> int:
     from flower.tui import plain
 
-    return plain.main(home_dir=home_dir, engine_url=engine_url, token=token)
+    return plain.main(home_dir=home_dir, engine_url=engine_url, token=token, advice=advice)
 
 
 def _report_crash(error: Exception, home_dir: Path) -> None:

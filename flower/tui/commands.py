@@ -26,12 +26,14 @@ class Command(NamedTuple):
     argument: str = ""
     local: bool = False
     optional: bool = False
+    group: str = ""  # the heading it stands under, by which it can be found, too
 
 
 LOCAL = (
     Command("/find", "search the story", "text", local=True),
     Command("/theme", "change the colours", "themes", local=True),
     Command("/copy", "copy the last reply to the clipboard", local=True),
+    Command("/tree", "see the story's tree and walk it", "text", local=True, optional=True),
     Command("/keys", "show the keys", local=True),
     Command("/quit", "leave; the story is saved", local=True),
 )
@@ -71,6 +73,7 @@ def offered(replica: Replica) -> tuple[Command, ...]:
             option.summary,
             _argument(option.argument, option.usage, option.name),
             optional=not _needs_more(option.usage, option.name),
+            group=option.group,
         )
         for option in replica.commands
     )
@@ -86,6 +89,11 @@ def _argument(argument: str, usage: str, name: str) -> str:
 def _needs_more(usage: str, name: str) -> bool:
     """Whether something outside brackets follows the name, as in ``/edit [MESSAGE] TEXT``."""
     return bool(_BRACKETED.sub("", usage.removeprefix(name)).strip())
+
+
+def is_plumbing(line: str) -> bool:
+    """Whether ``line`` is a command that no list offers, typed out by somebody who knows it."""
+    return any(line == name or line.startswith(f"{name} ") for name in PLUMBING)
 
 
 def offers(replica: Replica, name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 import flower
 from flower import protocol
 from flower.protocol import UNSET
-from flower.tui import popups, search, transcript
+from flower.tui import news, popups, search, transcript
 from flower.tui.actions import Result, tell
 from flower.tui.model import Bell, Effect, Meter, Model, Notice, Replica, Scroll, Send, Titled, Turn
 from flower.tui.transcript import Message, Transcript
@@ -66,7 +66,10 @@ def _system_update(model: Model, event: protocol.SystemUpdate) -> Result:
     if not content:
         return model, ()
     kind = {"✓": "good", "✗": "bad"}.get(content[0], "info")
-    return tell(model, content.lstrip("✓✗ "), kind), ()
+    words = content.lstrip("✓✗ ")
+    if kind != "bad" and not news.fits(model, words):
+        return popups.opened(model, "text", subject=words), ()
+    return tell(model, words, kind), ()
 
 
 def _drafted(model: Model, draft: str) -> Model:
@@ -88,6 +91,8 @@ def _sync_state(model: Model, event: protocol.SyncState) -> Result:
     version = model.replica.version
     if not was_online and version and version != flower.__version__:
         model = tell(model, f"The engine is Flower {version}, this screen is {flower.__version__}.")
+    if model.held:
+        model = tell(model._replace(held=""), model.held, "bad")
     if model.replica.session_id or not model.unconfirmed:
         return model, ()
     # There is no story to send the waiting lines to: they become the draft again.
@@ -306,6 +311,14 @@ def _signal(model: Model) -> tuple[Effect, ...]:
     return (Bell(),) if model.settings.bell == "bell" else (Titled("Flower: the narrator is done"),)
 
 
+def _answers_a_line(model: Model, meta: protocol.ErrorMeta) -> bool:
+    """Whether an error only says that what was just typed is wrong: no part of the story for ever.
+
+    An engine without a version is an old one, whose errors do not tell what they are about.
+    """
+    return bool(model.replica.version) and meta.kind is UNSET and meta.turn is UNSET
+
+
 def _error(model: Model, event: protocol.ErrorEvent) -> Result:
     model = tell(model, event.content, "bad")
     request = _or(event.metadata.request, "")
@@ -317,9 +330,11 @@ def _error(model: Model, event: protocol.ErrorEvent) -> Result:
         )
         if not model.input.text:
             model = model._replace(input=model.input.with_text(refused.text))
-    if model.replica.session_id:
+    if model.replica.session_id and not _answers_a_line(model, event.metadata):
         story = transcript.append(model.story, Message(0, "notice", event.content))
-        model = model._replace(story=story)
+        model = model._replace(story=story, notice=model.notice._replace(in_story=True))
+    elif not news.fits(model, event.content):
+        model = popups.opened(model, "text", subject=event.content)
     if model.turn.state == "waiting" and not model.turn.turn:
         model = model._replace(turn=Turn())
     return model, ()

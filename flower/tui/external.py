@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,9 @@ from flower.tui import bindings
 from flower.tui.model import Configured, Model, Settings
 from flower.tui.terminal import Terminal
 from flower.tui.theme import DEFAULT, NO_RECIPES, Recipe, load_theme
+
+# What people have when they set nothing: the system's choice, then the easiest first.
+EDITORS = ("editor", "nano", "micro", "vim", "vi", "nvim", "emacs", "ed")
 
 
 class EditorError(FlowerError):
@@ -41,9 +45,13 @@ class Wishes(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def load_settings(home_dir: Path) -> Wishes:
-    """Returns the user's settings; defaults with a problem where a file cannot be used."""
+def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Wishes:
+    """Returns the user's settings; defaults with a problem where a file cannot be used.
+
+    The sentence that ``advice`` gives, if any, is one of the problems.
+    """
     own, problems = _own_themes(home_dir / "themes")
+    problems += [sentence for sentence in (advice(),) if sentence]
     try:
         tui = load_config(Home(home_dir), os.environ).tui
     except ConfigError as error:
@@ -135,7 +143,7 @@ async def edit(text: str, folder: Path, environ: Mapping[str, str]) -> str:
 
     The terminal must be free. Raises ``EditorError`` when there is no editor or it failed.
     """
-    command = environ.get("VISUAL") or environ.get("EDITOR") or "nano"
+    command = editor_of(environ)
     path = _scratch(text, folder)
     try:
         # The editor gets the whole terminal, and with it Ctrl-C and Ctrl-Z.
@@ -149,6 +157,20 @@ async def edit(text: str, folder: Path, environ: Mapping[str, str]) -> str:
         raise EditorError(f"'{command}' cannot be started; set EDITOR to your editor.") from error
     finally:
         _remove(path)
+
+
+def editor_of(environ: Mapping[str, str]) -> str:
+    """Returns the command of the user's editor; of the usual ones the first that is installed.
+
+    Raises ``EditorError`` when there is none.
+    """
+    chosen = environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip()
+    if chosen:
+        return chosen
+    for name in EDITORS:
+        if shutil.which(name, path=environ.get("PATH")):
+            return name
+    raise EditorError("No editor was found; install nano, or set EDITOR to the editor you use.")
 
 
 def _scratch(text: str, folder: Path) -> Path:

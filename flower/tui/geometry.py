@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.tui import completion, layout
+from flower.tui import checklist, completion, layout, news
 from flower.tui.layout import Layout
 from flower.tui.model import Model
 
@@ -19,4 +19,6 @@ def layout_of(model: Model) -> Layout:
         len(typed),
         len(completion.candidates(model)),
         sidebar=model.settings.sidebar,
+        status_rows=news.height(model),
+        replies=bool(model.replica.quick_replies) and not checklist.shown(model),
     )

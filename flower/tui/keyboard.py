@@ -12,14 +12,15 @@ from flower.tui import (
     scroll,
     search,
     transcript,
+    treekeys,
 )
 from flower.tui.actions import Result
 from flower.tui.geometry import layout_of
 from flower.tui.keys import Key
-from flower.tui.model import Copy, Model, Quit, Search, Send
+from flower.tui.model import Copy, Model, Notice, Search, Send
 
 # Actions that mean the same whatever is open.
-EVERYWHERE = frozenset({"quit", "suspend", "redraw", "escape", "page_up", "page_down"})
+EVERYWHERE = frozenset({"interrupt", "quit", "suspend", "redraw", "escape", "page_up", "page_down"})
 
 
 def press(model: Model, key: Key) -> Result:
@@ -29,8 +30,16 @@ def press(model: Model, key: Key) -> Result:
         return model._replace(chord=key.name), ()
     model = model._replace(chord="")
     action = model.bindings.by_key.get(name)
+    if name == "ctrl+d" and model.input.text:
+        action = None  # as in a shell: it deletes while there is something to delete
+    if action != "interrupt" and actions.asks_to_leave(model):
+        model = model._replace(notice=Notice())  # the next one is not "again"
     if model.popup is not None:
         return _in_popup(model, key, action)
+    if model.tree is not None:
+        return treekeys.press(model, key, action)
+    if action == "quick_reply":
+        return actions.quick_reply(model, model.bindings.keys_of(action).index(name))
     if action in EVERYWHERE:
         return actions.run(model, action)
     if model.search.typing:
@@ -104,14 +113,14 @@ def _accept(model: Model) -> Result:
             )
         case "themes":
             return actions.use_theme(closed, item.value)
+        case "palette" if item.value.startswith(popups.QUICK):
+            return actions.quick_reply(closed, int(item.value.removeprefix(popups.QUICK)))
         case "palette":
             return (
                 actions.run_line(closed, item.value)
                 if item.value.startswith("/")
                 else actions.run(closed, item.value)
             )
-        case "quit":
-            return closed, (Quit(),) if item.value else ()
         case "text" if item.value:
             return actions.send_command(closed, item.value)
         case "found":
@@ -228,8 +237,6 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
             return actions.run(model, "bottom")
         case "?" if empty:
             return actions.run(model, "help")
-        case "ctrl+d" if empty:
-            return popups.opened(model, "quit"), ()
         case "right" if completion.ghost(model):
             return actions.complete(model)
     if action is not None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from flower.tui import checklist, commands, transcript
+from flower.tui import checklist, commands, layout, transcript
 from flower.tui.model import Model
 
 
-def idle(model: Model) -> str:
-    """Returns the hint for an idle screen."""
-    help_key = _key(model, "help")
-    palette = _key(model, "palette")
+def idle(model: Model) -> tuple[str, ...]:
+    """Returns the hints for an idle screen, the longest first."""
+    lines = model.input.text.count("\n") + 1
+    if lines > layout.input_rows_most(model.rows):  # not all of them are in view
+        return (f"{lines} lines; {key_of(model, 'submit')} sends them, Esc clears", f"{lines} lines")
+    keys = f"{key_of(model, 'help')} keys"
+    more = f"{keys}, {key_of(model, 'palette')} commands"
     if checklist.shown(model):
-        return f"{help_key} keys, {palette} commands"
-    return f"{help_key} keys, {palette} commands, {_key(model, 'messages')} messages"
+        return (f"{more}, {key_of(model, 'quit')} leaves", more, keys)
+    return (f"{more}, {key_of(model, 'messages')} messages", more, keys)
 
 
 def messages(model: Model) -> str:
@@ -39,6 +42,7 @@ def message_commands(model: Model) -> tuple[commands.Command, ...]:
     return tuple(c for place, c in enumerate(every) if letters[place] not in letters[:place])
 
 
-def _key(model: Model, action: str) -> str:
+def key_of(model: Model, action: str) -> str:
+    """Returns the first key of ``action`` as people write it, or the action's name when it has none."""
     keys = model.bindings.keys_of(action)
     return "+".join(part.capitalize() for part in keys[0].split("+")) if keys else action

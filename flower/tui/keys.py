@@ -36,7 +36,7 @@ __all__ = ["Decoder", "Focus", "Input", "Key", "Mouse", "Paste", "Reply"]
 _ESC = 0x1B
 _PASTE_END = b"\x1b[201~"
 _CSI = re.compile(rb"\x1b\[([0-9:;<=>?]*)([ -/]*)([@-~])")
-_CSI_PART = re.compile(rb"\x1b\[[0-9:;<=>?]*[ -/]*\Z")
+_CSI_PART = re.compile(rb"\x1b\[[ -?]*\Z")  # broken ones included: where they end is not known yet
 _STRING = re.compile(rb"\x1b[P\]_^X]")
 
 

@@ -1,7 +1,8 @@
 """Where everything is on the screen, for a size in cells. Numbers only, no text.
 
-From the top: header (1 row), story pane with the sidebar at its right, completion menu, status line
-(1 row), input line (1 to ``INPUT_ROWS`` rows). A popup lies over the pane.
+From the top: header (1 row), story pane with the sidebar at its right, completion menu or the row of
+quick replies, status line (1 to ``STATUS_ROWS`` rows), input line (1 to ``INPUT_ROWS`` rows). A popup lies
+over the pane.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Layout(NamedTuple):
     pane_right: int
     sidebar: int  # columns, its border included; 0: hidden
     menu_top: int
+    replies: int  # rows of quick replies above the status line, 0 or 1
     status: int
     input_top: int
     input_rows: int
@@ -48,16 +50,39 @@ def input_rows_most(rows: int) -> int:
     return max(1, min(limits.INPUT_ROWS, rows // 4))
 
 
-def arrange(columns: int, rows: int, input_rows: int, menu_rows: int, *, sidebar: bool) -> Layout:
-    """Returns the layout; ``input_rows`` and ``menu_rows`` are what these would like to have."""
+def arrange(
+    columns: int,
+    rows: int,
+    input_rows: int,
+    menu_rows: int,
+    *,
+    sidebar: bool,
+    status_rows: int = 1,
+    replies: bool = False,
+) -> Layout:
+    """Returns the layout; ``input_rows`` and ``menu_rows`` are what these would like to have.
+
+    ``replies``: there are quick replies to show.
+    """
     input_rows = max(1, min(input_rows, input_rows_most(rows)))
-    menu_rows = min(menu_rows, MENU_ROWS, max(0, rows - input_rows - 4))
+    menu_rows = min(menu_rows, MENU_ROWS, max(0, rows - input_rows - status_rows - 3))
+    reply_rows = int(replies and not menu_rows and rows >= limits.QUICK_REPLIES_FROM_ROWS)
     input_top = rows - input_rows
-    status = input_top - 1
-    menu_top = status - menu_rows
+    status = input_top - status_rows
+    menu_top = status - reply_rows - menu_rows
     side = 0
     if sidebar and columns >= limits.SIDEBAR_FROM_COLUMNS:
         side = max(28, min(40, columns // 4))
     return Layout(
-        columns, rows, 1, menu_top, columns - side, side, menu_top, status, input_top, input_rows
+        columns,
+        rows,
+        1,
+        menu_top,
+        columns - side,
+        side,
+        menu_top,
+        reply_rows,
+        status,
+        input_top,
+        input_rows,
     )

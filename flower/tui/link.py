@@ -8,13 +8,14 @@ could not be sent is not kept here: ``update`` repeats what the engine has not c
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 from urllib.parse import quote
 
 import trio
 import trio_websocket
 
-from flower import limits, protocol
+from flower import codec, limits, protocol
 from flower.errors import EngineStarting, LaunchError, ProtocolError
 from flower.tui.model import LinkChanged, Received, Send
 from flower.tui.place import Line, Place, UntrustedError
@@ -106,7 +107,7 @@ class Link:
         # trio-websocket leaves the line open in some of its endings; it is ours, so it is closed.
         try:
             async with trio.open_nursery() as nursery:
-                note = await self._converse(await self._greet(nursery, line, place))
+                note = await self._converse(await self._greet(nursery, line, place), line)
                 nursery.cancel_scope.cancel()
         except* trio_websocket.ConnectionRejected as rejections:
             self._refused = True
@@ -134,14 +135,15 @@ class Link:
         line.on_end = None
         return socket
 
-    async def _converse(self, socket: trio_websocket.WebSocketConnection) -> str:
+    async def _converse(self, socket: trio_websocket.WebSocketConnection, line: Line) -> str:
         self._forget_queue()
         self._socket = socket
         self._post(LinkChanged("syncing"))
         note = "The engine stopped answering; trying again."
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, socket, nursery.cancel_scope)
-            nursery.start_soon(self._ping, socket, nursery.cancel_scope)
+            nursery.start_soon(self._ping, socket)
+            nursery.start_soon(self._watch, line, nursery.cancel_scope)
             note = await self._read(socket)
             nursery.cancel_scope.cancel()
         return note
@@ -157,7 +159,7 @@ class Link:
                     f"The engine closed the connection ({text})." if text else "The connection ended."
                 )
             try:
-                event = protocol.decode_event(frame)
+                event = codec.decode_event(frame)
             except ProtocolError:
                 continue  # one frame of another dialect must not end a story
             if not isinstance(event, protocol.UnknownEvent):
@@ -172,19 +174,27 @@ class Link:
         except (*LOST, trio.TooSlowError):
             scope.cancel()
 
-    async def _ping(self, socket: trio_websocket.WebSocketConnection, scope: trio.CancelScope) -> None:
-        """Finds half-open lines, as a laptop that slept leaves them."""
-        try:
-            while True:
-                await trio.sleep(limits.PING_INTERVAL_S)
-                with trio.fail_after(limits.PONG_DEADLINE_S):
-                    await socket.ping()
-        except (*LOST, trio.TooSlowError):
-            scope.cancel()
+    async def _ping(self, socket: trio_websocket.WebSocketConnection) -> None:
+        """Gives the engine a sign of life, and asks for one."""
+        while True:
+            await trio.sleep(limits.PING_INTERVAL_S)
+            with trio.move_on_after(limits.PING_INTERVAL_S), suppress(*LOST):
+                await socket.ping()
+
+    async def _watch(self, line: Line, scope: trio.CancelScope) -> None:
+        """Finds half-open lines, as a laptop that slept leaves them: not a byte comes any more.
+
+        Any byte is a sign of life: on a slow line the answer to a ping waits behind a page of history.
+        """
+        until = line.heard + limits.PONG_DEADLINE_S
+        while until > trio.current_time():
+            await trio.sleep_until(until)
+            until = line.heard + limits.PONG_DEADLINE_S
+        scope.cancel()
 
     async def _send(self, socket: trio_websocket.WebSocketConnection, message: Send) -> None:
         await socket.send_message(
-            protocol.encode(protocol.Prompt(message.prompt, message.request, self._client))
+            codec.encode(protocol.Prompt(message.prompt, message.request, self._client))
         )
 
     def _forget_queue(self) -> None:

@@ -21,6 +21,7 @@ from flower.tui.transcript import Transcript
 
 if TYPE_CHECKING:
     from flower import protocol
+    from flower.storytree import StoryTree
 
 
 class Settings(NamedTuple):
@@ -56,6 +57,7 @@ class Replica(NamedTuple):
     progress: protocol.Progress | None = None
     queued: int = 0
     sheet: tuple[protocol.SheetRow, ...] = ()
+    quick_replies: tuple[protocol.QuickReply, ...] = ()
 
 
 class Link(NamedTuple):
@@ -98,11 +100,13 @@ class Notice(NamedTuple):
     """The one line of news in the status line; ``kind`` is info, good or bad.
 
     ``until``: monotonic seconds when it goes; 0 until it has been drawn for the first time.
+    ``in_story``: the same words stand in the story, too.
     """
 
     text: str = ""
     kind: str = "info"
     until: float = 0.0
+    in_story: bool = False
 
 
 class Popup(NamedTuple):
@@ -112,6 +116,29 @@ class Popup(NamedTuple):
     filter: str = ""
     place: int = 0
     subject: str = ""  # what a confirmation is about
+
+
+class Tree(NamedTuple):
+    """The open tree view of a story; times are monotonic seconds.
+
+    ``asking``: what the keys type at: a filter, a name, delete (yes or no), or ``""`` for nothing.
+    """
+
+    session: str
+    outline: StoryTree | None = None  # None until it came
+    at: int = 0  # message of the chosen node; 0: where the story stands
+    top: int = 0  # the first line in view
+    skip: int = 0  # rows of the chosen message's text that are scrolled away
+    filter: str = ""
+    asking: str = ""
+    typed: str = ""
+    follow: bool = False  # the chosen node is where the story stands, wherever that goes
+    stale: bool = False  # the story has changed since the outline was asked for
+    loading: bool = False
+    asked_at: float = 0.0  # when the outline was asked for last
+    moved_at: float = 0.0  # when another node was chosen
+    wanted: int = 0  # the message whose text was asked for
+    texts: tuple[tuple[int, str], ...] = ()  # messages and their texts, the newest last
 
 
 class Scroll(NamedTuple):
@@ -151,6 +178,7 @@ class Model(NamedTuple):
     turn: Turn = Turn()
     meter: Meter = Meter()
     notice: Notice = Notice()
+    held: str = ""  # bad news that wait until the engine has greeted, or its greeting would hide them
     recalled: tuple[protocol.RecallItem, ...] = ()
     found: tuple[protocol.FoundMessage, ...] = ()  # what the last search in all stories found
     goal: int = 0  # the message that has to come into view, once it is here
@@ -158,7 +186,9 @@ class Model(NamedTuple):
     menu: int = -1  # chosen entry of the completion menu; -1: none
     menu_closed: bool = False  # Escape closed the menu for this line
     popup: Popup | None = None
+    tree: Tree | None = None
     scroll: Scroll = Scroll()
+    status_rows: int = 1  # rows of the status line in the last frame
     search: Search = Search()
     selected: int | None = None  # key of the chosen message while choosing messages
     unfolded: bool = False  # show the models' thinking

@@ -6,11 +6,21 @@ from flower.tui import completion, palette, popups
 from flower.tui.frame import Row
 from flower.tui.layout import Layout
 from flower.tui.model import Model, Popup
+from flower.tui.panels import first_rows
 from flower.tui.style import Span, Style
 from flower.tui.text import clean, fit, width
 from flower.tui.theme import Theme
 
 FILTERED = frozenset({*popups.CHOOSABLE, "palette", "themes", "keys", "found"})
+MARKED = frozenset({*popups.CHOOSABLE, "themes"})  # what is in use has a mark
+MARK_COLUMNS = 2
+TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "palette", "keys", "found"})
+NAMED = frozenset({"worlds", "characters", "rules", "models"})  # the words go without the name
+ABOUT_ROWS = 3  # at most, below the list, for the words of the chosen entry
+ABOUT_ITEMS = 100  # so many of the entries decide how many rows; 2 ms
+ABOUT_FROM_ROWS = 6  # of room for list and words
+SCRAP_COLUMNS = 20  # less of a detail says nothing
+KEY_COLUMNS = 24
 
 
 class Box:
@@ -27,7 +37,7 @@ class Box:
 
 def menu_rows(model: Model, layout: Layout) -> list[Row]:
     """Returns the rows of the completion menu, the chosen entry in view."""
-    count = layout.status - layout.menu_top
+    count = layout.status - layout.replies - layout.menu_top
     if not count:
         return []
     found = completion.candidates(model)
@@ -52,6 +62,8 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     inner = columns - popups.BOX_EDGES
     has_filter = popup.kind in FILTERED
     room = max(1, layout.status - layout.pane_top - 2 - has_filter)
+    about = _about_rows(popup, listed, inner, room)
+    room -= about
     shown = min(room, max(1, len(listed)))
     index = min(popup.place, len(listed) - 1)
     first = max(0, min(index - shown // 2, len(listed) - shown))
@@ -65,16 +77,53 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
             ]
         )
     for place, item in enumerate(listed[first : first + shown], first):
-        lines.append(_entry(theme, popup, item, inner, here=place == index))
+        lines.append(_entry(theme, popup, item, inner, here=place == index, told_below=about > 0))
     if not listed:
         empty = "nothing fits" if popup.filter else popups.EMPTY.get(popup.kind, "nothing here")
         lines.append([(fit(empty, inner), theme["popup_dim"])])
+    if about:
+        lines += _about(theme, popup, listed[index], inner, about)
     counted = f"{index + 1}/{len(listed)}" if len(listed) > shown else ""
     rows = _framed(theme, popups.TITLES.get(popup.kind, ""), counted, lines, columns)
     left = (model.columns - columns) // 2
     top = layout.pane_top + max(0, (layout.status - layout.pane_top - len(rows)) // 3)
     cursor = (left + 4 + width(_tail(popup.filter, inner - 3)), top + 1) if has_filter else None
     return Box(rows, left, top, cursor)
+
+
+def _about_rows(popup: Popup, listed: tuple[popups.Item, ...], columns: int, room: int) -> int:
+    """Returns the rows below the list that tell the chosen entry whole, 0 when no entry is cut."""
+    if popup.kind not in TOLD_WHOLE or room < ABOUT_FROM_ROWS:
+        return 0
+    cut = (item for item in listed[:ABOUT_ITEMS] if _is_cut(popup, item, columns))
+    return max((len(_words(popup, item, columns)) for item in cut), default=0)
+
+
+def _is_cut(popup: Popup, item: popups.Item, columns: int) -> bool:
+    if popup.kind == "keys":
+        names = _key_columns(columns)
+        return width(item.label) > names or width(item.detail) > columns - names - 1
+    room = columns - MARK_COLUMNS * (popup.kind in MARKED) - width(item.label)
+    return bool(room < 0 or (item.detail and width(item.detail) > min(room - 2, columns * 3 // 5)))
+
+
+def _about(theme: Theme, popup: Popup, item: popups.Item, columns: int, rows: int) -> list[list[Span]]:
+    """Returns the chosen entry's words in ``rows`` rows."""
+    lines = _words(popup, item, columns) if _is_cut(popup, item, columns) else []
+    lines += [""] * (rows - len(lines))
+    return [[(line, theme["popup_dim"])] for line in lines]
+
+
+def _words(popup: Popup, item: popups.Item, columns: int) -> list[str]:
+    words = clean(item.detail).replace("\n", " ")
+    if popup.kind not in NAMED or width(item.label) > columns - MARK_COLUMNS:
+        words = f"{clean(item.label)}: {words}"
+    return first_rows(words, columns, ABOUT_ROWS)
+
+
+def _key_columns(columns: int) -> int:
+    """Returns the columns for the keys in the list of keys."""
+    return min(KEY_COLUMNS, columns * 2 // 5)
 
 
 def _tail(text: str, columns: int) -> str:
@@ -85,11 +134,19 @@ def _tail(text: str, columns: int) -> str:
     return text
 
 
-def _entry(theme: Theme, popup: Popup, item: popups.Item, columns: int, *, here: bool) -> list[Span]:
+def _entry(
+    theme: Theme,
+    popup: Popup,
+    item: popups.Item,
+    columns: int,
+    *,
+    here: bool,
+    told_below: bool,
+) -> list[Span]:
+    """Returns one row of the list; a scrap of a detail that is told below it is left out."""
     plain = theme["popup_selected" if here else "popup"]
     soft = plain if here else theme["popup_dim"]
-    marked = popup.kind in (*popups.CHOOSABLE, "themes")
-    mark = f"{theme.glyphs.done if item.chosen else ' '} " if marked else ""
+    mark = f"{theme.glyphs.done if item.chosen else ' '} " if popup.kind in MARKED else ""
     detail_room = max(0, columns * 3 // 5)
     label = fit(clean(item.label), columns - width(mark))
     detail = (
@@ -97,9 +154,11 @@ def _entry(theme: Theme, popup: Popup, item: popups.Item, columns: int, *, here:
         if item.detail
         else ""
     )
+    if told_below and len(detail) < min(len(item.detail), SCRAP_COLUMNS):
+        detail = ""
     if popup.kind == "keys":
-        label = fit(label, 24).ljust(24)
-        detail = fit(item.detail, columns - 25)
+        label = fit(label, _key_columns(columns)).ljust(_key_columns(columns))
+        detail = fit(item.detail, columns - _key_columns(columns) - 1)
     gap = columns - width(mark) - width(label) - width(detail)
     spans: list[Span] = [
         (mark, plain),

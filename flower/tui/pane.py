@@ -81,7 +81,7 @@ class StoryPane:
         else:
             style = self._theme[message.role if message.role in ("user", "system") else "notice"]
             body = [[(line, style)] for line in wrap(clean(message.text), look.text_columns)]
-        lines = [[], *self._thinking(message, look), *body, *self._ending(message)]
+        lines = [[], *self._thinking(message, look), *body, *self._ending(message, look)]
         return _Laid(message, look, self._as_rows(message, lines, look, known), lines, streaming)
 
     def _narration(
@@ -108,11 +108,12 @@ class StoryPane:
             return [[(f"thinking: {about} words (Alt+T shows them)", style)]]
         return [[(line, style)] for line in wrap(clean(message.reasoning), look.text_columns)]
 
-    def _ending(self, message: Message) -> list[list[Span]]:
+    def _ending(self, message: Message, look: Look) -> list[list[Span]]:
         words = [f"({ENDINGS[message.status]})"] if message.status in ENDINGS else []
         if message.variants > 1:
             words.append(f"{message.variant}/{message.variants}")
-        return [[(" ".join(words), self._theme["dim"])]] if words else []
+        lines = wrap(" ".join(words), look.text_columns) if words else []
+        return [[(line, self._theme["dim"])] for line in lines]
 
     def _as_rows(
         self, message: Message, lines: list[list[Span]], look: Look, known: _Laid | None

@@ -10,15 +10,10 @@ from flower.tui.frame import Row
 from flower.tui.geometry import PROMPT_COLUMNS
 from flower.tui.layout import Layout, input_rows_most
 from flower.tui.model import Model
+from flower.tui.news import LINK_WORDS
 from flower.tui.style import PLAIN, Span, Style
 from flower.tui.text import clean, fit, width, wrap
 
-LINK_WORDS = {
-    "connecting": "connecting to the engine",
-    "starting": "starting the engine",
-    "syncing": "fetching the story",
-    "lost": "no connection",
-}
 RECALLED_ROWS = 2
 SHEET_ROWS = 12  # of a long sheet; `/state` shows all
 
@@ -142,12 +137,12 @@ def _sections(model: Model, columns: int) -> list[list[list[Span]]]:
             head = f"{item.kind}: {place}" if place else item.kind
             recalled.append([(fit(clean(head), columns), text)])
             words = clean(item.text).replace("\n", " ")
-            recalled += [[(line, dim)] for line in _first_rows(words, columns, RECALLED_ROWS)]
+            recalled += [[(line, dim)] for line in first_rows(words, columns, RECALLED_ROWS)]
         sections.append(recalled)
     return sections
 
 
-def _first_rows(text: str, columns: int, rows: int) -> list[str]:
+def first_rows(text: str, columns: int, rows: int) -> list[str]:
     """Returns the first rows of ``text``, the last one with an ellipsis if there is more."""
     lines = wrap(text, columns)
     if len(lines) <= rows:
@@ -195,6 +190,8 @@ def checklist_rows(model: Model, layout: Layout) -> list[Row]:
         lines.append(line)
     online = model.link.state == "online"
     hint = f"Enter opens {glyphs.current}; {glyphs.up} {glyphs.down} choose; F1 shows all keys."
+    if layout.pane_right < width(hint) + 2:
+        hint = f"Enter opens {glyphs.current}; {glyphs.up} {glyphs.down} choose."
     lines += [
         [],
         [(hint if online else f"{state_words(model).capitalize()}{glyphs.ellipsis}", theme["dim"])],
@@ -209,6 +206,20 @@ def checklist_rows(model: Model, layout: Layout) -> list[Row]:
     ]
     blank = Row.blank(layout.pane_right)
     return ([blank] * above + rows + [blank] * layout.pane_rows)[: layout.pane_rows]
+
+
+# --- quick replies ------------------------------------------------------------------------------
+
+
+def quick_replies(model: Model) -> Row:
+    """Returns the row of lines that the player has ready, each behind the digit of its key."""
+    theme = model.theme
+    keys = model.bindings.keys_of("quick_reply")
+    spans: list[Span] = [(" ", theme["dim"])]
+    for place, (key, ready) in enumerate(zip(keys, model.replica.quick_replies, strict=False)):
+        shown = key.capitalize() if not place else key.rpartition("+")[2]  # Alt+1 ... 2 ... 3
+        spans += [(f" {shown} ", theme["accent"]), (f"{clean(ready.name)} ", theme["text"])]
+    return ends(spans, [], model.columns, theme["text"])
 
 
 # --- input line ---------------------------------------------------------------------------------

@@ -22,10 +22,14 @@ class UntrustedError(FlowerError):
 
 
 class Line(trio.abc.Stream):
-    """A stream that tells, while ``on_end`` is set, when nothing more will come."""
+    """A stream that tells, while ``on_end`` is set, when nothing more will come.
+
+    ``heard`` is when bytes last came, on trio's clock: any of them, from the middle of a long page too.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
+        self.heard = trio.current_time()
         self.on_end: Callable[[], None] | None = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -33,6 +37,7 @@ class Line(trio.abc.Stream):
         data: bytes | bytearray = b""
         try:
             data = await self._stream.receive_some(max_bytes)
+            self.heard = trio.current_time()
         finally:
             if not data and self.on_end is not None:
                 self.on_end()

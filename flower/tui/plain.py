@@ -61,6 +61,12 @@ class Reader:
             parts += [self._story(message, after) for message in self._unread(after)]
         return "".join(parts)
 
+    def outline(self, event: protocol.Event) -> str:
+        """Returns the tree of a story as lines to read, if that is what came; the screen draws it."""
+        if not isinstance(event, protocol.SystemUpdate) or event.metadata.tree is protocol.UNSET:
+            return ""
+        return self._line(event.content)
+
     def _unread(self, model: Model) -> tuple[Message, ...]:
         messages = model.story.messages
         if not self._read:
@@ -136,6 +142,7 @@ class Plain:
         self._apply(update(before, happened))
         if isinstance(happened, Received) and isinstance(happened.event, ANSWERS):
             self.answers += 1
+            self._write(self.reader.outline(happened.event))
         if not (self.leaving and isinstance(happened, LinkChanged)):
             self._write(self.reader.news(before, self.model))
         if self.model.popup is not None:
@@ -186,8 +193,13 @@ class Plain:
     def _listed(self, what: str) -> str:
         if what not in LISTS:
             return f"* /list takes one of {', '.join(LISTS)}.\n"
-        found = commands.choices(self.model.replica, what)
-        return "".join(f"  {clean(one)}: {clean(name)}\n" for one, name in found) or "  nothing\n"
+        options = getattr(self.model.replica, f"available_{what}")
+        lines = (
+            f"  {clean(option.id)}: {clean(option.name)}"
+            + (f" - {clean(about)}" if (about := getattr(option, "about", "")) else "")
+            for option in options
+        )
+        return "".join(f"{line}\n" for line in lines) or "  nothing\n"
 
     def _write(self, text: str) -> None:
         if text and self.out is not None:
@@ -200,8 +212,17 @@ def ready(model: Model) -> bool:
     return model.link.state == "online" and model.turn.state == "idle" and not model.unconfirmed
 
 
-def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = None) -> int:
-    """Runs the line mode on standard input and output. Returns the exit code."""
+def main(
+    *,
+    home_dir: Path,
+    engine_url: Callable[[], str],
+    token: str | None = None,
+    advice: Callable[[], str] = str,
+) -> int:
+    """Runs the line mode on standard input and output. Returns the exit code.
+
+    A sentence that ``advice`` gives is told first.
+    """
 
     async def converse() -> None:
         with identity.claim(home_dir) as me:
@@ -210,6 +231,8 @@ def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = N
                 nursery.start_soon(face.link.run)
                 await face.wait_for(lambda model: model.link.state == "online")
                 print(HELP, flush=True)
+                if warning := advice():
+                    print(f"! {warning}", flush=True)
                 if not face.model.replica.session_id:
                     print("* No story is open: choose /world select, /character select, /session new.")
                 while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
@@ -234,10 +257,17 @@ def main(*, home_dir: Path, engine_url: Callable[[], str], token: str | None = N
     return 0
 
 
-def say(text: str, *, home_dir: Path, engine_url: Callable[[], str], token: str | None = None) -> int:
+def say(
+    text: str,
+    *,
+    home_dir: Path,
+    engine_url: Callable[[], str],
+    token: str | None = None,
+    advice: Callable[[], str] = str,
+) -> int:
     """Sends one prompt and prints the reply alone, for scripts; of a command what the engine says to it.
 
-    Returns 0, or 1 when nothing came.
+    A sentence that ``advice`` gives goes to standard error. Returns 0, or 1 when nothing came.
     """
 
     async def ask() -> int:
@@ -246,6 +276,8 @@ def say(text: str, *, home_dir: Path, engine_url: Callable[[], str], token: str 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(face.link.run)
                 await face.wait_for(lambda model: ready(model) or model.link.state == "lost")
+                if warning := advice():
+                    print(warning, file=sys.stderr)
                 code = await _ask(face, text)
                 nursery.cancel_scope.cancel()
         return code

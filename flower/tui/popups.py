@@ -1,7 +1,7 @@
 """Popups: lists to choose from, filtered by typing.
 
 Each kind has its entries, made from the model; ``accept`` says what taking one does. Kinds: worlds,
-characters, models, rules, sessions, palette, keys, text (news of several lines), found, quit, delete.
+characters, models, rules, sessions, palette, keys, text (news of several lines), found, delete.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flower import limits
 from flower.tui import bindings, checklist, commands, palette
 from flower.tui.model import Model, Popup
-from flower.tui.text import clean, wrap
+from flower.tui.text import clean, width, wrap
 from flower.tui.theme import THEMES
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ TITLES = {
     "palette": "Commands",
     "keys": "Keys",
     "text": "From the engine",
-    "quit": "Leave Flower?",
     "delete": "Put this story into the trash?",
     "found": "Found",
 }
@@ -39,10 +38,13 @@ EMPTY = {
     "models": "the engine offers no models",
     "rules": "no rules yet: put YAML files into assets/rules",
 }
+QUICK = "quick reply "  # how the palette names one; its place follows
 ACTIONS_IN_PALETTE = ("search", "messages", "sidebar", "thinking", "editor", "top", "bottom", "redraw")
 
 
+KEYS_SHOWN = 4  # of one action, in the list of keys
 GOTO = "/goto"  # the engine's command; a list of places in a story names it in its first line
+_GAP = re.compile(r"(?<=\S) {2,}(?=\S)")  # between two columns of a list
 _MESSAGE = re.compile(r"\bmessage (\d+)")
 BOX_COLUMNS = 76
 BOX_EDGES = 4  # columns of the frame and the space inside it
@@ -55,6 +57,7 @@ class Item(NamedTuple):
     detail: str
     value: str
     chosen: bool = False
+    group: str = ""  # not shown, but found by typing
 
 
 def items(model: Model) -> tuple[Item, ...]:
@@ -72,7 +75,7 @@ def items(model: Model) -> tuple[Item, ...]:
         item
         for item in every
         if item not in ranked
-        and all(word in f"{item.label} {item.detail}".casefold() for word in words)
+        and all(word in f"{item.label} {item.detail} {item.group}".casefold() for word in words)
     ]
     return tuple(ranked[: limits.POPUP_ITEMS])
 
@@ -116,7 +119,7 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
         case "keys":
             return tuple(
                 Item(
-                    ", ".join(model.bindings.keys_of(action.name)) or "(no key)",
+                    _keys(model.bindings.keys_of(action.name)),
                     action.summary,
                     action.name,
                 )
@@ -128,8 +131,6 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
             return tuple(
                 Item(hit.text, hit.name, f"{hit.session} {hit.message}") for hit in model.found
             )
-        case "quit":
-            return (Item("Leave; everything is saved", "", "yes"), Item("Stay", "", ""))
         case _:
             return (Item("Keep it", "", ""), Item("Into the trash", "", "yes"))
 
@@ -141,8 +142,18 @@ def _text_rows(text: str, columns: int) -> tuple[Item, ...]:
     for line in text.splitlines():
         number = _MESSAGE.search(line) if leads else None
         value = f"{GOTO} {number.group(1)}" if number else ""
-        rows += [Item(row, "", value) for row in wrap(line, columns)]
+        rows += [Item(row, "", value) for row in _hanging(line, columns)]
     return tuple(rows)
+
+
+def _hanging(line: str, columns: int) -> list[str]:
+    """Returns the rows of a line; those after the first begin where its last column of words does."""
+    gaps = [gap.end() for gap in _GAP.finditer(line)]
+    own = len(line) - len(line.lstrip())
+    indent = next((place for place in reversed(gaps) if place <= columns * 3 // 5), own)
+    head = line[:indent]
+    first, *more = wrap(line[indent:], columns - width(head)) or [""]
+    return [head + first, *(" " * width(head) + row for row in more)]
 
 
 def box_columns(model: Model) -> int:
@@ -152,13 +163,15 @@ def box_columns(model: Model) -> int:
 
 def _named(options: tuple[protocol.Named, ...], chosen: tuple[str, ...]) -> tuple[Item, ...]:
     return tuple(
-        Item(option.name or option.id, "", option.id, option.id in chosen) for option in options
+        Item(option.name or option.id, option.about, option.id, option.id in chosen)
+        for option in options
     )
 
 
 def _palette(model: Model) -> tuple[Item, ...]:
     offered = [
-        Item(command.name, command.summary, command.name) for command in commands.offered(model.replica)
+        Item(command.name, command.summary, command.name, group=command.group)
+        for command in commands.offered(model.replica)
     ]
     if not model.popup or not model.popup.filter:
         recency = {name: place for place, name in enumerate(model.recent)}
@@ -168,7 +181,19 @@ def _palette(model: Model) -> tuple[Item, ...]:
         for action in bindings.ACTIONS
         if action.name in ACTIONS_IN_PALETTE
     ]
-    return (*offered, *actions)
+    keys = model.bindings.keys_of("quick_reply")
+    ready = [
+        Item(f"Quick reply: {reply.name}", " ".join(keys[place : place + 1]), f"{QUICK}{place}")
+        for place, reply in enumerate(model.replica.quick_replies)
+    ]
+    return (*ready, *offered, *actions)
+
+
+def _keys(keys: tuple[str, ...]) -> str:
+    """Returns the keys in few words; of a long row of them the first and the last."""
+    if len(keys) > KEYS_SHOWN:
+        return f"{keys[0]} ... {keys[-1]}"
+    return ", ".join(keys) or "(no key)"
 
 
 def _about_model(option: protocol.ModelOption) -> str:
@@ -195,7 +220,7 @@ def _about_session(model: Model, option: protocol.SessionOption) -> str:
     if option.world_id:
         parts.append(checklist.name_of(model, "worlds", option.world_id))
     if option.messages:
-        parts.append(f"{option.messages} messages")
+        parts.append("1 message" if option.messages == 1 else f"{option.messages} messages")
     if option.updated and model.wall:
         parts.append(age(model.wall - option.updated))
     return ", ".join(parts)

@@ -36,6 +36,8 @@ class Glyphs(NamedTuple):
     tr: str = "╮"
     bl: str = "╰"
     br: str = "╯"
+    tee: str = "├"
+    cross: str = "×"
     quote: str = "▎"
     spinner: tuple[str, ...] = ("⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏")
 
@@ -44,12 +46,12 @@ UNICODE = Glyphs()
 # The Linux console's and older fonts have 256 glyphs: the ones of code page 437.
 CONSOLE = UNICODE._replace(
     bar="█", prompt=">", flower="*", done="√", todo="°", current=">", tl="┌", tr="┐", bl="└", br="┘",
-    quote="│", spinner=("|", "/", "-", "\\"),
+    cross="x", quote="│", spinner=("|", "/", "-", "\\"),
 )  # fmt: skip
 ASCII = Glyphs(
     bar="#", prompt=">", flower="*", done="v", todo="o", current=">", dot=".", bullet="*", up="^",
-    down="v", left="<", right=">", ellipsis="~", h="-", v="|", tl="+", tr="+", bl="+", br="+", quote="|",
-    spinner=("|", "/", "-", "\\"),
+    down="v", left="<", right=">", ellipsis="~", h="-", v="|", tl="+", tr="+", bl="+", br="+", tee="+", cross="x",
+    quote="|", spinner=("|", "/", "-", "\\"),
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from flower import limits
-from flower.tui import actions, events, keyboard, popups, scroll
+from flower.tui import actions, events, keyboard, popups, scroll, treekeys, treeview
 from flower.tui.actions import Result, tell
 from flower.tui.geometry import layout_of
 from flower.tui.keys import Focus, Key, Mouse, Paste, Reply
@@ -42,7 +42,11 @@ def update(model: Model, happened: Input) -> Result:
         case Tick():
             return _tick(model, happened)
         case Received():
-            return events.receive(model, happened.event)
+            answered = treeview.answered(model, happened.event)
+            if answered is not None:
+                return answered, ()
+            model, effects = events.receive(model, happened.event)
+            return treeview.followed(model, happened.event), effects
         case Paste():
             return _paste(model, happened.text), ()
         case Mouse():
@@ -85,9 +89,16 @@ def _tick(model: Model, tick: Tick) -> Result:
         return model, ()
     layout = layout_of(model)
     place = scroll.settled(model, layout)
+    status_rows = layout.input_top - layout.status
+    if status_rows < model.status_rows and place.follow:
+        place = scroll.bottom(model, layout)  # the rows that news had taken are the story's again
+    if status_rows != model.status_rows:
+        model = model._replace(status_rows=status_rows)
     if place != model.scroll:
         model = model._replace(scroll=place)
-    return _fetch_older(model, layout.pane_rows)
+    model, effects = treeview.ticked(model)
+    model, more_effects = _fetch_older(model, layout.pane_rows)
+    return model, (*effects, *more_effects)
 
 
 def _age_notice(model: Model) -> Model:
@@ -96,6 +107,7 @@ def _age_notice(model: Model) -> Model:
         return model
     if not notice.until:
         lasts = limits.NOTICE_BAD_S if notice.kind == "bad" else limits.NOTICE_S
+        lasts = max(lasts, len(notice.text) / limits.NOTICE_CHARS_PER_S)
         return model._replace(notice=notice._replace(until=model.now + lasts))
     return model._replace(notice=Notice()) if model.now >= notice.until else model
 
@@ -125,6 +137,7 @@ def next_wake(model: Model) -> float | None:
         wakes.append(meter.shown_at + limits.METER_S)
     if model.notice.text:
         wakes.append(model.notice.until)
+    wakes += treeview.wakes(model)
     return min(wakes, default=None)
 
 
@@ -138,6 +151,8 @@ def _paste(model: Model, text: str) -> Model:
     first = text.partition("\n")[0]
     if model.popup is not None:
         return popups.filtered(model, model.popup.filter + first)
+    if model.tree is not None and model.tree.asking:
+        return treekeys.written(model, model.tree.typed + first)
     if model.search.typing:
         return model._replace(search=Search(model.search.term + first, typing=True))
     return model._replace(input=model.input.insert(text), menu=-1, selected=None)
@@ -149,6 +164,8 @@ def _mouse(model: Model, mouse: Mouse) -> Result:
     up = mouse.kind == "wheel_up"
     if model.popup is not None:
         return popups.moved(model, -1 if up else 1, around=False), ()
+    if model.tree is not None:
+        return treekeys.moved(model, -WHEEL_ROWS if up else WHEEL_ROWS), ()
     return actions.scroll_by(model, -WHEEL_ROWS if up else WHEEL_ROWS)
 
 
@@ -173,7 +190,12 @@ def _configured(model: Model, told: Configured) -> Model:
     model = model._replace(
         settings=told.settings, theme=told.theme, pane=StoryPane(told.theme), bindings=told.bindings
     )
-    return tell(model, told.problems[0], "bad") if told.problems else model
+    if not told.problems:
+        return model
+    problems = " ".join(told.problems)
+    if model.link.state == "online":
+        return tell(model, problems, "bad")
+    return model._replace(held=problems)
 
 
 def draft_of(model: Model) -> str:

@@ -32,13 +32,15 @@ class Screen:
         if layout.too_small(model.columns, model.rows):
             return _too_small(model)
         place = layout_of(model)
+        key: tuple[object, ...]
         rows = [self._part("header", panels.header_key(model), lambda: panels.header(model))]
         rows += self._pane(model, place)
         rows += overlays.menu_rows(model, place)
-        rows.append(
-            self._part("status", statusline.status_key(model), lambda: statusline.status(model))
-        )
-        key: tuple[object, ...] = (
+        if place.replies:
+            key = (model.columns, model.theme, model.replica.quick_replies, model.bindings)
+            rows.append(self._part("replies", key, lambda: panels.quick_replies(model)))
+        rows += self._part("status", statusline.status_key(model), lambda: statusline.status(model))
+        key = (
             place,
             model.theme,
             model.input,
@@ -50,6 +52,14 @@ class Screen:
         typed, (x, y) = self._part("input", key, lambda: panels.input_line(model, place))
         rows += typed
         cursor: tuple[int, int] | None = (x, place.input_top + y)
+        if (tree := model.tree) is not None:
+            from flower.tui import treebox  # not needed for the first frame
+
+            whole = self._part(
+                "tree", (place, treebox.key(model)), lambda: treebox.box(model, tree, place)
+            )
+            rows = _laid_over(rows, whole)
+            cursor = whole.cursor
         popup = model.popup
         if popup is not None:
             key = (

@@ -1,9 +1,11 @@
 """What the layout of a prompt is worth on a local model: prompt cache hits and time to first token.
 
-Plays one story twice against a llama.cpp server: laid out by Flower (stable parts first, recalled
-lore kept where it was told, history trimmed in blocks), and as many programs do it (recalled lore at
-the top of the system message, the oldest message dropped whenever the prompt is full). Lore, lines
-and replies are the same in both; the model is asked for one token per turn.
+Plays one story three times against a llama.cpp server: laid out by Flower (stable parts first, recalled
+lore and the state sheet kept where they were told, history trimmed in blocks); the same, but with the
+whole sheet before the newest line of every prompt and nowhere else; and as many programs do it (recalled
+lore and sheet at the top of the system message, the oldest message dropped whenever the prompt is full).
+Lore, lines, replies and the course of the sheet are the same in all; the model is asked for one token
+per turn, and then reads the story's own reply, as if it had written it.
 
 The usual layout reads the whole prompt in every turn and may be played for fewer turns; its later turns
 are longer and slower than its first.
@@ -19,12 +21,17 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
 from flower.engine.assets import SHIPPED, load_assets
-from flower.engine.prompt.assemble import Line, assemble
+from flower.engine.game import ambience, sheet, telling
+from flower.engine.game.ambience import Ambience
+from flower.engine.game.clocks import Now
+from flower.engine.game.sheet import Sheet
+from flower.engine.game.story import StoryState
+from flower.engine.prompt.assemble import Line, Section, assemble, standing_text
 from flower.engine.prompt.sections import system_sections
 from flower.engine.prompt.tokens import TokenCounter
 
@@ -32,6 +39,10 @@ WORLD, CHARACTER = "orrinsay", "ines-calder"
 BUDGET_TOKENS = 7000  # what the default context of 8,192 leaves for the prompt
 RECALLED_PASSAGES = 4
 REPLY_WORDS = 110
+WEATHER = Ambience(
+    4, ("clear", "haze", "fog", "gale"), ("dawn", "noon", "dusk", "night"), ("calm", "uneasy")
+)
+PACK = "a lamp, 3 torches, a coil of rope, the brass key, a letter for Ned, 12 coins, a tide table"
 
 Messages = list[dict[str, str]]
 
@@ -53,13 +64,29 @@ class Story:
             [self.passages[(n + k) % len(self.passages)] for k in range(RECALLED_PASSAGES)]
             for n in range(turns)
         ]
+        self.standing = [standing_at(turn) for turn in range(turns)]
         self.sections = system_sections(
             self.assets.system_rules, (), world, self.assets.characters[CHARACTER], nsfw=False
         )
 
 
-def flower_prompts(story: Story) -> Iterator[Messages]:
+def standing_at(turn: int) -> tuple[Section, ...]:
+    """Returns how things stand at a turn: a full sheet of which something changes every few turns."""
+    told = Sheet(place=f"The {('mole', 'mill', 'lamp room')[turn // 6 % 3]}")
+    for thing in PACK.split(", "):
+        told, _ = sheet.gain(told, thing)
+    told, _ = sheet.put(told, "hp", f"{10 - turn // 5 % 8}/10")
+    for quest in ("Find the keeper", "Learn why the light never failed", "Pay the ferryman"):
+        told, _ = sheet.quest(told, quest, "open")
+    weather = ambience.now(WEATHER, "bench", turn)
+    return telling.latest(
+        StoryState(told), Now(turn, 0.0), ambience=weather, note="", speaking="", scene=(), line=""
+    )
+
+
+def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Messages]:
     counter, start = TokenCounter(), None
+    stood: list[tuple[int, dict[str, str]]] = []  # (line id, what was told with it of the sheet)
     lines = [Line(0, "assistant", story.greeting)]
     told: list[tuple[int, str]] = []  # (line id, passage): told again only when its line has left
     for turn, text in enumerate(story.lines):
@@ -68,11 +95,24 @@ def flower_prompts(story: Story) -> Iterator[Messages]:
         line_id = 2 * turn + 1
         told += [(line_id, passage) for passage in new]
         lines.append(Line(line_id, "user", text, "\n".join(new)))
+        standing = story.standing[turn]
+        if keep_sheet:
+            seen = [texts for at, texts in stood if start is None or at >= start]
+            standing, _ = telling.due(standing, seen)
         prompt = assemble(
-            story.sections, lines, budget=BUDGET_TOKENS, counter=counter, window_start=start
+            story.sections,
+            lines,
+            budget=BUDGET_TOKENS,
+            counter=counter,
+            window_start=start,
+            tail=standing,
         )
         start = prompt.window_start
         yield [{"role": m.role, "content": m.content} for m in prompt.messages]
+        if keep_sheet:
+            stood.append((line_id, {telling.key_of(section): section.text for section in prompt.told}))
+            stands = standing_text(section.text for section in prompt.told)
+            lines[-1] = Line(line_id, "user", text, lines[-1].recalled, stands)
         lines.append(Line(line_id + 1, "assistant", story.replies[turn]))
 
 
@@ -82,7 +122,8 @@ def usual_prompts(story: Story) -> Iterator[Messages]:
     history: Messages = [{"role": "assistant", "content": story.greeting}]
     for turn, text in enumerate(story.lines):
         history.append({"role": "user", "content": text})
-        system = base + "\n\n" + "\n".join(story.recalled[turn])
+        stands = standing_text(section.text for section in story.standing[turn])
+        system = base + "\n\n" + "\n".join((*story.recalled[turn], stands))
         kept = list(history)
         while sum(counter.count(m["content"]) for m in kept) + counter.count(system) > BUDGET_TOKENS:
             kept.pop(0)
@@ -92,23 +133,32 @@ def usual_prompts(story: Story) -> Iterator[Messages]:
         history.append({"role": "assistant", "content": story.replies[turn]})
 
 
-def play(client: httpx.Client, prompts: Iterator[Messages]) -> tuple[list[float], list[float]]:
-    """Returns per turn the share of the prompt that was cached, and ms to the first token."""
-    shares, waits = [], []
-    for messages in prompts:
-        body: dict[str, Any] = {
-            "messages": messages,
-            "max_tokens": 1,
-            "temperature": 0,
-            "cache_prompt": True,
-        }
+class Played(NamedTuple):
+    """One figure for each turn but the first, whose prompt is always read whole."""
+
+    shares: list[float]  # of the prompt that was cached
+    read: list[int]  # tokens of the prompt that were not
+    waits: list[float]  # ms to the first token
+
+
+def play(client: httpx.Client, prompts: Iterator[Messages], replies: Sequence[str]) -> Played:
+    shares, read, waits = [], [], []
+    for messages, reply in zip(prompts, replies, strict=False):
         started = time.perf_counter()
-        response = client.post("/v1/chat/completions", json=body)
+        timings = ask(client, messages)
         waits.append((time.perf_counter() - started) * 1000)
-        response.raise_for_status()
-        timings = response.json()["timings"]
         shares.append(timings["cache_n"] / (timings["cache_n"] + timings["prompt_n"]))
-    return shares[1:], waits[1:]  # the first prompt of a story is always read whole
+        read.append(timings["prompt_n"])
+        ask(client, [*messages, {"role": "assistant", "content": reply}])
+    return Played(shares[1:], read[1:], waits[1:])
+
+
+def ask(client: httpx.Client, messages: Messages) -> dict[str, Any]:
+    body = {"messages": messages, "max_tokens": 1, "temperature": 0, "cache_prompt": True}
+    response = client.post("/v1/chat/completions", json=body)
+    response.raise_for_status()
+    timings: dict[str, Any] = response.json()["timings"]
+    return timings
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -118,19 +168,24 @@ def main(arguments: Sequence[str]) -> None:
     usual_turns = int(arguments[2]) if len(arguments) > 2 else turns
     story = Story(turns)
     with httpx.Client(base_url=arguments[0], timeout=600) as client:
-        usual = play(client, islice(usual_prompts(story), usual_turns))
-        own = play(client, flower_prompts(story))
-    print(f"{'':36}{'usual':>10}{'flower':>10}{'ratio':>8}")
+        usual = play(client, islice(usual_prompts(story), usual_turns), story.replies)
+        anew = play(client, flower_prompts(story, keep_sheet=False), story.replies)
+        own = play(client, flower_prompts(story), story.replies)
+    print(
+        f"{'':36}{'usual':>10}{'sheet anew':>12}{'flower':>10}{'usual/flower':>14}{'anew/flower':>13}"
+    )
     rows = (
         ("prompt cached, mean", statistics.mean, 0),
         ("prompt cached, median", statistics.median, 0),
-        ("ms to the first token, median", statistics.median, 1),
-        ("ms to the first token, mean", statistics.mean, 1),
+        ("tokens read per turn, median", statistics.median, 1),
+        ("tokens read per turn, mean", statistics.mean, 1),
+        ("ms to the first token, median", statistics.median, 2),
+        ("ms to the first token, mean", statistics.mean, 2),
     )
     for name, summary, column in rows:
-        base, figure = summary(usual[column]), summary(own[column])
-        ratio = f"{base / figure:8.1f}" if column else ""
-        print(f"{name:36}{base:10.2f}{figure:10.2f}{ratio}")
+        base, second, figure = (summary(played[column]) for played in (usual, anew, own))
+        ratios = f"{base / figure:14.1f}{second / figure:13.1f}" if column else ""
+        print(f"{name:36}{base:10.2f}{second:12.2f}{figure:10.2f}{ratios}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """How fast words travel from a provider through the engine to a client.
 
 A scripted OpenAI-compatible server and a client live in this process, the real engine in another.
-The baseline is the same client reading the same server directly, in the same run.
+The baseline is the same client reading the same server directly, in the same run. ``--passages`` fills
+the world's lore with so many more passages, whose vectors are made up.
 
-    python -m tests.bench.relay
+    python -m tests.bench.relay [--passages 10000]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -22,9 +24,17 @@ import httpx
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
+from flower.engine.minilm import MODEL_ID
+from flower.engine.preparation import lore_scope
+from flower.engine.recall.base import Draft
+from flower.engine.store import passages, vector_rows
+from flower.engine.store.database import Database
+from tests.bench.recall.measure import make_texts, make_vectors
+
 TICKS = os.sysconf("SC_CLK_TCK")
 WORD = "lantern "
 WORLD = "orrinsay"
+READING_S = 0.5
 
 
 class Server:
@@ -63,7 +73,7 @@ class Server:
                 await trio.sleep_until(next_at)
             self.sent.append(trio.current_time())
             await stream.send_all(_event({"choices": [{"index": 0, "delta": {"content": WORD}}]}))
-        end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+        end: dict[str, object] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         await stream.send_all(_event(end) + b"data: [DONE]\n\n")
 
 
@@ -129,12 +139,28 @@ def delays_ms(sent: list[float], arrived: list[float]) -> tuple[float, float]:
     return statistics.median(delays), delays[int(len(delays) * 0.99)]
 
 
-async def main() -> None:
+async def fill(home: Path, count: int) -> None:
+    """Gives the world ``count`` passages more, with vectors, so that the engine has none to make."""
+    drafts = [Draft("Lore", text) for text in make_texts(count)]
+    vectors = make_vectors(count)
+    database = await Database.open(home / "flower.db")
+    scope = lore_scope(WORLD)
+    await database.write(
+        passages.replace_source, "lore", scope, "bench", drafts, digest=b"", created=0.0
+    )
+    hashes = [passages.content_hash(draft.title, draft.text) for draft in drafts]
+    await database.write(vector_rows.store_vectors, MODEL_ID, hashes, vectors)
+    await database.aclose()
+
+
+async def main(more_passages: int) -> None:
     server = Server()
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, server.handle, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
         with tempfile.TemporaryDirectory() as folder:
+            if more_passages:
+                await fill(Path(folder), more_passages)
             await _with_engine(Path(folder), server, port)
         nursery.cancel_scope.cancel()
 
@@ -171,7 +197,11 @@ async def _measure(server: Server, port: int, pid: int, socket: WebSocketConnect
         await socket.send_message(json.dumps({"prompt": command}))
     server.count = 3
     await read_through_engine(socket, "Warm up: load the embedding model.")
-    await trio.sleep(6)  # the world's lore is embedded meanwhile
+    idle = 0.0
+    while idle < 3:  # the world's lore is embedded meanwhile, and an index built
+        before = cpu_s(pid)
+        await trio.sleep(1)
+        idle = idle + 1 if cpu_s(pid) - before < 0.1 else 0.0
 
     async def through(line: str) -> list[float]:
         return await read_through_engine(socket, line)
@@ -189,12 +219,16 @@ Reader = Callable[[str], Awaitable[list[float]]]
 
 
 async def _row_asked(server: Server, direct: Reader, through: Reader) -> None:
-    """From the player's line to the request at the provider, recall and saving included."""
+    """From the player's line to the request at the provider, recall and saving included.
+
+    A person reads the reply before the next line; what the engine does meanwhile is not waited for.
+    """
     server.count, server.gap_s = 1, 0.0
     figures = []
     for reader in (direct, through):
         waits = []
         for number in range(30):
+            await trio.sleep(READING_S)
             started = trio.current_time()
             await reader(f"Question {number}: who keeps the light on the rock?")
             waits.append((server.asked_at - started) * 1000)
@@ -239,4 +273,6 @@ def _print_row(name: str, direct: float | None, engine: float) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--passages", type=int, default=0)
+    trio.run(main, parser.parse_args().passages)

@@ -1,9 +1,9 @@
 """What Flower writes to storage, as the kernel counts it: ``python -m tests.bench.sd_card``.
 
 An SD card wears by what is written. Measured on the engine process: one exchange, a minute of
-streaming, a minute in which nothing happens. The baseline is SQLite committing one row of 100 bytes
-with the same settings, in the same run. Needs a home on a real file system (``--folder``): memory
-file systems count nothing.
+streaming with the end of that reply, what follows it, a minute in which nothing happens. The baseline
+is SQLite committing one row of 100 bytes with the same durability, in the same run. Needs a home on a
+real file system (``--folder``): memory file systems count nothing.
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ async def main() -> None:
             characters = await one_reply(wire, "Speak.")
             minute = (running.written() - before) * 60 / arguments.stream
             rows.append(("a minute of streaming", minute, f"{characters} characters in one reply"))
+            before = running.written()
+            await trio.sleep(10)
+            rows.append(("what follows it", running.written() - before, "memories and their vectors"))
     print(f"{'written to storage':<24} {'KiB':>9} {'commits':>8}")
     for what, written, note in rows:
         print(f"{what:<24} {written / KIB:>9.1f} {written / commit:>8.1f}  {note}")

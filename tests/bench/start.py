@@ -1,4 +1,4 @@
-"""What lies between a command and its first line of work: ``python tests/bench/start.py``.
+"""What lies between a command and its first line of work: ``python -m tests.bench.start``.
 
 Prints medians over interleaved runs, each beside bare Python in the same run. Needs a finished
 ``./start.sh --setup``.
@@ -6,8 +6,11 @@ Prints medians over interleaved runs, each beside bare Python in the same run. N
 
 from __future__ import annotations
 
+import os
+import signal
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -23,16 +26,23 @@ COMMANDS = {
 
 
 def main() -> None:
+    if not (ROOT / ".venv/flower-stamp").exists():
+        sys.exit("Run ./start.sh --setup first, or it would be measured, too.")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` has read enough: end without a traceback
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}  # works before Flower is installed, too
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(RUNS):
         for name, command in COMMANDS.items():
             begun = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", env=environ)
             seconds[name].append(time.perf_counter() - begun)
     base = statistics.median(seconds["python -c pass"])
     for name, times in seconds.items():
         median = statistics.median(times)
-        print(f"{name:32} {median * 1000:6.1f} ms   {(median - base) * 1000:+6.1f} ms over bare Python")
+        print(
+            f"{name:32} {median * 1000:6.1f} ms   {(median - base) * 1000:+6.1f} ms over bare Python",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

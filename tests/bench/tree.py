@@ -7,6 +7,7 @@ database with ``synchronous = FULL``, so the disk's own time is part of them; ``
 
 from __future__ import annotations
 
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -15,10 +16,33 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flower import limits
-from flower.engine.store import branches, discarded, search, stories, tree
+from flower.engine.store import (
+    branches,
+    discarded,
+    growth,
+    outline,
+    replies,
+    search,
+    stories,
+    tree,
+    variants,
+)
 from flower.engine.store.database import _connect, _in_transaction
 
 ROUNDS = 15
+
+
+def forking(db: sqlite3.Connection, messages: int) -> int:
+    """Writes a story that forks at every third message; returns one of its middle."""
+    stories.create_session(db, "forks", "w", "c", "The tide is out.", 1.0)
+    last = tree.active_leaf(db, "forks")
+    middle = 0
+    for number in range(messages):
+        role = "user" if number % 2 else "assistant"
+        new = stories.append(db, "forks", last, role, "Wet with rain. " * 27, "complete", now=2.0)
+        middle = new if number == messages // 2 else middle
+        last = last if number % 3 == 0 else new
+    return middle
 
 
 def main() -> None:
@@ -29,41 +53,43 @@ def main() -> None:
         def fill(_: object) -> None:
             stories.create_session(db, "s", "w", "c", "The tide is out.", 1.0)
             for number in range(exchanges):
-                made = stories.begin_exchange(db, "s", f"I do thing {number}.", "m", None, 2.0)
-                stories.save_reply(
-                    db, made.reply_id, f"Then {number} came, wet with rain. " * 12, "complete"
-                )
+                made = replies.begin_exchange(db, "s", f"I do thing {number}.", "m", None, 2.0)
+                growth.end(db, made.reply_id, f"Then {number} came, wet with rain. " * 12, "complete")
 
         _in_transaction(db, fill)
+        middle = _in_transaction(db, lambda _: forking(db, 2 * exchanges))
         leaf = tree.active_leaf(db, "s")
         first = stories.path(db, leaf)[2].id
 
         def write(change: Callable[[], object]) -> Callable[[], object]:
             return lambda: _in_transaction(db, lambda _: change())
 
-        def variants() -> None:
-            opened = tree.open_variant(db, "s", first, "m", 3.0)
-            stories.save_reply(db, opened.reply_id, "No.", "complete")
+        def another_reply() -> None:
+            opened = variants.open_variant(db, "s", first, "m", 3.0)
+            growth.end(db, opened.reply_id, "No.", "complete")
 
         def away_and_back() -> None:
             tree.go(db, "s", first)
             tree.go(db, "s", leaf)
 
-        write(variants)()
+        write(another_reply)()
         tree.go(db, "s", leaf)
         cases: dict[str, Callable[[], object]] = {
             "newest page, plain": lambda: stories.path(db, leaf, most=limits.HISTORY_PAGE_MESSAGES + 1),
             "newest page, with variants and the state sheet": lambda: tree.page(db, "s"),
             "an empty write": write(lambda: db.execute("UPDATE sessions SET updated = updated + 1")),
             "undo and redo": write(lambda: (tree.undo(db, "s"), tree.redo(db, "s"))),
-            "the other variant of the first reply": write(
-                lambda: tree.choose_variant(db, "s", first, 1, step=True)
+            "to the other variant of the first reply and back": write(
+                lambda: [variants.choose_variant(db, "s", first, number) for number in (2, 1)]
             ),
             "to the first reply and back": write(away_and_back),
             "delete and restore all but the beginning": write(
                 lambda: (discarded.discard(db, "s", first, 9.0), discarded.restore(db, "s", first))
             ),
             "list the branches": lambda: branches.ends(db, "s"),
+            "outline of a straight story": lambda: outline.read(db, "s", None),
+            "outline of one that forks 3,000 times": lambda: outline.read(db, "forks", None),
+            "the same around its middle": lambda: outline.read(db, "forks", middle),
             "search a rare word": lambda: search.search(db, f"thing {exchanges // 2}"),
             "search a common word": lambda: search.search(db, "rain"),
         }

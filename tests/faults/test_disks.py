@@ -18,7 +18,6 @@ import pytest
 import trio
 import trio.testing
 
-from flower import limits
 from tests.engine_process import (
     Process,
     Wire,
@@ -28,10 +27,12 @@ from tests.engine_process import (
     make_home,
     output,
     start,
+    with_limits,
 )
 
 COMPILER = shutil.which(os.environ.get("CC", "cc"))
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+RETRY_S = 0.7  # between tries of unsaved replies, a seventh of what is shipped
 SLOW = "narrator:\n  seed: 7\n  words_per_s: 60\n"
 QUICK = "narrator:\n  seed: 7\n  words_per_s: 1000\n"
 
@@ -82,7 +83,11 @@ def quick_disk(tmp_path: Path, shim: Path) -> Disk:
 
 @asynccontextmanager
 async def playing(disk: Disk) -> AsyncIterator[tuple[Process, Wire]]:
-    async with engine(disk.home, environ=disk.environ) as running, connected(running) as wire:
+    quick = with_limits(SAVE_RETRY_S=RETRY_S)
+    async with (
+        engine(disk.home, environ=disk.environ, program=quick) as running,
+        connected(running) as wire,
+    ):
         await begin_story(wire)
         yield running, wire
 
@@ -125,7 +130,7 @@ async def test_a_failing_disk_is_told_and_the_reply_is_saved_when_it_works_again
             _, history = await another.until("chat_history")
             assert history["history"][-1]["content"].endswith(text), "the whole reply, unsaved as it is"
         disk.mend()
-        with trio.fail_after(limits.SAVE_RETRY_S + 3):
+        with trio.fail_after(RETRY_S + 3):
             while "saved now" not in (await wire.until("system_update"))[0]:
                 pass
         assert running.messages()[-1][1].endswith(text)
@@ -157,7 +162,9 @@ async def test_a_disk_that_fails_until_the_end_keeps_what_it_can(disk: Disk) -> 
         assert history["history"][-1]["content"], "up to the last flush"
 
 
-@pytest.mark.parametrize("fault", ["N", "W", "S"])
+@pytest.mark.parametrize(
+    "fault", ["N", *(pytest.param(other, marks=pytest.mark.faults) for other in "WS")]
+)
 async def test_a_first_start_on_a_failing_disk_is_one_sentence(disk: Disk, fault: str) -> None:
     disk.fail(fault)
     running = await start(disk.home, environ=disk.environ)
@@ -195,7 +202,7 @@ async def single_faults(disk: Disk, count: int, seed: int) -> Counter[str]:
             disk.mend()
             seen["replies saved later"] += any("not saved" in error for error in errors)
             said.append((line, text))
-        await trio.sleep(limits.SAVE_RETRY_S + 1)
+        await trio.sleep(RETRY_S + 1)
         rows = running.messages()[1:]
         assert [(content, status) for _, content, status in rows] == [
             pair for line, text in said for pair in ((line, "complete"), (text, "complete"))

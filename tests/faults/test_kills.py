@@ -90,8 +90,8 @@ async def survive(tmp_path: Path, kills: int, seed: int, *, homes_of: int) -> Co
 
 @pytest.mark.timeout(120)
 async def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
-    seen = await survive(tmp_path, 8, seed=1, homes_of=8)
-    assert seen["streaming"] + seen["playing"] >= 3
+    seen = await survive(tmp_path, 6, seed=1, homes_of=6)
+    assert seen["streaming"] + seen["playing"] >= 1, "else it was never killed at work"
 
 
 @pytest.mark.faults

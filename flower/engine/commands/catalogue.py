@@ -7,149 +7,283 @@ name to what it does.
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
 
 from flower.errors import CommandError
 from flower.protocol import CommandOption
 
-OPTIONS: tuple[CommandOption, ...] = (
-    CommandOption("/world select", "/world select ID", "choose the world to play in", "worlds"),
-    CommandOption("/world attach_lore", "/world attach_lore TEXT", "add a piece of lore to this world"),
-    CommandOption(
-        "/world sync_folder",
-        "/world sync_folder PATH",
-        "keep this world's lore equal to a folder of texts",
+
+class Command(Struct, frozen=True):
+    """One command; words of ``usage`` in small letters are its name.
+
+    ``argument``: which list of the face completes it, or what it takes from the selected message.
+    """
+
+    usage: str
+    summary: str
+    example: str = ""  # "": the usage is one
+    argument: str = ""
+
+    @property
+    def name(self) -> str:
+        found = _NAME.match(self.usage)
+        assert found is not None
+        return found.group()
+
+
+_NAME = re.compile(r"/[a-z-]+(?: [a-z_]+(?= |$))?")
+
+GROUPS: Mapping[str, tuple[Command, ...]] = {
+    "This story": (
+        Command("/retry [MESSAGE]", "write another variant of the last reply", "/retry", "message"),
+        Command("/variants [MESSAGE]", "list the variants of a message", "/variants", "message"),
+        Command("/variant N [MESSAGE]", "go on with another variant; or next, previous", "/variant 2"),
+        Command("/continue", "let the last reply go on"),
+        Command("/cancel", "stop the reply that is being written; its text is kept"),
+        Command(
+            "/edit [MESSAGE] TEXT",
+            "rewrite your last line, or any message; the old text is kept",
+            "/edit I open the door, slowly.",
+            "message_text",
+        ),
+        Command("/undo", "go back by one exchange; nothing is lost"),
+        Command("/redo", "go forward again"),
+        Command(
+            "/delete MESSAGE", "put a message and all below it into the trash", "/delete 12", "message"
+        ),
+        Command("/restore [MESSAGE]", "list the trash, or take a message out of it", "/restore 12"),
+        Command("/history MESSAGE", "send the page of the story above a message", "/history 120"),
+        Command(
+            "/export md|html|txt|jsonl [all] [FILE] [!]",
+            "write the story to a file; all: every branch, !: overwrite",
+            "/export md harbour.md",
+        ),
     ),
-    CommandOption("/world unsync", "/world unsync", "let the folder of this world's lore go"),
-    CommandOption("/lore add", "/lore add WORLD TEXT", "add a piece of lore to a world", "worlds"),
-    CommandOption("/lore list", "/lore list", "list the lore of this world"),
-    CommandOption("/lore search", "/lore search WORDS", "find lore, and see why it is found"),
-    CommandOption("/lore show", "/lore show ID", "show a passage of lore"),
-    CommandOption("/lore delete", "/lore delete ID", "delete lore that was attached"),
-    CommandOption("/memory list", "/memory list", "list what this story remembers"),
-    CommandOption("/memory search", "/memory search WORDS", "find memories of this story"),
-    CommandOption("/memory forget", "/memory forget ID", "forget a memory"),
-    CommandOption("/memory pin", "/memory pin ID", "keep a memory in every prompt, or let it go"),
-    CommandOption(
-        "/character select", "/character select ID", "choose who the narrator plays", "characters"
+    "Its tree": (
+        Command("/tree [MESSAGE]", "see the story's tree, or the part around a message", "/tree"),
+        Command("/show MESSAGE", "read a message of any branch, or of the trash", "/show 12"),
+        Command(
+            "/branch [MESSAGE] [NAME]",
+            "begin a named branch here, or at a message",
+            "/branch the other door",
+        ),
+        Command("/branches", "list the branches of this story"),
+        Command("/checkout NAME", "go to a named branch", "/checkout the other door"),
+        Command("/goto MESSAGE", "go on from a message", "/goto 12", "message"),
     ),
-    CommandOption("/model", "/model ID", "choose the narrator", "models"),
-    CommandOption("/models refresh", "/models refresh", "ask every provider for its models again"),
-    CommandOption(
-        "/set", "/set [model] [NAME VALUE]", "list or change sampler settings, like temperature"
+    "All stories": (
+        Command("/session new", "start a new story in this world"),
+        Command(
+            "/session continue ID [MESSAGE]",
+            "go on with a saved story",
+            "/session continue 3f2a",
+            "sessions",
+        ),
+        Command("/session delete ID", "put a story into the trash", "/session delete 3f2a", "sessions"),
+        Command(
+            "/session restore [ID]", "list the trash, or take a story out of it", "/session restore"
+        ),
+        Command("/session list", "list all stories, archived ones too"),
+        Command(
+            "/session rename TEXT",
+            "give this story another title",
+            "/session rename The night of the fog",
+        ),
+        Command("/session search WORDS", "find words in every story", "/session search brass key"),
+        Command(
+            "/session pin [ID]", "keep a story at the top, or let it go", "/session pin", "sessions"
+        ),
+        Command(
+            "/session archive [ID]",
+            "put a story away, or take it out again",
+            "/session archive",
+            "sessions",
+        ),
     ),
-    CommandOption("/rules add", "/rules add ID", "switch a rule on", "rules"),
-    CommandOption("/rules clear", "/rules clear", "switch all rules off"),
-    CommandOption("/rules on", "/rules on ID", "switch a rule on for this story alone", "rules"),
-    CommandOption("/rules off", "/rules off ID", "switch a rule off for this story alone", "rules"),
-    CommandOption("/nsfw", "/nsfw", "allow or forbid mature themes"),
-    CommandOption("/session new", "/session new", "start a new story in this world"),
-    CommandOption(
-        "/session continue", "/session continue ID [MESSAGE]", "go on with a saved story", "sessions"
+    "World and character": (
+        Command("/world select ID", "choose the world to play in", "/world select orrinsay", "worlds"),
+        Command(
+            "/world attach_lore TEXT",
+            "add a piece of lore to this world",
+            "/world attach_lore The bell rings by itself at low water.",
+        ),
+        Command(
+            "/world sync_folder PATH",
+            "keep this world's lore equal to a folder of texts",
+            "/world sync_folder /home/me/lore",
+        ),
+        Command("/world unsync", "let the folder of this world's lore go"),
+        Command(
+            "/character select ID",
+            "choose who the narrator plays",
+            "/character select nan-okoro",
+            "characters",
+        ),
     ),
-    CommandOption("/session delete", "/session delete ID", "put a story into the trash", "sessions"),
-    CommandOption(
-        "/session restore", "/session restore [ID]", "list the trash, or take a story out of it"
+    "Lore and memory": (
+        Command(
+            "/lore add WORLD TEXT",
+            "add a piece of lore to a world",
+            "/lore add orrinsay The bell rings by itself at low water.",
+            "worlds",
+        ),
+        Command("/lore list", "list the lore of this world"),
+        Command("/lore search WORDS", "find lore, and see why it is found", "/lore search the bell"),
+        Command("/lore show ID", "show a passage of lore", "/lore show 12"),
+        Command("/lore delete ID", "delete lore that was attached", "/lore delete 12"),
+        Command("/memory list", "list what this story remembers"),
+        Command("/memory search WORDS", "find memories of this story", "/memory search my brother"),
+        Command("/memory forget ID", "forget a memory", "/memory forget 12"),
+        Command("/memory pin ID", "keep a memory in every prompt, or let it go", "/memory pin 12"),
     ),
-    CommandOption("/session list", "/session list", "list all stories, archived ones too"),
-    CommandOption("/session rename", "/session rename TEXT", "give this story another title"),
-    CommandOption("/session search", "/session search WORDS", "find words in every story"),
-    CommandOption(
-        "/session pin", "/session pin [ID]", "keep a story at the top, or let it go", "sessions"
+    "Narrator": (
+        Command("/model ID", "choose the narrator", "/model offline/narrator", "models"),
+        Command("/models refresh", "ask every provider for its models again"),
+        Command(
+            "/set [model] [NAME VALUE]",
+            "list or change sampler settings, like temperature",
+            "/set temperature 0.8",
+        ),
+        Command("/rules add ID", "switch a rule on", "/rules add slow-burn", "rules"),
+        Command("/rules clear", "switch all rules off"),
+        Command(
+            "/rules on ID", "switch a rule on for this story alone", "/rules on dice-decide", "rules"
+        ),
+        Command(
+            "/rules off ID", "switch a rule off for this story alone", "/rules off dice-decide", "rules"
+        ),
+        Command("/nsfw", "allow or forbid mature themes"),
+        Command("/why [MESSAGE]", "show what went into a reply's prompt and why", "/why", "message"),
     ),
-    CommandOption(
-        "/session archive",
-        "/session archive [ID]",
-        "put a story away, or take it out again",
-        "sessions",
+    "Voices": (
+        Command(
+            "/persona [NAME|TEXT]",
+            "say who you are in this story; or off",
+            "/persona Ines|A surveyor, dry and exact.",
+        ),
+        Command("/cast", "show who is on stage and who speaks"),
+        Command("/cast add ID", "bring a character on stage", "/cast add button-reed", "characters"),
+        Command(
+            "/cast remove ID", "send a character off stage", "/cast remove button-reed", "characters"
+        ),
+        Command(
+            "/cast next ID", "let one speak; or narrator, off", "/cast next button-reed", "characters"
+        ),
+        Command(
+            "/cast mode together|named|round",
+            "how it is decided who speaks in a reply",
+            "/cast mode round",
+        ),
+        Command(
+            "/cast model ID MODEL|off",
+            "let another model speak for a character of the cast",
+            "/cast model button-reed offline/narrator",
+            "characters",
+        ),
+        Command("/as NAME TEXT", "say a line as somebody else", "/as Mara I never saw it."),
+        Command(
+            "/ooc TEXT", "ask the narrator something outside the story", "/ooc How far is the mill?"
+        ),
+        Command(
+            "/narrate [TEXT]",
+            "tell a part yourself, or let the narrator answer",
+            "/narrate The bell rings twice.",
+        ),
+        Command(
+            "/impersonate [ABOUT]",
+            "let the model draft your next line",
+            "/impersonate asking about the key",
+        ),
     ),
-    CommandOption("/retry", "/retry [MESSAGE]", "write another variant of the last reply", "message"),
-    CommandOption("/variants", "/variants [MESSAGE]", "list the variants of a message", "message"),
-    CommandOption("/variant", "/variant N [MESSAGE]", "go on with another variant; or next, previous"),
-    CommandOption(
-        "/edit",
-        "/edit [MESSAGE] TEXT",
-        "rewrite your last line, or any message; the old text is kept",
-        "message_text",
+    "Steering": (
+        Command(
+            "/note [depth N,] [every N,] TEXT",
+            "an author's note for the narrator; or off",
+            "/note More fog, less talk.",
+        ),
+        Command("/pin [TEXT]", "list pinned facts, or pin one for the narrator", "/pin Ned is dead."),
+        Command("/unpin N", "let a pinned fact go", "/unpin 1"),
     ),
-    CommandOption("/undo", "/undo", "go back by one exchange; nothing is lost"),
-    CommandOption("/redo", "/redo", "go forward again"),
-    CommandOption(
-        "/delete", "/delete MESSAGE", "put a message and all below it into the trash", "message"
+    "Dice": (
+        Command(
+            "/roll DICE [vs N] [FOR]",
+            "roll dice into the story: 2d6+3, 1d20adv vs 15, 4dF",
+            "/roll 2d6+3",
+        ),
+        Command(
+            "/check NAME [adv|dis] [+N] vs N",
+            "try something: 1d20 and the counter of that name",
+            "/check stealth adv vs 14",
+        ),
     ),
-    CommandOption("/restore", "/restore [MESSAGE]", "list the trash, or take a message out of it"),
-    CommandOption("/branch", "/branch [MESSAGE] [NAME]", "begin a named branch here, or at a message"),
-    CommandOption("/branches", "/branches", "list the branches of this story"),
-    CommandOption("/checkout", "/checkout NAME", "go to a named branch"),
-    CommandOption("/goto", "/goto MESSAGE", "go on from a message", "message"),
-    CommandOption(
-        "/export",
-        "/export md|html|txt|jsonl [all] [FILE] [!]",
-        "write the story to a file; all: every branch, !: overwrite",
+    "State": (
+        Command("/state [undo]", "show how things stand, or take back the last change", "/state undo"),
+        Command(
+            "/set-state KEY VALUE",
+            "change the sheet: place The mill, hp -3, condition +wet",
+            "/set-state hp -3",
+        ),
+        Command("/quest", "list the quests"),
+        Command("/quest add NAME", "begin a quest", "/quest add Find the keeper"),
+        Command("/quest done NAME", "a quest is fulfilled", "/quest done Find the keeper"),
+        Command("/quest failed NAME", "a quest has failed", "/quest failed Find the keeper"),
+        Command("/quest drop NAME", "forget a quest", "/quest drop Find the keeper"),
+        Command("/inv", "list what you carry"),
+        Command("/inv add [N] THING", "take something up", "/inv add 3 torches"),
+        Command("/inv drop [N] THING", "give something away", "/inv drop lamp"),
     ),
-    CommandOption(
-        "/roll", "/roll DICE [vs N] [FOR]", "roll dice into the story: 2d6+3, 1d20adv vs 15, 4dF"
+    "People": (
+        Command("/npc list", "list people and factions, friends first"),
+        Command(
+            "/npc add [faction] NAME: ABOUT",
+            "keep somebody in mind",
+            "/npc add Mara: keeps the lamp, owes you money",
+        ),
+        Command("/npc show NAME", "show what stands between you and somebody", "/npc show Mara"),
+        Command(
+            "/npc mood NAME +N [WHY]",
+            "change what somebody thinks of you",
+            "/npc mood Mara -10 broke a promise",
+        ),
+        Command("/npc remove NAME", "forget somebody", "/npc remove Mara"),
+        Command(
+            "/npc bring [ID]",
+            "take over the people of another story of this world",
+            "/npc bring",
+            "sessions",
+        ),
     ),
-    CommandOption(
-        "/check", "/check NAME [adv|dis] [+N] vs N", "try something: 1d20 and the counter of that name"
+    "Clocks": (
+        Command("/clock", "list the clocks"),
+        Command(
+            '/clock add "NAME" N [every turn|2h] [: THEN]',
+            "start a clock of N segments, ticking by hand, by turns or by the hour",
+            '/clock add "Flood reaches the docks" 6 every turn: the docks are under water',
+        ),
+        Command("/clock tick NAME [N]", "move a clock on, or with -1 back", "/clock tick flood"),
+        Command("/clock remove NAME", "stop a clock", "/clock remove flood"),
     ),
-    CommandOption(
-        "/note", "/note [depth N,] [every N,] TEXT", "an author's note for the narrator; or off"
+    "Flower": (
+        Command("/help [NAME]", "list the commands, or those that begin with a name", "/help roll"),
+        Command("/sync", "send the whole state and story again"),
+        Command("/quit", "say goodbye; an engine nobody else uses stops"),
     ),
-    CommandOption("/pin", "/pin [TEXT]", "list pinned facts, or pin one for the narrator"),
-    CommandOption("/unpin", "/unpin N", "let a pinned fact go"),
-    CommandOption("/persona", "/persona [NAME|TEXT]", "say who you are in this story; or off"),
-    CommandOption("/as", "/as NAME TEXT", "say a line as somebody else"),
-    CommandOption("/ooc", "/ooc TEXT", "ask the narrator something outside the story"),
-    CommandOption("/narrate", "/narrate [TEXT]", "tell a part yourself, or let the narrator answer"),
-    CommandOption("/impersonate", "/impersonate [ABOUT]", "let the model draft your next line"),
-    CommandOption("/cast", "/cast", "show who is on stage and who speaks"),
-    CommandOption("/cast add", "/cast add ID", "bring a character on stage", "characters"),
-    CommandOption("/cast remove", "/cast remove ID", "send a character off stage", "characters"),
-    CommandOption("/cast next", "/cast next ID", "let one speak; or narrator, off", "characters"),
-    CommandOption(
-        "/cast mode", "/cast mode together|named|round", "how it is decided who speaks in a reply"
-    ),
-    CommandOption("/state", "/state [undo]", "show how things stand, or take back the last changes"),
-    CommandOption(
-        "/set-state", "/set-state KEY VALUE", "change the sheet: place The mill, hp -3, condition +wet"
-    ),
-    CommandOption("/quest", "/quest", "list the quests"),
-    CommandOption("/quest add", "/quest add NAME", "begin a quest"),
-    CommandOption("/quest done", "/quest done NAME", "a quest is fulfilled"),
-    CommandOption("/quest failed", "/quest failed NAME", "a quest has failed"),
-    CommandOption("/quest drop", "/quest drop NAME", "forget a quest"),
-    CommandOption("/inv", "/inv", "list what you carry"),
-    CommandOption("/inv add", "/inv add [N] THING", "take something up"),
-    CommandOption("/inv drop", "/inv drop [N] THING", "give something away"),
-    CommandOption("/npc list", "/npc list", "list people and factions, friends first"),
-    CommandOption("/npc add", "/npc add [faction] NAME: ABOUT", "keep somebody in mind"),
-    CommandOption("/npc show", "/npc show NAME", "show what stands between you and somebody"),
-    CommandOption("/npc mood", "/npc mood NAME +N [WHY]", "change what somebody thinks of you"),
-    CommandOption("/npc remove", "/npc remove NAME", "forget somebody"),
-    CommandOption(
-        "/npc bring",
-        "/npc bring [ID]",
-        "take over the people of another story of this world",
-        "sessions",
-    ),
-    CommandOption("/clock", "/clock", "list the clocks"),
-    CommandOption(
-        "/clock add",
-        '/clock add "NAME" N [every turn|2h] [: THEN]',
-        "start a clock of N segments, ticking by hand, by turns or by the hour",
-    ),
-    CommandOption("/clock tick", "/clock tick NAME [N]", "move a clock on, or with -1 back"),
-    CommandOption("/clock remove", "/clock remove NAME", "stop a clock"),
-    CommandOption("/continue", "/continue", "let the last reply go on"),
-    CommandOption("/cancel", "/cancel", "stop the reply that is being written; its text is kept"),
-    CommandOption("/history", "/history MESSAGE", "send the page of the story above a message"),
-    CommandOption("/why", "/why [MESSAGE]", "show what went into a reply's prompt and why", "message"),
-    CommandOption("/sync", "/sync", "send the whole state and story again"),
-    CommandOption("/help", "/help [NAME]", "list the commands, or those that begin with a name"),
-    CommandOption("/quit", "/quit", "say goodbye; an engine nobody else uses stops"),
+}
+OPTIONS = tuple(
+    CommandOption(command.name, command.usage, command.summary, command.argument, group)
+    for group, commands in GROUPS.items()
+    for command in commands
 )
-_BY_NAME = {option.name: option for option in OPTIONS}
-_LONGEST_FIRST = sorted(_BY_NAME, key=len, reverse=True)
+EXAMPLES = {
+    command.name: command.example or command.usage
+    for commands in GROUPS.values()
+    for command in commands
+}
+BY_NAME = {option.name: option for option in OPTIONS}
+_LONGEST_FIRST = sorted(BY_NAME, key=len, reverse=True)
 
 
 def parse(text: str) -> tuple[CommandOption, str]:
@@ -160,7 +294,7 @@ def parse(text: str) -> tuple[CommandOption, str]:
     words = text.split(None, 2)
     for count in (2, 1):
         name = " ".join(words[:count]).lower()
-        option = _BY_NAME.get(name)
+        option = BY_NAME.get(name)
         if option is not None:
             return option, text.split(None, count)[count].strip() if len(words) > count else ""
     typed = " ".join(words[:2]).lower()
@@ -169,18 +303,8 @@ def parse(text: str) -> tuple[CommandOption, str]:
         raise CommandError(f"{words[0]} needs one of: {', '.join(family)}.")
     close = difflib.get_close_matches(typed, _LONGEST_FIRST, n=1, cutoff=0.5)
     close = close or difflib.get_close_matches(words[0].lower(), _LONGEST_FIRST, n=1, cutoff=0.5)
-    hint = f" Did you mean {_BY_NAME[close[0]].usage}?" if close else ""
+    hint = f" Did you mean {BY_NAME[close[0]].usage}?" if close else ""
     raise CommandError(f"There is no command {words[0]}.{hint} /help lists them all.")
-
-
-def help_text(wanted: str = "") -> str:
-    """Returns the commands whose name begins with ``wanted``, a line each; all without it."""
-    name = "/" + wanted.lower().removeprefix("/")
-    chosen = [option for option in OPTIONS if option.name.startswith(name)]
-    if not chosen:
-        raise CommandError(f"There is no command {name}. /help lists them all.")
-    width = max(len(option.usage) for option in chosen)
-    return "\n".join(f"{option.usage:<{width}}  {option.summary}" for option in chosen)
 
 
 def closest(wanted: str, ids: list[str]) -> str:

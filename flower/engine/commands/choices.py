@@ -11,13 +11,14 @@ from flower import limits
 from flower.engine import snapshot
 from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.catalogue import closest
-from flower.engine.game.steering import Steering, rules_on
-from flower.engine.store import states, stories
+from flower.engine.game.steering import Steering
+from flower.engine.store import attached, states, stories
 from flower.errors import CommandError
 from flower.protocol import State
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 Asset = TypeVar("Asset", World, Character, Rule)
 
@@ -38,9 +39,10 @@ async def select_world(engine: Engine, client: Client, argument: str) -> None:
     await engine.choose(client, world_id=world.id)
     if leaves:
         await engine.leave_session(client)
-    await engine.sync_lore(world.id)
+    await engine.lore.sync(world.id)
     hint = " /session new starts a story there." if client.session is None else ""
-    state = State(world_id=world.id, session_id=client.chosen.session_id)
+    active = await engine.active_rules(client)
+    state = State(world_id=world.id, session_id=client.chosen.session_id, active_rules=active)
     client.tell(f"✓ World: {world.name}.{hint}", state)
 
 
@@ -65,8 +67,8 @@ async def _attach(engine: Engine, client: Client, world: World, text: str, examp
         raise CommandError(
             f"This lore has {len(text)} characters; {limits.ATTACHED_LORE_CHARS} is the most. Split it."
         )
-    await engine.services.database.write(stories.attach_lore, world.id, text, engine.now())
-    await engine.sync_lore(world.id, again=True)
+    await engine.services.database.write(attached.attach, world.id, text, engine.now())
+    await engine.lore.sync(world.id, again=True)
     client.tell(f"✓ {world.name} knows this now.")
 
 
@@ -91,16 +93,20 @@ async def select_model(engine: Engine, client: Client, argument: str) -> None:
 async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
     client.tell("Asking the providers …")
     problems = await engine.roster.refresh()
-    for problem in problems:
-        client.tell(f"✗ {problem}")
-    client.tell(f"✓ {len(engine.roster.options())} models.")
+    count = len(engine.roster.options())
+    known = "1 model is" if count == 1 else f"{count} models are"
+    # In one piece: a face shows the newest news only, and the count would hide the trouble.
+    client.tell(
+        f"✗ {' '.join(problems)} {known} in the list." if problems else f"✓ {known} in the list."
+    )
 
 
 async def add_rule(engine: Engine, client: Client, argument: str) -> None:
     rule = _find("rule", argument, engine.services.assets.rules)
     rules = (*(other for other in client.chosen.rules if other != rule.id), rule.id)
     await engine.choose(client, rules=rules)
-    active = await _unswitch(engine, client, rule.id)
+    await _unswitch(engine, client, rule.id)
+    active = await engine.active_rules(client)
     client.tell(f"✓ Rule on: {rule.name}.", State(active_rules=active))
 
 
@@ -110,20 +116,23 @@ async def clear_rules(engine: Engine, client: Client, argument: str) -> None:
     client.tell("✓ All rules are off.", State(active_rules=()))
 
 
-async def _unswitch(engine: Engine, client: Client, *only: str) -> tuple[str, ...]:
-    """Takes back what the story says of rules (of all, or of these); returns the rules that hold then."""
-    if client.session is None:
-        return client.chosen.rules
+async def _unswitch(engine: Engine, client: Client, *only: str) -> None:
+    """Takes back what the story says of rules, of all or of these; the other watchers see it."""
+    session = client.session
+    if session is None:
+        return
 
     def unswitch(steered: Steering) -> Steering:
         kept = {rule: on for rule, on in steered.rules.items() if only and rule not in only}
         return replace(steered, rules=kept)
 
-    steered = await engine.services.database.write(states.change_steering, client.session.id, unswitch)
-    return rules_on(client.chosen.rules, steered.rules)
+    await engine.services.database.write(states.change_steering, session.id, unswitch)
+    for watcher in tuple(engine.clients - {client}):
+        if watcher.session is session:
+            watcher.tell("", State(active_rules=await engine.active_rules(watcher)))
 
 
 async def toggle_nsfw(engine: Engine, client: Client, argument: str) -> None:
     allowed = not client.chosen.nsfw
     await engine.choose(client, nsfw=allowed)
-    client.tell(f"✓ Mature themes: {'allowed' if allowed else 'off'}.", State(nsfw=allowed))
+    client.tell(f"✓ Mature themes: {'allowed' if allowed else 'forbidden'}.", State(nsfw=allowed))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flower.engine.commands import catalogue
-from flower.engine.store import stories
+from flower.engine.commands.help import help_text
+from flower.engine.store import replies
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 
 async def cancel(engine: Engine, client: Client, argument: str) -> None:
@@ -22,7 +23,7 @@ async def cancel(engine: Engine, client: Client, argument: str) -> None:
 async def go_on(engine: Engine, client: Client, argument: str) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
-    await engine.turns.go_on(client.session, client.chosen)
+    await engine.rewriting.go_on(client.session, client.chosen)
 
 
 async def history(engine: Engine, client: Client, argument: str) -> None:
@@ -40,7 +41,7 @@ async def why(engine: Engine, client: Client, argument: str) -> None:
     if argument and not argument.isdecimal():
         raise CommandError("Of which reply? /why MESSAGE takes a message's number.")
     message = int(argument[:18]) if argument else None
-    manifest = await engine.services.database.read(stories.manifest, client.session.id, message)
+    manifest = await engine.services.database.read(replies.manifest, client.session.id, message)
     if manifest is None:
         what = "is known for this message" if argument else "has been sent in this story yet"
         raise CommandError(f"No prompt {what}.")
@@ -54,7 +55,7 @@ async def sync(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def show_help(engine: Engine, client: Client, argument: str) -> None:
-    client.tell(catalogue.help_text(argument))
+    client.tell(help_text(argument))
 
 
 async def quit_(engine: Engine, client: Client, argument: str) -> None:

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from flower import limits
+from flower.engine.assets import Character
 from flower.engine.commands.catalogue import closest
 from flower.engine.commands.game import add_message, standing_of, story_of
+from flower.engine.direction import model_of
 from flower.engine.game import cast, steering
-from flower.engine.game.cast import Cast
 from flower.engine.game.steering import Steering
 from flower.engine.game.story import StoryState
 from flower.engine.store import additions, states
 from flower.errors import CommandError
-from flower.protocol import State, SystemUpdate
+from flower.protocol import State
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 OFF = ("off", "none", "clear", "-")
 
@@ -111,12 +113,12 @@ async def _switch_rule(engine: Engine, client: Client, argument: str, *, on: boo
     rule = rules.get(argument.lower())
     if rule is None:
         raise CommandError(f"There is no rule {argument!r}.{closest(argument, list(rules))}")
-    steered = await _steer(engine, client, lambda s: replace(s, rules={**s.rules, rule.id: on}))
-    active = steering.rules_on(client.chosen.rules, steered.rules)
-    state = "on" if on else "off"
-    story_of(client).publish(
-        SystemUpdate(f"✓ Rule {state} in this story: {rule.name}.", State(active_rules=active))
-    )
+    session = story_of(client)
+    await _steer(engine, client, lambda s: replace(s, rules={**s.rules, rule.id: on}))
+    text = f"✓ Rule {'on' if on else 'off'} in this story: {rule.name}."
+    for watcher in tuple(engine.clients):  # each has rules of its own beside the story's
+        if watcher.session is session:
+            watcher.tell(text, State(active_rules=await engine.active_rules(watcher)))
 
 
 # --- the cast -----------------------------------------------------------------------------------
@@ -125,15 +127,26 @@ async def _switch_rule(engine: Engine, client: Client, argument: str, *, on: boo
 async def show_cast(engine: Engine, client: Client, argument: str) -> None:
     if argument:
         raise CommandError(
-            "/cast add ID, /cast remove ID, /cast next ID, /cast mode together|named|round."
+            "/cast add ID, /cast remove ID, /cast next ID, /cast mode together|named|round,"
+            " /cast model ID MODEL."
         )
     session = story_of(client)
     steered = await standing_of(engine, session)
     chosen, characters = steered.steering.cast, engine.services.assets.characters
     ids = dict.fromkeys((session.character_id, *chosen.members))
-    names = [f"{characters[i].name} ({i})" for i in ids if i in characters]
+    members = [characters[i] for i in ids if i in characters]
+    if not members:
+        client.tell("Nobody is on stage but the narrator. /cast add ID brings a character.")
+        return
     hand = f"; next, until /cast next off: {chosen.next}" if chosen.next else ""
-    client.tell(f"On stage: {', '.join(names) or 'nobody'}. Speaks: {chosen.mode}{hand}.")
+    rows = [_member(character, model_of(character.id, members, chosen)) for character in members]
+    client.tell("\n".join(["On stage:", *rows, f"Speaks: {chosen.mode}{hand}."]))
+
+
+def _member(character: Character, model: str) -> str:
+    lore = ", with lore of their own" if character.lore else ""
+    spoken = f", spoken by {model}" if model else ""
+    return f"  {character.id}  {character.name}{lore}{spoken}"
 
 
 async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
@@ -157,7 +170,7 @@ async def remove_from_cast(engine: Engine, client: Client, argument: str) -> Non
             )
         members = tuple(m for m in steered.cast.members if m != argument.lower())
         following = "" if steered.cast.next == argument.lower() else steered.cast.next
-        return replace(steered, cast=Cast(members, steered.cast.mode, following))
+        return replace(steered, cast=replace(steered.cast, members=members, next=following))
 
     await _steer(engine, client, remove)
     client.tell(f"✓ {argument} leaves the scene.")
@@ -189,6 +202,25 @@ async def cast_mode(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError(f"Who speaks is decided {', '.join(cast.MODES)}: /cast mode round.")
     await _steer(engine, client, lambda s: replace(s, cast=replace(s.cast, mode=mode)))
     client.tell(f"✓ Who speaks: {mode}.")
+
+
+async def cast_model(engine: Engine, client: Client, argument: str) -> None:
+    """Chooses the model that speaks for a character in this story, whatever their file says."""
+    wanted, _, model = argument.partition(" ")
+    model = model.strip()
+    if not wanted or not model:
+        raise CommandError("Whose, and which? For example /cast model ID MODEL, or /cast model ID off.")
+    name = _character(engine, wanted)
+    chosen = "" if model.lower() in OFF else model
+    if chosen:
+        engine.roster.resolve(chosen)
+
+    def choose(steered: Steering) -> Steering:
+        models = {**steered.cast.models, wanted.lower(): chosen}
+        return replace(steered, cast=replace(steered.cast, models=models))
+
+    await _steer(engine, client, choose)
+    client.tell(f"✓ {chosen or 'The model of the story'} speaks for {name}.")
 
 
 def _character(engine: Engine, wanted: str) -> str:
@@ -240,7 +272,7 @@ async def aside(engine: Engine, client: Client, argument: str) -> None:
 async def narrate(engine: Engine, client: Client, argument: str) -> None:
     """The player tells a part of the story; without words the narrator answers what stands there last."""
     if not argument:
-        await engine.turns.rewrite(story_of(client), client.chosen, additions.open_answer)
+        await engine.rewriting.rewrite(story_of(client), client.chosen, additions.open_answer)
         return
     if len(argument) > limits.REPLY_CHARS:
         raise CommandError(f"A part of the story has {limits.REPLY_CHARS} characters at most.")

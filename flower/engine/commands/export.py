@@ -12,7 +12,8 @@ from flower.engine.export import FORMATS, Story
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 USAGE = "/export md, or /export html all my-story.html; the formats are " + ", ".join(FORMATS) + "."
 OVERWRITE = "!"

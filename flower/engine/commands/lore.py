@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from flower.engine.preparation import lore_scope, memory_scope
 from flower.engine.recall.base import Passage
-from flower.engine.store import stories
+from flower.engine.store import attached, stories, tree
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 SHOWN_CHARS = 90
 ATTACHED = "attached:"
@@ -57,7 +58,7 @@ async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
             f"Passage {passage.id} comes from {passage.source}; change it there and it changes here."
         )
     number = int(passage.source.removeprefix(ATTACHED))
-    await engine.services.database.write(stories.detach_lore, number)
+    await engine.services.database.write(attached.detach, number)
     count = await engine.services.library.drop_source(scope, passage.source)
     client.tell(f"✓ Deleted, {count} passages.")
 
@@ -66,8 +67,17 @@ async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def list_memories(engine: Engine, client: Client, argument: str) -> None:
-    found = await engine.services.library.list(_memory_scope(client))
-    client.tell(_listing("Memories of this story", found))
+    """Lists what can be recalled here: not what belongs to other variants and branches only."""
+    scope = _memory_scope(client)
+    assert client.session is not None  # or there is no scope
+    found = await engine.services.library.list(scope)
+    database = engine.services.database
+    leaf = await database.read(tree.active_leaf, client.session.id)
+    visible = await database.read(stories.path_ids, leaf)
+    here = tuple(p for p in found if p.message_id is None or p.message_id in visible)
+    told = _listing("Memories of this story", here)
+    others = len(found) - len(here)
+    client.tell(f"{told}\n{others} more on other variants and branches." if others else told)
 
 
 async def search_memories(engine: Engine, client: Client, argument: str) -> None:
@@ -127,7 +137,7 @@ def _listing(title: str, passages: tuple[Passage, ...]) -> str:
         f"{p.id:>6}  {'* ' if p.pinned else ''}{f'{p.title}: ' if p.title else ''}{_short(p.text)}"
         for p in passages
     ]
-    return "\n".join([f"{title}: {len(rows)} passages", *rows])
+    return "\n".join([f"{title}: {len(rows)} passage{'' if len(rows) == 1 else 's'}", *rows])
 
 
 def _short(text: str) -> str:

@@ -8,13 +8,14 @@ from flower import limits
 from flower.engine import recap
 from flower.engine.commands.catalogue import closest
 from flower.engine.session import Session
-from flower.engine.store import branches, stories, tree
+from flower.engine.store import branches, stories, trash, tree
 from flower.engine.store.search import search as find_words
 from flower.errors import CommandError
 from flower.protocol import FoundMessage, State
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 
 async def _find(engine: Engine, wanted: str) -> stories.StoredSession:
@@ -33,8 +34,9 @@ async def _find(engine: Engine, wanted: str) -> stories.StoredSession:
 
 async def new(engine: Engine, client: Client, argument: str) -> None:
     session = await engine.new_session(client)
-    await engine.announce_sessions("A story was begun.")
-    client.tell("✓ A new story begins.", State(session_id=session.id))
+    engine.story_list.changed()
+    active = await engine.active_rules(client)
+    client.tell("✓ A new story begins.", State(session_id=session.id, active_rules=active))
     await engine.send_history(client, session)
 
 
@@ -42,7 +44,12 @@ async def resume(engine: Engine, client: Client, argument: str) -> None:
     wanted, _, message = argument.partition(" ")
     stored = await _find(engine, wanted)
     await engine.open_session(client, stored)
-    state = State(session_id=stored.id, world_id=stored.world_id, character_id=stored.character_id)
+    state = State(
+        session_id=stored.id,
+        world_id=stored.world_id,
+        character_id=stored.character_id,
+        active_rules=await engine.active_rules(client),
+    )
     client.tell(f"✓ Story: {stored.title or 'Untitled'}.", state)
     if client.session is not None:
         await engine.send_history(client, client.session)
@@ -58,7 +65,7 @@ async def _go_where_it_is(engine: Engine, session: Session, message: str) -> Non
     number = int(message[:18])
     leaf = await engine.services.database.read(tree.active_leaf, session.id)
     if not await engine.services.database.read(tree.on_path, leaf, number):
-        await engine.turns.change(session, branches.show, number, engine.now())
+        await engine.rewriting.change(session, branches.show, number, engine.now())
 
 
 async def list_all(engine: Engine, client: Client, argument: str) -> None:
@@ -86,21 +93,24 @@ async def rename(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Write the new title behind it: /session rename The river door.")
     await engine.services.database.write(stories.rename, client.session.id, argument)
-    await engine.announce_sessions("✓ The story has another title.")
+    engine.story_list.changed()
+    client.tell("✓ The story has another title.")
 
 
 async def pin(engine: Engine, client: Client, argument: str) -> None:
     stored = await _find(engine, argument or client.chosen.session_id)
     await engine.services.database.write(stories.set_pinned, stored.id, not stored.pinned)
     what = "No longer at the top" if stored.pinned else "At the top from now on"
-    await engine.announce_sessions(f"✓ {what}: {stored.title or 'Untitled'}.")
+    engine.story_list.changed()
+    client.tell(f"✓ {what}: {stored.title or 'Untitled'}.")
 
 
 async def archive(engine: Engine, client: Client, argument: str) -> None:
     stored = await _find(engine, argument or client.chosen.session_id)
     await engine.services.database.write(stories.set_archived, stored.id, not stored.archived)
     what = "Taken out of the archive" if stored.archived else "Put away; /session list still shows it"
-    await engine.announce_sessions(f"✓ {what}: {stored.title or 'Untitled'}.")
+    engine.story_list.changed()
+    client.tell(f"✓ {what}: {stored.title or 'Untitled'}.")
 
 
 async def search(engine: Engine, client: Client, argument: str) -> None:
@@ -121,7 +131,7 @@ async def search(engine: Engine, client: Client, argument: str) -> None:
 async def delete(engine: Engine, client: Client, argument: str) -> None:
     stored = await _find(engine, argument)
     await engine.delete_session(stored.id)
-    await engine.announce_sessions("A story was deleted.")
+    engine.story_list.changed()
     days = round(limits.TRASH_KEPT_S / 86_400)
     client.tell(
         f"✓ Deleted: {stored.title or 'Untitled'}."
@@ -131,14 +141,14 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
 
 async def restore(engine: Engine, client: Client, argument: str) -> None:
     database = engine.services.database
-    thrown = {s.id: s.title or "Untitled" for s in await database.read(stories.trash)}
+    thrown = {s.id: s.title or "Untitled" for s in await database.read(trash.listed)}
     if not thrown:
         raise CommandError("The trash is empty.")
     if not argument:
         rows = [f"{session_id}  {title}" for session_id, title in thrown.items()]
         client.tell("\n".join(["In the trash; /session restore ID takes a story back:", *rows]))
         return
-    if not await database.write(stories.restore_session, argument):
+    if not await database.write(trash.restore, argument):
         raise CommandError(f"The trash has no story {argument!r}.{closest(argument, list(thrown))}")
-    await engine.announce_sessions("A story is back from the trash.")
+    engine.story_list.changed()
     client.tell(f"✓ Back: {thrown.get(argument, argument)}. /session continue {argument} opens it.")

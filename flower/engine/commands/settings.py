@@ -6,11 +6,12 @@ import difflib
 import json
 from typing import TYPE_CHECKING
 
-from flower.engine.store import stories
+from flower.engine.store import params, stories
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 # Names as OpenAI and llama.cpp have them, with the least and the most that makes sense.
 RANGES: dict[str, tuple[float, float]] = {
@@ -57,14 +58,14 @@ async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError("Which setting? /set model temperature 0.8 sets it for the chosen model.")
     name, value = _parsed(argument)
     model = client.chosen.model or engine.roster.default()
-    await engine.services.database.write(stories.set_model_param, model, name, value)
+    await engine.services.database.write(params.set_of_model, model, name, value)
     client.tell(f"✓ {name} is {_shown(value)} for {model}.")
 
 
 async def _list(engine: Engine, client: Client) -> None:
     model = client.chosen.model or engine.roster.default()
     session_id = client.session.id if client.session is not None else ""
-    own = await engine.services.database.read(stories.params, session_id, model)
+    own = await engine.services.database.read(params.of_story, session_id, model)
     everywhere = dict(engine.services.params)
     rows = [f"{name} {_shown(value)}" for name, value in {**everywhere, **own}.items()]
     known = "It can be one of: " + ", ".join(NAMES) + ". /set NAME off takes a setting back."

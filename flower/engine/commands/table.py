@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 from flower.engine.commands import (
     catalogue,
     choices,
+    clocks,
     control,
     craft,
     export,
     game,
     lore,
+    outline,
+    people,
     sessions,
     settings,
     tree,
 )
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 Action = Callable[["Engine", "Client", str], Awaitable[None]]
 
@@ -67,6 +71,8 @@ ACTIONS: dict[str, Action] = {
     "/branches": tree.list_branches,
     "/checkout": tree.checkout,
     "/goto": tree.goto,
+    "/tree": outline.show_tree,
+    "/show": outline.show_message,
     "/export": export.export,
     "/roll": game.roll,
     "/check": game.check,
@@ -83,6 +89,7 @@ ACTIONS: dict[str, Action] = {
     "/cast remove": craft.remove_from_cast,
     "/cast next": craft.next_in_cast,
     "/cast mode": craft.cast_mode,
+    "/cast model": craft.cast_model,
     "/state": game.show_state,
     "/set-state": game.set_state,
     "/quest": game.show_quests,
@@ -93,16 +100,16 @@ ACTIONS: dict[str, Action] = {
     "/inv": game.show_inventory,
     "/inv add": game.add_thing,
     "/inv drop": game.drop_thing,
-    "/npc list": game.list_people,
-    "/npc add": game.add_person,
-    "/npc show": game.show_person,
-    "/npc mood": game.change_mood,
-    "/npc remove": game.remove_person,
-    "/npc bring": game.bring_people,
-    "/clock": game.list_clocks,
-    "/clock add": game.add_clock,
-    "/clock tick": game.tick_clock,
-    "/clock remove": game.remove_clock,
+    "/npc list": people.list_people,
+    "/npc add": people.add_person,
+    "/npc show": people.show_person,
+    "/npc mood": people.change_mood,
+    "/npc remove": people.remove_person,
+    "/npc bring": people.bring_people,
+    "/clock": clocks.list_clocks,
+    "/clock add": clocks.add_clock,
+    "/clock tick": clocks.tick_clock,
+    "/clock remove": clocks.remove_clock,
     "/continue": control.go_on,
     "/cancel": control.cancel,
     "/history": control.history,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from flower import limits
 from flower.engine.session import Session
-from flower.engine.store import branches, discarded, stories, tree
+from flower.engine.store import branches, discarded, stories, tree, variants
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
-    from flower.engine.engine import Client, Engine
+    from flower.engine.client import Client
+    from flower.engine.engine import Engine
 
 WHO = {"user": "you", "assistant": "narrator", "system": "note"}
 STEPS = {"next": 1, "previous": -1}
@@ -24,18 +25,20 @@ STEPS = {"next": 1, "previous": -1}
 
 
 async def retry(engine: Engine, client: Client, argument: str) -> None:
-    session = _session(client)
-    message = _number(argument, "/retry 12 lets message 12 be written anew.") if argument else None
+    session = session_of(client)
+    message = (
+        message_number(argument, "/retry 12 lets message 12 be written anew.") if argument else None
+    )
 
-    def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> tree.Opened:
-        return tree.open_variant(db, session_id, message, model, now)
+    def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> variants.Opened:
+        return variants.open_variant(db, session_id, message, model, now)
 
-    await engine.turns.rewrite(session, client.chosen, open_reply)
+    await engine.rewriting.rewrite(session, client.chosen, open_reply)
 
 
 async def list_variants(engine: Engine, client: Client, argument: str) -> None:
-    session = _session(client)
-    message = _number(argument, "/variants 12 lists those of message 12.") if argument else None
+    session = session_of(client)
+    message = message_number(argument, "/variants 12 lists those of message 12.") if argument else None
     database = engine.services.database
     here = await database.read(tree.find, session.id, message)
     others = await database.read(tree.siblings, here)
@@ -49,21 +52,23 @@ async def list_variants(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
-    session = _session(client)
+    session = session_of(client)
     usage = (
         "/variant 2 shows the second one, /variant 2 12 that of message 12; next and previous work too."
     )
     which, _, rest = argument.partition(" ")
-    message = _number(rest, usage) if rest.strip() else None
+    message = message_number(rest, usage) if rest.strip() else None
     step = which.lower() in STEPS
-    number = STEPS[which.lower()] if step else _number(which, usage)
-    at, count = await engine.turns.change(session, tree.choose_variant, message, number, step=step)
+    number = STEPS[which.lower()] if step else message_number(which, usage)
+    at, count = await engine.rewriting.change(
+        session, variants.choose_variant, message, number, step=step
+    )
     client.tell(f"✓ Variant {at} of {count}.")
 
 
 async def edit(engine: Engine, client: Client, argument: str) -> None:
     """A changed line is answered anew; a changed reply stands as it was written."""
-    session = _session(client)
+    session = session_of(client)
     database = engine.services.database
     first, _, rest = argument.partition(" ")
     known = None
@@ -77,13 +82,15 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
     message = known if known is not None else await database.read(tree.last_line, session.id)
     if message.role == "user":
 
-        def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> tree.Opened:
-            return tree.open_edit(db, session_id, message.id, text, model, now)
+        def open_reply(
+            db: sqlite3.Connection, session_id: str, model: str, now: float
+        ) -> variants.Opened:
+            return variants.open_edit(db, session_id, message.id, text, model, now)
 
-        await engine.turns.rewrite(session, client.chosen, open_reply)
+        await engine.rewriting.rewrite(session, client.chosen, open_reply)
         return
-    made = await engine.turns.change(session, tree.edit_reply, message.id, text, engine.now())
-    await engine.turns.remember_edit(session, made)
+    made = await engine.rewriting.change(session, variants.edit_reply, message.id, text, engine.now())
+    await engine.turns.following.remember_edit(session, made)
     client.tell(f"✓ Changed. /variant previous {made.id} shows what it said before.")
 
 
@@ -91,18 +98,18 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def undo(engine: Engine, client: Client, argument: str) -> None:
-    gone = await engine.turns.change(_session(client), tree.undo)
+    gone = await engine.rewriting.change(session_of(client), tree.undo)
     client.tell(f"✓ Undone: {preview(gone.content)} /redo brings it back.")
 
 
 async def redo(engine: Engine, client: Client, argument: str) -> None:
-    back = await engine.turns.change(_session(client), tree.redo)
+    back = await engine.rewriting.change(session_of(client), tree.redo)
     client.tell(f"✓ Done again: {preview(back.content)}")
 
 
 async def goto(engine: Engine, client: Client, argument: str) -> None:
-    message = _number(argument, "/goto 12 goes on from message 12.")
-    there = await engine.turns.change(_session(client), branches.goto, message, engine.now())
+    message = message_number(argument, "/goto 12 goes on from message 12.")
+    there = await engine.rewriting.change(session_of(client), branches.goto, message, engine.now())
     client.tell(f"✓ The story goes on from message {there.id}: {preview(there.content)}")
 
 
@@ -110,8 +117,8 @@ async def goto(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
-    message = _number(argument, "/delete 12 puts message 12 and all below it into the trash.")
-    count = await engine.turns.change(_session(client), discarded.discard, message, engine.now())
+    message = message_number(argument, "/delete 12 puts message 12 and all below it into the trash.")
+    count = await engine.rewriting.change(session_of(client), discarded.discard, message, engine.now())
     days = round(limits.TRASH_KEPT_S / 86_400)
     more = f" and {count - 1} below it" if count > 1 else ""
     client.tell(
@@ -120,10 +127,10 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def restore(engine: Engine, client: Client, argument: str) -> None:
-    session = _session(client)
+    session = session_of(client)
     if argument:
-        message = _number(argument, "/restore 12 takes message 12 back.")
-        count = await engine.turns.change(session, discarded.restore, message)
+        message = message_number(argument, "/restore 12 takes message 12 back.")
+        count = await engine.rewriting.change(session, discarded.restore, message)
         client.tell(f"✓ Back: {count} message{'s' if count > 1 else ''}.")
         return
     thrown = await engine.services.database.read(discarded.listed, session.id)
@@ -140,12 +147,14 @@ async def branch(engine: Engine, client: Client, argument: str) -> None:
     first, _, rest = argument.partition(" ")
     message = int(first[:18]) if first.isdecimal() else None
     name = " ".join((rest if message is not None else argument).split())
-    made = await engine.turns.change(_session(client), branches.begin, message, name, engine.now())
+    made = await engine.rewriting.change(
+        session_of(client), branches.begin, message, name, engine.now()
+    )
     client.tell(f"✓ On branch {made}. /branches lists them, /checkout NAME goes to another.")
 
 
 async def list_branches(engine: Engine, client: Client, argument: str) -> None:
-    found = await engine.services.database.read(branches.ends, _session(client).id)
+    found = await engine.services.database.read(branches.ends, session_of(client).id)
     rows = []
     for end in found:
         last = (
@@ -160,7 +169,7 @@ async def list_branches(engine: Engine, client: Client, argument: str) -> None:
 async def checkout(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which branch? /branches lists them.")
-    name = await engine.turns.change(_session(client), branches.checkout, argument, engine.now())
+    name = await engine.rewriting.change(session_of(client), branches.checkout, argument, engine.now())
     client.tell(f"✓ On branch {name}.")
 
 
@@ -175,13 +184,13 @@ def preview(text: str) -> str:
     return line[: limits.PREVIEW_CHARS - 1].rstrip() + "…"
 
 
-def _session(client: Client) -> Session:
+def session_of(client: Client) -> Session:
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
     return client.session
 
 
-def _number(text: str, usage: str) -> int:
+def message_number(text: str, usage: str) -> int:
     text = text.strip()
     if not (text.isascii() and text.isdecimal()):
         raise CommandError(f"A number is needed here: {usage}")

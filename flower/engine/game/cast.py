@@ -18,12 +18,14 @@ class Cast(Struct, frozen=True, omit_defaults=True):
 
     ``together``: the narrator decides who speaks. ``named``: whom the player's line names. ``round``: one
     after the other. ``next`` is a speaker chosen by hand, whatever the mode, until it is taken back; it
-    is not used up by a reply, so that a second try of that reply has the same speaker.
+    is not used up by a reply, so that a second try of that reply has the same speaker. ``models`` are
+    ids of models by character, "" for the story's, whatever the character's file says.
     """
 
     members: tuple[str, ...] = ()
     mode: Mode = "together"
     next: str = ""
+    models: dict[str, str] = {}
 
 
 def speaker(cast: Cast, names: Mapping[str, str], line: str, spoke_last: str) -> str:

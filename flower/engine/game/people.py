@@ -85,6 +85,13 @@ def put(people: Sequence[Person], person: Person) -> tuple[Person, ...]:
     return (*people, person)
 
 
+def joined(people: Sequence[Person], others: Sequence[Person]) -> tuple[Person, ...]:
+    """Returns the people with those of ``others`` that are new, as many as a story keeps."""
+    names = {person.name.casefold() for person in people}
+    new = [person for person in others if person.name.casefold() not in names]
+    return (*people, *new)[: max(limits.NPCS, len(people))]
+
+
 def is_named(person: Person, text: str) -> bool:
     """Returns whether ``text`` names the person, in full or by a capitalised word of the name."""
     words = [person.name] + [w for w in person.name.split() if w[:1].isupper() and len(w) > 2]

@@ -1,12 +1,10 @@
 """Changes of the state sheet that the narrator proposes at the end of a reply. Pure.
 
-A reply may end with a fenced block, one change in a line::
+A reply may end with a fenced block (``blocks`` parts it from the story), one change in a line::
 
-    ```state
     place: The lamp room
     inventory: +brass key
     hp: -2
-    ```
 
 What a model writes is never trusted: each line goes through ``sheet.put`` like a command of the
 player, a line that fits nothing is named and left out, and only so many lines are read.
@@ -37,8 +35,8 @@ quest: Find the keeper = done
 ```
 Write only what changed in this reply. When nothing changed, write no block."""
 
-_BLOCK = re.compile(r"```[ \t]*state[ \t]*\r?\n(?P<lines>(?:(?!```).)*)(?:```)?\s*\Z", re.DOTALL)
-_LINE = re.compile(r"\s*[-*]?\s*(?P<key>[^:=]{1,60}?)\s*[:=]\s*(?P<value>.+?)\s*")
+_LINE = re.compile(r'[-*]?\s*"?(?P<key>[^:="]{1,60}?)"?\s*[:=]\s*(?P<value>.+?)\s*,?')
+_FRAME = re.compile(r"[\s{}\[\],]*")  # of JSON, and empty lines
 
 
 class Proposed(Struct, frozen=True):
@@ -49,26 +47,21 @@ class Proposed(Struct, frozen=True):
     refused: tuple[str, ...] = ()
 
 
-def read(reply: str, sheet: Sheet) -> Proposed:
-    """Returns what a reply proposes for ``sheet``; without a block at its end the same sheet."""
-    found = _BLOCK.search(reply)
-    if found is None:
-        return Proposed(sheet)
+def read(block: str, sheet: Sheet) -> Proposed:
+    """Returns what the lines of a block propose for ``sheet``.
+
+    Lines of JSON and YAML are understood as well, as far as they are one key and one value.
+    """
     changes, refused = [], []
-    lines = [line for line in found["lines"].splitlines() if line.strip()]
+    lines = [line.strip() for line in block.splitlines() if not _FRAME.fullmatch(line)]
     for line in lines[: limits.PROPOSALS]:
-        parts = _LINE.fullmatch(line.strip()[:LINE_CHARS])
+        parts = _LINE.fullmatch(line[:LINE_CHARS])
         try:
             if parts is None:
                 raise CommandError("no change")
-            sheet, change = put(sheet, parts["key"], parts["value"])
+            sheet, change = put(sheet, parts["key"], parts["value"].strip('"'))
         except CommandError:
-            refused.append(line.strip()[: limits.SHEET_TEXT_CHARS])
+            refused.append(line[: limits.SHEET_TEXT_CHARS])
         else:
             changes.append(change)
     return Proposed(sheet, tuple(changes), tuple(refused))
-
-
-def without(reply: str) -> str:
-    """Returns the reply's story without the block at its end."""
-    return _BLOCK.sub("", reply).rstrip()

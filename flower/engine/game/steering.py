@@ -19,9 +19,10 @@ _OPTION = re.compile(r"(depth|every)\s{0,3}[=: ]\s{0,3}(\d{1,4})(?!\w)\s{0,3},?\
 
 
 class Note(Struct, frozen=True, omit_defaults=True):
-    """The author's note. ``depth`` 0: right before the newest line, n: n messages further up.
+    """The author's note. ``depth`` 0: right before the player's line, n: n messages above the newest.
 
-    It is given with every ``every``-th line of the player.
+    It is given with every ``every``-th line of the player. At depth 0 it stays where it was told, so that
+    it need not be told with each of them; further up it moves along.
     """
 
     text: str
@@ -29,7 +30,7 @@ class Note(Struct, frozen=True, omit_defaults=True):
     every: int = 1
 
     def due(self, lines: int) -> bool:
-        """Returns whether it goes with the player's line number ``lines``, counted from 1."""
+        """Returns whether a note further up goes with the player's line number ``lines``, from 1."""
         return (lines - 1) % self.every == 0
 
 
@@ -58,10 +59,12 @@ class Steering(Struct, frozen=True, omit_defaults=True):
 
 def parse_note(text: str) -> Note:
     """Returns the note in ``depth 4, every 3, TEXT``; both numbers are optional. Raises ``CommandError``."""
-    numbers = {"depth": 0, "every": 1}
+    numbers = {"depth": 0, "every": 0}
     while (option := _OPTION.match(text)) is not None:
         numbers[option[1].lower()] = int(option[2])
         text = text[option.end() :]
+    if not numbers["every"]:
+        numbers["every"] = 1 if numbers["depth"] else limits.NOTE_EVERY_DEFAULT
     if numbers["depth"] > limits.NOTE_DEPTH or not 1 <= numbers["every"] <= limits.NOTE_EVERY:
         raise CommandError(
             f"A note's depth is 0 to {limits.NOTE_DEPTH}, and it comes every 1 to {limits.NOTE_EVERY} lines."

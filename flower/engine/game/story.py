@@ -28,6 +28,7 @@ class StoryState(Struct, frozen=True, omit_defaults=True):
     people: tuple[Person, ...] = ()
     clocks: tuple[Clock, ...] = ()
     pins: tuple[str, ...] = ()  # facts that stay in front of the narrator
+    variables: dict[str, str] = {}  # that macros of notes and greetings have set
 
 
 Change = Callable[[StoryState], StoryState]

@@ -1,21 +1,33 @@
 """What the narrator is told of the state of a story. Pure.
 
 Two places: facts that seldom change join the stable beginning of a prompt (``stable``), everything else
-comes right before the player's newest line (``latest``), where a change costs no reading again.
+comes right before a line of the player (``latest``). There it stays, as what was true then; it is told
+again (``due``) when it has changed or was told too long ago. So prompts only grow, and a local server
+need not read again what it has read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from flower import limits
 from flower.engine.game import clocks as clocks_of
 from flower.engine.game import people as people_of
 from flower.engine.game.clocks import Now
-from flower.engine.game.people import Person
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.story import StoryState
-from flower.engine.prompt.assemble import Section
+from flower.engine.prompt.assemble import CUT_MARK, Section
 
+Told = Mapping[str, str]  # texts by ``key_of``, as they were told with one line
+
+# How things stand; other sections are about one line alone.
+AGAIN_LINES = dict.fromkeys(("people", "sheet", "scene", "clocks"), limits.TOLD_AGAIN_LINES)
+TAKEN_BACK = (
+    ("scene", "/state", "Place, time, weather and mood are open again.", 40),
+    ("clocks", "/clock", "Nothing of what came near before is coming any more.", 50),
+    ("sheet", "/state", "How things stand: nothing of what was listed before holds any more.", 30),
+    ("note", "/note", "The author's note from before no longer holds.", 70),
+)
 OOC = (
     "The player's words in double brackets are outside the story: answer them briefly and plainly as the"
     " game's narrator, and do not move the story on."
@@ -42,14 +54,15 @@ def latest(
     scene: Sequence[str],
     line: str,
 ) -> tuple[Section, ...]:
-    """Returns what goes right before the newest line, the least important first.
+    """Returns how things stand at the newest line, the least important first.
 
     ``scene`` are the texts right before the line: people named in them or in the line are told of.
     """
     present = people_of.in_scene(state.people, (*scene, line))
     sections = (
-        Section("people", ", ".join(person.name for person in present), _people(present), 20),
-        Section("sheet", "/state", _sheet(state.sheet, ambience), 40),
+        *(Section("people", person.name, people_of.told([person]), 20) for person in present),
+        Section("sheet", "/state", _sheet(state.sheet), 30),
+        Section("scene", "/state", _scene(state.sheet, ambience), 40),
         Section("clocks", "/clock", clocks_of.told(state.clocks, now), 50),
         Section("note", "/note", f"The author's note: {note}" if note else "", 70),
         Section("speaker", "/cast", speaking, 80),
@@ -58,23 +71,60 @@ def latest(
     return tuple(section for section in sections if section.text)
 
 
+def due(
+    standing: Sequence[Section], told: Sequence[Told], note_every: int = 1
+) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+    """Returns which sections have to be told with the newest line, and which still are in view.
+
+    ``told`` is what was told with each of the player's lines in view, oldest first, the newest line left
+    out. What no longer holds is taken back once.
+    """
+    now = {key_of(section): section for section in standing}
+    before: dict[str, tuple[str, int]] = {}  # the last text told, and how many lines ago
+    for ago, texts in zip(range(len(told), 0, -1), told, strict=True):
+        before.update({key: (text, ago) for key, text in texts.items()})
+    again = {**AGAIN_LINES, "note": note_every}
+    new: list[Section] = []
+    known: list[Section] = []
+    for key, section in now.items():
+        text, ago = before.get(key, ("", 0))
+        holds = _is(text, section.text) and ago < again.get(section.name, 1)
+        (known if holds else new).append(section)
+    for name, source, text, priority in TAKEN_BACK:
+        section = Section(name, source, text, priority)
+        if key_of(section) not in now and before.get(key_of(section), (text, 0))[0] != text:
+            new.append(section)
+    return tuple(sorted(new, key=lambda section: section.priority)), tuple(known)
+
+
+def _is(told: str, text: str) -> bool:
+    """Returns whether a text was told, if only with its middle cut out for want of room."""
+    start, cut, end = told.partition(CUT_MARK)
+    return told == text or (bool(cut) and text.startswith(start) and text.endswith(end))
+
+
+def key_of(section: Section) -> str:
+    """Returns what one telling of a thing has in common with the next."""
+    return f"{section.name} {section.source}"
+
+
 def is_aside(line: str) -> bool:
     """Returns whether a line is spoken outside the story."""
     return line.startswith("((") and line.endswith("))")
 
 
-def _people(present: Sequence[Person]) -> str:
-    lines = people_of.told(present)
-    return f"People here:\n{lines}" if lines else ""
+def _scene(sheet: Sheet, ambience: Mapping[str, str]) -> str:
+    """Returns where and when the story stands; what was set by hand wins over the ambience."""
+    values = {
+        name: getattr(sheet, name, "") or ambience.get(name, "")
+        for name in ("place", "time", "weather", "light", "mood")
+    }
+    return " ".join(f"{name.capitalize()}: {value}." for name, value in values.items() if value)
 
 
-def _sheet(sheet: Sheet, ambience: Mapping[str, str]) -> str:
-    """Returns the sheet as one paragraph; what was set by hand wins over the ambience."""
+def _sheet(sheet: Sheet) -> str:
+    """Returns the rest of the sheet as one paragraph."""
     parts = []
-    for name in ("place", "time", "weather", "light", "mood"):
-        value = getattr(sheet, name, "") or ambience.get(name, "")
-        if value:
-            parts.append(f"{name.capitalize()}: {value}.")
     if sheet.conditions:
         parts.append(f"The player is {', '.join(sheet.conditions)}.")
     if sheet.inventory:

@@ -5,16 +5,16 @@ everything from turn to turn.
 
     system   base rules, active rules, the world's tone, character, opening scene
     history  the window of the story, each player's line with what was recalled for it
-    line     how things stand, then the player's newest line with what is newly recalled
+    line     what is new of how things stand, then the player's newest line with what is newly recalled
 
-Recalled passages are given once, with the line they were recalled for, and stay there as long as
-that line is in the window: later prompts then only append. The window's start moves rarely and by a
+How things stand and recalled passages are given once, with the line they were told for, and stay there
+as long as that line is in the window: later prompts then only append. The window's start moves rarely and by a
 large step (hysteresis), since every move makes a server read the whole prompt again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -49,15 +49,17 @@ class Inset(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """A message of the story as the prompt needs it. ``recalled`` goes before the player's words.
+    """A message of the story as the prompt needs it.
 
-    The role ``system`` is something between the lines, such as dice; it is told like the player's words.
+    ``recalled`` goes before the player's words, and before it ``stands``: how things stood then. The role
+    ``system`` is something between the lines, such as dice; it is told like the player's words.
     """
 
     id: int
     role: str
     content: str
     recalled: str = ""
+    stands: str = ""
 
 
 class Entry(Struct, frozen=True):
@@ -73,6 +75,7 @@ class Assembled(Struct, frozen=True):
     """A prompt, what is in it and why.
 
     ``window_start``: id of the first message of the history; ``room``: tokens there are for it.
+    ``told``: the sections told with the newest line, as they fitted.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -80,6 +83,12 @@ class Assembled(Struct, frozen=True):
     tokens: int
     window_start: int | None
     room: int
+    told: tuple[Section, ...] = ()
+
+
+def standing_text(texts: Iterable[str]) -> str:
+    """Returns how things stand, as it goes before a line."""
+    return "\n".join(text.strip() for text in texts)
 
 
 def assemble(
@@ -98,8 +107,8 @@ def assemble(
     ``story`` is the active path, oldest first, and ends with the player's line. ``window_start`` is
     what the last prompt of this story used; the history starts there again as long as it fits. When
     it must move, it moves behind message ``summarised`` if what is left then fits, so that summary and
-    history meet. ``tail`` changes from line to line: it goes right before the newest one and is not
-    repeated in later prompts, so that everything before it stays as it was.
+    history meet. ``tail`` is what has to be told with the newest line; later prompts repeat it there, as
+    that line's ``stands``, so that everything stays as it was.
     """
     beside = int(
         budget * TAIL_SHARE
@@ -111,7 +120,8 @@ def assemble(
         inset = Inset(shorten(inset.text, beside // 2, counter), inset.depth)
     inset_tokens = counter.count(inset.text) + MESSAGE_TOKENS if inset is not None else 0
     latest = _fit_sections(tail, beside - inset_tokens - counter.count(PLAYERS_WORDS), counter)
-    tail_text = "\n".join(section.text.strip() for section, _ in latest)
+    told = tuple(section for section, _ in latest)
+    tail_text = standing_text(section.text for section in told)
     tail_tokens = counter.count(tail_text) + counter.count(PLAYERS_WORDS) if tail_text else 0
     taken = system_tokens + tail_tokens + inset_tokens
     # 2: rounding, opening
@@ -122,10 +132,13 @@ def assemble(
         for line in story
         if line.content or line.recalled
     ]
+    lines[-1:] = [_standing(line, "") for line in lines[-1:]]  # the tail takes its place
     start = _window(lines, room, window_start, summarised, counter)
     window = lines[start:]
 
-    messages = _alternating(window, tail_text, inset)
+    messages = _alternating(
+        [*window[:-1], *(_standing(line, tail_text) for line in window[-1:])], inset
+    )
     if system:
         messages.insert(0, ChatMessage("system", system))
     history_tokens = sum(_line_tokens(line, counter) for line in window)
@@ -141,7 +154,12 @@ def assemble(
         taken + history_tokens,
         window[0].id if window else None,
         room,
+        told,
     )
+
+
+def _standing(line: Line, stands: str) -> Line:
+    return Line(line.id, line.role, line.content, line.recalled, stands)
 
 
 def _fit_sections(
@@ -172,7 +190,7 @@ def _fit_line(line: Line, most: int, counter: TokenCounter) -> Line:
     content = shorten(line.content, most - counter.count(recalled), counter)
     if content is line.content and recalled is line.recalled:
         return line
-    return Line(line.id, line.role, content, recalled)
+    return Line(line.id, line.role, content, recalled, line.stands)
 
 
 def shorten(text: str, tokens: int, counter: TokenCounter) -> str:
@@ -192,7 +210,8 @@ def shorten(text: str, tokens: int, counter: TokenCounter) -> str:
 
 
 def _line_tokens(line: Line, counter: TokenCounter) -> int:
-    return counter.count(line.recalled) + counter.count(line.content) + MESSAGE_TOKENS
+    stands = counter.count(line.stands) + counter.count(PLAYERS_WORDS) if line.stands else 0
+    return stands + counter.count(line.recalled) + counter.count(line.content) + MESSAGE_TOKENS
 
 
 def _window(
@@ -223,7 +242,7 @@ def _window(
     return start
 
 
-def _alternating(lines: Sequence[Line], tail: str, inset: Inset | None) -> list[ChatMessage]:
+def _alternating(lines: Sequence[Line], inset: Inset | None) -> list[ChatMessage]:
     """Returns messages that alternate user and assistant and begin with user.
 
     Several chat templates (Gemma's, Mistral's) refuse anything else, and none minds.
@@ -236,9 +255,9 @@ def _alternating(lines: Sequence[Line], tail: str, inset: Inset | None) -> list[
         if inset is not None and index == max(newest - inset.depth, 0):
             _add(messages, "user", inset.text)
         before = [line.recalled] if line.recalled else []
-        if tail and index == newest:
+        if line.stands:
             spoken = not line.recalled and line.role == "user"
-            before = [f"{tail}\n\n{PLAYERS_WORDS}" if spoken else tail, *before]
+            before = [f"{line.stands}\n\n{PLAYERS_WORDS}" if spoken else line.stands, *before]
         role: Role = "assistant" if line.role == "assistant" else "user"
         _add(messages, role, "\n\n".join((*before, line.content)))
     return messages

@@ -63,12 +63,21 @@ def cast_section(character: Character) -> Section:
 
 def recalled_text(found: Sequence[Found]) -> str:
     """Returns recalled passages as the block that goes before the player's line, "" if none."""
-    if not found:
-        return ""
-    notes = []
-    for item in found:
-        passage = item.passage
-        kind = "From the lore" if passage.kind == "lore" else "Earlier in this story"
-        title = f" ({passage.title})" if passage.title and passage.kind == "lore" else ""
-        notes.append(f"- {kind}{title}: {passage.text.strip()}")
-    return "\n".join((RECALLED_HEAD, *notes, RECALLED_TAIL))
+    return with_notes("", [note_of(item) for item in found])
+
+
+def with_notes(recalled: str, notes: Sequence[str]) -> str:
+    """Returns a block of recalled passages with more of them at its end."""
+    if not notes:
+        return recalled
+    body = recalled.removesuffix(f"\n{RECALLED_TAIL}") if recalled else RECALLED_HEAD
+    return "\n".join((body, *notes, RECALLED_TAIL))
+
+
+def note_of(found: Found, *, private: bool = False) -> str:
+    """Returns one recalled passage as a note. ``private``: only one character knows of it."""
+    passage = found.passage
+    kind = "From the lore" if passage.kind == "lore" else "Earlier in this story"
+    kind = "Known to this character alone" if private else kind
+    title = f" ({passage.title})" if passage.title and passage.kind == "lore" else ""
+    return f"- {kind}{title}: {passage.text.strip()}"

@@ -29,8 +29,9 @@ from flower.engine.provider.http import Edge
 from flower.engine.provider.interpret import Interpreter, Item
 from flower.engine.provider.listing import known_model
 from flower.engine.provider.messages import alternating, ending_with_user, split_system
-from flower.engine.provider.pieces import Call, PieceStream
-from flower.engine.provider.refusals import Refusals, without
+from flower.engine.provider.pieces import Call
+from flower.engine.provider.refusals import without
+from flower.engine.provider.remote import RemoteProvider
 from flower.engine.provider.sse import SseDecoder
 
 _VERSION = "2023-06-01"
@@ -212,35 +213,17 @@ def api_headers(key: str) -> dict[str, str]:
     return {"x-api-key": key, "anthropic-version": _VERSION}
 
 
-class AnthropicProvider:
+class AnthropicProvider(RemoteProvider):
     """A provider over the Messages API."""
 
     def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
-        self._endpoint = endpoint
-        self._edge = edge
-        self._refusals = Refusals(needed=("max_tokens",))
-        self.local = endpoint.local
+        super().__init__(endpoint, edge, needed=("max_tokens",))
 
-    @property
-    def name(self) -> str:
-        """The prefix of this provider's model ids."""
-        return self._endpoint.name
-
-    def open(self, completion: Completion) -> PieceStream:
-        """Returns the stream of one completion."""
-
-        async def prepare() -> Call:
-            body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
-            origin = self._edge.origin(completion.model, {**body, "prefill": True})
-            return Call(
-                "/messages", body, origin, Interpreter(origin, SseDecoder(), MessageStream(origin))
-            )
-
-        return self._edge.stream(prepare)
-
-    def refuse(self, model: str, field: str) -> bool:
-        """Remembers that ``model`` does not take ``field``; ``prefill`` is a trailing assistant turn."""
-        return self._refusals.add(model, field)
+    async def _prepared(self, completion: Completion) -> Call:
+        body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
+        # "prefill" is what a refusal of a trailing assistant turn is remembered as.
+        origin = self._edge.origin(completion.model, {**body, "prefill": True})
+        return Call("/messages", body, origin, Interpreter(origin, SseDecoder(), MessageStream(origin)))
 
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""
@@ -251,11 +234,3 @@ class AnthropicProvider:
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""
         return read_models(await self._edge.get_json("/models?limit=1000"))
-
-    async def count_tokens(self, text: str) -> int | None:
-        """Returns None: counting costs a network round trip."""
-        return None
-
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._edge.aclose()

@@ -25,11 +25,11 @@ from flower.engine.provider.base import (
 )
 from flower.engine.provider.endpoint import KINDS, Endpoint, patched, wanted_params
 from flower.engine.provider.errors import Origin, from_payload
-from flower.engine.provider.http import Edge
 from flower.engine.provider.interpret import Interpreter, Item
 from flower.engine.provider.messages import alternating, ending_with_user, split_system
-from flower.engine.provider.pieces import Call, PieceStream
-from flower.engine.provider.refusals import Refusals, without
+from flower.engine.provider.pieces import Call
+from flower.engine.provider.refusals import without
+from flower.engine.provider.remote import RemoteProvider
 from flower.engine.provider.sse import SseDecoder
 
 _PARAMS = {
@@ -222,35 +222,15 @@ def api_key(key: str) -> dict[str, str]:
     return {"x-goog-api-key": key} if key else {}
 
 
-class GeminiProvider:
+class GeminiProvider(RemoteProvider):
     """A provider over the Gemini API."""
 
-    def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
-        self._endpoint = endpoint
-        self._edge = edge
-        self._refusals = Refusals()
-        self.local = endpoint.local
-
-    @property
-    def name(self) -> str:
-        """The prefix of this provider's model ids."""
-        return self._endpoint.name
-
-    def open(self, completion: Completion) -> PieceStream:
-        """Returns the stream of one completion."""
-
-        async def prepare() -> Call:
-            model = _path_name(completion.model)
-            body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
-            origin = self._edge.origin(model, body)
-            path = f"/models/{model}:streamGenerateContent?alt=sse"
-            return Call(path, body, origin, Interpreter(origin, SseDecoder(), GenerateStream(origin)))
-
-        return self._edge.stream(prepare)
-
-    def refuse(self, model: str, field: str) -> bool:
-        """Remembers that ``model`` does not take ``field``."""
-        return self._refusals.add(model, field)
+    async def _prepared(self, completion: Completion) -> Call:
+        model = _path_name(completion.model)
+        body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
+        origin = self._edge.origin(model, body)
+        path = f"/models/{model}:streamGenerateContent?alt=sse"
+        return Call(path, body, origin, Interpreter(origin, SseDecoder(), GenerateStream(origin)))
 
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""
@@ -261,14 +241,6 @@ class GeminiProvider:
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""
         return read_models(await self._edge.get_json("/models?pageSize=1000"))
-
-    async def count_tokens(self, text: str) -> int | None:
-        """Returns None: the API counts whole requests, one network round trip each."""
-        return None
-
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._edge.aclose()
 
 
 def _path_name(model: str) -> str:

@@ -12,13 +12,11 @@ from typing import Any
 import msgspec
 
 from flower.engine.provider.base import Completion, ModelInfo
-from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.flavours import Flavour, build_body, left_out
-from flower.engine.provider.http import Edge
 from flower.engine.provider.interpret import Interpreter
 from flower.engine.provider.openai import ChatStream
-from flower.engine.provider.pieces import Call, PieceStream
-from flower.engine.provider.refusals import Refusals
+from flower.engine.provider.pieces import Call
+from flower.engine.provider.remote import RemoteProvider
 from flower.engine.provider.sse import SseDecoder
 from flower.errors import ProviderError
 
@@ -32,38 +30,15 @@ FLAVOUR = Flavour(
 )
 
 
-class KoboldCppProvider:
+class KoboldCppProvider(RemoteProvider):
     """A provider over a KoboldCpp server, which holds one model."""
 
-    def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
-        self._endpoint = endpoint
-        self._edge = edge
-        self._refusals = Refusals()
-        self.local = endpoint.local
-
-    @property
-    def name(self) -> str:
-        """The prefix of this provider's model ids."""
-        return self._endpoint.name
-
-    def open(self, completion: Completion) -> PieceStream:
-        """Returns the stream of one completion."""
-
-        async def prepare() -> Call:
-            named = msgspec.structs.replace(completion, model=completion.model or "koboldcpp")
-            body = build_body(named, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
-            origin = self._edge.origin(named.model, body)
-            thinks = any(p.thinks and p.fits(named.model) for p in self._endpoint.patch)
-            dialect = ChatStream(origin, thinks=thinks)
-            return Call(
-                "/v1/chat/completions", body, origin, Interpreter(origin, SseDecoder(), dialect)
-            )
-
-        return self._edge.stream(prepare)
-
-    def refuse(self, model: str, field: str) -> bool:
-        """Remembers that ``model`` does not take ``field``."""
-        return self._refusals.add(model, field)
+    async def _prepared(self, completion: Completion) -> Call:
+        named = msgspec.structs.replace(completion, model=completion.model or "koboldcpp")
+        body = build_body(named, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
+        origin = self._edge.origin(named.model, body)
+        dialect = ChatStream(origin, thinks=self._thinks(named.model))
+        return Call("/v1/chat/completions", body, origin, Interpreter(origin, SseDecoder(), dialect))
 
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""
@@ -86,10 +61,6 @@ class KoboldCppProvider:
             return None  # an estimate will do
         value = answer.get("value") if isinstance(answer, dict) else None
         return value if isinstance(value, int) else None
-
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._edge.aclose()
 
 
 def _text(payload: Any, field: str) -> str:

@@ -17,11 +17,11 @@ from flower import limits
 from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent
 from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
 from flower.engine.provider.errors import Origin, from_payload
-from flower.engine.provider.http import Edge
 from flower.engine.provider.interpret import Interpreter, Item
 from flower.engine.provider.ndjson import NdjsonDecoder
-from flower.engine.provider.pieces import Call, PieceStream
-from flower.engine.provider.refusals import Refusals, without
+from flower.engine.provider.pieces import Call
+from flower.engine.provider.refusals import without
+from flower.engine.provider.remote import RemoteProvider
 from flower.engine.provider.thinking import ThinkSplitter
 from flower.errors import ProviderError
 
@@ -134,40 +134,17 @@ class ChatLines:
 # --- the edge -----------------------------------------------------------------------------------
 
 
-class OllamaProvider:
+class OllamaProvider(RemoteProvider):
     """A provider over an Ollama server."""
 
-    def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
-        self._endpoint = endpoint
-        self._edge = edge
-        self._refusals = Refusals()
-        self.local = endpoint.local
-
-    @property
-    def name(self) -> str:
-        """The prefix of this provider's model ids."""
-        return self._endpoint.name
-
-    def open(self, completion: Completion) -> PieceStream:
-        """Returns the stream of one completion; an empty model means the first one on offer."""
-
-        async def prepare() -> Call:
-            model = completion.model or await self._first()
-            body = build_body(
-                msgspec.structs.replace(completion, model=model),
-                self._endpoint,
-                self._refusals.of(model),
-            )
-            origin = self._edge.origin(model, body)
-            thinks = any(p.thinks and p.fits(model) for p in self._endpoint.patch)
-            dialect = ChatLines(origin, thinks=thinks)
-            return Call("/api/chat", body, origin, Interpreter(origin, NdjsonDecoder(), dialect))
-
-        return self._edge.stream(prepare)
-
-    def refuse(self, model: str, field: str) -> bool:
-        """Remembers that ``model`` does not take ``field``."""
-        return self._refusals.add(model, field)
+    async def _prepared(self, completion: Completion) -> Call:
+        """An empty model means the first one on offer."""
+        model = completion.model or await self._first()
+        named = msgspec.structs.replace(completion, model=model)
+        body = build_body(named, self._endpoint, self._refusals.of(model))
+        origin = self._edge.origin(model, body)
+        dialect = ChatLines(origin, thinks=self._thinks(model))
+        return Call("/api/chat", body, origin, Interpreter(origin, NdjsonDecoder(), dialect))
 
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""
@@ -192,14 +169,6 @@ class OllamaProvider:
                     continue
                 found.append(ModelInfo(name, name, details[0] if details else 0, 0.0, 0.0))
         return tuple(found)
-
-    async def count_tokens(self, text: str) -> int | None:
-        """Returns None: Ollama has no way to count."""
-        return None
-
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._edge.aclose()
 
     async def _show(self, name: str) -> tuple[int, bool] | None:
         """Returns context length and whether the model can chat; None if Ollama does not tell."""

@@ -29,8 +29,8 @@ from flower.engine.provider.flavours import FLAVOURS, Flavour, build_body, flavo
 from flower.engine.provider.http import Edge
 from flower.engine.provider.interpret import Interpreter, Item
 from flower.engine.provider.listing import read_models
-from flower.engine.provider.pieces import Call, PieceStream
-from flower.engine.provider.refusals import Refusals
+from flower.engine.provider.pieces import Call
+from flower.engine.provider.remote import RemoteProvider
 from flower.engine.provider.sse import SseDecoder
 from flower.engine.provider.thinking import ThinkSplitter
 from flower.errors import ProviderError
@@ -210,29 +210,22 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-class OpenAIProvider:
+class OpenAIProvider(RemoteProvider):
     """A provider over one OpenAI-compatible endpoint."""
 
     def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
-        self._endpoint = endpoint
-        self._edge = edge
-        self._refusals = Refusals()
+        super().__init__(endpoint, edge)
         self._first_model = ""
-        self.local = endpoint.local
 
-    @property
-    def name(self) -> str:
-        """The prefix of this provider's model ids."""
-        return self._endpoint.name
-
-    def open(self, completion: Completion) -> PieceStream:
-        """Returns the stream of one completion; an empty model means the first one on offer."""
-
-        async def prepare() -> Call:
-            model = completion.model or await self._first()
-            return self._call(msgspec.structs.replace(completion, model=model))
-
-        return self._edge.stream(prepare)
+    async def _prepared(self, completion: Completion) -> Call:
+        """An empty model means the first one on offer."""
+        model = completion.model or await self._first()
+        refused = self._refusals.of(model)
+        named = msgspec.structs.replace(completion, model=model)
+        body = build_body(named, self._endpoint, self._flavour(), refused)
+        origin = self._edge.origin(model, body)
+        dialect = ChatStream(origin, thinks=self._thinks(model))
+        return Call("/chat/completions", body, origin, Interpreter(origin, SseDecoder(), dialect))
 
     def refuse(self, model: str, field: str) -> bool:
         """Remembers that ``model`` does not take ``field``; returns whether leaving it out may help."""
@@ -260,20 +253,8 @@ class OpenAIProvider:
         tokens = payload.get("tokens") if isinstance(payload, dict) else None
         return len(tokens) if isinstance(tokens, list) else None
 
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._edge.aclose()
-
     def _flavour(self) -> Flavour:
         return flavour_of(self._endpoint.kind, self._edge.server)
-
-    def _call(self, completion: Completion) -> Call:
-        refused = self._refusals.of(completion.model)
-        body = build_body(completion, self._endpoint, self._flavour(), refused)
-        origin = self._edge.origin(completion.model, body)
-        thinks = any(p.thinks and p.fits(completion.model) for p in self._endpoint.patch)
-        dialect = ChatStream(origin, thinks=thinks)
-        return Call("/chat/completions", body, origin, Interpreter(origin, SseDecoder(), dialect))
 
     async def _first(self) -> str:
         if not self._first_model:

@@ -21,7 +21,7 @@ class Passage(Struct, frozen=True):
 
     id: int
     kind: Kind
-    scope: str  # "lore:WORLD" or "memory:SESSION"
+    scope: str  # "lore:WORLD", "lore:cast/CHARACTER" or "memory:SESSION"
     source: str  # what it was cut from: "world", "attached:N", "file:PATH", "message:N"
     title: str  # path of headings, or what the memory is about
     text: str
@@ -85,6 +85,7 @@ class Query(Struct, frozen=True):
     text: str  # the player's line
     context: str = ""  # scene and last lines: widens the search, weighs less
     lore_scope: str = ""  # "" = none
+    cast_scopes: tuple[str, ...] = ()  # lore of the characters that speak
     memory_scope: str = ""
     budget_tokens: int = 0
     visible_messages: Container[int] | None = None  # memories of other branches stay hidden

@@ -12,18 +12,20 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import trio
 
 from flower import limits
-from flower.engine.store import passages
+from flower.engine.store import vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Changed
 from flower.errors import FlowerError
 
 if TYPE_CHECKING:
     from flower.engine.recall.base import Vectors
-    from flower.engine.store.vectors import Hits, ScopeIndex
+    from flower.engine.store.exact import Hits
+    from flower.engine.store.scope_index import ScopeIndex
 
 Say = Callable[[str], None]
 
@@ -41,7 +43,8 @@ class Indexes:
         self._say = say
         self._open: dict[str, ScopeIndex] = {}  # least recently used first
         self._stale: set[str] = set()
-        self._locks: dict[str, trio.Lock] = {}
+        # While somebody has one: a lock for every story that was ever played would be kept for nothing.
+        self._locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()
         self._cannot_build: set[str] = set()
 
     async def search(self, scope: str, vector: Vectors, count: int) -> Hits:
@@ -138,7 +141,7 @@ class Indexes:
         after, size = 0, limits.VECTORS_PAGE
         while size == limits.VECTORS_PAGE:
             rows = await self._database.read(
-                passages.page_of_vectors,
+                vector_rows.page_of_vectors,
                 self._model_id,
                 index.scope,
                 self._dimension,
@@ -160,17 +163,17 @@ class Indexes:
             await self._add(index, missing[start : start + limits.VECTORS_PAGE])
 
     async def _marks(self, scope: str) -> dict[int, int]:
-        ids, marks = await self._database.read(passages.marks_of, self._model_id, scope)
+        ids, marks = await self._database.read(vector_rows.marks_of, self._model_id, scope)
         return dict(zip(ids.tolist(), marks.tolist(), strict=True))
 
     async def _add(self, index: ScopeIndex, ids: Iterable[int]) -> None:
-        rows = await self._database.read(passages.vectors_of, self._model_id, ids, self._dimension)
+        rows = await self._database.read(vector_rows.vectors_of, self._model_id, ids, self._dimension)
         index.add(rows.ids, rows.marks, rows.vectors)
 
     def _new(self, scope: str) -> ScopeIndex:
-        from flower.engine.store.vectors import ScopeIndex
+        from flower.engine.store.scope_index import ScopeIndex
 
         return ScopeIndex(scope, self._model_id, self._dimension, self._index_dir)
 
     def _lock(self, scope: str) -> trio.Lock:
-        return self._locks.setdefault(scope, trio.Lock())
+        return self._locks.setdefault(scope, trio.Lock())  # held by whoever got it

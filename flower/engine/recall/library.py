@@ -24,9 +24,9 @@ from flower import limits
 from flower.engine.recall.base import Embedder, Found, Kind, Passage, Query
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.indexes import Indexes
-from flower.engine.recall.query import context_of, context_weight, keywords
+from flower.engine.recall.questions import Questions
 from flower.engine.recall.search import Asked, Searcher
-from flower.engine.store import passages
+from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Changed
 from flower.errors import EmbedError, StoreError
@@ -64,6 +64,7 @@ class Library:
             database, model_id, dimension, index_dir, lambda line: notify(line, None)
         )
         self._searcher = Searcher(database, self._indexes, model_id, dimension, clock)
+        self._questions = Questions(embedder)
         self._work = trio.Event()
         self._failed_at = -math.inf  # trio time at which the embedder failed last
         self._failure = ""
@@ -136,23 +137,17 @@ class Library:
     ) -> None:
         """Stores a memory that ends with a message; long ones are cut. Raises ``StoreError``."""
         pieces = chunk(text, title, budget=limits.EMBED_TOKENS)
+        source = f"message:{message_id}" if message_id is not None else "told"
+        now = self._clock()
+        memories = [
+            Passage(
+                0, "memory", scope, source, piece.title, piece.text, message_id, now, pinned, importance
+            )
+            for piece in pieces
+        ]
         async with self._changing([scope]):
-            for piece in pieces:
-                passage = Passage(
-                    0,
-                    "memory",
-                    scope,
-                    f"message:{message_id}" if message_id is not None else "told",
-                    piece.title,
-                    piece.text,
-                    message_id,
-                    self._clock(),
-                    pinned,
-                    importance,
-                )
-                await self._indexes.changed(
-                    scope, await self._database.write(passages.add_memory, passage)
-                )
+            change = await self._database.write(passages.add_memories, memories)
+            await self._indexes.changed(scope, change)
 
     async def drop_source(self, scope: str, source: str) -> int:
         """Deletes the passages of one source; returns how many there were. Raises ``StoreError``."""
@@ -221,7 +216,7 @@ class Library:
 
     async def pending(self) -> int:
         """Returns how many texts wait for their vector."""
-        return await self._database.read(passages.count_pending, self._embedder.model_id)
+        return await self._database.read(vector_rows.count_pending, self._embedder.model_id)
 
     async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
         """Returns the passages of a scope that fit best, whatever their length."""
@@ -234,33 +229,25 @@ class Library:
         """
         return await self._searcher.recall(query, await self._ask(query))
 
+    def expect(self, context: str) -> None:
+        """Gets ready for a line that follows upon ``context``, while nobody waits."""
+        if not self._failure and self._questions.expect(context):
+            self._work.set()
+
     async def _ask(self, query: Query) -> Asked:
-        words, context = keywords(query.text), context_of(query)
-        weight = context_weight(words) if context else 0.0
-        vector = await self._vector_of(query.text, context, weight)
-        newest = keywords(context, known=words)[-limits.CONTEXT_TERMS :]
-        return Asked(words, newest, vector, weight)
-
-    async def _vector_of(self, text: str, context: str, weight: float) -> Vectors | None:
-        """Returns one vector for line and context, or None without a model."""
-        import numpy as np
-
+        """Returns the query made ready; by its words only while the model fails."""
         if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
             await trio.lowlevel.checkpoint()
-            return None
+            return self._questions.by_words(query)
         try:
-            vectors = await self._embedder.embed([text, context] if context else [text], urgent=True)
+            asked = await self._questions.ask(query)
         except EmbedError as error:
             self._fail(error)
-            return None
+            return self._questions.by_words(query)
         if self._failure:
             self._failure = ""
             self._work.set()  # what waits for a vector can have it now
-        if not context:
-            return np.asarray(vectors[0])
-        mixed = (1 - weight) * vectors[0] + weight * vectors[1]
-        norm = np.linalg.norm(mixed)
-        return np.asarray(mixed / norm if norm else vectors[0], np.float32)
+        return asked
 
     # --- the background -------------------------------------------------------------------------
 
@@ -279,8 +266,9 @@ class Library:
         model_id = self._embedder.model_id
         done = total = 0
         while True:
+            await self._questions.prepare()  # somebody may be about to speak
             pending, last_id = await self._database.read(
-                passages.list_pending,
+                vector_rows.list_pending,
                 model_id,
                 limit=limits.EMBED_REQUEST_TEXTS,
                 after=self._embedded_to,
@@ -298,7 +286,7 @@ class Library:
                 said = now
                 if done >= total:  # the first time, and when lore was added meanwhile
                     total = done + await self._database.read(
-                        passages.count_pending, model_id, after=self._embedded_to
+                        vector_rows.count_pending, model_id, after=self._embedded_to
                     )
                 rate = done / (now - started)
                 line = f"Reading lore: {done} of {total} passages, {rate:.0f} a second."
@@ -308,7 +296,7 @@ class Library:
 
     async def _store(self, hashes: Sequence[bytes], vectors: Vectors) -> None:
         model_id = self._embedder.model_id
-        scopes = await self._database.write(passages.store_vectors, model_id, hashes, vectors)
+        scopes = await self._database.write(vector_rows.store_vectors, model_id, hashes, vectors)
         async with self._indexes.changing(scopes):
             for scope, ids in scopes.items():
                 await self._indexes.changed(scope, Changed(added=ids))

@@ -74,29 +74,30 @@ def diversify(found: Sequence[Found], vectors: Mapping[int, Vectors], count: int
 
     Of passages that say the same only the best stays; without vectors only equal text is the same.
     """
+    import numpy as np
+
     rest = sorted(found, key=lambda item: -item.score)
+    scores = np.array([item.score for item in rest])
+    rows = _rows([item.passage.id for item in rest], vectors)
+    likeness, left = np.zeros(len(rest)), np.ones(len(rest), bool)
     picked: list[Found] = []
-    likeness = {item.passage.id: 0.0 for item in rest}
-    while rest and len(picked) < count:
-        best = max(rest, key=lambda item: item.score * (1 - DIVERSITY * likeness[item.passage.id]))
-        picked.append(best)
-        others = []
-        for other in rest:
-            same = _likeness(best.passage, other.passage, vectors)
-            likeness[other.passage.id] = max(likeness[other.passage.id], same)
-            if other is not best and same < SAME:
-                others.append(other)
-        rest = others
+    while left.any() and len(picked) < count:
+        best = int(np.argmax(np.where(left, scores * (1 - DIVERSITY * likeness), -np.inf)))
+        picked.append(rest[best])
+        # All at once: one by one these products were most of a recall's time outside the database.
+        same = np.maximum(rows @ rows[best], 0.0)
+        same[[item.passage.text == rest[best].passage.text for item in rest]] = 1.0
+        likeness = np.maximum(likeness, same)
+        left &= same < SAME
     return picked
 
 
-def _likeness(one: Passage, other: Passage, vectors: Mapping[int, Vectors]) -> float:
+def _rows(ids: Sequence[int], vectors: Mapping[int, Vectors]) -> Vectors:
+    """Returns a row for each id, of zeros where there is no vector: like nothing else."""
     import numpy as np
 
-    if one.text == other.text:
-        return 1.0
-    a, b = vectors.get(one.id), vectors.get(other.id)
-    return 0.0 if a is None or b is None else max(0.0, float(np.dot(a, b)))
+    nothing = np.zeros(len(next(iter(vectors.values()), ())), np.float32)
+    return np.array([vectors.get(i, nothing) for i in ids], np.float32)
 
 
 def cut(found: Sequence[Found], budget_tokens: int) -> tuple[Found, ...]:

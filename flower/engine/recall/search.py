@@ -19,7 +19,7 @@ from flower.engine.recall.base import Found, Passage, Query
 from flower.engine.recall.chunking import estimate_tokens
 from flower.engine.recall.indexes import Indexes
 from flower.engine.recall.query import words_found
-from flower.engine.store import passages
+from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Searcher:
 
         Raises ``StoreError``.
         """
-        scopes = [scope for scope in (query.lore_scope, query.memory_scope) if scope]
+        own = (query.lore_scope, *query.cast_scopes, query.memory_scope)
+        scopes = [scope for scope in own if scope]
         all_of = [await self._candidates(scope, asked) for scope in scopes]
         pinned = [_pinned(p, asked) for some in all_of for p in some.pinned if _is_open(p, query)]
         taken = {item.passage.id for item in pinned}
@@ -151,7 +152,7 @@ def _look_up(
     words = dict(passages.search_keywords(db, scope, asked.words, limit=limit))
     context = dict(passages.search_keywords(db, scope, asked.context_words, limit=limit))
     rows = {i: p for i, p in passages.get(db, {*near, *words, *context}).items() if p.scope == scope}
-    found = passages.vectors_of(db, model_id, rows, dimension)
+    found = vector_rows.vectors_of(db, model_id, rows, dimension)
     vectors = dict(zip(found.ids.tolist(), found.vectors, strict=True))
     return Candidates(passages.list_pinned(db, scope), rows, vectors, words, context)
 

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flower.engine.store import stories, tree
-from flower.engine.store.tree import GO_ON
+from flower.engine.store import stories, tree, variants
+from flower.engine.store.variants import GO_ON
 from flower.errors import CommandError
 
 
@@ -49,7 +49,7 @@ def add_message(
     return stories.message(db, message_id)
 
 
-def open_answer(db: sqlite3.Connection, session_id: str, model: str, now: float) -> tree.Opened:
+def open_answer(db: sqlite3.Connection, session_id: str, model: str, now: float) -> variants.Opened:
     """Opens a reply to what stands last in the story: dice, or the player's own narration.
 
     Raises ``CommandError`` when a reply of the narrator stands there, which ``/continue`` lets grow.
@@ -62,4 +62,4 @@ def open_answer(db: sqlite3.Connection, session_id: str, model: str, now: float)
         )
     line = last.content if last.role == "user" else GO_ON
     reply = stories.append(db, session_id, last.id, "assistant", "", "streaming", model=model, now=now)
-    return tree.Opened(last.id, line, reply, 0)
+    return variants.Opened(last.id, line, reply, 0)

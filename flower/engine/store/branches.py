@@ -27,6 +27,14 @@ class End(Struct, frozen=True):
     active: bool
 
 
+class Tip(Struct, frozen=True):
+    """Where a named branch ends (None: before the first message) and whether the story is on it."""
+
+    name: str
+    leaf: int | None
+    active: bool
+
+
 def begin(
     db: sqlite3.Connection, session_id: str, message_id: int | None, name: str, now: float
 ) -> str:
@@ -102,15 +110,9 @@ def current(db: sqlite3.Connection, session_id: str) -> str:
 def ends(db: sqlite3.Connection, session_id: str) -> list[End]:
     """Returns the named branches, then the other ends of the tree, the newest first."""
     on, leaf = current(db, session_id), tree.active_leaf(db, session_id)
-    rows = db.execute(
-        "SELECT name, leaf FROM branches WHERE session_id = ? ORDER BY created, rowid", (session_id,)
-    )
-    found: list[End] = []
-    seen: set[int | None] = set()
-    for name, left_at in rows.fetchall():
-        end = leaf if name == on else _still_there(db, session_id, left_at)
-        seen.add(end)
-        found.append(_end(db, session_id, name, end, active=name == on))
+    with_names = named(db, session_id)
+    seen = {tip.leaf for tip in with_names}
+    found = [_end(db, session_id, tip.name, tip.leaf, active=tip.active) for tip in with_names]
     others = db.execute(
         "SELECT m.id FROM messages m WHERE m.session_id = ? AND m.deleted IS NULL AND NOT EXISTS"
         " (SELECT 1 FROM messages c WHERE c.parent_id = m.id AND c.deleted IS NULL)"
@@ -121,6 +123,18 @@ def ends(db: sqlite3.Connection, session_id: str) -> list[End]:
     if not on and leaf is not None and leaf not in unnamed:
         unnamed.insert(0, leaf)
     return found + [_end(db, session_id, "", end, active=not on and end == leaf) for end in unnamed]
+
+
+def named(db: sqlite3.Connection, session_id: str) -> list[Tip]:
+    """Returns where the named branches end, in the order in which they were made."""
+    on, leaf = current(db, session_id), tree.active_leaf(db, session_id)
+    rows = db.execute(
+        "SELECT name, leaf FROM branches WHERE session_id = ? ORDER BY created, rowid", (session_id,)
+    )
+    return [
+        Tip(name, leaf if name == on else _still_there(db, session_id, left_at), name == on)
+        for name, left_at in rows.fetchall()
+    ]
 
 
 def _end(db: sqlite3.Connection, session_id: str, name: str, leaf: int | None, *, active: bool) -> End:

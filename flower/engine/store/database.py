@@ -18,6 +18,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import trio
 
+from flower import limits
 from flower.engine.store import schema
 from flower.errors import StoreError
 
@@ -161,12 +162,15 @@ def _connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Con
             cached_statements=256,
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # the player's words survive a power cut
+            connection.execute(f"PRAGMA page_size = {limits.PAGE_BYTES}")  # of a new database
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {limits.WAL_PAGES}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA cache_size = -2000")  # KiB: a Pi has better uses for memory
-            connection.execute("PRAGMA temp_store = MEMORY")
             migrate(connection, before_migration)
+            _convert_pages(connection)
+            connection.execute("PRAGMA temp_store = MEMORY")  # only now: converting copies everything
         except BaseException:
             connection.close()
             raise
@@ -187,6 +191,23 @@ def migrate(
         before_migration(version)
     for number, script in enumerate(schema.MIGRATIONS[version:], start=version + 1):
         _in_transaction(connection, _run_script, script, number)
+
+
+def _convert_pages(connection: sqlite3.Connection) -> None:
+    """Rewrites a database of larger pages, unless that would take long; it is whole at every moment."""
+    (size,), (pages,) = (
+        connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_size", "page_count")
+    )
+    if size == limits.PAGE_BYTES or size * pages > limits.CONVERTED_BYTES:
+        return
+    # The disk is too full, another program reads, a page is damaged: the database goes on as it is.
+    with contextlib.suppress(sqlite3.DatabaseError):
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE")  # the log would keep the old size
+            connection.execute(f"PRAGMA page_size = {limits.PAGE_BYTES}")
+            connection.execute("VACUUM")
+        finally:
+            connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _run_script(connection: sqlite3.Connection, script: str, number: int) -> None:

@@ -4,6 +4,8 @@ What is in the trash is hidden from every path, list and search, keeps its text,
 until ``limits.TRASH_KEPT_S`` are over. Functions over a connection, like ``tree``.
 """
 
+# ruff: noqa: S608 - only constants are put into statements, values never
+
 from __future__ import annotations
 
 import json
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import stories, tree
+from flower.engine.store import growth, stories, tree
 from flower.errors import CommandError
 
 _DISCARD = """
@@ -90,7 +92,7 @@ def restore(db: sqlite3.Connection, session_id: str, message_id: int) -> int:
 def listed(db: sqlite3.Connection, session_id: str) -> list[Discarded]:
     """Returns what is in the trash of a story, the newest first."""
     rows = db.execute(
-        "SELECT m.id, m.role, m.content, (SELECT count(*) FROM messages t WHERE t.deleted_with = m.id"
+        f"SELECT m.id, m.role, {growth.text_of('m')}, (SELECT count(*) FROM messages t WHERE t.deleted_with = m.id"
         " AND t.session_id = m.session_id) FROM messages m"
         " WHERE m.session_id = ? AND m.deleted_with = m.id ORDER BY m.deleted DESC, m.id DESC LIMIT ?",
         (session_id, limits.BRANCHES_LISTED),

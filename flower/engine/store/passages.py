@@ -2,10 +2,10 @@
 
 Plain functions over a ``sqlite3.Connection``; the caller owns the transaction and the thread. A
 passage's id is never used twice and its text never changes, so an id in an index file means one text
-for ever. Vectors are kept by content hash: equal text is embedded once, whatever it is part of.
+for ever.
 
-Owns the tables ``passages``, ``sources``, ``vectors`` and the keyword index ``passages_fts``, which triggers keep
-equal to the rows. Never computes a vector, never opens a file.
+Owns the tables ``passages``, ``sources`` and the keyword index ``passages_fts``, which triggers keep equal
+to the rows. The vectors are in ``vector_rows``.
 """
 
 # ruff: noqa: S608 - only constants of this module are put into statements, values never
@@ -16,7 +16,6 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -24,69 +23,12 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.recall.base import Draft, Kind, Passage
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from flower.engine.recall.base import Vectors
-
 HASH_BYTES = 16  # 128 bits: no two texts of one machine will ever share a hash
 
-# The weights of bm25 are those of scope_key, title and text: a word of the title says what a passage is
-# about. scope_key is one token of the keyword index, so that other scopes' rows are never looked at.
-PASSAGES_SCHEMA = """
-CREATE TABLE passages (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL CHECK (kind IN ('lore', 'memory')),
-    scope TEXT NOT NULL,
-    scope_key TEXT NOT NULL,
-    source TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    title TEXT NOT NULL,
-    text TEXT NOT NULL,
-    hash BLOB NOT NULL,
-    message_id INTEGER,
-    created REAL NOT NULL,
-    importance REAL NOT NULL DEFAULT 0,
-    pinned INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE sources (
-    scope TEXT NOT NULL,
-    source TEXT NOT NULL,
-    digest BLOB NOT NULL,
-    PRIMARY KEY (scope, source)
-) WITHOUT ROWID;
-CREATE INDEX passages_by_scope ON passages (scope);
-CREATE INDEX passages_by_source ON passages (scope, source);
-CREATE INDEX passages_pinned ON passages (scope) WHERE pinned;
-CREATE INDEX passages_by_hash ON passages (hash);
-CREATE INDEX passages_by_message ON passages (message_id) WHERE message_id IS NOT NULL;
-CREATE TABLE vectors (
-    hash BLOB NOT NULL,
-    model_id TEXT NOT NULL,
-    vector BLOB NOT NULL,
-    UNIQUE (hash, model_id)
-);
-CREATE VIRTUAL TABLE passages_fts USING fts5 (
-    scope_key, title, text, content = 'passages', content_rowid = 'id',
-    tokenize = 'porter unicode61 remove_diacritics 2'
-);
-INSERT INTO passages_fts (passages_fts, rank) VALUES ('rank', 'bm25(0.0, 2.0, 1.0)');
-CREATE TRIGGER passages_inserted AFTER INSERT ON passages BEGIN
-    INSERT INTO passages_fts (rowid, scope_key, title, text)
-    VALUES (new.id, new.scope_key, new.title, new.text);
-END;
-CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN
-    INSERT INTO passages_fts (passages_fts, rowid, scope_key, title, text)
-    VALUES ('delete', old.id, old.scope_key, old.title, old.text);
-    DELETE FROM vectors WHERE hash = old.hash
-        AND NOT EXISTS (SELECT 1 FROM passages WHERE hash = old.hash);
-END;
-"""
 
 _FIELDS = Passage.__struct_fields__
 _COLUMNS = ", ".join(_FIELDS)
-_LIST = "(SELECT value FROM json_each(?))"  # a list of ids of any length as one parameter
+LIST = "(SELECT value FROM json_each(?))"  # a list of ids of any length as one parameter
 
 
 class Changed(Struct, frozen=True):
@@ -94,13 +36,6 @@ class Changed(Struct, frozen=True):
 
     added: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
-
-
-class Pending(Struct, frozen=True):
-    """A text that has no vector yet."""
-
-    hash: bytes
-    text: str
 
 
 def embedded_text(title: str, text: str) -> str:
@@ -154,14 +89,19 @@ def replace_source(
     return Changed(tuple(added), tuple(removed))
 
 
-def add_memory(db: sqlite3.Connection, passage: Passage) -> Changed:
-    """Stores one memory; the same text for the same message is stored once."""
+def add_memories(db: sqlite3.Connection, memories: Sequence[Passage]) -> Changed:
+    """Stores memories; the same text for the same message is stored once."""
+    added = (_add_memory(db, passage) for passage in memories)
+    return Changed(tuple(passage_id for passage_id in added if passage_id is not None))
+
+
+def _add_memory(db: sqlite3.Connection, passage: Passage) -> int | None:
     digest = content_hash(passage.title, passage.text)
     same = db.execute(
         "SELECT 1 FROM passages WHERE scope = ? AND message_id IS ? AND hash = ?",
         (passage.scope, passage.message_id, digest),
     )
-    return Changed() if same.fetchone() else Changed((_insert(db, passage, 0),))
+    return None if same.fetchone() else _insert(db, passage, 0)
 
 
 def _insert(db: sqlite3.Connection, new: Passage, position: int) -> int:
@@ -208,7 +148,7 @@ def drop_messages(db: sqlite3.Connection, message_ids: Iterable[int]) -> dict[st
     """Deletes the memories that end with these messages; returns the changes by scope."""
     scopes: dict[str, list[int]] = {}
     rows = db.execute(
-        f"SELECT id, scope FROM passages WHERE message_id IN {_LIST}", (_list(message_ids),)
+        f"SELECT id, scope FROM passages WHERE message_id IN {LIST}", (id_list(message_ids),)
     )
     for row_id, scope in rows:
         scopes.setdefault(scope, []).append(row_id)
@@ -234,7 +174,7 @@ def set_pinned(db: sqlite3.Connection, passage_id: int, pinned: bool) -> bool:
 
 def get(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Passage]:
     """Returns the passages that still exist, by id."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM passages WHERE id IN {_LIST}", (_list(ids),))
+    rows = db.execute(f"SELECT {_COLUMNS} FROM passages WHERE id IN {LIST}", (id_list(ids),))
     return {row[0]: _passage(row) for row in rows}
 
 
@@ -268,114 +208,6 @@ def _passage(row: Sequence[object]) -> Passage:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Passage, strict=False)
 
 
-def count_pending(db: sqlite3.Connection, model_id: str, *, after: int = 0) -> int:
-    """Returns how many different texts of passages after an id have no vector of this model."""
-    row = db.execute(
-        f"SELECT count(DISTINCT hash) FROM passages p WHERE id > ? AND {_NO_VECTOR}", (after, model_id)
-    )
-    return int(row.fetchone()[0])
-
-
-_NO_VECTOR = "NOT EXISTS (SELECT 1 FROM vectors v WHERE v.hash = p.hash AND v.model_id = ?)"
-
-
-def list_pending(
-    db: sqlite3.Connection, model_id: str, *, limit: int, after: int = 0
-) -> tuple[tuple[Pending, ...], int]:
-    """Returns texts without a vector, oldest first, and the id to go on after (0: no more)."""
-    rows = db.execute(
-        f"SELECT id, hash, title, text FROM passages p WHERE id > ? AND {_NO_VECTOR} ORDER BY id LIMIT ?",
-        (after, model_id, limit),
-    ).fetchall()
-    texts = {digest: Pending(digest, embedded_text(title, text)) for _, digest, title, text in rows}
-    return tuple(texts.values()), rows[-1][0] if rows else 0
-
-
-def store_vectors(
-    db: sqlite3.Connection, model_id: str, hashes: Sequence[bytes], vectors: Vectors
-) -> dict[str, tuple[int, ...]]:
-    """Stores vectors as float16; returns the ids of the passages that have one now, by scope.
-
-    float16 moves a cosine by less than 0.0005 and halves the database. A hash whose passages were
-    deleted meanwhile is left out.
-    """
-    scopes: dict[str, list[int]] = {}
-    for digest, vector in zip(hashes, vectors, strict=True):
-        rows = db.execute("SELECT id, scope FROM passages WHERE hash = ?", (digest,)).fetchall()
-        if not rows:
-            continue
-        blob = vector.astype("<f2").tobytes()
-        db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", (digest, model_id, blob))
-        for row_id, scope in rows:
-            scopes.setdefault(scope, []).append(row_id)
-    return {scope: tuple(ids) for scope, ids in scopes.items()}
-
-
-def drop_other_models(db: sqlite3.Connection, model_id: str) -> int:
-    """Deletes the vectors of models that are no longer used; returns how many."""
-    return db.execute("DELETE FROM vectors WHERE model_id <> ?", (model_id,)).rowcount
-
-
-class VectorRows(Struct, frozen=True):
-    """Vectors with their passages: ``marks`` are 64 bits of the content hash."""
-
-    ids: NDArray[np.int64]
-    marks: NDArray[np.int64]
-    vectors: Vectors
-
-
-def vectors_of(db: sqlite3.Connection, model_id: str, ids: Iterable[int], dimension: int) -> VectorRows:
-    """Returns the vectors of these passages; those without one are left out."""
-    rows = db.execute(
-        "SELECT p.id, p.hash, v.vector FROM passages p JOIN vectors v ON v.hash = p.hash"
-        f" AND v.model_id = ? WHERE p.id IN {_LIST}",
-        (model_id, _list(ids)),
-    )
-    return _vector_rows(rows.fetchall(), dimension)
-
-
-def page_of_vectors(
-    db: sqlite3.Connection, model_id: str, scope: str, dimension: int, *, after: int, limit: int
-) -> VectorRows:
-    """Returns the next ``limit`` vectors of a scope in the order of their ids."""
-    rows = db.execute(
-        "SELECT p.id, p.hash, v.vector FROM passages p JOIN vectors v ON v.hash = p.hash"
-        " AND v.model_id = ? WHERE p.scope = ? AND p.id > ? ORDER BY p.id LIMIT ?",
-        (model_id, scope, after, limit),
-    )
-    return _vector_rows(rows.fetchall(), dimension)
-
-
-def marks_of(
-    db: sqlite3.Connection, model_id: str, scope: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns ids and marks of every passage of a scope that has a vector, in the order of ids."""
-    import numpy as np
-
-    rows = db.execute(
-        "SELECT p.id, p.hash FROM passages p JOIN vectors v ON v.hash = p.hash AND v.model_id = ?"
-        " WHERE p.scope = ? ORDER BY p.id",
-        (model_id, scope),
-    ).fetchall()
-    return np.array([row[0] for row in rows], np.int64), _marks_of_hashes([row[1] for row in rows])
-
-
-def _vector_rows(rows: Sequence[tuple[int, bytes, bytes]], dimension: int) -> VectorRows:
-    import numpy as np
-
-    whole = [row for row in rows if len(row[2]) == 2 * dimension]
-    data = b"".join(row[2] for row in whole)
-    vectors = np.frombuffer(data, "<f2").reshape(len(whole), dimension).astype(np.float32)
-    ids = np.array([row[0] for row in whole], np.int64)
-    return VectorRows(ids, _marks_of_hashes([row[1] for row in whole]), vectors)
-
-
-def _marks_of_hashes(hashes: Sequence[bytes]) -> NDArray[np.int64]:
-    import numpy as np
-
-    return np.array([int.from_bytes(digest[:8], "little", signed=True) for digest in hashes], np.int64)
-
-
 def search_keywords(
     db: sqlite3.Connection, scope: str, words: Sequence[str], *, limit: int
 ) -> tuple[tuple[int, float], ...]:
@@ -403,5 +235,5 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\0", " ").replace('"', '""') + '"'
 
 
-def _list(ids: Iterable[int]) -> str:
+def id_list(ids: Iterable[int]) -> str:
     return json.dumps(list(ids))

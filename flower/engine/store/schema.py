@@ -13,8 +13,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from flower.engine.store.passages import PASSAGES_SCHEMA
-
 STORIES_SCHEMA = """
 CREATE TABLE sessions (
     id           TEXT PRIMARY KEY,
@@ -67,6 +65,58 @@ CREATE TABLE attached_lore (
     text     TEXT NOT NULL,
     created  REAL NOT NULL
 );
+"""
+
+# The weights of bm25 are those of scope_key, title and text: a word of the title says what a passage is
+# about. scope_key is one token of the keyword index, so that other scopes' rows are never looked at.
+PASSAGES_SCHEMA = """
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('lore', 'memory')),
+    scope TEXT NOT NULL,
+    scope_key TEXT NOT NULL,
+    source TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    message_id INTEGER,
+    created REAL NOT NULL,
+    importance REAL NOT NULL DEFAULT 0,
+    pinned INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE sources (
+    scope TEXT NOT NULL,
+    source TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (scope, source)
+) WITHOUT ROWID;
+CREATE INDEX passages_by_scope ON passages (scope);
+CREATE INDEX passages_by_source ON passages (scope, source);
+CREATE INDEX passages_pinned ON passages (scope) WHERE pinned;
+CREATE INDEX passages_by_hash ON passages (hash);
+CREATE INDEX passages_by_message ON passages (message_id) WHERE message_id IS NOT NULL;
+CREATE TABLE vectors (
+    hash BLOB NOT NULL,
+    model_id TEXT NOT NULL,
+    vector BLOB NOT NULL,
+    UNIQUE (hash, model_id)
+);
+CREATE VIRTUAL TABLE passages_fts USING fts5 (
+    scope_key, title, text, content = 'passages', content_rowid = 'id',
+    tokenize = 'porter unicode61 remove_diacritics 2'
+);
+INSERT INTO passages_fts (passages_fts, rank) VALUES ('rank', 'bm25(0.0, 2.0, 1.0)');
+CREATE TRIGGER passages_inserted AFTER INSERT ON passages BEGIN
+    INSERT INTO passages_fts (rowid, scope_key, title, text)
+    VALUES (new.id, new.scope_key, new.title, new.text);
+END;
+CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN
+    INSERT INTO passages_fts (passages_fts, rowid, scope_key, title, text)
+    VALUES ('delete', old.id, old.scope_key, old.title, old.text);
+    DELETE FROM vectors WHERE hash = old.hash
+        AND NOT EXISTS (SELECT 1 FROM passages WHERE hash = old.hash);
+END;
 """
 
 # Stories that were deleted stay for a while; the time says when that was.
@@ -128,11 +178,25 @@ CREATE TABLE summaries (
 );
 """
 
+# The text that a reply has grown by, flush by flush. ``place`` is the message's id times 2**20 plus the
+# number of characters before the part: one number is the key of the table itself, so that a flush changes
+# one page, and adding behind the last row splits none. With a key of two columns it was a fifth more.
+GROWTH_SCHEMA = """
+CREATE TABLE growth (
+    place INTEGER PRIMARY KEY,
+    text  TEXT NOT NULL
+);
+CREATE TRIGGER messages_growth AFTER DELETE ON messages WHEN old.status = 'streaming' BEGIN
+    DELETE FROM growth WHERE place BETWEEN old.id << 20 AND (old.id << 20) + 1048575;
+END;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
     TREE_SCHEMA,
     MEMORY_SCHEMA,
+    GROWTH_SCHEMA,
 )
 
 

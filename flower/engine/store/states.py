@@ -7,12 +7,14 @@ Every function that writes expects to run inside ``Database.write``.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from flower import limits
 from flower.engine.game.clocks import Now
 from flower.engine.game.steering import Persona, Steering
 from flower.engine.game.story import Change, StoryState, dump, load_state, load_steering, shown_rows
@@ -37,9 +39,15 @@ def begin_story(
     greeting: str,
     persona: Persona,
     now: float,
+    state: StoryState,
 ) -> None:
-    """Creates a story in which the player is who they were in the one before."""
+    """Creates a story in which the player is who they were in the one before.
+
+    ``state`` is what holds at its beginning: people it brings along, variables of its greeting.
+    """
     stories.create_session(db, session_id, world_id, character_id, greeting, now)
+    if state != StoryState():
+        change_state(db, session_id, lambda _: state)
     if persona != Persona():
         change_steering(db, session_id, lambda steered: replace(steered, persona=persona))
 
@@ -150,33 +158,45 @@ def _state(db: sqlite3.Connection, session_id: str, message_id: int | None) -> S
 def change_state(
     db: sqlite3.Connection, session_id: str, change: Change, at: int | None = None
 ) -> StoryState:
-    """Changes the state at message ``at`` (None: the active leaf) and returns it."""
+    """Changes the state at message ``at`` (None: the active leaf) and returns it.
+
+    The last ``limits.STATE_UNDO`` states that this message had before stay with it, for ``undo_state``.
+    """
     leaf = at if at is not None else active_leaf(db, session_id)
+    table, row_id = ("messages", leaf) if leaf is not None else ("sessions", session_id)
     state = change(state_at(db, session_id, leaf))
-    if leaf is None:
-        _set_session_extra(db, session_id, "state", dump(state))
-    else:
-        db.execute(
-            "UPDATE messages SET extra = json_set(extra, '$.state', json(?)) WHERE id = ?",
-            (dump(state), leaf),
-        )
+    before = [*_states_before(db, table, row_id), _extra(db, table, row_id, "state")]
+    _set_states(db, table, row_id, dump(state), before[-limits.STATE_UNDO :])
     return state
 
 
 def undo_state(db: sqlite3.Connection, session_id: str) -> bool:
-    """Takes back what changed at the last message that changed something; returns whether one did."""
+    """Takes back the last change at the last message that changed something; returns whether one did."""
     found = nearest_state(db, active_leaf(db, session_id))
-    if found is not None:
-        db.execute("UPDATE messages SET extra = json_remove(extra, '$.state') WHERE id = ?", (found,))
-        return True
-    return (
-        db.execute(
-            "UPDATE sessions SET extra = json_remove(extra, '$.state')"
-            " WHERE id = ? AND json_extract(extra, '$.state') IS NOT NULL",
-            (session_id,),
-        ).rowcount
-        > 0
-    )
+    table, row_id = ("messages", found) if found is not None else ("sessions", session_id)
+    if _extra(db, table, row_id, "state") is None:
+        return False
+    before = _states_before(db, table, row_id)
+    _set_states(db, table, row_id, before[-1] if before else None, before[:-1])
+    return True
+
+
+def _states_before(db: sqlite3.Connection, table: str, row_id: str | int) -> list[str | None]:
+    """Returns the earlier states of a row as JSON, oldest first; None: it had none of its own."""
+    data = _extra(db, table, row_id, "states_before")
+    return json.loads(data) if data else []
+
+
+def _set_states(
+    db: sqlite3.Connection, table: str, row_id: str | int, state: str | None, before: list[str | None]
+) -> None:
+    args: tuple[str, ...]
+    if state is None:
+        changed, args = "json_remove(extra, '$.state', '$.states_before')", ()
+    else:
+        changed = "json_set(extra, '$.state', json(?), '$.states_before', json(?))"
+        args = (state, json.dumps(before))
+    db.execute(f"UPDATE {table} SET extra = {changed} WHERE id = ?", (*args, row_id))  # noqa: S608 - names of our own
 
 
 # --- steering -----------------------------------------------------------------------------------

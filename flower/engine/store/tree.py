@@ -24,9 +24,6 @@ from flower.engine.store import states, stories
 from flower.engine.store.stories import Message
 from flower.errors import CommandError
 
-GO_ON = "Go on."  # what a reply answers when the player has said nothing
-NOT_INHERITED = ("recalled", "recalled_ids", "manifest")  # they belong to the prompt of the old text
-
 
 class Page(Struct, frozen=True):
     """Messages in a row, oldest first. ``variants``: (number from 1, count) of those with siblings."""
@@ -34,15 +31,6 @@ class Page(Struct, frozen=True):
     messages: Sequence[Message]
     variants: Mapping[int, tuple[int, int]] = {}
     sheet: Sequence[tuple[str, str]] | None = None  # rows of the state sheet; None above the end
-
-
-class Opened(Struct, frozen=True):
-    """A reply that is about to be written; ``variant`` is how many were written for its line before."""
-
-    line_id: int
-    line: str
-    reply_id: int
-    variant: int
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -177,7 +165,11 @@ def _chosen_root(db: sqlite3.Connection, session_id: str) -> int | None:
 
 
 def go(db: sqlite3.Connection, session_id: str, leaf: int | None) -> None:
-    """Makes the active path end at ``leaf``; at the answer to it, if it is a player's line with one."""
+    """Makes the active path end at ``leaf``; at the answer to it, if it is a player's line with one.
+
+    None: before the first message; in a story with a greeting that is the greeting.
+    """
+    leaf = leaf if leaf is not None else _greeting(db, session_id)
     if leaf is not None:
         leaf = _settled(db, session_id, leaf)
         # Along the way only what differs is written: mostly nothing, once after a switch.
@@ -198,14 +190,28 @@ def go(db: sqlite3.Connection, session_id: str, leaf: int | None) -> None:
     _stand_at(db, session_id, leaf)
 
 
+def _greeting(db: sqlite3.Connection, session_id: str) -> int | None:
+    row = db.execute(
+        "SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE s.id = ?"
+        " AND m.parent_id IS NULL AND m.deleted IS NULL AND m.role = 'assistant'"
+        " ORDER BY m.id = s.root DESC, m.id DESC LIMIT 1",
+        (session_id,),
+    ).fetchone()
+    return row[0] if row else None
+
+
 def _settled(db: sqlite3.Connection, session_id: str, leaf: int) -> int:
     """Returns ``leaf``, or the answer to it that was shown last."""
     message = stories.visible(db, session_id, leaf)
     if message is None or message.role != "user":
         return leaf
     child = chosen_child(db, leaf)
-    answers = [m.id for m in stories.children(db, session_id, leaf) if m.role == "assistant"]
+    answers = _answers(db, session_id, leaf)
     return child if child in answers else answers[-1] if answers else leaf
+
+
+def _answers(db: sqlite3.Connection, session_id: str, line: int) -> list[int]:
+    return [m.id for m in stories.children(db, session_id, line) if m.role == "assistant"]
 
 
 def _stand_at(db: sqlite3.Connection, session_id: str, leaf: int | None) -> None:
@@ -218,9 +224,10 @@ def undo(db: sqlite3.Connection, session_id: str) -> Message:
     message = stories.visible(db, session_id, leaf) if leaf is not None else None
     if message is None or (message.parent_id is None and message.role == "assistant"):
         raise CommandError("There is nothing to undo; this is where the story begins.")
-    if message.role == "assistant" and message.parent_id is not None:
+    if message.role != "user" and message.parent_id is not None:
         parent = stories.visible(db, session_id, message.parent_id)
-        if parent is not None and parent.role == "user":
+        # A note right below a line that has answers as well is what was made of that line.
+        if parent is not None and parent.role == "user" and _answers(db, session_id, parent.id):
             message = parent
     _stand_at(db, session_id, message.parent_id)
     return message
@@ -236,113 +243,6 @@ def redo(db: sqlite3.Connection, session_id: str) -> Message:
     end = message.id
     if message.role == "user":
         answer = chosen_child(db, message.id)
-        found = stories.visible(db, session_id, answer) if answer is not None else None
-        end = found.id if found is not None and found.role == "assistant" else end
+        end = answer if answer is not None and _answers(db, session_id, message.id) else end
     _stand_at(db, session_id, end)
     return message
-
-
-def choose_variant(
-    db: sqlite3.Connection, session_id: str, message_id: int | None, number: int, *, step: bool = False
-) -> tuple[int, int]:
-    """Goes on with another variant of a message; returns its number and how many there are.
-
-    ``step``: ``number`` is how far to go from this one, round the end if need be.
-    """
-    message = find(db, session_id, message_id)
-    others = siblings(db, message)
-    if len(others) == 1:
-        raise CommandError(f"Message {message.id} has no other variants; /retry or /edit makes one.")
-    at = [other.id for other in others].index(message.id)
-    wanted = (at + number) % len(others) if step else number - 1
-    if not 0 <= wanted < len(others):
-        raise CommandError(f"Message {message.id} has the variants 1 to {len(others)}.")
-    if wanted != at:
-        go(db, session_id, leaf_below(db, others[wanted].id))
-    return wanted + 1, len(others)
-
-
-# --- growing ------------------------------------------------------------------------------------
-
-
-def open_variant(
-    db: sqlite3.Connection, session_id: str, message_id: int | None, model: str, now: float
-) -> Opened:
-    """Opens another reply beside one of the narrator's, or to a player's line."""
-    message = find(db, session_id, message_id)
-    if message.role == "user":
-        return _open(db, message, model, now)
-    answered = None
-    if message.role == "assistant" and message.extra.get("by") != "player" and message.parent_id:
-        answered = stories.visible(db, session_id, message.parent_id)
-    if answered is None:
-        raise CommandError(
-            f"Message {message.id} is no reply to anything; /edit {message.id} TEXT rewrites it."
-        )
-    return _open(db, answered, model, now)
-
-
-def open_edit(
-    db: sqlite3.Connection, session_id: str, message_id: int, text: str, model: str, now: float
-) -> Opened:
-    """Puts a changed line beside a player's line and opens the reply to it."""
-    line = find(db, session_id, message_id)
-    return _open(db, _edited(db, line, text, now), model, now)
-
-
-def _open(db: sqlite3.Connection, line: Message, model: str, now: float) -> Opened:
-    go(db, line.session_id, line.id)
-    reply_id = stories.append(
-        db, line.session_id, line.id, "assistant", "", "streaming", model=model, now=now
-    )
-    db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, line.session_id))
-    earlier = _earlier_replies(db, line.id, reply_id)
-    return Opened(line.id, line.content if line.role == "user" else GO_ON, reply_id, earlier)
-
-
-def earlier_replies(db: sqlite3.Connection, reply: Message) -> int:
-    """Returns how many replies were written for the same line before this one, in the trash or not.
-
-    It makes each of them another one, also where a seed decides.
-    """
-    return _earlier_replies(db, reply.parent_id, reply.id) if reply.parent_id is not None else 0
-
-
-def _earlier_replies(db: sqlite3.Connection, line_id: int, reply_id: int) -> int:
-    (count,) = db.execute(
-        "SELECT count(*) FROM messages WHERE parent_id = ? AND role = 'assistant' AND id < ?",
-        (line_id, reply_id),
-    ).fetchone()
-    return int(count)
-
-
-def edit_reply(
-    db: sqlite3.Connection, session_id: str, message_id: int, text: str, now: float
-) -> Message:
-    """Puts a changed text beside a reply; returns the new message. The story goes on from there."""
-    return _edited(db, find(db, session_id, message_id), text, now)
-
-
-def _edited(db: sqlite3.Connection, message: Message, text: str, now: float) -> Message:
-    if message.role == "system":
-        raise CommandError(f"Message {message.id} was not written by anybody; it stays as it is.")
-    if text == message.content:
-        raise CommandError(f"This is what message {message.id} says already.")
-    if message.parent_id is not None:
-        go(db, message.session_id, message.parent_id)
-    new_id = stories.append(
-        db,
-        message.session_id,
-        message.parent_id,
-        message.role,
-        text,
-        "complete",
-        model=message.model,
-        now=now,
-    )
-    kept = {key: value for key, value in message.extra.items() if key not in NOT_INHERITED}
-    stories.set_message_extra(db, new_id, {**kept, "edited": True})
-    db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, message.session_id))
-    made = stories.visible(db, message.session_id, new_id)
-    assert made is not None
-    return made

@@ -26,7 +26,7 @@ from flower.engine.recall.base import Draft
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.library import Library
 from flower.engine.recall.query import keywords
-from flower.engine.store import passages
+from flower.engine.store import passages, schema
 from flower.engine.store.database import Database
 from tests.bench.recall.measure import MODELS, table
 
@@ -90,7 +90,7 @@ async def _runs(collection: Collection, embedder: MiniLM) -> dict[str, list[list
     queries = await embedder.embed([question for question, _ in collection.questions])
     by_vector = [np.argsort(-row)[:60].tolist() for row in queries @ vectors.T]
     db = sqlite3.connect(":memory:")
-    db.executescript(passages.PASSAGES_SCHEMA)
+    db.executescript(schema.PASSAGES_SCHEMA)
     passages.replace_source(db, "lore", SCOPE, "a", collection.drafts, digest=b"", created=0.0)
     by_words = [
         [i - 1 for i, _ in passages.search_keywords(db, SCOPE, keywords(question), limit=60)]

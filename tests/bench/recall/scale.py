@@ -16,9 +16,9 @@ from flower import limits
 from flower.engine.embed import MiniLM
 from flower.engine.recall.base import Draft, Query
 from flower.engine.recall.library import Library
-from flower.engine.store import passages
+from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
-from flower.engine.store.vectors import ScopeIndex
+from flower.engine.store.scope_index import ScopeIndex
 from tests.bench.recall.measure import (
     MODELS,
     in_child,
@@ -204,7 +204,7 @@ async def _prepare(size: int, folder: Path) -> None:
 
     def store(db: sqlite3.Connection) -> None:
         passages.replace_source(db, "lore", SCOPE, "bench", drafts, digest=b"", created=0.0)
-        passages.store_vectors(db, model_id, hashes, vectors)
+        vector_rows.store_vectors(db, model_id, hashes, vectors)
 
     await database.write(store)
     await database.aclose()

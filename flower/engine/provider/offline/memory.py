@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from flower.engine.provider.base import ChatMessage
+from flower.engine.provider.offline.asking import answers
 from flower.engine.provider.offline.grammar import (
     past_verb,
     second_person,
@@ -37,23 +38,40 @@ _ACT_AND = re.compile(
 )
 
 
+# What introduces a sentence and is no part of what it says.
+_PREFACE = re.compile(
+    r"^(?:(?:well|so|then|and|okay|ok),?\s+|(?:hello|hi|hey|greetings|good (?:morning|day|evening))\b[^,.!?]*[,!.]\s*|"
+    r"(?:please )?(?:remember|note|mind|don['\u2019]t forget)(?: this)?(?: that|:)\s+)+",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile('["\u201c]([^"\u201c\u201d]+)["\u201d]')
+_TAG = re.compile(
+    r"\bI\b[^.!?]{0,40}\b(?:say|said|ask|asked|whisper|whispered|shout|shouted|reply|answer|add|murmur)\b"
+)
+_WORDS_ALOUD = 3  # fewer words between quotation marks are a name or an exclamation
+_FORM_POINTS = 4  # for the form that the question wants
+_ALONE_POINTS = 12  # for a sentence that answers without a shared word
+_WEAK = frozenset(stem(word) for word in ("name", "call", "old", "long", "kind", "sort", "come", "ago"))
+
+
 class Recollection(Struct, frozen=True):
     """A sentence of the past. ``own``: the player wrote it."""
 
     text: str
     own: bool
     score: int
+    whole: bool = False  # it has every word that was asked about
 
     @property
     def retold(self) -> str:
         """Returns the sentence as it is said to the player: ``I hid it`` -> ``You hid it.``"""
-        text = re.sub(r"^(?:well|so|then|and|okay|ok),?\s+", "", self.text, flags=re.IGNORECASE)
+        text = _PREFACE.sub("", self.text)
         if not self.own:
             return upper_first(stop(text))
         text, changed = _ACT.subn(lambda match: match.group(1) + past_verb(match.group(2)), text)
         if changed:
             text = _ACT_AND.sub(lambda match: match.group(1) + past_verb(match.group(2)), text)
-            text = re.sub(r"\bI will\b", "I would", text)
+            text = re.sub(r"\b(I|we)(?: will|['\u2019]ll)\b", r"\1 would", text)
         return upper_first(stop(second_person(text)))
 
 
@@ -69,7 +87,7 @@ def remember(
     With no shared word the player's first sentence of the best memory is returned with score 0: recall
     by meaning already chose it.
     """
-    words = words - _ASKING
+    words = (words - _ASKING - _WEAK) or (words - _ASKING)
     recalled = _of_memories(memories)
     said = [*recalled, *_of_messages(messages), *((_flat(text), False) for text in sentences(scene))]
     told_from = len(said) - len(sentences(scene))
@@ -78,9 +96,13 @@ def remember(
         if text.endswith("?") or text == _flat(line) or len(text.split()) < 3 or "[" in text:
             continue
         shared = len(words & stems(text))
-        if shared < (1 if own or rank >= told_from or len(words) < 2 else 2):
+        form, alone = answers(line, text) if own else (False, False)
+        if not alone and shared < (1 if own or rank >= told_from or len(words) < 2 else 2):
             continue
-        told = Recollection(text, own, shared * 10 + (6 if own else 0) - min(rank, 5))
+        points = shared * 10 + _FORM_POINTS * form + _ALONE_POINTS * alone + (6 if own else 0)
+        told = Recollection(
+            text, own, points - min(rank, 5), whole=bool(words) and shared == len(words)
+        )
         if best is None or told.score > best.score:
             best = told
     return best or next(
@@ -102,7 +124,8 @@ def _of_memories(memories: Iterable[str]) -> list[tuple[str, bool]]:
                 own = match.group("who").casefold() in _PLAYER
             text = line[match.end() :] if match else line
             said += [
-                (_flat(one), own or (match is None and one.startswith("I "))) for one in sentences(text)
+                (_flat(one), own or (match is None and one.startswith("I ")))
+                for one in (_own_words(text) if own else sentences(text))
             ]
     return said
 
@@ -112,9 +135,21 @@ def _of_messages(messages: Sequence[ChatMessage]) -> list[tuple[str, bool]]:
     said = [
         (_flat(sentence), message.role == "user")
         for message in reversed(messages)
-        for sentence in sentences(message.content)
+        for sentence in (
+            _own_words(message.content) if message.role == "user" else sentences(message.content)
+        )
     ]
     return sorted(said, key=lambda pair: not pair[1])
+
+
+def _own_words(message: str) -> list[str]:
+    """Returns the sentences of a player's line, those of what they said aloud by themselves."""
+    aloud = [quoted for quoted in _QUOTED.findall(message) if len(quoted.split()) >= _WORDS_ALOUD]
+    if not aloud:
+        return sentences(message)
+    rest = _QUOTED.sub(" ", message)
+    acts = [one for one in sentences(rest) if not _TAG.search(one)]
+    return [one for part in (*aloud, *acts) for one in sentences(part)]
 
 
 def _flat(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from flower.engine.provider.offline.asking import is_adverb
 from flower.engine.provider.offline.reading import stem
 from flower.engine.provider.offline.tables.names import (
     CALENDAR,
@@ -129,7 +130,7 @@ def _trimmed(words: list[str], *, opens: bool) -> list[str]:
         words[0] in ("The", "A", "An")
         or re.match(r"I(?:$|['\u2019])", words[0])
         or not words[0][0].isupper()
-        or (opens and (words[0].casefold() in STOP_WORDS or words[0] in OPENERS))
+        or (opens and (words[0].casefold() in STOP_WORDS or words[0] in OPENERS or is_adverb(words[0])))
     ):
         words = words[1:]
     return words

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from flower.engine.provider.offline.asking import is_adverb
 from flower.engine.provider.offline.grammar import word_set
 from flower.engine.provider.offline.lore import Lore
 from flower.engine.provider.offline.names import Name
@@ -74,7 +75,7 @@ class People:
         unknown = re.search(
             r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
         )
-        if unknown:
+        if unknown and _can_be_name(unknown.group(1)):
             person = self._person_named(unknown.group(1))
             return of_name(person) if person else of_stranger(unknown.group(1))
         trade = self._addressee(outside)
@@ -123,7 +124,8 @@ class People:
             if name.kind == "person" and not name.gone and name.short in self._last:
                 return of_name(name)
         for reply in reversed(self._replies[-2:]):
-            speakers = [after or before for after, before in _SPEAKS.findall(reply)]
+            found = [after or before for after, before in _SPEAKS.findall(reply)]
+            speakers = [one for one in found if " " in one or _can_be_name(one)]
             for speaker in reversed(speakers):
                 if self._companion and speaker == self._companion.name:
                     continue
@@ -185,13 +187,22 @@ def _called(text: str) -> list[str]:
     """Returns the names somebody is called by: "Maud, where is it?", "Well, Maud?", "Lio? I have bread." """
     name = "([A-Z][\\w'\u2019-]+(?: [A-Z][\\w'\u2019-]+)?)"
     found = re.findall(rf"^[\"\u201c']?{name}[,?!]", text) + re.findall(rf",\s+{name}[.,?!]", text)
-    return [
-        one for one in found if one.casefold() not in _NO_NAMES and one.casefold() not in STOP_WORDS
+    named = [
+        re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in _NO_NAMES else one for one in found
     ]
+    return [one for one in named if _can_be_name(one)]  # "Hello Ines" calls Ines
+
+
+def _can_be_name(word: str) -> bool:
+    """Whether a capitalised word may be somebody's: no pronoun, no adverb, no word that opens a sentence."""
+    low = word.casefold()
+    return low not in _NO_NAMES and low not in STOP_WORDS and not is_adverb(word)
 
 
 _NO_NAMES = word_set(
     """
+    nobody somebody everybody anybody everyone anyone someone nothing everything anything something
+    none both neither either others all most some they everywhere two three one
     well please look listen thanks sorry hello hey yes okay sir madam really wait stop fine good
     sure in out
     """

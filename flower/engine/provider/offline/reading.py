@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.provider.offline.asking import about_me, tells_what_happens, without_adverb
 from flower.engine.provider.offline.grammar import IRREGULAR, base_verb, second_person, sentences
 from flower.engine.provider.offline.tables.verbs import PHRASES, RISKY_ALONE, STOP_WORDS, VERBS, WEIGHT
 
@@ -51,7 +52,7 @@ _LEAD = re.compile(
     r"(?:(?:i|we)\s+|(?:let me|let's|let us)\s+)?"
     r"(?:(?:will|shall|would like to|want to|wanna|decide to|decided to|am going to|are going to|try to|"
     r"tried to|attempt to|begin to|start to|need to|have to|going to|can|could|may|would|just|then|also|still|"
-    r"[a-z]{2,}ly)\s+)*",
+    r"(?:[a-z]{2,}ly\s+and\s+)?[a-z]{2,}ly)\s+)*",
     re.IGNORECASE,
 )
 _CONTRACTED = re.compile(r"^i['\u2019](?:ll|m going to|d like to|m gonna)\s+", re.IGNORECASE)
@@ -107,7 +108,11 @@ _LIKELY = (
 )
 
 _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
-    ("ask", r"\?|\b(ask|asks|asked|question)\b(?! for)"),
+    (
+        "ask",
+        r"\?|\b(ask|asks|asked|question)\b(?! for)|"
+        r"\b(?:tell|show) (?:me|us) (?:about|more|what|who|why|how|where|when|everything|all)\b",
+    ),
     (
         "threat",
         r"\b(threaten|or else|kill you|hurt you|regret|warn|warned|don't move|last chance|hands up)\b",
@@ -133,8 +138,8 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
 )
 _SPEECH_ACTS = tuple((act, re.compile(pattern, re.IGNORECASE)) for act, pattern in _ACT_PATTERNS)
 _TALK = re.compile(
-    r"^(hello|hi|hey|thanks|thank you|yes|no|yeah|aye|nope|sorry|goodbye|good (?:morning|day|evening|night)|"
-    r"please|fine|agreed|all right|welcome|my name is|never|sure|of course)\b",
+    r"^(hello|hi|hey|thanks|thank you|yes|no|yeah|aye|nope|sorry|goodbye|bye|farewell|"
+    r"good (?:morning|day|evening|night)|please|fine|agreed|all right|welcome|my name is|never|sure|of course)\b",
     re.IGNORECASE,
 )
 _GUIDE = re.compile(
@@ -142,6 +147,22 @@ _GUIDE = re.compile(
 )
 _STATE = re.compile(
     r"^i(?:\s+(?:am|was|have|had|love|hate|like|miss|wish)\b|['\u2019](?:m|ve|d)\b)", re.IGNORECASE
+)
+
+
+# "I will never forget you": said to somebody. "I tell you" is an act, and "you" behind a preposition may be.
+_BOTH = re.compile(
+    r"^(?:i|we)(?:['\u2019]\w+)?\s+(?:\w+\s+){0,3}?"
+    r"(?:love|like|hate|trust|believe|forgive|forget|miss|need|want|know|owe|"
+    r"remember|thank|promise|swear|missed|trusted|loved)\s+you\b",
+    re.IGNORECASE,
+)
+# What holds rather than happens; and what the player tells of the past.
+_STANDING = re.compile(
+    r"^(?:i|we)\s+(?:always\s+|still\s+|never\s+|also\s+|once\s+|used to\s+)*"
+    r"(?:owe|own|need(?! to)|know that|prefer|come from|came (?:here|from|back)|live|lived|grew|used to|met|"
+    r"knew|lost|dreamt|dreamed|belong)\b",
+    re.IGNORECASE,
 )
 
 
@@ -191,7 +212,7 @@ def _clean(line: str) -> str:
 def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
     if _CONTINUE.match(text):
         return "continue", {}
-    if _ASIDE.match(text):
+    if _ASIDE.match(text) or text.casefold().strip(" .!?") == "help":
         return "aside", {}
     dice = _DICE.search(text)
     if dice and (re.search(r"\broll", text, re.IGNORECASE) or len(text) <= 12):
@@ -213,7 +234,7 @@ def _question(text: str) -> tuple[Kind, dict[str, Any]]:
     if VERBS.get(verb) == "speech" and not _WH.match(text) and not _AUX.match(text):
         return _act(text)
     last = re.split(r"(?<=[.!?])\s+", text)[-1]
-    if _RECALL.search(text):
+    if _RECALL.search(text) or (about_me(last) and not _ADDRESSED.search(last)):
         return "recall", {"topic": _topic(text)}
     if _ADDRESSED.search(last) or re.match(r"^[A-Z][\w'-]+,\s", text):
         return "speech", {"speech": text, "speech_act": "ask", "topic": _topic(last)}
@@ -227,6 +248,8 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         r"^(remind me|i forg[eo]t|tell me again)", text, re.IGNORECASE
     ):
         return "recall", {"topic": _topic(text)}
+    happens = tells_what_happens(text)
+    text = without_adverb(text)
     parts = sentences(text)
     if len(parts) > 1:
         read_parts = [_act(part) for part in parts[:4]]
@@ -239,10 +262,15 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         if _ADDRESSED.search(text):
             return "speech", {"speech": text, "speech_act": "claim", "topic": _topic(text)}
         return "state", {"topic": _object(text)}
+    if _BOTH.match(text):
+        return "speech", {"speech": text, "speech_act": _speech_act(text), "topic": _topic(text)}
+    if _STANDING.match(text):
+        return "state", {"topic": _object(text)}
     bare = _LEAD.sub("", _CONTRACTED.sub("", text), count=1)
     verb, kind = _verb(bare)
     if not kind:
-        return _unknown(text, bare, verb)
+        found = _unknown(text, bare, verb)
+        return ("other", {"object": _object(bare)}) if happens and found[0] == "speech" else found
     kind = _main(bare, kind)
     noun = _object(bare)
     if kind == "risk" and verb in RISKY_ALONE and noun:

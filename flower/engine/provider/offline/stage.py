@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from flower.engine.provider.base import ChatMessage, Cue
 from flower.engine.provider.offline import lore as lore_of
 from flower.engine.provider.offline import oracle
+from flower.engine.provider.offline.asking import without_call
 from flower.engine.provider.offline.grammar import is_plural, lower_first, spoken, stop
 from flower.engine.provider.offline.lore import Fact, Lore
 from flower.engine.provider.offline.memory import Recollection, remember
@@ -87,6 +88,10 @@ class Stage:
             if score >= least and wanted and self.use(fact):
                 return fact
         return None
+
+    def in_lore(self, words: frozenset[str]) -> bool:
+        """Whether the lore at hand has all of the words, in whatever place."""
+        return words <= frozenset().union(*(fact.words for fact in self.lore.facts))
 
     def _lately_named(self) -> tuple[Name, ...]:
         folded = self.last.casefold()
@@ -193,9 +198,8 @@ class Stage:
     # --- the past -------------------------------------------------------------------------------
     def memory(self) -> Recollection | None:
         """Returns the past sentence nearest to the line."""
-        return remember(
-            self.reading.words, self.cue.memories, self.history, self.cue.scene, self.cue.line
-        )
+        asked = stems(without_call(self.cue.line))
+        return remember(asked, self.cue.memories, self.history, self.cue.scene, self.cue.line)
 
     def deeds(self) -> list[str]:
         """Returns what the player did in their last lines, oldest first, as it is said to them."""

@@ -9,7 +9,7 @@ from flower.engine.provider.offline import oracle
 from flower.engine.provider.offline.grammar import spoken
 from flower.engine.provider.offline.lore import Fact
 from flower.engine.provider.offline.stage import ASKED_SCORE, NEAR_SCORE, Stage
-from flower.engine.provider.offline.tables import company, speech
+from flower.engine.provider.offline.tables import company, speech, telling
 from flower.engine.provider.offline.voice import Voice
 
 _ABOUT_SELF = re.compile(
@@ -47,7 +47,7 @@ def talk(stage: Stage) -> list[list[str]]:
 def answers(stage: Stage, voice: Voice, fact: Fact) -> str:
     """Returns the fact in the speaker's mouth."""
     return stage.pick.say(
-        (*speech.ANSWER[voice.register], *speech.ANSWER_ANY), voice.slots | stage.fact_slots(fact)
+        (*telling.ANSWER[voice.register], *telling.ANSWER_ANY), voice.slots | stage.fact_slots(fact)
     )
 
 
@@ -121,7 +121,7 @@ def _asked(stage: Stage, voice: Voice) -> list[str]:
     fact = _fact_for(stage, voice)
     if _YES_NO.match(text) and (fact is None or not _DO_YOU_KNOW.search(text)):
         answer, _ = oracle.answer(stage.pick.chance, 55)
-        table = speech.YES_SAID if answer.startswith("yes") else speech.NO_SAID
+        table = telling.YES_SAID if answer.startswith("yes") else telling.NO_SAID
         said.append(stage.pick.say(table, voice.slots))
     memory = stage.memory()
     own_past = re.search(r"\b(I|my|me|we)\b", text) is not None
@@ -137,7 +137,9 @@ def _asked(stage: Stage, voice: Voice) -> list[str]:
     if fact is not None:
         return [*said, answers(stage, voice, fact), _hint(stage, voice, 35)]
     if not said:
-        said.append(stage.pick.say((*speech.UNKNOWN[voice.register], *speech.UNKNOWN_ANY), voice.slots))
+        said.append(
+            stage.pick.say((*telling.UNKNOWN[voice.register], *telling.UNKNOWN_ANY), voice.slots)
+        )
     return [*said, _hint(stage, voice, 60) or aside_or_sample(stage, voice)]
 
 
@@ -156,7 +158,7 @@ def _volunteered(stage: Stage, voice: Voice) -> str:
     fact = _fact_for(stage, voice) or stage.spare()
     if fact is None or any(name.short == voice.name for name in fact.names):
         return _hint(stage, voice, 100)
-    return stage.pick.say(speech.TELL, voice.slots | stage.fact_slots(fact))
+    return stage.pick.say(telling.TELL, voice.slots | stage.fact_slots(fact))
 
 
 def aside_or_sample(stage: Stage, voice: Voice) -> str:
@@ -177,4 +179,4 @@ def _hint(stage: Stage, voice: Voice, likely: int) -> str:
     other = stage.other("person")
     if other is None or not stage.pick.percent(likely):
         return ""
-    return stage.pick.say(speech.HINT, voice.slots | {"other": other.said})
+    return stage.pick.say(telling.HINT, voice.slots | {"other": other.said})

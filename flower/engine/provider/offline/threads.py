@@ -7,12 +7,14 @@ import re
 from flower.engine.provider.offline.reading import stems
 from flower.engine.provider.offline.stage import Stage
 from flower.engine.provider.offline.tables import weave
-from flower.engine.provider.offline.tables.threads import THREADS, Thread
+from flower.engine.provider.offline.tables.thread import Thread
+from flower.engine.provider.offline.tables.threads import THREADS
 
 _GENERAL = stems(
     "ask look go talk wait see take turn find follow listen try get help answer who stop check count"
 )
 _TOWARDS = frozenset({"look", "search", "move", "use", "take", "other", "fight", "risk"})
+_ELSEWHERE = frozenset({"recall", "dice", "aside"})  # these are answered, whatever is going on
 _EVERY = 4  # a complication about every fourth reply keeps an hour from going slack
 _WORDS_FULL = 130  # a reply of so many words takes no more than a hook
 _WORDS_SHORT = 45  # a paragraph of so few words can take the hook in
@@ -26,6 +28,8 @@ def pending(stage: Stage) -> Thread | None:
 
 def turned_to(stage: Stage, thread: Thread) -> bool:
     """Returns whether the line takes the thread up: by its own words, or by pointing at nothing else."""
+    if stage.reading.kind in _ELSEWHERE:
+        return False
     if stage.reading.words & (stems(thread.words) - _GENERAL):
         return True
     if stage.named or stage.reading.object:

@@ -96,6 +96,21 @@ KNOW_WHO = (
     "You would do well to begin with {other}, and better to begin before dark.",
 )
 
+HERE_WHERE = (
+    "You look about you, to be sure of it. {scene}",
+    "Where you were, unless somebody has moved it. {scene}",
+    "There is only one place it could be. {scene}",
+    "[In|Somewhere in] {world}, and not in the middle of it.",
+    "Still in {world}, as far as anybody will say.",
+)
+HERE_WHO = (
+    "You count heads. {companion} is one of them, and then there is {stranger}.",
+    "{companion} is with you. Nearer the door stands {stranger}, who was not there before.",
+    "Nobody you would call a friend, if {companion} is not one; and {stranger}, who looks away.",
+    "You, to begin with. And {stranger}, making a show of being busy.",
+    "Fewer people than it sounded like: you can see {stranger}, and somebody's shadow.",
+)
+
 MEMORY = (
     "You remember it well enough. {memory}",
     "It comes back to you, place and hour and all. {memory}",

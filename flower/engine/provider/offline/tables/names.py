@@ -47,6 +47,15 @@ OPENERS = word_set(
 # Before a place, hardly ever before a person.
 PLACE_BEFORE = word_set("in at near through beyond into across outside inside towards")
 
+# End like adverbs and are none.
+LY_NAMES = word_set(
+    """
+    emily molly polly sally kelly holly lily billy tilly willy milly dolly nelly elly kimberly beverly
+    carly shelly cecily lesly italy july family belly jelly bully ally reply supply assembly butterfly
+    daily early only ugly lovely lonely holy elderly friendly likely lively silly chilly deadly orderly
+    """
+)
+
 CALENDAR = word_set(
     """
     January February March April May June July August September October November December Monday

@@ -29,8 +29,8 @@ _BY_KIND = {
         "mix hammer sharpen wind stamp sign"
     ),
     "take": "take grab pick collect pocket keep gather catch fetch accept snatch seize draw",
-    "trade": "buy order sell pay trade bargain haggle give offer hand lend bet hire rent bribe "
-    "show barter",
+    "trade": "buy order sell pay trade bargain haggle offer bet hire rent bribe barter",
+    "other": "give hand lend show",  # a present is no bargain
     "rest": (
         "rest sleep sit wait eat drink camp lie relax breathe pause stand stay pray linger kneel lean "
         "nap settle bathe smoke"
@@ -40,7 +40,7 @@ _BY_KIND = {
         "worry realise realize doubt guess suspect"
     ),
     "speech": (
-        "say tell ask shout whisper reply answer call greet thank warn beg promise threaten explain "
+        "swear vow say tell ask shout whisper reply answer call greet thank warn beg promise threaten explain "
         "talk speak chat introduce apologise apologize question demand insist admit confess mutter "
         "sing laugh nod smile wave shrug bow cry yell joke flirt argue agree refuse inform address "
         "hug kiss comfort frown sigh hum invite"

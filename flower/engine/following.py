@@ -1,0 +1,100 @@
+"""What follows a reply that has ended: its effect on the state of its story, and its memory.
+
+A reply that the disk did not take is tried again here, and what follows it waits until it is saved: a
+memory of a text that may be lost would be about nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from flower import limits
+from flower.engine.aftermath import settle
+from flower.engine.preparation import Services, around, memory_scope
+from flower.engine.session import Finished, Session
+from flower.engine.store import growth, replies, stories, variants
+from flower.errors import StoreError
+from flower.protocol import ErrorEvent, ErrorMeta, SystemUpdate
+
+log = logging.getLogger(__name__)
+
+
+class Following:
+    """Carries out what follows from replies, in the stories of one engine."""
+
+    def __init__(self, services: Services, now: Callable[[], float]) -> None:
+        self._services = services
+        self._now = now
+
+    def use(self, services: Services) -> None:
+        """Goes on with other settings and assets."""
+        self._services = services
+
+    async def follow(self, session: Session, finished: Finished) -> None:
+        """Lets a saved reply have its effect on the state, and makes its exchange a memory.
+
+        The line to come will follow upon this exchange: recall gets ready for it.
+        """
+        await settle(self._services, session, finished, self._now())
+        if finished.text and finished.status != "error":
+            self._services.library.expect(around([finished.line, finished.text]))
+            await self._remember_or_tell(session, finished.message_id, finished.line, finished.text)
+
+    # --- memories -------------------------------------------------------------------------------
+
+    async def remember_edit(self, session: Session, reply: stories.Message) -> None:
+        """Makes a reply that was edited by hand a memory; the one of the old text stays on its branch."""
+        above = await self._services.database.read(stories.path, reply.id, most=2)
+        if len(above) > 1:  # else it is a greeting, which is no exchange
+            line = above[0].content if above[0].role == "user" else variants.GO_ON
+            await self._remember_or_tell(session, reply.id, line, reply.content)
+
+    async def remember_unfinished(self) -> int:
+        """Makes memories of the exchanges whose engine died before it could; returns how many."""
+        exchanges = await self._services.database.read(replies.unremembered)
+        for session_id, reply_id, line, text in exchanges:
+            await self._remember(session_id, reply_id, line, text)
+        return len(exchanges)
+
+    async def _remember_or_tell(self, session: Session, message_id: int, line: str, text: str) -> None:
+        try:
+            await self._remember(session.id, message_id, line, text)
+        except StoreError as error:
+            session.publish(
+                ErrorEvent(f"{error}. This exchange is not remembered.", ErrorMeta("store"))
+            )
+
+    async def _remember(self, session_id: str, message_id: int, line: str, text: str) -> None:
+        memory = f"The player: {line}\nThe narrator: {text}"
+        await self._services.library.remember(memory_scope(session_id), message_id, "", memory)
+
+    # --- replies that are not on disk -----------------------------------------------------------
+
+    async def save_later(self, session: Session) -> None:
+        """Tries until every reply of a story is on disk: it was full or failing when one ended."""
+        while session.unsaved:
+            await trio.sleep(limits.SAVE_RETRY_S)
+            try:
+                await self.save_unsaved(session)
+            except StoreError:
+                continue
+
+    async def save_unsaved(self, session: Session) -> None:
+        """Saves what the disk did not take before; raises ``StoreError`` if it still does not."""
+        for message_id, finished in tuple(session.unsaved.items()):
+            await self._services.database.write(
+                growth.end, message_id, finished.text, finished.status, None, finished.model
+            )
+            if session.unsaved.pop(message_id, None) is not None:  # else somebody else was faster
+                session.publish(SystemUpdate("✓ The reply is saved now."))
+                await self.follow(session, finished)
+
+    async def save_at_last(self, session: Session) -> None:
+        """Saves what is not on disk when the engine stops; what cannot be is logged as lost."""
+        try:
+            await self.save_unsaved(session)
+        except StoreError as error:
+            log.error("session=%s a reply is lost: %s", session.id, error)

@@ -1,0 +1,117 @@
+"""The block of proposed changes, parted from the story while a reply streams. Pure.
+
+Players never see such a block, nor do later prompts, memories or exports: it is no part of the saved
+text. Text is told as it comes; only what may be the beginning of a block waits for what follows, and
+the white space before it.
+
+Models write blocks in many ways. A fence (three back quotes or tildes) with the word ``state`` begins
+one, wherever it stands and whether it is closed or not; so does a shorter fence with that word, and any
+fence around nothing but changes. Other fenced text belongs to the story.
+"""
+
+from __future__ import annotations
+
+import re
+
+from flower import limits
+
+INFO_CHARS = 40  # behind a fence: a name, not a sentence
+SPACE_CHARS = 64  # that wait for what follows; a model in a loop may write nothing else
+
+_WORD = "(?:s|st|sta|stat|state)?"  # the beginning of "state"
+_MARK = re.compile(r"`+|~{3,}")
+_NAMED = re.compile(
+    r"\s*(?:(?:`{3,}|~{3,})[ \t]*\W{0,2}state\b|`{1,2}[ \t]*state(?=[ \t]*:?[ \t]*\r?\n))[ \t]*:?",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(rf"\s*(?:`{{3,}}|~{{3,}})[^\n`~]{{0,{INFO_CHARS}}}\n")
+_MAY_OPEN = re.compile(
+    rf"\s*(?:(?:`{{3,}}|~{{3,}})[^\n`~]{{0,{INFO_CHARS}}}|`{{1,2}}[ \t]*{_WORD}[ \t]*:?[ \t]*\r?)",
+    re.IGNORECASE,
+)
+_OPENED = re.compile(rf"\s*(?:`{{3,}}|~{{3,}}(?=[^~]))[ \t]*\W{{0,2}}{_WORD}", re.IGNORECASE)
+_CLOSE = re.compile(r"`{3,}|~{3,}|(?m:^[ \t]*`{1,2}[ \t]*$)")
+_KEYS = "place|time|weather|mood|inventory|inv|items|conditions?|quests?|flag"
+_CHANGE = re.compile(rf"[\s\-*\"']*(?:{_KEYS})[\"']?\s*[:=].*", re.IGNORECASE)
+_PAIR = re.compile(r"[^:=]{1,60}[:=].*|\W*")
+
+
+class Parting:
+    """One reply as it comes in: what is story is given back, what is not gathers in ``block``.
+
+    ``full``: a block goes on for longer than any that is meant; nothing sensible follows.
+    """
+
+    def __init__(self) -> None:
+        self.block = ""
+        self.full = False
+        self._held = ""
+
+    def take(self, text: str) -> str:
+        """Returns what of the reply can be told, now that ``text`` has come."""
+        self._held += text
+        return self._told(last=False)
+
+    def end(self) -> str:
+        """Returns what is left to be told of a reply that has ended."""
+        return self._told(last=True)
+
+    def _told(self, *, last: bool) -> str:
+        told = []
+        waits = False
+        while self._held and not waits:
+            text, waits = self._step(last=last)
+            told.append(text)
+        return "".join(told)
+
+    def _step(self, *, last: bool) -> tuple[str, bool]:
+        """Returns the next part that can be told, and whether the rest must wait."""
+        held = self._held
+        mark = _MARK.search(held)
+        if mark is None:
+            return self._let_go(_end(held, block=bool(self.block)) if last else _sure(held)), True
+        before = len(held[: mark.start()].rstrip())
+        if before:
+            return self._let_go(before), False
+        if not last and _MAY_OPEN.fullmatch(held):
+            return "", True
+        named = _NAMED.match(held)
+        fence = named or _FENCE.match(held)
+        if fence is None:
+            if last and _OPENED.fullmatch(held):  # stopped right where a block began
+                self._let_go(len(held))
+                return "", True
+            return self._let_go(mark.end()), False
+        close = _CLOSE.search(held, fence.end())
+        if not last and (close is None or close.end() == len(held)):  # it may grow by a quote
+            if len(held) <= limits.BLOCK_CHARS:
+                return "", True
+            self.full = bool(named)
+        body = held[fence.end() : close.start() if close else len(held)]
+        whole = self._let_go(close.end() if close else len(held))
+        if not named and not _is_changes(body):
+            return whole, False
+        self.block = f"{self.block}\n{body.strip()}".strip()
+        return "", False
+
+    def _let_go(self, length: int) -> str:
+        part, self._held = self._held[:length], self._held[length:]
+        return part
+
+
+def _sure(text: str) -> int:
+    """Returns how much of a text without marks cannot belong to a block, whatever follows."""
+    cut = len(text.rstrip("~").rstrip())
+    return cut if len(text) - cut <= SPACE_CHARS else len(text)
+
+
+def _end(text: str, *, block: bool) -> int:
+    """Returns how much of the last text is told: behind a block white space is nothing."""
+    return len(text) if text.strip() or not block else 0
+
+
+def _is_changes(body: str) -> bool:
+    lines = [line for line in body.splitlines() if line.strip()]
+    return any(_CHANGE.fullmatch(line) for line in lines) and all(
+        _PAIR.fullmatch(line.strip()) for line in lines
+    )

@@ -1,0 +1,100 @@
+"""The shape of a story's tree, read from the database, and the words of the messages that are shown.
+
+Functions over a connection, like ``tree``. What is folded is decided in ``flower.engine.outline``.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from flower import limits
+from flower.engine import outline
+from flower.engine.outline import Node
+from flower.engine.store import branches, growth, stories, tree
+from flower.errors import CommandError
+
+
+class Words(Struct, frozen=True):
+    """What an outline says of one message: who said it and its beginning."""
+
+    role: str
+    status: str
+    beginning: str
+
+
+class Outline(Struct, frozen=True):
+    """The tree of a story around a message. ``names``: of branches, by the message at which they end.
+
+    ``stands``: where the story stands. ``messages``: of the whole tree, without the trash.
+    """
+
+    focus: int
+    stands: int
+    messages: int
+    nodes: list[Node]
+    words: dict[int, Words]
+    names: dict[int, list[str]]
+
+
+def read(db: sqlite3.Connection, session_id: str, focus: int | None) -> Outline:
+    """Returns the outline around a message, None: around where the story stands.
+
+    Raises ``CommandError`` if there is no such message, in the tree or in the trash.
+    """
+    # What stands behind the text of a message in its row is slow to read: it is asked of an index, or of
+    # the few messages where it matters.
+    twigs = db.execute(
+        "SELECT id, coalesce(parent_id, 0) FROM messages WHERE session_id = ? ORDER BY id",
+        (session_id,),
+    ).fetchall()
+    leaf = tree.active_leaf(db, session_id)
+
+    def chosen(message: int) -> int | None:
+        row = db.execute("SELECT chosen FROM messages WHERE id = ?", (message,)).fetchone()
+        return row[0] if row else None
+
+    shape = outline.Shape(twigs, leaf, _thrown(db, session_id), chosen)
+    if focus is not None and focus not in shape.parent:
+        raise CommandError(f"There is no message {focus} in this story.")
+    names = _names(db, session_id)
+    nodes = outline.fold(shape, focus, list(names))
+    at = focus if focus is not None else leaf or (nodes[0].message if nodes else 0)
+    words = _words(db, [node.message for node in nodes if not node.folded])
+    return Outline(at, leaf or 0, len(shape.order), nodes, words, names)
+
+
+def _thrown(db: sqlite3.Connection, session_id: str) -> set[int]:
+    rows = db.execute(
+        "SELECT id FROM messages WHERE session_id = ? AND deleted IS NOT NULL", (session_id,)
+    )
+    return {message for (message,) in rows}
+
+
+def _names(db: sqlite3.Connection, session_id: str) -> dict[int, list[str]]:
+    """Returns the names of the branches by the message at which they end, the one in use first."""
+    found: dict[int, list[str]] = {}
+    for end in sorted(branches.named(db, session_id), key=lambda end: not end.active):
+        if end.leaf is not None:
+            found.setdefault(end.leaf, []).append(end.name)
+    return found
+
+
+def _words(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Words]:
+    rows = db.execute(
+        f"SELECT m.id, m.role, m.status, substr({growth.text_of('m')}, 1, ?) FROM messages m"  # noqa: S608
+        " WHERE m.id IN (SELECT value FROM json_each(?))",
+        (limits.PREVIEW_CHARS * 4, json.dumps(list(ids))),
+    )
+    return {message: Words(role, status, beginning) for message, role, status, beginning in rows}
+
+
+def message(db: sqlite3.Connection, session_id: str, message_id: int) -> tuple[stories.Message, bool]:
+    """Returns a message of a story and whether it is in the trash; raises ``CommandError`` for none."""
+    found = stories.message(db, message_id)
+    if found is None or found.session_id != session_id:
+        raise CommandError(f"There is no message {message_id} in this story.")
+    return found, stories.visible(db, session_id, message_id) is None

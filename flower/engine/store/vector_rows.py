@@ -1,0 +1,138 @@
+"""The vectors of passages as rows, kept by content hash: equal text is embedded once, whatever it is part of.
+
+Functions over a connection. Owns the table ``vectors``; which texts still need a vector follows from it.
+Never computes a vector.
+"""
+
+# ruff: noqa: S608 - only constants of this module are put into statements, values never
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from flower.engine.store.passages import LIST, embedded_text, id_list
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flower.engine.recall.base import Vectors
+
+
+class Pending(Struct, frozen=True):
+    """A text that has no vector yet."""
+
+    hash: bytes
+    text: str
+
+
+def count_pending(db: sqlite3.Connection, model_id: str, *, after: int = 0) -> int:
+    """Returns how many different texts of passages after an id have no vector of this model."""
+    row = db.execute(
+        f"SELECT count(DISTINCT hash) FROM passages p WHERE id > ? AND {_NO_VECTOR}", (after, model_id)
+    )
+    return int(row.fetchone()[0])
+
+
+_NO_VECTOR = "NOT EXISTS (SELECT 1 FROM vectors v WHERE v.hash = p.hash AND v.model_id = ?)"
+
+
+def list_pending(
+    db: sqlite3.Connection, model_id: str, *, limit: int, after: int = 0
+) -> tuple[tuple[Pending, ...], int]:
+    """Returns texts without a vector, oldest first, and the id to go on after (0: no more)."""
+    rows = db.execute(
+        f"SELECT id, hash, title, text FROM passages p WHERE id > ? AND {_NO_VECTOR} ORDER BY id LIMIT ?",
+        (after, model_id, limit),
+    ).fetchall()
+    texts = {digest: Pending(digest, embedded_text(title, text)) for _, digest, title, text in rows}
+    return tuple(texts.values()), rows[-1][0] if rows else 0
+
+
+def store_vectors(
+    db: sqlite3.Connection, model_id: str, hashes: Sequence[bytes], vectors: Vectors
+) -> dict[str, tuple[int, ...]]:
+    """Stores vectors as float16; returns the ids of the passages that have one now, by scope.
+
+    float16 moves a cosine by less than 0.0005 and halves the database. A hash whose passages were
+    deleted meanwhile is left out.
+    """
+    scopes: dict[str, list[int]] = {}
+    for digest, vector in zip(hashes, vectors, strict=True):
+        rows = db.execute("SELECT id, scope FROM passages WHERE hash = ?", (digest,)).fetchall()
+        if not rows:
+            continue
+        blob = vector.astype("<f2").tobytes()
+        db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", (digest, model_id, blob))
+        for row_id, scope in rows:
+            scopes.setdefault(scope, []).append(row_id)
+    return {scope: tuple(ids) for scope, ids in scopes.items()}
+
+
+def drop_other_models(db: sqlite3.Connection, model_id: str) -> int:
+    """Deletes the vectors of models that are no longer used; returns how many."""
+    return db.execute("DELETE FROM vectors WHERE model_id <> ?", (model_id,)).rowcount
+
+
+class VectorRows(Struct, frozen=True):
+    """Vectors with their passages: ``marks`` are 64 bits of the content hash."""
+
+    ids: NDArray[np.int64]
+    marks: NDArray[np.int64]
+    vectors: Vectors
+
+
+def vectors_of(db: sqlite3.Connection, model_id: str, ids: Iterable[int], dimension: int) -> VectorRows:
+    """Returns the vectors of these passages; those without one are left out."""
+    rows = db.execute(
+        "SELECT p.id, p.hash, v.vector FROM passages p JOIN vectors v ON v.hash = p.hash"
+        f" AND v.model_id = ? WHERE p.id IN {LIST}",
+        (model_id, id_list(ids)),
+    )
+    return _vector_rows(rows.fetchall(), dimension)
+
+
+def page_of_vectors(
+    db: sqlite3.Connection, model_id: str, scope: str, dimension: int, *, after: int, limit: int
+) -> VectorRows:
+    """Returns the next ``limit`` vectors of a scope in the order of their ids."""
+    rows = db.execute(
+        "SELECT p.id, p.hash, v.vector FROM passages p JOIN vectors v ON v.hash = p.hash"
+        " AND v.model_id = ? WHERE p.scope = ? AND p.id > ? ORDER BY p.id LIMIT ?",
+        (model_id, scope, after, limit),
+    )
+    return _vector_rows(rows.fetchall(), dimension)
+
+
+def marks_of(
+    db: sqlite3.Connection, model_id: str, scope: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns ids and marks of every passage of a scope that has a vector, in the order of ids."""
+    import numpy as np
+
+    rows = db.execute(
+        "SELECT p.id, p.hash FROM passages p JOIN vectors v ON v.hash = p.hash AND v.model_id = ?"
+        " WHERE p.scope = ? ORDER BY p.id",
+        (model_id, scope),
+    ).fetchall()
+    return np.array([row[0] for row in rows], np.int64), _marks_of_hashes([row[1] for row in rows])
+
+
+def _vector_rows(rows: Sequence[tuple[int, bytes, bytes]], dimension: int) -> VectorRows:
+    import numpy as np
+
+    whole = [row for row in rows if len(row[2]) == 2 * dimension]
+    data = b"".join(row[2] for row in whole)
+    vectors = np.frombuffer(data, "<f2").reshape(len(whole), dimension).astype(np.float32)
+    ids = np.array([row[0] for row in whole], np.int64)
+    return VectorRows(ids, _marks_of_hashes([row[1] for row in whole]), vectors)
+
+
+def _marks_of_hashes(hashes: Sequence[bytes]) -> NDArray[np.int64]:
+    import numpy as np
+
+    return np.array([int.from_bytes(digest[:8], "little", signed=True) for digest in hashes], np.int64)

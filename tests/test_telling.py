@@ -1,0 +1,77 @@
+"""What of how things stand is told with a line, and what is in view already."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flower import limits
+from flower.engine.game.telling import TAKEN_BACK, due, key_of
+from flower.engine.prompt.assemble import Line, Section, assemble
+from flower.engine.prompt.tokens import TokenCounter
+
+NAMES = ("scene", "sheet", "clocks", "note")
+SOURCES = {name: source for name, source, _, _ in TAKEN_BACK}
+
+
+def sections(**texts: str) -> tuple[Section, ...]:
+    return tuple(Section(name, SOURCES[name], text, 50) for name, text in texts.items() if text)
+
+
+STANDINGS = st.lists(
+    st.fixed_dictionaries({name: st.sampled_from(["", "one", "two"]) for name in NAMES}), max_size=40
+)
+
+
+@given(STANDINGS, st.integers(1, 10))
+def test_the_narrator_can_always_see_how_things_stand(
+    standings: list[dict[str, str]], note_every: int
+) -> None:
+    """The last text told of a thing is what is true of it, and it was told not too long ago."""
+    told: list[dict[str, str]] = []
+    taken_back = {text for _, _, text, _ in TAKEN_BACK}
+    for texts in standings:
+        standing = sections(**texts)
+        new, known = due(standing, told, note_every)
+        assert not set(new) & set(known)
+        told.append({key_of(section): section.text for section in new})
+        seen: dict[str, tuple[str, int]] = {}
+        for ago, line in enumerate(reversed(told)):
+            for key, text in line.items():
+                seen.setdefault(key, (text, ago))
+        for section in standing:
+            text, ago = seen[key_of(section)]
+            most = note_every if section.name == "note" else limits.TOLD_AGAIN_LINES
+            assert text == section.text
+            assert ago < most
+        gone = set(seen) - {key_of(section) for section in standing}
+        assert all(seen[key][0] in taken_back for key in gone)
+
+
+@given(STANDINGS)
+def test_what_was_just_told_is_not_told_with_the_next_line(standings: list[dict[str, str]]) -> None:
+    told: list[dict[str, str]] = []
+    for texts in standings:
+        standing = sections(**texts)
+        told.append({key_of(section): section.text for section in due(standing, told, 3)[0]})
+        new, known = due(standing, told, 3)
+        assert not {key_of(section) for section in new} & set(told[-1])
+        assert set(known) | set(new) == set(standing)
+
+
+def test_what_was_told_with_its_middle_cut_out_is_not_told_with_every_line() -> None:
+    sheet = Section("sheet", "/state", "How things stand: " + "a coin, " * 2000 + "a key.", 30)
+    fitted = assemble(
+        (), [Line(1, "user", "On.")], budget=600, counter=TokenCounter(), tail=(sheet,)
+    ).told
+    assert fitted[0].text != sheet.text
+    told = {key_of(section): section.text for section in fitted}
+    assert due((sheet,), [told]) == ((), (sheet,))
+    changed = Section("sheet", "/state", "How things stand: a key.", 30)
+    assert due((changed,), [told]) == ((changed,), ())
+
+
+def test_what_is_about_one_line_is_told_with_every_such_line() -> None:
+    speaker = Section("speaker", "/cast", "Mara speaks.", 80)
+    assert due((speaker,), [{"speaker /cast": "Mara speaks."}]) == ((speaker,), ())
+    assert due((), [{"speaker /cast": "Mara speaks."}]) == ((), ())
