@@ -20,7 +20,8 @@ import flower
 from flower import limits
 from flower.errors import FlowerError, LaunchError
 from flower.home import Home, load_config, open_home, own_token
-from flower.launch import Launcher, find, unheard_variables
+from flower.launch import Launcher, find
+from flower.unheard import unheard_variables
 
 HELP = """\
 Flower: a roleplay engine for the terminal.

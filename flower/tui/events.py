@@ -12,8 +12,8 @@ import flower
 from flower import protocol
 from flower.protocol import UNSET
 from flower.tui import news, popups, search, transcript
-from flower.tui.actions import Result, tell
 from flower.tui.model import Bell, Effect, Meter, Model, Notice, Replica, Scroll, Send, Titled, Turn
+from flower.tui.news import Result, tell
 from flower.tui.transcript import Message, Transcript
 
 ROLES = ("user", "assistant", "system")

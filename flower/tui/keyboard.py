@@ -8,16 +8,19 @@ from flower.tui import (
     commands,
     completion,
     keyhints,
+    local,
+    news,
     popups,
     scroll,
     search,
+    sending,
     transcript,
     treekeys,
 )
-from flower.tui.actions import Result
 from flower.tui.geometry import layout_of
 from flower.tui.keys import Key
 from flower.tui.model import Copy, Model, Notice, Search, Send
+from flower.tui.news import Result
 
 # Actions that mean the same whatever is open.
 EVERYWHERE = frozenset({"interrupt", "quit", "suspend", "redraw", "escape", "page_up", "page_down"})
@@ -39,7 +42,7 @@ def press(model: Model, key: Key) -> Result:
     if model.tree is not None:
         return treekeys.press(model, key, action)
     if action == "quick_reply":
-        return actions.quick_reply(model, model.bindings.keys_of(action).index(name))
+        return sending.quick_reply(model, model.bindings.keys_of(action).index(name))
     if action in EVERYWHERE:
         return actions.run(model, action)
     if model.search.typing:
@@ -97,37 +100,37 @@ def _accept(model: Model) -> Result:
         return model, ()
     match popup.kind:
         case "worlds":
-            return actions.send_command(closed, f"/world select {item.value}")
+            return sending.send_command(closed, f"/world select {item.value}")
         case "characters":
-            return actions.send_command(closed, f"/character select {item.value}")
+            return sending.send_command(closed, f"/character select {item.value}")
         case "models":
-            return actions.send_command(closed, f"/model {item.value}")
+            return sending.send_command(closed, f"/model {item.value}")
         case "rules":
             if item.chosen:
-                return actions.tell(model, f"{item.label} is in use already."), ()
+                return news.tell(model, f"{item.label} is in use already."), ()
             line = f"/rules add {item.value}" if item.value else "/rules clear"
-            return actions.send_command(model, line)
+            return sending.send_command(model, line)
         case "sessions":
-            return actions.send_command(
+            return sending.send_command(
                 closed, f"/session continue {item.value}" if item.value else "/session new"
             )
         case "themes":
-            return actions.use_theme(closed, item.value)
+            return local.use_theme(closed, item.value)
         case "palette" if item.value.startswith(popups.QUICK):
-            return actions.quick_reply(closed, int(item.value.removeprefix(popups.QUICK)))
+            return sending.quick_reply(closed, int(item.value.removeprefix(popups.QUICK)))
         case "palette":
             return (
-                actions.run_line(closed, item.value)
+                sending.run_line(closed, item.value)
                 if item.value.startswith("/")
                 else actions.run(closed, item.value)
             )
         case "text" if item.value:
-            return actions.send_command(closed, item.value)
+            return sending.send_command(closed, item.value)
         case "found":
             number = int(item.value.rpartition(" ")[2])
-            return actions.send_command(closed._replace(goal=number), f"/session continue {item.value}")
+            return sending.send_command(closed._replace(goal=number), f"/session continue {item.value}")
         case "delete" if item.value:
-            return actions.send_command(closed, f"/session delete {popup.subject}")
+            return sending.send_command(closed, f"/session delete {popup.subject}")
         case _:
             return closed, ()
 
@@ -171,7 +174,7 @@ def _in_messages(model: Model, key: Key, action: str | None) -> Result:
         if key.text and key.text == commands.message_key(command):
             return _on_message(model, command)
     if action == "messages":
-        return actions.choose_messages(model)
+        return local.choose_messages(model)
     if action is not None and action != "submit":
         return actions.run(model, action)
     return model, ()
@@ -208,13 +211,13 @@ def _copy(model: Model) -> Result:
     message = _chosen(model)
     if message is None:
         return model, ()
-    return actions.tell(model, "Copied.", "good"), (Copy(message.text),)
+    return news.tell(model, "Copied.", "good"), (Copy(message.text),)
 
 
 def _on_message(model: Model, command: commands.Command) -> Result:
     message = _chosen(model)
     if message is None or not message.message:
-        return actions.tell(model, "The engine does not know this message yet."), ()
+        return news.tell(model, "The engine does not know this message yet."), ()
     model = model._replace(selected=None)
     line = f"{command.name} {message.message}"
     if command.argument == "message":

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from flower import limits
 from flower.tui import keyhints
-from flower.tui.model import Model
+from flower.tui.model import Effect, Model, Notice
 from flower.tui.text import clean, fit, width, wrap
 
+Result = tuple[Model, tuple[Effect, ...]]  # the next model and what is to be done
 MARGIN = 1  # columns at each side of the words
 LINK_WORDS = {
     "connecting": "connecting to the engine",
@@ -20,6 +21,11 @@ LINK_WORDS = {
     "syncing": "fetching the story",
     "lost": "no connection",
 }
+
+
+def tell(model: Model, text: str, kind: str = "info") -> Model:
+    """Returns the model with ``text`` in its status line."""
+    return model._replace(notice=Notice(text, kind))
 
 
 class News(NamedTuple):

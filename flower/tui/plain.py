@@ -17,7 +17,7 @@ from typing import TextIO
 import trio
 
 from flower import limits, protocol
-from flower.tui import actions, bindings, commands, identity
+from flower.tui import bindings, commands, identity, sending
 from flower.tui.link import Link
 from flower.tui.model import Effect, Input, LinkChanged, Model, Received, Send
 from flower.tui.pane import ENDINGS, StoryPane
@@ -177,10 +177,10 @@ class Plain:
             if found and found[0].name == "/quit":
                 return False
             self.model = self.model._replace(input=self.model.input.with_text(line))
-            self._apply(actions.send_command(self.model, line))
+            self._apply(sending.send_command(self.model, line))
         elif line.strip():
             self.model = self.model._replace(input=self.model.input.with_text(line))
-            self._apply(actions.submit(self.model))
+            self._apply(sending.submit(self.model))
         self._write(self.reader.news(before, self.model))
         return True
 

@@ -6,9 +6,9 @@ from flower import limits
 from flower.storytree import TreeNode
 from flower.treelines import trunk
 from flower.tui import actions, treebox, treeview
-from flower.tui.actions import Result, tell
 from flower.tui.keys import Key
 from flower.tui.model import Model, Send, Tree
+from flower.tui.news import Result, tell
 
 # Actions that mean the same here as elsewhere.
 KEPT = frozenset({"quit", "suspend", "redraw", "help"})

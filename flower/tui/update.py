@@ -6,7 +6,6 @@ from typing import assert_never
 
 from flower import limits
 from flower.tui import actions, events, keyboard, popups, scroll, treekeys, treeview
-from flower.tui.actions import Result, tell
 from flower.tui.geometry import layout_of
 from flower.tui.keys import Focus, Key, Mouse, Paste, Reply
 from flower.tui.layout import too_small
@@ -29,6 +28,7 @@ from flower.tui.model import (
     Titled,
     Turn,
 )
+from flower.tui.news import Result, tell
 from flower.tui.pane import StoryPane
 
 WHEEL_ROWS = 3
