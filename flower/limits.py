@@ -99,6 +99,7 @@ SAVE_SHIELD_S = 5.0  # longest a cancelled turn may take to save what it has
 YAML_BYTES = 1 * MIB
 YAML_DEPTH = 32
 YAML_NODES = 20_000
+NUMBER_DIGITS = 18  # of a typed number: what fits 64 bits, as all numbers of messages do
 YAML_DIGITS = 18  # of a whole number: what fits 64 bits, so that no reader further on chokes
 KEY_SHOWN_CHARS = 40  # of a file's key in a sentence: no setting's name is half as long
 ASSET_FILES = 1000  # per folder; each is read and checked at start
@@ -221,6 +222,8 @@ NPC_SHIFTS = 12  # changes of standing remembered of each
 MACRO_CHARS = 100_000  # that macros may add to one text
 MACRO_VARIABLES = 64  # that notes and greetings of a story may set
 MACRO_VARIABLE_CHARS = 500
+MACRO_NUMBER = 999_999_999_999_999  # either way: fifteen digits are exact in a double
+MACRO_FORMAT_CHARS = 100  # of a date's form
 MACRO_DEPTH = 8  # macros inside the arguments of macros
 MACRO_REPEATS = 20  # of a newline or a space
 NOTE_CHARS = 4_000  # about 1,000 tokens with every prompt
@@ -242,6 +245,7 @@ QUICK_REPLY_NAME_CHARS = 24  # of a label: nine of them are two rows of a termin
 QUICK_REPLY_CHARS = 2_000  # a line or a command of the player
 STATE_UNDO = 8  # changes at one message that can be taken back one by one
 STORY_STATE_BYTES = 64 * KIB  # kept with each message at which it changed
+STORY_VARIABLES_BYTES = 64 * KIB  # of macros; kept with each line whose note set some
 
 # --- offline narrator ---------------------------------------------------------------------------
 OFFLINE_WORDS_PER_S = 50.0  # faster than anyone reads, slow enough to be seen arriving

@@ -59,7 +59,9 @@ def load(data: bytes) -> Document:
             builder.feed(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        if mark and mark.index >= len(text.rstrip()) and error.context_mark:
+            mark = error.context_mark  # only the end was found wrong: where what is open begins
+        line = min(mark.line, text.rstrip().count("\n")) + 1 if mark else 1
         raise YamlError(line, f"broken YAML: {error.problem}; check indentation and quotes") from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, int(error.position)) + 1

@@ -130,6 +130,7 @@ class WordLibrary:
 
     def __init__(self) -> None:
         self.passages: list[Passage] = []
+        self._last_id = 0  # an id is never used twice
         self._sources: dict[tuple[str, str], str] = {}
         self.queries: list[Query] = []
         self.expected: list[str] = []
@@ -160,12 +161,14 @@ class WordLibrary:
 
     async def remember(self, scope: str, message_id: int, title: str, text: str) -> None:
         await trio.lowlevel.checkpoint()
+        self.passages = [p for p in self.passages if (p.scope, p.message_id) != (scope, message_id)]
         self._add("memory", scope, f"message:{message_id}", title, text, message_id)
 
     def _add(
         self, kind: Kind, scope: str, source: str, title: str, text: str, message_id: int | None
     ) -> None:
-        passage = Passage(len(self.passages) + 1, kind, scope, source, title, text, message_id)
+        self._last_id += 1
+        passage = Passage(self._last_id, kind, scope, source, title, text, message_id)
         self.passages.append(passage)
 
     async def recall(self, query: Query) -> tuple[Found, ...]:

@@ -52,7 +52,7 @@ def test_later_directories_win_by_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("id: a\nname: A\nlore: [\n", "worlds/bad.yaml, line 4: broken YAML"),
+        ("id: a\nname: A\nlore: [\n", "worlds/bad.yaml, line 3: broken YAML"),
         ("id: a\nlore: x", "worlds/bad.yaml, line 1: the file has no 'name'"),
         ("name: A", "worlds/bad.yaml, line 1: the file has no 'id'"),
         ("name: A\nid: ../../etc", "worlds/bad.yaml, line 2: id must be 1 to 64 characters out of a-z"),

@@ -103,7 +103,7 @@ async def test_variables_of_a_note_follow_the_branch_and_a_retry_sets_them_to_th
         assert seen == [f"Gulls: {n}, hp 9" for n in (4, 5, 5, 5, 5, 5)]
         assert (await story(world, face))[0].content == "Gulls."
         found = await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
-        assert found.state.variables == {"gulls": "5"}
+        assert found.variables == {"gulls": "5"}
 
 
 async def test_what_the_player_or_the_model_writes_sets_nothing(
@@ -117,7 +117,7 @@ async def test_what_the_player_or_the_model_writes_sets_nothing(
         await face.say_and_wait(f"Two {evil}")
         assert f"note: {evil}|Two {evil}|\n" in newest_prompt(world)
         found = await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
-        assert found.state.variables == {}
+        assert found.variables == {}
 
 
 async def test_a_note_at_a_depth_stands_further_up_and_moves_along(

@@ -20,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
+from flower.engine import embed
 from flower.engine import minilm as model_files
 from flower.engine.embed import MiniLM
-from flower.engine.minilm import MODEL_ID, NAME, Session, find_model
+from flower.engine.minilm import DIMENSION, MODEL_ID, NAME, Session, find_model
 from flower.engine.recall import probe
 from flower.engine.recall.batches import Job, Pool
 from flower.engine.recall.probe import check_native
@@ -171,6 +172,43 @@ async def test_a_missing_model_is_an_error_of_every_request(tmp_path: Path) -> N
     for _ in range(2):
         with pytest.raises(EmbedError, match="not in"):
             await minilm.embed(["a"])
+    minilm.close()
+
+
+class FailsOnce:
+    """A model whose first call of one method meets what nobody foresaw."""
+
+    fails = ""
+
+    def __init__(self, *_: object) -> None:
+        self._failing = self.fails
+
+    def tokenise(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        self._fail("tokenise")
+        return [(1, 2, 3) for _ in texts]
+
+    def run(self, batch: Sequence[object]) -> Vectors:
+        self._fail("run")
+        return np.ones((len(batch), DIMENSION), np.float32)
+
+    def _fail(self, method: str) -> None:
+        if self._failing == method:
+            self._failing = ""
+            raise MemoryError
+
+
+@pytest.mark.parametrize("method", ["tokenise", "run"])
+async def test_what_nobody_foresaw_is_an_error_of_one_request(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread goes on: a turn never waits for an answer that nobody will give."""
+    monkeypatch.setattr(FailsOnce, "fails", method)
+    monkeypatch.setattr(embed, "Session", FailsOnce)
+    minilm = MiniLM([])
+    with trio.fail_after(30):
+        with pytest.raises(EmbedError, match="MemoryError"):
+            await minilm.embed(["a"])
+        assert (await minilm.embed(["b"], urgent=True)).shape == (1, DIMENSION)
     minilm.close()
 
 

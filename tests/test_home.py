@@ -92,7 +92,7 @@ def test_the_default_is_what_platformdirs_says(base: str, monkeypatch: pytest.Mo
 
 def test_a_broken_config_names_file_and_line(home: Home) -> None:
     home.config.write_text("engine:\n  port: [\n")
-    with pytest.raises(ConfigError, match=r"config\.yaml, line 3: broken YAML"):
+    with pytest.raises(ConfigError, match=r"config\.yaml, line 2: broken YAML"):
         load_config(home, {})
     home.config.write_text("a: &x 1\nb: *x\n")
     with pytest.raises(ConfigError, match=r"config\.yaml, line 2: aliases"):

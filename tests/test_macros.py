@@ -72,6 +72,13 @@ VALUES = Values(
         ('{{original}}{{mesExamples}}{{banned "x"}}{{outlet::k}}{{summary}}.', "."),
         ("{{lastMessage}}|{{idle_duration}}", "|a few seconds"),
         ("{{unknown}} {{char::x}} {{foovar::x}}", "{{unknown}} {{char::x}} {{foovar::x}}"),
+        ("{{setvar::a::1234567}}{{incvar::a}} {{incvar::a}}", "1234568 1234569"),
+        ("{{.a=999999}}{{.a++}} {{if .a > 10}}rich{{else}}poor{{/if}}", "1000000 rich"),
+        ("{{.a=0.1}}{{.a+=0.2}}{{.a}} {{.a-=0.3}}{{.a}}", "0.3 0"),
+        ("{{.a=0.00001}}{{.a+=0.000001}}{{.a}}", "0.000011"),
+        ("{{.a=999999999999999}}{{.a++}} {{.a++}}", "999999999999999 999999999999999"),
+        ("{{if .none}}{{if .hp}}{{else}}a{{/if}}b{{else}}c{{/if}}d", "cd"),
+        ("{{random::<USER>}} and <char>", "Ines and Mara"),
         ("{{char", "{{char"),
         ("char}} {", "char}} {"),
         ("{{}}", "{{}}"),
@@ -86,6 +93,18 @@ def test_macros(text: str, expanded: str) -> None:
 def test_a_value_is_never_looked_at_again() -> None:
     assert expand("{{user}}", replace(VALUES, user="{{char}}")) == "{{char}}"
     assert expand("{{getvar::hp}}", replace(VALUES, variables={"hp": "{{char}}"})) == "{{char}}"
+
+
+def test_words_of_the_story_keep_their_angle_brackets() -> None:
+    said = replace(VALUES, last_message="I say <user> and <char>.")
+    assert expand("<USER>: {{lastMessage}}", said) == "Ines: I say <user> and <char>."
+
+
+@given(st.integers(-(10**14), 10**14), st.integers(-(10**6), 10**6))
+def test_counters_count_exactly(start: int, step: int) -> None:
+    assert expand(f"{{{{setvar::n::{start}}}}}{{{{addvar::n::{step}}}}}{{{{.n}}}}", VALUES) == str(
+        start + step
+    )
 
 
 def test_chance_is_frozen_by_its_seed_and_pick_by_the_storys() -> None:
@@ -134,6 +153,24 @@ def test_variables_are_given_back_and_bounded() -> None:
     assert max(map(len, many.values())) == limits.MACRO_VARIABLE_CHARS
 
 
+def test_what_stands_on_the_sheet_takes_no_room_from_variables() -> None:
+    sheet = {f"flag {n}": "on" for n in range(limits.MACRO_VARIABLES)}
+    told = run("{{setvar::a::1}}{{.a}}", replace(VALUES, variables=sheet, sheet=frozenset(sheet)))
+    assert told.text == "1"
+
+
+def test_a_long_name_is_the_same_variable_wherever_it_stands() -> None:
+    name = "Long " * limits.NAME_CHARS
+    assert (
+        expand(f"{{{{setvar::{name}::1}}}}{{{{getvar::{name}}}}}{{{{hasvar::{name}}}}}", VALUES)
+        == "1true"
+    )
+    assert (
+        expand(f"{{{{setvar::{name}::1}}}}{{{{deletevar::{name}}}}}{{{{getvar::{name}}}}}", VALUES)
+        == ""
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "may"),
     [
@@ -175,11 +212,35 @@ def test_what_sets_nothing_leaves_the_variables_alone(pieces: list[str]) -> None
 
 @pytest.mark.parametrize(
     "piece",
-    ["{{", "}}", "{{if ", "{{if .a}}", "{{.", "{{char}}", "{{trim}}", "{{setvar::a::", "{{//", "<user"],
+    [
+        "{{",
+        "}}",
+        "{{if ",
+        "{{if .a}}",
+        "{{if .none}}",
+        "{{/if}}",
+        "{{else}}",
+        "{{datetimeformat::[",
+        "{{.",
+        "{{char}}",
+        "{{trim}}",
+        "{{setvar::a::",
+        "{{//",
+        "<user",
+    ],
 )
 def test_long_texts_of_macros_take_no_time(piece: str) -> None:
     began = time.process_time()
-    expand(piece * (60_000 // len(piece)), VALUES)
+    expand(piece * (200_000 // len(piece)), VALUES)
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("inside", ["[", "]", "[a", "YYYY", "D["])
+def test_a_date_in_a_long_form_takes_no_time(inside: str) -> None:
+    began = time.process_time()
+    expand("{{datetimeformat::" + inside * (90_000 // len(inside)) + "}}", VALUES)
+    form = inside * (limits.MACRO_FORMAT_CHARS // len(inside))
+    expand(f"{{{{datetimeformat::{form}}}}}" * 500, VALUES)
     assert time.process_time() - began < 2
 
 

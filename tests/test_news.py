@@ -60,6 +60,64 @@ def test_what_no_status_line_can_hold_is_a_box_to_scroll_in() -> None:
     assert face.model.popup.kind == "text"
 
 
+LIST = "Where this story can go on; /goto MESSAGE goes there:\n  a, 2 messages, ends at message 1: Hm."
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("news", ["✓ Place: " + "fog " * 300, LIST, "/help\n/inv"])
+def test_what_nobody_asked_for_takes_no_key_from_somebody_who_writes(
+    size: tuple[int, int], news: str
+) -> None:
+    face = Face(*size).story(*TALE).type("I open the ")
+    face.sent()
+    face.says(protocol.SystemUpdate(news))
+    assert face.model.popup is None
+    assert "Alt+N shows all" in face.text()
+    face.type("<alt+n>")
+    assert face.model.popup is not None
+    face.type("door.<enter>")
+    assert [sent.prompt for sent in face.sent()] == ["I open the door."]
+
+
+@pytest.mark.parametrize("news", [LIST, LIST.replace("\n", " ") + "y" * 900])
+def test_a_text_that_nobody_asked_for_is_no_list_of_commands(news: str) -> None:
+    """News may be a model's words; Enter closes them and sends nothing."""
+    face = Face(80, 24).story(*TALE)
+    face.sent()
+    face.says(protocol.SystemUpdate(news))
+    assert face.model.popup is not None
+    assert face.type("<end><enter>").sent() == []
+    assert face.model.popup is None
+
+
+def test_a_line_begun_before_the_answer_came_is_not_a_choice_in_it() -> None:
+    face = Face(80, 24).story(*TALE).type("/branches<enter>I wa")
+    face.sent()
+    face.says(protocol.SystemUpdate(LIST)).type("it.<enter>")
+    assert [sent.prompt for sent in face.sent()] == ["I wait."]
+
+
+@pytest.mark.parametrize("line", ["I wait.", "/help", " so"])
+def test_the_next_line_closes_the_text_that_is_open(line: str) -> None:
+    face = Face(80, 24).story(*TALE).type("/help<enter>").says(protocol.SystemUpdate("/a\n/b"))
+    assert face.model.popup is not None
+    face.type(line)
+    assert (face.model.popup, face.model.input.text) == (None, line)
+    face = Face(80, 24).story(*TALE).type("/help<enter>").says(protocol.SystemUpdate("/a\n/b"))
+    face.paste(line)
+    assert (face.model.popup, face.model.input.text) == (None, line)
+
+
+def test_a_picker_stays_what_it_was_when_news_come() -> None:
+    face = Face(80, 24).story(*TALE).type("<f2>gla").says(protocol.SystemUpdate("one\ntwo"))
+    assert face.model.popup is not None
+    assert (face.model.popup.kind, face.model.popup.filter) == ("worlds", "gla")
+
+
+def test_the_key_for_news_without_any_says_so() -> None:
+    assert "no news" in Face(80, 24).story(*TALE).type("<alt+n>").text()
+
+
 def test_long_news_stay_as_long_as_they_take_to_read() -> None:
     face = Face(80, 24).story(*TALE).says(protocol.SystemUpdate(LONG))
     face.tick(limits.NOTICE_S + 1)

@@ -106,6 +106,30 @@ def test_messages_take_their_memories_along(db: sqlite3.Connection) -> None:
     assert [p.text for p in passages.list_passages(db, "memory:s")] == ["m2"]
 
 
+def test_a_longer_memory_takes_the_place_of_the_shorter_one(db: sqlite3.Connection) -> None:
+    """Pieces that stay keep their id; pins, words and vectors follow; other messages are left alone."""
+
+    def remember(message_id: int, *texts: str) -> passages.Changed:
+        source = f"message:{message_id}"
+        return passages.add_memories(
+            db, [Passage(0, "memory", "memory:s", source, "", text, message_id) for text in texts]
+        )
+
+    remember(1, "other")
+    first, second = remember(2, "the bell rings", "the tide").added
+    passages.set_pinned(db, second, True)
+    embed(db)
+    vectors = count(db, "vectors")
+    changed = remember(2, "the bell rings", "the tide turns", "a lamp")
+    assert changed.removed == (second,)
+    stored = passages.list_passages(db, "memory:s")
+    assert [p.text for p in stored] == ["other", "the bell rings", "the tide turns", "a lamp"]
+    assert [p.pinned for p in stored] == [False, False, True, False]
+    assert stored[1].id == first
+    assert count(db, "vectors") == vectors - 1
+    db.execute("INSERT INTO passages_fts (passages_fts) VALUES ('integrity-check')")
+
+
 def test_keywords_match_by_stem_within_the_scope_only(db: sqlite3.Connection) -> None:
     put(db, VAEL, "a", "The bells were drowned.", "A lamp.")
     put(db, SOLIN, "b", "Another drowning bell.")

@@ -210,3 +210,25 @@ async def test_a_line_saved_while_the_engine_stops_begins_no_reply(
             await world.engine.stop()
         await trio.sleep(0.5)
         assert world.engine.turns.running == 0
+
+
+@pytest.mark.parametrize("after", range(8))
+async def test_nothing_comes_below_a_reply_that_goes_on(
+    autojump_clock: MockClock, tmp_path: Path, after: int
+) -> None:
+    """What another face adds stands before the reply goes on, or has to wait: never below it while it grows."""
+    async with engine_world(tmp_path / "db", ScriptedProvider(gap_s=0.01)) as world:
+        first, second = await world.playing(), await world.face()
+        await first.say_and_wait("One.")
+
+        async def narrate() -> None:
+            for _ in range(after):
+                await trio.lowlevel.checkpoint()
+            await second.say("/narrate The sun sets.")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first.say, "/continue")
+            nursery.start_soon(narrate)
+        path = await world.database.read(stories.active_path, first.client.chosen.session_id)
+        assert path[-1].status == "streaming"
+        await world.engine.turns.wait_idle()

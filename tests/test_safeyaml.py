@@ -69,6 +69,7 @@ def test_values_are_those_of_json(text: str, value: object) -> None:
         (b"a: 1\n b: 2", 2, "broken YAML"),
         (b"a: 1\n\tb: 2", 2, "broken YAML"),
         (b"a: 'open", 1, "broken YAML"),
+        (b'a: 1\nb:\n  - {name: "x\n', 3, "broken YAML"),
         (b"a: " + b"9" * 5000, 1, "5000 digits"),
         (b"a: 1e999", 1, "out of range"),
         (b"%YAML 9.9\n---\na: 1", 1, "YAML"),

@@ -21,6 +21,7 @@ from flower.engine.lifetime import Lifetime
 from flower.engine.outbox import RESYNC, Outbox
 from flower.engine.recall.base import Found, Query
 from flower.engine.recall.library import Library
+from flower.engine.store import growth, stories
 from flower.engine.store.database import Database, Inline
 from flower.errors import FlowerError, LaunchError, StoreError
 from flower.protocol import ChatHistory, ErrorEvent, HistoryItem, HistoryMeta
@@ -178,6 +179,39 @@ async def test_a_forgotten_memory_is_not_made_again_by_the_next_start(
         assert await library.list(scope) == ()
         await world.engine.turns.following.remember_unfinished()
         assert await library.list(scope) == ()
+
+
+async def test_a_reply_that_went_on_is_one_memory(autojump_clock: MockClock, tmp_path: Path) -> None:
+    """The memory of the shorter text goes, its pin stays; also when the engine died before it could."""
+    async with engine_world(tmp_path / "db") as world:
+        library = Library(world.database, HashEmbedder(), tmp_path, notify=lambda text, progress: None)
+        services = msgspec.structs.replace(world.engine.services, library=library)
+        world.engine.use(services, world.engine.roster)
+        face = await world.playing()
+        await face.say_and_wait("My brother is called Tam.")
+        scope = f"memory:{face.client.chosen.session_id}"
+        (memory,) = await library.list(scope)
+        await library.pin(memory.id)
+        await face.say_and_wait("/continue")
+        (longer,) = await library.list(scope)
+        assert longer.text.startswith(memory.text)
+        assert len(longer.text) > len(memory.text)
+        assert longer.pinned
+        following = world.engine.turns.following
+        assert await following.remember_unfinished() == 0
+        assert longer.message_id is not None
+        await world.database.write(growth.reopen, longer.message_id)
+        before = await world.database.read(stories.message, longer.message_id)
+        assert before is not None
+        await world.database.write(
+            growth.append, before.id, len(before.content), " Tam laughs.", before.model
+        )
+        await world.database.write(growth.recover)
+        assert await following.remember_unfinished() == 1
+        (whole,) = await library.list(scope)
+        assert whole.text.endswith("Tam laughs.")
+        assert whole.pinned
+        assert await following.remember_unfinished() == 0
 
 
 class RecallsWhenGoingOn(WordLibrary):

@@ -366,6 +366,33 @@ async def test_the_prompt_window_is_laid_out_anew_on_another_way_through_the_tre
         assert "0: a long tale" in prompt
 
 
+async def test_a_window_of_another_way_through_the_tree_is_not_taken_up_again(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    """Lore that was told above it would not count as told."""
+    async with engine_world(path) as world:
+        face = await world.playing()
+        await face.say_and_wait("One.")
+        await face.say_and_wait("Two.")
+        story = face.client.chosen.session_id
+        session = face.client.session
+        assert session is not None
+        leaf = (await ids(world, face))[-1]
+        await world.database.write(stories.set_session_extra, story, {"window_start": leaf})
+        session.window_start = leaf
+        await face.say("/undo")
+        stored = await world.database.read(stories.session, story)
+        assert stored is not None
+        assert "window_start" not in stored.extra
+        for start, taken in ((leaf, None), (1, 1)):
+            await world.database.write(stories.set_session_extra, story, {"window_start": start})
+            world.engine.disconnect(face.client)
+            assert not world.engine.sessions
+            face = await world.face()
+            assert face.client.session is not None
+            assert face.client.session.window_start == taken
+
+
 # --- the trash, lists ---------------------------------------------------------------------------
 
 

@@ -73,10 +73,10 @@ class FollowsTheStory(AnyCommands):
     def take_the_last_change_back(self) -> None:
         taken = self.attempt(lambda: states.undo_state(self.db, S))
         changed = [message for message in (0, *self.way()) if message in self.hp]
-        assert taken == bool(changed)
-        if changed:
-            earlier = self.hp_before[changed[-1]]
-            old = earlier.pop() if earlier else None
+        earlier = self.hp_before[changed[-1]] if changed else []
+        assert taken == bool(earlier), "so many changes can be taken back as are kept"
+        if earlier:
+            old = earlier.pop()
             if old is None:
                 del self.hp[changed[-1]]
                 del self.hp_before[changed[-1]]

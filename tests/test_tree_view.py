@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flower import limits
 from flower.protocol import ChatHistory, ErrorEvent, HistoryMeta, State, SystemUpdate
 from flower.storytree import ShownMessage, StoryTree, TreeNode
 from flower.tui.diff import Capabilities, Painter
+from flower.tui.keys import Mouse
 from flower.tui.model import Copy, Quit
-from flower.tui.treeview import chosen
+from flower.tui.treeview import chosen, lines, place_of
 from tests.screen import Screen
 from tests.test_screens import compare
 from tests.tui_world import COMMANDS, Face, chunk, end, history, reply_begins
@@ -194,6 +199,84 @@ def test_a_deep_branch_keeps_room_for_its_words() -> None:
         assert node is not None
         assert node.text in face.text()
         face.type("<down>")
+
+
+def test_walking_to_what_a_filter_hides_ends_the_filter() -> None:
+    face = walking().type("/stair<enter>.")
+    assert (at(face), face.model.tree and face.model.tree.filter) == (3, "")
+    face = walking().type("/stair<enter><left>")
+    assert at(face) == 2
+
+
+def test_a_reply_that_the_filter_hides_leaves_the_choice() -> None:
+    grown = TreeNode(31, 3, "user", "I wait.", active=True, leaf=True)
+    face = walking().type("/a<enter>.")
+    before = at(face)
+    face.says(tree(*NODES, grown, stands=31, focus=31))
+    face.sent()
+    assert face.model.tree is not None
+    assert at(face) == face.model.tree.at
+    assert before in (face.model.tree.at, 3)
+
+
+def highlighted(face: Face) -> int:
+    """The message of the row that the screen shows as chosen."""
+    assert face.model.tree is not None
+    shown = lines(face.model)
+    return shown[place_of(shown, face.model.tree.at)].node.message
+
+
+KEYS = (
+    "<up>",
+    "<down>",
+    "<left>",
+    "<right>",
+    "<home>",
+    "<end>",
+    ".",
+    "<escape>",
+    "d",
+    "n",
+    "y",
+    "<enter>",
+)
+STEPS = st.sampled_from(
+    (*KEYS, "/stair<enter>", "/i<enter>", "/main<enter>", "/zz", "wheel", "grown", "less")
+)
+
+
+@given(steps=st.lists(STEPS, max_size=14))
+def test_what_is_highlighted_is_what_is_acted_on(steps: list[str]) -> None:
+    """Any keys, any filter, whatever the engine says between a question and its answer."""
+    grown = TreeNode(31, 3, "user", "I wait.", active=True, leaf=True)
+    face = walking()
+    for step in steps:
+        if face.model.tree is None:
+            face = walking()
+        asked = re.search(r"message (\d+) into the trash", face.text())
+        row = highlighted(face) if lines(face.model) else 0
+        if asked:
+            assert int(asked.group(1)) == row
+        face.sent()
+        if step == "wheel":
+            face.put(Mouse("wheel_up", 1, 1))
+        elif step == "grown":
+            face.says(tree(*NODES, grown, stands=31, focus=31))
+        elif step == "less":
+            face.says(tree(*NODES[:3]))
+        else:
+            face.type(step)
+        for line in prompts(face):
+            if line.startswith(("/delete", "/branch")):
+                assert int(line.split()[1]) == row
+        if face.model.tree is not None and lines(face.model):
+            assert face.model.tree.at == highlighted(face)
+
+
+def test_a_number_that_no_message_can_have_is_refused() -> None:
+    face = playing().type("/tree ").paste("1" * 5000).type("<enter>")
+    assert "so long a number" in face.text()
+    assert (face.model.tree, prompts(face)) == (None, [])
 
 
 # --- the text -----------------------------------------------------------------------------------
@@ -382,6 +465,15 @@ def test_after_a_lost_connection_it_is_asked_for_again() -> None:
     assert prompts(face) == []
     face.online(session="s1", chosen=True).says(history(LINES)).tick(1)
     assert prompts(face) == ["/tree"]
+
+
+def test_a_text_lost_with_the_connection_is_asked_for_again() -> None:
+    face = walking().type("<up>")
+    face.tick(limits.TREE_TEXT_S)
+    assert prompts(face) == ["/show 22"]
+    face.link("lost", "No engine.").online(session="s1", chosen=True)
+    face.says(history(LINES)).tick(1)
+    assert "/show 22" in prompts(face)
 
 
 def test_an_answer_that_never_comes_is_asked_for_again_at_the_next_change() -> None:

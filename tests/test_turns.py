@@ -31,7 +31,7 @@ from flower.engine.request import SHRINK_SHARE, shorter
 from flower.engine.session import Reply, Session
 from flower.engine.store import selections, stories
 from flower.errors import ProviderError, StoreError
-from flower.protocol import ChatChunk, ChatEnd, ChatHistory, SystemUpdate
+from flower.protocol import ChatChunk, ChatEnd, ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, WordLibrary, words
 
@@ -305,3 +305,86 @@ async def test_an_index_keeps_no_lock_of_a_story_nobody_plays(
         for number in range(20):
             await indexes.search(f"memory:{number}", np.ones(8, np.float32), 3)
         assert not indexes._locks
+
+
+async def test_a_fallback_that_is_not_there_is_left_out(
+    autojump_clock: MockClock, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A key that is missing for a model nobody asks keeps no story from going on."""
+    async with engine_world(path) as world:
+        face = await world.playing()
+        world.engine.turns.narrators.use(world.engine.roster, ("gone/model",))
+        for line in ("One.", "Two.", "/retry", "/continue"):
+            await face.say_and_wait(line)
+        assert face.reasons == ["done"] * 4
+        assert "the fallback gone/model is left out" in caplog.text
+
+
+class Crashing:
+    """Stands in for a method: its first call meets a bug."""
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.crashed = False
+        self._method = method
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.crashed:
+            self.crashed = True
+            await trio.lowlevel.checkpoint()
+            raise ZeroDivisionError
+        return await self._method(*args, **kwargs)
+
+
+async def test_a_bug_in_a_line_that_waited_costs_that_line_only(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with engine_world(path, ScriptedProvider(gap_s=1.0)) as world:
+        face = await world.playing()
+        await face.say("One.")
+        await trio.testing.wait_all_tasks_blocked()
+        await face.say("Two.", "r2")
+        await face.say("Three.", "r3")
+        crashing = Crashing(world.engine.turns._begin)
+        world.engine.turns._begin = crashing  # type: ignore[method-assign] # stands in for a bug
+        await trio.sleep(60)
+        assert crashing.crashed
+        assert face.reasons == ["done", "done"]
+        (error,) = face.of(ErrorEvent)
+        assert error.metadata is not None
+        assert error.metadata.request == "r2"
+        assert "ZeroDivisionError" in error.content
+
+
+async def test_a_bug_in_the_background_does_not_end_the_engine(
+    autojump_clock: MockClock, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with engine_world(path) as world:
+        face = await world.playing()
+        stories_told = Crashing(world.engine.story_list._tell_once)
+        world.engine.story_list._tell_once = stories_told  # type: ignore[method-assign] # a bug
+        await face.say_and_wait("One.")
+        await trio.sleep(2 * limits.STORY_LIST_INTERVAL_S)
+        assert stories_told.crashed
+        assert "the list of stories crashed" in caplog.text
+        await face.say_and_wait("Two.")
+        assert face.reasons == ["done", "done"]
+
+
+async def test_a_bug_while_a_reply_is_saved_late_does_not_lose_it(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with engine_world(path) as world:
+        face = await world.playing()
+        disk = Disk(world, lambda function: "save" in getattr(function, "__name__", ""))
+        saving = Crashing(world.engine.turns.following.save_unsaved)
+        world.engine.turns.following.save_unsaved = saving  # type: ignore[method-assign] # a bug
+        saving.crashed = True  # not for the line itself
+        await face.say_and_wait("One.")
+        session = face.client.session
+        assert session is not None
+        assert session.unsaved
+        saving.crashed = False
+        disk.full = lambda _: False
+        await trio.sleep(3 * limits.SAVE_RETRY_S)
+        assert saving.crashed
+        assert not session.unsaved

@@ -831,7 +831,9 @@ def test_a_branch_in_a_list_is_gone_to() -> None:
         "› shore, 4 messages, ends at message 9: We turn back.\n"
         "  wreck, 6 messages, ends at message 14: I climb the mast."
     )
-    face = crafted().says(protocol.SystemUpdate(listed)).type("<end><enter>")
+    face = crafted().type("/branches<enter>")
+    face.sent()
+    face.says(protocol.SystemUpdate(listed)).type("<end><enter>")
     assert face.sent() == [Send("/goto 14")]
     assert face.model.popup is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flower import limits
 from flower.engine.direction import Place, greeting
 from flower.engine.game.people import Person
-from flower.engine.game.story import StoryState
+from flower.engine.game.story import StoryState, dump_variables
 from flower.engine.preparation import Services, around
 from flower.engine.store import states, stories
 from flower.engine.store.selections import Selection
@@ -37,7 +37,8 @@ async def begin(services: Services, chosen: Selection, session_id: str, now: flo
         words.text,
         persona,
         now,
-        StoryState(people=people, variables=dict(words.variables)),
+        StoryState(people=people),
+        dump_variables(words.variables) if words.variables else None,
     )
     services.library.expect(around([words.text], world.scene))
 

@@ -17,7 +17,7 @@ from flower.engine.assets import Assets, Character, World
 from flower.engine.game import ambience, cast, proposals, steering, telling
 from flower.engine.game.clocks import Now
 from flower.engine.game.story import StoryState
-from flower.engine.macros import NOBODY, Expanded, Values, expand, run
+from flower.engine.macros import NOBODY, Expanded, Values, expand, key_of, run
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.prompt.sections import cast_section, system_sections
 from flower.engine.recall.base import Found
@@ -200,8 +200,8 @@ def live(
 ) -> Values:
     """Returns what macros stand for in texts that are told anew with every line: as things are now."""
     sheet = standing.state.sheet
-    flags = {name.casefold(): value for name, value in sheet.flags.items()}
-    counters = {name.casefold(): str(counter.value) for name, counter in sheet.counters.items()}
+    flags = {key_of(name): value for name, value in sheet.flags.items()}
+    counters = {key_of(name): str(counter.value) for name, counter in sheet.counters.items()}
     said = [m for m in path if m.role == "user"]
     told = [m for m in path if m.role == "assistant"]
     return replace(
@@ -235,7 +235,7 @@ def told_lore(found: Sequence[Found], direction: Direction) -> tuple[Found, ...]
 
     def told(item: Found) -> Found:
         passage = item.passage
-        if passage.kind != "lore" or "{{" not in passage.text:
+        if passage.kind != "lore":
             return item
         values = replace(direction.values, char=names.get(passage.scope, direction.values.char))
         return replace(item, passage=replace(passage, text=expand(passage.text, values)))

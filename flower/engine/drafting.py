@@ -119,7 +119,7 @@ class Drafts:
             standing,
             path,
             "",
-            variables=standing.state.variables,
+            variables=standing.variables,
         )
         info = self._engine.roster.info(client.chosen.model or self._engine.roster.default())
         return _prompt(services, session, path, direction, standing, hint, model, info)

@@ -10,6 +10,7 @@ Never downloads anything, never touches the database.
 from __future__ import annotations
 
 import gc
+import logging
 import queue
 import threading
 from collections import deque
@@ -26,6 +27,8 @@ from flower.errors import EmbedError
 
 if TYPE_CHECKING:
     from flower.engine.recall.base import Vectors
+
+log = logging.getLogger(__name__)
 
 
 class MiniLM:
@@ -168,10 +171,14 @@ class _Worker:
             return
         try:
             self._session = self._session or self._open()
+            job = Job(self._session.tokenise(request.texts))
         except EmbedError as error:
             request.done(error)
             return
-        job = Job(self._session.tokenise(request.texts))
+        except Exception as error:  # the thread's edge: without it nobody would be answered again
+            log.exception("texts could not be read for the embedding model")
+            request.done(_unforeseen(error))
+            return
         self._asked[job] = request
         pool.add(job)
 
@@ -187,7 +194,15 @@ class _Worker:
                     self._asked[job].vectors[index] = vectors[row]
             except EmbedError as failed:
                 error = failed
+            except Exception as failed:  # the thread's edge, as above
+                log.exception("a batch of the embedding model crashed")
+                error = _unforeseen(failed)
         for job in dict.fromkeys(job for job, _, _ in batch.wanted):
             if error is not None or not job.left or self._asked[job].dropped:
                 pool.drop(job)
                 self._asked.pop(job).done(error)
+
+
+def _unforeseen(error: Exception) -> EmbedError:
+    """Returns what whoever waits is told: there was no memory left, say, or it is a bug."""
+    return EmbedError(f"the embedding model failed ({type(error).__name__}); see the engine's log")

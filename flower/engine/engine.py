@@ -262,7 +262,7 @@ class Engine:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
             opened = Session(stored.id, stored.world_id, stored.character_id)
-            opened.window_start = stored.extra.get("window_start")
+            opened.window_start = await self.services.database.read(tree.window_start, stored.id)
             # Another client may have opened it meanwhile, and a turn of it laid out its window.
             session = self._sessions.setdefault(session_id, opened)
         session.subscribe(client.outbox)

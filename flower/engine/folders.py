@@ -8,6 +8,7 @@ from pathlib import Path
 
 import trio
 
+from flower.engine.background import guarded
 from flower.engine.preparation import lore_scope
 from flower.engine.recall.folder import PREFIX, Folder
 from flower.engine.recall.library import Library
@@ -68,7 +69,7 @@ class Folders:
             with scope:
                 await folder.follow()
 
-        self._nursery.start_soon(follow)
+        self._nursery.start_soon(guarded, f"following {path}", follow)
 
 
 def _folder(text: str) -> Path:

@@ -68,7 +68,7 @@ class Following:
             )
 
     async def _remember(self, session_id: str, message_id: int, line: str, text: str) -> None:
-        memory = f"The player: {line}\nThe narrator: {text}"
+        memory = replies.memory_of(line, text)
         await self._services.library.remember(memory_scope(session_id), message_id, "", memory)
 
     # --- replies that are not on disk -----------------------------------------------------------
@@ -81,6 +81,8 @@ class Following:
                 await self.save_unsaved(session)
             except StoreError:
                 continue
+            except Exception:  # an edge like a turn's: a bug keeps no reply from being tried again
+                log.exception("session=%s: saving its replies crashed", session.id)
 
     async def save_unsaved(self, session: Session) -> None:
         """Saves what the disk did not take before; raises ``StoreError`` if it still does not."""

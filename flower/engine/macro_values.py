@@ -8,10 +8,12 @@ from datetime import datetime, timedelta, timezone
 
 from msgspec import Struct
 
+from flower import limits
+
 NOBODY = "the player"  # whom {{user}} means without a persona
 
 _UTC = re.compile(r"utc\s{0,9}([+-]\d{1,2})", re.IGNORECASE)
-_FORMAT = re.compile(r"\[([^\]]*)\]|YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|HH|H|hh|h|mm|m|ss|s|A|a")
+_FORMAT = re.compile(r"\[([^\[\]]*)\]|YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|HH|H|hh|h|mm|m|ss|s|A|a")
 _SPANS = (
     (365 * 86_400, "year"),
     (30 * 86_400, "month"),
@@ -108,7 +110,7 @@ def timed(name: str, argument: str, values: Values) -> str | None:
     """Returns the value of a macro about time, None for any other."""
     if name == "time" or name.startswith("time_utc"):
         return _time(values.moment, argument if name == "time" else name)
-    if name == "datetimeformat" and argument:
+    if name == "datetimeformat" and 0 < len(argument) <= limits.MACRO_FORMAT_CHARS:
         return _FORMAT.sub(lambda found: _formatted(found, values.moment), argument)
     if name == "timediff":
         first, _, second = argument.partition("::")

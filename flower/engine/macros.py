@@ -25,7 +25,7 @@ from flower.engine.game.chance import Seeded
 from flower.engine.macro_values import NOBODY, PLAIN, Values, angle, timed
 from flower.errors import CommandError
 
-__all__ = ["NOBODY", "Expanded", "Values", "expand", "run", "sets"]
+__all__ = ["NOBODY", "Expanded", "Values", "expand", "key_of", "run", "sets"]
 
 _BRACES = re.compile(r"\{\{|\}\}")
 _PARTS = re.compile(r"\s*(?P<name>//|[a-zA-Z][\w.+-]*)\s*(?P<rest>.*)", re.DOTALL)
@@ -63,12 +63,14 @@ def expand(text: str, values: Values) -> str:
 
 def run(text: str, values: Values) -> Expanded:
     """Returns ``text`` as ``expand`` does, with the variables that hold after it."""
-    variables: Mapping[str, str] = values.variables
-    if "{{" in text:
-        expansion = _Expansion(values)
-        text = _trimmed(expansion.told(parse(text)))
-        variables = expansion.variables
-    return Expanded(_ANGLES.sub(lambda found: angle(found[1].lower(), values), text), variables)
+    expansion = _Expansion(values)
+    told = _trimmed(expansion.told(parse(text)))
+    return Expanded(told, expansion.variables)
+
+
+def key_of(name: str) -> str:
+    """Returns what a variable is kept under: names hold in any case."""
+    return name.strip().casefold()[: limits.NAME_CHARS]
 
 
 def sets(text: str) -> bool:
@@ -109,17 +111,24 @@ class _Expansion:
     def told(self, parts: Sequence[Part]) -> str:
         """Returns parts as text; of a condition only the branch that holds, and only it is expanded."""
         told: list[str] = []
-        branches: list[bool | None] = []  # of open conditions: whether told; None: nothing in it is
+        branches: list[
+            bool
+        ] = []  # of open conditions: whether told; those in a hidden one are not here
+        hidden = 0  # open conditions inside one that is not told
         for part in parts:
-            shown = all(branches)
+            shown = not branches or branches[-1]
             if isinstance(part, str):
-                told.append(part if shown else "")
+                told.append(_ANGLES.sub(self._angle, part) if shown else "")
                 continue
             match _word(part):
+                case "if" if not shown:
+                    hidden += 1
+                case "/if" if hidden:
+                    hidden -= 1
                 case "if":
-                    branches.append(self._holds(part) if shown else None)
-                case "else" if branches:
-                    branches[-1] = None if branches[-1] is None else not branches[-1]
+                    branches.append(self._holds(part))
+                case "else" if branches and not hidden:
+                    branches[-1] = not branches[-1]
                 case "/if" if branches:
                     branches.pop()
                 case _ if shown:
@@ -156,8 +165,15 @@ class _Expansion:
             value = self._short(short["name"], short["sign"] or "", short["rest"].strip())
         elif found is not None:
             value = self._evaluated(found["name"].lower(), found["rest"])
+        return self._spent(value, f"{{{{{inner}}}}}")
+
+    def _angle(self, found: re.Match[str]) -> str:
+        return self._spent(angle(found[1].lower(), self._values), found[0])
+
+    def _spent(self, value: str | None, written: str) -> str:
+        """Returns the value as far as there is room for it, else the macro as it was written."""
         if value is None or len(value) > self._left:
-            return f"{{{{{inner}}}}}"
+            return written
         self._left -= len(value)
         return value
 
@@ -198,7 +214,7 @@ class _Expansion:
             case "getvar":
                 return self._get(key)
             case "hasvar" | "varexists":
-                return "true" if key.casefold() in self.variables else "false"
+                return "true" if key_of(key) in self.variables else "false"
             case "setvar":
                 self._set(key, value)
             case "addvar":
@@ -208,7 +224,7 @@ class _Expansion:
             case "decvar":
                 return self._add(key, "-1")
             case "deletevar":
-                self.variables.pop(key.casefold(), None)
+                self.variables.pop(key_of(key), None)
             case _:
                 return None
         return ""
@@ -226,24 +242,29 @@ class _Expansion:
                 self._set(name, rest)
                 return ""
             case "??":
-                return self._get(name) if name.casefold() in self.variables else rest
+                return self._get(name) if key_of(name) in self.variables else rest
             case "||":
                 return self._get(name) or rest
         return "true" if _compared(self._get(name), sign, rest) else "false"
 
     def _get(self, name: str) -> str:
-        return self.variables.get(name.strip().casefold(), "")
+        return self.variables.get(key_of(name), "")
 
     def _set(self, name: str, value: str) -> None:
-        key = name.casefold()[: limits.NAME_CHARS]
-        if key and (key in self.variables or len(self.variables) < limits.MACRO_VARIABLES):
+        key = key_of(name)
+        if key and (key in self.variables or self._own < limits.MACRO_VARIABLES):
             self.variables[key] = value[: limits.MACRO_VARIABLE_CHARS]
+
+    @property
+    def _own(self) -> int:
+        """How many variables there are beside what stands on the state sheet."""
+        return len(self.variables.keys() - self._values.sheet)
 
     def _add(self, name: str, value: str) -> str:
         """Adds to a number, or to the end of a text; returns what the variable is then."""
         old = self._get(name)
         left, right = _number(old or "0"), _number(value)
-        new = f"{left + right:g}" if left is not None and right is not None else old + value
+        new = _written(left + right) if left is not None and right is not None else old + value
         self._set(name, new)
         return new
 
@@ -279,6 +300,12 @@ def _compared(left: str, sign: str, right: str) -> bool:
 def _number(text: str) -> float | None:
     found = re.fullmatch(r"\s*([+-]{0,2})(\d{1,15}(?:\.\d{1,6})?)\s*", text)
     return None if found is None else float(found[2]) * (-1) ** found[1].count("-")
+
+
+def _written(number: float) -> str:
+    """Returns a number as ``_number`` reads it: in plain digits, as many as it counts exactly."""
+    number = round(max(-limits.MACRO_NUMBER, min(number, limits.MACRO_NUMBER)), 6)
+    return str(int(number)) if number == int(number) else f"{number:.6f}".rstrip("0")
 
 
 def _options(rest: str) -> list[str]:

@@ -13,6 +13,7 @@ import logging
 import trio
 
 from flower import limits
+from flower.engine.background import guarded
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Memory:
         """Notes that a client is gone."""
         self._left += 1
         if self._left == limits.TRIM_CLIENTS:
-            self._nursery.start_soon(self._give_back_later)
+            self._nursery.start_soon(guarded, "giving memory back", self._give_back_later)
 
     async def _give_back_later(self) -> None:
         await trio.sleep(limits.TRIM_AFTER_S)

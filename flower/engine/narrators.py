@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,6 +13,9 @@ from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Provider
 from flower.engine.provider.roster import Roster
 from flower.engine.store.selections import Selection
+from flower.errors import ProviderError
+
+log = logging.getLogger(__name__)
 
 
 class Narrators:
@@ -38,10 +42,20 @@ class Narrators:
             "info": self._roster.info(model_id),
             "counter": self._counters.get(model_id, TokenCounter()),
             "context_limit": self._context_limits.get(model_id),
-            "fallbacks": tuple(
-                self._roster.resolve(other) for other in self._fallbacks if other != model_id
-            ),
+            "fallbacks": self._fallbacks_of(model_id),
         }
+
+    def _fallbacks_of(self, model_id: str) -> tuple[tuple[Provider, str], ...]:
+        """Returns who can step in for a model. One that is not there now, for want of a key say, cannot."""
+        found = []
+        for other in self._fallbacks:
+            if other == model_id:
+                continue
+            try:
+                found.append(self._roster.resolve(other))
+            except ProviderError as error:
+                log.warning("the fallback %s is left out: %s", other, error)
+        return tuple(found)
 
     def voiced(self, order: Order, model_id: str) -> Order:
         """Returns the order for another model; raises ``ProviderError`` for an unknown one.

@@ -76,13 +76,14 @@ class Prepared(Struct, frozen=True):
     """A request, what is in it, and the counter as corrected by an exact count.
 
     ``record`` stores what the prompt was made of; it can wait for the first flush of the reply, so
-    that asking the narrator does not wait for the disk once more.
+    that asking the narrator does not wait for the disk once more. It returns a sentence for the player
+    if something could not be kept, else "".
     """
 
     completion: Completion
     assembled: Assembled
     counter: TokenCounter
-    record: Callable[[sqlite3.Connection], None]
+    record: Callable[[sqlite3.Connection], str]
 
 
 def lore_scope(world_id: str) -> str:
@@ -160,11 +161,10 @@ async def _direction(
 ) -> Direction:
     """Returns how the reply is to be told, as the story stands at the line it answers."""
     session = order.session
-    before = standing.state.variables
+    before = standing.variables
     note = standing.steering.note
     if note is not None and sets(note.text) and len(path) > 1 and path[-1].role != "assistant":
-        above = await services.database.read(states.state_at, session.id, path[-2].id)
-        before = above.variables
+        before = await services.database.read(states.variables_at, session.id, path[-2].id)
     return direct(
         services.assets,
         order.chosen,

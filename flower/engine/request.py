@@ -17,7 +17,7 @@ from flower import limits
 from flower.engine.cue import cue_of
 from flower.engine.direction import cast_scope
 from flower.engine.game import telling
-from flower.engine.game.story import StoryState
+from flower.engine.game.story import dump_variables
 from flower.engine.preparation import (
     Gathered,
     Order,
@@ -41,7 +41,7 @@ from flower.engine.store import params, replies, states, summaries
 from flower.engine.store.stories import Message
 from flower.engine.store.summaries import Summary
 from flower.engine.store.variants import GO_ON
-from flower.errors import ProviderError
+from flower.errors import CommandError, ProviderError
 
 IN_VIEW = "already in view"
 SHRINK_SHARE = 0.7  # of the context that was refused, when the refusal has no numbers
@@ -224,7 +224,7 @@ async def _params(services: Services, order: Order) -> dict[str, object]:
 
 def _record(
     order: Order, gathered: Gathered, new: _New, assembled: Assembled
-) -> Callable[[sqlite3.Connection], None]:
+) -> Callable[[sqlite3.Connection], str]:
     """Returns what stores the parts of this prompt: for the next prompt and for /why."""
     line_extra: dict[str, object] = {}
     line_of_player = bool(gathered.path) and gathered.path[-1].role != "assistant"
@@ -254,7 +254,7 @@ def _record(
         ),
     ]
     order.session.window_start = assembled.window_start
-    record = partial(
+    store_parts = partial(
         replies.record_prompt,
         session_id=order.session.id,
         user_id=order.leaf,
@@ -264,18 +264,19 @@ def _record(
         window_start=assembled.window_start,
         speaker=gathered.direction.speaker,
     )
-    variables = gathered.direction.variables
-    if variables is None or not line_of_player:
-        return record
+    variables = gathered.direction.variables if line_of_player else None
 
-    def change(state: StoryState) -> StoryState:
-        return msgspec.structs.replace(state, variables=dict(variables))
+    def record(db: sqlite3.Connection) -> str:
+        store_parts(db)
+        if variables is None:
+            return ""
+        try:
+            states.keep_variables(db, order.session.id, dump_variables(variables), order.leaf)
+        except CommandError as refused:  # the story goes on without them
+            return f"The variables of your notes are not kept: {refused}"
+        return ""
 
-    def record_all(db: sqlite3.Connection) -> None:
-        record(db)
-        states.change_state(db, order.session.id, change, order.leaf)
-
-    return record_all
+    return record
 
 
 def shorter(order: Order, refused: Prepared, error: ProviderError) -> Order:

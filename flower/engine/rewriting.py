@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from flower.engine import snapshot
 from flower.engine.session import Reply, Session
-from flower.engine.store import growth, selections, stories, tree, variants
+from flower.engine.store import selections, stories, tree, variants
 from flower.engine.turns import Turns, opened
 from flower.errors import CommandError
 
@@ -95,22 +95,17 @@ class Rewriting:
     async def go_on(self, session: Session, chosen: selections.Selection) -> None:
         """Lets the last reply of a story grow. Raises ``CommandError`` if there is none to continue."""
         await self._turns.claim(session)
-        database = self._turns.services.database
         try:
-            path = await database.read(stories.active_path, session.id, most=2)
-            if not path or path[-1].role != "assistant":
-                raise CommandError("There is no reply to continue; write a line first.")
-            last = path[-1]
             model_id, provider = self._turns.narrators.chosen(chosen)
-            variant = await database.read(variants.earlier_replies, last)
-            await database.write(growth.reopen, last.id)
+            again = await self._turns.services.database.write(variants.open_again, session.id)
         except BaseException:
             self._turns.release(session)
             raise
-        line = path[0].content if path[0].role == "user" else ""
-        turn_id = f"{session.id}-{last.id}-{next(self._continued)}"
-        reply = Reply(turn_id, last.id, line, model_id, session.world_id, last.content)
-        self._turns.start(session, reply, last.id, chosen, provider, continues=True, variant=variant)
+        turn_id = f"{session.id}-{again.reply_id}-{next(self._continued)}"
+        reply = Reply(turn_id, again.reply_id, again.line, model_id, session.world_id, again.text)
+        self._turns.start(
+            session, reply, again.reply_id, chosen, provider, continues=True, variant=again.variant
+        )
         session.publish(opened(session, reply))
 
 
@@ -127,4 +122,6 @@ def _seen(db: sqlite3.Connection, session: Session) -> Seen:
         raise CommandError("This story is in the trash; /session restore takes it back.")
     start = session.window_start
     same = start is not None and tree.on_path(db, tree.active_leaf(db, session.id), start)
+    if start is not None and not same:  # also for whoever opens the story next
+        stories.set_session_extra(db, session.id, {"window_start": None})
     return Seen(page, same)

@@ -13,6 +13,7 @@ import trio
 
 from flower import limits
 from flower.engine import snapshot
+from flower.engine.background import guarded
 from flower.engine.client import Client
 from flower.engine.store import stories
 from flower.engine.store.database import Database
@@ -37,7 +38,7 @@ class StoryList:
         self._changed = True
         if not self._telling:
             self._telling = True
-            self._nursery.start_soon(self._tell)
+            self._nursery.start_soon(guarded, "the list of stories", self._tell)
 
     async def _tell(self) -> None:
         try:

@@ -62,7 +62,7 @@ class Turn:
         self._cancel_reason: EndReason = "stopped"
         self._prepared: Prepared | None = None
         self._parting = Parting() if services.narrator_updates else None
-        self._unrecorded: Callable[[sqlite3.Connection], None] | None = None
+        self._unrecorded: Callable[[sqlite3.Connection], str] | None = None
         self._spent: Spent | None = None
         self._finish: Finish | None = None
         self._started = trio.current_time()
@@ -255,12 +255,23 @@ class Turn:
         """Writes in one transaction with what the prompt was made of, if that is not on disk yet."""
         record = self._unrecorded
 
-        def save(db: sqlite3.Connection) -> None:
-            if record is not None:
-                record(db)
+        def save(db: sqlite3.Connection) -> str:
+            note = record(db) if record is not None else ""
             write(db)
+            return note
 
-        await self._services.database.write(save)
+        try:
+            note = await self._services.database.write(save)
+        except StoreError:
+            raise
+        except Exception:  # a bug in what goes along must not cost the words
+            if record is None:
+                raise
+            log.exception("turn=%s what its prompt was made of is not kept", self._order.reply.turn)
+            await self._services.database.write(write)
+            note = ""
+        if note:
+            self._order.session.tell_once(note)
         if self._unrecorded is record:
             self._unrecorded = None
 
@@ -292,5 +303,8 @@ class Turn:
                 )
             except StoreError as failed:
                 return str(failed)
+            except Exception as bug:  # the end of a turn: its watchers wait for word of it
+                log.exception("turn=%s could not be saved", reply.turn)
+                return f"not saved: the engine failed ({type(bug).__name__}); see its log"
             return ""
         return "not saved: the disk does not answer"

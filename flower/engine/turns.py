@@ -13,6 +13,7 @@ import trio
 from msgspec import UNSET, Struct
 
 from flower import limits
+from flower.engine.background import guarded
 from flower.engine.ending import STATUS_OF, Outcome
 from flower.engine.following import Following
 from flower.engine.narrators import Narrators
@@ -119,7 +120,7 @@ class Turns:
         """Ends a claim; a line that came meanwhile begins its reply."""
         session.busy = False
         if session.waiting:
-            self._nursery.start_soon(self._begin_waiting, session)
+            self._nursery.start_soon(guarded, "a line that waited", self._begin_waiting, session)
 
     async def _begin(
         self, session: Session, chosen: selections.Selection, line: str, request: str | None
@@ -177,7 +178,7 @@ class Turns:
             running.turn.cancel("interrupted")
         if self._idle.is_set():
             self._idle = trio.Event()
-        self._nursery.start_soon(self._run_turn, running, order)
+        self._nursery.start_soon(guarded, "a turn", self._run_turn, running, order)
 
     async def _run_turn(self, running: Running, order: Order) -> None:
         """Runs one turn and what follows it; a bug there costs this turn, not the engine."""
@@ -216,7 +217,7 @@ class Turns:
                 await self.following.follow(session, finished)
             else:
                 session.unsaved[reply.message_id] = finished
-                self._nursery.start_soon(self._save_later, session)
+                self._nursery.start_soon(guarded, "a late save", self._save_later, session)
         finally:
             session.reply = None
             session.busy = False
@@ -237,9 +238,13 @@ class Turns:
             session.busy = True  # before the first await: a line that comes now waits as well
             try:
                 await self._begin(session, waiting.chosen, waiting.line, waiting.request)
-            except FlowerError as error:
-                session.busy = False
-                session.publish(ErrorEvent(str(error), ErrorMeta(request=waiting.request or UNSET)))
+            except Exception as error:  # an edge too: a bug in one line must not hold up the next
+                text = str(error)
+                if not isinstance(error, FlowerError):
+                    log.exception("session=%s: a line that waited crashed", session.id)
+                    text = f"The engine failed on this line ({type(error).__name__}); see its log."
+                session.busy = session.reply is not None
+                session.publish(ErrorEvent(text, ErrorMeta(request=waiting.request or UNSET)))
 
     async def _save_later(self, session: Session) -> None:
         await self.following.save_later(session)

@@ -111,6 +111,7 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "escape": escape,
     "palette": lambda model: (popups.opened(model, "palette"), ()),
     "help": lambda model: (popups.opened(model, "keys"), ()),
+    "news": lambda model: (popups.shown(model), ()),
     "sidebar": _toggle_sidebar,
     "thinking": _toggle_thinking,
     "tree": treeview.opened,

@@ -12,7 +12,19 @@ import flower
 from flower import protocol
 from flower.protocol import UNSET
 from flower.tui import news, popups, search, transcript
-from flower.tui.model import Bell, Effect, Meter, Model, Notice, Replica, Scroll, Send, Titled, Turn
+from flower.tui.model import (
+    Bell,
+    Effect,
+    Meter,
+    Model,
+    Notice,
+    Popup,
+    Replica,
+    Scroll,
+    Send,
+    Titled,
+    Turn,
+)
 from flower.tui.news import Result, tell
 from flower.tui.transcript import Message, Transcript
 
@@ -57,18 +69,22 @@ def _or(value: Any, default: Any) -> Any:
 def _system_update(model: Model, event: protocol.SystemUpdate) -> Result:
     model = _merge(model, event.metadata)
     content = event.content.strip()
+    asked = model.asked
+    if content:
+        model = model._replace(asked="")
     if event.metadata.draft is not UNSET:
         model = _drafted(model, event.metadata.draft)
     if event.metadata.found is not UNSET and event.metadata.found:
-        return popups.opened(model._replace(found=event.metadata.found), "found"), ()
+        model = model._replace(found=event.metadata.found)
+        return popups.came(model, Popup("found"), content, asked), ()
     if "\n" in content:
-        return popups.opened(model, "text", subject=content), ()
+        return popups.came(model, Popup("text", subject=content), content, asked), ()
     if not content:
         return model, ()
     kind = {"✓": "good", "✗": "bad"}.get(content[0], "info")
     words = content.lstrip("✓✗ ")
     if kind != "bad" and not news.fits(model, words):
-        return popups.opened(model, "text", subject=words), ()
+        return popups.came(model, Popup("text", subject=words), words, asked), ()
     return tell(model, words, kind), ()
 
 
@@ -320,7 +336,8 @@ def _answers_a_line(model: Model, meta: protocol.ErrorMeta) -> bool:
 
 
 def _error(model: Model, event: protocol.ErrorEvent) -> Result:
-    model = tell(model, event.content, "bad")
+    asked = model.asked
+    model = tell(model._replace(asked=""), event.content, "bad")
     request = _or(event.metadata.request, "")
     refused = next((draft for draft in model.unconfirmed if draft.request == request), None)
     if refused is not None:
@@ -334,7 +351,7 @@ def _error(model: Model, event: protocol.ErrorEvent) -> Result:
         story = transcript.append(model.story, Message(0, "notice", event.content))
         model = model._replace(story=story, notice=model.notice._replace(in_story=True))
     elif not news.fits(model, event.content):
-        model = popups.opened(model, "text", subject=event.content)
+        model = popups.came(model, Popup("text", subject=event.content), event.content, asked)
     if model.turn.state == "waiting" and not model.turn.turn:
         model = model._replace(turn=Turn())
     return model, ()

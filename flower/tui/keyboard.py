@@ -55,6 +55,9 @@ def press(model: Model, key: Key) -> Result:
 def _in_popup(model: Model, key: Key, action: str | None) -> Result:
     popup = model.popup
     assert popup is not None
+    typed = key.text and key.text.isprintable()
+    if popup.kind == "text" and typed:  # it has been read: what is typed now is the next line
+        return press(model._replace(popup=None), key)
     match key.name:
         case "up" | "shift+tab" | "ctrl+p":
             return popups.moved(model, -1), ()
@@ -80,7 +83,7 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
         return actions.run(model, action)
     if action in ("help", popup.kind):
         return model._replace(popup=None), ()
-    if key.text and key.text.isprintable():
+    if typed:
         return popups.filtered(model, popup.filter + key.text), ()
     return model, ()
 
@@ -221,7 +224,7 @@ def _on_message(model: Model, command: commands.Command) -> Result:
     model = model._replace(selected=None)
     line = f"{command.name} {message.message}"
     if command.argument == "message":
-        return model, (Send(line),)
+        return model._replace(asked=line), (Send(line),)
     return model._replace(input=model.input.with_text(f"{line} {message.text}")), ()
 
 
@@ -249,7 +252,7 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
         return model, ()
     if edited.text == model.input.text:
         return model._replace(input=edited), ()
-    return model._replace(input=edited, menu=-1, menu_closed=False), ()
+    return model._replace(input=edited, menu=-1, menu_closed=False, asked=""), ()
 
 
 def _choose_step(model: Model, step: int) -> Model:

@@ -115,7 +115,8 @@ class Popup(NamedTuple):
     kind: str
     filter: str = ""
     place: int = 0
-    subject: str = ""  # what a confirmation is about
+    subject: str = ""  # what a confirmation is about; the words of a text
+    leads: bool = False  # a text whose rows go to the message they name: the answer to /branches
 
 
 class Tree(NamedTuple):
@@ -186,6 +187,8 @@ class Model(NamedTuple):
     menu: int = -1  # chosen entry of the completion menu; -1: none
     menu_closed: bool = False  # Escape closed the menu for this line
     popup: Popup | None = None
+    waiting: Popup | None = None  # what came while the player was writing: a key shows it
+    asked: str = ""  # the command whose answer the player waits for, having typed nothing since
     tree: Tree | None = None
     scroll: Scroll = Scroll()
     status_rows: int = 1  # rows of the status line in the last frame

@@ -25,7 +25,7 @@ ENDINGS = {
     "stopped": "stopped",
     "length": "the reply reached its length limit",
     "blocked": "the model's provider held back the rest",
-    "interrupted": "interrupted; what was written is kept",
+    "interrupted": "interrupted; what was written is kept, /continue goes on",
     "error": "ended by an error",
 }
 

@@ -10,8 +10,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flower import limits
-from flower.tui import bindings, checklist, commands, palette
+from flower.tui import bindings, checklist, commands, keyhints, palette
 from flower.tui.model import Model, Popup
+from flower.tui.news import tell
 from flower.tui.text import clean, width, wrap
 from flower.tui.theme import THEMES
 
@@ -43,9 +44,10 @@ ACTIONS_IN_PALETTE = ("search", "messages", "sidebar", "thinking", "editor", "to
 
 
 KEYS_SHOWN = 4  # of one action, in the list of keys
-GOTO = "/goto"  # the engine's command; a list of places in a story names it in its first line
+GOTO = "/goto"  # the engine's command
+PLACES = "/branches"  # the engine's command that answers with places of the story
 _GAP = re.compile(r"(?<=\S) {2,}(?=\S)")  # between two columns of a list
-_MESSAGE = re.compile(r"\bmessage (\d+)")
+_MESSAGE = re.compile(rf"\bends at message (\d{{1,{limits.NUMBER_DIGITS}}}):")
 BOX_COLUMNS = 76
 BOX_EDGES = 4  # columns of the frame and the space inside it
 
@@ -126,7 +128,7 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
                 for action in bindings.ACTIONS
             )
         case "text":
-            return _text_rows(clean(popup.subject), box_columns(model) - BOX_EDGES)
+            return _text_rows(popup, box_columns(model) - BOX_EDGES)
         case "found":
             return tuple(
                 Item(hit.text, hit.name, f"{hit.session} {hit.message}") for hit in model.found
@@ -135,12 +137,11 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
             return (Item("Keep it", "", ""), Item("Into the trash", "", "yes"))
 
 
-def _text_rows(text: str, columns: int) -> tuple[Item, ...]:
-    """Returns the rows of a text; in a list that one can go to by number, rows that do so when taken."""
-    leads = GOTO in text.partition("\n")[0]
+def _text_rows(popup: Popup, columns: int) -> tuple[Item, ...]:
+    """Returns the rows of a text; in a list of places, rows that go there when taken."""
     rows: list[Item] = []
-    for line in text.splitlines():
-        number = _MESSAGE.search(line) if leads else None
+    for line in clean(popup.subject).splitlines():
+        number = _MESSAGE.search(line) if popup.leads else None
         value = f"{GOTO} {number.group(1)}" if number else ""
         rows += [Item(row, "", value) for row in _hanging(line, columns)]
     return tuple(rows)
@@ -245,6 +246,29 @@ def opened(model: Model, kind: str, subject: str = "") -> Model:
         if item.chosen:
             return model._replace(popup=Popup(kind, place=place, subject=subject))
     return model
+
+
+def came(model: Model, popup: Popup, words: str, asked: str) -> Model:
+    """Returns the model with what the engine said open, or waiting where it would be in the way.
+
+    ``asked``: the command that it answers. What nobody asked for takes no key from somebody who writes,
+    searches, walks or chooses; ``words`` about it are in the status line then.
+    """
+    busy = model.input.text or model.search.typing or model.popup or model.tree
+    if not asked and (busy or model.selected is not None):
+        hint = f"{keyhints.key_of(model, 'news')} shows all of this: "
+        return tell(model._replace(waiting=popup), hint + " ".join(words.split()))
+    if popup.kind == "text":
+        leads = asked.split()[:1] == [PLACES] and "\n" in popup.subject
+        popup = popup._replace(leads=leads)
+    return model._replace(popup=popup, waiting=None, menu=-1)
+
+
+def shown(model: Model) -> Model:
+    """Returns the model with what waited open."""
+    if model.waiting is None:
+        return tell(model, "There are no news that were not shown whole.")
+    return model._replace(popup=model.waiting, waiting=None, menu=-1)
 
 
 def moved(model: Model, steps: int, *, around: bool = True) -> Model:

@@ -41,7 +41,8 @@ def next_match(model: Model, step: int, *, from_end: bool = False) -> Result:
     if model.link.state != "online" or not commands.offers(model.replica, EVERYWHERE):
         return model._replace(notice=Notice(f"{missing}.")), ()
     notice = Notice(f"{missing}; looking into all stories.")
-    return model._replace(notice=notice), (Send(f"{EVERYWHERE} {model.search.term}"),)
+    line = f"{EVERYWHERE} {model.search.term}"
+    return model._replace(notice=notice, asked=line), (Send(line),)
 
 
 def reveal(model: Model, message: transcript.Message) -> Model:

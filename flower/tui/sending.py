@@ -120,7 +120,7 @@ def send_command(model: Model, line: str) -> Result:
         return tell(model, "Not connected yet: the command waits in the input line.", "bad"), ()
     found = commands.split(line, commands.offered(model.replica))
     model = _remember(model, found[0].name) if found else model
-    return _input_done(model), (Send(line),)
+    return _input_done(model)._replace(asked=line), (Send(line),)
 
 
 def _submit_prompt(model: Model, text: str) -> Result:
@@ -146,6 +146,7 @@ def _submit_prompt(model: Model, text: str) -> Result:
         selected=None,
         search=Search(),
         notice=Notice(),
+        asked="",
     )
     model = model._replace(scroll=model.scroll._replace(follow=True))
     effects: tuple[Effect, ...] = (Send(text, request),) if online else ()

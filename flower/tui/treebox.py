@@ -37,7 +37,7 @@ def box(model: Model, tree: Tree, place: Layout) -> Box:
         body = [Row.beside(left, gap, right) for left, right in zip(body, text, strict=True)]
     else:
         body = [*body, _rule(theme, room.columns), *text]
-    ask = _ask(tree)
+    ask = _ask(model, tree)
     head = _edge(theme, model.columns, " The story's tree ", _counted(tree), top=True)
     foot = _edge(theme, model.columns, ask or _hints(model), "", top=False)
     cursor = (2, place.pane_top + 1 + min(at - top, room.rows - 1))
@@ -171,7 +171,7 @@ def _about(node: TreeNode) -> str:
 # --- the frame ----------------------------------------------------------------------------------
 
 
-def _ask(tree: Tree) -> str:
+def _ask(model: Model, tree: Tree) -> str:
     """Returns the question that is open, with what has been typed."""
     match tree.asking:
         case "filter":
@@ -179,7 +179,9 @@ def _ask(tree: Tree) -> str:
         case "name":
             return f" name of the branch: {tree.typed} "
         case "delete":
-            return " into the trash, with all below it? y or n "
+            node = treeview.chosen(model)
+            which = f"message {node.message} " if node is not None else ""
+            return f" {which}into the trash, with all below it? y or n "
         case _:
             return ""
 

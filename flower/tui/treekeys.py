@@ -44,8 +44,8 @@ def _back(model: Model, tree: Tree) -> Model:
 def moved(model: Model, steps: int) -> Model:
     """Returns the model with another line chosen, so many further down."""
     shown = treeview.lines(model)
-    if not shown or model.tree is None:
-        return model
+    if not shown or model.tree is None or model.tree.asking in ("name", "delete"):
+        return model  # a question is about the message it was asked of
     place = max(0, min(treeview.place_of(shown, model.tree.at) + steps, len(shown) - 1))
     return treeview.choose(model, shown[place].node.message)
 
@@ -146,7 +146,7 @@ def _following(model: Model) -> Model:
 def _send(model: Model, line: str, *, close: bool = False) -> Result:
     if model.link.state != "online":
         return tell(model, "No connection to the engine; try again when it is back.", "bad"), ()
-    return model._replace(tree=None if close else model.tree), (Send(line),)
+    return model._replace(tree=None if close else model.tree, asked=line), (Send(line),)
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -155,7 +155,10 @@ def _send(model: Model, line: str, *, close: bool = False) -> Result:
 def _typed(model: Model, tree: Tree, key: Key, action: str | None) -> Result:
     if tree.asking == "delete":
         done = model._replace(tree=tree._replace(asking=""))
-        return _send(done, f"/delete {tree.at}") if key.text in ("y", "Y") else (done, ())
+        node = treeview.chosen(model)
+        if node is None or key.text not in ("y", "Y"):
+            return done, ()
+        return _send(done, f"/delete {node.message}")
     typed = tree.typed
     if action == "submit":
         return _answer(model._replace(tree=tree._replace(asking="", typed="")), tree.asking, typed)
@@ -182,7 +185,7 @@ def written(model: Model, typed: str) -> Model:
 
 
 def _answer(model: Model, asked: str, typed: str) -> Result:
-    assert model.tree is not None
-    if asked == "name":
-        return _send(model, f"/branch {model.tree.at} {typed}".rstrip())
+    node = treeview.chosen(model)
+    if asked == "name" and node is not None:
+        return _send(model, f"/branch {node.message} {typed}".rstrip())
     return model, ()

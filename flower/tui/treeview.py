@@ -132,8 +132,10 @@ def opened(model: Model, argument: str = "") -> Result:
         return model._replace(tree=None), ()
     session = model.replica.session_id
     trouble = ""
-    if argument and not argument.isdecimal():
+    if argument and not (argument.isascii() and argument.isdecimal()):
         trouble = "/tree 12 opens the tree at message 12."
+    elif len(argument) > limits.NUMBER_DIGITS:
+        trouble = "No message has so long a number."
     elif not session:
         trouble = "There is no story yet whose tree could be shown."
     elif model.link.state != "online":
@@ -161,14 +163,30 @@ def unfold(model: Model, node: TreeNode) -> Result:
 
 
 def choose(model: Model, message: int) -> Model:
-    """Returns the model with the node of ``message`` chosen and in view."""
+    """Returns the model with the node of ``message`` chosen and in view.
+
+    A filter that hides it ends. Where no node has it, what is highlighted is chosen.
+    """
     assert model.tree is not None
+    if not _shows(model, message):
+        unfiltered = model._replace(tree=model.tree._replace(filter=""))
+        if _shows(unfiltered, message):
+            model = unfiltered
+        elif (node := chosen(model)) is not None:
+            message = node.message
+        else:
+            return model
     tree = model.tree
+    assert tree is not None
     if message != tree.at:
         tree = tree._replace(at=message, moved_at=model.now, skip=0, follow=False)
     place, rows = place_of(lines(model), message), room(model).rows
     top = min(max(tree.top, place - rows + 1), place)
     return model._replace(tree=tree._replace(top=top))
+
+
+def _shows(model: Model, message: int) -> bool:
+    return any(line.node.message == message for line in lines(model))
 
 
 # --- what the engine says -----------------------------------------------------------------------
@@ -191,18 +209,30 @@ def answered(model: Model, event: protocol.Event) -> Model | None:
 def _arrived(model: Model, outline: StoryTree) -> Model:
     assert model.tree is not None
     tree = model.tree
-    at = tree.at
-    if all(node.message != at for node in outline.nodes):
-        at, tree = outline.focus, tree._replace(asking="")
-    if tree.follow and not tree.asking:  # a question is about the message it was asked of
-        at = outline.stands or at
     # What stands at the end may have grown since its text was fetched.
     texts = tuple(known for known in tree.texts if known[0] != outline.stands)
-    tree = tree._replace(outline=outline, loading=False, texts=texts)
     follows = tree.follow
-    model = choose(model._replace(tree=tree), at)
+    model = model._replace(tree=tree._replace(outline=outline, loading=False, texts=texts))
+    wanted = [tree.at, outline.focus]
+    if follows and not (tree.asking and _shows(model, tree.at)):  # a question is about its message
+        wanted.insert(0, outline.stands)
+    shown = [message for message in wanted if _shows(model, message)]
+    if not shown:  # the filter hides them all
+        node = chosen(model)
+        shown = [node.message if node is not None else 0]
+    if shown[0] != tree.at and tree.asking in ("name", "delete"):
+        assert model.tree is not None
+        model = model._replace(tree=model.tree._replace(asking="", typed=""))
+    model = choose(model, shown[0])
     assert model.tree is not None
     return model._replace(tree=model.tree._replace(follow=follows))
+
+
+def unanswered(model: Model) -> Model:
+    """Returns the model after its connection was lost: what was asked for will not come."""
+    if model.tree is None:
+        return model
+    return model._replace(tree=model.tree._replace(wanted=0, loading=False))
 
 
 def followed(model: Model, event: protocol.Event) -> Model:

@@ -149,13 +149,14 @@ def spinning(model: Model) -> bool:
 def _paste(model: Model, text: str) -> Model:
     text = text.replace("\r\n", "\n").replace("\r", "\n")[: limits.PASTE_CHARS]
     first = text.partition("\n")[0]
-    if model.popup is not None:
+    if model.popup is not None and model.popup.kind != "text":
         return popups.filtered(model, model.popup.filter + first)
+    model = model._replace(popup=None)
     if model.tree is not None and model.tree.asking:
         return treekeys.written(model, model.tree.typed + first)
     if model.search.typing:
         return model._replace(search=Search(model.search.term + first, typing=True))
-    return model._replace(input=model.input.insert(text), menu=-1, selected=None)
+    return model._replace(input=model.input.insert(text), menu=-1, selected=None, asked="")
 
 
 def _mouse(model: Model, mouse: Mouse) -> Result:
@@ -183,7 +184,7 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
         for message in model.story.messages
     )
     story = model.story._replace(messages=messages, loading=False)
-    return model._replace(story=story, turn=Turn())
+    return treeview.unanswered(model._replace(story=story, turn=Turn(), asked=""))
 
 
 def _configured(model: Model, told: Configured) -> Model:

@@ -4,9 +4,11 @@ Players never see such a block, nor do later prompts, memories or exports: it is
 text. Text is told as it comes; only what may be the beginning of a block waits for what follows, and
 the white space before it.
 
-Models write blocks in many ways. A fence (three back quotes or tildes) with the word ``state`` begins
-one, wherever it stands and whether it is closed or not; so does a shorter fence with that word, and any
-fence around nothing but changes. Other fenced text belongs to the story.
+Models write blocks in many ways. A fence (three back quotes or tildes) with the word ``state`` and a new
+line or a change behind it begins one, wherever it stands; so does a shorter fence with that word on a
+line of its own. A block that is never closed ends where its lines are no changes any more. A fence
+without the word is a block only at the end of a reply, around nothing but changes, one of which no
+letter or sign in a story would have. All other fenced text belongs to the story.
 """
 
 from __future__ import annotations
@@ -20,8 +22,11 @@ SPACE_CHARS = 64  # that wait for what follows; a model in a loop may write noth
 
 _WORD = "(?:s|st|sta|stat|state)?"  # the beginning of "state"
 _MARK = re.compile(r"`+|~{3,}")
+_KEYS = "place|time|weather|mood|inventory|inv|items|conditions?|quests?|flag"
 _NAMED = re.compile(
-    r"\s*(?:(?:`{3,}|~{3,})[ \t]*\W{0,2}state\b|`{1,2}[ \t]*state(?=[ \t]*:?[ \t]*\r?\n))[ \t]*:?",
+    r"\s*(?:(?:`{3,}|~{3,})[ \t]*[^\w`~]{0,2}state"
+    rf"(?=[ \t]*:?(?:[ \t]*\r?\n|[\s\-*\"'{{]+(?:{_KEYS})[\"']?\s*[:=]))"
+    r"|`{1,2}[ \t]*state(?=[ \t]*:?[ \t]*\r?\n))[ \t]*:?",
     re.IGNORECASE,
 )
 _FENCE = re.compile(rf"\s*(?:`{{3,}}|~{{3,}})[^\n`~]{{0,{INFO_CHARS}}}\n")
@@ -29,11 +34,17 @@ _MAY_OPEN = re.compile(
     rf"\s*(?:(?:`{{3,}}|~{{3,}})[^\n`~]{{0,{INFO_CHARS}}}|`{{1,2}}[ \t]*{_WORD}[ \t]*:?[ \t]*\r?)",
     re.IGNORECASE,
 )
-_OPENED = re.compile(rf"\s*(?:`{{3,}}|~{{3,}}(?=[^~]))[ \t]*\W{{0,2}}{_WORD}", re.IGNORECASE)
+_OPENED = re.compile(
+    rf"\s*(?:`{{3,}}|~{{3,}}(?=[^~]))[ \t]*[^\w`~]{{0,2}}{_WORD}[ \t]*:?[ \t]*", re.IGNORECASE
+)
 _CLOSE = re.compile(r"`{3,}|~{3,}|(?m:^[ \t]*`{1,2}[ \t]*$)")
-_KEYS = "place|time|weather|mood|inventory|inv|items|conditions?|quests?|flag"
-_CHANGE = re.compile(rf"[\s\-*\"']*(?:{_KEYS})[\"']?\s*[:=].*", re.IGNORECASE)
+_CHANGE = re.compile(
+    r"[\s\-*\"']*(?:(?:inventory|inv|items|conditions?|quests?|flag)[\"']?\s*[:=].*"
+    r"|[^:=]{1,60}[:=][\s\"']*[+-]\s*\w.*)",
+    re.IGNORECASE,
+)  # and no line of a letter; a place or a time would be one
 _PAIR = re.compile(r"[^:=]{1,60}[:=].*|\W*")
+_CUT_KEY = re.compile(r"[\s\-*\"']*\w*")  # a reply that was stopped in the middle of a change
 
 
 class Parting:
@@ -83,14 +94,22 @@ class Parting:
                 return "", True
             return self._let_go(mark.end()), False
         close = _CLOSE.search(held, fence.end())
-        if not last and (close is None or close.end() == len(held)):  # it may grow by a quote
-            if len(held) <= limits.BLOCK_CHARS:
-                return "", True
-            self.full = bool(named)
         body = held[fence.end() : close.start() if close else len(held)]
-        whole = self._let_go(close.end() if close else len(held))
-        if not named and not _is_changes(body):
-            return whole, False
+        told_again = bool(named) and _is_told_again(body)
+        grows = close is None or close.end() == len(held)  # by one quote, maybe
+        if not last and grows and not told_again and len(held) <= limits.BLOCK_CHARS:
+            return "", True
+        end = close.end() if close else len(held)
+        if named and (close is None or told_again):
+            body = body[: _changes_end(body)]
+            end = fence.end() + len(body)
+            self.full = end == len(held) and not last
+        elif not named:
+            if not _is_changes(body) or not _is_nothing(held[end:]) or (close is None and not last):
+                return self._let_go(end), False
+            if not last:
+                return "", True
+        self._let_go(end)
         self.block = f"{self.block}\n{body.strip()}".strip()
         return "", False
 
@@ -108,6 +127,38 @@ def _sure(text: str) -> int:
 def _end(text: str, *, block: bool) -> int:
     """Returns how much of the last text is told: behind a block white space is nothing."""
     return len(text) if text.strip() or not block else 0
+
+
+def _is_nothing(text: str) -> bool:
+    """Returns whether a reply may end with this behind its block."""
+    return len(text) <= SPACE_CHARS and not text.strip()
+
+
+def _is_told_again(body: str) -> bool:
+    """Returns whether the story goes on inside a block: a whole line that is no change, in a new paragraph."""
+    begun = parted = False
+    for line in body.splitlines(keepends=True):
+        words = line.strip()
+        if parted and line.endswith("\n") and not _PAIR.fullmatch(words):
+            return True
+        begun = begun or bool(words)
+        parted = parted or (begun and not words)
+    return False
+
+
+def _changes_end(body: str) -> int:
+    """Returns where the changes of a block without a proper end are over: the rest is story."""
+    end = 0
+    changes = False
+    lines = body.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        words = line.strip()
+        cut = number == len(lines) - 1 and _CUT_KEY.fullmatch(line) is not None
+        if (not words and changes) or not (cut or _PAIR.fullmatch(words)):
+            break
+        changes = changes or bool(words)
+        end += len(line)
+    return end if end == len(body) else len(body[:end].rstrip())
 
 
 def _is_changes(body: str) -> bool:

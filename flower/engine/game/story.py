@@ -6,7 +6,7 @@ leaf. So taking back a line takes back what it led to, and every branch has a st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -28,13 +28,13 @@ class StoryState(Struct, frozen=True, omit_defaults=True):
     people: tuple[Person, ...] = ()
     clocks: tuple[Clock, ...] = ()
     pins: tuple[str, ...] = ()  # facts that stay in front of the narrator
-    variables: dict[str, str] = {}  # that macros of notes and greetings have set
 
 
 Change = Callable[[StoryState], StoryState]
 
 _state = msgspec.json.Decoder(StoryState)
 _steering = msgspec.json.Decoder(Steering)
+_variables = msgspec.json.Decoder(dict[str, str])
 
 
 def shown_rows(state: StoryState, now: Now) -> tuple[tuple[str, str], ...]:
@@ -59,6 +59,25 @@ def load_steering(data: str | None) -> Steering:
         return _steering.decode(data) if data else Steering()
     except msgspec.MsgspecError as error:
         raise StoreError(f"the steering of this story is damaged: {error}") from error
+
+
+def load_variables(data: str | None) -> dict[str, str]:
+    """Returns the variables of macros in a JSON text; None: there are none.
+
+    Raises ``StoreError`` if they are damaged.
+    """
+    try:
+        return _variables.decode(data) if data else {}
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"the variables of this story are damaged: {error}") from error
+
+
+def dump_variables(variables: Mapping[str, str]) -> str:
+    """Returns the JSON text; raises ``CommandError`` when it is too long to be kept with a message."""
+    data = msgspec.json.encode(variables)
+    if len(data) > limits.STORY_VARIABLES_BYTES:
+        raise CommandError("they are too long; let a note set fewer or shorter ones.")
+    return data.decode()
 
 
 def dump(value: StoryState | Steering) -> str:

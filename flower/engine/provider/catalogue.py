@@ -125,7 +125,10 @@ def _unknown(
     if vendor and not any(endpoint.kind == vendor for endpoint in endpoints):
         near = closest(model_id, endpoints, catalogue)
         also = f" (the closest known model is {near})" if near else ""
-        return ProviderError("auth", f"{model_id} needs {vendor}; set {key_hint(vendor)}{also}.")
+        without = "or /model offline/narrator plays without a key"
+        return ProviderError(
+            "auth", f"{model_id} needs {vendor}; set {key_hint(vendor)}{also}, {without}."
+        )
     near = closest(model_id, endpoints, catalogue)
     meant = f"did you mean {near}?" if near else "choose one with /model."
     return ProviderError("model_not_found", f"there is no model {model_id!r}; {meant}")

@@ -135,7 +135,10 @@ class Library:
         importance: float = 0.0,
         pinned: bool = False,
     ) -> None:
-        """Stores a memory that ends with a message; long ones are cut. Raises ``StoreError``."""
+        """Stores the memory that ends with a message, in place of an earlier one; long ones are cut.
+
+        Raises ``StoreError``.
+        """
         pieces = chunk(text, title, budget=limits.EMBED_TOKENS)
         source = f"message:{message_id}" if message_id is not None else "told"
         now = self._clock()

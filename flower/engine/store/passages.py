@@ -89,19 +89,38 @@ def replace_source(
     return Changed(tuple(added), tuple(removed))
 
 
-def add_memories(db: sqlite3.Connection, memories: Sequence[Passage]) -> Changed:
-    """Stores memories; the same text for the same message is stored once."""
-    added = (_add_memory(db, passage) for passage in memories)
-    return Changed(tuple(passage_id for passage_id in added if passage_id is not None))
+def add_memories(db: sqlite3.Connection, pieces: Sequence[Passage]) -> Changed:
+    """Makes ``pieces``, of one exchange, all that is remembered of its message: the reply may have grown.
 
-
-def _add_memory(db: sqlite3.Connection, passage: Passage) -> int | None:
-    digest = content_hash(passage.title, passage.text)
-    same = db.execute(
-        "SELECT 1 FROM passages WHERE scope = ? AND message_id IS ? AND hash = ?",
-        (passage.scope, passage.message_id, digest),
-    )
-    return None if same.fetchone() else _insert(db, passage, 0)
+    Rows whose text stays keep their id. A piece that is pinned leaves its pin to the one in its place.
+    """
+    if not pieces:
+        return Changed()
+    scope, message_id = pieces[0].scope, pieces[0].message_id
+    wanted = [content_hash(piece.title, piece.text) for piece in pieces]
+    before = db.execute(
+        "SELECT id, hash, pinned FROM passages WHERE scope = ? AND message_id IS ? ORDER BY id",
+        (scope, message_id),
+    ).fetchall()
+    present = {digest for _, digest, _ in before}
+    added, removed = [], []
+    for piece, digest in zip(pieces, wanted, strict=True):
+        if digest not in present:
+            present.add(digest)
+            added.append(_insert(db, piece, 0))
+    if message_id is not None:  # what belongs to no message only comes together
+        for place, (row_id, digest, pinned) in enumerate(before):
+            if digest in wanted:
+                continue
+            removed.append(row_id)
+            if pinned:
+                heir = wanted[min(place, len(wanted) - 1)]
+                db.execute(
+                    "UPDATE passages SET pinned = 1 WHERE scope = ? AND message_id = ? AND hash = ?",
+                    (scope, message_id, heir),
+                )
+        _delete(db, removed)
+    return Changed(tuple(added), tuple(removed))
 
 
 def _insert(db: sqlite3.Connection, new: Passage, position: int) -> int:

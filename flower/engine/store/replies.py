@@ -3,6 +3,8 @@
 Functions over a connection that expect to run inside ``Database.write``.
 """
 
+# ruff: noqa: S608 - only constants are put into statements, values never
+
 from __future__ import annotations
 
 import json
@@ -90,18 +92,35 @@ def manifest(
     return json.loads(row[0]) if row else None
 
 
-def unremembered(db: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
-    """Returns (story, reply, line, text) of exchanges that ended without becoming a memory.
+def memory_of(line: str, text: str) -> str:
+    """Returns the text by which an exchange is remembered."""
+    return f"The player: {line}\nThe narrator: {text}"
 
-    Only the last one of a story can be: it was being saved when its engine died.
+
+def _letters(text: str) -> str:
+    """Returns the SQL expression for how many characters that are no space or newline a text has."""
+    return f"length(replace(replace({text}, ' ', ''), char(10), ''))"
+
+
+_FRAME_LETTERS = len("".join(memory_of("", "").split()))
+
+
+def unremembered(db: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
+    """Returns (story, reply, line, text) of exchanges that ended without becoming a memory as a whole.
+
+    Only the last one of a story can be, or the one at which it stands: it was being saved, or went on
+    growing, when its engine died. A memory is whole when it has as many letters; one that is cut in
+    some unusual way (headings, tabs) may be named though it is whole.
     """
     return db.execute(
-        """
+        f"""
         SELECT r.session_id, r.id, u.content, r.content
         FROM messages r JOIN messages u ON u.id = r.parent_id AND u.role = 'user'
-        WHERE r.id IN (SELECT max(id) FROM messages GROUP BY session_id)
+        WHERE r.id IN (SELECT max(id) FROM messages GROUP BY session_id
+                       UNION SELECT active_leaf FROM sessions)
           AND r.role = 'assistant' AND r.content != '' AND r.status NOT IN ('streaming', 'error')
           AND json_extract(r.extra, '$.forgotten') IS NULL
-          AND NOT EXISTS (SELECT 1 FROM passages p WHERE p.message_id = r.id)
+          AND (SELECT coalesce(sum({_letters("p.text")}), 0) FROM passages p WHERE p.message_id = r.id)
+              < {_letters("u.content")} + {_letters("r.content")} + {_FRAME_LETTERS}
         """
     ).fetchall()

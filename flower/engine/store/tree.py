@@ -108,6 +108,15 @@ def on_path(db: sqlite3.Connection, leaf: int | None, message_id: int) -> bool:
     return found.fetchone() is not None
 
 
+def window_start(db: sqlite3.Connection, session_id: str) -> int | None:
+    """Returns the message at which the last prompt's history began, None if it began on another way."""
+    found = stories.session(db, session_id)
+    if found is None:
+        return None
+    start: int | None = found.extra.get("window_start")
+    return start if start is not None and on_path(db, found.active_leaf, start) else None
+
+
 def siblings(db: sqlite3.Connection, message: Message) -> list[Message]:
     """Returns a message and its variants, oldest first."""
     return stories.children(db, message.session_id, message.parent_id)
@@ -224,11 +233,10 @@ def undo(db: sqlite3.Connection, session_id: str) -> Message:
     message = stories.visible(db, session_id, leaf) if leaf is not None else None
     if message is None or (message.parent_id is None and message.role == "assistant"):
         raise CommandError("There is nothing to undo; this is where the story begins.")
-    if message.role != "user" and message.parent_id is not None:
-        parent = stories.visible(db, session_id, message.parent_id)
-        # A note right below a line that has answers as well is what was made of that line.
-        if parent is not None and parent.role == "user" and _answers(db, session_id, parent.id):
-            message = parent
+    # A line goes with its answer. So does whatever else stands below a line that has answers: a note,
+    # or another line, said while the answer was in the trash.
+    while (line := _answered_line(db, session_id, message.parent_id)) is not None:
+        message = line
     _stand_at(db, session_id, message.parent_id)
     return message
 
@@ -240,9 +248,17 @@ def redo(db: sqlite3.Connection, session_id: str) -> Message:
     message = stories.visible(db, session_id, child) if child is not None else None
     if message is None:
         raise CommandError("There is nothing to redo; the story ends here.")
-    end = message.id
-    if message.role == "user":
-        answer = chosen_child(db, message.id)
-        end = answer if answer is not None and _answers(db, session_id, message.id) else end
+    end: int | None = message.id
+    while _answered_line(db, session_id, end) is not None:
+        assert end is not None  # it has a line
+        end = chosen_child(db, end)
     _stand_at(db, session_id, end)
     return message
+
+
+def _answered_line(db: sqlite3.Connection, session_id: str, message_id: int | None) -> Message | None:
+    """Returns the message if it is a player's line with an answer to show."""
+    found = stories.visible(db, session_id, message_id) if message_id is not None else None
+    if found is None or found.role != "user" or not _answers(db, session_id, found.id):
+        return None
+    return found

@@ -11,7 +11,7 @@ import sqlite3
 
 from msgspec import Struct
 
-from flower.engine.store import stories, tree
+from flower.engine.store import growth, stories, tree
 from flower.engine.store.stories import Message
 from flower.errors import CommandError
 
@@ -26,6 +26,15 @@ class Opened(Struct, frozen=True):
     line: str
     reply_id: int
     variant: int
+
+
+class Continued(Struct, frozen=True):
+    """A reply that is about to grow again. ``line``: what it answers, "" for a greeting."""
+
+    reply_id: int
+    line: str
+    text: str  # so far
+    variant: int  # as in ``Opened``
 
 
 def choose_variant(
@@ -84,15 +93,23 @@ def _open(db: sqlite3.Connection, line: Message, model: str, now: float) -> Open
     return Opened(line.id, line.content if line.role == "user" else GO_ON, reply_id, earlier)
 
 
-def earlier_replies(db: sqlite3.Connection, reply: Message) -> int:
-    """Returns how many replies were written for the same line before this one, in the trash or not.
-
-    It makes each of them another one, also where a seed decides.
-    """
-    return _earlier_replies(db, reply.parent_id, reply.id) if reply.parent_id is not None else 0
+def open_again(db: sqlite3.Connection, session_id: str) -> Continued:
+    """Lets the reply at which a story stands grow again: nothing can come below it until it has ended."""
+    path = stories.active_path(db, session_id, most=2)
+    if not path or path[-1].role != "assistant":
+        raise CommandError("There is no reply to continue; write a line first.")
+    reply = path[-1]
+    growth.reopen(db, reply.id)
+    line = path[0].content if path[0].role == "user" else ""
+    earlier = _earlier_replies(db, reply.parent_id, reply.id) if reply.parent_id is not None else 0
+    return Continued(reply.id, line, reply.content, earlier)
 
 
 def _earlier_replies(db: sqlite3.Connection, line_id: int, reply_id: int) -> int:
+    """Returns how many replies were written for a line before this one, in the trash or not.
+
+    It makes each of them another one, also where a seed decides.
+    """
     (count,) = db.execute(
         "SELECT count(*) FROM messages WHERE parent_id = ? AND role = 'assistant' AND id < ?",
         (line_id, reply_id),

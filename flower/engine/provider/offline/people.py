@@ -204,7 +204,7 @@ _NO_NAMES = word_set(
     nobody somebody everybody anybody everyone anyone someone nothing everything anything something
     none both neither either others all most some they everywhere two three one
     well please look listen thanks sorry hello hey yes okay sir madam really wait stop fine good
-    sure in out
+    sure in out god gods heaven hell
     """
 )
 
