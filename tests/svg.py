@@ -7,11 +7,13 @@ from html import escape
 from pathlib import Path
 
 from flower import protocol
-from flower.tui.frame import Frame
+from flower.tui.frame import Frame, Row
 from flower.tui.style import Style
+from tests.screen import PALETTE, Screen
 from tests.tui_world import COMMANDS, Face, chunk, reply_begins, user_line
 
 CELL = (8.4, 18.0)  # pixels of one cell at 14 px in the usual monospace fonts
+LEVELS = (0, 95, 135, 175, 215, 255)  # of xterm's 6x6x6 cube
 INK, PAPER = 0xE6E1E4, 0x1B171A
 
 
@@ -36,6 +38,30 @@ def svg(frame: Frame) -> str:
             f'<rect x="{12 + x * wide:.1f}" y="{12 + y * tall:.1f}" width="{wide}" height="{tall}" fill="#ff87af"/>'
         )
     return "\n".join([*parts, "</svg>\n"])
+
+
+def svg_of_screen(screen: Screen) -> str:
+    """Returns what a terminal shows as an SVG document."""
+    rows = tuple(
+        Row(
+            [glyph for glyph, _ in line],
+            [(style._replace(fg=_rgb(style.fg), bg=_rgb(style.bg)), 1) for _, style in line],
+        )
+        for line in screen.grid
+    )
+    return svg(Frame(rows, (screen.x, screen.y) if screen.visible else None))
+
+
+def _rgb(color: int | None) -> int | None:
+    """Returns the colour that an entry of the palette stands for."""
+    if color is None or color < PALETTE:
+        return color
+    index = color - PALETTE
+    if index >= 232:
+        return (8 + 10 * (index - 232)) * 0x010101
+    red, rest = divmod(index - 16, 36)
+    green, blue = divmod(rest, 6)
+    return LEVELS[red] << 16 | LEVELS[green] << 8 | LEVELS[blue]
 
 
 def _run(text: str, x: float, y: float, count: int, style: Style) -> list[str]:

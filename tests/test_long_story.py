@@ -1,0 +1,49 @@
+"""A long story, played through the real face: every command, sixty lines, an engine killed in the middle."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flower.engine.commands import catalogue
+from tests.engine_process import look_into
+from tests.long_story import play
+
+STEPS = tuple(play.script(play.SCRIPT.read_text(encoding="utf-8")))
+
+
+def commands() -> set[str]:
+    """The names of the commands that the script types."""
+    typed = [step.text for step in STEPS if step.kind in "/>!" and step.text.startswith("/")]
+    return {catalogue.parse(text)[0].name for text in typed}
+
+
+def test_the_story_uses_every_command() -> None:
+    assert {option.name for option in catalogue.OPTIONS} - commands() == {"/quit"}, (
+        "typed by the player"
+    )
+
+
+def test_the_story_has_sixty_lines() -> None:
+    assert sum(step.kind == ">" for step in STEPS) >= 60
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+def test_the_story_is_played_to_its_end(tmp_path: Path) -> None:
+    """What the script says of the screen holds, nothing is left half told, and the exports are there."""
+    player = play.play(tmp_path, verbose=False)
+    with closing(look_into(player.home)) as db:
+        statuses = dict(db.execute("SELECT status, count(*) FROM messages GROUP BY status"))
+        lines = [text for (text,) in db.execute("SELECT content FROM messages WHERE role = 'user'")]
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert set(statuses) <= {"complete", "stopped", "interrupted"}
+    assert statuses["interrupted"] == 1, "the reply that was being told when the engine was killed"
+    said = {step.text for step in STEPS if step.kind == ">" and not step.text.startswith("/")}
+    assert said <= set(lines), "no line was lost on its way"
+    exports = {file.suffix: file for file in (player.home / "exports").iterdir()}
+    assert set(exports) == {".md", ".html", ".txt", ".jsonl"}
+    assert "do not look back" in exports[".md"].read_text(encoding="utf-8")
+    assert player.pty.child.returncode == 0
