@@ -389,6 +389,14 @@ def test_recent_commands_lead_the_palette() -> None:
     assert popups.items(face.model)[0].label == "/rules clear"
 
 
+def test_a_command_that_takes_away_never_leads_the_palette() -> None:
+    """Ctrl+P and Enter, out of habit, delete nothing."""
+    face = playing().type("/rules clear<enter>/session delete s1<enter><ctrl+p>")
+    from flower.tui import popups
+
+    assert popups.items(face.model)[0].label == "/rules clear"
+
+
 def test_plumbing_is_never_offered() -> None:
     face = playing()
     assert not {c.name for c in commands.offered(face.model.replica)} & commands.PLUMBING

@@ -10,6 +10,7 @@ from flower.tui import checklist, commands, completion, local, popups, transcrip
 from flower.tui.model import Draft, Effect, Model, Notice, Search, Send, Turn
 from flower.tui.news import Result, tell
 
+TAKE_AWAY = ("/delete", "/session delete", "/lore delete", "/memory forget")  # no habit's Enter
 TYPED = "{{input}}"  # in a quick reply: what has been typed goes here, and then the cursor
 
 
@@ -110,6 +111,9 @@ def _input_done(model: Model) -> Model:
 
 
 def _remember(model: Model, name: str) -> Model:
+    """Returns the model in which the command leads the palette; those that take away never do."""
+    if name in TAKE_AWAY:
+        return model
     recent = (name, *(one for one in model.recent if one != name))[: limits.RECENT_COMMANDS]
     return model._replace(recent=recent)
 
