@@ -6,6 +6,7 @@ nothing inherits from a family.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 
 from flower.engine.provider.base import Completion
@@ -15,7 +16,7 @@ from flower.engine.provider.pieces import Call, PieceStream
 from flower.engine.provider.refusals import Refusals
 
 
-class RemoteProvider:
+class RemoteProvider(ABC):
     """The part of a ``Provider`` that is the same for every API; ``needed`` fields are always sent."""
 
     def __init__(self, endpoint: Endpoint, edge: Edge, *, needed: Collection[str] = ()) -> None:
@@ -33,9 +34,9 @@ class RemoteProvider:
         """Returns the stream of one completion; the call is made when it is entered."""
         return self._edge.stream(lambda: self._prepared(completion))
 
+    @abstractmethod
     async def _prepared(self, completion: Completion) -> Call:
         """Returns the call that asks for ``completion``; raises ``ProviderError``."""
-        raise NotImplementedError
 
     def refuse(self, model: str, field: str) -> bool:
         """Remembers that ``model`` does not take ``field``; returns whether leaving it out may help."""
