@@ -2,7 +2,7 @@
 
 Two processes. The engine (``flower.engine``, the Brain) owns all truth: stories, lore, memory,
 models and keys. The TUI (``flower.tui``, the Face) owns one screen. Between them goes one WebSocket
-with typed JSON messages, defined once in ``flower.protocol``.
+with typed JSON messages, defined once in ``flower.protocol.messages``.
 
     cli        the ``flower`` command           launch    starts an engine and joins it
     protocol   every message, both ways         config    config.yaml -> Config

@@ -20,8 +20,7 @@ import flower
 from flower import limits
 from flower.errors import FlowerError, LaunchError
 from flower.home import Home, load_config, open_home, own_token
-from flower.launch import Launcher, find
-from flower.unheard import unheard_variables
+from flower.launch import Launcher, find, unheard_variables
 
 HELP = """\
 Flower: a roleplay engine for the terminal.
@@ -198,13 +197,13 @@ def _run(command: str, options: dict[str, str]) -> int:
     if command in ("say", "lore"):
         return _tui(home, options, command)
     if command == "export":
-        from flower.engine import export_cli
+        from flower.engine.admin import export_files
 
-        return export_cli.run(home, options)
+        return export_files.run(home, options)
     if command in COMMANDS[2:]:
-        from flower.engine import care
+        from flower.engine.admin import cli
 
-        return care.run(home, command, options)
+        return cli.run(home, command, options)
     return _tui(home, options, command)
 
 
@@ -264,9 +263,9 @@ def _face(
 def _lore(words: Sequence[str], engine_url: Callable[[], str], token: str | None) -> int:
     if len(words) < 3 or words[0] != "add":
         raise UsageError("write it like this: flower lore add WORLD FILE...")
-    from flower import lore_cli
+    from flower.client import lore_upload
 
-    return lore_cli.add(words[1], words[2:], engine_url, token)
+    return lore_upload.add(words[1], words[2:], engine_url, token)
 
 
 def _piped_text() -> str:

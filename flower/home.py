@@ -19,7 +19,7 @@ from flower.errors import ConfigError, YamlError
 
 TYPE_CHECKING = False  # typing's own costs 6 ms to import; type checkers know the name
 if TYPE_CHECKING:
-    from flower.config import Config
+    from flower.settings.config import Config
 
 _STARTER = Path(__file__).parent / "starter"  # config.yaml and example assets for a first start
 _FOLDERS = ("assets", "index", "logs", "models", "run")
@@ -143,7 +143,10 @@ def load_config(home: Home, environ: Mapping[str, str]) -> Config:
 
     Raises ``ConfigError`` that names file, line and key. It never quotes a value.
     """
-    from flower import config, safeyaml  # msgspec and PyYAML: 50 ms that a first frame cannot wait for
+    from flower.settings import (
+        config,
+        safe_yaml,  # msgspec and PyYAML: 50 ms that a first frame cannot wait for
+    )
 
     try:
         with home.config.open("rb") as file:
@@ -153,7 +156,7 @@ def load_config(home: Home, environ: Mapping[str, str]) -> Config:
     except OSError as error:
         raise ConfigError(f"cannot read {home.config} ({error.strerror or error})") from error
     try:
-        document = safeyaml.load(data)
+        document = safe_yaml.load(data)
     except YamlError as error:
         raise ConfigError(f"{home.config}, {error}") from error
     return config.parse(document.value, document.lines, environ, source=str(home.config))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flower.config import ENVIRONMENT
 from flower.home import Home, open_home
+from flower.settings.config import ENVIRONMENT
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,7 +17,7 @@ import trio.testing
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
 import flower
-from flower.engine.store import growth
+from flower.engine.store import streaming_text
 
 REPOSITORY = Path(flower.__file__).parents[1]
 CONFIG = "narrator:\n  seed: 7\n  words_per_s: 60\n"
@@ -50,7 +50,7 @@ class Process:
 
     def messages(self) -> list[tuple[str, str, str]]:
         """(role, text so far, status) of everything on disk, read as another program would."""
-        text = growth.text_of("m")
+        text = streaming_text.text_of("m")
         with closing(look_into(self.home)) as db:
             rows = db.execute(f"SELECT role, {text}, status FROM messages m ORDER BY id").fetchall()
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

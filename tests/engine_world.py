@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import trio
 
 from flower.engine.assets import Assets, Character, Rule, World
-from flower.engine.client import Client
-from flower.engine.engine import Engine
-from flower.engine.outbox import Outbox, Resync
-from flower.engine.preparation import Services
+from flower.engine.prompt.context import Services
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.outbox import Outbox, Resync
+from flower.engine.sessions.session import Client
 from flower.engine.store.database import Database, Inline
-from flower.protocol import ChatChunk, ChatEnd, Event, Prompt
+from flower.protocol.messages import ChatChunk, ChatEnd, Event, Prompt
 from tests.fakes import OneModelRoster, ScriptedProvider, WordLibrary
 
 E = TypeVar("E")

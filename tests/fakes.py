@@ -14,7 +14,7 @@ import trio
 from flower.engine.provider.base import Completion, Finish, ModelInfo, Piece, Provider, Spent, Text
 from flower.engine.recall.base import Found, Kind, Passage, Query
 from flower.errors import ProviderError
-from flower.protocol import ModelOption
+from flower.protocol.messages import ModelOption
 
 if TYPE_CHECKING:
     from flower.engine.recall.base import Vectors

@@ -16,8 +16,8 @@ import trio
 import trio_websocket
 
 from flower import limits
-from flower.engine import backup
-from flower.engine.store import growth, schema
+from flower.engine.admin import backup
+from flower.engine.store import schema, streaming_text
 from tests.engine_process import Process, Wire, connected
 
 GONE = (
@@ -176,7 +176,7 @@ def judge(home: Path, scratch: Path, player: Player, killed_at: float, last_id: 
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
         newest_schema = db.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
-        text = growth.text_of("m") if newest_schema else "m.content"
+        text = streaming_text.text_of("m") if newest_schema else "m.content"
         rows = {
             row[0]: row[1:]
             for row in db.execute(
@@ -221,11 +221,11 @@ def _judge_replies(rows: Rows, player: Player, killed_at: float, last_id: int) -
 
 def _judge_growth(db: sqlite3.Connection, rows: Rows, last_id: int) -> None:
     """No part of a reply outlives its growing, and recovering makes one text of them."""
-    growing = {place >> growth.AT_BITS for (place,) in db.execute("SELECT place FROM growth")}
+    growing = {place >> streaming_text.AT_BITS for (place,) in db.execute("SELECT place FROM growth")}
     assert all(rows[reply][2] == "streaming" for reply in growing), "a part outlived its reply"
     assert all(reply > last_id for reply in growing), "parts of an engine that died before are left"
     streaming = {reply: row[1] for reply, row in rows.items() if row[2] == "streaming"}
-    assert growth.recover(db) == len(streaming)
+    assert streaming_text.recover(db) == len(streaming)
     assert db.execute("SELECT count(*) FROM growth").fetchone() == (0,)
     for reply, text in streaming.items():
         after = db.execute("SELECT content, status FROM messages WHERE id = ?", (reply,)).fetchone()

@@ -13,10 +13,10 @@ import pyte
 import wcwidth
 from pyte.streams import ByteStream
 
-from flower.tui import _width
-from flower.tui._pen import Capabilities, to_ascii
-from flower.tui.frame import Frame, Row
-from flower.tui.style import PLAIN, TRUE_COLOR, Style, blank, palette_16, palette_256
+from flower.tui.render import cell_width
+from flower.tui.render.frame import Frame, Row
+from flower.tui.render.style import PLAIN, TRUE_COLOR, Style, blank, palette_16, palette_256
+from flower.tui.term.pen import Capabilities, to_ascii
 
 Cell = tuple[str, Style]
 # Colours of a palette entry are kept apart from the colour they stand for.
@@ -80,10 +80,10 @@ class Screen(pyte.Screen):
 
     def draw(self, data: str) -> None:
         self.drawn += len(data)
-        pieces = _width.split(data) if self.clusters else list(data)
+        pieces = cell_width.split(data) if self.clusters else list(data)
         for piece in pieces:
             assert piece.isprintable() or len(piece) > 1 or not self.clusters, repr(piece)
-            size = _width.cluster_width(piece) if self.clusters else max(0, wcwidth.wcwidth(piece))
+            size = cell_width.cluster_width(piece) if self.clusters else max(0, wcwidth.wcwidth(piece))
             if size:
                 self._place(piece, size)
             else:

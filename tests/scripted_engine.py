@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlparse
 import trio
 import trio_websocket
 
-from flower import codec, protocol
+from flower.protocol import codec, messages
 from tests import tui_world as world
 
 _PARAGRAPH = (
@@ -36,13 +36,13 @@ class ScriptedEngine:
         self.session = "s1" if story else ""
         self.world = "ember" if story else ""
         self.character = "mira" if story else ""
-        self.lines: list[protocol.HistoryItem] = []
+        self.lines: list[messages.HistoryItem] = []
         for number in range(1, story + 1):
             role = "user" if number % 2 else "assistant"
             self.lines.append(
-                protocol.HistoryItem(role, f"Line {number}. " + " ".join(PROSE[:40]), message=number)
+                messages.HistoryItem(role, f"Line {number}. " + " ".join(PROSE[:40]), message=number)
             )
-        self.heard: list[protocol.Prompt] = []
+        self.heard: list[messages.Prompt] = []
         self.faces: dict[trio_websocket.WebSocketConnection, str] = {}
         self.turn = ""
         self.turns = 0
@@ -75,12 +75,12 @@ class ScriptedEngine:
             self.faces.pop(socket, None)
 
     async def _greet(self, socket: trio_websocket.WebSocketConnection, client: str) -> None:
-        await self._say(socket, protocol.SystemUpdate("✓ Engine ready.", protocol.State(status="ok")))
-        await self._say(socket, protocol.SyncState("", self._state(client)))
+        await self._say(socket, messages.SystemUpdate("✓ Engine ready.", messages.State(status="ok")))
+        await self._say(socket, messages.SyncState("", self._state(client)))
         await self._say(socket, self._page())
 
-    def _state(self, client: str) -> protocol.State:
-        return protocol.State(
+    def _state(self, client: str) -> messages.State:
+        return messages.State(
             model="offline",
             model_confirmed=True,
             world_id=self.world,
@@ -97,56 +97,56 @@ class ScriptedEngine:
             offline=True,
         )
 
-    def _page(self, before: int | None = None) -> protocol.ChatHistory:
+    def _page(self, before: int | None = None) -> messages.ChatHistory:
         if not self.session:
-            return protocol.ChatHistory("", protocol.HistoryMeta(()))
+            return messages.ChatHistory("", messages.HistoryMeta(()))
         lines = [line for line in self.lines if before is None or _number(line) < before]
         page = lines[-100:]
-        more = _number(page[0]) if len(lines) > len(page) else protocol.UNSET
-        return protocol.ChatHistory(
+        more = _number(page[0]) if len(lines) > len(page) else messages.UNSET
+        return messages.ChatHistory(
             "",
-            protocol.HistoryMeta(
+            messages.HistoryMeta(
                 tuple(page),
                 session=self.session,
                 more=more,
-                before=protocol.UNSET if before is None else before,
-                turn=self.turn or protocol.UNSET if before is None else protocol.UNSET,
+                before=messages.UNSET if before is None else before,
+                turn=self.turn or messages.UNSET if before is None else messages.UNSET,
             ),
         )
 
-    async def _say(self, socket: trio_websocket.WebSocketConnection, event: protocol.Event) -> None:
+    async def _say(self, socket: trio_websocket.WebSocketConnection, event: messages.Event) -> None:
         try:
             await socket.send_message(codec.encode(event))
         except trio_websocket.ConnectionClosed:
             self.faces.pop(socket, None)
 
-    async def _tell_all(self, event: protocol.Event) -> None:
+    async def _tell_all(self, event: messages.Event) -> None:
         for socket in tuple(self.faces):
             await self._say(socket, event)
 
     async def _obey(
-        self, socket: trio_websocket.WebSocketConnection, client: str, prompt: protocol.Prompt
+        self, socket: trio_websocket.WebSocketConnection, client: str, prompt: messages.Prompt
     ) -> None:
         match prompt.prompt.split():
             case ["/world", "select", name]:
                 self.world = name
                 await self._say(
-                    socket, protocol.SystemUpdate("✓ World chosen.", protocol.State(world_id=name))
+                    socket, messages.SystemUpdate("✓ World chosen.", messages.State(world_id=name))
                 )
             case ["/character", "select", name]:
                 self.character = name
                 await self._say(
                     socket,
-                    protocol.SystemUpdate("✓ Character chosen.", protocol.State(character_id=name)),
+                    messages.SystemUpdate("✓ Character chosen.", messages.State(character_id=name)),
                 )
             case ["/session", "new"]:
                 self.session, self.lines = (
                     "s1",
-                    [protocol.HistoryItem("assistant", " ".join(PROSE), message=1)],
+                    [messages.HistoryItem("assistant", " ".join(PROSE), message=1)],
                 )
                 await self._say(
                     socket,
-                    protocol.SystemUpdate("✓ A new story begins.", protocol.State(session_id="s1")),
+                    messages.SystemUpdate("✓ A new story begins.", messages.State(session_id="s1")),
                 )
                 await self._say(socket, self._page())
             case ["/sync"]:
@@ -157,42 +157,42 @@ class ScriptedEngine:
                 self.stop.cancel()
             case ["/help"]:
                 await self._say(
-                    socket, protocol.SystemUpdate("What can be typed:\n/help  this\n/quit  leave")
+                    socket, messages.SystemUpdate("What can be typed:\n/help  this\n/quit  leave")
                 )
             case ["/quit"]:
-                await self._say(socket, protocol.SystemUpdate("Goodbye."))
+                await self._say(socket, messages.SystemUpdate("Goodbye."))
                 await socket.aclose(1000)
             case [name, *_] if name.startswith("/"):
-                await self._say(socket, protocol.ErrorEvent(f"There is no command {name}; try /help."))
+                await self._say(socket, messages.ErrorEvent(f"There is no command {name}; try /help."))
             case _ if any(prompt.request and line.request == prompt.request for line in self.lines):
                 return  # said again after a reconnect
             case _:
                 self.nursery.start_soon(self._reply, prompt)
 
-    async def _reply(self, prompt: protocol.Prompt) -> None:
-        unset = protocol.UNSET
+    async def _reply(self, prompt: messages.Prompt) -> None:
+        unset = messages.UNSET
         self.turns += 1
         self.turn = turn = f"t{self.turns}"
         number = len(self.lines) + 1
-        line = protocol.HistoryItem(
+        line = messages.HistoryItem(
             "user", prompt.prompt, message=number, request=prompt.request or unset
         )
         self.lines.append(line)
-        meta = protocol.MessageMeta("user", number, self.session, request=prompt.request or unset)
-        await self._tell_all(protocol.ChatMessage(prompt.prompt, meta))
+        meta = messages.MessageMeta("user", number, self.session, request=prompt.request or unset)
+        await self._tell_all(messages.ChatMessage(prompt.prompt, meta))
         await self._tell_all(
-            protocol.ChatMessage(
-                "", protocol.MessageMeta("assistant", number + 1, self.session, turn=turn)
+            messages.ChatMessage(
+                "", messages.MessageMeta("assistant", number + 1, self.session, turn=turn)
             )
         )
         recalled = (
-            protocol.RecallItem(
+            messages.RecallItem(
                 "memory", "", "You asked the keeper about the second lamp.", "alike", 0.61
             ),
         )
-        await self._tell_all(protocol.Recall("", protocol.RecallMeta(turn, recalled)))
+        await self._tell_all(messages.Recall("", messages.RecallMeta(turn, recalled)))
         text = ""
-        self.lines.append(protocol.HistoryItem("assistant", "", message=number + 1))
+        self.lines.append(messages.HistoryItem("assistant", "", message=number + 1))
         began = time.monotonic()
         with trio.CancelScope() as self.stop:
             for place in range(self.words):
@@ -201,7 +201,7 @@ class ScriptedEngine:
                 word = (stamp() if self.stamped else PROSE[place % len(PROSE)]) + " "
                 await self._tell_all(world.chunk(word, len(text), turn, rate=self.rate or 999.0))
                 text += word
-                self.lines[-1] = protocol.HistoryItem("assistant", text, message=number + 1)
+                self.lines[-1] = messages.HistoryItem("assistant", text, message=number + 1)
         reason = "stopped" if self.stop.cancelled_caught else "done"
         self.turn = ""
         seconds = time.monotonic() - began
@@ -232,7 +232,7 @@ def seconds_of(letters: str) -> float:
     return count / 100_000
 
 
-def _number(line: protocol.HistoryItem) -> int:
+def _number(line: messages.HistoryItem) -> int:
     assert isinstance(line.message, int)
     return line.message
 

@@ -6,9 +6,9 @@ import sys
 from html import escape
 from pathlib import Path
 
-from flower import protocol
-from flower.tui.frame import Frame, Row
-from flower.tui.style import Style
+from flower.protocol import messages
+from flower.tui.render.frame import Frame, Row
+from flower.tui.render.style import Style
 from tests.screen import PALETTE, Screen
 from tests.tui_world import COMMANDS, Face, chunk, reply_begins, user_line
 
@@ -96,13 +96,13 @@ def playing() -> Face:
         chosen=True,
         world_id="kessel",
         character_id="button",
-        available_worlds=(protocol.Named("kessel", "Kessel Cross"),),
-        available_characters=(protocol.Named("button", "Button Reed"),),
+        available_worlds=(messages.Named("kessel", "Kessel Cross"),),
+        available_characters=(messages.Named("button", "Button Reed"),),
         model="offline/narrator",
         offline=True,
         commands=(
             *COMMANDS,
-            protocol.CommandOption("/retry", "/retry [MESSAGE]", "write another variant", "message"),
+            messages.CommandOption("/retry", "/retry [MESSAGE]", "write another variant", "message"),
         ),
     )
     lines = (
@@ -117,18 +117,18 @@ def playing() -> Face:
         ("system", "Roll 1d20+2 (to notice): [17] + 2 = 19 vs 12: success"),
     )
     items = tuple(
-        protocol.HistoryItem(role, text, message=number) for number, (role, text) in enumerate(lines, 1)
+        messages.HistoryItem(role, text, message=number) for number, (role, text) in enumerate(lines, 1)
     )
     sheet = (
-        protocol.SheetRow("place", "the Nine Stones"),
-        protocol.SheetRow("weather", "snow, or thinking about it"),
-        protocol.SheetRow("purse", "2 coppers"),
-        protocol.SheetRow("the guards close in", "2 of 6"),
+        messages.SheetRow("place", "the Nine Stones"),
+        messages.SheetRow("weather", "snow, or thinking about it"),
+        messages.SheetRow("purse", "2 coppers"),
+        messages.SheetRow("the guards close in", "2 of 6"),
     )
-    face.says(protocol.ChatHistory("", protocol.HistoryMeta(items, session="s1", sheet=sheet)))
+    face.says(messages.ChatHistory("", messages.HistoryMeta(items, session="s1", sheet=sheet)))
     recalled = (
-        protocol.RecallItem("memory", "", "You promised Tam a penny and have not paid it."),
-        protocol.RecallItem(
+        messages.RecallItem("memory", "", "You promised Tam a penny and have not paid it."),
+        messages.RecallItem(
             "lore",
             "Powers > The Weighers",
             "Forty men and women in grey aprons who settle every bargain.",
@@ -138,7 +138,7 @@ def playing() -> Face:
     face.says(
         user_line("I step closer to the door and take my hat off too.", "n-1", 4),
         reply_begins(5),
-        protocol.Recall("", protocol.RecallMeta("t1", recalled)),
+        messages.Recall("", messages.RecallMeta("t1", recalled)),
     )
     face.tick(60)
     reply = (

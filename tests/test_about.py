@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine import about, assets
+from flower.engine import assets
+from flower.engine.sessions import snapshot
 
 
 @pytest.mark.parametrize(
@@ -23,16 +24,16 @@ from flower.engine import about, assets
     ],
 )
 def test_the_first_sentence_of_the_first_prose_is_told(texts: tuple[str, ...], told: str) -> None:
-    assert about.of("Orrin", *texts) == told
+    assert snapshot.of("Orrin", *texts) == told
 
 
 def test_an_example_of_a_new_home_says_that_it_is_one() -> None:
-    assert about.of("My first world (edit me)", "Rain drums.") == about.STARTER
+    assert snapshot.of("My first world (edit me)", "Rain drums.") == snapshot.STARTER
 
 
 @given(st.text(max_size=5000))
 def test_whatever_the_text_it_is_a_short_line(text: str) -> None:
-    told = about.of("x", text)
+    told = snapshot.of("x", text)
     assert len(told) <= limits.ABOUT_CHARS + 2
     assert told == told.strip()
 
@@ -40,6 +41,6 @@ def test_whatever_the_text_it_is_a_short_line(text: str) -> None:
 def test_every_shipped_world_and_character_has_a_sentence() -> None:
     shipped = assets.load_assets([assets.SHIPPED])
     for world in shipped.worlds.values():
-        assert about.of(world.name, world.lore).endswith((".", "…"))
+        assert snapshot.of(world.name, world.lore).endswith((".", "…"))
     for character in shipped.characters.values():
-        assert about.of(character.name, character.persona).endswith((".", "…"))
+        assert snapshot.of(character.name, character.persona).endswith((".", "…"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.access import Access, Attempts, is_local
+from flower.engine.server.access import Access, Attempts, is_local
 
 ORIGINS = (None, "null", "http://localhost:8000", "http://evil.example", "")
 OUR_HOSTS = ("127.0.0.1:8000", "localhost", "LOCALHOST:8000", "[::1]:8000", "127.9.9.9", "pi.home:80")

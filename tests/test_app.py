@@ -15,9 +15,9 @@ from quart.testing.connections import WebsocketResponseError
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.access import Access
-from flower.engine.app import create_app
-from flower.engine.lifetime import Lifetime
+from flower.engine.server.access import Access
+from flower.engine.server.app import create_app
+from flower.engine.server.lifetime import Lifetime
 from tests.engine_world import EngineWorld, engine_world
 from tests.fakes import ScriptedProvider, words
 

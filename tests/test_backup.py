@@ -11,8 +11,10 @@ import pytest
 import trio
 
 from flower import cli, limits
-from flower.engine import backup, care
-from flower.engine.store import growth, replies, schema, stories
+from flower.engine.admin import backup
+from flower.engine.admin import cli as care
+from flower.engine.store import exchanges as replies
+from flower.engine.store import schema, stories, streaming_text
 from flower.engine.store.database import Database
 from flower.errors import FlowerError, StoreError
 from flower.home import Home
@@ -28,7 +30,7 @@ def fill(db: sqlite3.Connection, stories_count: int = 3, exchanges: int = 20) ->
             made = replies.begin_exchange(
                 db, session, f"{session} line {line} " + "x" * 200, "m", None, 2.0
             )
-            growth.end(db, made.reply_id, f"{session} reply {line} " + "y" * 400, "complete")
+            streaming_text.end(db, made.reply_id, f"{session} reply {line} " + "y" * 400, "complete")
 
 
 async def make_stories(home: Home, exchanges: int = 20) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.game.blocks import Parting
+from flower.engine.game.proposals import Parting
 
 CHANGES = "place: The mill\ninventory: +lamp"
 

@@ -31,7 +31,7 @@ SLOW = (
     "yaml",
     "markdown_it",
     "wcwidth",
-    "flower.protocol",
+    "flower.protocol.messages",
 )
 
 
@@ -84,7 +84,8 @@ def is_clean(one: Pty) -> bool:
 
 def test_the_first_frame_needs_no_slow_module() -> None:
     code = (
-        "import sys\nfrom flower.tui import boot, view, model, terminal\n"
+        "import sys\nimport flower.tui.boot, flower.tui.view.screen, flower.tui.state.model\n"
+        "import flower.tui.term.terminal\n"
         f"print([name for name in {SLOW!r} if name in sys.modules])"
     )
     done = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 from trio.testing import MockClock
 
 from flower.engine.assets import Character
-from flower.protocol import SystemUpdate
+from flower.protocol.messages import SystemUpdate
 from tests.engine_world import ASSETS, engine_world
 from tests.test_craft import NED, system, with_assets
 from tests.test_game import newest_prompt, story, told

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.config import Config, ProviderConfig, parse
-from flower.engine.provider import catalogue
+from flower.engine.provider import models
 from flower.engine.provider.base import ModelInfo
-from flower.engine.provider.catalogue import Listed, locate
 from flower.engine.provider.endpoint import KINDS, Endpoint, is_loopback, is_private, normal_url
-from flower.engine.provider.endpoints import read_setup
-from flower.engine.provider.listing import per_million, read_models
+from flower.engine.provider.models import Listed, locate, per_million, read_models
+from flower.engine.provider.setup import read_setup
 from flower.errors import ConfigError, ProviderError
+from flower.settings.config import Config, ProviderConfig, parse
 
 URLS = [
     ("compatible", "127.0.0.1:8080", "http://127.0.0.1:8080/v1"),
@@ -216,17 +215,17 @@ LISTED = {
 
 
 def test_the_file_brings_back_the_lists() -> None:
-    assert catalogue.decode(catalogue.encode(LISTED), ENDPOINTS) == LISTED
+    assert models.decode(models.encode(LISTED), ENDPOINTS) == LISTED
 
 
 def test_a_list_of_another_address_is_not_used() -> None:
     moved = (Endpoint("mine", "llamacpp", "http://127.0.0.1:9999/v1"),)
-    assert catalogue.decode(catalogue.encode(LISTED), moved) == {}
+    assert models.decode(models.encode(LISTED), moved) == {}
 
 
 @given(st.binary(max_size=100))
 def test_a_broken_file_is_an_empty_catalogue(data: bytes) -> None:
-    assert catalogue.decode(data, ENDPOINTS) == {}
+    assert models.decode(data, ENDPOINTS) == {}
 
 
 # --- what an id means ---------------------------------------------------------------------------
@@ -395,7 +394,7 @@ def test_ollama_host_is_understood() -> None:
 
 
 def test_the_kinds_of_the_settings_are_the_kinds_there_are() -> None:
-    from flower.config import PROVIDER_KINDS
+    from flower.settings.config import PROVIDER_KINDS
 
     assert set(PROVIDER_KINDS) == set(KINDS)
     assert isinstance(ProviderConfig("a", "openai"), ProviderConfig)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine import backup, upkeep
+from flower.engine.admin import backup, maintenance
 from flower.home import Home
 from tests.engine_world import engine_world
 
@@ -79,7 +79,7 @@ async def test_what_a_jump_ahead_takes_out_of_the_trash_is_in_a_backup(
         session = face.client.chosen.session_id
         await face.say_and_wait("I look around.")
         await face.say(f"/session delete {session}")
-        await upkeep.once(world.engine, home, world.engine.now() + 365 * DAY)
+        await maintenance.once(world.engine, home, world.engine.now() + 365 * DAY)
         (newest,) = backup.listed(home)
     with closing(sqlite3.connect(newest)) as db:
         lines = db.execute("SELECT content FROM messages WHERE session_id = ?", (session,)).fetchall()

@@ -11,19 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flower
-from flower import config, limits, safeyaml
-from flower.config import Config
+from flower import limits
 from flower.engine.provider.endpoint import KINDS
 from flower.errors import ConfigError
-from flower.protocol import QuickReply
-from flower.readers import Secret
+from flower.protocol.messages import QuickReply
+from flower.settings import config, safe_yaml
+from flower.settings.config import Config
+from flower.settings.validators import Secret
 
 STARTER = Path(flower.__file__).parent / "starter" / "config.yaml"
 CANARY = "sk-canary-4242"
 
 
 def parse(text: str, environ: dict[str, str] | None = None) -> Config:
-    document = safeyaml.load(text.encode())
+    document = safe_yaml.load(text.encode())
     return config.parse(document.value, document.lines, environ or {})
 
 

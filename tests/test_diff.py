@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower.tui import _width
-from flower.tui.diff import Capabilities, Painter, diff
-from flower.tui.frame import Frame, Pane, Row
-from flower.tui.style import PLAIN, TRUE_COLOR, Style
+from flower.tui.render import cell_width
+from flower.tui.render.frame import Frame, Pane, Row
+from flower.tui.render.style import PLAIN, TRUE_COLOR, Style
+from flower.tui.term.diff import Capabilities, Painter, diff
 from tests.screen import Screen, expected
 from tests.test_text import HOSTILE
 
@@ -49,7 +49,7 @@ GLYPHS = (
     "☺",
     "✿",
 )
-SURE_GLYPHS = tuple(glyph for glyph in GLYPHS if _width.SIMPLE(glyph))
+SURE_GLYPHS = tuple(glyph for glyph in GLYPHS if cell_width.SIMPLE(glyph))
 XTERM = Capabilities(
     colors=TRUE_COLOR,
     bce=True,
@@ -178,7 +178,7 @@ def test_terminals_that_disagree_about_clusters_show_everything_else(
         for row, seen, wanted in zip(frame.rows, screen.looks(), expected(frame, caps), strict=True):
             for x in range(columns):
                 lead = x - 1 if row.glyphs[x] == "" else x
-                if not _width.is_unsure(row.glyphs[lead]):
+                if not cell_width.is_unsure(row.glyphs[lead]):
                     assert seen[x] == wanted[x]
 
 

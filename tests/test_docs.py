@@ -10,9 +10,11 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import pytest
 
-from flower import cli, config, protocol
+from flower import cli
 from flower.engine.commands import catalogue
 from flower.home import Home
+from flower.protocol import messages
+from flower.settings import config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -41,7 +43,7 @@ def section(event: str) -> str:
     return found.group()
 
 
-@pytest.mark.parametrize("kind", get_args(protocol.Event), ids=lambda kind: kind.event)
+@pytest.mark.parametrize("kind", get_args(messages.Event), ids=lambda kind: kind.event)
 def test_every_event_has_a_section_with_all_its_keys(kind: Any) -> None:
     text = section(kind.event)
     if kind.event == "system_update":
@@ -56,7 +58,7 @@ def test_every_event_has_a_section_with_all_its_keys(kind: Any) -> None:
 
 
 def test_every_key_of_a_prompt_is_described() -> None:
-    for key in protocol.Prompt.__struct_fields__:
+    for key in messages.Prompt.__struct_fields__:
         assert f"| `{key}` |" in PROTOCOL
 
 

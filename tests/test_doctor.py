@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flower import limits
-from flower.engine import doctor
+from flower.engine.admin import doctor
 from flower.engine.store.database import Database
 from flower.home import Home
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.tui.editor import _ACTIONS, Editor
-from flower.tui.keys import Key
-from flower.tui.text import graphemes, width
+from flower.tui.render.text import graphemes, width
+from flower.tui.state.editor import _ACTIONS, Editor
+from flower.tui.term.keys import Key
 
 FAMILY = "👨\u200d👩\u200d👧"
 

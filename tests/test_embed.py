@@ -20,13 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine import embed
-from flower.engine import minilm as model_files
-from flower.engine.embed import MiniLM
-from flower.engine.minilm import DIMENSION, MODEL_ID, NAME, Session, find_model
-from flower.engine.recall import probe
-from flower.engine.recall.batches import Job, Pool
-from flower.engine.recall.probe import check_native
+from flower.engine.recall import embedder, native_check
+from flower.engine.recall import minilm as model_files
+from flower.engine.recall.embedder import Job, MiniLM, Pool
+from flower.engine.recall.minilm import DIMENSION, MODEL_ID, NAME, Session, find_model
+from flower.engine.recall.native_check import check_native
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -203,7 +201,7 @@ async def test_what_nobody_foresaw_is_an_error_of_one_request(
 ) -> None:
     """The thread goes on: a turn never waits for an answer that nobody will give."""
     monkeypatch.setattr(FailsOnce, "fails", method)
-    monkeypatch.setattr(embed, "Session", FailsOnce)
+    monkeypatch.setattr(embedder, "Session", FailsOnce)
     minilm = MiniLM([])
     with trio.fail_after(30):
         with pytest.raises(EmbedError, match="MemoryError"):
@@ -313,7 +311,7 @@ def test_success_is_remembered_until_something_changes(
 ) -> None:
     """The child costs half a second, on a Pi several: it runs once per machine and versions."""
     runs: list[object] = []
-    monkeypatch.setattr(probe, "_run", lambda packages, code: runs.append(code))
+    monkeypatch.setattr(native_check, "_run", lambda packages, code: runs.append(code))
     for _ in range(3):
         check_native(["numpy"], "import numpy", tmp_path)
     assert len(runs) == 1

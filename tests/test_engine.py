@@ -10,12 +10,12 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine import trash
-from flower.engine.outbox import Outbox
+from flower.engine.admin import maintenance
 from flower.engine.provider.base import Finish, Reasoning, Spent, Text
-from flower.engine.store import replies, stories
+from flower.engine.sessions.outbox import Outbox
+from flower.engine.store import exchanges, stories
 from flower.errors import ProviderError
-from flower.protocol import (
+from flower.protocol.messages import (
     ChatChunk,
     ChatEnd,
     ChatHistory,
@@ -365,7 +365,7 @@ async def test_a_killed_engine_finds_its_reply_marked_interrupted(
         face = await world.playing()
         session = face.client.chosen.session_id
         await world.database.write(
-            replies.begin_exchange, session, "Then it died.", "scripted/one", None, 1.0
+            exchanges.begin_exchange, session, "Then it died.", "scripted/one", None, 1.0
         )
     async with engine_world(path) as world:
         face = await world.face()
@@ -400,9 +400,9 @@ async def test_a_deleted_story_can_be_taken_back_until_the_trash_is_emptied(
         kept = await messages_of(world, session)
         assert (kept[1], kept[-2]) == ("Gone soon.", "Back again.")
         await face.say(f"/session delete {session}")
-        assert await trash.empty(world.engine.services, world.engine.now()) == 0
+        assert await maintenance.empty(world.engine.services, world.engine.now()) == 0
         world.engine.now = lambda: 2.0 + limits.TRASH_KEPT_S
-        assert await trash.empty(world.engine.services, world.engine.now()) == 1
+        assert await maintenance.empty(world.engine.services, world.engine.now()) == 1
         assert await messages_of(world, session) == []
         assert [p for p in world.library.passages if p.scope == f"memory:{session}"] == []
         await face.say(f"/session restore {session}")

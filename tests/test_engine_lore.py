@@ -11,10 +11,10 @@ import pytest
 import trio
 import trio.testing
 
-from flower.engine.commands import catalogue, table
+from flower.engine.commands import catalogue, dispatch
 from flower.engine.recall.library import Library
 from flower.engine.store.database import Database, Inline
-from flower.protocol import ErrorEvent, Recall, SystemUpdate
+from flower.protocol.messages import ErrorEvent, Recall, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import HashEmbedder
 
@@ -100,7 +100,7 @@ async def test_bad_numbers_get_a_sentence(tmp_path: Path, command: str, part: st
 
 
 def test_every_command_of_the_catalogue_is_bound() -> None:
-    assert set(table.ACTIONS) == {option.name for option in catalogue.OPTIONS}
+    assert set(dispatch.ACTIONS) == {option.name for option in catalogue.OPTIONS}
 
 
 async def test_a_synced_folder_is_lore_across_restarts_until_it_is_let_go(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from flower.engine.provider.base import Completion, Finish, Loading, Spent, Text
 from flower.engine.store import stories
 from flower.errors import ProviderError
-from flower.protocol import ChatChunk, ChatMessage, ErrorEvent, SystemUpdate
+from flower.protocol.messages import ChatChunk, ChatMessage, ErrorEvent, SystemUpdate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words
 

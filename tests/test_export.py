@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from flower import safeyaml
 from flower.cli import main
-from flower.engine import export_file
-from flower.engine.export import FORMATS, Story, file_name, other_branches, render
-from flower.engine.store import growth, replies, stories, tree, variants
+from flower.engine.admin import export_files
+from flower.engine.admin.export import FORMATS, Story, file_name, other_branches, render
+from flower.engine.store import branches, exchanges, stories, streaming_text, tree
 from flower.engine.store.database import migrate
 from flower.errors import CommandError
 from flower.home import Home, open_home
-from flower.protocol import ErrorEvent, SystemUpdate
+from flower.protocol.messages import ErrorEvent, SystemUpdate
+from flower.settings import safe_yaml
 from tests.engine_world import engine_world
 
 S = "s1"
@@ -38,10 +38,10 @@ def build(db: sqlite3.Connection) -> None:
         ("I knock.", "*Nobody* answers.\n\nA gull cries."),
         ("I wait.", "Steps <b>come</b>"),
     ):
-        made = replies.begin_exchange(db, S, line, "offline/narrator", None, 2.0)
-        growth.end(db, made.reply_id, reply, "complete")
-    opened = variants.open_variant(db, S, None, "offline/narrator", 3.0)
-    growth.end(db, opened.reply_id, "```\nA letter:", "stopped")
+        made = exchanges.begin_exchange(db, S, line, "offline/narrator", None, 2.0)
+        streaming_text.end(db, made.reply_id, reply, "complete")
+    opened = branches.open_variant(db, S, None, "offline/narrator", 3.0)
+    streaming_text.end(db, opened.reply_id, "```\nA letter:", "stopped")
     leaf = tree.active_leaf(db, S)
     stories.append(db, S, leaf, "system", "Roll 1d20: 17", "complete", now=4.0)
 
@@ -56,11 +56,11 @@ def db() -> Iterator[sqlite3.Connection]:
 
 
 def whole_text(db: sqlite3.Connection, form: str, *, whole: bool = False) -> str:
-    return "".join(render(export_file.read_story(db, S, NAMES, 86_400.0, whole=whole), form))
+    return "".join(render(export_files.read_story(db, S, NAMES, 86_400.0, whole=whole), form))
 
 
 def yaml_of(text: str) -> dict[str, Any]:
-    value: Any = safeyaml.load(text.encode()).value
+    value: Any = safe_yaml.load(text.encode()).value
     assert isinstance(value, dict)
     return value
 
@@ -84,7 +84,7 @@ def test_markdown_reads_like_a_book(db: sqlite3.Connection) -> None:
 
 
 def test_the_players_line_breaks_stay_in_the_quote(db: sqlite3.Connection) -> None:
-    replies.begin_exchange(db, S, "One\ntwo\n\nthree", "m", None, 5.0)
+    exchanges.begin_exchange(db, S, "One\ntwo\n\nthree", "m", None, 5.0)
     assert "> **You:** One  \n> two\n>\n> three\n" in whole_text(db, "md")
 
 
@@ -101,7 +101,7 @@ def test_the_whole_tree_holds_every_message_once(db: sqlite3.Connection) -> None
 
 
 def test_text_is_wrapped_and_marked(db: sqlite3.Connection) -> None:
-    replies.begin_exchange(db, S, "word " * 40, "m", None, 5.0)
+    exchanges.begin_exchange(db, S, "word " * 40, "m", None, 5.0)
     text = whole_text(db, "txt")
     assert max(len(line) for line in text.splitlines()) <= 78
     assert "> I knock.\n" in text
@@ -135,8 +135,8 @@ OURS = {"html", "head", "meta", "title", "style", "body", "header", "h1", "h3", 
 
 
 def test_html_has_no_tag_but_ours(db: sqlite3.Connection) -> None:
-    made = replies.begin_exchange(db, S, "<script>alert(1)</script> & 'x'", "m", None, 5.0)
-    growth.end(db, made.reply_id, "# Night\n\n---\n\n**bold** _and_ `<i>` *soft*", "complete")
+    made = exchanges.begin_exchange(db, S, "<script>alert(1)</script> & 'x'", "m", None, 5.0)
+    streaming_text.end(db, made.reply_id, "# Night\n\n---\n\n**bold** _and_ `<i>` *soft*", "complete")
     tags = Tags()
     tags.feed(whole_text(db, "html", whole=True))
     assert tags.open == []
@@ -176,7 +176,7 @@ def test_other_branches_are_rows_without_forks(db: sqlite3.Connection) -> None:
 
 def test_a_files_name_is_the_title_and_the_day(db: sqlite3.Connection) -> None:
     stories.rename(db, S, "../Ça, c'est «très» — LONG" + "g" * 90)
-    story = export_file.read_story(db, S, NAMES, 86_400.0, whole=False)
+    story = export_files.read_story(db, S, NAMES, 86_400.0, whole=False)
     name = file_name(story, "md", 2)
     assert name.startswith("ça-c-est-très-longggg")
     assert name.endswith("-1970-01-02-2.md")
@@ -195,30 +195,30 @@ def test_a_files_name_is_the_title_and_the_day(db: sqlite3.Connection) -> None:
     ],
 )
 def test_a_name_is_a_place_in_exports_unless_it_is_a_whole_path(name: str, goes_to: str) -> None:
-    assert str(export_file.place(name, "md", Path("exports"))) == goes_to
+    assert str(export_files.place(name, "md", Path("exports"))) == goes_to
 
 
 @pytest.mark.parametrize("name", ["../x.md", "a/../../x", "~nobody-here-at-all/x"])
 def test_a_relative_name_cannot_lead_out(name: str) -> None:
     with pytest.raises(CommandError):
-        export_file.place(name, "md", Path("exports"))
+        export_files.place(name, "md", Path("exports"))
 
 
 def test_a_file_is_private_whole_and_never_in_anothers_place(
     db: sqlite3.Connection, tmp_path: Path
 ) -> None:
-    story = export_file.read_story(db, S, NAMES, 86_400.0, whole=False)
+    story = export_files.read_story(db, S, NAMES, 86_400.0, whole=False)
     path = tmp_path / "new" / "a.md"
-    export_file.write(story, "md", path, overwrite=False)
+    export_files.write(story, "md", path, overwrite=False)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with pytest.raises(CommandError, match="exists already"):
-        export_file.write(story, "txt", path, overwrite=False)
+        export_files.write(story, "txt", path, overwrite=False)
     assert path.read_text() == whole_text(db, "md")
-    export_file.write(story, "txt", path, overwrite=True)
+    export_files.write(story, "txt", path, overwrite=True)
     assert path.read_text() == whole_text(db, "txt")
     assert os.listdir(path.parent) == ["a.md"], "no draft is left"
     with pytest.raises(CommandError, match="cannot be written"):
-        export_file.write(story, "md", path / "under-a-file.md", overwrite=False)
+        export_files.write(story, "md", path / "under-a-file.md", overwrite=False)
 
 
 # --- through the engine and the shell -----------------------------------------------------------

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from flower.tui import external
-from flower.tui.theme import Recipe
+from flower.tui import user_files
+from flower.tui.render.theme import Recipe
 
 
 def test_settings_and_own_themes_are_read(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("tui: {theme: dusk, bell: title, styles: {user: green}}")
     (tmp_path / "themes").mkdir()
     (tmp_path / "themes" / "dusk.yaml").write_text('like: night\nquote: "#ff0000"')
-    wishes = external.load_settings(tmp_path)
+    wishes = user_files.load_settings(tmp_path)
     assert (wishes.theme, wishes.bell, wishes.styles) == ("dusk", "title", {"user": "green"})
     assert wishes.own_themes == {"dusk": Recipe("night", {"quote": "#ff0000"})}
     assert wishes.problems == ()
@@ -26,7 +26,7 @@ def test_a_broken_theme_is_named_and_the_others_work(tmp_path: Path, text: str) 
     (tmp_path / "themes").mkdir()
     (tmp_path / "themes" / "bad.yaml").write_text(text)
     (tmp_path / "themes" / "good.yaml").write_text("user: green")
-    wishes = external.load_settings(tmp_path)
+    wishes = user_files.load_settings(tmp_path)
     assert list(wishes.own_themes) == ["good"]
     assert len(wishes.problems) == 1
     assert "themes/bad.yaml" in wishes.problems[0]
@@ -34,20 +34,20 @@ def test_a_broken_theme_is_named_and_the_others_work(tmp_path: Path, text: str) 
 
 def test_a_broken_config_leaves_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("tui: {theme: 5}")
-    wishes = external.load_settings(tmp_path)
+    wishes = user_files.load_settings(tmp_path)
     assert wishes.theme == "petal"
     assert "tui.theme" in wishes.problems[0]
 
 
 async def test_blessed_answers_from_a_process_of_its_own() -> None:
-    colors, sequences = await external.ask_blessed("xterm-256color", os.environ)
+    colors, sequences = await user_files.ask_blessed("xterm-256color", os.environ)
     assert colors >= 256
     assert sequences[b"\x1b[5~"] == "pageup"
 
 
 async def test_no_answer_of_blessed_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external.sys, "executable", "/bin/false")
-    assert await external.ask_blessed("xterm", os.environ) == (0, {})
+    monkeypatch.setattr(user_files.sys, "executable", "/bin/false")
+    assert await user_files.ask_blessed("xterm", os.environ) == (0, {})
 
 
 def editor_in(folder: Path, *names: str) -> dict[str, str]:
@@ -60,21 +60,21 @@ def editor_in(folder: Path, *names: str) -> dict[str, str]:
 
 def test_the_editor_that_was_chosen_wins(tmp_path: Path) -> None:
     environ = editor_in(tmp_path, "nano")
-    assert external.editor_of({**environ, "EDITOR": "code -w"}) == "code -w"
-    assert external.editor_of({**environ, "EDITOR": "ed", "VISUAL": "vim"}) == "vim"
+    assert user_files.editor_of({**environ, "EDITOR": "code -w"}) == "code -w"
+    assert user_files.editor_of({**environ, "EDITOR": "ed", "VISUAL": "vim"}) == "vim"
 
 
 @pytest.mark.parametrize("there", [("vi",), ("nano", "vi"), ("editor", "nano", "vi")])
 def test_without_a_choice_the_first_installed_editor_is_taken(
     tmp_path: Path, there: tuple[str, ...]
 ) -> None:
-    assert external.editor_of({**editor_in(tmp_path, *there), "EDITOR": " "}) == there[0]
+    assert user_files.editor_of({**editor_in(tmp_path, *there), "EDITOR": " "}) == there[0]
 
 
 def test_without_any_editor_one_sentence_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(external.EditorError, match="set EDITOR"):
-        external.editor_of(editor_in(tmp_path))
+    with pytest.raises(user_files.EditorError, match="set EDITOR"):
+        user_files.editor_of(editor_in(tmp_path))
 
 
 def test_advice_is_told_like_a_problem(tmp_path: Path) -> None:
-    assert external.load_settings(tmp_path, lambda: "Mind the gap.").problems == ("Mind the gap.",)
+    assert user_files.load_settings(tmp_path, lambda: "Mind the gap.").problems == ("Mind the gap.",)

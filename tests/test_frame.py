@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.tui.frame import Frame, Row
-from flower.tui.style import PLAIN, Style
+from flower.tui.render.frame import Frame, Row
+from flower.tui.render.style import PLAIN, Style
 
 BOLD, PINK = Style(bold=True), Style(fg=0xFF87AF)
 spans = st.lists(st.tuples(st.text(max_size=12), st.sampled_from([PLAIN, BOLD, PINK])), max_size=5)

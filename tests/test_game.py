@@ -16,12 +16,19 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from flower.engine.game import checks, dice
-from flower.engine.game.chance import Seeded
+from flower.engine.game.rng import Seeded
 from flower.engine.game.sheet import put
-from flower.engine.game.story import StoryState
+from flower.engine.game.state import StoryState
 from flower.engine.provider.offline.narrator import reply
 from flower.engine.store import schema, states, stories
-from flower.protocol import UNSET, ChatChunk, ChatHistory, ChatMessage, ErrorEvent, SystemUpdate
+from flower.protocol.messages import (
+    UNSET,
+    ChatChunk,
+    ChatHistory,
+    ChatMessage,
+    ErrorEvent,
+    SystemUpdate,
+)
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
 from tests.test_layering import ACTING, PACKAGE, imports
@@ -481,8 +488,8 @@ async def test_the_offline_narrator_throws_no_other_dice_for_what_was_decided(
 def test_the_game_layer_computes_and_never_acts() -> None:
     for source in (
         *PACKAGE.glob("engine/game/*.py"),
-        PACKAGE / "engine/macros.py",
-        PACKAGE / "engine/macro_values.py",
+        PACKAGE / "engine/prompt/macros.py",
+        PACKAGE / "engine/prompt/macro_values.py",
     ):
         acting = {name for name in imports(source) if name.split(".")[0] in ACTING}
         assert not acting, source

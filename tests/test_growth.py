@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine import backup, repair
-from flower.engine.store import discarded, growth, replies, schema, search, stories, tree
+from flower.engine.admin import backup, repair
+from flower.engine.store import exchanges, schema, search, stories, streaming_text, trash, tree
 from flower.engine.store.database import Database, migrate
 from flower.home import Home
 
@@ -35,14 +35,14 @@ def db() -> Iterator[sqlite3.Connection]:
 
 
 def begin(db: sqlite3.Connection) -> int:
-    return replies.begin_exchange(db, S, "I look.", "m", None, 2.0).reply_id
+    return exchanges.begin_exchange(db, S, "I look.", "m", None, 2.0).reply_id
 
 
 def half_grown(db: sqlite3.Connection) -> int:
     """A reply of which two flushes are there; returns its id."""
     reply = begin(db)
-    growth.append(db, reply, 0, "A heron ", "m")
-    growth.append(db, reply, 8, "watches", "m")
+    streaming_text.append(db, reply, 0, "A heron ", "m")
+    streaming_text.append(db, reply, 8, "watches", "m")
     return reply
 
 
@@ -90,12 +90,12 @@ def test_a_part_of_no_other_reply_is_read(db: sqlite3.Connection) -> None:
     made = []
     for number in range(3):
         stories.create_session(db, f"s{number}", "harbour", "", "", 1.0)
-        made.append(replies.begin_exchange(db, f"s{number}", "I look.", "m", None, 2.0).reply_id)
+        made.append(exchanges.begin_exchange(db, f"s{number}", "I look.", "m", None, 2.0).reply_id)
     for at in range(0, 40, 8):
         for reply in made:
-            growth.append(db, reply, at, f"{reply:08}", "m")
+            streaming_text.append(db, reply, at, f"{reply:08}", "m")
     assert [text_in(db, reply) for reply in made] == [f"{reply:08}" * 5 for reply in made]
-    growth.end(db, made[1], "Done.", "complete")
+    streaming_text.end(db, made[1], "Done.", "complete")
     assert [text_in(db, reply) for reply in made] == [
         f"{made[0]:08}" * 5,
         "Done.",
@@ -105,28 +105,28 @@ def test_a_part_of_no_other_reply_is_read(db: sqlite3.Connection) -> None:
 
 def test_a_growing_reply_in_the_trash_is_listed_with_its_text(db: sqlite3.Connection) -> None:
     reply = half_grown(db)
-    discarded.discard(db, S, reply, 5.0)
-    assert [thrown.content for thrown in discarded.listed(db, S)] == [HALF]
+    trash.discard(db, S, reply, 5.0)
+    assert [thrown.content for thrown in trash.list_messages(db, S)] == [HALF]
 
 
 def test_a_deleted_reply_takes_its_parts_along(db: sqlite3.Connection) -> None:
     reply = half_grown(db)
-    discarded.discard(db, S, reply, 5.0)
-    discarded.purge(db, [reply])
+    trash.discard(db, S, reply, 5.0)
+    trash.purge_messages(db, [reply])
     assert rows(db) == 0
 
 
 def test_a_growing_reply_is_searched_for_when_it_has_ended(db: sqlite3.Connection) -> None:
     half_grown(db)
     assert search.search(db, "heron") == []
-    growth.recover(db)
+    streaming_text.recover(db)
     assert [hit.excerpt for hit in search.search(db, "heron")] == [HALF]
     indexed(db)
 
 
 def test_a_place_has_room_for_every_reply() -> None:
-    assert limits.REPLY_CHARS < 1 << growth.AT_BITS
-    assert f"<< {growth.AT_BITS}) + {(1 << growth.AT_BITS) - 1}" in schema.GROWTH_SCHEMA
+    assert limits.REPLY_CHARS < 1 << streaming_text.AT_BITS
+    assert f"<< {streaming_text.AT_BITS}) + {(1 << streaming_text.AT_BITS) - 1}" in schema.GROWTH_SCHEMA
 
 
 # --- growing --------------------------------------------------------------------------------------
@@ -155,22 +155,22 @@ class _Reply:
     def take(self, step: str, text: str) -> None:
         if not self.open:
             if step == "reopen":
-                growth.reopen(self.db, self.id)
+                streaming_text.reopen(self.db, self.id)
                 self.open, self.text, self.flushed = True, self.saved, len(self.saved)
             return
         match step:
             case "grow":
                 self.text += text
             case "flush" | "fail":
-                growth.append(self.db, self.id, self.flushed, self.text[self.flushed :], "m")
+                streaming_text.append(self.db, self.id, self.flushed, self.text[self.flushed :], "m")
                 self.saved = self.text
                 if step == "flush":  # else the disk told of an error after it had written
                     self.flushed = len(self.text)
             case "end":
-                growth.end(self.db, self.id, self.text, "complete")
+                streaming_text.end(self.db, self.id, self.text, "complete")
                 self.open, self.saved = False, self.text
             case "crash":
-                assert growth.recover(self.db) == 1
+                assert streaming_text.recover(self.db) == 1
                 self.open = False
 
 
@@ -184,7 +184,7 @@ def test_no_text_is_lost_or_doubled_whatever_happens(steps: list[tuple[str, str]
             reply.take(step, text)
             assert text_in(db, reply.id) == reply.saved
             assert reply.open or rows(db) == 0
-        growth.recover(db)
+        streaming_text.recover(db)
         assert text_in(db, reply.id) == reply.saved
         assert rows(db) == 0
         indexed(db)
@@ -192,17 +192,17 @@ def test_no_text_is_lost_or_doubled_whatever_happens(steps: list[tuple[str, str]
 
 def test_another_model_that_answers_is_noted_at_once(db: sqlite3.Connection) -> None:
     reply = begin(db)
-    growth.append(db, reply, 0, "A heron.", "other/model")
-    growth.recover(db)
+    streaming_text.append(db, reply, 0, "A heron.", "other/model")
+    streaming_text.recover(db)
     found = stories.message(db, reply)
     assert found is not None
     assert found.model == "other/model"
 
 
 def test_recovering_is_no_write_when_nothing_grew(db: sqlite3.Connection) -> None:
-    growth.end(db, begin(db), "A heron.", "complete")
+    streaming_text.end(db, begin(db), "A heron.", "complete")
     before = db.total_changes
-    assert growth.recover(db) == 0
+    assert streaming_text.recover(db) == 0
     assert db.total_changes == before
 
 
@@ -220,7 +220,7 @@ async def test_a_restored_backup_and_a_checked_database_have_the_text(home: Home
     backup.restore(home, kept, 6.0)
     database = await Database.open(home.database)
     assert await database.read(text_in, reply) == HALF
-    assert await database.write(growth.recover) == 1
+    assert await database.write(streaming_text.recover) == 1
     assert await database.read(text_in, reply) == HALF
     await database.aclose()
 
@@ -255,7 +255,7 @@ async def test_a_reply_that_grew_in_an_older_schema_is_kept(home: Home, version:
             (HALF,),
         )
     database = await Database.open(home.database)
-    assert await database.write(growth.recover) == 1
+    assert await database.write(streaming_text.recover) == 1
     (found,) = await database.read(stories.tree, S)
     assert (found.content, found.status) == (HALF, "interrupted")
     assert [hit.message_id for hit in await database.read(search.search, "heron")] == [found.id]

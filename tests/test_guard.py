@@ -1,4 +1,4 @@
-"""One bad connection stays one connection. These tests are the contract of ``flower.engine.guard``."""
+"""One bad connection stays one connection. The contract of ``flower.engine.server.hypercorn_patches``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from quart_trio import QuartTrio
 from trio_websocket import open_websocket_url
 
 from flower import limits
-from flower.engine import guard, server
+from flower.engine.server import hypercorn_patches, listener
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -46,7 +46,7 @@ class Served:
 @asynccontextmanager
 async def served() -> AsyncIterator[Served]:
     app = QuartTrio("echo")
-    bound = server.bind("127.0.0.1", 0)
+    bound = listener.bind("127.0.0.1", 0)
     world = Served(bound.getsockname()[1], trio.Event())
 
     async def echo() -> None:
@@ -66,7 +66,7 @@ async def served() -> AsyncIterator[Served]:
     app.add_websocket("/babble", view_func=babble, endpoint="babble")
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
-            await nursery.start(server.serve, app, bound, world.stop)
+            await nursery.start(listener.serve, app, bound, world.stop)
             yield world
             world.stop.set()
 
@@ -134,7 +134,7 @@ async def test_requests_in_one_packet_leave_no_task_behind(first: bytes) -> None
                     await stream.send_all(head + first + b"\r\n" + head + b"\r\n" + end)
         assert await world.echo_works()
         with trio.fail_after(limits.PIPELINE_S):
-            while guard.GuardedTCPServer.open_now:
+            while hypercorn_patches.GuardedTCPServer.open_now:
                 await trio.testing.wait_all_tasks_blocked(0.05)
 
 
@@ -199,7 +199,7 @@ async def test_an_idle_connection_that_goes_frees_its_place_at_once() -> None:
         for stream in streams:
             await stream.aclose()
         with trio.fail_after(limits.HEADERS_S / 2):
-            while guard.GuardedTCPServer.open_now:
+            while hypercorn_patches.GuardedTCPServer.open_now:
                 await trio.testing.wait_all_tasks_blocked(0.05)
 
 

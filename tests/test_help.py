@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from flower.engine.commands.catalogue import GROUPS, OPTIONS
-from flower.engine.commands.help import help_text
+from flower.engine.commands.catalogue import GROUPS, OPTIONS, help_text
 from flower.errors import CommandError
-from flower.protocol import CommandOption
+from flower.protocol.messages import CommandOption
 
 
 def test_every_command_stands_once_under_a_heading() -> None:

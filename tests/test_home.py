@@ -11,9 +11,9 @@ import platformdirs
 import pytest
 
 from flower import home as home_module
-from flower.config import Config
 from flower.errors import ConfigError
 from flower.home import Home, default_path, load_config, open_home, own_token
+from flower.settings.config import Config
 
 
 def mode(path: Path) -> int:

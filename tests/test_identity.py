@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from flower import limits
-from flower.tui import identity
+from flower.client import identity
 
 
 def test_the_first_face_is_the_same_client_after_a_restart(tmp_path: Path) -> None:

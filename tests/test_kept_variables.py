@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from flower.engine.direction import Direction, told_lore
 from flower.engine.game.people import Person
+from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona
-from flower.engine.game.story import StoryState
+from flower.engine.prompt.direction import Direction, told_lore
 from flower.engine.recall.base import Found, Passage
-from flower.engine.store import growth, replies, states
-from flower.protocol import ChatEnd, ErrorEvent, SystemUpdate
+from flower.engine.store import exchanges, states, streaming_text
+from flower.protocol.messages import ChatEnd, ErrorEvent, SystemUpdate
 from tests.engine_world import ASSETS, HARBOUR, EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
 from tests.test_craft import with_assets
@@ -108,7 +108,7 @@ async def test_a_reply_is_saved_when_what_its_prompt_was_made_of_cannot_be(
     def broken(*args: object, **kwargs: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(replies, "record_prompt", broken)
+    monkeypatch.setattr(exchanges, "record_prompt", broken)
     async with engine_world(path, ScriptedProvider(words("The harbour wakes."))) as world:
         face = await world.playing()
         await face.say_and_wait("Hm.")
@@ -128,8 +128,8 @@ async def test_whatever_keeps_a_reply_from_being_saved_its_end_is_told_once(
             raise RuntimeError("a bug")
         end(db, *args, **kwargs)  # type: ignore[arg-type]  # what it was called with
 
-    end = growth.end
-    monkeypatch.setattr(growth, "end", broken)
+    end = streaming_text.end
+    monkeypatch.setattr(streaming_text, "end", broken)
     async with engine_world(path, ScriptedProvider(words("The harbour wakes."))) as world:
         face = await world.playing()
         await face.say_and_wait("Hm.")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.tui.keys import Decoder, Focus, Input, Key, Mouse, Paste, Reply
+from flower.tui.term.keys import Decoder, Focus, Input, Key, Mouse, Paste, Reply
 
 KEYS = {
     b"a": "a",

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flower.engine.lifetime import Lifetime
+from flower.engine.server.lifetime import Lifetime
 
 LINGER_S = 1800.0
 

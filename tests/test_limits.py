@@ -13,12 +13,13 @@ from quart.testing.connections import WebsocketResponseError
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine import connection
-from flower.engine.app import create_app
-from flower.engine.lifetime import Lifetime
-from flower.engine.outbox import Outbox
-from flower.engine.store import attached, replies, stories
-from flower.protocol import ChatHistory, ErrorEvent, SystemUpdate
+from flower.engine.server import connection
+from flower.engine.server.app import create_app
+from flower.engine.server.lifetime import Lifetime
+from flower.engine.sessions.outbox import Outbox
+from flower.engine.store import exchanges as replies
+from flower.engine.store import stories
+from flower.protocol.messages import ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words
 
@@ -176,7 +177,7 @@ async def test_attached_lore_up_to_the_most(autojump_clock: MockClock, path: Pat
         await trio.testing.wait_all_tasks_blocked()
         (error,) = face.of(ErrorEvent)
         assert str(limits.ATTACHED_LORE_CHARS) in error.content
-        assert len(await world.database.read(attached.listed, "harbour")) == 1
+        assert len(await world.database.read(stories.listed, "harbour")) == 1
 
 
 @pytest.mark.parametrize(("exchanges", "text"), [(80, "short"), (60, "x" * 10_000)])

@@ -16,10 +16,11 @@ import trio
 import trio_websocket
 from trio.testing import MockClock
 
-from flower import codec, limits, protocol
+from flower import limits
+from flower.client.connection import Link
+from flower.client.events import LinkChanged, Received, Send
 from flower.errors import EngineStarting, LaunchError
-from flower.tui.link import Link
-from flower.tui.model import LinkChanged, Received, Send
+from flower.protocol import codec, messages
 from tests.scripted_engine import ScriptedEngine
 
 Posted = LinkChanged | Received
@@ -80,7 +81,7 @@ async def test_the_engine_greets_the_client_by_its_id(nursery: trio.Nursery) -> 
     engine = ScriptedEngine(story=2)
     url = await nursery.start(engine.serve)
     async with linked(lambda: url) as (_, ear):
-        state = await ear.wait_for(is_event(protocol.SyncState))
+        state = await ear.wait_for(is_event(messages.SyncState))
         assert isinstance(state, Received)
         assert state.event.metadata.client == "face 1"
         assert ear.states() == ["syncing"]
@@ -90,10 +91,10 @@ async def test_prompts_carry_client_and_request(nursery: trio.Nursery) -> None:
     engine = ScriptedEngine(story=2, words=2, rate=0)
     url = await nursery.start(engine.serve)
     async with linked(lambda: url) as (link, ear):
-        await ear.wait_for(is_event(protocol.ChatHistory))
+        await ear.wait_for(is_event(messages.ChatHistory))
         assert link.send_nowait(Send("hello", "r-1"))
-        await ear.wait_for(is_event(protocol.ChatEnd))
-        assert engine.heard == [protocol.Prompt("hello", "r-1", "face 1")]
+        await ear.wait_for(is_event(messages.ChatEnd))
+        assert engine.heard == [messages.Prompt("hello", "r-1", "face 1")]
 
 
 async def test_without_connection_nothing_is_taken() -> None:
@@ -132,7 +133,7 @@ async def test_a_starting_engine_is_no_bad_news(nursery: trio.Nursery) -> None:
         return url
 
     async with linked(starting) as (_, ear):
-        await ear.wait_for(is_event(protocol.SyncState))
+        await ear.wait_for(is_event(messages.SyncState))
         assert ear.states() == ["starting", "starting", "syncing"]
 
 
@@ -141,12 +142,12 @@ async def test_a_lost_engine_is_found_again_by_its_new_address(nursery: trio.Nur
     async with trio.open_nursery() as first:
         address = await first.start(ScriptedEngine().serve)
         async with linked(lambda: address) as (_, ear):
-            await ear.wait_for(is_event(protocol.SyncState))
+            await ear.wait_for(is_event(messages.SyncState))
             ear.heard.clear()
             address = await nursery.start(ScriptedEngine().serve)
             first.cancel_scope.cancel()
             await ear.wait_for(is_state("lost"))
-            await ear.wait_for(is_event(protocol.SyncState))
+            await ear.wait_for(is_event(messages.SyncState))
 
 
 async def test_a_refused_token_is_explained(nursery: trio.Nursery) -> None:
@@ -193,12 +194,12 @@ async def test_garbage_frames_and_unknown_events_do_not_end_the_link(nursery: tr
             '{"event": "chat_chunk"}',
         ):
             await socket.send_message(frame)
-        await socket.send_message(codec.encode(protocol.SystemUpdate("still here")))
+        await socket.send_message(codec.encode(messages.SystemUpdate("still here")))
         await trio.sleep_forever()
 
     url = await serving(nursery, babble)
     async with linked(lambda: url) as (_, ear):
-        await ear.wait_for(is_event(protocol.SystemUpdate))
+        await ear.wait_for(is_event(messages.SystemUpdate))
         assert "lost" not in ear.states()
         nursery.cancel_scope.cancel()
 
@@ -214,12 +215,12 @@ async def test_a_message_over_the_limit_ends_only_that_connection(
         calls += 1
         socket = await request.accept()
         size = 5000 if calls == 1 else 10
-        await socket.send_message(codec.encode(protocol.SystemUpdate("x" * size)))
+        await socket.send_message(codec.encode(messages.SystemUpdate("x" * size)))
         await trio.sleep_forever()
 
     url = await serving(nursery, flood)
     async with linked(lambda: url) as (_, ear):
-        await ear.wait_for(is_event(protocol.SystemUpdate))
+        await ear.wait_for(is_event(messages.SystemUpdate))
         assert calls == 2
         nursery.cancel_scope.cancel()
 
@@ -254,7 +255,7 @@ async def test_goodbye_is_said_and_takes_no_time_without_connection(nursery: tri
     engine = ScriptedEngine()
     url = await nursery.start(engine.serve)
     async with linked(lambda: url) as (link, ear):
-        await ear.wait_for(is_event(protocol.SyncState))
+        await ear.wait_for(is_event(messages.SyncState))
         await link.say_goodbye()
         await ear.wait_for(is_state("lost"))
         assert engine.heard[-1].prompt == "/quit"
@@ -276,7 +277,7 @@ async def test_an_engine_behind_a_unix_socket_is_reached(nursery: trio.Nursery, 
             data = await stream.receive_some()
             heard.extend(data)
             wire.receive_data(data)
-        hello = TextMessage(codec.encode(protocol.SystemUpdate("here")))
+        hello = TextMessage(codec.encode(messages.SystemUpdate("here")))
         await stream.send_all(wire.send(AcceptConnection()) + wire.send(hello))
         await trio.sleep_forever()
 
@@ -286,7 +287,7 @@ async def test_an_engine_behind_a_unix_socket_is_reached(nursery: trio.Nursery, 
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound))
         nursery.start_soon(trio.serve_listeners, greet, [listener])
         async with linked(lambda: f"unix:{path}") as (_, ear):
-            await ear.wait_for(is_event(protocol.SystemUpdate))
+            await ear.wait_for(is_event(messages.SystemUpdate))
         assert b"Host: localhost" in heard
         nursery.cancel_scope.cancel()
 
@@ -371,7 +372,7 @@ async def test_a_certificate_of_nobody_is_not_trusted(
         assert "--ca" in lost.note
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     async with linked(lambda: url) as (_, ear):
-        await ear.wait_for(is_event(protocol.SyncState))
+        await ear.wait_for(is_event(messages.SyncState))
     nursery.cancel_scope.cancel()
 
 

@@ -12,8 +12,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flower.client.lore_upload import parts, read
 from flower.errors import FlowerError
-from flower.lore_cli import parts, read
 from tests.engine_process import REPOSITORY, connected, engine
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.macros import Expanded, Values, expand, run, sets
+from flower.engine.prompt.macros import Expanded, Values, expand, run, sets
 
 VALUES = Values(
     moment=datetime(2026, 3, 4, 15, 6, tzinfo=timezone(timedelta(hours=1))),

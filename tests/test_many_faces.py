@@ -13,9 +13,9 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.outbox import Outbox, Resync
 from flower.engine.provider.base import Text
-from flower.protocol import ChatChunk, ChatEnd, ChatHistory, ChatMessage, Event
+from flower.engine.sessions.outbox import Outbox, Resync
+from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ChatMessage, Event
 from tests.engine_process import begin_story, connected, engine
 from tests.engine_world import EngineWorld, engine_world
 from tests.fakes import ScriptedProvider, words

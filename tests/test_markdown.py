@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower.tui.markdown import Palette, Streaming, render
-from flower.tui.style import PLAIN, Span, Style
-from flower.tui.text import width
-from flower.tui.theme import load_theme
+from flower.tui.render.markdown import Palette, Streaming, render
+from flower.tui.render.style import PLAIN, Span, Style
+from flower.tui.render.text import width
+from flower.tui.render.theme import load_theme
 
 # One letter per style, so that a test reads like the screen.
 SPEECH, CODE, BULLET, QUOTE, HEAD = (Style(fg=number) for number in range(1, 6))

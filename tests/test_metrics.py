@@ -12,12 +12,13 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine import readiness
-from flower.engine.access import Access
-from flower.engine.app import create_app
-from flower.engine.lifetime import Lifetime
-from flower.engine.metrics import Histogram, render
 from flower.engine.provider.base import Text
+from flower.engine.server import health
+from flower.engine.server.access import Access
+from flower.engine.server.app import create_app
+from flower.engine.server.health import render
+from flower.engine.server.lifetime import Lifetime
+from flower.engine.sessions.metrics import Histogram
 from flower.errors import ProviderError
 from flower.home import Home
 from tests.engine_world import EngineWorld, engine_world
@@ -95,15 +96,15 @@ async def test_readiness_says_what_is_wrong(
     autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with engine_world(path) as world:
-        assert await readiness.look(world.engine) == readiness.Report(True, ("store: OK", "recall: OK"))
+        assert await health.look(world.engine) == health.Report(True, ("store: OK", "recall: OK"))
         world.library.trouble = "the model is missing"
-        report = await readiness.look(world.engine)
-        assert report == readiness.Report(True, ("store: OK", "recall: the model is missing"))
+        report = await health.look(world.engine)
+        assert report == health.Report(True, ("store: OK", "recall: the model is missing"))
         monkeypatch.setattr(limits, "DISK_LOW_BYTES", 1 << 60)
-        assert not (await readiness.look(world.engine)).ready
+        assert not (await health.look(world.engine)).ready
         monkeypatch.undo()
         await world.database.write(drop_everything)
-        report = await readiness.look(world.engine)
+        report = await health.look(world.engine)
         assert not report.ready
         assert "no such table" in report.lines[0]
 

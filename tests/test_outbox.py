@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.outbox import RESYNC, Outbox, Resync
-from flower.protocol import ChatChunk, ChunkMeta, Event, State, SystemUpdate
+from flower.engine.sessions.outbox import RESYNC, Outbox, Resync
+from flower.protocol.messages import ChatChunk, ChunkMeta, Event, State, SystemUpdate
 
 
 def chunk(text: str, offset: int, turn: str = "t") -> ChatChunk:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits, treelines
-from flower.engine.outline import Node, Shape, fold
-from flower.engine.store import branches, discarded, outline, stories, tree, variants
+from flower import limits
+from flower.engine.store import branches, outline, stories, trash, tree
 from flower.engine.store.database import migrate
+from flower.engine.store.outline_fold import Node, Shape, fold
 from flower.errors import CommandError
-from flower.storytree import TreeNode
+from flower.protocol import tree_text
+from flower.protocol.messages import TreeNode
 
 S = "s"
 # Id, the one above it, the one that the story went on with, whether it is in the trash; 0 for none.
@@ -171,7 +172,7 @@ def test_lines_hold_every_node_once_and_the_way_of_the_story_stays_at_the_left(
 ) -> None:
     twigs, leaf = made
     nodes = fold(shape_of(twigs, leaf), None, (), most)
-    drawn = treelines.drawn(
+    drawn = tree_text.drawn(
         [
             TreeNode(n.message, n.parent, active=n.active, chosen=n.chosen, thrown=n.thrown)
             for n in nodes
@@ -237,7 +238,7 @@ def drawn(db: sqlite3.Connection, focus: int | None = None) -> list[str]:
         )
         for node in found.nodes
     ]
-    return treelines.as_text(nodes, found.stands, found.focus, 40).splitlines()
+    return tree_text.as_text(nodes, found.stands, found.focus, 40).splitlines()
 
 
 def test_a_story_with_a_variant_a_named_branch_and_something_in_the_trash(
@@ -245,10 +246,10 @@ def test_a_story_with_a_variant_a_named_branch_and_something_in_the_trash(
 ) -> None:
     first = say(db, "One.")
     say(db, "Two.")
-    made = variants.open_variant(db, S, first, "m", 3.0)
+    made = branches.open_variant(db, S, first, "m", 3.0)
     branches.begin(db, S, first, "east door", 4.0)
     thrown = say(db, "Three.")
-    discarded.discard(db, S, thrown - 1, 5.0)
+    trash.discard(db, S, thrown - 1, 5.0)
     assert drawn(db) == [
         "* 1 Hello.",
         "* 2 You: One.",
@@ -272,7 +273,7 @@ def test_a_long_run_is_one_line_that_says_how_to_open_it(db: sqlite3.Connection)
 
 def test_what_is_in_the_trash_is_shown_even_when_all_of_the_story_is(db: sqlite3.Connection) -> None:
     say(db, "One.")
-    discarded.discard(db, S, 1, 5.0)
+    trash.discard(db, S, 1, 5.0)
     assert drawn(db) == ["x 1 Hello. (in the trash, with 2 below it)"]
 
 

@@ -11,10 +11,15 @@ from msgspec import UNSET
 from trio.testing import MockClock
 
 from flower import limits
-from flower.codec import encode
 from flower.engine.store import stories
-from flower.protocol import ErrorEvent, SystemUpdate
-from flower.storytree import ShownMessage, StoryTree, TreeNode
+from flower.protocol.codec import encode
+from flower.protocol.messages import (
+    ErrorEvent,
+    ShownMessage,
+    StoryTree,
+    SystemUpdate,
+    TreeNode,
+)
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
 

@@ -12,11 +12,11 @@ import pytest
 import trio
 import trio.testing
 
-from flower import cli, limits, tokens
-from flower.config import Config, EngineConfig
-from flower.engine.place import Place, open_place
+from flower import access_token, cli, limits
+from flower.engine.server.listener import Place, open_place
 from flower.errors import ConfigError, LaunchError
 from flower.home import Home, own_token
+from flower.settings.config import Config, EngineConfig
 from tests.engine_process import Process, Wire, begin_story, command, connected, engine, output
 from tests.hostile import UPGRADE
 
@@ -40,7 +40,7 @@ def test_on_this_machine_no_token_is_asked_for_but_names_are_checked(
         assert status(at) == 0
         assert status(at, Host="evil.example") == 421
         assert status(at, Host="pi.home:8000") == 0
-        assert not tokens.path_of(home).exists()
+        assert not access_token.path_of(home).exists()
         assert at.url.startswith("ws://127.0.0.")
 
 
@@ -48,15 +48,15 @@ def test_reachable_by_others_it_asks_for_a_token_which_is_made_once(
     home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     with place(home, "0.0.0.0").bound:
-        token = tokens.read(home)
+        token = access_token.read(home)
         assert token is not None
         assert len(token) >= 32
-        assert tokens.path_of(home).stat().st_mode & 0o777 == 0o600
+        assert access_token.path_of(home).stat().st_mode & 0o777 == 0o600
     assert "without TLS" in caplog.text
     assert token not in caplog.text
     again = place(home, "0.0.0.0")
     with again.bound:
-        assert tokens.read(home) == token
+        assert access_token.read(home) == token
         assert status(again) == 401
         assert status(again, Authorization=f"Bearer {token}", Host="anything") == 0
     assert own_token(home, {}) == token, "the face of the same home sends it"
@@ -81,9 +81,9 @@ def test_tokens_as_typed(home: Home, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_token_that_cannot_be_read_is_one_sentence(home: Home) -> None:
-    tokens.path_of(home).write_bytes(b"\xff\xfe")
+    access_token.path_of(home).write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="delete it"):
-        tokens.read(home)
+        access_token.read(home)
     assert own_token(home, {}) is None
 
 

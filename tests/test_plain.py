@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower import cli, launch, limits, protocol
-from flower.storytree import StoryTree
-from flower.tui import identity, plain
+from flower import cli, launch, limits
+from flower.client import identity
+from flower.protocol import messages
+from flower.protocol.messages import StoryTree
+from flower.tui import plain
 from flower.tui.plain import Plain, Reader, ready
 from tests.scripted_engine import ScriptedEngine
 from tests.tui_world import Face, chunk, end, reply_begins, user_line
@@ -69,11 +71,11 @@ def test_the_tree_of_a_story_is_read_as_lines_between_the_sentences() -> None:
     before = face.model
     face.says(reply_begins(1), chunk("It is late. And", 0))
     assert reader.news(before, face.model) == "Narrator: It is late. "
-    outline = protocol.State(tree=StoryTree("s1", 1, 1, 1, ()))
-    assert reader.outline(protocol.SystemUpdate("The tree:\n@ 1 \x1b[2JHello.", outline)) == (
+    outline = messages.State(tree=StoryTree("s1", 1, 1, 1, ()))
+    assert reader.outline(messages.SystemUpdate("The tree:\n@ 1 \x1b[2JHello.", outline)) == (
         "\nThe tree:\n@ 1 [2JHello.\n"
     )
-    assert reader.outline(protocol.SystemUpdate("The tree:")) == ""
+    assert reader.outline(messages.SystemUpdate("The tree:")) == ""
 
 
 def test_nothing_but_printable_text_is_written() -> None:

@@ -26,9 +26,9 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
-from flower.engine.store import replies, stories
+from flower.engine.store import exchanges, stories
 from flower.errors import ProviderError
-from flower.protocol import ChatEnd, ErrorEvent
+from flower.protocol.messages import ChatEnd, ErrorEvent
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import OneModelRoster, ScriptedProvider, words
 from tests.test_summaries import Narrating
@@ -232,7 +232,7 @@ async def test_summary_and_history_meet_without_a_gap(
             await face.say_and_wait(f"Line {number}: I go on.")
             await trio.sleep(5)
             path = await world.database.read(stories.active_path, session_id)
-            manifest = await world.database.read(replies.manifest, session_id)
+            manifest = await world.database.read(exchanges.manifest, session_id)
             assert manifest is not None
             entries = {entry["section"]: entry for entry in manifest}
             if "summary" not in entries or not entries["history"]["note"]:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.codec import decode_event, decode_prompt, encode
 from flower.errors import ProtocolError
-from flower.protocol import (
+from flower.protocol.codec import decode_event, decode_prompt, encode
+from flower.protocol.messages import (
     ChatChunk,
     ChatEnd,
     ChatHistory,
@@ -34,13 +34,15 @@ from flower.protocol import (
     RecallItem,
     RecallMeta,
     SessionOption,
+    ShownMessage,
     State,
+    StoryTree,
     SyncState,
     SystemUpdate,
+    TreeNode,
     UnknownEvent,
     Usage,
 )
-from flower.storytree import ShownMessage, StoryTree, TreeNode
 
 # Frames as a V1 engine and a V1 client exchange them.
 V1_FRAMES = [

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flower.engine.provider import anthropic, flavours, gemini, ollama, openai
+from flower.engine.provider import anthropic, gemini, ollama, openai, openai_dialects
 from flower.engine.provider.base import ChatMessage, Finish, Loading, Spent, Text
+from flower.engine.provider.decode import Interpreter, Item
 from flower.engine.provider.endpoint import Endpoint, Patch
-from flower.engine.provider.interpret import Interpreter, Item
-from flower.engine.provider.refusals import Refusals
+from flower.engine.provider.request_fields import Refusals
 from flower.errors import ProviderError
 from tests.provider_world import (
     FAMILIES,
@@ -432,10 +432,12 @@ def body_of(kind: str, refused: tuple[str, ...] = (), **fields: object) -> dict[
         params=endpoint_fields.get("params_of_endpoint", {}),  # type: ignore[arg-type]
         patch=endpoint_fields.get("patch", ()),  # type: ignore[arg-type]  # test data
     )
-    return flavours.build_body(completion(**fields), endpoint, flavours.FLAVOURS[kind], refused)
+    return openai_dialects.build_body(
+        completion(**fields), endpoint, openai_dialects.FLAVOURS[kind], refused
+    )
 
 
-@pytest.mark.parametrize("kind", flavours.FLAVOURS)
+@pytest.mark.parametrize("kind", openai_dialects.FLAVOURS)
 def test_every_flavour_asks_for_a_stream(kind: str) -> None:
     body = body_of(kind)
     assert body["stream"] is True

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.provider import gguf, llama_process
 from flower.engine.provider.base import ChatMessage, Finish, Loading, Piece, Spent, Text
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.families import build
-from flower.engine.provider.gguf import Header
-from flower.engine.provider.local import LocalProvider
-from flower.engine.provider.streaming import stream
+from flower.engine.provider.factory import build
+from flower.engine.provider.llamacpp import gguf, process
+from flower.engine.provider.llamacpp.gguf import Header
+from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.retry import stream
 from flower.errors import ProviderError
 from tests.provider_world import completion, text_of
 
@@ -370,7 +370,7 @@ def test_an_engine_that_is_killed_takes_the_model_with_it(tmp_path: Path) -> Non
     (tmp_path / "gemma.gguf").write_bytes(gguf_file(GEMMA))
     engine = f"""
 import os, pathlib, sys, trio
-from flower.engine.provider.local import LocalProvider
+from flower.engine.provider.llamacpp.models import LocalProvider
 folder = pathlib.Path({str(tmp_path)!r})
 async def main():
     local = LocalProvider((folder,), folder / "log", command=(sys.executable, str(folder / "child.py")))
@@ -428,7 +428,7 @@ real = pytest.mark.skipif(
 @asynccontextmanager
 async def real_model(tmp_path: Path) -> AsyncIterator[LocalProvider]:
     (tmp_path / "real.gguf").symlink_to(REAL_MODEL)
-    command = (_real_python(), *llama_process.COMMAND[1:])
+    command = (_real_python(), *process.COMMAND[1:])
     provider = LocalProvider((tmp_path,), tmp_path / "llama.log", command=command)
     await provider.scan()
     try:

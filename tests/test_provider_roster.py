@@ -11,14 +11,13 @@ import pytest
 import trio
 import trio.testing
 
-from flower.config import parse
-from flower.engine.provider import roster as roster_module
+from flower.engine.provider import registry
 from flower.engine.provider.base import ModelInfo, Provider
-from flower.engine.provider.discovery import listens
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.roster import OFFLINE, Roster
+from flower.engine.provider.registry import OFFLINE, Roster, listens
 from flower.errors import ProviderError
 from flower.home import Home
+from flower.settings.config import parse
 from tests.test_provider_streaming import Script
 
 
@@ -87,8 +86,8 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     async def look(base_url: str) -> bool:
         return base_url in found
 
-    monkeypatch.setattr(roster_module, "listens", look)
-    monkeypatch.setattr(roster_module, "REPOSITORY_MODELS", Path("/nowhere"))
+    monkeypatch.setattr(registry, "listens", look)
+    monkeypatch.setattr(registry, "REPOSITORY_MODELS", Path("/nowhere"))
     return found
 
 
@@ -275,5 +274,5 @@ async def test_looking_for_a_server() -> None:
 
 def test_a_start_does_not_load_the_http_client() -> None:
     """httpx costs 0.1 s on a PC and several times that on a Pi; the offline narrator needs none of it."""
-    code = "import sys, flower.engine.provider.roster; sys.exit('httpx' in sys.modules)"
+    code = "import sys, flower.engine.provider.registry; sys.exit('httpx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -23,7 +23,7 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.provider.openai import OpenAIProvider
-from flower.engine.provider.streaming import CLOUD, LOCAL, Stream, stream
+from flower.engine.provider.retry import CLOUD, LOCAL, Stream, stream
 from flower.errors import ProviderError
 from tests.provider_world import (
     FAMILIES,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.provider.base import Reasoning, Text
-from flower.engine.provider.thinking import ThinkSplitter
+from flower.engine.provider.decode import ThinkSplitter
 
 CASES = {
     # reply: (story, thinking)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from flower import protocol
-from flower.tui import bindings
-from flower.tui.model import Send
+from flower.client.events import Send
+from flower.protocol import messages
+from flower.tui.state import bindings
 from tests.test_screens import TALE
 from tests.tui_world import Face
 
 READY = (
-    protocol.QuickReply("Look around", "I look around."),
-    protocol.QuickReply("Whisper", 'I whisper: "{{input}}"'),
-    protocol.QuickReply("Luck", "/roll d20"),
-    protocol.QuickReply("Edit", "/edit"),
+    messages.QuickReply("Look around", "I look around."),
+    messages.QuickReply("Whisper", 'I whisper: "{{input}}"'),
+    messages.QuickReply("Luck", "/roll d20"),
+    messages.QuickReply("Edit", "/edit"),
 )
 
 
-def face_with(*ready: protocol.QuickReply, columns: int = 80, rows: int = 24) -> Face:
+def face_with(*ready: messages.QuickReply, columns: int = 80, rows: int = 24) -> Face:
     face = Face(columns, rows).story(*TALE)
-    face.says(protocol.SystemUpdate("", protocol.State(quick_replies=ready)))
+    face.says(messages.SystemUpdate("", messages.State(quick_replies=ready)))
     face.sent()
     return face
 

@@ -12,7 +12,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine import trash
+from flower.engine.admin import maintenance
 from flower.engine.store import stories
 from flower.engine.store.database import Database
 from flower.errors import StoreError
@@ -178,7 +178,7 @@ async def test_a_story_taken_back_while_the_trash_is_emptied_keeps_its_memories(
         await face.say(f"/session delete {two}")
         world.engine.now = lambda: limits.TRASH_KEPT_S + 100
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(trash.empty, world.engine.services, world.engine.now())
+            nursery.start_soon(maintenance.empty, world.engine.services, world.engine.now())
             await trio.sleep(0.5)
             await face.say(f"/session restore {two}")
         assert await world.database.read(stories.session, two) is not None

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.recall.base import Embedder, Query
-from flower.engine.recall.kept import Kept
 from flower.engine.recall.library import Library
-from flower.engine.recall.query import context_of
+from flower.engine.recall.query import Kept, context_of
 from flower.engine.store.database import Database, Inline
 from flower.errors import EmbedError
-from flower.protocol import Progress
+from flower.protocol.messages import Progress
 from tests.fakes import HashEmbedder
 
 if TYPE_CHECKING:

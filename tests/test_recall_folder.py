@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from flower import limits
-from flower.engine.recall.folder import Folder, is_remote, list_files
+from flower.engine.recall.folders import Folder, is_remote, list_files
 from flower.engine.recall.library import Library
 from flower.engine.store.database import Database, Inline
 from tests.fakes import HashEmbedder

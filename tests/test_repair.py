@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flower import limits
-from flower.engine import backup, repair
+from flower.engine.admin import backup, repair
 from flower.engine.recall.base import Passage
 from flower.engine.store import passages
 from flower.engine.store.database import Database

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits, safeyaml
+from flower import limits
 from flower.errors import YamlError
-from flower.safeyaml import load
+from flower.settings import safe_yaml
+from flower.settings.safe_yaml import load
 
 MERGE_DOUBLING = b"a0: &a0 {k: v}\n" + b"".join(
     b"a%d: &a%d {<<: [*a%d, *a%d]}\n" % (n, n, n - 1, n - 1) for n in range(1, 25)
@@ -171,7 +172,7 @@ def test_the_python_parser_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     """Some builds of PyYAML have no C parser; values, lines and refusals stay the same."""
     import yaml
 
-    monkeypatch.setattr(safeyaml, "_LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(safe_yaml, "_LOADER", yaml.SafeLoader)
     assert load(b"a: [1, no, ~]\nb: |\n  x\n").value == {"a": [1, "no", None], "b": "x\n"}
     for bad in (b"a: *x", b"[" * 1000, b"a: \x01", b"a: [1", b'a: "\\ud800"', MERGE_DOUBLING):
         with pytest.raises(YamlError):

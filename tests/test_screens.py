@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from flower import protocol
-from flower.tui.diff import Capabilities, Painter
+from flower.protocol import messages
+from flower.tui.term.diff import Capabilities, Painter
 from tests.screen import Screen
 from tests.tui_world import Face, chunk, end, reply_begins, user_line
 
@@ -34,10 +34,10 @@ TALE = (
     ),
 )
 RECALLED = (
-    protocol.RecallItem(
+    messages.RecallItem(
         "memory", "", "You promised the keeper to mend the second lamp before winter.", "alike"
     ),
-    protocol.RecallItem(
+    messages.RecallItem(
         "lore", "The Marigold", "A grain ship that ran aground in the year of the red tide.", "named"
     ),
 )
@@ -57,7 +57,7 @@ def worlds_popup(face: Face) -> None:
 
 def story(face: Face) -> None:
     face.story(*TALE)
-    face.says(protocol.Recall("", protocol.RecallMeta("t0", RECALLED)))
+    face.says(messages.Recall("", messages.RecallMeta("t0", RECALLED)))
     face.tick(60)
 
 
@@ -110,7 +110,7 @@ def lost(face: Face) -> None:
 
 def error(face: Face) -> None:
     face.story(*TALE).says(
-        protocol.ErrorEvent("gpt-4o-mini: the key is wrong; set openai_api_key in config.yaml.")
+        messages.ErrorEvent("gpt-4o-mini: the key is wrong; set openai_api_key in config.yaml.")
     )
 
 
@@ -134,7 +134,7 @@ def long_input(face: Face) -> None:
 def long_news(face: Face) -> None:
     """News that need several rows are there whole, beside nothing else."""
     face.story(*TALE).says(
-        protocol.SystemUpdate(
+        messages.SystemUpdate(
             "✓ glass-harbour: 1 of 3 lore passages could not be read, line 14: write `title:` before the "
             "text; the other passages are in use."
         )
@@ -143,9 +143,9 @@ def long_news(face: Face) -> None:
 
 def quick_replies(face: Face) -> None:
     ready = (
-        protocol.QuickReply("Look around", "I look around."),
-        protocol.QuickReply("Whisper", 'I whisper: "{{input}}"'),
-        protocol.QuickReply("Luck", "/roll d20"),
+        messages.QuickReply("Look around", "I look around."),
+        messages.QuickReply("Whisper", 'I whisper: "{{input}}"'),
+        messages.QuickReply("Luck", "/roll d20"),
     )
     face.online(session="s1", chosen=True, quick_replies=ready).type("softly<alt+2>")
     face.tick(60)
@@ -154,37 +154,37 @@ def quick_replies(face: Face) -> None:
 def hostile(face: Face) -> None:
     """What an engine must not be able to do: nothing but printable text is in the cells."""
     evil = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31mred\u202eback\u200bward\x00 \x07bell"
-    face.online(session="s1", chosen=True, available_worlds=(protocol.Named("ember", evil),))
-    face.says(protocol.SystemUpdate(evil), protocol.ErrorEvent(evil))
+    face.online(session="s1", chosen=True, available_worlds=(messages.Named("ember", evil),))
+    face.says(messages.SystemUpdate(evil), messages.ErrorEvent(evil))
     face.says(
         reply_begins(1),
         chunk(evil, 0),
-        protocol.Recall("", protocol.RecallMeta("t1", (protocol.RecallItem(evil, evil, evil),))),
+        messages.Recall("", messages.RecallMeta("t1", (messages.RecallItem(evil, evil, evil),))),
     )
     face.tick(60)
 
 
 def playing(face: Face) -> None:
     """Dice, a state sheet, a reply with variants that is chosen."""
-    sheet = (protocol.SheetRow("place", "the wreck"), protocol.SheetRow("hp", "7 of 10"))
+    sheet = (messages.SheetRow("place", "the wreck"), messages.SheetRow("hp", "7 of 10"))
     items = (
-        protocol.HistoryItem("user", "I climb the mast.", message=1),
-        protocol.HistoryItem("system", "Roll 1d20+2 vs 14: [13] + 2 = 15, success", message=2),
-        protocol.HistoryItem("assistant", "Salt and rust; it holds.", message=3, variant=2, variants=3),
+        messages.HistoryItem("user", "I climb the mast.", message=1),
+        messages.HistoryItem("system", "Roll 1d20+2 vs 14: [13] + 2 = 15, success", message=2),
+        messages.HistoryItem("assistant", "Salt and rust; it holds.", message=3, variant=2, variants=3),
     )
     face.online(session="s1", chosen=True)
-    face.says(protocol.ChatHistory("", protocol.HistoryMeta(items, session="s1", sheet=sheet)))
+    face.says(messages.ChatHistory("", messages.HistoryMeta(items, session="s1", sheet=sheet)))
     face.type("<shift+tab>").tick(60)
 
 
 def found(face: Face) -> None:
     hits = tuple(
-        protocol.FoundMessage(
+        messages.FoundMessage(
             "s1", "The lamp", number, "user", f"… mend the second lamp {number} times"
         )
         for number in (3, 9)
     )
-    face.story(*TALE).says(protocol.SystemUpdate("Found:\n1\n2", protocol.State(found=hits)))
+    face.story(*TALE).says(messages.SystemUpdate("Found:\n1\n2", messages.State(found=hits)))
     face.tick(60)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import trio
 
-from flower.config import parse
 from flower.engine.logs import RedactingFormatter, known_secrets
+from flower.settings.config import parse
 from tests.engine_process import connected, engine
 
 CANARY = "sk-canary-9d1c6e0b7a"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.engine.game import proposals
 from flower.engine.game.sheet import Counter, Sheet, gain, lose, put, quest, rows
-from flower.engine.game.story import StoryState, dump, load_state
+from flower.engine.game.state import StoryState, dump, load_state
 from flower.errors import CommandError, StoreError
 
 KEYS = st.sampled_from(

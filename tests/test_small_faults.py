@@ -13,18 +13,19 @@ import trio.testing
 from trio.testing import MockClock
 from trio_websocket import ConnectionRejected
 
-from flower import limits, lore_cli
-from flower.engine import connection
-from flower.engine import folders as folders_module
-from flower.engine.folders import Folders
-from flower.engine.lifetime import Lifetime
-from flower.engine.outbox import RESYNC, Outbox
+from flower import limits
+from flower.client import lore_upload
+from flower.engine.recall import folders as folders_module
 from flower.engine.recall.base import Found, Query
+from flower.engine.recall.folders import Folders
 from flower.engine.recall.library import Library
-from flower.engine.store import growth, stories
+from flower.engine.server import connection
+from flower.engine.server.lifetime import Lifetime
+from flower.engine.sessions.outbox import RESYNC, Outbox
+from flower.engine.store import stories, streaming_text
 from flower.engine.store.database import Database, Inline
 from flower.errors import FlowerError, LaunchError, StoreError
-from flower.protocol import ChatHistory, ErrorEvent, HistoryItem, HistoryMeta
+from flower.protocol.messages import ChatHistory, ErrorEvent, HistoryItem, HistoryMeta
 from tests.engine_world import EngineWorld, engine_world
 from tests.fakes import HashEmbedder, ScriptedProvider, WordLibrary
 
@@ -60,8 +61,8 @@ class Pipe:
 async def send_lore(world: EngineWorld, files: list[tuple[str, str]]) -> None:
     """Sends files to the world's engine as lore of the harbour."""
     pipe = Pipe()
-    world.nursery.start_soon(connection.serve, world.engine, pipe, lore_cli.CLIENT, lambda: None)
-    await lore_cli._send_all(pipe, "harbour", files)  # type: ignore[arg-type] # the other end
+    world.nursery.start_soon(connection.serve, world.engine, pipe, lore_upload.CLIENT, lambda: None)
+    await lore_upload._send_all(pipe, "harbour", files)  # type: ignore[arg-type] # the other end
 
 
 async def test_more_files_than_a_burst_of_prompts_all_become_lore(
@@ -86,7 +87,7 @@ def add_file(folder: Path) -> int:
     """Runs ``flower lore add`` with one file and an address nobody has."""
     path = folder / "a.md"
     path.write_text("The bell rings.")
-    return lore_cli.add("nowhere", [str(path)], lambda: "ws://127.0.0.1:9/ws/rpc", None)
+    return lore_upload.add("nowhere", [str(path)], lambda: "ws://127.0.0.1:9/ws/rpc", None)
 
 
 def connect_to(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
@@ -101,7 +102,7 @@ def connect_to(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None
             raise error
 
     monkeypatch.setattr(trio, "open_tcp_stream", stream)
-    monkeypatch.setattr(lore_cli, "wrap_client_stream", handshake)
+    monkeypatch.setattr(lore_upload, "wrap_client_stream", handshake)
 
 
 def test_a_refused_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_refused_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pat
         raise FlowerError("There is no world 'nowhere'.")
 
     connect_to(monkeypatch, None)
-    monkeypatch.setattr(lore_cli, "_send_all", refused)
+    monkeypatch.setattr(lore_upload, "_send_all", refused)
     with pytest.raises(FlowerError, match="no world 'nowhere'"):
         add_file(tmp_path)
 
@@ -200,13 +201,13 @@ async def test_a_reply_that_went_on_is_one_memory(autojump_clock: MockClock, tmp
         following = world.engine.turns.following
         assert await following.remember_unfinished() == 0
         assert longer.message_id is not None
-        await world.database.write(growth.reopen, longer.message_id)
+        await world.database.write(streaming_text.reopen, longer.message_id)
         before = await world.database.read(stories.message, longer.message_id)
         assert before is not None
         await world.database.write(
-            growth.append, before.id, len(before.content), " Tam laughs.", before.model
+            streaming_text.append, before.id, len(before.content), " Tam laughs.", before.model
         )
-        await world.database.write(growth.recover)
+        await world.database.write(streaming_text.recover)
         assert await following.remember_unfinished() == 1
         (whole,) = await library.list(scope)
         assert whole.text.endswith("Tam laughs.")

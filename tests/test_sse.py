@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.provider.lines import LineSplitter
-from flower.engine.provider.ndjson import NdjsonDecoder
-from flower.engine.provider.sse import Comment, ServerEvent, SseDecoder
+from flower.engine.provider.framing import Comment, LineSplitter, NdjsonDecoder, ServerEvent, SseDecoder
 
 CASES: dict[str, tuple[bytes, list[ServerEvent | Comment]]] = {
     "one event": (b"data: a\n\n", [ServerEvent(b"a")]),

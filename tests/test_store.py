@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from flower.engine.store import growth, replies, schema, selections, stories, trash
+from flower.engine.store import exchanges, schema, stories, streaming_text, trash
 from flower.engine.store.database import Database, migrate
 from flower.errors import StoreError
 
@@ -30,9 +30,11 @@ def add_session(db: sqlite3.Connection, session_id: str = "s", greeting: str = "
     stories.create_session(db, session_id, "harbour", "mara", greeting, 1.0)
 
 
-def exchange(db: sqlite3.Connection, line: str, reply: str, session_id: str = "s") -> replies.Exchange:
-    made = replies.begin_exchange(db, session_id, line, "m", None, 2.0)
-    growth.end(db, made.reply_id, reply, "complete", {"prompt_tokens": 1})
+def exchange(
+    db: sqlite3.Connection, line: str, reply: str, session_id: str = "s"
+) -> exchanges.Exchange:
+    made = exchanges.begin_exchange(db, session_id, line, "m", None, 2.0)
+    streaming_text.end(db, made.reply_id, reply, "complete", {"prompt_tokens": 1})
     return made
 
 
@@ -83,8 +85,8 @@ def test_pages_put_together_are_the_story(count: int, size: int) -> None:
 
 def test_a_request_is_stored_once(db: sqlite3.Connection) -> None:
     add_session(db)
-    first = replies.begin_exchange(db, "s", "Once.", "m", "r1", 1.0)
-    second = replies.begin_exchange(db, "s", "Once.", "m", "r1", 1.0)
+    first = exchanges.begin_exchange(db, "s", "Once.", "m", "r1", 1.0)
+    second = exchanges.begin_exchange(db, "s", "Once.", "m", "r1", 1.0)
     assert second.already_there
     assert (second.user_id, second.reply_id) == (first.user_id, first.reply_id)
     assert db.execute("SELECT count(*) FROM messages").fetchone() == (3,)
@@ -92,8 +94,8 @@ def test_a_request_is_stored_once(db: sqlite3.Connection) -> None:
 
 def test_the_title_is_the_first_line_shortened(db: sqlite3.Connection) -> None:
     add_session(db)
-    assert replies.begin_exchange(db, "s", "word " * 40, "m", None, 1.0).titled
-    assert not replies.begin_exchange(db, "s", "other", "m", None, 1.0).titled
+    assert exchanges.begin_exchange(db, "s", "word " * 40, "m", None, 1.0).titled
+    assert not exchanges.begin_exchange(db, "s", "other", "m", None, 1.0).titled
     stored = stories.session(db, "s")
     assert stored is not None
     assert stored.title.startswith("word word")
@@ -105,8 +107,8 @@ def test_deleting_a_story_leaves_others_alone(db: sqlite3.Connection) -> None:
     for session_id in ("s", "t"):
         add_session(db, session_id)
         exchange(db, "a", "b", session_id)
-        chosen = selections.Selection(f"client-{session_id}", session_id=session_id)
-        selections.change(db, chosen, ("session_id",), 1.0)
+        chosen = stories.Selection(f"client-{session_id}", session_id=session_id)
+        stories.change(db, chosen, ("session_id",), 1.0)
     assert trash.delete(db, "s", 9.0)
     assert not trash.delete(db, "s", 9.0)
     assert [s.id for s in stories.sessions(db)] == ["t"]
@@ -115,8 +117,8 @@ def test_deleting_a_story_leaves_others_alone(db: sqlite3.Connection) -> None:
     assert trash.purge(db, "s")
     assert stories.count_sessions(db) == 1
     assert db.execute("SELECT count(*) FROM messages").fetchone() == (3,)
-    assert selections.load(db, "client-s").session_id == ""
-    assert selections.load(db, "client-t").session_id == "t"
+    assert stories.load(db, "client-s").session_id == ""
+    assert stories.load(db, "client-t").session_id == "t"
 
 
 def test_a_story_comes_back_from_the_trash_whole(db: sqlite3.Connection) -> None:
@@ -136,21 +138,21 @@ def test_a_story_comes_back_from_the_trash_whole(db: sqlite3.Connection) -> None
 def test_selections_round_trip_and_new_clients_start_where_the_last_left_off(
     db: sqlite3.Connection,
 ) -> None:
-    assert selections.load(db, "new") == selections.Selection("new")
-    chosen = selections.Selection("one", "m", "w", "c", "", ("a", "b"), nsfw=True)
-    selections.change(db, chosen, ("model",), 5.0)
-    assert selections.load(db, "one") == chosen
-    assert selections.load(db, "two").rules == ("a", "b")
+    assert stories.load(db, "new") == stories.Selection("new")
+    chosen = stories.Selection("one", "m", "w", "c", "", ("a", "b"), nsfw=True)
+    stories.change(db, chosen, ("model",), 5.0)
+    assert stories.load(db, "one") == chosen
+    assert stories.load(db, "two").rules == ("a", "b")
 
 
 def test_only_what_was_changed_of_a_selection_is_stored(db: sqlite3.Connection) -> None:
     """Two faces without an id share a row; neither takes back what the other chose there."""
-    before = selections.Selection("", "m", "w", "c", "s", ("a",))
-    selections.change(db, before, ("world_id",), 1.0)
+    before = stories.Selection("", "m", "w", "c", "s", ("a",))
+    stories.change(db, before, ("world_id",), 1.0)
     one, other = structs.replace(before, model="n"), structs.replace(before, rules=("b",))
-    selections.change(db, one, ("model",), 2.0)
-    selections.change(db, other, ("rules",), 3.0)
-    assert selections.load(db, "") == structs.replace(before, model="n", rules=("b",))
+    stories.change(db, one, ("model",), 2.0)
+    stories.change(db, other, ("rules",), 3.0)
+    assert stories.load(db, "") == structs.replace(before, model="n", rules=("b",))
 
 
 def test_extra_data_is_merged_and_unknown_keys_survive(db: sqlite3.Connection) -> None:
@@ -177,9 +179,9 @@ def test_extra_data_that_is_the_same_is_not_written(db: sqlite3.Connection) -> N
 
 def test_unfinished_replies_are_marked(db: sqlite3.Connection) -> None:
     add_session(db)
-    made = replies.begin_exchange(db, "s", "Go.", "m", None, 1.0)
-    growth.append(db, made.reply_id, 0, "Half", "m")
-    assert growth.recover(db) == 1
+    made = exchanges.begin_exchange(db, "s", "Go.", "m", None, 1.0)
+    streaming_text.append(db, made.reply_id, 0, "Half", "m")
+    assert streaming_text.recover(db) == 1
     reply = stories.message(db, made.reply_id)
     assert reply is not None
     assert (reply.content, reply.status) == ("Half", "interrupted")

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from flower.engine.commands import catalogue
-from flower.protocol import SystemUpdate
+from flower.protocol.messages import SystemUpdate
 from tests.engine_process import REPOSITORY, begin_story, connected, engine, make_home, output
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words

@@ -12,10 +12,10 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower.engine.prompt.assemble import Line
-from flower.engine.prompt.summary import EXTRACT_CHARS, extract, lines_to_cover, summary_prompt
+from flower.engine.prompt.sections import EXTRACT_CHARS, extract, lines_to_cover, summary_prompt
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Completion, Finish, Text
-from flower.engine.store import replies, stories, summaries
+from flower.engine.store import exchanges, search, stories
 from flower.engine.store.database import migrate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider
@@ -86,13 +86,13 @@ def db() -> Iterator[sqlite3.Connection]:
 
 def test_a_summary_belongs_to_the_branches_its_message_is_on(db: sqlite3.Connection) -> None:
     stories.create_session(db, "s", "harbour", "", "Hello.", 1.0)
-    left = replies.begin_exchange(db, "s", "Left.", "m", None, 1.0)
-    summaries.add(db, left.user_id, "Went left.", 1.0)
+    left = exchanges.begin_exchange(db, "s", "Left.", "m", None, 1.0)
+    search.add(db, left.user_id, "Went left.", 1.0)
     db.execute("UPDATE sessions SET active_leaf = 1 WHERE id = 's'")
-    right = replies.begin_exchange(db, "s", "Right.", "m", None, 1.0)
-    assert summaries.newest(db, left.reply_id) == summaries.Summary(left.user_id, "Went left.")
-    assert summaries.newest(db, right.reply_id) is None
-    assert summaries.newest(db, left.reply_id, before=left.user_id) is None
+    right = exchanges.begin_exchange(db, "s", "Right.", "m", None, 1.0)
+    assert search.newest(db, left.reply_id) == search.Summary(left.user_id, "Went left.")
+    assert search.newest(db, right.reply_id) is None
+    assert search.newest(db, left.reply_id, before=left.user_id) is None
 
 
 async def test_a_long_story_is_summarised_before_it_is_trimmed(
@@ -108,7 +108,7 @@ async def test_a_long_story_is_summarised_before_it_is_trimmed(
         assert provider.records >= 1
         session_id = face.client.chosen.session_id
         path = await world.database.read(stories.active_path, session_id)
-        manifest = await world.database.read(replies.manifest, session_id)
+        manifest = await world.database.read(exchanges.manifest, session_id)
         assert manifest is not None
         entries = {entry["section"]: entry for entry in manifest}
         left_out = int(entries["history"]["note"].split()[0])
@@ -129,4 +129,4 @@ async def test_a_new_line_ends_the_summarising_at_once(
         await face.say_and_wait("Quick!")
         assert trio.current_time() - started < provider.record_gap_s
         end = await world.database.read(stories.active_path, face.client.chosen.session_id, most=1)
-        assert await world.database.read(summaries.newest, end[0].id) is None, "the record was dropped"
+        assert await world.database.read(search.newest, end[0].id) is None, "the record was dropped"

@@ -16,10 +16,10 @@ import pytest
 
 from flower import limits
 from flower.errors import TerminalError
-from flower.tui import _blessed, _detect
-from flower.tui.keys import Decoder, Key, Reply
-from flower.tui.style import TRUE_COLOR
-from flower.tui.terminal import Terminal
+from flower.tui.render.style import TRUE_COLOR
+from flower.tui.term import capabilities
+from flower.tui.term.keys import Decoder, Key, Reply
+from flower.tui.term.terminal import Terminal
 
 XTERM: dict[str, str] = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
 ROOT = Path(__file__).parent.parent
@@ -309,7 +309,7 @@ ENTRIES: dict[str, dict[str, bytes | int | bool]] = {
 }  # fmt: skip
 
 
-def entry(term: str) -> _detect.Terminfo:
+def entry(term: str) -> capabilities.Terminfo:
     values = ENTRIES[term]
     return lambda name: values.get(name)
 
@@ -328,33 +328,33 @@ def entry(term: str) -> _detect.Terminfo:
     ],
 )
 def test_colours(term: str, environ: Mapping[str, str], colors: int) -> None:
-    assert _detect.colors(term, environ, entry(term)) == colors
+    assert capabilities.colors(term, environ, entry(term)) == colors
 
 
 def test_an_unknown_name_is_taken_for_a_modern_terminal() -> None:
-    assert _detect.usable("xterm-brandnew", None)
-    caps = _detect.detect("xterm-brandnew", {"LANG": "en_US.UTF-8"}, None)
+    assert capabilities.usable("xterm-brandnew", None)
+    caps = capabilities.detect("xterm-brandnew", {"LANG": "en_US.UTF-8"}, None)
     assert caps.colors == 256
     assert not caps.repeat, "nothing that older terminals print as a letter"
 
 
 @pytest.mark.parametrize("term", ["dumb", "vt52", "", "unknown"])
 def test_terminals_that_cannot_be_addressed(term: str) -> None:
-    assert not _detect.usable(term, entry(term) if term in ENTRIES else None)
+    assert not capabilities.usable(term, entry(term) if term in ENTRIES else None)
 
 
 def test_capabilities_follow_terminfo() -> None:
-    vt100 = _detect.detect("vt100", {"LANG": "C"}, entry("vt100"))
+    vt100 = capabilities.detect("vt100", {"LANG": "C"}, entry("vt100"))
     assert not any((vt100.insert_delete_line, vt100.columns_absolute, vt100.bce, vt100.dim, vt100.utf8))
     assert vt100.scroll_region
-    linux = _detect.detect("linux", {"LANG": "C.UTF-8"}, entry("linux"))
+    linux = capabilities.detect("linux", {"LANG": "C.UTF-8"}, entry("linux"))
     assert (linux.bce, linux.erase_chars, linux.scroll_count, linux.repeat) == (
         True,
         True,
         False,
         False,
     )
-    tmux = _detect.detect("tmux-256color", {}, entry("tmux-256color"))
+    tmux = capabilities.detect("tmux-256color", {}, entry("tmux-256color"))
     assert (tmux.bce, tmux.erase_chars, tmux.scroll_count, tmux.italic) == (False, False, True, True)
 
 
@@ -371,7 +371,7 @@ def test_capabilities_follow_terminfo() -> None:
     ],
 )
 def test_the_locale_decides_about_utf8(environ: Mapping[str, str], utf8: bool) -> None:
-    assert _detect.is_utf8(environ) is utf8
+    assert capabilities.is_utf8(environ) is utf8
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_the_title_of_before_comes_back(tty: Pty) -> None:
 
 
 def test_blessed_knows_the_keys_and_asks_the_terminal_nothing() -> None:
-    colors, sequences = _blessed.ask("xterm-256color")
+    colors, sequences = capabilities.ask("xterm-256color")
     assert colors >= 256
     assert set(sequences.values()) >= {"up", "delete", "pageup", "f5"}
     decoder = Decoder()
@@ -448,7 +448,9 @@ def run_in_pty(program: str) -> tuple[bytes, int]:
     return output, os.waitstatus_to_exitcode(status)
 
 
-START = "from flower.tui.terminal import Terminal\nt = Terminal.open(); t.enter(); t.write(b'<in>')\n"
+START = (
+    "from flower.tui.term.terminal import Terminal\nt = Terminal.open(); t.enter(); t.write(b'<in>')\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -471,7 +473,7 @@ child = os.fork()
 if child == 0:
     os.setpgid(0, 0)
     os.tcsetpgrp(0, os.getpgrp())
-    from flower.tui.terminal import Terminal
+    from flower.tui.term.terminal import Terminal
     t = Terminal.open(); t.enter(); t.suspend(); t.write(b"<again>"); t.leave()
     os._exit(0)
 _, status = os.waitpid(child, os.WUNTRACED)
@@ -496,8 +498,8 @@ os.write(1, b"<done>")
 
 def test_the_modules_of_the_first_frame_import_nothing_slow() -> None:
     program = (
-        "import sys; import flower.tui.diff, flower.tui.theme, flower.tui.keys, flower.tui.editor, "
-        "flower.tui.terminal; print(*sys.modules)"
+        "import sys; import flower.tui.term.diff, flower.tui.render.theme, flower.tui.term.keys, "
+        "flower.tui.state.editor, flower.tui.term.terminal; print(*sys.modules)"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.tui import _width
-from flower.tui.text import clean, cut, fit, graphemes, width, wrap, wrapped
+from flower.tui.render import cell_width
+from flower.tui.render.text import clean, cut, fit, graphemes, width, wrap, wrapped
 
 FAMILY = "👨\u200d👩\u200d👧"
 
@@ -60,7 +60,7 @@ HOSTILE = {
 
 def is_showable(char: str) -> bool:
     """What may be on a screen: the rule of ``clean`` said from the other end."""
-    if char in ("\n", _width.ZWJ, _width.ZWNJ, _width.EMOJI_PRESENTATION, "\ufffd"):
+    if char in ("\n", cell_width.ZWJ, cell_width.ZWNJ, cell_width.EMOJI_PRESENTATION, "\ufffd"):
         return True
     category = unicodedata.category(char)
     if category == "Cn":
@@ -215,8 +215,8 @@ def test_a_message_of_ten_thousand_characters_is_cleaned_whole() -> None:
 def test_what_counts_as_sure_is_sure() -> None:
     """The one-match shortcuts agree with the slow rules for every code point."""
     for char in map(chr, range(0x20, 0x30000)):
-        if _width.SIMPLE(char):
-            assert _width.char_width(char) == 1
-            assert not _width.is_mark(char)
-        elif _width.is_sure(char):
-            assert _width.char_width(char) == 2
+        if cell_width.SIMPLE(char):
+            assert cell_width.char_width(char) == 1
+            assert not cell_width.is_mark(char)
+        elif cell_width.is_sure(char):
+            assert cell_width.char_width(char) == 2

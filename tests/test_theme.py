@@ -7,10 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.errors import ConfigError
-from flower.tui import text
-from flower.tui.diff import Capabilities
-from flower.tui.style import PLAIN, TRUE_COLOR, Style, palette_16, palette_256, sgr
-from flower.tui.theme import ASCII, CONSOLE, THEMES, UNICODE, Glyphs, Recipe, load_theme, parse_style
+from flower.tui.render import text
+from flower.tui.render.style import PLAIN, TRUE_COLOR, Style, palette_16, palette_256, sgr
+from flower.tui.render.theme import (
+    ASCII,
+    CONSOLE,
+    THEMES,
+    UNICODE,
+    Glyphs,
+    Recipe,
+    load_theme,
+    parse_style,
+)
+from flower.tui.term.diff import Capabilities
 from tests.screen import Screen, reduced
 
 colors = st.none() | st.integers(0, 0xFFFFFF)

@@ -13,17 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from flower import limits
 from flower.engine.store import (
-    additions,
     branches,
-    discarded,
-    growth,
-    replies,
+    exchanges,
     schema,
     search,
     stories,
+    streaming_text,
     trash,
     tree,
-    variants,
 )
 from flower.engine.store.database import migrate
 from flower.errors import CommandError
@@ -46,21 +43,21 @@ def db() -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def say(db: sqlite3.Connection, line: str, reply: str) -> replies.Exchange:
-    made = replies.begin_exchange(db, S, line, "m", None, 2.0)
-    growth.end(db, made.reply_id, reply, "complete")
+def say(db: sqlite3.Connection, line: str, reply: str) -> exchanges.Exchange:
+    made = exchanges.begin_exchange(db, S, line, "m", None, 2.0)
+    streaming_text.end(db, made.reply_id, reply, "complete")
     return made
 
 
-def retry(db: sqlite3.Connection, text: str, message: int | None = None) -> variants.Opened:
-    opened = variants.open_variant(db, S, message, "m", 3.0)
-    growth.end(db, opened.reply_id, text, "complete")
+def retry(db: sqlite3.Connection, text: str, message: int | None = None) -> branches.Opened:
+    opened = branches.open_variant(db, S, message, "m", 3.0)
+    streaming_text.end(db, opened.reply_id, text, "complete")
     return opened
 
 
-def edit(db: sqlite3.Connection, message: int, text: str, reply: str) -> variants.Opened:
-    opened = variants.open_edit(db, S, message, text, "m", 3.0)
-    growth.end(db, opened.reply_id, reply, "complete")
+def edit(db: sqlite3.Connection, message: int, text: str, reply: str) -> branches.Opened:
+    opened = branches.open_edit(db, S, message, text, "m", 3.0)
+    streaming_text.end(db, opened.reply_id, reply, "complete")
     return opened
 
 
@@ -80,9 +77,9 @@ def test_a_retry_is_a_sibling_and_the_old_reply_can_be_shown_again(db: sqlite3.C
         first.reply_id: (1, 2),
         opened.reply_id: (2, 2),
     }
-    assert variants.choose_variant(db, S, None, 1) == (1, 2)
+    assert branches.choose_variant(db, S, None, 1) == (1, 2)
     assert told(db) == ["Hello.", "I knock.", "Nobody."]
-    assert variants.choose_variant(db, S, None, -1, step=True) == (2, 2)
+    assert branches.choose_variant(db, S, None, -1, step=True) == (2, 2)
 
 
 def test_a_variant_comes_back_with_everything_that_followed_it(db: sqlite3.Connection) -> None:
@@ -91,7 +88,7 @@ def test_a_variant_comes_back_with_everything_that_followed_it(db: sqlite3.Conne
     say(db, "I hide.", "Dark.")
     retry(db, "A voice.", first.reply_id)
     assert told(db) == ["Hello.", "I knock.", "A voice."]
-    variants.choose_variant(db, S, None, 1)
+    branches.choose_variant(db, S, None, 1)
     assert told(db)[-1] == "Dark."
 
 
@@ -100,7 +97,7 @@ def test_a_message_of_another_way_can_be_named_as_the_variant_to_go_on_with(
 ) -> None:
     first = say(db, "I knock.", "Nobody.")
     retry(db, "A voice.")
-    assert variants.choose_variant(db, S, first.reply_id, 1) == (1, 2)
+    assert branches.choose_variant(db, S, first.reply_id, 1) == (1, 2)
     assert told(db)[-1] == "Nobody."
 
 
@@ -111,10 +108,10 @@ def test_an_edited_line_is_a_branch_and_an_edited_reply_says_that_it_was(
     say(db, "I wait.", "Steps.")
     opened = edit(db, first.user_id, "I shout.", "Echo.")
     assert told(db) == ["Hello.", "I shout.", "Echo."]
-    made = variants.edit_reply(db, S, opened.reply_id, "An echo.", 4.0)
+    made = branches.edit_reply(db, S, opened.reply_id, "An echo.", 4.0)
     assert told(db) == ["Hello.", "I shout.", "An echo."]
     assert (made.status, made.extra) == ("complete", {"edited": True})
-    assert variants.choose_variant(db, S, opened.line_id, 1) == (1, 2)
+    assert branches.choose_variant(db, S, opened.line_id, 1) == (1, 2)
     assert told(db) == ["Hello.", "I knock.", "Nobody.", "I wait.", "Steps."]
 
 
@@ -123,15 +120,15 @@ def test_what_belongs_to_a_message_stays_with_its_edit_but_not_its_prompt(
 ) -> None:
     first = say(db, "I knock.", "Nobody.")
     stories.set_message_extra(db, first.reply_id, {"sheet": {"hp": 3}, "manifest": [1]})
-    made = variants.edit_reply(db, S, first.reply_id, "No one.", 4.0)
+    made = branches.edit_reply(db, S, first.reply_id, "No one.", 4.0)
     assert made.extra == {"sheet": {"hp": 3}, "edited": True}
 
 
 def test_another_greeting_is_another_beginning(db: sqlite3.Connection) -> None:
-    variants.edit_reply(db, S, 1, "Welcome.", 2.0)
+    branches.edit_reply(db, S, 1, "Welcome.", 2.0)
     say(db, "Hi.", "Ho.")
     assert told(db) == ["Welcome.", "Hi.", "Ho."]
-    variants.choose_variant(db, S, stories.active_path(db, S)[0].id, 1)
+    branches.choose_variant(db, S, stories.active_path(db, S)[0].id, 1)
     assert told(db) == ["Hello."]
     assert tree.variants(db, [1]) == {1: (1, 2)}
 
@@ -139,23 +136,23 @@ def test_another_greeting_is_another_beginning(db: sqlite3.Connection) -> None:
 def test_a_seed_counts_replies_in_the_trash_too(db: sqlite3.Connection) -> None:
     say(db, "I knock.", "Nobody.")
     second = retry(db, "A voice.")
-    discarded.discard(db, S, second.reply_id, 5.0)
+    trash.discard(db, S, second.reply_id, 5.0)
     assert retry(db, "Steps.").variant == 2
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda db: variants.open_variant(db, S, None, "m", 1.0), "no reply to anything"),
-        (lambda db: variants.open_variant(db, S, 99, "m", 1.0), "no message 99"),
-        (lambda db: variants.choose_variant(db, S, None, 1), "no other variants"),
+        (lambda db: branches.open_variant(db, S, None, "m", 1.0), "no reply to anything"),
+        (lambda db: branches.open_variant(db, S, 99, "m", 1.0), "no message 99"),
+        (lambda db: branches.choose_variant(db, S, None, 1), "no other variants"),
         (lambda db: tree.undo(db, S), "nothing to undo"),
         (lambda db: tree.redo(db, S), "nothing to redo"),
         (lambda db: tree.last_line(db, S), "not written a line"),
-        (lambda db: discarded.restore(db, S, 1), "not in the trash"),
+        (lambda db: trash.restore_messages(db, S, 1), "not in the trash"),
         (lambda db: branches.checkout(db, S, "east", 1.0), "no branch 'east'"),
         (lambda db: branches.begin(db, S, None, "12", 1.0), "no number"),
-        (lambda db: variants.edit_reply(db, S, 1, "Hello.", 1.0), "says already"),
+        (lambda db: branches.edit_reply(db, S, 1, "Hello.", 1.0), "says already"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_a_sentence(db: sqlite3.Connection, change, says) -> None:  # type: ignore[no-untyped-def]
@@ -167,9 +164,9 @@ def test_what_makes_no_sense_is_refused_with_a_sentence(db: sqlite3.Connection, 
 def test_a_reply_to_the_dice_can_be_written_anew_and_the_dice_stay(db: sqlite3.Connection) -> None:
     say(db, "One.", "First.")
     stories.append(db, S, tree.active_leaf(db, S), "system", "Roll: 17", "complete", now=3.0)
-    additions.open_answer(db, S, "m", 3.0)
+    exchanges.open_answer(db, S, "m", 3.0)
     opened = retry(db, "It holds.")
-    assert (opened.line, opened.variant) == (variants.GO_ON, 1)
+    assert (opened.line, opened.variant) == (branches.GO_ON, 1)
     assert told(db)[-2:] == ["Roll: 17", "It holds."]
     tree.undo(db, S)
     assert told(db)[-1] == "Roll: 17"
@@ -220,7 +217,7 @@ def test_after_going_back_a_new_line_is_a_branch_and_there_is_nothing_to_redo(
 
 def test_a_story_without_a_greeting_can_be_undone_to_nothing_and_back(db: sqlite3.Connection) -> None:
     stories.create_session(db, "bare", "harbour", "", "", 1.0)
-    replies.begin_exchange(db, "bare", "Hi.", "m", None, 1.0)
+    exchanges.begin_exchange(db, "bare", "Hi.", "m", None, 1.0)
     tree.undo(db, "bare")
     assert stories.active_path(db, "bare") == []
     tree.redo(db, "bare")
@@ -231,9 +228,9 @@ def test_a_note_in_the_place_of_an_answer_goes_back_and_forth_with_its_line(
     db: sqlite3.Connection,
 ) -> None:
     first = say(db, "One.", "First.")
-    discarded.discard(db, S, first.reply_id, 3.0)
+    trash.discard(db, S, first.reply_id, 3.0)
     note = stories.append(db, S, first.user_id, "system", "Roll 1d20: 17", "complete", now=3.0)
-    discarded.restore(db, S, first.reply_id)
+    trash.restore_messages(db, S, first.reply_id)
     branches.goto(db, S, note, 4.0)
     tree.undo(db, S)
     assert told(db) == ["Hello."]
@@ -245,9 +242,9 @@ def test_a_branch_that_is_in_the_trash_from_its_root_on_leads_to_the_greeting_th
     db: sqlite3.Connection,
 ) -> None:
     branches.begin(db, S, None, "east", 1.0)
-    variants.edit_reply(db, S, 1, "Welcome.", 2.0)
+    branches.edit_reply(db, S, 1, "Welcome.", 2.0)
     branches.begin(db, S, None, "west", 3.0)
-    discarded.discard(db, S, 1, 4.0)
+    trash.discard(db, S, 1, 4.0)
     branches.checkout(db, S, "main", 5.0)
     assert told(db) == ["Welcome."]
 
@@ -260,42 +257,42 @@ def test_a_message_goes_into_the_trash_with_all_below_it_and_comes_back(db: sqli
     two = say(db, "Two.", "Second.")
     say(db, "Three.", "Third.")
     before = told(db)
-    assert discarded.discard(db, S, two.user_id, 5.0) == 4
+    assert trash.discard(db, S, two.user_id, 5.0) == 4
     assert told(db) == ["Hello.", "One.", "First."]
-    assert [(d.id, d.messages) for d in discarded.listed(db, S)] == [(two.user_id, 4)]
+    assert [(d.id, d.messages) for d in trash.list_messages(db, S)] == [(two.user_id, 4)]
     assert search.search(db, "Third") == []
-    assert discarded.restore(db, S, two.user_id) == 4
+    assert trash.restore_messages(db, S, two.user_id) == 4
     assert told(db) == before
 
 
 def test_in_the_place_of_a_deleted_variant_another_one_is_shown(db: sqlite3.Connection) -> None:
     say(db, "I knock.", "Nobody.")
     second = retry(db, "A voice.")
-    discarded.discard(db, S, second.reply_id, 5.0)
+    trash.discard(db, S, second.reply_id, 5.0)
     assert told(db)[-1] == "Nobody."
 
 
 def test_below_what_is_in_the_trash_nothing_can_be_taken_back_first(db: sqlite3.Connection) -> None:
     one = say(db, "One.", "First.")
     two = say(db, "Two.", "Second.")
-    discarded.discard(db, S, two.user_id, 5.0)
-    discarded.discard(db, S, one.user_id, 6.0)
+    trash.discard(db, S, two.user_id, 5.0)
+    trash.discard(db, S, one.user_id, 6.0)
     with pytest.raises(CommandError, match=f"/restore {one.reply_id} first"):
-        discarded.restore(db, S, two.user_id)
-    discarded.restore(db, S, one.user_id)
+        trash.restore_messages(db, S, two.user_id)
+    trash.restore_messages(db, S, one.user_id)
     assert told(db)[-1] == "First."
-    discarded.restore(db, S, two.user_id)
+    trash.restore_messages(db, S, two.user_id)
     assert told(db)[-1] == "Second."
 
 
 def test_the_trash_is_emptied_whole_even_if_the_clock_went_back(db: sqlite3.Connection) -> None:
     one = say(db, "One.", "First.")
     two = say(db, "Two.", "Second.")
-    discarded.discard(db, S, two.user_id, 50.0)
-    discarded.discard(db, S, one.user_id, 5.0)
-    ids = discarded.expired(db, 10.0)
+    trash.discard(db, S, two.user_id, 50.0)
+    trash.discard(db, S, one.user_id, 5.0)
+    ids = trash.expired_messages(db, 10.0)
     assert ids == [one.user_id, one.reply_id, two.user_id, two.reply_id]
-    discarded.purge(db, ids)
+    trash.purge_messages(db, ids)
     assert [m.content for m in stories.tree(db, S)] == ["Hello."]
     assert db.execute("PRAGMA foreign_key_check").fetchall() == []
 
@@ -332,8 +329,8 @@ def test_a_branch_whose_end_is_in_the_trash_ends_above_it(db: sqlite3.Connection
     one = say(db, "One.", "First.")
     two = say(db, "Two.", "Second.")
     branches.begin(db, S, one.reply_id, "east", 5.0)
-    discarded.discard(db, S, two.user_id, 6.0)
-    discarded.purge(db, discarded.expired(db, 7.0))
+    trash.discard(db, S, two.user_id, 6.0)
+    trash.purge_messages(db, trash.expired_messages(db, 7.0))
     branches.checkout(db, S, "main", 8.0)
     assert told(db)[-1] == "First."
 
@@ -353,21 +350,21 @@ def test_a_page_says_which_messages_have_siblings(db: sqlite3.Connection) -> Non
 
 def test_a_page_above_a_message_of_another_story_is_empty(db: sqlite3.Connection) -> None:
     stories.create_session(db, "other", "harbour", "", "Secret.", 1.0)
-    made = replies.begin_exchange(db, "other", "Hi.", "m", None, 1.0)
+    made = exchanges.begin_exchange(db, "other", "Hi.", "m", None, 1.0)
     assert tree.page(db, S, made.user_id) == tree.Page(())
 
 
 def test_words_are_found_on_every_branch_once_their_reply_has_ended(db: sqlite3.Connection) -> None:
     say(db, "I knock at the river door.", "The otter sleeps.")
-    opened = variants.open_variant(db, S, None, "m", 3.0)
-    growth.append(db, opened.reply_id, 0, "A heron", "m")
+    opened = branches.open_variant(db, S, None, "m", 3.0)
+    streaming_text.append(db, opened.reply_id, 0, "A heron", "m")
     assert search.search(db, "heron") == []
-    growth.end(db, opened.reply_id, "A heron watches.", "complete")
+    streaming_text.end(db, opened.reply_id, "A heron watches.", "complete")
     assert [h.excerpt for h in search.search(db, "heron watched")] == ["A heron watches."]
     assert [h.role for h in search.search(db, "OTTER")] == ["assistant"]
     assert search.search(db, '"door" NOT river OR') == []
-    growth.reopen(db, opened.reply_id)
-    growth.end(db, opened.reply_id, "A crane.", "complete")
+    streaming_text.reopen(db, opened.reply_id)
+    streaming_text.end(db, opened.reply_id, "A crane.", "complete")
     assert search.search(db, "heron") == []
     db.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
 
@@ -451,8 +448,8 @@ class AnyCommands(RuleBasedStateMachine):
             ).fetchone()
             assert self.written.setdefault(message_id, text) == text
 
-    def answer(self, opened: variants.Opened) -> None:
-        growth.end(self.db, opened.reply_id, f"Reply {opened.reply_id}.", "complete")
+    def answer(self, opened: branches.Opened) -> None:
+        streaming_text.end(self.db, opened.reply_id, f"Reply {opened.reply_id}.", "complete")
         self.keep(opened.line_id, opened.reply_id)
 
     def attempt(self, change) -> object:  # type: ignore[no-untyped-def]
@@ -479,8 +476,8 @@ class AnyCommands(RuleBasedStateMachine):
     @rule(data=st.data())
     def retry(self, data: st.DataObject) -> None:
         message = self.pick(data)
-        opened = self.attempt(lambda: variants.open_variant(self.db, S, message, "m", self.tick()))
-        if isinstance(opened, variants.Opened):
+        opened = self.attempt(lambda: branches.open_variant(self.db, S, message, "m", self.tick()))
+        if isinstance(opened, branches.Opened):
             self.answer(opened)
 
     @rule(data=st.data())
@@ -490,17 +487,17 @@ class AnyCommands(RuleBasedStateMachine):
             return
         text = f"Edit {len(self.written)}."
         if message.role == "user":
-            opened = variants.open_edit(self.db, S, message.id, text, "m", self.tick())
+            opened = branches.open_edit(self.db, S, message.id, text, "m", self.tick())
             self.answer(opened)
             return
-        made = self.attempt(lambda: variants.edit_reply(self.db, S, message.id, text, self.tick()))
+        made = self.attempt(lambda: branches.edit_reply(self.db, S, message.id, text, self.tick()))
         if isinstance(made, stories.Message):
             self.keep(made.id)
 
     @rule(data=st.data(), number=st.integers(-1, 4), step=st.booleans())
     def variant(self, data: st.DataObject, number: int, step: bool) -> None:
         message = self.pick(data)
-        self.attempt(lambda: variants.choose_variant(self.db, S, message, number, step=step))
+        self.attempt(lambda: branches.choose_variant(self.db, S, message, number, step=step))
 
     @rule(data=st.data())
     def goto(self, data: st.DataObject) -> None:
@@ -519,20 +516,20 @@ class AnyCommands(RuleBasedStateMachine):
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         message = self.pick(data)
-        self.attempt(lambda: discarded.discard(self.db, S, message, self.tick()))
+        self.attempt(lambda: trash.discard(self.db, S, message, self.tick()))
 
     @rule(data=st.data())
     def restore(self, data: st.DataObject) -> None:
         message = self.pick(data)
-        self.attempt(lambda: discarded.restore(self.db, S, message))
+        self.attempt(lambda: trash.restore_messages(self.db, S, message))
 
     @rule()
     def delete_and_restore_is_no_change(self) -> None:
         leaf = tree.active_leaf(self.db, S)
         if leaf is not None and tree.chosen_child(self.db, leaf) is None:
             shown = stories.tree(self.db, S)
-            discarded.discard(self.db, S, leaf, self.tick())
-            discarded.restore(self.db, S, leaf)
+            trash.discard(self.db, S, leaf, self.tick())
+            trash.restore_messages(self.db, S, leaf)
             assert tree.active_leaf(self.db, S) == leaf
             assert stories.tree(self.db, S) == shown
 
@@ -591,7 +588,7 @@ class AnyCommands(RuleBasedStateMachine):
     def everything_visible_hangs_below_a_visible_root(self) -> None:
         visible = {m.id: m.parent_id for m in stories.tree(self.db, S)}
         assert all(parent is None or parent in visible for parent in visible.values())
-        thrown = {d.id for d in discarded.listed(self.db, S)}
+        thrown = {d.id for d in trash.list_messages(self.db, S)}
         hidden = self.db.execute("SELECT deleted_with FROM messages WHERE deleted IS NOT NULL")
         assert {top for (top,) in hidden} == thrown
 
@@ -606,5 +603,5 @@ def test_a_long_story_moves_fast_enough(db: sqlite3.Connection) -> None:
         say(db, f"Line {number}.", "Yes.")
     first = stories.active_path(db, S)[1]
     retry(db, "No.", first.id)
-    variants.choose_variant(db, S, None, 1)
+    branches.choose_variant(db, S, None, 1)
     assert len(told(db)) == 1 + 2 * limits.PROMPT_MESSAGES

@@ -13,12 +13,12 @@ from msgspec import UNSET
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine import trash
+from flower.engine.admin import maintenance
 from flower.engine.commands import catalogue
 from flower.engine.provider.base import Completion, Spent
 from flower.engine.provider.offline.narrator import reply as offline_reply
 from flower.engine.store import stories
-from flower.protocol import (
+from flower.protocol.messages import (
     ChatHistory,
     ChatMessage,
     ErrorEvent,
@@ -408,10 +408,10 @@ async def test_what_left_the_trash_for_good_is_forgotten_too(
         await face.say("/restore")
         await trio.testing.wait_all_tasks_blocked()
         assert f"{line}  you, 2 in all: Forget this." in face.of(SystemUpdate)[-1].content
-        await trash.empty(world.engine.services, world.engine.now())
+        await maintenance.empty(world.engine.services, world.engine.now())
         assert any(p.message_id == reply for p in world.library.passages), "not yet"
         world.engine.now = lambda: 2.0 + limits.TRASH_KEPT_S
-        await trash.empty(world.engine.services, world.engine.now())
+        await maintenance.empty(world.engine.services, world.engine.now())
         assert not any(p.message_id == reply for p in world.library.passages)
         await face.say(f"/restore {line}")
         await trio.testing.wait_all_tasks_blocked()

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
 from flower import limits
-from flower.engine.game.story import StoryState
-from flower.engine.store import outline, states, stories, summaries, tree
+from flower.engine.game.state import StoryState
+from flower.engine.store import outline, search, states, stories, tree
 from tests.test_game import count
 from tests.test_tree import AnyCommands, S
 
@@ -96,7 +96,7 @@ class FollowsTheStory(AnyCommands):
     def summarise(self, data: st.DataObject) -> None:
         message = data.draw(st.sampled_from(self.way()))
         self.summed[message] = f"Summary {len(self.summed)}."
-        summaries.add(self.db, message, self.summed[message], self.tick())
+        search.add(self.db, message, self.summed[message], self.tick())
 
     @invariant()
     def state_is_what_a_replay_from_the_root_gives(self) -> None:
@@ -121,9 +121,9 @@ class FollowsTheStory(AnyCommands):
         ]
         told = [passage for m in path for passage in m.extra.get("recalled_ids", ())]
         assert told == [passage for message in way for passage in self.lore.get(message, ())]
-        newest = summaries.newest(self.db, way[-1] if way else None)
+        newest = search.newest(self.db, way[-1] if way else None)
         last = next((message for message in reversed(way) if message in self.summed), None)
-        expected = summaries.Summary(last, self.summed[last]) if last is not None else None
+        expected = search.Summary(last, self.summed[last]) if last is not None else None
         assert newest == expected
 
     @invariant()

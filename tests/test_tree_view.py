@@ -9,12 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.protocol import ChatHistory, ErrorEvent, HistoryMeta, State, SystemUpdate
-from flower.storytree import ShownMessage, StoryTree, TreeNode
-from flower.tui.diff import Capabilities, Painter
-from flower.tui.keys import Mouse
-from flower.tui.model import Copy, Quit
-from flower.tui.treeview import chosen, lines, place_of
+from flower.protocol.messages import (
+    ChatHistory,
+    ErrorEvent,
+    HistoryMeta,
+    ShownMessage,
+    State,
+    StoryTree,
+    SystemUpdate,
+    TreeNode,
+)
+from flower.tui.state.model import Copy, Quit
+from flower.tui.state.tree_state import chosen, lines, place_of
+from flower.tui.term.diff import Capabilities, Painter
+from flower.tui.term.keys import Mouse
 from tests.screen import Screen
 from tests.test_screens import compare
 from tests.tui_world import COMMANDS, Face, chunk, end, history, reply_begins

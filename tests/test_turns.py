@@ -17,21 +17,21 @@ from msgspec import UNSET
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine import memory
-from flower.engine.outbox import Outbox
-from flower.engine.preparation import Order, Prepared
 from flower.engine.prompt.assemble import Assembled
+from flower.engine.prompt.context import Order, Prepared
+from flower.engine.prompt.request import SHRINK_SHARE, shorter
 from flower.engine.prompt.sections import NSFW_ON
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import ChatMessage as Said
 from flower.engine.provider.base import Completion
-from flower.engine.recall.indexes import Indexes
+from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import context_of
-from flower.engine.request import SHRINK_SHARE, shorter
-from flower.engine.session import Reply, Session
-from flower.engine.store import selections, stories
+from flower.engine.sessions import heap_trim
+from flower.engine.sessions.outbox import Outbox
+from flower.engine.sessions.session import Reply, Session
+from flower.engine.store import stories
 from flower.errors import ProviderError, StoreError
-from flower.protocol import ChatChunk, ChatEnd, ChatHistory, ErrorEvent, SystemUpdate
+from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, WordLibrary, words
 
@@ -130,7 +130,7 @@ async def test_clients_without_an_id_do_not_undo_each_others_choice(
         one, other = await world.face(), await world.face()
         await one.say("/world select forest")
         await other.say("/character select mara")
-        chosen = await world.database.read(selections.load, "")
+        chosen = await world.database.read(stories.load, "")
         assert (chosen.world_id, chosen.character_id) == ("forest", "mara")
 
 
@@ -207,7 +207,7 @@ async def test_what_the_next_line_follows_upon_is_known_before_it_comes(
 
 def order_of(counter: TokenCounter) -> Order:
     reply = Reply("t", 2, "Line.", "m", "w")
-    session, chosen = Session("s", "w", "c"), selections.Selection("")
+    session, chosen = Session("s", "w", "c"), stories.Selection("")
     return Order(session, reply, 1, chosen, ScriptedProvider(), "m", None, counter)
 
 
@@ -277,7 +277,7 @@ async def test_free_memory_is_given_back_once_after_many_have_left(
         given.append(1.0)
         happened.set()
 
-    monkeypatch.setattr(memory, "give_back", give_back)
+    monkeypatch.setattr(heap_trim, "give_back", give_back)
     async with engine_world(path) as world:
         faces = [await world.face(f"face {number}") for number in range(limits.TRIM_CLIENTS + 5)]
         world.engine.disconnect(faces.pop().client)
@@ -294,7 +294,7 @@ async def test_free_memory_is_given_back_once_after_many_have_left(
 
 
 def test_giving_memory_back_says_whether_it_can() -> None:
-    assert memory.give_back() is hasattr(ctypes.CDLL(None), "malloc_trim")
+    assert heap_trim.give_back() is hasattr(ctypes.CDLL(None), "malloc_trim")
 
 
 async def test_an_index_keeps_no_lock_of_a_story_nobody_plays(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from flower.client.events import Send
 from flower.engine.commands import catalogue
-from flower.tui import popups
-from flower.tui.model import Send
+from flower.tui.state import popups
 from tests.test_screens import TALE
 from tests.tui_world import Face
 

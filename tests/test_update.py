@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits, protocol
-from flower.tui import bindings, commands, palette, transcript
-from flower.tui.keys import Focus, Key, Mouse
-from flower.tui.model import (
+from flower import limits
+from flower.client.events import Send
+from flower.protocol import messages
+from flower.tui.render.theme import Recipe
+from flower.tui.state import bindings, commands, transcript
+from flower.tui.state.model import (
     Bell,
     Configured,
     Copy,
@@ -22,13 +24,12 @@ from flower.tui.model import (
     Repaint,
     Restored,
     Said,
-    Send,
     Settings,
     Suspend,
     Titled,
 )
-from flower.tui.theme import Recipe
-from flower.tui.update import draft_of, next_wake
+from flower.tui.state.update import draft_of, next_wake
+from flower.tui.term.keys import Focus, Key, Mouse
 from tests.tui_world import (
     COMMANDS,
     Face,
@@ -57,10 +58,10 @@ def test_checklist_leads_from_nothing_to_a_story() -> None:
     face = Face().online()
     face.type("<enter>gla<enter>")
     assert face.sent() == [Send("/world select glass")]
-    face.says(protocol.SystemUpdate("✓ Glass Harbour.", protocol.State(world_id="glass")))
+    face.says(messages.SystemUpdate("✓ Glass Harbour.", messages.State(world_id="glass")))
     face.type("<enter><down><enter>")
     assert face.sent() == [Send("/character select tam")]
-    face.says(protocol.SystemUpdate("✓ Tam.", protocol.State(character_id="tam")))
+    face.says(messages.SystemUpdate("✓ Tam.", messages.State(character_id="tam")))
     face.type("<enter><enter>")
     assert face.sent() == [Send("/session new")]
 
@@ -138,9 +139,9 @@ def test_a_gap_asks_for_a_resync_once_and_the_page_heals_it() -> None:
 
 def test_an_engine_of_v1_needs_no_turn_offset_or_confirmation() -> None:
     face = playing().type("hi<enter>")
-    meta = protocol.ChunkMeta("m", 9.0, "ember")
-    face.says(protocol.ChatChunk("Hello ", meta), protocol.ChatChunk("you.", meta))
-    face.says(protocol.ChatEnd("", protocol.EndMeta(7)))
+    meta = messages.ChunkMeta("m", 9.0, "ember")
+    face.says(messages.ChatChunk("Hello ", meta), messages.ChatChunk("you.", meta))
+    face.says(messages.ChatEnd("", messages.EndMeta(7)))
     assert [m.text for m in face.model.story.messages[-2:]] == ["hi", "Hello you."]
     assert face.model.unconfirmed == ()
     assert face.model.turn.state == "idle"
@@ -159,8 +160,8 @@ def test_a_message_announced_twice_appears_once() -> None:
 def test_a_reply_taken_up_again_grows_where_it_stands() -> None:
     """The engine announces the same message with its text so far and a new turn."""
     face = playing().says(reply_begins(3), chunk("Half a ", 0), end(reason="stopped", message=3))
-    meta = protocol.MessageMeta("assistant", 3, "s1", turn="t2", status="streaming")
-    face.says(protocol.ChatMessage("Half a ", meta), chunk("sentence.", 7, "t2"), end("t2", message=3))
+    meta = messages.MessageMeta("assistant", 3, "s1", turn="t2", status="streaming")
+    face.says(messages.ChatMessage("Half a ", meta), chunk("sentence.", 7, "t2"), end("t2", message=3))
     assert [m.text for m in face.model.story.messages[2:]] == ["Half a sentence."]
     assert face.model.story.messages[-1].status == ""
     assert face.sent() == []
@@ -174,15 +175,15 @@ def test_a_reply_comes_before_lines_that_still_wait() -> None:
 
 
 def test_thinking_is_kept_apart_from_the_reply() -> None:
-    meta = protocol.ChunkMeta("m", 9.0, "ember", turn="t1", offset=0)
-    face = playing().says(reply_begins(3), protocol.ChatReasoning("Hmm, a door.", meta))
+    meta = messages.ChunkMeta("m", 9.0, "ember", turn="t1", offset=0)
+    face = playing().says(reply_begins(3), messages.ChatReasoning("Hmm, a door.", meta))
     assert face.model.story.messages[-1].reasoning == "Hmm, a door."
     assert face.model.story.messages[-1].text == ""
 
 
 def test_what_the_narrator_recalled_is_kept() -> None:
-    item = protocol.RecallItem("memory", "", "The second lamp is broken.")
-    face = playing().says(protocol.Recall("", protocol.RecallMeta("t1", (item,))))
+    item = messages.RecallItem("memory", "", "The second lamp is broken.")
+    face = playing().says(messages.Recall("", messages.RecallMeta("t1", (item,))))
     assert face.model.recalled == (item,)
 
 
@@ -269,14 +270,14 @@ def test_a_stopped_reply_keeps_its_text_and_says_so() -> None:
 
 
 def test_an_error_is_told_in_the_story_and_the_status_line() -> None:
-    face = playing().says(protocol.ErrorEvent("The model is not there; choose another with /model."))
+    face = playing().says(messages.ErrorEvent("The model is not there; choose another with /model."))
     assert face.model.story.messages[-1].role == "notice"
     assert face.model.notice[:2] == ("The model is not there; choose another with /model.", "bad")
 
 
 def test_a_refused_line_comes_back_into_the_input_line() -> None:
     face = playing().type("too much<enter>")
-    face.says(protocol.ErrorEvent("Too many lines wait.", protocol.ErrorMeta(request="n-1")))
+    face.says(messages.ErrorEvent("Too many lines wait.", messages.ErrorMeta(request="n-1")))
     assert face.model.input.text == "too much"
     assert face.model.unconfirmed == ()
     assert face.model.turn.state == "idle"
@@ -296,12 +297,12 @@ def test_a_line_that_arrived_before_the_link_broke_is_not_sent_again() -> None:
     face.sent()
     face.link("lost", "gone")
     face.online(session="s1", chosen=True)
-    item = protocol.HistoryItem("user", "hi", message=3, request="n-1")
+    item = messages.HistoryItem("user", "hi", message=3, request="n-1")
     page = (
-        *(protocol.HistoryItem(role, text, message=n) for n, (role, text) in enumerate(STORY, 1)),
+        *(messages.HistoryItem(role, text, message=n) for n, (role, text) in enumerate(STORY, 1)),
         item,
     )
-    face.says(protocol.ChatHistory("", protocol.HistoryMeta(page, session="s1")))
+    face.says(messages.ChatHistory("", messages.HistoryMeta(page, session="s1")))
     assert face.sent() == []
     assert [m.text for m in face.model.story.messages].count("hi") == 1
     assert face.model.unconfirmed == ()
@@ -319,7 +320,7 @@ def test_a_sync_state_for_another_face_is_ignored() -> None:
 
 
 def test_another_session_clears_the_story() -> None:
-    face = playing().says(protocol.SystemUpdate("✓", protocol.State(session_id="s2")))
+    face = playing().says(messages.SystemUpdate("✓", messages.State(session_id="s2")))
     assert face.model.story.messages == ()
     assert face.model.story.session == "s2"
 
@@ -376,7 +377,7 @@ def test_a_pasted_path_of_several_lines_is_no_command() -> None:
 
 def test_the_palette_reaches_every_command_the_engine_offers() -> None:
     face = playing().type("<ctrl+p>")
-    from flower.tui import popups
+    from flower.tui.state import popups
 
     labels = {item.label for item in popups.items(face.model)}
     assert {option.name for option in COMMANDS} - commands.PLUMBING <= labels
@@ -384,7 +385,7 @@ def test_the_palette_reaches_every_command_the_engine_offers() -> None:
 
 def test_recent_commands_lead_the_palette() -> None:
     face = playing().type("/rules clear<enter><ctrl+p>")
-    from flower.tui import popups
+    from flower.tui.state import popups
 
     assert popups.items(face.model)[0].label == "/rules clear"
 
@@ -392,7 +393,7 @@ def test_recent_commands_lead_the_palette() -> None:
 def test_a_command_that_takes_away_never_leads_the_palette() -> None:
     """Ctrl+P and Enter, out of habit, delete nothing."""
     face = playing().type("/rules clear<enter>/session delete s1<enter><ctrl+p>")
-    from flower.tui import popups
+    from flower.tui.state import popups
 
     assert popups.items(face.model)[0].label == "/rules clear"
 
@@ -412,12 +413,12 @@ def test_plumbing_is_never_offered() -> None:
     ],
 )
 def test_fuzzy_search_finds_the_obvious(pattern: str, best: str) -> None:
-    assert palette.rank(pattern, [c.name for c in COMMANDS], str)[0] == best
+    assert commands.rank(pattern, [c.name for c in COMMANDS], str)[0] == best
 
 
 @given(st.text(max_size=12), st.text(max_size=30))
 def test_a_score_means_that_the_characters_occur_in_order(pattern: str, text: str) -> None:
-    found = palette.score(pattern, text)
+    found = commands.score(pattern, text)
     folded = text.casefold()
     for word in pattern.casefold().split():
         rest = iter(folded)
@@ -444,7 +445,7 @@ def test_local_commands_do_not_reach_the_engine() -> None:
 
 
 def test_help_of_several_lines_opens_a_popup() -> None:
-    face = playing().says(protocol.SystemUpdate("/a  one\n/b  two"))
+    face = playing().says(messages.SystemUpdate("/a  one\n/b  two"))
     assert "/b  two" in face.text()
 
 
@@ -537,10 +538,10 @@ def test_older_messages_are_fetched_near_the_top_and_the_place_is_kept() -> None
     assert face.sent() == [Send("/history 1")]
     top = face.text().splitlines()[1:20]
     items = tuple(
-        protocol.HistoryItem("assistant", f"Older {n}.", message=n - 100) for n in range(1, 101)
+        messages.HistoryItem("assistant", f"Older {n}.", message=n - 100) for n in range(1, 101)
     )
-    meta = protocol.HistoryMeta(items, session="s1", before=1)
-    face.says(protocol.ChatHistory("", meta))
+    meta = messages.HistoryMeta(items, session="s1", before=1)
+    face.says(messages.ChatHistory("", meta))
     assert face.text().splitlines()[1:20] == top
     face.type("<pageup>")
     assert "Older 100." in face.text()
@@ -582,10 +583,10 @@ def test_messages_are_chosen_and_copied_with_the_keyboard() -> None:
 
 
 def test_only_offered_message_commands_have_a_key() -> None:
-    retry = protocol.CommandOption("/retry", "/retry ID", "tell it again", "message")
+    retry = messages.CommandOption("/retry", "/retry ID", "tell it again", "message")
     face = playing().type("<shift+tab>r")
     assert face.sent() == []
-    face.type("<escape>").says(protocol.SystemUpdate("", protocol.State(commands=(*COMMANDS, retry))))
+    face.type("<escape>").says(messages.SystemUpdate("", messages.State(commands=(*COMMANDS, retry))))
     face.type("<shift+tab>r")
     assert face.sent() == [Send("/retry 2")]
 
@@ -710,27 +711,27 @@ def test_keys_that_mean_nothing_change_nothing() -> None:
 
 CRAFT = (
     *COMMANDS,
-    protocol.CommandOption("/retry", "/retry [MESSAGE]", "write it anew", "message"),
-    protocol.CommandOption("/edit", "/edit [MESSAGE] TEXT", "rewrite a message", "message_text"),
-    protocol.CommandOption("/delete", "/delete MESSAGE", "put it into the trash", "message"),
-    protocol.CommandOption("/session search", "/session search WORDS", "find words in every story"),
+    messages.CommandOption("/retry", "/retry [MESSAGE]", "write it anew", "message"),
+    messages.CommandOption("/edit", "/edit [MESSAGE] TEXT", "rewrite a message", "message_text"),
+    messages.CommandOption("/delete", "/delete MESSAGE", "put it into the trash", "message"),
+    messages.CommandOption("/session search", "/session search WORDS", "find words in every story"),
 )
 
 
 def crafted(*lines: tuple[str, str], more: int | None = None) -> Face:
     face = Face()
     face.story(*(lines or (("user", "hello"), ("assistant", "Welcome."))), more=more)
-    face.says(protocol.SystemUpdate("", protocol.State(commands=CRAFT)))
+    face.says(messages.SystemUpdate("", messages.State(commands=CRAFT)))
     face.sent()
     return face
 
 
-def variant(number: int, of: int, text: str, message: int) -> protocol.ChatHistory:
+def variant(number: int, of: int, text: str, message: int) -> messages.ChatHistory:
     items = (
-        protocol.HistoryItem("user", "hello", message=1),
-        protocol.HistoryItem("assistant", text, message=message, variant=number, variants=of),
+        messages.HistoryItem("user", "hello", message=1),
+        messages.HistoryItem("assistant", text, message=message, variant=number, variants=of),
     )
-    return protocol.ChatHistory("", protocol.HistoryMeta(items, session="s1"))
+    return messages.ChatHistory("", messages.HistoryMeta(items, session="s1"))
 
 
 def test_variants_are_counted_and_switched_with_the_arrows() -> None:
@@ -741,8 +742,8 @@ def test_variants_are_counted_and_switched_with_the_arrows() -> None:
     face.type("<left>")
     assert face.sent() == [Send("/variant previous 5")]
     items = variant(1, 3, "Welcome.", 2).metadata.history
-    longer = (*items, protocol.HistoryItem("system", "Roll d6: 4", message=3))
-    face.says(protocol.ChatHistory("", protocol.HistoryMeta(longer, session="s1")))
+    longer = (*items, messages.HistoryItem("system", "Roll d6: 4", message=3))
+    face.says(messages.ChatHistory("", messages.HistoryMeta(longer, session="s1")))
     assert face.model.selected == face.model.story.messages[1].key, "the choice stays in its place"
     assert "1/3" in face.text()
     face.type("<right>")
@@ -756,7 +757,7 @@ def test_a_message_without_variants_has_no_arrows() -> None:
 
 def test_dice_are_a_line_of_their_own() -> None:
     face = crafted()
-    roll = protocol.ChatMessage("Roll 2d6: [4, 2] = 6", protocol.MessageMeta("system", 3, "s1"))
+    roll = messages.ChatMessage("Roll 2d6: [4, 2] = 6", messages.MessageMeta("system", 3, "s1"))
     face.says(roll)
     row = next(row for row in face.frame.rows if "Roll 2d6" in row.text)
     assert row.text.startswith("•")
@@ -765,9 +766,9 @@ def test_dice_are_a_line_of_their_own() -> None:
 
 
 def test_a_draft_fills_only_an_empty_line() -> None:
-    face = crafted().says(protocol.SystemUpdate("✓ Drafted.", protocol.State(draft="I bow.")))
+    face = crafted().says(messages.SystemUpdate("✓ Drafted.", messages.State(draft="I bow.")))
     assert face.model.input.text == "I bow."
-    face.type("!").says(protocol.SystemUpdate("", protocol.State(draft="I run.")))
+    face.type("!").says(messages.SystemUpdate("", messages.State(draft="I run.")))
     assert face.model.input.text == "I bow.!"
     face.type("<ctrl+u><up>")
     assert face.model.input.text == "I run."
@@ -798,8 +799,8 @@ def test_an_edited_message_of_several_lines_is_sent_as_a_command() -> None:
 def test_what_is_not_here_is_searched_in_all_stories() -> None:
     face = crafted(more=9).type("/find lamp<enter>")
     assert face.sent() == [Send("/session search lamp")]
-    hit = protocol.FoundMessage("s2", "The lamp", 7, "user", "I light the lamp.")
-    face.says(protocol.SystemUpdate("Found:\n...", protocol.State(found=(hit,))))
+    hit = messages.FoundMessage("s2", "The lamp", 7, "user", "I light the lamp.")
+    face.says(messages.SystemUpdate("Found:\n...", messages.State(found=(hit,))))
     assert "I light the lamp." in face.text()
     face.type("<enter>")
     assert face.sent() == [Send("/session continue s2 7")]
@@ -809,12 +810,12 @@ def test_the_found_message_is_fetched_and_shown() -> None:
     """The engine sends the newest page; older ones are asked for until the message is here."""
     face = crafted()
     face.model = face.model._replace(goal=7)
-    face.says(protocol.SystemUpdate("", protocol.State(session_id="s2")))
+    face.says(messages.SystemUpdate("", messages.State(session_id="s2")))
     face.says(history([("user", f"line {n}") for n in range(20, 60)], session="s2", first=20, more=20))
     assert face.sent() == [Send("/history 20")]
     older = history([("user", f"line {n}") for n in range(1, 20)], session="s2")
-    meta = protocol.HistoryMeta(older.metadata.history, session="s2", before=20)
-    face.says(protocol.ChatHistory("", meta))
+    meta = messages.HistoryMeta(older.metadata.history, session="s2", before=20)
+    face.says(messages.ChatHistory("", meta))
     assert "line 7" in face.text()
     assert face.model.goal == 0
     chosen = next(m for m in face.model.story.messages if m.key == face.model.selected)
@@ -823,12 +824,12 @@ def test_the_found_message_is_fetched_and_shown() -> None:
 
 def test_the_state_sheet_is_in_the_sidebar_and_follows_the_branch() -> None:
     face = Face(100, 30).story(("user", "hello"))
-    rows = (protocol.SheetRow("Place", "The mill"), protocol.SheetRow("HP", "7 of 10"))
-    face.says(protocol.SystemUpdate("", protocol.State(sheet=rows)))
+    rows = (messages.SheetRow("Place", "The mill"), messages.SheetRow("HP", "7 of 10"))
+    face.says(messages.SystemUpdate("", messages.State(sheet=rows)))
     assert "Place: The mill" in face.text()
-    items = (protocol.HistoryItem("user", "hello", message=1),)
-    meta = protocol.HistoryMeta(items, session="s1", sheet=(protocol.SheetRow("Place", "The shore"),))
-    face.says(protocol.ChatHistory("", meta))
+    items = (messages.HistoryItem("user", "hello", message=1),)
+    meta = messages.HistoryMeta(items, session="s1", sheet=(messages.SheetRow("Place", "The shore"),))
+    face.says(messages.ChatHistory("", meta))
     assert "Place: The shore" in face.text()
     assert "HP" not in face.text()
 
@@ -841,11 +842,11 @@ def test_a_branch_in_a_list_is_gone_to() -> None:
     )
     face = crafted().type("/branches<enter>")
     face.sent()
-    face.says(protocol.SystemUpdate(listed)).type("<end><enter>")
+    face.says(messages.SystemUpdate(listed)).type("<end><enter>")
     assert face.sent() == [Send("/goto 14")]
     assert face.model.popup is None
 
 
 def test_news_of_several_lines_are_only_read() -> None:
-    face = crafted().says(protocol.SystemUpdate("message 3\nmessage 4")).type("<end><enter>")
+    face = crafted().says(messages.SystemUpdate("message 3\nmessage 4")).type("<end><enter>")
     assert face.sent() == []

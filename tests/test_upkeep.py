@@ -9,11 +9,11 @@ import trio
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine import backup, upkeep
+from flower.engine.admin import backup, maintenance
 from flower.engine.store import stories
 from flower.errors import StoreError
 from flower.home import Home
-from flower.protocol import SystemUpdate
+from flower.protocol.messages import SystemUpdate
 from tests.engine_world import engine_world
 
 DAY = 24 * 3600.0
@@ -29,14 +29,14 @@ async def test_what_is_due_is_done_and_nothing_else_is_written(
         session = face.client.chosen.session_id
         os.utime(home.database.with_name("flower.db-wal"), (now, now))
         os.utime(home.database, (now, now))
-        await upkeep.once(world.engine, home, now)
+        await maintenance.once(world.engine, home, now)
         (first,) = backup.listed(home)
         os.utime(first, (now + 1, now + 1))
-        await upkeep.once(world.engine, home, now + 3 * DAY)
+        await maintenance.once(world.engine, home, now + 3 * DAY)
         assert backup.listed(home) == [first], "nothing has changed, so nothing is copied"
         await face.say(f"/session delete {session}")
         now += 2 + limits.TRASH_KEPT_S
-        await upkeep.once(world.engine, home, now)
+        await maintenance.once(world.engine, home, now)
         assert await world.database.read(stories.count_sessions) == 0
         assert len(backup.listed(home)) == 2
 
@@ -51,10 +51,10 @@ async def test_trouble_is_told_once_and_tried_again(
         tries.append(trio.current_time())
         raise StoreError("no backup was made: the disk is full")
 
-    monkeypatch.setattr(upkeep, "once", fails)
+    monkeypatch.setattr(maintenance, "once", fails)
     async with engine_world(home.database) as world, trio.open_nursery() as nursery:
         face = await world.face()
-        nursery.start_soon(upkeep.run, world.engine, home, lambda: 0.0)
+        nursery.start_soon(maintenance.run, world.engine, home, lambda: 0.0)
         await trio.sleep(limits.UPKEEP_FIRST_S + 3.5 * limits.UPKEEP_INTERVAL_S)
         nursery.cancel_scope.cancel()
     assert len(tries) == 4
@@ -74,7 +74,7 @@ async def test_a_background_task_that_crashes_starts_again(
         if lives < 3:
             raise ZeroDivisionError
 
-    await upkeep.keep_running("the mortal", mortal)
+    await maintenance.keep_running("the mortal", mortal)
     assert lives == 3
     assert trio.current_time() >= 2 * limits.TASK_RESTART_S
     assert caplog.text.count("the mortal crashed") == 2

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from flower import limits
-from flower.engine.store import graph as module
-from flower.engine.store.exact import Exact
-from flower.engine.store.scope_index import ScopeIndex
+from flower.engine.recall import hnsw
+from flower.engine.recall.hnsw import Exact
+from flower.engine.recall.index import ScopeIndex
 from flower.errors import EmbedError, StoreError
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def test_without_hnswlib_search_stays_exact(tmp_path: Path, monkeypatch: pytest.
     def refuse(*args: object) -> None:
         raise EmbedError("hnswlib cannot run on this processor (SIGILL)")
 
-    monkeypatch.setattr(module, "check_native", refuse)
+    monkeypatch.setattr(hnsw, "check_native", refuse)
     with pytest.raises(EmbedError, match="SIGILL"):
         index.build()
     assert index.search(make_vectors(50)[3], 1).ids.tolist() == [4]

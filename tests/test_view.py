@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits, protocol
-from flower.tui import bindings, commands, popups, scroll
-from flower.tui.geometry import layout_of
-from flower.tui.layout import arrange, too_small
-from flower.tui.model import Popup, Scroll
-from flower.tui.pane import Look, StoryPane, highlight
-from flower.tui.style import PLAIN, Style
-from flower.tui.theme import THEMES, load_theme
-from flower.tui.transcript import Message
+from flower import limits
+from flower.protocol import messages
+from flower.tui.render.layout import arrange, too_small
+from flower.tui.render.messages import Look, StoryPane, highlight
+from flower.tui.render.style import PLAIN, Style
+from flower.tui.render.theme import THEMES, load_theme
+from flower.tui.state import bindings, commands, popups, scroll
+from flower.tui.state.geometry import layout_of
+from flower.tui.state.model import Popup, Scroll
+from flower.tui.state.transcript import Message
 from tests.tui_world import Face, chunk, reply_begins
 
 DOCS = Path(__file__).parents[1] / "docs" / "using.md"
@@ -219,7 +220,7 @@ def test_ages_are_told_in_words(seconds: float, words: str) -> None:
 
 
 def test_a_long_list_scrolls_with_its_choice_and_says_where_it_is() -> None:
-    worlds = tuple(protocol.Named(f"w{number}", f"World {number}") for number in range(200))
+    worlds = tuple(messages.Named(f"w{number}", f"World {number}") for number in range(200))
     face = Face(80, 24).online(available_worlds=worlds).type("<f2>" + "<pagedown>" * 10)
     assert "World 80" in face.text()
     assert "81/200" in face.text()

@@ -5,45 +5,46 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from flower import protocol
-from flower.tui import bindings
-from flower.tui.frame import Frame
-from flower.tui.keys import Key, Paste
-from flower.tui.model import Effect, Input, LinkChanged, Model, Received, Resized, Send, Tick
-from flower.tui.pane import StoryPane
-from flower.tui.style import PLAIN, Style
-from flower.tui.theme import load_theme
-from flower.tui.update import update
-from flower.tui.view import Screen
+from flower.client.events import LinkChanged, Received, Send
+from flower.protocol import messages
+from flower.tui.render.frame import Frame
+from flower.tui.render.messages import StoryPane
+from flower.tui.render.style import PLAIN, Style
+from flower.tui.render.theme import load_theme
+from flower.tui.state import bindings
+from flower.tui.state.model import Effect, Input, Model, Resized, Tick
+from flower.tui.state.update import update
+from flower.tui.term.keys import Key, Paste
+from flower.tui.view.screen import Screen
 
 CLIENT = "face-1"
 WORLDS = (
-    protocol.Named(
+    messages.Named(
         "ember", "The Ember Coast", "A coast of lamps and wrecks, where the tide keeps accounts."
     ),
-    protocol.Named("glass", "Glass Harbour"),
+    messages.Named("glass", "Glass Harbour"),
 )
-CHARACTERS = (protocol.Named("mira", "Mira the Cartographer"), protocol.Named("tam", "Tam"))
+CHARACTERS = (messages.Named("mira", "Mira the Cartographer"), messages.Named("tam", "Tam"))
 MODELS = (
-    protocol.ModelOption("offline", "Offline narrator", 0.0, 0.0, note="no AI model"),
-    protocol.ModelOption("gpt-4o-mini", "GPT-4o mini", 0.15, 0.6, context=128_000),
+    messages.ModelOption("offline", "Offline narrator", 0.0, 0.0, note="no AI model"),
+    messages.ModelOption("gpt-4o-mini", "GPT-4o mini", 0.15, 0.6, context=128_000),
 )
-RULES = (protocol.Named("terse", "Short replies"), protocol.Named("dice", "Dice decide"))
+RULES = (messages.Named("terse", "Short replies"), messages.Named("dice", "Dice decide"))
 COMMANDS = (
-    protocol.CommandOption("/world select", "/world select ID", "choose a world", "worlds"),
-    protocol.CommandOption("/world attach_lore", "/world attach_lore TEXT", "add lore to the world"),
-    protocol.CommandOption(
+    messages.CommandOption("/world select", "/world select ID", "choose a world", "worlds"),
+    messages.CommandOption("/world attach_lore", "/world attach_lore TEXT", "add lore to the world"),
+    messages.CommandOption(
         "/character select", "/character select ID", "choose a character", "characters"
     ),
-    protocol.CommandOption("/model", "/model ID", "choose a model", "models"),
-    protocol.CommandOption("/rules add", "/rules add ID", "add a rule", "rules"),
-    protocol.CommandOption("/rules clear", "/rules clear", "drop all rules"),
-    protocol.CommandOption("/session new", "/session new", "begin a new story"),
-    protocol.CommandOption("/session continue", "/session continue ID", "continue a story", "sessions"),
-    protocol.CommandOption("/session delete", "/session delete ID", "delete a story", "sessions"),
-    protocol.CommandOption("/cancel", "/cancel", "stop the reply"),
-    protocol.CommandOption("/help", "/help", "what can be typed"),
-    protocol.CommandOption("/sync", "/sync", "send everything again"),
+    messages.CommandOption("/model", "/model ID", "choose a model", "models"),
+    messages.CommandOption("/rules add", "/rules add ID", "add a rule", "rules"),
+    messages.CommandOption("/rules clear", "/rules clear", "drop all rules"),
+    messages.CommandOption("/session new", "/session new", "begin a new story"),
+    messages.CommandOption("/session continue", "/session continue ID", "continue a story", "sessions"),
+    messages.CommandOption("/session delete", "/session delete ID", "delete a story", "sessions"),
+    messages.CommandOption("/cancel", "/cancel", "stop the reply"),
+    messages.CommandOption("/help", "/help", "what can be typed"),
+    messages.CommandOption("/sync", "/sync", "send everything again"),
 )
 
 
@@ -88,7 +89,7 @@ class Face:
     def paste(self, text: str) -> Face:
         return self.put(Paste(text))
 
-    def says(self, *events: protocol.Event) -> Face:
+    def says(self, *events: messages.Event) -> Face:
         """The engine sends ``events``."""
         return self.put(*(Received(event) for event in events))
 
@@ -112,17 +113,17 @@ class Face:
             "available_models": MODELS,
             "available_rules": RULES,
             "available_sessions": (
-                protocol.SessionOption("s1", "The lamp", "ember", 1_799_990_000.0, 12),
+                messages.SessionOption("s1", "The lamp", "ember", 1_799_990_000.0, 12),
             ),
             "active_rules": (),
             "commands": COMMANDS,
             "client": CLIENT,
             "offline": not chosen,
         }
-        meta = protocol.State(**{**told, **state})  # type: ignore[arg-type]  # a test's loose keywords
+        meta = messages.State(**{**told, **state})  # type: ignore[arg-type]  # a test's loose keywords
         return self.says(
-            protocol.SystemUpdate("✓ Engine ready.", protocol.State(status="ok")),
-            protocol.SyncState("", meta),
+            messages.SystemUpdate("✓ Engine ready.", messages.State(status="ok")),
+            messages.SyncState("", meta),
         )
 
     def story(self, *lines: tuple[str, str], session: str = "s1", more: int | None = None) -> Face:
@@ -174,38 +175,38 @@ def history(
     more: int | None = None,
     turn: str | None = None,
     first: int = 1,
-) -> protocol.ChatHistory:
+) -> messages.ChatHistory:
     items = tuple(
-        protocol.HistoryItem(role, text, message=number)
+        messages.HistoryItem(role, text, message=number)
         for number, (role, text) in enumerate(lines, first)
     )
-    unset = protocol.UNSET
-    meta = protocol.HistoryMeta(
+    unset = messages.UNSET
+    meta = messages.HistoryMeta(
         items,
         session=session,
         more=unset if more is None else more,
         turn=unset if turn is None else turn,
     )
-    return protocol.ChatHistory("", meta)
+    return messages.ChatHistory("", meta)
 
 
-def chunk(text: str, offset: int, turn: str = "t1", rate: float = 12.0) -> protocol.ChatChunk:
-    return protocol.ChatChunk(
-        text, protocol.ChunkMeta("gpt-4o-mini", rate, "ember", turn=turn, offset=offset)
+def chunk(text: str, offset: int, turn: str = "t1", rate: float = 12.0) -> messages.ChatChunk:
+    return messages.ChatChunk(
+        text, messages.ChunkMeta("gpt-4o-mini", rate, "ember", turn=turn, offset=offset)
     )
 
 
-def user_line(text: str, request: str | None, number: int, session: str = "s1") -> protocol.ChatMessage:
-    meta = protocol.MessageMeta(
-        "user", number, session, request=protocol.UNSET if request is None else request
+def user_line(text: str, request: str | None, number: int, session: str = "s1") -> messages.ChatMessage:
+    meta = messages.MessageMeta(
+        "user", number, session, request=messages.UNSET if request is None else request
     )
-    return protocol.ChatMessage(text, meta)
+    return messages.ChatMessage(text, meta)
 
 
-def reply_begins(number: int, turn: str = "t1", session: str = "s1") -> protocol.ChatMessage:
-    return protocol.ChatMessage("", protocol.MessageMeta("assistant", number, session, turn=turn))
+def reply_begins(number: int, turn: str = "t1", session: str = "s1") -> messages.ChatMessage:
+    return messages.ChatMessage("", messages.MessageMeta("assistant", number, session, turn=turn))
 
 
-def end(turn: str = "t1", reason: str = "done", tokens: int = 120, **more: object) -> protocol.ChatEnd:
-    meta = protocol.EndMeta(tokens, reason=reason, turn=turn, **more)  # type: ignore[arg-type]
-    return protocol.ChatEnd("", meta)
+def end(turn: str = "t1", reason: str = "done", tokens: int = 120, **more: object) -> messages.ChatEnd:
+    meta = messages.EndMeta(tokens, reason=reason, turn=turn, **more)  # type: ignore[arg-type]
+    return messages.ChatEnd("", meta)

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from flower import limits, readers, safeyaml
-from flower.engine.game.ambience import Ambience
+from flower import limits
+from flower.engine.game.prompt_text import Ambience
 from flower.errors import AssetError, YamlError
+from flower.settings import safe_yaml, validators
 
 SHIPPED = Path(__file__).parents[1] / "assets"
 
@@ -72,43 +73,45 @@ def _reader(
     kind: Callable[..., _Asset],
     texts: Sequence[str],
     needed: Sequence[str],
-    **others: readers.Reader[Any],
+    **others: validators.Reader[Any],
 ) -> Any:
     """Unknown keys are allowed: files from elsewhere carry tags, authors and the like."""
     fields = {
-        "id": readers.identifier,
-        "name": readers.short_text,
-        **dict.fromkeys(texts, readers.text),
+        "id": validators.identifier,
+        "name": validators.short_text,
+        **dict.fromkeys(texts, validators.text),
         **others,
     }
-    return readers.section(kind, fields, required=("id", "name", *needed), strict=False)
+    return validators.section(kind, fields, required=("id", "name", *needed), strict=False)
 
 
-_AMBIENCE = readers.section(
+_AMBIENCE = validators.section(
     Ambience,
     {
-        "every": readers.whole(1, 1000),
-        "weather": readers.list_of(readers.short_text),
-        "light": readers.list_of(readers.short_text),
-        "mood": readers.list_of(readers.short_text),
+        "every": validators.whole(1, 1000),
+        "weather": validators.list_of(validators.short_text),
+        "light": validators.list_of(validators.short_text),
+        "mood": validators.list_of(validators.short_text),
     },
 )
 
 
-def _lore(value: object, path: readers.Path) -> str:
+def _lore(value: object, path: validators.Path) -> str:
     """One text, or a list of texts: an entry each."""
     if isinstance(value, list):
-        return "\n\n".join(readers.list_of(readers.text)(value, path))
-    return readers.text(value, path)
+        return "\n\n".join(validators.list_of(validators.text)(value, path))
+    return validators.text(value, path)
 
 
 # By folder; each takes a document's value and raises ``WrongValueError``.
-READERS: Mapping[str, readers.Reader[Any]] = {
+READERS: Mapping[str, validators.Reader[Any]] = {
     "worlds": _reader(
         World, ("start_message", "scene", "system_prompt"), (), lore=_lore, ambience=_AMBIENCE
     ),
-    "characters": _reader(Character, ("persona",), ("persona",), lore=_lore, model=readers.short_text),
-    "rules": _reader(Rule, ("prompt",), ("prompt",), priority=readers.whole(0, 100)),
+    "characters": _reader(
+        Character, ("persona",), ("persona",), lore=_lore, model=validators.short_text
+    ),
+    "rules": _reader(Rule, ("prompt",), ("prompt",), priority=validators.whole(0, 100)),
 }
 
 
@@ -135,7 +138,7 @@ def _load_kind(folder: str, directories: Sequence[Path], problems: list[str]) ->
     return result
 
 
-def _load_folder(read: readers.Reader[Any], folder: Path, problems: list[str]) -> dict[str, Any]:
+def _load_folder(read: validators.Reader[Any], folder: Path, problems: list[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for path in _files(folder, problems):
         try:
@@ -163,12 +166,12 @@ def _files(folder: Path, problems: list[str]) -> Iterator[Path]:
     yield from paths[: limits.ASSET_FILES]
 
 
-def _load_file(read: readers.Reader[Any], path: Path) -> Any:
+def _load_file(read: validators.Reader[Any], path: Path) -> Any:
     document = _document(path)
     try:
         return read(document.value, ())
-    except readers.WrongValueError as wrong:
-        line = readers.line_of(document.lines, wrong.path)
+    except validators.WrongValueError as wrong:
+        line = validators.line_of(document.lines, wrong.path)
         raise AssetError(f"{_label(path)}, line {line}: {wrong}") from None
 
 
@@ -179,22 +182,22 @@ def _load_system_rules(directories: Sequence[Path], problems: list[str]) -> str:
         if not path.exists():
             continue
         try:
-            result = readers.text(_document(path).value, ())
+            result = validators.text(_document(path).value, ())
         except AssetError as error:
             problems.append(str(error))
-        except readers.WrongValueError:
+        except validators.WrongValueError:
             problems.append(
                 f"{_label(path)}, line 1: must be one text; begin the file with '|-' and indent"
             )
     return result
 
 
-def _document(path: Path) -> safeyaml.Document:
+def _document(path: Path) -> safe_yaml.Document:
     try:
         if not path.is_file():
             raise AssetError(f"{_label(path)}: not a regular file")  # a pipe would block for ever
         with path.open("rb") as file:
-            return safeyaml.load(file.read(limits.YAML_BYTES + 1))
+            return safe_yaml.load(file.read(limits.YAML_BYTES + 1))
     except OSError as error:
         raise AssetError(f"{_label(path)}: cannot be read ({error.strerror})") from error
     except YamlError as error:

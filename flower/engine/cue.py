@@ -8,7 +8,7 @@ from typing import Literal
 
 from flower import limits
 from flower.engine.game.checks import WORKED
-from flower.engine.preparation import Gathered, Order, Services
+from flower.engine.prompt.context import Gathered, Order, Services
 from flower.engine.prompt.sections import WAITING
 from flower.engine.provider.base import ChatMessage, Cue
 from flower.engine.recall.base import Passage

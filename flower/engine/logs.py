@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TextIO
 
 from flower import limits
-from flower.config import Config
 from flower.home import Home
+from flower.settings.config import Config
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 LEVEL_VARIABLE = "FLOWER_LOG"  # debug shows recalled lore and memories, for people who tune a world

@@ -21,13 +21,12 @@ from pathlib import Path
 import trio
 
 from flower import limits
+from flower.client.connection import Link
+from flower.client.events import Send
+from flower.client.identity import Identity
 from flower.errors import TerminalError
-from flower.tui import external
-from flower.tui.diff import Painter
-from flower.tui.identity import Identity
-from flower.tui.keys import Decoder, Reply
-from flower.tui.link import Link
-from flower.tui.model import (
+from flower.tui import user_files
+from flower.tui.state.model import (
     Bell,
     Copy,
     Edited,
@@ -41,14 +40,15 @@ from flower.tui.model import (
     Resized,
     Restored,
     Said,
-    Send,
     Suspend,
     Tick,
     Titled,
 )
-from flower.tui.terminal import Terminal
-from flower.tui.update import draft_of, next_wake, update
-from flower.tui.view import Screen
+from flower.tui.state.update import draft_of, next_wake, update
+from flower.tui.term.diff import Painter
+from flower.tui.term.keys import Decoder, Reply
+from flower.tui.term.terminal import Terminal
+from flower.tui.view.screen import Screen
 
 SIGNALS = (
     signal.SIGWINCH,
@@ -169,11 +169,11 @@ class App:
         if draft := self._identity.load_draft():
             self.post(Restored(draft))
         await trio.lowlevel.checkpoint()
-        settings = await trio.to_thread.run_sync(external.load_settings, self._home_dir, self._advice)
+        settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir, self._advice)
         self._frame_s = 1 / _tick_hz(settings.tick_hz)
         self._terminal.use_mouse(settings.mouse)
-        self.post(external.configured(settings, self._model, self._terminal))
-        colors, sequences = await external.ask_blessed(self._terminal.name, os.environ)
+        self.post(user_files.configured(settings, self._model, self._terminal))
+        colors, sequences = await user_files.ask_blessed(self._terminal.name, os.environ)
         self._decoder.learn(sequences)
         self._terminal.refine(colors)
         self._painter.adapt(self._terminal.capabilities)
@@ -292,8 +292,8 @@ class App:
         """Lends the terminal to the user's editor."""
         self._terminal.leave()
         try:
-            edited = await external.edit(text, self._home_dir / "run", os.environ)
-        except external.EditorError as error:
+            edited = await user_files.edit(text, self._home_dir / "run", os.environ)
+        except user_files.EditorError as error:
             self.post(Said(Notice(str(error), "bad")))
         else:
             self.post(Edited(edited))

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from flower import limits
 from flower.errors import TerminalError
-from flower.tui import bindings
-from flower.tui.diff import Painter
-from flower.tui.model import Model
-from flower.tui.pane import StoryPane
-from flower.tui.terminal import Terminal
-from flower.tui.theme import load_theme
-from flower.tui.view import Screen
+from flower.tui.render.messages import StoryPane
+from flower.tui.render.theme import load_theme
+from flower.tui.state import bindings
+from flower.tui.state.model import Model
+from flower.tui.term.diff import Painter
+from flower.tui.term.terminal import Terminal
+from flower.tui.view.screen import Screen
 
 
 def main(
@@ -72,7 +72,8 @@ def _draw_and_run(
     painter, screen = Painter(caps, theme.base), Screen()
     terminal.write(painter.paint(screen.draw(model)))
 
-    from flower.tui import app, identity
+    from flower.client import identity
+    from flower.tui import app
 
     # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
     # and never at modules, saves a tenth of the CPU time of a word.

@@ -16,15 +16,18 @@ from typing import TextIO
 
 import trio
 
-from flower import limits, protocol
-from flower.tui import bindings, commands, identity, sending
-from flower.tui.link import Link
-from flower.tui.model import Effect, Input, LinkChanged, Model, Received, Send
-from flower.tui.pane import ENDINGS, StoryPane
-from flower.tui.text import clean
-from flower.tui.theme import load_theme
-from flower.tui.transcript import UNCONFIRMED, Message
-from flower.tui.update import update
+from flower import limits
+from flower.client import identity
+from flower.client.connection import Link
+from flower.client.events import LinkChanged, Received, Send
+from flower.protocol import messages as protocol
+from flower.tui.render.messages import ENDINGS, StoryPane
+from flower.tui.render.text import clean
+from flower.tui.render.theme import load_theme
+from flower.tui.state import bindings, commands, sending
+from flower.tui.state.model import Effect, Input, Model
+from flower.tui.state.transcript import UNCONFIRMED, Message
+from flower.tui.state.update import update
 
 RECENT = 4  # messages of an old story that are read out again
 LISTS = ("worlds", "characters", "models", "rules", "sessions")

@@ -13,10 +13,10 @@ import random
 import statistics
 import time
 
-from flower.tui.diff import Capabilities, Painter
-from flower.tui.frame import Frame, Pane, Row
-from flower.tui.markdown import Palette, Streaming
-from flower.tui.style import PLAIN, TRUE_COLOR, Style, sgr
+from flower.tui.render.frame import Frame, Pane, Row
+from flower.tui.render.markdown import Palette, Streaming
+from flower.tui.render.style import PLAIN, TRUE_COLOR, Style, sgr
+from flower.tui.term.diff import Capabilities, Painter
 
 PINK = Style(fg=0xFF87AF)
 XTERM = Capabilities(

@@ -26,11 +26,11 @@ from typing import Any, NamedTuple
 import httpx
 
 from flower.engine.assets import SHIPPED, load_assets
-from flower.engine.game import ambience, sheet, telling
-from flower.engine.game.ambience import Ambience
+from flower.engine.game import prompt_text, sheet
 from flower.engine.game.clocks import Now
+from flower.engine.game.prompt_text import Ambience
 from flower.engine.game.sheet import Sheet
-from flower.engine.game.story import StoryState
+from flower.engine.game.state import StoryState
 from flower.engine.prompt.assemble import Line, Section, assemble, standing_text
 from flower.engine.prompt.sections import system_sections
 from flower.engine.prompt.tokens import TokenCounter
@@ -78,8 +78,8 @@ def standing_at(turn: int) -> tuple[Section, ...]:
     told, _ = sheet.put(told, "hp", f"{10 - turn // 5 % 8}/10")
     for quest in ("Find the keeper", "Learn why the light never failed", "Pay the ferryman"):
         told, _ = sheet.quest(told, quest, "open")
-    weather = ambience.now(WEATHER, "bench", turn)
-    return telling.latest(
+    weather = prompt_text.now(WEATHER, "bench", turn)
+    return prompt_text.latest(
         StoryState(told), Now(turn, 0.0), ambience=weather, note="", speaking="", scene=(), line=""
     )
 
@@ -98,7 +98,7 @@ def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Message
         standing = story.standing[turn]
         if keep_sheet:
             seen = [texts for at, texts in stood if start is None or at >= start]
-            standing, _ = telling.due(standing, seen)
+            standing, _ = prompt_text.due(standing, seen)
         prompt = assemble(
             story.sections,
             lines,
@@ -110,7 +110,9 @@ def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Message
         start = prompt.window_start
         yield [{"role": m.role, "content": m.content} for m in prompt.messages]
         if keep_sheet:
-            stood.append((line_id, {telling.key_of(section): section.text for section in prompt.told}))
+            stood.append(
+                (line_id, {prompt_text.key_of(section): section.text for section in prompt.told})
+            )
             stands = standing_text(section.text for section in prompt.told)
             lines[-1] = Line(line_id, "user", text, lines[-1].recalled, stands)
         lines.append(Line(line_id + 1, "assistant", story.replies[turn]))

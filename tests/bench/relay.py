@@ -24,9 +24,9 @@ import httpx
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
-from flower.engine.minilm import MODEL_ID
-from flower.engine.preparation import lore_scope
+from flower.engine.prompt.context import lore_scope
 from flower.engine.recall.base import Draft
+from flower.engine.recall.minilm import MODEL_ID
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from tests.bench.recall.measure import make_texts, make_vectors

@@ -16,17 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flower import limits
-from flower.engine.store import (
-    branches,
-    discarded,
-    growth,
-    outline,
-    replies,
-    search,
-    stories,
-    tree,
-    variants,
-)
+from flower.engine.store import branches, outline, search, stories, streaming_text, trash, tree
+from flower.engine.store import exchanges as replies
 from flower.engine.store.database import _connect, _in_transaction
 
 ROUNDS = 15
@@ -54,7 +45,9 @@ def main() -> None:
             stories.create_session(db, "s", "w", "c", "The tide is out.", 1.0)
             for number in range(exchanges):
                 made = replies.begin_exchange(db, "s", f"I do thing {number}.", "m", None, 2.0)
-                growth.end(db, made.reply_id, f"Then {number} came, wet with rain. " * 12, "complete")
+                streaming_text.end(
+                    db, made.reply_id, f"Then {number} came, wet with rain. " * 12, "complete"
+                )
 
         _in_transaction(db, fill)
         middle = _in_transaction(db, lambda _: forking(db, 2 * exchanges))
@@ -65,8 +58,8 @@ def main() -> None:
             return lambda: _in_transaction(db, lambda _: change())
 
         def another_reply() -> None:
-            opened = variants.open_variant(db, "s", first, "m", 3.0)
-            growth.end(db, opened.reply_id, "No.", "complete")
+            opened = branches.open_variant(db, "s", first, "m", 3.0)
+            streaming_text.end(db, opened.reply_id, "No.", "complete")
 
         def away_and_back() -> None:
             tree.go(db, "s", first)
@@ -80,11 +73,11 @@ def main() -> None:
             "an empty write": write(lambda: db.execute("UPDATE sessions SET updated = updated + 1")),
             "undo and redo": write(lambda: (tree.undo(db, "s"), tree.redo(db, "s"))),
             "to the other variant of the first reply and back": write(
-                lambda: [variants.choose_variant(db, "s", first, number) for number in (2, 1)]
+                lambda: [branches.choose_variant(db, "s", first, number) for number in (2, 1)]
             ),
             "to the first reply and back": write(away_and_back),
             "delete and restore all but the beginning": write(
-                lambda: (discarded.discard(db, "s", first, 9.0), discarded.restore(db, "s", first))
+                lambda: (trash.discard(db, "s", first, 9.0), trash.restore_messages(db, "s", first))
             ),
             "list the branches": lambda: branches.ends(db, "s"),
             "outline of a straight story": lambda: outline.read(db, "s", None),

@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from flower.engine.main import REPOSITORY_MODELS
-from flower.engine.minilm import NAME
+from flower.engine.recall.minilm import NAME
 from flower.engine.store import schema
 from tests import damage
 from tests.engine_process import (

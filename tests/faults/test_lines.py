@@ -16,9 +16,9 @@ import trio
 import trio.testing
 
 from flower import limits
-from flower.protocol import ChatChunk, ChatEnd, ChatHistory, ChatMessage, SyncState
-from flower.tui.link import Link
-from flower.tui.model import LinkChanged, Received, Send
+from flower.client.connection import Link
+from flower.client.events import LinkChanged, Received, Send
+from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ChatMessage, SyncState
 from tests.bad_line import BadLine, bad_lines, inside, why_not
 from tests.engine_process import Process, engine, look_into, with_limits
 

@@ -12,19 +12,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from flower import config, limits, readers, safeyaml
-from flower.codec import decode_event, decode_prompt, encode
-from flower.engine import assets, macros
+from flower import limits
+from flower.engine import assets
 from flower.engine.game import dice, proposals
-from flower.engine.game.chance import Seeded
+from flower.engine.game.rng import Seeded
 from flower.engine.game.sheet import Sheet
+from flower.engine.prompt import macros
 from flower.engine.provider.base import Text
-from flower.engine.provider.sse import SseDecoder
+from flower.engine.provider.framing import SseDecoder
 from flower.engine.sanitize import sanitize
 from flower.errors import CommandError, ConfigError, ProtocolError, ProviderError, YamlError
-from flower.protocol import UnknownEvent
-from flower.tui import text as screen
-from flower.tui.keys import Decoder
+from flower.protocol.codec import decode_event, decode_prompt, encode
+from flower.protocol.messages import UnknownEvent
+from flower.settings import config, safe_yaml, validators
+from flower.tui.render import text as screen
+from flower.tui.term.keys import Decoder
 from tests.provider_world import FAMILIES
 
 Target = Callable[[bytes], None]
@@ -89,7 +91,7 @@ def streams(data: bytes) -> None:
 def yaml(data: bytes) -> None:
     """A file from a stranger is a value made of JSON's kinds, or one sentence with a line in the file."""
     try:
-        document = safeyaml.load(data)
+        document = safe_yaml.load(data)
     except YamlError as error:
         _one_sentence(str(error))
         if error.line < 1:
@@ -100,15 +102,15 @@ def yaml(data: bytes) -> None:
     for read in assets.READERS.values():
         try:
             read(document.value, ())
-        except readers.WrongValueError as wrong:
-            readers.line_of(document.lines, wrong.path)
+        except validators.WrongValueError as wrong:
+            validators.line_of(document.lines, wrong.path)
             _one_sentence(str(wrong))
 
 
 def settings(data: bytes) -> None:
     """Any ``config.yaml`` is settings, or one sentence."""
     try:
-        document = safeyaml.load(data)
+        document = safe_yaml.load(data)
         config.parse(document.value, document.lines, {})
     except (YamlError, ConfigError) as error:
         _one_sentence(str(error))

@@ -6,26 +6,29 @@ What a change means is decided in ``flower.engine.game``; that it holds for this
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from flower.engine import snapshot
-from flower.engine.direction import ambience_of
-from flower.engine.game import checks, dice, sheet
-from flower.engine.game.chance import Seeded
+from flower import limits
+from flower.engine.commands.catalogue import closest
+from flower.engine.game import checks, clocks, dice, people, sheet
+from flower.engine.game.rng import Seeded
 from flower.engine.game.sheet import Sheet
-from flower.engine.game.story import StoryState
-from flower.engine.session import Session
-from flower.engine.store import additions, states
+from flower.engine.game.state import StoryState
+from flower.engine.prompt.direction import ambience_of
+from flower.engine.sessions import snapshot
+from flower.engine.sessions.session import Session
+from flower.engine.store import exchanges, states, stories
 from flower.errors import CommandError
-from flower.protocol import ChatMessage, MessageMeta, State, SystemUpdate
+from flower.protocol.messages import ChatMessage, MessageMeta, State, SystemUpdate
 
 if TYPE_CHECKING:
-    from flower.engine.client import Client
-    from flower.engine.engine import Engine
+    from flower.engine.sessions.engine import Engine
+    from flower.engine.sessions.session import Client
 
 
 def story_of(client: Client) -> Session:
@@ -73,7 +76,7 @@ async def add_message(
     """Puts a whole message into the client's story and shows it to every watcher."""
     session = story_of(client)
     added = await engine.services.database.write(
-        additions.add_message, session.id, role, make, client.request, engine.now()
+        exchanges.add_message, session.id, role, make, client.request, engine.now()
     )
     if added is not None:
         meta = MessageMeta(role, added.id, session.id, status="complete")
@@ -182,3 +185,174 @@ async def tell_sheet(engine: Engine, session: Session, text: str) -> None:
 
 def _rows(db: Any, session_id: str) -> Sequence[tuple[str, str]]:
     return states.rows(db, session_id, states.active_leaf(db, session_id))
+
+
+# --- Commands about clocks: something comes nearer with every tick.
+
+_CLOCK = re.compile(
+    r'(?:"(?P<quoted>[^"]+)"|(?P<name>.+?))\s+(?P<size>\d{1,3})'
+    r"(?:\s+every\s+(?P<pace>turn|\d+\s*\w+))?(?:\s*:\s*(?P<then>.+))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_TICK = re.compile(r'"?(?P<name>.+?)"?(?:\s+(?P<ticks>[+-]?\d{1,3}))?')
+
+
+async def list_clocks(engine: Engine, client: Client, argument: str) -> None:
+    """Also takes the short form ``/clock "NAME" 6``."""
+    if argument:
+        await add_clock(engine, client, argument)
+        return
+    standing = await standing_of(engine, story_of(client))
+    rows = [f"{clocks.shown(clock, standing.now)}  {clock.name}" for clock in standing.state.clocks]
+    client.tell("\n".join(["Clocks:", *rows]) if rows else 'No clocks; /clock add "NAME" 6 starts one.')
+
+
+async def add_clock(engine: Engine, client: Client, argument: str) -> None:
+    found = _CLOCK.fullmatch(" ".join(argument.split()))
+    if found is None:
+        raise CommandError(
+            'Which clock, of how many segments? For example /clock add "Flood reaches the docks" 6'
+            " every 2 turns: the docks are under water."
+        )
+    session = story_of(client)
+    standing = await standing_of(engine, session)
+    clock = clocks.new(
+        found["quoted"] or found["name"],
+        int(found["size"]),
+        found["pace"] or "",
+        (found["then"] or "").strip(),
+        standing.now,
+    )
+
+    def add(state: StoryState) -> StoryState:
+        return replace(state, clocks=clocks.put(state.clocks, clock))
+
+    await _change(engine, client, add, f"✓ Clock: {clock.name} {clocks.shown(clock, standing.now)}")
+
+
+async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
+    found = _TICK.fullmatch(" ".join(argument.split()))
+    if found is None:
+        raise CommandError("Which clock? For example /clock tick flood, or /clock tick flood -1.")
+    session = story_of(client)
+    now = (await standing_of(engine, session)).now
+    shown: list[str] = []
+
+    def tick(state: StoryState) -> StoryState:
+        clock = clocks.ticked(clocks.find(state.clocks, found["name"]), int(found["ticks"] or 1), now)
+        shown.append(f"{clock.name} {clocks.shown(clock, now)}")
+        return replace(state, clocks=clocks.put(state.clocks, clock))
+
+    await engine.services.database.write(states.change_state, session.id, tick)
+    await tell_sheet(engine, session, f"✓ Clock: {shown[0]}")
+
+
+async def remove_clock(engine: Engine, client: Client, argument: str) -> None:
+    def remove(state: StoryState) -> StoryState:
+        gone = clocks.find(state.clocks, argument)
+        return replace(state, clocks=tuple(c for c in state.clocks if c is not gone))
+
+    await _change(engine, client, remove, "✓ The clock is gone.")
+
+
+async def _change(
+    engine: Engine, client: Client, change: Callable[[StoryState], StoryState], text: str
+) -> None:
+    session = story_of(client)
+    await engine.services.database.write(states.change_state, session.id, change)
+    await tell_sheet(engine, session, text)
+
+
+# --- Commands about people and factions: what they think of the player, where they met.
+
+_MOOD = re.compile(r"(?P<name>.+?)\s+(?P<change>[+-]?\d{1,3})(?:\s+(?P<why>.+))?")
+
+
+async def list_people(engine: Engine, client: Client, argument: str) -> None:
+    standing = await standing_of(engine, story_of(client))
+    ordered = sorted(standing.state.people, key=lambda person: -person.standing)
+    rows = [people.shown(person) for person in ordered]
+    client.tell(
+        "\n".join(["People and factions:", *rows]) if rows else "Nobody yet; /npc add NAME: ABOUT."
+    )
+
+
+async def add_person(engine: Engine, client: Client, argument: str) -> None:
+    faction = argument.lower().startswith("faction ")
+    name, _, about = (argument[8:] if faction else argument).partition(":")
+    shown: list[str] = []
+
+    def add(state: StoryState) -> StoryState:
+        person = people.new(name, about, state.sheet.place, faction=faction)
+        known = [p for p in state.people if p.name.casefold() == person.name.casefold()]
+        if known:  # what they are is told anew; what was between you stays
+            person = replace(known[0], about=person.about or known[0].about)
+        shown.append(person.name)
+        return replace(state, people=people.put(state.people, person))
+
+    await engine.services.database.write(states.change_state, story_of(client).id, add)
+    client.tell(f"✓ {shown[0]} is known now; /npc mood {shown[0]} +10 REASON changes what they think.")
+
+
+async def show_person(engine: Engine, client: Client, argument: str) -> None:
+    session = story_of(client)
+    standing = await standing_of(engine, session)
+    person = people.find(standing.state.people, argument)
+    path = await engine.services.database.read(
+        stories.active_path, session.id, most=limits.PROMPT_MESSAGES
+    )
+    seen = people.last_seen(person, [(m.id, m.content) for m in path])
+    rows = [f"{person.name} {person.feels} ({person.standing:+d})."]
+    rows += [person.about] if person.about else []
+    rows += [f"Met: {person.met}."] if person.met else []
+    rows += [f"Last seen in message {seen}." if seen is not None else "Not seen lately."]
+    rows += [f"{shift.change:+4d}  {shift.why}".rstrip() for shift in person.shifts]
+    client.tell("\n".join(rows))
+
+
+async def change_mood(engine: Engine, client: Client, argument: str) -> None:
+    found = _MOOD.fullmatch(" ".join(argument.split()))
+    if found is None:
+        raise CommandError("By how much? For example /npc mood Mara -10 broke a promise.")
+    shown: list[str] = []
+
+    def shift(state: StoryState) -> StoryState:
+        person = people.find(state.people, found["name"])
+        person = people.shifted(person, int(found["change"]), found["why"] or "")
+        shown.append(f"{person.name} {person.feels} ({person.standing:+d})")
+        return replace(state, people=people.put(state.people, person))
+
+    await engine.services.database.write(states.change_state, story_of(client).id, shift)
+    client.tell(f"✓ {shown[0]}.")
+
+
+async def remove_person(engine: Engine, client: Client, argument: str) -> None:
+    def remove(state: StoryState) -> StoryState:
+        gone = people.find(state.people, argument)
+        return replace(state, people=tuple(p for p in state.people if p is not gone))
+
+    await engine.services.database.write(states.change_state, story_of(client).id, remove)
+    client.tell(f"✓ {argument} is no longer kept.")
+
+
+async def bring_people(engine: Engine, client: Client, argument: str) -> None:
+    """Takes over the people of another story of this world, with what stands between them and the player."""
+    session = story_of(client)
+    listed = await engine.services.database.read(stories.sessions)
+    others = [s for s in listed if s.world_id == session.world_id and s.id != session.id]
+    wanted = [s for s in others if not argument or s.id == argument]
+    wanted.sort(key=lambda stored: -stored.updated)
+    if not wanted:
+        raise CommandError(
+            f"There is no other story {argument} in this world.{closest(argument, [s.id for s in others])}"
+        )
+    database = engine.services.database
+    known = await database.read(states.state_at, wanted[0].id, wanted[0].active_leaf)
+
+    def bring(state: StoryState) -> StoryState:
+        return replace(state, people=people.joined(state.people, known.people))
+
+    before = (await standing_of(engine, session)).state.people
+    after = (await database.write(states.change_state, session.id, bring)).people
+    title = wanted[0].title or "Untitled"
+    client.tell(f"✓ {len(after) - len(before)} people came along from {title}.")

@@ -9,13 +9,17 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from flower import limits
-from flower.engine.session import Session
-from flower.engine.store import branches, discarded, stories, tree, variants
+from flower.engine.sessions.session import Session
+from flower.engine.store import branches, outline, stories, trash, tree
+from flower.engine.store.outline import Outline
+from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError
+from flower.protocol import tree_text
+from flower.protocol.messages import ShownMessage, State, StoryTree, TreeNode
 
 if TYPE_CHECKING:
-    from flower.engine.client import Client
-    from flower.engine.engine import Engine
+    from flower.engine.sessions.engine import Engine
+    from flower.engine.sessions.session import Client
 
 WHO = {"user": "you", "assistant": "narrator", "system": "note"}
 STEPS = {"next": 1, "previous": -1}
@@ -30,8 +34,8 @@ async def retry(engine: Engine, client: Client, argument: str) -> None:
         message_number(argument, "/retry 12 lets message 12 be written anew.") if argument else None
     )
 
-    def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> variants.Opened:
-        return variants.open_variant(db, session_id, message, model, now)
+    def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> branches.Opened:
+        return branches.open_variant(db, session_id, message, model, now)
 
     await engine.rewriting.rewrite(session, client.chosen, open_reply)
 
@@ -61,7 +65,7 @@ async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
     step = which.lower() in STEPS
     number = STEPS[which.lower()] if step else message_number(which, usage)
     at, count = await engine.rewriting.change(
-        session, variants.choose_variant, message, number, step=step
+        session, branches.choose_variant, message, number, step=step
     )
     client.tell(f"✓ Variant {at} of {count}.")
 
@@ -84,12 +88,12 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
 
         def open_reply(
             db: sqlite3.Connection, session_id: str, model: str, now: float
-        ) -> variants.Opened:
-            return variants.open_edit(db, session_id, message.id, text, model, now)
+        ) -> branches.Opened:
+            return branches.open_edit(db, session_id, message.id, text, model, now)
 
         await engine.rewriting.rewrite(session, client.chosen, open_reply)
         return
-    made = await engine.rewriting.change(session, variants.edit_reply, message.id, text, engine.now())
+    made = await engine.rewriting.change(session, branches.edit_reply, message.id, text, engine.now())
     await engine.turns.following.remember_edit(session, made)
     client.tell(f"✓ Changed. /variant previous {made.id} shows what it said before.")
 
@@ -118,7 +122,7 @@ async def goto(engine: Engine, client: Client, argument: str) -> None:
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(argument, "/delete 12 puts message 12 and all below it into the trash.")
-    count = await engine.rewriting.change(session_of(client), discarded.discard, message, engine.now())
+    count = await engine.rewriting.change(session_of(client), trash.discard, message, engine.now())
     days = round(limits.TRASH_KEPT_S / 86_400)
     more = f" and {count - 1} below it" if count > 1 else ""
     client.tell(
@@ -130,10 +134,10 @@ async def restore(engine: Engine, client: Client, argument: str) -> None:
     session = session_of(client)
     if argument:
         message = message_number(argument, "/restore 12 takes message 12 back.")
-        count = await engine.rewriting.change(session, discarded.restore, message)
+        count = await engine.rewriting.change(session, trash.restore_messages, message)
         client.tell(f"✓ Back: {count} message{'s' if count > 1 else ''}.")
         return
-    thrown = await engine.services.database.read(discarded.listed, session.id)
+    thrown = await engine.services.database.read(trash.list_messages, session.id)
     if not thrown:
         raise CommandError("No message of this story is in the trash.")
     rows = [f"{d.id:>6}  {WHO[d.role]}, {d.messages} in all: {preview(d.content)}" for d in thrown]
@@ -195,3 +199,68 @@ def message_number(text: str, usage: str) -> int:
     if not (text.isascii() and text.isdecimal()):
         raise CommandError(f"A number is needed here: {usage}")
     return int(text[:18])
+
+
+# --- Commands that look at a story's tree without changing it: its outline, and any message in it.
+
+
+async def show_tree(engine: Engine, client: Client, argument: str) -> None:
+    """Tells the asking client alone; what faces draw is in the state, the content is for reading."""
+    session = session_of(client)
+    focus = message_number(argument, "/tree 12 shows the part around message 12.") if argument else None
+    found = await engine.services.database.read(outline.read, session.id, focus)
+    nodes = tuple(_node(session, found, node) for node in found.nodes)
+    told = StoryTree(session.id, found.focus, found.stands, found.messages, nodes)
+    head = f"The story's tree, {found.messages} messages; /goto MESSAGE goes on from one, @ is where it stands:"
+    text = tree_text.as_text(nodes, found.stands, found.focus, limits.OUTLINE_LINES)
+    client.tell(f"{head}\n{text}", State(tree=told))
+
+
+def _node(session: Session, found: Outline, node: Node) -> TreeNode:
+    """Returns a node as it goes to faces; a reply that grows has more words than its row."""
+    words = found.words.get(node.message) if not node.folded else None
+    role, status, text = (words.role, words.status, words.beginning) if words else ("", "", "")
+    growing = _growing(session, node.message)
+    return TreeNode(
+        node.message,
+        node.parent,
+        role,
+        preview(growing if growing is not None else text),
+        status if status != "complete" else "",
+        node.variant,
+        node.variants,
+        tuple(found.names.get(node.message, ())) if not node.folded else (),
+        node.active,
+        node.chosen,
+        node.leaf,
+        node.below,
+        node.thrown,
+        node.folded,
+        node.ends,
+    )
+
+
+async def show_message(engine: Engine, client: Client, argument: str) -> None:
+    session = session_of(client)
+    wanted = message_number(argument, "/show 12 shows message 12.")
+    found, thrown = await engine.services.database.read(outline.message, session.id, wanted)
+    growing = _growing(session, found.id)
+    text = growing if growing is not None else found.content
+    shown = ShownMessage(
+        session.id,
+        found.id,
+        found.role,
+        found.status if found.status != "complete" else "",
+        found.model,
+        thrown,
+        len(text) > limits.SHOWN_CHARS,
+    )
+    client.tell(text[: limits.SHOWN_CHARS], State(shown=shown))
+
+
+def _growing(session: Session, message_id: int) -> str | None:
+    """Returns the text of a message that the disk does not have whole yet."""
+    if session.reply is not None and session.reply.message_id == message_id:
+        return session.reply.text
+    unsaved = session.unsaved.get(message_id)
+    return unsaved.text if unsaved is not None else None

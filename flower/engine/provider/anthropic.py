@@ -23,16 +23,14 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
+from flower.engine.provider.decode import Interpreter, Item
 from flower.engine.provider.endpoint import KINDS, Endpoint, patched, wanted_params
 from flower.engine.provider.errors import Origin, from_payload
-from flower.engine.provider.http import Edge
-from flower.engine.provider.interpret import Interpreter, Item
-from flower.engine.provider.listing import known_model
-from flower.engine.provider.messages import alternating, ending_with_user, split_system
-from flower.engine.provider.pieces import Call
-from flower.engine.provider.refusals import without
-from flower.engine.provider.remote import RemoteProvider
-from flower.engine.provider.sse import SseDecoder
+from flower.engine.provider.framing import SseDecoder
+from flower.engine.provider.http import Edge, RemoteProvider
+from flower.engine.provider.models import known_model
+from flower.engine.provider.request_fields import alternating, ending_with_user, split_system, without
+from flower.engine.provider.response import Call
 
 _VERSION = "2023-06-01"
 _PARAMS = {

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from flower.engine.provider.base import Completion, ModelInfo
-from flower.engine.provider.flavours import Flavour, build_body, left_out
-from flower.engine.provider.interpret import Interpreter
+from flower.engine.provider.decode import Interpreter
+from flower.engine.provider.framing import SseDecoder
+from flower.engine.provider.http import RemoteProvider
 from flower.engine.provider.openai import ChatStream
-from flower.engine.provider.pieces import Call
-from flower.engine.provider.remote import RemoteProvider
-from flower.engine.provider.sse import SseDecoder
+from flower.engine.provider.openai_dialects import Flavour, build_body, left_out
+from flower.engine.provider.response import Call
 from flower.errors import ProviderError
 
 FLAVOUR = Flavour(

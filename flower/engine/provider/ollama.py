@@ -15,14 +15,13 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent
+from flower.engine.provider.decode import Interpreter, Item, ThinkSplitter
 from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
 from flower.engine.provider.errors import Origin, from_payload
-from flower.engine.provider.interpret import Interpreter, Item
-from flower.engine.provider.ndjson import NdjsonDecoder
-from flower.engine.provider.pieces import Call
-from flower.engine.provider.refusals import without
-from flower.engine.provider.remote import RemoteProvider
-from flower.engine.provider.thinking import ThinkSplitter
+from flower.engine.provider.framing import NdjsonDecoder
+from flower.engine.provider.http import RemoteProvider
+from flower.engine.provider.request_fields import without
+from flower.engine.provider.response import Call
 from flower.errors import ProviderError
 
 _OPTIONS = frozenset(

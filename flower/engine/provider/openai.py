@@ -23,16 +23,14 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
+from flower.engine.provider.decode import Interpreter, Item, ThinkSplitter
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.errors import Origin, from_payload
-from flower.engine.provider.flavours import FLAVOURS, Flavour, build_body, flavour_of, left_out
-from flower.engine.provider.http import Edge
-from flower.engine.provider.interpret import Interpreter, Item
-from flower.engine.provider.listing import read_models
-from flower.engine.provider.pieces import Call
-from flower.engine.provider.remote import RemoteProvider
-from flower.engine.provider.sse import SseDecoder
-from flower.engine.provider.thinking import ThinkSplitter
+from flower.engine.provider.framing import SseDecoder
+from flower.engine.provider.http import Edge, RemoteProvider
+from flower.engine.provider.models import read_models
+from flower.engine.provider.openai_dialects import FLAVOURS, Flavour, build_body, flavour_of, left_out
+from flower.engine.provider.response import Call
 from flower.errors import ProviderError
 
 # --- the stream ---------------------------------------------------------------------------------

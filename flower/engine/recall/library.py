@@ -23,14 +23,13 @@ import trio
 from flower import limits
 from flower.engine.recall.base import Embedder, Found, Kind, Passage, Query
 from flower.engine.recall.chunking import chunk
-from flower.engine.recall.indexes import Indexes
-from flower.engine.recall.questions import Questions
-from flower.engine.recall.search import Asked, Searcher
+from flower.engine.recall.index import Indexes
+from flower.engine.recall.search import Asked, Questions, Searcher
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Changed
 from flower.errors import EmbedError, StoreError
-from flower.protocol import Progress
+from flower.protocol.messages import Progress
 
 if TYPE_CHECKING:
     from flower.engine.recall.base import Vectors

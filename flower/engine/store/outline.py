@@ -1,6 +1,6 @@
 """The shape of a story's tree, read from the database, and the words of the messages that are shown.
 
-Functions over a connection, like ``tree``. What is folded is decided in ``flower.engine.outline``.
+Functions over a connection, like ``tree``. What is folded is decided in ``flower.engine.store.outline_fold``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from flower import limits
-from flower.engine import outline
-from flower.engine.outline import Node
-from flower.engine.store import branches, growth, stories, tree
+from flower.engine.store import branches, outline_fold, stories, streaming_text, tree
+from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError
 
 
@@ -57,11 +56,11 @@ def read(db: sqlite3.Connection, session_id: str, focus: int | None) -> Outline:
         row = db.execute("SELECT chosen FROM messages WHERE id = ?", (message,)).fetchone()
         return row[0] if row else None
 
-    shape = outline.Shape(twigs, leaf, _thrown(db, session_id), chosen)
+    shape = outline_fold.Shape(twigs, leaf, _thrown(db, session_id), chosen)
     if focus is not None and focus not in shape.parent:
         raise CommandError(f"There is no message {focus} in this story.")
     names = _names(db, session_id)
-    nodes = outline.fold(shape, focus, list(names))
+    nodes = outline_fold.fold(shape, focus, list(names))
     at = focus if focus is not None else leaf or (nodes[0].message if nodes else 0)
     words = _words(db, [node.message for node in nodes if not node.folded])
     return Outline(at, leaf or 0, len(shape.order), nodes, words, names)
@@ -85,7 +84,7 @@ def _names(db: sqlite3.Connection, session_id: str) -> dict[int, list[str]]:
 
 def _words(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Words]:
     rows = db.execute(
-        f"SELECT m.id, m.role, m.status, substr({growth.text_of('m')}, 1, ?) FROM messages m"  # noqa: S608
+        f"SELECT m.id, m.role, m.status, substr({streaming_text.text_of('m')}, 1, ?) FROM messages m"  # noqa: S608
         " WHERE m.id IN (SELECT value FROM json_each(?))",
         (limits.PREVIEW_CHARS * 4, json.dumps(list(ids))),
     )

@@ -18,8 +18,7 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.game.clocks import Now
-from flower.engine.game.steering import Persona, Steering
-from flower.engine.game.story import (
+from flower.engine.game.state import (
     Change,
     StoryState,
     dump,
@@ -28,6 +27,7 @@ from flower.engine.game.story import (
     load_variables,
     shown_rows,
 )
+from flower.engine.game.steering import Persona, Steering
 from flower.engine.store import stories
 from flower.errors import StoreError
 

@@ -4,19 +4,20 @@ Every function that writes expects to run inside ``Database.write``: one call is
 Times are Unix seconds and only shown; order comes from ids, since clocks of small machines jump.
 """
 
-# ruff: noqa: S608 - only constants are put into statements, values never
-
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import growth
+from flower.engine.store import streaming_text
+
+# ruff: noqa: S608 - only constants are put into statements, values never
+
 
 Row = tuple[Any, ...]
 
@@ -57,7 +58,7 @@ class StoredSession(Struct, frozen=True):
 # The columns of a message but the last, its extra data.
 _MESSAGE = (
     "m.id, m.session_id, m.parent_id, m.role,"
-    f" {growth.text_of('m')}, m.status, m.model, m.request, m.created"
+    f" {streaming_text.text_of('m')}, m.status, m.model, m.request, m.created"
 )
 # The manifests of prompts are long, needed by /why alone, and messages are read for every prompt.
 _NO_MANIFEST = """CASE WHEN instr(m.extra, '"manifest"') THEN json_remove(m.extra, '$.manifest') ELSE m.extra END"""
@@ -274,3 +275,97 @@ def path_ids(db: sqlite3.Connection, leaf: int | None) -> frozenset[int]:
         (leaf,),
     )
     return frozenset(row[0] for row in rows if row[0] is not None)
+
+
+# --- What every client has chosen, kept so that it finds it again. Functions over a connection.
+
+
+class Selection(Struct, frozen=True):
+    """What one client has chosen."""
+
+    client: str
+    model: str = ""  # "" = whatever the default is
+    world_id: str = ""
+    character_id: str = ""
+    session_id: str = ""
+    rules: tuple[str, ...] = ()
+    nsfw: bool = False
+
+
+def load(db: sqlite3.Connection, client: str) -> Selection:
+    """Returns what ``client`` had chosen; a new client starts where the last one left off."""
+    row = db.execute(
+        "SELECT model, world_id, character_id, session_id, rules, nsfw FROM selections"
+        " ORDER BY client = ? DESC, updated DESC LIMIT 1",
+        (client,),
+    ).fetchone()
+    if row is None:
+        return Selection(client)
+    return Selection(client, row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), bool(row[5]))
+
+
+def change(db: sqlite3.Connection, chosen: Selection, changed: Sequence[str], now: float) -> None:
+    """Stores the fields ``changed`` of what a client has chosen; all of them for a new client.
+
+    Clients without an id share one row: what another one chose there meanwhile stays.
+    """
+    columns = ", ".join(f"{field} = excluded.{field}" for field in (*changed, "updated"))
+    db.execute(
+        "INSERT INTO selections"
+        " (client, model, world_id, character_id, session_id, rules, nsfw, updated)"
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (client) DO UPDATE SET {columns}",
+        (
+            chosen.client,
+            chosen.model,
+            chosen.world_id,
+            chosen.character_id,
+            chosen.session_id,
+            json.dumps(chosen.rules),
+            chosen.nsfw,
+            now,
+        ),
+    )
+
+
+# --- Lore that a player attached to a world, text by text. Functions over a connection.
+
+
+def attach(db: sqlite3.Connection, world_id: str, text: str, now: float) -> int:
+    """Stores a text of lore for a world; returns its id."""
+    cursor = db.execute(
+        "INSERT INTO attached_lore (world_id, text, created) VALUES (?, ?, ?)", (world_id, text, now)
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def detach(db: sqlite3.Connection, number: int) -> None:
+    db.execute("DELETE FROM attached_lore WHERE id = ?", (number,))
+
+
+def listed(db: sqlite3.Connection, world_id: str) -> Sequence[tuple[int, str]]:
+    """Returns (id, text) of everything attached to a world."""
+    return db.execute(
+        "SELECT id, text FROM attached_lore WHERE world_id = ? ORDER BY id", (world_id,)
+    ).fetchall()
+
+
+# --- Sampler settings: a model's, and a story's own that win over them. Functions over a connection.
+
+
+def of_story(db: sqlite3.Connection, session_id: str, model: str) -> dict[str, Any]:
+    """Returns the settings that hold for a model in a story; the story's own win."""
+    found = session(db, session_id)
+    own = found.extra.get("params", {}) if found is not None else {}
+    return {**of_model(db, model), **own}
+
+
+def of_model(db: sqlite3.Connection, model: str) -> dict[str, Any]:
+    row = db.execute("SELECT params FROM model_params WHERE model = ?", (model,)).fetchone()
+    return json.loads(row[0]) if row else {}
+
+
+def set_of_model(db: sqlite3.Connection, model: str, name: str, value: Any) -> None:
+    """Sets one setting of a model, or with None takes it back."""
+    changed = {key: old for key, old in {**of_model(db, model), name: value}.items() if old is not None}
+    db.execute("INSERT OR REPLACE INTO model_params VALUES (?, ?)", (model, json.dumps(changed)))

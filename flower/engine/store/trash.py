@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
+
+from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import stories
+from flower.engine.store import stories, streaming_text, tree
 from flower.engine.store.stories import StoredSession
+from flower.errors import CommandError
 
 
 def delete(db: sqlite3.Connection, session_id: str, now: float) -> bool:
@@ -43,3 +48,115 @@ def purge(db: sqlite3.Connection, session_id: str) -> bool:
     db.execute("UPDATE sessions SET active_leaf = NULL WHERE id = ?", (session_id,))
     db.execute(f"DELETE {thrown}", (session_id,))
     return True
+
+
+# --- The trash of single messages: a message goes there with everything that hangs below it.
+#
+# What is in the trash is hidden from every path, list and search, keeps its text, and can be taken back
+# until ``limits.TRASH_KEPT_S`` are over. Functions over a connection, like ``tree``.
+
+# ruff: noqa: S608 - only constants are put into statements, values never
+
+
+_DISCARD = """
+    UPDATE messages SET deleted = ?2, deleted_with = ?1
+    WHERE deleted IS NULL AND id IN (
+        WITH RECURSIVE below(id) AS (
+            SELECT ?1 UNION ALL SELECT m.id FROM messages m JOIN below ON m.parent_id = below.id
+        ) SELECT id FROM below
+    )
+"""
+
+_LIFT_BRANCHES = """
+    UPDATE branches SET leaf = (SELECT parent_id FROM messages WHERE id = branches.leaf)
+    WHERE leaf IN (SELECT value FROM json_each(?))
+"""
+_PURGE = "DELETE FROM messages WHERE deleted IS NOT NULL AND id IN (SELECT value FROM json_each(?))"
+
+
+class Discarded(Struct, frozen=True):
+    """A message in the trash, with how many went there together."""
+
+    id: int
+    role: str
+    content: str
+    messages: int
+
+
+def discard(db: sqlite3.Connection, session_id: str, message_id: int, now: float) -> int:
+    """Puts a message and all below it into the trash; returns how many messages that were.
+
+    If the story stood there it goes on with another reply to the same line, else above the message.
+    """
+    message = tree.find(db, session_id, message_id)
+    leaf = tree.active_leaf(db, session_id)
+    on_path = tree.on_path(db, leaf, message_id)
+    other = _another_reply(db, message) if on_path else None
+    count = db.execute(_DISCARD, (message_id, now)).rowcount
+    if on_path:
+        leaf = tree.leaf_below(db, other) if other is not None else message.parent_id
+    tree.go(db, session_id, leaf)
+    return count
+
+
+def _another_reply(db: sqlite3.Connection, message: stories.Message) -> int | None:
+    """Returns the reply beside ``message`` that is nearest, older ones first."""
+    if message.role != "assistant":
+        return None
+    replies = [m.id for m in tree.siblings(db, message) if m.role == "assistant" and m.id != message.id]
+    older = [other for other in replies if other < message.id]
+    return older[-1] if older else replies[0] if replies else None
+
+
+def restore_messages(db: sqlite3.Connection, session_id: str, message_id: int) -> int:
+    """Takes back what went into the trash together with a message, and goes there; returns how many."""
+    row = db.execute(
+        "SELECT deleted_with FROM messages WHERE id = ? AND session_id = ? AND deleted IS NOT NULL",
+        (message_id, session_id),
+    ).fetchone()
+    if row is None:
+        raise CommandError(f"Message {message_id} is not in the trash; /restore lists what is.")
+    (top,) = row
+    (parent,) = db.execute("SELECT parent_id FROM messages WHERE id = ?", (top,)).fetchone()
+    if parent is not None and stories.visible(db, session_id, parent) is None:
+        raise CommandError(
+            f"Message {top} hangs below one that is in the trash; /restore {parent} first."
+        )
+    count = db.execute(
+        "UPDATE messages SET deleted = NULL, deleted_with = NULL WHERE deleted_with = ?", (top,)
+    ).rowcount
+    tree.go(db, session_id, tree.leaf_below(db, top))
+    return count
+
+
+def list_messages(db: sqlite3.Connection, session_id: str) -> list[Discarded]:
+    """Returns what is in the trash of a story, the newest first."""
+    rows = db.execute(
+        f"SELECT m.id, m.role, {streaming_text.text_of('m')},"
+        " (SELECT count(*) FROM messages t WHERE t.deleted_with = m.id AND t.session_id = m.session_id) FROM messages m"
+        " WHERE m.session_id = ? AND m.deleted_with = m.id ORDER BY m.deleted DESC, m.id DESC LIMIT ?",
+        (session_id, limits.BRANCHES_LISTED),
+    )
+    return [Discarded(*row) for row in rows]
+
+
+def expired_messages(db: sqlite3.Connection, before: float) -> list[int]:
+    """Returns the ids of all messages that were put into the trash before that time, or hang there."""
+    rows = db.execute(
+        """
+        WITH RECURSIVE below(id) AS (
+            SELECT id FROM messages WHERE deleted < ?
+            UNION SELECT m.id FROM messages m JOIN below ON m.parent_id = below.id
+        ) SELECT id FROM below ORDER BY id
+        """,
+        (before,),
+    )
+    return [message_id for (message_id,) in rows]
+
+
+def purge_messages(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Deletes messages in the trash for good; named branches that ended there end above them."""
+    gone = (json.dumps(ids),)
+    while db.execute(_LIFT_BRANCHES, gone).rowcount:
+        pass
+    db.execute(_PURGE, gone)

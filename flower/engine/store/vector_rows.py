@@ -4,8 +4,6 @@ Functions over a connection. Owns the table ``vectors``; which texts still need 
 Never computes a vector.
 """
 
-# ruff: noqa: S608 - only constants of this module are put into statements, values never
-
 from __future__ import annotations
 
 import sqlite3
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flower.engine.recall.base import Vectors
+
+# ruff: noqa: S608 - only constants of this module are put into statements, values never
 
 
 class Pending(Struct, frozen=True):

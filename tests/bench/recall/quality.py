@@ -21,9 +21,9 @@ import numpy as np
 import trio
 from msgspec import Struct
 
-from flower.engine.embed import MiniLM
 from flower.engine.recall.base import Draft
 from flower.engine.recall.chunking import chunk
+from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.library import Library
 from flower.engine.recall.query import keywords
 from flower.engine.store import passages, schema

@@ -13,12 +13,12 @@ import numpy as np
 import trio
 
 from flower import limits
-from flower.engine.embed import MiniLM
 from flower.engine.recall.base import Draft, Query
+from flower.engine.recall.embedder import MiniLM
+from flower.engine.recall.index import ScopeIndex
 from flower.engine.recall.library import Library
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
-from flower.engine.store.scope_index import ScopeIndex
 from tests.bench.recall.measure import (
     MODELS,
     in_child,

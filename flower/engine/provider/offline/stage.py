@@ -9,8 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from flower.engine.provider.base import ChatMessage, Cue
-from flower.engine.provider.offline import lore as lore_of
-from flower.engine.provider.offline import oracle
+from flower.engine.provider.offline import lore, oracle
 from flower.engine.provider.offline.asking import without_call
 from flower.engine.provider.offline.grammar import is_plural, lower_first, spoken, stop
 from flower.engine.provider.offline.lore import Fact, Lore
@@ -48,7 +47,7 @@ class Stage:
         self.last = replies[-1] if replies else ""
         self.pick = Picker(chance, cue.seed, cue.turn_number, "\n".join(replies[-RECENT_REPLIES:]))
         self.reading: Reading = read(cue.line)
-        self.lore: Lore = lore_of.gather(cue.lore, spoken_of=(cue.scene, *replies[:1]))
+        self.lore: Lore = lore.gather(cue.lore, spoken_of=(cue.scene, *replies[:1]))
         self.companion: Voice | None = (
             of_character(cue.character, cue.persona) if cue.character else None
         )
@@ -83,7 +82,7 @@ class Stage:
             words = words - _PRICE_WORDS
         focus = stems(f"{reading.object} {reading.topic}") - _PRICE_WORDS
         who = reading.text.casefold().startswith("who")
-        for score, fact in lore_of.about(self.lore, words | focus, focus=focus, names=names, who=who):
+        for score, fact in lore.about(self.lore, words | focus, focus=focus, names=names, who=who):
             wanted = (secret or not fact.secret) and (fact.price or not price)
             if score >= least and wanted and self.use(fact):
                 return fact

@@ -1,0 +1,229 @@
+"""The connection to the engine: keeps one WebSocket open, for ever, and knows no meaning.
+
+Owns the socket, its reconnects, pings and deadlines. Whatever happens is posted as an ``Input``
+(``LinkChanged``, ``Received``); what the model wants said comes through ``send_nowait``. A prompt that
+could not be sent is not kept here: ``update`` repeats what the engine has not confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import cast
+from urllib.parse import quote
+
+import trio
+import trio_websocket
+
+from flower import limits
+from flower.client.address import Line, Place, UntrustedError
+from flower.client.events import LinkChanged, Received, Send
+from flower.errors import EngineStarting, LaunchError, ProtocolError
+from flower.protocol import codec, messages
+
+Post = Callable[[LinkChanged | Received], None]
+LOST = (OSError, trio_websocket.HandshakeError, trio_websocket.ConnectionClosed)
+
+
+class Link:
+    """One face's line to its engine.
+
+    ``engine_url`` is asked before every attempt; its ``LaunchError`` is shown and tried again.
+    """
+
+    def __init__(
+        self, engine_url: Callable[[], str], client: str, post: Post, token: str | None = None
+    ) -> None:
+        self._engine_url = engine_url
+        self._client = client
+        self._post = post
+        self._headers = [(b"Authorization", b"Bearer " + token.encode())] if token else []
+        self._outgoing, self._queue = trio.open_memory_channel[Send](limits.LINK_QUEUE)
+        self._socket: trio_websocket.WebSocketConnection | None = None
+        self._refused = False  # by an engine that heard us: asking again soon is of no use
+
+    async def run(self) -> None:
+        """Connects and reconnects until cancelled.
+
+        Tries often in the first moment, when an engine may just be starting, then once a second.
+        """
+        since = trio.current_time()
+        met = False
+        while True:
+            try:
+                url = self._engine_url()
+            except EngineStarting as starting:
+                self._post(LinkChanged("starting", str(starting)))
+                await trio.sleep(limits.LAUNCH_POLL_S)
+                continue
+            except LaunchError as error:
+                self._post(LinkChanged("lost", str(error)))
+                await trio.sleep(limits.RECONNECT_S)
+                continue
+            note = await self._attempt(url)
+            if self._socket is not None:
+                self._socket, met = None, True
+                since = trio.current_time()
+            eager = trio.current_time() - since < limits.RECONNECT_EAGER_S
+            hopeful = eager and not met and not self._refused  # a starting engine is no bad news
+            self._post(LinkChanged("connecting") if hopeful else LinkChanged("lost", note))
+            if self._refused:
+                await trio.sleep(limits.RECONNECT_REFUSED_S)
+            else:
+                await trio.sleep(limits.RECONNECT_FIRST_S if eager else limits.RECONNECT_S)
+
+    def send_nowait(self, message: Send) -> bool:
+        """Returns whether ``message`` was taken for sending; False when there is no connection."""
+        if self._socket is None:
+            return False
+        try:
+            self._outgoing.send_nowait(message)
+        except trio.WouldBlock:
+            return False
+        return True
+
+    async def say_goodbye(self) -> None:
+        """Tells the engine that the user left on purpose; takes at most ``QUIT_PROMPT_S``."""
+        if self._socket is None:
+            return
+        with trio.move_on_after(limits.QUIT_PROMPT_S):
+            await self._send(self._socket, Send("/quit"))
+
+    async def _attempt(self, url: str) -> str:
+        """One connection, from its first try to its end. Returns why it ended, for the user."""
+        self._refused = False
+        try:
+            place = Place.of(url)
+        except ValueError:
+            return f"'{url}' is no address of an engine; it looks like ws://127.0.0.1:8000/ws/rpc."
+        try:
+            with trio.fail_after(limits.LINK_CONNECT_S):
+                line = await place.open()
+        except UntrustedError as error:
+            self._refused = True
+            return f"{url}: {error}"
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError):
+            return f"No engine answers at {url}; trying again every second."
+        note = f"{url} answers, but not as an engine; check --url."
+        # trio-websocket leaves the line open in some of its endings; it is ours, so it is closed.
+        try:
+            async with trio.open_nursery() as nursery:
+                note = await self._converse(await self._greet(nursery, line, place), line)
+                nursery.cancel_scope.cancel()
+        except* trio_websocket.ConnectionRejected as rejections:
+            self._refused = True
+            note = _rejected(url, rejections.exceptions[0])
+        except* (*LOST, trio.TooSlowError):
+            pass  # the note says what is wrong
+        finally:
+            await trio.aclose_forcefully(line)
+        return note
+
+    async def _greet(
+        self, nursery: trio.Nursery, line: Line, place: Place
+    ) -> trio_websocket.WebSocketConnection:
+        with trio.fail_after(limits.LINK_CONNECT_S) as handshake:
+            line.on_end = handshake.cancel  # else a peer that hangs up is waited for
+            socket = await trio_websocket.wrap_client_stream(
+                nursery,
+                cast(trio.SocketStream, line),  # it takes any stream, its annotation does not say so
+                place.authority,
+                _with_client(place.resource, self._client),
+                extra_headers=self._headers,
+                message_queue_size=limits.LINK_QUEUE,
+                max_message_size=limits.LINK_MESSAGE_BYTES,
+            )
+        line.on_end = None
+        return socket
+
+    async def _converse(self, socket: trio_websocket.WebSocketConnection, line: Line) -> str:
+        self._forget_queue()
+        self._socket = socket
+        self._post(LinkChanged("syncing"))
+        note = "The engine stopped answering; trying again."
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, socket, nursery.cancel_scope)
+            nursery.start_soon(self._ping, socket)
+            nursery.start_soon(self._watch, line, nursery.cancel_scope)
+            note = await self._read(socket)
+            nursery.cancel_scope.cancel()
+        return note
+
+    async def _read(self, socket: trio_websocket.WebSocketConnection) -> str:
+        while True:
+            try:
+                frame = await socket.get_message()
+            except trio_websocket.ConnectionClosed as closed:
+                reason = closed.reason
+                text = reason.reason if reason is not None else None
+                return (
+                    f"The engine closed the connection ({text})." if text else "The connection ended."
+                )
+            try:
+                event = codec.decode_event(frame)
+            except ProtocolError:
+                continue  # one frame of another dialect must not end a story
+            if not isinstance(event, messages.UnknownEvent):
+                self._post(Received(event))
+
+    async def _write(self, socket: trio_websocket.WebSocketConnection, scope: trio.CancelScope) -> None:
+        """Sends what is queued; ends the conversation when the peer does not take it in time."""
+        try:
+            async for message in self._queue:
+                with trio.fail_after(limits.SEND_TIMEOUT_S):
+                    await self._send(socket, message)
+        except (*LOST, trio.TooSlowError):
+            scope.cancel()
+
+    async def _ping(self, socket: trio_websocket.WebSocketConnection) -> None:
+        """Gives the engine a sign of life, and asks for one."""
+        while True:
+            await trio.sleep(limits.PING_INTERVAL_S)
+            with trio.move_on_after(limits.PING_INTERVAL_S), suppress(*LOST):
+                await socket.ping()
+
+    async def _watch(self, line: Line, scope: trio.CancelScope) -> None:
+        """Finds half-open lines, as a laptop that slept leaves them: not a byte comes any more.
+
+        Any byte is a sign of life: on a slow line the answer to a ping waits behind a page of history.
+        """
+        until = line.heard + limits.PONG_DEADLINE_S
+        while until > trio.current_time():
+            await trio.sleep_until(until)
+            until = line.heard + limits.PONG_DEADLINE_S
+        scope.cancel()
+
+    async def _send(self, socket: trio_websocket.WebSocketConnection, message: Send) -> None:
+        await socket.send_message(
+            codec.encode(messages.Prompt(message.prompt, message.request, self._client))
+        )
+
+    def _forget_queue(self) -> None:
+        """Drops what an earlier connection left unsent; the model repeats it after the sync."""
+        while True:
+            try:
+                self._queue.receive_nowait()
+            except trio.WouldBlock:
+                return
+
+
+def _rejected(url: str, error: BaseException) -> str:
+    """Returns what a refused handshake means, for the user: in the engine's words where it has some."""
+    status, said = getattr(error, "status_code", 0), _sentence(getattr(error, "body", None))
+    if not said and status not in (401, 403):
+        return f"{url} answers, but is no Flower engine (HTTP {status}); check --url."
+    said = said or f"The engine at {url} refuses this screen."
+    return f"{said} Start with --token, or set FLOWER_TOKEN." if status == 401 else said
+
+
+def _sentence(body: bytes | None) -> str:
+    """Returns the one line of text that a refusal consists of; nothing for pages of other servers."""
+    text = (body or b"").decode("utf-8", "replace").strip()
+    if len(text) > limits.REFUSAL_CHARS or "\n" in text or text[:1] in ("<", "{"):
+        return ""
+    return text
+
+
+def _with_client(resource: str, client: str) -> str:
+    """Returns the path that tells the engine who calls, so that it greets with our own story."""
+    return f"{resource}{'&' if '?' in resource else '?'}client={quote(client, safe='')}"

@@ -1,0 +1,28 @@
+"""What a connection to the engine reports and what it is asked to send. Pure values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # msgspec would cost the first frame 20 ms
+    from flower.protocol import messages
+
+
+class Received(NamedTuple):
+    """The engine said something."""
+
+    event: messages.Event
+
+
+class LinkChanged(NamedTuple):
+    """The connection is now ``state`` (see ``Link``)."""
+
+    state: str
+    note: str = ""
+
+
+class Send(NamedTuple):
+    """Send a prompt; ``request`` makes sending it twice safe."""
+
+    prompt: str
+    request: str | None = None

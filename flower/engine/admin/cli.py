@@ -1,0 +1,112 @@
+"""The commands that look after a home: backup, restore, check, doctor, token.
+
+Each prints what it did and returns an exit code; what cannot be done is a ``FlowerError`` with a
+sentence. Those that change the database claim the home, so no engine can be running meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from flower import access_token, launch, limits
+from flower.engine.admin import backup, doctor, repair
+from flower.errors import ConfigError, LaunchError, StoreError
+from flower.home import Home, load_config
+
+
+def run(home: Home, command: str, options: Mapping[str, str]) -> int:
+    """Carries out one of the commands; returns 0, or 1 if something is wrong with the home."""
+    file = Path(options["FILE"]).expanduser().absolute() if "FILE" in options else None
+    match command:
+        case "backup":
+            return back_up(home, file)
+        case "restore":
+            return restore(home, file) if file is not None else show_backups(home)
+        case "check":
+            return check(home)
+        case "doctor":
+            return doctor.run(home, os.environ, sys.stdout.write)
+        case "token":
+            return show_token(home, new="--new" in options)
+        case _:
+            raise AssertionError(command)
+
+
+def back_up(home: Home, file: Path | None) -> int:
+    if not home.database.exists():
+        raise StoreError(f"there are no stories in {home.root} yet")
+    if file is not None and file.is_dir():
+        file = file / backup.path_for(home, backup.BY_HAND, time.time()).name
+    if file is None:
+        file = backup.make_kept(home, backup.BY_HAND, time.time())
+    else:
+        backup.make(home.database, file)
+    print(f"Backup: {file} ({_size(file)})")
+    return 0
+
+
+def show_backups(home: Home) -> int:
+    paths = backup.listed(home)
+    if not paths:
+        print("There are no backups here yet; the engine makes one a day, `flower backup` one now.")
+        return 0
+    print("Backups, newest first; `flower restore FILE` goes back to one:")
+    for path in paths:
+        print(f"  {path}  {_size(path)}")
+    return 0
+
+
+def restore(home: Home, file: Path) -> int:
+    if not file.exists() and (backup.folder(home) / file.name).exists():
+        file = backup.folder(home) / file.name
+    if not file.exists():
+        raise StoreError(f"there is no file {file}; `flower restore` lists the backups of this home")
+    with launch.claim(home):
+        before = backup.restore(home, file, time.time())
+    print(f"Restored from {file}.")
+    if before is not None:
+        print(f"The stories as they were are kept in {before}.")
+    return 0
+
+
+def check(home: Home) -> int:
+    """Repairs if no engine runs, else only looks."""
+    if not home.database.exists():
+        print("There are no stories here yet.")
+        return 0
+    try:
+        with launch.claim(home, wait_s=0):
+            report = repair.repair(home, time.time())
+    except LaunchError:
+        report = repair.look(home.database)
+        if not report.sound:
+            print("An engine runs, so nothing was repaired; stop it and run `flower check` again.")
+    for line in report.lines:
+        print(line)
+    return 0 if report.sound else 1
+
+
+def show_token(home: Home, *, new: bool) -> int:
+    """Prints the token in force, made when there is none; ``new`` makes another one."""
+    if load_config(home, os.environ).engine.token:
+        if new:
+            raise ConfigError("the token is engine.token in config.yaml; change it there")
+        print("Clients need the token that is engine.token in config.yaml.")
+        return 0
+    token = access_token.make(home) if new else access_token.read(home) or access_token.make(home)
+    if new and (pid := launch.running_process(home)) is not None:
+        os.kill(pid, signal.SIGHUP)
+        print(
+            "The running engine takes the new token over; who is connected stays so.", file=sys.stderr
+        )
+    print(token)
+    return 0
+
+
+def _size(path: Path) -> str:
+    return f"{path.stat().st_size / limits.MIB:.1f} MiB"

@@ -1,0 +1,199 @@
+"""Exports on the disk: what is read from the database, and the file that comes of it.
+
+Files are the user's alone, appear whole or not at all, and take another's place only when asked to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from flower import limits
+from flower.engine.admin.backup import read_only
+from flower.engine.admin.export import FORMATS, Story, file_name, other_branches, render
+from flower.engine.assets import SHIPPED, Assets, load_assets
+from flower.engine.commands.catalogue import closest
+from flower.engine.sanitize import sanitize
+from flower.engine.store import schema, stories, tree
+from flower.errors import CommandError, StoreError
+from flower.home import Home
+
+FOLDER = "exports"  # in the home
+_PRIVATE_DIR = 0o700
+_PRIVATE_FILE = 0o600
+
+
+def read_story(
+    db: sqlite3.Connection,
+    session_id: str,
+    names: Mapping[str, str],
+    now: float,
+    *,
+    whole: bool,
+) -> Story:
+    """Returns a story's active path, or with ``whole`` its tree. Raises ``CommandError`` without one.
+
+    ``names`` has what ``world:ID`` and ``character:ID`` are called; an id stands for itself.
+    """
+    stored = stories.session(db, session_id)
+    if stored is None:
+        raise CommandError(f"There is no story {session_id!r}.")
+    path = stories.path(db, stored.active_leaf)
+    messages = stories.tree(db, session_id) if whole else []
+    return Story(
+        stored,
+        names.get(f"world:{stored.world_id}", stored.world_id),
+        names.get(f"character:{stored.character_id}", stored.character_id),
+        path,
+        other_branches(messages, path) if whole else (),
+        tree.variants(db, [message.id for message in messages]),
+        now,
+    )
+
+
+def names_of(assets: Assets) -> dict[str, str]:
+    """Returns what worlds and characters are called, as ``read_story`` wants it."""
+    return {
+        **{f"world:{world.id}": world.name for world in assets.worlds.values()},
+        **{f"character:{one.id}": one.name for one in assets.characters.values()},
+    }
+
+
+def place(name: str, form: str, folder: Path) -> Path:
+    """Returns where a file of that name goes: into ``folder`` unless the name says another place.
+
+    The name gets the ending of its format, so that no other kind of file can be overwritten. Raises
+    ``CommandError`` for a relative name that leads out of ``folder``.
+    """
+    try:
+        chosen = Path(name).expanduser()
+    except RuntimeError as error:
+        raise CommandError(f"There is no such home folder: {name}") from error
+    if chosen.suffix.lower() != f".{form}":
+        chosen = chosen.with_name(f"{chosen.name}.{form}") if chosen.name else chosen / f"story.{form}"
+    if chosen.is_absolute():
+        return chosen
+    if ".." in chosen.parts:
+        raise CommandError(f"{name} leads out of {folder}; write the whole path, from / on.")
+    return folder / chosen
+
+
+def write_new(story: Story, form: str, folder: Path) -> Path:
+    """Writes a file named after the story and the day, and returns its path."""
+    for number in range(1, limits.EXPORT_TRIES):
+        path = folder / file_name(story, form, number)
+        if not path.exists():
+            write(story, form, path, overwrite=False)
+            return path
+    raise CommandError(f"{folder} is full of exports of this story; move some away.")
+
+
+def write(story: Story, form: str, path: Path, *, overwrite: bool) -> None:
+    """Writes a story to ``path``. Raises ``CommandError`` with a sentence when that cannot be."""
+    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
+        try:
+            with open(descriptor, "w", encoding="utf-8", newline="\n") as out:
+                out.writelines(render(story, form))
+                out.flush()
+                os.fsync(out.fileno())
+            if not overwrite and path.exists():
+                raise FileExistsError(None, "it exists already")
+            os.replace(draft, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+# --- ``flower export``: a story as a file or on standard output, with or without a running engine.
+#
+# Only reads the database, so nothing can happen to it.
+
+STANDARD_OUTPUT = "-"
+
+
+def run(home: Home, options: Mapping[str, str]) -> int:
+    """Writes the story ``SESSION``, or lists the stories without one; returns the exit code.
+
+    Raises ``CommandError`` or ``StoreError`` with a sentence.
+    """
+    output = options.get("--output", STANDARD_OUTPUT)
+    form = options.get("--format") or _form_of(output)
+    if form not in FORMATS:
+        raise CommandError(f"there is no format {form!r}; --format takes one of: {', '.join(FORMATS)}")
+    wanted = options.get("SESSION")
+    story = _read(home, wanted, whole="--all" in options)
+    if story is None:
+        return 0
+    if output == STANDARD_OUTPUT:
+        return _print(story, form)
+    path = Path(output).expanduser().absolute()
+    if path.exists():
+        raise CommandError(f"{path} exists; choose another name or move it away")
+    write(story, form, path, overwrite=False)
+    print(f"Written: {path}", file=sys.stderr)
+    return 0
+
+
+def _form_of(output: str) -> str:
+    ending = Path(output).suffix.removeprefix(".").lower()
+    return ending if ending in FORMATS else FORMATS[0]
+
+
+def _read(home: Home, wanted: str | None, *, whole: bool) -> Story | None:
+    if not home.database.exists():
+        raise StoreError(f"there are no stories in {home.root} yet")
+    try:
+        with closing(read_only(home.database)) as db:
+            _check_version(db)
+            if wanted is None:
+                _list(stories.sessions(db, archived=True))
+                return None
+            known = [stored.id for stored in stories.sessions(db, archived=True)]
+            if stories.session(db, wanted) is None:
+                raise CommandError(f"there is no story {wanted!r}.{closest(wanted, known)}")
+            names = names_of(load_assets((SHIPPED, home.assets)))
+            return read_story(db, wanted, names, time.time(), whole=whole)
+    except sqlite3.Error as error:
+        raise StoreError(f"{home.database} cannot be read ({error}); see `flower check`") from error
+
+
+def _check_version(db: sqlite3.Connection) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    newest = len(schema.MIGRATIONS)
+    if version > newest:
+        raise StoreError("the stories were made by a newer Flower; update Flower")
+    if version < newest:
+        raise StoreError(
+            "the stories were made by an older Flower; start `flower` once, it takes them over"
+        )
+
+
+def _list(listed: list[stories.StoredSession]) -> None:
+    print("Your stories; `flower export ID` writes one:" if listed else "There are no stories yet.")
+    for stored in listed:
+        title = " ".join(sanitize(stored.title).split()) or "Untitled"
+        print(f"  {stored.id}  {title} ({stored.world_id}, {stored.messages} messages)")
+
+
+def _print(story: Story, form: str) -> int:
+    try:
+        for piece in render(story, form):
+            sys.stdout.write(piece)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough; without this Python would complain again while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,100 @@
+"""What an engine does for its home from time to time: the daily backup, the trash.
+
+Runs beside the stories and never in their way: first a while after the start, and what fails is tried
+again an hour later. It writes nothing when nothing has changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import trio
+
+from flower import limits
+from flower.engine.admin import backup
+from flower.engine.prompt.context import Services, memory_scope
+from flower.engine.sessions.engine import Engine
+from flower.engine.store import passages, trash
+from flower.errors import FlowerError
+from flower.home import Home
+from flower.protocol.messages import State
+
+log = logging.getLogger(__name__)
+
+
+async def keep_running(what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Runs ``work``, which never ends by itself; a bug in it is logged and it starts again later.
+
+    An edge like those of a turn and of a connection: what works in the background must not take
+    stories down with it.
+    """
+    while True:
+        try:
+            await work()
+            return
+        except Exception:
+            log.exception("%s crashed; it starts again in %.0f s", what, limits.TASK_RESTART_S)
+        await trio.sleep(limits.TASK_RESTART_S)
+
+
+async def run(engine: Engine, home: Home, clock: Callable[[], float] = time.time) -> None:
+    """Keeps the home in order until cancelled; ``clock`` is Unix time in seconds."""
+    said = ""
+    await trio.sleep(limits.UPKEEP_FIRST_S)
+    while True:
+        try:
+            await once(engine, home, clock())
+            said = ""
+        except FlowerError as error:
+            log.warning("upkeep: %s", error)
+            if str(error) != said:  # once, not every hour
+                said = str(error)
+                engine.broadcast(f"✗ {error}", State())
+        await trio.sleep(limits.UPKEEP_INTERVAL_S)
+
+
+async def once(engine: Engine, home: Home, now: float) -> None:
+    """Does what is due at ``now``; raises ``FlowerError`` if something could not be done."""
+    if await trio.to_thread.run_sync(backup.is_due, home, now):
+        # Given up at a stop: what is half done has no name yet and is swept up next time.
+        path = await trio.to_thread.run_sync(
+            partial(backup.make_kept, home, backup.DAILY, now), abandon_on_cancel=True
+        )
+        log.info("upkeep: backup %s", path.name)
+    # Only now: whatever leaves the trash is in the newest backup, so a clock that jumps ahead by a year
+    # takes nothing that cannot be brought back.
+    emptied = await empty(engine.services, now)
+    if emptied:
+        log.info("upkeep: %d stories left the trash for good", emptied)
+
+
+# --- Deletes for good what has been in the trash for long enough.
+
+
+async def empty(services: Services, now: float) -> int:
+    """Deletes stories and messages whose time in the trash is over; returns how many stories.
+
+    Raises ``StoreError``.
+    """
+    database, library = services.database, services.library
+    expired = await database.read(trash.expired, now - limits.TRASH_KEPT_S)
+    for session_id in expired:
+        # Rows and memories at once: it may be taken back from the trash until then.
+        if await database.write(_purge, session_id):
+            await library.drop_scope(memory_scope(session_id))
+    messages = await database.read(trash.expired_messages, now - limits.TRASH_KEPT_S)
+    if messages:
+        await library.forget_messages(messages)
+        await database.write(trash.purge_messages, messages)
+    return len(expired)
+
+
+def _purge(db: sqlite3.Connection, session_id: str) -> bool:
+    purged = trash.purge(db, session_id)
+    if purged:
+        passages.drop_scope(db, memory_scope(session_id))
+    return purged

@@ -1,0 +1,112 @@
+"""Which function carries out which slash command."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from flower.engine.commands import app, catalogue, game, steering, stories, tree, world
+
+if TYPE_CHECKING:
+    from flower.engine.sessions.engine import Engine
+    from flower.engine.sessions.session import Client
+
+Action = Callable[["Engine", "Client", str], Awaitable[None]]
+
+ACTIONS: dict[str, Action] = {
+    "/world select": world.select_world,
+    "/world attach_lore": world.attach_lore,
+    "/world sync_folder": world.sync_folder,
+    "/world unsync": world.unsync,
+    "/lore add": world.add_lore,
+    "/lore list": world.list_lore,
+    "/lore search": world.search_lore,
+    "/lore show": world.show_lore,
+    "/lore delete": world.delete_lore,
+    "/memory list": world.list_memories,
+    "/memory search": world.search_memories,
+    "/memory forget": world.forget_memory,
+    "/memory pin": world.pin_memory,
+    "/character select": world.select_character,
+    "/model": world.select_model,
+    "/models refresh": world.refresh_models,
+    "/set": app.set_,
+    "/rules add": world.add_rule,
+    "/rules clear": world.clear_rules,
+    "/rules on": steering.rule_on,
+    "/rules off": steering.rule_off,
+    "/nsfw": world.toggle_nsfw,
+    "/session new": stories.new,
+    "/session continue": stories.resume,
+    "/session delete": stories.delete,
+    "/session restore": stories.restore,
+    "/session list": stories.list_all,
+    "/session rename": stories.rename,
+    "/session search": stories.search,
+    "/session pin": stories.pin,
+    "/session archive": stories.archive,
+    "/retry": tree.retry,
+    "/variants": tree.list_variants,
+    "/variant": tree.choose_variant,
+    "/edit": tree.edit,
+    "/undo": tree.undo,
+    "/redo": tree.redo,
+    "/delete": tree.delete,
+    "/restore": tree.restore,
+    "/branch": tree.branch,
+    "/branches": tree.list_branches,
+    "/checkout": tree.checkout,
+    "/goto": tree.goto,
+    "/tree": tree.show_tree,
+    "/show": tree.show_message,
+    "/export": stories.export,
+    "/roll": game.roll,
+    "/check": game.check,
+    "/note": steering.note,
+    "/pin": steering.pin,
+    "/unpin": steering.unpin,
+    "/persona": steering.persona,
+    "/as": steering.speak_as,
+    "/ooc": steering.aside,
+    "/narrate": steering.narrate,
+    "/impersonate": steering.impersonate,
+    "/cast": steering.show_cast,
+    "/cast add": steering.add_to_cast,
+    "/cast remove": steering.remove_from_cast,
+    "/cast next": steering.next_in_cast,
+    "/cast mode": steering.cast_mode,
+    "/cast model": steering.cast_model,
+    "/state": game.show_state,
+    "/set-state": game.set_state,
+    "/quest": game.show_quests,
+    "/quest add": game.add_quest,
+    "/quest done": game.finish_quest,
+    "/quest failed": game.fail_quest,
+    "/quest drop": game.drop_quest,
+    "/inv": game.show_inventory,
+    "/inv add": game.add_thing,
+    "/inv drop": game.drop_thing,
+    "/npc list": game.list_people,
+    "/npc add": game.add_person,
+    "/npc show": game.show_person,
+    "/npc mood": game.change_mood,
+    "/npc remove": game.remove_person,
+    "/npc bring": game.bring_people,
+    "/clock": game.list_clocks,
+    "/clock add": game.add_clock,
+    "/clock tick": game.tick_clock,
+    "/clock remove": game.remove_clock,
+    "/continue": app.go_on,
+    "/cancel": app.cancel,
+    "/history": app.history,
+    "/why": app.why,
+    "/sync": app.sync,
+    "/help": app.show_help,
+    "/quit": app.quit_,
+}
+
+
+async def run(engine: Engine, client: Client, text: str) -> None:
+    """Carries out the command in ``text``; raises ``CommandError`` if it cannot be."""
+    option, argument = catalogue.parse(text)
+    await ACTIONS[option.name](engine, client, argument)

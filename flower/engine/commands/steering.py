@@ -1,0 +1,284 @@
+"""Commands that steer: the author's note, pinned facts, the player's persona, the cast, other voices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine.assets import Character
+from flower.engine.commands.catalogue import closest
+from flower.engine.commands.game import add_message, standing_of, story_of
+from flower.engine.game import cast, steering
+from flower.engine.game.state import StoryState
+from flower.engine.game.steering import Steering
+from flower.engine.prompt.direction import model_of
+from flower.engine.store import exchanges, states
+from flower.errors import CommandError
+from flower.protocol.messages import State
+
+if TYPE_CHECKING:
+    from flower.engine.sessions.engine import Engine
+    from flower.engine.sessions.session import Client
+
+OFF = ("off", "none", "clear", "-")
+
+
+async def _steer(engine: Engine, client: Client, change: Callable[[Steering], Steering]) -> Steering:
+    session = story_of(client)
+    return await engine.services.database.write(states.change_steering, session.id, change)
+
+
+# --- note, pins, persona ------------------------------------------------------------------------
+
+
+async def note(engine: Engine, client: Client, argument: str) -> None:
+    if not argument:
+        current = (await standing_of(engine, story_of(client))).steering.note
+        if current is None:
+            client.tell("There is no note. /note More fog, less talk. /note depth 4, every 2, TEXT")
+        else:
+            client.tell(f"Note at depth {current.depth}, every {current.every}: {current.text}")
+        return
+    new = None if argument.lower() in OFF else steering.parse_note(argument)
+    await _steer(engine, client, lambda steered: replace(steered, note=new))
+    client.tell("✓ The note is gone." if new is None else "✓ Noted for the narrator.")
+
+
+async def pin(engine: Engine, client: Client, argument: str) -> None:
+    """Pins are facts of the story, so they go where its state goes."""
+    session = story_of(client)
+    if not argument:
+        pins = (await standing_of(engine, session)).state.pins
+        rows = [f"{number:>3}  {text}" for number, text in enumerate(pins, start=1)]
+        none = "Nothing is pinned; /pin TEXT keeps a fact in front of the narrator."
+        client.tell("\n".join(["Pinned; /unpin N lets one go:", *rows]) if rows else none)
+        return
+    if len(argument) > limits.PIN_CHARS:
+        raise CommandError(
+            f"A pinned fact has {limits.PIN_CHARS} characters at most; lore can be longer."
+        )
+
+    def add(state: StoryState) -> StoryState:
+        if len(state.pins) >= limits.PINS:
+            raise CommandError(f"{limits.PINS} facts are pinned, the most; /unpin N lets one go.")
+        return replace(state, pins=(*(p for p in state.pins if p != argument), argument))
+
+    await engine.services.database.write(states.change_state, session.id, add)
+    client.tell("✓ Pinned: the narrator always has it in view.")
+
+
+async def unpin(engine: Engine, client: Client, argument: str) -> None:
+    gone: list[str] = []
+
+    def remove(state: StoryState) -> StoryState:
+        number = int(argument[:9]) if argument.isdecimal() else 0
+        if not 1 <= number <= len(state.pins):
+            raise CommandError("Which one? /pin lists them with their numbers, /unpin 1 lets one go.")
+        gone.append(state.pins[number - 1])
+        return replace(state, pins=state.pins[: number - 1] + state.pins[number:])
+
+    await engine.services.database.write(states.change_state, story_of(client).id, remove)
+    client.tell(f"✓ No longer pinned: {gone[0]}")
+
+
+async def persona(engine: Engine, client: Client, argument: str) -> None:
+    if not argument:
+        current = (await standing_of(engine, story_of(client))).steering.persona
+        client.tell(
+            current.told or "You are nobody in particular. /persona NAME|WHO YOU ARE changes that."
+        )
+        return
+    new = steering.Persona() if argument.lower() in OFF else steering.parse_persona(argument)
+    await _steer(engine, client, lambda steered: replace(steered, persona=new))
+    client.tell(f"✓ You are {new.name or 'as described'}." if new.told else "✓ You are nobody again.")
+
+
+# --- rules of this story ------------------------------------------------------------------------
+
+
+async def rule_on(engine: Engine, client: Client, argument: str) -> None:
+    await _switch_rule(engine, client, argument, on=True)
+
+
+async def rule_off(engine: Engine, client: Client, argument: str) -> None:
+    await _switch_rule(engine, client, argument, on=False)
+
+
+async def _switch_rule(engine: Engine, client: Client, argument: str, *, on: bool) -> None:
+    """Switches a rule for this story alone, whatever is chosen elsewhere."""
+    rules = engine.services.assets.rules
+    rule = rules.get(argument.lower())
+    if rule is None:
+        raise CommandError(f"There is no rule {argument!r}.{closest(argument, list(rules))}")
+    session = story_of(client)
+    await _steer(engine, client, lambda s: replace(s, rules={**s.rules, rule.id: on}))
+    text = f"✓ Rule {'on' if on else 'off'} in this story: {rule.name}."
+    for watcher in tuple(engine.clients):  # each has rules of its own beside the story's
+        if watcher.session is session:
+            watcher.tell(text, State(active_rules=await engine.active_rules(watcher)))
+
+
+# --- the cast -----------------------------------------------------------------------------------
+
+
+async def show_cast(engine: Engine, client: Client, argument: str) -> None:
+    if argument:
+        raise CommandError(
+            "/cast add ID, /cast remove ID, /cast next ID, /cast mode together|named|round,"
+            " /cast model ID MODEL."
+        )
+    session = story_of(client)
+    steered = await standing_of(engine, session)
+    chosen, characters = steered.steering.cast, engine.services.assets.characters
+    ids = dict.fromkeys((session.character_id, *chosen.members))
+    members = [characters[i] for i in ids if i in characters]
+    if not members:
+        client.tell("Nobody is on stage but the narrator. /cast add ID brings a character.")
+        return
+    hand = f"; next, until /cast next off: {chosen.next}" if chosen.next else ""
+    rows = [_member(character, model_of(character.id, members, chosen)) for character in members]
+    client.tell("\n".join(["On stage:", *rows, f"Speaks: {chosen.mode}{hand}."]))
+
+
+def _member(character: Character, model: str) -> str:
+    lore = ", with lore of their own" if character.lore else ""
+    spoken = f", spoken by {model}" if model else ""
+    return f"  {character.id}  {character.name}{lore}{spoken}"
+
+
+async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
+    name = _character(engine, argument)
+
+    def add(steered: Steering) -> Steering:
+        members = (*(m for m in steered.cast.members if m != argument.lower()), argument.lower())
+        if len(members) > limits.CAST:
+            raise CommandError(f"{limits.CAST} characters are the most on one stage.")
+        return replace(steered, cast=replace(steered.cast, members=members))
+
+    await _steer(engine, client, add)
+    client.tell(f"✓ {name} joins the scene.")
+
+
+async def remove_from_cast(engine: Engine, client: Client, argument: str) -> None:
+    def remove(steered: Steering) -> Steering:
+        if argument.lower() not in steered.cast.members:
+            raise CommandError(
+                f"{argument!r} is not in the cast.{closest(argument, list(steered.cast.members))}"
+            )
+        members = tuple(m for m in steered.cast.members if m != argument.lower())
+        following = "" if steered.cast.next == argument.lower() else steered.cast.next
+        return replace(steered, cast=replace(steered.cast, members=members, next=following))
+
+    await _steer(engine, client, remove)
+    client.tell(f"✓ {argument} leaves the scene.")
+
+
+async def next_in_cast(engine: Engine, client: Client, argument: str) -> None:
+    wanted = "" if argument.lower() in OFF else argument.lower()
+    name = (
+        "the narrator alone"
+        if wanted == cast.NARRATOR
+        else _character(engine, wanted)
+        if wanted
+        else ""
+    )
+
+    def choose(steered: Steering) -> Steering:
+        stage = (*steered.cast.members, story_of(client).character_id, cast.NARRATOR, "")
+        if wanted not in stage:
+            raise CommandError(f"{name} is not on stage; /cast add {wanted} brings them.")
+        return replace(steered, cast=replace(steered.cast, next=wanted))
+
+    await _steer(engine, client, choose)
+    client.tell(f"✓ Next speaks {name}." if name else "✓ Who speaks is open again.")
+
+
+async def cast_mode(engine: Engine, client: Client, argument: str) -> None:
+    mode = next((mode for mode in cast.MODES if mode == argument.lower()), None)
+    if mode is None:
+        raise CommandError(f"Who speaks is decided {', '.join(cast.MODES)}: /cast mode round.")
+    await _steer(engine, client, lambda s: replace(s, cast=replace(s.cast, mode=mode)))
+    client.tell(f"✓ Who speaks: {mode}.")
+
+
+async def cast_model(engine: Engine, client: Client, argument: str) -> None:
+    """Chooses the model that speaks for a character in this story, whatever their file says."""
+    wanted, _, model = argument.partition(" ")
+    model = model.strip()
+    if not wanted or not model:
+        raise CommandError("Whose, and which? For example /cast model ID MODEL, or /cast model ID off.")
+    name = _character(engine, wanted)
+    chosen = "" if model.lower() in OFF else model
+    if chosen:
+        engine.roster.resolve(chosen)
+
+    def choose(steered: Steering) -> Steering:
+        models = {**steered.cast.models, wanted.lower(): chosen}
+        return replace(steered, cast=replace(steered.cast, models=models))
+
+    await _steer(engine, client, choose)
+    client.tell(f"✓ {chosen or 'The model of the story'} speaks for {name}.")
+
+
+def _character(engine: Engine, wanted: str) -> str:
+    """Returns a character's name; raises ``CommandError`` if there is none with this id."""
+    characters = engine.services.assets.characters
+    found = characters.get(wanted.lower())
+    if found is None:
+        raise CommandError(f"There is no character {wanted!r}.{closest(wanted, list(characters))}")
+    return found.name
+
+
+# --- other voices -------------------------------------------------------------------------------
+
+
+async def speak_as(engine: Engine, client: Client, argument: str) -> None:
+    """The line of somebody else, said by the player; the narrator answers it."""
+    known: list[str] = []
+    if client.session is not None:
+        state = (await standing_of(engine, client.session)).state
+        known = [person.name for person in state.people]
+    known += [character.name for character in engine.services.assets.characters.values()]
+    name, text = _voice(argument, known)
+    if not name or not text:
+        raise CommandError(
+            'Who says what? For example /as Mara I never saw it, or /as "Old Ned" Evening.'
+        )
+    await engine.say(client, f"{name}: {text}", client.request)
+
+
+def _voice(argument: str, known: list[str]) -> tuple[str, str]:
+    """Returns name and words: a quoted name, a known one, else the first word."""
+    if argument.startswith('"'):
+        name, _, text = argument[1:].partition('"')
+        return name.strip(), text.strip(" :")
+    for name in sorted(known, key=len, reverse=True):
+        rest = argument[len(name) :]
+        if argument.casefold().startswith(name.casefold()) and rest[:1] in (" ", ":"):
+            return name, rest.strip(" :")
+    name, _, text = argument.partition(" ")
+    return name.rstrip(":"), text.strip()
+
+
+async def aside(engine: Engine, client: Client, argument: str) -> None:
+    if not argument:
+        raise CommandError("Ask what, outside the story? For example /ooc How far is the mill?")
+    await engine.say(client, f"(({argument}))", client.request)
+
+
+async def narrate(engine: Engine, client: Client, argument: str) -> None:
+    """The player tells a part of the story; without words the narrator answers what stands there last."""
+    if not argument:
+        await engine.rewriting.rewrite(story_of(client), client.chosen, exchanges.open_answer)
+        return
+    if len(argument) > limits.REPLY_CHARS:
+        raise CommandError(f"A part of the story has {limits.REPLY_CHARS} characters at most.")
+    await add_message(engine, client, "assistant", lambda _: (argument, {"by": "player"}))
+
+
+async def impersonate(engine: Engine, client: Client, argument: str) -> None:
+    story_of(client)
+    engine.drafts.begin(client, argument)

@@ -1,0 +1,197 @@
+"""Commands about stories: start, go on, find, name, put away, delete, take back from the trash."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from flower import limits
+from flower.engine.admin import export_files
+from flower.engine.admin.export import FORMATS, Story
+from flower.engine.commands.catalogue import closest
+from flower.engine.sessions import recap
+from flower.engine.sessions.session import Session
+from flower.engine.store import branches, stories, trash, tree
+from flower.engine.store.search import search as find_words
+from flower.errors import CommandError
+from flower.protocol.messages import FoundMessage, State
+
+if TYPE_CHECKING:
+    from flower.engine.sessions.engine import Engine
+    from flower.engine.sessions.session import Client
+
+
+async def _find(engine: Engine, wanted: str) -> stories.StoredSession:
+    if wanted:
+        stored = await engine.services.database.read(stories.session, wanted)
+        if stored is not None:
+            return stored
+    listed = await engine.services.database.read(stories.sessions, archived=True)
+    known = [stored.id for stored in listed]
+    if not known:
+        raise CommandError("There is no story yet; /session new starts one.")
+    if not wanted:
+        raise CommandError(f"Which story?{closest('', known)}")
+    raise CommandError(f"There is no story {wanted!r}.{closest(wanted, known)}")
+
+
+async def new(engine: Engine, client: Client, argument: str) -> None:
+    session = await engine.new_session(client)
+    engine.story_list.changed()
+    active = await engine.active_rules(client)
+    client.tell("✓ A new story begins.", State(session_id=session.id, active_rules=active))
+    await engine.send_history(client, session)
+
+
+async def resume(engine: Engine, client: Client, argument: str) -> None:
+    wanted, _, message = argument.partition(" ")
+    stored = await _find(engine, wanted)
+    await engine.open_session(client, stored)
+    state = State(
+        session_id=stored.id,
+        world_id=stored.world_id,
+        character_id=stored.character_id,
+        active_rules=await engine.active_rules(client),
+    )
+    client.tell(f"✓ Story: {stored.title or 'Untitled'}.", state)
+    if client.session is not None:
+        await engine.send_history(client, client.session)
+        await recap.tell(engine, client, stored)
+        if message:
+            await _go_where_it_is(engine, client.session, message.strip())
+
+
+async def _go_where_it_is(engine: Engine, session: Session, message: str) -> None:
+    """Makes a message part of the way through the tree; a message that is stays where it is."""
+    if not (message.isascii() and message.isdecimal()):
+        raise CommandError("At which message? /session continue ID 12 goes to message 12.")
+    number = int(message[:18])
+    leaf = await engine.services.database.read(tree.active_leaf, session.id)
+    if not await engine.services.database.read(tree.on_path, leaf, number):
+        await engine.rewriting.change(session, branches.show, number, engine.now())
+
+
+async def list_all(engine: Engine, client: Client, argument: str) -> None:
+    listed = await engine.services.database.read(stories.sessions, archived=True)
+    if not listed:
+        raise CommandError("There is no story yet; /session new starts one.")
+    rows = [f"{stored.id}  {_described(stored, engine.now())}" for stored in listed]
+    client.tell("\n".join(["Your stories; /session continue ID opens one:", *rows]))
+
+
+def _described(stored: stories.StoredSession, now: float) -> str:
+    marks = [word for word, on in (("pinned", stored.pinned), ("archived", stored.archived)) if on]
+    facts = [
+        stored.world_id,
+        f"{stored.messages} messages",
+        recap.ago(now - stored.updated),
+        *marks,
+    ]
+    return f"{stored.title or 'Untitled'} ({', '.join(facts)})"
+
+
+async def rename(engine: Engine, client: Client, argument: str) -> None:
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    if not argument:
+        raise CommandError("Write the new title behind it: /session rename The river door.")
+    await engine.services.database.write(stories.rename, client.session.id, argument)
+    engine.story_list.changed()
+    client.tell("✓ The story has another title.")
+
+
+async def pin(engine: Engine, client: Client, argument: str) -> None:
+    stored = await _find(engine, argument or client.chosen.session_id)
+    await engine.services.database.write(stories.set_pinned, stored.id, not stored.pinned)
+    what = "No longer at the top" if stored.pinned else "At the top from now on"
+    engine.story_list.changed()
+    client.tell(f"✓ {what}: {stored.title or 'Untitled'}.")
+
+
+async def archive(engine: Engine, client: Client, argument: str) -> None:
+    stored = await _find(engine, argument or client.chosen.session_id)
+    await engine.services.database.write(stories.set_archived, stored.id, not stored.archived)
+    what = "Taken out of the archive" if stored.archived else "Put away; /session list still shows it"
+    engine.story_list.changed()
+    client.tell(f"✓ {what}: {stored.title or 'Untitled'}.")
+
+
+async def search(engine: Engine, client: Client, argument: str) -> None:
+    if not argument:
+        raise CommandError("Which words? /session search the river door.")
+    hits = await engine.services.database.read(find_words, argument)
+    if not hits:
+        raise CommandError(f"No story has the words {argument!r}.")
+    found = tuple(
+        FoundMessage(hit.session_id, hit.title or "Untitled", hit.message_id, hit.role, hit.excerpt)
+        for hit in hits
+    )
+    rows = [f"{hit.session} {hit.message}  {hit.name}: {hit.text}" for hit in found]
+    head = "Found; /session continue with the two numbers before it goes to a message:"
+    client.tell("\n".join([head, *rows]), State(found=found))
+
+
+async def delete(engine: Engine, client: Client, argument: str) -> None:
+    stored = await _find(engine, argument)
+    await engine.delete_session(stored.id)
+    engine.story_list.changed()
+    days = round(limits.TRASH_KEPT_S / 86_400)
+    client.tell(
+        f"✓ Deleted: {stored.title or 'Untitled'}."
+        f" /session restore {stored.id} brings it back within {days} days."
+    )
+
+
+async def restore(engine: Engine, client: Client, argument: str) -> None:
+    database = engine.services.database
+    thrown = {s.id: s.title or "Untitled" for s in await database.read(trash.listed)}
+    if not thrown:
+        raise CommandError("The trash is empty.")
+    if not argument:
+        rows = [f"{session_id}  {title}" for session_id, title in thrown.items()]
+        client.tell("\n".join(["In the trash; /session restore ID takes a story back:", *rows]))
+        return
+    if not await database.write(trash.restore, argument):
+        raise CommandError(f"The trash has no story {argument!r}.{closest(argument, list(thrown))}")
+    engine.story_list.changed()
+    client.tell(f"✓ Back: {thrown.get(argument, argument)}. /session continue {argument} opens it.")
+
+
+# --- /export: writes the story a client watches to a file in the home, or where the player says.
+
+USAGE = "/export md, or /export html all my-story.html; the formats are " + ", ".join(FORMATS) + "."
+OVERWRITE = "!"
+
+
+async def export(engine: Engine, client: Client, argument: str) -> None:
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    words = argument.split()
+    overwrite = words[-1:] == [OVERWRITE]
+    words = words[: -1 if overwrite else None]
+    form = words[0].lower() if words else ""
+    if form not in FORMATS:
+        raise CommandError(f"Which format? {USAGE}")
+    whole = len(words) > 1 and words[1].lower() == "all"
+    name = argument.split(None, 2 if whole else 1)[-1] if len(words) > 1 + whole else ""
+    if overwrite:
+        name = name.removesuffix(OVERWRITE).rstrip()
+    names = export_files.names_of(engine.services.assets)
+    story = await engine.services.database.read(
+        export_files.read_story, client.session.id, names, engine.now(), whole=whole
+    )
+    folder = engine.services.database.path.parent / export_files.FOLDER
+    path = await trio.to_thread.run_sync(_write, story, form, folder, name, overwrite)
+    client.tell(f"✓ Written: {path}")
+
+
+def _write(story: Story, form: str, folder: Path, name: str, overwrite: bool) -> Path:
+    if not name:
+        return export_files.write_new(story, form, folder)
+    path = export_files.place(name, form, folder)
+    if path.exists() and not overwrite:
+        raise CommandError(f"{path} exists; another name, or an ! at the end to overwrite it.")
+    export_files.write(story, form, path, overwrite=overwrite)
+    return path

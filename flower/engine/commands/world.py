@@ -1,0 +1,274 @@
+"""Commands that choose: world, character, model, rules, mature themes, attached lore."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine.assets import Character, Rule, World
+from flower.engine.commands.catalogue import closest
+from flower.engine.game.steering import Steering
+from flower.engine.prompt.context import lore_scope, memory_scope
+from flower.engine.recall.base import Passage
+from flower.engine.sessions import snapshot
+from flower.engine.store import states, stories, tree
+from flower.errors import CommandError
+from flower.protocol.messages import State
+
+if TYPE_CHECKING:
+    from flower.engine.sessions.engine import Engine
+    from flower.engine.sessions.session import Client
+
+Asset = TypeVar("Asset", World, Character, Rule)
+
+
+def _find(kind: str, wanted: str, available: Mapping[str, Asset]) -> Asset:
+    if not wanted:
+        raise CommandError(f"Which {kind}?{closest('', list(available))}")
+    found = available.get(wanted.lower())
+    if found is None:
+        raise CommandError(f"There is no {kind} {wanted!r}.{closest(wanted, list(available))}")
+    return found
+
+
+async def select_world(engine: Engine, client: Client, argument: str) -> None:
+    """A story belongs to its world: choosing another one leaves the story, which stays saved."""
+    world = _find("world", argument, engine.services.assets.worlds)
+    leaves = client.session is not None and client.session.world_id != world.id
+    await engine.choose(client, world_id=world.id)
+    if leaves:
+        await engine.leave_session(client)
+    await engine.lore.sync(world.id)
+    hint = " /session new starts a story there." if client.session is None else ""
+    active = await engine.active_rules(client)
+    state = State(world_id=world.id, session_id=client.chosen.session_id, active_rules=active)
+    client.tell(f"✓ World: {world.name}.{hint}", state)
+
+
+async def attach_lore(engine: Engine, client: Client, argument: str) -> None:
+    world = _find("world", client.chosen.world_id, engine.services.assets.worlds)
+    await _attach(engine, client, world, argument, "/world attach_lore The bell rings by itself.")
+
+
+async def add_lore(engine: Engine, client: Client, argument: str) -> None:
+    """The same for a world that is named: for programs, which choose none."""
+    wanted, _, text = argument.partition(" ")
+    world = _find("world", wanted, engine.services.assets.worlds)
+    await _attach(
+        engine, client, world, text.strip(), f"/lore add {world.id} The bell rings by itself."
+    )
+
+
+async def _attach(engine: Engine, client: Client, world: World, text: str, example: str) -> None:
+    if not text:
+        raise CommandError(f"Write the lore behind the command: {example}")
+    if len(text) > limits.ATTACHED_LORE_CHARS:
+        raise CommandError(
+            f"This lore has {len(text)} characters; {limits.ATTACHED_LORE_CHARS} is the most. Split it."
+        )
+    await engine.services.database.write(stories.attach, world.id, text, engine.now())
+    await engine.lore.sync(world.id, again=True)
+    client.tell(f"✓ {world.name} knows this now.")
+
+
+async def select_character(engine: Engine, client: Client, argument: str) -> None:
+    character = _find("character", argument, engine.services.assets.characters)
+    await engine.choose(client, character_id=character.id)
+    session = client.session
+    if session is not None:
+        session.character_id = character.id
+        await engine.services.database.write(stories.set_character, session.id, character.id)
+    client.tell(f"✓ Character: {character.name}.", State(character_id=character.id))
+
+
+async def select_model(engine: Engine, client: Client, argument: str) -> None:
+    if not argument:
+        raise CommandError("Which model? /model ID, for example " + engine.roster.default() + ".")
+    engine.roster.resolve(argument)
+    await engine.choose(client, model=argument)
+    client.tell(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.roster))
+
+
+async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
+    client.tell("Asking the providers …")
+    problems = await engine.roster.refresh()
+    count = len(engine.roster.options())
+    known = "1 model is" if count == 1 else f"{count} models are"
+    # In one piece: a face shows the newest news only, and the count would hide the trouble.
+    client.tell(
+        f"✗ {' '.join(problems)} {known} in the list." if problems else f"✓ {known} in the list."
+    )
+
+
+async def add_rule(engine: Engine, client: Client, argument: str) -> None:
+    rule = _find("rule", argument, engine.services.assets.rules)
+    rules = (*(other for other in client.chosen.rules if other != rule.id), rule.id)
+    await engine.choose(client, rules=rules)
+    await _unswitch(engine, client, rule.id)
+    active = await engine.active_rules(client)
+    client.tell(f"✓ Rule on: {rule.name}.", State(active_rules=active))
+
+
+async def clear_rules(engine: Engine, client: Client, argument: str) -> None:
+    await engine.choose(client, rules=())
+    await _unswitch(engine, client)
+    client.tell("✓ All rules are off.", State(active_rules=()))
+
+
+async def _unswitch(engine: Engine, client: Client, *only: str) -> None:
+    """Takes back what the story says of rules, of all or of these; the other watchers see it."""
+    session = client.session
+    if session is None:
+        return
+
+    def unswitch(steered: Steering) -> Steering:
+        kept = {rule: on for rule, on in steered.rules.items() if only and rule not in only}
+        return replace(steered, rules=kept)
+
+    await engine.services.database.write(states.change_steering, session.id, unswitch)
+    for watcher in tuple(engine.clients - {client}):
+        if watcher.session is session:
+            watcher.tell("", State(active_rules=await engine.active_rules(watcher)))
+
+
+async def toggle_nsfw(engine: Engine, client: Client, argument: str) -> None:
+    allowed = not client.chosen.nsfw
+    await engine.choose(client, nsfw=allowed)
+    client.tell(f"✓ Mature themes: {'allowed' if allowed else 'forbidden'}.", State(nsfw=allowed))
+
+
+# --- Commands about what the narrator can recall: the world's lore and the story's memories.
+
+SHOWN_CHARS = 90
+ATTACHED = "attached:"
+
+
+async def sync_folder(engine: Engine, client: Client, argument: str) -> None:
+    _lore_scope(client)
+    if not argument:
+        raise CommandError("Which folder? Give its whole path: /world sync_folder /home/me/lore.")
+    path = await engine.folders.sync(client.chosen.world_id, argument)
+    client.tell(f"✓ The texts in {path} are lore of this world now, and stay equal to it.")
+
+
+async def unsync(engine: Engine, client: Client, argument: str) -> None:
+    _lore_scope(client)
+    if not await engine.folders.unsync(client.chosen.world_id):
+        raise CommandError("This world follows no folder; /world sync_folder PATH makes it.")
+    client.tell("✓ The folder is let go; its texts are no longer lore of this world.")
+
+
+# --- lore ---------------------------------------------------------------------------------------
+
+
+async def list_lore(engine: Engine, client: Client, argument: str) -> None:
+    found = await engine.services.library.list(_lore_scope(client))
+    client.tell(_listing("Lore of this world", found))
+
+
+async def search_lore(engine: Engine, client: Client, argument: str) -> None:
+    await _search(engine, client, _lore_scope(client), argument, "/lore search the bell")
+
+
+async def show_lore(engine: Engine, client: Client, argument: str) -> None:
+    passage = await _passage(engine, _lore_scope(client), argument, "/lore show 12")
+    client.tell(f"{passage.id}  {passage.title}\n({passage.source})\n\n{passage.text}")
+
+
+async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
+    """Only what was attached can be deleted: the rest would come back from its file."""
+    scope = _lore_scope(client)
+    passage = await _passage(engine, scope, argument, "/lore delete 12")
+    if not passage.source.startswith(ATTACHED):
+        raise CommandError(
+            f"Passage {passage.id} comes from {passage.source}; change it there and it changes here."
+        )
+    number = int(passage.source.removeprefix(ATTACHED))
+    await engine.services.database.write(stories.detach, number)
+    count = await engine.services.library.drop_source(scope, passage.source)
+    client.tell(f"✓ Deleted, {count} passages.")
+
+
+# --- memories -----------------------------------------------------------------------------------
+
+
+async def list_memories(engine: Engine, client: Client, argument: str) -> None:
+    """Lists what can be recalled here: not what belongs to other variants and branches only."""
+    scope = _memory_scope(client)
+    assert client.session is not None  # or there is no scope
+    found = await engine.services.library.list(scope)
+    database = engine.services.database
+    leaf = await database.read(tree.active_leaf, client.session.id)
+    visible = await database.read(stories.path_ids, leaf)
+    here = tuple(p for p in found if p.message_id is None or p.message_id in visible)
+    told = _listing("Memories of this story", here)
+    others = len(found) - len(here)
+    client.tell(f"{told}\n{others} more on other variants and branches." if others else told)
+
+
+async def search_memories(engine: Engine, client: Client, argument: str) -> None:
+    await _search(engine, client, _memory_scope(client), argument, "/memory search my brother")
+
+
+async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
+    passage = await _passage(engine, _memory_scope(client), argument, "/memory forget 12")
+    if passage.message_id is not None:  # else the next start would make it again
+        await engine.services.database.write(
+            stories.set_message_extra, passage.message_id, {"forgotten": True}
+        )
+    await engine.services.library.forget(passage.id)
+    client.tell(f"✓ Forgotten: {_short(passage.text)}")
+
+
+async def pin_memory(engine: Engine, client: Client, argument: str) -> None:
+    passage = await _passage(engine, _memory_scope(client), argument, "/memory pin 12")
+    await engine.services.library.pin(passage.id, not passage.pinned)
+    client.tell(f"✓ {'No longer pinned' if passage.pinned else 'Pinned'}: {_short(passage.text)}")
+
+
+# --- shared -------------------------------------------------------------------------------------
+
+
+def _lore_scope(client: Client) -> str:
+    if not client.chosen.world_id:
+        raise CommandError("Choose a world first: /world select ID.")
+    return lore_scope(client.chosen.world_id)
+
+
+def _memory_scope(client: Client) -> str:
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    return memory_scope(client.session.id)
+
+
+async def _passage(engine: Engine, scope: str, argument: str, example: str) -> Passage:
+    if not argument.isdecimal():
+        raise CommandError(f"Which passage? Give its number, for example {example}.")
+    passage = await engine.services.library.get(int(argument[:18]))
+    if passage is None or passage.scope != scope:
+        raise CommandError(f"There is no passage {argument} here; list them to see the numbers.")
+    return passage
+
+
+async def _search(engine: Engine, client: Client, scope: str, words: str, example: str) -> None:
+    if not words:
+        raise CommandError(f"Search for what? For example {example}.")
+    found = await engine.services.library.search(scope, words)
+    rows = [f"{f.passage.id:>6}  {_short(f.passage.text)}  ({f.why})" for f in found]
+    client.tell("\n".join([f"{len(rows)} found for {words!r}:", *rows]))
+
+
+def _listing(title: str, passages: tuple[Passage, ...]) -> str:
+    rows = [
+        f"{p.id:>6}  {'* ' if p.pinned else ''}{f'{p.title}: ' if p.title else ''}{_short(p.text)}"
+        for p in passages
+    ]
+    return "\n".join([f"{title}: {len(rows)} passage{'' if len(rows) == 1 else 's'}", *rows])
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARS else line[: SHOWN_CHARS - 1] + "…"

@@ -1,0 +1,178 @@
+"""What the narrator is told of the state of a story. Pure.
+
+Two places: facts that seldom change join the stable beginning of a prompt (``stable``), everything else
+comes right before a line of the player (``latest``). There it stays, as what was true then; it is told
+again (``due``) when it has changed or was told too long ago. So prompts only grow, and a local server
+need not read again what it has read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.game import clocks, people
+from flower.engine.game.clocks import Now
+from flower.engine.game.rng import Seeded
+from flower.engine.game.sheet import Sheet
+from flower.engine.game.state import StoryState
+from flower.engine.prompt.assemble import CUT_MARK, Section
+
+Told = Mapping[str, str]  # texts by ``key_of``, as they were told with one line
+
+# How things stand; other sections are about one line alone.
+AGAIN_LINES = dict.fromkeys(("people", "sheet", "scene", "clocks"), limits.TOLD_AGAIN_LINES)
+TAKEN_BACK = (
+    ("scene", "/state", "Place, time, weather and mood are open again.", 40),
+    ("clocks", "/clock", "Nothing of what came near before is coming any more.", 50),
+    ("sheet", "/state", "How things stand: nothing of what was listed before holds any more.", 30),
+    ("note", "/note", "The author's note from before no longer holds.", 70),
+)
+OOC = (
+    "The player's words in double brackets are outside the story: answer them briefly and plainly as the"
+    " game's narrator, and do not move the story on."
+)
+
+
+def stable(state: StoryState, persona: str) -> tuple[Section, ...]:
+    """Returns the sections that join the system message: who the player is, and pinned facts."""
+    pins = "\n".join(f"- {pin}" for pin in state.pins)
+    sections = (
+        Section("persona", "/persona", persona, 75),
+        Section("pinned", "/pin", f"Always true in this story:\n{pins}" if pins else "", 85),
+    )
+    return tuple(section for section in sections if section.text)
+
+
+def latest(
+    state: StoryState,
+    now: Now,
+    *,
+    ambience: Mapping[str, str],
+    note: str,
+    speaking: str,
+    scene: Sequence[str],
+    line: str,
+) -> tuple[Section, ...]:
+    """Returns how things stand at the newest line, the least important first.
+
+    ``scene`` are the texts right before the line: people named in them or in the line are told of.
+    """
+    present = people.in_scene(state.people, (*scene, line))
+    sections = (
+        *(Section("people", person.name, people.told([person]), 20) for person in present),
+        Section("sheet", "/state", _sheet(state.sheet), 30),
+        Section("scene", "/state", _scene(state.sheet, ambience), 40),
+        Section("clocks", "/clock", clocks.told(state.clocks, now), 50),
+        Section("note", "/note", f"The author's note: {note}" if note else "", 70),
+        Section("speaker", "/cast", speaking, 80),
+        Section("aside", "/ooc", OOC if is_aside(line) else "", 90),
+    )
+    return tuple(section for section in sections if section.text)
+
+
+def due(
+    standing: Sequence[Section], told: Sequence[Told], note_every: int = 1
+) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+    """Returns which sections have to be told with the newest line, and which still are in view.
+
+    ``told`` is what was told with each of the player's lines in view, oldest first, the newest line left
+    out. What no longer holds is taken back once.
+    """
+    now = {key_of(section): section for section in standing}
+    before: dict[str, tuple[str, int]] = {}  # the last text told, and how many lines ago
+    for ago, texts in zip(range(len(told), 0, -1), told, strict=True):
+        before.update({key: (text, ago) for key, text in texts.items()})
+    again = {**AGAIN_LINES, "note": note_every}
+    new: list[Section] = []
+    known: list[Section] = []
+    for key, section in now.items():
+        text, ago = before.get(key, ("", 0))
+        holds = _is(text, section.text) and ago < again.get(section.name, 1)
+        (known if holds else new).append(section)
+    for name, source, text, priority in TAKEN_BACK:
+        section = Section(name, source, text, priority)
+        if key_of(section) not in now and before.get(key_of(section), (text, 0))[0] != text:
+            new.append(section)
+    return tuple(sorted(new, key=lambda section: section.priority)), tuple(known)
+
+
+def _is(told: str, text: str) -> bool:
+    """Returns whether a text was told, if only with its middle cut out for want of room."""
+    start, cut, end = told.partition(CUT_MARK)
+    return told == text or (bool(cut) and text.startswith(start) and text.endswith(end))
+
+
+def key_of(section: Section) -> str:
+    """Returns what one telling of a thing has in common with the next."""
+    return f"{section.name} {section.source}"
+
+
+def is_aside(line: str) -> bool:
+    """Returns whether a line is spoken outside the story."""
+    return line.startswith("((") and line.endswith("))")
+
+
+def _scene(sheet: Sheet, ambience: Mapping[str, str]) -> str:
+    """Returns where and when the story stands; what was set by hand wins over the ambience."""
+    values = {
+        name: getattr(sheet, name, "") or ambience.get(name, "")
+        for name in ("place", "time", "weather", "light", "mood")
+    }
+    return " ".join(f"{name.capitalize()}: {value}." for name, value in values.items() if value)
+
+
+def _sheet(sheet: Sheet) -> str:
+    """Returns the rest of the sheet as one paragraph."""
+    parts = []
+    if sheet.conditions:
+        parts.append(f"The player is {', '.join(sheet.conditions)}.")
+    if sheet.inventory:
+        things = (name if count == 1 else f"{count} {name}" for name, count in sheet.inventory.items())
+        parts.append(f"The player carries {', '.join(things)}.")
+    parts += [f"{name}: {counter.shown}." for name, counter in sheet.counters.items()]
+    parts += [f"Quest: {name}." for name, status in sheet.quests.items() if status == "open"]
+    parts += [f"Quest {status}: {name}." for name, status in sheet.quests.items() if status != "open"]
+    parts += [f"{name}: {value}." for name, value in sheet.flags.items()]
+    return f"How things stand: {' '.join(parts)}" if parts else ""
+
+
+# --- Ambience: weather, light and mood that shift by themselves, by seeded rules of the world. Pure.
+#
+# A world says which values there are and how often they shift. Which one holds now follows from the
+# story's seed and how far it has come, so nothing is stored, and the same story has the same weather.
+
+EVERY_DEFAULT = 4  # lines of the player between two shifts
+
+
+class Ambience(Struct, frozen=True):
+    """What can change in a world. ``light`` goes round in order; the others wander between neighbours."""
+
+    every: int = EVERY_DEFAULT
+    weather: tuple[str, ...] = ()
+    light: tuple[str, ...] = ()
+    mood: tuple[str, ...] = ()
+
+
+def now(ambience: Ambience, seed: str, lines: int) -> dict[str, str]:
+    """Returns the values that hold after ``lines`` lines of the player, by name; only what the world has."""
+    step = lines // max(ambience.every, 1)
+    held = {
+        "weather": _wandered(ambience.weather, f"{seed}:weather", step),
+        "light": ambience.light[step % len(ambience.light)] if ambience.light else "",
+        "mood": _wandered(ambience.mood, f"{seed}:mood", step),
+    }
+    return {name: value for name, value in held.items() if value}
+
+
+def _wandered(values: Sequence[str], seed: str, steps: int) -> str:
+    """Returns where a walk stands: each step stays, or goes one value up or down."""
+    if not values:
+        return ""
+    chance = Seeded(seed)
+    place = chance.randrange(len(values))
+    for _ in range(steps):
+        place = max(0, min(place + chance.randrange(3) - 1, len(values) - 1))
+    return values[place]

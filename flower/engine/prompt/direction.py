@@ -1,0 +1,260 @@
+"""How a reply is to be told: the texts of world, rules, cast and state, ready for a prompt. Pure.
+
+Brings together what people wrote (assets, notes, pins; macros are expanded here) and how the story
+stands. Nothing a model or a player wrote in the story is expanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine.assets import Assets, Character, World
+from flower.engine.game import cast, prompt_text, proposals, steering
+from flower.engine.game.clocks import Now
+from flower.engine.game.state import StoryState
+from flower.engine.prompt.assemble import Inset, Section
+from flower.engine.prompt.macros import NOBODY, Expanded, Values, expand, key_of, run
+from flower.engine.prompt.sections import cast_section, system_sections
+from flower.engine.recall.base import Found
+from flower.engine.store.states import Standing
+from flower.engine.store.stories import Message, Selection
+
+CAST_SCOPE = "lore:cast/"  # no world's: their ids have no slash
+SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
+
+
+class Place(Struct, frozen=True):
+    """Which story it is and what it is told by."""
+
+    session: str
+    world_id: str
+    character_id: str
+    model: str = ""
+
+
+class Direction(Struct, frozen=True):
+    """The parts of a prompt beside the story itself.
+
+    ``sections`` are stable and come first; ``tail`` is how things stand at the newest line and goes right
+    before it, unless it was told before; ``inset`` goes further up. ``note_every``: so many lines may lie
+    between two tellings of the author's note.
+    ``speaker``: id of the character the reply belongs to, "" when that is open; ``model``: the id of the
+    speaker's own one, "" for the story's. ``knowing``: whose lore may be told in this reply.
+    ``variables``: as the note's macros leave them, None when they set none. ``world`` and ``character``
+    are as told, with their macros expanded.
+    """
+
+    sections: tuple[Section, ...]
+    values: Values  # of macros in the stable part
+    tail: tuple[Section, ...] = ()
+    inset: Inset | None = None
+    note_every: int = 1
+    speaker: str = ""
+    model: str = ""
+    knowing: tuple[Character, ...] = ()
+    variables: Mapping[str, str] | None = None
+    world: World | None = None
+    character: Character | None = None
+
+
+def direct(
+    assets: Assets,
+    chosen: Selection,
+    place: Place,
+    standing: Standing,
+    path: Sequence[Message],
+    line: str,
+    *,
+    variables: Mapping[str, str],
+    continues: bool = False,
+    updates: bool = False,
+) -> Direction:
+    """Returns how the reply to ``line``, the newest on ``path``, is to be told.
+
+    ``variables`` are those of macros before this line, so that a second try of its reply sets them to the
+    same. ``continues``: it is the last reply that goes on. ``updates``: the narrator may propose changes of
+    the state sheet.
+    """
+    steered, state = standing.steering, standing.state
+    members = _members(assets, place.character_id, steered.cast)
+    names = {character.id: character.name for character in members}
+    speaker = (
+        standing.speaker if continues else cast.speaker(steered.cast, names, line, standing.speaker)
+    )
+    fixed = values_of(assets, place, standing, members[0] if members else None)
+    now = live(fixed, place, standing, variables, path)
+    now = replace(now, char=names.get(speaker, fixed.char))
+    world = told_world(assets.worlds.get(place.world_id), fixed)
+    played = [
+        replace(c, persona=expand(c.persona, replace(fixed, char=c.name, description="")))
+        for c in members
+    ]
+    chosen_rules = steering.rules_on(chosen.rules, steered.rules)
+    rules = [assets.rules[rule] for rule in chosen_rules if rule in assets.rules]
+    persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).told
+    pins = tuple(expand(pin, fixed) for pin in state.pins)
+    sections = (
+        *system_sections(
+            assets.system_rules,
+            [replace(rule, prompt=expand(rule.prompt, fixed)) for rule in rules],
+            world,
+            played[0] if played else None,
+            nsfw=chosen.nsfw,
+        ),
+        *(cast_section(character) for character in played[1:]),
+        *prompt_text.stable(replace(state, pins=pins), persona),
+    )
+    if updates:
+        sections = (*sections, Section("state updates", "config.yaml", proposals.INSTRUCTION, 65))
+    note = steered.note
+    noted = run(note.text, now) if note is not None else None
+    text = noted.text if noted is not None else ""
+    tail = prompt_text.latest(
+        state,
+        standing.now,
+        ambience=ambience_of(world, place.session, standing),
+        note=text if note is not None and not note.depth else "",
+        speaking=cast.told(speaker, names),
+        scene=[m.content[-limits.SCENE_CHARS :] for m in path[-SCENE_MESSAGES - 1 : -1]],
+        line=line,
+    )
+    inset = (
+        Inset(f"[{text}]", note.depth) if note and note.depth and note.due(standing.now.lines) else None
+    )
+    note_every = note.every if note is not None else 1
+    shown = next((c for c in played if c.id == speaker), played[0] if played else None)
+    return Direction(
+        sections,
+        fixed,
+        tail,
+        inset,
+        note_every,
+        speaker,
+        model_of(speaker, members, steered.cast),
+        tuple(c for c in members if speaker not in names or c.id == speaker),
+        changed(noted, now) if noted is not None else None,
+        world,
+        shown,
+    )
+
+
+def model_of(speaker: str, members: Sequence[Character], chosen: cast.Cast) -> str:
+    """Returns the id of the model that speaks for a character, "" for the story's."""
+    own = {character.id: character.model for character in members}
+    return chosen.models.get(speaker, own.get(speaker, ""))
+
+
+def changed(expanded: Expanded, values: Values) -> dict[str, str] | None:
+    """Returns the variables of macros as a text leaves them, without those of the sheet; None: as before."""
+    if expanded.variables == values.variables:
+        return None
+    old = values.variables
+    return {
+        name: value
+        for name, value in expanded.variables.items()
+        if name not in values.sheet or old.get(name) != value
+    }
+
+
+def greeting(assets: Assets, place: Place, persona: steering.Persona, now: float) -> Expanded:
+    """Returns the words a new story begins with, "" for a world without, and the variables they set."""
+    standing = Standing(StoryState(), steering.Steering(persona=persona), Now(0, now), now)
+    values = values_of(assets, place, standing, assets.characters.get(place.character_id))
+    world = assets.worlds.get(place.world_id)
+    return run(world.start_message if world is not None else "", values)
+
+
+def values_of(
+    assets: Assets, place: Place, standing: Standing, character: Character | None = None
+) -> Values:
+    """Returns what macros stand for in the stable part of a story's prompts: the same in every prompt."""
+    world = assets.worlds.get(place.world_id)
+    steered = standing.steering
+    return Values(
+        moment=datetime.fromtimestamp(standing.begun).astimezone(),
+        story_seed=place.session,
+        seed=place.session,
+        user=steered.persona.name or NOBODY,
+        char=character.name if character is not None else "the narrator",
+        persona=steered.persona.text,
+        description=character.persona if character is not None else "",
+        scenario=world.scene if world is not None else "",
+        world=world.name if world is not None else "",
+        group=", ".join(c.name for c in _members(assets, "", steered.cast)),
+        model=place.model,
+    )
+
+
+def live(
+    values: Values,
+    place: Place,
+    standing: Standing,
+    variables: Mapping[str, str],
+    path: Sequence[Message],
+) -> Values:
+    """Returns what macros stand for in texts that are told anew with every line: as things are now."""
+    sheet = standing.state.sheet
+    flags = {key_of(name): value for name, value in sheet.flags.items()}
+    counters = {key_of(name): str(counter.value) for name, counter in sheet.counters.items()}
+    said = [m for m in path if m.role == "user"]
+    told = [m for m in path if m.role == "assistant"]
+    return replace(
+        values,
+        moment=datetime.fromtimestamp(standing.now.time).astimezone(),
+        seed=f"{place.session}:{standing.now.lines}",
+        sheet=frozenset({*flags, *counters} - variables.keys()),
+        variables={**flags, **counters, **variables},
+        last_message=path[-1].content if path else "",
+        last_message_id=str(path[-1].id) if path else "",
+        last_user_message=said[-1].content if said else "",
+        last_char_message=told[-1].content if told else "",
+        idle_s=max(path[-1].created - path[-2].created, 0.0) if len(path) > 1 else 0.0,
+    )
+
+
+def told_world(world: World | None, values: Values) -> World | None:
+    """Returns a world with the macros of its short texts expanded; its lore is expanded when recalled."""
+    if world is None:
+        return None
+    return replace(
+        world,
+        scene=expand(world.scene, values),
+        system_prompt=expand(world.system_prompt, values),
+    )
+
+
+def told_lore(found: Sequence[Found], direction: Direction) -> tuple[Found, ...]:
+    """Returns recalled passages with the macros of lore expanded; memories are what was said and stay."""
+    names = {cast_scope(character.id): character.name for character in direction.knowing}
+
+    def told(item: Found) -> Found:
+        passage = item.passage
+        if passage.kind != "lore":
+            return item
+        values = replace(direction.values, char=names.get(passage.scope, direction.values.char))
+        return replace(item, passage=replace(passage, text=expand(passage.text, values)))
+
+    return tuple(told(item) for item in found)
+
+
+def cast_scope(character_id: str) -> str:
+    """Returns the recall scope of what a character alone knows."""
+    return f"{CAST_SCOPE}{character_id}"
+
+
+def ambience_of(world: World | None, session: str, standing: Standing) -> dict[str, str]:
+    """Returns what the world's ambience is now, by name; nothing for a world without."""
+    if world is None or world.ambience is None:
+        return {}
+    return prompt_text.now(world.ambience, session, standing.now.lines)
+
+
+def _members(assets: Assets, character_id: str, chosen: cast.Cast) -> list[Character]:
+    """Returns the characters on stage, the story's own first; ids without a file are left out."""
+    ids = dict.fromkeys((character_id, *chosen.members))
+    return [assets.characters[member] for member in ids if member in assets.characters]

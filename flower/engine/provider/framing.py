@@ -1,0 +1,174 @@
+"""Lines from bytes, as they arrive.
+
+Owns the bytes of the unfinished line. Cuts at LF, CRLF and CR only: never at U+2028, U+0085 and the
+like, which are legal inside JSON strings and which ``str.splitlines`` (and httpx's ``aiter_lines``)
+take for line ends. Never decodes: a character may be split over two reads.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from flower import limits
+
+
+class LineSplitter:
+    """Returns the complete lines of every piece fed to it.
+
+    ``overflowed`` becomes True when a line grows over ``max_bytes``; that line and everything after
+    it is dropped, so a peer that never ends a line cannot fill the memory.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._tail = bytearray()
+        self._after_cr = False
+        self.overflowed = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Returns the lines that ``data`` completes, without their line ends."""
+        if not data or self.overflowed:
+            return []
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]  # the second half of a CRLF whose first half ended a line already
+        self._after_cr = data.endswith(b"\r")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = data.split(b"\n")
+        tail = lines.pop()
+        if lines and self._tail:
+            lines[0] = bytes(self._tail) + lines[0]
+            self._tail.clear()
+        self._tail += tail
+        return self._within_bounds(lines)
+
+    def end(self) -> bytes:
+        """Returns the line that was never ended; empty if there is none."""
+        rest = bytes(self._tail)
+        self._tail.clear()
+        return rest
+
+    def _within_bounds(self, lines: list[bytes]) -> list[bytes]:
+        for number, line in enumerate(lines):
+            if len(line) > self._max_bytes:
+                self.overflowed = True
+                self._tail.clear()
+                return lines[:number]
+        if len(self._tail) > self._max_bytes:
+            self.overflowed = True
+            self._tail.clear()
+        return lines
+
+
+# --- Newline-delimited JSON from bytes, as they arrive.
+#
+# Owns the unfinished line; blank lines are keep-alives and skipped. Never parses the JSON.
+
+
+class NdjsonDecoder:
+    """Turns bytes into one event per line; the result does not depend on how the bytes were cut."""
+
+    def __init__(self, max_line_bytes: int = limits.SSE_LINE_BYTES) -> None:
+        self._lines = LineSplitter(max_line_bytes)
+
+    @property
+    def overflowed(self) -> bool:
+        """True once a line was over the limit; nothing is decoded after that."""
+        return self._lines.overflowed
+
+    def feed(self, data: bytes) -> list[ServerEvent]:
+        """Returns the lines that ``data`` completes."""
+        return [ServerEvent(line) for line in self._lines.feed(data) if line.strip()]
+
+    def end(self) -> list[ServerEvent]:
+        """Returns the last line when the stream ended without a line end."""
+        rest = self._lines.end().strip()
+        return [ServerEvent(rest)] if rest else []
+
+
+# --- Server-sent events from bytes, as they arrive.
+#
+# Owns the fields of the unfinished event. Follows the event stream format of the HTML standard
+# (section 9.2.6): fields ``data`` and ``event``, comments, blank line dispatches; ``id`` and ``retry``
+# mean nothing here. Comments are returned too, because providers send them as signs of life while a
+# request waits. Never parses what an event holds.
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class ServerEvent(Struct, frozen=True, gc=False):
+    """One dispatched event; several ``data`` lines are joined with LF."""
+
+    data: bytes
+    name: str = ""
+
+
+class Comment(Struct, frozen=True, gc=False):
+    """A line that starts with a colon."""
+
+    text: str
+
+
+class SseDecoder:
+    """Turns bytes into events; the result does not depend on how the bytes were cut."""
+
+    def __init__(self, max_line_bytes: int = limits.SSE_LINE_BYTES) -> None:
+        self._lines = LineSplitter(max_line_bytes)
+        self._max_event_bytes = max_line_bytes
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._name = ""
+        self._at_start = True
+        self._too_long = False
+
+    @property
+    def overflowed(self) -> bool:
+        """True once a line or an event was over the limit; nothing is decoded after that."""
+        return self._too_long or self._lines.overflowed
+
+    def feed(self, data: bytes) -> list[ServerEvent | Comment]:
+        """Returns what ``data`` completes."""
+        found: list[ServerEvent | Comment] = []
+        for line in self._lines.feed(data):
+            self._take(line, found)
+        return found
+
+    def end(self) -> list[ServerEvent | Comment]:
+        """Returns the event that was cut off by the end of the stream, if it holds anything.
+
+        The standard drops it; some servers close right after ``data: [DONE]``.
+        """
+        found: list[ServerEvent | Comment] = []
+        rest = self._lines.end()
+        if rest:
+            self._take(rest, found)
+        self._dispatch(found)
+        return found
+
+    def _take(self, line: bytes, found: list[ServerEvent | Comment]) -> None:
+        if self._at_start:
+            line = line.removeprefix(_BOM)
+            self._at_start = False
+        if self._too_long:
+            return
+        if not line:
+            self._dispatch(found)
+            return
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            self._data.append(value)
+            self._data_bytes += len(value)
+            self._too_long = self._data_bytes > self._max_event_bytes
+        elif field == b"event":
+            self._name = value.decode("utf-8", "replace")
+        elif not field:
+            found.append(Comment(value.decode("utf-8", "replace")))
+
+    def _dispatch(self, found: list[ServerEvent | Comment]) -> None:
+        if self._data and not self._too_long:
+            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            found.append(ServerEvent(data, self._name))
+        self._data.clear()
+        self._data_bytes = 0
+        self._name = ""

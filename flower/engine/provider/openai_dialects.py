@@ -1,0 +1,114 @@
+"""How the servers that speak OpenAI's API differ in what they take.
+
+Pure: a table, and the request that follows from it. Anything not listed here is OpenAI's own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from flower.engine.provider.base import Completion
+from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
+from flower.engine.provider.request_fields import without
+
+_COMMON = frozenset({"temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty"})
+
+
+class Flavour(Struct, frozen=True):
+    """How one server differs. ``params`` None: it takes samplers we have never heard of."""
+
+    params: frozenset[str] | None = None
+    renamed: Mapping[str, str] = {}
+    limit_field: str = "max_tokens"
+    usage_option: bool = True
+    session_field: str = ""
+    body: Mapping[str, Any] = {}
+
+
+FLAVOURS: dict[str, Flavour] = {
+    "openai": Flavour(
+        _COMMON | {"logit_bias", "reasoning_effort", "verbosity", "service_tier"},
+        limit_field="max_completion_tokens",
+        session_field="prompt_cache_key",
+    ),
+    "openrouter": Flavour(
+        _COMMON
+        | {
+            "top_k",
+            "min_p",
+            "top_a",
+            "repetition_penalty",
+            "logit_bias",
+            "reasoning",
+            "reasoning_effort",
+        }
+        | {"provider", "models", "transforms", "verbosity"},
+        usage_option=False,  # it always reports usage
+        session_field="session_id",
+    ),
+    "deepseek": Flavour(
+        (_COMMON - {"seed"}) | {"thinking", "reasoning_effort"},
+    ),
+    "groq": Flavour(
+        _COMMON | {"reasoning_effort", "reasoning_format", "include_reasoning", "service_tier"},
+        limit_field="max_completion_tokens",
+    ),
+    "mistral": Flavour(
+        _COMMON | {"safe_prompt", "prompt_mode", "reasoning_effort"},
+        renamed={"seed": "random_seed"},
+        usage_option=False,  # refuses fields it does not know; reports usage anyway
+    ),
+    # cache_prompt is the default; a slot is found by the likeness of prompts, so none is pinned.
+    "llamacpp": Flavour(
+        renamed={"repetition_penalty": "repeat_penalty"},
+        body={"return_progress": True, "cache_prompt": True},
+    ),
+    "lmstudio": Flavour(renamed={"repetition_penalty": "repeat_penalty"}),
+    "vllm": Flavour(renamed={"repeat_penalty": "repetition_penalty"}),
+    "compatible": Flavour(),
+}
+
+
+def flavour_of(kind: str, server: str) -> Flavour:
+    """Returns the flavour of an endpoint, given its kind and the last ``Server`` header it sent."""
+    if kind == "compatible" and server.lower().startswith("llama.cpp"):
+        return FLAVOURS["llamacpp"]
+    return FLAVOURS[kind]
+
+
+def build_body(
+    completion: Completion, endpoint: Endpoint, flavour: Flavour, refused: Collection[str] = ()
+) -> dict[str, Any]:
+    """Returns the request's JSON. Patches come after parameters, refused fields are left out."""
+    limit_field = flavour.limit_field
+    if limit_field in refused:  # the two names of one thing
+        limit_field = (
+            "max_tokens" if limit_field == "max_completion_tokens" else "max_completion_tokens"
+        )
+    body: dict[str, Any] = {
+        "model": completion.model,
+        "messages": [{"role": m.role, "content": m.content} for m in completion.messages],
+        "stream": True,
+        limit_field: completion.max_tokens,
+        **flavour.body,
+    }
+    if flavour.usage_option:
+        body["stream_options"] = {"include_usage": True}
+    if flavour.session_field and completion.session:
+        body[flavour.session_field] = completion.session
+    for name, value in wanted_params(completion, endpoint).items():
+        if flavour.params is None or name in flavour.params:
+            body[flavour.renamed.get(name, name)] = value
+    return without(patched(body, endpoint, completion.model), refused)
+
+
+def left_out(
+    completion: Completion, endpoint: Endpoint, flavour: Flavour, refused: Collection[str]
+) -> tuple[str, ...]:
+    """Returns the names of the wanted parameters that this endpoint does not get."""
+    wanted = wanted_params(completion, endpoint)
+    body = build_body(completion, endpoint, flavour, refused)
+    return tuple(name for name in wanted if flavour.renamed.get(name, name) not in body)

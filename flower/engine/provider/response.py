@@ -1,0 +1,207 @@
+"""The pieces of one completion, from request to close.
+
+Owns one response. Hands its bytes to an interpreter and gives out what that makes of them; deadlines
+and retries belong to those who listen.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any
+
+import httpx
+import trio
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.provider.base import Piece
+from flower.engine.provider.decode import Interpreter, Item
+from flower.engine.provider.errors import Origin, malformed
+from flower.engine.provider.quote import excerpt
+from flower.errors import ProviderError
+
+
+class Call(Struct, frozen=True):
+    """One completion, ready to be sent: where, what, and how to read the answer."""
+
+    path: str
+    body: dict[str, Any]
+    origin: Origin
+    interpreter: Interpreter
+
+
+Prepare = Callable[[], Awaitable[Call]]
+Send = Callable[[Call], Awaitable[httpx.Response]]
+
+
+class PieceStream:
+    """The pieces of one completion: an async context manager over an async iterator.
+
+    Entering sends the request and waits for the response's head. An error inside the stream is
+    raised after every piece before it. Leaving closes the connection at once.
+    """
+
+    def __init__(self, prepare: Prepare, send: Send) -> None:
+        self._send = send
+        self._prepare = prepare
+        self._items: deque[Item] = deque()
+        self._over = False
+
+    async def __aenter__(self) -> PieceStream:
+        call = await self._prepare()
+        self._call = call
+        self._response = await self._send(call)
+        try:
+            await self._begin()
+        except BaseException:
+            await close(self._response)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._over and self._body is not None:
+            with trio.move_on_after(limits.DRAIN_S):
+                await self._drain(self._body)
+        with trio.move_on_after(limits.CLOSE_TIMEOUT_S, shield=True):
+            if self._body is not None:
+                await self._body.aclose()
+        await close(self._response)
+
+    def __aiter__(self) -> PieceStream:
+        return self
+
+    async def __anext__(self) -> Piece:
+        while not self._items:
+            if self._over:
+                raise StopAsyncIteration
+            await self._read()
+        item = self._items.popleft()
+        if isinstance(item, ProviderError):
+            self._over = True
+            raise item
+        return item
+
+    async def _begin(self) -> None:
+        """Looks at what kind of body this is; a whole document is read here."""
+        self._body: AsyncGenerator[bytes, None] | None = None
+        kind = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in ("application/json", "text/html"):
+            self._body = raw(self._response)
+            return
+        data = await read_body(self._response, limits.WHOLE_REPLY_BYTES, self._call.origin)
+        self._over = True
+        if kind == "text/html":
+            raise malformed(self._call.origin, excerpt(data))
+        self._items += self._call.interpreter.whole(data)
+
+    async def _read(self) -> None:
+        assert self._body is not None
+        interpreter = self._call.interpreter
+        data: bytes | None = None
+        try:
+            if interpreter.finished:
+                with trio.move_on_after(limits.FINISH_GRACE_S):
+                    data = await anext(self._body, None)
+            else:
+                data = await anext(self._body, None)
+        except httpx.HTTPError as error:
+            self._broken(error)
+            return
+        if data is not None:
+            self._items += interpreter.feed(data)
+        if data is None or interpreter.ended:
+            self._items += interpreter.end()
+            self._over = True
+
+    def _broken(self, error: httpx.HTTPError) -> None:
+        """Takes what is left; a connection that breaks after the last word has done its work."""
+        self._over = True
+        finished = self._call.interpreter.finished
+        self._items += self._call.interpreter.end()
+        if not finished:
+            self._items.append(network_error(error, self._call.origin))
+
+    async def _drain(self, body: AsyncGenerator[bytes, None]) -> None:
+        try:
+            async for _ in body:
+                pass
+        except httpx.HTTPError:
+            return  # only the connection is lost, and it is closed next
+
+
+# --- Reading the bodies of HTTP responses, within bounds, and translating what breaks.
+#
+# Every failure of httpx becomes ``ProviderError`` here. Its own texts are not quoted: they can hold
+# header values, which may be keys.
+
+
+async def read_body(response: httpx.Response, max_bytes: int, origin: Origin) -> bytes:
+    """Returns the whole body; raises ``ProviderError`` when it is longer or the connection breaks."""
+    data = bytearray()
+    try:
+        async with aclosing(raw(response)) as parts:
+            async for part in parts:
+                data += part
+                if len(data) > max_bytes:
+                    raise malformed(origin, "far too much data")
+    except httpx.HTTPError as error:
+        raise network_error(error, origin) from error
+    return bytes(data)
+
+
+async def read_some(response: httpx.Response) -> bytes:
+    """Returns the beginning of an error's body, or what came before the connection broke."""
+    data = bytearray()
+    try:
+        async with aclosing(raw(response)) as parts:
+            async for part in parts:
+                data += part
+                if len(data) >= limits.ERROR_BODY_BYTES:
+                    break
+    except httpx.HTTPError:
+        return bytes(data)
+    return bytes(data[: limits.ERROR_BODY_BYTES])
+
+
+def raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    body = response.aiter_raw()
+    assert isinstance(body, AsyncGenerator)  # httpx types it as an iterator; it must be closed
+    return body
+
+
+async def close(response: httpx.Response) -> None:
+    with trio.move_on_after(limits.CLOSE_TIMEOUT_S, shield=True):
+        await response.aclose()
+
+
+def network_error(error: Exception, origin: Origin) -> ProviderError:
+    """The exception's own text is not quoted: it can hold a header value, which may be a key."""
+    where = origin.base_url
+    match error:
+        case httpx.ConnectError() if isinstance(_root(error), ssl.SSLError):
+            text = f"{origin.label} at {where} has no valid certificate; check the address and this machine's clock."
+        case httpx.ConnectError() | httpx.ConnectTimeout() if origin.local:
+            text = f"no server at {where}; start {origin.label}, or change its base_url in config.yaml."
+        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
+            text = f"{origin.label} at {where} cannot be reached; check the network and try again."
+        case httpx.PoolTimeout():
+            text = f"too many requests to {origin.label} are waiting; try again."
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol():
+            text = f"{where!r} is no web address; change base_url of {origin.label} in config.yaml."
+        case httpx.TimeoutException():
+            text = f"{origin.label} stopped answering; try again."
+        case _:
+            text = f"the connection to {origin.label} broke; try again."
+    return ProviderError("network", text)
+
+
+def _root(error: BaseException) -> BaseException:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error

@@ -1,0 +1,272 @@
+"""Turns text into vectors: all-MiniLM-L6-v2 on onnxruntime, in one thread of its own.
+
+``MiniLM`` owns that thread. Nothing is loaded, not even the modules, before the first text comes.
+Requests are worked off in small batches; between two batches urgent requests (turns are waiting) go
+first, all that wait together, so the background never delays a reply by more than one batch.
+
+Never downloads anything, never touches the database.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.recall.minilm import DIMENSION, MODEL_ID, Session
+from flower.errors import EmbedError
+
+if TYPE_CHECKING:
+    from flower.engine.recall.base import Vectors
+
+log = logging.getLogger(__name__)
+
+
+class MiniLM:
+    """The shipped embedding model; implements ``recall.base.Embedder``.
+
+    ``models_dirs`` are searched in order for a folder ``all-MiniLM-L6-v2``. ``state_dir`` remembers
+    that the native modules run here. ``threads`` is the number of cores one batch may use. After
+    ``unload_after_s`` seconds without work the model leaves memory; ``None`` keeps it.
+    """
+
+    def __init__(
+        self,
+        models_dirs: Sequence[Path],
+        *,
+        state_dir: Path | None = None,
+        threads: int = 1,
+        unload_after_s: float | None = None,
+    ) -> None:
+        self._open = partial(Session, models_dirs, state_dir, threads)
+        self._unload_after_s = unload_after_s
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def model_id(self) -> str:
+        return MODEL_ID
+
+    @property
+    def dimension(self) -> int:
+        return DIMENSION
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        """Returns one row of length 1 per text; raises ``EmbedError``.
+
+        Text after ``limits.EMBED_TOKENS`` tokens does not count. Cancelling drops the batches that
+        have not begun.
+        """
+        import numpy as np
+
+        if not texts:
+            await trio.lowlevel.checkpoint()
+            return np.empty((0, DIMENSION), np.float32)
+        if self._thread is None:
+            worker = _Worker(self._queue, self._open, self._unload_after_s)
+            self._thread = threading.Thread(target=worker.run, name="embedder", daemon=True)
+            self._thread.start()
+        finished = trio.Event()
+        token = trio.lowlevel.current_trio_token()
+        request = _Request(texts, urgent, lambda: token.run_sync_soon(finished.set))
+        self._queue.put(request)
+        try:
+            await finished.wait()
+        finally:
+            request.dropped = True
+        if request.error is not None:
+            raise request.error
+        return request.vectors
+
+    def close(self) -> None:
+        """Ends the thread after its current batch; waiting requests are never answered."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+
+class _Request:
+    """Texts on their way to vectors."""
+
+    def __init__(self, texts: Sequence[str], urgent: bool, wake: Callable[[], None]) -> None:
+        import numpy as np
+
+        self.texts = texts
+        self.urgent = urgent
+        self.vectors = np.empty((len(texts), DIMENSION), np.float32)
+        self.error: EmbedError | None = None
+        self.dropped = False
+        self._wake = wake
+
+    def done(self, error: EmbedError | None = None) -> None:
+        self.error = error
+        try:
+            self._wake()
+        except trio.RunFinishedError:
+            self.dropped = True  # the engine has ended; nobody waits any more
+
+
+class _Worker:
+    """The embedder's thread: takes requests in, runs one batch, looks for more requests."""
+
+    def __init__(
+        self,
+        requests: queue.SimpleQueue[_Request | None],
+        open_session: Callable[[], Session],
+        unload_after_s: float | None,
+    ) -> None:
+        self._requests = requests
+        self._open = open_session
+        self._unload_after_s = unload_after_s
+        self._session: Session | None = None
+        self._urgent = Pool()
+        self._later = Pool()
+        self._unread: deque[_Request] = deque()  # not urgent: tokenised when it is their turn
+        self._asked: dict[Job, _Request] = {}  # who wants the vectors of a job
+
+    def run(self) -> None:
+        """Works until the queue holds None."""
+        while self._take_in():
+            if not self._urgent and not self._later and self._unread:
+                self._read(self._unread.popleft(), self._later)
+            pool = self._urgent or self._later
+            if pool:
+                self._run(pool)
+
+    def _take_in(self) -> bool:
+        """Takes in what has come, waiting only when there is nothing to do; returns False at the end."""
+        wait = not (self._urgent or self._later or self._unread)
+        while True:
+            try:
+                # With nothing loaded there is nothing to unload: sleep until work comes.
+                timeout = None if self._session is None else self._unload_after_s
+                request = self._requests.get(block=wait, timeout=timeout)
+            except queue.Empty:
+                if not wait:
+                    return True
+                self._session = None
+                gc.collect()
+                continue
+            if request is None:
+                return False
+            wait = False
+            if request.urgent:
+                self._read(request, self._urgent)
+            else:
+                self._unread.append(request)
+
+    def _read(self, request: _Request, pool: Pool) -> None:
+        """Tokenises a request and lets it wait for its batches."""
+        if request.dropped:
+            return
+        try:
+            self._session = self._session or self._open()
+            job = Job(self._session.tokenise(request.texts))
+        except EmbedError as error:
+            request.done(error)
+            return
+        except Exception as error:  # the thread's edge: without it nobody would be answered again
+            log.exception("texts could not be read for the embedding model")
+            request.done(_unforeseen(error))
+            return
+        self._asked[job] = request
+        pool.add(job)
+
+    def _run(self, pool: Pool) -> None:
+        """Runs the next batch of a pool and answers the requests that are complete with it."""
+        assert self._session is not None  # it has made the tokens
+        batch = pool.take()
+        error: EmbedError | None = None
+        if any(not self._asked[job].dropped for job, _, _ in batch.wanted):
+            try:
+                vectors = self._session.run(batch.texts)
+                for job, index, row in batch.wanted:
+                    self._asked[job].vectors[index] = vectors[row]
+            except EmbedError as failed:
+                error = failed
+            except Exception as failed:  # the thread's edge, as above
+                log.exception("a batch of the embedding model crashed")
+                error = _unforeseen(failed)
+        for job in dict.fromkeys(job for job, _, _ in batch.wanted):
+            if error is not None or not job.left or self._asked[job].dropped:
+                pool.drop(job)
+                self._asked.pop(job).done(error)
+
+
+def _unforeseen(error: Exception) -> EmbedError:
+    """Returns what whoever waits is told: there was no memory left, say, or it is a bug."""
+    return EmbedError(f"the embedding model failed ({type(error).__name__}); see the engine's log")
+
+
+# --- Texts that wait for the embedding model, put together into batches. Pure.
+#
+# The model has no attention mask, so a batch must not be padded: it holds texts of one token length, from
+# whoever waits. What the model makes of a text does not depend on its company.
+
+
+class Job:
+    """Texts of one request, as tokens; ``left``: rows that have no vector yet, by token length."""
+
+    def __init__(self, tokens: Sequence[Sequence[int]]) -> None:
+        self.tokens = tokens
+        self.left: dict[int, list[int]] = {}
+        for row, ids in enumerate(tokens):
+            self.left.setdefault(len(ids), []).append(row)
+
+
+class Batch(Struct, frozen=True):
+    """Different texts of one token length, and whose they are: (job, its row, row in the batch)."""
+
+    texts: tuple[Sequence[int], ...]
+    wanted: tuple[tuple[Job, int, int], ...]
+
+
+class Pool:
+    """Jobs that wait, oldest first."""
+
+    def __init__(self) -> None:
+        self._jobs: list[Job] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+    def add(self, job: Job) -> None:
+        """Takes a job in, behind all others."""
+        if job.left:
+            self._jobs.append(job)
+
+    def drop(self, job: Job) -> None:
+        """Forgets a job; nothing happens if it is not waiting."""
+        if job in self._jobs:
+            self._jobs.remove(job)
+
+    def take(self) -> Batch:
+        """Returns the next batch and forgets its texts; the pool must not be empty.
+
+        The oldest job's shortest text decides the length; texts of that length of all jobs come along,
+        oldest first, up to ``limits.EMBED_BATCH_TOKENS``. The same text is run once for everybody.
+        """
+        length = min(self._jobs[0].left)
+        rows: dict[tuple[int, ...], int] = {}
+        wanted: list[tuple[Job, int, int]] = []
+        for job in self._jobs:
+            waiting = job.left.pop(length, [])
+            for position, index in enumerate(waiting):
+                key = tuple(job.tokens[index])
+                if key not in rows and rows and (len(rows) + 1) * length > limits.EMBED_BATCH_TOKENS:
+                    job.left[length] = waiting[position:]  # full: the rest is for the next batch
+                    break
+                wanted.append((job, index, rows.setdefault(key, len(rows))))
+        self._jobs = [job for job in self._jobs if job.left]
+        return Batch(tuple(rows), tuple(wanted))

@@ -1,0 +1,291 @@
+"""Keeps the lore of a world equal to a folder of text files.
+
+``Folder.follow`` compares once, then watches. Every change leads to a look at the whole folder, by
+size and time of change: moves, renames and lost events need no rules of their own, and only files that
+changed are read. A folder that is gone, such as an unmounted disk, takes no lore along.
+
+Owns nothing but its memory of file times. Never writes to the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import trio
+from msgspec import Struct
+from watchfiles import awatch
+
+from flower import limits
+from flower.engine.prompt.context import lore_scope
+from flower.engine.recall.library import Library
+from flower.engine.store.database import Database
+from flower.engine.tasks import guarded
+from flower.errors import CommandError, StoreError
+
+SUFFIXES = (".md", ".txt")
+PREFIX = "file:"  # of the sources of a synced folder
+# File systems whose changes come from other machines, which inotify does not see.
+_REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "vboxsf", "afs", "ceph", "glusterfs", "drvfs")
+
+
+class Stamp(Struct, frozen=True):
+    """What tells that a file has changed without reading it."""
+
+    size: int
+    changed_ns: int
+
+
+class Folder:
+    """A folder and the scope that follows it; ``notify`` gets one line for each fault, once."""
+
+    def __init__(self, library: Library, scope: str, root: Path, notify: Callable[[str], None]) -> None:
+        self._library = library
+        self._scope = scope
+        self._root = root
+        self._notify = notify
+        self._seen: dict[str, Stamp] = {}
+        self._told: set[str] = set()
+        self._looking = trio.Lock()  # one look at a time
+
+    async def follow(self) -> None:
+        """Keeps the scope equal to the folder until cancelled."""
+        while True:
+            try:
+                await self.compare()
+                await self._watch()
+            except* FileNotFoundError:
+                self._tell(f"✗ The lore folder {self._root} is gone; its lore stays as it is.")
+            except* (OSError, StoreError) as group:
+                reasons = "; ".join(str(error) for error in _leaves(group))
+                self._tell(f"✗ The lore folder {self._root} cannot be followed: {reasons}")
+            self._seen.clear()
+            await trio.sleep(limits.FOLDER_RETRY_S)
+
+    async def compare(self) -> int:
+        """Makes the scope equal to the folder; returns how many passages came or went.
+
+        Raises ``OSError`` when the folder cannot be read and ``StoreError``; single files that cannot
+        be read are told and skipped.
+        """
+        async with self._looking:
+            return await self._compare()
+
+    async def _compare(self) -> int:
+        files = await trio.to_thread.run_sync(list_files, self._root)
+        changes = 0
+        for name, stamp in files.items():
+            if self._seen.get(name) == stamp:
+                continue
+            text, fault = await trio.to_thread.run_sync(read_text, self._root / name)
+            if fault:
+                self._tell(f"✗ {name} is skipped: {fault}.")
+                changes += await self._library.drop_source(self._scope, PREFIX + name)
+            else:
+                title = " > ".join(Path(name).with_suffix("").parts)
+                changes += await self._library.sync_source(self._scope, PREFIX + name, title, text)
+            self._seen[name] = stamp
+        for source in await self._library.sources(self._scope):
+            if source.startswith(PREFIX) and source.removeprefix(PREFIX) not in files:
+                changes += await self._library.drop_source(self._scope, source)
+                self._seen.pop(source.removeprefix(PREFIX), None)
+        if len(files) == limits.SOURCES_FOLDER:
+            self._tell(f"✗ Only the first {limits.SOURCES_FOLDER} files of {self._root} are read.")
+        return changes
+
+    async def _watch(self) -> None:
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_set_when_cancelled, stop)
+            nursery.start_soon(self._look_again)
+            looks = awatch(
+                self._root,
+                stop_event=stop,
+                step=limits.FOLDER_STEP_MS,
+                force_polling=is_remote(self._root, _mounts()) or None,
+                poll_delay_ms=limits.FOLDER_POLL_MS,
+                rust_timeout=limits.FOLDER_RESCAN_MS,
+                yield_on_timeout=True,  # what changed before the watch began, or got lost, is seen then
+            )
+            async with aclosing(looks):
+                async for _ in looks:
+                    await self.compare()
+
+    async def _look_again(self) -> None:
+        """Sees what changed after the first look and before the system began to tell of changes."""
+        await trio.sleep(limits.FOLDER_SETTLE_S)
+        await self.compare()
+
+    def _tell(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._notify(line)
+
+
+async def _set_when_cancelled(stop: trio.Event) -> None:
+    # The watch sits in a thread that trio cannot cancel; it looks at this event after every step.
+    try:
+        await trio.sleep_forever()
+    finally:
+        stop.set()
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def list_files(root: Path) -> dict[str, Stamp]:
+    """Returns the lore files under a folder by relative path, in the order of their names.
+
+    Hidden files and links to folders are left out. Raises ``FileNotFoundError`` or another
+    ``OSError`` when the folder itself cannot be read.
+    """
+    found: dict[str, Stamp] = {}
+    for path in _walk(root):
+        try:
+            status = path.stat()
+        except OSError:
+            continue  # it vanished while we looked
+        found[path.relative_to(root).as_posix()] = Stamp(status.st_size, status.st_mtime_ns)
+        if len(found) == limits.SOURCES_FOLDER:
+            break
+    return found
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    with os.scandir(root) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            try:
+                yield from _walk(Path(entry.path))
+            except OSError:
+                continue  # a folder that may not be read holds no lore
+        elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+            yield Path(entry.path)
+
+
+def read_text(path: Path) -> tuple[str, str]:
+    """Returns (text, "") or ("", what is wrong with the file)."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limits.SOURCE_BYTES + 1)
+    except FileNotFoundError:
+        return "", "it vanished while it was read"
+    except OSError as error:
+        return "", f"it cannot be read ({error.strerror})"
+    if len(data) > limits.SOURCE_BYTES:
+        return "", f"it is larger than {limits.SOURCE_BYTES // limits.MIB} MiB"
+    if b"\0" in data:
+        return "", "it is no text"
+    try:
+        return data.decode("utf-8-sig"), ""
+    except UnicodeDecodeError as error:
+        return "", f"it is not UTF-8 (byte {error.start})"
+
+
+def is_remote(path: Path, mounts: str) -> bool:
+    """Returns whether a path lies on a network mount, given the text of ``/proc/mounts``."""
+    kind, longest = "", -1
+    for line in mounts.splitlines():
+        _, place, found, *_ = [*line.split(" "), "", "", ""]
+        point = place.replace("\\040", " ")
+        if path.is_relative_to(point) and len(point) > longest:
+            kind, longest = found, len(point)
+    return kind.startswith(_REMOTE)
+
+
+def _mounts() -> str:
+    try:
+        return Path("/proc/mounts").read_text(errors="replace")
+    except OSError:
+        return ""  # another system: its own notifications are trusted
+
+
+# --- Which folders worlds follow, and the tasks that follow them.
+
+
+class Folders:
+    """One task per world that follows a folder; survives restarts through the database."""
+
+    def __init__(
+        self, database: Database, library: Library, nursery: trio.Nursery, notify: Callable[[str], None]
+    ) -> None:
+        self._database = database
+        self._library = library
+        self._nursery = nursery
+        self._notify = notify
+        self._following: dict[str, trio.CancelScope] = {}
+        self._changing = trio.Lock()  # one folder of a world at a time
+
+    async def start(self) -> None:
+        """Follows every folder that was followed before."""
+        for world_id, path in await self._database.read(_load):
+            self._follow(world_id, Path(path))
+
+    async def sync(self, world_id: str, text: str) -> Path:
+        """Makes a world follow a folder instead of the one before; returns its full path.
+
+        Raises ``CommandError`` if it is no folder that can be read.
+        """
+        path = await trio.to_thread.run_sync(_folder, text)
+        async with self._changing:
+            await self._unsync(world_id)
+            await self._database.write(_save, world_id, str(path))
+            self._follow(world_id, path)
+        return path
+
+    async def unsync(self, world_id: str) -> bool:
+        """Stops following and deletes what came from the folder; returns whether there was one."""
+        async with self._changing:
+            return await self._unsync(world_id)
+
+    async def _unsync(self, world_id: str) -> bool:
+        scope = self._following.pop(world_id, None)
+        if scope is not None:
+            scope.cancel()
+        await self._database.write(_forget, world_id)
+        for source in await self._library.sources(lore_scope(world_id)):
+            if source.startswith(PREFIX):
+                await self._library.drop_source(lore_scope(world_id), source)
+        return scope is not None
+
+    def _follow(self, world_id: str, path: Path) -> None:
+        scope = self._following[world_id] = trio.CancelScope()
+        folder = Folder(self._library, lore_scope(world_id), path, self._notify)
+
+        async def follow() -> None:
+            with scope:
+                await folder.follow()
+
+        self._nursery.start_soon(guarded, f"following {path}", follow)
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise CommandError("Give the whole path of the folder, for example /home/me/lore.")
+    if not path.is_dir():
+        raise CommandError(f"There is no folder {path} on the engine's machine.")
+    return path
+
+
+def _load(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    return db.execute("SELECT world_id, path FROM synced_folders").fetchall()
+
+
+def _save(db: sqlite3.Connection, world_id: str, path: str) -> None:
+    db.execute("INSERT OR REPLACE INTO synced_folders VALUES (?, ?)", (world_id, path))
+
+
+def _forget(db: sqlite3.Connection, world_id: str) -> None:
+    db.execute("DELETE FROM synced_folders WHERE world_id = ?", (world_id,))

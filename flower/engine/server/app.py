@@ -1,0 +1,93 @@
+"""The quart-trio application: routes and who may enter; no logic."""
+
+from __future__ import annotations
+
+import trio
+from quart import Quart, Response, request, websocket
+from quart_trio import QuartTrio
+
+import flower
+from flower import limits
+from flower.engine.server import connection, health
+from flower.engine.server.access import Access, Refusal
+from flower.engine.server.lifetime import Lifetime
+from flower.engine.sessions.engine import Engine
+from flower.home import Home
+
+
+class _WebSocket:
+    """Quart's context-bound websocket behind the interface a connection needs."""
+
+    async def receive(self) -> str | bytes:
+        data: str | bytes = await websocket.receive()
+        return data
+
+    async def send(self, data: str) -> None:
+        await websocket.send(data)
+
+    async def close(self, code: int) -> None:
+        await websocket.close(code)
+
+
+def create_app(
+    engine: Engine, lifetime: Lifetime, *, access: Access | None = None, home: Home | None = None
+) -> Quart:
+    """Returns the application for one engine; ``access`` says who may enter (default: this machine)."""
+    app = QuartTrio("flower")
+    app.config["MAX_CONTENT_LENGTH"] = limits.HEADERS_BYTES  # no page of ours takes a body
+    rules = access if access is not None else Access()
+
+    async def alive() -> Response:
+        return _text(f"Flower {flower.__version__} is running.", 200)
+
+    async def ready() -> Response:
+        refused = rules.private_refusal(request.headers.get, _peer(request), trio.current_time())
+        if refused is not None:
+            return _refused(engine, refused)
+        report = await health.look(engine)
+        return _text("\n".join(report.lines), 200 if report.ready else 503)
+
+    async def numbers() -> Response:
+        refused = rules.private_refusal(request.headers.get, _peer(request), trio.current_time())
+        if refused is not None:
+            return _refused(engine, refused)
+        text = health.render(engine, home)
+        return Response(text, content_type=health.CONTENT_TYPE)
+
+    async def rpc() -> Response | None:
+        refused = rules.refusal(websocket.headers.get, _peer(websocket), trio.current_time())
+        if refused is None and len(engine.clients) >= limits.CLIENTS_MAX:
+            refused = Refusal(
+                503, f"{limits.CLIENTS_MAX} clients are connected, the most there can be."
+            )
+        if refused is not None:
+            return _refused(engine, refused)
+        await websocket.accept()
+        with lifetime.client() as guest:
+            client_id = websocket.args.get("client", "")
+            await connection.serve(engine, _WebSocket(), client_id, guest.say_goodbye)
+        return None
+
+    app.add_url_rule("/", view_func=alive, endpoint="root")
+    app.add_url_rule("/healthz", view_func=alive, endpoint="healthz")
+    app.add_url_rule("/readyz", view_func=ready, endpoint="readyz")
+    app.add_url_rule("/metrics", view_func=numbers, endpoint="metrics")
+    app.add_websocket("/ws/rpc", view_func=rpc)
+    return app
+
+
+def _peer(asked: object) -> str:
+    """Returns the peer's address, "" on a Unix socket."""
+    return getattr(asked, "remote_addr", None) or ""
+
+
+def _refused(engine: Engine, refusal: Refusal) -> Response:
+    engine.metrics.refusal(refusal.status)
+    response = _text(refusal.reason, refusal.status)
+    if refusal.retry_after_s:
+        response.headers["Retry-After"] = str(refusal.retry_after_s)
+    return response
+
+
+def _text(text: str, status: int) -> Response:
+    return Response(text + "\n", status, content_type="text/plain; charset=utf-8")

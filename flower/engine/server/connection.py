@@ -1,0 +1,115 @@
+"""One client's socket: a reader, a writer and the mailbox between story and socket.
+
+Dies with the socket and takes nothing along: turns belong to the engine. Only the writer sends, and
+it waits for its mailbox in every round: on this stack a send to a peer that does not read cannot be
+cancelled, and a send to one that has gone returns at once without yielding.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+from msgspec import UNSET
+
+from flower import limits
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.outbox import Outbox, Resync
+from flower.engine.sessions.session import Client
+from flower.errors import FlowerError, ProtocolError
+from flower.protocol.codec import decode_prompt, encode
+from flower.protocol.messages import ChatChunk, ErrorEvent, ErrorMeta, Prompt
+
+log = logging.getLogger(__name__)
+
+
+class Socket(Protocol):
+    """What a connection needs of a WebSocket."""
+
+    async def receive(self) -> str | bytes: ...
+
+    async def send(self, data: str) -> None: ...
+
+    async def close(self, code: int) -> None: ...
+
+
+async def serve(engine: Engine, socket: Socket, client_id: str, goodbye: Callable[[], None]) -> None:
+    """Talks with one client until either side goes; ``goodbye`` is called if it says that it leaves."""
+    client = await engine.connect(Outbox(), client_id[: limits.CLIENT_ID_CHARS], goodbye)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_write, engine, client, socket, nursery.cancel_scope)
+            nursery.start_soon(_read, engine, client, socket, nursery.cancel_scope)
+    finally:
+        engine.disconnect(client)
+
+
+class Pace:
+    """How fast one client may send prompts: a burst, then so many a second."""
+
+    def __init__(self) -> None:
+        self._left = float(limits.PROMPTS_BURST)
+        self._at = trio.current_time()
+
+    def allows(self) -> bool:
+        """Returns whether one more prompt may be taken now, and counts it if so."""
+        now = trio.current_time()
+        gained = (now - self._at) * limits.PROMPTS_PER_S
+        self._left, self._at = min(self._left + gained, limits.PROMPTS_BURST), now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
+        return True
+
+
+async def _read(engine: Engine, client: Client, socket: Socket, done: trio.CancelScope) -> None:
+    pace = Pace()
+    try:
+        while True:
+            data = await socket.receive()
+            try:
+                prompt = decode_prompt(data)
+            except ProtocolError as error:
+                engine.metrics.error("protocol")
+                client.send(ErrorEvent(f"Not understood: {error}.", ErrorMeta("protocol")))
+                while not pace.allows():  # noqa: ASYNC110 - it is time that has to pass
+                    await trio.sleep(1 / limits.PROMPTS_PER_S)
+                continue
+            if pace.allows():
+                await _handle(engine, client, prompt)
+                continue
+            text = "Too many prompts at once: this one was not taken. Send it again in a moment."
+            client.send(ErrorEvent(text, ErrorMeta("pace", request=prompt.request or UNSET)))
+            await trio.sleep(1 / limits.PROMPTS_PER_S)
+    except trio.BrokenResourceError:
+        done.cancel()
+
+
+async def _handle(engine: Engine, client: Client, prompt: Prompt) -> None:
+    try:
+        await engine.handle(client, prompt)
+    except Exception as bug:  # the connection's edge: one prompt must not end the connection
+        engine.metrics.error("bug")
+        log.exception("client=%s: a prompt crashed", client.chosen.client)
+        text = f"The engine failed on this ({type(bug).__name__}); see its log."
+        client.send(ErrorEvent(text, ErrorMeta("engine", request=prompt.request or UNSET)))
+
+
+async def _write(engine: Engine, client: Client, socket: Socket, done: trio.CancelScope) -> None:
+    try:
+        while True:
+            event = await client.outbox.get()
+            if event is None:
+                await socket.close(1000)
+                break
+            if isinstance(event, Resync):
+                await engine.sync(client)
+                continue
+            await socket.send(encode(event))
+            if isinstance(event, ChatChunk):
+                engine.metrics.relay.add(trio.current_time() - client.outbox.taken_since)
+    except (trio.BrokenResourceError, FlowerError) as gone:
+        log.info("client=%s left: %s", client.chosen.client, gone)
+    done.cancel()

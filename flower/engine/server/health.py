@@ -1,0 +1,140 @@
+"""What an engine tells whoever watches it: whether it can do its work, and its numbers.
+
+``look`` asks the store, recall and the replies that wait for the disk; ``render`` writes the numbers as
+Prometheus reads them (text format, version 0.0.4). What can be read off at any time (memory, queues,
+sizes) is taken when somebody asks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import trio
+from msgspec import Struct
+
+import flower
+from flower import limits
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.metrics import Histogram
+from flower.errors import FlowerError
+from flower.home import Home
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Report(Struct, frozen=True):
+    """A line per part, ``OK`` or what is wrong. ``ready`` is False when stories cannot be saved."""
+
+    ready: bool
+    lines: tuple[str, ...]
+
+
+async def look(engine: Engine) -> Report:
+    """Tries the store; of the embedding model tells what its last use has shown. Raises nothing."""
+    store = await _store(engine)
+    recall = engine.services.library.trouble
+    lines = [f"store: {store or 'OK'}", f"recall: {recall or 'OK'}"]
+    unsaved = sum(len(session.unsaved) for session in engine.sessions)
+    if unsaved:
+        lines.append(f"replies: {unsaved} wait for the disk")
+    return Report(not store and not unsaved, tuple(lines))
+
+
+async def _store(engine: Engine) -> str:
+    database = engine.services.database
+    try:
+        await database.read(_answers)
+        free = shutil.disk_usage(database.path.parent).free
+    except (FlowerError, OSError) as error:
+        return str(error)
+    if free < limits.DISK_LOW_BYTES:
+        return f"only {free // limits.MIB} MiB are free on the disk"
+    return ""
+
+
+def _answers(db: sqlite3.Connection) -> None:
+    db.execute("SELECT count(*) FROM sessions").fetchone()
+
+
+def render(engine: Engine, home: Home | None = None) -> str:
+    """Returns everything as text; ``home`` adds the sizes of its files."""
+    lines: list[str] = []
+    metrics = engine.metrics
+    _counts(lines, "flower_turns_total", "Replies by how they ended.", "reason", metrics.turns)
+    _counts(lines, "flower_errors_total", "Errors by class.", "kind", metrics.errors)
+    _counts(lines, "flower_refused_total", "Refused clients by status.", "status", metrics.refused)
+    _sample(lines, "flower_tokens_total", "counter", "Tokens of all replies.", metrics.tokens)
+    _histogram(lines, "flower_first_text_seconds", "From line to first text.", metrics.first_text)
+    _histogram(
+        lines, "flower_relay_seconds", "From a piece of text to the client's socket.", metrics.relay
+    )
+    for name, text, value in (*_of_engine(engine), *_of_process(), *(_of_files(home) if home else ())):
+        _sample(lines, name, "gauge", text, value)
+    _sample(lines, f'flower_build_info{{version="{flower.__version__}"}}', "gauge", "The version.", 1)
+    return "\n".join(lines) + "\n"
+
+
+Gauge = tuple[str, str, float]
+
+
+def _of_engine(engine: Engine) -> Iterable[Gauge]:
+    waiting = [len(client.outbox) for client in engine.clients]
+    yield "flower_clients", "Connected clients.", len(engine.clients)
+    yield "flower_stories_open", "Stories somebody watches or that run.", len(engine.sessions)
+    yield "flower_turns_running", "Replies being generated.", engine.turns.running
+    yield "flower_lines_waiting", "Lines behind a reply.", sum(s.waiting for s in engine.sessions)
+    yield (
+        "flower_unsaved_replies",
+        "Replies the disk has not taken.",
+        sum(len(session.unsaved) for session in engine.sessions),
+    )
+    yield "flower_outbox_events", "Events on their way to clients.", sum(waiting)
+    yield "flower_outbox_events_max", "Events waiting for the slowest client.", max(waiting, default=0)
+    yield "flower_tasks", "Tasks of the event loop.", trio.lowlevel.current_statistics().tasks_living
+
+
+def _of_process() -> Iterable[Gauge]:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        files = len(os.listdir("/proc/self/fd"))
+    except (OSError, ValueError, IndexError):  # no /proc here
+        return
+    yield "flower_resident_bytes", "Memory in use.", pages * os.sysconf("SC_PAGE_SIZE")
+    yield "flower_open_files", "Open file descriptors.", files
+
+
+def _of_files(home: Home) -> Iterable[Gauge]:
+    database = (home.database, home.database.with_name(home.database.name + "-wal"))
+    yield "flower_database_bytes", "Database with its log.", sum(map(_size, database))
+    yield "flower_index_bytes", "Index files.", sum(map(_size, home.index.iterdir()))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _head(lines: list[str], name: str, kind: str, text: str) -> None:
+    family = name.partition("{")[0]
+    lines += [f"# HELP {family} {text}", f"# TYPE {family} {kind}"]
+
+
+def _sample(lines: list[str], name: str, kind: str, text: str, value: float) -> None:
+    _head(lines, name, kind, text)
+    lines.append(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}")
+
+
+def _counts(lines: list[str], name: str, text: str, label: str, counts: Mapping[str, int]) -> None:
+    _head(lines, name, "counter", text)
+    lines += [f'{name}{{{label}="{key}"}} {count}' for key, count in sorted(counts.items())]
+
+
+def _histogram(lines: list[str], name: str, text: str, histogram: Histogram) -> None:
+    _head(lines, name, "histogram", text)
+    lines += histogram.lines(name)

@@ -1,0 +1,86 @@
+"""How a story begins: in a world, with its greeting, told to the player's persona."""
+
+from __future__ import annotations
+
+from flower import limits
+from flower.engine.game.people import Person
+from flower.engine.game.state import StoryState, dump_variables
+from flower.engine.prompt.context import Services, around, lore_scope
+from flower.engine.prompt.direction import Place, greeting
+from flower.engine.store import states, stories
+from flower.engine.store.stories import Selection
+from flower.errors import CommandError
+
+
+async def begin(services: Services, chosen: Selection, session_id: str, now: float) -> None:
+    """Stores a new story in the chosen world; the persona comes along from the story before.
+
+    Raises ``CommandError`` without a world or when there are too many stories, ``StoreError``.
+    """
+    database, assets = services.database, services.assets
+    world = assets.worlds.get(chosen.world_id)
+    if world is None:
+        raise CommandError("Choose a world first: /world select ID (" + ", ".join(assets.worlds) + ").")
+    if await database.read(stories.count_sessions) >= limits.SESSIONS_MAX:
+        raise CommandError(
+            f"There are {limits.SESSIONS_MAX} stories, the most one home holds; use another --home."
+        )
+    persona = (await database.read(states.steering, chosen.session_id)).persona
+    place = Place(session_id, world.id, chosen.character_id)
+    words = greeting(assets, place, persona, now)
+    people = await _known_people(services, world.id) if services.keep_people else ()
+    await database.write(
+        states.begin_story,
+        session_id,
+        world.id,
+        chosen.character_id,
+        words.text,
+        persona,
+        now,
+        StoryState(people=people),
+        dump_variables(words.variables) if words.variables else None,
+    )
+    services.library.expect(around([words.text], world.scene))
+
+
+async def _known_people(services: Services, world_id: str) -> tuple[Person, ...]:
+    """Returns the people of the story that was played last in a world, as they stand at its end."""
+    listed = await services.database.read(stories.sessions, archived=True)
+    last = max((s for s in listed if s.world_id == world_id), key=lambda s: s.updated, default=None)
+    if last is None:
+        return ()
+    return (await services.database.read(states.state_at, last.id, last.active_leaf)).people
+
+
+# --- The lore of worlds, brought into the library when somebody plays there.
+
+
+class WorldLore:
+    """Knows which worlds' lore is in the library as their files say it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._synced: set[str] = set()
+
+    def use(self, services: Services) -> None:
+        """Goes on with other assets: a world's lore may be another now."""
+        self._services = services
+        self._synced.clear()
+
+    async def sync(self, world_id: str, *, again: bool = False) -> None:
+        """Brings a world's lore into the library, once per run of the engine. Raises ``StoreError``.
+
+        Cheap when nothing changed: the library compares texts and embeds only what is new.
+        """
+        world = self._services.assets.worlds.get(world_id)
+        if world is None or (world_id in self._synced and not again):
+            return
+        self._synced.add(world_id)
+        scope, library = lore_scope(world_id), self._services.library
+        try:
+            await library.sync_source(scope, "world", world.name, world.lore)
+            for number, text in await self._services.database.read(stories.listed, world_id):
+                await library.sync_source(scope, f"attached:{number}", world.name, text)
+        except BaseException:
+            self._synced.discard(world_id)  # not all of it: the next one tries again
+            raise

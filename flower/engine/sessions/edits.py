@@ -1,0 +1,127 @@
+"""Changes of a story's tree, made while no reply can begin, and replies in other places of it.
+
+Owns how such a change is claimed, carried out and shown to every watcher. What the changes are is in
+``store.tree`` and its neighbours; how a reply is generated is in ``turn``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from msgspec import Struct
+
+from flower.engine.sessions import snapshot
+from flower.engine.sessions.session import Reply, Session
+from flower.engine.sessions.turns import Turns, opened
+from flower.engine.store import branches, stories, tree
+from flower.errors import CommandError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Seen(Struct, frozen=True):
+    """How a story ends after a change. ``same_window``: its last prompt began on this path as well."""
+
+    page: tree.Page
+    same_window: bool
+
+
+class Rewriting:
+    """Changes stories between their turns."""
+
+    def __init__(self, turns: Turns, now: Callable[[], float]) -> None:
+        self._turns = turns
+        self._now = now
+        # A message can be continued again and again: its id alone would not name the turn. Counted
+        # from the time in ms, so that a client which lived through a restart takes none for an old one.
+        self._continued = itertools.count(int(now() * 1000))
+
+    async def change(
+        self,
+        session: Session,
+        function: Callable[Concatenate[sqlite3.Connection, str, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Returns ``function(connection, session id, ...)``, run while no reply can begin.
+
+        Every watcher gets the story as it is then. Raises ``CommandError`` while a reply streams, and
+        what ``function`` raises; then nothing was changed.
+        """
+        await self._turns.claim(session)
+        try:
+
+            def changed(db: sqlite3.Connection) -> tuple[T, Seen]:
+                return function(db, session.id, *args, **kwargs), _seen(db, session)
+
+            result, seen = await self._turns.services.database.write(changed)
+            _show(session, seen)
+        finally:
+            self._turns.release(session)
+        return result
+
+    async def rewrite(
+        self,
+        session: Session,
+        chosen: stories.Selection,
+        open_reply: Callable[[sqlite3.Connection, str, str, float], branches.Opened],
+    ) -> None:
+        """Opens a reply in another place of the tree and begins it.
+
+        ``open_reply`` gets the connection, the story, the model and the time. Every watcher gets the
+        story as it is then. Raises like ``change``, and ``ProviderError`` for an unknown model.
+        """
+        await self._turns.claim(session)
+        try:
+            model_id, provider = self._turns.narrators.chosen(chosen)
+
+            def changed(db: sqlite3.Connection) -> tuple[branches.Opened, Seen]:
+                return open_reply(db, session.id, model_id, self._now()), _seen(db, session)
+
+            new, seen = await self._turns.services.database.write(changed)
+        except BaseException:
+            self._turns.release(session)
+            raise
+        session.request = None
+        turn_id = f"{session.id}-{new.reply_id}"
+        reply = Reply(turn_id, new.reply_id, new.line, model_id, session.world_id)
+        self._turns.start(session, reply, new.line_id, chosen, provider, variant=new.variant)
+        _show(session, seen)
+
+    async def go_on(self, session: Session, chosen: stories.Selection) -> None:
+        """Lets the last reply of a story grow. Raises ``CommandError`` if there is none to continue."""
+        await self._turns.claim(session)
+        try:
+            model_id, provider = self._turns.narrators.chosen(chosen)
+            again = await self._turns.services.database.write(branches.open_again, session.id)
+        except BaseException:
+            self._turns.release(session)
+            raise
+        turn_id = f"{session.id}-{again.reply_id}-{next(self._continued)}"
+        reply = Reply(turn_id, again.reply_id, again.line, model_id, session.world_id, again.text)
+        self._turns.start(
+            session, reply, again.reply_id, chosen, provider, continues=True, variant=again.variant
+        )
+        session.publish(opened(session, reply))
+
+
+def _show(session: Session, seen: Seen) -> None:
+    """Shows every watcher the end of a story that has changed."""
+    if not seen.same_window:
+        session.window_start = None  # another way through the tree: the window is laid out anew
+    session.publish(snapshot.chat_history(session, seen.page, None))
+
+
+def _seen(db: sqlite3.Connection, session: Session) -> Seen:
+    page = tree.page(db, session.id)
+    if page is None:
+        raise CommandError("This story is in the trash; /session restore takes it back.")
+    start = session.window_start
+    same = start is not None and tree.on_path(db, tree.active_leaf(db, session.id), start)
+    if start is not None and not same:  # also for whoever opens the story next
+        stories.set_session_extra(db, session.id, {"window_start": None})
+    return Seen(page, same)

@@ -1,0 +1,339 @@
+"""The engine: what clients say becomes changes of stories and started turns.
+
+Owns the open sessions, the connected clients and the running turns. Knows no socket: a client is an
+outbox and a selection. Commands live in ``flower.engine.commands``; the events that describe the
+state are made in ``flower.engine.sessions.snapshot``.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Collection
+
+import trio
+from msgspec import UNSET, structs
+
+from flower import limits
+from flower.engine.commands import dispatch
+from flower.engine.game.steering import rules_on
+from flower.engine.prompt.context import Services
+from flower.engine.provider.registry import Roster
+from flower.engine.recall.folders import Folders
+from flower.engine.sanitize import sanitize
+from flower.engine.sessions import create, recap, snapshot
+from flower.engine.sessions.create import WorldLore
+from flower.engine.sessions.drafts import Drafts
+from flower.engine.sessions.edits import Rewriting
+from flower.engine.sessions.heap_trim import Memory
+from flower.engine.sessions.metrics import Metrics
+from flower.engine.sessions.outbox import Outbox
+from flower.engine.sessions.session import Client, Session
+from flower.engine.sessions.turns import Turns
+from flower.engine.store import states, stories, streaming_text, trash, tree
+from flower.engine.store.database import Database
+from flower.engine.tasks import guarded
+from flower.errors import FlowerError, StoreError
+from flower.protocol.messages import ErrorEvent, ErrorMeta, Prompt, State, SystemUpdate
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """All stories of one home."""
+
+    def __init__(
+        self,
+        services: Services,
+        roster: Roster,
+        nursery: trio.Nursery,
+        *,
+        now: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(4),
+    ) -> None:
+        self.services = services
+        self.roster = roster
+        self.clients: set[Client] = set()
+        self.now = now
+        self.new_id = new_id
+        self.metrics = Metrics()
+        self.turns = Turns(
+            services,
+            roster,
+            nursery,
+            now=now,
+            forget=self._forget,
+            observe=self.metrics.turn_ended,
+        )
+        self.rewriting = Rewriting(self.turns, now)
+        self.lore = WorldLore(services)
+        self.folders = Folders(
+            services.database, services.library, nursery, lambda text: self.broadcast(text, State())
+        )
+        self.drafts = Drafts(self, nursery)
+        self.memory = Memory(nursery)
+        self.story_list = StoryList(services.database, self.clients, nursery)
+        self._sessions: dict[str, Session] = {}
+        self._recapped: dict[str, float] = {}  # by story: when it had been played last, then
+
+    def use(self, services: Services, roster: Roster) -> None:
+        """Goes on with other settings, assets and narrators; replies under way end as they began."""
+        self.services, self.roster = services, roster
+        roster.on_change = self._announce_models
+        self.turns.use(services, roster)
+        self.lore.use(services)
+
+    async def start(self) -> None:
+        """Marks the replies that a dead engine left unfinished, makes memories of them, follows folders."""
+        self.roster.on_change = self._announce_models
+        count = await self.services.database.write(streaming_text.recover)
+        if count:
+            log.info("found %d interrupted replies", count)
+        await self.turns.following.remember_unfinished()
+        await self.folders.start()
+
+    # --- clients --------------------------------------------------------------------------------
+
+    async def connect(
+        self, outbox: Outbox, client_id: str = "", goodbye: Callable[[], None] = lambda: None
+    ) -> Client:
+        """Returns a new client with what it had chosen, and sends it everything it shows.
+
+        Faces that give no id share one selection.
+        """
+        chosen = await self.services.database.read(stories.load, sanitize(client_id))
+        client = Client(outbox, chosen, goodbye)
+        self.clients.add(client)
+        try:
+            client.tell("✓ Engine ready.", State(status="ok"))
+            await self._attach(client)
+            await self.sync(client)
+            await self._recap(client)
+        except BaseException:  # it left already, or the disk fails: nobody else would forget it
+            self.disconnect(client)
+            raise
+        for problem in (*self.services.assets.problems, *self.roster.problems):
+            client.tell(f"✗ {problem}")
+        return client
+
+    async def _recap(self, client: Client) -> None:
+        """Tells what happened last in a story that has rested long, once until it is played again."""
+        if client.session is None:
+            return
+        stored = await self.services.database.read(stories.session, client.session.id)
+        if stored is not None and self._recapped.get(stored.id) != stored.updated:
+            self._recapped[stored.id] = stored.updated
+            await recap.tell(self, client, stored)
+
+    def disconnect(self, client: Client) -> None:
+        """Forgets a client; its turn goes on."""
+        self.clients.discard(client)
+        self.memory.client_left()
+        self.drafts.cancel(client)
+        self._leave(client)
+
+    async def handle(self, client: Client, prompt: Prompt) -> None:
+        """Carries out one prompt; whatever is wrong with it becomes one ``error`` event."""
+        try:
+            if prompt.client is not None and prompt.client != client.chosen.client:
+                await self._identify(client, sanitize(prompt.client))
+            client.request = prompt.request
+            text = sanitize(prompt.prompt).strip()
+            if text.startswith("/"):
+                await dispatch.run(self, client, text)
+            elif text:
+                await self.say(client, text, prompt.request)
+        except FlowerError as error:
+            self.metrics.error(type(error).__name__)
+            client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET)))
+
+    @property
+    def sessions(self) -> Collection[Session]:
+        """The stories that are open."""
+        return self._sessions.values()
+
+    async def _identify(self, client: Client, client_id: str) -> None:
+        client.chosen = await self.services.database.read(stories.load, client_id)
+        await self._attach(client)
+
+    async def choose(self, client: Client, **changes: object) -> None:
+        """Changes what a client has chosen and stores that: others with its id may choose the rest."""
+        client.chosen = structs.replace(client.chosen, **changes)
+        await self.services.database.write(stories.change, client.chosen, tuple(changes), self.now())
+
+    async def sync(self, client: Client) -> None:
+        """Sends a client everything it shows: the state, then its story."""
+        listed = await self.services.database.read(stories.sessions)
+        shown = structs.replace(client.chosen, rules=await self.active_rules(client))
+        services = self.services
+        client.send(
+            snapshot.sync_state(services.assets, self.roster, listed, shown, services.quick_replies)
+        )
+        if client.session is not None:
+            await self.send_history(client, client.session)
+
+    async def active_rules(self, client: Client) -> tuple[str, ...]:
+        """Returns the ids of the rules that hold for a client: its own, as its story switches them."""
+        steered = await self.services.database.read(states.steering, client.chosen.session_id)
+        return rules_on(client.chosen.rules, steered.rules)
+
+    def broadcast(self, text: str, state: State) -> None:
+        for client in self.clients:
+            client.tell(text, state)
+
+    def _announce_models(self) -> None:
+        available = self.roster.options()
+        for client in self.clients:
+            state = snapshot.selection_state(client.chosen, self.roster)
+            client.tell(
+                "The list of models is fresh.", structs.replace(state, available_models=available)
+            )
+
+    # --- stories --------------------------------------------------------------------------------
+
+    async def new_session(self, client: Client) -> Session:
+        """Starts a story in the client's world; raises ``CommandError`` without a world."""
+        session_id = self.new_id()
+        await create.begin(self.services, client.chosen, session_id, self.now())
+        await self.choose(client, session_id=session_id)
+        await self._attach(client)
+        session = client.session
+        assert session is not None
+        return session
+
+    async def open_session(self, client: Client, stored: stories.StoredSession) -> None:
+        """Makes a client watch a story, with the world and character it is played with."""
+        await self.choose(
+            client, session_id=stored.id, world_id=stored.world_id, character_id=stored.character_id
+        )
+        await self._attach(client)
+
+    async def leave_session(self, client: Client) -> None:
+        """Makes a client watch no story; the story stays saved."""
+        await self.choose(client, session_id="")
+        self._leave(client)
+        client.send(snapshot.no_history())
+
+    async def delete_session(self, session_id: str) -> None:
+        """Stops what runs in a story and puts it into the trash; its memories stay with it."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.drop_waiting()
+        await self.turns.end(session_id)
+        await self.services.database.write(trash.delete, session_id, self.now())
+        await self.turns.end(session_id)  # of a line that was being committed; none can begin now
+        self._sessions.pop(session_id, None)
+        for client in self.clients:
+            if client.chosen.session_id == session_id:
+                client.chosen = structs.replace(client.chosen, session_id="")
+                self._leave(client)
+                client.tell(
+                    "This story was deleted.", State(session_id="", active_rules=client.chosen.rules)
+                )
+                client.send(snapshot.no_history())
+
+    async def send_history(self, client: Client, session: Session, before: int | None = None) -> None:
+        """Sends a page of a story: its end, or what is above message ``before``."""
+        while True:
+            reply = session.reply
+            page = await self.services.database.read(tree.page, session.id, before)
+            if page is None:
+                return
+            if session.reply is reply:  # else a reply began or ended meanwhile, and the page is old
+                break
+        # No checkpoint between taking the reply's text and sending it: no chunk is lost or doubled.
+        client.send(snapshot.chat_history(session, page, before))
+
+    async def _attach(self, client: Client) -> None:
+        """Makes the client watch the story it has selected, if that still exists."""
+        self._leave(client)
+        session_id = client.chosen.session_id
+        if not session_id:
+            return
+        session = self._sessions.get(session_id)
+        if session is None:
+            stored = await self.services.database.read(stories.session, session_id)
+            if stored is None:
+                client.chosen = structs.replace(client.chosen, session_id="")
+                return
+            opened = Session(stored.id, stored.world_id, stored.character_id)
+            opened.window_start = await self.services.database.read(tree.window_start, stored.id)
+            # Another client may have opened it meanwhile, and a turn of it laid out its window.
+            session = self._sessions.setdefault(session_id, opened)
+        session.subscribe(client.outbox)
+        client.session = session
+        try:
+            await self.lore.sync(session.world_id)
+        except StoreError as error:  # a full disk keeps nobody from reading
+            client.send(ErrorEvent(f"{error}. The world's lore stays as it was.", ErrorMeta("store")))
+
+    def _leave(self, client: Client) -> None:
+        session, client.session = client.session, None
+        if session is not None:
+            session.unsubscribe(client.outbox)
+            self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        """Drops a story that nobody watches and that nothing runs in; the database has it."""
+        if not session.in_use:
+            self._sessions.pop(session.id, None)
+
+    # --- lines ----------------------------------------------------------------------------------
+
+    async def say(self, client: Client, line: str, request: str | None) -> None:
+        """Takes the player's line: starts its turn, or lets it wait for the running one."""
+        if client.session is None:
+            await self.new_session(client)
+            await self.sync(client)
+        assert client.session is not None
+        if await self.turns.say(client.session, client.chosen, line, request):
+            self.story_list.changed()
+
+    async def stop(self) -> None:
+        """Ends every turn, saved and told as interrupted, and tells the clients."""
+        await self.turns.stop(self._sessions.values())
+        self.broadcast("✗ The engine is stopping.", State(status="stopping"))
+
+
+# --- Keeps every client's list of stories fresh, however many of them begin or end at once.
+#
+# The list grows with the stories and goes to every client: told for each change, a hundred clients that
+# begin a story at the same moment would cost ten thousand lists, in the way of their first words.
+
+
+class StoryList:
+    """Tells ``clients`` which stories there are, at most once in ``limits.STORY_LIST_INTERVAL_S``."""
+
+    def __init__(self, database: Database, clients: Collection[Client], nursery: trio.Nursery) -> None:
+        self._database = database
+        self._clients = clients
+        self._nursery = nursery
+        self._changed = False
+        self._telling = False
+
+    def changed(self) -> None:
+        """Notes that stories came, went or changed their names; it is told soon."""
+        self._changed = True
+        if not self._telling:
+            self._telling = True
+            self._nursery.start_soon(guarded, "the list of stories", self._tell)
+
+    async def _tell(self) -> None:
+        try:
+            while self._changed:
+                self._changed = False
+                await self._tell_once()
+                await trio.sleep(limits.STORY_LIST_INTERVAL_S)
+        finally:
+            self._telling = False
+
+    async def _tell_once(self) -> None:
+        try:
+            listed = await self._database.read(stories.sessions)
+        except StoreError as error:  # told to whoever meets it next
+            log.warning("the list of stories could not be read: %s", error)
+            return
+        event = SystemUpdate("", State(available_sessions=snapshot.session_options(listed)))
+        for client in self._clients:
+            client.send(event)

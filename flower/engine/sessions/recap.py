@@ -1,0 +1,90 @@
+"""Previously: a few sentences about a story that one comes back to after a day or more.
+
+And what did not wait: clocks that went on while nobody played.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flower import limits
+from flower.engine.game import clocks
+from flower.engine.game.clocks import Clock, Now
+from flower.engine.store import states, stories
+from flower.engine.store.stories import Message, StoredSession
+
+if TYPE_CHECKING:
+    from flower.engine.sessions.engine import Engine
+    from flower.engine.sessions.session import Client
+
+_SENTENCE = re.compile(r".+?[.!?…]+[\"'”’»*_)]*(?=\s|$)", re.DOTALL)
+_MESSAGES_READ = limits.RECAP_REPLIES * 2
+
+
+async def tell(engine: Engine, client: Client, stored: StoredSession) -> None:
+    """Tells a client which clocks went on since the story was played last, and after a long rest also
+    what happened last: ``limits.RECAP_AFTER_S``."""
+    database = engine.services.database
+    rested = engine.now() - stored.updated
+    parts = []
+    if rested >= limits.RECAP_AFTER_S:
+        path = await database.read(stories.path, stored.active_leaf, most=_MESSAGES_READ)
+        parts.append(recap(stored.title or "Untitled", rested, path))
+    standing = await database.read(states.standing, stored.id, stored.active_leaf, engine.now())
+    parts.append(ticked(standing.state.clocks, Now(standing.now.lines, stored.updated), standing.now))
+    text = "\n\n".join(part for part in parts if part)
+    if text:
+        client.tell(text)
+
+
+def ticked(ticking: Sequence[Clock], before: Now, now: Now) -> str:
+    """Returns a line for every clock that has moved between two moments, "" for none."""
+    rows = [
+        f"  {clock.name} {clocks.shown(clock, now)}"
+        + (f" - {clock.then or 'it is full'}" if clock.at(now) == clock.size else "")
+        for clock in ticking
+        if clock.at(now) != clock.at(before)
+    ]
+    return "\n".join(["While you were away:", *rows]) if rows else ""
+
+
+def recap(title: str, rested_s: float, path: Sequence[Message]) -> str:
+    """Returns the first sentence of each of the last replies, and the player's last line.
+
+    Returns "" for a story in which nothing has happened yet.
+    """
+    replies = [m for m in path if m.role == "assistant" and m.content.strip()]
+    said = [m for m in path if m.role == "user"]
+    if not replies or not said:
+        return ""
+    sentences = [first_sentence(m.content) for m in replies[-limits.RECAP_REPLIES :]]
+    return "\n".join(
+        [
+            f"Previously in {title}, {ago(rested_s)}:",
+            "",
+            *sentences,
+            "",
+            f"You: {first_sentence(said[-1].content)}",
+        ]
+    )
+
+
+def first_sentence(text: str) -> str:
+    """Returns the first sentence of a text on one line, cut at ``limits.RECAP_SENTENCE_CHARS``."""
+    text = " ".join(text[: limits.RECAP_SENTENCE_CHARS * 4].split())
+    found = _SENTENCE.match(text)
+    sentence = found.group() if found else text
+    if len(sentence) <= limits.RECAP_SENTENCE_CHARS:
+        return sentence
+    return sentence[: limits.RECAP_SENTENCE_CHARS - 1].rsplit(" ", 1)[0] + "…"
+
+
+def ago(seconds: float) -> str:
+    """Returns a time span in words, like ``3 days ago``."""
+    for size, word in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        count = int(seconds // size)
+        if count >= 1:
+            return f"{count} {word}{'s' if count > 1 else ''} ago"
+    return "just now"

@@ -1,0 +1,205 @@
+"""One story while it is open: who watches it, which reply grows, which prompts wait. Pure.
+
+Owns what several clients of one story must agree on. All truth about past messages is in the
+database; this holds only what is under way. Changes are plain method calls without ``await``, so
+each happens whole. Nothing here reads a clock, writes a file or sends anything: ``publish`` puts
+events into mailboxes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.sessions.outbox import Outbox
+from flower.engine.store.stories import Selection
+from flower.protocol.messages import (
+    ChatChunk,
+    ChatReasoning,
+    ChunkMeta,
+    Event,
+    State,
+    SystemUpdate,
+)
+
+
+class Subscriber(Protocol):
+    """A mailbox that never makes the sender wait."""
+
+    def put_nowait(self, event: Event) -> None: ...
+
+
+class Waiting(Struct, frozen=True):
+    """A line that came while a reply was streaming."""
+
+    line: str
+    chosen: Selection  # by its client, when it was sent
+    request: str | None
+
+
+class Finished(Struct, frozen=True):
+    """A reply that has ended.
+
+    ``first``: its line was answered for the first time, neither a variant nor a continuation.
+    ``proposed``: the narrator's block of changes.
+    """
+
+    message_id: int
+    line: str  # that it answers
+    text: str
+    status: str
+    model: str
+    first: bool
+    proposed: str = ""
+
+
+class Reply:
+    """The text of a reply that is being generated."""
+
+    def __init__(
+        self, turn: str, message_id: int, line: str, model: str, world_id: str, text: str = ""
+    ) -> None:
+        self.turn = turn
+        self.message_id = message_id
+        self.line = line
+        self.model = model
+        self.world_id = world_id
+        self.length = len(text)  # characters so far
+        self._parts = [text] if text else []
+        self.reasoning_length = 0
+        self.proposed = ""  # the narrator's block of changes, which is no part of the text
+        self._glue = bool(text)  # the next words continue a text that had ended
+
+    @property
+    def text(self) -> str:
+        """The text so far."""
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
+
+    def append(self, text: str, tokens_per_second: float) -> ChatChunk | None:
+        """Adds text and returns the chunk to publish; None if nothing of it belongs to the story.
+
+        White space before the first word is dropped, and so is all beyond ``limits.REPLY_CHARS``.
+        """
+        if not self.length:
+            text = text.lstrip()
+        elif self._glue and text:
+            text = self._joint(text)
+        text = text[: limits.REPLY_CHARS - self.length]
+        if not text:
+            return None
+        offset = self.length
+        self._parts.append(text)
+        self.length += len(text)
+        return ChatChunk(text, self._meta(tokens_per_second, offset))
+
+    def _joint(self, text: str) -> str:
+        """Returns the first words of a continuation with a space before them where one is due."""
+        self._glue = False
+        due = not self.text[-1].isspace() and text[0] not in " \n.,;:!?…)”’"
+        return f" {text}" if due else text
+
+    def think(self, text: str, tokens_per_second: float) -> ChatReasoning:
+        """Returns the chunk for some of the model's thinking, which is not kept."""
+        offset = self.reasoning_length
+        self.reasoning_length += len(text)
+        return ChatReasoning(text, self._meta(tokens_per_second, offset))
+
+    @property
+    def full(self) -> bool:
+        return self.length >= limits.REPLY_CHARS
+
+    def _meta(self, tokens_per_second: float, offset: int) -> ChunkMeta:
+        return ChunkMeta(self.model, round(tokens_per_second, 1), self.world_id, self.turn, offset)
+
+
+class Session:
+    """A story with its watchers and its running reply."""
+
+    def __init__(self, session_id: str, world_id: str, character_id: str) -> None:
+        self.id = session_id
+        self.world_id = world_id
+        self.character_id = character_id
+        self.reply: Reply | None = None
+        self.busy = False  # from accepting a line until its reply has ended
+        self.request: str | None = None  # of the line that is being answered
+        self.window_start: int | None = None
+        self.unsaved: dict[int, Finished] = {}  # by message; the rows have less of their text
+        self._told: set[str] = set()
+        self._subscribers: set[Subscriber] = set()
+        self._waiting: deque[Waiting] = deque()
+
+    def __repr__(self) -> str:
+        state = "streaming" if self.reply else "busy" if self.busy else "idle"
+        return f"<Session {self.id} {state}, {len(self._subscribers)} watching, {len(self._waiting)} waiting>"
+
+    @property
+    def in_use(self) -> bool:
+        return self.busy or bool(self._subscribers or self._waiting or self.unsaved)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.add(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.discard(subscriber)
+
+    def tell_once(self, note: str) -> None:
+        """Tells the watchers something that would be the same in every turn, the first time only."""
+        if note not in self._told:
+            self._told.add(note)
+            self.publish(SystemUpdate(note))
+
+    def publish(self, event: Event) -> None:
+        """Hands ``event`` to every watcher; never waits."""
+        for subscriber in self._subscribers:
+            subscriber.put_nowait(event)
+
+    def enqueue(self, waiting: Waiting) -> bool:
+        """Keeps a line for later; returns False when the queue is full."""
+        if len(self._waiting) >= limits.PROMPT_QUEUE:
+            return False
+        if waiting.request is None or all(waiting.request != other.request for other in self._waiting):
+            self._waiting.append(waiting)
+        return True
+
+    def next_waiting(self) -> Waiting | None:
+        """Takes the line that has waited longest."""
+        return self._waiting.popleft() if self._waiting else None
+
+    def drop_waiting(self) -> None:
+        """Forgets the waiting lines: the story or the engine ends."""
+        self._waiting.clear()
+
+
+# --- One connected face, as the engine knows it.
+
+
+class Client:
+    """A face: its mailbox, what it has chosen and the story it watches."""
+
+    def __init__(self, outbox: Outbox, chosen: Selection, goodbye: Callable[[], None]) -> None:
+        self.outbox = outbox
+        self.chosen = chosen
+        self.session: Session | None = None
+        self.goodbye = goodbye  # to be called when it says that it leaves for good
+        self.request: str | None = None  # of the prompt that is being carried out
+
+    def __repr__(self) -> str:
+        return f"<Client {self.chosen.client!r} on {self.session!r}>"
+
+    def send(self, event: Event) -> None:
+        """Puts an event into its mailbox."""
+        self.outbox.put_nowait(event)
+
+    def tell(self, text: str, state: State | None = None) -> None:
+        """Sends a line for its user, and what of the state has changed."""
+        self.send(SystemUpdate(text, state if state is not None else State()))

@@ -1,0 +1,189 @@
+"""Events that describe how things are: the state beside the story, and pages of the story. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from msgspec import UNSET
+
+import flower
+from flower import limits
+from flower.engine.assets import Assets
+from flower.engine.commands import catalogue
+from flower.engine.sessions.session import Session
+from flower.engine.store.stories import Message, Selection, StoredSession
+from flower.engine.store.tree import Page
+from flower.protocol.messages import (
+    ChatHistory,
+    HistoryItem,
+    HistoryMeta,
+    ModelOption,
+    Named,
+    QuickReply,
+    SessionOption,
+    SheetRow,
+    State,
+    SyncState,
+)
+
+OFFLINE_PREFIX = "offline/"
+
+
+class Models(Protocol):
+    """What the state says about models; the roster is one."""
+
+    def default(self) -> str: ...
+
+    def options(self) -> tuple[ModelOption, ...]: ...
+
+
+def sync_state(
+    assets: Assets,
+    models: Models,
+    sessions: Sequence[StoredSession],
+    chosen: Selection,
+    quick_replies: tuple[QuickReply, ...],
+) -> SyncState:
+    """Returns everything a face shows beside the story."""
+    available = models.options()
+    chosen_state = selection_state(chosen, models)
+    state = State(
+        status="ok",
+        model=chosen_state.model,
+        model_confirmed=chosen_state.model_confirmed,
+        world_id=chosen.world_id,
+        character_id=chosen.character_id,
+        session_id=chosen.session_id,
+        available_worlds=_listed(
+            Named(w.id, w.name, of(w.name, w.lore, w.scene, w.start_message))
+            for w in assets.worlds.values()
+        ),
+        available_characters=_listed(
+            Named(c.id, c.name, of(c.name, c.persona)) for c in assets.characters.values()
+        ),
+        available_models=available,
+        available_rules=_listed(
+            Named(r.id, r.name, of(r.name, r.prompt)) for r in assets.rules.values()
+        ),
+        available_sessions=session_options(sessions),
+        active_rules=chosen.rules,
+        client=chosen.client,
+        commands=catalogue.OPTIONS,
+        nsfw=chosen.nsfw,
+        offline=chosen_state.offline,
+        version=flower.__version__,
+        quick_replies=quick_replies,
+    )
+    return SyncState("", state)
+
+
+def _listed(options: Iterable[Named]) -> tuple[Named, ...]:
+    """Returns the options in their order, the examples of a new home last."""
+    return tuple(sorted(options, key=lambda option: is_starter(option.name)))
+
+
+def selection_state(chosen: Selection, models: Models) -> State:
+    """Returns the state keys that follow from the chosen model."""
+    model = chosen.model or models.default()
+    known = any(option.id == model for option in models.options())
+    return State(model=model, model_confirmed=known, offline=model.startswith(OFFLINE_PREFIX))
+
+
+def session_options(sessions: Sequence[StoredSession]) -> tuple[SessionOption, ...]:
+    return tuple(
+        SessionOption(
+            s.id, s.title or "Untitled", s.world_id, s.updated, s.messages, pinned=bool(s.pinned)
+        )
+        for s in sessions
+    )
+
+
+def chat_history(session: Session, page: Page, before: int | None) -> ChatHistory:
+    """Returns the newest part of ``page`` that fits one frame, the running reply's text included.
+
+    It may be one message longer than a page, to tell whether there is more.
+    """
+    items: list[HistoryItem] = []
+    size = 0
+    for message in reversed(page.messages[-limits.HISTORY_PAGE_MESSAGES :]):
+        item = _item(session, message, page.variants.get(message.id))
+        size += len(item.content.encode())
+        if items and size > limits.HISTORY_PAGE_BYTES:
+            break
+        items.append(item)
+    more = len(items) < len(page.messages)
+    running = session.reply is not None and before is None
+    meta = HistoryMeta(
+        history=tuple(reversed(items)),
+        session=session.id,
+        more=page.messages[-len(items)].id if more else UNSET,
+        before=before if before is not None else UNSET,
+        turn=session.reply.turn if running and session.reply is not None else UNSET,
+        sheet=sheet_rows(page.sheet) if page.sheet is not None else UNSET,
+    )
+    return ChatHistory("", meta)
+
+
+def sheet_rows(rows: Sequence[tuple[str, str]]) -> tuple[SheetRow, ...]:
+    """Returns the rows of a state sheet as they go to faces."""
+    return tuple(SheetRow(name, value) for name, value in rows)
+
+
+def no_history() -> ChatHistory:
+    """Returns the history of no story at all."""
+    return ChatHistory("", HistoryMeta(()))
+
+
+def _item(session: Session, message: Message, variants: tuple[int, int] | None) -> HistoryItem:
+    content, status = message.content, message.status
+    if message.id in session.unsaved:
+        content, status = session.unsaved[message.id].text, session.unsaved[message.id].status
+    if session.reply is not None and message.id == session.reply.message_id:
+        content = session.reply.text  # newer than what the last flush wrote
+    return HistoryItem(
+        message.role,
+        content,
+        message.id,
+        status,
+        message.model or UNSET,
+        message.request or UNSET,
+        *(variants or ()),
+    )
+
+
+# --- A sentence on what a world, a character or a rule is, for lists to choose from. Pure.
+
+_SENTENCE = re.compile(r".+?[.!?…][\"”’')]*(?=\s|$)", re.DOTALL)
+_NOT_PROSE = ("#", "-", "*", "<", "[", "|")
+STARTER_MARK = "(edit me)"  # at the end of the names of the files that a new home comes with
+STARTER = "An example to change: its file is in the assets folder of your home."
+
+
+def of(name: str, *texts: str) -> str:
+    """Returns the first sentence of the first of ``texts`` that has prose, ``""`` when none has.
+
+    Headings and lists are passed over. At most ``limits.ABOUT_CHARS`` long.
+    """
+    if is_starter(name):
+        return STARTER
+    for text in texts:
+        for paragraph in re.split(r"\n\s*\n", text[: limits.ABOUT_READ_CHARS]):
+            lines = [line.strip() for line in paragraph.splitlines()]
+            prose = " ".join(line for line in lines if line and not line.startswith(_NOT_PROSE))
+            if prose:
+                found = _SENTENCE.match(prose)
+                return _cut(found.group() if found else prose)
+    return ""
+
+
+def is_starter(name: str) -> bool:
+    """Whether this is an example that nobody has made their own yet."""
+    return name.rstrip().endswith(STARTER_MARK)
+
+
+def _cut(sentence: str) -> str:
+    if len(sentence) <= limits.ABOUT_CHARS:
+        return sentence
+    return sentence[: limits.ABOUT_CHARS].rpartition(" ")[0].rstrip(" ,;:-") + " …"

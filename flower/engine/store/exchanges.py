@@ -1,0 +1,182 @@
+"""Exchanges: a player's line, the reply to it, and what its prompt was made of.
+
+Functions over a connection that expect to run inside ``Database.write``.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from flower.engine.store import branches, stories, tree
+from flower.engine.store.branches import GO_ON
+from flower.errors import CommandError
+
+# ruff: noqa: S608 - only constants are put into statements, values never
+
+
+class Exchange(Struct, frozen=True):
+    """A player's line and the reply that was opened for it."""
+
+    user_id: int
+    reply_id: int
+    already_there: bool = False  # the same request had been stored before; nothing was written
+    titled: bool = False  # the line gave the story its title
+
+
+def begin_exchange(
+    db: sqlite3.Connection, session_id: str, line: str, model: str, request: str | None, now: float
+) -> Exchange:
+    """Stores the player's line and opens the reply under the active leaf.
+
+    A ``request`` that was stored before changes nothing and returns the exchange it made.
+    """
+    if request is not None:
+        row = db.execute(
+            "SELECT u.id, (SELECT min(r.id) FROM messages r WHERE r.parent_id = u.id)"
+            " FROM messages u WHERE u.session_id = ? AND u.request = ?",
+            (session_id, request),
+        ).fetchone()
+        if row:
+            return Exchange(row[0], row[1] or row[0], already_there=True)
+    found = stories.session(db, session_id)
+    if found is None:
+        raise CommandError("This story is in the trash; /session restore takes it back.")
+    leaf = found.active_leaf
+    user_id = stories.append(db, session_id, leaf, "user", line, "complete", request=request, now=now)
+    reply_id = stories.append(
+        db, session_id, user_id, "assistant", "", "streaming", model=model, now=now
+    )
+    db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, session_id))
+    titled = db.execute(
+        "UPDATE sessions SET title = ? WHERE id = ? AND title = ''",
+        (stories.title_of(line), session_id),
+    ).rowcount
+    return Exchange(user_id, reply_id, titled=titled > 0)
+
+
+def record_prompt(
+    db: sqlite3.Connection,
+    session_id: str,
+    user_id: int,
+    reply_id: int,
+    line_extra: Mapping[str, Any],
+    manifest: Sequence[Mapping[str, Any]],
+    window_start: int | None,
+    *,
+    speaker: str = "",
+) -> None:
+    """Stores what a prompt was made of: with the line, with the reply, with the story.
+
+    ``speaker``: id of the character that the reply belongs to.
+    """
+    if line_extra:
+        stories.set_message_extra(db, user_id, line_extra)
+    stories.set_message_extra(db, reply_id, {"manifest": list(manifest), "speaker": speaker or None})
+    stories.set_session_extra(db, session_id, {"window_start": window_start})
+
+
+def manifest(
+    db: sqlite3.Connection, session_id: str, message_id: int | None = None
+) -> list[dict[str, Any]] | None:
+    """Returns the parts of the prompt behind a reply (None: the newest); None if there was no prompt."""
+    row = db.execute(
+        "SELECT json_extract(extra, '$.manifest') FROM messages"
+        " WHERE session_id = ? AND id = coalesce(?, id) AND json_extract(extra, '$.manifest') IS NOT NULL"
+        " ORDER BY id DESC LIMIT 1",
+        (session_id, message_id),
+    ).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def memory_of(line: str, text: str) -> str:
+    """Returns the text by which an exchange is remembered."""
+    return f"The player: {line}\nThe narrator: {text}"
+
+
+def _letters(text: str) -> str:
+    """Returns the SQL expression for how many characters that are no space or newline a text has."""
+    return f"length(replace(replace({text}, ' ', ''), char(10), ''))"
+
+
+_FRAME_LETTERS = len("".join(memory_of("", "").split()))
+
+
+def unremembered(db: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
+    """Returns (story, reply, line, text) of exchanges that ended without becoming a memory as a whole.
+
+    Only the last one of a story can be, or the one at which it stands: it was being saved, or went on
+    growing, when its engine died. A memory is whole when it has as many letters; one that is cut in
+    some unusual way (headings, tabs) may be named though it is whole.
+    """
+    return db.execute(
+        f"""
+        SELECT r.session_id, r.id, u.content, r.content
+        FROM messages r JOIN messages u ON u.id = r.parent_id AND u.role = 'user'
+        WHERE r.id IN (SELECT max(id) FROM messages GROUP BY session_id
+                       UNION SELECT active_leaf FROM sessions)
+          AND r.role = 'assistant' AND r.content != '' AND r.status NOT IN ('streaming', 'error')
+          AND json_extract(r.extra, '$.forgotten') IS NULL
+          AND (SELECT coalesce(sum({_letters("p.text")}), 0) FROM passages p WHERE p.message_id = r.id)
+              < {_letters("u.content")} + {_letters("r.content")} + {_FRAME_LETTERS}
+        """
+    ).fetchall()
+
+
+# --- Messages that are no exchange of line and reply: dice, the player's own narration, answers to them.
+#
+# Functions over a connection that expect to run inside ``Database.write``.
+
+
+def add_message(
+    db: sqlite3.Connection,
+    session_id: str,
+    role: str,
+    make: Callable[[int], tuple[str, Mapping[str, Any]]],
+    request: str | None,
+    now: float,
+) -> stories.Message | None:
+    """Appends a whole message to the active path; ``make`` gives content and extra data for its id.
+
+    Returns None when ``request`` was stored before: it was sent again. Raises ``CommandError`` while a
+    reply is being written, which must stay the last message until its end.
+    """
+    if (
+        request is not None
+        and db.execute(
+            "SELECT 1 FROM messages WHERE session_id = ? AND request = ?", (session_id, request)
+        ).fetchone()
+    ):
+        return None
+    leaf = tree.active_leaf(db, session_id)
+    streaming = db.execute("SELECT 1 FROM messages WHERE id = ? AND status = 'streaming'", (leaf,))
+    if streaming.fetchone():
+        raise CommandError("A reply is being written; do this again when it has ended.")
+    message_id = stories.append(db, session_id, leaf, role, "", "complete", request=request, now=now)
+    content, extra = make(message_id)
+    db.execute(
+        "UPDATE messages SET content = ?, extra = ? WHERE id = ?",
+        (content, json.dumps(extra), message_id),
+    )
+    db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, session_id))
+    return stories.message(db, message_id)
+
+
+def open_answer(db: sqlite3.Connection, session_id: str, model: str, now: float) -> branches.Opened:
+    """Opens a reply to what stands last in the story: dice, or the player's own narration.
+
+    Raises ``CommandError`` when a reply of the narrator stands there, which ``/continue`` lets grow.
+    """
+    leaf = tree.active_leaf(db, session_id)
+    last = stories.message(db, leaf) if leaf is not None else None
+    if last is None or (last.role == "assistant" and last.extra.get("by") != "player"):
+        raise CommandError(
+            "Tell what? /narrate TEXT adds to the story, /continue lets the reply go on."
+        )
+    line = last.content if last.role == "user" else GO_ON
+    reply = stories.append(db, session_id, last.id, "assistant", "", "streaming", model=model, now=now)
+    return branches.Opened(last.id, line, reply, 0)

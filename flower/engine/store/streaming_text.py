@@ -1,0 +1,80 @@
+"""A reply while it grows: its new text is appended, and made one with the rest when it ends.
+
+Rewriting the whole text twice a second would wear out an SD card, so a flush writes a row with only what
+is new. ``content`` of a message whose status is ``streaming`` is the text it was opened with: nothing, or
+what ``/continue`` goes on from. Whoever reads messages takes ``text_of`` for their text.
+
+Functions over a connection that expect to run inside ``Database.write``. Owns the table ``growth``, in
+which no row outlives the growing of its reply.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+# ruff: noqa: S608 - only constants are put into statements, values never
+
+
+AT_BITS = 20  # of a place: more than any reply has characters, see the schema
+
+
+def text_of(message: str) -> str:
+    """Returns the SQL expression for the whole text of a message; ``message`` is its table's name there."""
+    grown = f"SELECT text FROM growth WHERE {_parts_of(f'{message}.id')} ORDER BY place"
+    return (
+        f"CASE {message}.status WHEN 'streaming'"
+        f" THEN {message}.content || coalesce((SELECT group_concat(text, '') FROM ({grown})), '')"
+        f" ELSE {message}.content END"
+    )
+
+
+def _parts_of(message_id: str) -> str:
+    """Returns the SQL condition for the rows of a message, whose id an expression gives."""
+    return f"place BETWEEN {message_id} << {AT_BITS} AND ({message_id} << {AT_BITS}) + {(1 << AT_BITS) - 1}"
+
+
+def append(db: sqlite3.Connection, message_id: int, at: int, text: str, model: str) -> None:
+    """Adds text to a growing reply. ``at``: how many characters of it there are before.
+
+    Text that was added at this place before is replaced: a disk may fail after it has written.
+    """
+    if text:
+        place = (message_id << AT_BITS) + at
+        db.execute("INSERT OR REPLACE INTO growth VALUES (?, ?)", (place, text))
+    # Another model answers when the chosen one fails; the row is written only then.
+    db.execute("UPDATE messages SET model = ?1 WHERE id = ?2 AND model != ?1", (model, message_id))
+
+
+def end(
+    db: sqlite3.Connection,
+    message_id: int,
+    content: str,
+    status: str,
+    usage: Mapping[str, Any] | None = None,
+    model: str | None = None,
+) -> None:
+    """Writes the whole text of a reply that has ended."""
+    db.execute(f"DELETE FROM growth WHERE {_parts_of('?1')}", (message_id,))
+    db.execute(
+        "UPDATE messages SET content = ?, status = ?, usage = coalesce(?, usage), model = coalesce(?, model)"
+        " WHERE id = ?",
+        (content, status, json.dumps(usage) if usage is not None else None, model, message_id),
+    )
+
+
+def reopen(db: sqlite3.Connection, message_id: int) -> None:
+    """Lets a reply that has ended grow again."""
+    db.execute("UPDATE messages SET status = 'streaming' WHERE id = ?", (message_id,))
+
+
+def recover(db: sqlite3.Connection) -> int:
+    """Ends the replies that a dead engine left growing, with all that was flushed; returns how many."""
+    ended = db.execute(
+        f"UPDATE messages SET content = {text_of('messages')}, status = 'interrupted'"
+        " WHERE status = 'streaming'"
+    ).rowcount
+    db.execute("DELETE FROM growth")
+    return ended

@@ -1,0 +1,138 @@
+"""Frames: messages of the protocol as JSON text, and whatever a socket brings as messages.
+
+Owns nothing and never touches a socket. Laws: ``decode_event(encode(e)) == e``; decoding any bytes gives
+a message or ``ProtocolError`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from flower import limits
+from flower.errors import ProtocolError
+from flower.protocol.messages import Event, Prompt, UnknownEvent
+
+__all__ = ["decode_event", "decode_prompt", "encode"]
+
+
+class _Payload(Struct, frozen=True):
+    content: str
+    metadata: Any
+
+
+class _Frame(Struct, frozen=True):
+    event: str
+    payload: _Payload
+
+
+class _RawPayload(Struct, frozen=True):
+    content: str = ""
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _RawFrame(Struct, frozen=True):
+    event: str
+    payload: _RawPayload = _RawPayload()
+
+
+_EVENT_TYPES: dict[str, type[Any]] = {kind.event: kind for kind in get_args(Event)}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_encoder = msgspec.json.Encoder()
+_frame_decoder = msgspec.json.Decoder(_RawFrame)
+_prompt_decoder = msgspec.json.Decoder(Prompt)
+_metadata_decoders = {
+    name: msgspec.json.Decoder(get_type_hints(kind)["metadata"]) for name, kind in _EVENT_TYPES.items()
+}
+
+
+def encode(message: Event | Prompt) -> str:
+    """Returns the JSON text of one frame; lone surrogates become U+FFFD, as no socket carries them."""
+    wire: Any = message
+    if not isinstance(message, Prompt):
+        wire = _Frame(message.event, _Payload(message.content, message.metadata))
+    try:
+        return _encoder.encode(wire).decode()
+    except UnicodeEncodeError:
+        return _encoder.encode(_without_surrogates(msgspec.to_builtins(wire))).decode()
+
+
+def decode_event(data: str | bytes) -> Event | UnknownEvent:
+    """Returns the event in a frame; raises ``ProtocolError`` for anything that is none."""
+    try:
+        frame = _frame_decoder.decode(data)
+        kind = _EVENT_TYPES.get(frame.event)
+        if kind is None:
+            return UnknownEvent(frame.event)
+        metadata = _metadata_decoders[frame.event].decode(frame.payload.metadata)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
+        raise ProtocolError(f"not an event of the Flower protocol: {error}") from error
+    event: Event = kind(frame.payload.content, metadata)
+    return event
+
+
+def decode_prompt(data: str | bytes) -> Prompt:
+    """Returns the prompt in a frame; plain text that is no JSON at all is the prompt itself.
+
+    Raises ``ProtocolError`` with a sentence for the client when the frame is JSON of another shape,
+    is not UTF-8, or is over a limit.
+    """
+    try:
+        text = data.decode() if isinstance(data, bytes) else data
+    except UnicodeDecodeError as error:
+        raise ProtocolError(
+            'the frame is not UTF-8 text; send JSON like {"prompt": "hello"}'
+        ) from error
+    return _checked(_parse_prompt(text))
+
+
+def _parse_prompt(text: str) -> Prompt:
+    opening = text.lstrip()[:1]
+    if opening == "{" or (opening == "[" and _is_json(text)):
+        try:
+            return _prompt_decoder.decode(text)
+        except msgspec.ValidationError as error:
+            raise ProtocolError(f'expected an object like {{"prompt": "hello"}}: {error}') from error
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            raise ProtocolError(f"the frame is broken JSON: {error}") from error
+    return Prompt(text)  # plain text: `5`, `"Halt!" she said`, `[OOC: shall we skip ahead?]`
+
+
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return False
+    return True
+
+
+def _checked(prompt: Prompt) -> Prompt:
+    if len(prompt.prompt) > limits.PROMPT_CHARS:
+        raise ProtocolError(
+            f"the prompt has {len(prompt.prompt)} characters; {limits.PROMPT_CHARS} is the most"
+        )
+    if len(prompt.client or "") > limits.CLIENT_ID_CHARS:
+        raise ProtocolError(f"a client id has at most {limits.CLIENT_ID_CHARS} characters")
+    if len(prompt.request or "") > limits.REQUEST_ID_CHARS:
+        raise ProtocolError(f"a request id has at most {limits.REQUEST_ID_CHARS} characters")
+    if not _has_surrogates(prompt.prompt):
+        return prompt
+    return Prompt(_without_surrogates(prompt.prompt), prompt.request, prompt.client)
+
+
+def _has_surrogates(text: str) -> bool:
+    return not text.isascii() and _SURROGATE.search(text) is not None
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Returns ``value`` with every lone surrogate in its strings replaced by U+FFFD."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {key: _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    return value

@@ -1,0 +1,382 @@
+"""The wire between engine and faces: every message, both ways, as frozen typed structs.
+
+Owns the JSON shapes of the V1 Flower protocol and their optional additions. Turning them into frames
+and back is ``flower/protocol/codec.py``'s.
+
+A client sends ``{"prompt": TEXT}``; everything it can do is a prompt. The optional keys ``request``
+(client-made id, sending it twice is safe) and ``client`` (stable id of this face) are additions that
+V1 clients never send. The engine sends ``{"event": E, "payload": {"content": str, "metadata": {}}}``.
+Additions are optional metadata keys or new events; a V1 client ignores both.
+
+Laws: the chunks of a turn concatenate to the saved text, ``offset`` counts its characters (Unicode
+code points) before the chunk; every started turn ends with exactly one ``chat_end``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from msgspec import UNSET, Struct, UnsetType
+
+__all__ = [
+    "UNSET",
+    "ChatChunk",
+    "ChatEnd",
+    "ChatHistory",
+    "ChatMessage",
+    "ChatReasoning",
+    "ChunkMeta",
+    "EndMeta",
+    "ErrorEvent",
+    "ErrorMeta",
+    "Event",
+    "FoundMessage",
+    "HistoryItem",
+    "HistoryMeta",
+    "MessageMeta",
+    "ModelOption",
+    "Named",
+    "Prompt",
+    "QuickReply",
+    "Recall",
+    "RecallItem",
+    "RecallMeta",
+    "SessionOption",
+    "SheetRow",
+    "State",
+    "SyncState",
+    "SystemUpdate",
+    "UnknownEvent",
+    "Usage",
+]
+
+
+class Prompt(Struct, frozen=True, omit_defaults=True):
+    """What a client says: plain text for the narrator or ``/command args``."""
+
+    prompt: str
+    request: str | None = None
+    client: str | None = None
+
+
+class Named(Struct, frozen=True, omit_defaults=True):
+    """Something that can be chosen, as lists in ``State`` show it."""
+
+    id: str
+    name: str
+    about: str = ""  # addition: a sentence on what it is
+
+
+class ModelOption(Struct, frozen=True, omit_defaults=True):
+    """A model as the picker shows it; prices in USD per million tokens."""
+
+    id: str
+    name: str
+    prompt_price: float
+    completion_price: float
+    price_varies: bool = False  # a router with dynamic prices: the two numbers say nothing
+    context: int = 0
+    note: str = ""
+
+
+class SessionOption(Struct, frozen=True, omit_defaults=True):
+    """A saved story; ``updated`` is Unix time in seconds."""
+
+    id: str
+    name: str
+    world_id: str = ""
+    updated: float = 0.0
+    messages: int = 0
+    pinned: bool = False
+
+
+class CommandOption(Struct, frozen=True, omit_defaults=True):
+    """A slash command the engine offers, for palettes and completion."""
+
+    name: str  # "/world select"
+    usage: str  # "/world select ID"
+    summary: str
+    argument: str = ""  # which list completes it: worlds, characters, models, rules, sessions
+    group: str = ""  # the heading it stands under
+
+
+class FoundMessage(Struct, frozen=True):
+    """A message that ``/session search`` found; ``text`` is the part around the words."""
+
+    session: str
+    name: str  # the story's title
+    message: int
+    role: str
+    text: str
+
+
+class Progress(Struct, frozen=True, omit_defaults=True):
+    """Something long that is under way; ``total`` 0 means unknown."""
+
+    what: str
+    done: int
+    total: int = 0
+
+
+class SheetRow(Struct, frozen=True):
+    """A row of the state sheet, for a sidebar: place, inventory, a counter, a clock."""
+
+    name: str
+    value: str
+
+
+class QuickReply(Struct, frozen=True):
+    """A line the player has ready. With ``{{input}}`` in ``text`` it goes into the input, else it is sent.
+
+    ``{{input}}`` is where what has been typed goes, and then the cursor.
+    """
+
+    name: str
+    text: str
+
+
+class State(Struct, frozen=True, omit_defaults=True):
+    """What a face shows beside the story. ``sync_state`` sets every V1 key, updates only some."""
+
+    status: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    model_confirmed: bool | UnsetType = UNSET
+    world_id: str | UnsetType = UNSET
+    character_id: str | UnsetType = UNSET
+    session_id: str | UnsetType = UNSET
+    available_worlds: tuple[Named, ...] | UnsetType = UNSET
+    available_characters: tuple[Named, ...] | UnsetType = UNSET
+    available_models: tuple[ModelOption, ...] | UnsetType = UNSET
+    available_rules: tuple[Named, ...] | UnsetType = UNSET
+    available_sessions: tuple[SessionOption, ...] | UnsetType = UNSET
+    active_rules: tuple[str, ...] | UnsetType = UNSET
+    # additions
+    client: str | UnsetType = UNSET
+    commands: tuple[CommandOption, ...] | UnsetType = UNSET
+    nsfw: bool | UnsetType = UNSET
+    offline: bool | UnsetType = UNSET  # True: the offline narrator speaks, no AI model is used
+    version: str | UnsetType = UNSET
+    progress: Progress | UnsetType | None = UNSET
+    queued: int | UnsetType = UNSET
+    found: tuple[FoundMessage, ...] | UnsetType = UNSET  # what a search found, best first
+    sheet: tuple[SheetRow, ...] | UnsetType = UNSET  # of the selected story
+    draft: str | UnsetType = UNSET  # a line for the player to change and send
+    quick_replies: tuple[QuickReply, ...] | UnsetType = UNSET  # in the order of their keys
+    tree: StoryTree | UnsetType = UNSET  # answers /tree
+    shown: ShownMessage | UnsetType = UNSET  # answers /show; the text is the content
+
+
+class SystemUpdate(Struct, frozen=True):
+    event: ClassVar[str] = "system_update"
+    content: str
+    metadata: State = State()
+
+
+class SyncState(Struct, frozen=True):
+    event: ClassVar[str] = "sync_state"
+    content: str
+    metadata: State
+
+
+class HistoryItem(Struct, frozen=True, omit_defaults=True):
+    role: str
+    content: str
+    message: int | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    request: str | UnsetType = UNSET  # tells a face that a line it sent before a restart has arrived
+    variant: int | UnsetType = UNSET  # which of its siblings this is, from 1; set when there are others
+    variants: int | UnsetType = UNSET  # how many siblings there are, itself included
+
+
+class HistoryMeta(Struct, frozen=True, omit_defaults=True):
+    """A page of a story, oldest first. ``more``: id of the oldest message shown, when older exist."""
+
+    history: tuple[HistoryItem, ...]
+    session: str | UnsetType = UNSET
+    more: int | UnsetType = UNSET
+    before: int | UnsetType = UNSET  # set when this page was asked for by `/history BEFORE`
+    turn: str | UnsetType = UNSET  # the last item is this running turn's text so far
+    sheet: tuple[SheetRow, ...] | UnsetType = UNSET  # as the story stands at the end of this page
+
+
+class ChatHistory(Struct, frozen=True):
+    event: ClassVar[str] = "chat_history"
+    content: str
+    metadata: HistoryMeta
+
+
+class ChunkMeta(Struct, frozen=True, omit_defaults=True):
+    model: str
+    tokens_per_second: float
+    world_id: str
+    turn: str | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+
+
+class ChatChunk(Struct, frozen=True):
+    event: ClassVar[str] = "chat_chunk"
+    content: str
+    metadata: ChunkMeta
+
+
+class ChatReasoning(Struct, frozen=True):
+    """A model's thinking: shown folded, never part of the story or of later prompts."""
+
+    event: ClassVar[str] = "chat_reasoning"
+    content: str
+    metadata: ChunkMeta
+
+
+class Usage(Struct, frozen=True, omit_defaults=True):
+    """Tokens of one completion. ``estimated``: counted by us, not told by the provider."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int | None = None
+    estimated: bool = False
+
+
+class EndMeta(Struct, frozen=True, omit_defaults=True):
+    """``reason``: done, stopped, length, blocked, interrupted or error. ``cost`` in USD."""
+
+    total_tokens: int
+    reason: str | UnsetType = UNSET
+    turn: str | UnsetType = UNSET
+    message: int | UnsetType = UNSET
+    session: str | UnsetType = UNSET
+    usage: Usage | UnsetType = UNSET
+    cost: float | UnsetType = UNSET
+    seconds: float | UnsetType = UNSET
+    tokens_per_second: float | UnsetType = UNSET
+
+
+class ChatEnd(Struct, frozen=True):
+    event: ClassVar[str] = "chat_end"
+    content: str
+    metadata: EndMeta
+
+
+class ErrorMeta(Struct, frozen=True, omit_defaults=True):
+    kind: str | UnsetType = UNSET
+    turn: str | UnsetType = UNSET
+    request: str | UnsetType = UNSET
+
+
+class ErrorEvent(Struct, frozen=True):
+    event: ClassVar[str] = "error"
+    content: str
+    metadata: ErrorMeta = ErrorMeta()
+
+
+class MessageMeta(Struct, frozen=True, omit_defaults=True):
+    """A message that joined the story: the player's line, or an empty reply that starts to stream."""
+
+    role: str
+    message: int
+    session: str
+    turn: str | UnsetType = UNSET
+    request: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+
+
+class ChatMessage(Struct, frozen=True):
+    """Addition to V1: lets several faces on one story show the same thing."""
+
+    event: ClassVar[str] = "chat_message"
+    content: str
+    metadata: MessageMeta
+
+
+class RecallItem(Struct, frozen=True, omit_defaults=True):
+    """One recalled passage; ``kind`` is lore or memory, ``why`` a short human reason."""
+
+    kind: str
+    title: str
+    text: str
+    why: str = ""
+    similarity: float = 0.0
+
+
+class RecallMeta(Struct, frozen=True):
+    turn: str
+    items: tuple[RecallItem, ...]
+
+
+class Recall(Struct, frozen=True):
+    """Addition to V1: what the narrator was reminded of for this turn."""
+
+    event: ClassVar[str] = "recall"
+    content: str
+    metadata: RecallMeta
+
+
+class UnknownEvent(Struct, frozen=True):
+    """An event of a newer engine; faces ignore it."""
+
+    event: str
+
+
+Event = (
+    SystemUpdate
+    | SyncState
+    | ChatHistory
+    | ChatChunk
+    | ChatReasoning
+    | ChatEnd
+    | ErrorEvent
+    | ChatMessage
+    | Recall
+)
+
+
+# --- the tree of a story: the structs of ``State.tree`` and ``State.shown``
+#
+# How the tree is folded to a bounded look is ``engine.store.outline_fold``'s.
+
+
+class TreeNode(Struct, frozen=True, omit_defaults=True):
+    """A message in the outline of a story, or several messages folded into one node.
+
+    ``message`` of a fold is the first of them: ``/tree MESSAGE`` opens it. ``parent`` is the ``message``
+    of the node above, 0 at the beginning. A fold has no role and no text.
+    """
+
+    message: int
+    parent: int = 0
+    role: str = ""
+    text: str = ""  # its first words
+    status: str = ""
+    variant: int = 1  # which of its siblings it is, and how many there are
+    variants: int = 1
+    branches: tuple[str, ...] = ()  # names of the branches that end here
+    active: bool = False  # the story goes through it
+    chosen: bool = False  # the story goes on here when it comes through ``parent``
+    leaf: bool = False  # nothing follows it
+    below: int = 0  # messages under it
+    thrown: bool = False  # in the trash, with all below it
+    folded: int = 0  # how many messages a fold stands for; 0: it is one message
+    ends: int = 0  # how many ways through the tree end in a fold
+
+
+class StoryTree(Struct, frozen=True):
+    """The outline of a story's tree around ``focus``; every node comes before those below it."""
+
+    session: str
+    focus: int
+    stands: int  # the message at which the story stands; 0: before the first
+    messages: int  # of the whole tree, without the trash
+    nodes: tuple[TreeNode, ...]
+
+
+class ShownMessage(Struct, frozen=True, omit_defaults=True):
+    """Which message the text in ``content`` is; ``cut``: it is longer than what is shown."""
+
+    session: str
+    message: int
+    role: str
+    status: str = ""
+    model: str = ""
+    thrown: bool = False
+    cut: bool = False

@@ -1,0 +1,169 @@
+"""Story messages as rows of cells, remembered while they do not change.
+
+``StoryPane`` is a memo: the same message with the same look gives the same ``Row`` objects, so the view and
+the diff can compare rows by identity. A growing reply is laid out from its last block on. Rows far
+from the view are forgotten. A theme has its own pane.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from flower import limits
+from flower.tui.render.frame import Row
+from flower.tui.render.layout import MARGIN
+from flower.tui.render.style import PLAIN, Span, Style
+from flower.tui.render.text import clean, wrap
+
+if TYPE_CHECKING:
+    from flower.tui.render.markdown import Streaming
+    from flower.tui.render.theme import Theme
+    from flower.tui.state.transcript import Message
+
+ENDINGS = {
+    "pending": "not sent yet; it will be when the engine is back",
+    "stopped": "stopped",
+    "length": "the reply reached its length limit",
+    "blocked": "the model's provider held back the rest",
+    "interrupted": "interrupted; what was written is kept, /continue goes on",
+    "error": "ended by an error",
+}
+
+
+class Look(NamedTuple):
+    """Everything besides the message that its rows depend on."""
+
+    columns: int  # of a whole row
+    text_columns: int
+    selected: bool = False
+    unfolded: bool = False
+    term: str = ""  # to highlight
+
+
+class _Laid(NamedTuple):
+    message: Message
+    look: Look
+    rows: tuple[Row, ...]
+    lines: list[list[Span]]
+    streaming: Streaming | None
+
+
+class StoryPane:
+    """Rows of messages under one theme; holds about ``limits.PANE_ROWS_KEPT`` of them."""
+
+    def __init__(self, theme: Theme) -> None:
+        self._theme = theme
+        self._laid: dict[int, _Laid] = {}  # by message key, least recently used first
+        self._kept = 0
+
+    def rows(self, message: Message, look: Look) -> tuple[Row, ...]:
+        """Returns the rows of ``message``: a blank one, then its text, then how it ended."""
+        known = self._laid.pop(message.key, None)
+        if (
+            known is not None
+            and known.look == look
+            and (known.message is message or known.message == message)
+        ):
+            self._laid[message.key] = known
+            return known.rows
+        laid = self._lay(message, look, known)
+        self._laid[message.key] = laid
+        self._kept += len(laid.rows) - (len(known.rows) if known else 0)
+        while self._kept > limits.PANE_ROWS_KEPT and len(self._laid) > 1:
+            oldest = next(iter(self._laid))
+            self._kept -= len(self._laid.pop(oldest).rows)
+        return laid.rows
+
+    def _lay(self, message: Message, look: Look, known: _Laid | None) -> _Laid:
+        streaming: Streaming | None = None
+        if message.role == "assistant":
+            streaming, body = self._narration(message, look, known)
+        else:
+            style = self._theme[message.role if message.role in ("user", "system") else "notice"]
+            body = [[(line, style)] for line in wrap(clean(message.text), look.text_columns)]
+        lines = [[], *self._thinking(message, look), *body, *self._ending(message, look)]
+        return _Laid(message, look, self._as_rows(message, lines, look, known), lines, streaming)
+
+    def _narration(
+        self, message: Message, look: Look, known: _Laid | None
+    ) -> tuple[Streaming, list[list[Span]]]:
+        from flower.tui.render import markdown  # not needed for the first frame, which has no story
+
+        stream = known.streaming if known and known.look.text_columns == look.text_columns else None
+        before = known.message.text if known else ""
+        if stream is None or not message.text.startswith(before):
+            stream, before = markdown.Streaming(look.text_columns, markdown.Palette.of(self._theme)), ""
+        if len(message.text) > len(before):
+            stream.append(message.text[len(before) :])
+        return stream, stream.lines()
+
+    def _thinking(self, message: Message, look: Look) -> list[list[Span]]:
+        if not message.reasoning:
+            return []
+        style = self._theme["thinking"]
+        if not look.unfolded:
+            words = len(message.reasoning.split())
+            # Ten at a time: the count must not cost bytes for every word thought.
+            about = words // 10 * 10 if message.status == "streaming" and words >= 10 else words
+            return [[(f"thinking: {about} words (Alt+T shows them)", style)]]
+        return [[(line, style)] for line in wrap(clean(message.reasoning), look.text_columns)]
+
+    def _ending(self, message: Message, look: Look) -> list[list[Span]]:
+        words = [f"({ENDINGS[message.status]})"] if message.status in ENDINGS else []
+        if message.variants > 1:
+            words.append(f"{message.variant}/{message.variants}")
+        lines = wrap(" ".join(words), look.text_columns) if words else []
+        return [[(line, self._theme["dim"])] for line in lines]
+
+    def _as_rows(
+        self, message: Message, lines: list[list[Span]], look: Look, known: _Laid | None
+    ) -> tuple[Row, ...]:
+        """Returns the rows of ``lines``, the old objects where nothing changed."""
+        same = 0
+        if known is not None and known.look == look:
+            for old, line in zip(known.lines, lines, strict=False):
+                if old is not line and old != line:
+                    break
+                same += 1
+        rows = list(known.rows[:same]) if known is not None else []
+        for place in range(same, len(lines)):
+            line = lines[place]
+            spans = highlight(line, look.term, self._theme["highlight"]) if look.term else line
+            rows.append(Row.of([self._mark(message, look, place), *spans], look.columns))
+        return tuple(rows)
+
+    def _mark(self, message: Message, look: Look, place: int) -> Span:
+        glyphs = self._theme.glyphs
+        if look.selected and place:
+            return (glyphs.bar.ljust(MARGIN), self._theme["accent"])
+        if place == 1 and message.role == "user":  # row 0 is blank
+            return (glyphs.prompt.ljust(MARGIN), self._theme["user"])
+        if place == 1 and message.role == "system":
+            return (glyphs.bullet.ljust(MARGIN), self._theme["accent"])
+        if place == 1 and message.role == "notice":
+            return ("!".ljust(MARGIN), self._theme["error"])
+        return (" " * MARGIN, PLAIN)
+
+
+def highlight(line: list[Span], term: str, style: Style) -> list[Span]:
+    """Returns ``line`` with every occurrence of ``term``, case aside, in ``style``."""
+    text = "".join(part for part, _ in line)
+    folded, wanted = text.casefold(), term.casefold()
+    if not wanted or wanted not in folded or len(folded) != len(text):
+        return line
+    marked: set[int] = set()
+    start = folded.find(wanted)
+    while start >= 0:
+        marked.update(range(start, start + len(wanted)))
+        start = folded.find(wanted, start + len(wanted))
+    spans: list[Span] = []
+    place = 0
+    for part, own in line:
+        for char in part:
+            look = style.over(own) if place in marked else own
+            if spans and spans[-1][1] == look:
+                spans[-1] = (spans[-1][0] + char, look)
+            else:
+                spans.append((char, look))
+            place += 1
+    return spans

@@ -1,0 +1,53 @@
+"""The steps from nothing to a story: world, character, model, session. Shown until a story is open."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flower.tui.state.model import Model
+
+
+class Step(NamedTuple):
+    """``popup`` is the kind of popup that does it; ``value`` what is chosen, ``""`` for nothing."""
+
+    popup: str
+    title: str
+    value: str
+    optional: bool = False
+
+
+def shown(model: Model) -> bool:
+    """Whether the checklist takes the place of the story."""
+    return not model.replica.session_id and not model.story.messages
+
+
+def steps(model: Model) -> tuple[Step, ...]:
+    """Returns the steps in their order."""
+    replica = model.replica
+    narrator = "the offline narrator" if replica.offline else name_of(model, "models", replica.model)
+    return (
+        Step("worlds", "Choose a world", name_of(model, "worlds", replica.world_id)),
+        Step(
+            "characters",
+            "Choose a character to meet",
+            name_of(model, "characters", replica.character_id),
+        ),
+        Step("models", "Choose a narrator", narrator, optional=True),
+        Step("sessions", "Begin or continue a story", ""),
+    )
+
+
+def current(model: Model) -> int:
+    """Returns the index of the step that Enter opens."""
+    every = steps(model)
+    if 0 <= model.step < len(every):
+        return model.step
+    return next(place for place, step in enumerate(every) if not step.value and not step.optional)
+
+
+def name_of(model: Model, plural: str, wanted: str) -> str:
+    """Returns the name of the option ``wanted`` in one of the engine's lists, or the id itself."""
+    for option in getattr(model.replica, f"available_{plural}"):
+        if option.id == wanted:
+            return str(option.name) or wanted
+    return wanted

@@ -1,0 +1,63 @@
+"""The slash commands that the client carries out itself, and choosing a message.
+
+Pure: every function takes a model and returns the next one with the effects to carry out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flower.errors import ConfigError
+from flower.tui.render.messages import StoryPane
+from flower.tui.render.theme import ASCII, CONSOLE, load_theme
+from flower.tui.state import scroll, tree_state
+from flower.tui.state.geometry import layout_of
+from flower.tui.state.model import Copy, Model, Popup, Quit
+from flower.tui.state.status_line import Result, tell
+
+
+def choose_messages(model: Model) -> Result:
+    """Begins or ends choosing messages with the keyboard."""
+    if model.selected is not None:
+        return model._replace(selected=None), ()
+    if not model.story.messages:
+        return tell(model, "There is no message to choose yet."), ()
+    key = model.story.messages[-1].key
+    model = model._replace(selected=key)
+    return model._replace(scroll=scroll.reveal(model, layout_of(model), key)), ()
+
+
+def copy_last(model: Model, _argument: str = "") -> Result:
+    """Copies the newest reply."""
+    for message in reversed(model.story.messages):
+        if message.role == "assistant" and message.text:
+            return tell(model, "Copied the last reply.", "good"), (Copy(message.text),)
+    return tell(model, "There is no reply to copy yet."), ()
+
+
+def use_theme(model: Model, name: str) -> Result:
+    """Changes the colours until the face ends; ``config.yaml`` keeps them."""
+    glyphs, settings = model.theme.glyphs, model.settings
+    try:
+        theme = load_theme(
+            name,
+            settings.styles,
+            utf8=glyphs != ASCII,
+            console=glyphs == CONSOLE,
+            own=settings.own_themes,
+        )
+    except ConfigError as error:
+        words = str(error).removeprefix("tui.theme: ")
+        return tell(model, words[:1].upper() + words[1:], "bad"), ()
+    settings = settings._replace(theme=name)
+    return model._replace(theme=theme, pane=StoryPane(theme), settings=settings), ()
+
+
+COMMANDS: dict[str, Callable[[Model, str], Result]] = {
+    "/find": scroll.find,
+    "/theme": use_theme,
+    "/copy": copy_last,
+    "/tree": tree_state.opened,
+    "/keys": lambda model, _argument: (model._replace(popup=Popup("keys")), ()),
+    "/quit": lambda model, _argument: (model, (Quit(),)),
+}

@@ -1,0 +1,160 @@
+"""What sending a line means: a prompt for the narrator, a command of the engine, or one of the face.
+
+Pure: every function takes a model and returns the next one with the effects to carry out.
+"""
+
+from __future__ import annotations
+
+from flower import limits
+from flower.client.events import Send
+from flower.tui.state import checklist, client_commands, commands, popups, transcript
+from flower.tui.state.model import Draft, Effect, Model, Notice, Search, Turn
+from flower.tui.state.status_line import Result, tell
+
+TAKE_AWAY = ("/delete", "/session delete", "/lore delete", "/memory forget")  # no habit's Enter
+TYPED = "{{input}}"  # in a quick reply: what has been typed goes here, and then the cursor
+
+
+def submit(model: Model) -> Result:
+    """Sends the input line: a command or a prompt for the narrator."""
+    text = model.input.text
+    if text.endswith("\\"):
+        return model._replace(input=model.input.text_end().backspace().insert("\n")), ()
+    if not text.strip():
+        return _open_step(model) if checklist.shown(model) else (model, ())
+    if commands.is_line(text) or _is_order(model, text):
+        return _submit_command(model, text.strip())
+    return _submit_prompt(model, text)
+
+
+def quick_reply(model: Model, place: int) -> Result:
+    """Uses the quick reply at ``place``: sends it, or puts it around what is being typed."""
+    if place >= len(model.replica.quick_replies):
+        return tell(
+            model, "There is no such quick reply; `quick_replies` in config.yaml makes some."
+        ), ()
+    text = model.replica.quick_replies[place].text
+    before, gap, after = text.partition(TYPED)
+    typed = model.input
+    if gap:
+        whole = before + typed.text + after
+        return model._replace(input=typed.with_text(whole, len(before) + len(typed.text)), menu=-1), ()
+    model, effects = submit(model._replace(input=typed.clear().insert(text), menu=-1))
+    left = model.input
+    if left.text == text or not left.text:  # not sent, with a reason; or sent
+        return model._replace(input=typed._replace(history=left.history)), effects
+    return model._replace(input=left.remembering(typed.text)), effects  # a command that needs more
+
+
+def _is_order(model: Model, text: str) -> bool:
+    """Whether a text of several lines begins with a command, such as an edited message."""
+    return text.startswith("/") and commands.split(text, commands.offered(model.replica)) is not None
+
+
+def _open_step(model: Model) -> Result:
+    step = checklist.steps(model)[checklist.current(model)]
+    if step.popup == "sessions" and not model.replica.available_sessions:
+        return send_command(model, "/session new")
+    return popups.opened(model, step.popup), ()
+
+
+def _submit_command(model: Model, line: str) -> Result:
+    found = commands.candidates(model)
+    offered = commands.offered(model.replica)
+    if 0 <= model.menu < len(found):
+        return take(model, found[model.menu])
+    if commands.split(line, offered) is not None or commands.is_plumbing(line) or not found:
+        return run_line(model, line)
+    begun = [candidate for candidate in found if candidate.line.startswith(line)]
+    if len(begun) == 1:
+        return take(model, begun[0])
+    # Several commands could be meant, or none begins so: what is run has to be seen first.
+    marked = model._replace(menu=found.index((begun or found)[0]))
+    return tell(marked, f"Enter takes {(begun or found)[0].label}; the arrows choose another."), ()
+
+
+def take(model: Model, candidate: commands.Candidate) -> Result:
+    """Takes a candidate: runs it when it is whole, else puts it into the input line."""
+    if candidate.runs:
+        return run_line(model, candidate.line)
+    return model._replace(input=model.input.with_text(candidate.line), menu=-1), ()
+
+
+def run_line(model: Model, line: str) -> Result:
+    """Runs a whole command line as if typed and sent."""
+    found = commands.split(line, commands.offered(model.replica))
+    if found is None:
+        return send_command(model, line)
+    command, argument = found
+    if command.argument and not command.optional and not argument:
+        if command.argument in commands.ON_MESSAGES and model.story.messages:
+            model = client_commands.choose_messages(_input_done(model)._replace(selected=None))[0]
+            key = commands.message_key(command)
+            return tell(model, f"Choose a message and press {key} to {command.summary}."), ()
+        if command.argument in (*popups.CHOOSABLE, "themes"):
+            delete = command.name == "/session delete"
+            model = popups.opened(_input_done(model), command.argument)
+            return (tell(model, "Delete puts a story into the trash.") if delete else model), ()
+        return tell(
+            model._replace(input=model.input.with_text(command.name + " ")),
+            f"{command.summary}: type it after the command.",
+        ), ()
+    if not command.local:
+        return send_command(model, line)
+    return client_commands.COMMANDS[command.name](_remember(_input_done(model), command.name), argument)
+
+
+def _input_done(model: Model) -> Model:
+    """Returns the model with its input line kept in the history and emptied, if it is a command."""
+    if not (commands.is_line(model.input.text) or _is_order(model, model.input.text)):
+        return model
+    return model._replace(input=model.input.submit()[1], menu=-1, menu_closed=False)
+
+
+def _remember(model: Model, name: str) -> Model:
+    """Returns the model in which the command leads the palette; those that take away never do."""
+    if name in TAKE_AWAY:
+        return model
+    recent = (name, *(one for one in model.recent if one != name))[: limits.RECENT_COMMANDS]
+    return model._replace(recent=recent)
+
+
+def send_command(model: Model, line: str) -> Result:
+    """Sends a command to the engine; without a connection the line stays where it is."""
+    if model.link.state != "online":
+        return tell(model, "Not connected yet: the command waits in the input line.", "bad"), ()
+    found = commands.split(line, commands.offered(model.replica))
+    model = _remember(model, found[0].name) if found else model
+    return _input_done(model)._replace(asked=line), (Send(line),)
+
+
+def _submit_prompt(model: Model, text: str) -> Result:
+    if len(text) > limits.PROMPT_CHARS:
+        return tell(
+            model, f"That is {len(text)} characters; the engine takes {limits.PROMPT_CHARS}.", "bad"
+        ), ()
+    if checklist.shown(model):
+        return tell(model, "First begin a story: empty the line and press Enter, or F6.", "bad"), ()
+    if len(model.unconfirmed) >= limits.UNCONFIRMED_PROMPTS:
+        return tell(model, "Too many lines wait for the engine; this one stays here.", "bad"), ()
+    request = f"{model.nonce}-{model.requests + 1}"
+    online = model.link.state == "online"
+    line = transcript.Message(0, "user", text, request=request, status="sent" if online else "pending")
+    story = transcript.append(model.story, line)
+    turn = Turn("waiting") if online and model.turn.state == "idle" else model.turn
+    model = model._replace(
+        input=model.input.submit()[1],
+        story=story,
+        turn=turn,
+        requests=model.requests + 1,
+        unconfirmed=(*model.unconfirmed, Draft(request, text)),
+        selected=None,
+        search=Search(),
+        notice=Notice(),
+        asked="",
+    )
+    model = model._replace(scroll=model.scroll._replace(follow=True))
+    effects: tuple[Effect, ...] = (Send(text, request),) if online else ()
+    if model.story.detached:
+        effects += (Send("/sync"),)
+    return model, effects

@@ -1,0 +1,203 @@
+"""The only place where the model changes: ``update(model, input) -> (model, effects)``."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from flower import limits
+from flower.client.events import LinkChanged, Received, Send
+from flower.tui.render.layout import too_small
+from flower.tui.render.messages import StoryPane
+from flower.tui.state import actions, events, keyboard, popups, scroll, tree_keys, tree_state
+from flower.tui.state.geometry import layout_of
+from flower.tui.state.model import (
+    Configured,
+    Edited,
+    Effect,
+    Input,
+    Link,
+    Model,
+    Notice,
+    Resized,
+    Restored,
+    Said,
+    Search,
+    Tick,
+    Titled,
+    Turn,
+)
+from flower.tui.state.status_line import Result, tell
+from flower.tui.term.keys import Focus, Key, Mouse, Paste, Reply
+
+WHEEL_ROWS = 3
+
+
+def update(model: Model, happened: Input) -> Result:
+    """Returns the next model and what has to be done for it; the same object when nothing changed."""
+    match happened:
+        case Key():
+            return keyboard.press(model, happened)
+        case Tick():
+            return _tick(model, happened)
+        case Received():
+            answered = tree_state.answered(model, happened.event)
+            if answered is not None:
+                return answered, ()
+            model, effects = events.receive(model, happened.event)
+            return tree_state.followed(model, happened.event), effects
+        case Paste():
+            return _paste(model, happened.text), ()
+        case Mouse():
+            return _mouse(model, happened)
+        case Focus():
+            seen = happened.gained and model.settings.bell == "title"
+            return model._replace(focused=happened.gained), (Titled("Flower"),) if seen else ()
+        case Reply():
+            return model, ()  # the terminal's answers concern the app, not the story
+        case Resized():
+            return model._replace(columns=happened.columns, rows=happened.rows), ()
+        case LinkChanged():
+            return _link_changed(model, happened), ()
+        case Edited():
+            return model._replace(input=model.input.with_text(happened.text)), ()
+        case Restored():
+            restored = happened.text if not model.input.text else model.input.text
+            return model._replace(input=model.input.with_text(restored)), ()
+        case Configured():
+            return _configured(model, happened), ()
+        case Said():
+            return model._replace(notice=happened.notice), ()
+        case _:
+            assert_never(happened)
+
+
+def _tick(model: Model, tick: Tick) -> Result:
+    """Prepares the next frame: moves the story, and the numbers at most once a second."""
+    model = model._replace(now=tick.now, wall=tick.wall, clock=tick.clock)
+    meter = model.meter
+    live = (meter.live_tokens_per_second, meter.live_new_words)
+    if (
+        live != (meter.tokens_per_second, meter.new_words)
+        and tick.now - meter.shown_at >= limits.METER_S
+    ):
+        meter = meter._replace(tokens_per_second=live[0], new_words=live[1], shown_at=tick.now)
+        model = model._replace(meter=meter)
+    model = _age_notice(model)
+    if too_small(model.columns, model.rows):
+        return model, ()
+    layout = layout_of(model)
+    place = scroll.settled(model, layout)
+    status_rows = layout.input_top - layout.status
+    if status_rows < model.status_rows and place.follow:
+        place = scroll.bottom(model, layout)  # the rows that news had taken are the story's again
+    if status_rows != model.status_rows:
+        model = model._replace(status_rows=status_rows)
+    if place != model.scroll:
+        model = model._replace(scroll=place)
+    model, effects = tree_state.ticked(model)
+    model, more_effects = _fetch_older(model, layout.pane_rows)
+    return model, (*effects, *more_effects)
+
+
+def _age_notice(model: Model) -> Model:
+    notice = model.notice
+    if not notice.text:
+        return model
+    if not notice.until:
+        lasts = limits.NOTICE_BAD_S if notice.kind == "bad" else limits.NOTICE_S
+        lasts = max(lasts, len(notice.text) / limits.NOTICE_CHARS_PER_S)
+        return model._replace(notice=notice._replace(until=model.now + lasts))
+    return model._replace(notice=Notice()) if model.now >= notice.until else model
+
+
+def _fetch_older(model: Model, near: int) -> Result:
+    """Asks for older messages when the reader comes near the oldest one here."""
+    story = model.story
+    wanted = story.more and not story.loading and model.link.state == "online" and story.messages
+    if not wanted or model.scroll.follow:
+        return model, ()
+    if scroll.rows_above(model, layout_of(model), model.scroll, near) > near:
+        return model, ()
+    effects: tuple[Effect, ...] = (Send(f"/history {story.more}"),)
+    return model._replace(story=story._replace(loading=True)), effects
+
+
+def next_wake(model: Model) -> float | None:
+    """Returns when the screen changes by itself, in monotonic seconds; None: not before an input."""
+    wakes: list[float] = []
+    if spinning(model):
+        wakes.append((model.now // limits.SPINNER_S + 1) * limits.SPINNER_S)
+    meter = model.meter
+    if (meter.live_tokens_per_second, meter.live_new_words) != (
+        meter.tokens_per_second,
+        meter.new_words,
+    ):
+        wakes.append(meter.shown_at + limits.METER_S)
+    if model.notice.text:
+        wakes.append(model.notice.until)
+    wakes += tree_state.wakes(model)
+    return min(wakes, default=None)
+
+
+def spinning(model: Model) -> bool:
+    """Whether something on the screen turns while the user waits."""
+    return model.turn.state == "waiting" and not model.settings.reduced_motion
+
+
+def _paste(model: Model, text: str) -> Model:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")[: limits.PASTE_CHARS]
+    first = text.partition("\n")[0]
+    if model.popup is not None and model.popup.kind != "text":
+        return popups.filtered(model, model.popup.filter + first)
+    model = model._replace(popup=None)
+    if model.tree is not None and model.tree.asking:
+        return tree_keys.written(model, model.tree.typed + first)
+    if model.search.typing:
+        return model._replace(search=Search(model.search.term + first, typing=True))
+    return model._replace(input=model.input.insert(text), menu=-1, selected=None, asked="")
+
+
+def _mouse(model: Model, mouse: Mouse) -> Result:
+    if mouse.kind not in ("wheel_up", "wheel_down"):
+        return model, ()
+    up = mouse.kind == "wheel_up"
+    if model.popup is not None:
+        return popups.moved(model, -1 if up else 1, around=False), ()
+    if model.tree is not None:
+        return tree_keys.moved(model, -WHEEL_ROWS if up else WHEEL_ROWS), ()
+    return actions.scroll_by(model, -WHEEL_ROWS if up else WHEEL_ROWS)
+
+
+def _link_changed(model: Model, change: LinkChanged) -> Model:
+    if (change.state, change.note) == (model.link.state, model.link.note):
+        return model
+    model = model._replace(link=Link(change.state, change.note))
+    if change.state != "lost":
+        return model
+    waiting = {draft.request for draft in model.unconfirmed}
+    messages = tuple(
+        message._replace(status="pending")
+        if message.request in waiting and message.request
+        else message
+        for message in model.story.messages
+    )
+    story = model.story._replace(messages=messages, loading=False)
+    return tree_state.unanswered(model._replace(story=story, turn=Turn(), asked=""))
+
+
+def _configured(model: Model, told: Configured) -> Model:
+    model = model._replace(
+        settings=told.settings, theme=told.theme, pane=StoryPane(told.theme), bindings=told.bindings
+    )
+    if not told.problems:
+        return model
+    problems = " ".join(told.problems)
+    if model.link.state == "online":
+        return tell(model, problems, "bad")
+    return model._replace(held=problems)
+
+
+def draft_of(model: Model) -> str:
+    """Returns what the user has typed and not sent, the lines without an answer included."""
+    unsent = [draft.text for draft in model.unconfirmed]
+    return "\n".join([*unsent, model.input.text] if model.input.text else unsent)

@@ -1,0 +1,356 @@
+"""The terminal: modes, size, capabilities, reading and writing without ever waiting.
+
+Owns the tty from ``enter`` to ``leave`` and gives it back as it was, whatever happens: on every exit path
+of the program, and by ``atexit`` if all else failed. Never draws and never decodes keys.
+
+The first frame must not wait for slow imports, so this module uses the standard library and what the
+environment and terminfo say; ``refine`` then takes in what blessed says, ``answered`` what the terminal
+itself says to the questions asked by ``enter``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import signal
+import termios
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from flower import limits
+from flower.errors import TerminalError
+from flower.tui.term import capabilities as _detect
+from flower.tui.term import flow_control, modes
+from flower.tui.term.flow_control import Pace
+from flower.tui.term.pen import Capabilities
+from flower.tui.term.sequences import Reply
+
+
+class Terminal:
+    """One tty. Use it as a context manager, or call ``enter`` and ``leave``."""
+
+    def __init__(
+        self, fd: int, *, environ: Mapping[str, str] | None = None, mouse: bool = False
+    ) -> None:
+        """``fd`` is a tty open for reading and writing; it is neither duplicated nor closed here."""
+        self.fd = fd
+        self._environ = os.environ if environ is None else environ
+        self._mouse = mouse
+        self._term = self._environ.get("TERM", "")
+        terminfo = _terminfo(self._term)
+        self.usable = _detect.usable(self._term, terminfo)
+        self._alternate = terminfo is None or bool(terminfo("smcup"))
+        self._caps = _detect.detect(self._term, self._environ, terminfo)
+        self._before: list[Any] | None = None  # termios attributes while we own the tty
+        self._was_blocking = True
+        self._rest = b""  # bytes of the last write that the tty has not taken yet
+        self._kitty = False
+        self.pace = Pace()
+        self._titled = False  # the window's title was ours at some time
+        self._unanswered = False
+
+    @classmethod
+    def open(cls, *, environ: Mapping[str, str] | None = None, mouse: bool = False) -> Terminal:
+        """Returns the process's terminal. Raises ``TerminalError`` when there is none.
+
+        The tty is opened anew: its non-blocking mode is then ours alone and not that of the shell,
+        which shares standard input and output with us.
+        """
+        for number in (0, 1, 2):
+            if os.isatty(number):
+                try:
+                    path = os.ttyname(number)
+                    return cls(
+                        os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC),
+                        environ=environ,
+                        mouse=mouse,
+                    )
+                except OSError:
+                    # Another user's tty (su, sudo) cannot be opened by name, but it is open already.
+                    return cls(os.dup(number), environ=environ, mouse=mouse)
+        raise TerminalError(
+            "There is no terminal to draw on; run this in a terminal, or use --plain for pipes."
+        )
+
+    # --- state ----------------------------------------------------------------------------------
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the terminal can do, as far as is known now."""
+        return self._caps
+
+    @property
+    def name(self) -> str:
+        """What ``TERM`` calls it."""
+        return self._term
+
+    @property
+    def console(self) -> bool:
+        """True on a text console, whose font has few glyphs."""
+        return self._term.startswith(("linux", "cons25"))
+
+    @property
+    def entered(self) -> bool:
+        """True while the tty is ours."""
+        return self._before is not None
+
+    def size(self) -> tuple[int, int]:
+        """Returns columns and lines, at least 1; 80 x 24 when the tty does not know."""
+        try:
+            columns, lines = os.get_terminal_size(self.fd)
+        except OSError:
+            columns = lines = 0
+        return columns or 80, lines or 24
+
+    # --- entering and leaving -------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Takes the tty: raw input without echo, alternate screen, paste and focus reports.
+
+        Keys typed before are kept. Raises ``TerminalError`` when the tty is gone.
+        """
+        if self._before is not None:
+            return
+        try:
+            before = termios.tcgetattr(self.fd)
+        except termios.error as error:
+            raise TerminalError(f"The terminal cannot be used: {error}.") from error
+        self._set(modes.raw(before))
+        self._before = before
+        self._was_blocking = os.get_blocking(self.fd)
+        os.set_blocking(self.fd, False)
+        atexit.register(self.leave)
+        self._rest = b""
+        self._start()
+
+    def _set(self, attributes: list[Any]) -> None:
+        try:
+            termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
+        except termios.error as error:
+            raise TerminalError(f"The terminal cannot be used: {error}.") from error
+
+    def _start(self) -> None:
+        start = modes.ALTERNATE_ON if self._alternate else modes.NO_ALTERNATE_ON
+        if self._mouse:
+            start += modes.MOUSE_ON
+        if _detect.answers(self._term):
+            start += (modes.WIDTH_QUESTION if self._caps.utf8 else b"") + modes.QUESTIONS
+            self._unanswered = True
+        self.write(start + modes.MODES_ON)
+
+    def leave(self) -> None:
+        """Gives the tty back as it was. Safe to call again, from anywhere, on a dead tty too."""
+        before, self._before = self._before, None
+        if before is None:
+            return
+        atexit.unregister(self.leave)
+        end = modes.CANCEL if self._rest else b""
+        if self._kitty:
+            end += modes.KITTY_OFF
+        if self._mouse:
+            end += modes.MOUSE_OFF
+        if self._titled:
+            end += modes.TITLE_POP
+        if self._caps.sync:
+            end += b"\x1b[?2026l"
+        if self._caps.margins:
+            end += b"\x1b[?69l"
+        end += (
+            modes.MODES_OFF
+            + modes.PLAIN
+            + (modes.ALTERNATE_OFF if self._alternate else modes.NO_ALTERNATE_OFF)
+        )
+        self._rest = b""
+        self._kitty = self._titled = False
+        self._write_for(end, limits.RESTORE_S)
+        self._swallow(self.pace.owed)
+        self.pace.forget()
+        # Answers still on their way would be typed into the shell.
+        when = termios.TCSAFLUSH if self._unanswered else termios.TCSANOW
+        self._unanswered = False
+        try:
+            os.set_blocking(self.fd, self._was_blocking)
+            termios.tcsetattr(self.fd, when, before)
+        except (OSError, termios.error):
+            return  # the tty is gone: nobody is left to see it
+
+    def suspend(self) -> None:
+        """Gives the tty back and stops the process group, as Ctrl-Z does; after ``fg`` enters again.
+
+        The next frame has to be drawn whole. Without a job-control shell above it nothing stops.
+        Must be called in the main thread.
+        """
+        self.leave()
+        # The whole group: a script that started us has to stop too, or the shell would not come back.
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(0, signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+        self.enter()
+
+    def resume(self) -> None:
+        """Sets all modes again after someone else stopped the process or changed the terminal."""
+        if self._before is None:
+            self.enter()
+            return
+        self._set(modes.raw(self._before))
+        os.set_blocking(self.fd, False)
+        self._kitty = False
+        self._start()
+
+    def __enter__(self) -> Terminal:
+        self.enter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.leave()
+
+    def use_mouse(self, on: bool) -> None:
+        """Switches reports of presses and of the wheel on or off, now and for later."""
+        if on != self._mouse and self.entered:
+            self.write(modes.MOUSE_ON if on else modes.MOUSE_OFF)
+        self._mouse = on
+
+    # --- reading and writing --------------------------------------------------------------------
+
+    def read(self) -> bytes:
+        """Returns what was typed since, b"" if nothing. Raises ``EOFError`` when the tty is gone."""
+        try:
+            data = os.read(self.fd, limits.TTY_READ_BYTES)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise EOFError("the terminal is gone") from error
+        if not data:
+            raise EOFError("the terminal is gone")
+        return data
+
+    @property
+    def busy(self) -> bool:
+        """True while bytes wait for a slow tty: do not draw, wait until it is writable, ``flush``."""
+        return bool(self._rest) or self.pace.behind
+
+    def write(self, data: bytes) -> bool:
+        """Writes without waiting; what the tty does not take now is kept for ``flush``.
+
+        Returns True when all is out. Raises ``EOFError`` when the tty is gone.
+        """
+        self._rest += self.pace.marked(data)
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Writes what is left over, without waiting. Returns True when all is out."""
+        while self._rest:
+            try:
+                written = os.write(self.fd, self._rest)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                self._rest = b""
+                raise EOFError("the terminal is gone") from error
+            self._rest = self._rest[written:]
+        return True
+
+    def _write_for(self, data: bytes, seconds: float) -> None:
+        """Writes as much as the tty takes within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while data:
+            try:
+                data = data[os.write(self.fd, data) :]
+            except BlockingIOError:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return
+                select.select([], [self.fd], [], left)
+            except OSError:
+                return  # the tty is gone
+
+    def _swallow(self, answers: int) -> None:
+        """Reads away the answers that are still on their way, for a moment."""
+        deadline, seen = time.monotonic() + limits.PACE_LEAVE_S, b""
+        while seen.count(flow_control.ANSWER) < answers:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                return
+            try:
+                seen += os.read(self.fd, limits.TTY_READ_BYTES) or flow_control.ANSWER * answers
+            except OSError:
+                return  # the tty is gone
+
+    def bell(self) -> bytes:
+        """Returns the bytes that ring the bell."""
+        return b"\x07"
+
+    def title(self, text: str) -> bytes:
+        """Returns the bytes that set the window's title; ``leave`` brings the old one back."""
+        if not _detect.answers(self._term):
+            return b""
+        first, self._titled = not self._titled, True
+        return (modes.TITLE_PUSH if first else b"") + modes.title(text)
+
+    def copy(self, text: str) -> bytes:
+        """Returns the bytes that put ``text`` on the clipboard (OSC 52), through tmux and screen too.
+
+        At most ``limits.CLIPBOARD_BYTES`` of it: terminals refuse more.
+        """
+        return modes.clipboard(text, self._term, tmux=bool(self._environ.get("TMUX")))
+
+    # --- refining -------------------------------------------------------------------------------
+
+    def answered(self, reply: Reply) -> bool:
+        """Takes in an answer of the terminal. Returns True when its capabilities changed."""
+        caps = self._caps
+        supported = reply.value in ("1", "2", "3")
+        if reply.kind == "attributes":
+            self._unanswered = False
+            self.pace.on = bool(self._environ.get("SSH_CONNECTION"))
+        elif reply.kind == "status":
+            self.pace.answered()
+        elif reply.kind == modes.SYNC_MODE and supported:
+            caps = caps._replace(sync=True)
+        elif reply.kind == modes.MARGIN_MODE and supported and caps.scroll_count:
+            caps = caps._replace(margins=True)
+        elif reply.kind == "kitty" and not self._kitty and self.entered:
+            self._kitty = True
+            self.write(modes.KITTY_ON)
+        elif reply.kind == "cursor" and reply.value.startswith("2;"):
+            columns = int(reply.value[2:]) - 1  # that the box line in the second row took
+            caps = caps._replace(ambiguous_wide=columns == 2, utf8=caps.utf8 and columns <= 2)
+        changed = caps != self._caps
+        self._caps = caps
+        return changed
+
+    def refine(self, found: int) -> None:
+        """Uses the number of colours that a library ``found``, unless ``NO_COLOR`` or the locale decided."""
+        if not self._environ.get("NO_COLOR"):
+            colors = _detect.refined(self._term, self._environ, self._caps.colors, found)
+            self._caps = self._caps._replace(colors=colors)
+
+
+def _terminfo(term: str) -> _detect.Terminfo | None:
+    """Returns a look-up in the terminfo entry of ``term``, None when there is none."""
+    try:
+        import curses
+    except ImportError:
+        return None  # a Python built without curses
+    try:
+        curses.setupterm(term, 1)
+    except (curses.error, TypeError):
+        return None
+
+    def look_up(name: str) -> bytes | int | bool | None:
+        if name == "bce":
+            return curses.tigetflag(name) > 0
+        if name == "colors":
+            number = curses.tigetnum(name)
+            return number if number >= 0 else None
+        return curses.tigetstr(name)
+
+    return look_up

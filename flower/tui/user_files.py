@@ -1,0 +1,191 @@
+"""The user's files and programs that the face needs once it runs: its settings and ``$EDITOR``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from flower import limits
+from flower.errors import ConfigError, FlowerError, YamlError
+from flower.home import Home, load_config
+from flower.tui.render.theme import DEFAULT, NO_RECIPES, Recipe, load_theme
+from flower.tui.state import bindings
+from flower.tui.state.model import Configured, Model, Settings
+from flower.tui.term.terminal import Terminal
+
+# What people have when they set nothing: the system's choice, then the easiest first.
+EDITORS = ("editor", "nano", "micro", "vim", "vi", "nvim", "emacs", "ed")
+
+
+class EditorError(FlowerError):
+    """``$EDITOR`` could not be used."""
+
+
+class Wishes(NamedTuple):
+    """Section ``tui`` of ``config.yaml`` and the user's themes as read; ``problems`` are sentences."""
+
+    theme: str = "petal"
+    keys: Mapping[str, str] = {}
+    reduced_motion: bool = False
+    mouse: bool = True
+    tick_hz: float = 0.0
+    bell: str = "off"
+    styles: Mapping[str, str] = {}
+    own_themes: Mapping[str, Recipe] = NO_RECIPES
+    problems: tuple[str, ...] = ()
+
+
+def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Wishes:
+    """Returns the user's settings; defaults with a problem where a file cannot be used.
+
+    The sentence that ``advice`` gives, if any, is one of the problems.
+    """
+    own, problems = _own_themes(home_dir / "themes")
+    problems += [sentence for sentence in (advice(),) if sentence]
+    try:
+        tui = load_config(Home(home_dir), os.environ).tui
+    except ConfigError as error:
+        return Wishes(own_themes=own, problems=(str(error), *problems))
+    return Wishes(
+        tui.theme,
+        tui.keys,
+        tui.reduced_motion,
+        tui.mouse,
+        tui.tick_hz,
+        tui.bell,
+        tui.styles,
+        own,
+        tuple(problems),
+    )
+
+
+def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
+    """Returns the themes in ``folder`` by name, and what is wrong with the others."""
+    from flower.settings import safe_yaml
+
+    own: dict[str, Recipe] = {}
+    problems: list[str] = []
+    for path in sorted(folder.glob("*.yaml"))[: limits.THEME_FILES]:
+        try:
+            with path.open("rb") as file:
+                told = safe_yaml.load(file.read(limits.THEME_BYTES)).value
+        except OSError as error:
+            problems.append(f"cannot read {path} ({error.strerror or error})")
+        except YamlError as error:
+            problems.append(f"themes/{path.name}, {error}")
+        else:
+            if isinstance(told, dict) and all(isinstance(words, str) for words in told.values()):
+                styles = {role: str(words) for role, words in told.items() if role != "like"}
+                own[path.stem] = Recipe(str(told.get("like", DEFAULT)), styles)
+            else:
+                problems.append(
+                    f"themes/{path.name}: write one `role: style` a line, and `like: THEME`."
+                )
+    return own, problems
+
+
+def configured(wishes: Wishes, model: Model, terminal: Terminal) -> Configured:
+    """Returns the input that puts the settings into use."""
+    problems = list(wishes.problems)
+    caps = terminal.capabilities
+    try:
+        theme = load_theme(
+            wishes.theme,
+            wishes.styles,
+            utf8=caps.utf8,
+            console=terminal.console,
+            own=wishes.own_themes,
+        )
+    except ConfigError as error:
+        problems.append(str(error))
+        theme = model.theme
+    keys, conflicts = bindings.configured(wishes.keys)
+    settings = Settings(
+        theme.name, wishes.reduced_motion, wishes.bell, wishes.styles, wishes.own_themes
+    )
+    return Configured(settings, theme, keys, (*problems, *conflicts))
+
+
+async def ask_blessed(term: str, environ: Mapping[str, str]) -> tuple[int, dict[bytes, str]]:
+    """Returns the number of colours and the key sequences that blessed knows for ``term``.
+
+    Nothing when it cannot be asked: terminfo and our own tables are enough for common terminals.
+    """
+    from flower.tui.term import capabilities
+
+    package = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [package, environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-P", "-m", "flower.tui.term.capabilities", term]
+    try:
+        asked = await trio.run_process(
+            command,
+            env={**environ, "PYTHONPATH": path},
+            capture_stdout=True,
+            stderr=subprocess.DEVNULL,
+        )
+        return capabilities.understood(asked.stdout)
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return 0, {}
+
+
+async def edit(text: str, folder: Path, environ: Mapping[str, str]) -> str:
+    """Returns ``text`` as the user's ``$VISUAL`` or ``$EDITOR`` left it.
+
+    The terminal must be free. Raises ``EditorError`` when there is no editor or it failed.
+    """
+    command = editor_of(environ)
+    path = _scratch(text, folder)
+    try:
+        # The editor gets the whole terminal, and with it Ctrl-C and Ctrl-Z.
+        process = await trio.run_process([*shlex.split(command), str(path)], stdin=None, check=False)
+        if process.returncode != 0:
+            raise EditorError(
+                f"'{command}' ended with code {process.returncode}; the line is as before."
+            )
+        return _read(path)
+    except (OSError, ValueError) as error:
+        raise EditorError(f"'{command}' cannot be started; set EDITOR to your editor.") from error
+    finally:
+        _remove(path)
+
+
+def editor_of(environ: Mapping[str, str]) -> str:
+    """Returns the command of the user's editor; of the usual ones the first that is installed.
+
+    Raises ``EditorError`` when there is none.
+    """
+    chosen = environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip()
+    if chosen:
+        return chosen
+    for name in EDITORS:
+        if shutil.which(name, path=environ.get("PATH")):
+            return name
+    raise EditorError("No editor was found; install nano, or set EDITOR to the editor you use.")
+
+
+def _scratch(text: str, folder: Path) -> Path:
+    descriptor, name = tempfile.mkstemp(".md", "prompt-", folder if folder.is_dir() else None)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+    return Path(name)
+
+
+def _read(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(limits.PROMPT_CHARS).rstrip("\n")
+
+
+def _remove(path: Path) -> None:
+    # The editor may have moved it away; then there is nothing to clean up.
+    with contextlib.suppress(OSError):
+        path.unlink()

@@ -1,0 +1,206 @@
+"""Popups and the completion menu as rows of cells."""
+
+from __future__ import annotations
+
+from flower.tui.render.frame import Row
+from flower.tui.render.layout import Layout
+from flower.tui.render.style import Span, Style
+from flower.tui.render.text import clean, fit, width
+from flower.tui.render.theme import Theme
+from flower.tui.state import commands, popups
+from flower.tui.state.model import Model, Popup
+from flower.tui.view.panels import first_rows
+
+FILTERED = frozenset({*popups.CHOOSABLE, "palette", "themes", "keys", "found"})
+MARKED = frozenset({*popups.CHOOSABLE, "themes"})  # what is in use has a mark
+MARK_COLUMNS = 2
+TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "palette", "keys", "found"})
+NAMED = frozenset({"worlds", "characters", "rules", "models"})  # the words go without the name
+ABOUT_ROWS = 3  # at most, below the list, for the words of the chosen entry
+ABOUT_ITEMS = 100  # so many of the entries decide how many rows; 2 ms
+ABOUT_FROM_ROWS = 6  # of room for list and words
+SCRAP_COLUMNS = 20  # less of a detail says nothing
+KEY_COLUMNS = 24
+
+
+class Box:
+    """A popup as drawn: its rows, where its left upper corner is, and the cursor on the screen."""
+
+    __slots__ = ("cursor", "left", "rows", "top")
+
+    def __init__(self, rows: list[Row], left: int, top: int, cursor: tuple[int, int] | None) -> None:
+        self.rows = rows
+        self.left = left
+        self.top = top
+        self.cursor = cursor
+
+
+def menu_rows(model: Model, layout: Layout) -> list[Row]:
+    """Returns the rows of the completion menu, the chosen entry in view."""
+    count = layout.status - layout.replies - layout.menu_top
+    if not count:
+        return []
+    found = commands.candidates(model)
+    first = max(0, min(model.menu - count + 1, len(found) - count))
+    theme = model.theme
+    rows: list[Row] = []
+    for place, candidate in enumerate(found[first : first + count], first):
+        here = place == model.menu
+        label, detail = ("popup_selected", "popup_selected") if here else ("popup", "popup_dim")
+        spans: list[Span] = [
+            (f"  {clean(candidate.label)}  ", theme[label]),
+            (clean(candidate.detail), theme[detail]),
+        ]
+        rows.append(Row.of(spans, model.columns, theme[label]))
+    return rows
+
+
+def box(model: Model, popup: Popup, layout: Layout) -> Box:
+    """Returns ``popup``, drawn to lie over the pane."""
+    listed = popups.items(model)
+    columns = popups.box_columns(model)
+    inner = columns - popups.BOX_EDGES
+    has_filter = popup.kind in FILTERED
+    room = max(1, layout.status - layout.pane_top - 2 - has_filter)
+    about = _about_rows(popup, listed, inner, room)
+    room -= about
+    shown = min(room, max(1, len(listed)))
+    index = min(popup.place, len(listed) - 1)
+    first = max(0, min(index - shown // 2, len(listed) - shown))
+    theme = model.theme
+    lines: list[list[Span]] = []
+    if has_filter:
+        lines.append(
+            [
+                (f"{theme.glyphs.prompt} ", theme["popup_title"]),
+                (_tail(popup.filter, inner - 3), theme["popup"]),
+            ]
+        )
+    for place, item in enumerate(listed[first : first + shown], first):
+        lines.append(_entry(theme, popup, item, inner, here=place == index, told_below=about > 0))
+    if not listed:
+        empty = "nothing fits" if popup.filter else popups.EMPTY.get(popup.kind, "nothing here")
+        lines.append([(fit(empty, inner), theme["popup_dim"])])
+    if about:
+        lines += _about(theme, popup, listed[index], inner, about)
+    counted = f"{index + 1}/{len(listed)}" if len(listed) > shown else ""
+    rows = _framed(theme, popups.TITLES.get(popup.kind, ""), counted, lines, columns)
+    left = (model.columns - columns) // 2
+    top = layout.pane_top + max(0, (layout.status - layout.pane_top - len(rows)) // 3)
+    cursor = (left + 4 + width(_tail(popup.filter, inner - 3)), top + 1) if has_filter else None
+    return Box(rows, left, top, cursor)
+
+
+def _about_rows(popup: Popup, listed: tuple[popups.Item, ...], columns: int, room: int) -> int:
+    """Returns the rows below the list that tell the chosen entry whole, 0 when no entry is cut."""
+    if popup.kind not in TOLD_WHOLE or room < ABOUT_FROM_ROWS:
+        return 0
+    cut = (item for item in listed[:ABOUT_ITEMS] if _is_cut(popup, item, columns))
+    return max((len(_words(popup, item, columns)) for item in cut), default=0)
+
+
+def _is_cut(popup: Popup, item: popups.Item, columns: int) -> bool:
+    if popup.kind == "keys":
+        names = _key_columns(columns)
+        return width(item.label) > names or width(item.detail) > columns - names - 1
+    room = columns - MARK_COLUMNS * (popup.kind in MARKED) - width(item.label)
+    return bool(room < 0 or (item.detail and width(item.detail) > min(room - 2, columns * 3 // 5)))
+
+
+def _about(theme: Theme, popup: Popup, item: popups.Item, columns: int, rows: int) -> list[list[Span]]:
+    """Returns the chosen entry's words in ``rows`` rows."""
+    lines = _words(popup, item, columns) if _is_cut(popup, item, columns) else []
+    lines += [""] * (rows - len(lines))
+    return [[(line, theme["popup_dim"])] for line in lines]
+
+
+def _words(popup: Popup, item: popups.Item, columns: int) -> list[str]:
+    words = clean(item.detail).replace("\n", " ")
+    if popup.kind not in NAMED or width(item.label) > columns - MARK_COLUMNS:
+        words = f"{clean(item.label)}: {words}"
+    return first_rows(words, columns, ABOUT_ROWS)
+
+
+def _key_columns(columns: int) -> int:
+    """Returns the columns for the keys in the list of keys."""
+    return min(KEY_COLUMNS, columns * 2 // 5)
+
+
+def _tail(text: str, columns: int) -> str:
+    """Returns the end of ``text`` that fits: what was typed last must be seen."""
+    text = clean(text).replace("\n", " ")
+    while width(text) > columns:
+        text = text[1:]
+    return text
+
+
+def _entry(
+    theme: Theme,
+    popup: Popup,
+    item: popups.Item,
+    columns: int,
+    *,
+    here: bool,
+    told_below: bool,
+) -> list[Span]:
+    """Returns one row of the list; a scrap of a detail that is told below it is left out."""
+    plain = theme["popup_selected" if here else "popup"]
+    soft = plain if here else theme["popup_dim"]
+    mark = f"{theme.glyphs.done if item.chosen else ' '} " if popup.kind in MARKED else ""
+    detail_room = max(0, columns * 3 // 5)
+    label = fit(clean(item.label), columns - width(mark))
+    detail = (
+        fit(clean(item.detail), min(detail_room, columns - width(mark + label) - 2))
+        if item.detail
+        else ""
+    )
+    if told_below and len(detail) < min(len(item.detail), SCRAP_COLUMNS):
+        detail = ""
+    if popup.kind == "keys":
+        label = fit(label, _key_columns(columns)).ljust(_key_columns(columns))
+        detail = fit(item.detail, columns - _key_columns(columns) - 1)
+    gap = columns - width(mark) - width(label) - width(detail)
+    spans: list[Span] = [
+        (mark, plain),
+        *_matched(label, popup.filter, plain, plain if here else theme["popup_match"]),
+    ]
+    if popup.kind == "keys":
+        return [*spans, (" ", plain), (detail, soft), (" " * max(0, gap - 1), plain)]
+    return [*spans, (" " * max(0, gap), plain), (detail, soft)]
+
+
+def _matched(label: str, pattern: str, plain: Style, match: Style) -> list[Span]:
+    places = set(commands.spread(pattern, label)) if pattern else set()
+    if not places:
+        return [(label, plain)]
+    return [(char, match if place in places else plain) for place, char in enumerate(label)]
+
+
+def _framed(theme: Theme, title: str, note: str, lines: list[list[Span]], columns: int) -> list[Row]:
+    glyphs, edge, fill = theme.glyphs, theme["popup_border"], theme["popup"]
+    inner = columns - popups.BOX_EDGES
+    head = fit(f" {title} ", columns - 4)
+    rule = glyphs.h * (columns - 3 - width(head))
+    rows = [
+        Row.of(
+            [(glyphs.tl + glyphs.h, edge), (head, theme["popup_title"]), (rule + glyphs.tr, edge)],
+            columns,
+        )
+    ]
+    for line in lines:
+        body = Row.of(line, inner, fill)
+        rows.append(
+            Row.beside(Row.of([(f"{glyphs.v} ", edge)], 2), body, Row.of([(f" {glyphs.v}", edge)], 2))
+        )
+    tail = f" {note} " if note else ""
+    rows.append(
+        Row.of(
+            [
+                (glyphs.bl + glyphs.h * (columns - 3 - width(tail)), edge),
+                (tail, theme["popup_dim"]),
+                (glyphs.h + glyphs.br, edge),
+            ],
+            columns,
+        )
+    )
+    return rows
