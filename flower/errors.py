@@ -12,6 +12,10 @@ class FlowerError(Exception):
     """Base of everything Flower raises on purpose; ``str(error)`` may be shown to the user."""
 
 
+class UsageError(FlowerError):
+    """A command line that cannot be understood."""
+
+
 class ConfigError(FlowerError):
     """``config.yaml`` or the environment holds something that cannot be used; names the key."""
 

@@ -5,79 +5,153 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 import flower
-from flower import cli
-from flower.cli import UsageError, main, parse, websocket_url
+from flower import cli, cli_commands
+from flower.cli import main, websocket_url
+from flower.errors import UsageError
 from flower.home import Home
 
 ROOT = Path(flower.__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    ("line", "command", "options"),
+    ("line", "daily"),
     [
-        ("", "", {}),
-        ("--home /a", "", {"--home": "/a"}),
-        ("--home=/a=b engine", "engine", {"--home": "/a=b"}),
-        ("engine --home /a --port 0 --host ::1", "engine",
-         {"--home": "/a", "--port": "0", "--host": "::1"}),
-        ("engine --managed --reload", "engine", {"--managed": "", "--reload": ""}),
-        ("tui --url x --token -t-", "tui", {"--url": "x", "--token": "-t-"}),
-        ("-h", "", {"--help": ""}),
-        ("tui --help", "tui", {"--help": ""}),
-        ("--plain", "", {"--plain": ""}),
-        ("tui --plain --ca a.pem", "tui", {"--plain": "", "--ca": "a.pem"}),
-        ("say I open --url x it.", "say", {"TEXT": "I open it.", "--url": "x"}),
+        ("", ("", None, False)),
+        ("tui", ("tui", None, False)),
+        ("engine", ("engine", None, False)),
+        ("--home /a", ("", "/a", False)),
+        ("--home /a engine --managed", ("engine", "/a", True)),
+        ("tui --managed", None),
+        ("--managed", None),
+        ("tui --url x", None),
+        ("engine --port 1", None),
+        ("--home", None),
+        ("--home --plain", None),
+        ("say hello", None),
+    ],
+)
+def test_daily_command_lines_do_without_click(
+    line: str, daily: tuple[str, str | None, bool] | None
+) -> None:
+    assert cli.parse_daily(line.split()) == daily
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What would have run: an engine, a screen, a line that is said."""
+    calls: list[tuple[object, ...]] = []
+
+    def engine(home: Home, **options: object) -> int:
+        calls.append(("engine", home.root, options))
+        return 0
+
+    def tui(home: Home, connection: cli.Connection, *, plain: bool = False) -> int:
+        calls.append(("tui", home.root, connection.url, connection.token, connection.starts, plain))
+        return 0
+
+    def say(text: str, **_: object) -> int:
+        calls.append(("say", text))
+        return 0
+
+    for module in (cli, cli_commands):
+        monkeypatch.setattr(module, "run_engine", engine)
+        monkeypatch.setattr(module, "run_tui", tui)
+    monkeypatch.setattr("flower.tui.plain.say", say)
+    monkeypatch.delenv("FLOWER_TOKEN", raising=False)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ([], ("tui", "", "", True, False)),
+        (["--plain"], ("tui", "", "", True, True)),
+        (["tui", "--plain"], ("tui", "", "", False, True)),
+        (["tui", "--url", "x", "--token", "-t-"], ("tui", "x", "-t-", False, False)),
+        (["engine", "--port", "0", "--host", "::1"],
+         ("engine", {"host": "::1", "port": 0, "managed": False})),
+        (["say", "I", "open", "it."], ("say", "I open it.")),
+        (["say", "- Halt, she says."], ("say", "- Halt, she says.")),
+        (["say", "--- a line of dashes"], ("say", "--- a line of dashes")),
+        (["say", "I open --url it.", "--url", "x"], ("say", "I open --url it.")),
+        (["say", "--", "--url", "is", "said"], ("say", "--url is said")),
+        (["say", "-h"], ("say", "-h")),
     ],
 )  # fmt: skip
-def test_a_command_line_is_understood(line: str, command: str, options: dict[str, str]) -> None:
-    assert parse(line.split()) == (command, options)
+def test_a_command_line_is_carried_out(
+    home: Home, started: list[tuple[object, ...]], line: list[str], expected: tuple[object, ...]
+) -> None:
+    """``--home`` may stand before the command or behind it."""
+    command, *rest = expected
+    result = (command, *rest) if command == "say" else (command, home.root, *rest)
+    option = f"--home={home.root}"
+    for arguments in ([option, *line], [*line[:1], option, *line[1:]]):
+        started.clear()
+        assert main(arguments) == 0
+        assert started == [result]
 
 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
         ("engin", "unknown command 'engin'; did you mean engine?"),
-        ("zzz", f"unknown command 'zzz'; there are: {', '.join(cli.COMMANDS)}"),
-        ("--hom x", "unknown option '--hom'; did you mean --home?"),
-        ("--home", "--home needs a value"),
-        ("engine --host --port 1", "--host needs a value"),
-        ("--port 1", "--port belongs to `flower engine`"),
-        ("tui --managed", "--managed belongs to `flower engine`"),
-        ("--reload", "--reload belongs to `flower engine` and `flower tui`"),
-        ("engine --reload=1", "--reload takes no value"),
-        ("engine --plain", "--plain belongs to `flower` and `flower tui`"),
-        ("engine tui", "'tui' after 'engine' has no meaning"),
+        ("zzz", "unknown command 'zzz'; there are: engine, tui, say,"),
+        ("--hom x", "did you mean '--home'"),
+        ("--home", "option '--home' requires an argument"),
+        ("tui --port 1", "no such option '--port'"),
+        ("tui --managed", "no such option '--managed'"),
+        ("--plain engine", "--plain belongs to `flower` and `flower tui`"),
+        ("engine --reload=1", "option '--reload' does not take a value"),
+        ("engine --port 66000", "66000 is not in the range 0<=x<=65535"),
+        ("engine tui", "got unexpected extra argument"),
+        ("lore add Harbour", "missing argument 'FILE...'"),
+        ("lore", "missing command"),
+        ("tui --ca a.pem", "--ca needs --url"),
+        ("say --url wss://x --ca nowhere.pem hello", "--ca: there is no file"),
     ],
 )
-def test_what_cannot_be_understood_is_one_sentence(line: str, says: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        parse(line.split())
-    assert str(caught.value) == says
+def test_what_cannot_be_understood_is_one_sentence(
+    home: Home, capsys: pytest.CaptureFixture[str], line: str, says: str
+) -> None:
+    assert main(["--home", str(home.root), *line.split()] if line != "--home" else ["--home"]) == 2
+    sentence = capsys.readouterr().err
+    assert says.casefold() in sentence.casefold()
+    assert sentence.startswith("flower: ")
+    assert sentence.count("\n") == 1
 
 
 def test_exit_codes(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     """0 for help and version, 2 for wrong usage, 1 with the sentence for everything else."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"flower {flower.__version__}\n"
-    assert main(["engine", "--help"]) == 0
-    assert capsys.readouterr().out == cli.HELP
     assert main(["enigne"]) == 2
     assert capsys.readouterr().err.startswith("flower: unknown command 'enigne'; did you mean engine?")
-    assert main(["--home", str(home.root), "engine", "--port", "66000"]) == 2
     home.config.write_text("engine: {prt: 1}")
-    capsys.readouterr()
     assert main(["--home", str(home.root), "engine"]) == 1
     assert capsys.readouterr().err.startswith(f"flower: {home.config}, line 1: unknown key 'prt'")
 
 
-def test_the_help_has_every_option_and_command() -> None:
-    for name in (*cli.OPTIONS, *(f"flower {command}" for command in cli.COMMANDS)):
-        assert name in cli.HELP
+def every_command(group: click.Group = cli_commands.commands, path: str = "") -> Iterator[list[str]]:
+    for name, command in group.commands.items():
+        yield f"{path} {name}".split()
+        if isinstance(command, click.Group):
+            yield from every_command(command, f"{path} {name}")
+
+
+@pytest.mark.parametrize("words", [[], *every_command()], ids=" ".join)
+def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Asking for help starts nothing and needs no home."""
+    assert main([*words, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(" ".join(["Usage: flower", *words]))
+    assert "--home" in text or words == ["lore"]
 
 
 def test_what_flower_writes_is_private(home: Home) -> None:

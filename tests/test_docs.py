@@ -7,14 +7,16 @@ import re
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+import click
 import msgspec
 import pytest
 
-from flower import cli
+from flower import cli_commands
 from flower.engine.commands import catalogue
 from flower.home import Home
 from flower.protocol import messages
 from flower.settings import config
+from tests.test_cli import every_command
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -63,10 +65,14 @@ def test_every_key_of_a_prompt_is_described() -> None:
 
 
 def test_every_option_and_command_is_in_the_readme() -> None:
-    for name in cli.OPTIONS:
-        assert f"`{name}" in README, name
-    for name in cli.COMMANDS:
-        assert f"`flower {name}`" in README, name
+    for words in every_command():
+        command = cli_commands.commands
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.commands[word]
+        assert f"`flower {' '.join(words)}" in README, words
+        for option in command.params:
+            assert not isinstance(option, click.Option) or f"`{option.opts[0]}" in README, option.opts
 
 
 def test_every_setting_and_variable_is_described() -> None:

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import trio
 
 from flower.errors import FlowerError
+from flower.protocol import PATH
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
-_WIRE_PATH = "/ws/rpc"
 
 
 class UntrustedError(FlowerError):
@@ -74,7 +74,7 @@ class Place(NamedTuple):
         """
         parts = urlsplit(url)
         if parts.scheme == "unix" and parts.path.startswith("/"):
-            return cls(False, "", 0, parts.path, "localhost", _WIRE_PATH)
+            return cls(False, "", 0, parts.path, "localhost", PATH)
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
             raise ValueError(url)
         secure = parts.scheme == "wss"

@@ -19,7 +19,7 @@ from flower import limits
 from flower.client.address import Line, Place, UntrustedError
 from flower.client.events import LinkChanged, Received, Send
 from flower.errors import EngineStarting, LaunchError, ProtocolError
-from flower.protocol import codec, messages
+from flower.protocol import PATH, PORT, codec, messages
 
 Post = Callable[[LinkChanged | Received], None]
 LOST = (OSError, trio_websocket.HandshakeError, trio_websocket.ConnectionClosed)
@@ -95,7 +95,7 @@ class Link:
         try:
             place = Place.of(url)
         except ValueError:
-            return f"'{url}' is no address of an engine; it looks like ws://127.0.0.1:8000/ws/rpc."
+            return f"'{url}' is no address of an engine; it looks like ws://127.0.0.1:{PORT}{PATH}."
         try:
             with trio.fail_after(limits.LINK_CONNECT_S):
                 line = await place.open()

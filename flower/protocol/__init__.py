@@ -1,0 +1,7 @@
+"""The wire between client and engine: its messages, as frames, and where it is spoken.
+
+Light on purpose: this module is imported before the first frame, ``messages`` and ``codec`` are not.
+"""
+
+PATH = "/ws/rpc"  # of the WebSocket, since the first version of the protocol
+PORT = 8000

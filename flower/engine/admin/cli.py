@@ -10,31 +10,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from flower import access_token, launch, limits
-from flower.engine.admin import backup, doctor, repair
+from flower.engine.admin import backup, repair
 from flower.errors import ConfigError, LaunchError, StoreError
 from flower.home import Home, load_config
-
-
-def run(home: Home, command: str, options: Mapping[str, str]) -> int:
-    """Carries out one of the commands; returns 0, or 1 if something is wrong with the home."""
-    file = Path(options["FILE"]).expanduser().absolute() if "FILE" in options else None
-    match command:
-        case "backup":
-            return back_up(home, file)
-        case "restore":
-            return restore(home, file) if file is not None else show_backups(home)
-        case "check":
-            return check(home)
-        case "doctor":
-            return doctor.run(home, os.environ, sys.stdout.write)
-        case "token":
-            return show_token(home, new="--new" in options)
-        case _:
-            raise AssertionError(command)
 
 
 def back_up(home: Home, file: Path | None) -> int:

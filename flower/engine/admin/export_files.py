@@ -124,17 +124,16 @@ def write(story: Story, form: str, path: Path, *, overwrite: bool) -> None:
 STANDARD_OUTPUT = "-"
 
 
-def run(home: Home, options: Mapping[str, str]) -> int:
-    """Writes the story ``SESSION``, or lists the stories without one; returns the exit code.
+def run(home: Home, session: str | None, *, form: str, output: str, whole: bool) -> int:
+    """Writes a story, or lists the stories without one; returns the exit code.
 
+    ``form`` may be "" (by the ending of ``output``), ``output`` is a path or ``STANDARD_OUTPUT``.
     Raises ``CommandError`` or ``StoreError`` with a sentence.
     """
-    output = options.get("--output", STANDARD_OUTPUT)
-    form = options.get("--format") or _form_of(output)
+    form = form or _form_of(output)
     if form not in FORMATS:
         raise CommandError(f"there is no format {form!r}; --format takes one of: {', '.join(FORMATS)}")
-    wanted = options.get("SESSION")
-    story = _read(home, wanted, whole="--all" in options)
+    story = _read(home, session, whole=whole)
     if story is None:
         return 0
     if output == STANDARD_OUTPUT:

@@ -13,6 +13,7 @@ from flower.engine.server.access import Access, Refusal
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions.engine import Engine
 from flower.home import Home
+from flower.protocol import PATH
 
 
 class _WebSocket:
@@ -72,7 +73,7 @@ def create_app(
     app.add_url_rule("/healthz", view_func=alive, endpoint="healthz")
     app.add_url_rule("/readyz", view_func=ready, endpoint="readyz")
     app.add_url_rule("/metrics", view_func=numbers, endpoint="metrics")
-    app.add_websocket("/ws/rpc", view_func=rpc)
+    app.add_websocket(PATH, view_func=rpc)
     return app
 
 

@@ -22,6 +22,7 @@ from flower.engine.server import hypercorn_patches
 from flower.engine.server.access import Access
 from flower.errors import LaunchError
 from flower.home import Home
+from flower.protocol import PATH
 from flower.settings.config import Config
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,8 @@ def url_of(bound: socket.socket, *, secure: bool = False) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - what we were told to bind, not what we choose
         host = "127.0.0.1"
     scheme = "wss" if secure else "ws"
-    return f"{scheme}://[{host}]:{port}/ws/rpc" if ":" in host else f"{scheme}://{host}:{port}/ws/rpc"
+    named = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{named}:{port}{PATH}"
 
 
 def check(certificate: Certificate) -> None:
