@@ -60,6 +60,16 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         calls.append(("say", text))
         return 0
 
+    class NoLauncher:
+        """Where a client would find or start its home's engine: nothing starts here."""
+
+        def __init__(self, home: Home) -> None:
+            self.url = lambda: str(home.root)
+
+        def prepare(self) -> None:
+            """Starts nothing."""
+
+    monkeypatch.setattr(cli, "Launcher", NoLauncher)
     for module in (cli, cli_commands):
         monkeypatch.setattr(module, "run_engine", engine)
         monkeypatch.setattr(module, "run_tui", tui)

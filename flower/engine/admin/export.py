@@ -166,7 +166,7 @@ def _html_message(story: Story, message: Message) -> str:
 def _html_block(block: str) -> str:
     if re.fullmatch(r"\s*([-*_]\s*){3,}", block):
         return "<hr>"
-    heading = re.fullmatch(r"#{1,6} +([^\n]+)", block)
+    heading = re.fullmatch(r"#{1,6} ++([^\n]+)", block)
     if heading:
         return f"<h3>{_inline(heading.group(1))}</h3>"
     return "<p>" + "<br>\n".join(_inline(line) for line in block.split("\n")) + "</p>"

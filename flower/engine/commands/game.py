@@ -190,11 +190,11 @@ def _rows(db: Any, session_id: str) -> Sequence[tuple[str, str]]:
 # --- Commands about clocks: something comes nearer with every tick.
 
 _CLOCK = re.compile(
-    r'(?:"(?P<quoted>[^"]+)"|(?P<name>.+?))\s+(?P<size>\d{1,3})'
-    r"(?:\s+every\s+(?P<pace>turn|\d+\s*\w+))?(?:\s*:\s*(?P<then>.+))?",
-    re.IGNORECASE | re.DOTALL,
+    r'(?:"(?P<quoted>[^"]{1,120})"|(?P<name>.{1,120}?)) (?P<size>\d{1,3})'
+    r"(?: every (?P<pace>turn|\d{1,9} ?\w{1,20}+))?(?: ?: ?(?P<then>.+))?",
+    re.IGNORECASE,
 )
-_TICK = re.compile(r'"?(?P<name>.+?)"?(?:\s+(?P<ticks>[+-]?\d{1,3}))?')
+_TICKS = re.compile(r" ([+-]?\d{1,3})\Z")
 
 
 async def list_clocks(engine: Engine, client: Client, argument: str) -> None:
@@ -231,15 +231,18 @@ async def add_clock(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
-    found = _TICK.fullmatch(" ".join(argument.split()))
-    if found is None:
+    text = " ".join(argument.split())
+    found = _TICKS.search(text)
+    name = (text[: found.start()] if found else text).strip('"')
+    if not name:
         raise CommandError("Which clock? For example /clock tick flood, or /clock tick flood -1.")
+    ticks = int(found[1]) if found else 1
     session = story_of(client)
     now = (await standing_of(engine, session)).now
     shown: list[str] = []
 
     def tick(state: StoryState) -> StoryState:
-        clock = clocks.ticked(clocks.find(state.clocks, found["name"]), int(found["ticks"] or 1), now)
+        clock = clocks.ticked(clocks.find(state.clocks, name), ticks, now)
         shown.append(f"{clock.name} {clocks.shown(clock, now)}")
         return replace(state, clocks=clocks.put(state.clocks, clock))
 
@@ -265,7 +268,7 @@ async def _change(
 
 # --- Commands about people and factions: what they think of the player, where they met.
 
-_MOOD = re.compile(r"(?P<name>.+?)\s+(?P<change>[+-]?\d{1,3})(?:\s+(?P<why>.+))?")
+_MOOD = re.compile(r"(?P<name>.{1,120}?) (?P<change>[+-]?\d{1,3})(?: (?P<why>.+))?")
 
 
 async def list_people(engine: Engine, client: Client, argument: str) -> None:

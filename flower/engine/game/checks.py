@@ -31,14 +31,12 @@ BITE: Mapping[Degree, str] = {
 }
 HONOUR = "The dice have decided; tell it so and do not roll again."
 
-_CHECK = re.compile(
-    r"(?!vs\b|dc\b)(?P<name>[^\d+-].*?)"
-    r"(?:\s+(?P<twice>adv|dis)(?:(?:adv)?antage)?)?"
-    r"\s*(?P<bonus>[+-]\s*\d+)?"
-    r"(?:\s+(?P<late>adv|dis)(?:(?:adv)?antage)?)?"
-    r"(?:\s+(?:vs\.?|against|dc)\s*(?P<target>-?\d+))?",
-    re.IGNORECASE,
-)
+# What may stand behind a check's name, each taken from the end of the text, which is on one line with single
+# blanks. One pattern for all of it would have to be tried with every length of the name.
+_TARGET = re.compile(r" (?:vs\.?|against|dc) ?(-?\d{1,9})\Z", re.IGNORECASE)
+_TWICE = re.compile(r" (adv|dis)(?:(?:adv)?antage)?\Z", re.IGNORECASE)
+_BONUS = re.compile(r" ?([+-] ?\d{1,9})\Z")
+_NO_NAME = re.compile(r"(?:vs|dc)\b|[\d+-]|\Z", re.IGNORECASE)
 
 
 def parse_check(text: str, skills: Mapping[str, int]) -> tuple[str, Expression]:
@@ -47,17 +45,24 @@ def parse_check(text: str, skills: Mapping[str, int]) -> tuple[str, Expression]:
     ``stealth adv +2 vs 14``. A counter of that name in ``skills`` counts as a bonus. Raises
     ``CommandError`` when the text is no check.
     """
-    text = " ".join(text.split())
-    found = _CHECK.fullmatch(text)
-    if found is None:
+    rest, target = _taken(_TARGET, " ".join(text.split()))
+    rest, late = _taken(_TWICE, rest)
+    rest, bonus = _taken(_BONUS, rest)
+    rest, early = _taken(_TWICE, rest)
+    if _NO_NAME.match(rest):
         raise CommandError("Check what? For example /check stealth vs 14, or /check lore adv +2 vs 10.")
-    name = found["name"][: limits.NAME_CHARS]
-    twice = (found["twice"] or found["late"] or "").lower()
-    bonus = found["bonus"] or ""
+    name = rest[: limits.NAME_CHARS]
+    twice = (early or late).lower()
     skill = next((value for key, value in skills.items() if key.casefold() == name.casefold()), 0)
-    target = f" vs {found['target']}" if found["target"] else ""
+    against = f" vs {target}" if target else ""
     skilled = f"{skill:+d}" if skill else ""
-    return name, dice.parse(f"{CHECK_DICE}{twice}{skilled}{bonus}{target}")
+    return name, dice.parse(f"{CHECK_DICE}{twice}{skilled}{bonus}{against}")
+
+
+def _taken(pattern: re.Pattern[str], text: str) -> tuple[str, str]:
+    """Returns the text without what the pattern finds at its end, and that."""
+    found = pattern.search(text)
+    return (text[: found.start()], found[1]) if found else (text, "")
 
 
 def degree(throw: Throw) -> Degree | None:

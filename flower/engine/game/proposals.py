@@ -35,7 +35,7 @@ quest: Find the keeper = done
 ```
 Write only what changed in this reply. When nothing changed, write no block."""
 
-_LINE = re.compile(r'[-*]?\s*"?(?P<key>[^:="]{1,60}?)"?\s*[:=]\s*(?P<value>.+?)\s*,?')
+_LINE = re.compile(r'[-*]?\s*+"?(?P<key>[^:="]{1,60}+)"?\s*+[:=]\s*+(?P<value>.+)')
 _FRAME = re.compile(r"[\s{}\[\],]*")  # of JSON, and empty lines
 
 
@@ -59,7 +59,8 @@ def read(block: str, sheet: Sheet) -> Proposed:
         try:
             if parts is None:
                 raise CommandError("no change")
-            sheet, change = put(sheet, parts["key"], parts["value"].strip('"'))
+            value = parts["value"].removesuffix(",").rstrip()
+            sheet, change = put(sheet, parts["key"].rstrip(), value.strip('"'))
         except CommandError:
             refused.append(line[: limits.SHEET_TEXT_CHARS])
         else:
@@ -86,18 +87,19 @@ _WORD = "(?:s|st|sta|stat|state)?"  # the beginning of "state"
 _MARK = re.compile(r"`+|~{3,}")
 _KEYS = "place|time|weather|mood|inventory|inv|items|conditions?|quests?|flag"
 _NAMED = re.compile(
-    r"\s*(?:(?:`{3,}|~{3,})[ \t]*[^\w`~]{0,2}state"
-    rf"(?=[ \t]*:?(?:[ \t]*\r?\n|[\s\-*\"'{{]+(?:{_KEYS})[\"']?\s*[:=]))"
-    r"|`{1,2}[ \t]*state(?=[ \t]*:?[ \t]*\r?\n))[ \t]*:?",
+    r"\s*+(?:(?:`{3,}+|~{3,}+)[ \t]*+[^\w`~ \t]{0,2}+[ \t]*+state"
+    rf"(?=[ \t]*+:?+[ \t]*+\r?\n|(?:[ \t]*+:)?+[\s\-*\"'{{]++(?:{_KEYS})[\"']?\s*+[:=])"
+    r"|`{1,2}[ \t]*+state(?=[ \t]*+:?+[ \t]*+\r?\n))[ \t]*+:?",
     re.IGNORECASE,
 )
-_FENCE = re.compile(rf"\s*(?:`{{3,}}|~{{3,}})[^\n`~]{{0,{INFO_CHARS}}}\n")
+_FENCE = re.compile(rf"\s*+(?:`{{3,}}+|~{{3,}}+)[^\n`~]{{0,{INFO_CHARS}}}\n")
 _MAY_OPEN = re.compile(
-    rf"\s*(?:(?:`{{3,}}|~{{3,}})[^\n`~]{{0,{INFO_CHARS}}}|`{{1,2}}[ \t]*{_WORD}[ \t]*:?[ \t]*\r?)",
+    rf"\s*+(?:(?:`{{3,}}+|~{{3,}}+)[^\n`~]{{0,{INFO_CHARS}}}|`{{1,2}}[ \t]*+{_WORD}[ \t]*+:?+[ \t]*+\r?)",
     re.IGNORECASE,
 )
 _OPENED = re.compile(
-    rf"\s*(?:`{{3,}}|~{{3,}}(?=[^~]))[ \t]*[^\w`~]{{0,2}}{_WORD}[ \t]*:?[ \t]*", re.IGNORECASE
+    rf"\s*+(?:`{{3,}}+|~{{3,}}+(?=[^~]))[ \t]*+[^\w`~ \t]{{0,2}}+[ \t]*+{_WORD}[ \t]*+:?+[ \t]*+",
+    re.IGNORECASE,
 )
 _CLOSE = re.compile(r"`{3,}|~{3,}|(?m:^[ \t]*`{1,2}[ \t]*$)")
 _CHANGE = re.compile(

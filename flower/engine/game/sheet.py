@@ -23,7 +23,7 @@ _RESERVED = {"inventory", "condition", "quest", "flag"}
 _SYNONYMS = {"inv": "inventory", "items": "inventory", "conditions": "condition", "quests": "quest"}
 
 _COUNT = re.compile(r"(?P<sign>[+-])?\s*(?P<number>\d{1,9})(?:\s*/\s*(?P<most>\d{1,9}))?")
-_THINGS = re.compile(r"(?:(?P<count>\d{1,6})\s*x?\s+)?(?P<name>.*\S)")
+_THINGS = re.compile(r"(?:(?P<count>\d{1,6}) ?x? )?(?P<name>.*\S)")
 _KEY = re.compile(r"[^\W\d_][\w '-]*")
 
 Value = TypeVar("Value")

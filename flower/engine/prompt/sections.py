@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from flower.engine.assets import Character, Rule, World
@@ -10,6 +9,7 @@ from flower.engine.prompt.assemble import PLAYERS_WORDS, Line, Section
 from flower.engine.prompt.tokens import MESSAGE_TOKENS, TokenCounter
 from flower.engine.provider.base import ChatMessage
 from flower.engine.recall.base import Found
+from flower.engine.sentences import first_sentence
 
 NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
 NSFW_OFF = "Keep the story free of explicit sexual content."
@@ -139,19 +139,10 @@ def extract(before: str, lines: Sequence[Line]) -> str:
     """
     parts = [before] if before else []
     for line in lines:
-        sentence = _first_sentence(line.content)
+        sentence = first_sentence(line.content, SENTENCE_CHARS)
         if sentence:
             parts.append(f"The player: {sentence}" if line.role == "user" else sentence)
     text = "\n".join(parts)
     if len(text) <= EXTRACT_CHARS:
         return text
     return "…" + text[-EXTRACT_CHARS:].partition("\n")[2]
-
-
-def _first_sentence(text: str) -> str:
-    flat = " ".join(text.split())
-    found = re.match(r".+?[.!?…][\"”’)]*(?=\s|$)", flat)
-    sentence = found.group() if found else flat
-    return (
-        sentence if len(sentence) <= SENTENCE_CHARS else sentence[: SENTENCE_CHARS - 1].rstrip() + "…"
-    )

@@ -157,10 +157,13 @@ def _with_numbers(trouble: Trouble, text: str) -> Trouble:
     return msgspec.structs.replace(trouble, limit_tokens=limit, used_tokens=used, retry_after_s=after)
 
 
+DURATION_CHARS = 60
+
+
 def _duration(text: str) -> float | None:
     """Returns seconds of a Go or protobuf duration like ``2m59.56s``; None if it is none."""
     seconds = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text[:DURATION_CHARS])
     return sum(float(number) * seconds[unit] for number, unit in parts) if parts else None
 
 

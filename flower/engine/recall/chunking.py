@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from flower import limits
 from flower.engine.recall.base import Draft
 
-_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]++(.*)")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-{3,})[ \t]*$")
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
@@ -83,8 +83,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
         following = lines[index + 1] if index + 1 < len(lines) else ""
         if _FENCE.match(line):
             fenced = not fenced
-        elif not fenced and (heading := _HEADING.match(line)):
-            yield len(heading[1]), heading[2]
+        elif not fenced and (heading := _HEADING.fullmatch(line)):
+            yield len(heading[1]), heading[2].rstrip(" \t").rstrip("#").rstrip(" \t")
             continue
         elif not fenced and _is_underlined(lines, index) and (mark := _UNDERLINE.match(following)):
             yield 1 if mark[1][0] == "=" else 2, line.strip()

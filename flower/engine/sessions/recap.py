@@ -5,13 +5,13 @@ And what did not wait: clocks that went on while nobody played.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flower import limits
 from flower.engine.game import clocks
 from flower.engine.game.clocks import Clock, Now
+from flower.engine.sentences import first_sentence
 from flower.engine.store import states, stories
 from flower.engine.store.stories import Message, StoredSession
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from flower.engine.sessions.engine import Engine
     from flower.engine.sessions.session import Client
 
-_SENTENCE = re.compile(r".+?[.!?…]+[\"'”’»*_)]*(?=\s|$)", re.DOTALL)
 _MESSAGES_READ = limits.RECAP_REPLIES * 2
 
 
@@ -59,26 +58,18 @@ def recap(title: str, rested_s: float, path: Sequence[Message]) -> str:
     said = [m for m in path if m.role == "user"]
     if not replies or not said:
         return ""
-    sentences = [first_sentence(m.content) for m in replies[-limits.RECAP_REPLIES :]]
+    sentences = [
+        first_sentence(m.content, limits.RECAP_SENTENCE_CHARS) for m in replies[-limits.RECAP_REPLIES :]
+    ]
     return "\n".join(
         [
             f"Previously in {title}, {ago(rested_s)}:",
             "",
             *sentences,
             "",
-            f"You: {first_sentence(said[-1].content)}",
+            f"You: {first_sentence(said[-1].content, limits.RECAP_SENTENCE_CHARS)}",
         ]
     )
-
-
-def first_sentence(text: str) -> str:
-    """Returns the first sentence of a text on one line, cut at ``limits.RECAP_SENTENCE_CHARS``."""
-    text = " ".join(text[: limits.RECAP_SENTENCE_CHARS * 4].split())
-    found = _SENTENCE.match(text)
-    sentence = found.group() if found else text
-    if len(sentence) <= limits.RECAP_SENTENCE_CHARS:
-        return sentence
-    return sentence[: limits.RECAP_SENTENCE_CHARS - 1].rsplit(" ", 1)[0] + "…"
 
 
 def ago(seconds: float) -> str:

@@ -12,6 +12,7 @@ import flower
 from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.commands import catalogue
+from flower.engine.sentences import first_sentence
 from flower.engine.sessions.session import Session
 from flower.engine.store.stories import Message, Selection, StoredSession
 from flower.engine.store.tree import Page
@@ -155,7 +156,6 @@ def _item(session: Session, message: Message, variants: tuple[int, int] | None) 
 
 # --- A sentence on what a world, a character or a rule is, for lists to choose from. Pure.
 
-_SENTENCE = re.compile(r".+?[.!?…][\"”’')]*(?=\s|$)", re.DOTALL)
 _NOT_PROSE = ("#", "-", "*", "<", "[", "|")
 STARTER_MARK = "(edit me)"  # at the end of the names of the files that a new home comes with
 STARTER = "An example to change: its file is in the assets folder of your home."
@@ -173,17 +173,10 @@ def of(name: str, *texts: str) -> str:
             lines = [line.strip() for line in paragraph.splitlines()]
             prose = " ".join(line for line in lines if line and not line.startswith(_NOT_PROSE))
             if prose:
-                found = _SENTENCE.match(prose)
-                return _cut(found.group() if found else prose)
+                return first_sentence(prose, limits.ABOUT_CHARS)
     return ""
 
 
 def is_starter(name: str) -> bool:
     """Whether this is an example that nobody has made their own yet."""
     return name.rstrip().endswith(STARTER_MARK)
-
-
-def _cut(sentence: str) -> str:
-    if len(sentence) <= limits.ABOUT_CHARS:
-        return sentence
-    return sentence[: limits.ABOUT_CHARS].rpartition(" ")[0].rstrip(" ,;:-") + " …"

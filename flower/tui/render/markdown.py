@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Line = list[Span]
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})([^`\n]*)\Z")
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*\Z")
+_FENCE = re.compile(r" {0,3}(`{3,}+|~{3,}+)([^`\n]*+)\Z")
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]++(.*)\Z")
 _RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,}|(?:= *){3,}|(?:~ *){3,})\Z")
 _ITEM = re.compile(r"( *)([-*+•]|\d{1,3}[.)])[ \t]+(?=\S)")
 _QUOTE = re.compile(r" {0,3}((?:> ?)+)")
@@ -232,7 +232,7 @@ def _lay(source: list[str], columns: int, palette: Palette, memo: _Memo) -> list
         return [[(glyph * min(columns, 24), palette.rule)]]
     if kind == "heading":
         match = _HEADING.match(first)
-        text = match.group(2) if match else first
+        text = match.group(2).rstrip("#").rstrip(" \t") if match else first
         return memo.lay(text, columns, palette, palette.heading)
     if kind == "item":
         return _item(source, columns, palette, memo)
