@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower.cli import main
-from flower.engine.admin import export_files
-from flower.engine.admin.export import FORMATS, Story, file_name, other_branches, render
+from flower.engine.export import files as export_files
+from flower.engine.export.render import FORMATS, Story, file_name, other_branches, render
 from flower.engine.store import branches, exchanges, stories, streaming_text, tree
 from flower.engine.store.database import migrate
 from flower.errors import CommandError

@@ -25,6 +25,7 @@ from flower import launch, limits
 from flower.engine.admin import backup, maintenance
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets import SHIPPED, Assets, load_assets
+from flower.engine.commands import catalogue
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
@@ -115,7 +116,7 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Nar
         async with trio.open_nursery() as nursery:
             narrators = Narrators(nursery, roster)
             nursery.start_soon(maintenance.keep_running, "the library", library.run)
-            engine = Engine(services, roster, nursery)
+            engine = Engine(services, roster, nursery, commands=catalogue.OPTIONS)
             await engine.start()
             yield engine, narrators
             nursery.cancel_scope.cancel()

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import TYPE_CHECKING
 
 from flower.engine.commands.catalogue import help_text
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
 from flower.engine.store import exchanges, stories
 from flower.errors import CommandError
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 
 async def cancel(engine: Engine, client: Client, argument: str) -> None:
@@ -25,7 +22,7 @@ async def cancel(engine: Engine, client: Client, argument: str) -> None:
 async def go_on(engine: Engine, client: Client, argument: str) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
-    await engine.rewriting.go_on(client.session, client.chosen)
+    await engine.edits.go_on(client.session, client.chosen)
 
 
 async def history(engine: Engine, client: Client, argument: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -21,14 +21,11 @@ from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt.direction import ambience_of
 from flower.engine.sessions import snapshot
-from flower.engine.sessions.session import Session
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client, Session
 from flower.engine.store import exchanges, states, stories
 from flower.errors import CommandError
 from flower.protocol.messages import ChatMessage, MessageMeta, State, SystemUpdate
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 
 def story_of(client: Client) -> Session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -11,16 +11,14 @@ from flower import limits
 from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.catalogue import closest
 from flower.engine.game.steering import Steering
-from flower.engine.prompt.context import lore_scope, memory_scope
-from flower.engine.recall.base import Passage
+from flower.engine.recall.scopes import lore_scope, memory_scope
 from flower.engine.sessions import snapshot
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
 from flower.engine.store import states, stories, tree
+from flower.engine.store.passages import Passage
 from flower.errors import CommandError
 from flower.protocol.messages import State
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 Asset = TypeVar("Asset", World, Character, Rule)
 

@@ -37,7 +37,7 @@ class Waiting(Struct, frozen=True):
     """A line that came while a reply was streaming."""
 
     line: str
-    chosen: Selection  # by its client, when it was sent
+    selection: Selection  # of its client, when it was sent
     request: str | None
 
 
@@ -130,7 +130,7 @@ class Session:
         self.request: str | None = None  # of the line that is being answered
         self.window_start: int | None = None
         self.unsaved: dict[int, Finished] = {}  # by message; the rows have less of their text
-        self._told: set[str] = set()
+        self._notified: set[str] = set()
         self._subscribers: set[Subscriber] = set()
         self._waiting: deque[Waiting] = deque()
 
@@ -152,10 +152,10 @@ class Session:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.discard(subscriber)
 
-    def tell_once(self, note: str) -> None:
-        """Tells the watchers something that would be the same in every turn, the first time only."""
-        if note not in self._told:
-            self._told.add(note)
+    def notify_once(self, note: str) -> None:
+        """Publishes what would be the same in every turn, the first time only."""
+        if note not in self._notified:
+            self._notified.add(note)
             self.publish(SystemUpdate(note))
 
     def publish(self, event: Event) -> None:

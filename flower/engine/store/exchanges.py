@@ -12,7 +12,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from flower.engine.store import branches, stories, tree
+from flower.engine.game.state import dump_variables
+from flower.engine.store import branches, states, stories, tree
 from flower.engine.store.branches import GO_ON
 from flower.errors import CommandError
 
@@ -59,25 +60,38 @@ def begin_exchange(
     return Exchange(user_id, reply_id, titled=titled > 0)
 
 
-def record_prompt(
-    db: sqlite3.Connection,
-    session_id: str,
-    user_id: int,
-    reply_id: int,
-    line_extra: Mapping[str, Any],
-    manifest: Sequence[Mapping[str, Any]],
-    window_start: int | None,
-    *,
-    speaker: str = "",
-) -> None:
-    """Stores what a prompt was made of: with the line, with the reply, with the story.
+class PromptRecord(Struct, frozen=True, kw_only=True):
+    """What is stored of a prompt: with the line it answers, with its reply, with the story.
 
-    ``speaker``: id of the character that the reply belongs to.
+    ``speaker``: id of the character that the reply belongs to; ``variables``: as the macros of notes leave
+    them, None when they set none.
     """
-    if line_extra:
-        stories.set_message_extra(db, user_id, line_extra)
-    stories.set_message_extra(db, reply_id, {"manifest": list(manifest), "speaker": speaker or None})
-    stories.set_session_extra(db, session_id, {"window_start": window_start})
+
+    session_id: str
+    line_id: int
+    reply_id: int
+    line_extra: Mapping[str, Any]
+    manifest: Sequence[Mapping[str, Any]]
+    window_start: int | None
+    speaker: str = ""
+    variables: Mapping[str, str] | None = None
+
+
+def store_prompt(db: sqlite3.Connection, record: PromptRecord) -> str:
+    """Stores what a prompt was made of; returns a sentence on what could not be kept, else ""."""
+    if record.line_extra:
+        stories.set_message_extra(db, record.line_id, record.line_extra)
+    reply_extra = {"manifest": list(record.manifest), "speaker": record.speaker or None}
+    stories.set_message_extra(db, record.reply_id, reply_extra)
+    stories.set_session_extra(db, record.session_id, {"window_start": record.window_start})
+    if record.variables is None:
+        return ""
+    try:
+        variables = dump_variables(record.variables)
+        states.keep_variables(db, record.session_id, variables, record.line_id)
+    except CommandError as refused:  # the story goes on without them
+        return f"The variables of your notes are not kept: {refused}"
+    return ""
 
 
 def manifest(
