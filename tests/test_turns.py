@@ -151,7 +151,7 @@ async def test_a_story_that_is_open_keeps_its_window_when_another_face_opens_it(
                 world.database.read = read  # type: ignore[method-assign]
                 faster = await world.engine.connect(Outbox())
                 assert faster.session is not None
-                faster.session.window_start = 77
+                faster.session.move_window(77)
             return found
 
         world.database.read = slow_read  # type: ignore[method-assign] # the moment is made wide

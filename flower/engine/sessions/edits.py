@@ -103,7 +103,7 @@ class Edits:
 def _show(session: Session, seen: Seen) -> None:
     """Shows every watcher the end of a story that has changed."""
     if not seen.same_window:
-        session.window_start = None  # another way through the tree: the window is laid out anew
+        session.move_window(None)  # another way through the tree: the window is laid out anew
     session.publish(snapshot.chat_history(session, seen.page, None))
 
 

@@ -264,8 +264,8 @@ class Engine:
             if stored is None:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
-            opened = Session(stored.id, stored.world_id, stored.character_id)
-            opened.window_start = await self.services.database.read(tree.window_start, stored.id)
+            start = await self.services.database.read(tree.window_start, stored.id)
+            opened = Session(stored.id, stored.world_id, stored.character_id, start)
             # Another client may have opened it meanwhile, and a turn of it laid out its window.
             session = self._sessions.setdefault(session_id, opened)
         session.subscribe(client.outbox)

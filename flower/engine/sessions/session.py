@@ -121,14 +121,16 @@ class Reply:
 class Session:
     """A story with its watchers and its running reply."""
 
-    def __init__(self, session_id: str, world_id: str, character_id: str) -> None:
+    def __init__(
+        self, session_id: str, world_id: str, character_id: str, window_start: int | None = None
+    ) -> None:
         self.id = session_id
         self.world_id = world_id
         self.character_id = character_id
         self.reply: Reply | None = None
         self.busy = False  # from accepting a line until its reply has ended
         self.request: str | None = None  # of the line that is being answered
-        self.window_start: int | None = None
+        self._window_start = window_start
         self.unsaved: dict[int, Finished] = {}  # by message; the rows have less of their text
         self._notified: set[str] = set()
         self._subscribers: set[Subscriber] = set()
@@ -145,6 +147,15 @@ class Session:
     @property
     def waiting(self) -> int:
         return len(self._waiting)
+
+    @property
+    def window_start(self) -> int | None:
+        """The first message of the history in the newest prompt; None: the next one lays it out anew."""
+        return self._window_start
+
+    def move_window(self, start: int | None) -> None:
+        """Notes where the history of the newest prompt begins, or that its way through the tree is left."""
+        self._window_start = start
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.add(subscriber)

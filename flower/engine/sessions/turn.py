@@ -158,7 +158,7 @@ class Turn:
         prompt = await build_prompt(
             self._services, self._input, model, context, self._session.window_start
         )
-        self._session.window_start = prompt.assembled.window_start
+        self._session.move_window(prompt.assembled.window_start)
         self._prompt = prompt
         self._storage.record = prompt.record
         return prompt
