@@ -213,7 +213,7 @@ def refused(counter: TokenCounter, tokens: int, context: int = 8192, most: int =
     completion = Completion("m", (Said("user", "x"),), most, context, {})
     assembled = Assembled((), (), tokens, None, 0)
     record = PromptRecord(
-        session_id="s", line_id=1, reply_id=2, line_extra={}, manifest=(), window_start=None
+        session_id="s", line_id=1, reply_id=2, line=None, manifest=(), window_start=None
     )
     return PreparedPrompt(completion, assembled, counter, record)
 

@@ -44,8 +44,8 @@ async def why(engine: Engine, client: Client, argument: str) -> None:
     if manifest is None:
         what = "is known for this message" if argument else "has been sent in this story yet"
         raise CommandError(f"No prompt {what}.")
-    rows = [f"{e['tokens']:>6}  {e['section']}: {e['source']}  {e['note']}".rstrip() for e in manifest]
-    total = sum(e["tokens"] for e in manifest if e["section"] not in ("lore", "memory"))
+    rows = [f"{e.tokens:>6}  {e.section}: {e.source}  {e.note}".rstrip() for e in manifest]
+    total = sum(e.tokens for e in manifest if e.section not in ("lore", "memory"))
     client.tell("\n".join([f"The prompt, about {total} tokens:", *rows]))
 
 
@@ -100,8 +100,7 @@ async def set_(engine: Engine, client: Client, argument: str) -> None:
 async def _set_for_story(engine: Engine, client: Client, name: str, value: object) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /set model NAME VALUE sets it for the model.")
-    change = {"params": {name: value}}
-    await engine.services.database.write(stories.set_session_extra, client.session.id, change)
+    await engine.services.database.write(stories.set_of_story, client.session.id, name, value)
     client.tell(f"✓ {name} is {_shown(value)} in this story.")
 
 

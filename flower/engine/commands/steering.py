@@ -17,6 +17,7 @@ from flower.engine.prompt.direction import model_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import exchanges, states
+from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
 from flower.protocol.messages import State
 
@@ -273,7 +274,7 @@ async def narrate(engine: Engine, client: Client, argument: str) -> None:
         return
     if len(argument) > limits.REPLY_CHARS:
         raise CommandError(f"A part of the story has {limits.REPLY_CHARS} characters at most.")
-    await add_message(engine, client, "assistant", lambda _: (argument, {"by": "player"}))
+    await add_message(engine, client, "assistant", lambda _: (argument, MessageExtra(by="player")))
 
 
 async def impersonate(engine: Engine, client: Client, argument: str) -> None:

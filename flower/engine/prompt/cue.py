@@ -40,7 +40,7 @@ def _outcome(path: Sequence[Message]) -> Literal["", "strong", "miss"]:
         if message.role == "assistant":
             break
         if message.role == "system":
-            degree = message.extra.get("roll", {}).get("degree")
+            degree = message.extra.roll.degree if message.extra.roll is not None else None
             return "" if degree is None else "strong" if degree in WORKED else "miss"
     return ""
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Container
 from functools import partial
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.prompt import state_sections
-from flower.engine.prompt.assemble import Assembled, Entry, Line, Section, assemble, standing_text
+from flower.engine.prompt.assemble import Assembled, Line, Section, assemble, standing_text
 from flower.engine.prompt.context import Context, Services, TurnInput
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.model import ChosenModel
@@ -27,7 +26,8 @@ from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
 from flower.engine.store import search, stories
 from flower.engine.store.branches import GO_ON
-from flower.engine.store.exchanges import PromptRecord
+from flower.engine.store.exchanges import LineNotes, PromptRecord
+from flower.engine.store.extra import ManifestEntry
 from flower.engine.store.search import Summary
 from flower.engine.store.stories import Message
 from flower.errors import ProviderError
@@ -115,7 +115,7 @@ async def _counted_exactly(model: ChosenModel, assembled: Assembled) -> TokenCou
 def _not_in_view(context: Context, window_start: int | None) -> list[Found]:
     """Returns what the model does not have in view: neither told before nor said in the window."""
     window = [m for m in context.path if window_start is None or m.id >= window_start]
-    told = {passage for m in window[:-1] for passage in m.extra.get("recalled_ids", ())}
+    told = {passage for m in window[:-1] for passage in m.extra.recalled_ids}
     said = {m.id for m in window}
     return [f for f in context.found if f.passage.id not in told and f.passage.message_id not in said]
 
@@ -137,7 +137,7 @@ class _Fresh(Struct, frozen=True):
 def _fresh(context: Context, window_start: int | None) -> _Fresh:
     found = _not_in_view(context, window_start)
     told = [
-        dict(m.extra.get("stands", ()))
+        dict(m.extra.stands)
         for m in context.path[:-1]
         if m.role != "assistant" and (window_start is None or m.id >= window_start)
     ]
@@ -226,10 +226,10 @@ def line_of(message: Message, knowing: Container[str] = ()) -> Line:
     ``knowing`` are the ids of the characters who speak now: what others alone know is left out.
     """
     extra = message.extra
-    private = [note for owner, note in extra.get("private", ()) if owner in knowing]
-    stands = standing_text(text for _, text in extra.get("stands", ()))
-    content = str(extra.get("told") or message.content)
-    recalled = with_notes(str(extra.get("recalled", "")), private)
+    private = [note for owner, note in extra.private if owner in knowing]
+    stands = standing_text(text for _, text in extra.stands)
+    content = extra.told or message.content
+    recalled = with_notes(extra.recalled, private)
     return Line(message.id, message.role, content, recalled, stands)
 
 
@@ -250,38 +250,34 @@ def _record(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> PromptRecor
     """Returns what is stored of a prompt: for the next prompt and for /why."""
     turn, path = inputs.turn, inputs.context.path
     line_of_player = bool(path) and path[-1].role != "assistant"
-    line_extra: dict[str, object] = {}
-    if line_of_player:
-        told: dict[str, object] = {
-            "recalled": fresh.recalled,
-            "private": fresh.private,
-            "recalled_ids": [item.passage.id for item in fresh.found],
-            "stands": [(state_sections.key_of(section), section.text) for section in assembled.told],
-        }
-        before = path[-1].extra  # of another variant's prompt
-        line_extra = {key: value or None for key, value in told.items() if value or key in before}
+    notes = LineNotes(
+        recalled=fresh.recalled,
+        private=fresh.private,
+        recalled_ids=[item.passage.id for item in fresh.found],
+        stands=[(state_sections.key_of(section), section.text) for section in assembled.told],
+    )
     return PromptRecord(
         session_id=turn.session_id,
         line_id=turn.leaf,
         reply_id=turn.reply_id,
-        line_extra=line_extra,
-        manifest=[msgspec.to_builtins(entry) for entry in _manifest(inputs, fresh, assembled)],
+        line=notes if line_of_player else None,
+        manifest=_manifest(inputs, fresh, assembled),
         window_start=assembled.window_start,
         speaker=inputs.context.direction.speaker,
         variables=inputs.context.direction.variables if line_of_player else None,
     )
 
 
-def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[Entry]:
+def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[ManifestEntry]:
     """Returns the parts of a prompt as /why lists them."""
     ids = {item.passage.id for item in fresh.found}
     own = " (the speaker's own)" if inputs.context.direction.model == inputs.model.id else ""
     return [
-        Entry("model", f"{inputs.model.id}{own}", 0),
+        ManifestEntry("model", f"{inputs.model.id}{own}", 0),
         *assembled.manifest,
-        *(Entry(section.name, section.source, 0, IN_VIEW) for section in fresh.known),
+        *(ManifestEntry(section.name, section.source, 0, IN_VIEW) for section in fresh.known),
         *(
-            Entry(
+            ManifestEntry(
                 item.passage.kind,
                 item.passage.title or item.passage.source,
                 item.tokens,

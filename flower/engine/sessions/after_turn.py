@@ -144,7 +144,7 @@ def _propose(
     db: sqlite3.Connection, session_id: str, finished: Finished
 ) -> tuple[StoryState, Proposed]:
     """Brings what a reply proposes into the state at this reply; the block stays with it as it came."""
-    stories.set_message_extra(db, finished.message_id, {"proposed": finished.proposed})
+    replies.keep_proposal(db, finished.message_id, finished.proposed)
     state = states.state_at(db, session_id, finished.message_id)
     proposed = proposals.read(finished.proposed, state.sheet)
     if proposed.changes:

@@ -114,5 +114,5 @@ def _seen(db: sqlite3.Connection, session: Session) -> Seen:
     start = session.window_start
     same = start is not None and tree.on_path(db, tree.active_leaf(db, session.id), start)
     if start is not None and not same:  # also for whoever opens the story next
-        stories.set_session_extra(db, session.id, {"window_start": None})
+        tree.forget_window(db, session.id)
     return Seen(page, same)
