@@ -300,9 +300,9 @@ def export(
     ctx: click.Context, home_dir: str | None, session: str | None, form: str, output: str, whole: bool
 ) -> int:
     """Write a story to standard output or a file; without ID list the stories."""
-    from flower.engine.admin import export_files
+    from flower.engine.admin import export_cli
 
-    return export_files.run(_home(ctx, home_dir), session, form=form, output=output, whole=whole)
+    return export_cli.run(_home(ctx, home_dir), session, form=form, output=output, whole=whole)
 
 
 @commands.group(cls=Group, no_args_is_help=False)

@@ -1,4 +1,4 @@
-"""The error family.
+"""The error family. Pure.
 
 Every error that can reach a person is a ``FlowerError`` whose text is one clear sentence: what is
 wrong and what to do about it. Foreign exceptions are translated once, at the edge where they appear,

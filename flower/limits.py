@@ -1,4 +1,4 @@
-"""Every bound and timeout, with its unit and its reason.
+"""Every bound and timeout, with its unit and its reason. Pure.
 
 A number that limits something lives here and nowhere else, so that one file answers "how much can
 this grow" and "how long can that take". ``_S`` are seconds, ``_BYTES`` bytes, ``_TOKENS`` tokens of

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import trio
 
 from flower.engine.assets import Assets, Character, Rule, World
+from flower.engine.commands import catalogue, dispatch
 from flower.engine.prompt.context import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
@@ -58,7 +59,7 @@ class Face:
             self.events.append(event)
 
     async def say(self, text: str, request: str | None = None) -> None:
-        await self.engine.handle(self.client, Prompt(text, request))
+        await dispatch.handle(self.engine, self.client, Prompt(text, request))
 
     async def say_and_wait(self, text: str) -> None:
         """Says something and waits until its reply has ended and been delivered."""
@@ -121,7 +122,14 @@ async def engine_world(
     services = Services(database, library, ASSETS, 4096, 400, {}, 7, random.Random(1))  # type: ignore[arg-type] # a fake library
     try:
         async with trio.open_nursery() as nursery:
-            engine = Engine(services, OneModelRoster(provider), nursery, now=lambda: 1.0, new_id=new_id)  # type: ignore[arg-type] # a fake roster
+            engine = Engine(
+                services,
+                OneModelRoster(provider),  # type: ignore[arg-type] # a fake roster
+                nursery,
+                now=lambda: 1.0,
+                new_id=new_id,
+                commands=catalogue.OPTIONS,
+            )
             await engine.start()
             yield EngineWorld(engine, provider, library, nursery)
             nursery.cancel_scope.cancel()

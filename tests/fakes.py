@@ -12,12 +12,13 @@ import numpy as np
 import trio
 
 from flower.engine.provider.base import Completion, Finish, ModelInfo, Piece, Provider, Spent, Text
-from flower.engine.recall.base import Found, Kind, Passage, Query
+from flower.engine.recall.base import Found, Query
+from flower.engine.store.passages import Kind, Passage
 from flower.errors import ProviderError
 from flower.protocol.messages import ModelOption
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 
 class ScriptedProvider:

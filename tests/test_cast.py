@@ -34,7 +34,7 @@ async def test_several_characters_take_turns(autojump_clock: MockClock, path: Pa
         assert speakers == ["Mara", "Old Ned", "Old Ned", "Mara"]
         assert "You also play Mara" in system(world)
         assert "Old Ned sells nets to the player." in system(world)
-        replies = [m.extra.get("speaker") for m in await story(world, face) if m.role == "assistant"]
+        replies = [m.extra.speaker or None for m in await story(world, face) if m.role == "assistant"]
         assert replies == [None, "mara", "ned", "ned", "mara"]
         await face.say_and_wait("/retry")
         assert "In this reply Mara" in newest_prompt(world)

@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall.base import Draft
 from flower.engine.recall.chunking import chunk, estimate_tokens, outline
+from flower.engine.store.passages import Draft
 
 LORE = """The city of Vael stands on a drowned coast.
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.game import clocks, prompt_text
+from flower.engine.game import clocks
+from flower.engine.game.ambience import Ambience, ambience_at
 from flower.engine.game.clocks import Clock, Now
-from flower.engine.game.prompt_text import Ambience
 from flower.engine.game.rng import Seeded
 from flower.errors import CommandError
 
@@ -93,17 +93,17 @@ def test_weather_follows_from_seed_and_line_and_moves_by_one_at_most(
     seed: str, lines: int, every: int
 ) -> None:
     world = Ambience(every, WEATHER, ("dawn", "day", "dusk", "night"))
-    here, later = prompt_text.now(world, seed, lines), prompt_text.now(world, seed, lines + every)
-    assert here == prompt_text.now(world, seed, lines)
+    here, later = ambience_at(world, seed, lines), ambience_at(world, seed, lines + every)
+    assert here == ambience_at(world, seed, lines)
     assert abs(WEATHER.index(here["weather"]) - WEATHER.index(later["weather"])) <= 1
     assert set(here) == {"weather", "light"}
 
 
 def test_light_goes_round_and_other_stories_have_other_weather() -> None:
     world = Ambience(2, WEATHER, ("day", "night"))
-    light = [prompt_text.now(world, "s", n)["light"] for n in range(6)]
+    light = [ambience_at(world, "s", n)["light"] for n in range(6)]
     assert light == ["day", "day", "night", "night", "day", "day"]
-    seen = {tuple(prompt_text.now(world, f"s{n}", i)["weather"] for i in range(40)) for n in range(10)}
+    seen = {tuple(ambience_at(world, f"s{n}", i)["weather"] for i in range(40)) for n in range(10)}
     assert len(seen) == 10
 
 

@@ -17,13 +17,13 @@ from trio.testing import MockClock
 from flower.engine.assets import Assets, Character, Rule, World
 from flower.engine.commands import catalogue
 from flower.engine.game import proposals
-from flower.engine.game.prompt_text import Ambience
+from flower.engine.game.ambience import Ambience
 from flower.engine.game.proposals import Parting
 from flower.engine.game.sheet import Sheet
 from flower.engine.prompt.assemble import Inset, Line, Section, assemble
-from flower.engine.prompt.context import lore_scope
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Text
+from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import states
 from flower.errors import ProviderError
 from flower.protocol.messages import (

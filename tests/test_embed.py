@@ -28,7 +28,7 @@ from flower.engine.recall.native_check import check_native
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 REPOSITORY = Path(__file__).parent.parent
 MODELS = REPOSITORY / "models"

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.admin import maintenance
+from flower.engine.commands import dispatch
 from flower.engine.provider.base import Finish, Reasoning, Spent, Text
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import exchanges, stories
@@ -500,7 +501,7 @@ async def test_wherever_a_turn_is_cancelled_it_ends_once_and_keeps_its_text(
         face = await world.playing()
         await face.say("Go.")
         await trio.sleep(checkpoint / 1000)
-        await world.engine.handle(face.client, Prompt("/cancel"))
+        await dispatch.handle(world.engine, face.client, Prompt("/cancel"))
         await world.engine.turns.wait_idle()
         await trio.testing.wait_all_tasks_blocked()
         assert len(face.reasons) == 1

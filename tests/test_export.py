@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower.cli import main
-from flower.engine.admin import export_files
-from flower.engine.admin.export import FORMATS, Story, file_name, other_branches, render
+from flower.engine.export import files as export_files
+from flower.engine.export.render import FORMATS, Story, file_name, other_branches, render
 from flower.engine.store import branches, exchanges, stories, streaming_text, tree
 from flower.engine.store.database import migrate
+from flower.engine.store.extra import MessageExtra, SessionExtra
 from flower.errors import CommandError
 from flower.home import Home, open_home
 from flower.protocol.messages import ErrorEvent, SystemUpdate
@@ -151,8 +152,12 @@ def test_whatever_was_stored_no_file_holds_what_a_terminal_obeys(
     content: str, role: str, title: str
 ) -> None:
     escapes = "\x1b]52;c;eA==\x07\x1b[2J\x9b31m"
-    message = stories.Message(1, S, None, role, content + escapes, "complete", "", None, 1.0, {})
-    stored = stories.StoredSession(S, "w", "c", title + escapes, 1, 1.0, 1.0, 1, "b\x1b", 0, 0, {})
+    message = stories.Message(
+        1, S, None, role, content + escapes, "complete", "", None, 1.0, MessageExtra()
+    )
+    stored = stories.StoredSession(
+        S, "w", "c", title + escapes, 1, 1.0, 1.0, 1, "b\x1b", 0, 0, SessionExtra()
+    )
     story = Story(stored, "w\x1b", "c\x9b", [message], [[message]], {1: (1, 2)}, 1.0)
     for form in FORMATS:
         text = "".join(render(story, form))

@@ -100,7 +100,8 @@ async def test_a_roll_can_be_played_again_from_story_and_message(
         rolled = (await story(world, face))[-1]
         again = dice.roll(dice.parse("8d20kh3+4dF vs 12"), Seeded(f"{rolled.session_id}:{rolled.id}"))
         assert rolled.content == checks.shown(again)
-        assert rolled.extra["roll"]["total"] == again.total
+        assert rolled.extra.roll is not None
+        assert rolled.extra.roll.total == again.total
 
 
 async def test_the_narrator_is_told_of_dice_before_the_line_and_in_later_prompts_the_same(
@@ -455,7 +456,7 @@ async def test_what_the_narrator_proposes_is_checked_shown_and_goes_with_its_rep
         told = "".join(chunk.content for chunk in face.of(ChatChunk))
         saved = (await story(world, face))[-1]
         assert told == saved.content == "You fall into the cellar."
-        assert saved.extra["proposed"] == "place: The cellar\nhp: -2\nnonsense"
+        assert saved.extra.proposed == "place: The cellar\nhp: -2\nnonsense"
         await face.say_and_wait("I get up.")
         prompt = "".join(m.content for m in world.provider.completions[-1].messages[1:])
         assert "nonsense" not in prompt

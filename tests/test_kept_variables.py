@@ -13,8 +13,9 @@ from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona
 from flower.engine.prompt.direction import Direction, told_lore
-from flower.engine.recall.base import Found, Passage
+from flower.engine.recall.base import Found
 from flower.engine.store import exchanges, states, streaming_text
+from flower.engine.store.passages import Passage
 from flower.protocol.messages import ChatEnd, ErrorEvent, SystemUpdate
 from tests.engine_world import ASSETS, HARBOUR, EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
@@ -108,7 +109,7 @@ async def test_a_reply_is_saved_when_what_its_prompt_was_made_of_cannot_be(
     def broken(*args: object, **kwargs: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(exchanges, "record_prompt", broken)
+    monkeypatch.setattr(exchanges, "store_prompt", broken)
     async with engine_world(path, ScriptedProvider(words("The harbour wakes."))) as world:
         face = await world.playing()
         await face.say_and_wait("Hm.")

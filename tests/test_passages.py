@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall.base import Draft, Passage
 from flower.engine.store import passages, vector_rows
-from flower.engine.store.passages import content_hash
+from flower.engine.store.passages import Draft, Passage, content_hash
 from flower.engine.store.schema import PASSAGES_SCHEMA
 
 MODEL, DIMENSION = "test-model", 4

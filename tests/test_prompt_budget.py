@@ -234,12 +234,12 @@ async def test_summary_and_history_meet_without_a_gap(
             path = await world.database.read(stories.active_path, session_id)
             manifest = await world.database.read(exchanges.manifest, session_id)
             assert manifest is not None
-            entries = {entry["section"]: entry for entry in manifest}
-            if "summary" not in entries or not entries["history"]["note"]:
+            entries = {entry.section: entry for entry in manifest}
+            if "summary" not in entries or not entries["history"].note:
                 continue
             summarised += 1
-            first_shown = path[int(entries["history"]["note"].split()[0])].id
-            last_told = int(entries["summary"]["source"].split()[-1])
+            first_shown = path[int(entries["history"].note.split()[0])].id
+            last_told = int(entries["summary"].source.split()[-1])
             assert [message.id for message in path if last_told < message.id < first_shown] == []
     assert summarised
 

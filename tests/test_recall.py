@@ -24,7 +24,7 @@ from flower.protocol.messages import Progress
 from tests.fakes import HashEmbedder
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 LORE = """# Factions
 

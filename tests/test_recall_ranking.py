@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.recall.base import Found, Passage, Query
+from flower.engine.recall.base import Found, Query
 from flower.engine.recall.query import context_of, context_weight, keywords, words_found
 from flower.engine.recall.ranking import (
     DIVERSITY,
@@ -19,6 +19,7 @@ from flower.engine.recall.ranking import (
     diversify,
     weigh_memory,
 )
+from flower.engine.store.passages import Passage
 
 SCORES = st.dictionaries(st.integers(1, 30), st.floats(0, 20, allow_nan=False), max_size=20)
 

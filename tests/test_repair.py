@@ -12,9 +12,9 @@ import pytest
 
 from flower import limits
 from flower.engine.admin import backup, repair
-from flower.engine.recall.base import Passage
 from flower.engine.store import passages
 from flower.engine.store.database import Database
+from flower.engine.store.passages import Passage
 from flower.errors import StoreError
 from flower.home import Home, open_home
 from tests.test_backup import fill

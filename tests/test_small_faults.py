@@ -178,7 +178,7 @@ async def test_a_forgotten_memory_is_not_made_again_by_the_next_start(
         (memory,) = await library.list(scope)
         await face.say(f"/memory forget {memory.id}")
         assert await library.list(scope) == ()
-        await world.engine.turns.following.remember_unfinished()
+        await world.engine.turns.after.remember_unfinished()
         assert await library.list(scope) == ()
 
 
@@ -198,7 +198,7 @@ async def test_a_reply_that_went_on_is_one_memory(autojump_clock: MockClock, tmp
         assert longer.text.startswith(memory.text)
         assert len(longer.text) > len(memory.text)
         assert longer.pinned
-        following = world.engine.turns.following
+        following = world.engine.turns.after
         assert await following.remember_unfinished() == 0
         assert longer.message_id is not None
         await world.database.write(streaming_text.reopen, longer.message_id)

@@ -14,6 +14,7 @@ from msgspec import structs
 
 from flower.engine.store import exchanges, schema, stories, streaming_text, trash
 from flower.engine.store.database import Database, migrate
+from flower.engine.store.extra import MessageExtra, SessionExtra
 from flower.errors import StoreError
 
 
@@ -161,7 +162,7 @@ def test_extra_data_is_merged_and_unknown_keys_survive(db: sqlite3.Connection) -
     stories.set_message_extra(db, 1, {"recalled": "notes"})
     found = stories.message(db, 1)
     assert found is not None
-    assert found.extra == {"card": {"x": 1}, "recalled": "notes"}
+    assert found.extra == MessageExtra(recalled="notes", others={"card": {"x": 1}})
 
 
 def test_extra_data_that_is_the_same_is_not_written(db: sqlite3.Connection) -> None:
@@ -174,7 +175,7 @@ def test_extra_data_that_is_the_same_is_not_written(db: sqlite3.Connection) -> N
     stories.set_session_extra(db, "s", {"window_start": None})
     found = stories.session(db, "s")
     assert found is not None
-    assert found.extra == {"card": {"x": 1}}
+    assert found.extra == SessionExtra(others={"card": {"x": 1}})
 
 
 def test_unfinished_replies_are_marked(db: sqlite3.Connection) -> None:

@@ -110,9 +110,9 @@ async def test_a_long_story_is_summarised_before_it_is_trimmed(
         path = await world.database.read(stories.active_path, session_id)
         manifest = await world.database.read(exchanges.manifest, session_id)
         assert manifest is not None
-        entries = {entry["section"]: entry for entry in manifest}
-        left_out = int(entries["history"]["note"].split()[0])
-        assert entries["summary"]["source"] == f"up to message {path[left_out - 1].id}"
+        entries = {entry.section: entry for entry in manifest}
+        left_out = int(entries["history"].note.split()[0])
+        assert entries["summary"].source == f"up to message {path[left_out - 1].id}"
         assert "RECORD" in provider.completions[-1].messages[0].content
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.game.prompt_text import TAKEN_BACK, due, key_of
 from flower.engine.prompt.assemble import Line, Section, assemble
+from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of
 from flower.engine.prompt.tokens import TokenCounter
 
 NAMES = ("scene", "sheet", "clocks", "note")

@@ -23,6 +23,7 @@ from flower.engine.store import (
     tree,
 )
 from flower.engine.store.database import migrate
+from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
 
 S = "s"
@@ -110,7 +111,7 @@ def test_an_edited_line_is_a_branch_and_an_edited_reply_says_that_it_was(
     assert told(db) == ["Hello.", "I shout.", "Echo."]
     made = branches.edit_reply(db, S, opened.reply_id, "An echo.", 4.0)
     assert told(db) == ["Hello.", "I shout.", "An echo."]
-    assert (made.status, made.extra) == ("complete", {"edited": True})
+    assert (made.status, made.extra) == ("complete", MessageExtra(edited=True))
     assert branches.choose_variant(db, S, opened.line_id, 1) == (1, 2)
     assert told(db) == ["Hello.", "I knock.", "Nobody.", "I wait.", "Steps."]
 
@@ -121,7 +122,7 @@ def test_what_belongs_to_a_message_stays_with_its_edit_but_not_its_prompt(
     first = say(db, "I knock.", "Nobody.")
     stories.set_message_extra(db, first.reply_id, {"sheet": {"hp": 3}, "manifest": [1]})
     made = branches.edit_reply(db, S, first.reply_id, "No one.", 4.0)
-    assert made.extra == {"sheet": {"hp": 3}, "edited": True}
+    assert made.extra == MessageExtra(edited=True, others={"sheet": {"hp": 3}})
 
 
 def test_another_greeting_is_another_beginning(db: sqlite3.Connection) -> None:

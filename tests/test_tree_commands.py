@@ -379,11 +379,11 @@ async def test_a_window_of_another_way_through_the_tree_is_not_taken_up_again(
         assert session is not None
         leaf = (await ids(world, face))[-1]
         await world.database.write(stories.set_session_extra, story, {"window_start": leaf})
-        session.window_start = leaf
+        session.move_window(leaf)
         await face.say("/undo")
         stored = await world.database.read(stories.session, story)
         assert stored is not None
-        assert "window_start" not in stored.extra
+        assert stored.extra.window_start is None
         for start, taken in ((leaf, None), (1, 1)):
             await world.database.write(stories.set_session_extra, story, {"window_start": start})
             world.engine.disconnect(face.client)

@@ -119,7 +119,7 @@ class FollowsTheStory(AnyCommands):
         assert [m.id for m in path if m.role == "system"] == [
             message for message in way if self.roles[message] == "system"
         ]
-        told = [passage for m in path for passage in m.extra.get("recalled_ids", ())]
+        told = [passage for m in path for passage in m.extra.recalled_ids]
         assert told == [passage for message in way for passage in self.lore.get(message, ())]
         newest = search.newest(self.db, way[-1] if way else None)
         last = next((message for message in reversed(way) if message in self.summed), None)

@@ -18,8 +18,8 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.prompt.assemble import Assembled
-from flower.engine.prompt.context import Order, Prepared
-from flower.engine.prompt.request import SHRINK_SHARE, shorter
+from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.request import SHRINK_SHARE, PreparedPrompt, shorter
 from flower.engine.prompt.sections import NSFW_ON
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import ChatMessage as Said
@@ -28,8 +28,8 @@ from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import context_of
 from flower.engine.sessions import heap_trim
 from flower.engine.sessions.outbox import Outbox
-from flower.engine.sessions.session import Reply, Session
 from flower.engine.store import stories
+from flower.engine.store.exchanges import PromptRecord
 from flower.errors import ProviderError, StoreError
 from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world
@@ -151,7 +151,7 @@ async def test_a_story_that_is_open_keeps_its_window_when_another_face_opens_it(
                 world.database.read = read  # type: ignore[method-assign]
                 faster = await world.engine.connect(Outbox())
                 assert faster.session is not None
-                faster.session.window_start = 77
+                faster.session.move_window(77)
             return found
 
         world.database.read = slow_read  # type: ignore[method-assign] # the moment is made wide
@@ -205,23 +205,24 @@ async def test_what_the_next_line_follows_upon_is_known_before_it_comes(
 # --- a prompt that was too long -----------------------------------------------------------------
 
 
-def order_of(counter: TokenCounter) -> Order:
-    reply = Reply("t", 2, "Line.", "m", "w")
-    session, chosen = Session("s", "w", "c"), stories.Selection("")
-    return Order(session, reply, 1, chosen, ScriptedProvider(), "m", None, counter)
+def model_with(counter: TokenCounter) -> ChosenModel:
+    return ChosenModel(id="scripted/m", provider=ScriptedProvider(), name="m", counter=counter)
 
 
-def refused(counter: TokenCounter, tokens: int, context: int = 8192, most: int = 400) -> Prepared:
+def refused(counter: TokenCounter, tokens: int, context: int = 8192, most: int = 400) -> PreparedPrompt:
     completion = Completion("m", (Said("user", "x"),), most, context, {})
     assembled = Assembled((), (), tokens, None, 0)
-    return Prepared(completion, assembled, counter, lambda _: None)
+    record = PromptRecord(
+        session_id="s", line_id=1, reply_id=2, line=None, manifest=(), window_start=None
+    )
+    return PreparedPrompt(completion, assembled, counter, record)
 
 
 def test_exact_numbers_of_a_refusal_are_taken_as_they_are() -> None:
     """The server counted 1.5 times what we did: so does the second try, whatever was learned before."""
     counter = TokenCounter(1.2, checked=True)
     error = ProviderError("context_exceeded", "too long", limit_tokens=4096, used_tokens=6000)
-    again = shorter(order_of(counter), refused(counter, 4000), error)
+    again = shorter(model_with(counter), refused(counter, 4000), error)
     assert again.context_limit == 4096
     assert again.counter == TokenCounter(1.2 * 6000 / 4000, checked=True)
 
@@ -229,14 +230,14 @@ def test_exact_numbers_of_a_refusal_are_taken_as_they_are() -> None:
 def test_a_refusal_that_names_only_what_was_used_keeps_the_known_context() -> None:
     counter = TokenCounter()
     error = ProviderError("context_exceeded", "too long", used_tokens=5000)
-    again = shorter(order_of(counter), refused(counter, 4000), error)
+    again = shorter(model_with(counter), refused(counter, 4000), error)
     assert (again.context_limit, again.counter.scale) == (8192, 1.25)
 
 
 def test_a_refusal_without_numbers_takes_a_share_of_what_was_asked() -> None:
     counter = TokenCounter(0.9, checked=True)
     error = ProviderError("context_exceeded", "too long")
-    again = shorter(order_of(counter), refused(counter, 1600), error)
+    again = shorter(model_with(counter), refused(counter, 1600), error)
     assert again.context_limit == int((1600 + 400) * SHRINK_SHARE)
     assert again.counter == counter
 
@@ -313,7 +314,8 @@ async def test_a_fallback_that_is_not_there_is_left_out(
     """A key that is missing for a model nobody asks keeps no story from going on."""
     async with engine_world(path) as world:
         face = await world.playing()
-        world.engine.turns.narrators.use(world.engine.roster, ("gone/model",))
+        services = msgspec.structs.replace(world.engine.services, fallbacks=("gone/model",))
+        world.engine.use(services, world.engine.roster)
         for line in ("One.", "Two.", "/retry", "/continue"):
             await face.say_and_wait(line)
         assert face.reasons == ["done"] * 4
@@ -376,8 +378,8 @@ async def test_a_bug_while_a_reply_is_saved_late_does_not_lose_it(
     async with engine_world(path) as world:
         face = await world.playing()
         disk = Disk(world, lambda function: "save" in getattr(function, "__name__", ""))
-        saving = Crashing(world.engine.turns.following.save_unsaved)
-        world.engine.turns.following.save_unsaved = saving  # type: ignore[method-assign] # a bug
+        saving = Crashing(world.engine.turns.after.save_unsaved)
+        world.engine.turns.after.save_unsaved = saving  # type: ignore[method-assign] # a bug
         saving.crashed = True  # not for the line itself
         await face.say_and_wait("One.")
         session = face.client.session

@@ -16,7 +16,7 @@ from flower.engine.recall.index import ScopeIndex
 from flower.errors import EmbedError, StoreError
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 DIMENSION = 32
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.game.prompt_text import Ambience
+from flower.engine.game.ambience import Ambience
 from flower.errors import AssetError, YamlError
 from flower.settings import safe_yaml, validators
 

@@ -1,6 +1,6 @@
 """The engine process: the only place where its resources are born and die.
 
-Order of birth: home claimed, database, library, narrators, socket; of death the reverse. The socket
+Order of birth: home claimed, database, library, models, socket; of death the reverse. The socket
 listens before the embedding model is loaded: only recall needs it, and loads it on first use.
 """
 
@@ -25,6 +25,7 @@ from flower import launch, limits
 from flower.engine.admin import backup, maintenance
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets import SHIPPED, Assets, load_assets
+from flower.engine.commands import catalogue
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
@@ -67,14 +68,14 @@ async def _main(
     lifetime = Lifetime(managed=managed, linger_s=config.engine.linger_s)
     stop = trio.Event()
     place = open_place(home, config, host=host, port=port, managed=managed)
-    async with _engine(home, config) as (engine, narrators), trio.open_nursery() as nursery:
+    async with _engine(home, config) as (engine, refresh), trio.open_nursery() as nursery:
         application = app.create_app(engine, lifetime, access=place.access, home=home)
         serve = partial(listener.serve, certificate=place.certificate)
         await nursery.start(serve, application, place.bound, stop)
         launch.announce(held, place.url)
         log.info("ready url=%s version=%s pid=%d", place.url, flower.__version__, os.getpid())
         async with trio.open_nursery() as beside:
-            beside.start_soon(_reconfigure_on_hangup, home, place, engine, narrators)
+            beside.start_soon(_reconfigure_on_hangup, home, place, engine, refresh)
             beside.start_soon(
                 maintenance.keep_running, "the upkeep", partial(maintenance.run, engine, home)
             )
@@ -89,7 +90,7 @@ async def _main(
 
 
 @asynccontextmanager
-async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Narrators]]:
+async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, RosterRefresh]]:
     """An engine with everything it works with, closed again at the end."""
 
     def keep_backup(version: int) -> None:
@@ -113,11 +114,11 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Nar
     roster = Roster(config, home)
     try:
         async with trio.open_nursery() as nursery:
-            narrators = Narrators(nursery, roster)
+            refresh = RosterRefresh(nursery, roster)
             nursery.start_soon(maintenance.keep_running, "the library", library.run)
-            engine = Engine(services, roster, nursery)
+            engine = Engine(services, roster, nursery, commands=catalogue.OPTIONS)
             await engine.start()
-            yield engine, narrators
+            yield engine, refresh
             nursery.cancel_scope.cancel()
     finally:
         with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
@@ -141,11 +142,11 @@ async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine) -> None:
 
 
 async def _reconfigure_on_hangup(
-    home: Home, place: Place, engine: Engine, narrators: Narrators
+    home: Home, place: Place, engine: Engine, refresh: RosterRefresh
 ) -> NoReturn:
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
-            await reconfigure(home, place, engine, narrators)
+            await reconfigure(home, place, engine, refresh)
     raise AssertionError("signals never end")
 
 
@@ -172,7 +173,7 @@ def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 # --- What an engine is told by ``config.yaml`` and the assets, at the start and again on SIGHUP.
 #
-# Owns the making of services and narrators from settings, and the change to others while stories run:
+# Owns the making of services and models from settings, and the change to others while stories run:
 # a reply that is being written ends as it began, the next one has the new settings. Where the engine
 # listens, and the embedding model, stay as they were until a restart.
 
@@ -202,16 +203,15 @@ def read_assets(home: Home) -> Assets:
     return assets
 
 
-class Narrators:
+class RosterRefresh:
     """The roster in use and the task that keeps it fresh."""
 
     def __init__(self, nursery: trio.Nursery, roster: Roster) -> None:
         self._nursery = nursery
         self._scope = trio.CancelScope()
-        self.roster = roster
-        nursery.start_soon(self._run, roster, self._scope)
+        self.follow(roster)
 
-    def use(self, roster: Roster) -> None:
+    def follow(self, roster: Roster) -> None:
         """Starts keeping ``roster`` fresh, and stops with the one before."""
         self._scope.cancel()
         self._scope = trio.CancelScope()
@@ -223,7 +223,7 @@ class Narrators:
             await keep_running("the list of models", roster.run)
 
 
-async def reconfigure(home: Home, place: Place, engine: Engine, narrators: Narrators) -> None:
+async def reconfigure(home: Home, place: Place, engine: Engine, refresh: RosterRefresh) -> None:
     """Reads settings and assets again and goes on with them; if they are wrong, with the old ones."""
     try:
         config = load_config(home, os.environ)
@@ -234,10 +234,10 @@ async def reconfigure(home: Home, place: Place, engine: Engine, narrators: Narra
         engine.broadcast(f"✗ {error}. The settings stay as they were.", State())
         return
     configure_logging(config, home)
-    old = narrators.roster
+    old = refresh.roster
     services = engine.services
     engine.use(make_services(config, read_assets(home), services.database, services.library), roster)
-    narrators.use(roster)
+    refresh.follow(roster)
     log.info("settings read again")
     try:
         for session in tuple(engine.sessions):

@@ -1,4 +1,4 @@
-"""The wire between client and engine: its messages, as frames, and where it is spoken.
+"""The wire between client and engine: its messages, as frames, and where it is spoken. Pure: everything here.
 
 Light on purpose: this module is imported before the first frame, ``messages`` and ``codec`` are not.
 """

@@ -26,11 +26,12 @@ from typing import Any, NamedTuple
 import httpx
 
 from flower.engine.assets import SHIPPED, load_assets
-from flower.engine.game import prompt_text, sheet
+from flower.engine.game import sheet
+from flower.engine.game.ambience import Ambience, ambience_at
 from flower.engine.game.clocks import Now
-from flower.engine.game.prompt_text import Ambience
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
+from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Line, Section, assemble, standing_text
 from flower.engine.prompt.sections import system_sections
 from flower.engine.prompt.tokens import TokenCounter
@@ -78,8 +79,8 @@ def standing_at(turn: int) -> tuple[Section, ...]:
     told, _ = sheet.put(told, "hp", f"{10 - turn // 5 % 8}/10")
     for quest in ("Find the keeper", "Learn why the light never failed", "Pay the ferryman"):
         told, _ = sheet.quest(told, quest, "open")
-    weather = prompt_text.now(WEATHER, "bench", turn)
-    return prompt_text.latest(
+    weather = ambience_at(WEATHER, "bench", turn)
+    return state_sections.latest(
         StoryState(told), Now(turn, 0.0), ambience=weather, note="", speaking="", scene=(), line=""
     )
 
@@ -98,7 +99,7 @@ def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Message
         standing = story.standing[turn]
         if keep_sheet:
             seen = [texts for at, texts in stood if start is None or at >= start]
-            standing, _ = prompt_text.due(standing, seen)
+            standing, _ = state_sections.due(standing, seen)
         prompt = assemble(
             story.sections,
             lines,
@@ -111,7 +112,7 @@ def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Message
         yield [{"role": m.role, "content": m.content} for m in prompt.messages]
         if keep_sheet:
             stood.append(
-                (line_id, {prompt_text.key_of(section): section.text for section in prompt.told})
+                (line_id, {state_sections.key_of(section): section.text for section in prompt.told})
             )
             stands = standing_text(section.text for section in prompt.told)
             lines[-1] = Line(line_id, "user", text, lines[-1].recalled, stands)

@@ -24,11 +24,11 @@ import httpx
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
-from flower.engine.prompt.context import lore_scope
-from flower.engine.recall.base import Draft
 from flower.engine.recall.minilm import MODEL_ID
+from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
+from flower.engine.store.passages import Draft
 from tests.bench.recall.measure import make_texts, make_vectors
 
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -16,7 +16,8 @@ import trio
 
 from flower import limits
 from flower.engine.admin import backup
-from flower.engine.prompt.context import Services, memory_scope
+from flower.engine.prompt.context import Services
+from flower.engine.recall.scopes import memory_scope
 from flower.engine.sessions.engine import Engine
 from flower.engine.store import passages, trash
 from flower.errors import FlowerError

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import TYPE_CHECKING
 
 from flower.engine.commands.catalogue import help_text
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
 from flower.engine.store import exchanges, stories
 from flower.errors import CommandError
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 
 async def cancel(engine: Engine, client: Client, argument: str) -> None:
@@ -25,7 +22,7 @@ async def cancel(engine: Engine, client: Client, argument: str) -> None:
 async def go_on(engine: Engine, client: Client, argument: str) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
-    await engine.rewriting.go_on(client.session, client.chosen)
+    await engine.edits.go_on(client.session, client.chosen)
 
 
 async def history(engine: Engine, client: Client, argument: str) -> None:
@@ -47,8 +44,8 @@ async def why(engine: Engine, client: Client, argument: str) -> None:
     if manifest is None:
         what = "is known for this message" if argument else "has been sent in this story yet"
         raise CommandError(f"No prompt {what}.")
-    rows = [f"{e['tokens']:>6}  {e['section']}: {e['source']}  {e['note']}".rstrip() for e in manifest]
-    total = sum(e["tokens"] for e in manifest if e["section"] not in ("lore", "memory"))
+    rows = [f"{e.tokens:>6}  {e.section}: {e.source}  {e.note}".rstrip() for e in manifest]
+    total = sum(e.tokens for e in manifest if e.section not in ("lore", "memory"))
     client.tell("\n".join([f"The prompt, about {total} tokens:", *rows]))
 
 
@@ -103,8 +100,7 @@ async def set_(engine: Engine, client: Client, argument: str) -> None:
 async def _set_for_story(engine: Engine, client: Client, name: str, value: object) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /set model NAME VALUE sets it for the model.")
-    change = {"params": {name: value}}
-    await engine.services.database.write(stories.set_session_extra, client.session.id, change)
+    await engine.services.database.write(stories.set_of_story, client.session.id, name, value)
     client.tell(f"✓ {name} is {_shown(value)} in this story.")
 
 

@@ -1,17 +1,19 @@
-"""Which function carries out which slash command."""
+"""What clients send is carried out here: a slash command, or the player's line."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+
+from msgspec import UNSET
 
 from flower.engine.commands import app, catalogue, game, steering, stories, tree, world
+from flower.engine.sanitize import sanitize
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
+from flower.errors import FlowerError
+from flower.protocol.messages import ErrorEvent, ErrorMeta, Prompt
 
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
-
-Action = Callable[["Engine", "Client", str], Awaitable[None]]
+Action = Callable[[Engine, Client, str], Awaitable[None]]
 
 ACTIONS: dict[str, Action] = {
     "/world select": world.select_world,
@@ -104,6 +106,22 @@ ACTIONS: dict[str, Action] = {
     "/help": app.show_help,
     "/quit": app.quit_,
 }
+
+
+async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
+    """Carries out one prompt; whatever is wrong with it becomes one ``error`` event."""
+    try:
+        if prompt.client is not None and prompt.client != client.chosen.client:
+            await engine.identify(client, prompt.client)
+        client.request = prompt.request
+        text = sanitize(prompt.prompt).strip()
+        if text.startswith("/"):
+            await run(engine, client, text)
+        elif text:
+            await engine.say(client, text, prompt.request)
+    except FlowerError as error:
+        engine.metrics.error(type(error).__name__)
+        client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET)))
 
 
 async def run(engine: Engine, client: Client, text: str) -> None:

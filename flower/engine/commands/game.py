@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -21,14 +21,12 @@ from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt.direction import ambience_of
 from flower.engine.sessions import snapshot
-from flower.engine.sessions.session import Session
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client, Session
 from flower.engine.store import exchanges, states, stories
+from flower.engine.store.extra import MessageExtra, RollRecord
 from flower.errors import CommandError
 from flower.protocol.messages import ChatMessage, MessageMeta, State, SystemUpdate
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 
 def story_of(client: Client) -> Session:
@@ -62,16 +60,16 @@ async def _throw(
 ) -> None:
     """Rolls and puts the result into the story, where no second try of a reply rolls it again."""
 
-    def make(message_id: int) -> tuple[str, dict[str, Any]]:
+    def make(message_id: int) -> tuple[str, MessageExtra]:
         throw = dice.roll(expression, Seeded(f"{session.id}:{message_id}"))
-        seen = {"of": expression.shown, "total": throw.total, "degree": checks.degree(throw)}
-        return checks.shown(throw, name), {"told": checks.told(throw, name), "roll": seen}
+        record = RollRecord(expression.shown, throw.total, checks.degree(throw))
+        return checks.shown(throw, name), MessageExtra(told=checks.told(throw, name), roll=record)
 
     await add_message(engine, client, "system", make)
 
 
 async def add_message(
-    engine: Engine, client: Client, role: str, make: Callable[[int], tuple[str, dict[str, Any]]]
+    engine: Engine, client: Client, role: str, make: Callable[[int], tuple[str, MessageExtra]]
 ) -> None:
     """Puts a whole message into the client's story and shows it to every watcher."""
     session = story_of(client)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -15,13 +14,12 @@ from flower.engine.game import cast, steering
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Steering
 from flower.engine.prompt.direction import model_of
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
 from flower.engine.store import exchanges, states
+from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
 from flower.protocol.messages import State
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 OFF = ("off", "none", "clear", "-")
 
@@ -272,11 +270,11 @@ async def aside(engine: Engine, client: Client, argument: str) -> None:
 async def narrate(engine: Engine, client: Client, argument: str) -> None:
     """The player tells a part of the story; without words the narrator answers what stands there last."""
     if not argument:
-        await engine.rewriting.rewrite(story_of(client), client.chosen, exchanges.open_answer)
+        await engine.edits.rewrite(story_of(client), client.chosen, exchanges.open_answer)
         return
     if len(argument) > limits.REPLY_CHARS:
         raise CommandError(f"A part of the story has {limits.REPLY_CHARS} characters at most.")
-    await add_message(engine, client, "assistant", lambda _: (argument, {"by": "player"}))
+    await add_message(engine, client, "assistant", lambda _: (argument, MessageExtra(by="player")))
 
 
 async def impersonate(engine: Engine, client: Client, argument: str) -> None:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trio
 
 from flower import limits
-from flower.engine.admin import export_files
-from flower.engine.admin.export import FORMATS, Story
 from flower.engine.commands.catalogue import closest
+from flower.engine.export import files as export_files
+from flower.engine.export.render import FORMATS, Story
 from flower.engine.sessions import recap
-from flower.engine.sessions.session import Session
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client, Session
 from flower.engine.store import branches, stories, trash, tree
 from flower.engine.store.search import search as find_words
 from flower.errors import CommandError
 from flower.protocol.messages import FoundMessage, State
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 
 async def _find(engine: Engine, wanted: str) -> stories.StoredSession:
@@ -58,7 +54,7 @@ async def resume(engine: Engine, client: Client, argument: str) -> None:
     client.tell(f"✓ Story: {stored.title or 'Untitled'}.", state)
     if client.session is not None:
         await engine.send_history(client, client.session)
-        await recap.tell(engine, client, stored)
+        await engine.recap(client, stored)
         if message:
             await _go_where_it_is(engine, client.session, message.strip())
 
@@ -70,7 +66,7 @@ async def _go_where_it_is(engine: Engine, session: Session, message: str) -> Non
     number = int(message[:18])
     leaf = await engine.services.database.read(tree.active_leaf, session.id)
     if not await engine.services.database.read(tree.on_path, leaf, number):
-        await engine.rewriting.change(session, branches.show, number, engine.now())
+        await engine.edits.change(session, branches.show, number, engine.now())
 
 
 async def list_all(engine: Engine, client: Client, argument: str) -> None:

@@ -6,20 +6,16 @@ What they do to the tree is in ``flower.engine.store``; that every watcher sees 
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
 
 from flower import limits
-from flower.engine.sessions.session import Session
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client, Session
 from flower.engine.store import branches, outline, stories, trash, tree
 from flower.engine.store.outline import Outline
 from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError
 from flower.protocol import tree_text
 from flower.protocol.messages import ShownMessage, State, StoryTree, TreeNode
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 WHO = {"user": "you", "assistant": "narrator", "system": "note"}
 STEPS = {"next": 1, "previous": -1}
@@ -37,7 +33,7 @@ async def retry(engine: Engine, client: Client, argument: str) -> None:
     def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> branches.Opened:
         return branches.open_variant(db, session_id, message, model, now)
 
-    await engine.rewriting.rewrite(session, client.chosen, open_reply)
+    await engine.edits.rewrite(session, client.chosen, open_reply)
 
 
 async def list_variants(engine: Engine, client: Client, argument: str) -> None:
@@ -64,9 +60,7 @@ async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(rest, usage) if rest.strip() else None
     step = which.lower() in STEPS
     number = STEPS[which.lower()] if step else message_number(which, usage)
-    at, count = await engine.rewriting.change(
-        session, branches.choose_variant, message, number, step=step
-    )
+    at, count = await engine.edits.change(session, branches.choose_variant, message, number, step=step)
     client.tell(f"✓ Variant {at} of {count}.")
 
 
@@ -91,10 +85,10 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
         ) -> branches.Opened:
             return branches.open_edit(db, session_id, message.id, text, model, now)
 
-        await engine.rewriting.rewrite(session, client.chosen, open_reply)
+        await engine.edits.rewrite(session, client.chosen, open_reply)
         return
-    made = await engine.rewriting.change(session, branches.edit_reply, message.id, text, engine.now())
-    await engine.turns.following.remember_edit(session, made)
+    made = await engine.edits.change(session, branches.edit_reply, message.id, text, engine.now())
+    await engine.turns.after.remember_edit(session, made)
     client.tell(f"✓ Changed. /variant previous {made.id} shows what it said before.")
 
 
@@ -102,18 +96,18 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def undo(engine: Engine, client: Client, argument: str) -> None:
-    gone = await engine.rewriting.change(session_of(client), tree.undo)
+    gone = await engine.edits.change(session_of(client), tree.undo)
     client.tell(f"✓ Undone: {preview(gone.content)} /redo brings it back.")
 
 
 async def redo(engine: Engine, client: Client, argument: str) -> None:
-    back = await engine.rewriting.change(session_of(client), tree.redo)
+    back = await engine.edits.change(session_of(client), tree.redo)
     client.tell(f"✓ Done again: {preview(back.content)}")
 
 
 async def goto(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(argument, "/goto 12 goes on from message 12.")
-    there = await engine.rewriting.change(session_of(client), branches.goto, message, engine.now())
+    there = await engine.edits.change(session_of(client), branches.goto, message, engine.now())
     client.tell(f"✓ The story goes on from message {there.id}: {preview(there.content)}")
 
 
@@ -122,7 +116,7 @@ async def goto(engine: Engine, client: Client, argument: str) -> None:
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(argument, "/delete 12 puts message 12 and all below it into the trash.")
-    count = await engine.rewriting.change(session_of(client), trash.discard, message, engine.now())
+    count = await engine.edits.change(session_of(client), trash.discard, message, engine.now())
     days = round(limits.TRASH_KEPT_S / 86_400)
     more = f" and {count - 1} below it" if count > 1 else ""
     client.tell(
@@ -134,7 +128,7 @@ async def restore(engine: Engine, client: Client, argument: str) -> None:
     session = session_of(client)
     if argument:
         message = message_number(argument, "/restore 12 takes message 12 back.")
-        count = await engine.rewriting.change(session, trash.restore_messages, message)
+        count = await engine.edits.change(session, trash.restore_messages, message)
         client.tell(f"✓ Back: {count} message{'s' if count > 1 else ''}.")
         return
     thrown = await engine.services.database.read(trash.list_messages, session.id)
@@ -151,9 +145,7 @@ async def branch(engine: Engine, client: Client, argument: str) -> None:
     first, _, rest = argument.partition(" ")
     message = int(first[:18]) if first.isdecimal() else None
     name = " ".join((rest if message is not None else argument).split())
-    made = await engine.rewriting.change(
-        session_of(client), branches.begin, message, name, engine.now()
-    )
+    made = await engine.edits.change(session_of(client), branches.begin, message, name, engine.now())
     client.tell(f"✓ On branch {made}. /branches lists them, /checkout NAME goes to another.")
 
 
@@ -173,7 +165,7 @@ async def list_branches(engine: Engine, client: Client, argument: str) -> None:
 async def checkout(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which branch? /branches lists them.")
-    name = await engine.rewriting.change(session_of(client), branches.checkout, argument, engine.now())
+    name = await engine.edits.change(session_of(client), branches.checkout, argument, engine.now())
     client.tell(f"✓ On branch {name}.")
 
 

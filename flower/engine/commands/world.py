@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -11,16 +11,14 @@ from flower import limits
 from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.catalogue import closest
 from flower.engine.game.steering import Steering
-from flower.engine.prompt.context import lore_scope, memory_scope
-from flower.engine.recall.base import Passage
+from flower.engine.recall.scopes import lore_scope, memory_scope
 from flower.engine.sessions import snapshot
-from flower.engine.store import states, stories, tree
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
+from flower.engine.store import exchanges, states, stories, tree
+from flower.engine.store.passages import Passage
 from flower.errors import CommandError
 from flower.protocol.messages import State
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 Asset = TypeVar("Asset", World, Character, Rule)
 
@@ -216,9 +214,7 @@ async def search_memories(engine: Engine, client: Client, argument: str) -> None
 async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
     passage = await _passage(engine, _memory_scope(client), argument, "/memory forget 12")
     if passage.message_id is not None:  # else the next start would make it again
-        await engine.services.database.write(
-            stories.set_message_extra, passage.message_id, {"forgotten": True}
-        )
+        await engine.services.database.write(exchanges.forget, passage.message_id)
     await engine.services.library.forget(passage.id)
     client.tell(f"✓ Forgotten: {_short(passage.text)}")
 

@@ -1,6 +1,6 @@
 """The game layer: dice, checks, the state sheet, people, clocks, ambience, cast and steering. Pure.
 
 Every module here turns values into values: no clock, no database, no randomness of its own. What the
-story depends on is one ``story.StoryState`` per message; ``store.states`` keeps it, ``telling`` puts it
-into prompts, the commands change it.
+story depends on is one ``state.StoryState`` per message; ``store.states`` keeps it,
+``prompt.state_sections`` puts it into prompts, the commands change it.
 """

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from flower.engine.prompt.tokens import MESSAGE_TOKENS, TokenCounter
 from flower.engine.provider.base import ChatMessage, Role
+from flower.engine.store.extra import ManifestEntry
 
 SYSTEM_SHARE = 0.6  # of the budget; the story needs the rest
 WINDOW_LOW_SHARE = 0.65  # a trim cuts the history down to this share of its room
@@ -62,15 +63,6 @@ class Line(Struct, frozen=True):
     stands: str = ""
 
 
-class Entry(Struct, frozen=True):
-    """What the manifest says of one part of a prompt."""
-
-    section: str
-    source: str
-    tokens: int
-    note: str = ""
-
-
 class Assembled(Struct, frozen=True):
     """A prompt, what is in it and why.
 
@@ -79,7 +71,7 @@ class Assembled(Struct, frozen=True):
     """
 
     messages: tuple[ChatMessage, ...]
-    manifest: tuple[Entry, ...]
+    manifest: tuple[ManifestEntry, ...]
     tokens: int
     window_start: int | None
     room: int
@@ -143,11 +135,13 @@ def assemble(
         messages.insert(0, ChatMessage("system", system))
     history_tokens = sum(_line_tokens(line, counter) for line in window)
     manifest = [
-        Entry(section.name, section.source, counter.count(section.text), "shortened" if cut else "")
+        ManifestEntry(
+            section.name, section.source, counter.count(section.text), "shortened" if cut else ""
+        )
         for section, cut in (*kept, *latest)
     ]
     dropped = f"{start} older messages left out" if start else ""
-    manifest.append(Entry("history", f"{len(window)} messages", history_tokens, dropped))
+    manifest.append(ManifestEntry("history", f"{len(window)} messages", history_tokens, dropped))
     return Assembled(
         tuple(messages),
         tuple(manifest),

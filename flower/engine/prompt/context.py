@@ -8,24 +8,22 @@ from __future__ import annotations
 import logging
 import random
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import trio
 from msgspec import Struct
 
 from flower import limits
 from flower.engine.assets import Assets
-from flower.engine.prompt.assemble import Assembled
-from flower.engine.prompt.direction import Direction, Place, cast_scope, direct, told_lore
+from flower.engine.prompt.direction import Direction, Place, direct, told_lore
 from flower.engine.prompt.macros import sets
-from flower.engine.prompt.tokens import MESSAGE_TOKENS, TokenCounter
-from flower.engine.provider.base import Completion, ModelInfo, Provider
+from flower.engine.prompt.tokens import MESSAGE_TOKENS
 from flower.engine.recall.base import Found, Query
 from flower.engine.recall.library import Library
-from flower.engine.sessions.session import Reply, Session
+from flower.engine.recall.scopes import cast_scope, lore_scope, memory_scope
 from flower.engine.store import states, stories
 from flower.engine.store.database import Database
-from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta, SystemUpdate
+from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
 log = logging.getLogger(__name__)
 
@@ -47,56 +45,32 @@ class Services(Struct, frozen=True):
     quick_replies: tuple[QuickReply, ...] = ()  # lines the player has ready
 
 
-class Order(Struct, frozen=True):
+class TurnInput(Struct, frozen=True, kw_only=True):
     """What one turn is to do. ``leaf``: the message the reply answers, or itself to be continued."""
 
-    session: Session
-    reply: Reply
+    turn: str  # its id
+    session_id: str
+    world_id: str
+    character_id: str
+    reply_id: int
     leaf: int
-    chosen: stories.Selection
-    provider: Provider
-    model: str  # the provider's own id
-    info: ModelInfo | None
-    counter: TokenCounter
-    context_limit: int | None = None  # what the server said fits, when it refused a prompt
+    line: str  # that is answered
+    selection: stories.Selection
+    model_id: str  # the story's; the speaker may have one of their own
     continues: bool = False
     variant: int = 0  # how many replies to the same line there were before
-    fallbacks: tuple[tuple[Provider, str], ...] = ()  # asked in order when the provider fails at once
 
 
-class Gathered(Struct, frozen=True):
-    """The story up to the line, and what lore and memory hold about it."""
+class Context(Struct, frozen=True):
+    """The story up to the line, what lore and memory hold about it, and how the reply is to be told.
+
+    ``recall_late``: recall took too long, so that nothing was found.
+    """
 
     path: tuple[stories.Message, ...]
     found: tuple[Found, ...]
     direction: Direction
-
-
-class Prepared(Struct, frozen=True):
-    """A request, what is in it, and the counter as corrected by an exact count.
-
-    ``record`` stores what the prompt was made of; it can wait for the first flush of the reply, so
-    that asking the narrator does not wait for the disk once more. It returns a sentence for the player
-    if something could not be kept, else "".
-    """
-
-    completion: Completion
-    assembled: Assembled
-    counter: TokenCounter
-    record: Callable[[sqlite3.Connection], str]
-
-
-def lore_scope(world_id: str) -> str:
-    """Returns the recall scope of a world's lore, "" for no world."""
-    return f"lore:{world_id}" if world_id else ""
-
-
-def memory_scope(session_id: str) -> str:
-    """Returns the recall scope of a story's memories."""
-    return f"memory:{session_id}"
-
-
-# --- sizes --------------------------------------------------------------------------------------
+    recall_late: bool = False
 
 
 def most_messages(context: int) -> int:
@@ -104,47 +78,28 @@ def most_messages(context: int) -> int:
     return max(limits.PROMPT_MESSAGES, context // (MESSAGE_TOKENS + 1))
 
 
-def context_tokens(services: Services, order: Order) -> int:
-    """Returns what the model reads at most: the smallest of what is set, known and refused above."""
-    known = (order.info.context_tokens if order.info is not None else 0, order.context_limit or 0)
-    return min([services.context_tokens, *(tokens for tokens in known if tokens)])
+async def gather(services: Services, turn: TurnInput) -> Context:
+    """Returns the story and what was recalled for its newest line. Raises ``StoreError``.
 
-
-def reply_tokens(services: Services, order: Order) -> int:
-    """Returns how long the reply may be."""
-    return min(services.reply_tokens, context_tokens(services, order) // 3)
-
-
-# --- recall -------------------------------------------------------------------------------------
-
-
-async def gather(services: Services, order: Order) -> Gathered:
-    """Returns the story and what was recalled for its newest line; tells the watchers.
-
-    Raises ``StoreError`` if the story cannot be read. Recall that takes too long costs the reply its
-    memories, never the reply.
+    Recall that takes too long costs the reply its memories, never the reply.
     """
-    session = order.session
     path, standing, visible = await services.database.read(
-        _as_it_stands, session.id, order.leaf, most_messages(context_tokens(services, order))
+        _as_it_stands, turn.session_id, turn.leaf, most_messages(services.context_tokens)
     )
-    direction = await _direction(services, order, path, standing)
+    direction = await _direction(services, turn, path, standing)
     for character in direction.knowing:  # nothing to do, unless the file has changed
         if character.lore:
             await services.library.sync_source(
                 cast_scope(character.id), "character", character.name, character.lore
             )
-    query = _query(services, order, direction, path, visible)
+    query = _query(services, turn, direction, path, visible)
     found: tuple[Found, ...] = ()
     with trio.move_on_after(limits.RECALL_DEADLINE_S) as scope:
         found = told_lore(await services.library.recall(query), direction)
-    if scope.cancelled_caught:
-        session.publish(SystemUpdate("✗ Recall took too long; this reply does without it."))
-    if found:
-        session.publish(_recall_event(order.reply.turn, found))
-        told = [(f.passage.title, f.why, f.passage.text) for f in found]
-        log.debug("turn=%s recalled=%s", order.reply.turn, told)
-    return Gathered(tuple(path), found, direction)
+    log.debug(
+        "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
+    )
+    return Context(tuple(path), found, direction, scope.cancelled_caught)
 
 
 def _as_it_stands(
@@ -157,44 +112,43 @@ def _as_it_stands(
 
 
 async def _direction(
-    services: Services, order: Order, path: Sequence[stories.Message], standing: states.Standing
+    services: Services, turn: TurnInput, path: Sequence[stories.Message], standing: states.Standing
 ) -> Direction:
     """Returns how the reply is to be told, as the story stands at the line it answers."""
-    session = order.session
     before = standing.variables
     note = standing.steering.note
     if note is not None and sets(note.text) and len(path) > 1 and path[-1].role != "assistant":
-        before = await services.database.read(states.variables_at, session.id, path[-2].id)
+        before = await services.database.read(states.variables_at, turn.session_id, path[-2].id)
     return direct(
         services.assets,
-        order.chosen,
-        Place(session.id, session.world_id, session.character_id, order.reply.model),
+        turn.selection,
+        Place(turn.session_id, turn.world_id, turn.character_id, turn.model_id),
         standing,
         path,
-        order.reply.line,
+        turn.line,
         variables=before,
-        continues=order.continues,
+        continues=turn.continues,
         updates=services.narrator_updates,
     )
 
 
 def _query(
     services: Services,
-    order: Order,
+    turn: TurnInput,
     direction: Direction,
     path: Sequence[stories.Message],
     visible: frozenset[int],
 ) -> Query:
     earlier = path[:-1]
     recent = earlier[-limits.RECALL_RECENT_MESSAGES :]
-    world = services.assets.worlds.get(order.session.world_id)
+    world = services.assets.worlds.get(turn.world_id)
     scene = world.scene if world is not None and len(earlier) <= 1 else ""
     return Query(
-        text=order.reply.line,
+        text=turn.line,
         context=around([message.content for message in recent], scene),
-        lore_scope=lore_scope(order.session.world_id),
+        lore_scope=lore_scope(turn.world_id),
         cast_scopes=tuple(cast_scope(c.id) for c in direction.knowing if c.lore),
-        memory_scope=memory_scope(order.session.id),
+        memory_scope=memory_scope(turn.session_id),
         budget_tokens=limits.RECALL_TOKENS,
         visible_messages=visible,
         recent_messages=frozenset(message.id for message in recent),
@@ -206,7 +160,8 @@ def around(told: Sequence[str], scene: str = "") -> str:
     return "\n".join(part for part in (scene, *told[-2:]) if part)
 
 
-def _recall_event(turn: str, found: Sequence[Found]) -> Recall:
+def recall_event(turn: str, found: Sequence[Found]) -> Recall:
+    """Returns what the watchers of a story are shown of what was recalled for a turn."""
     items = tuple(
         RecallItem(
             kind=item.passage.kind,

@@ -14,17 +14,19 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.assets import Assets, Character, World
-from flower.engine.game import cast, prompt_text, proposals, steering
+from flower.engine.game import cast, proposals, steering
+from flower.engine.game.ambience import ambience_at
 from flower.engine.game.clocks import Now
 from flower.engine.game.state import StoryState
+from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.prompt.macros import NOBODY, Expanded, Values, expand, key_of, run
 from flower.engine.prompt.sections import cast_section, system_sections
 from flower.engine.recall.base import Found
+from flower.engine.recall.scopes import cast_scope
 from flower.engine.store.states import Standing
 from flower.engine.store.stories import Message, Selection
 
-CAST_SCOPE = "lore:cast/"  # no world's: their ids have no slash
 SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
 
 
@@ -107,14 +109,14 @@ def direct(
             nsfw=chosen.nsfw,
         ),
         *(cast_section(character) for character in played[1:]),
-        *prompt_text.stable(replace(state, pins=pins), persona),
+        *state_sections.stable(replace(state, pins=pins), persona),
     )
     if updates:
         sections = (*sections, Section("state updates", "config.yaml", proposals.INSTRUCTION, 65))
     note = steered.note
     noted = run(note.text, now) if note is not None else None
     text = noted.text if noted is not None else ""
-    tail = prompt_text.latest(
+    tail = state_sections.latest(
         state,
         standing.now,
         ambience=ambience_of(world, place.session, standing),
@@ -242,16 +244,11 @@ def told_lore(found: Sequence[Found], direction: Direction) -> tuple[Found, ...]
     return tuple(told(item) for item in found)
 
 
-def cast_scope(character_id: str) -> str:
-    """Returns the recall scope of what a character alone knows."""
-    return f"{CAST_SCOPE}{character_id}"
-
-
 def ambience_of(world: World | None, session: str, standing: Standing) -> dict[str, str]:
     """Returns what the world's ambience is now, by name; nothing for a world without."""
     if world is None or world.ambience is None:
         return {}
-    return prompt_text.now(world.ambience, session, standing.now.lines)
+    return ambience_at(world.ambience, session, standing.now.lines)
 
 
 def _members(assets: Assets, character_id: str, chosen: cast.Cast) -> list[Character]:

@@ -1,6 +1,6 @@
 """One place a narrator can be reached, as the user configured it.
 
-Pure: names, kinds, addresses, and what a model needs changed in its requests. Owns the table of
+Names, kinds, addresses, keys, and what a model needs changed in its requests. Owns the table of
 kinds. Never sends anything; never shows a key.
 """
 

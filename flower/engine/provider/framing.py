@@ -1,4 +1,4 @@
-"""Lines from bytes, as they arrive.
+"""Lines from bytes, as they arrive. Pure.
 
 Owns the bytes of the unfinished line. Cuts at LF, CRLF and CR only: never at U+2028, U+0085 and the
 like, which are legal inside JSON strings and which ``str.splitlines`` (and httpx's ``aiter_lines``)

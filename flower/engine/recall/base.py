@@ -1,41 +1,16 @@
-"""Types of recall: passages of lore and memory, and why one was chosen. Pure."""
+"""Types of recall: what is asked for, what was found and why it was chosen. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
+from flower.engine.store.passages import Passage
+
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Vectors = NDArray[np.float32]  # shape (n, dimension), rows of length 1
-
-Kind = Literal["lore", "memory"]
-
-
-class Passage(Struct, frozen=True):
-    """A piece of text that can be recalled. The row in the database is the truth."""
-
-    id: int
-    kind: Kind
-    scope: str  # "lore:WORLD", "lore:cast/CHARACTER" or "memory:SESSION"
-    source: str  # what it was cut from: "world", "attached:N", "file:PATH", "message:N"
-    title: str  # path of headings, or what the memory is about
-    text: str
-    message_id: int | None = None  # the reply a memory ends with
-    created: float = 0.0  # Unix time, seconds
-    pinned: bool = False
-    importance: float = 0.0  # 0 to 1: how much a memory matters, told by whoever made it
-
-
-class Draft(Struct, frozen=True):
-    """A passage before it has a row."""
-
-    title: str
-    text: str
+    from flower.engine.store.vector_rows import Vectors
 
 
 class Found(Struct, frozen=True):

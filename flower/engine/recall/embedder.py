@@ -27,7 +27,7 @@ from flower.engine.recall.minilm import DIMENSION, MODEL_ID, Session
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 log = logging.getLogger(__name__)
 

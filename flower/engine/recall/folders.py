@@ -20,8 +20,8 @@ from msgspec import Struct
 from watchfiles import awatch
 
 from flower import limits
-from flower.engine.prompt.context import lore_scope
 from flower.engine.recall.library import Library
+from flower.engine.recall.scopes import lore_scope
 from flower.engine.store.database import Database
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, StoreError

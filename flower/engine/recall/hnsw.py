@@ -28,7 +28,7 @@ from flower.errors import StoreError
 if TYPE_CHECKING:
     import hnswlib
 
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 FORMAT = 1
 LINKS = 16  # hnswlib's M: 32 links at the ground level, 136 bytes per row

@@ -29,8 +29,8 @@ from flower.errors import FlowerError, StoreError
 if TYPE_CHECKING:
     import hnswlib
 
-    from flower.engine.recall.base import Vectors
     from flower.engine.recall.hnsw import Hits
+    from flower.engine.store.vector_rows import Vectors
 
 BUILD_SLICE = 250  # rows added under the lock at once, so that a search waits for one slice only
 

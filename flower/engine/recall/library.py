@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING
 import trio
 
 from flower import limits
-from flower.engine.recall.base import Embedder, Found, Kind, Passage, Query
+from flower.engine.recall.base import Embedder, Found, Query
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.search import Asked, Questions, Searcher
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
-from flower.engine.store.passages import Changed
+from flower.engine.store.passages import Changed, Kind, Passage
 from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 CHUNKER = b"1"  # changes when the same text would be cut another way
 

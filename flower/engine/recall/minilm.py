@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnxruntime
     import tokenizers
 
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 NAME = "all-MiniLM-L6-v2"
 DIMENSION = 384

@@ -9,7 +9,7 @@ from flower import limits
 from flower.engine.recall.base import Query
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 # Words that nearly every passage holds. They cost time in the keyword index and tell nothing.
 _COMMON = """

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from flower.engine.recall.base import Found, Passage
+from flower.engine.recall.base import Found
+from flower.engine.store.passages import Passage
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 SIMILARITY_SHARE = (
     0.7  # of the score; the rest is words. 0.6 to 0.8 measure alike, see tests/bench/recall

@@ -18,15 +18,16 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.recall import ranking
-from flower.engine.recall.base import Embedder, Found, Passage, Query
+from flower.engine.recall.base import Embedder, Found, Query
 from flower.engine.recall.chunking import estimate_tokens
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import Kept, context_of, context_weight, keywords, words_found
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
+from flower.engine.store.passages import Passage
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 
 class Asked(Struct, frozen=True):

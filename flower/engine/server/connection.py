@@ -15,6 +15,7 @@ import trio
 from msgspec import UNSET
 
 from flower import limits
+from flower.engine.commands import dispatch
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.session import Client
@@ -89,7 +90,7 @@ async def _read(engine: Engine, client: Client, socket: Socket, done: trio.Cance
 
 async def _handle(engine: Engine, client: Client, prompt: Prompt) -> None:
     try:
-        await engine.handle(client, prompt)
+        await dispatch.handle(engine, client, prompt)
     except Exception as bug:  # the connection's edge: one prompt must not end the connection
         engine.metrics.error("bug")
         log.exception("client=%s: a prompt crashed", client.chosen.client)

@@ -18,8 +18,10 @@ from flower.engine.game import clocks, proposals
 from flower.engine.game.clocks import Now
 from flower.engine.game.proposals import Proposed
 from flower.engine.game.state import StoryState, shown_rows
-from flower.engine.prompt.context import Services, around, memory_scope
+from flower.engine.prompt.context import Services, around
+from flower.engine.recall.scopes import memory_scope
 from flower.engine.sessions import snapshot
+from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Finished, Session
 from flower.engine.store import branches, states, stories, streaming_text
 from flower.engine.store import exchanges as replies
@@ -29,39 +31,35 @@ from flower.protocol.messages import ErrorEvent, ErrorMeta, State, SystemUpdate
 log = logging.getLogger(__name__)
 
 
-class Following:
+class AfterTurn:
     """Carries out what follows from replies, in the stories of one engine."""
 
-    def __init__(self, services: Services, now: Callable[[], float]) -> None:
-        self._services = services
+    def __init__(self, runtime: Runtime, now: Callable[[], float]) -> None:
+        self._runtime = runtime
         self._now = now
-
-    def use(self, services: Services) -> None:
-        """Goes on with other settings and assets."""
-        self._services = services
 
     async def follow(self, session: Session, finished: Finished) -> None:
         """Lets a saved reply have its effect on the state, and makes its exchange a memory.
 
         The line to come will follow upon this exchange: recall gets ready for it.
         """
-        await settle(self._services, session, finished, self._now())
+        await settle(self._runtime.services, session, finished, self._now())
         if finished.text and finished.status != "error":
-            self._services.library.expect(around([finished.line, finished.text]))
+            self._runtime.services.library.expect(around([finished.line, finished.text]))
             await self._remember_or_tell(session, finished.message_id, finished.line, finished.text)
 
     # --- memories -------------------------------------------------------------------------------
 
     async def remember_edit(self, session: Session, reply: stories.Message) -> None:
         """Makes a reply that was edited by hand a memory; the one of the old text stays on its branch."""
-        above = await self._services.database.read(stories.path, reply.id, most=2)
+        above = await self._runtime.services.database.read(stories.path, reply.id, most=2)
         if len(above) > 1:  # else it is a greeting, which is no exchange
             line = above[0].content if above[0].role == "user" else branches.GO_ON
             await self._remember_or_tell(session, reply.id, line, reply.content)
 
     async def remember_unfinished(self) -> int:
         """Makes memories of the exchanges whose engine died before it could; returns how many."""
-        exchanges = await self._services.database.read(replies.unremembered)
+        exchanges = await self._runtime.services.database.read(replies.unremembered)
         for session_id, reply_id, line, text in exchanges:
             await self._remember(session_id, reply_id, line, text)
         return len(exchanges)
@@ -76,7 +74,7 @@ class Following:
 
     async def _remember(self, session_id: str, message_id: int, line: str, text: str) -> None:
         memory = replies.memory_of(line, text)
-        await self._services.library.remember(memory_scope(session_id), message_id, "", memory)
+        await self._runtime.services.library.remember(memory_scope(session_id), message_id, "", memory)
 
     # --- replies that are not on disk -----------------------------------------------------------
 
@@ -94,7 +92,7 @@ class Following:
     async def save_unsaved(self, session: Session) -> None:
         """Saves what the disk did not take before; raises ``StoreError`` if it still does not."""
         for message_id, finished in tuple(session.unsaved.items()):
-            await self._services.database.write(
+            await self._runtime.services.database.write(
                 streaming_text.end, message_id, finished.text, finished.status, None, finished.model
             )
             if session.unsaved.pop(message_id, None) is not None:  # else somebody else was faster
@@ -146,7 +144,7 @@ def _propose(
     db: sqlite3.Connection, session_id: str, finished: Finished
 ) -> tuple[StoryState, Proposed]:
     """Brings what a reply proposes into the state at this reply; the block stays with it as it came."""
-    stories.set_message_extra(db, finished.message_id, {"proposed": finished.proposed})
+    replies.keep_proposal(db, finished.message_id, finished.proposed)
     state = states.state_at(db, session_id, finished.message_id)
     proposed = proposals.read(finished.proposed, state.sheet)
     if proposed.changes:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from flower import limits
+from flower.engine.assets import Assets
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState, dump_variables
-from flower.engine.prompt.context import Services, around, lore_scope
+from flower.engine.prompt.context import Services, around
 from flower.engine.prompt.direction import Place, greeting
+from flower.engine.recall.scopes import lore_scope
+from flower.engine.sessions.runtime import Runtime
 from flower.engine.store import states, stories
 from flower.engine.store.stories import Selection
 from flower.errors import CommandError
@@ -58,28 +61,28 @@ async def _known_people(services: Services, world_id: str) -> tuple[Person, ...]
 class WorldLore:
     """Knows which worlds' lore is in the library as their files say it."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._synced: set[str] = set()
-
-    def use(self, services: Services) -> None:
-        """Goes on with other assets: a world's lore may be another now."""
-        self._services = services
-        self._synced.clear()
+        self._synced_from: Assets | None = None
 
     async def sync(self, world_id: str, *, again: bool = False) -> None:
         """Brings a world's lore into the library, once per run of the engine. Raises ``StoreError``.
 
         Cheap when nothing changed: the library compares texts and embeds only what is new.
         """
-        world = self._services.assets.worlds.get(world_id)
+        services = self._runtime.services
+        if self._synced_from is not services.assets:  # read anew: a world's lore may be another now
+            self._synced_from = services.assets
+            self._synced.clear()
+        world = services.assets.worlds.get(world_id)
         if world is None or (world_id in self._synced and not again):
             return
         self._synced.add(world_id)
-        scope, library = lore_scope(world_id), self._services.library
+        scope, library = lore_scope(world_id), services.library
         try:
             await library.sync_source(scope, "world", world.name, world.lore)
-            for number, text in await self._services.database.read(stories.listed, world_id):
+            for number, text in await services.database.read(stories.listed, world_id):
                 await library.sync_source(scope, f"attached:{number}", world.name, text)
         except BaseException:
             self._synced.discard(world_id)  # not all of it: the next one tries again

@@ -7,28 +7,25 @@ Runs beside the turns, in the engine's nursery, and one at a time for a client.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import trio
 
 from flower import limits
 from flower.engine.prompt.assemble import Line, assemble
 from flower.engine.prompt.context import Services
-from flower.engine.prompt.direction import Direction, Place, direct
+from flower.engine.prompt.direction import Place, direct
+from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import line_of
-from flower.engine.prompt.tokens import TokenCounter
-from flower.engine.provider.base import Completion, ModelInfo, Provider, Text
+from flower.engine.provider.base import Completion, Provider, Text
 from flower.engine.provider.retry import stream
 from flower.engine.sanitize import sanitize
-from flower.engine.sessions.session import Session
+from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.runtime import Runtime
+from flower.engine.sessions.session import Client, Session
 from flower.engine.store import states, stories
-from flower.engine.store.states import Standing
 from flower.errors import CommandError, FlowerError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, State
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +40,18 @@ ASK = (
 class Drafts:
     """The drafts under way."""
 
-    def __init__(self, engine: Engine, nursery: trio.Nursery) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        runtime: Runtime,
+        models: ModelSelector,
+        nursery: trio.Nursery,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._runtime = runtime
+        self._models = models
         self._nursery = nursery
+        self._now = now
         self._running: dict[Client, trio.CancelScope] = {}
 
     def begin(self, client: Client, hint: str) -> None:
@@ -57,15 +63,14 @@ class Drafts:
         session = client.session
         if session is None:
             raise CommandError("There is no story here yet; /session new starts one.")
-        model_id = client.chosen.model or self._engine.roster.default()
-        provider, model = self._engine.roster.resolve(model_id)
-        if provider.name == OFFLINE:
+        model, _ = self._models.select(self._models.story_model(client.chosen))
+        if model.provider.name == OFFLINE:
             raise CommandError(
                 "The offline narrator cannot write your lines; choose a model with /model."
             )
         self.cancel(client)
         scope = self._running[client] = trio.CancelScope()
-        self._nursery.start_soon(self._run, client, session, hint, provider, model, scope)
+        self._nursery.start_soon(self._run, client, session, hint, model, scope)
 
     def cancel(self, client: Client) -> bool:
         """Ends the client's draft; returns whether there was one."""
@@ -79,15 +84,15 @@ class Drafts:
         client: Client,
         session: Session,
         hint: str,
-        provider: Provider,
-        model: str,
+        model: ChosenModel,
         scope: trio.CancelScope,
     ) -> None:
         client.tell("Drafting your line …")
         try:
             with scope, trio.move_on_after(limits.DRAFT_DEADLINE_S):
-                completion = await self._completion(client, session, hint, provider, model)
-                text = cleaned(await _written(provider, completion, self._engine.services))
+                services = self._runtime.services
+                completion = await self._completion(services, client, session, hint, model)
+                text = cleaned(await _written(model.provider, completion, services))
                 if text:
                     client.tell("✓ A draft: change it, then send it.", State(draft=text))
                 else:
@@ -103,59 +108,40 @@ class Drafts:
                 del self._running[client]
 
     async def _completion(
-        self, client: Client, session: Session, hint: str, provider: Provider, model: str
+        self, services: Services, client: Client, session: Session, hint: str, model: ChosenModel
     ) -> Completion:
-        services = self._engine.services
         path = await services.database.read(
             stories.active_path, session.id, most=limits.PROMPT_MESSAGES
         )
         leaf = path[-1].id if path else None
-        standing = await services.database.read(states.standing, session.id, leaf, self._engine.now())
-        place = Place(session.id, session.world_id, session.character_id, model)
+        standing = await services.database.read(states.standing, session.id, leaf, self._now())
         direction = direct(
             services.assets,
             client.chosen,
-            place,
+            Place(session.id, session.world_id, session.character_id, model.name),
             standing,
             path,
             "",
             variables=standing.variables,
         )
-        info = self._engine.roster.info(client.chosen.model or self._engine.roster.default())
-        return _prompt(services, session, path, direction, standing, hint, model, info)
-
-
-def _prompt(
-    services: Services,
-    session: Session,
-    path: list[stories.Message],
-    direction: Direction,
-    standing: Standing,
-    hint: str,
-    model: str,
-    info: ModelInfo | None,
-) -> Completion:
-    who = standing.steering.persona.name or "the player's character"
-    ask = ASK.format(who=who) + (f" It should be about: {hint}" if hint else "")
-    lines = [line_of(message) for message in path]
-    known = info.context_tokens if info is not None else 0
-    context = min(services.context_tokens, known or services.context_tokens)
-    budget = int((context - limits.DRAFT_TOKENS) * limits.CONTEXT_USED_SHARE)
-    assembled = assemble(
-        direction.sections,
-        [*lines, Line((path[-1].id if path else 0) + 1, "user", ask)],
-        budget=budget,
-        counter=TokenCounter(),
-        window_start=session.window_start,
-    )
-    return Completion(
-        model=model,
-        messages=assembled.messages,
-        max_tokens=limits.DRAFT_TOKENS,
-        context_tokens=context,
-        params=services.params,
-        session=session.id,
-    )
+        who = standing.steering.persona.name or "the player's character"
+        ask = ASK.format(who=who) + (f" It should be about: {hint}" if hint else "")
+        context = model.context_tokens(services.context_tokens)
+        assembled = assemble(
+            direction.sections,
+            [*map(line_of, path), Line((path[-1].id if path else 0) + 1, "user", ask)],
+            budget=int((context - limits.DRAFT_TOKENS) * limits.CONTEXT_USED_SHARE),
+            counter=model.counter,
+            window_start=session.window_start,
+        )
+        return Completion(
+            model=model.name,
+            messages=assembled.messages,
+            max_tokens=limits.DRAFT_TOKENS,
+            context_tokens=context,
+            params=services.params,
+            session=session.id,
+        )
 
 
 async def _written(provider: Provider, completion: Completion, services: Services) -> str:

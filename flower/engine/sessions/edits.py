@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from msgspec import Struct
 
 from flower.engine.sessions import snapshot
+from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Reply, Session
 from flower.engine.sessions.turns import Turns, opened
 from flower.engine.store import branches, stories, tree
@@ -30,10 +31,11 @@ class Seen(Struct, frozen=True):
     same_window: bool
 
 
-class Rewriting:
+class Edits:
     """Changes stories between their turns."""
 
-    def __init__(self, turns: Turns, now: Callable[[], float]) -> None:
+    def __init__(self, runtime: Runtime, turns: Turns, now: Callable[[], float]) -> None:
+        self._runtime = runtime
         self._turns = turns
         self._now = now
         # A message can be continued again and again: its id alone would not name the turn. Counted
@@ -52,22 +54,19 @@ class Rewriting:
         Every watcher gets the story as it is then. Raises ``CommandError`` while a reply streams, and
         what ``function`` raises; then nothing was changed.
         """
-        await self._turns.claim(session)
-        try:
+        async with self._turns.claim(session):
 
             def changed(db: sqlite3.Connection) -> tuple[T, Seen]:
                 return function(db, session.id, *args, **kwargs), _seen(db, session)
 
-            result, seen = await self._turns.services.database.write(changed)
+            result, seen = await self._runtime.services.database.write(changed)
             _show(session, seen)
-        finally:
-            self._turns.release(session)
         return result
 
     async def rewrite(
         self,
         session: Session,
-        chosen: stories.Selection,
+        selection: stories.Selection,
         open_reply: Callable[[sqlite3.Connection, str, str, float], branches.Opened],
     ) -> None:
         """Opens a reply in another place of the tree and begins it.
@@ -75,44 +74,36 @@ class Rewriting:
         ``open_reply`` gets the connection, the story, the model and the time. Every watcher gets the
         story as it is then. Raises like ``change``, and ``ProviderError`` for an unknown model.
         """
-        await self._turns.claim(session)
-        try:
-            model_id, provider = self._turns.narrators.chosen(chosen)
+        async with self._turns.claim(session):
+            model_id = self._turns.models.story_model(selection)
 
             def changed(db: sqlite3.Connection) -> tuple[branches.Opened, Seen]:
                 return open_reply(db, session.id, model_id, self._now()), _seen(db, session)
 
-            new, seen = await self._turns.services.database.write(changed)
-        except BaseException:
-            self._turns.release(session)
-            raise
-        session.request = None
-        turn_id = f"{session.id}-{new.reply_id}"
-        reply = Reply(turn_id, new.reply_id, new.line, model_id, session.world_id)
-        self._turns.start(session, reply, new.line_id, chosen, provider, variant=new.variant)
-        _show(session, seen)
+            new, seen = await self._runtime.services.database.write(changed)
+            session.request = None
+            turn_id = f"{session.id}-{new.reply_id}"
+            reply = Reply(turn_id, new.reply_id, new.line, model_id, session.world_id)
+            self._turns.start(session, reply, new.line_id, selection, variant=new.variant)
+            _show(session, seen)
 
-    async def go_on(self, session: Session, chosen: stories.Selection) -> None:
+    async def go_on(self, session: Session, selection: stories.Selection) -> None:
         """Lets the last reply of a story grow. Raises ``CommandError`` if there is none to continue."""
-        await self._turns.claim(session)
-        try:
-            model_id, provider = self._turns.narrators.chosen(chosen)
-            again = await self._turns.services.database.write(branches.open_again, session.id)
-        except BaseException:
-            self._turns.release(session)
-            raise
-        turn_id = f"{session.id}-{again.reply_id}-{next(self._continued)}"
-        reply = Reply(turn_id, again.reply_id, again.line, model_id, session.world_id, again.text)
-        self._turns.start(
-            session, reply, again.reply_id, chosen, provider, continues=True, variant=again.variant
-        )
-        session.publish(opened(session, reply))
+        async with self._turns.claim(session):
+            model_id = self._turns.models.story_model(selection)
+            again = await self._runtime.services.database.write(branches.open_again, session.id)
+            turn_id = f"{session.id}-{again.reply_id}-{next(self._continued)}"
+            reply = Reply(turn_id, again.reply_id, again.line, model_id, session.world_id, again.text)
+            self._turns.start(
+                session, reply, again.reply_id, selection, continues=True, variant=again.variant
+            )
+            session.publish(opened(session, reply))
 
 
 def _show(session: Session, seen: Seen) -> None:
     """Shows every watcher the end of a story that has changed."""
     if not seen.same_window:
-        session.window_start = None  # another way through the tree: the window is laid out anew
+        session.move_window(None)  # another way through the tree: the window is laid out anew
     session.publish(snapshot.chat_history(session, seen.page, None))
 
 
@@ -123,5 +114,5 @@ def _seen(db: sqlite3.Connection, session: Session) -> Seen:
     start = session.window_start
     same = start is not None and tree.on_path(db, tree.active_leaf(db, session.id), start)
     if start is not None and not same:  # also for whoever opens the story next
-        stories.set_session_extra(db, session.id, {"window_start": None})
+        tree.forget_window(db, session.id)
     return Seen(page, same)

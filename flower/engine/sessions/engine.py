@@ -1,8 +1,8 @@
 """The engine: what clients say becomes changes of stories and started turns.
 
 Owns the open sessions, the connected clients and the running turns. Knows no socket: a client is an
-outbox and a selection. Commands live in ``flower.engine.commands``; the events that describe the
-state are made in ``flower.engine.sessions.snapshot``.
+outbox and a selection. Knows no command either: ``flower.engine.commands`` takes prompts and calls the
+engine. The events that describe the current state are made in ``snapshot``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable, Collection
 
 import trio
-from msgspec import UNSET, structs
+from msgspec import structs
 
 from flower import limits
-from flower.engine.commands import dispatch
 from flower.engine.game.steering import rules_on
 from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
@@ -25,23 +24,24 @@ from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, recap, snapshot
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
-from flower.engine.sessions.edits import Rewriting
-from flower.engine.sessions.heap_trim import Memory
+from flower.engine.sessions.edits import Edits
+from flower.engine.sessions.heap_trim import HeapTrimmer
 from flower.engine.sessions.metrics import Metrics
 from flower.engine.sessions.outbox import Outbox
+from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.turns import Turns
 from flower.engine.store import states, stories, streaming_text, trash, tree
 from flower.engine.store.database import Database
 from flower.engine.tasks import guarded
-from flower.errors import FlowerError, StoreError
-from flower.protocol.messages import ErrorEvent, ErrorMeta, Prompt, State, SystemUpdate
+from flower.errors import StoreError
+from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State, SystemUpdate
 
 log = logging.getLogger(__name__)
 
 
 class Engine:
-    """All stories of one home."""
+    """All stories of one home. ``commands`` are what clients are offered; they are carried out elsewhere."""
 
     def __init__(
         self,
@@ -51,38 +51,46 @@ class Engine:
         *,
         now: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: secrets.token_hex(4),
+        commands: tuple[CommandOption, ...] = (),
     ) -> None:
-        self.services = services
-        self.roster = roster
+        self.runtime = Runtime(services, roster)
         self.clients: set[Client] = set()
         self.now = now
         self.new_id = new_id
         self.metrics = Metrics()
         self.turns = Turns(
-            services,
-            roster,
+            self.runtime,
             nursery,
             now=now,
             forget=self._forget,
             observe=self.metrics.turn_ended,
         )
-        self.rewriting = Rewriting(self.turns, now)
-        self.lore = WorldLore(services)
+        self.edits = Edits(self.runtime, self.turns, now)
+        self.lore = WorldLore(self.runtime)
         self.folders = Folders(
             services.database, services.library, nursery, lambda text: self.broadcast(text, State())
         )
-        self.drafts = Drafts(self, nursery)
-        self.memory = Memory(nursery)
+        self.drafts = Drafts(self.runtime, self.turns.models, nursery, now=now)
+        self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
+        self._commands = commands
         self._sessions: dict[str, Session] = {}
         self._recapped: dict[str, float] = {}  # by story: when it had been played last, then
 
+    @property
+    def services(self) -> Services:
+        """What the next reply works with."""
+        return self.runtime.services
+
+    @property
+    def roster(self) -> Roster:
+        """The models the next reply can have."""
+        return self.runtime.roster
+
     def use(self, services: Services, roster: Roster) -> None:
-        """Goes on with other settings, assets and narrators; replies under way end as they began."""
-        self.services, self.roster = services, roster
+        """Goes on with other settings, assets and models; replies under way end as they began."""
         roster.on_change = self._announce_models
-        self.turns.use(services, roster)
-        self.lore.use(services)
+        self.runtime.swap(services, roster)
 
     async def start(self) -> None:
         """Marks the replies that a dead engine left unfinished, makes memories of them, follows folders."""
@@ -90,7 +98,7 @@ class Engine:
         count = await self.services.database.write(streaming_text.recover)
         if count:
             log.info("found %d interrupted replies", count)
-        await self.turns.following.remember_unfinished()
+        await self.turns.after.remember_unfinished()
         await self.folders.start()
 
     # --- clients --------------------------------------------------------------------------------
@@ -109,7 +117,7 @@ class Engine:
             client.tell("✓ Engine ready.", State(status="ok"))
             await self._attach(client)
             await self.sync(client)
-            await self._recap(client)
+            await self._recap_once(client)
         except BaseException:  # it left already, or the disk fails: nobody else would forget it
             self.disconnect(client)
             raise
@@ -117,44 +125,36 @@ class Engine:
             client.tell(f"✗ {problem}")
         return client
 
-    async def _recap(self, client: Client) -> None:
+    async def _recap_once(self, client: Client) -> None:
         """Tells what happened last in a story that has rested long, once until it is played again."""
         if client.session is None:
             return
         stored = await self.services.database.read(stories.session, client.session.id)
         if stored is not None and self._recapped.get(stored.id) != stored.updated:
             self._recapped[stored.id] = stored.updated
-            await recap.tell(self, client, stored)
+            await self.recap(client, stored)
+
+    async def recap(self, client: Client, stored: stories.StoredSession) -> None:
+        """Sends what has happened in a story since it was played last."""
+        text = await recap.since_last_played(self.services.database, stored, self.now())
+        if text:
+            client.tell(text)
 
     def disconnect(self, client: Client) -> None:
         """Forgets a client; its turn goes on."""
         self.clients.discard(client)
-        self.memory.client_left()
+        self.heap.client_left()
         self.drafts.cancel(client)
         self._leave(client)
-
-    async def handle(self, client: Client, prompt: Prompt) -> None:
-        """Carries out one prompt; whatever is wrong with it becomes one ``error`` event."""
-        try:
-            if prompt.client is not None and prompt.client != client.chosen.client:
-                await self._identify(client, sanitize(prompt.client))
-            client.request = prompt.request
-            text = sanitize(prompt.prompt).strip()
-            if text.startswith("/"):
-                await dispatch.run(self, client, text)
-            elif text:
-                await self.say(client, text, prompt.request)
-        except FlowerError as error:
-            self.metrics.error(type(error).__name__)
-            client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET)))
 
     @property
     def sessions(self) -> Collection[Session]:
         """The stories that are open."""
         return self._sessions.values()
 
-    async def _identify(self, client: Client, client_id: str) -> None:
-        client.chosen = await self.services.database.read(stories.load, client_id)
+    async def identify(self, client: Client, client_id: str) -> None:
+        """Gives a client what another one of its id had chosen, and its story."""
+        client.chosen = await self.services.database.read(stories.load, sanitize(client_id))
         await self._attach(client)
 
     async def choose(self, client: Client, **changes: object) -> None:
@@ -168,7 +168,14 @@ class Engine:
         shown = structs.replace(client.chosen, rules=await self.active_rules(client))
         services = self.services
         client.send(
-            snapshot.sync_state(services.assets, self.roster, listed, shown, services.quick_replies)
+            snapshot.sync_state(
+                services.assets,
+                self.roster,
+                listed,
+                shown,
+                quick_replies=services.quick_replies,
+                commands=self._commands,
+            )
         )
         if client.session is not None:
             await self.send_history(client, client.session)
@@ -257,8 +264,8 @@ class Engine:
             if stored is None:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
-            opened = Session(stored.id, stored.world_id, stored.character_id)
-            opened.window_start = await self.services.database.read(tree.window_start, stored.id)
+            start = await self.services.database.read(tree.window_start, stored.id)
+            opened = Session(stored.id, stored.world_id, stored.character_id, start)
             # Another client may have opened it meanwhile, and a turn of it laid out its window.
             session = self._sessions.setdefault(session_id, opened)
         session.subscribe(client.outbox)

@@ -18,7 +18,7 @@ from flower.engine.tasks import guarded
 log = logging.getLogger(__name__)
 
 
-class Memory:
+class HeapTrimmer:
     """Counts the clients that leave, and tidies up when it was many and others had time to come."""
 
     def __init__(self, nursery: trio.Nursery) -> None:

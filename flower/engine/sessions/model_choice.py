@@ -1,16 +1,13 @@
-"""Who narrates: the model a client has chosen, who steps in for it, and what turns have learned of models."""
+"""Which model writes a reply: the story's or the speaker's own, who steps in for it, what is known of it."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
 
-from msgspec.structs import replace
-
-from flower.engine.prompt.context import Order
+from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Provider
-from flower.engine.provider.registry import Roster
+from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.turn_outcome import Outcome
 from flower.engine.store.stories import Selection
 from flower.errors import ProviderError
@@ -18,59 +15,68 @@ from flower.errors import ProviderError
 log = logging.getLogger(__name__)
 
 
-class Narrators:
-    """Finds providers for models. ``fallbacks`` are the models that step in, in this order."""
+class ModelSelector:
+    """Finds models with their providers, and keeps what turns have learned about them."""
 
-    def __init__(self, roster: Roster, fallbacks: tuple[str, ...]) -> None:
-        self._roster = roster
-        self._fallbacks = fallbacks
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
         self._counters: dict[str, TokenCounter] = {}  # by model, like the next
         self._context_limits: dict[str, int] = {}
 
-    def use(self, roster: Roster, fallbacks: tuple[str, ...]) -> None:
-        """Goes on with other models; what was learned of those that stay is kept."""
-        self._roster, self._fallbacks = roster, fallbacks
+    def story_model(self, selection: Selection) -> str:
+        """Returns the id of the selected model, or of the default; raises ``ProviderError`` if unknown."""
+        roster = self._runtime.roster
+        model_id = selection.model or roster.default()
+        roster.resolve(model_id)
+        return model_id
 
-    def chosen(self, selection: Selection) -> tuple[str, tuple[Provider, str]]:
-        """Returns the id of the chosen model and who serves it; raises ``ProviderError`` for an unknown one."""
-        model_id = selection.model or self._roster.default()
-        return model_id, self._roster.resolve(model_id)
+    def select(self, story_model: str, speaker_model: str = "") -> tuple[ChosenModel, str]:
+        """Returns the model that writes a reply, and a sentence for the players if it is not the right one.
 
-    def known_of(self, model_id: str) -> dict[str, Any]:
-        """Returns what an order says of its model: info, counter, context limit and fallbacks."""
-        return {
-            "info": self._roster.info(model_id),
-            "counter": self._counters.get(model_id, TokenCounter()),
-            "context_limit": self._context_limits.get(model_id),
-            "fallbacks": self._fallbacks_of(model_id),
-        }
+        The speaker's own model comes first, if there is one and it is there; then the story's is the first
+        to step in for it. Raises ``ProviderError`` when the story's model is unknown.
+        """
+        resolve = self._runtime.roster.resolve
+        provider, name = resolve(story_model)
+        note = ""
+        if speaker_model not in ("", story_model):
+            try:
+                own_provider, own_name = resolve(speaker_model)
+                return self._chosen(speaker_model, own_provider, own_name, (provider, name)), note
+            except ProviderError as error:
+                note = f"✗ {error} The story's model speaks instead."
+        return self._chosen(story_model, provider, name), note
+
+    def _chosen(
+        self, model_id: str, provider: Provider, name: str, *first: tuple[Provider, str]
+    ) -> ChosenModel:
+        return ChosenModel(
+            id=model_id,
+            provider=provider,
+            name=name,
+            info=self._runtime.roster.info(model_id),
+            counter=self._counters.get(model_id, TokenCounter()),
+            context_limit=self._context_limits.get(model_id),
+            fallbacks=(*first, *self._fallbacks_of(model_id)),
+        )
 
     def _fallbacks_of(self, model_id: str) -> tuple[tuple[Provider, str], ...]:
         """Returns who can step in for a model. One that is not there now, for want of a key say, cannot."""
-        found = []
-        for other in self._fallbacks:
+        present = []
+        for other in self._runtime.services.fallbacks:
             if other == model_id:
                 continue
             try:
-                found.append(self._roster.resolve(other))
+                present.append(self._runtime.roster.resolve(other))
             except ProviderError as error:
                 log.warning("the fallback %s is left out: %s", other, error)
-        return tuple(found)
+        return tuple(present)
 
-    def voiced(self, order: Order, model_id: str) -> Order:
-        """Returns the order for another model; raises ``ProviderError`` for an unknown one.
-
-        The model that was asked first is the first to step in for it.
-        """
-        provider, model = self._roster.resolve(model_id)
-        known = self.known_of(model_id)
-        known["fallbacks"] = ((order.provider, order.model), *known["fallbacks"])
-        return replace(order, provider=provider, model=model, **known)
-
-    def learn(self, model_id: str, outcome: Outcome) -> None:
-        """Keeps what a turn has taught about the model that was asked, if that was the one that narrated."""
-        if outcome.elsewhere:
+    def learn(self, outcome: Outcome) -> None:
+        """Keeps what a turn has taught about the model that was asked, if that was the one that wrote."""
+        model = outcome.model
+        if model is None or outcome.elsewhere:
             return
-        self._counters[model_id] = outcome.counter
-        if outcome.context_limit is not None:
-            self._context_limits[model_id] = outcome.context_limit
+        self._counters[model.id] = outcome.counter
+        if model.context_limit is not None:
+            self._context_limits[model.id] = model.context_limit

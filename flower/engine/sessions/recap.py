@@ -6,36 +6,29 @@ And what did not wait: clocks that went on while nobody played.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from flower import limits
 from flower.engine.game import clocks
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.sentences import first_sentence
 from flower.engine.store import states, stories
+from flower.engine.store.database import Database
 from flower.engine.store.stories import Message, StoredSession
-
-if TYPE_CHECKING:
-    from flower.engine.sessions.engine import Engine
-    from flower.engine.sessions.session import Client
 
 _MESSAGES_READ = limits.RECAP_REPLIES * 2
 
 
-async def tell(engine: Engine, client: Client, stored: StoredSession) -> None:
-    """Tells a client which clocks went on since the story was played last, and after a long rest also
-    what happened last: ``limits.RECAP_AFTER_S``."""
-    database = engine.services.database
-    rested = engine.now() - stored.updated
+async def since_last_played(database: Database, stored: StoredSession, now: float) -> str:
+    """Returns which clocks went on since the story was played last, and after a long rest also what
+    happened last (``limits.RECAP_AFTER_S``); "" for nothing. Raises ``StoreError``."""
+    rested = now - stored.updated
     parts = []
     if rested >= limits.RECAP_AFTER_S:
         path = await database.read(stories.path, stored.active_leaf, most=_MESSAGES_READ)
         parts.append(recap(stored.title or "Untitled", rested, path))
-    standing = await database.read(states.standing, stored.id, stored.active_leaf, engine.now())
+    standing = await database.read(states.standing, stored.id, stored.active_leaf, now)
     parts.append(ticked(standing.state.clocks, Now(standing.now.lines, stored.updated), standing.now))
-    text = "\n\n".join(part for part in parts if part)
-    if text:
-        client.tell(text)
+    return "\n\n".join(part for part in parts if part)
 
 
 def ticked(ticking: Sequence[Clock], before: Now, now: Now) -> str:

@@ -37,7 +37,7 @@ class Waiting(Struct, frozen=True):
     """A line that came while a reply was streaming."""
 
     line: str
-    chosen: Selection  # by its client, when it was sent
+    selection: Selection  # of its client, when it was sent
     request: str | None
 
 
@@ -121,16 +121,18 @@ class Reply:
 class Session:
     """A story with its watchers and its running reply."""
 
-    def __init__(self, session_id: str, world_id: str, character_id: str) -> None:
+    def __init__(
+        self, session_id: str, world_id: str, character_id: str, window_start: int | None = None
+    ) -> None:
         self.id = session_id
         self.world_id = world_id
         self.character_id = character_id
         self.reply: Reply | None = None
         self.busy = False  # from accepting a line until its reply has ended
         self.request: str | None = None  # of the line that is being answered
-        self.window_start: int | None = None
+        self._window_start = window_start
         self.unsaved: dict[int, Finished] = {}  # by message; the rows have less of their text
-        self._told: set[str] = set()
+        self._notified: set[str] = set()
         self._subscribers: set[Subscriber] = set()
         self._waiting: deque[Waiting] = deque()
 
@@ -146,16 +148,25 @@ class Session:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    @property
+    def window_start(self) -> int | None:
+        """The first message of the history in the newest prompt; None: the next one lays it out anew."""
+        return self._window_start
+
+    def move_window(self, start: int | None) -> None:
+        """Notes where the history of the newest prompt begins, or that its way through the tree is left."""
+        self._window_start = start
+
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.add(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.discard(subscriber)
 
-    def tell_once(self, note: str) -> None:
-        """Tells the watchers something that would be the same in every turn, the first time only."""
-        if note not in self._told:
-            self._told.add(note)
+    def notify_once(self, note: str) -> None:
+        """Publishes what would be the same in every turn, the first time only."""
+        if note not in self._notified:
+            self._notified.add(note)
             self.publish(SystemUpdate(note))
 
     def publish(self, event: Event) -> None:

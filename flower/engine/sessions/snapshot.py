@@ -11,13 +11,13 @@ from msgspec import UNSET
 import flower
 from flower import limits
 from flower.engine.assets import Assets
-from flower.engine.commands import catalogue
 from flower.engine.sentences import first_sentence
 from flower.engine.sessions.session import Session
 from flower.engine.store.stories import Message, Selection, StoredSession
 from flower.engine.store.tree import Page
 from flower.protocol.messages import (
     ChatHistory,
+    CommandOption,
     HistoryItem,
     HistoryMeta,
     ModelOption,
@@ -45,7 +45,9 @@ def sync_state(
     models: Models,
     sessions: Sequence[StoredSession],
     chosen: Selection,
+    *,
     quick_replies: tuple[QuickReply, ...],
+    commands: tuple[CommandOption, ...],
 ) -> SyncState:
     """Returns everything a face shows beside the story."""
     available = models.options()
@@ -71,7 +73,7 @@ def sync_state(
         available_sessions=session_options(sessions),
         active_rules=chosen.rules,
         client=chosen.client,
-        commands=catalogue.OPTIONS,
+        commands=commands,
         nsfw=chosen.nsfw,
         offline=chosen_state.offline,
         version=flower.__version__,

@@ -7,7 +7,6 @@ can only do one thing at a time. What it has not finished it begins again after 
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 
@@ -16,8 +15,9 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.prompt.assemble import Line
-from flower.engine.prompt.context import Order, Prepared, most_messages
-from flower.engine.prompt.request import line_of
+from flower.engine.prompt.context import most_messages
+from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.request import PreparedPrompt, line_of
 from flower.engine.prompt.sections import (
     LINE_CHARS,
     MIN_NEW_LINES,
@@ -28,6 +28,9 @@ from flower.engine.prompt.sections import (
 from flower.engine.provider.base import Completion, Text
 from flower.engine.provider.retry import stream
 from flower.engine.sanitize import sanitize
+from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.runtime import Runtime
+from flower.engine.sessions.session import Session
 from flower.engine.store import search, stories
 from flower.engine.store.database import Database
 from flower.errors import FlowerError
@@ -41,12 +44,16 @@ class Summariser:
     """Brings the summaries of stories up to date."""
 
     def __init__(
-        self, database: Database, rng: random.Random, now: Callable[[], float] = time.time
+        self, runtime: Runtime, models: ModelSelector, now: Callable[[], float] = time.time
     ) -> None:
-        self._database = database
-        self._rng = rng
+        self._runtime = runtime
+        self._models = models
         self._now = now
         self._running: dict[str, trio.CancelScope] = {}
+
+    @property
+    def _database(self) -> Database:
+        return self._runtime.services.database
 
     def interrupt(self, session_id: str) -> None:
         """Stops what is being summarised in a story: its next turn begins."""
@@ -54,29 +61,32 @@ class Summariser:
         if scope is not None:
             scope.cancel()
 
-    async def refresh(self, order: Order, prepared: Prepared) -> None:
-        """Summarises what the next trim of this story's history would leave out, if that is enough."""
-        session_id = order.session.id
+    async def refresh(self, session: Session, model_id: str, prompt: PreparedPrompt) -> None:
+        """Summarises what the next trim of this story's history would leave out, if that is enough.
+
+        ``model_id``: the story's model; ``prompt``: the last one of this story.
+        """
+        session_id = session.id
         with trio.CancelScope() as scope:
             self._running[session_id] = scope
             try:
-                await self._refresh(order, prepared)
+                await self._refresh(session, self._models.select(model_id)[0], prompt)
             except FlowerError as error:
                 log.info("session=%s not summarised: %s", session_id, error)
             finally:
                 if self._running.get(session_id) is scope:
                     del self._running[session_id]
 
-    async def _refresh(self, order: Order, prepared: Prepared) -> None:
+    async def _refresh(self, session: Session, model: ChosenModel, prompt: PreparedPrompt) -> None:
         path = await self._database.read(
             stories.active_path,
-            order.session.id,
-            most=most_messages(prepared.completion.context_tokens),
+            session.id,
+            most=most_messages(prompt.completion.context_tokens),
         )
-        start = order.session.window_start
+        start = session.window_start
         whole = [replace(line_of(message), content=message.content) for message in path]
         lines = [line for line in whole if start is None or line.id >= start]
-        count = lines_to_cover(lines, prepared.assembled.room, prepared.counter)
+        count = lines_to_cover(lines, prompt.assembled.room, prompt.counter)
         known = await self._database.read(search.newest, path[-1].id if path else None)
         if not count:
             return
@@ -87,39 +97,43 @@ class Summariser:
                 for line in whole
                 if line.id <= lines[count - 1].id and (known is None or line.id > known.last_id)
             ],
-            prepared,
+            prompt,
         )
         if len(new) < MIN_NEW_LINES:
             return
         before = known.text if known is not None else ""
-        if order.provider.name == OFFLINE:
+        if model.provider.name == OFFLINE:
             text = extract(before, new)
         else:
-            text = await self._ask(order, prepared, before, new)
+            text = await self._ask(model, prompt, before, new)
         if text:
             await self._database.write(search.add, new[-1].id, text, self._now())
-            log.info("session=%s summarised %d messages", order.session.id, len(new))
+            log.info("session=%s summarised %d messages", session.id, len(new))
 
-    async def _ask(self, order: Order, prepared: Prepared, before: str, lines: list[Line]) -> str:
+    async def _ask(
+        self, model: ChosenModel, prompt: PreparedPrompt, before: str, lines: list[Line]
+    ) -> str:
         completion = Completion(
-            model=order.model,
+            model=model.name,
             messages=summary_prompt(before, lines),
             max_tokens=limits.SUMMARY_TOKENS,
-            context_tokens=prepared.completion.context_tokens,  # another one makes Ollama load anew
+            context_tokens=prompt.completion.context_tokens,  # another one makes Ollama load anew
             params={"temperature": 0.3},
         )
         text = ""
         with trio.move_on_after(limits.SUMMARY_DEADLINE_S):
-            async with stream(order.provider, completion, rng=self._rng, tries=1) as pieces:
+            async with stream(
+                model.provider, completion, rng=self._runtime.services.rng, tries=1
+            ) as pieces:
                 text = "".join([piece.text async for piece in pieces if isinstance(piece, Text)])
         return sanitize(text).strip()
 
 
-def _fitting(lines: list[Line], prepared: Prepared) -> list[Line]:
+def _fitting(lines: list[Line], prompt: PreparedPrompt) -> list[Line]:
     """Returns as many of the oldest lines as one request can hold; the others are next."""
-    left = prepared.assembled.room - limits.SUMMARY_TOKENS
+    left = prompt.assembled.room - limits.SUMMARY_TOKENS
     for index, line in enumerate(lines):
-        left -= prepared.counter.count(line.content[:LINE_CHARS])
+        left -= prompt.counter.count(line.content[:LINE_CHARS])
         if left < 0:
             return lines[:index]
     return lines

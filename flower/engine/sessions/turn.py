@@ -1,28 +1,35 @@
-"""One generation: prepare, stream, publish, save.
+"""One turn, from a line that is stored to a reply that is saved, in five steps.
+
+1. context: the story, what is recalled for the line, who speaks (``prompt.context``)
+2. model: the speaker's own or the story's (``model_choice``)
+3. prompt: what of the context fits the model (``prompt.request``)
+4. stream: the model's text, published as it comes (``provider.retry``)
+5. finish: the text is saved, then exactly one ``chat_end`` is published
 
 A turn owns its cancel scope and the text of its reply until that is saved. It runs in the engine's
-nursery, not in a connection's, so it outlives whoever asked. Whatever happens inside, it ends in the
-same way: the text so far is saved, then exactly one ``chat_end`` is published.
+nursery, not in a connection's, so it outlives whoever asked. Whatever happens inside, it ends with the
+fifth step.
 """
 
 from __future__ import annotations
 
 import logging
-import sqlite3
-from collections.abc import Callable
 from typing import assert_never
 
-import msgspec
 import trio
 
 from flower import limits
 from flower.engine.game.proposals import Parting
-from flower.engine.prompt.context import Gathered, Order, Prepared, Services, gather
-from flower.engine.prompt.request import compose, shorter
+from flower.engine.prompt.context import Context, Services, TurnInput, gather, recall_event
+from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.request import PreparedPrompt, build_prompt, shorter
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Finish, Loading, Piece, Reasoning, Spent, Text
 from flower.engine.provider.retry import Stream, stream
 from flower.engine.sanitize import sanitize
+from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.reply_storage import ReplyStorage
+from flower.engine.sessions.session import Reply, Session
 from flower.engine.sessions.turn_outcome import (
     STATUS_OF,
     EndReason,
@@ -34,16 +41,8 @@ from flower.engine.sessions.turn_outcome import (
     reason_of,
     usage_of,
 )
-from flower.engine.store import streaming_text
-from flower.errors import FlowerError, ProviderError, StoreError, only
-from flower.protocol.messages import (
-    ErrorEvent,
-    ErrorMeta,
-    Progress,
-    State,
-    SystemUpdate,
-    Usage,
-)
+from flower.errors import FlowerError, ProviderError, only
+from flower.protocol.messages import ErrorEvent, ErrorMeta, Progress, State, SystemUpdate
 
 log = logging.getLogger(__name__)
 
@@ -51,25 +50,34 @@ SPEED_AFTER_S = 0.25  # tokens per second of a shorter time say nothing
 
 
 class Turn:
-    """Carries out one ``Order``."""
+    """Writes one reply of a story."""
 
-    def __init__(self, services: Services, order: Order, voiced: Callable[[Order, str], Order]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        reply: Reply,
+        task: TurnInput,
+        *,
+        services: Services,
+        models: ModelSelector,
+    ) -> None:
+        self._session = session
+        self._reply = reply
+        self._input = task
         self._services = services
-        self._order = order
-        self._voiced = voiced
-        self.asked = order.reply.model  # id of the model that is to tell the reply
+        self._models = models
         self._scope = trio.CancelScope()
         self._cancel_reason: EndReason = "stopped"
-        self._prepared: Prepared | None = None
+        self._storage = ReplyStorage(services.database, reply, session.notify_once)
+        self._model: ChosenModel | None = None
+        self._prompt: PreparedPrompt | None = None
         self._parting = Parting() if services.narrator_updates else None
-        self._unrecorded: Callable[[sqlite3.Connection], str] | None = None
         self._spent: Spent | None = None
-        self._finish: Finish | None = None
+        self._finish_mark: Finish | None = None
         self._started = trio.current_time()
         self._first_text = 0.0
         self._tokens = 0
         self._elsewhere = False  # a fallback was asked
-        self._flushed = order.reply.length
         self._progress_shown = 0.0
 
     def cancel(self, reason: EndReason = "stopped") -> None:
@@ -87,33 +95,17 @@ class Turn:
             if self._scope.cancelled_caught:
                 reason = self._cancel_reason
         except Exception as bug:  # the turn's edge: a bug in one reply must not end the engine
-            log.exception("turn=%s crashed", self._order.reply.turn)
+            log.exception("turn=%s crashed", self._reply.turn)
             kind = type(only(bug)).__name__
-            reason, error = (
-                "error",
-                FlowerError(f"The engine failed on this reply ({kind}); see its log."),
-            )
+            reason = "error"
+            error = FlowerError(f"The engine failed on this reply ({kind}); see its log.")
         finally:
-            self._tell_rest()
-            saved = await self._end(reason, error)
-        waited = self._first_text - self._started if self._first_text else None
-        trouble = kind_of(error) if error is not None else ""
-        limit = self._order.context_limit
-        return Outcome(
-            reason,
-            saved,
-            self._counter(),
-            limit,
-            self._tokens,
-            waited,
-            self._elsewhere,
-            trouble,
-            self._prepared,
-        )
+            outcome = await self._finish(reason, error)
+        return outcome
 
     async def _generate_and_flush(self) -> tuple[EndReason, FlowerError | None]:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._flush_regularly)
+            nursery.start_soon(self._storage.flush_regularly)
             try:
                 return await self._generate(), None
             except ProviderError as failed:
@@ -124,187 +116,166 @@ class Turn:
                 nursery.cancel_scope.cancel()
 
     async def _generate(self) -> EndReason:
-        gathered = await gather(self._services, self._order)
-        self._choose_voice(gathered.direction.model)
+        """The first four steps; a prompt that the server finds too long is made and sent once more."""
+        context = await self._gather_context()
+        model = self._select_model(context)
+        prompt = await self._build_prompt(context, model)
         try:
-            return await self._stream(gathered)
+            return await self._stream(prompt, model)
         except ProviderError as error:
             if error.kind != "context_exceeded" or self._tokens:
                 raise
-            assert self._prepared is not None  # it was refused, so it was sent
-            self._order = shorter(self._order, self._prepared, error)
-        self._order.session.publish(
+            model = self._model = shorter(model, prompt, error)
+        self._session.publish(
             SystemUpdate("The prompt was too long for this model; trying a shorter one.")
         )
-        return await self._stream(gathered)
+        prompt = await self._build_prompt(context, model)
+        return await self._stream(prompt, model)
 
-    async def _stream(self, gathered: Gathered) -> EndReason:
+    # --- 1: context -----------------------------------------------------------------------------
+
+    async def _gather_context(self) -> Context:
+        context = await gather(self._services, self._input)
+        if context.recall_late:
+            self._session.publish(SystemUpdate("✗ Recall took too long; this reply does without it."))
+        if context.found:
+            self._session.publish(recall_event(self._reply.turn, context.found))
+        return context
+
+    # --- 2: model -------------------------------------------------------------------------------
+
+    def _select_model(self, context: Context) -> ChosenModel:
+        model, note = self._models.select(self._input.model_id, context.direction.model)
+        if note:
+            self._session.notify_once(note)
+        self._model = model
+        self._reply.model = model.id
+        return model
+
+    # --- 3: prompt ------------------------------------------------------------------------------
+
+    async def _build_prompt(self, context: Context, model: ChosenModel) -> PreparedPrompt:
+        prompt = await build_prompt(
+            self._services, self._input, model, context, self._session.window_start
+        )
+        self._session.move_window(prompt.assembled.window_start)
+        self._prompt = prompt
+        self._storage.record = prompt.record
+        return prompt
+
+    # --- 4: stream ------------------------------------------------------------------------------
+
+    async def _stream(self, prompt: PreparedPrompt, model: ChosenModel) -> EndReason:
         """Streams one completion to its end."""
-        order = self._order
-        self._prepared = await compose(self._services, order, gathered)
-        self._unrecorded = self._prepared.record
         streaming = stream(
-            order.provider, self._prepared.completion, rng=self._services.rng, fallbacks=order.fallbacks
+            model.provider, prompt.completion, rng=self._services.rng, fallbacks=model.fallbacks
         )
         try:
             async with streaming:
                 async for piece in streaming:
-                    self._take(piece, streaming)
-                    if order.reply.full or (self._parting is not None and self._parting.full):
+                    self._take(piece, streaming, model)
+                    if self._reply.full or (self._parting is not None and self._parting.full):
                         return "length"
         finally:
-            self._elsewhere = (streaming.provider, streaming.model) != (order.provider, order.model)
+            self._elsewhere = _steps_in(streaming, model)
             for note in streaming.notes:
-                order.session.tell_once(note)
-        return self._finish.reason if self._finish is not None else "interrupted"
+                self._session.notify_once(note)
+        return self._finish_mark.reason if self._finish_mark is not None else "interrupted"
 
-    def _choose_voice(self, model_id: str) -> None:
-        """Lets the speaker's own model tell the reply, if there is one and it is there."""
-        order = self._order
-        if not model_id or model_id == order.reply.model:
-            return
-        try:
-            self._order = self._voiced(order, model_id)
-        except ProviderError as error:
-            order.session.tell_once(f"✗ {error} The story's model speaks instead.")
-            return
-        self.asked = order.reply.model = model_id
-
-    def _counter(self) -> TokenCounter:
-        """Returns the counter as corrected by everything this turn has learned."""
-        if self._prepared is None:
-            return self._order.counter
-        if self._spent is None:
-            return self._prepared.counter
-        return self._prepared.counter.calibrated(
-            self._prepared.assembled.tokens, self._spent.prompt_tokens
-        )
-
-    def _take(self, piece: Piece, streaming: Stream) -> None:
-        reply, session = self._order.reply, self._order.session
+    def _take(self, piece: Piece, streaming: Stream, model: ChosenModel) -> None:
         match piece:
             case Text(text):
                 if not self._first_text:
-                    self._begin_text(streaming)
+                    self._begin_text(streaming, model)
                 clean = sanitize(text)
-                self._tokens += self._order.counter.count(clean)
-                self._tell(self._parting.take(clean) if self._parting is not None else clean)
+                self._tokens += model.counter.count(clean)
+                self._publish(self._parting.take(clean) if self._parting is not None else clean)
             case Reasoning(text):
-                session.publish(reply.think(sanitize(text), self._speed()))
+                self._session.publish(self._reply.think(sanitize(text), self._speed()))
             case Loading(what, done, total):
                 self._show_progress(Progress(what, done, total))
             case Spent():
                 self._spent = piece
             case Finish():
-                self._finish = piece
+                self._finish_mark = piece
             case _:
                 assert_never(piece)
 
-    def _tell(self, text: str) -> None:
-        chunk = self._order.reply.append(text, self._speed())
+    def _publish(self, text: str) -> None:
+        chunk = self._reply.append(text, self._speed())
         if chunk is not None:
-            self._order.session.publish(chunk)
+            self._session.publish(chunk)
 
-    def _tell_rest(self) -> None:
-        """Tells what waited for more text, now that none comes; what is no story is set aside."""
-        if self._parting is not None:
-            self._tell(self._parting.end())
-            self._order.reply.proposed = self._parting.block
-
-    def _begin_text(self, streaming: Stream) -> None:
+    def _begin_text(self, streaming: Stream, model: ChosenModel) -> None:
         self._first_text = trio.current_time()
-        if (streaming.provider, streaming.model) != (self._order.provider, self._order.model):
-            self._order.reply.model = f"{streaming.provider.name}/{streaming.model}"
+        if _steps_in(streaming, model):
+            self._reply.model = f"{streaming.provider.name}/{streaming.model}"
         if self._progress_shown:
-            self._order.session.publish(SystemUpdate("✓ The narrator begins.", State(progress=None)))
+            self._session.publish(SystemUpdate("✓ The narrator begins.", State(progress=None)))
 
     def _show_progress(self, progress: Progress) -> None:
         now = trio.current_time()
         if self._progress_shown and now - self._progress_shown < limits.PROGRESS_INTERVAL_S:
             return
         self._progress_shown = now
-        self._order.session.publish(SystemUpdate(f"{progress.what} …", State(progress=progress)))
+        self._session.publish(SystemUpdate(f"{progress.what} …", State(progress=progress)))
 
     def _speed(self) -> float:
         """Returns tokens per second of wall time since the first text; 0.0 until that means something."""
         elapsed = trio.current_time() - self._first_text
         return self._tokens / elapsed if self._first_text and elapsed > SPEED_AFTER_S else 0.0
 
-    # --- saving ---------------------------------------------------------------------------------
+    # --- 5: finish ------------------------------------------------------------------------------
 
-    async def _flush_regularly(self) -> None:
-        """Brings the growing reply to the disk, so that a power cut costs half a second of it."""
-        reply = self._order.reply
-        while True:
-            await trio.sleep(limits.FLUSH_INTERVAL_S)
-            if reply.length == self._flushed and self._unrecorded is None:
-                continue
-            try:
-                await self._flush()
-            except StoreError as error:
-                log.warning("turn=%s not flushed: %s", reply.turn, error)
+    async def _finish(self, reason: EndReason, error: FlowerError | None) -> Outcome:
+        """Saves the reply, then tells the watchers."""
+        self._publish_rest()
+        saved = await self._save_and_announce(reason, error)
+        return Outcome(
+            reason=reason,
+            saved=saved,
+            model=self._model,
+            counter=self._counter(),
+            tokens=self._tokens,
+            first_text_s=self._first_text - self._started if self._first_text else None,
+            elsewhere=self._elsewhere,
+            trouble=kind_of(error) if error is not None else "",
+            prompt=self._prompt,
+        )
 
-    async def _flush(self) -> None:
-        """Appends what has come since the last flush."""
-        reply, at = self._order.reply, self._flushed
-        new, model = reply.text[at:], reply.model  # taken here: the reply grows while the thread writes
-        await self._save(lambda db: streaming_text.append(db, reply.message_id, at, new, model))
-        self._flushed = at + len(new)
+    def _publish_rest(self) -> None:
+        """Publishes what waited for more text, now that none comes; what is no story is set aside."""
+        if self._parting is not None:
+            self._publish(self._parting.end())
+            self._reply.proposed = self._parting.block
 
-    async def _save(self, write: Callable[[sqlite3.Connection], None]) -> None:
-        """Writes in one transaction with what the prompt was made of, if that is not on disk yet."""
-        record = self._unrecorded
-
-        def save(db: sqlite3.Connection) -> str:
-            note = record(db) if record is not None else ""
-            write(db)
-            return note
-
-        try:
-            note = await self._services.database.write(save)
-        except StoreError:
-            raise
-        except Exception:  # a bug in what goes along must not cost the words
-            if record is None:
-                raise
-            log.exception("turn=%s what its prompt was made of is not kept", self._order.reply.turn)
-            await self._services.database.write(write)
-            note = ""
-        if note:
-            self._order.session.tell_once(note)
-        if self._unrecorded is record:
-            self._unrecorded = None
-
-    async def _end(self, reason: EndReason, error: FlowerError | None) -> bool:
+    async def _save_and_announce(self, reason: EndReason, error: FlowerError | None) -> bool:
         """Saves the reply, then tells the watchers; returns whether it could be saved."""
-        reply, session = self._order.reply, self._order.session
-        usage = usage_of(self._prepared, self._spent, self._tokens)
-        failure = await self._save_end(reason, usage)
+        reply, session = self._reply, self._session
+        usage = usage_of(self._prompt, self._spent, self._tokens)
+        failure = await self._storage.save_end(STATUS_OF.get(reason, reason), usage)
         if failure:
             log.error("turn=%s %s", reply.turn, failure)
             text = f"{failure}. The reply stays on screen and is tried again."
             session.publish(ErrorEvent(text, ErrorMeta("store")))
-        complaint = complaint_of(reply.turn, reason, error, self._finish)
+        complaint = complaint_of(reply.turn, reason, error, self._finish_mark)
         if complaint is not None:
             session.publish(complaint)
-        cost = cost_of(self._order.info, usage, self._spent, elsewhere=self._elsewhere)
+        info = self._model.info if self._model is not None else None
+        cost = cost_of(info, usage, self._spent, elsewhere=self._elsewhere)
         seconds = trio.current_time() - self._started
         session.publish(end_event(session.id, reply, reason, usage, cost, seconds, self._speed()))
         return not failure
 
-    async def _save_end(self, reason: EndReason, usage: Usage) -> str:
-        """Saves the whole reply, also when the turn was cancelled; returns what kept it from that."""
-        reply, status = self._order.reply, STATUS_OF.get(reason, reason)
-        text, model, spent = reply.text, reply.model, msgspec.to_builtins(usage)
-        with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
-            try:
-                await self._save(
-                    lambda db: streaming_text.end(db, reply.message_id, text, status, spent, model)
-                )
-            except StoreError as failed:
-                return str(failed)
-            except Exception as bug:  # the end of a turn: its watchers wait for word of it
-                log.exception("turn=%s could not be saved", reply.turn)
-                return f"not saved: the engine failed ({type(bug).__name__}); see its log"
-            return ""
-        return "not saved: the disk does not answer"
+    def _counter(self) -> TokenCounter:
+        """Returns the counter as corrected by everything this turn has learned."""
+        if self._prompt is None or self._model is None:
+            return self._model.counter if self._model is not None else TokenCounter()
+        if self._spent is None:
+            return self._prompt.counter
+        return self._prompt.counter.calibrated(self._prompt.assembled.tokens, self._spent.prompt_tokens)
+
+
+def _steps_in(streaming: Stream, model: ChosenModel) -> bool:
+    """Whether a fallback answers, not the model that was asked."""
+    return (streaming.provider, streaming.model) != (model.provider, model.name)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from msgspec import UNSET, Struct
 
-from flower.engine.prompt.context import Prepared
+from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.request import PreparedPrompt
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Finish, ModelInfo, Spent
 from flower.engine.sessions.session import Reply
@@ -17,18 +18,18 @@ EndReason = Literal["done", "stopped", "length", "blocked", "interrupted", "erro
 STATUS_OF: dict[EndReason, str] = {"done": "complete"}  # every other reason is its own status
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, kw_only=True):
     """How a turn ended, and what it taught about the model."""
 
     reason: EndReason
     saved: bool
-    counter: TokenCounter
-    context_limit: int | None
+    model: ChosenModel | None  # that was asked; None: the turn did not come to that
+    counter: TokenCounter  # of that model
     tokens: int  # of the reply, as we count them
     first_text_s: float | None  # from accepting the line to the first text
     elsewhere: bool  # a fallback narrated: what was learned is not about the model that was asked
     trouble: str  # the kind of error it ended with, "" for none
-    prepared: Prepared | None  # the last prompt, if it came to one
+    prompt: PreparedPrompt | None  # the last one, if it came to one
 
 
 def reason_of(error: ProviderError) -> EndReason:
@@ -43,12 +44,12 @@ def kind_of(error: FlowerError) -> str:
     return error.kind if isinstance(error, ProviderError) else "engine"
 
 
-def usage_of(prepared: Prepared | None, spent: Spent | None, tokens: int) -> Usage:
+def usage_of(prompt: PreparedPrompt | None, spent: Spent | None, tokens: int) -> Usage:
     """Returns the tokens as the provider counted them, else as we do; ``tokens`` are the reply's."""
     if spent is not None:
         return Usage(spent.prompt_tokens, spent.completion_tokens, spent.cached_tokens)
-    prompt = prepared.assembled.tokens if prepared is not None else 0
-    return Usage(prompt, tokens, estimated=True)
+    prompt_tokens = prompt.assembled.tokens if prompt is not None else 0
+    return Usage(prompt_tokens, tokens, estimated=True)
 
 
 def cost_of(

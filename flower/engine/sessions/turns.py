@@ -1,23 +1,23 @@
 """The turns under way: one at a time in each story, side by side in different ones.
 
-Owns when a line becomes a turn, when it waits, and who may change a story in between. Who narrates is in
-``narrators``, what happens inside a turn in ``turn``, what follows it in ``following``.
+Owns when a line becomes a turn, when it waits, and who may change a story in between. Which model writes is
+in ``model_choice``, what happens inside a turn in ``turn``, what follows it in ``after_turn``.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import trio
 from msgspec import UNSET, Struct
 
 from flower import limits
-from flower.engine.prompt.context import Order, Services
-from flower.engine.provider.base import Provider
-from flower.engine.provider.registry import Roster
-from flower.engine.sessions.after_turn import Following
-from flower.engine.sessions.model_choice import Narrators
+from flower.engine.prompt.context import TurnInput
+from flower.engine.sessions.after_turn import AfterTurn
+from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Finished, Reply, Session, Waiting
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn import Turn
@@ -41,43 +41,79 @@ class Running(Struct, frozen=True):
     """A turn under way; ``ended`` is set when its session may begin another."""
 
     turn: Turn
+    task: TurnInput
     ended: trio.Event
 
 
 class Turns:
-    """Starts, counts and ends turns. ``forget`` is told when a story has nothing more to do."""
+    """Starts, counts and ends turns.
+
+    ``forget`` is called when a story has nothing more to do, ``observe`` with how each turn has ended.
+    """
 
     def __init__(
         self,
-        services: Services,
-        roster: Roster,
+        runtime: Runtime,
         nursery: trio.Nursery,
         *,
         now: Callable[[], float],
         forget: Callable[[Session], None],
         observe: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
-        self.services = services
-        self.narrators = Narrators(roster, services.fallbacks)
+        self._runtime = runtime
+        self.models = ModelSelector(runtime)
         self._nursery = nursery
         self._now = now
         self._forget = forget
         self._observe = observe
-        self.following = Following(services, now)
-        self._summariser = Summariser(services.database, services.rng, now)
+        self.after = AfterTurn(runtime, now)
+        self._summariser = Summariser(runtime, self.models, now)
         self._running: dict[str, Running] = {}
         self._idle = trio.Event()
         self._idle.set()
         self._stopping = False
 
-    def use(self, services: Services, roster: Roster) -> None:
-        """Begins the next turns with other services and narrators."""
-        self.services = services
-        self.narrators.use(roster, services.fallbacks)
-        self.following.use(services)
+    # --- who may change a story -----------------------------------------------------------------
+
+    @contextmanager
+    def _hold(self, session: Session) -> Iterator[None]:
+        """Keeps others from a story while the block runs; a turn started in it holds on until its end."""
+        session.busy = True
+        try:
+            yield
+        finally:
+            session.busy = session.reply is not None
+
+    @asynccontextmanager
+    async def claim(self, session: Session) -> AsyncIterator[None]:
+        """Keeps replies from beginning in a story while the block runs, but one that it starts itself.
+
+        Raises ``CommandError`` while one streams. A reply that has ended but is not a memory yet is waited
+        for: whoever saw it end may go on. A line that comes meanwhile begins its reply afterwards.
+        """
+        while session.busy and session.reply is None and session.id in self._running:
+            await self._running[session.id].ended.wait()
+        if self._stopping:
+            raise CommandError("The engine is stopping; do this again when it is back.")
+        if session.busy and session.reply is None:
+            raise CommandError("This story is being changed at this very moment; do this again.")
+        if session.busy:
+            raise CommandError("A reply is being written; wait for its end or stop it with /cancel.")
+        try:
+            with self._hold(session):
+                await self.after.save_unsaved(session)  # what follows is made of rows
+                yield
+        finally:
+            self._begin_waiting_soon(session)
+
+    def _begin_waiting_soon(self, session: Session) -> None:
+        if session.waiting and not session.busy:
+            self._nursery.start_soon(guarded, "a line that waited", self._begin_waiting, session)
+
+    # --- how a turn begins ----------------------------------------------------------------------
 
     async def say(
-        self, session: Session, chosen: stories.Selection, line: str, request: str | None
+        self, session: Session, selection: stories.Selection, line: str, request: str | None
     ) -> bool:
         """Starts a turn or lets the line wait for the running one; returns whether it named the story.
 
@@ -88,13 +124,13 @@ class Turns:
             raise CommandError("The engine is stopping; send this again when it is back.")
         if not session.busy:
             try:
-                return await self._begin(session, chosen, line, request)
+                with self._hold(session):
+                    return await self._begin(session, selection, line, request)
             finally:
-                if not session.busy:  # no reply began; lines that came meanwhile must not wait for one
-                    self.release(session)
+                self._begin_waiting_soon(session)  # no reply began; what came meanwhile must not wait
         if request is not None and request == session.request:
             return False  # sent again after a reconnect; it is being answered
-        if not session.enqueue(Waiting(line, chosen, request)):
+        if not session.enqueue(Waiting(line, selection, request)):
             raise CommandError(
                 f"{limits.PROMPT_QUEUE} lines are waiting already; wait for the reply or /cancel."
             )
@@ -103,55 +139,30 @@ class Turns:
         )
         return False
 
-    async def claim(self, session: Session) -> None:
-        """Keeps replies from beginning in a story; raises ``CommandError`` while one streams.
-
-        A reply that has ended but is not a memory yet is waited for: whoever saw it end may go on.
-        """
-        while session.busy and session.reply is None and session.id in self._running:
-            await self._running[session.id].ended.wait()
-        if self._stopping:
-            raise CommandError("The engine is stopping; do this again when it is back.")
-        if session.busy and session.reply is None:
-            raise CommandError("This story is being changed at this very moment; do this again.")
-        if session.busy:
-            raise CommandError("A reply is being written; wait for its end or stop it with /cancel.")
-        session.busy = True
-        try:
-            await self.following.save_unsaved(session)
-        except BaseException:
-            self.release(session)
-            raise
-
-    def release(self, session: Session) -> None:
-        """Ends a claim; a line that came meanwhile begins its reply."""
-        session.busy = False
-        if session.waiting:
-            self._nursery.start_soon(guarded, "a line that waited", self._begin_waiting, session)
-
     async def _begin(
-        self, session: Session, chosen: stories.Selection, line: str, request: str | None
+        self, session: Session, selection: stories.Selection, line: str, request: str | None
     ) -> bool:
-        """Commits the line, tells the watchers, starts the turn; returns whether it named the story."""
-        session.busy = True  # before the first await: one reply at a time
+        """Commits the line, shows it to the watchers, starts the turn; returns whether it named the story.
+
+        To be called while the story is held.
+        """
         session.request = request
         try:
-            model_id, provider = self.narrators.chosen(chosen)
-            await self.following.save_unsaved(session)  # the prompt is made of rows
-            exchange = await self.services.database.write(
+            model_id = self.models.story_model(selection)
+            await self.after.save_unsaved(session)  # the prompt is made of rows
+            exchange = await self._runtime.services.database.write(
                 exchanges.begin_exchange, session.id, line, model_id, request, self._now()
             )
         except BaseException:
-            session.busy, session.request = False, None
+            session.request = None
             raise
         if exchange.already_there:
-            session.busy = False
             return False
         turn_id = f"{session.id}-{exchange.reply_id}"
-        said = MessageMeta("user", exchange.user_id, session.id, turn_id, request or UNSET, "complete")
-        session.publish(ChatMessage(line, said))
+        meta = MessageMeta("user", exchange.user_id, session.id, turn_id, request or UNSET, "complete")
+        session.publish(ChatMessage(line, meta))
         reply = Reply(turn_id, exchange.reply_id, line, model_id, session.world_id)
-        self.start(session, reply, exchange.user_id, chosen, provider)
+        self.start(session, reply, exchange.user_id, selection)
         session.publish(opened(session, reply))
         return exchange.titled
 
@@ -160,81 +171,79 @@ class Turns:
         session: Session,
         reply: Reply,
         leaf: int,
-        chosen: stories.Selection,
-        provider: tuple[Provider, str],
+        selection: stories.Selection,
         *,
         continues: bool = False,
         variant: int = 0,
     ) -> None:
-        """Lets a reply begin in a story that was claimed; what tells the watchers is up to the caller."""
+        """Lets a reply begin in a story that is claimed; what tells the watchers is up to the caller."""
         self._summariser.interrupt(session.id)
         session.reply = reply
-        order = Order(
-            session,
-            reply,
-            leaf,
-            chosen,
-            *provider,
-            **self.narrators.known_of(reply.model),
+        task = TurnInput(
+            turn=reply.turn,
+            session_id=session.id,
+            world_id=session.world_id,
+            character_id=session.character_id,
+            reply_id=reply.message_id,
+            leaf=leaf,
+            line=reply.line,
+            selection=selection,
+            model_id=reply.model,
             continues=continues,
             variant=variant,
         )
-        running = Running(Turn(self.services, order, self.narrators.voiced), trio.Event())
-        self._running[session.id] = running
+        turn = Turn(session, reply, task, services=self._runtime.services, models=self.models)
+        running = self._running[session.id] = Running(turn, task, trio.Event())
         if self._stopping:  # its line was being committed when the engine was told to stop
-            running.turn.cancel("interrupted")
+            turn.cancel("interrupted")
         if self._idle.is_set():
             self._idle = trio.Event()
-        self._nursery.start_soon(guarded, "a turn", self._run_turn, running, order)
+        self._nursery.start_soon(guarded, "a turn", self._run_turn, session, reply, running)
 
-    async def _run_turn(self, running: Running, order: Order) -> None:
+    # --- how a turn runs and ends ---------------------------------------------------------------
+
+    async def _run_turn(self, session: Session, reply: Reply, running: Running) -> None:
         """Runs one turn and what follows it; a bug there costs this turn, not the engine."""
+        outcome: Outcome | None = None
         try:
-            await self._run_and_follow(running, order)
+            outcome = await self._run_and_follow(session, reply, running)
         except Exception:  # the other edge of a turn: what comes after its reply
-            log.exception("turn=%s: what follows the reply crashed", order.reply.turn)
-            await self._begin_waiting(order.session)
+            log.exception("turn=%s: what follows the reply crashed", reply.turn)
+        await self._begin_waiting(session)
+        if session.busy or outcome is None or outcome.prompt is None or outcome.reason != "done":
+            return
+        await self._summariser.refresh(session, running.task.model_id, outcome.prompt)
 
-    async def _run_and_follow(self, running: Running, order: Order) -> None:
-        session, reply = order.session, order.reply
+    async def _run_and_follow(self, session: Session, reply: Reply, running: Running) -> Outcome:
         try:
-            outcome = await running.turn.run()
-            self._observe(outcome)
-            session.reply = None
-            log.info(
-                "turn=%s session=%s reason=%s chars=%d",
-                reply.turn,
-                session.id,
-                outcome.reason,
-                reply.length,
-            )
-            self.narrators.learn(running.turn.asked, outcome)
-            first = not order.continues and not order.variant
-            status = STATUS_OF.get(outcome.reason, outcome.reason)
-            finished = Finished(
-                reply.message_id,
-                reply.line,
-                reply.text,
-                status,
-                reply.model,
-                first=first,
-                proposed=reply.proposed,
-            )
-            if outcome.saved:
-                await self.following.follow(session, finished)
-            else:
-                session.unsaved[reply.message_id] = finished
-                self._nursery.start_soon(guarded, "a late save", self._save_later, session)
+            with self._hold(session):
+                try:
+                    outcome = await running.turn.run()
+                    self._observe(outcome)
+                finally:
+                    session.reply = None
+                log.info(
+                    "turn=%s session=%s reason=%s chars=%d",
+                    reply.turn,
+                    session.id,
+                    outcome.reason,
+                    reply.length,
+                )
+                self.models.learn(outcome)
+                await self._follow(session, _finished(reply, running.task, outcome), outcome.saved)
         finally:
-            session.reply = None
-            session.busy = False
             del self._running[session.id]
             running.ended.set()
             if not self._running:
                 self._idle.set()
-        await self._begin_waiting(session)
-        if not session.busy and outcome.prepared is not None and outcome.reason == "done":
-            await self._summariser.refresh(order, outcome.prepared)
+        return outcome
+
+    async def _follow(self, session: Session, finished: Finished, saved: bool) -> None:
+        if saved:
+            await self.after.follow(session, finished)
+        else:
+            session.unsaved[finished.message_id] = finished
+            self._nursery.start_soon(guarded, "a late save", self._save_later, session)
 
     async def _begin_waiting(self, session: Session) -> None:
         while not session.busy and not self._stopping:
@@ -242,19 +251,18 @@ class Turns:
             if waiting is None:
                 self._forget(session)
                 return
-            session.busy = True  # before the first await: a line that comes now waits as well
             try:
-                await self._begin(session, waiting.chosen, waiting.line, waiting.request)
+                with self._hold(session):  # before the first await: a line that comes now waits as well
+                    await self._begin(session, waiting.selection, waiting.line, waiting.request)
             except Exception as error:  # an edge too: a bug in one line must not hold up the next
                 text = str(error)
                 if not isinstance(error, FlowerError):
                     log.exception("session=%s: a line that waited crashed", session.id)
                     text = f"The engine failed on this line ({type(error).__name__}); see its log."
-                session.busy = session.reply is not None
                 session.publish(ErrorEvent(text, ErrorMeta(request=waiting.request or UNSET)))
 
     async def _save_later(self, session: Session) -> None:
-        await self.following.save_later(session)
+        await self.after.save_later(session)
         self._forget(session)
 
     @property
@@ -292,7 +300,19 @@ class Turns:
             running.turn.cancel("interrupted")
         await self.wait_idle()
         for session in stories_open:
-            await self.following.save_at_last(session)
+            await self.after.save_at_last(session)
+
+
+def _finished(reply: Reply, task: TurnInput, outcome: Outcome) -> Finished:
+    return Finished(
+        reply.message_id,
+        reply.line,
+        reply.text,
+        STATUS_OF.get(outcome.reason, outcome.reason),
+        reply.model,
+        first=not task.continues and not task.variant,
+        proposed=reply.proposed,
+    )
 
 
 def opened(session: Session, reply: Reply) -> ChatMessage:

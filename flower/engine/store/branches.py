@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.store import stories, streaming_text, tree
+from flower.engine.store.extra import dump_extra
 from flower.engine.store.stories import Message
 from flower.errors import CommandError
 
@@ -183,7 +185,6 @@ def _still_there(db: sqlite3.Connection, session_id: str, leaf: int | None) -> i
 # makes no sense.
 
 GO_ON = "Go on."  # what a reply answers when the player has said nothing
-NOT_INHERITED = ("recalled", "recalled_ids", "manifest")  # they belong to the prompt of the old text
 
 
 class Opened(Struct, frozen=True):
@@ -233,7 +234,7 @@ def open_variant(
     if message.role == "user":
         return _open(db, message, model, now)
     answered = None
-    if message.role == "assistant" and message.extra.get("by") != "player" and message.parent_id:
+    if message.role == "assistant" and message.extra.by != "player" and message.parent_id:
         answered = stories.visible(db, session_id, message.parent_id)
     if answered is None:
         raise CommandError(
@@ -308,8 +309,9 @@ def _edited(db: sqlite3.Connection, message: Message, text: str, now: float) -> 
         model=message.model,
         now=now,
     )
-    kept = {key: value for key, value in message.extra.items() if key not in NOT_INHERITED}
-    stories.set_message_extra(db, new_id, {**kept, "edited": True})
+    # What belongs to the prompt of the old text stays there.
+    kept = replace(message.extra, recalled="", recalled_ids=(), manifest=(), edited=True)
+    db.execute("UPDATE messages SET extra = ? WHERE id = ?", (dump_extra(kept), new_id))
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, message.session_id))
     made = stories.visible(db, message.session_id, new_id)
     assert made is not None

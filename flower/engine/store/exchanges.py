@@ -5,15 +5,23 @@ Functions over a connection that expect to run inside ``Database.write``.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from flower.engine.store import branches, stories, tree
+from flower.engine.game.state import dump_variables
+from flower.engine.store import branches, states, stories, tree
 from flower.engine.store.branches import GO_ON
+from flower.engine.store.extra import (
+    ManifestEntry,
+    MessageExtra,
+    dump_extra,
+    load_extra,
+    patch,
+    readable,
+)
 from flower.errors import CommandError
 
 # ruff: noqa: S608 - only constants are put into statements, values never
@@ -59,38 +67,70 @@ def begin_exchange(
     return Exchange(user_id, reply_id, titled=titled > 0)
 
 
-def record_prompt(
-    db: sqlite3.Connection,
-    session_id: str,
-    user_id: int,
-    reply_id: int,
-    line_extra: Mapping[str, Any],
-    manifest: Sequence[Mapping[str, Any]],
-    window_start: int | None,
-    *,
-    speaker: str = "",
-) -> None:
-    """Stores what a prompt was made of: with the line, with the reply, with the story.
+class LineNotes(Struct, frozen=True, kw_only=True):
+    """What was told with a line; the fields are those of ``MessageExtra``."""
 
-    ``speaker``: id of the character that the reply belongs to.
+    recalled: str
+    private: Sequence[tuple[str, str]]
+    recalled_ids: Sequence[int]
+    stands: Sequence[tuple[str, str]]
+
+
+class PromptRecord(Struct, frozen=True, kw_only=True):
+    """What is stored of a prompt: with the line it answers, with its reply, with the story.
+
+    ``speaker``: id of the character that the reply belongs to; ``variables``: as the macros of notes leave
+    them, None when they set none.
     """
-    if line_extra:
-        stories.set_message_extra(db, user_id, line_extra)
-    stories.set_message_extra(db, reply_id, {"manifest": list(manifest), "speaker": speaker or None})
-    stories.set_session_extra(db, session_id, {"window_start": window_start})
+
+    session_id: str
+    line_id: int
+    reply_id: int
+    line: LineNotes | None  # None: it does not answer a line of the player
+    manifest: Sequence[ManifestEntry]
+    window_start: int | None
+    speaker: str = ""
+    variables: Mapping[str, str] | None = None
+
+
+def store_prompt(db: sqlite3.Connection, record: PromptRecord) -> str:
+    """Stores what a prompt was made of; returns a sentence on what could not be kept, else ""."""
+    if record.line is not None:
+        stories.set_message_extra(db, record.line_id, patch(**msgspec.structs.asdict(record.line)))
+    reply_extra = patch(manifest=record.manifest, speaker=record.speaker)
+    stories.set_message_extra(db, record.reply_id, reply_extra)
+    stories.set_session_extra(db, record.session_id, {"window_start": record.window_start})
+    if record.variables is None:
+        return ""
+    try:
+        variables = dump_variables(record.variables)
+        states.keep_variables(db, record.session_id, variables, record.line_id)
+    except CommandError as refused:  # the story goes on without them
+        return f"The variables of your notes are not kept: {refused}"
+    return ""
 
 
 def manifest(
     db: sqlite3.Connection, session_id: str, message_id: int | None = None
-) -> list[dict[str, Any]] | None:
+) -> tuple[ManifestEntry, ...] | None:
     """Returns the parts of the prompt behind a reply (None: the newest); None if there was no prompt."""
     row = db.execute(
-        "SELECT json_extract(extra, '$.manifest') FROM messages"
-        " WHERE session_id = ? AND id = coalesce(?, id) AND json_extract(extra, '$.manifest') IS NOT NULL"
+        "SELECT extra FROM messages WHERE session_id = ? AND id = coalesce(?, id)"
+        " AND CASE WHEN json_valid(extra) THEN json_extract(extra, '$.manifest') IS NOT NULL END"
         " ORDER BY id DESC LIMIT 1",
         (session_id, message_id),
     ).fetchone()
-    return json.loads(row[0]) if row else None
+    return load_extra(row[0], MessageExtra).manifest if row else None
+
+
+def keep_proposal(db: sqlite3.Connection, reply_id: int, block: str) -> None:
+    """Keeps the block of changes that a reply proposed, as it came."""
+    stories.set_message_extra(db, reply_id, patch(proposed=block))
+
+
+def forget(db: sqlite3.Connection, reply_id: int) -> None:
+    """Notes that an exchange is to be no memory."""
+    stories.set_message_extra(db, reply_id, patch(forgotten=True))
 
 
 def memory_of(line: str, text: str) -> str:
@@ -120,7 +160,7 @@ def unremembered(db: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
         WHERE r.id IN (SELECT max(id) FROM messages GROUP BY session_id
                        UNION SELECT active_leaf FROM sessions)
           AND r.role = 'assistant' AND r.content != '' AND r.status NOT IN ('streaming', 'error')
-          AND json_extract(r.extra, '$.forgotten') IS NULL
+          AND json_extract({readable("r.extra")}, '$.forgotten') IS NULL
           AND (SELECT coalesce(sum({_letters("p.text")}), 0) FROM passages p WHERE p.message_id = r.id)
               < {_letters("u.content")} + {_letters("r.content")} + {_FRAME_LETTERS}
         """
@@ -136,7 +176,7 @@ def add_message(
     db: sqlite3.Connection,
     session_id: str,
     role: str,
-    make: Callable[[int], tuple[str, Mapping[str, Any]]],
+    make: Callable[[int], tuple[str, MessageExtra]],
     request: str | None,
     now: float,
 ) -> stories.Message | None:
@@ -157,10 +197,10 @@ def add_message(
     if streaming.fetchone():
         raise CommandError("A reply is being written; do this again when it has ended.")
     message_id = stories.append(db, session_id, leaf, role, "", "complete", request=request, now=now)
-    content, extra = make(message_id)
+    content, kept = make(message_id)
     db.execute(
         "UPDATE messages SET content = ?, extra = ? WHERE id = ?",
-        (content, json.dumps(extra), message_id),
+        (content, dump_extra(kept), message_id),
     )
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, session_id))
     return stories.message(db, message_id)
@@ -173,7 +213,7 @@ def open_answer(db: sqlite3.Connection, session_id: str, model: str, now: float)
     """
     leaf = tree.active_leaf(db, session_id)
     last = stories.message(db, leaf) if leaf is not None else None
-    if last is None or (last.role == "assistant" and last.extra.get("by") != "player"):
+    if last is None or (last.role == "assistant" and last.extra.by != "player"):
         raise CommandError(
             "Tell what? /narrate TEXT adds to the story, /continue lets the reply go on."
         )

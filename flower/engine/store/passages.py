@@ -16,16 +16,39 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.recall.base import Draft, Kind, Passage
+
+Kind = Literal["lore", "memory"]
+
+
+class Passage(Struct, frozen=True):
+    """A piece of text that can be recalled. The row in the database is the truth."""
+
+    id: int
+    kind: Kind
+    scope: str  # "lore:WORLD", "lore:cast/CHARACTER" or "memory:SESSION"
+    source: str  # what it was cut from: "world", "attached:N", "file:PATH", "message:N"
+    title: str  # path of headings, or what the memory is about
+    text: str
+    message_id: int | None = None  # the reply a memory ends with
+    created: float = 0.0  # Unix time, seconds
+    pinned: bool = False
+    importance: float = 0.0  # 0 to 1: how much a memory matters, told by whoever made it
+
+
+class Draft(Struct, frozen=True):
+    """A passage before it has a row."""
+
+    title: str
+    text: str
+
 
 HASH_BYTES = 16  # 128 bits: no two texts of one machine will ever share a hash
-
-
 _FIELDS = Passage.__struct_fields__
 _COLUMNS = ", ".join(_FIELDS)
 LIST = "(SELECT value FROM json_each(?))"  # a list of ids of any length as one parameter

@@ -29,6 +29,7 @@ from flower.engine.game.state import (
 )
 from flower.engine.game.steering import Persona, Steering
 from flower.engine.store import stories
+from flower.engine.store.extra import readable
 from flower.errors import StoreError
 
 
@@ -107,8 +108,13 @@ class _Way(Struct, frozen=True):
 
 
 # A text search goes before the JSON parser: most messages have long extra data and no state.
-_HAS_STATE = "instr({m}.extra, '\"state\"') AND json_type({m}.extra, '$.state') = 'object'"
-_HAS_VARIABLES = "instr({m}.extra, '\"variables\"') AND json_type({m}.extra, '$.variables') = 'object'"
+_HAS = (
+    "CASE WHEN instr({m}.extra, '\"%s\"') AND json_valid({m}.extra)"
+    " THEN json_type({m}.extra, '$.%s') = 'object' ELSE 0 END"
+)
+_HAS_STATE = _HAS % ("state", "state")
+_HAS_VARIABLES = _HAS % ("variables", "variables")
+_EXTRA = readable("extra")
 
 
 def _way(db: sqlite3.Connection, leaf: int | None) -> _Way:
@@ -227,9 +233,9 @@ def _set_states(
 ) -> None:
     args: tuple[str, ...]
     if state is None:
-        changed, args = "json_remove(extra, '$.state', '$.states_before')", ()
+        changed, args = f"json_remove({_EXTRA}, '$.state', '$.states_before')", ()
     else:
-        changed = "json_set(extra, '$.state', json(?), '$.states_before', json(?))"
+        changed = f"json_set({_EXTRA}, '$.state', json(?), '$.states_before', json(?))"
         args = (state, json.dumps(before))
     db.execute(f"UPDATE {table} SET extra = {changed} WHERE id = ?", (*args, row_id))  # noqa: S608 - names of our own
 
@@ -251,7 +257,7 @@ def keep_variables(
     """
     table, row_id = _row(db, session_id, at)
     db.execute(
-        f"UPDATE {table} SET extra = json_set(extra, '$.variables', json(?)) WHERE id = ?",  # noqa: S608 - a name of our own
+        f"UPDATE {table} SET extra = json_set({_EXTRA}, '$.variables', json(?)) WHERE id = ?",  # noqa: S608 - a name of our own
         (variables, row_id),
     )
 
@@ -283,7 +289,7 @@ def change_steering(
 def _extra(db: sqlite3.Connection, table: str, row_id: str | int | None, key: str) -> str | None:
     """Returns what a row's extra data has under ``key``: objects as JSON, texts as they are."""
     row = db.execute(
-        f"SELECT json_extract(extra, ?) FROM {table} WHERE id = ?",  # noqa: S608 - a name of our own
+        f"SELECT json_extract({_EXTRA}, ?) FROM {table} WHERE id = ?",  # noqa: S608 - a name of our own
         (f"$.{key}", row_id),
     ).fetchone()
     return row[0] if row else None
@@ -291,6 +297,6 @@ def _extra(db: sqlite3.Connection, table: str, row_id: str | int | None, key: st
 
 def _set_session_extra(db: sqlite3.Connection, session_id: str, key: str, data: str) -> None:
     db.execute(
-        "UPDATE sessions SET extra = json_set(extra, ?, json(?)) WHERE id = ?",
+        f"UPDATE sessions SET extra = json_set({_EXTRA}, ?, json(?)) WHERE id = ?",  # noqa: S608 - a constant is put in
         (f"$.{key}", data, session_id),
     )

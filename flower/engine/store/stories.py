@@ -11,10 +11,12 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from flower import limits
 from flower.engine.store import streaming_text
+from flower.engine.store.extra import MessageExtra, SessionExtra, load_extra, readable
 
 # ruff: noqa: S608 - only constants are put into statements, values never
 
@@ -35,7 +37,7 @@ class Message(Struct, frozen=True):
     model: str
     request: str | None
     created: float
-    extra: dict[str, Any]
+    extra: MessageExtra
 
 
 class StoredSession(Struct, frozen=True):
@@ -52,7 +54,7 @@ class StoredSession(Struct, frozen=True):
     branch: str
     pinned: int
     archived: int
-    extra: dict[str, Any]
+    extra: SessionExtra
 
 
 # The columns of a message but the last, its extra data.
@@ -61,7 +63,11 @@ _MESSAGE = (
     f" {streaming_text.text_of('m')}, m.status, m.model, m.request, m.created"
 )
 # The manifests of prompts are long, needed by /why alone, and messages are read for every prompt.
-_NO_MANIFEST = """CASE WHEN instr(m.extra, '"manifest"') THEN json_remove(m.extra, '$.manifest') ELSE m.extra END"""
+_NO_MANIFEST = (
+    """CASE WHEN instr(m.extra, '"manifest"') AND json_valid(m.extra)"""
+    " THEN json_remove(m.extra, '$.manifest') ELSE m.extra END"
+)
+_EXTRA = readable("extra")
 _SESSION = """
     SELECT s.id, s.world_id, s.character_id, s.title, s.active_leaf, s.created, s.updated,
            (SELECT count(*) FROM messages m WHERE m.session_id = s.id)
@@ -72,16 +78,13 @@ _SESSION = """
 
 
 def _message(row: Row) -> Message:
-    return Message(*_with_extra(row))
+    *columns, data = row
+    return Message(*[*columns, load_extra(data, MessageExtra)])
 
 
 def _session(row: Row) -> StoredSession:
-    return StoredSession(*_with_extra(row))
-
-
-def _with_extra(row: Row) -> list[Any]:
-    """Returns the columns with the last one, the extra data, decoded."""
-    return [*row[:-1], json.loads(row[-1]) if row[-1] != "{}" else {}]
+    *columns, data = row
+    return StoredSession(*[*columns, load_extra(data, SessionExtra)])
 
 
 # --- sessions -----------------------------------------------------------------------------------
@@ -142,9 +145,15 @@ def set_archived(db: sqlite3.Connection, session_id: str, archived: bool) -> Non
 
 def set_session_extra(db: sqlite3.Connection, session_id: str, changes: Mapping[str, Any]) -> None:
     """Merges ``changes`` into the session's extra data."""
+    _patch(db, "sessions", session_id, changes)
+
+
+def _patch(db: sqlite3.Connection, table: str, row_id: str | int, changes: Mapping[str, Any]) -> None:
+    """Merges ``changes`` into a row's extra data; None takes a key out. The same is not written again."""
+    merged = f"json_patch({_EXTRA}, ?1)"
     db.execute(
-        "UPDATE sessions SET extra = json_patch(extra, ?1) WHERE id = ?2 AND extra != json_patch(extra, ?1)",
-        (json.dumps(changes), session_id),
+        f"UPDATE {table} SET extra = {merged} WHERE id = ?2 AND extra != {merged}",
+        (json.dumps(changes), row_id),
     )
 
 
@@ -214,10 +223,7 @@ def tree(db: sqlite3.Connection, session_id: str) -> list[Message]:
 
 def set_message_extra(db: sqlite3.Connection, message_id: int, changes: Mapping[str, Any]) -> None:
     """Merges ``changes`` into the message's extra data."""
-    db.execute(
-        "UPDATE messages SET extra = json_patch(extra, ?) WHERE id = ?",
-        (json.dumps(changes), message_id),
-    )
+    _patch(db, "messages", message_id, changes)
 
 
 def message(db: sqlite3.Connection, message_id: int) -> Message | None:
@@ -301,7 +307,15 @@ def load(db: sqlite3.Connection, client: str) -> Selection:
     ).fetchone()
     if row is None:
         return Selection(client)
-    return Selection(client, row[0], row[1], row[2], row[3], tuple(json.loads(row[4])), bool(row[5]))
+    return Selection(client, row[0], row[1], row[2], row[3], _rules(row[4]), bool(row[5]))
+
+
+def _rules(data: str) -> tuple[str, ...]:
+    """Returns the ids of chosen rules; none for damaged text."""
+    try:
+        return msgspec.json.decode(data, type=tuple[str, ...])
+    except msgspec.MsgspecError:
+        return ()
 
 
 def change(db: sqlite3.Connection, chosen: Selection, changed: Sequence[str], now: float) -> None:
@@ -356,13 +370,27 @@ def listed(db: sqlite3.Connection, world_id: str) -> Sequence[tuple[int, str]]:
 def of_story(db: sqlite3.Connection, session_id: str, model: str) -> dict[str, Any]:
     """Returns the settings that hold for a model in a story; the story's own win."""
     found = session(db, session_id)
-    own = found.extra.get("params", {}) if found is not None else {}
+    own = found.extra.params if found is not None else {}
     return {**of_model(db, model), **own}
+
+
+def set_of_story(db: sqlite3.Connection, session_id: str, name: str, value: Any) -> None:
+    """Sets one setting of a story, or with None takes it back."""
+    set_session_extra(db, session_id, {"params": {name: value}})
 
 
 def of_model(db: sqlite3.Connection, model: str) -> dict[str, Any]:
     row = db.execute("SELECT params FROM model_params WHERE model = ?", (model,)).fetchone()
-    return json.loads(row[0]) if row else {}
+    return _object(row[0]) if row else {}
+
+
+def _object(data: str) -> dict[str, Any]:
+    """Returns a JSON object, an empty one for damaged text."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def set_of_model(db: sqlite3.Connection, model: str, name: str, value: Any) -> None:

@@ -113,8 +113,13 @@ def window_start(db: sqlite3.Connection, session_id: str) -> int | None:
     found = stories.session(db, session_id)
     if found is None:
         return None
-    start: int | None = found.extra.get("window_start")
+    start = found.extra.window_start
     return start if start is not None and on_path(db, found.active_leaf, start) else None
+
+
+def forget_window(db: sqlite3.Connection, session_id: str) -> None:
+    """Lets the next prompt lay out its history anew, also after the engine has ended."""
+    stories.set_session_extra(db, session_id, {"window_start": None})
 
 
 def siblings(db: sqlite3.Connection, message: Message) -> list[Message]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flower.engine.recall.base import Vectors
+    Vectors = NDArray[np.float32]  # shape (n, dimension), rows of length 1
 
 # ruff: noqa: S608 - only constants of this module are put into statements, values never
 

@@ -1,0 +1,1 @@
+"""Text as cells: widths, wrapping, Markdown, themes, frames. Pure: everything in here."""

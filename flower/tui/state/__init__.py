@@ -1,0 +1,1 @@
+"""The client's only state and the only place that changes it. Pure: everything in here."""

@@ -1,6 +1,6 @@
 """What a terminal can do, from its terminfo entry and the environment.
 
-Pure: terminfo is a function, the environment a mapping. Never asks the terminal; its answers refine the
+Terminfo is a function, the environment a mapping. Never asks the terminal; its answers refine the
 result in ``terminal``.
 """
 

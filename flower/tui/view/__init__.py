@@ -1,0 +1,1 @@
+"""The state as a frame of cells. Pure: everything in here."""

@@ -21,13 +21,13 @@ import numpy as np
 import trio
 from msgspec import Struct
 
-from flower.engine.recall.base import Draft
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.library import Library
 from flower.engine.recall.query import keywords
 from flower.engine.store import passages, schema
 from flower.engine.store.database import Database
+from flower.engine.store.passages import Draft
 from tests.bench.recall.measure import MODELS, table
 
 SCOPE = "lore:bench"

@@ -13,12 +13,13 @@ import numpy as np
 import trio
 
 from flower import limits
-from flower.engine.recall.base import Draft, Query
+from flower.engine.recall.base import Query
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.index import ScopeIndex
 from flower.engine.recall.library import Library
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
+from flower.engine.store.passages import Draft
 from tests.bench.recall.measure import (
     MODELS,
     in_child,
@@ -30,7 +31,7 @@ from tests.bench.recall.measure import (
 )
 
 if TYPE_CHECKING:
-    from flower.engine.recall.base import Vectors
+    from flower.engine.store.vector_rows import Vectors
 
 SCOPE = "lore:bench"
 SIZES = (1_000, 10_000, 100_000)

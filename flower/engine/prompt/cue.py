@@ -8,29 +8,29 @@ from typing import Literal
 
 from flower import limits
 from flower.engine.game.checks import WORKED
-from flower.engine.prompt.context import Gathered, Order, Services
+from flower.engine.prompt.context import Context, Services, TurnInput
 from flower.engine.prompt.sections import WAITING
 from flower.engine.provider.base import ChatMessage, Cue
-from flower.engine.recall.base import Passage
+from flower.engine.store.passages import Passage
 from flower.engine.store.stories import Message
 
 
-def cue_of(services: Services, order: Order, gathered: Gathered) -> Cue:
+def cue_of(services: Services, turn: TurnInput, context: Context) -> Cue:
     """Returns the moment that the reply is to answer."""
-    world, character = gathered.direction.world, gathered.direction.character
-    seed = services.seed if services.seed is not None else zlib.crc32(order.session.id.encode())
+    world, character = context.direction.world, context.direction.character
+    seed = services.seed if services.seed is not None else zlib.crc32(turn.session_id.encode())
     return Cue(
-        line=WAITING if order.continues else order.reply.line,
+        line=WAITING if turn.continues else turn.line,
         world=world.name if world is not None else "",
         scene=world.scene if world is not None else "",
         character=character.name if character is not None else "",
         persona=character.persona if character is not None else "",
-        lore=tuple(_headed(item.passage) for item in gathered.found if item.passage.kind == "lore"),
-        memories=tuple(item.passage.text for item in gathered.found if item.passage.kind == "memory"),
-        story=tuple(_spoken(m) for m in gathered.path[-limits.CUE_MESSAGES :] if m.role != "system"),
-        turn_number=sum(message.role == "user" for message in gathered.path) - 1,
-        seed=seed + order.variant,
-        outcome=_outcome(gathered.path),
+        lore=tuple(_headed(item.passage) for item in context.found if item.passage.kind == "lore"),
+        memories=tuple(item.passage.text for item in context.found if item.passage.kind == "memory"),
+        story=tuple(_spoken(m) for m in context.path[-limits.CUE_MESSAGES :] if m.role != "system"),
+        turn_number=sum(message.role == "user" for message in context.path) - 1,
+        seed=seed + turn.variant,
+        outcome=_outcome(context.path),
     )
 
 
@@ -40,7 +40,7 @@ def _outcome(path: Sequence[Message]) -> Literal["", "strong", "miss"]:
         if message.role == "assistant":
             break
         if message.role == "system":
-            degree = message.extra.get("roll", {}).get("degree")
+            degree = message.extra.roll.degree if message.extra.roll is not None else None
             return "" if degree is None else "strong" if degree in WORKED else "miss"
     return ""
 

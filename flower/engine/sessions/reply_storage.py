@@ -1,0 +1,96 @@
+"""Brings one growing reply to the disk: what is new of it twice a second, the whole text at its end.
+
+What the reply's prompt was made of is written along with the first flush.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+
+import msgspec
+import trio
+
+from flower import limits
+from flower.engine.sessions.session import Reply
+from flower.engine.store import exchanges, streaming_text
+from flower.engine.store.database import Database
+from flower.engine.store.exchanges import PromptRecord
+from flower.errors import StoreError
+from flower.protocol.messages import Usage
+
+log = logging.getLogger(__name__)
+
+
+class ReplyStorage:
+    """Saves one reply. ``notify`` gets a sentence when something could not be kept.
+
+    ``record`` is what is still to be stored of the reply's prompt.
+    """
+
+    def __init__(self, database: Database, reply: Reply, notify: Callable[[str], None]) -> None:
+        self._database = database
+        self._reply = reply
+        self._notify = notify
+        self._flushed = reply.length
+        self.record: PromptRecord | None = None
+
+    async def flush_regularly(self) -> None:
+        """Brings the growing reply to the disk, so that a power cut costs half a second of it."""
+        while True:
+            await trio.sleep(limits.FLUSH_INTERVAL_S)
+            if self._reply.length == self._flushed and self.record is None:
+                continue
+            try:
+                await self._flush()
+            except StoreError as error:
+                log.warning("turn=%s not flushed: %s", self._reply.turn, error)
+
+    async def _flush(self) -> None:
+        """Appends what has come since the last flush."""
+        reply, at = self._reply, self._flushed
+        new, model = reply.text[at:], reply.model  # taken here: the reply grows while the thread writes
+        await self._write(lambda db: streaming_text.append(db, reply.message_id, at, new, model))
+        self._flushed = at + len(new)
+
+    async def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
+        """Writes in one transaction with what the prompt was made of, if that is not on disk yet."""
+        record = self.record
+
+        def save(db: sqlite3.Connection) -> str:
+            note = exchanges.store_prompt(db, record) if record is not None else ""
+            write(db)
+            return note
+
+        try:
+            note = await self._database.write(save)
+        except StoreError:
+            raise
+        except Exception:  # a bug in what goes along must not cost the words
+            if record is None:
+                raise
+            log.exception("turn=%s what its prompt was made of is not kept", self._reply.turn)
+            await self._database.write(write)
+            note = ""
+        if note:
+            self._notify(note)
+        if self.record is record:
+            self.record = None
+
+    async def save_end(self, status: str, usage: Usage) -> str:
+        """Saves the whole reply, also when the turn was cancelled; returns what kept it from that."""
+        reply = self._reply
+        text, model, spent = reply.text, reply.model, msgspec.to_builtins(usage)
+        with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
+            try:
+                await self._write(
+                    lambda db: streaming_text.end(db, reply.message_id, text, status, spent, model)
+                )
+            except StoreError as failed:
+                return str(failed)
+            except Exception as bug:  # the end of a turn: its watchers wait for word of it
+                log.exception("turn=%s could not be saved", reply.turn)
+                return f"not saved: the engine failed ({type(bug).__name__}); see its log"
+            return ""
+        return "not saved: the disk does not answer"

@@ -1,0 +1,22 @@
+"""What the stories of one engine work with at present: services and models, exchanged whole on a reload."""
+
+from __future__ import annotations
+
+from flower.engine.prompt.context import Services
+from flower.engine.provider.registry import Roster
+
+
+class Runtime:
+    """The services and the models in use.
+
+    Everything long-lived keeps this one object and reads from it when something begins: a reply that is
+    being written ends as it began, the next one has the new settings.
+    """
+
+    def __init__(self, services: Services, roster: Roster) -> None:
+        self.services = services
+        self.roster = roster
+
+    def swap(self, services: Services, roster: Roster) -> None:
+        """Goes on with others."""
+        self.services, self.roster = services, roster

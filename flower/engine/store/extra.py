@@ -1,0 +1,113 @@
+"""What rows of messages and sessions keep beside their columns: typed, as JSON in ``extra``. Pure.
+
+The fields are the keys on the disk. A key that this version does not know, and one whose value is not what
+it should be, stays in ``others`` and is written back as it was: a newer version or another program put it
+there. Text that is no JSON object reads as nothing, so that one damaged row keeps nobody from a story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+
+class ManifestEntry(Struct, frozen=True):
+    """What the manifest says of one part of a prompt."""
+
+    section: str
+    source: str
+    tokens: int
+    note: str = ""
+
+
+class RollRecord(Struct, frozen=True):
+    """A roll of dice, as the story keeps it. ``degree``: how well a check went, None for a plain roll."""
+
+    of: str
+    total: int
+    degree: str | None = None
+
+
+class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept with a message.
+
+    With a line, what its prompt included: ``recalled`` (a block of notes), ``private`` (character id and
+    note), ``recalled_ids`` (passages), ``stands`` (sections about the state, by key). With a reply:
+    ``manifest``, ``speaker`` (character id), ``proposed`` (the block of changes). ``told``: other words for
+    the model; ``by``: "player" when they wrote what the narrator would; ``forgotten``: the exchange is to
+    be no memory. ``states`` keeps more under keys of its own.
+    """
+
+    recalled: str = ""
+    private: tuple[tuple[str, str], ...] = ()
+    recalled_ids: tuple[int, ...] = ()
+    stands: tuple[tuple[str, str], ...] = ()
+    manifest: tuple[ManifestEntry, ...] = ()
+    speaker: str = ""
+    proposed: str = ""
+    told: str = ""
+    roll: RollRecord | None = None
+    by: str = ""
+    edited: bool = False
+    forgotten: bool = False
+    others: dict[str, Any] = {}
+
+
+class SessionExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept with a session. ``window_start``: where its last prompt's history began; ``params``:
+    sampler settings of this story. ``states`` keeps more under keys of its own."""
+
+    window_start: int | None = None
+    params: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+
+
+Extra = TypeVar("Extra", MessageExtra, SessionExtra)
+
+_object = msgspec.json.Decoder(dict[str, Any])
+
+
+def load_extra(data: str, kind: type[Extra]) -> Extra:
+    """Returns what a row's JSON says; see the top for what is strange or damaged. Raises nothing."""
+    if data == "{}":
+        return kind()
+    try:
+        values = _object.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return kind()
+    names = {name for name in kind.__struct_fields__ if name != "others"}
+    known = {name: values.pop(name) for name in names & values.keys()}
+    try:
+        return msgspec.convert({**known, "others": values}, kind)
+    except msgspec.ValidationError:
+        good = {name: value for name, value in known.items() if _fits({name: value}, kind)}
+        values.update((name, value) for name, value in known.items() if name not in good)
+        return msgspec.convert({**good, "others": values}, kind)
+
+
+def _fits(values: Mapping[str, Any], kind: type[Extra]) -> bool:
+    try:
+        msgspec.convert(values, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def dump_extra(extra: MessageExtra | SessionExtra) -> str:
+    """Returns the JSON of a row: what is known and not empty, and everything else as it was."""
+    known = msgspec.to_builtins(extra)
+    return msgspec.json.encode({**known.pop("others", {}), **known}).decode()
+
+
+def patch(**values: object) -> dict[str, object]:
+    """Returns changes to merge into a row's JSON; a key whose value is empty is taken out."""
+    return {name: msgspec.to_builtins(value) or None for name, value in values.items()}
+
+
+def readable(column: str) -> str:
+    """Returns the SQL expression for a column of JSON objects; what is none or damaged counts as empty."""
+    is_object = f"CASE WHEN json_valid({column}) THEN json_type({column}) = 'object' END"
+    return f"CASE WHEN {is_object} THEN {column} ELSE '{{}}' END"
