@@ -29,7 +29,7 @@ from flower.tui.state.model import (
     Titled,
 )
 from flower.tui.state.update import draft_of, next_wake
-from flower.tui.term.keys import Focus, Key, Mouse
+from flower.tui.term.inputs import Focus, Key, Mouse
 from tests.tui_world import (
     COMMANDS,
     Face,

@@ -45,8 +45,11 @@ from flower.tui.state.model import (
     Titled,
 )
 from flower.tui.state.update import draft_of, next_wake, update
+from flower.tui.term.blessed_terminal import BlessedTerminal
 from flower.tui.term.diff import Painter
-from flower.tui.term.keys import Decoder, Reply
+from flower.tui.term.inputs import Reply
+from flower.tui.term.key_names import KeyNames
+from flower.tui.term.keys import Decoder
 from flower.tui.term.terminal import Terminal
 from flower.tui.view.screen import Screen
 
@@ -84,7 +87,10 @@ class App:
         self._identity = identity
         self._home_dir = home_dir
         self._advice = advice
-        self._decoder = Decoder()
+        blessed = BlessedTerminal(terminal.name)
+        terminal.adopt(blessed)
+        painter.adapt(terminal.capabilities)
+        self._decoder = Decoder(KeyNames(blessed))
         self._link = Link(engine_url, identity.client, self.post, token)
         self._changed = True  # since the last frame
         self._next_at = 0.0  # the frame rate allows the next frame then, in trio's seconds
@@ -165,7 +171,7 @@ class App:
             self._identity.save_draft(draft_of(self._model))
 
     async def _settle_in(self) -> None:
-        """Does what the first frame did not wait for: the draft, the configuration, blessed."""
+        """Does what the first frame did not wait for: the draft and the configuration."""
         if draft := self._identity.load_draft():
             self.post(Restored(draft))
         await trio.lowlevel.checkpoint()
@@ -173,12 +179,6 @@ class App:
         self._frame_s = 1 / _tick_hz(settings.tick_hz)
         self._terminal.use_mouse(settings.mouse)
         self.post(user_files.configured(settings, self._model, self._terminal))
-        colors, sequences = await user_files.ask_blessed(self._terminal.name, os.environ)
-        self._decoder.learn(sequences)
-        self._terminal.refine(colors)
-        self._painter.adapt(self._terminal.capabilities)
-        self._changed = True
-        self._show()
 
     async def _watch_keys(self) -> None:
         while True:

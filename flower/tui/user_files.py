@@ -6,8 +6,6 @@ import contextlib
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -114,28 +112,6 @@ def configured(wishes: Wishes, model: Model, terminal: Terminal) -> Configured:
         theme.name, wishes.reduced_motion, wishes.bell, wishes.styles, wishes.own_themes
     )
     return Configured(settings, theme, keys, (*problems, *conflicts))
-
-
-async def ask_blessed(term: str, environ: Mapping[str, str]) -> tuple[int, dict[bytes, str]]:
-    """Returns the number of colours and the key sequences that blessed knows for ``term``.
-
-    Nothing when it cannot be asked: terminfo and our own tables are enough for common terminals.
-    """
-    from flower.tui.term import capabilities
-
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package, environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-P", "-m", "flower.tui.term.capabilities", term]
-    try:
-        asked = await trio.run_process(
-            command,
-            env={**environ, "PYTHONPATH": path},
-            capture_stdout=True,
-            stderr=subprocess.DEVNULL,
-        )
-        return capabilities.understood(asked.stdout)
-    except (OSError, subprocess.CalledProcessError, ValueError):
-        return 0, {}
 
 
 async def edit(text: str, folder: Path, environ: Mapping[str, str]) -> str:

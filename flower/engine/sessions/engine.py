@@ -147,6 +147,8 @@ class Engine:
         except FlowerError as error:
             self.metrics.error(type(error).__name__)
             client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET)))
+        finally:
+            client.request = None  # what is said from now on answers nothing
 
     @property
     def sessions(self) -> Collection[Session]:

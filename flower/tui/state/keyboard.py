@@ -18,7 +18,7 @@ from flower.tui.state import (
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Copy, Model, Notice, Search
 from flower.tui.state.status_line import Result
-from flower.tui.term.keys import Key
+from flower.tui.term.inputs import Key
 
 # Actions that mean the same whatever is open.
 EVERYWHERE = frozenset({"interrupt", "quit", "suspend", "redraw", "escape", "page_up", "page_down"})

@@ -18,7 +18,7 @@ from flower.tui.render.theme import NO_RECIPES, Recipe, Theme
 from flower.tui.state.bindings import Bindings
 from flower.tui.state.editor import Editor
 from flower.tui.state.transcript import Transcript
-from flower.tui.term.keys import Focus, Key, Mouse, Paste, Reply
+from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 
 if TYPE_CHECKING:
     from flower.protocol import messages

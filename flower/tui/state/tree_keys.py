@@ -9,7 +9,7 @@ from flower.protocol.tree_text import trunk
 from flower.tui.state import actions, tree_state
 from flower.tui.state.model import Model, Tree
 from flower.tui.state.status_line import Result, tell
-from flower.tui.term.keys import Key
+from flower.tui.term.inputs import Key
 from flower.tui.view import tree_panel
 
 # Actions that mean the same here as elsewhere.

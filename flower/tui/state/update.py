@@ -27,7 +27,7 @@ from flower.tui.state.model import (
     Turn,
 )
 from flower.tui.state.status_line import Result, tell
-from flower.tui.term.keys import Focus, Key, Mouse, Paste, Reply
+from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 
 WHEEL_ROWS = 3
 
