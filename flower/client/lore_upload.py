@@ -63,16 +63,21 @@ def parts(text: str, most: int = limits.ATTACHED_LORE_CHARS) -> Iterator[str]:
 async def _add(
     world: str, texts: Sequence[tuple[str, str]], engine_url: Callable[[], str], token: str | None
 ) -> None:
-    pieces = [(name, piece) for name, text in texts for piece in parts(text)]
     async with connected(engine_url, CLIENT, token) as requests:
-        for number, (name, piece) in enumerate(pieces, start=1):
-            await requests.ask(f"/lore add {world} {piece}")
-            if len(pieces) > limits.PROMPTS_BURST:  # else the engine refuses the ones after that
-                await trio.sleep(1 / limits.PROMPTS_PER_S)
-            _show(f"sent {name}", number, len(pieces))
-        await _follow(requests)
+        await send(requests, world, texts)
     files = "1 file is" if len(texts) == 1 else f"{len(texts)} files are"
     print(f"{_after_bar()}✓ {files} lore of {world} now.")
+
+
+async def send(requests: Requests, world: str, texts: Sequence[tuple[str, str]]) -> None:
+    """Sends texts with their names as lore of ``world``, and waits until they are read."""
+    pieces = [(name, piece) for name, text in texts for piece in parts(text)]
+    for number, (name, piece) in enumerate(pieces, start=1):
+        await requests.ask(f"/lore add {world} {piece}")
+        if len(pieces) > limits.PROMPTS_BURST:  # else the engine refuses the ones after that
+            await trio.sleep(1 / limits.PROMPTS_PER_S)
+        _show(f"sent {name}", number, len(pieces))
+    await _follow(requests)
 
 
 async def _follow(requests: Requests) -> None:

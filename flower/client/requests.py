@@ -27,7 +27,7 @@ class Requests:
 
     def __init__(self, engine_url: Callable[[], str], client: str, token: str | None) -> None:
         """``client`` is this program's stable id; see ``Link`` for the others."""
-        self.link = Link(engine_url, client, self._post, token)
+        self.link = Link(engine_url, client, self._post, token, patient=False)
         # Bounded by the rate of the engine: what it says between two answers is a handful of events.
         self._posted, self._news = trio.open_memory_channel[LinkChanged | Received](inf)
         self._nonce = os.urandom(6).hex()

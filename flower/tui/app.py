@@ -1,4 +1,4 @@
-"""The running face: tasks turn the outside world into inputs, effects go back out.
+"""The running client: tasks turn the outside world into inputs, effects go back out.
 
 Owns the nursery: keys, signals, the link, frames, the draft. Decides nothing: ``update`` does. Sleeps
 until something happens; at rest nothing is written and nobody wakes up but the link's ping.
@@ -34,15 +34,15 @@ from flower.tui.state.model import (
     Input,
     Model,
     Notice,
+    Notified,
     OpenEditor,
     Quit,
     Repaint,
     Resized,
     Restored,
-    Said,
+    SetTitle,
     Suspend,
     Tick,
-    Titled,
 )
 from flower.tui.state.update import draft_of, next_wake, update
 from flower.tui.term.blessed_terminal import BlessedTerminal
@@ -65,7 +65,7 @@ LEAVING = {signal.SIGTERM: True, signal.SIGINT: True, signal.SIGHUP: False}  # w
 
 
 class App:
-    """One face, from its first live moment to its end."""
+    """One client, from its first live moment to its end."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class App:
                 self._leaving.set()
             case Bell():
                 self._terminal.write(self._terminal.bell())
-            case Titled():
+            case SetTitle():
                 self._terminal.write(self._terminal.title(effect.text))
             case Copy():
                 self._terminal.write(self._terminal.copy(effect.text))
@@ -294,7 +294,7 @@ class App:
         try:
             edited = await user_files.edit(text, self._home_dir / "run", os.environ)
         except user_files.EditorError as error:
-            self.post(Said(Notice(str(error), "bad")))
+            self.post(Notified(Notice(str(error), "bad")))
         else:
             self.post(Edited(edited))
         self._terminal.enter()
