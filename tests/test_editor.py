@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.tui.render.text import graphemes, width
 from flower.tui.state.editor import _ACTIONS, Editor
-from flower.tui.term.keys import Key
+from flower.tui.term.inputs import Key
 
 FAMILY = "👨\u200d👩\u200d👧"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -37,17 +36,6 @@ def test_a_broken_config_leaves_the_defaults(tmp_path: Path) -> None:
     wishes = user_files.load_settings(tmp_path)
     assert wishes.theme == "petal"
     assert "tui.theme" in wishes.problems[0]
-
-
-async def test_blessed_answers_from_a_process_of_its_own() -> None:
-    colors, sequences = await user_files.ask_blessed("xterm-256color", os.environ)
-    assert colors >= 256
-    assert sequences[b"\x1b[5~"] == "pageup"
-
-
-async def test_no_answer_of_blessed_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(user_files.sys, "executable", "/bin/false")
-    assert await user_files.ask_blessed("xterm", os.environ) == (0, {})
 
 
 def editor_in(folder: Path, *names: str) -> dict[str, str]:

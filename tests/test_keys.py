@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.tui.term.keys import Decoder, Focus, Input, Key, Mouse, Paste, Reply
+from flower.tui.term.blessed_terminal import BlessedTerminal
+from flower.tui.term.inputs import Focus, Input, Key, Mouse, Paste, Reply
+from flower.tui.term.key_names import KeyNames
+from flower.tui.term.keys import Decoder
 
 KEYS = {
     b"a": "a",
@@ -224,7 +227,19 @@ def test_an_endless_sequence_is_bounded() -> None:
     assert len(decoder._data) <= limits.SEQUENCE_BYTES
 
 
-def test_learned_sequences_win_over_nothing_but_the_known_ones() -> None:
-    decoder = Decoder()
-    decoder.learn({b"\x1b[1x": "f13", b"\x1bOz": "f14", b"\x1b[A": "down", b"no": "f15"})
-    assert decoder.feed(b"\x1bOz\x1b[Ano") == [Key("f14"), Key("up"), Key("n", "n"), Key("o", "o")]
+def test_the_terminals_own_sequences_are_keys_too() -> None:
+    decoder = Decoder(KeyNames(BlessedTerminal("rxvt-unicode-256color")))
+    assert decoder.feed(b"\x1b[d\x1b[8$") + decoder.flush() == [Key("shift+left"), Key("shift+end")]
+    unknown = Decoder(KeyNames(BlessedTerminal("no-such-terminal")))
+    assert unknown.feed(b"\x1b[A") == [Key("up")]
+
+
+def test_keypad_keys_type_what_is_on_them() -> None:
+    assert decode(b"\x1b[57407u\x1bOx\x1bOk") == [Key("8", "8"), Key("8", "8"), Key("+", "+")]
+
+
+def test_control_keys_of_layouts_without_latin_letters_are_those_in_their_place() -> None:
+    assert decode(b"\x1b[1089::99;5u") == [Key("ctrl+c")], "Cyrillic es, where Latin has C"
+    assert decode(b"\x1b[963::115;5u") == [Key("ctrl+s")], "Greek sigma"
+    assert decode(b"\x1b[1089:1057:99;2u") == [Key("С", "С")], "typed, it stays what it is"
+    assert decode(b"\x1b[97::113;5u") == [Key("ctrl+a")], "AZERTY has a Latin letter of its own"

@@ -58,12 +58,10 @@ LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) fo
 # (who, whom): arrows against the order that are known and on their way out.
 EXCEPTIONS = {
     ("cli", "cli_commands"),  # click and what it reads are loaded only for rarer commands
-    ("tui.render.messages", "tui.state.transcript"),
-    ("tui.state.tree_keys", "tui.view.tree_panel"),
 }
 
-# Pure modules that wait: a queue waits for its reader, so it may know trio; nothing else.
-MAY = {"engine/sessions/outbox.py": {"trio"}}
+# A queue waits for its reader, so it may know trio; blessed's tables of keys only compute.
+MAY = {"engine/sessions/outbox.py": {"trio"}, "tui/term/key_names.py": {"blessed"}}
 
 
 def modules() -> list[Path]:
@@ -182,3 +180,31 @@ def test_every_module_says_what_it_is() -> None:
     for path in modules():
         source = path.read_text()
         assert not source or ast.get_docstring(ast.parse(source)), name_of(path)
+
+
+# Each may import those behind it: view before state, state before what draws and what decodes.
+TUI_ORDER = ("", "view", "state", "term", "render")
+
+
+def folder_of(module: str) -> str | None:
+    """Returns the part of the TUI that ``module`` is in; None for another part of the program."""
+    if not module.startswith("flower.tui."):
+        return None
+    part = module.split(".")[2]
+    return part if part in TUI_ORDER else ""
+
+
+def test_the_tui_is_built_in_one_direction() -> None:
+    """Types count too: a type that is needed further down belongs further down."""
+    for path in (PACKAGE / "tui").rglob("*.py"):
+        own = folder_of(".".join(("flower", *path.relative_to(PACKAGE).with_suffix("").parts)))
+        assert own is not None
+        for name in imports(path):
+            other = folder_of(name)
+            if other is not None and own:
+                assert TUI_ORDER.index(own) <= TUI_ORDER.index(other), f"{name_of(path)}: {name}"
+
+
+def test_what_speaks_to_an_engine_knows_no_screen() -> None:
+    for path in (PACKAGE / "client").glob("*.py"):
+        assert not [name for name in imports(path) if name.startswith(("flower.tui", "flower.engine"))]

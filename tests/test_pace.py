@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.tui.term.flow_control import ANSWER, QUESTION, Pace
-from flower.tui.term.keys import Decoder, Reply
+from flower.tui.term.inputs import Reply
+from flower.tui.term.keys import Decoder
 from tests.test_terminal import XTERM, Pty, enter, tty
 
 __all__ = ["tty"]  # a fixture

@@ -11,10 +11,11 @@ import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
-from trio_websocket import ConnectionRejected
 
 from flower import limits
 from flower.client import lore_upload
+from flower.client.events import Received, Send
+from flower.client.requests import Requests
 from flower.engine.recall import folders as folders_module
 from flower.engine.recall.base import Found, Query
 from flower.engine.recall.folders import Folders
@@ -24,8 +25,16 @@ from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions.outbox import RESYNC, Outbox
 from flower.engine.store import stories, streaming_text
 from flower.engine.store.database import Database, Inline
-from flower.errors import FlowerError, LaunchError, StoreError
-from flower.protocol.messages import ChatHistory, ErrorEvent, HistoryItem, HistoryMeta
+from flower.errors import StoreError
+from flower.protocol.codec import decode_event, encode
+from flower.protocol.messages import (
+    ChatHistory,
+    ErrorEvent,
+    HistoryItem,
+    HistoryMeta,
+    Prompt,
+    UnknownEvent,
+)
 from tests.engine_world import EngineWorld, engine_world
 from tests.fakes import HashEmbedder, ScriptedProvider, WordLibrary
 
@@ -51,18 +60,41 @@ class Pipe:
     async def close(self, code: int) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def send_message(self, data: str) -> None:
-        await self._to_engine.send(data)
+    def send_message_nowait(self, data: str) -> None:
+        self._to_engine.send_nowait(data)
 
     async def get_message(self) -> str:
         return await self._at_command.receive()
+
+
+class PipeLink:
+    """What ``Requests`` needs of a link, over a pipe."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+
+    def send_nowait(self, message: Send) -> bool:
+        self._pipe.send_message_nowait(encode(Prompt(message.prompt, message.request)))
+        return True
 
 
 async def send_lore(world: EngineWorld, files: list[tuple[str, str]]) -> None:
     """Sends files to the world's engine as lore of the harbour."""
     pipe = Pipe()
     world.nursery.start_soon(connection.serve, world.engine, pipe, lore_upload.CLIENT, lambda: None)
-    await lore_upload._send_all(pipe, "harbour", files)  # type: ignore[arg-type] # the other end
+    talk = Requests(str, lore_upload.CLIENT, None)
+    talk.link = PipeLink(pipe)  # type: ignore[assignment] # it needs no more of it
+
+    async def listen() -> None:
+        while True:
+            event = decode_event(await pipe.get_message())
+            assert not isinstance(event, UnknownEvent)
+            talk._post(Received(event))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        await lore_upload.send(talk, "harbour", files)
+        nursery.cancel_scope.cancel()
 
 
 async def test_more_files_than_a_burst_of_prompts_all_become_lore(
@@ -81,55 +113,6 @@ async def test_lore_that_is_read_already_is_not_waited_for(
         before = trio.current_time()
         await send_lore(world, [("a.md", "The same again.")])
         assert trio.current_time() - before < 30
-
-
-def add_file(folder: Path) -> int:
-    """Runs ``flower lore add`` with one file and an address nobody has."""
-    path = folder / "a.md"
-    path.write_text("The bell rings.")
-    return lore_upload.add("nowhere", [str(path)], lambda: "ws://127.0.0.1:9/ws/rpc", None)
-
-
-def connect_to(monkeypatch: pytest.MonkeyPatch, error: Exception | None) -> None:
-    """Makes the connection to the engine succeed, and its handshake raise ``error`` if there is one."""
-
-    async def stream(*_: object) -> trio.StapledStream[object, object]:
-        return trio.testing.memory_stream_pair()[0]  # type: ignore[return-value] # a stream of memory
-
-    async def handshake(*_: object, **__: object) -> None:
-        await trio.lowlevel.checkpoint()
-        if error is not None:
-            raise error
-
-    monkeypatch.setattr(trio, "open_tcp_stream", stream)
-    monkeypatch.setattr(lore_upload, "wrap_client_stream", handshake)
-
-
-def test_a_refused_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    async def refused(*_: object) -> None:
-        raise FlowerError("There is no world 'nowhere'.")
-
-    connect_to(monkeypatch, None)
-    monkeypatch.setattr(lore_upload, "_send_all", refused)
-    with pytest.raises(FlowerError, match="no world 'nowhere'"):
-        add_file(tmp_path)
-
-
-def test_a_refused_handshake_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    connect_to(monkeypatch, ConnectionRejected(401, (), b""))
-    with pytest.raises(LaunchError, match="does not answer"):
-        add_file(tmp_path)
-
-
-def test_an_engine_that_is_gone_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    async def nobody(*_: object) -> None:
-        raise ConnectionRefusedError("nobody listens")
-
-    monkeypatch.setattr(trio, "open_tcp_stream", nobody)
-    with pytest.raises(LaunchError, match="nobody listens"):
-        add_file(tmp_path)
 
 
 # --- lore, memories and what is recalled --------------------------------------------------------

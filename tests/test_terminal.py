@@ -18,7 +18,9 @@ from flower import limits
 from flower.errors import TerminalError
 from flower.tui.render.style import TRUE_COLOR
 from flower.tui.term import capabilities
-from flower.tui.term.keys import Decoder, Key, Reply
+from flower.tui.term.blessed_terminal import BlessedTerminal
+from flower.tui.term.inputs import Key, Reply
+from flower.tui.term.keys import Decoder
 from flower.tui.term.terminal import Terminal
 
 XTERM: dict[str, str] = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
@@ -62,6 +64,7 @@ def tty() -> Iterator[Pty]:
 def enter(tty: Pty, environ: Mapping[str, str] = XTERM, *, mouse: bool = False) -> Terminal:
     terminal = Terminal(tty.slave, environ=environ, mouse=mouse)
     terminal.enter()
+    terminal.adopt(BlessedTerminal(environ["TERM"]))
     return terminal
 
 
@@ -80,13 +83,13 @@ def test_leaving_gives_everything_back(tty: Pty) -> None:
     left = tty.output()
     assert termios.tcgetattr(tty.slave) == before
     assert os.get_blocking(tty.slave)
-    for on in (b"?1049", b"?2004", b"?1004", b"?1000", b"?1006"):
+    for on in (b"?1049", b"?2004", b"?1004", b"?1006;1000"):
         assert b"\x1b[" + on + b"h" in entered
         assert b"\x1b[" + on + b"l" in left
     assert b"\x1b[?7l" in entered
     for end in (
         b"\x1b[?7h",
-        b"\x1b[<u",
+        b"\x1b[=0;1u",
         b"\x1b[?2026l",
         b"\x1b[?69l",
         b"\x1b[r",
@@ -196,16 +199,16 @@ def test_resuming_sets_the_modes_again(tty: Pty) -> None:
 
 def test_the_mouse_can_be_switched_while_entered(tty: Pty) -> None:
     terminal = enter(tty)
-    assert b"?1000h" not in tty.output()
+    assert b"1000h" not in tty.output()
     terminal.use_mouse(True)
     terminal.use_mouse(True)
-    assert tty.output() == b"\x1b[?1000h\x1b[?1006h"
+    assert tty.output() == b"\x1b[?1006;1000h"
     terminal.use_mouse(False)
-    assert tty.output() == b"\x1b[?1006l\x1b[?1000l"
+    assert tty.output() == b"\x1b[?1006;1000l"
     terminal.use_mouse(True)
     tty.output()
     terminal.leave()
-    assert b"\x1b[?1000l" in tty.output()
+    assert b"1000l" in tty.output()
 
 
 # --- writing ----------------------------------------------------------------------------------------
@@ -269,16 +272,42 @@ def test_answers_refine_the_capabilities(tty: Pty) -> None:
 
 def test_kitty_keys_are_asked_for_once_and_only_when_answered(tty: Pty) -> None:
     terminal = enter(tty)
-    assert b"\x1b[>1u" not in tty.output()
+    assert b"\x1b[=" not in tty.output()
     terminal.answered(Reply("kitty", "0"))
     terminal.answered(Reply("kitty", "1"))
-    assert tty.output() == b"\x1b[>1u"
+    assert tty.output() == b"\x1b[=5;1u", "told apart, and with what they are on a Latin layout"
     terminal.leave()
-    assert b"\x1b[<u" in tty.output()
+    assert b"\x1b[=0;1u" in tty.output()
     terminal.enter()
     tty.output()
     terminal.leave()
-    assert b"\x1b[<u" not in tty.output()
+    assert b"\x1b[=" not in tty.output()
+
+
+def test_what_the_kitty_keys_were_comes_back(tty: Pty) -> None:
+    terminal = enter(tty)
+    terminal.answered(Reply("kitty", "3"))
+    terminal.leave()
+    assert b"\x1b[=3;1u" in tty.output()
+
+
+def test_leaving_before_blessed_is_there_gives_everything_back(tty: Pty) -> None:
+    before = termios.tcgetattr(tty.slave)
+    terminal = Terminal(tty.slave, environ=XTERM, mouse=True)
+    terminal.enter()
+    assert b"2004" not in tty.output()
+    terminal.leave()
+    assert termios.tcgetattr(tty.slave) == before
+    assert tty.output().endswith(b"\x1b[?1049l")
+
+
+def test_no_color_forbids_colours_only(tty: Pty, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = enter(tty, {**XTERM, "NO_COLOR": "1"}, mouse=True)
+    assert terminal.capabilities.colors == 0
+    assert b"\x1b[?2004h" in (written := tty.output())
+    assert b"1000h" in written
+    terminal.leave()
 
 
 def test_the_size_is_the_ttys(tty: Pty) -> None:
@@ -408,20 +437,16 @@ def test_the_title_of_before_comes_back(tty: Pty) -> None:
     assert written.index(b"\x1b[22;2t") < written.index(b"\x1b]2;one") < written.index(b"\x1b[23;2t")
 
 
-def test_blessed_knows_the_keys_and_asks_the_terminal_nothing() -> None:
-    colors, sequences = capabilities.ask("xterm-256color")
-    assert colors >= 256
-    assert set(sequences.values()) >= {"up", "delete", "pageup", "f5"}
-    decoder = Decoder()
-    decoder.learn(sequences)
-    for raw, name in sequences.items():
-        if raw.startswith(b"\x1b[O"):
-            continue  # a form that no terminal sends, and the beginning is "focus lost"
-        inputs = decoder.feed(raw) + decoder.flush()
-        assert len(inputs) == 1, raw
-        assert isinstance(inputs[0], Key)
-        if name in ("up", "down", "home", "end", "delete", "insert", "pageup", "pagedown"):
-            assert inputs[0].name == name, raw
+@pytest.mark.parametrize("kind", ["xterm-256color", "linux", "vt100", "no-such-terminal", ""])
+def test_blessed_asks_the_terminal_nothing(kind: str) -> None:
+    blessed = BlessedTerminal(kind)
+    assert blessed.written() == b""
+    with blessed.bracketed_paste(), blessed.mouse_enabled():
+        assert blessed.written() == b"\x1b[?2004h\x1b[?1006;1000h"
+    assert blessed.written() == b"\x1b[?1006;1000l\x1b[?2004l"
+    with blessed.enable_kitty_keyboard(force=True):
+        pass
+    assert b"?u" not in blessed.written()
 
 
 # --- whole processes --------------------------------------------------------------------------------
@@ -498,7 +523,7 @@ os.write(1, b"<done>")
 
 def test_the_modules_of_the_first_frame_import_nothing_slow() -> None:
     program = (
-        "import sys; import flower.tui.term.diff, flower.tui.render.theme, flower.tui.term.keys, "
+        "import sys; import flower.tui.term.diff, flower.tui.render.theme, flower.tui.term.inputs, "
         "flower.tui.state.editor, flower.tui.term.terminal; print(*sys.modules)"
     )
     loaded = subprocess.run(

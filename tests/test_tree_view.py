@@ -22,7 +22,7 @@ from flower.protocol.messages import (
 from flower.tui.state.model import Copy, Quit
 from flower.tui.state.tree_state import chosen, lines, place_of
 from flower.tui.term.diff import Capabilities, Painter
-from flower.tui.term.keys import Mouse
+from flower.tui.term.inputs import Mouse
 from tests.screen import Screen
 from tests.test_screens import compare
 from tests.tui_world import COMMANDS, Face, chunk, end, history, reply_begins

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.client.events import Send
 from flower.protocol import messages
+from flower.tui.render.messages import Message
 from flower.tui.render.theme import Recipe
 from flower.tui.state import bindings, commands, transcript
 from flower.tui.state.model import (
@@ -19,17 +20,17 @@ from flower.tui.state.model import (
     Copy,
     Edited,
     Notice,
+    Notified,
     OpenEditor,
     Quit,
     Repaint,
     Restored,
-    Said,
     Settings,
+    SetTitle,
     Suspend,
-    Titled,
 )
 from flower.tui.state.update import draft_of, next_wake
-from flower.tui.term.keys import Focus, Key, Mouse
+from flower.tui.term.inputs import Focus, Key, Mouse
 from tests.tui_world import (
     COMMANDS,
     Face,
@@ -121,7 +122,7 @@ def test_a_reply_streams_and_ends() -> None:
 @given(st.text(max_size=80), st.lists(st.integers(0, 80), max_size=6))
 def test_pieces_join_to_the_text_whatever_the_cuts_and_repeats(text: str, cuts: list[int]) -> None:
     """Chunks with offsets may overlap what is here; the reply is the engine's text all the same."""
-    story = transcript.append(transcript.Transcript(), transcript.Message(0, "assistant", "", turn="t"))
+    story = transcript.append(transcript.Transcript(), Message(0, "assistant", "", turn="t"))
     places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
     for start, stop in pairwise(places):
         story = transcript.add_piece(story, "t", max(0, start - 3), text[max(0, start - 3) : stop], "m")
@@ -557,7 +558,7 @@ def test_a_resync_keeps_the_readers_place() -> None:
 
 def test_a_reader_far_back_lets_the_newest_go_and_end_fetches_them() -> None:
     story = transcript.Transcript(session="s", more=1)
-    page = [transcript.Message(0, "assistant", str(n), message=n) for n in range(1, 101)]
+    page = [Message(0, "assistant", str(n), message=n) for n in range(1, 101)]
     story = transcript.show_page(story, "s", page, 1)
     for _ in range(limits.STORY_MESSAGES // 100):
         story = transcript.show_older(story, page, 1)
@@ -644,7 +645,7 @@ def test_the_title_tells_of_a_reply_until_the_user_looks() -> None:
     face.put(Configured(wishes, face.model.theme, face.model.bindings), Focus(False))
     face.says(reply_begins(3), end())
     face.put(Focus(True))
-    titles = [effect.text for effect in face.effects if isinstance(effect, Titled)]
+    titles = [effect.text for effect in face.effects if isinstance(effect, SetTitle)]
     assert titles == ["Flower: the narrator is done", "Flower"]
 
 
@@ -681,7 +682,7 @@ def test_conflicts_and_unknown_actions_are_named() -> None:
 
 
 def test_news_of_the_app_is_shown() -> None:
-    assert "Saved." in Face().online().put(Said(Notice("Saved."))).text()
+    assert "Saved." in Face().online().put(Notified(Notice("Saved."))).text()
 
 
 @given(st.lists(st.sampled_from(["a", " ", "/", "?", "<enter>", "<escape>", "<tab>", "<up>", "<down>", "<pageup>",

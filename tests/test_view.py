@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.protocol import messages
 from flower.tui.render.layout import arrange, too_small
-from flower.tui.render.messages import Look, StoryPane, highlight
+from flower.tui.render.messages import Look, Message, StoryPane, highlight
 from flower.tui.render.style import PLAIN, Style
 from flower.tui.render.theme import THEMES, load_theme
 from flower.tui.state import bindings, commands, popups, scroll
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Popup, Scroll
-from flower.tui.state.transcript import Message
 from tests.tui_world import Face, chunk, reply_begins
 
 DOCS = Path(__file__).parents[1] / "docs" / "using.md"

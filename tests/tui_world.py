@@ -14,7 +14,7 @@ from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings
 from flower.tui.state.model import Effect, Input, Model, Resized, Tick
 from flower.tui.state.update import update
-from flower.tui.term.keys import Key, Paste
+from flower.tui.term.inputs import Key, Paste
 from flower.tui.view.screen import Screen
 
 CLIENT = "face-1"

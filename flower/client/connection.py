@@ -26,14 +26,22 @@ LOST = (OSError, trio_websocket.HandshakeError, trio_websocket.ConnectionClosed)
 
 
 class Link:
-    """One face's line to its engine.
+    """One client's line to its engine.
 
     ``engine_url`` is asked before every attempt; its ``LaunchError`` is shown and tried again.
     """
 
     def __init__(
-        self, engine_url: Callable[[], str], client: str, post: Post, token: str | None = None
+        self,
+        engine_url: Callable[[], str],
+        client: str,
+        post: Post,
+        token: str | None = None,
+        *,
+        patient: bool = True,
     ) -> None:
+        """``patient``: whoever listens waits until an engine is there, and is told so."""
+        self._again = "; trying again every second" if patient else ""
         self._engine_url = engine_url
         self._client = client
         self._post = post
@@ -103,7 +111,7 @@ class Link:
             self._refused = True
             return f"{url}: {error}"
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
-            return f"No engine answers at {url}; trying again every second."
+            return f"No engine answers at {url}{self._again}."
         note = f"{url} answers, but not as an engine; check --url."
         # trio-websocket leaves the line open in some of its endings; it is ours, so it is closed.
         try:

@@ -1,7 +1,7 @@
-"""Who this face is: a stable id per home and per terminal open at the same time, and its draft.
+"""Who this client is: a stable id per home and per terminal open at the same time, and its draft.
 
-Owns ``run/tui-id`` (random, made once), ``run/tui-N.lock`` (held while the face lives) and
-``run/draft-N``. The first face of a home is always slot 1, so its selections and its half-typed line
+Owns ``run/tui-id`` (random, made once), ``run/tui-N.lock`` (held while the client lives) and
+``run/draft-N``. The first client of a home is always slot 1, so its selections and its half-typed line
 come back after a restart. A home that cannot be written to costs the memory, not the session.
 """
 
@@ -77,7 +77,7 @@ def claim(home_dir: Path) -> Identity:
 
 
 def shared(home_dir: Path) -> Identity:
-    """Returns the identity of the first slot without claiming it: a script speaks for the main face."""
+    """Returns the identity of the first slot without claiming it: a script speaks for the main client."""
     try:
         (home_dir / "run").mkdir(mode=0o700, parents=True, exist_ok=True)
         return Identity(f"{_own_id(home_dir / 'run' / 'tui-id')}-1", 0, None, None)

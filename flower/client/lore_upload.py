@@ -5,18 +5,16 @@ The files are read here, by the person's own hand; the engine never opens a path
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import trio
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from flower import limits
-from flower.errors import EngineStarting, FlowerError, LaunchError, only
+from flower.client.requests import Requests, connected
+from flower.errors import FlowerError
+from flower.protocol import messages
 
 BAR_COLUMNS = 30
 CLIENT = "flower-lore"
@@ -29,8 +27,6 @@ def add(world: str, files: Sequence[str], engine_url: Callable[[], str], token: 
         trio.run(_add, world, texts, engine_url, token)
     except KeyboardInterrupt:
         return 130
-    except BaseExceptionGroup as group:  # the nursery wraps what was refused, and Ctrl-C
-        raise only(group) from group
     return 0
 
 
@@ -67,73 +63,45 @@ def parts(text: str, most: int = limits.ATTACHED_LORE_CHARS) -> Iterator[str]:
 async def _add(
     world: str, texts: Sequence[tuple[str, str]], engine_url: Callable[[], str], token: str | None
 ) -> None:
-    address = urlsplit(await _ready(engine_url))
-    host, port = address.hostname or "127.0.0.1", address.port or 80
-    headers = [(b"Authorization", f"Bearer {token}".encode())] if token else []
-    try:
-        async with await trio.open_tcp_stream(host, port) as stream, trio.open_nursery() as nursery:
-            resource = f"{address.path}?client={CLIENT}"
-            socket = await wrap_client_stream(
-                nursery, stream, f"{host}:{port}", resource, extra_headers=headers
-            )
-            await _send_all(socket, world, texts)
-            nursery.cancel_scope.cancel()
-    except* (OSError, HandshakeError, ConnectionClosed) as group:
-        raise LaunchError(
-            f"the engine at {host}:{port} does not answer: {group.exceptions[0]}"
-        ) from group
+    async with connected(engine_url, CLIENT, token) as requests:
+        await send(requests, world, texts)
+    files = "1 file is" if len(texts) == 1 else f"{len(texts)} files are"
+    print(f"{_after_bar()}✓ {files} lore of {world} now.")
 
 
-async def _ready(engine_url: Callable[[], str]) -> str:
-    """Returns the engine's address; waits for one that is starting."""
-    with trio.fail_after(limits.ENGINE_START_S):
-        while True:
-            try:
-                return engine_url()
-            except EngineStarting:
-                await trio.sleep(limits.LAUNCH_POLL_S)
-
-
-async def _send_all(socket: WebSocketConnection, world: str, texts: Sequence[tuple[str, str]]) -> None:
+async def send(requests: Requests, world: str, texts: Sequence[tuple[str, str]]) -> None:
+    """Sends texts with their names as lore of ``world``, and waits until they are read."""
     pieces = [(name, piece) for name, text in texts for piece in parts(text)]
     for number, (name, piece) in enumerate(pieces, start=1):
-        await socket.send_message(json.dumps({"prompt": f"/lore add {world} {piece}"}))
-        await _answer(socket)
+        await requests.ask(f"/lore add {world} {piece}")
         if len(pieces) > limits.PROMPTS_BURST:  # else the engine refuses the ones after that
             await trio.sleep(1 / limits.PROMPTS_PER_S)
         _show(f"sent {name}", number, len(pieces))
-    await _follow(socket)
-    print(f"\n✓ {len(texts)} files are lore of {world} now.")
+    await _follow(requests)
 
 
-async def _answer(socket: WebSocketConnection) -> None:
-    while True:
-        event, content, _ = _frame(await socket.get_message())
-        if event == "error":
-            raise FlowerError(content)
-        if event == "system_update" and content.startswith("✓") and "knows this" in content:
-            return
-
-
-async def _follow(socket: WebSocketConnection) -> None:
+async def _follow(requests: Requests) -> None:
     """Shows how far the engine has read, until it is through or has nothing more to say.
 
     It may have been through before we listened; it reads on without us in any case.
     """
-    progress: Any = ...
-    while progress is not None:
-        with trio.move_on_after(limits.LORE_QUIET_S) as quiet:
-            _, _, metadata = _frame(await socket.get_message())
-            progress = metadata.get("progress", ...)
-        if quiet.cancelled_caught:
+    while True:
+        event: object = None
+        with trio.move_on_after(limits.LORE_QUIET_S):
+            event = await requests.event()
+        if event is None:
             return
-        if isinstance(progress, dict):
-            _show("reading", progress.get("done", 0), progress.get("total", 0))
+        if not isinstance(event, messages.SystemUpdate):
+            continue
+        progress = event.metadata.progress
+        if progress is None:
+            return
+        if isinstance(progress, messages.Progress):
+            _show("reading", progress.done, progress.total)
 
 
-def _frame(data: str | bytes) -> tuple[str, str, dict[str, Any]]:
-    frame = json.loads(data)
-    return frame["event"], frame["payload"]["content"], frame["payload"]["metadata"]
+def _after_bar() -> str:
+    return "\n" if sys.stderr.isatty() else ""
 
 
 def _show(what: str, done: int, total: int) -> None:

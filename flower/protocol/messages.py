@@ -164,6 +164,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     quick_replies: tuple[QuickReply, ...] | UnsetType = UNSET  # in the order of their keys
     tree: StoryTree | UnsetType = UNSET  # answers /tree
     shown: ShownMessage | UnsetType = UNSET  # answers /show; the text is the content
+    request: str | UnsetType = UNSET  # the id of the prompt that this answers
 
 
 class SystemUpdate(Struct, frozen=True):

@@ -1,1 +1,1 @@
-"""The Face: one terminal screen, drawn from a replica of the engine's state."""
+"""The Client: one terminal screen, drawn from a replica of the engine's state."""

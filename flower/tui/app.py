@@ -1,4 +1,4 @@
-"""The running face: tasks turn the outside world into inputs, effects go back out.
+"""The running client: tasks turn the outside world into inputs, effects go back out.
 
 Owns the nursery: keys, signals, the link, frames, the draft. Decides nothing: ``update`` does. Sleeps
 until something happens; at rest nothing is written and nobody wakes up but the link's ping.
@@ -34,19 +34,22 @@ from flower.tui.state.model import (
     Input,
     Model,
     Notice,
+    Notified,
     OpenEditor,
     Quit,
     Repaint,
     Resized,
     Restored,
-    Said,
+    SetTitle,
     Suspend,
     Tick,
-    Titled,
 )
 from flower.tui.state.update import draft_of, next_wake, update
+from flower.tui.term.blessed_terminal import BlessedTerminal
 from flower.tui.term.diff import Painter
-from flower.tui.term.keys import Decoder, Reply
+from flower.tui.term.inputs import Reply
+from flower.tui.term.key_names import KeyNames
+from flower.tui.term.keys import Decoder
 from flower.tui.term.terminal import Terminal
 from flower.tui.view.screen import Screen
 
@@ -62,7 +65,7 @@ LEAVING = {signal.SIGTERM: True, signal.SIGINT: True, signal.SIGHUP: False}  # w
 
 
 class App:
-    """One face, from its first live moment to its end."""
+    """One client, from its first live moment to its end."""
 
     def __init__(
         self,
@@ -84,7 +87,10 @@ class App:
         self._identity = identity
         self._home_dir = home_dir
         self._advice = advice
-        self._decoder = Decoder()
+        blessed = BlessedTerminal(terminal.name)
+        terminal.adopt(blessed)
+        painter.adapt(terminal.capabilities)
+        self._decoder = Decoder(KeyNames(blessed))
         self._link = Link(engine_url, identity.client, self.post, token)
         self._changed = True  # since the last frame
         self._next_at = 0.0  # the frame rate allows the next frame then, in trio's seconds
@@ -123,7 +129,7 @@ class App:
                 self._leaving.set()
             case Bell():
                 self._terminal.write(self._terminal.bell())
-            case Titled():
+            case SetTitle():
                 self._terminal.write(self._terminal.title(effect.text))
             case Copy():
                 self._terminal.write(self._terminal.copy(effect.text))
@@ -165,7 +171,7 @@ class App:
             self._identity.save_draft(draft_of(self._model))
 
     async def _settle_in(self) -> None:
-        """Does what the first frame did not wait for: the draft, the configuration, blessed."""
+        """Does what the first frame did not wait for: the draft and the configuration."""
         if draft := self._identity.load_draft():
             self.post(Restored(draft))
         await trio.lowlevel.checkpoint()
@@ -173,12 +179,6 @@ class App:
         self._frame_s = 1 / _tick_hz(settings.tick_hz)
         self._terminal.use_mouse(settings.mouse)
         self.post(user_files.configured(settings, self._model, self._terminal))
-        colors, sequences = await user_files.ask_blessed(self._terminal.name, os.environ)
-        self._decoder.learn(sequences)
-        self._terminal.refine(colors)
-        self._painter.adapt(self._terminal.capabilities)
-        self._changed = True
-        self._show()
 
     async def _watch_keys(self) -> None:
         while True:
@@ -294,7 +294,7 @@ class App:
         try:
             edited = await user_files.edit(text, self._home_dir / "run", os.environ)
         except user_files.EditorError as error:
-            self.post(Said(Notice(str(error), "bad")))
+            self.post(Notified(Notice(str(error), "bad")))
         else:
             self.post(Edited(edited))
         self._terminal.enter()

@@ -31,7 +31,7 @@ def main(
     token: str | None = None,
     advice: Callable[[], str] = str,
 ) -> int:
-    """Runs the face on this process's terminal. Returns the exit code.
+    """Runs the client on this process's terminal. Returns the exit code.
 
     ``engine_url`` is asked before every connection attempt, ``advice`` once the screen stands: a sentence
     for the user, or nothing. Without a terminal that can be drawn on,
@@ -49,7 +49,9 @@ def main(
     except KeyboardInterrupt:
         terminal.leave()
         return 130
-    except Exception as error:  # noqa: BLE001  # the last edge: a broken face must still give the shell back
+    except EOFError:
+        return 0  # the terminal is gone: nobody is left to tell
+    except Exception as error:  # noqa: BLE001  # the last edge: a broken client must still give the shell back
         terminal.leave()
         _report_crash(error, home_dir)
         return 1

@@ -21,12 +21,12 @@ from flower.client import identity
 from flower.client.connection import Link
 from flower.client.events import LinkChanged, Received, Send
 from flower.protocol import messages as protocol
-from flower.tui.render.messages import ENDINGS, StoryPane
+from flower.tui.render.messages import ENDINGS, Message, StoryPane
 from flower.tui.render.text import clean
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings, commands, sending
 from flower.tui.state.model import Effect, Input, Model
-from flower.tui.state.transcript import UNCONFIRMED, Message
+from flower.tui.state.transcript import UNCONFIRMED
 from flower.tui.state.update import update
 
 RECENT = 4  # messages of an old story that are read out again
@@ -118,7 +118,7 @@ class Reader:
 
 
 class Plain:
-    """One face without a screen."""
+    """One client without a screen."""
 
     def __init__(
         self,
@@ -229,28 +229,28 @@ def main(
 
     async def converse() -> None:
         with identity.claim(home_dir) as me:
-            face = Plain(me, engine_url, token, sys.stdout)
+            client = Plain(me, engine_url, token, sys.stdout)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(face.link.run)
-                await face.wait_for(lambda model: model.link.state == "online")
+                nursery.start_soon(client.link.run)
+                await client.wait_for(lambda model: model.link.state == "online")
                 print(HELP, flush=True)
                 if warning := advice():
                     print(f"! {warning}", flush=True)
-                if not face.model.replica.session_id:
+                if not client.model.replica.session_id:
                     print("* No story is open: choose /world select, /character select, /session new.")
                 while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
                     if not sys.stdin.isatty():
-                        await face.wait_for(ready)
-                    heard = face.answers
-                    if not face.take(line.rstrip("\n")):
+                        await client.wait_for(ready)
+                    heard = client.answers
+                    if not client.take(line.rstrip("\n")):
                         break
                     if line.startswith("/") and not sys.stdin.isatty():
                         # The next line of a script may need what this command does.
                         with trio.move_on_after(limits.SEND_TIMEOUT_S):
-                            await face.wait_for_answer(heard)
+                            await client.wait_for_answer(heard)
                 else:
-                    await face.wait_for(ready)
-                await face.leave()
+                    await client.wait_for(ready)
+                await client.leave()
                 nursery.cancel_scope.cancel()
 
     try:
@@ -275,13 +275,13 @@ def say(
 
     async def ask() -> int:
         with identity.shared(home_dir) as me:
-            face = Plain(me, engine_url, token, None)
+            client = Plain(me, engine_url, token, None)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(face.link.run)
-                await face.wait_for(lambda model: ready(model) or model.link.state == "lost")
+                nursery.start_soon(client.link.run)
+                await client.wait_for(lambda model: ready(model) or model.link.state == "lost")
                 if warning := advice():
                     print(warning, file=sys.stderr)
-                code = await _ask(face, text)
+                code = await _ask(client, text)
                 nursery.cancel_scope.cancel()
         return code
 
@@ -291,31 +291,31 @@ def say(
         return 130
 
 
-async def _ask(face: Plain, text: str) -> int:
-    if face.model.link.state == "lost":
-        print(clean(face.model.link.note), file=sys.stderr)
+async def _ask(client: Plain, text: str) -> int:
+    if client.model.link.state == "lost":
+        print(clean(client.model.link.note), file=sys.stderr)
         return 1
     if commands.is_line(text):
-        return await _order(face, text)
-    if not face.model.replica.session_id:
+        return await _order(client, text)
+    if not client.model.replica.session_id:
         print("No story is open; begin one with `flower`.", file=sys.stderr)
         return 1
-    face.take(text)
-    await face.wait_for(ready)
-    reply = face.model.story.messages[-1]
+    client.take(text)
+    await client.wait_for(ready)
+    reply = client.model.story.messages[-1]
     if reply.role != "assistant" or reply.status == "error":
-        print(face.model.notice.text or "There was no reply.", file=sys.stderr)
+        print(client.model.notice.text or "There was no reply.", file=sys.stderr)
         return 1
     print(clean(reply.text).strip())
     return 0
 
 
-async def _order(face: Plain, line: str) -> int:
+async def _order(client: Plain, line: str) -> int:
     """Runs a command of the engine and prints its answer."""
-    face.out = sys.stdout
-    heard = face.answers
-    face.take(line)
+    client.out = sys.stdout
+    heard = client.answers
+    client.take(line)
     with trio.move_on_after(limits.SEND_TIMEOUT_S):
-        await face.wait_for_answer(heard)
-    await face.wait_for(ready)
-    return 1 if face.answers == heard or face.model.notice.kind == "bad" else 0
+        await client.wait_for_answer(heard)
+    await client.wait_for(ready)
+    return 1 if client.answers == heard or client.model.notice.kind == "bad" else 0

@@ -1,4 +1,4 @@
-"""The user's files and programs that the face needs once it runs: its settings and ``$EDITOR``."""
+"""The user's files and programs that the client needs once it runs: its settings and ``$EDITOR``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,7 +29,7 @@ class EditorError(FlowerError):
     """``$EDITOR`` could not be used."""
 
 
-class Wishes(NamedTuple):
+class Preferences(NamedTuple):
     """Section ``tui`` of ``config.yaml`` and the user's themes as read; ``problems`` are sentences."""
 
     theme: str = "petal"
@@ -45,7 +43,7 @@ class Wishes(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Wishes:
+def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preferences:
     """Returns the user's settings; defaults with a problem where a file cannot be used.
 
     The sentence that ``advice`` gives, if any, is one of the problems.
@@ -55,8 +53,8 @@ def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Wishes:
     try:
         tui = load_config(Home(home_dir), os.environ).tui
     except ConfigError as error:
-        return Wishes(own_themes=own, problems=(str(error), *problems))
-    return Wishes(
+        return Preferences(own_themes=own, problems=(str(error), *problems))
+    return Preferences(
         tui.theme,
         tui.keys,
         tui.reduced_motion,
@@ -94,48 +92,30 @@ def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
     return own, problems
 
 
-def configured(wishes: Wishes, model: Model, terminal: Terminal) -> Configured:
+def configured(preferences: Preferences, model: Model, terminal: Terminal) -> Configured:
     """Returns the input that puts the settings into use."""
-    problems = list(wishes.problems)
+    problems = list(preferences.problems)
     caps = terminal.capabilities
     try:
         theme = load_theme(
-            wishes.theme,
-            wishes.styles,
+            preferences.theme,
+            preferences.styles,
             utf8=caps.utf8,
             console=terminal.console,
-            own=wishes.own_themes,
+            own=preferences.own_themes,
         )
     except ConfigError as error:
         problems.append(str(error))
         theme = model.theme
-    keys, conflicts = bindings.configured(wishes.keys)
+    keys, conflicts = bindings.configured(preferences.keys)
     settings = Settings(
-        theme.name, wishes.reduced_motion, wishes.bell, wishes.styles, wishes.own_themes
+        theme.name,
+        preferences.reduced_motion,
+        preferences.bell,
+        preferences.styles,
+        preferences.own_themes,
     )
     return Configured(settings, theme, keys, (*problems, *conflicts))
-
-
-async def ask_blessed(term: str, environ: Mapping[str, str]) -> tuple[int, dict[bytes, str]]:
-    """Returns the number of colours and the key sequences that blessed knows for ``term``.
-
-    Nothing when it cannot be asked: terminfo and our own tables are enough for common terminals.
-    """
-    from flower.tui.term import capabilities
-
-    package = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [package, environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-P", "-m", "flower.tui.term.capabilities", term]
-    try:
-        asked = await trio.run_process(
-            command,
-            env={**environ, "PYTHONPATH": path},
-            capture_stdout=True,
-            stderr=subprocess.DEVNULL,
-        )
-        return capabilities.understood(asked.stdout)
-    except (OSError, subprocess.CalledProcessError, ValueError):
-        return 0, {}
 
 
 async def edit(text: str, folder: Path, environ: Mapping[str, str]) -> str:

@@ -122,6 +122,8 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
     except FlowerError as error:
         engine.metrics.error(type(error).__name__)
         client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET)))
+    finally:
+        client.request = None  # what is said from now on answers nothing
 
 
 async def run(engine: Engine, client: Client, text: str) -> None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from flower import limits
 from flower.engine.sessions.outbox import Outbox
@@ -212,5 +212,8 @@ class Client:
         self.outbox.put_nowait(event)
 
     def tell(self, text: str, state: State | None = None) -> None:
-        """Sends a line for its user, and what of the state has changed."""
-        self.send(SystemUpdate(text, state if state is not None else State()))
+        """Sends a line for its user, and what of the state has changed; names the prompt it answers."""
+        state = state if state is not None else State()
+        if self.request is not None:
+            state = structs.replace(state, request=self.request)
+        self.send(SystemUpdate(text, state))

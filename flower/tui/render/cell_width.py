@@ -1,19 +1,20 @@
 """Columns of code points, and where one user-perceived character ends and the next begins.
 
-Owns the width rules; never cleans or wraps text. Built on the standard library's ``unicodedata``
-(0.2 ms to import), as a width library costs 28 ms before the first frame.
+Owns the shortcut for text about which nobody disagrees, and the rule which glyphs terminals may draw wider than
+they should; never cleans or wraps text. Widths and clusters (Unicode's UAX 11 and 29) are wcwidth's, which comes
+with blessed; it is imported at the first glyph beyond the shortcut, as it would cost the first frame 8 ms.
 
-Rules: East Asian Wide and Fullwidth are two columns, marks that do not advance are none, the rest is
-one. Clusters follow the spirit of Unicode's UAX 29 (extenders, joined emoji, flags, Hangul syllables) and
-are never wider than two columns. Terminals disagree about clusters; ``is_unsure`` names the glyphs
-where they may, ``extent`` says how far the worst of them would run.
+A cluster is never wider than two columns. Terminals disagree about clusters; ``is_unsure`` names the
+glyphs where they may, ``extent`` says how far the worst of them would run.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 from flower import limits
 
@@ -30,8 +31,10 @@ _EMOJI_SYMBOLS = (
     "\u2702\u2705\u2708-\u270d\u270f\u2712\u2714\u2716\u271d\u2721\u2728\u2733-\u2734\u2744\u2747\u274c"
     "\u274e\u2753-\u2755\u2757\u2763-\u2764\u2795-\u2797\u27a1\u27b0\u27bf"
 )
-_emoji_symbol = re.compile(f"[{_EMOJI_SYMBOLS}]").match
-_OTHER_SYMBOLS = "".join(char for char in map(chr, range(0x2600, 0x27C0)) if not _emoji_symbol(char))
+# Wide since Unicode 16 only: terminals do not agree yet.
+_WIDENED = "\u2630-\u2637\u268a-\u268f"
+_disputed = re.compile(f"[{_EMOJI_SYMBOLS}{_WIDENED}]").match
+_OTHER_SYMBOLS = "".join(char for char in map(chr, range(0x2600, 0x27C0)) if not _disputed(char))
 # One column each, no cluster can form inside, every terminal agrees: one regular expression match
 # replaces the scan for nearly all Western text, box drawing and typographic marks included.
 _NARROW = _OTHER_SYMBOLS + (
@@ -55,15 +58,19 @@ def is_sure(text: str) -> bool:
     return _sure().fullmatch(text) is not None
 
 
-# Narrow symbols that become a two-column emoji when U+FE0F follows (emoji-variation-sequences.txt,
-# as ranges: a few members that are not emoji do no harm, the cluster is unsure anyway).
-_TEXT_EMOJI = re.compile(
-    f"[{_EMOJI_SYMBOLS}#*0-9\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23fa\u24c2\u25aa-\u25fe"
-    "\u2934-\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001faff]"
-).match
+class _Widths(NamedTuple):
+    """wcwidth's functions: columns of a code point (-1: a control), columns of a text, its clusters."""
 
-_REGIONAL = ("\U0001f1e6", "\U0001f1ff")
-_SKIN = ("\U0001f3fb", "\U0001f3ff")
+    of_char: Callable[[str], int]
+    of_text: Callable[[str], int]
+    clusters: Callable[[str], Iterator[str]]
+
+
+@lru_cache(maxsize=1)
+def _widths() -> _Widths:
+    import wcwidth
+
+    return _Widths(wcwidth.wcwidth, wcwidth.wcswidth, wcwidth.iter_graphemes)
 
 
 @lru_cache(maxsize=4096)
@@ -71,36 +78,28 @@ def char_width(char: str) -> int:
     """Returns the columns of one code point on its own: 0, 1 or 2."""
     if " " <= char <= "~":
         return 1
-    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+    if unicodedata.category(char) == "Cf":
         return 0
-    if "\u1160" <= char <= "\u11ff":  # Hangul vowels and finals join the syllable before them
-        return 0
-    if unicodedata.east_asian_width(char) in ("W", "F"):
-        return 2
-    if "\U0001f300" <= char <= "\U0001faff" and unicodedata.category(char) == "Cn":
-        return 2  # an emoji newer than this Python's tables
-    return 1
+    return max(0, _widths().of_char(char))
 
 
 @lru_cache(maxsize=4096)
-def _extends(char: str) -> bool:
-    """True for what always belongs to the character before it."""
-    return (
-        char in (ZWJ, ZWNJ)
-        or _SKIN[0] <= char <= _SKIN[1]
-        or "\u1160" <= char <= "\u11ff"
-        or unicodedata.category(char) in ("Mn", "Me", "Mc")
-    )
+def is_text_emoji(char: str) -> bool:
+    """True when U+FE0F after ``char`` means something: it asks for the two-column emoji form."""
+    columns = char_width(char)
+    if columns == 1:
+        return _widths().of_text(char + EMOJI_PRESENTATION) == 2
+    return columns == 2 and _is_pictograph(char)
 
 
 def is_emoji(char: str) -> bool:
     """True for code points that can be joined into one emoji."""
-    return _TEXT_EMOJI(char) is not None and char > "\u00ff"
+    return char > "\u00ff" and is_text_emoji(char)
 
 
-def is_text_emoji(char: str) -> bool:
-    """True when U+FE0F after ``char`` means something: it asks for the two-column emoji form."""
-    return _TEXT_EMOJI(char) is not None
+def _is_pictograph(char: str) -> bool:
+    """True for a wide code point that is a picture, not part of a script."""
+    return not "\u2e80" <= char <= "\u9fff" and unicodedata.category(char) in ("So", "Sk", "Cn")
 
 
 def is_mark(char: str) -> bool:
@@ -109,31 +108,19 @@ def is_mark(char: str) -> bool:
 
 
 def split(text: str) -> list[str]:
-    """Returns the user-perceived characters of ``text``; joined they are ``text`` again."""
+    """Returns the user-perceived characters of ``text``; joined they are ``text`` again.
+
+    None has more than ``limits.CLUSTER_CODE_POINTS`` code points.
+    """
     if SIMPLE(text) or is_sure(text):
         return list(text)
+    most = limits.CLUSTER_CODE_POINTS
     clusters: list[str] = []
-    start = 0
-    flag_open = False  # the cluster so far is one regional indicator, waiting for its pair
-    for index in range(1, len(text)):
-        char, last = text[index], text[index - 1]
-        regional = _REGIONAL[0] <= char <= _REGIONAL[1]
-        if index == start + 1:
-            flag_open = _REGIONAL[0] <= last <= _REGIONAL[1]
-        joined = (
-            _extends(char)
-            or (last == ZWJ and is_emoji(char) and is_emoji(text[start]))
-            or (regional and flag_open)
-        )
-        if char == "\n" or last == "\n" or index - start >= limits.CLUSTER_CODE_POINTS:
-            joined = False
-        if joined:
-            flag_open = flag_open and not regional
+    for cluster in _widths().clusters(text):
+        if len(cluster) <= most:
+            clusters.append(cluster)
         else:
-            clusters.append(text[start:index])
-            start = index
-    if text:
-        clusters.append(text[start:])
+            clusters += [cluster[at : at + most] for at in range(0, len(cluster), most)]
     return clusters
 
 
@@ -142,11 +129,7 @@ def cluster_width(cluster: str) -> int:
     """Returns the columns of one user-perceived character: 1 or 2."""
     if len(cluster) == 1:
         return max(1, char_width(cluster))
-    if EMOJI_PRESENTATION in cluster and _TEXT_EMOJI(cluster):
-        return 2
-    if _REGIONAL[0] <= cluster[0] <= _REGIONAL[1]:
-        return 2
-    return max(1, min(2, sum(map(char_width, cluster))))
+    return max(1, min(2, _widths().of_text(cluster)))
 
 
 @lru_cache(maxsize=8192)

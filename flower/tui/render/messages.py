@@ -18,7 +18,6 @@ from flower.tui.render.text import clean, wrap
 if TYPE_CHECKING:
     from flower.tui.render.markdown import Streaming
     from flower.tui.render.theme import Theme
-    from flower.tui.state.transcript import Message
 
 ENDINGS = {
     "pending": "not sent yet; it will be when the engine is back",
@@ -28,6 +27,26 @@ ENDINGS = {
     "interrupted": "interrupted; what was written is kept, /continue goes on",
     "error": "ended by an error",
 }
+
+
+class Message(NamedTuple):
+    """One message. ``role`` is user, assistant, system (dice) or notice (the client's own words).
+
+    ``status``: sent or pending (a line the engine has not confirmed, with and without a connection),
+    streaming, or how it ended: ``""`` (well), stopped, length, blocked, interrupted, error.
+    """
+
+    key: int  # rising along the story, never used twice
+    role: str
+    text: str
+    message: int = 0  # the engine's id; 0: not known
+    turn: str = ""
+    request: str = ""
+    status: str = ""
+    model: str = ""
+    reasoning: str = ""
+    variant: int = 0  # which of its siblings this is, from 1; 0: it has none
+    variants: int = 0
 
 
 class Look(NamedTuple):

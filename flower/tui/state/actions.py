@@ -12,7 +12,7 @@ from flower.client.events import Send
 from flower.tui.state import client_commands, commands, popups, scroll, sending, status_line, tree_state
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, OpenEditor, Quit, Repaint, Search, Suspend
-from flower.tui.state.status_line import Result, tell
+from flower.tui.state.status_line import Result, notify
 
 
 def run(model: Model, action: str) -> Result:
@@ -32,7 +32,7 @@ def escape(model: Model) -> Result:
         return model._replace(menu_closed=True, menu=-1), ()
     if model.turn.state in ("waiting", "streaming") and model.link.state == "online":
         stopping = model._replace(turn=model.turn._replace(state="stopping"))
-        return tell(stopping, "Stopping the reply."), (Send("/cancel"),)
+        return notify(stopping, "Stopping the reply."), (Send("/cancel"),)
     if model.search.term:
         return model._replace(search=Search()), ()
     if model.turn.state == "stopping":
@@ -40,8 +40,8 @@ def escape(model: Model) -> Result:
     if model.input.text:
         cleared = model.input.remembering(model.input.text).clear()
         model = model._replace(input=cleared, menu=-1, menu_closed=False)
-        return tell(model, f"Cleared; {model.theme.glyphs.up} brings the line back."), ()
-    return tell(model, f"Nothing is open. {status_line.key_of(model, 'quit')} leaves Flower."), ()
+        return notify(model, f"Cleared; {model.theme.glyphs.up} brings the line back."), ()
+    return notify(model, f"Nothing is open. {status_line.key_of(model, 'quit')} leaves Flower."), ()
 
 
 def interrupt(model: Model) -> Result:
@@ -51,7 +51,7 @@ def interrupt(model: Model) -> Result:
     after, effects = escape(model)
     if effects or after._replace(notice=model.notice) != model:
         return after, effects
-    return tell(model, _leaving(model)), ()
+    return notify(model, _leaving(model)), ()
 
 
 def asks_to_leave(model: Model) -> bool:
@@ -95,7 +95,7 @@ def _toggle_thinking(model: Model) -> Result:
 
 def _toggle_sidebar(model: Model) -> Result:
     if model.columns < limits.SIDEBAR_FROM_COLUMNS:
-        return tell(model, f"The sidebar needs {limits.SIDEBAR_FROM_COLUMNS} columns."), ()
+        return notify(model, f"The sidebar needs {limits.SIDEBAR_FROM_COLUMNS} columns."), ()
     settings = model.settings._replace(sidebar=not model.settings.sidebar)
     return model._replace(settings=settings), ()
 

@@ -16,7 +16,7 @@ class Step(NamedTuple):
     optional: bool = False
 
 
-def shown(model: Model) -> bool:
+def visible(model: Model) -> bool:
     """Whether the checklist takes the place of the story."""
     return not model.replica.session_id and not model.story.messages
 

@@ -13,7 +13,7 @@ from flower.tui.render.theme import ASCII, CONSOLE, load_theme
 from flower.tui.state import scroll, tree_state
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Copy, Model, Popup, Quit
-from flower.tui.state.status_line import Result, tell
+from flower.tui.state.status_line import Result, notify
 
 
 def choose_messages(model: Model) -> Result:
@@ -21,7 +21,7 @@ def choose_messages(model: Model) -> Result:
     if model.selected is not None:
         return model._replace(selected=None), ()
     if not model.story.messages:
-        return tell(model, "There is no message to choose yet."), ()
+        return notify(model, "There is no message to choose yet."), ()
     key = model.story.messages[-1].key
     model = model._replace(selected=key)
     return model._replace(scroll=scroll.reveal(model, layout_of(model), key)), ()
@@ -31,12 +31,12 @@ def copy_last(model: Model, _argument: str = "") -> Result:
     """Copies the newest reply."""
     for message in reversed(model.story.messages):
         if message.role == "assistant" and message.text:
-            return tell(model, "Copied the last reply.", "good"), (Copy(message.text),)
-    return tell(model, "There is no reply to copy yet."), ()
+            return notify(model, "Copied the last reply.", "good"), (Copy(message.text),)
+    return notify(model, "There is no reply to copy yet."), ()
 
 
 def use_theme(model: Model, name: str) -> Result:
-    """Changes the colours until the face ends; ``config.yaml`` keeps them."""
+    """Changes the colours until the client ends; ``config.yaml`` keeps them."""
     glyphs, settings = model.theme.glyphs, model.settings
     try:
         theme = load_theme(
@@ -48,7 +48,7 @@ def use_theme(model: Model, name: str) -> Result:
         )
     except ConfigError as error:
         words = str(error).removeprefix("tui.theme: ")
-        return tell(model, words[:1].upper() + words[1:], "bad"), ()
+        return notify(model, words[:1].upper() + words[1:], "bad"), ()
     settings = settings._replace(theme=name)
     return model._replace(theme=theme, pane=StoryPane(theme), settings=settings), ()
 

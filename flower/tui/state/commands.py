@@ -1,7 +1,7 @@
 """Slash commands: the list, completion and ghost text.
 
 The engine says which commands it offers (``State.commands``); an old engine says nothing, then the
-V1 list below is used. ``LOCAL`` ones are done by the face itself. Pure text work, no sending.
+V1 list below is used. ``LOCAL`` ones are done by the client itself. Pure text work, no sending.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ V1 = (
 )
 ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
-PLUMBING = frozenset({"/sync", "/history"})  # spoken by the face, of no use to people
+PLUMBING = frozenset({"/sync", "/history"})  # spoken by the client, of no use to people
 
 
 class Candidate(NamedTuple):
@@ -68,7 +68,7 @@ class Candidate(NamedTuple):
 
 
 def offered(replica: Replica) -> tuple[Command, ...]:
-    """Returns the commands of this engine and of the face, without plumbing and doubles."""
+    """Returns the commands of this engine and of the client, without plumbing and doubles."""
     told = tuple(
         Command(
             option.name,

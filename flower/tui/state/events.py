@@ -12,6 +12,7 @@ import flower
 from flower.client.events import Send
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
+from flower.tui.render.messages import Message
 from flower.tui.state import popups, scroll, status_line, transcript
 from flower.tui.state.model import (
     Bell,
@@ -22,11 +23,11 @@ from flower.tui.state.model import (
     Popup,
     Replica,
     Scroll,
-    Titled,
+    SetTitle,
     Turn,
 )
-from flower.tui.state.status_line import Result, tell
-from flower.tui.state.transcript import Message, Transcript
+from flower.tui.state.status_line import Result, notify
+from flower.tui.state.transcript import Transcript
 
 ROLES = ("user", "assistant", "system")
 ENDED_WELL = frozenset({"done", ""})
@@ -85,20 +86,22 @@ def _system_update(model: Model, event: messages.SystemUpdate) -> Result:
     words = content.lstrip("✓✗ ")
     if kind != "bad" and not status_line.fits(model, words):
         return popups.came(model, Popup("text", subject=words), words, asked), ()
-    return tell(model, words, kind), ()
+    return notify(model, words, kind), ()
 
 
 def _drafted(model: Model, draft: str) -> Model:
     """Returns the model with a line that was written for the player, where nothing is lost by it."""
     if not model.input.text:
         return model._replace(input=model.input.with_text(draft))
-    return tell(model._replace(input=model.input.remembering(draft)), "A draft is ready: Up brings it.")
+    return notify(
+        model._replace(input=model.input.remembering(draft)), "A draft is ready: Up brings it."
+    )
 
 
 def _sync_state(model: Model, event: messages.SyncState) -> Result:
     client = event.metadata.client
     if client is not UNSET and client and client != model.client:
-        return model, ()  # meant for another face
+        return model, ()  # meant for another client
     was_online = model.link.state == "online"
     model = _merge(model, event.metadata)
     model = model._replace(link=model.link._replace(state="online", note=""))
@@ -106,9 +109,9 @@ def _sync_state(model: Model, event: messages.SyncState) -> Result:
         model = model._replace(notice=Notice())
     version = model.replica.version
     if not was_online and version and version != flower.__version__:
-        model = tell(model, f"The engine is Flower {version}, this screen is {flower.__version__}.")
+        model = notify(model, f"The engine is Flower {version}, this screen is {flower.__version__}.")
     if model.held:
-        model = tell(model._replace(held=""), model.held, "bad")
+        model = notify(model._replace(held=""), model.held, "bad")
     if model.replica.session_id or not model.unconfirmed:
         return model, ()
     # There is no story to send the waiting lines to: they become the draft again.
@@ -194,7 +197,7 @@ def _toward_goal(model: Model) -> Result:
     if index is not None:
         return scroll.reveal_match(model._replace(goal=0), model.story.messages[index]), ()
     if not model.story.more or model.story.detached:
-        return tell(model._replace(goal=0), "That message is not on this branch of the story."), ()
+        return notify(model._replace(goal=0), "That message is not on this branch of the story."), ()
     story = model.story._replace(loading=True)
     return model._replace(story=story), (Send(f"/history {story.more}"),)
 
@@ -324,7 +327,7 @@ def _signal(model: Model) -> tuple[Effect, ...]:
     """Returns how to tell a user who looks elsewhere that a reply has ended."""
     if model.focused or model.settings.bell == "off":
         return ()
-    return (Bell(),) if model.settings.bell == "bell" else (Titled("Flower: the narrator is done"),)
+    return (Bell(),) if model.settings.bell == "bell" else (SetTitle("Flower: the narrator is done"),)
 
 
 def _answers_a_line(model: Model, meta: messages.ErrorMeta) -> bool:
@@ -337,7 +340,7 @@ def _answers_a_line(model: Model, meta: messages.ErrorMeta) -> bool:
 
 def _error(model: Model, event: messages.ErrorEvent) -> Result:
     asked = model.asked
-    model = tell(model._replace(asked=""), event.content, "bad")
+    model = notify(model._replace(asked=""), event.content, "bad")
     request = _or(event.metadata.request, "")
     refused = next((draft for draft in model.unconfirmed if draft.request == request), None)
     if refused is not None:

@@ -21,5 +21,5 @@ def layout_of(model: Model) -> Layout:
         len(commands.candidates(model)),
         sidebar=model.settings.sidebar,
         status_rows=status_line.height(model),
-        replies=bool(model.replica.quick_replies) and not checklist.shown(model),
+        replies=bool(model.replica.quick_replies) and not checklist.visible(model),
     )

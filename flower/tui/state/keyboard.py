@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flower.client.events import Send
+from flower.tui.render.messages import Message
 from flower.tui.state import (
     actions,
     checklist,
@@ -18,7 +19,7 @@ from flower.tui.state import (
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Copy, Model, Notice, Search
 from flower.tui.state.status_line import Result
-from flower.tui.term.keys import Key
+from flower.tui.term.inputs import Key
 
 # Actions that mean the same whatever is open.
 EVERYWHERE = frozenset({"interrupt", "quit", "suspend", "redraw", "escape", "page_up", "page_down"})
@@ -108,7 +109,7 @@ def _accept(model: Model) -> Result:
             return sending.send_command(closed, f"/model {item.value}")
         case "rules":
             if item.chosen:
-                return status_line.tell(model, f"{item.label} is in use already."), ()
+                return status_line.notify(model, f"{item.label} is in use already."), ()
             line = f"/rules add {item.value}" if item.value else "/rules clear"
             return sending.send_command(model, line)
         case "sessions":
@@ -195,7 +196,7 @@ def _choose(model: Model, index: int) -> Model:
     return model._replace(scroll=scroll.reveal(model, layout_of(model), key))
 
 
-def _chosen(model: Model) -> transcript.Message | None:
+def _chosen(model: Model) -> Message | None:
     assert model.selected is not None
     index = transcript.index_of(model.story, model.selected)
     return model.story.messages[index] if index < len(model.story.messages) else None
@@ -212,13 +213,13 @@ def _copy(model: Model) -> Result:
     message = _chosen(model)
     if message is None:
         return model, ()
-    return status_line.tell(model, "Copied.", "good"), (Copy(message.text),)
+    return status_line.notify(model, "Copied.", "good"), (Copy(message.text),)
 
 
 def _on_message(model: Model, command: commands.Command) -> Result:
     message = _chosen(model)
     if message is None or not message.message:
-        return status_line.tell(model, "The engine does not know this message yet."), ()
+        return status_line.notify(model, "The engine does not know this message yet."), ()
     model = model._replace(selected=None)
     line = f"{command.name} {message.message}"
     if command.argument == "message":
@@ -233,7 +234,7 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
         case "up" | "down" if found:
             step = -1 if key.name == "up" else 1
             return model._replace(menu=max(-1, min(model.menu + step, len(found) - 1))), ()
-        case "up" | "down" if empty and checklist.shown(model):
+        case "up" | "down" if empty and checklist.visible(model):
             return _choose_step(model, -1 if key.name == "up" else 1), ()
         case "home" if empty:
             return actions.run(model, "top")

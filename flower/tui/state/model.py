@@ -1,4 +1,4 @@
-"""What one face knows, and what can happen to it.
+"""What one client knows, and what can happen to it.
 
 ``Model`` is a value: ``update.update`` makes a new one for every input and nothing else changes it.
 ``Input`` is the union of everything that can happen, ``Effect`` of everything the app must then do.
@@ -18,7 +18,7 @@ from flower.tui.render.theme import NO_RECIPES, Recipe, Theme
 from flower.tui.state.bindings import Bindings
 from flower.tui.state.editor import Editor
 from flower.tui.state.transcript import Transcript
-from flower.tui.term.keys import Focus, Key, Mouse, Paste, Reply
+from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 
 if TYPE_CHECKING:
     from flower.protocol import messages
@@ -204,7 +204,7 @@ class Model(NamedTuple):
     now: float = 0.0  # as of the last tick, like the next two
     wall: float = 0.0
     clock: str = ""
-    client: str = ""  # stable id of this face
+    client: str = ""  # stable id of this client
     nonce: str = ""  # random per process; makes request ids unique
     requests: int = 0
 
@@ -251,7 +251,7 @@ class Configured(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-class Said(NamedTuple):
+class Notified(NamedTuple):
     """The app itself has news for the status line."""
 
     notice: Notice
@@ -270,7 +270,7 @@ Input = (
     | Edited
     | Restored
     | Configured
-    | Said
+    | Notified
 )
 
 
@@ -285,7 +285,7 @@ class Bell(NamedTuple):
     """Ring, because something ended while the user looked elsewhere."""
 
 
-class Titled(NamedTuple):
+class SetTitle(NamedTuple):
     """Say something in the window's title."""
 
     text: str
@@ -311,4 +311,4 @@ class Repaint(NamedTuple):
     """Draw every cell again: something else wrote on the screen."""
 
 
-Effect = Send | Quit | Bell | Titled | Copy | Suspend | OpenEditor | Repaint
+Effect = Send | Quit | Bell | SetTitle | Copy | Suspend | OpenEditor | Repaint

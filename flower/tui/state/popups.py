@@ -14,7 +14,7 @@ from flower.tui.render.text import clean, width, wrap
 from flower.tui.render.theme import THEMES
 from flower.tui.state import bindings, checklist, commands, status_line
 from flower.tui.state.model import Model, Popup
-from flower.tui.state.status_line import tell
+from flower.tui.state.status_line import notify
 
 if TYPE_CHECKING:
     from flower.protocol import messages
@@ -257,7 +257,7 @@ def came(model: Model, popup: Popup, words: str, asked: str) -> Model:
     busy = model.input.text or model.search.typing or model.popup or model.tree
     if not asked and (busy or model.selected is not None):
         hint = f"{status_line.key_of(model, 'news')} shows all of this: "
-        return tell(model._replace(waiting=popup), hint + " ".join(words.split()))
+        return notify(model._replace(waiting=popup), hint + " ".join(words.split()))
     if popup.kind == "text":
         leads = asked.split()[:1] == [PLACES] and "\n" in popup.subject
         popup = popup._replace(leads=leads)
@@ -267,7 +267,7 @@ def came(model: Model, popup: Popup, words: str, asked: str) -> Model:
 def shown(model: Model) -> Model:
     """Returns the model with what waited open."""
     if model.waiting is None:
-        return tell(model, "There are no news that were not shown whole.")
+        return notify(model, "There are no news that were not shown whole.")
     return model._replace(popup=model.waiting, waiting=None, menu=-1)
 
 

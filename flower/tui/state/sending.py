@@ -1,4 +1,4 @@
-"""What sending a line means: a prompt for the narrator, a command of the engine, or one of the face.
+"""What sending a line means: a prompt for the narrator, a command of the engine, or one of the client.
 
 Pure: every function takes a model and returns the next one with the effects to carry out.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from flower import limits
 from flower.client.events import Send
+from flower.tui.render.messages import Message
 from flower.tui.state import checklist, client_commands, commands, popups, transcript
 from flower.tui.state.model import Draft, Effect, Model, Notice, Search, Turn
-from flower.tui.state.status_line import Result, tell
+from flower.tui.state.status_line import Result, notify
 
 TAKE_AWAY = ("/delete", "/session delete", "/lore delete", "/memory forget")  # no habit's Enter
 TYPED = "{{input}}"  # in a quick reply: what has been typed goes here, and then the cursor
@@ -21,7 +22,7 @@ def submit(model: Model) -> Result:
     if text.endswith("\\"):
         return model._replace(input=model.input.text_end().backspace().insert("\n")), ()
     if not text.strip():
-        return _open_step(model) if checklist.shown(model) else (model, ())
+        return _open_step(model) if checklist.visible(model) else (model, ())
     if commands.is_line(text) or _is_order(model, text):
         return _submit_command(model, text.strip())
     return _submit_prompt(model, text)
@@ -30,7 +31,7 @@ def submit(model: Model) -> Result:
 def quick_reply(model: Model, place: int) -> Result:
     """Uses the quick reply at ``place``: sends it, or puts it around what is being typed."""
     if place >= len(model.replica.quick_replies):
-        return tell(
+        return notify(
             model, "There is no such quick reply; `quick_replies` in config.yaml makes some."
         ), ()
     text = model.replica.quick_replies[place].text
@@ -70,7 +71,7 @@ def _submit_command(model: Model, line: str) -> Result:
         return take(model, begun[0])
     # Several commands could be meant, or none begins so: what is run has to be seen first.
     marked = model._replace(menu=found.index((begun or found)[0]))
-    return tell(marked, f"Enter takes {(begun or found)[0].label}; the arrows choose another."), ()
+    return notify(marked, f"Enter takes {(begun or found)[0].label}; the arrows choose another."), ()
 
 
 def take(model: Model, candidate: commands.Candidate) -> Result:
@@ -90,12 +91,12 @@ def run_line(model: Model, line: str) -> Result:
         if command.argument in commands.ON_MESSAGES and model.story.messages:
             model = client_commands.choose_messages(_input_done(model)._replace(selected=None))[0]
             key = commands.message_key(command)
-            return tell(model, f"Choose a message and press {key} to {command.summary}."), ()
+            return notify(model, f"Choose a message and press {key} to {command.summary}."), ()
         if command.argument in (*popups.CHOOSABLE, "themes"):
             delete = command.name == "/session delete"
             model = popups.opened(_input_done(model), command.argument)
-            return (tell(model, "Delete puts a story into the trash.") if delete else model), ()
-        return tell(
+            return (notify(model, "Delete puts a story into the trash.") if delete else model), ()
+        return notify(
             model._replace(input=model.input.with_text(command.name + " ")),
             f"{command.summary}: type it after the command.",
         ), ()
@@ -122,7 +123,7 @@ def _remember(model: Model, name: str) -> Model:
 def send_command(model: Model, line: str) -> Result:
     """Sends a command to the engine; without a connection the line stays where it is."""
     if model.link.state != "online":
-        return tell(model, "Not connected yet: the command waits in the input line.", "bad"), ()
+        return notify(model, "Not connected yet: the command waits in the input line.", "bad"), ()
     found = commands.split(line, commands.offered(model.replica))
     model = _remember(model, found[0].name) if found else model
     return _input_done(model)._replace(asked=line), (Send(line),)
@@ -130,16 +131,16 @@ def send_command(model: Model, line: str) -> Result:
 
 def _submit_prompt(model: Model, text: str) -> Result:
     if len(text) > limits.PROMPT_CHARS:
-        return tell(
+        return notify(
             model, f"That is {len(text)} characters; the engine takes {limits.PROMPT_CHARS}.", "bad"
         ), ()
-    if checklist.shown(model):
-        return tell(model, "First begin a story: empty the line and press Enter, or F6.", "bad"), ()
+    if checklist.visible(model):
+        return notify(model, "First begin a story: empty the line and press Enter, or F6.", "bad"), ()
     if len(model.unconfirmed) >= limits.UNCONFIRMED_PROMPTS:
-        return tell(model, "Too many lines wait for the engine; this one stays here.", "bad"), ()
+        return notify(model, "Too many lines wait for the engine; this one stays here.", "bad"), ()
     request = f"{model.nonce}-{model.requests + 1}"
     online = model.link.state == "online"
-    line = transcript.Message(0, "user", text, request=request, status="sent" if online else "pending")
+    line = Message(0, "user", text, request=request, status="sent" if online else "pending")
     story = transcript.append(model.story, line)
     turn = Turn("waiting") if online and model.turn.state == "idle" else model.turn
     model = model._replace(

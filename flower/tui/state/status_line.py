@@ -24,7 +24,7 @@ LINK_WORDS = {
 }
 
 
-def tell(model: Model, text: str, kind: str = "info") -> Model:
+def notify(model: Model, text: str, kind: str = "info") -> Model:
     """Returns the model with ``text`` in its status line."""
     return model._replace(notice=Notice(text, kind))
 
@@ -126,7 +126,7 @@ def idle(model: Model) -> tuple[str, ...]:
         return (f"{lines} lines; {key_of(model, 'submit')} sends them, Esc clears", f"{lines} lines")
     keys = f"{key_of(model, 'help')} keys"
     more = f"{keys}, {key_of(model, 'palette')} commands"
-    if checklist.shown(model):
+    if checklist.visible(model):
         return (f"{more}, {key_of(model, 'quit')} leaves", more, keys)
     return (f"{more}, {key_of(model, 'messages')} messages", more, keys)
 

@@ -1,4 +1,4 @@
-"""The part of a story that this face holds: a run of messages, newest last.
+"""The part of a story that this client holds: a run of messages, newest last.
 
 Owns how messages, pages and streamed pieces are put together; never lays out text. All values are
 immutable, every function returns a new ``Transcript``. The engine holds the truth: when something
@@ -12,26 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flower import limits
-
-
-class Message(NamedTuple):
-    """One message. ``role`` is user, assistant, system (dice) or notice (the face's own words).
-
-    ``status``: sent or pending (a line the engine has not confirmed, with and without a connection),
-    streaming, or how it ended: ``""`` (well), stopped, length, blocked, interrupted, error.
-    """
-
-    key: int  # rising along the story, never used twice
-    role: str
-    text: str
-    message: int = 0  # the engine's id; 0: not known
-    turn: str = ""
-    request: str = ""
-    status: str = ""
-    model: str = ""
-    reasoning: str = ""
-    variant: int = 0  # which of its siblings this is, from 1; 0: it has none
-    variants: int = 0
+from flower.tui.render.messages import Message
 
 
 class Transcript(NamedTuple):

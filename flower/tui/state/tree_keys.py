@@ -8,9 +8,8 @@ from flower.protocol.messages import TreeNode
 from flower.protocol.tree_text import trunk
 from flower.tui.state import actions, tree_state
 from flower.tui.state.model import Model, Tree
-from flower.tui.state.status_line import Result, tell
-from flower.tui.term.keys import Key
-from flower.tui.view import tree_panel
+from flower.tui.state.status_line import Result, notify
+from flower.tui.term.inputs import Key
 
 # Actions that mean the same here as elsewhere.
 KEPT = frozenset({"quit", "suspend", "redraw", "help"})
@@ -102,7 +101,7 @@ def _across(model: Model, node: TreeNode, step: int) -> Result:
 def _scrolled(model: Model, step: int) -> Model:
     assert model.tree is not None
     room = tree_state.room(model)
-    most = max(0, len(tree_panel.text_lines(model, room.text_columns)) - room.text_rows + 1)
+    most = max(0, len(tree_state.text_lines(model, room.text_columns)) - room.text_rows + 1)
     skip = max(0, min(model.tree.skip + step, most))
     return model._replace(tree=model.tree._replace(skip=skip))
 
@@ -114,7 +113,7 @@ def _enter(model: Model, node: TreeNode) -> Result:
     if node.folded:
         return tree_state.unfold(model, node)
     if node.thrown:
-        return tell(model, "It is in the trash; u takes it back."), ()
+        return notify(model, "It is in the trash; u takes it back."), ()
     if node.message == tree_state.stands(model):
         return model._replace(tree=None), ()
     return _send(model, f"/goto {node.message}", close=True)
@@ -124,10 +123,10 @@ def _order(model: Model, tree: Tree, node: TreeNode, letter: str) -> Result:
     if letter not in ("r", "n", "d", "u"):
         return model, ()
     if node.folded:
-        return tell(model, "These are several messages; Enter opens them."), ()
+        return notify(model, "These are several messages; Enter opens them."), ()
     if node.thrown != (letter == "u"):
         words = "It is in the trash; u takes it back." if node.thrown else "It is not in the trash."
-        return tell(model, words), ()
+        return notify(model, words), ()
     match letter:
         case "r":
             return _send(_following(model), f"/retry {node.message}")
@@ -147,7 +146,7 @@ def _following(model: Model) -> Model:
 
 def _send(model: Model, line: str, *, close: bool = False) -> Result:
     if model.link.state != "online":
-        return tell(model, "No connection to the engine; try again when it is back.", "bad"), ()
+        return notify(model, "No connection to the engine; try again when it is back.", "bad"), ()
     return model._replace(tree=None if close else model.tree, asked=line), (Send(line),)
 
 

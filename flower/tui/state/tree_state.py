@@ -2,7 +2,7 @@
 
 Pure. The engine sends an outline, this holds it and follows: whenever the story changes the outline is
 asked for again, at most every ``limits.TREE_REFRESH_S``, and the text of the chosen message when the
-cursor has rested on it. Keys are in ``treekeys``, rows of cells in ``treebox``.
+cursor has rested on it. Keys are in ``tree_keys``, rows of cells in ``view.tree_panel``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from flower.client.events import Send
 from flower.protocol import messages, tree_text
 from flower.protocol.messages import UNSET, StoryTree, TreeNode
 from flower.protocol.tree_text import Line, Strokes
+from flower.tui.render.text import clean, wrap
 from flower.tui.render.theme import Glyphs
 from flower.tui.state import commands, transcript
 from flower.tui.state.geometry import layout_of
@@ -283,3 +284,14 @@ def wakes(model: Model) -> list[float]:
         return []
     times = [tree.asked_at + limits.TREE_REFRESH_S] if tree.stale and not tree.loading else []
     return [*times, tree.moved_at + limits.TREE_TEXT_S] if _unread(model) else times
+
+
+def text_lines(model: Model, columns: int) -> list[str]:
+    """Returns the text of the chosen node, wrapped."""
+    node = chosen(model)
+    if node is None:
+        return []
+    if node.folded:
+        return wrap(f"{tree_text.label(node)}. Enter shows them.", columns)
+    text = text_of(model, node.message)
+    return wrap(clean(text if text is not None else node.text), columns)

@@ -18,16 +18,16 @@ from flower.tui.state.model import (
     Link,
     Model,
     Notice,
+    Notified,
     Resized,
     Restored,
-    Said,
     Search,
+    SetTitle,
     Tick,
-    Titled,
     Turn,
 )
-from flower.tui.state.status_line import Result, tell
-from flower.tui.term.keys import Focus, Key, Mouse, Paste, Reply
+from flower.tui.state.status_line import Result, notify
+from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 
 WHEEL_ROWS = 3
 
@@ -51,7 +51,7 @@ def update(model: Model, happened: Input) -> Result:
             return _mouse(model, happened)
         case Focus():
             seen = happened.gained and model.settings.bell == "title"
-            return model._replace(focused=happened.gained), (Titled("Flower"),) if seen else ()
+            return model._replace(focused=happened.gained), (SetTitle("Flower"),) if seen else ()
         case Reply():
             return model, ()  # the terminal's answers concern the app, not the story
         case Resized():
@@ -65,7 +65,7 @@ def update(model: Model, happened: Input) -> Result:
             return model._replace(input=model.input.with_text(restored)), ()
         case Configured():
             return _configured(model, happened), ()
-        case Said():
+        case Notified():
             return model._replace(notice=happened.notice), ()
         case _:
             assert_never(happened)
@@ -193,7 +193,7 @@ def _configured(model: Model, told: Configured) -> Model:
         return model
     problems = " ".join(told.problems)
     if model.link.state == "online":
-        return tell(model, problems, "bad")
+        return notify(model, problems, "bad")
     return model._replace(held=problems)
 
 

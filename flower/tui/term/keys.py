@@ -1,12 +1,12 @@
 """Keys: the bytes a terminal sends, as keys, pastes, mouse and focus events, and answers.
 
-Owns the decoding and the names of keys; never reads from a terminal and has no clock: whoever feeds a
+Owns the cutting of bytes into sequences and the answers to the questions ``terminal`` asks; what keys and
+mouse reports mean is ``key_names``'s. Never reads from a terminal and has no clock: whoever feeds a
 ``Decoder`` calls ``flush`` when it has been ``pending`` for ``limits.ESCAPE_WAIT_S``.
 
 Understands xterm, VT, Linux console, rxvt, screen and tmux sequences, xterm's modifyOtherKeys, the kitty
 keyboard protocol (https://sw.kovidgoyal.net/kitty/keyboard-protocol/), SGR mouse reports, bracketed
-paste, focus reports, and the answers to the questions ``terminal`` asks. Feeding bytes one by one gives
-the same inputs as feeding them whole.
+paste and focus reports. Feeding bytes one by one gives the same inputs as feeding them whole.
 """
 
 from __future__ import annotations
@@ -14,43 +14,32 @@ from __future__ import annotations
 import re
 
 from flower import limits
-from flower.tui.term.sequences import (
-    Focus,
-    Input,
-    Key,
-    Mouse,
-    Paste,
-    Reply,
-    csi,
-    junk,
-    old_mouse,
-    plain,
-    rxvt,
-    ss3,
-    string,
-    with_alt,
-)
-
-__all__ = ["Decoder", "Focus", "Input", "Key", "Mouse", "Paste", "Reply"]
+from flower.tui.term.inputs import Input, Key, Paste, Reply
+from flower.tui.term.key_names import KeyNames
 
 _ESC = 0x1B
+_KEY_BYTES = 64  # nothing longer is a key or a mouse report
 _PASTE_END = b"\x1b[201~"
 _CSI = re.compile(rb"\x1b\[([0-9:;<=>?]*)([ -/]*)([@-~])")
 _CSI_PART = re.compile(rb"\x1b\[[ -?]*\Z")  # broken ones included: where they end is not known yet
 _STRING = re.compile(rb"\x1b[P\]_^X]")
+_STRING_END = re.compile(rb"\x07|\x1b\\")
+_SS3 = re.compile(rb"\x1bO\d?[ -~]")
+_CURSOR = re.compile(r"(\d{1,5});\d{1,5}")
+_CONTROL_KEYS = {
+    0x00: "ctrl+space", 0x09: "tab", 0x0D: "enter", 0x1B: "escape", 0x7F: "backspace",
+    0x1C: "ctrl+\\", 0x1D: "ctrl+]", 0x1E: "ctrl+^", 0x1F: "ctrl+_",
+}  # fmt: skip
 
 
 class Decoder:
     """Turns bytes into inputs; keeps what is not complete yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: KeyNames | None = None) -> None:
+        """``names`` says what sequences mean; None: as xterm sends them."""
         self._data = bytearray()
         self._paste: bytearray | None = None
-        self._extra: dict[bytes, str] = {}
-
-    def learn(self, sequences: dict[bytes, str]) -> None:
-        """Adds a terminal's own sequences, by the key's name; those known here keep their meaning."""
-        self._extra |= sequences
+        self._names = names or KeyNames()
 
     @property
     def pending(self) -> bool:
@@ -86,8 +75,6 @@ class Decoder:
             if found is None:
                 break
             used, item = found
-            if item is None and (name := self._extra.get(bytes(self._data[:used]))):
-                item = Key(name)
             del self._data[:used]
             if item is not None:
                 inputs.append(item)
@@ -121,15 +108,15 @@ class Decoder:
     def _next(self, data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
         """Returns how many bytes the next item takes and the item; None when more are needed."""
         if data[0] != _ESC:
-            return plain(data, final=final)
+            return _plain(data, final=final)
         if len(data) == 1:
             return (1, Key("escape")) if final else None
         if data[1] in b"[":
             return self._csi(data, final=final)
         if data[1] in b"O":
-            return ss3(data, final=final)
+            return self._ss3(data, final=final)
         if _STRING.match(data):
-            return string(data, final=final)
+            return _string(data, final=final)
         return self._alt(data, final=final)
 
     def _alt(self, data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
@@ -141,33 +128,120 @@ class Decoder:
             return None
         used, item = inner
         if isinstance(item, Key) and item.name != "escape":
-            name = item.name if item.name.startswith("alt+") else with_alt(item.name)
+            name = item.name if item.name.startswith("alt+") else _with_alt(item.name)
             return used + 1, Key(name)
         return 1, Key("escape")  # Escape on its own; the rest is looked at again
+
+    def _ss3(self, data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
+        if len(data) == 2:
+            return (2, Key("alt+shift+o")) if final else None
+        if len(data) == 3 and data[2:].isdigit() and not final:
+            return None  # a modifier; the key follows
+        match = _SS3.match(data)
+        if match is None:
+            return 2, Key("alt+shift+o")
+        return match.end(), self._meaning(match.group())
 
     def _csi(self, data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
         match = _CSI.match(data)
         if match is None:
             if not _CSI_PART.match(data):
-                return junk(data), None
+                return _junk(data), None
             if not final:
                 return None if len(data) < limits.SEQUENCE_BYTES else (len(data), None)
-            if len(data) == 2:
-                return 2, Key("alt+[")
             # rxvt ends Shift with "$", which is no final byte: only silence tells it is complete
-            return len(data), rxvt(data[2:-1].decode(), "$") if data.endswith(b"$") else None
+            return len(data), Key("alt+[") if len(data) == 2 else self._meaning(data)
         params, middle, last = match.groups()
         size = match.end()
         if last == b"[" and not params:  # the Linux console: ESC [ [ A is F1
             if len(data) < 4:
                 return (size, None) if final else None
-            number = data[3] - ord("A") + 1
-            return 4, (Key(f"f{number}") if 1 <= number <= 5 else None)
-        if last == b"M" and not params and not middle:  # the old mouse report: three more bytes
+            size += 1
+        elif last == b"M" and not params and not middle:  # the old mouse report: three more bytes
             if len(data) < size + 3:
                 return (len(data), None) if final else None
-            return size + 3, old_mouse(data[size : size + 3])
-        if last == b"~" and params == b"200":
+            size += 3
+        elif last == b"~" and params == b"200":
             self._paste = bytearray()
             return size, None
-        return size, csi(params.decode(), middle.decode(), last.decode())
+        elif reply := _reply(params.decode(), middle.decode(), last.decode()):
+            return size, reply
+        return size, self._meaning(data[:size])
+
+    def _meaning(self, sequence: bytes) -> Input | None:
+        if len(sequence) > _KEY_BYTES:
+            return None
+        return self._names.meaning(sequence.decode("latin-1"))
+
+
+def _plain(data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
+    first = data[0]
+    if first < 0x20 or first == 0x7F:
+        return 1, Key(_CONTROL_KEYS.get(first) or f"ctrl+{chr(first + 0x60)}")
+    if first < 0x80:
+        char = chr(first)
+        return 1, Key("space" if char == " " else char, char)
+    size = (
+        2 if 0xC2 <= first < 0xE0 else 3 if 0xE0 <= first < 0xF0 else 4 if 0xF0 <= first < 0xF5 else 1
+    )
+    if len(data) < size and not final and all(0x80 <= byte < 0xC0 for byte in data[1:]):
+        return None
+    try:
+        char = data[:size].decode()
+    except UnicodeDecodeError:
+        return 1, None
+    return size, Key(char, char)
+
+
+def _with_alt(name: str) -> str:
+    if len(name) == 1 and name.isupper():
+        return f"alt+shift+{name.lower()}"
+    if name.startswith("ctrl+"):
+        return f"ctrl+alt+{name[5:]}"
+    return f"alt+{name}"
+
+
+def _string(data: bytes, *, final: bool) -> tuple[int, Input | None] | None:
+    """OSC, DCS, APC, PM, SOS: answers; everything up to their end belongs to them."""
+    end = _STRING_END.search(data, 2)
+    if end is None:
+        if len(data) >= limits.SEQUENCE_BYTES or final:
+            if len(data) == 2:
+                return 2, Key(_with_alt(chr(data[1])))
+            return len(data), None
+        return None
+    body = data[2 : end.start()].decode("utf-8", "replace")
+    if data[1:2] == b"P" and body.startswith(">|"):
+        return end.end(), Reply("version", body[2:])
+    return end.end(), Reply("other", body)
+
+
+def _reply(params: str, middle: str, last: str) -> Reply | None:
+    """Returns the answer that a complete CSI sequence is, None when it is a key or a mouse report."""
+    if params.startswith("?"):
+        if middle == "$" and last == "y":
+            mode, _, state = params[1:].partition(";")
+            return Reply(f"mode:{mode}", state)
+        kind = {"c": "attributes", "u": "kitty", "R": "cursor"}.get(last) if not middle else None
+        return Reply(kind, params[1:]) if kind else Reply("other", params + middle + last)
+    if middle or params[:1] in ("=", ">") or (params[:1] == "<" and last not in "Mm"):
+        return Reply("other", params + middle + last)
+    if last == "n" and params == "0":
+        return Reply("status", params)
+    # In the first line it is F3 with a modifier, as xterm sends it.
+    if last == "R" and (match := _CURSOR.fullmatch(params)) and int(match.group(1)) > 1:
+        return Reply("cursor", params)
+    return None
+
+
+def _junk(data: bytes) -> int:
+    """Returns how many bytes of a broken sequence to drop: its final byte too, but no ESC or control.
+
+    What terminals do with one, so that it takes the same bytes however they were cut.
+    """
+    for index in range(2, len(data)):
+        if data[index] < 0x20 or data[index] >= 0x7F:
+            return index
+        if data[index] >= 0x40:
+            return index + 1
+    return len(data)

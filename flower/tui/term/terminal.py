@@ -4,8 +4,8 @@ Owns the tty from ``enter`` to ``leave`` and gives it back as it was, whatever h
 of the program, and by ``atexit`` if all else failed. Never draws and never decodes keys.
 
 The first frame must not wait for slow imports, so this module uses the standard library and what the
-environment and terminfo say; ``refine`` then takes in what blessed says, ``answered`` what the terminal
-itself says to the questions asked by ``enter``.
+environment and terminfo say. ``adopt`` then hands the modes of keys, mouse, paste and focus to blessed, and
+``answered`` takes in what the terminal itself says to the questions asked by ``enter``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import select
 import signal
 import termios
 import time
+import tty
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flower import limits
 from flower.errors import TerminalError
@@ -26,7 +28,10 @@ from flower.tui.term import capabilities as _detect
 from flower.tui.term import flow_control, modes
 from flower.tui.term.flow_control import Pace
 from flower.tui.term.pen import Capabilities
-from flower.tui.term.sequences import Reply
+
+if TYPE_CHECKING:  # 36 ms: not before the first frame
+    from flower.tui.term.blessed_terminal import BlessedTerminal
+from flower.tui.term.inputs import Reply
 
 
 class Terminal:
@@ -47,6 +52,9 @@ class Terminal:
         self._before: list[Any] | None = None  # termios attributes while we own the tty
         self._was_blocking = True
         self._rest = b""  # bytes of the last write that the tty has not taken yet
+        self._blessed: BlessedTerminal | None = None
+        self._modes = ExitStack()  # blessed's contexts: what is on, and how it goes off
+        self._mouse_mode = ExitStack()
         self._kitty = False
         self.pace = Pace()
         self._titled = False  # the window's title was ours at some time
@@ -118,7 +126,7 @@ class Terminal:
             before = termios.tcgetattr(self.fd)
         except termios.error as error:
             raise TerminalError(f"The terminal cannot be used: {error}.") from error
-        self._set(modes.raw(before))
+        self._make_raw()
         self._before = before
         self._was_blocking = os.get_blocking(self.fd)
         os.set_blocking(self.fd, False)
@@ -126,20 +134,50 @@ class Terminal:
         self._rest = b""
         self._start()
 
-    def _set(self, attributes: list[Any]) -> None:
+    def _make_raw(self) -> None:
+        """Every byte as typed and as written; Ctrl-C and Ctrl-Z too, so that we restore the screen."""
         try:
-            termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
+            tty.setraw(self.fd, termios.TCSANOW)
         except termios.error as error:
             raise TerminalError(f"The terminal cannot be used: {error}.") from error
 
     def _start(self) -> None:
         start = modes.ALTERNATE_ON if self._alternate else modes.NO_ALTERNATE_ON
-        if self._mouse:
-            start += modes.MOUSE_ON
         if _detect.answers(self._term):
             start += (modes.WIDTH_QUESTION if self._caps.utf8 else b"") + modes.QUESTIONS
             self._unanswered = True
-        self.write(start + modes.MODES_ON)
+        self.write(start + modes.AUTOWRAP_OFF)
+        self._modes_on()
+
+    def adopt(self, blessed: BlessedTerminal) -> None:
+        """Lets blessed switch the modes of keys, paste, focus and mouse, and name the colours it knows of."""
+        self._blessed = blessed
+        if not self._environ.get("NO_COLOR"):
+            colors = _detect.refined(
+                self._term, self._environ, self._caps.colors, blessed.number_of_colors
+            )
+            self._caps = self._caps._replace(colors=colors)
+        if self.entered:
+            self._modes_on()
+
+    def _modes_on(self) -> None:
+        if self._blessed is None:
+            return
+        self._kitty = False
+        self._modes, self._mouse_mode = ExitStack(), ExitStack()
+        self._modes.enter_context(self._blessed.bracketed_paste())
+        self._modes.enter_context(self._blessed.focus_events())
+        if self._mouse:
+            # Presses and the wheel only: reports of every move would keep a slow line busy.
+            self._mouse_mode.enter_context(self._blessed.mouse_enabled())
+        self.write(self._blessed.written())
+
+    def _modes_off(self) -> bytes:
+        """Returns the bytes that end what blessed switched on."""
+        self._mouse_mode.close()
+        self._modes.close()
+        self._kitty = False
+        return self._blessed.written() if self._blessed is not None else b""
 
     def leave(self) -> None:
         """Gives the tty back as it was. Safe to call again, from anywhere, on a dead tty too."""
@@ -148,10 +186,7 @@ class Terminal:
             return
         atexit.unregister(self.leave)
         end = modes.CANCEL if self._rest else b""
-        if self._kitty:
-            end += modes.KITTY_OFF
-        if self._mouse:
-            end += modes.MOUSE_OFF
+        end += self._modes_off()
         if self._titled:
             end += modes.TITLE_POP
         if self._caps.sync:
@@ -159,12 +194,12 @@ class Terminal:
         if self._caps.margins:
             end += b"\x1b[?69l"
         end += (
-            modes.MODES_OFF
+            modes.AUTOWRAP_ON
             + modes.PLAIN
             + (modes.ALTERNATE_OFF if self._alternate else modes.NO_ALTERNATE_OFF)
         )
         self._rest = b""
-        self._kitty = self._titled = False
+        self._titled = False
         self._write_for(end, limits.RESTORE_S)
         self._swallow(self.pace.owed)
         self.pace.forget()
@@ -195,9 +230,9 @@ class Terminal:
         if self._before is None:
             self.enter()
             return
-        self._set(modes.raw(self._before))
+        self._make_raw()
         os.set_blocking(self.fd, False)
-        self._kitty = False
+        self._modes_off()  # whoever had the terminal has ended them
         self._start()
 
     def __enter__(self) -> Terminal:
@@ -214,8 +249,12 @@ class Terminal:
 
     def use_mouse(self, on: bool) -> None:
         """Switches reports of presses and of the wheel on or off, now and for later."""
-        if on != self._mouse and self.entered:
-            self.write(modes.MOUSE_ON if on else modes.MOUSE_OFF)
+        if on != self._mouse and self.entered and self._blessed is not None:
+            if on:
+                self._mouse_mode.enter_context(self._blessed.mouse_enabled())
+            else:
+                self._mouse_mode.close()
+            self.write(self._blessed.written())
         self._mouse = on
 
     # --- reading and writing --------------------------------------------------------------------
@@ -317,9 +356,8 @@ class Terminal:
             caps = caps._replace(sync=True)
         elif reply.kind == modes.MARGIN_MODE and supported and caps.scroll_count:
             caps = caps._replace(margins=True)
-        elif reply.kind == "kitty" and not self._kitty and self.entered:
-            self._kitty = True
-            self.write(modes.KITTY_ON)
+        elif reply.kind == "kitty":
+            self._use_kitty_keys(reply.value)
         elif reply.kind == "cursor" and reply.value.startswith("2;"):
             columns = int(reply.value[2:]) - 1  # that the box line in the second row took
             caps = caps._replace(ambiguous_wide=columns == 2, utf8=caps.utf8 and columns <= 2)
@@ -327,11 +365,16 @@ class Terminal:
         self._caps = caps
         return changed
 
-    def refine(self, found: int) -> None:
-        """Uses the number of colours that a library ``found``, unless ``NO_COLOR`` or the locale decided."""
-        if not self._environ.get("NO_COLOR"):
-            colors = _detect.refined(self._term, self._environ, self._caps.colors, found)
-            self._caps = self._caps._replace(colors=colors)
+    def _use_kitty_keys(self, flags: str) -> None:
+        """Asks for keys that can be told apart, and for what they would be on a Latin layout."""
+        if self._blessed is None or self._kitty or not self.entered:
+            return
+        self._kitty = True
+        self._blessed.kitty_flags = int(flags) if flags.isdecimal() and len(flags) < 4 else 0
+        self._modes.enter_context(
+            self._blessed.enable_kitty_keyboard(report_alternates=True, force=True)
+        )
+        self.write(self._blessed.written())
 
 
 def _terminfo(term: str) -> _detect.Terminfo | None:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Screen:
-    """Draws frames; one per face."""
+    """Draws frames; one per client."""
 
     def __init__(self) -> None:
         self._parts: dict[str, tuple[Any, Any]] = {}
@@ -91,7 +91,7 @@ class Screen:
         return part
 
     def _pane(self, model: Model, place: Layout) -> list[Row]:
-        if checklist.shown(model):
+        if checklist.visible(model):
             key: tuple[object, ...] = (place, model.theme, model.replica, model.step, model.link.state)
             rows = self._part("checklist", key, lambda: panels.checklist_rows(model, place))
         else:

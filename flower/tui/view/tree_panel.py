@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from flower.protocol import tree_text
 from flower.protocol.messages import TreeNode
 from flower.protocol.tree_text import Line
 from flower.tui.render.frame import Row
 from flower.tui.render.layout import Layout
 from flower.tui.render.messages import ENDINGS
 from flower.tui.render.style import Span, Style
-from flower.tui.render.text import clean, fit, width, wrap
+from flower.tui.render.text import clean, fit, width
 from flower.tui.render.theme import Theme
 from flower.tui.state import tree_state
 from flower.tui.state.model import Model, Tree
@@ -124,24 +123,13 @@ def _tail(model: Model, node: TreeNode) -> str:
 # --- the text -----------------------------------------------------------------------------------
 
 
-def text_lines(model: Model, columns: int) -> list[str]:
-    """Returns the text of the chosen node, wrapped."""
-    node = tree_state.chosen(model)
-    if node is None:
-        return []
-    if node.folded:
-        return wrap(f"{tree_text.label(node)}. Enter shows them.", columns)
-    text = tree_state.text_of(model, node.message)
-    return wrap(clean(text if text is not None else node.text), columns)
-
-
 def _text_rows(model: Model, room: Room, skip: int) -> list[Row]:
     theme = model.theme
     node = tree_state.chosen(model)
     rows: list[tuple[str, Style]] = []
     if node is not None:
         rows = [(fit(_about(node), room.text_columns), theme["popup_title"])]
-        lines = text_lines(model, room.text_columns)
+        lines = tree_state.text_lines(model, room.text_columns)
         more = lines[skip + room.text_rows - 1 :]
         lines = lines[skip : skip + room.text_rows - 1]
         if more and lines:
