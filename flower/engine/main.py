@@ -21,7 +21,7 @@ from typing import NoReturn
 import trio
 
 import flower
-from flower import launch, limits
+from flower import launch, limits, privacy
 from flower.engine.admin import backup, maintenance
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets import SHIPPED, Assets, load_assets
@@ -53,6 +53,8 @@ def run(home: Home, config: Config, *, host: str | None, port: int | None, manag
     # Read when numpy is first imported: its threads spin beside the narrator and gain nothing here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     configure_logging(config, home)
+    if privacy.remove_leftovers(os.environ):
+        log.info("removed what onnxruntime had kept in your cache folder to report")
     with launch.claim(home) as held:
         try:
             trio.run(partial(_main, home, config, host, port, managed, held))
