@@ -94,7 +94,9 @@ def compiling_environ(*, portable: bool) -> dict[str, str]:
     Off x86 -march=native gains nothing, and would tie an SD card to one model of Pi. Debug symbols would
     cost 160 MB while compiling and 6 on disk; one job, as every further one takes as much again.
     """
-    environ = {"CFLAGS": f"{os.environ.get('CFLAGS', '')} -g0".strip(), "MAKEFLAGS": "-j1"}
+    environ = {"MAKEFLAGS": "-j1"}
+    for name in ("CFLAGS", "CXXFLAGS"):  # which of them counts depends on the version of setuptools
+        environ[name] = f"{os.environ.get(name, '')} -g0".strip()
     if portable or platform.machine() != "x86_64":
         environ["HNSWLIB_NO_NATIVE"] = "1"
     return environ

@@ -155,7 +155,7 @@ class Setup:
         return path
 
     def _install(self, extras: Sequence[str]) -> None:
-        say("[2/3] Installing about 40 packages, 50 MB (1 minute on a PC, up to 10 on a Raspberry Pi)")
+        say("[2/3] Installing about 40 packages, 55 MB (1 minute on a PC, up to 10 on a Raspberry Pi)")
         self.pip.install("-r", str(self._requirements_file(extras)))
         self.pip.install("--no-deps", "-e", str(self.root))
         if "test" in extras:
@@ -175,9 +175,12 @@ class Setup:
             say(f"Without hnswlib, the index for large lore, everything works, and large lore is searched"
                 f" a little slower: {reason}")  # fmt: skip
             return
-        say(
-            "[3/3] Compiling hnswlib, the index for large lore (under a minute on a PC, 3 to 6 on a Raspberry Pi)"
-        )
+        if self.pip.offline is None:
+            say(
+                "[3/3] Compiling hnswlib, the index for large lore (1 minute on a PC, 3 to 6 on a Raspberry Pi)"
+            )
+        else:
+            say("[3/3] Installing hnswlib, the index for large lore")
         try:
             hnswlib.install(self.pip)
         except InstallError as error:
