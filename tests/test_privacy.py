@@ -16,7 +16,7 @@ import pytest
 
 from flower import launch, privacy
 from flower.home import Home
-from tests.engine_process import look_into
+from tests.engine_process import look_into, make_home
 from tests.pty_world import Pty
 
 ROOT = Path(__file__).parents[1]
@@ -105,7 +105,8 @@ def replies(home: Path) -> int:
 
 @needs_shim
 def test_a_whole_story_reaches_nobody_and_writes_in_the_home_only(watch: Watch) -> None:
-    """From a new home on: a screen that starts its engine, a story with recall, a second client, the doctor."""
+    """A screen that starts its engine, a story with recall, a second client, the doctor."""
+    make_home(watch.home, "engine:\n  port: 0\n")
     with Pty([sys.executable, "-P", "-m", "flower"], environ=watch.environ) as screen:
         screen.wait_for("Engine ready", seconds=20)
         for command in ("/world select orrinsay", "/session new"):
