@@ -34,7 +34,7 @@ from flower.settings.config import ENVIRONMENT, Config
 REPOSITORY_MODELS = Path(flower.__file__).parents[1] / "models"
 PACKAGES = (
     "trio", "trio-websocket", "quart", "quart-trio", "hypercorn", "httpx", "msgspec", "PyYAML", "blessed",
-    "numpy", "hnswlib", "onnxruntime", "tokenizers",
+    "numpy", "hnswlib", "onnxruntime",
 )  # fmt: skip
 
 
