@@ -42,7 +42,7 @@ from flower.settings.config import Config
 
 log = logging.getLogger(__name__)
 
-REPOSITORY_MODELS = Path(flower.__file__).parents[1] / "models"
+SHIPPED_MODELS = Path(flower.__file__).parent / "models"  # in a checkout a link to the folder beside it
 
 
 def run(home: Home, config: Config, *, host: str | None, port: int | None, managed: bool) -> int:
@@ -99,7 +99,7 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Nar
 
     database = await Database.open(home.database, before_migration=keep_backup)
     embedder = MiniLM(
-        (home.models, REPOSITORY_MODELS),
+        (home.models, SHIPPED_MODELS),
         threads=config.embedding.threads,
         unload_after_s=config.embedding.unload_after_s or None,
         state_dir=home.index,

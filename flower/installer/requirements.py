@@ -16,4 +16,4 @@ def requirements(setup_cfg: str, extras: Iterable[str]) -> list[str]:
     texts = [config["options"]["install_requires"]]
     texts += [config["options.extras_require"][extra] for extra in extras]
     lines = [line.strip() for text in texts for line in text.splitlines()]
-    return [line for line in lines if line and not line.startswith("#") and line != LATER]
+    return [line for line in lines if line and not line.startswith("#") and line.split()[0] != LATER]
