@@ -33,9 +33,9 @@ case "$1 $2" in
     shift 5
     echo "installer $0 $PYTHONPATH: $*" >>"$FAKE_LOG"
     [ "${1-}" != --index ] || exit 0
+    trap 'echo "told to stop" >>"$FAKE_LOG"; exit 1' TERM
     echo "installing" >&2
     if [ -n "${FAKE_HANGS:-}" ]; then
-        trap 'echo "told to stop" >>"$FAKE_LOG"; exit 1' TERM
         while :; do sleep 0.02; done
     fi
     [ -z "${FAKE_FAILS:-}" ] || { echo "start.sh: no" >&2; exit 1; }

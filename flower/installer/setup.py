@@ -155,7 +155,7 @@ class Setup:
         return path
 
     def _install(self, extras: Sequence[str]) -> None:
-        say("[2/3] Installing about 40 packages, 55 MB (1 minute on a PC, up to 10 on a Raspberry Pi)")
+        say("[2/3] Installing about 40 packages, 50 MB (1 minute on a PC, up to 10 on a Raspberry Pi)")
         self.pip.install("-r", str(self._requirements_file(extras)))
         self.pip.install("--no-deps", "-e", str(self.root))
         if "test" in extras:
