@@ -8,11 +8,18 @@ with typed JSON messages, defined once in ``flower.protocol.messages``.
     protocol   every message, both ways         config    config.yaml -> Config
     limits     every bound, unit and reason     errors    the error family
     home       the user's directory             safeyaml  YAML from strangers
+    privacy    libraries that report home are told not to
     assets/    worlds, characters and rules that come with the package
 
 In each process tasks turn the outside world into events; pure functions turn events into new state
 and effects; the tasks carry the effects out. Nothing that computes touches the outside, nothing that
 touches the outside decides, and everything that can grow has a limit.
 """
+
+import os
+
+from flower.privacy import keep_quiet
+
+keep_quiet(os.environ)  # before any library is imported, in every process
 
 __version__ = "0.1.0"

@@ -106,6 +106,6 @@ def test_the_model_is_loaded_and_tried(home: Home) -> None:
 
 
 def test_a_missing_model_is_told(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "REPOSITORY_MODELS", tmp_path)
+    monkeypatch.setattr(doctor, "SHIPPED_MODELS", tmp_path)
     finding = found(home)["recall"]
     assert "by words only" in finding.advice

@@ -87,7 +87,7 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         return base_url in found
 
     monkeypatch.setattr(registry, "listens", look)
-    monkeypatch.setattr(registry, "REPOSITORY_MODELS", Path("/nowhere"))
+    monkeypatch.setattr(registry, "SHIPPED_MODELS", Path("/nowhere"))
     return found
 
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
+from flower.engine.recall import index as recall_index
 from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.library import Library
 from flower.engine.recall.query import Kept, context_of
@@ -430,6 +431,30 @@ async def test_a_large_world_gets_a_graph_that_survives_a_restart(
         assert (await brain.texts("paragraph number 77"))[0] == first
         assert len(brain.lines) == 1
         assert "rebuilt in the background" in brain.lines[0]
+
+
+async def test_a_graph_is_made_once_hnswlib_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be compiled while one plays: until then every answer is exact, and nobody is warned."""
+    monkeypatch.setattr(limits, "EXACT_ROWS", 50)
+    there: list[str] = []
+    monkeypatch.setattr(recall_index, "is_installed", lambda: bool(there))
+    text = "\n\n".join(f"# Part {n}\n\nParagraph number {n} of the chronicle." for n in range(120))
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "", text)
+        await brain.settle()
+        first = (await brain.texts("paragraph number 77"))[0]
+        await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
+        await brain.settle()
+        assert not brain.library._indexes.wants_save
+        there.append("hnswlib")
+        await brain.library.sync_source(VAEL, "most", "", "One more paragraph.")
+        with trio.fail_after(10):
+            while not brain.library._indexes.wants_save:
+                await trio.sleep(0.01)
+        assert (await brain.texts("paragraph number 77"))[0] == first
+        assert brain.lines == []
 
 
 async def test_only_so_many_indexes_stay_open(

@@ -21,7 +21,7 @@ from typing import NoReturn
 import trio
 
 import flower
-from flower import launch, limits
+from flower import launch, limits, privacy
 from flower.engine.admin import backup, maintenance
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets import SHIPPED, Assets, load_assets
@@ -43,7 +43,7 @@ from flower.settings.config import Config
 
 log = logging.getLogger(__name__)
 
-REPOSITORY_MODELS = Path(flower.__file__).parents[1] / "models"
+SHIPPED_MODELS = Path(flower.__file__).parent / "models"  # in a checkout a link to the folder beside it
 
 
 def run(home: Home, config: Config, *, host: str | None, port: int | None, managed: bool) -> int:
@@ -54,6 +54,8 @@ def run(home: Home, config: Config, *, host: str | None, port: int | None, manag
     # Read when numpy is first imported: its threads spin beside the narrator and gain nothing here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     configure_logging(config, home)
+    if privacy.remove_leftovers(os.environ):
+        log.info("removed what onnxruntime had kept in your cache folder to report")
     with launch.claim(home) as held:
         try:
             trio.run(partial(_main, home, config, host, port, managed, held))
@@ -98,7 +100,7 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
 
     database = await Database.open(home.database, before_migration=keep_backup)
     embedder = MiniLM(
-        (home.models, REPOSITORY_MODELS),
+        (home.models, SHIPPED_MODELS),
         threads=config.embedding.threads,
         unload_after_s=config.embedding.unload_after_s or None,
         state_dir=home.index,

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower.engine.main import REPOSITORY_MODELS
+from flower.engine.main import SHIPPED_MODELS
 from flower.engine.recall.minilm import NAME
 from flower.engine.store import schema
 from tests import damage
@@ -117,7 +117,7 @@ def _index_files(home: Path) -> list[Path]:
 def _give_model(home: Path) -> None:
     folder = home / "models" / NAME
     folder.mkdir(parents=True, exist_ok=True)
-    for source in (REPOSITORY_MODELS / NAME).iterdir():
+    for source in (SHIPPED_MODELS / NAME).iterdir():
         if source.is_file() and not (folder / source.name).exists():
             (folder / source.name).symlink_to(source)
 

@@ -31,10 +31,10 @@ from flower.errors import ConfigError, FlowerError
 from flower.home import Home, load_config
 from flower.settings.config import ENVIRONMENT, Config
 
-REPOSITORY_MODELS = Path(flower.__file__).parents[1] / "models"
+SHIPPED_MODELS = Path(flower.__file__).parent / "models"
 PACKAGES = (
     "trio", "trio-websocket", "quart", "quart-trio", "hypercorn", "httpx", "msgspec", "PyYAML", "blessed",
-    "numpy", "hnswlib", "onnxruntime", "tokenizers",
+    "numpy", "hnswlib", "onnxruntime",
 )  # fmt: skip
 
 
@@ -256,7 +256,7 @@ def _terminal(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _embedding(home: Home) -> Finding:
     """Loads the model and embeds one sentence, in this process: a bad one fails here, not in a story."""
-    embedder = MiniLM((home.models, REPOSITORY_MODELS), state_dir=home.index)
+    embedder = MiniLM((home.models, SHIPPED_MODELS), state_dir=home.index)
 
     async def embed_twice() -> tuple[float, float]:
         begun = trio.current_time()

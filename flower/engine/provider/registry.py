@@ -33,7 +33,7 @@ from flower.settings.config import Config, SupportedModel
 log = logging.getLogger(__name__)
 
 OFFLINE = "offline/narrator"
-REPOSITORY_MODELS = Path(__file__).resolve().parents[3] / "models"
+SHIPPED_MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
 class Roster:
@@ -63,7 +63,7 @@ class Roster:
         self._file = home.root / "catalogue.json"
         self._catalogue: dict[str, Listed] = {}
         self._offline = OfflineNarrator(words_per_s=config.narrator.words_per_s)
-        self._local = LocalProvider((home.models, REPOSITORY_MODELS), home.logs / "llama.log")
+        self._local = LocalProvider((home.models, SHIPPED_MODELS), home.logs / "llama.log")
         self._providers: dict[str, Provider] = {"offline": self._offline, "local": self._local}
         self._options: tuple[ModelOption, ...] | None = None
 

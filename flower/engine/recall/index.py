@@ -20,7 +20,7 @@ import numpy as np
 import trio
 
 from flower import limits
-from flower.engine.recall.hnsw import Exact, GraphFiles, Hits, Ids, new_graph, query
+from flower.engine.recall.hnsw import Exact, GraphFiles, Hits, Ids, is_installed, new_graph, query
 from flower.engine.store import vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Changed
@@ -284,9 +284,12 @@ class Indexes:
         self._locks.pop(scope, None)
 
     async def maintain(self) -> None:
-        """Builds and enlarges the graphs that want it; raises nothing but cancellation."""
+        """Builds and enlarges the graphs that want it; raises nothing but cancellation.
+
+        While hnswlib is not installed, which may happen beside this very process, searches stay exact.
+        """
         for index in tuple(self._open.values()):
-            if index.wants_build and index.scope not in self._cannot_build:
+            if index.wants_build and index.scope not in self._cannot_build and is_installed():
                 try:
                     await trio.to_thread.run_sync(index.build, trio.from_thread.check_cancelled)
                 except FlowerError as error:

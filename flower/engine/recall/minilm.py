@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from flower import limits
 from flower.engine.recall.native_check import check_native
+from flower.engine.recall.wordpiece import WordPiece
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
     import onnxruntime
-    import tokenizers
 
     from flower.engine.store.vector_rows import Vectors
 
@@ -30,8 +30,8 @@ SHA256 = {
 }
 MODEL_ID = f"{NAME}-{SHA256['model.onnx'][:6]}{SHA256['model.onnx.data'][:6]}"
 
-_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
-_PROBE = "import numpy, onnxruntime, tokenizers; onnxruntime.get_available_providers()"
+_PACKAGES = ("numpy", "onnxruntime")
+_PROBE = "import numpy, onnxruntime; onnxruntime.get_available_providers()"
 
 
 class Session:
@@ -41,13 +41,8 @@ class Session:
         folder = find_model(models_dirs)
         check_native(_PACKAGES, _PROBE, state_dir)
         import onnxruntime
-        import tokenizers
 
-        self._tokenizer: tokenizers.Tokenizer = tokenizers.Tokenizer.from_file(
-            str(folder / "tokenizer.json")
-        )
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(limits.EMBED_TOKENS)
+        self._tokenizer = WordPiece.read(folder / "tokenizer.json", limits.EMBED_TOKENS)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -67,9 +62,7 @@ class Session:
             raise EmbedError(f"onnxruntime cannot load {folder / 'model.onnx'}: {error}") from error
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
-        clean = [_clean(text) for text in texts]
-        # One by one: encode_batch would start a thread for every core.
-        return [self._tokenizer.encode(text).ids for text in clean]
+        return [self._tokenizer.encode(_clean(text)) for text in texts]
 
     def run(self, batch: Sequence[Sequence[int]]) -> Vectors:
         """Returns the vectors of texts that all have the same number of tokens."""

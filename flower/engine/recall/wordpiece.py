@@ -1,0 +1,158 @@
+"""The tokenizer of the embedding model: BERT's, uncased, with the vocabulary of ``tokenizer.json``.
+
+Text is cleaned, stripped of accents and lowered, cut at spaces, punctuation and Chinese characters, and every
+word is spelt with the longest pieces the vocabulary has. Written from the description in Devlin et al., "BERT"
+(2018) and held equal, text by text, to the package ``tokenizers`` by a test: the package would bring a client
+for model hubs along, 40 MB that nothing here may ever use.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from flower.errors import EmbedError
+
+WORD_CHARS = 100  # a longer word is unknown
+CACHED_WORDS = 20_000  # 4 MiB; a language's common words many times over
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_CONTROL = ("Cc", "Cf", "Co", "Cs")
+# Ideographs stand for words: each is a token of its own. The gap before 0x2B920 is the original's.
+_IDEOGRAPHS = (
+    (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F), (0x2B740, 0x2B81F),
+    (0x2B920, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F),
+)  # fmt: skip
+
+
+class _Cleaned(dict[int, str]):
+    """What becomes of a character before accents are looked at; grows by what texts contain."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        if char in "\t\n\r":
+            made = " "
+        elif code in (0, 0xFFFD) or unicodedata.category(char) in _CONTROL:
+            made = ""
+        elif char.isspace():
+            made = " "
+        elif any(first <= code <= last for first, last in _IDEOGRAPHS):
+            made = f" {char} "
+        else:
+            made = char
+        self[code] = made
+        return made
+
+
+class _Lowered(dict[int, str]):
+    """What becomes of a character of decomposed text: accents go, letters are lowered one by one."""
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        made = "" if unicodedata.category(char) == "Mn" else char.lower()
+        self[code] = made
+        return made
+
+
+class WordPiece:
+    """Turns text into token ids. Not for several threads at once."""
+
+    def __init__(self, vocabulary: Mapping[str, int], tokens: int) -> None:
+        """``tokens``: how many ids a text gets at most, the two around it included."""
+        self._vocabulary = vocabulary
+        self._unknown = (vocabulary["[UNK]"],)
+        self._first, self._last = vocabulary["[CLS]"], vocabulary["[SEP]"]
+        self._room = tokens - 2
+        self._longest = max(map(len, vocabulary))
+        self._cleaned, self._lowered = _Cleaned(), _Lowered()
+        self._words: dict[str, tuple[int, ...]] = {}
+
+    @classmethod
+    def read(cls, path: Path, tokens: int) -> WordPiece:
+        """Returns the tokenizer of a ``tokenizer.json``; raises ``EmbedError``."""
+        try:
+            vocabulary = json.loads(path.read_bytes())["model"]["vocab"]
+            return cls(vocabulary, tokens)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise EmbedError(f"{path} cannot be used ({error})") from error
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the ids of ``text``, cut to what fits."""
+        ids = [self._first]
+        for piece in self._ids(text):
+            ids += piece
+            if len(ids) > self._room:
+                break
+        del ids[self._room + 1 :]
+        ids.append(self._last)
+        return ids
+
+    def _ids(self, text: str) -> Iterator[tuple[int, ...]]:
+        for part, special in self._parts(text):
+            for word in self._normal(part).split(" "):
+                if word:
+                    yield self._spell(word)
+            if special:
+                yield (self._vocabulary[special],)
+
+    def _parts(self, text: str) -> Iterator[tuple[str, str]]:
+        """Cuts at the names of special tokens, which mean themselves wherever they stand."""
+        start = 0
+        at = text.find("[")
+        while at >= 0:
+            special = next((name for name in _SPECIAL if text.startswith(name, at)), "")
+            if special:
+                yield text[start:at], special
+                start = at + len(special)
+            at = text.find("[", at + max(1, len(special)))
+        yield text[start:], ""
+
+    def _normal(self, text: str) -> str:
+        cleaned = text.translate(self._cleaned)
+        if cleaned.isascii():
+            return cleaned.lower()
+        return unicodedata.normalize("NFD", cleaned).translate(self._lowered)
+
+    def _spell(self, word: str) -> tuple[int, ...]:
+        """Returns the ids of what stands between two spaces; remembers what it has seen."""
+        ids = self._words.get(word)
+        if ids is None:
+            ids = tuple(i for part in _cut(word) for i in self._pieces(part))
+            if len(self._words) >= CACHED_WORDS:
+                self._words.clear()
+            self._words[word] = ids
+        return ids
+
+    def _pieces(self, word: str) -> Iterable[int]:
+        """The longest piece that fits, and so on; a word that cannot be spelt whole is unknown."""
+        if len(word) > WORD_CHARS:
+            return self._unknown
+        ids, start, prefix = [], 0, ""
+        while start < len(word):
+            end = min(len(word), start + self._longest)
+            while (found := self._vocabulary.get(prefix + word[start:end])) is None:
+                end -= 1
+                if end == start:
+                    return self._unknown
+            ids.append(found)
+            start, prefix = end, "##"
+        return ids
+
+
+def _cut(word: str) -> Iterator[str]:
+    """Yields the runs between punctuation, and every punctuation mark by itself."""
+    start = 0
+    for at, char in enumerate(word):
+        if not char.isalnum() and _is_punctuation(char):
+            if start < at:
+                yield word[start:at]
+            yield char
+            start = at + 1
+    if start < len(word):
+        yield word[start:]
+
+
+def _is_punctuation(char: str) -> bool:
+    """All of ASCII that is no letter or digit counts, also what Unicode calls a symbol."""
+    return char.isascii() or unicodedata.category(char).startswith("P")

@@ -1,0 +1,72 @@
+"""What the machine has: memory that is free, and which system it is.
+
+Reads ``/proc``, ``/sys`` and what Python knows about itself; changes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+
+KIB_PER_MIB = 1024
+_NEVER_LIMITED = 1 << 50  # cgroups say "max", older ones a number near 2**63
+
+
+def total_mib(root: Path = Path("/")) -> int | None:
+    """Returns the memory of the machine, or of the group this process is confined to; None if unknown."""
+    known = _meminfo(root).get("MemTotal")
+    limits = [*_limits(root), *([known] if known is not None else [])]
+    return min(limits) if limits else None
+
+
+def free_mib(root: Path = Path("/")) -> int | None:
+    """Returns how much memory a new program could have, swap included; None if unknown."""
+    known = _meminfo(root)
+    if "MemAvailable" not in known:
+        return None
+    free = known["MemAvailable"] + known.get("SwapFree", 0)
+    return min([free, *_limits(root)])
+
+
+def _meminfo(root: Path) -> dict[str, int]:
+    found = {}
+    for line in _read(root / "proc/meminfo").splitlines():
+        name, _, value = line.partition(":")
+        words = value.split()
+        if words and words[0].isdecimal():
+            found[name] = int(words[0]) // KIB_PER_MIB
+    return found
+
+
+def _limits(root: Path) -> list[int]:
+    """The memory limits of this process's group and of those around it, in MiB."""
+    group = ""
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        if line.startswith("0::"):
+            group = line[3:].strip("/")
+    top = root / "sys/fs/cgroup"
+    folder, found = top / group, []
+    while folder != top.parent and len(folder.parts) >= len(top.parts):
+        text = _read(folder / "memory.max").strip()
+        if text.isdecimal() and int(text) < _NEVER_LIMITED:
+            found.append(int(text) >> 20)
+        folder = folder.parent
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def is_32_bit() -> bool:
+    return sys.maxsize < 2**32
+
+
+def is_musl() -> bool:
+    """Whether Python was built for musl, as on Alpine: onnxruntime has no builds for it."""
+    names = (sysconfig.get_config_var("SOABI"), sysconfig.get_config_var("HOST_GNU_TYPE"))
+    return any("musl" in str(name) for name in names)
