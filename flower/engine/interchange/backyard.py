@@ -88,12 +88,18 @@ def _card(
         example_dialogue=_examples(first.get("exampleMessages")),
         system_prompt=_macro_text(first, "formattingInstructions"),
         creator=author,
-        created=dates.parse(source.get("createdAt")),
-        modified=dates.parse(source.get("updatedAt")),
+        created=_day(source, "createdAt"),
+        modified=_day(source, "updatedAt"),
         book=other_books.lines(objects(source.get("loreItems")), "key", "value", name),
         extensions={"flower": {"byaf": {"character": rest, "scenario": settings}}},
         picture=_picture(archive, path, source),
     )
+
+
+def _day(source: Mapping[str, Any], key: str) -> float | None:
+    """Returns a date in whole seconds, as cards have it."""
+    found = dates.parse(source.get(key))
+    return None if found is None else float(int(found))
 
 
 def _picture(archive: Archive, path: str, source: Mapping[str, Any]) -> bytes | None:
@@ -194,8 +200,8 @@ def read_faraday(source: Mapping[str, Any], picture: bytes | None, fallback_name
         greeting=_macro_text(character, "firstMessage"),
         example_dialogue=f"<START>\n{examples}" if examples else "",
         system_prompt=_macro_text(character, "basePrompt"),
-        created=dates.parse(character.get("createdAt")),
-        modified=dates.parse(character.get("updatedAt")),
+        created=_day(character, "createdAt"),
+        modified=_day(character, "updatedAt"),
         book=other_books.lines(objects(character.get("loreItems")), "key", "value", name),
         extensions={"flower": {"faraday": rest}} if rest else {},
         picture=picture,

@@ -7,7 +7,7 @@ can be. Where the fields stand twice, in ``data`` and beside it, ``data`` counts
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flower import limits
@@ -28,6 +28,8 @@ from flower.errors import ImportFileError
 
 UNNAMED = "Unnamed"
 _V1 = ("description", "personality", "first_mes", "mes_example", "scenario")
+_GRADIO = ("char_name", "char_persona", "world_scenario", "char_greeting", "example_dialogue")
+_OOBA = ("name", "context", "greeting")
 _ROLES = ("system", "user", "assistant")
 _SCRIPTED = ("tavern_helper", "TavernHelper_scripts", "JS-Slash-Runner")
 
@@ -140,6 +142,7 @@ def _gradio(source: Mapping[str, Any], fallback_name: str) -> Card:
         scenario=text(source.get("world_scenario")),
         greeting=text(source.get("char_greeting")),
         example_dialogue=text(source.get("example_dialogue")),
+        extensions=_rest(source, _GRADIO, "gradio"),
         source=source,
     )
 
@@ -150,8 +153,15 @@ def _ooba(source: Mapping[str, Any], fallback_name: str) -> Card:
         name=short(text(source.get("name")).strip() or fallback_name.strip() or UNNAMED),
         description=text(source.get("context")),
         greeting=text(source.get("greeting")),
+        extensions=_rest(source, _OOBA, "text-generation-webui"),
         source=source,
     )
+
+
+def _rest(source: Mapping[str, Any], used: Sequence[str], program: str) -> dict[str, Any]:
+    """Returns what a card of another program says beside what we use, where writers keep it."""
+    rest = {key: value for key, value in source.items() if key not in used}
+    return {book_reader.OWN: {program: rest}} if rest else {}
 
 
 def notices(card: Card) -> tuple[str, ...]:

@@ -72,13 +72,14 @@ def _chat(lines: Sequence[Line], name: str, **fields: Any) -> Chat:
 
 
 def _cai(value: dict[str, Any], name: str, me: str) -> Imported:
+    rest = {key: part for key, part in value.items() if key != "histories"}
     histories = [
         lines
         for history in objects(mapping(value["histories"]).get("histories"))
         if (lines := [_cai_line(item) for item in objects(history.get("msgs"))])
     ]
     chats = tuple(
-        _chat(lines, name if len(histories) == 1 else f"{name} {number}".strip())
+        _chat(lines, name if len(histories) == 1 else f"{name} {number}".strip(), source=rest)
         for number, lines in enumerate(histories, 1)
     )
     if not chats:
@@ -165,7 +166,9 @@ def _ooba(value: dict[str, Any], name: str, me: str) -> Imported:
     found = value.get("data_visible")
     pairs: list[object] = found if isinstance(found, list) else value["visible"]
     lines = list(_ooba_lines(pairs))
-    chat = _chat(lines, name, source={"metadata": value["metadata"]} if "metadata" in value else {})
+    used = ("data", "data_visible", "internal", "visible")
+    rest = {key: part for key, part in value.items() if key not in used}
+    chat = _chat(lines, name, source=rest)
     return Imported(kind=Kind.OOBA_CHAT, chats=(chat,))
 
 

@@ -97,14 +97,14 @@ def _book_or_card(value: Any, name: str) -> Imported:
         return _book(kind, other_books.read(value, kind, name))
     if not isinstance(value, dict):
         raise ImportFileError(_UNKNOWN)
-    if "entries" not in value:
-        kind = card_reader.kind_of(value)
-        if kind is not None:
-            return _card(value, kind, name)
     if text(value.get("spec")).startswith("lorebook") and book_reader.is_book(
         mapping(value.get("data"))
     ):
         return _book(Kind.LOREBOOK_V3, book_reader.read(value["data"], name))
+    if "entries" not in value:
+        kind = card_reader.kind_of(value)
+        if kind is not None:
+            return _card(value, kind, name)
     if not book_reader.is_book(value):
         raise ImportFileError(_UNKNOWN)
     plain = isinstance(value["entries"], dict)

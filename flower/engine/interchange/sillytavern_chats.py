@@ -217,8 +217,14 @@ def write(chat: Chat, base: str) -> Iterator[tuple[str, bytes]]:
     for number, leaf in enumerate(leaves):
         ending = names.get(leaf) if leaf is not None else next(iter(chat.endings), None)
         name = _free(ending.name if ending and ending.name else "", base, number, taken)
-        yield name, write_path(chat, leaf, ending.source if ending else None, main)
+        header = ending.source if ending and (ending.source or _headless(chat)) else None
+        yield name, write_path(chat, leaf, header, main)
         main = main or name
+
+
+def _headless(chat: Chat) -> bool:
+    """Whether a chat comes from a file whose first line was a message."""
+    return bool(chat.messages) and "mes" in chat.messages[0].source
 
 
 def _free(name: str, base: str, number: int, taken: set[str]) -> str:
@@ -242,7 +248,10 @@ def write_path(
         after = chat.messages[way[place + 1]] if place + 1 < len(way) else None
         message = chat.messages[index]
         shown = after.parent_variant if after else message.chosen
-        lines.append(json_text.compact(_object(message, shown, chat)))
+        written = _object(message, shown, chat)
+        if after is None and header is None and chat.memory:
+            written["extra"] = {**mapping(written.get("extra")), "memory": chat.memory}
+        lines.append(json_text.compact(written))
     return "\n".join(lines).encode("utf-8", "replace")
 
 

@@ -69,13 +69,12 @@ class DepthPrompt(Struct, frozen=True):
 
 
 class Asset(Struct, frozen=True):
-    """A file that a card brings: a picture, a sound, a model. ``data`` is None when it is elsewhere."""
+    """A file that a card brings or points to: a picture, a sound, a model."""
 
     kind: str  # icon, background, emotion, user_icon, x_...
     name: str
     extension: str
     uri: str
-    data: bytes | None = None
 
 
 class Card(Struct, frozen=True, kw_only=True):
