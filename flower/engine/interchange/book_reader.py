@@ -7,7 +7,7 @@ reference reads it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
@@ -59,10 +59,7 @@ def read(source: Mapping[str, Any], fallback_name: str = "") -> Book:
     parts = list(found.items()) if isinstance(found, dict) else list(enumerate(found))
     if len(parts) > limits.IMPORT_ENTRIES:
         raise ImportFileError(f"the lorebook has more than {limits.IMPORT_ENTRIES:,} entries")
-    entries: dict[str, Entry] = {}
-    for place, part in parts:
-        if isinstance(part, dict):
-            _add(entries, entry(part, str(place)))
+    entries = _entries(parts)
     original = mapping(source.get("originalData"))
     return Book(
         name=" ".join(text(source.get("name") or original.get("name")).split()) or fallback_name,
@@ -75,11 +72,35 @@ def read(source: Mapping[str, Any], fallback_name: str = "") -> Book:
     )
 
 
-def _add(entries: dict[str, Entry], new: Entry) -> None:
-    """Of two entries with one number the one of lower order counts, as in the reference."""
-    old = entries.get(new.uid)
-    if old is None or new.order <= old.order:
-        entries[new.uid] = new
+def _entries(parts: Sequence[tuple[object, object]]) -> dict[str, Entry]:
+    """Returns entries by number.
+
+    Of two World Info entries with one number the one of lower order counts, as in the reference. In the
+    book of a card nothing goes by the numbers: there the second one gets a number of its own.
+    """
+    entries: dict[str, Entry] = {}
+    waiting = []
+    for place, part in parts:
+        if not isinstance(part, dict):
+            continue
+        new = entry(part, str(place))
+        old = entries.get(new.uid)
+        if old is None:
+            entries[new.uid] = new
+        elif "uid" not in part:
+            waiting.append(new)
+        elif new.order <= old.order:
+            entries[new.uid] = new
+    return _with_numbers(entries, waiting) if waiting else entries
+
+
+def _with_numbers(entries: dict[str, Entry], waiting: Sequence[Entry]) -> dict[str, Entry]:
+    free = len(entries)
+    for new in waiting:
+        while str(free) in entries:
+            free += 1
+        entries[str(free)] = structs.replace(new, uid=str(free))
+    return entries
 
 
 def entry(source: Mapping[str, Any], place: str = "0") -> Entry:

@@ -155,7 +155,7 @@ def _group(row: Mapping[str, Any]) -> object:
     if "of" in row:
         return whole(row["of"])
     own = row.get("role") != "assistant"  # other lines with one parent are branches, not variants
-    return ("alone", row.get("id")) if own else ("replies", whole(row.get("parent")))
+    return ("alone", whole(row.get("id"))) if own else ("replies", whole(row.get("parent")))
 
 
 def _message(group: Sequence[Mapping[str, Any]], parent: int | None, under: int) -> ChatMessage:
