@@ -157,7 +157,7 @@ def _book_entry(source: Mapping[str, Any], place: str) -> Entry:
     if extensions.get("case_sensitive") is None:
         fields["case_sensitive"] = flag_or_none(source.get("case_sensitive"))
     # SillyTavern says of every entry that it uses patterns; its plain keys have no slashes.
-    plain = bool(_SILLYTAVERN_EXTENSIONS & set(extensions))
+    plain = is_marked(extensions)
     return structs.replace(
         DEFAULT,
         **{
@@ -172,7 +172,7 @@ def _book_entry(source: Mapping[str, Any], place: str) -> Entry:
             "selective": flag(source.get("selective")),
             "enabled": flag(source.get("enabled")),
             "constant": flag(source.get("constant")),
-            "use_regex": flag(source.get("use_regex")) and not plain,
+            "use_regex": flag(source.get("use_regex")) and (not plain or flag(own.get("use_regex"))),
             "order": _order(source.get("insertion_order")),
             "priority": number(source.get("priority")),
             "scanned": tuple(kind for kind, (_, key) in SCANNED.items() if flag(extensions.get(key))),
@@ -180,6 +180,11 @@ def _book_entry(source: Mapping[str, Any], place: str) -> Entry:
             "source": source,
         },
     )
+
+
+def is_marked(extensions: Mapping[str, Any]) -> bool:
+    """Whether an entry of a card was written by SillyTavern."""
+    return bool(_SILLYTAVERN_EXTENSIONS & set(extensions))
 
 
 def _uid(value: object, place: str) -> str:

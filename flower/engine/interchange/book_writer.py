@@ -105,10 +105,24 @@ def _world_info_entry(entry: Entry, uid: int | str, index: int) -> dict[str, Any
     if own:
         if str(result.get("uid")) != str(uid):
             result["uid"] = uid
-        return result
+        return _with_own_fields(result, entry, was)
     result |= {"addMemo": bool(entry.comment), "displayIndex": index}
     extensions = _extensions_for_world_info(entry)
     return result | ({"extensions": extensions} if extensions else {})
+
+
+def _with_own_fields(result: dict[str, Any], entry: Entry, was: Entry | None) -> dict[str, Any]:
+    """Returns an entry with those changes for which World Info has no place."""
+    mine = {}
+    for attribute, nothing in (("name", ""), ("priority", None), ("use_regex", False)):
+        value = getattr(entry, attribute)
+        if was is not None and value != getattr(was, attribute):
+            mine[attribute] = None if value == nothing else value
+    if mine:
+        extensions = dict(mapping(result.get("extensions")))
+        _put_own(extensions, mine)
+        result["extensions"] = extensions
+    return result
 
 
 def _world_info_fields(entry: Entry) -> dict[str, Any]:
@@ -151,9 +165,12 @@ def _book_entry(entry: Entry) -> dict[str, Any]:
     for keys in _changed(entry, was, _BOOK_ATTRIBUTES):
         result |= {key: fields[key] for key in keys if key in fields}
         extensions |= {key: in_extensions[key] for key in keys if key in in_extensions}
-    if entry.character_filter and (was is None or was.character_filter != entry.character_filter):
-        filtered = {"characterFilter": filter_object(entry.character_filter)}
-        extensions[OWN] = {**mapping(extensions.get(OWN)), **filtered}
+    mine: dict[str, Any] = {}
+    if was is None or was.character_filter != entry.character_filter:
+        mine["characterFilter"] = entry.character_filter and filter_object(entry.character_filter)
+    if entry.use_regex and book_reader.is_marked(extensions):
+        mine["use_regex"] = True
+    _put_own(extensions, mine)
     for key in (
         "keys",
         "content",
@@ -164,6 +181,16 @@ def _book_entry(entry: Entry) -> dict[str, Any]:
         result.setdefault(key, fields[key])
     result["extensions"] = extensions
     return result
+
+
+def _put_own(extensions: dict[str, Any], mine: Mapping[str, Any]) -> None:
+    """Puts into our own part of the extensions what has a value, and takes out what has none."""
+    kept = {**mapping(extensions.get(OWN)), **mine}
+    kept = {key: value for key, value in kept.items() if value is not None or key not in mine}
+    if kept:
+        extensions[OWN] = kept
+    else:
+        extensions.pop(OWN, None)
 
 
 def _book_fields(entry: Entry) -> dict[str, Any]:
@@ -189,11 +216,7 @@ def _book_fields(entry: Entry) -> dict[str, Any]:
 
 def _extension_fields(entry: Entry) -> dict[str, Any]:
     fields = {field.extension: field.write(getattr(entry, field.attribute)) for field in FIELDS}
-    fields |= {key: kind in entry.scanned for kind, (_, key) in SCANNED.items()}
-    if entry.use_regex:
-        # With them other programs and we take the keys for plain ones.
-        fields = {key: value for key, value in fields.items() if key not in _MARKS}
-    return fields
+    return fields | {key: kind in entry.scanned for kind, (_, key) in SCANNED.items()}
 
 
 def _extensions_from_world_info(entry: Entry) -> dict[str, Any]:
@@ -206,7 +229,6 @@ def _extensions_from_world_info(entry: Entry) -> dict[str, Any]:
 
 # --- what has changed ---------------------------------------------------------------------------
 
-_MARKS = {"selectiveLogic", "useProbability", "exclude_recursion", "match_whole_words"}
 _PLAIN = {
     "keys": ("key", "keys"), "secondary_keys": ("keysecondary", "secondary_keys"),
     "comment": ("comment",) * 2, "content": ("content",) * 2, "constant": ("constant",) * 2,

@@ -66,7 +66,6 @@ _OPTIONAL = (
     _Field("sources", "source", "", list, list),
     _Field("created", "creation_date", "", int, _seconds),
     _Field("modified", "modification_date", "", int, _seconds),
-    _Field("group_greetings", "group_only_greetings", "", list, list),
 )
 
 
@@ -76,12 +75,13 @@ def card_object(card: Card, spec: Spec) -> dict[str, Any]:
     known = card_reader.kind_of(source) if source else None
     was = card_reader.read(source) if known else None
     top, data = _beginning(card, known)
-    _fill(card, was, top, data, (*_FIELDS, *(_V3_FIELDS if spec == "v3" else ())), must=True)
-    _fill(card, was, top, data, _OPTIONAL, must=False)
+    v3 = spec == "v3"
+    _fill(card, was, top, data, (*_FIELDS, *(_V3_FIELDS if v3 else ())), must=True)
+    _fill(card, was, top, data, (*_OPTIONAL, *(() if v3 else _V3_FIELDS)), must=False)
     _put_extensions(card, was, data)
     _put_book(card, was, data)
     version = str(top.get("spec_version", ""))
-    kept = spec == "v3" and known is Kind.CARD_V3 and version
+    kept = v3 and known is Kind.CARD_V3 and version
     top |= {"spec": _SPECS[spec][0], "spec_version": version if kept else _SPECS[spec][1], "data": data}
     return top
 
