@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.interchange import book_writer, card_writer, flower_story, png, sillytavern_chats
+from flower.engine.interchange import book_writer, card_writer, chat_writer, flower_story, png
 from flower.engine.interchange.archive import Archive
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind
@@ -213,7 +213,7 @@ def survives(data: bytes) -> None:
         assert len(read(book_writer.world_info(book), "file").books[0].entries) == len(book.entries)
     for chat in found.chats:
         assert read("".join(flower_story.write(chat)).encode()).chats == (chat,)
-        assert dict(sillytavern_chats.write(chat, "file"))
+        assert dict(chat_writer.write(chat, "file"))
 
 
 @pytest.mark.parametrize("kind", Kind)

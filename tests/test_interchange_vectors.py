@@ -19,6 +19,7 @@ from flower.engine.interchange import (
     card_reader,
     card_writer,
     chat_tree,
+    chat_writer,
     payload,
     png,
     sillytavern_chats,
@@ -228,7 +229,7 @@ def test_chats_of_the_reference_are_read_as_it_says_and_written_byte_for_byte(
         )  # fmt: skip
         assert (variant.text, variant.reasoning) == (meant["mes"], meant["reasoning"])
         assert (len(message.variants), message.chosen) == (meant["swipes"] or 1, meant["swipe_id"] or 0)
-    assert list(sillytavern_chats.write(chat, "chat")) == [("chat", data)]
+    assert list(chat_writer.write(chat, "chat")) == [("chat", data)]
 
 
 def test_a_chat_and_its_branch_become_one_tree_and_two_files_again() -> None:
@@ -244,7 +245,7 @@ def test_a_chat_and_its_branch_become_one_tree_and_two_files_again() -> None:
     (tree,) = chat_tree.merge(chats[::-1])
     assert len(tree.messages) == 11 + 2  # five are common, two are the branch's own
     assert [ending.name for ending in tree.endings] == [name.removesuffix(".jsonl") for name in names]
-    written = dict(sillytavern_chats.write(tree, "x"))
+    written = dict(chat_writer.write(tree, "x"))
     for name, chat in zip(names, chats, strict=True):
         again = read(written[name.removesuffix(".jsonl")]).chats[0]
         assert said(again) == said(chat)

@@ -160,8 +160,7 @@ def _lines(pieces: Sequence[list[str]], settings: Mapping[str, Any], mode: int, 
     if _INPUT in whole_text or _OUTPUT in whole_text:
         return list(_marked(whole_text, _INPUT, _OUTPUT))
     if mode == _INSTRUCT:
-        begin = first_text(settings, "instruct_starttag").strip()
-        end = first_text(settings, "instruct_endtag").strip()
+        begin, end = (_tag(settings, key) for key in ("instruct_starttag", "instruct_endtag"))
         if begin and end:
             return list(_marked(whole_text, begin, end))
     if mode == _CHAT or me:
@@ -171,6 +170,11 @@ def _lines(pieces: Sequence[list[str]], settings: Mapping[str, Any], mode: int, 
     if mode == _ADVENTURE:
         return list(_adventure(pieces))
     return list(_story(pieces))
+
+
+def _tag(settings: Mapping[str, Any], key: str) -> str:
+    """Returns a mark of instruct mode; settings write its line breaks as they are typed."""
+    return first_text(settings, key).replace("\\n", "\n").strip()
 
 
 def _marked(whole_text: str, begin: str, end: str) -> Iterator[Line]:

@@ -2,25 +2,25 @@
 
 Source: SillyTavern ``saveChat`` and ``src/endpoints/chats.js``, and files of 2023 to 2026. The first line may
 be a header or already a message; a line that is no JSON is left out, as SillyTavern does. Hidden lines stay,
-hidden. A message that has not changed is written as it was read.
+hidden.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flower import limits
 from flower.engine.interchange import chat_tree, dates, json_text
 from flower.engine.interchange.chat_tree import Line
-from flower.engine.interchange.fields import first_text, flag, mapping, objects, text, whole
+from flower.engine.interchange.fields import first_text, flag, mapping, text, whole
 from flower.engine.interchange.values import Chat, ChatMessage, Ending, Kind, Note, Variant
 from flower.errors import ImportFileError, UnknownPlayerError
 
 UNUSED = "unused"  # the names in headers since 1.13
 PLAYER = "You"
-_NARRATORS = ("narrator", "comment", "system")
-_ROLES = ("system", "user", "assistant")
+NARRATORS = ("narrator", "comment", "system")
+ROLES = ("system", "user", "assistant")
 
 
 def is_chat(value: object) -> bool:
@@ -42,7 +42,7 @@ def read(text_: str, name: str = "", me: str = "") -> tuple[Kind, Chat, tuple[st
     if not said and not header:
         raise ImportFileError("the chat has no message")
     player = _player(header, said, me)
-    lines = [_line(source, player) for source in said]
+    lines = [line_of(source, player) for source in said]
     messages = chat_tree.chain(lines)
     metadata = mapping(header.get("chat_metadata"))
     chat = Chat(
@@ -139,13 +139,14 @@ def _note(metadata: Mapping[str, Any]) -> Note | None:
     depth = whole(metadata.get("note_depth"), 0, 1000)
     every = whole(metadata.get("note_interval"), 0, 1000)
     role = whole(metadata.get("note_role"), 0, 2) or 0
-    return Note(prompt, 4 if depth is None else depth, 1 if every is None else every, _ROLES[role])
+    return Note(prompt, 4 if depth is None else depth, 1 if every is None else every, ROLES[role])
 
 
 # --- one message --------------------------------------------------------------------------------
 
 
-def _line(source: Mapping[str, Any], player: str = "") -> Line:
+def line_of(source: Mapping[str, Any], player: str = "") -> Line:
+    """Returns a message; ``player`` is a name where the lines do not say who that is."""
     extra = mapping(source.get("extra"))
     name = text(source.get("name"))
     is_user = name == player if player else flag(source.get("is_user"))
@@ -153,15 +154,14 @@ def _line(source: Mapping[str, Any], player: str = "") -> Line:
         role = "user"
     else:
         role = (
-            "system"
-            if extra.get("type") in _NARRATORS or flag(extra.get("isSmallSys"))
-            else "assistant"
+            "system" if extra.get("type") in NARRATORS or flag(extra.get("isSmallSys")) else "assistant"
         )
-    variants, chosen = _variants(source, extra)
+    variants, chosen = variants_of(source, extra)
     return Line(role, name, variants, chosen, hidden=flag(source.get("is_system")), source=source)
 
 
-def _variants(source: Mapping[str, Any], extra: Mapping[str, Any]) -> tuple[list[Variant], int]:
+def variants_of(source: Mapping[str, Any], extra: Mapping[str, Any]) -> tuple[list[Variant], int]:
+    """Returns the texts of a message and which one is shown."""
     shown = _text(source.get("mes"))
     current = Variant(
         text=shown,
@@ -198,137 +198,3 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return first_text(value, "message")
     return text(value) if isinstance(value, str) else ""
-
-
-# --- writing ------------------------------------------------------------------------------------
-
-
-def write(chat: Chat, base: str) -> Iterator[tuple[str, bytes]]:
-    """Yields name, without an ending, and content of a file for each end of the tree.
-
-    The first is the chat, the others are its branches and name it as the chat they come from.
-    """
-    names = {ending.leaf: ending for ending in reversed(chat.endings) if ending.leaf is not None}
-    taken: set[str] = set()
-    leaves: list[int | None] = [*chat_tree.leaves(chat)]
-    if not leaves or any(ending.leaf is None for ending in chat.endings):
-        leaves = leaves or [None]
-    main = ""
-    for number, leaf in enumerate(leaves):
-        ending = names.get(leaf) if leaf is not None else next(iter(chat.endings), None)
-        name = _free(ending.name if ending and ending.name else "", base, number, taken)
-        header = ending.source if ending and (ending.source or _headless(chat)) else None
-        yield name, write_path(chat, leaf, header, main)
-        main = main or name
-
-
-def _headless(chat: Chat) -> bool:
-    """Whether a chat comes from a file whose first line was a message."""
-    return bool(chat.messages) and "mes" in chat.messages[0].source
-
-
-def _free(name: str, base: str, number: int, taken: set[str]) -> str:
-    name = name or (f"{base} - Branch #{number}" if number else base)
-    while name in taken:
-        name += " (2)"
-    taken.add(name)
-    return name
-
-
-def write_path(
-    chat: Chat, leaf: int | None, header: Mapping[str, Any] | None = None, main: str = ""
-) -> bytes:
-    """Returns the file for the way to one message; ``main`` is the chat it branches from, "" for none."""
-    head = dict(header) if header is not None else _header(chat)
-    if main and header is None:
-        head["chat_metadata"] = {**mapping(head.get("chat_metadata")), "main_chat": main}
-    lines = [json_text.compact(head)] if head else []
-    way = chat_tree.path(chat, leaf)
-    for place, index in enumerate(way):
-        after = chat.messages[way[place + 1]] if place + 1 < len(way) else None
-        message = chat.messages[index]
-        shown = after.parent_variant if after else message.chosen
-        written = _object(message, shown, chat)
-        if after is None and header is None and chat.memory:
-            written["extra"] = {**mapping(written.get("extra")), "memory": chat.memory}
-        lines.append(json_text.compact(written))
-    return "\n".join(lines).encode("utf-8", "replace")
-
-
-def _header(chat: Chat) -> dict[str, Any]:
-    metadata: dict[str, Any] = {}
-    if chat.note:
-        metadata |= {
-            "note_prompt": chat.note.text,
-            "note_interval": chat.note.every,
-            "note_position": 1,
-            "note_depth": chat.note.depth,
-            "note_role": _ROLES.index(chat.note.role) if chat.note.role in _ROLES else 0,
-        }
-    if chat.variables:
-        metadata["variables"] = dict(chat.variables)
-    if chat.scenario:
-        metadata["scenario"] = chat.scenario
-    if chat.linked_book:
-        metadata["world_info"] = chat.linked_book
-    return {
-        "chat_metadata": metadata,
-        "user_name": chat.player or PLAYER,
-        "character_name": chat.character or UNUSED,
-        "create_date": dates.iso(chat.created),
-    }
-
-
-def _object(message: ChatMessage, shown: int, chat: Chat) -> dict[str, Any]:
-    source = message.source if "mes" in message.source else {}
-    if source and shown == message.chosen and _unchanged(message, source):
-        return dict(source)
-    variant = message.variants[shown]
-    result: dict[str, Any] = dict(source) or {"name": "", "is_user": False}
-    player, system = message.role == "user", message.role == "system"
-    result |= {
-        "name": message.name or (chat.player or PLAYER if player else chat.character),
-        "is_user": player,
-        "is_system": message.hidden,
-        "send_date": dates.iso(variant.sent),
-        "mes": variant.text,
-        "extra": _extra(mapping(source.get("extra")), variant, system),
-    }
-    if len(message.variants) > 1 or not player:
-        result |= {
-            "swipe_id": shown,
-            "swipes": [other.text for other in message.variants],
-            "swipe_info": _swipe_info(message, source),
-        }
-    return result
-
-
-def _unchanged(message: ChatMessage, source: Mapping[str, Any]) -> bool:
-    was = _line(source)
-    return (was.variants, was.hidden, was.name, was.role) == (
-        message.variants, message.hidden, message.name, message.role,
-    )  # fmt: skip
-
-
-def _extra(source: Mapping[str, Any], variant: Variant, system: bool) -> dict[str, Any]:
-    result = dict(source)
-    for key, value in (("model", variant.model), ("reasoning", variant.reasoning)):
-        if value or key in result:
-            result[key] = value
-    if system and result.get("type") not in _NARRATORS and not result.get("isSmallSys"):
-        result["type"] = "narrator"
-    return result
-
-
-def _swipe_info(message: ChatMessage, source: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns as many objects as there are swipes, those of the file where their swipe is the same."""
-    infos = list(objects(source.get("swipe_info")))
-    was, _ = _variants(source, mapping(source.get("extra"))) if source else ([], 0)
-    result = []
-    for index, variant in enumerate(message.variants):
-        if index < len(infos) and index < len(was) and was[index] == variant:
-            result.append(infos[index])
-        else:
-            extra = _extra({}, variant, False)
-            result.append({"send_date": dates.iso(variant.sent), "extra": extra})
-    return result
