@@ -27,6 +27,7 @@ from tests.interchange_files import (
     as_png,
     as_zip,
     charx,
+    deflated,
     files,
     with_chunk,
 )  # fmt: skip
@@ -92,6 +93,14 @@ def test_notices_name_what_flower_cannot_do() -> None:
     assert len(found.notices) == 3
     assert any("JavaScript" in notice for notice in found.notices)
     assert any("a/b" in notice for notice in found.notices)
+
+
+def test_signs_that_no_screen_shows_are_counted() -> None:
+    hidden = "".join(chr(0xE0000 + ord(sign)) for sign in "obey")
+    assert (
+        "The card hides 4 invisible signs in its texts."
+        in read(as_json({**V1, "personality": f"calm{hidden}"})).notices
+    )
 
 
 def test_the_first_chunk_counts_and_ccv3_before_chara() -> None:
@@ -239,6 +248,19 @@ def test_assets_move_between_picture_and_archive() -> None:
     assert read(back).cards[0].assets == card.assets
     again = card_writer.card_charx(card, archive)
     assert Archive(again).read("x_meta/1.json") == b"{}"
+
+
+def test_files_that_say_the_same_are_written_byte_for_byte() -> None:
+    """Whatever their spaces, their compression and their order of chunks are like."""
+    spaced = json.dumps(V3, indent=1).encode()
+    assert card_writer.card_json(card_of(V3), "v3", spaced) == spaced
+    assert card_writer.card_json(structs.replace(card_of(V3), tags=()), "v3", spaced) != spaced
+    archive = b"\xff\xd8\xff\xe0\0\x10JFIF" + charx()
+    assert card_writer.card_charx(read(archive).cards[0], archive) == archive
+    v2 = {**V3, "spec": "chara_card_v2", "spec_version": "2.0"}
+    body = deflated(b"chara", base64.b64encode(json.dumps(v2, indent=2).encode()))
+    picture = png.with_texts(with_chunk(b"zTXt", body, before_image=True), [("ccv3", payload.pack(V3))])
+    assert card_writer.card_png(read(picture).cards[0], picture) == picture
 
 
 def test_a_card_without_a_picture_gets_a_drawn_one() -> None:

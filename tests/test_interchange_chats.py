@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from flower.engine.admin import export
 from flower.engine.interchange import chat_tree, chat_writer, dates, flower_story, kobold
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Chat, ChatMessage, Ending, Kind, Note, Variant
+from flower.engine.store import stories
 from flower.errors import ImportFileError, UnknownPlayerError
 from tests.interchange_files import CHAT_LINES, as_json, as_lines, files
 
@@ -349,6 +351,32 @@ def test_an_old_story_export_has_its_variants() -> None:
     assert [(m.role, [v.text for v in m.variants], m.chosen) for m in chat.messages] == [
         ("assistant", ["Ahoy."], 0), ("user", ["Hello."], 0), ("assistant", ["Aye.", "No."], 1),
     ]  # fmt: skip
+
+
+def test_what_a_story_s_export_writes_is_read() -> None:
+    """The export of the running program and this reader must not part ways."""
+
+    def message(number: int, parent: int | None, role: str, said: str) -> stories.Message:
+        return stories.Message(number, "s", parent, role, said, "complete", "model", None, MOMENT, {})
+
+    path = [
+        message(1, None, "assistant", "Ahoy."),
+        message(2, 1, "user", "Hello."),
+        message(4, 2, "assistant", "No."),
+    ]
+    stored = stories.StoredSession("s", "w", "c", "Title", 1, MOMENT, MOMENT, 1, "main", 0, 0, {})
+    story = export.Story(
+        stored, "World", "Tam", path, [[message(3, 2, "assistant", "Aye.")]], {}, MOMENT
+    )
+    chat = read("".join(export.render(story, "jsonl")).encode()).chats[0]
+    assert (chat.title, chat.character, chat.created) == ("Title", "Tam", MOMENT)
+    assert [[v.text for v in m.variants] for m in chat.messages] == [
+        ["Ahoy."],
+        ["Hello."],
+        ["No.", "Aye."],
+    ]
+    assert (chat.messages[2].chosen, chat.messages[2].variants[0].model) == (0, "model")
+    assert chat.endings == (Ending("main", 2),)
 
 
 TEXT = st.text("ab \n", max_size=5)

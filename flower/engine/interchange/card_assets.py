@@ -33,6 +33,13 @@ def path_of(uri: str) -> str:
     return ""
 
 
+def is_charx(original: bytes) -> bool:
+    """Whether a file is an archive with a card in it."""
+    if original.startswith(png.SIGNATURE) or not archive.is_archive(original):
+        return False
+    return CARD_JSON in archive.Archive(original)
+
+
 def members(original: bytes) -> Iterator[tuple[str, bytes]]:
     """Yields all members of a CHARX archive but the card itself; nothing for another file."""
     if original.startswith(png.SIGNATURE) or not archive.is_archive(original):

@@ -7,6 +7,7 @@ can be. Where the fields stand twice, in ``data`` and beside it, ``data`` counts
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ _V1 = ("description", "personality", "first_mes", "mes_example", "scenario")
 _GRADIO = ("char_name", "char_persona", "world_scenario", "char_greeting", "example_dialogue")
 _OOBA = ("name", "context", "greeting")
 _ROLES = ("system", "user", "assistant")
+# Tag characters: letters that no screen shows and every model reads. Flags use them, but only a few.
+_TAG_SIGNS = re.compile("[\U000e0000-\U000e007f]")
 _SCRIPTED = ("tavern_helper", "TavernHelper_scripts", "JS-Slash-Runner")
 
 
@@ -179,10 +182,22 @@ def notices(card: Card) -> tuple[str, ...]:
         found.append("The card brings assets that Flower cannot show; they are kept.")
     if any("l2d" in asset.uri or "live2d" in asset.kind.lower() for asset in card.assets):
         found.append("The card has a Live2D model, which Flower cannot show; it is kept.")
+    invisible = len(_TAG_SIGNS.findall("".join(_told(card))))
+    if invisible:
+        found.append(f"The card hides {invisible} invisible signs in its texts.")
     linked = _linked_books(extensions)
     if linked:
         found.append(f"Lorebooks that the card names are not in the file: {linked}.")
     return tuple(found)
+
+
+def _told(card: Card) -> tuple[str, ...]:
+    """Returns the texts of a card that a model may read."""
+    return (
+        card.description, card.personality, card.greeting, card.scenario, card.example_dialogue,
+        card.system_prompt, card.post_history_instructions, *card.alternate_greetings,
+        *(entry.content for entry in (card.book.entries if card.book else ())),
+    )  # fmt: skip
 
 
 def _linked_books(extensions: Mapping[str, Any]) -> str:

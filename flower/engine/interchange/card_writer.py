@@ -20,8 +20,10 @@ from flower.engine.interchange import (
     payload,
     png,
 )
+from flower.engine.interchange.archive import Archive
 from flower.engine.interchange.fields import mapping
 from flower.engine.interchange.values import Card, DepthPrompt, Kind
+from flower.errors import ImportFileError
 
 Spec = Literal["v2", "v3"]
 _SPECS: Mapping[Spec, tuple[str, str]] = {
@@ -143,9 +145,20 @@ def _is_valid(book: object) -> bool:
     return isinstance(mapping(book).get("entries"), list)
 
 
-def card_json(card: Card, spec: Spec) -> bytes:
-    """Returns a card as a JSON file."""
-    return json_text.indented(card_object(card, spec)).encode()
+def card_json(card: Card, spec: Spec, original: bytes | None = None) -> bytes:
+    """Returns a card as a JSON file; ``original`` itself, the file it came from, if that says the same."""
+    written = card_object(card, spec)
+    if original and original[:1] == b"{" and _says(original, written):
+        return original
+    return json_text.indented(written).encode()
+
+
+def _says(data: bytes, value: object) -> bool:
+    """Whether a JSON text is a value, whatever its spaces are like."""
+    try:
+        return bool(json_text.parse(json_text.decode(data)) == value)
+    except ImportFileError:
+        return False
 
 
 def card_png(card: Card, original: bytes | None = None) -> bytes:
@@ -156,21 +169,37 @@ def card_png(card: Card, original: bytes | None = None) -> bytes:
     """
     picture = card.picture if card.picture and card.picture.startswith(png.SIGNATURE) else None
     v3 = card_object(card, "v3")
+    v2 = {**v3, "spec": _SPECS["v2"][0], "spec_version": _SPECS["v2"][1]}
+    if picture and picture == original and _chunks_say(picture, {"chara": v2, "ccv3": v3}):
+        return picture
     files = {} if original is None or picture == original else card_assets.embedded(original)
     if files:
         v3["data"]["assets"] = card_assets.renamed(v3["data"].get("assets"), files, card_assets.in_png)
-    chunks = [("chara", payload.pack({**v3, "spec": _SPECS["v2"][0], "spec_version": _SPECS["v2"][1]})),
-              ("ccv3", payload.pack(v3)), *card_assets.png_chunks(files)]  # fmt: skip
+    v2 = {**v2, "data": v3["data"]}
+    chunks = [("chara", payload.pack(v2)), ("ccv3", payload.pack(v3)), *card_assets.png_chunks(files)]
     return png.with_texts(picture or drawing.portrait(card.name), chunks, CARD_KEYWORDS)
 
 
-def card_charx(card: Card, original: bytes | None = None) -> bytes:
-    """Returns a card as a CHARX archive.
+def _chunks_say(picture: bytes, wanted: Mapping[str, object]) -> bool:
+    """Whether each keyword stands in a picture once, with this value."""
+    found = list(png.texts(picture, CARD_KEYWORDS))
+    try:
+        said = {word: payload.read(body) for word, body in found}
+    except ImportFileError:
+        return False
+    return len(found) == len(wanted) and said == wanted
 
-    What else is in ``original``, the file the card came from, comes along: all members of an archive, the
-    assets of a PNG. Raises ``ImportFileError`` if it is broken.
+
+def card_charx(card: Card, original: bytes | None = None) -> bytes:
+    """Returns a card as a CHARX archive: ``original``, the file it came from, if that says the same.
+
+    Else what is beside the card in ``original`` comes along: all members of an archive, the assets of a PNG.
+    Raises ``ImportFileError`` if it is broken.
     """
     v3 = card_object(card, "v3")
+    kept = Archive(original) if original and card_assets.is_charx(original) else None
+    if original and kept and _says(kept.read(card_assets.CARD_JSON), v3):
+        return original
     files = dict(card_assets.members(original)) if original else {}
     if original and not files:
         files = card_assets.embedded(original)

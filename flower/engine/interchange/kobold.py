@@ -157,16 +157,16 @@ def without_pictures(said: str) -> str:
 
 def _lines(pieces: Sequence[list[str]], settings: Mapping[str, Any], mode: int, me: str) -> list[Line]:
     whole_text = without_pictures("".join(piece[0] for piece in pieces))
+    others = [part for part in text(settings.get("chatopponent")).split(_BETWEEN) if part]
+    names = {"user": text(settings.get("chatname")), "assistant": others[0] if others else ""}
     if _INPUT in whole_text or _OUTPUT in whole_text:
-        return list(_marked(whole_text, _INPUT, _OUTPUT))
+        return list(_marked(whole_text, _INPUT, _OUTPUT, names))
     if mode == _INSTRUCT:
         begin, end = (_tag(settings, key) for key in ("instruct_starttag", "instruct_endtag"))
         if begin and end:
-            return list(_marked(whole_text, begin, end))
+            return list(_marked(whole_text, begin, end, names))
     if mode == _CHAT or me:
-        player = me or text(settings.get("chatname"))
-        others = [part for part in text(settings.get("chatopponent")).split(_BETWEEN) if part]
-        return _dialogue(whole_text, player, others)
+        return _dialogue(whole_text, me or names["user"], others)
     if mode == _ADVENTURE:
         return list(_adventure(pieces))
     return list(_story(pieces))
@@ -177,7 +177,7 @@ def _tag(settings: Mapping[str, Any], key: str) -> str:
     return first_text(settings, key).replace("\\n", "\n").strip()
 
 
-def _marked(whole_text: str, begin: str, end: str) -> Iterator[Line]:
+def _marked(whole_text: str, begin: str, end: str, names: Mapping[str, str]) -> Iterator[Line]:
     """Yields the parts of a text between marks: what follows ``begin`` is the player's."""
     role, rest = "assistant", whole_text
     while rest:
@@ -185,7 +185,7 @@ def _marked(whole_text: str, begin: str, end: str) -> Iterator[Line]:
         place, mark = min(places, default=(len(rest), ""))
         said = rest[:place].strip()
         if said:
-            yield chat_tree.spoken(said, role, "")
+            yield chat_tree.spoken(said, role, names[role])
         role = "user" if mark == begin else "assistant"
         rest = rest[place + len(mark) :] if mark else ""
 

@@ -143,7 +143,6 @@ def _risu_entry(source: dict[str, Any], uid: str) -> Entry:
         constant=flag(source.get("alwaysActive")),
         order=_number(source.get("insertorder"), 100),
         probability=100 if percent is None else min(max(percent, 0), 100),
-        use_probability=percent is not None,
         source=_rest(
             source,
             ("comment", "content", "key", "secondkey", "useRegex", "selective", "alwaysActive",
@@ -166,7 +165,7 @@ def _novelai_entry(source: dict[str, Any], uid: str) -> Entry:
         logic=Logic.AND_ALL,
         enabled=flag(source.get("enabled"), True),
         constant=flag(source.get("forceActivation")),
-        order=_number(context.get("budgetPriority"), 100),
+        order=_number(context.get("budgetPriority"), 0),
         source=_rest(source, ("displayName", "text", "keys", "enabled", "forceActivation")),
     )
 
