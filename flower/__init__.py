@@ -4,12 +4,12 @@ Two processes. The engine (``flower.engine``, the Brain) owns all truth: stories
 models and keys. The TUI (``flower.tui``, the Face) owns one screen. Between them goes one WebSocket
 with typed JSON messages, defined once in ``flower.protocol.messages``.
 
-    cli        the ``flower`` command           launch    starts an engine and joins it
-    protocol   every message, both ways         config    config.yaml -> Config
-    limits     every bound, unit and reason     errors    the error family
-    home       the user's directory             safeyaml  YAML from strangers
-    privacy    libraries that report home are told not to
-    assets/    worlds, characters and rules that come with the package
+    cli         the ``flower`` command            launch    starts an engine and joins it
+    protocol/   every message, both ways          settings/ ``config.yaml`` as checked values
+    client/     what speaks to an engine          home      the user's directory
+    limits      bounds that modules share         errors    the error family
+    privacy     libraries that report home are told not to
+    installer/  what ``start.sh`` sets up         assets/   worlds, characters and rules of the package
 
 In each process tasks turn the outside world into events; pure functions turn events into new state
 and effects; the tasks carry the effects out. Nothing that computes touches the outside, nothing that

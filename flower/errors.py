@@ -37,6 +37,19 @@ class AssetError(FlowerError):
     """A world, character or rule file that cannot be used; names file and line."""
 
 
+class ImportFileError(FlowerError):
+    """A file from another program that cannot be read; nothing of it was taken over."""
+
+
+class UnknownPlayerError(ImportFileError):
+    """A chat in which nobody can know who is the player; ``speakers`` are the names to choose from."""
+
+    def __init__(self, speakers: tuple[str, ...]) -> None:
+        names = ", ".join(speakers)
+        super().__init__(f"this chat does not say which speaker you are; name one of: {names}")
+        self.speakers = speakers
+
+
 class CommandError(FlowerError):
     """A slash command that cannot be carried out as typed."""
 

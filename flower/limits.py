@@ -108,6 +108,24 @@ NAME_CHARS = 120
 LORE_QUIET_S = 3.0  # an engine that reads lore says so twice a second
 ATTACHED_LORE_CHARS = 32_000
 
+# --- files from other programs ------------------------------------------------------------------
+IMPORT_BYTES = 64 * MIB  # a whole file: the largest cards that programs still open
+IMPORT_PICTURE_BYTES = 32 * MIB  # a card that is a picture
+IMPORT_CHUNK_BYTES = 16 * MIB  # of one text inside a picture, inflated: a card with its assets
+IMPORT_PNG_CHUNKS = 16_000  # 32 MiB in the 8 KiB pieces that old programs write, four times over
+IMPORT_EXIF_TAGS = 1_000
+IMPORT_ZIP_MEMBERS = 4_000
+IMPORT_ZIP_NAME_BYTES = 512  # on average, of a member's entry in the directory of an archive
+IMPORT_ZIP_BYTES = 64 * MIB  # read from one archive, inflated
+IMPORT_ZIP_RATIO = 200  # JSON shrinks to a fiftieth at best; a bomb to a thousandth
+IMPORT_JSON_DEPTH = 64
+IMPORT_JSON_VALUES = 1_000_000  # objects, lists and their parts: about 100 MB of values
+IMPORT_JSON_DIGITS = 40  # of a whole number; longer ones are no numbers of any program
+IMPORT_ENTRIES = 20_000  # of one lorebook
+IMPORT_MESSAGES = 200_000  # of one chat
+IMPORT_SPEAKERS = 50  # named in a question
+IMPORT_PERSONAS = 1_000
+
 # --- recall -------------------------------------------------------------------------------------
 EMBED_TOKENS = 256  # the length all-MiniLM-L6-v2 was trained for; longer input is cut
 CHUNK_TOKENS = 160  # a paragraph or two: one thought per vector

@@ -27,7 +27,7 @@ HARMLESS = {"os.path"}
 # names on one line know nothing of each other. A name stands for a module and all that is in it, the
 # longest one counts. Imports that only type checkers see count like any other.
 ORDER = """
-    __main__
+    __main__                     installer
     cli_commands
     cli
     engine.main                  tui.boot
@@ -51,17 +51,24 @@ ORDER = """
     home
     settings
     protocol.messages
+    privacy
     limits                       errors
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
 # (who, whom): arrows against the order that are known and on their way out.
 EXCEPTIONS = {
+    (".", "privacy"),  # before anything else is imported, in every process
     ("cli", "cli_commands"),  # click and what it reads are loaded only for rarer commands
 }
 
-# A queue waits for its reader, so it may know trio; blessed's tables of keys only compute.
-MAY = {"engine/sessions/outbox.py": {"trio"}, "tui/term/key_names.py": {"blessed"}}
+# A queue waits for its reader, so it may know trio; blessed's tables of keys only compute; zipfile wants
+# its bytes as a file, which is one in memory.
+MAY = {
+    "engine/sessions/outbox.py": {"trio"},
+    "tui/term/key_names.py": {"blessed"},
+    "engine/interchange/archive.py": {"io"},
+}
 
 
 def modules() -> list[Path]:

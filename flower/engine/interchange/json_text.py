@@ -1,0 +1,119 @@
+"""JSON from strangers, and JSON for other programs.
+
+Depth and the number of values are counted before anything is built, as the parser itself would take all
+memory for a file of brackets. Lone surrogates, which no database or socket carries, become U+FFFD; a NaN,
+which is no JSON but is written by some programs, is null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from flower import limits
+from flower.errors import ImportFileError
+
+# A whole string, or one structural character. Possessive: no way back into a string that never ends.
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[{\]},]', re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_BLANK = " \t\r\n"
+
+
+def decode(data: bytes) -> str:
+    """Returns the text in ``data``: UTF-8, or UTF-16 with its mark. Raises ``ImportFileError``."""
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ImportFileError("the text is not UTF-8; save the file as UTF-8 and try again") from error
+
+
+def parse(text: str) -> Any:
+    """Returns the one value in a JSON text. Raises ``ImportFileError``."""
+    value, rest = first_value(text)
+    if text[rest:].strip(_BLANK):
+        raise ImportFileError(f"broken JSON: more text follows at {_place(text, rest)}")
+    return value
+
+
+def first_value(text: str) -> tuple[Any, int]:
+    """Returns the first value in a text and the index behind it. Raises ``ImportFileError``."""
+    start = len(text) - len(text.lstrip(_BLANK))
+    _check_shape(text, start)
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        raise ImportFileError(f"broken JSON: {error.msg} at {_place(text, error.pos)}") from error
+    except (RecursionError, ValueError) as error:
+        raise ImportFileError("broken JSON: nested too deep or with an endless number") from error
+    # The decoder joins pairs of escapes; what is left over has no meaning.
+    if _SURROGATE_ESCAPE.search(text, start, end) or not text.isascii():
+        value = _without_surrogates(value)
+    return value, end
+
+
+def _check_shape(text: str, start: int) -> None:
+    """Refuses what is too deep or too much, up to the end of the first value."""
+    depth = count = 0
+    for found in _TOKEN.finditer(text, start):
+        sign = text[found.start()]
+        if sign == ",":
+            count += 1
+        elif sign in "[{":
+            depth += 1
+            count += 1
+        elif sign in "]}":
+            depth -= 1
+            if depth <= 0:
+                return
+        if depth > limits.IMPORT_JSON_DEPTH:
+            raise ImportFileError(f"the JSON is nested deeper than {limits.IMPORT_JSON_DEPTH} levels")
+        if count > limits.IMPORT_JSON_VALUES:
+            raise ImportFileError(f"the JSON has more than {limits.IMPORT_JSON_VALUES:,} values")
+
+
+def _whole(text: str) -> int:
+    if len(text) > limits.IMPORT_JSON_DIGITS:
+        raise ValueError("endless number")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("number out of range")
+    return number
+
+
+_DECODER = json.JSONDecoder(
+    parse_int=_whole, parse_float=_fraction, parse_constant=lambda _: None, strict=False
+)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Returns ``value`` with lone surrogates replaced; the same object where there are none."""
+    if isinstance(value, str):
+        return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_surrogates(item) for item in value]
+    return value
+
+
+def _place(text: str, index: int) -> str:
+    line = text.count("\n", 0, index) + 1
+    return f"line {line}, column {index - text.rfind(chr(10), 0, index)}"
+
+
+def compact(value: object) -> str:
+    """Returns a value as one line of JSON, as browsers write it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def indented(value: object) -> str:
+    """Returns a value as JSON with four spaces, as SillyTavern writes its files."""
+    return json.dumps(value, ensure_ascii=False, indent=4)

@@ -1,0 +1,200 @@
+"""SillyTavern's chats: lines of JSON, one per message, of every age; and those of Chub and CAI Tools.
+
+Source: SillyTavern ``saveChat`` and ``src/endpoints/chats.js``, and files of 2023 to 2026. The first line may
+be a header or already a message; a line that is no JSON is left out, as SillyTavern does. Hidden lines stay,
+hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flower import limits
+from flower.engine.interchange import chat_tree, dates, json_text
+from flower.engine.interchange.chat_tree import Line
+from flower.engine.interchange.fields import first_text, flag, mapping, text, whole
+from flower.engine.interchange.values import Chat, ChatMessage, Ending, Kind, Note, Variant
+from flower.errors import ImportFileError, UnknownPlayerError
+
+UNUSED = "unused"  # the names in headers since 1.13
+PLAYER = "You"
+NARRATORS = ("narrator", "comment", "system")
+ROLES = ("system", "user", "assistant")
+
+
+def is_chat(value: object) -> bool:
+    """Whether the first line of a file is one of a chat."""
+    return isinstance(value, dict) and (
+        "mes" in value
+        or "chat_metadata" in value
+        or ("user_name" in value and "character_name" in value)
+    )
+
+
+def read(text_: str, name: str = "", me: str = "") -> tuple[Kind, Chat, tuple[str, ...]]:
+    """Returns the kind, the chat and notices for its reader.
+
+    ``name`` is the file's, without its ending. Raises ``ImportFileError``, and ``UnknownPlayerError`` if no
+    line says who is the player.
+    """
+    header, said, broken = _lines(text_)
+    if not said and not header:
+        raise ImportFileError("the chat has no message")
+    player = _player(header, said, me)
+    lines = [line_of(source, player) for source in said]
+    messages = chat_tree.chain(lines)
+    metadata = mapping(header.get("chat_metadata"))
+    chat = Chat(
+        title=name,
+        character=_character(header, messages),
+        player=player or next((line.name for line in lines if line.role == "user"), ""),
+        messages=messages,
+        endings=(Ending(name, chat_tree.last(messages), header),),
+        created=dates.parse(header.get("create_date")) or _first_date(messages),
+        scenario=text(metadata.get("scenario")),
+        memory=_memory(said),
+        note=_note(metadata),
+        variables={key: text(value) for key, value in mapping(metadata.get("variables")).items()},
+        linked_book=text(metadata.get("world_info")),
+    )
+    return _kind(header, said), chat, _notices(broken)
+
+
+def _lines(text_: str) -> tuple[dict[str, Any], list[dict[str, Any]], int]:
+    """Returns the header, the messages and how many lines could not be read."""
+    header: dict[str, Any] = {}
+    said: list[dict[str, Any]] = []
+    broken = 0
+    for number, line in enumerate(text_.split("\n")):
+        if not line.strip():
+            continue
+        try:
+            value = json_text.parse(line)
+        except ImportFileError:
+            broken += 1
+            continue
+        if not isinstance(value, dict):
+            broken += 1
+        elif "mes" in value:
+            said.append(value)
+        elif number == 0 or (not header and not said):
+            header = value
+        if len(said) > limits.IMPORT_MESSAGES:
+            raise ImportFileError(f"the chat has more than {limits.IMPORT_MESSAGES:,} messages")
+    return header, said, broken
+
+
+def _notices(broken: int) -> tuple[str, ...]:
+    if not broken:
+        return ()
+    lines = "1 line is" if broken == 1 else f"{broken} lines are"
+    return (f"{lines} no JSON and left out.",)
+
+
+def _kind(header: Mapping[str, Any], said: Sequence[Mapping[str, Any]]) -> Kind:
+    if any(isinstance(source["mes"], dict) for source in said[:20]):
+        return Kind.CHUB_CHAT
+    if not header and said and "is_name" in said[0]:
+        return Kind.CAI_TOOLS_CHAT
+    return Kind.SILLYTAVERN_CHAT
+
+
+def _player(header: Mapping[str, Any], said: Sequence[Mapping[str, Any]], me: str) -> str:
+    """Returns the player's name where the lines do not say who that is, "" where they do."""
+    if any("is_user" in source for source in said) or not said:
+        return ""
+    speakers = tuple(dict.fromkeys(text(source.get("name")) or UNUSED for source in said))
+    named = text(header.get("user_name"))
+    player = next((found for found in (me, named) if found in speakers), "")
+    if not player and len(speakers) > 1:
+        raise UnknownPlayerError(speakers[: limits.IMPORT_SPEAKERS])
+    return player
+
+
+def _character(header: Mapping[str, Any], messages: Sequence[ChatMessage]) -> str:
+    named = text(header.get("character_name"))
+    if named and named != UNUSED:
+        return named
+    return next((message.name for message in messages if message.role == "assistant"), "")
+
+
+def _first_date(messages: Sequence[ChatMessage]) -> float | None:
+    return next((sent for message in messages if (sent := message.variants[message.chosen].sent)), None)
+
+
+def _memory(said: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the newest summary, which is kept with the message it ends at."""
+    return next(
+        (found for source in reversed(said)
+         if (found := text(mapping(source.get("extra")).get("memory")))),
+        "",
+    )  # fmt: skip
+
+
+def _note(metadata: Mapping[str, Any]) -> Note | None:
+    prompt = text(metadata.get("note_prompt"))
+    if not prompt.strip():
+        return None
+    depth = whole(metadata.get("note_depth"), 0, 1000)
+    every = whole(metadata.get("note_interval"), 0, 1000)
+    role = whole(metadata.get("note_role"), 0, 2) or 0
+    return Note(prompt, 4 if depth is None else depth, 1 if every is None else every, ROLES[role])
+
+
+# --- one message --------------------------------------------------------------------------------
+
+
+def line_of(source: Mapping[str, Any], player: str = "") -> Line:
+    """Returns a message; ``player`` is a name where the lines do not say who that is."""
+    extra = mapping(source.get("extra"))
+    name = text(source.get("name"))
+    is_user = name == player if player else flag(source.get("is_user"))
+    if is_user:
+        role = "user"
+    else:
+        role = (
+            "system" if extra.get("type") in NARRATORS or flag(extra.get("isSmallSys")) else "assistant"
+        )
+    variants, chosen = variants_of(source, extra)
+    return Line(role, name, variants, chosen, hidden=flag(source.get("is_system")), source=source)
+
+
+def variants_of(source: Mapping[str, Any], extra: Mapping[str, Any]) -> tuple[list[Variant], int]:
+    """Returns the texts of a message and which one is shown."""
+    shown = _text(source.get("mes"))
+    current = Variant(
+        text=shown,
+        sent=dates.parse(source.get("send_date")),
+        model=text(extra.get("model")),
+        reasoning=text(extra.get("reasoning")),
+    )
+    swipes = source.get("swipes")
+    if not isinstance(swipes, list) or not swipes:
+        return [current], 0
+    infos = source.get("swipe_info")
+    infos = infos if isinstance(infos, list) else []
+    variants = [
+        _swipe(swipe, mapping(infos[index]) if index < len(infos) else {})
+        for index, swipe in enumerate(swipes)
+    ]
+    chosen = whole(source.get("swipe_id"), 0, len(swipes) - 1) or 0
+    variants[chosen] = current  # what is shown counts: macros in it are replaced
+    return variants, chosen
+
+
+def _swipe(swipe: object, info: Mapping[str, Any]) -> Variant:
+    extra = mapping(info.get("extra"))
+    return Variant(
+        text=_text(swipe),
+        sent=dates.parse(info.get("send_date")),
+        model=text(extra.get("model")),
+        reasoning=text(extra.get("reasoning")),
+    )
+
+
+def _text(value: object) -> str:
+    """Returns the text of a message; Chub wraps it in an object, other types count as empty."""
+    if isinstance(value, dict):
+        return first_text(value, "message")
+    return text(value) if isinstance(value, str) else ""
