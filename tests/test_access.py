@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.server.access import Access, Attempts, is_local
+from flower.engine.server.access import Access, Attempts, Peer, is_local
 
 ORIGINS = (None, "null", "http://localhost:8000", "http://evil.example", "")
 OUR_HOSTS = ("127.0.0.1:8000", "localhost", "LOCALHOST:8000", "[::1]:8000", "127.9.9.9", "pi.home:80")
@@ -30,7 +30,7 @@ TOKENS = (
 
 def ask(access: Access, *, address: str = "127.0.0.1", now: float = 0.0, **headers: str | None) -> int:
     """Returns the status of the refusal, 0 for none."""
-    refused = access.refusal(headers.get, address, now)
+    refused = access.refusal(headers.get, Peer(address), now)
     return refused.status if refused is not None else 0
 
 
@@ -115,8 +115,8 @@ def test_any_header_is_answered(host: str, authorization: str) -> None:
 def test_pages_about_the_engine_are_for_this_machine_or_a_token(address: str, local: bool) -> None:
     assert is_local(address) is local
     headers = {"Host": "localhost"}
-    refused = Access(None).private_refusal(headers.get, address, 0.0)
+    refused = Access(None).private_refusal(headers.get, Peer(address), 0.0)
     assert (refused is None) is local
     told = {"Host": "localhost", "Authorization": "Bearer secret"}
-    assert Access("secret").private_refusal(told.get, address, 0.0) is None
-    assert Access("secret").private_refusal(headers.get, address, 0.0) is not None
+    assert Access("secret").private_refusal(told.get, Peer(address), 0.0) is None
+    assert Access("secret").private_refusal(headers.get, Peer(address), 0.0) is not None

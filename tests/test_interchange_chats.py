@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from flower.engine.admin import export
+from flower.engine.export import render as export
 from flower.engine.interchange import chat_tree, chat_writer, dates, flower_story, kobold
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Chat, ChatMessage, Ending, Kind, Note, Variant

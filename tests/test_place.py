@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from flower import access_token, cli, limits
+from flower.engine.server.access import Peer
 from flower.engine.server.listener import Place, open_place
 from flower.errors import ConfigError, LaunchError
 from flower.home import Home, own_token
@@ -26,22 +27,32 @@ def place(home: Home, host: str | None = None, **settings: object) -> Place:
     return open_place(home, config, host=host, port=None, managed=False)
 
 
-def status(at: Place, address: str = "127.0.0.1", **headers: str) -> int:
-    refused = at.access.refusal({"Host": "localhost", **headers}.get, address, 0.0)
+def status(at: Place, address: str = "127.0.0.1", *, own: bool = False, **headers: str) -> int:
+    refused = at.access.refusal({"Host": "localhost", **headers}.get, Peer(address, own), 0.0)
     return refused.status if refused is not None else 0
 
 
 @pytest.mark.parametrize("host", [None, "127.0.0.1", "localhost", "127.0.0.5"])
-def test_on_this_machine_no_token_is_asked_for_but_names_are_checked(
+def test_on_this_machine_our_own_programs_need_no_token_but_names_are_checked(
     home: Home, host: str | None
 ) -> None:
     at = place(home, host, names=("Pi.Home",))
     with at.bound:
-        assert status(at) == 0
-        assert status(at, Host="evil.example") == 421
-        assert status(at, Host="pi.home:8000") == 0
-        assert not access_token.path_of(home).exists()
+        assert status(at, own=True) == 0
+        assert status(at, own=True, Host="evil.example") == 421
+        assert status(at, own=True, Host="pi.home:8000") == 0
         assert at.url.startswith("ws://127.0.0.")
+        assert status(at) == 401
+        assert status(at, Authorization=f"Bearer {access_token.read(home)}") == 0
+
+
+def test_the_settings_can_trust_everybody_on_this_machine(home: Home) -> None:
+    at = place(home, None, trust_local_users=True)
+    with at.bound:
+        assert status(at) == 0
+    exposed = place(home, "0.0.0.0", trust_local_users=True)
+    with exposed.bound:
+        assert status(exposed, own=True) == 401, "a proxy of ours would let everybody in"
 
 
 def test_reachable_by_others_it_asks_for_a_token_which_is_made_once(

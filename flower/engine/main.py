@@ -12,7 +12,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import Place, open_place
 from flower.engine.sessions.engine import Engine
 from flower.engine.store.database import Database
+from flower.engine.tasks import guarded
 from flower.errors import FlowerError
 from flower.home import Home, load_config
 from flower.protocol.messages import Progress, State
@@ -220,9 +221,19 @@ class RosterRefresh:
         self.roster = roster
         self._nursery.start_soon(self._run, roster, self._scope)
 
+    def retire(self, roster: Roster, wait_unused: Callable[[], Awaitable[None]]) -> None:
+        """Closes a roster once nobody uses it any more; whoever asks for that does not wait."""
+        self._nursery.start_soon(
+            guarded, "closing the providers before", self._close, roster, wait_unused
+        )
+
     async def _run(self, roster: Roster, scope: trio.CancelScope) -> None:
         with scope:
             await keep_running("the list of models", roster.run)
+
+    async def _close(self, roster: Roster, wait_unused: Callable[[], Awaitable[None]]) -> None:
+        await wait_unused()
+        await roster.aclose()
 
 
 async def reconfigure(home: Home, place: Place, engine: Engine, refresh: RosterRefresh) -> None:
@@ -249,5 +260,4 @@ async def reconfigure(home: Home, place: Place, engine: Engine, refresh: RosterR
     except FlowerError as error:  # this task must outlive it: without it the engine ends
         engine.broadcast(f"✗ {error}", State())
     engine.broadcast("✓ The settings were read again.", State())
-    await engine.turns.wait_idle()
-    await old.aclose()
+    refresh.retire(old, engine.turns.wait_idle)

@@ -71,6 +71,7 @@ class EngineConfig(Struct, frozen=True):
     tls_certificate: str = ""
     tls_key: str = ""
     socket: str = ""
+    trust_local_users: bool = False  # whoever is on this machine comes in without a token
 
 
 class TuiConfig(Struct, frozen=True):
@@ -315,6 +316,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "tls_certificate": validators.text,
         "tls_key": validators.text,
         "socket": validators.text,
+        "trust_local_users": validators.flag,
     },
     "tui": {
         "tick_hz": validators.number(0, 240),

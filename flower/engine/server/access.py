@@ -1,9 +1,10 @@
-"""Who may come in: Host, Origin, token. Pure: headers, address and time are arguments.
+"""Who may come in: Host, Origin, user, token. Pure: headers, the peer and time are arguments.
 
-A local port is no wall: every web page the user visits can reach it. Three checks keep pages out.
+A local port is no wall: every web page the user visits can reach it, and every other user of the machine.
 Only browsers send an Origin, and none has business here. A page that has pointed its own name at
-127.0.0.1 (DNS rebinding) is known by the Host it asks for. And a token, where one is set, is compared
-in constant time and wrong ones are slowed down, for each address by itself.
+127.0.0.1 (DNS rebinding) is known by the Host it asks for. Programs of the engine's own user come in as they
+are, unless the settings name a token; whoever else asks needs the token, which is compared in constant time,
+and wrong ones are slowed down, for each address by itself.
 """
 
 from __future__ import annotations
@@ -54,30 +55,61 @@ class Attempts:
         self._wrong.pop(address, None)
 
 
+class Peer(Struct, frozen=True):
+    """The other end of a connection: its address, and whether it is a program of the engine's own user."""
+
+    address: str
+    own: bool = False
+
+
 class Access:
-    """The rules of one engine. ``token`` may be changed while it runs.
+    """The rules of one engine. ``token`` may be changed while it runs; None: nobody is asked for one.
 
     ``names`` are the host names it answers to beside loopback ones; None: to any, because the socket
-    cannot be reached through a browser or the token keeps strangers out.
+    cannot be reached through a browser or the token keeps strangers out. ``trusts_own``: programs of the
+    engine's own user need no token.
     """
 
-    def __init__(self, token: str | None = None, names: frozenset[str] | None = frozenset()) -> None:
-        self.token = token
+    def __init__(
+        self,
+        token: str | None = None,
+        names: frozenset[str] | None = frozenset(),
+        *,
+        trusts_own: bool = False,
+    ) -> None:
+        self._token = token
+        self.on_new_token: Callable[[str | None], None] = lambda _: None
+        self.trusts_own = trusts_own
         self._names = names
         self._attempts = Attempts()
 
-    def refusal(self, header: Header, address: str, now: float) -> Refusal | None:
-        """Returns why an upgrade from ``address`` is refused, None if it may go on.
+    @property
+    def token(self) -> str | None:
+        """The token in force. Setting another one revokes it, for those who are in as well."""
+        return self._token
+
+    @token.setter
+    def token(self, token: str | None) -> None:
+        self._token = token
+        self.on_new_token(token)
+
+    def needs_token(self, peer: Peer) -> bool:
+        """Whether this peer comes in with a token only."""
+        return self.token is not None and not (self.trusts_own and peer.own)
+
+    def refusal(self, header: Header, peer: Peer, now: float) -> Refusal | None:
+        """Returns why an upgrade is refused, None if it may go on.
 
         ``header`` returns a header of the request by name; ``now`` is a monotonic time in seconds.
         """
+        address = peer.address
         if header("Origin") is not None:
             return Refusal(403, "Flower does not talk to web pages.")
         if not self._is_our_name(header("Host") or ""):
             return Refusal(
                 421, "This engine does not go by that name; add it to engine.names in config.yaml."
             )
-        if self.token is None:
+        if not self.needs_token(peer):
             return None
         wait = self._attempts.wait_s(address, now)
         if wait:
@@ -91,10 +123,10 @@ class Access:
             self._attempts.failed(address, now)
         return Refusal(401, "The token is missing or wrong; send it as Authorization: Bearer TOKEN.")
 
-    def private_refusal(self, header: Header, address: str, now: float) -> Refusal | None:
+    def private_refusal(self, header: Header, peer: Peer, now: float) -> Refusal | None:
         """The same for pages about the engine itself: without a token they are for this machine alone."""
-        refused = self.refusal(header, address, now)
-        if refused is None and self.token is None and not is_local(address):
+        refused = self.refusal(header, peer, now)
+        if refused is None and self.token is None and not is_local(peer.address):
             return Refusal(
                 403, "This page is for the engine's own machine; set engine.token to see it."
             )

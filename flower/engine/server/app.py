@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import trio
 from quart import Quart, Response, request, websocket
 from quart_trio import QuartTrio
@@ -9,11 +12,15 @@ from quart_trio import QuartTrio
 import flower
 from flower import limits
 from flower.engine.server import connection, health
-from flower.engine.server.access import Access, Refusal
+from flower.engine.server.access import Access, Peer, Refusal, is_local
+from flower.engine.server.guests import Guests
 from flower.engine.server.lifetime import Lifetime
+from flower.engine.server.local_user import is_own
 from flower.engine.sessions.engine import Engine
 from flower.home import Home
 from flower.protocol import PATH
+
+POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1: the token was revoked
 
 
 class _WebSocket:
@@ -37,26 +44,33 @@ def create_app(
     app = QuartTrio("flower")
     app.config["MAX_CONTENT_LENGTH"] = limits.HEADERS_BYTES  # no page of ours takes a body
     rules = access if access is not None else Access()
+    guests = Guests()
+    rules.on_new_token = guests.revoke_others
 
     async def alive() -> Response:
         return _text(f"Flower {flower.__version__} is running.", 200)
 
     async def ready() -> Response:
-        refused = rules.private_refusal(request.headers.get, _peer(request), trio.current_time())
+        refused = rules.private_refusal(
+            request.headers.get, await _peer(request.scope), trio.current_time()
+        )
         if refused is not None:
             return _refused(engine, refused)
         report = await health.look(engine)
         return _text("\n".join(report.lines), 200 if report.ready else 503)
 
     async def numbers() -> Response:
-        refused = rules.private_refusal(request.headers.get, _peer(request), trio.current_time())
+        refused = rules.private_refusal(
+            request.headers.get, await _peer(request.scope), trio.current_time()
+        )
         if refused is not None:
             return _refused(engine, refused)
         text = health.render(engine, home)
         return Response(text, content_type=health.CONTENT_TYPE)
 
     async def rpc() -> Response | None:
-        refused = rules.refusal(websocket.headers.get, _peer(websocket), trio.current_time())
+        peer = await _peer(websocket.scope)
+        refused = rules.refusal(websocket.headers.get, peer, trio.current_time())
         if refused is None and len(engine.clients) >= limits.CLIENTS_MAX:
             refused = Refusal(
                 503, f"{limits.CLIENTS_MAX} clients are connected, the most there can be."
@@ -64,9 +78,12 @@ def create_app(
         if refused is not None:
             return _refused(engine, refused)
         await websocket.accept()
-        with lifetime.client() as guest:
+        token = rules.token if rules.needs_token(peer) else None
+        with lifetime.client() as guest, guests.admitted(token) as scope:
             client_id = websocket.args.get("client", "")
             await connection.serve(engine, _WebSocket(), client_id, guest.say_goodbye)
+        if scope.cancelled_caught:
+            await websocket.close(POLICY_VIOLATION)
         return None
 
     app.add_url_rule("/", view_func=alive, endpoint="root")
@@ -77,9 +94,15 @@ def create_app(
     return app
 
 
-def _peer(asked: object) -> str:
-    """Returns the peer's address, "" on a Unix socket."""
-    return getattr(asked, "remote_addr", None) or ""
+async def _peer(scope: Mapping[str, Any]) -> Peer:
+    """Returns who asks; on a Unix socket the address is "", and the file system has let in its own user only."""
+    client, server = scope.get("client"), scope.get("server")
+    if not client or not client[0]:
+        return Peer("", own=True)
+    address = str(client[0])
+    if not is_local(address) or not server:
+        return Peer(address)
+    return Peer(address, await trio.to_thread.run_sync(is_own, tuple(client[:2]), tuple(server[:2])))
 
 
 def _refused(engine: Engine, refusal: Refusal) -> Response:

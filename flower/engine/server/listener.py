@@ -167,8 +167,9 @@ async def serve(
 
 # --- Where an engine listens and who may come in there, from the settings.
 #
-# The default is a port that only this machine reaches, without a token. Whatever others can reach asks
-# for one, which is made when it is first needed. A Unix socket is guarded by the file system.
+# The default is a port that only this machine reaches, where programs of the engine's own user come in as
+# they are, and other users of the machine need the home's token. Whatever other machines can reach asks
+# everybody for it. A Unix socket is guarded by the file system.
 
 
 class Place:
@@ -195,7 +196,11 @@ class Place:
         return url_of(self.bound, secure=self.certificate is not None)
 
     def retoken(self, home: Home, config: Config) -> None:
-        """Takes over a token that has changed; clients that are in stay in. Raises ``ConfigError``."""
+        """Takes over a token that has changed; clients that came in with the old one leave.
+
+        Raises ``ConfigError``.
+        """
+        self.access.trusts_own = _trusts_own(config, exposed=self._exposed)
         self.access.token = _token(home, config, exposed=self._exposed)
 
     def close(self) -> None:
@@ -230,20 +235,31 @@ def open_place(
                 "without TLS everybody on the way can read stories and token;"
                 " set engine.tls_certificate, or listen on 127.0.0.1 and use ssh -L"
             )
-    return Place(bound, certificate, Access(token, names), exposed=exposed)
+    access = Access(token, names, trusts_own=_trusts_own(config, exposed=exposed))
+    return Place(bound, certificate, access, exposed=exposed)
 
 
 def _unix_place(home: Home, config: Config) -> Place:
     path = Path(os.path.expanduser(config.engine.socket))
     path = path if path.is_absolute() else home.root / path
-    token = _token(home, config, exposed=False)
+    token = config.engine.token or None  # the file system lets nobody else in
     return Place(bind_unix(path), None, Access(token, None), unix_path=path)
 
 
 def _token(home: Home, config: Config, *, exposed: bool) -> str | None:
     if config.engine.token:
         return config.engine.token
-    return (access_token.read(home) or access_token.make(home)) if exposed else None
+    if config.engine.trust_local_users and not exposed:
+        return None
+    return access_token.read(home) or access_token.make(home)
+
+
+def _trusts_own(config: Config, *, exposed: bool) -> bool:
+    """Whether programs of the engine's own user come in as they are.
+
+    Not where others can reach the engine: a reverse proxy of the same user would let everybody in.
+    """
+    return not exposed and not config.engine.token
 
 
 def _certificate(home: Home, config: Config) -> Certificate | None:
