@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 import trio
 
 from flower import limits
+from flower.engine.offline import OfflineNarrator
 from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
 from flower.engine.provider.base import ModelInfo, Provider
 from flower.engine.provider.endpoint import KINDS, Endpoint
 from flower.engine.provider.llamacpp.models import LocalProvider
 from flower.engine.provider.models import Listed, known_model
-from flower.engine.provider.offline import OfflineNarrator
 from flower.engine.provider.setup import read_setup
 from flower.errors import ProviderError
 from flower.home import Home

@@ -9,17 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from flower.engine.provider.base import ChatMessage, Cue
-from flower.engine.provider.offline import answering
-from flower.engine.provider.offline.grammar import tidy
-from flower.engine.provider.offline.picker import Chance
-from flower.engine.provider.offline.reading import Kind
-from flower.engine.provider.offline.stage import Stage
-from flower.engine.provider.offline.tables import acts, asked, risks, weave
-from flower.engine.provider.offline.tables.names import BODY_PARTS
-from flower.engine.provider.offline.talk import aside, talk
-from flower.engine.provider.offline.threads import close, pending, turned_to
-from flower.engine.provider.offline.weaving import (
+from flower.engine.offline import answering
+from flower.engine.offline.context import Stage
+from flower.engine.offline.dialogue import aside, talk
+from flower.engine.offline.events import close, pending, turned_to
+from flower.engine.offline.grammar import tidy
+from flower.engine.offline.narration import (
     Paragraphs,
     call_back,
     middle,
@@ -27,6 +22,11 @@ from flower.engine.provider.offline.weaving import (
     tell,
     the_air,
 )
+from flower.engine.offline.parse import Kind
+from flower.engine.offline.tables import acts, asked, risks, weave
+from flower.engine.offline.tables.names import BODY_PARTS
+from flower.engine.offline.templates import Chance
+from flower.engine.provider.base import ChatMessage, Cue
 
 _TRIED = ("move", "take", "use", "look", "rest", "think", "state", "other")  # acts without dice of ours
 _THROWING = ("fight", "risk", "search")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.engine.provider.offline.grammar import word_set
+from flower.engine.offline.grammar import word_set
 
 _BY_KIND = {
     "move": (

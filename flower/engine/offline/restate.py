@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from flower.engine.provider.offline.grammar import second_person, stop, upper_first
-from flower.engine.provider.offline.names import Name
+from flower.engine.offline.grammar import second_person, stop, upper_first
+from flower.engine.offline.names import Name
 
 _QUESTION = re.compile(
     r"^(is|are|was|were|am|do|does|did|can|could|will|would|has|have|had|should|must|might|may)\s+(.+?)\?*$",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from flower.engine.provider.offline.reading import stems
-from flower.engine.provider.offline.stage import Stage
-from flower.engine.provider.offline.tables import weave
-from flower.engine.provider.offline.tables.thread import Thread
-from flower.engine.provider.offline.tables.threads import THREADS
+from flower.engine.offline.context import Stage
+from flower.engine.offline.parse import stems
+from flower.engine.offline.tables import weave
+from flower.engine.offline.tables.thread import Thread
+from flower.engine.offline.tables.threads import THREADS
 
 _GENERAL = stems(
     "ask look go talk wait see take turn find follow listen try get help answer who stop check count"

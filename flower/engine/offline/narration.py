@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flower.engine.provider.offline.grammar import lower_first, spoken
-from flower.engine.provider.offline.lore import Fact
-from flower.engine.provider.offline.stage import Stage
-from flower.engine.provider.offline.tables import acts, asked, weave
-from flower.engine.provider.offline.talk import aside
+from flower.engine.offline.context import Stage
+from flower.engine.offline.dialogue import aside
+from flower.engine.offline.facts import Fact
+from flower.engine.offline.grammar import lower_first, spoken
+from flower.engine.offline.tables import acts, asked, weave
 
 Paragraphs = list[list[str]]
 

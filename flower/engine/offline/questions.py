@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from flower.engine.provider.offline.tables.names import LY_NAMES
+from flower.engine.offline.tables.names import LY_NAMES
 
 Here = Literal["", "place", "hour", "people"]
 

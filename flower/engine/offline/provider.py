@@ -15,8 +15,8 @@ import trio
 from msgspec.structs import replace
 
 from flower import limits
+from flower.engine.offline.compose import compose
 from flower.engine.provider.base import Completion, Cue, Finish, ModelInfo, Piece, Spent, Text
-from flower.engine.provider.offline.compose import compose
 
 MODEL = "narrator"
 _CHARS_PER_TOKEN = 4  # of English prose, near enough for a figure that costs nothing

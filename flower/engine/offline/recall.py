@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from flower.engine.provider.base import ChatMessage
-from flower.engine.provider.offline.asking import answers
-from flower.engine.provider.offline.grammar import (
+from flower.engine.offline.grammar import (
     past_verb,
     second_person,
     sentences,
     stop,
     upper_first,
 )
-from flower.engine.provider.offline.reading import stem, stems
-from flower.engine.provider.offline.tables.verbs import ASKING_WORDS, VERBS
+from flower.engine.offline.parse import stem, stems
+from flower.engine.offline.questions import answers
+from flower.engine.offline.tables.verbs import ASKING_WORDS, VERBS
+from flower.engine.provider.base import ChatMessage
 
 _SPEAKER = re.compile(
     r"^\s*(?:[-*>]\s*)?(?:\*\*)?(?P<who>[A-Z][\w .'\u2019-]{0,30}|you|user|player|narrator|assistant)(?:\*\*)?\s*:\s*",

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import re
 
-from flower.engine.provider.offline import oracle
-from flower.engine.provider.offline.asking import Here, here, put_away
-from flower.engine.provider.offline.grammar import lower_first, sentences
-from flower.engine.provider.offline.memory import Recollection
-from flower.engine.provider.offline.restate import restate
-from flower.engine.provider.offline.stage import ASKED_SCORE, Stage
-from flower.engine.provider.offline.tables import asked
-from flower.engine.provider.offline.talk import answers, aside
-from flower.engine.provider.offline.weaving import (
+from flower.engine.offline import oracle
+from flower.engine.offline.context import ASKED_SCORE, Stage
+from flower.engine.offline.dialogue import answers, aside
+from flower.engine.offline.grammar import lower_first, sentences
+from flower.engine.offline.narration import (
     Paragraphs,
     call_back,
     memory_slots,
@@ -21,6 +17,10 @@ from flower.engine.provider.offline.weaving import (
     tell,
     the_air,
 )
+from flower.engine.offline.questions import Here, here, put_away
+from flower.engine.offline.recall import Recollection
+from flower.engine.offline.restate import restate
+from flower.engine.offline.tables import asked
 
 _ALL_SO_FAR = re.compile(
     r"\b(so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do|been)|up to now|until now)\b",

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
-from flower.engine.provider.offline.grammar import is_plural, plural_verb, upper_first
+from flower.engine.offline.grammar import is_plural, plural_verb, upper_first
 
 _SLOT = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")

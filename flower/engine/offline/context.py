@@ -8,19 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from flower.engine.offline import facts as lore_of
+from flower.engine.offline import oracle
+from flower.engine.offline.facts import Fact, Lore
+from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop
+from flower.engine.offline.names import Name, NameKind
+from flower.engine.offline.parse import Reading, read, stems
+from flower.engine.offline.people import People
+from flower.engine.offline.questions import without_call
+from flower.engine.offline.recall import Recollection, remember
+from flower.engine.offline.tables.palettes import PALETTES, PLAIN, Palette
+from flower.engine.offline.tables.verbs import STOP_WORDS
+from flower.engine.offline.templates import Chance, Picker
+from flower.engine.offline.voice import Voice, of_character
 from flower.engine.provider.base import ChatMessage, Cue
-from flower.engine.provider.offline import lore, oracle
-from flower.engine.provider.offline.asking import without_call
-from flower.engine.provider.offline.grammar import is_plural, lower_first, spoken, stop
-from flower.engine.provider.offline.lore import Fact, Lore
-from flower.engine.provider.offline.memory import Recollection, remember
-from flower.engine.provider.offline.names import Name, NameKind
-from flower.engine.provider.offline.people import People
-from flower.engine.provider.offline.picker import Chance, Picker
-from flower.engine.provider.offline.reading import Reading, read, stems
-from flower.engine.provider.offline.tables.palettes import PALETTES, PLAIN, Palette
-from flower.engine.provider.offline.tables.verbs import STOP_WORDS
-from flower.engine.provider.offline.voice import Voice, of_character
 
 RECENT_REPLIES = 20  # phrases and facts of so many replies are not used again
 NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name

@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from flower.engine.provider.offline.asking import is_adverb
-from flower.engine.provider.offline.grammar import word_set
-from flower.engine.provider.offline.lore import Lore
-from flower.engine.provider.offline.names import Name
-from flower.engine.provider.offline.picker import Picker
-from flower.engine.provider.offline.reading import Reading, stems
-from flower.engine.provider.offline.tables.names import PEOPLE
-from flower.engine.provider.offline.tables.palettes import Palette
-from flower.engine.provider.offline.tables.verbs import STOP_WORDS
-from flower.engine.provider.offline.voice import Voice, of_name, of_stranger
+from flower.engine.offline.facts import Lore
+from flower.engine.offline.grammar import word_set
+from flower.engine.offline.names import Name
+from flower.engine.offline.parse import Reading, stems
+from flower.engine.offline.questions import is_adverb
+from flower.engine.offline.tables.names import PEOPLE
+from flower.engine.offline.tables.palettes import Palette
+from flower.engine.offline.tables.verbs import STOP_WORDS
+from flower.engine.offline.templates import Picker
+from flower.engine.offline.voice import Voice, of_name, of_stranger
 
 _SPEAKS = re.compile(
     r"\"\s+(?:says|asks|murmurs|quotes)\s+(the [a-z]+(?: [a-z]+)??|[A-Z][\w'-]+)(?=[.,\s])|"

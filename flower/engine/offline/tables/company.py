@@ -6,7 +6,7 @@ Slots: {name} {full} {they} {them} {their} of the speaker, {known} a sentence ab
 
 from __future__ import annotations
 
-from flower.engine.provider.offline.tables.speech import ByRegister
+from flower.engine.offline.tables.speech import ByRegister
 
 # Asides of a companion who is there but was not spoken to.
 ASIDE: ByRegister = {

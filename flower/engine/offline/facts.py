@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from flower.engine.provider.offline.grammar import sentences
-from flower.engine.provider.offline.names import Name, NameKind, all_stems, find_names, mentioned
-from flower.engine.provider.offline.reading import stems
+from flower.engine.offline.grammar import sentences
+from flower.engine.offline.names import Name, NameKind, all_stems, find_names, mentioned
+from flower.engine.offline.parse import stems
 
 FACT_WORDS_MIN = 5
 FACT_WORDS_MAX = 42  # longer sentences drown the reply they are put in

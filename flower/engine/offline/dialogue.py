@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from flower.engine.provider.offline import oracle
-from flower.engine.provider.offline.grammar import spoken
-from flower.engine.provider.offline.lore import Fact
-from flower.engine.provider.offline.stage import ASKED_SCORE, NEAR_SCORE, Stage
-from flower.engine.provider.offline.tables import company, speech, telling
-from flower.engine.provider.offline.voice import Voice
+from flower.engine.offline import oracle
+from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Stage
+from flower.engine.offline.facts import Fact
+from flower.engine.offline.grammar import spoken
+from flower.engine.offline.tables import company, speech, telling
+from flower.engine.offline.voice import Voice
 
 _ABOUT_SELF = re.compile(
     r"\b(who are you|your name|about yourself|are you from|do you do\b|what are you|your (?:life|past|work|story))",

@@ -11,9 +11,9 @@ from typing import Any, Literal, cast
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.provider.offline.asking import about_me, tells_what_happens, without_adverb
-from flower.engine.provider.offline.grammar import IRREGULAR, base_verb, second_person, sentences
-from flower.engine.provider.offline.tables.verbs import PHRASES, RISKY_ALONE, STOP_WORDS, VERBS, WEIGHT
+from flower.engine.offline.grammar import IRREGULAR, base_verb, second_person, sentences
+from flower.engine.offline.questions import about_me, tells_what_happens, without_adverb
+from flower.engine.offline.tables.verbs import PHRASES, RISKY_ALONE, STOP_WORDS, VERBS, WEIGHT
 
 Kind = Literal[
     "continue", "dice", "aside", "recall", "know", "oracle", "speech", "fight", "risk", "trade",

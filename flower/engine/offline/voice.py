@@ -11,9 +11,9 @@ import zlib
 
 from msgspec import Struct
 
-from flower.engine.provider.offline.grammar import sentences, word_set
-from flower.engine.provider.offline.names import Name, short_name
-from flower.engine.provider.offline.tables.speech import REGISTERS
+from flower.engine.offline.grammar import sentences, word_set
+from flower.engine.offline.names import Name, short_name
+from flower.engine.offline.tables.speech import REGISTERS
 
 SAMPLE_WORDS_MIN = 4  # shorter quotes are single words
 SAMPLE_WORDS_MAX = 45  # longer ones are speeches

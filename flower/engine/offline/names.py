@@ -11,9 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from flower.engine.provider.offline.asking import is_adverb
-from flower.engine.provider.offline.reading import stem
-from flower.engine.provider.offline.tables.names import (
+from flower.engine.offline.parse import stem
+from flower.engine.offline.questions import is_adverb
+from flower.engine.offline.tables.names import (
     CALENDAR,
     GROUP_WORDS,
     OPENERS,
@@ -21,7 +21,7 @@ from flower.engine.provider.offline.tables.names import (
     PLACE_WORDS,
     TITLES,
 )
-from flower.engine.provider.offline.tables.verbs import STOP_WORDS
+from flower.engine.offline.tables.verbs import STOP_WORDS
 
 NameKind = Literal["person", "place", "group", "thing"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.engine.provider.offline.tables.speech import ByRegister
+from flower.engine.offline.tables.speech import ByRegister
 
 # Before a fact, when the speaker knows.
 ANSWER: ByRegister = {

@@ -7,8 +7,8 @@ never open the same thread again while its mark is still in sight.
 
 from __future__ import annotations
 
-from flower.engine.provider.offline.tables.thread import Thread
-from flower.engine.provider.offline.tables.threads_anywhere import ANYWHERE
-from flower.engine.provider.offline.tables.threads_by_world import BY_WORLD
+from flower.engine.offline.tables.thread import Thread
+from flower.engine.offline.tables.threads_anywhere import ANYWHERE
+from flower.engine.offline.tables.threads_by_world import BY_WORLD
 
 THREADS: tuple[Thread, ...] = (*ANYWHERE, *BY_WORLD)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.engine.provider.offline.tables.thread import Thread
+from flower.engine.offline.tables.thread import Thread
 
 BY_WORLD = (
     # --- coast --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.provider.offline.picker import Chance
+from flower.engine.offline.templates import Chance
 
 Outcome = Literal["strong", "mixed", "miss"]
 Answer = Literal["yes_and", "yes", "yes_but", "no_but", "no", "no_and"]
