@@ -270,6 +270,7 @@ OFFLINE_WORDS_PER_S = 50.0  # faster than anyone reads, slow enough to be seen a
 OFFLINE_READ_CHARS = 600  # of a player's line; what follows is colour
 OFFLINE_DICE = 20  # dice in one throw: a line of numbers, not a page
 OFFLINE_DIE_SIDES = 1000
+OFFLINE_PHRASE_FILES = 100  # of the player, read whole with the first reply
 
 # --- processes ----------------------------------------------------------------------------------
 LINGER_S_DEFAULT = 30 * 60.0

@@ -16,17 +16,7 @@ from hypothesis import strategies as st
 import flower
 from flower.engine.offline import OfflineNarrator
 from flower.engine.offline.provider import reply
-from flower.engine.offline.tables import (
-    acts,
-    asked,
-    company,
-    palettes,
-    risks,
-    speech,
-    telling,
-    weave,
-)
-from flower.engine.offline.tables.threads import THREADS
+from flower.engine.offline.tables import shipped
 from flower.engine.provider.base import ChatMessage, Completion, Cue, Finish, Provider, Spent, Text
 
 PACKAGE = Path(flower.__file__).parent
@@ -219,8 +209,8 @@ def test_a_yes_or_no_question_is_answered_by_the_oracle() -> None:
 
 def test_a_complication_opens_and_is_taken_up() -> None:
     """The next reply goes on with what the last one began."""
-    thread = next(thread for thread in THREADS if thread.mark == "three knocks")
-    before = (ChatMessage("user", "I wait"), ChatMessage("assistant", f"You wait.\n\n{thread.opening}"))
+    event = next(event for event in shipped().events if event.mark == "three knocks")
+    before = (ChatMessage("user", "I wait"), ChatMessage("assistant", f"You wait.\n\n{event.opening}"))
     text = reply(completion("I open the door", messages=before, turn_number=1))
     assert "learned by heart" in text
 
@@ -283,35 +273,7 @@ def test_a_lone_surrogate_is_no_error() -> None:
     reply(completion("I say \ud800 to the guard")).encode()
 
 
-# --- the tables -----------------------------------------------------------------------------------
-def test_marks_of_threads_are_in_their_openings_and_nowhere_else() -> None:
-    """A mark found by chance in another phrase would continue a story that never began."""
-    tables = [acts, asked, company, palettes, risks, speech, telling, weave]
-    text = "\n".join(
-        Path(str(table.__file__)).read_text(encoding="utf-8") for table in tables
-    ).casefold()
-    for thread in THREADS:
-        mark = thread.mark.casefold()
-        assert mark in thread.opening.casefold()
-        assert mark not in text
-        for other in THREADS:
-            texts = f"{other.met} {other.ignored} {other.opening if other is not thread else ''}"
-            assert mark not in texts.casefold(), (thread.mark, other.mark)
-
-
-@pytest.mark.parametrize("register", speech.REGISTERS)
-def test_every_register_can_say_everything(register: str) -> None:
-    for table in (
-        *speech.BY_ACT.values(),
-        telling.ANSWER,
-        telling.UNKNOWN,
-        company.ASIDE,
-        company.PROMPT,
-    ):
-        assert len(table[register]) >= 2
-
-
-def test_everything_but_the_narrator_is_pure() -> None:
+def test_everything_but_the_provider_and_the_loader_is_pure() -> None:
     """Chance, time and the network come in as arguments or not at all."""
     acting = {
         "trio",
@@ -327,7 +289,7 @@ def test_everything_but_the_narrator_is_pure() -> None:
         "logging",
     }
     for path in (PACKAGE / "engine" / "offline").rglob("*.py"):
-        if path.name != "provider.py":
+        if path.name not in ("provider.py", "tables.py"):
             found = set(
                 re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
             )
@@ -416,10 +378,10 @@ def test_an_adverb_is_nobody(line: str) -> None:
 
 
 def test_a_question_about_the_past_is_answered_though_something_is_going_on() -> None:
-    """A thread that has a boat in it takes up lines about boats, but not this one."""
+    """An event that has a boat in it takes up lines about boats, but not this one."""
     told = ChatMessage("user", "I bought a boat and named it the Merry Widow.")
-    for thread in THREADS:
-        going_on = ChatMessage("assistant", thread.opening)
+    for event in shipped().events:
+        going_on = ChatMessage("assistant", event.opening)
         text = reply(completion("What did I call the boat?", messages=(told, going_on)))
         assert "Merry Widow" in text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from flower.engine.offline import oracle
-from flower.engine.offline.context import ASKED_SCORE, Stage
+from flower.engine.offline.context import ASKED_SCORE, Context
 from flower.engine.offline.dialogue import answers, aside
 from flower.engine.offline.grammar import lower_first, sentences
 from flower.engine.offline.narration import (
@@ -20,7 +20,6 @@ from flower.engine.offline.narration import (
 from flower.engine.offline.questions import Here, here, put_away
 from flower.engine.offline.recall import Recollection
 from flower.engine.offline.restate import restate
-from flower.engine.offline.tables import asked
 
 _ALL_SO_FAR = re.compile(
     r"\b(so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do|been)|up to now|until now)\b",
@@ -28,115 +27,111 @@ _ALL_SO_FAR = re.compile(
 )
 
 
-def answer_dice(stage: Stage) -> Paragraphs:
+def answer_dice(context: Context) -> Paragraphs:
     """Returns the player's roll and what it leads to."""
-    count, sides, bonus = stage.reading.dice
-    shown, share = oracle.roll(stage.pick.chance, count, sides, bonus)
-    table = asked.DICE_HIGH if share >= 0.66 else asked.DICE_MIDDLE if share >= 0.34 else asked.DICE_LOW
-    return [[shown, stage.pick.say(table)], [the_air(stage), *middle(stage, callback=False)]]
+    count, sides, bonus = context.reading.dice
+    shown, share = oracle.roll(context.pick.chance, count, sides, bonus)
+    table = "dice_high" if share >= 0.66 else "dice_middle" if share >= 0.34 else "dice_low"
+    return [[shown, context.say(table)], [the_air(context), *middle(context, callback=False)]]
 
 
-def answer_aside(stage: Stage) -> Paragraphs:
+def answer_aside(context: Context) -> Paragraphs:
     """Returns help for a player who speaks to the narrator rather than in the story."""
-    return [[stage.pick.say(asked.ASIDE_HELP)], [the_air(stage), some_lore(stage)]]
+    return [[context.say("help")], [the_air(context), some_lore(context)]]
 
 
-def _recap(stage: Stage) -> Paragraphs:
+def _recap(context: Context) -> Paragraphs:
     """What the player did so far, in their own words turned round."""
-    told = stage.deeds()
+    told = context.deeds()
     if not told:
-        return [[stage.pick.say(asked.MEMORY_NONE)], [some_lore(stage), aside(stage)]]
+        return [[context.say("memory_none")], [some_lore(context), aside(context)]]
     joined = [
-        f"{stage.pick.say(asked.RECAP_JOIN)} {lower_first(deed)}" if index else deed
+        f"{context.say('recap_join')} {lower_first(deed)}" if index else deed
         for index, deed in enumerate(told)
     ]
-    return [[stage.pick.say(asked.RECAP), *joined], [stage.pick.say(asked.MEMORY_AFTER), aside(stage)]]
+    return [[context.say("recap"), *joined], [context.say("memory_after"), aside(context)]]
 
 
-def answer_recall(stage: Stage) -> Paragraphs:
+def answer_recall(context: Context) -> Paragraphs:
     """Returns what the player asks about their own past."""
-    if _ALL_SO_FAR.search(stage.reading.text):
-        return _recap(stage)
-    memory = stage.memory()
+    if _ALL_SO_FAR.search(context.reading.text):
+        return _recap(context)
+    memory = context.memory()
     if memory is None:
-        if stage.near(least=12) is not None:
-            return answer_know(stage)
-        return [[stage.pick.say(asked.MEMORY_NONE)], [some_lore(stage), aside(stage)]]
-    return _remembered(stage, memory)
+        if context.near(least=12) is not None:
+            return answer_know(context)
+        return [[context.say("memory_none")], [some_lore(context), aside(context)]]
+    return _remembered(context, memory)
 
 
-def _remembered(stage: Stage, memory: Recollection) -> Paragraphs:
-    table = (
-        asked.MEMORY_VAGUE if memory.score == 0 else asked.MEMORY if memory.own else asked.MEMORY_TOLD
-    )
+def _remembered(context: Context, memory: Recollection) -> Paragraphs:
+    table = "memory_vague" if memory.score == 0 else "memory" if memory.own else "memory_told"
     first = [
-        stage.pick.say(table, memory_slots(memory.retold, memory.text)),
-        stage.pick.say(asked.MEMORY_AFTER),
+        context.say(table, memory_slots(memory.retold, memory.text)),
+        context.say("memory_after"),
     ]
-    return [first, [tell(stage, stage.near(least=20)), the_air(stage), aside(stage)]]
+    return [first, [tell(context, context.near(least=20)), the_air(context), aside(context)]]
 
 
-def _here(stage: Stage, about: Here) -> Paragraphs:
+def _here(context: Context, about: Here) -> Paragraphs:
     """Returns the answer to a question that a look around answers."""
-    slots = stage.slots()
+    slots = context.slots()
     if about == "hour":
         return [
-            [stage.pick.say(stage.palette.shifts), the_air(stage)],
-            [some_lore(stage), aside(stage)],
+            [context.say("hour"), the_air(context)],
+            [some_lore(context), aside(context)],
         ]
     if about == "people":
-        company = stage.companion.name if stage.companion else ""
-        seen = stage.pick.say(asked.HERE_WHO, slots | {"companion": company})
-        return [[seen, the_air(stage)], [some_lore(stage), aside(stage)]]
-    scene = sentences(stage.cue.scene)
-    where = {"world": stage.cue.world, "scene": scene[0] if scene else ""}
+        company = context.companion.name if context.companion else ""
+        seen = context.say("here_who", slots | {"companion": company})
+        return [[seen, the_air(context)], [some_lore(context), aside(context)]]
+    scene = sentences(context.cue.scene)
+    where = {"world": context.cue.world, "scene": scene[0] if scene else ""}
     return [
-        [stage.pick.say(asked.HERE_WHERE, slots | where), the_air(stage)],
-        [some_lore(stage), aside(stage)],
+        [context.say("here_where", slots | where), the_air(context)],
+        [some_lore(context), aside(context)],
     ]
 
 
-def answer_know(stage: Stage) -> Paragraphs:
+def answer_know(context: Context) -> Paragraphs:
     """Returns what is known about what is asked: of the place, the player's own words, the lore."""
-    if about := here(stage.reading.text):
-        return _here(stage, about)
-    said = stage.memory()
+    if about := here(context.reading.text):
+        return _here(context, about)
+    said = context.memory()
     if said is not None and said.own and said.whole:
-        mine = put_away(stage.reading.text, said.text)
-        if mine or not stage.in_lore(stage.reading.words):
-            return _remembered(stage, said)
-    fact = stage.near(secret=stage.pick.percent(30), least=ASKED_SCORE)
-    memory = call_back(stage)
+        mine = put_away(context.reading.text, said.text)
+        if mine or not context.in_lore(context.reading.words):
+            return _remembered(context, said)
+    fact = context.near(secret=context.pick.percent(30), least=ASKED_SCORE)
+    memory = call_back(context)
     if fact is None and not memory:
         return [
-            [stage.pick.say(asked.KNOW_NONE), stage.pick.say(asked.KNOW_WHO, stage.slots())],
-            [some_lore(stage), aside(stage)],
+            [context.say("known_nothing"), context.say("known_by_others", context.slots())],
+            [some_lore(context), aside(context)],
         ]
     if fact is None:
-        return [[memory], [some_lore(stage), aside(stage)]]
-    if stage.companion is not None and not fact.secret and stage.pick.percent(45):
-        first = [answers(stage, stage.companion, fact)]
+        return [[memory], [some_lore(context), aside(context)]]
+    if context.companion is not None and not fact.secret and context.pick.percent(45):
+        first = [answers(context, context.companion, fact)]
     else:
-        first = [
-            stage.pick.say(asked.KNOW_SECRET if fact.secret else asked.KNOW, stage.fact_slots(fact))
-        ]
-    also = stage.near(least=12)
-    second = [stage.pick.say(asked.KNOW_ALSO, stage.fact_slots(also)) or also.text] if also else []
-    return [[*first, *second], [memory, the_air(stage), aside(stage)]]
+        first = [context.say("known_secret" if fact.secret else "known", context.fact_slots(fact))]
+    also = context.near(least=12)
+    second = [context.say("known_also", context.fact_slots(also)) or also.text] if also else []
+    return [[*first, *second], [memory, the_air(context), aside(context)]]
 
 
-def answer_oracle(stage: Stage) -> Paragraphs:
+def answer_oracle(context: Context) -> Paragraphs:
     """Returns what fate says to a yes-or-no question, with its roll."""
-    answer, roll = oracle.answer(stage.pick.chance, stage.reading.likely)
+    answer, roll = oracle.answer(context.pick.chance, context.reading.likely)
     positive = answer.startswith("yes")
-    said = restate(stage.reading.text, positive, stage.lore.names)
-    first = stage.pick.say(asked.ORACLE[answer], {"restated": said})
-    shown = f"[oracle, {stage.reading.likely}% for yes: {roll}]"
+    said = restate(context.reading.text, positive, context.lore.names)
+    first = context.say(f"oracle.{answer}", {"restated": said})
+    shown = f"[oracle, {context.reading.likely}% for yes: {roll}]"
     return [
         [first, shown],
         [
-            tell(stage, stage.near(secret=answer == "yes_and")) or some_lore(stage),
-            the_air(stage),
-            aside(stage),
+            tell(context, context.near(secret=answer == "yes_and")) or some_lore(context),
+            the_air(context),
+            aside(context),
         ],
     ]

@@ -13,14 +13,13 @@ from flower.engine.offline import oracle
 from flower.engine.offline.facts import Fact, Lore
 from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop
 from flower.engine.offline.names import Name, NameKind
-from flower.engine.offline.parse import Reading, read, stems
+from flower.engine.offline.parse import ParsedLine, read, stems
 from flower.engine.offline.people import People
 from flower.engine.offline.questions import without_call
 from flower.engine.offline.recall import Recollection, remember
-from flower.engine.offline.tables.palettes import PALETTES, PLAIN, Palette
-from flower.engine.offline.tables.verbs import STOP_WORDS
+from flower.engine.offline.tables import Phrases, Setting, word_list
 from flower.engine.offline.templates import Chance, Picker
-from flower.engine.offline.voice import Voice, of_character
+from flower.engine.offline.voice import Speaker, of_character
 from flower.engine.provider.base import ChatMessage, Cue
 
 RECENT_REPLIES = 20  # phrases and facts of so many replies are not used again
@@ -30,15 +29,18 @@ DEEDS = 5  # a recap of more would be a list
 DEED_WORDS = 24
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
-_PALETTE_HITS = 3  # fewer words than that say nothing about the kind of world
+_SETTING_HITS = 3  # fewer words than that say nothing about the kind of world
 _PRICE_WORDS = stems("price cost pay charge fee")
 
 
-class Stage:
+class Context:
     """One turn's material. Lives for one reply."""
 
-    def __init__(self, cue: Cue, messages: Sequence[ChatMessage], chance: Chance) -> None:
+    def __init__(
+        self, cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: Phrases
+    ) -> None:
         self.cue = cue
+        self.phrases = phrases
         history = [message for message in messages if message.role != "system"]
         if history and history[-1].role == "user":
             history.pop()  # the line itself
@@ -47,21 +49,21 @@ class Stage:
         before = next((message.content for message in reversed(history) if message.role == "user"), "")
         self.last = replies[-1] if replies else ""
         self.pick = Picker(chance, cue.seed, cue.turn_number, "\n".join(replies[-RECENT_REPLIES:]))
-        self.reading: Reading = read(cue.line)
-        self.lore: Lore = lore.gather(cue.lore, spoken_of=(cue.scene, *replies[:1]))
-        self.companion: Voice | None = (
+        self.reading: ParsedLine = read(cue.line)
+        self.lore: Lore = lore_of.gather(cue.lore, spoken_of=(cue.scene, *replies[:1]))
+        self.companion: Speaker | None = (
             of_character(cue.character, cue.persona) if cue.character else None
         )
-        self.palette: Palette = _palette(
-            f"{cue.world} {cue.scene}", " ".join((*cue.lore, *replies[:1]))
+        self.setting: Setting = _setting(
+            phrases, f"{cue.world} {cue.scene}", " ".join((*cue.lore, *replies[:1]))
         )
         self.named: tuple[Name, ...] = self.lore.named_in(cue.line)
         self.people = People(
-            self.reading, self.lore, self.companion, before, replies, self.palette, self.pick
+            self.reading, self.lore, self.companion, before, replies, self.setting, self.pick
         )
         self._met: set[str] = set()
 
-    def throw(self) -> oracle.Throw:
+    def throw(self) -> oracle.RiskRoll:
         """Returns what decides a risky act: the player's own dice if they threw any, else two of ours."""
         outcome = self.cue.outcome
         return oracle.decided(outcome) if outcome else oracle.throw(self.pick.chance)
@@ -83,7 +85,7 @@ class Stage:
             words = words - _PRICE_WORDS
         focus = stems(f"{reading.object} {reading.topic}") - _PRICE_WORDS
         who = reading.text.casefold().startswith("who")
-        for score, fact in lore.about(self.lore, words | focus, focus=focus, names=names, who=who):
+        for score, fact in lore_of.about(self.lore, words | focus, focus=focus, names=names, who=who):
             wanted = (secret or not fact.secret) and (fact.price or not price)
             if score >= least and wanted and self.use(fact):
                 return fact
@@ -137,7 +139,7 @@ class Stage:
         lowered = ""
         if fact.subject is not None and not fact.text.startswith("The "):
             lowered = stop(fact.text)
-        elif word.casefold() in STOP_WORDS or word in ("No", "Two", "Three", "Nothing"):
+        elif word.casefold() in word_list("stop_words") or word in ("No", "Two", "Three", "Nothing"):
             lowered = stop(lower_first(fact.text))
         more = fact.more if not self.pick.heard(_core(fact.more)) else ""
         return {
@@ -147,6 +149,19 @@ class Stage:
             "fact_lc": lowered,
             "telling": f"{fact.text} {more}".strip(),
         }
+
+    # --- phrases --------------------------------------------------------------------------------
+    def table(self, name: str) -> tuple[str, ...]:
+        """Returns the phrases of a table: the setting's own, then those of any world; none for no table."""
+        return (*self.setting.tables.get(name, ()), *self.phrases.tables.get(name, ()))
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a table."""
+        return bool(self.table(name))
+
+    def say(self, tables: str, slots: Mapping[str, str] | None = None) -> str:
+        """Returns a phrase of the tables, whose names stand one after the other; "" when none fits the slots."""
+        return self.pick.say([one for name in tables.split() for one in self.table(name)], slots)
 
     # --- slots ----------------------------------------------------------------------------------
     def slots(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -160,7 +175,7 @@ class Stage:
             "object": noun,
             "it": "them" if is_plural(noun) else "it",
             "stranger": self.stranger(),
-            "find": self.pick.any_of(self.palette.finds),
+            "find": self.pick.any_of(self.setting.finds),
             "other": other.said if other else "",
             "other_place": place.said if place else "",
             "place": target.said if target and target.kind == "place" else "",
@@ -181,13 +196,13 @@ class Stage:
         quiet = [name for name in free if name.short.casefold() not in self.last.casefold()]
         return self.pick.any_of((quiet or free)[:5]) if free else None
 
-    def meet(self, voice: Voice) -> None:
+    def meet(self, voice: Speaker) -> None:
         """Marks somebody as speaking in this reply, so that nobody points at them in their own words."""
         self._met.add(voice.full)
 
     def stranger(self) -> str:
-        fresh = [one for one in self.palette.strangers if not self.pick.heard(one)]
-        return self.pick.any_of(fresh or self.palette.strangers)
+        fresh = [one for one in self.setting.strangers if not self.pick.heard(one)]
+        return self.pick.any_of(fresh or self.setting.strangers)
 
     def any_name(self) -> str:
         if not self.lore.names:
@@ -221,14 +236,15 @@ def _core(text: str) -> str:
     return text[1:].rstrip(".!?\"'\u201d\u2019").replace('"', "'")[:60]
 
 
-def _palette(main: str, around: str) -> Palette:
-    """Returns the palette whose words the scene, four times, and the texts around it, once, use most."""
+def _setting(phrases: Phrases, main: str, around: str) -> Setting:
+    """Returns the setting whose words the scene, four times, and the texts around it, once, use most."""
     scene, rest = _words(main), _words(around)
     counts = [
-        (4 * len(palette.words & scene) + len(palette.words & rest), palette) for palette in PALETTES
+        (4 * len(setting.words & scene) + len(setting.words & rest), setting)
+        for setting in phrases.settings
     ]
     hits, best = max(counts, key=lambda pair: pair[0])
-    return best if hits >= _PALETTE_HITS else PLAIN
+    return best if hits >= _SETTING_HITS else phrases.plain
 
 
 def _words(text: str) -> frozenset[str]:

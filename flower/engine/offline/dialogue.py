@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from flower.engine.offline import oracle
-from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Stage
+from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import spoken
-from flower.engine.offline.tables import company, speech, telling
-from flower.engine.offline.voice import Voice
+from flower.engine.offline.voice import Speaker
 
 _ABOUT_SELF = re.compile(
     r"\b(who are you|your name|about yourself|are you from|do you do\b|what are you|your (?:life|past|work|story))",
@@ -28,155 +26,151 @@ _YES_NO = re.compile(
 _DO_YOU_KNOW = re.compile(r"\byou (know|heard?|remember|seen?|met|think|believe)\b", re.IGNORECASE)
 
 
-def talk(stage: Stage) -> list[list[str]]:
+def talk(context: Context) -> list[list[str]]:
     """Returns the paragraphs of a conversation: they take it, they tell something, they wait."""
-    voice = stage.people.speaker()
-    stage.meet(voice)
-    first = [_meeting(stage, voice)]
-    if stage.reading.speech_act == "ask":
-        second = _asked(stage, voice)
+    voice = context.people.speaker()
+    context.meet(voice)
+    first = [_meeting(context, voice)]
+    if context.reading.speech_act == "ask":
+        second = _asked(context, voice)
     else:
-        act = "greet" if stage.reading.kind != "speech" else stage.reading.speech_act
-        table: Sequence[str] = speech.BY_ACT[act][voice.register]
+        act = "greet" if context.reading.kind != "speech" else context.reading.speech_act
+        table = f"said_to.{act}.{voice.register}"
         if act == "claim":
-            table = (*table, *speech.CLAIM_ANY)
-        second = [stage.pick.say(table, voice.slots), _volunteered(stage, voice)]
-    return [first, second, [prompt(stage, voice)]]
+            table += " said_to.claim.any"
+        second = [context.say(table, voice.slots), _volunteered(context, voice)]
+    return [first, second, [prompt(context, voice)]]
 
 
-def answers(stage: Stage, voice: Voice, fact: Fact) -> str:
+def answers(context: Context, voice: Speaker, fact: Fact) -> str:
     """Returns the fact in the speaker's mouth."""
-    return stage.pick.say(
-        (*telling.ANSWER[voice.register], *telling.ANSWER_ANY), voice.slots | stage.fact_slots(fact)
-    )
+    return context.say(f"answer.{voice.register} answer.any", voice.slots | context.fact_slots(fact))
 
 
-def prompt(stage: Stage, voice: Voice) -> str:
+def prompt(context: Context, voice: Speaker) -> str:
     """Returns the speaker's turn being handed over."""
-    return stage.pick.say((*company.PROMPT[voice.register], *company.PROMPT_ANY), voice.slots)
+    return context.say(f"waits.{voice.register} waits.any", voice.slots)
 
 
-def aside(stage: Stage) -> str:
+def aside(context: Context) -> str:
     """Returns something the companion says unasked, in their own words when they have some; "" without one."""
-    voice = stage.companion
-    if voice is None or voice.name.casefold() in stage.reading.text.casefold():
+    voice = context.companion
+    if voice is None or voice.name.casefold() in context.reading.text.casefold():
         return ""
-    if not stage.pick.percent(22 if voice.name in stage.last else 65):  # company, not a chorus
+    if not context.pick.percent(22 if voice.name in context.last else 65):  # company, not a chorus
         return ""
-    own = [line for line in voice.own if not stage.pick.heard(line[:30])]
-    if own and stage.pick.percent(35):
-        line = stage.pick.any_of(own)
-        stage.pick.note(line[:30])
+    own = [line for line in voice.own if not context.pick.heard(line[:30])]
+    if own and context.pick.percent(35):
+        line = context.pick.any_of(own)
+        context.pick.note(line[:30])
         quoted = {
             "sample": spoken(line, tagged=False)[1:-1],
             "sample_said": spoken(line, tagged=True)[1:],
         }
-        return stage.pick.say(company.SAMPLE, voice.slots | quoted)
-    return stage.pick.say((*company.ASIDE[voice.register], *company.ASIDE_ANY), voice.slots)
+        return context.say("remark_own", voice.slots | quoted)
+    return context.say(f"remark.{voice.register} remark.any", voice.slots)
 
 
-def _meeting(stage: Stage, voice: Voice) -> str:
+def _meeting(context: Context, voice: Speaker) -> str:
     full = voice.full or voice.name
-    fresh = not _spoke_last(stage, voice)
-    is_companion = stage.companion is not None and voice.name == stage.companion.name
-    unknown = company.MEET_STRANGER if full.startswith("the ") else company.MEET
-    table: Sequence[str] = unknown if fresh and not is_companion else company.MEET_AGAIN
-    met = stage.pick.say(table, voice.slots | {"full": full})
-    if stage.reading.act and len(_MOVES.split(stage.reading.act)) > 1:
-        met = f"You {_MOVES.split(stage.reading.act)[0]}. {met}"
+    fresh = not _spoke_last(context, voice)
+    is_companion = context.companion is not None and voice.name == context.companion.name
+    unknown = "meet_stranger" if full.startswith("the ") else "meet"
+    table = unknown if fresh and not is_companion else "meet_again"
+    met = context.say(table, voice.slots | {"full": full})
+    if context.reading.act and len(_MOVES.split(context.reading.act)) > 1:
+        met = f"You {_MOVES.split(context.reading.act)[0]}. {met}"
     if not fresh or is_companion:
         return met
     known = next(
         (
             fact
-            for fact in stage.lore.facts
+            for fact in context.lore.facts
             if fact.subject and fact.subject.short == voice.name and not fact.secret
         ),
         None,
     )
-    if known is None or not stage.use(known):
-        return f"{met} {stage.pick.say(stage.palette.air)}"
-    return f"{met} {stage.fact_slots(known)['telling']}"
+    if known is None or not context.use(known):
+        return f"{met} {context.say('air')}"
+    return f"{met} {context.fact_slots(known)['telling']}"
 
 
-def _spoke_last(stage: Stage, voice: Voice) -> bool:
+def _spoke_last(context: Context, voice: Speaker) -> bool:
     name = re.escape(voice.name)
     return (
-        re.search(rf"\" (?:says|asks) {name}|{name} (?:says|asks)", stage.last, re.IGNORECASE)
+        re.search(rf"\" (?:says|asks) {name}|{name} (?:says|asks)", context.last, re.IGNORECASE)
         is not None
     )
 
 
-def _asked(stage: Stage, voice: Voice) -> list[str]:
-    text = stage.reading.speech or stage.reading.text
+def _asked(context: Context, voice: Speaker) -> list[str]:
+    text = context.reading.speech or context.reading.text
     said: list[str] = []
     if _ABOUT_SELF.search(text):
-        known = [line for line in voice.known if not stage.pick.heard(line[:40])]
+        known = [line for line in voice.known if not context.pick.heard(line[:40])]
         if known:
-            stage.pick.note(known[0][:40])
+            context.pick.note(known[0][:40])
             return [
-                stage.pick.say(company.SELF, voice.slots | {"known": known[0]}),
-                aside_or_sample(stage, voice),
+                context.say("about_self", voice.slots | {"known": known[0]}),
+                aside_or_sample(context, voice),
             ]
-    fact = _fact_for(stage, voice)
+    fact = _fact_for(context, voice)
     if _YES_NO.match(text) and (fact is None or not _DO_YOU_KNOW.search(text)):
-        answer, _ = oracle.answer(stage.pick.chance, 55)
-        table = telling.YES_SAID if answer.startswith("yes") else telling.NO_SAID
-        said.append(stage.pick.say(table, voice.slots))
-    memory = stage.memory()
+        answer, _ = oracle.answer(context.pick.chance, 55)
+        table = "says_yes" if answer.startswith("yes") else "says_no"
+        said.append(context.say(table, voice.slots))
+    memory = context.memory()
     own_past = re.search(r"\b(I|my|me|we)\b", text) is not None
     if own_past and fact is None and memory is not None and memory.score >= 10:
         quoted = spoken(memory.text, tagged=True)[1:] if memory.own else ""
         if quoted:
             return [
                 *said,
-                stage.pick.say(
-                    company.REMINDED, voice.slots | {"memory_said": quoted, "memory_plain": quoted[:-2]}
+                context.say(
+                    "reminded", voice.slots | {"memory_said": quoted, "memory_plain": quoted[:-2]}
                 ),
             ]
     if fact is not None:
-        return [*said, answers(stage, voice, fact), _hint(stage, voice, 35)]
+        return [*said, answers(context, voice, fact), _hint(context, voice, 35)]
     if not said:
-        said.append(
-            stage.pick.say((*telling.UNKNOWN[voice.register], *telling.UNKNOWN_ANY), voice.slots)
-        )
-    return [*said, _hint(stage, voice, 60) or aside_or_sample(stage, voice)]
+        said.append(context.say(f"unknown.{voice.register} unknown.any", voice.slots))
+    return [*said, _hint(context, voice, 60) or aside_or_sample(context, voice)]
 
 
-def _fact_for(stage: Stage, voice: Voice) -> Fact | None:
+def _fact_for(context: Context, voice: Speaker) -> Fact | None:
     """Returns something near the question that is not about the speaker: people do not quote themselves."""
     for _ in range(3):
-        fact = stage.near(least=ASKED_SCORE if stage.reading.speech_act == "ask" else NEAR_SCORE)
+        fact = context.near(least=ASKED_SCORE if context.reading.speech_act == "ask" else NEAR_SCORE)
         if fact is None or all(name.short != voice.name for name in fact.names):
             return fact
     return None
 
 
-def _volunteered(stage: Stage, voice: Voice) -> str:
-    if stage.reading.speech_act in ("bye", "gesture", "threat") or stage.pick.percent(25):
-        return aside_or_sample(stage, voice)
-    fact = _fact_for(stage, voice) or stage.spare()
+def _volunteered(context: Context, voice: Speaker) -> str:
+    if context.reading.speech_act in ("bye", "gesture", "threat") or context.pick.percent(25):
+        return aside_or_sample(context, voice)
+    fact = _fact_for(context, voice) or context.spare()
     if fact is None or any(name.short == voice.name for name in fact.names):
-        return _hint(stage, voice, 100)
-    return stage.pick.say(telling.TELL, voice.slots | stage.fact_slots(fact))
+        return _hint(context, voice, 100)
+    return context.say("volunteer", voice.slots | context.fact_slots(fact))
 
 
-def aside_or_sample(stage: Stage, voice: Voice) -> str:
+def aside_or_sample(context: Context, voice: Speaker) -> str:
     """Returns one of the speaker's own lines if there is a fresh one, else a piece of the air."""
-    own = [line for line in voice.own if not stage.pick.heard(line[:30])]
+    own = [line for line in voice.own if not context.pick.heard(line[:30])]
     if own:
-        line = stage.pick.any_of(own)
-        stage.pick.note(line[:30])
+        line = context.pick.any_of(own)
+        context.pick.note(line[:30])
         quoted = {
             "sample": spoken(line, tagged=False)[1:-1],
             "sample_said": spoken(line, tagged=True)[1:],
         }
-        return stage.pick.say(company.OWN, voice.slots | quoted)
-    return stage.pick.say(stage.palette.air)
+        return context.say("own_words", voice.slots | quoted)
+    return context.say("air")
 
 
-def _hint(stage: Stage, voice: Voice, likely: int) -> str:
-    other = stage.other("person")
-    if other is None or not stage.pick.percent(likely):
+def _hint(context: Context, voice: Speaker, likely: int) -> str:
+    other = context.other("person")
+    if other is None or not context.pick.percent(likely):
         return ""
-    return stage.pick.say(telling.HINT, voice.slots | {"other": other.said})
+    return context.say("hint", voice.slots | {"other": other.said})

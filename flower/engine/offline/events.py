@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-from flower.engine.offline.context import Stage
+from flower.engine.offline.context import Context
 from flower.engine.offline.parse import stems
-from flower.engine.offline.tables import weave
-from flower.engine.offline.tables.thread import Thread
-from flower.engine.offline.tables.threads import THREADS
+from flower.engine.offline.tables import Event
 
 _GENERAL = stems(
     "ask look go talk wait see take turn find follow listen try get help answer who stop check count"
@@ -20,85 +18,87 @@ _WORDS_FULL = 130  # a reply of so many words takes no more than a hook
 _WORDS_SHORT = 45  # a paragraph of so few words can take the hook in
 
 
-def pending(stage: Stage) -> Thread | None:
-    """Returns the thread that the last reply opened, if any."""
-    folded = stage.last.casefold()
-    return next((thread for thread in THREADS if thread.mark.casefold() in folded), None)
+def pending(context: Context) -> Event | None:
+    """Returns the event that the last reply opened, if any."""
+    folded = context.last.casefold()
+    return next((event for event in context.phrases.events if event.mark.casefold() in folded), None)
 
 
-def turned_to(stage: Stage, thread: Thread) -> bool:
-    """Returns whether the line takes the thread up: by its own words, or by pointing at nothing else."""
-    if stage.reading.kind in _ELSEWHERE:
+def turned_to(context: Context, event: Event) -> bool:
+    """Returns whether the line takes the event up: by its own words, or by pointing at nothing else."""
+    if context.reading.kind in _ELSEWHERE:
         return False
-    if stage.reading.words & (stems(thread.words) - _GENERAL):
+    if context.reading.words & (stems(event.words) - _GENERAL):
         return True
-    if stage.named or stage.reading.object:
+    if context.named or context.reading.object:
         return False
-    points = re.search(r"\b(it|him|her|them|that|there|this)\b", stage.reading.text.casefold())
-    return stage.reading.kind in _TOWARDS and bool(points or stage.reading.words & stems(thread.words))
+    points = re.search(r"\b(it|him|her|them|that|there|this)\b", context.reading.text.casefold())
+    return context.reading.kind in _TOWARDS and bool(
+        points or context.reading.words & stems(event.words)
+    )
 
 
-def _new_thread(stage: Stage) -> Thread | None:
-    """Returns a thread that fits the world and was not played lately."""
+def _new_event(context: Context) -> Event | None:
+    """Returns an event that fits the world and was not played lately."""
     text = "\n".join(
-        message.content for message in stage.history if message.role == "assistant"
+        message.content for message in context.history if message.role == "assistant"
     ).casefold()
     free = [
-        thread for thread in THREADS
-        if thread.palette in ("", stage.palette.key) and thread.mark.casefold() not in text
+        event for event in context.phrases.events
+        if event.setting in ("", context.setting.key) and event.mark.casefold() not in text
     ]  # fmt: skip
-    own = [thread for thread in free if thread.palette]
-    return stage.pick.any_of(own if own and stage.pick.percent(70) else free) if free else None
+    own = [event for event in free if event.setting]
+    return context.pick.any_of(own if own and context.pick.percent(70) else free) if free else None
 
 
-def close(stage: Stage, paragraphs: list[list[str]], opened: Thread | None) -> None:
-    """Adds the end of the reply to its paragraphs: the open thread, a new one, or a hook."""
-    taken_up = opened is not None and turned_to(stage, opened)
+def close(context: Context, paragraphs: list[list[str]], opened: Event | None) -> None:
+    """Adds the end of the reply to its paragraphs: the open event, a new one, or a hook."""
+    taken_up = opened is not None and turned_to(context, opened)
     is_talk = len(paragraphs) > 2  # a talk ends on the speaker waiting, everything else is open
-    if opened is not None and not taken_up and stage.pick.percent(65):
-        ignored = stage.pick.fill(
-            opened.ignored, stage.slots({"other": _person(stage), "other_place": _place(stage)})
+    if opened is not None and not taken_up and context.pick.percent(65):
+        ignored = context.pick.fill(
+            opened.ignored, context.slots({"other": _person(context), "other_place": _place(context)})
         )
         paragraphs.insert(len(paragraphs) - is_talk, [ignored])
         return
     if taken_up:
         return
-    thread = _new_thread(stage) if opened is None and _due(stage) else None
-    if thread is not None:
+    event = _new_event(context) if opened is None and _due(context) else None
+    if event is not None:
         if is_talk:
             paragraphs.pop()  # an interruption cuts off the speaker who was about to wait
-        slots = stage.slots({"other": _person(stage), "other_place": _place(stage)})
-        paragraphs.append([stage.pick.fill(thread.opening, slots)])
+        slots = context.slots({"other": _person(context), "other_place": _place(context)})
+        paragraphs.append([context.pick.fill(event.opening, slots)])
         return
     if not is_talk:
-        _hook(stage, paragraphs)
+        _hook(context, paragraphs)
 
 
-def _hook(stage: Stage, paragraphs: list[list[str]]) -> None:
-    kind = stage.reading.kind
-    slots = stage.slots()
+def _hook(context: Context, paragraphs: list[list[str]]) -> None:
+    kind = context.reading.kind
+    slots = context.slots()
     words = sum(len(sentence.split()) for parts in paragraphs for sentence in parts)
-    own = weave.HOOK_BY_KIND.get("know" if kind in ("oracle", "recall", "think") else kind, ())
-    if words < _WORDS_FULL and kind not in ("move", "continue") and stage.pick.percent(35):
-        hook = stage.pick.say(weave.ENTER, slots)
+    own = f"hook.{'know' if kind in ('oracle', 'recall', 'think') else kind}"
+    if words < _WORDS_FULL and kind not in ("move", "continue") and context.pick.percent(35):
+        hook = context.say("arrival", slots)
     else:
-        hook = stage.pick.say(own if own and stage.pick.percent(55) else weave.HOOK, slots)
+        hook = context.say(own if context.has(own) and context.pick.percent(55) else "hook.any", slots)
     if sum(len(sentence.split()) for sentence in paragraphs[-1]) < _WORDS_SHORT and len(paragraphs) > 1:
         paragraphs[-1].append(hook)
     else:
         paragraphs.append([hook])
 
 
-def _due(stage: Stage) -> bool:
-    turn = stage.cue.turn_number + stage.cue.seed % _EVERY
-    return stage.cue.turn_number > 0 and turn % _EVERY == _EVERY - 1
+def _due(context: Context) -> bool:
+    turn = context.cue.turn_number + context.cue.seed % _EVERY
+    return context.cue.turn_number > 0 and turn % _EVERY == _EVERY - 1
 
 
-def _person(stage: Stage) -> str:
-    name = stage.other("person")
+def _person(context: Context) -> str:
+    name = context.other("person")
     return name.said if name else "somebody you know"
 
 
-def _place(stage: Stage) -> str:
-    name = stage.other("place")
+def _place(context: Context) -> str:
+    name = context.other("place")
     return name.said if name else "the way you came"

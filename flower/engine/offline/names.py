@@ -13,15 +13,7 @@ from msgspec import Struct
 
 from flower.engine.offline.parse import stem
 from flower.engine.offline.questions import is_adverb
-from flower.engine.offline.tables.names import (
-    CALENDAR,
-    GROUP_WORDS,
-    OPENERS,
-    PLACE_BEFORE,
-    PLACE_WORDS,
-    TITLES,
-)
-from flower.engine.offline.tables.verbs import STOP_WORDS
+from flower.engine.offline.tables import word_list
 
 NameKind = Literal["person", "place", "group", "thing"]
 
@@ -90,7 +82,11 @@ def find_names(text: str) -> tuple[Name, ...]:
         )
         words = _trimmed(match.group().split(), opens=bool(opens))
         name = re.sub(r"['\u2019]s$", "", " ".join(words))
-        if len(name) < 3 or name.isupper() or (len(words) == 1 and name.casefold() in STOP_WORDS):
+        if (
+            len(name) < 3
+            or name.isupper()
+            or (len(words) == 1 and name.casefold() in word_list("stop_words"))
+        ):
             continue
         counts[name] = counts.get(name, 0) + 1
         if not opens or len(words) > 1 or _OPENING_VERBS.match(text[match.end() : match.end() + 30]):
@@ -120,7 +116,7 @@ def short_name(full: str) -> str:
     words = full.split()
     if "of" in words:
         return full
-    if words and words[0] in TITLES:
+    if words and words[0] in word_list("titles"):
         return full if len(words) == 2 else words[-1]
     return words[0] if words else full
 
@@ -130,15 +126,31 @@ def _trimmed(words: list[str], *, opens: bool) -> list[str]:
         words[0] in ("The", "A", "An")
         or re.match(r"I(?:$|['\u2019])", words[0])
         or not words[0][0].isupper()
-        or (opens and (words[0].casefold() in STOP_WORDS or words[0] in OPENERS or is_adverb(words[0])))
+        or (
+            opens
+            and (
+                words[0].casefold() in word_list("stop_words")
+                or words[0] in word_list("openers")
+                or is_adverb(words[0])
+            )
+        )
     ):
         words = words[1:]
     return words
 
 
+def _opens_a_sentence(word: str) -> bool:
+    return word.casefold() in word_list("stop_words") or word in word_list("openers") or is_adverb(word)
+
+
 def _distinct(part: str) -> bool:
     low = part.casefold()
-    return len(part) > 2 and part not in TITLES and low not in STOP_WORDS and low not in PLACE_WORDS
+    return (
+        len(part) > 2
+        and part not in word_list("titles")
+        and low not in word_list("stop_words")
+        and low not in word_list("place_words")
+    )
 
 
 def _name(full: str, text: str) -> Name:
@@ -157,13 +169,15 @@ def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
     before_all = [text[max(0, start - 24) : start].split() for start, _ in spans]
     if any(before and before[-1].casefold() in _PREDICATES for before in before_all):
         return "thing"  # "Tobiah Rivet is Chief Mender": an office, not somebody
-    if words[0] in TITLES and len(words) > 1:
+    if words[0] in word_list("titles") and len(words) > 1:
         return "thing" if "of" in words else "person"
-    if full in TITLES or full in CALENDAR:
+    if full in word_list("titles") or full in word_list("calendar"):
         return "thing"
-    if words[-1].casefold() in PLACE_WORDS or words[0].casefold() in PLACE_WORDS:
+    if words[-1].casefold() in word_list("place_words") or words[0].casefold() in word_list(
+        "place_words"
+    ):
         return "place"
-    if any(word.casefold() in GROUP_WORDS for word in words):
+    if any(word.casefold() in word_list("group_words") for word in words):
         return "group"
     person = (1 if _pronoun(full, text) != "they" else 0) + (1 if len(words) == 2 else 0)
     place = 0
@@ -174,7 +188,7 @@ def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
             person += 2
         if re.match(r"['\u2019]s\b", after) or last in ("says", "asks", "told"):
             person += 1
-        if last in PLACE_BEFORE:
+        if last in word_list("place_before"):
             place += 2
         if last == "the":
             place += 1

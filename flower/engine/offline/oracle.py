@@ -18,7 +18,7 @@ Outcome = Literal["strong", "mixed", "miss"]
 Answer = Literal["yes_and", "yes", "yes_but", "no_but", "no", "no_and"]
 
 
-class Throw(Struct, frozen=True):
+class RiskRoll(Struct, frozen=True):
     """Two dice and what they decide."""
 
     first: int
@@ -39,16 +39,16 @@ class Throw(Struct, frozen=True):
         )
 
 
-def decided(outcome: Outcome) -> Throw:
+def decided(outcome: Outcome) -> RiskRoll:
     """Returns what dice that the player threw have decided."""
-    return Throw(0, 0, outcome)
+    return RiskRoll(0, 0, outcome)
 
 
-def throw(chance: Chance) -> Throw:
+def throw(chance: Chance) -> RiskRoll:
     """Returns two dice, read."""
     first, second = 1 + chance.randrange(6), 1 + chance.randrange(6)
     total = first + second
-    return Throw(first, second, "strong" if total >= 10 else "mixed" if total >= 7 else "miss")
+    return RiskRoll(first, second, "strong" if total >= 10 else "mixed" if total >= 7 else "miss")
 
 
 def answer(chance: Chance, likely: int) -> tuple[Answer, int]:

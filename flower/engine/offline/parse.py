@@ -13,7 +13,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.offline.grammar import IRREGULAR, base_verb, second_person, sentences
 from flower.engine.offline.questions import about_me, tells_what_happens, without_adverb
-from flower.engine.offline.tables.verbs import PHRASES, RISKY_ALONE, STOP_WORDS, VERBS, WEIGHT
+from flower.engine.offline.tables import vocabulary, word_list
 
 Kind = Literal[
     "continue", "dice", "aside", "recall", "know", "oracle", "speech", "fight", "risk", "trade",
@@ -24,7 +24,7 @@ SpeechAct = Literal[
 ]
 
 
-class Reading(Struct, frozen=True):
+class ParsedLine(Struct, frozen=True):
     """A line, read. Empty strings where the line has no such part."""
 
     kind: Kind
@@ -136,6 +136,8 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
     ),
     ("gesture", r"^\W*(?:i\s+)?(nod|smile|wave|shrug|bow|laugh|frown|sigh|hum|sing|hug|kiss)s?\b"),
 )
+# In a line with several verbs the first of these that occurs gives the kind; else the last verb does.
+_WEIGHT = ("fight", "risk", "speech", "trade", "search")
 _SPEECH_ACTS = tuple((act, re.compile(pattern, re.IGNORECASE)) for act, pattern in _ACT_PATTERNS)
 _TALK = re.compile(
     r"^(hello|hi|hey|thanks|thank you|yes|no|yeah|aye|nope|sorry|goodbye|bye|farewell|"
@@ -182,16 +184,18 @@ def stem(word: str) -> str:
 def stems(text: str) -> frozenset[str]:
     """Returns the stems of the words of a text that carry meaning."""
     words = re.findall(r"[^\W_]+(?:['\u2019-][^\W_]+)*", text.casefold())
-    return frozenset(stem(word) for word in words if word not in STOP_WORDS and len(word) > 1)
+    return frozenset(
+        stem(word) for word in words if word not in word_list("stop_words") and len(word) > 1
+    )
 
 
-def read(line: str) -> Reading:
+def read(line: str) -> ParsedLine:
     """Returns the reading of any text a player can send."""
     text = _clean(line)
     kind, details = _kind(text)
     letters = [char for char in text if char.isalpha()]
     latin = any(char < "\u0250" for char in letters)
-    return Reading(
+    return ParsedLine(
         kind=kind,
         text=text,
         words=stems(text),
@@ -231,7 +235,7 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
 def _question(text: str) -> tuple[Kind, dict[str, Any]]:
     bare = _LEAD.sub("", text, count=1)
     verb = base_verb(bare.split(" ", 1)[0]) if bare else ""
-    if VERBS.get(verb) == "speech" and not _WH.match(text) and not _AUX.match(text):
+    if vocabulary().verbs.get(verb) == "speech" and not _WH.match(text) and not _AUX.match(text):
         return _act(text)
     last = re.split(r"(?<=[.!?])\s+", text)[-1]
     if _RECALL.search(text) or (about_me(last) and not _ADDRESSED.search(last)):
@@ -273,7 +277,7 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         return ("other", {"object": _object(bare)}) if happens and found[0] == "speech" else found
     kind = _main(bare, kind)
     noun = _object(bare)
-    if kind == "risk" and verb in RISKY_ALONE and noun:
+    if kind == "risk" and verb in word_list("risky_alone") and noun:
         kind = "use"
     details: dict[str, Any] = {
         "act": _second(bare),
@@ -294,7 +298,7 @@ def _unknown(text: str, bare: str, verb: str) -> tuple[Kind, dict[str, Any]]:
     if re.match(r"^(i|we|let|i['\u2019]ll)\b", text, re.IGNORECASE):
         return "other", {"act": _second(bare), "object": _object(bare)}
     first = bare.split(" ", 1)[0].casefold()
-    if _COMMAND.match(bare) and first not in STOP_WORDS:
+    if _COMMAND.match(bare) and first not in word_list("stop_words"):
         return "other", {"act": _second(bare), "object": _object(bare)}
     if _spoken(text):
         return "speech", {"speech": text, "speech_act": _speech_act(text), "topic": _topic(text)}
@@ -304,7 +308,7 @@ def _unknown(text: str, bare: str, verb: str) -> tuple[Kind, dict[str, Any]]:
 def _spoken(text: str) -> bool:
     """A sentence that is no act: English words without an ``I does`` at the front."""
     words = re.findall(r"[a-z']+", text.casefold())
-    return len(words) >= 2 and bool(STOP_WORDS.intersection(words))
+    return len(words) >= 2 and bool(word_list("stop_words").intersection(words))
 
 
 def _verb(bare: str) -> tuple[str, str]:
@@ -312,15 +316,15 @@ def _verb(bare: str) -> tuple[str, str]:
     if not words:
         return "", ""
     verb = base_verb(words[0])
-    if verb not in VERBS and verb + "e" in VERBS:
+    if verb not in vocabulary().verbs and verb + "e" in vocabulary().verbs:
         verb += "e"
     rest = " ".join(words[1:5])
-    for (head, particle), kind in PHRASES.items():
+    for (head, particle), kind in vocabulary().verb_phrases.items():
         if head == verb and (
             rest == particle or rest.startswith(particle + " ") or f" {particle} " in f" {rest} "
         ):
             return verb, kind
-    return verb, VERBS.get(verb, "")
+    return verb, vocabulary().verbs.get(verb, "")
 
 
 def _clauses(bare: str) -> list[str]:
@@ -331,7 +335,7 @@ def _clauses(bare: str) -> list[str]:
 def _main(bare: str, first: str) -> str:
     """Returns the kind of the act that matters most in a line."""
     kinds = [kind for _, kind in map(_verb, _clauses(bare)) if kind] or [first]
-    return next((kind for kind in WEIGHT if kind in kinds), kinds[-1])
+    return next((kind for kind in _WEIGHT if kind in kinds), kinds[-1])
 
 
 def _last_verb(bare: str, kind: str) -> str:
@@ -349,9 +353,9 @@ def _second(bare: str) -> str:
         return ""
     verb = words[0].lower()
     present = base_verb(verb)
-    if present not in VERBS and present + "e" in VERBS:
+    if present not in vocabulary().verbs and present + "e" in vocabulary().verbs:
         present += "e"
-    if present in VERBS:
+    if present in vocabulary().verbs:
         words[0] = present
     elif verb.endswith(("ed", "ing", "s")):
         return ""
@@ -364,7 +368,7 @@ def _object(text: str) -> str:
         return ""
     noun = _OBJECT_END.sub("", re.sub(r"[.,;:!?].*$", "", found.group(1)))
     words = noun.split(" ")
-    if len(words) < 2 or words[1].lower() in STOP_WORDS or not noun.isascii():
+    if len(words) < 2 or words[1].lower() in word_list("stop_words") or not noun.isascii():
         return ""
     first = words[0].lower()
     words[0] = {"a": "the", "an": "the", "my": "your", "some": "the", "every": "the"}.get(first, first)

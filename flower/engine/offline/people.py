@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from flower.engine.offline.facts import Lore
 from flower.engine.offline.grammar import word_set
 from flower.engine.offline.names import Name
-from flower.engine.offline.parse import Reading, stems
+from flower.engine.offline.parse import ParsedLine, stems
 from flower.engine.offline.questions import is_adverb
-from flower.engine.offline.tables.names import PEOPLE
-from flower.engine.offline.tables.palettes import Palette
-from flower.engine.offline.tables.verbs import STOP_WORDS
+from flower.engine.offline.tables import Setting, word_list
 from flower.engine.offline.templates import Picker
-from flower.engine.offline.voice import Voice, of_name, of_stranger
+from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
 _SPEAKS = re.compile(
     r"\"\s+(?:says|asks|murmurs|quotes)\s+(the [a-z]+(?: [a-z]+)??|[A-Z][\w'-]+)(?=[.,\s])|"
@@ -35,25 +33,25 @@ class People:
 
     def __init__(
         self,
-        reading: Reading,
+        reading: ParsedLine,
         lore: Lore,
-        companion: Voice | None,
+        companion: Speaker | None,
         said_before: str,
         replies: Sequence[str],
-        palette: Palette,
+        setting: Setting,
         pick: Picker,
     ) -> None:
         self._reading = reading
         self._lore = lore
         self._companion = companion
         self._replies = replies
-        self._palette = palette
+        self._setting = setting
         self._pick = pick
         self._said_before = said_before
         self._last = replies[-1] if replies else ""
         self._named = lore.named_in(reading.text)
 
-    def speaker(self) -> Voice:
+    def speaker(self) -> Speaker:
         """Returns who is spoken to.
 
         In this order: the one called by name, the one named outside the quotes, the one with the
@@ -101,7 +99,7 @@ class People:
             )
         )
 
-    def _of_place(self) -> Voice | None:
+    def _of_place(self) -> Speaker | None:
         """Returns the person whom the lore ties to the place the line names."""
         places = [name for name in self._named if name.kind == "place"]
         for fact in self._lore.facts:
@@ -115,7 +113,7 @@ class People:
                 return of_name(subject)
         return None
 
-    def _in_talk(self) -> Voice | None:
+    def _in_talk(self) -> Speaker | None:
         """Returns who was spoken to before this line, or who spoke last in one of the last two replies."""
         for called in _called(self._said_before):
             person = self._person_named(called)
@@ -133,7 +131,7 @@ class People:
                 return of_name(person) if person else of_stranger(re.sub(r"^The ", "the ", speaker))
         return None
 
-    def _by_trade(self, trade: str) -> Voice | None:
+    def _by_trade(self, trade: str) -> Speaker | None:
         wanted = stems(trade)
         for fact in self._lore.facts:
             subject = fact.subject
@@ -157,11 +155,15 @@ class People:
             return f"the {match.group(1).lower()}"
         noun = self._reading.object.split(" ")[:2]
         pointed = re.search(r"\b(him|her|them)\b", text.casefold())
-        return f"the {noun[1]}" if pointed and len(noun) == 2 and noun[1].casefold() in PEOPLE else ""
+        return (
+            f"the {noun[1]}"
+            if pointed and len(noun) == 2 and noun[1].casefold() in word_list("people")
+            else ""
+        )
 
-    def _last_person(self) -> Voice | None:
+    def _last_person(self) -> Speaker | None:
         text = self._last.casefold()
-        found: list[tuple[int, Voice]] = [
+        found: list[tuple[int, Speaker]] = [
             (text.rfind(name.short.casefold()), of_name(name))
             for name in self._lore.of_kind("person")
             if not name.gone
@@ -171,11 +173,11 @@ class People:
         found = [(at, voice) for at, voice in found if at >= 0]
         return max(found, key=lambda pair: pair[0])[1] if found else None
 
-    def _anyone(self) -> Voice:
+    def _anyone(self) -> Speaker:
         people = [name for name in self._lore.of_kind("person") if not name.gone]
         if people:
             return of_name(people[0])
-        strangers = [of_stranger(re.sub(r"^(?:a|an)\b", "the", one)) for one in self._palette.strangers]
+        strangers = [of_stranger(re.sub(r"^(?:a|an)\b", "the", one)) for one in self._setting.strangers]
         pointed = re.search(r"\b(he|him|she|her)\b", self._reading.text.casefold())
         they = _PRONOUN[pointed.group()] if pointed else ""
         return self._pick.any_of(
@@ -196,7 +198,7 @@ def _called(text: str) -> list[str]:
 def _can_be_name(word: str) -> bool:
     """Whether a capitalised word may be somebody's: no pronoun, no adverb, no word that opens a sentence."""
     low = word.casefold()
-    return low not in _NO_NAMES and low not in STOP_WORDS and not is_adverb(word)
+    return low not in _NO_NAMES and low not in word_list("stop_words") and not is_adverb(word)
 
 
 _NO_NAMES = word_set(

@@ -6,17 +6,24 @@ Owns the pace of the stream. Never reads a file, never opens a socket; what is s
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.offline.compose import compose
 from flower.engine.provider.base import Completion, Cue, Finish, ModelInfo, Piece, Spent, Text
+
+if TYPE_CHECKING:
+    from flower.engine.offline.tables import Phrases
+
+log = logging.getLogger(__name__)
 
 MODEL = "narrator"
 _CHARS_PER_TOKEN = 4  # of English prose, near enough for a figure that costs nothing
@@ -24,9 +31,17 @@ _WORD = re.compile(r"\s*\S+\s*")
 
 
 class OfflineNarrator:
-    """A ``Provider`` without a model. ``words_per_s`` paces the stream; 0 sends without waiting."""
+    """A ``Provider`` without a model.
 
-    def __init__(self, *, words_per_s: float = limits.OFFLINE_WORDS_PER_S) -> None:
+    ``words_per_s`` paces the stream; 0 sends without waiting. ``phrases`` is a folder with phrases of the
+    player's own; it need not exist, and is read with the first reply.
+    """
+
+    def __init__(
+        self, *, words_per_s: float = limits.OFFLINE_WORDS_PER_S, phrases: Path | None = None
+    ) -> None:
+        self._folder = phrases
+        self._phrases: Phrases | None = None  # read with the first reply
         self._gap_s = 1 / words_per_s if words_per_s > 0 else 0.0
 
     def __repr__(self) -> str:
@@ -38,7 +53,32 @@ class OfflineNarrator:
 
     def open(self, completion: Completion) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
         """Opens one reply: words, then ``Spent``, then ``Finish``. Never raises ``ProviderError``."""
-        return _open(completion, self._gap_s)
+        return _open(self._pieces(completion))
+
+    async def _pieces(self, completion: Completion) -> AsyncGenerator[Piece, None]:
+        await trio.lowlevel.checkpoint()
+        if self._phrases is None:
+            self._phrases = _load(self._folder)
+        sent = 0
+        limit = completion.max_tokens * _CHARS_PER_TOKEN
+        cut = False
+        for word in _WORD.findall(reply(completion, self._phrases)):
+            if sent + len(word) > limit:
+                cut = True
+                break
+            yield Text(word)
+            sent += len(word)
+            if self._gap_s:
+                await trio.sleep(self._gap_s)
+            else:
+                await trio.lowlevel.checkpoint()
+        prompt = sum(len(message.content) for message in completion.messages)
+        yield Spent(
+            prompt_tokens=-(-prompt // _CHARS_PER_TOKEN),
+            completion_tokens=-(-sent // _CHARS_PER_TOKEN),
+            cost=0.0,
+        )
+        yield Finish("length" if cut else "done")
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the one model there is; it costs nothing."""
@@ -59,14 +99,30 @@ class OfflineNarrator:
         await trio.lowlevel.checkpoint()
 
 
-def reply(completion: Completion) -> str:
-    """Returns the whole reply to a completion; the same one every time. Never empty."""
+def reply(completion: Completion, phrases: Phrases | None = None) -> str:
+    """Returns the whole reply to a completion; the same one every time. Never empty.
+
+    ``phrases`` None: those that come with the program.
+    """
+    # What composes is loaded with the first reply: who plays with a model never pays for it.
+    from flower.engine.offline.compose import compose
+    from flower.engine.offline.tables import shipped
+
     cue = completion.cue
     if not cue.line:
         last = completion.messages[-1] if completion.messages else None
         if last is not None and last.role == "user":
             cue = replace(cue, line=last.content)
-    return compose(cue, cue.story or completion.messages, _chance(cue))
+    return compose(cue, cue.story or completion.messages, _chance(cue), phrases or shipped())
+
+
+def _load(folder: Path | None) -> Phrases:
+    from flower.engine.offline.tables import load
+
+    found = load(folder)
+    for problem in found.problems:
+        log.warning("phrases of the offline narrator: %s", problem)
+    return found
 
 
 def _chance(cue: Cue) -> random.Random:
@@ -75,33 +131,10 @@ def _chance(cue: Cue) -> random.Random:
 
 
 @asynccontextmanager
-async def _open(completion: Completion, gap_s: float) -> AsyncGenerator[AsyncIterator[Piece], None]:
-    pieces = _pieces(completion, gap_s)
+async def _open(
+    pieces: AsyncGenerator[Piece, None],
+) -> AsyncGenerator[AsyncIterator[Piece], None]:
     try:
         yield pieces
     finally:
         await pieces.aclose()
-
-
-async def _pieces(completion: Completion, gap_s: float) -> AsyncGenerator[Piece, None]:
-    await trio.lowlevel.checkpoint()
-    sent = 0
-    limit = completion.max_tokens * _CHARS_PER_TOKEN
-    cut = False
-    for word in _WORD.findall(reply(completion)):
-        if sent + len(word) > limit:
-            cut = True
-            break
-        yield Text(word)
-        sent += len(word)
-        if gap_s:
-            await trio.sleep(gap_s)
-        else:
-            await trio.lowlevel.checkpoint()
-    prompt = sum(len(message.content) for message in completion.messages)
-    yield Spent(
-        prompt_tokens=-(-prompt // _CHARS_PER_TOKEN),
-        completion_tokens=-(-sent // _CHARS_PER_TOKEN),
-        cost=0.0,
-    )
-    yield Finish("length" if cut else "done")

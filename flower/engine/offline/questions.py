@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from flower.engine.offline.tables.names import LY_NAMES
+from flower.engine.offline.tables import word_list
 
 Here = Literal["", "place", "hour", "people"]
 
@@ -150,7 +150,11 @@ def without_call(text: str) -> str:
 
 def is_adverb(word: str) -> bool:
     """Whether a word at the start of a line tells how something is done, and is nobody's name."""
-    return len(word) > 4 and word.casefold().endswith("ly") and word.casefold() not in LY_NAMES
+    return (
+        len(word) > 4
+        and word.casefold().endswith("ly")
+        and word.casefold() not in word_list("ly_names")
+    )
 
 
 def without_adverb(text: str) -> str:

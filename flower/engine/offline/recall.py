@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from msgspec import Struct
 
@@ -19,7 +20,7 @@ from flower.engine.offline.grammar import (
 )
 from flower.engine.offline.parse import stem, stems
 from flower.engine.offline.questions import answers
-from flower.engine.offline.tables.verbs import ASKING_WORDS, VERBS
+from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.provider.base import ChatMessage
 
 _SPEAKER = re.compile(
@@ -29,9 +30,12 @@ _SPEAKER = re.compile(
 _PLAYER = frozenset({"player", "the player", "you", "user", "i", "me"})
 
 
-_ACT = re.compile(
-    rf"((?:\bI |^|\band |\bthen )(?:[a-z]+ly )?)({'|'.join(sorted(VERBS, key=len, reverse=True))})\b(?![-'])"
-)
+@cache
+def _act() -> re.Pattern[str]:
+    """Returns what finds the plain verbs of a line, which are told in the past later."""
+    verbs = "|".join(sorted(vocabulary().verbs, key=len, reverse=True))
+    return re.compile(rf"((?:\bI |^|\band |\bthen )(?:[a-z]+ly )?)({verbs})\b(?![-'])")
+
 
 _ACT_AND = re.compile(
     r"(\band )([a-z]{3,}[^eds\W])(?= (?:the|a|an|my|his|her|its|it|him|them|to|for|into|at|on)\b)"
@@ -68,7 +72,7 @@ class Recollection(Struct, frozen=True):
         text = _PREFACE.sub("", self.text)
         if not self.own:
             return upper_first(stop(text))
-        text, changed = _ACT.subn(lambda match: match.group(1) + past_verb(match.group(2)), text)
+        text, changed = _act().subn(lambda match: match.group(1) + past_verb(match.group(2)), text)
         if changed:
             text = _ACT_AND.sub(lambda match: match.group(1) + past_verb(match.group(2)), text)
             text = re.sub(r"\b(I|we)(?: will|['\u2019]ll)\b", r"\1 would", text)
@@ -87,7 +91,7 @@ def remember(
     With no shared word the player's first sentence of the best memory is returned with score 0: recall
     by meaning already chose it.
     """
-    words = (words - _ASKING - _WEAK) or (words - _ASKING)
+    words = (words - _asking() - _WEAK) or (words - _asking())
     recalled = _of_memories(memories)
     said = [*recalled, *_of_messages(messages), *((_flat(text), False) for text in sentences(scene))]
     told_from = len(said) - len(sentences(scene))
@@ -110,7 +114,9 @@ def remember(
     )
 
 
-_ASKING = frozenset(stem(word) for word in ASKING_WORDS)
+@cache
+def _asking() -> frozenset[str]:
+    return frozenset(stem(word) for word in word_list("asking"))
 
 
 def _of_memories(memories: Iterable[str]) -> list[tuple[str, bool]]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from flower.engine.offline.grammar import sentences, word_set
 from flower.engine.offline.names import Name, short_name
-from flower.engine.offline.tables.speech import REGISTERS
+from flower.engine.offline.tables import REGISTERS
 
 SAMPLE_WORDS_MIN = 4  # shorter quotes are single words
 SAMPLE_WORDS_MAX = 45  # longer ones are speeches
@@ -36,7 +36,7 @@ _MARKED = {
 _QUOTE = re.compile('["\u201c]([^"\u201c\u201d]{8,300})["\u201d]')
 
 
-class Voice(Struct, frozen=True):
+class Speaker(Struct, frozen=True):
     """A speaker. ``own`` are sentences the speaker is known to say; ``known`` what is known of them."""
 
     name: str
@@ -58,24 +58,24 @@ class Voice(Struct, frozen=True):
         }
 
 
-def of_character(name: str, persona: str) -> Voice:
+def of_character(name: str, persona: str) -> Speaker:
     """Returns the voice that a persona describes."""
     words = re.findall(r"[a-z]+", persona.casefold())
     register = max(REGISTERS, key=lambda trait: sum(word in _MARKED[trait] for word in words))
     she = sum(word in ("she", "her", "hers", "woman") for word in words)
     he = sum(word in ("he", "him", "his", "man") for word in words)
     they = "they" if not she and not he else "she" if she >= he else "he"
-    return Voice(
+    return Speaker(
         short_name(name.split(",")[0].strip()), they, register, _samples(persona), _known(persona)
     )
 
 
-def of_name(name: Name) -> Voice:
+def of_name(name: Name) -> Speaker:
     """Returns the voice of a person of the lore, the same every time."""
-    return Voice(name.short, name.they, _register(name.full), full=name.full)
+    return Speaker(name.short, name.they, _register(name.full), full=name.full)
 
 
-def of_stranger(description: str) -> Voice:
+def of_stranger(description: str) -> Speaker:
     """Returns the voice of somebody known by a few words only, for example ``the woman with a dog``."""
     short = re.split(
         r"\s+(?:with|in|of|who|just|minding|selling|holding|mending|waiting|counting|carrying|without|gathering|"
@@ -84,7 +84,7 @@ def of_stranger(description: str) -> Voice:
     )[0]
     she = re.search(r"\b(woman|girl|nurse|fishwife|widow|lady|mother|her)\b", description)
     he = re.search(r"\b(man|boy|lad|clerk|soldier|sailor|carter|his)\b", description)
-    return Voice(short, "she" if she else "he" if he else "they", _register(short), full=description)
+    return Speaker(short, "she" if she else "he" if he else "they", _register(short), full=description)
 
 
 def _register(name: str) -> str:

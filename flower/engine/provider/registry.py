@@ -62,7 +62,9 @@ class Roster:
         self._clock = clock
         self._file = home.root / "catalogue.json"
         self._catalogue: dict[str, Listed] = {}
-        self._offline = OfflineNarrator(words_per_s=config.narrator.words_per_s)
+        self._offline = OfflineNarrator(
+            words_per_s=config.narrator.words_per_s, phrases=home.assets / "phrases"
+        )
         self._local = LocalProvider((home.models, SHIPPED_MODELS), home.logs / "llama.log")
         self._providers: dict[str, Provider] = {"offline": self._offline, "local": self._local}
         self._options: tuple[ModelOption, ...] | None = None
