@@ -11,21 +11,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from flower.engine.offline.grammar import sentences
-from flower.engine.offline.names import Name, NameKind, all_stems, find_names, mentioned
+from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
 from flower.engine.offline.parse import stems
+from flower.engine.recall.secrets import secret_text, secret_title
 
 FACT_WORDS_MIN = 5
 FACT_WORDS_MAX = 42  # longer sentences drown the reply they are put in
+_PEOPLE_TITLE = re.compile(
+    r"\b(?:people|persons?|characters?|cast|who is who|inhabitants)\b", re.IGNORECASE
+)
+_PLACES_TITLE = re.compile(r"\b(?:places?|locations?|where)\b", re.IGNORECASE)
 COMMON_FACTS = 3  # a word in more facts than that says little about any one
 
-_SECRET = re.compile(
-    r"\b(secret(?:ly)?|in truth|the truth (?:of it |about [^.,]{3,40} )?is|nobody knows|no one knows|never told|"
-    r"has told nobody|unknown to)\b",
-    re.IGNORECASE,
-)
-_SECRET_TITLE = re.compile(r"\b(secrets?|truth|not said|hidden|spoilers?|what nobody)\b", re.IGNORECASE)
 _PRICE = re.compile(
     r"\b(coins?|pence|penny|pennies|silver|copper|gold|shillings?|marks?|credits?|chits?|hours? of|price|costs?|"
     r"pays?|paid|rent|toll|fee|tokens?|worth|sells? for|buys?|ration)\b",
@@ -50,6 +50,7 @@ class Fact(Struct, frozen=True):
     names: tuple[Name, ...]
     secret: bool
     price: bool
+    section: str = ""  # the headings it stands under
 
     @property
     def subject(self) -> Name | None:
@@ -82,12 +83,32 @@ def gather(passages: Iterable[str], *, spoken_of: Iterable[str] = (), user: str 
     texts = [_plain(text, user) for text in passages]
     bodies = [body for _, body in texts]
     names = find_names("\n\n".join([*bodies, *(_plain(text, user)[1] for text in spoken_of)]))
+    names = _sorted_by_headings(names, texts)
     facts: dict[str, Fact] = {}
     for rank, (title, body) in enumerate(texts):
-        for fact in _facts(body, rank, names, secret=bool(_SECRET_TITLE.search(title))):
+        for fact in _facts(body, rank, names, title):
             facts.setdefault(fact.text, fact)
     together = "\n".join(bodies)
     return Lore(tuple(facts.values()), names, tuple(name for name in names if name.full in together))
+
+
+def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]]) -> tuple[Name, ...]:
+    """Returns the names with the kind that the heading tells under which a paragraph begins with them."""
+    told: dict[str, NameKind] = {}
+    for title, body in texts:
+        kind: NameKind | None = (
+            "person"
+            if _PEOPLE_TITLE.search(title)
+            else "place"
+            if _PLACES_TITLE.search(title)
+            else None
+        )
+        if kind is None:
+            continue
+        for paragraph in _paragraphs(body):
+            start = paragraph.removeprefix("The ")
+            told |= {name.full: kind for name in names if start.startswith(name.full + " ")}
+    return tuple(as_kind(name, told.get(name.full, name.kind)) for name in names)
 
 
 def about(
@@ -141,43 +162,43 @@ def _paragraphs(body: str) -> list[str]:
     return [re.sub(r"\s+", " ", part).strip() for part in re.split(r"\n\s*\n", body) if part.strip()]
 
 
-def _facts(body: str, rank: int, names: tuple[Name, ...], *, secret: bool) -> list[Fact]:
+def _facts(body: str, rank: int, names: tuple[Name, ...], title: str) -> list[Fact]:
     facts: list[Fact] = []
     for paragraph in _paragraphs(body):
         parts = sentences(paragraph)
-        hidden = secret or bool(_SECRET.search(parts[0]))
+        hidden = secret_title(title) or secret_text(parts[0])
         leant_on = False
         for sentence in parts:
             if not _LEANS.match(sentence):
                 leant_on = _usable(sentence, FACT_WORDS_MIN)
                 if leant_on:
-                    facts.append(_fact(sentence, rank, names, hidden=hidden))
+                    facts.append(_fact(sentence, rank, names, title, hidden=hidden))
+            elif secret_text(sentence):
+                leant_on = False  # what follows on a secret leans on it
             elif leant_on and not facts[-1].more and _usable(sentence, 3):
                 facts[-1] = _with_more(facts[-1], sentence)
     return facts
 
 
-def _fact(sentence: str, rank: int, names: tuple[Name, ...], *, hidden: bool) -> Fact:
+def _fact(sentence: str, rank: int, names: tuple[Name, ...], title: str, *, hidden: bool) -> Fact:
     said = all_stems(sentence)
     return Fact(
+        section=title,
         text=sentence,
         more="",
         rank=rank,
         words=stems(sentence),
         names=tuple(name for name in names if mentioned(name, sentence, said)),
-        secret=hidden or bool(_SECRET.search(sentence)),
+        secret=hidden or secret_text(sentence),
         price=bool(_PRICE.search(sentence)),
     )
 
 
 def _with_more(fact: Fact, sentence: str) -> Fact:
-    return Fact(
-        text=fact.text,
+    return replace(
+        fact,
         more=sentence,
-        rank=fact.rank,
         words=fact.words | stems(sentence),
-        names=fact.names,
-        secret=fact.secret,
         price=fact.price or bool(_PRICE.search(sentence)),
     )
 

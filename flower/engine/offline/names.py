@@ -10,6 +10,7 @@ import re
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from flower.engine.offline.parse import stem
 from flower.engine.offline.questions import is_adverb
@@ -40,8 +41,10 @@ _OPENING_VERBS = re.compile(
 _PREDICATES = frozenset({"is", "as", "was", "be", "became"})
 _GONE = re.compile(
     r"^(?P<between>[^.;]{0,110}?)\b(?:vanished|disappeared|went missing|is missing|is dead|was found dead|"
-    r"never came (?:down|back)|(?:has|have) not been seen|was murdered|was killed|was hanged|died|drowned)\b"
+    r"never came (?:down|back)|(?:has|have) not been seen|was murdered|was killed|was hanged|died|"
+    r"(?<!the )drowned)\b"
 )
+_LOST = re.compile(r"\blost (?:his|her|their) \w+ $")
 _SOMEBODY_ELSES = re.compile(
     r"\b(when|who|whose|whom|that|brother|sister|husband|wife|mother|father|sons?|daughters?|the day|before|after)\b"
 )
@@ -49,7 +52,10 @@ _SHE = re.compile(
     r"(Mother|Sister|Lady|Mistress|Mrs|Ms|Miss|Widow|Aunt|Queen|Princess|Goodwife|Granny)\b"
 )
 _HE = re.compile(r"(Father|Brother|Lord|Mr|Mister|Uncle|King|Prince|Abbot)\b")
-_GENDERED = re.compile(r"\b(she|her|hers|woman|he|him|his|man)\b")
+_GENDERED = re.compile(r"\b(she|her|hers|woman|sister|he|him|his|man)\b", re.IGNORECASE)
+_SHE_WORDS = frozenset({"she", "her", "hers", "woman", "sister"})
+_ELSEWHERE = re.compile(r"\n\n|\"")  # another paragraph, or what somebody says
+_OPENS_PRONOUN = 3  # votes
 
 
 class Name(Struct, frozen=True):
@@ -95,6 +101,15 @@ def find_names(text: str) -> tuple[Name, ...]:
     padded = [f" {name} " for name in kept]
     whole = [name for name in kept if sum(f" {name} " in other for other in padded) == 1]
     return tuple(_name(name, text) for name in whole)
+
+
+def as_kind(name: Name, kind: NameKind) -> Name:
+    """Returns the name as one of another kind."""
+    if name.kind == kind:
+        return name
+    if kind == "person":
+        return replace(name, kind=kind, short=short_name(name.full), they="they")
+    return replace(name, kind=kind, short=name.full, they="it", gone=False)
 
 
 def mentioned(name: Name, text: str, said: frozenset[str]) -> bool:
@@ -167,7 +182,8 @@ def _name(full: str, text: str) -> Name:
 def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
     words = full.split()
     before_all = [text[max(0, start - 24) : start].split() for start, _ in spans]
-    if any(before and before[-1].casefold() in _PREDICATES for before in before_all):
+    offices = sum(_is_predicate(before) for before in before_all)
+    if 2 * offices > len(spans):
         return "thing"  # "Tobiah Rivet is Chief Mender": an office, not somebody
     if words[0] in word_list("titles") and len(words) > 1:
         return "thing" if "of" in words else "person"
@@ -198,9 +214,18 @@ def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
     return "place" if place else "thing"
 
 
+def _is_predicate(before: list[str]) -> bool:
+    """Whether the words before a name say that something is that; "whose name is" says who it is."""
+    return (
+        bool(before) and before[-1].casefold() in _PREDICATES and not {"name", "It", "it"} & set(before)
+    )
+
+
 def _gone(text: str, spans: list[tuple[int, int]]) -> bool:
     """Returns whether the text says that the person died or went missing."""
-    for _, end in spans:
+    for start, end in spans:
+        if _LOST.search(text[max(0, start - 40) : start]):
+            return True
         lost = _GONE.match(text[end : end + 140])
         if lost and not _SOMEBODY_ELSES.search(lost.group("between")):
             return True
@@ -212,12 +237,13 @@ def _pronoun(full: str, text: str) -> str:
         return "she"
     if _HE.match(full):
         return "he"
-    first = full.split()[0]
     votes = {"she": 0, "he": 0}
-    for match in re.finditer(rf"\b{re.escape(first)}\b", text):
-        following = text[match.end() : match.end() + _LOOK_AHEAD_CHARS].split("\n\n")[0]
-        found = _GENDERED.search(following.casefold())
-        if found:
-            votes["she" if found.group() in ("she", "her", "hers", "woman") else "he"] += 1
+    for match in re.finditer(rf"\b{re.escape(short_name(full))}\b", text):
+        following = text[match.end() : match.end() + _LOOK_AHEAD_CHARS]
+        following = _ELSEWHERE.split(following)[0]
+        found = _GENDERED.search(following)
+        if found:  # a sentence that begins with "He" is about somebody; "her" may be anybody's
+            weight = _OPENS_PRONOUN if found.group()[0].isupper() else 1
+            votes["she" if found.group().lower() in _SHE_WORDS else "he"] += weight
     best = max(votes, key=lambda key: votes[key])
     return best if votes[best] else "they"
