@@ -138,10 +138,12 @@ def test_different_lines_give_different_replies() -> None:
     assert len(set(replies)) == len(LINES)
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_a_name_of_the_lore_is_in_every_reply(line: str) -> None:
-    text = reply(completion(line))
-    assert re.search(r"Maud|Bell|Salt Stair|Ada|Patient Eel", text)
+def test_the_world_is_in_an_evening() -> None:
+    """Not in every reply, but never far away."""
+    named = [
+        re.search(r"Maud|Bell|Salt Stair|Ada|Patient Eel", text) is not None for text in play(LINES)
+    ]
+    assert sum(named) >= len(LINES) // 3
 
 
 def test_a_question_about_the_lore_is_answered_from_it() -> None:
@@ -202,9 +204,25 @@ def test_a_risky_act_shows_its_dice() -> None:
     assert re.search(r"\[2d6: \d \+ \d = \d+, it ", reply(completion("I sneak past the guard")))
 
 
-def test_a_yes_or_no_question_is_answered_by_the_oracle() -> None:
-    text = reply(completion("Is the door locked?"))
-    assert re.search(r"\[oracle, 50% for yes: \d+\]", text)
+def test_a_yes_or_no_question_has_one_answer_however_often_it_is_asked() -> None:
+    lines = ["Is the door locked?", "I wait", "I look at the door", "Is the door locked?"]
+    for seed in range(12):
+        first, *_, last = play(lines, seed=seed)
+        assert _fate_of(first) == _fate_of(last) != ""
+
+
+def _fate_of(text: str) -> str:
+    """Returns "yes" or "no" by the table that the reply begins with a phrase of."""
+    return next(
+        (
+            name.removeprefix("oracle.")[:2]
+            for name, table in shipped().tables.items()
+            if name.startswith("oracle.")
+            for phrase in table
+            if max(re.split(r"\{\w+\}|\[.*", phrase), key=len).strip() in text
+        ),
+        "",
+    )
 
 
 def test_a_complication_opens_and_is_taken_up() -> None:
@@ -231,8 +249,8 @@ def test_no_phrase_comes_back_within_a_few_turns() -> None:
 
 def test_replies_have_the_length_of_a_few_paragraphs() -> None:
     counts = [len(text.split()) for text in play(LINES)]
-    assert all(15 <= count <= 260 for count in counts)
-    assert 60 <= sorted(counts)[len(counts) // 2] <= 180
+    assert all(count <= 200 for count in counts)
+    assert 25 <= sorted(counts)[len(counts) // 2] <= 120
 
 
 @pytest.mark.parametrize("seed", range(12))

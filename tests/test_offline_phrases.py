@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import flower
+from flower.engine.offline.hearing import Telling
 from flower.engine.offline.tables import FOLDER, REGISTERS, Event, load, shipped, vocabulary
 from flower.engine.provider.base import ChatMessage, Completion, Cue
 from flower.errors import ConfigError
@@ -21,6 +23,7 @@ CODE = "\n".join(
 )
 NAMED = set(re.findall(r'"([a-z_]+(?:\.[a-z_]+)*)"', CODE))
 COMPOUND = set(re.findall(r'f"([a-z_.]+)\{', CODE))  # f"answer.{register} ..."
+COMPOUND |= {f"{telling}." for telling in get_args(Telling)} | {"site_words."}
 SLOTS = set(re.findall(r'"([a-z_]+)":', CODE)) | {"foe_them"}
 SETTING_TABLES = {"air", "strangers", "finds", "hour"}
 

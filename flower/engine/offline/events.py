@@ -1,4 +1,4 @@
-"""Pacing: complications, turns of the hour, people coming in, and the hook a reply ends on. Pure."""
+"""Pacing: complications in two beats, and what a reply ends on. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ _GENERAL = stems(
     "ask look go talk wait see take turn find follow listen try get help answer who stop check count"
 )
 _TOWARDS = frozenset({"look", "search", "move", "use", "take", "other", "fight", "risk"})
-_ELSEWHERE = frozenset({"recall", "dice", "aside"})  # these are answered, whatever is going on
-_EVERY = 4  # a complication about every fourth reply keeps an hour from going slack
-_WORDS_FULL = 130  # a reply of so many words takes no more than a hook
-_WORDS_SHORT = 45  # a paragraph of so few words can take the hook in
+# These are answered, whatever is going on; and where somebody opens their heart nothing bursts in.
+_ELSEWHERE = frozenset({"recall", "dice", "aside"})
+_QUIET = frozenset({"speech", "recall", "dice", "aside", "know", "oracle", "state"})
+EVERY = 6  # a complication about every sixth reply keeps an hour from going slack
+FIRST = 3  # and none before the player has found their feet
+WORDS_FULL = 90  # a reply of so many words needs no more to end on
 
 
 def pending(context: Context) -> Event | None:
@@ -26,79 +28,57 @@ def pending(context: Context) -> Event | None:
 
 def turned_to(context: Context, event: Event) -> bool:
     """Returns whether the line takes the event up: by its own words, or by pointing at nothing else."""
-    if context.reading.kind in _ELSEWHERE:
+    line = context.line
+    if line.kind in _ELSEWHERE:
         return False
-    if context.reading.words & (stems(event.words) - _GENERAL):
+    if line.words & (stems(event.words) - _GENERAL):
         return True
-    if context.named or context.reading.object:
+    if context.named or line.object or context.goal or context.heard.feeling:
         return False
-    points = re.search(r"\b(it|him|her|them|that|there|this)\b", context.reading.text.casefold())
-    return context.reading.kind in _TOWARDS and bool(
-        points or context.reading.words & stems(event.words)
-    )
-
-
-def _new_event(context: Context) -> Event | None:
-    """Returns an event that fits the world and was not played lately."""
-    text = "\n".join(
-        message.content for message in context.history if message.role == "assistant"
-    ).casefold()
-    free = [
-        event for event in context.phrases.events
-        if event.setting in ("", context.setting.key) and event.mark.casefold() not in text
-    ]  # fmt: skip
-    own = [event for event in free if event.setting]
-    return context.pick.any_of(own if own and context.pick.percent(70) else free) if free else None
+    points = re.search(r"\b(it|him|her|them|that|there|this)\b", line.text.casefold())
+    return line.kind in _TOWARDS and bool(points or line.words & stems(event.words))
 
 
 def close(context: Context, paragraphs: list[list[str]], opened: Event | None) -> None:
-    """Adds the end of the reply to its paragraphs: the open event, a new one, or a hook."""
-    taken_up = opened is not None and turned_to(context, opened)
-    is_talk = len(paragraphs) > 2  # a talk ends on the speaker waiting, everything else is open
-    if opened is not None and not taken_up and context.pick.percent(65):
-        ignored = context.pick.fill(
-            opened.ignored, context.slots({"other": _person(context), "other_place": _place(context)})
-        )
-        paragraphs.insert(len(paragraphs) - is_talk, [ignored])
+    """Adds the end of the reply to its paragraphs: the open event, a new one, or a word to go on from."""
+    if opened is not None:
+        if not turned_to(context, opened) and context.line.kind not in _QUIET:
+            paragraphs.append([context.pick.fill(opened.ignored, _slots(context))])
         return
-    if taken_up:
-        return
-    event = _new_event(context) if opened is None and _due(context) else None
+    event = _new_event(context) if _due(context) else None
     if event is not None:
-        if is_talk:
-            paragraphs.pop()  # an interruption cuts off the speaker who was about to wait
-        slots = context.slots({"other": _person(context), "other_place": _place(context)})
-        paragraphs.append([context.pick.fill(event.opening, slots)])
+        paragraphs.append([context.pick.fill(event.opening, _slots(context))])
         return
-    if not is_talk:
-        _hook(context, paragraphs)
-
-
-def _hook(context: Context, paragraphs: list[list[str]]) -> None:
-    kind = context.reading.kind
-    slots = context.slots()
     words = sum(len(sentence.split()) for parts in paragraphs for sentence in parts)
-    own = f"hook.{'know' if kind in ('oracle', 'recall', 'think') else kind}"
-    if words < _WORDS_FULL and kind not in ("move", "continue") and context.pick.percent(35):
-        hook = context.say("arrival", slots)
-    else:
-        hook = context.say(own if context.has(own) and context.pick.percent(55) else "hook.any", slots)
-    if sum(len(sentence.split()) for sentence in paragraphs[-1]) < _WORDS_SHORT and len(paragraphs) > 1:
-        paragraphs[-1].append(hook)
-    else:
-        paragraphs.append([hook])
+    if words < WORDS_FULL and context.line.kind not in _QUIET and context.pick.percent(45):
+        paragraphs[-1].append(context.say(f"end.{context.line.kind} end.any"))
+
+
+def _new_event(context: Context) -> Event | None:
+    """Returns an event that fits the world and was not played before, here or in another story lately."""
+    free = [
+        event
+        for event in context.phrases.events
+        if event.setting in ("", context.setting.key) and not context.pick.heard(event.mark)
+    ]
+    own = [event for event in free if event.setting]
+    return context.pick.any_of(own if own and context.pick.percent(75) else free) if free else None
 
 
 def _due(context: Context) -> bool:
-    turn = context.cue.turn_number + context.cue.seed % _EVERY
-    return context.cue.turn_number > 0 and turn % _EVERY == _EVERY - 1
+    if context.line.kind in _QUIET or context.heard.feeling or context.heard.telling:
+        return False
+    if context.cue.happening or context.cue.turn_number < FIRST:
+        return False
+    if not context.pick.percent(50):
+        return False
+    recent = "\n".join(context.replies[-EVERY + 1 :]).casefold()
+    return not any(event.mark.casefold() in recent for event in context.phrases.events)
 
 
-def _person(context: Context) -> str:
-    name = context.other("person")
-    return name.said if name else "somebody you know"
-
-
-def _place(context: Context) -> str:
-    name = context.other("place")
-    return name.said if name else "the way you came"
+def _slots(context: Context) -> dict[str, str]:
+    slots = context.slots
+    return slots | {
+        "other": slots["other"] or "somebody you know",
+        "other_place": slots["other_place"] or "the way you came",
+    }

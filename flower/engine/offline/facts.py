@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ _PEOPLE_TITLE = re.compile(
     r"\b(?:people|persons?|characters?|cast|who is who|inhabitants)\b", re.IGNORECASE
 )
 _PLACES_TITLE = re.compile(r"\b(?:places?|locations?|where)\b", re.IGNORECASE)
+NOT_RECALLED = 8  # the rank of what is only somewhere in the world
 COMMON_FACTS = 3  # a word in more facts than that says little about any one
 
 _PRICE = re.compile(
@@ -90,6 +92,51 @@ def gather(passages: Iterable[str], *, spoken_of: Iterable[str] = (), user: str 
             facts.setdefault(fact.text, fact)
     together = "\n".join(bodies)
     return Lore(tuple(facts.values()), names, tuple(name for name in names if name.full in together))
+
+
+@lru_cache(maxsize=4)
+def gather_world(text: str, spoken_of: tuple[str, ...]) -> Lore:
+    """Returns the facts and names of the whole lore of a world, read under its headings."""
+    return gather(_under_headings(text), spoken_of=spoken_of)
+
+
+def _under_headings(text: str) -> list[str]:
+    """Returns the paragraphs of a Markdown text, each below the path of its headings."""
+    path: dict[int, str] = {}
+    parts: list[str] = []
+    for block in re.split(r"\n\s*\n", text):
+        lines = block.strip().splitlines()
+        while lines and lines[0].startswith("#"):
+            head = lines.pop(0)
+            level = len(head) - len(head.lstrip("#"))
+            path = {deep: title for deep, title in path.items() if deep < level} | {
+                level: head.strip("# ")
+            }
+        if lines:
+            parts.append("\n".join([f"## {' > '.join(path.values())}" if path else "", *lines]))
+    return parts
+
+
+def with_recalled(world: Lore, passages: Sequence[str], spoken_of: tuple[str, ...]) -> Lore:
+    """Returns a world's lore with what was recalled for this moment ranked first.
+
+    Passages that are not the world's (notes, what a character knows) are added to it.
+    """
+    ranks: dict[str, int] = {}
+    others: list[str] = []
+    for rank, passage in enumerate(passages):
+        body = " ".join(_plain(passage, "you")[1].split())
+        found = [fact.text for fact in world.facts if fact.text in body]
+        ranks |= {text: rank for text in found if text not in ranks}
+        if not found:
+            others.append(passage)
+    more = gather(others, spoken_of=spoken_of) if others or not world.facts else Lore((), ())
+    facts = [replace(fact, rank=ranks.get(fact.text, NOT_RECALLED)) for fact in world.facts]
+    facts = sorted([*more.facts, *facts], key=lambda fact: fact.rank)
+    known = {name.full for name in world.names}
+    own = (*world.own, *(name for name in more.own if name.full not in known))
+    names = (*world.names, *(name for name in more.names if name.full not in known))
+    return Lore(tuple(facts), names, own)
 
 
 def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]]) -> tuple[Name, ...]:

@@ -7,6 +7,8 @@ A hundred-sided die against a likelihood answers questions; a roll near the edge
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -49,6 +51,24 @@ def throw(chance: Chance) -> RiskRoll:
     first, second = 1 + chance.randrange(6), 1 + chance.randrange(6)
     total = first + second
     return RiskRoll(first, second, "strong" if total >= 10 else "mixed" if total >= 7 else "miss")
+
+
+class Fixed:
+    """Chance that follows from a key: asked the same question twice, fate says the same."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._count = 0
+
+    def randrange(self, stop: int, /) -> int:
+        """Returns a number from 0 to ``stop - 1``."""
+        self._count += 1
+        return zlib.crc32(f"{self._key}:{self._count}".encode("utf-8", "replace")) % stop
+
+
+def fixed(seed: int, words: Iterable[str]) -> Fixed:
+    """Returns the chance that decides a question with these words in this story."""
+    return Fixed(f"{seed}:{' '.join(sorted(words))}")
 
 
 def answer(chance: Chance, likely: int) -> tuple[Answer, int]:

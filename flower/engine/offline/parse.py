@@ -32,7 +32,9 @@ class ParsedLine(Struct, frozen=True):
     act: str = ""  # "open the chest with your knife": fits behind "you"
     verb: str = ""  # "open"
     object: str = ""  # "the chest"
+    goal: str = ""  # where a move leads: "the harbour"
     speech: str = ""  # the words spoken, when they are given
+    beside: str = ""  # what is done while they are spoken: "take her hand"
     speech_act: SpeechAct = "claim"
     topic: str = ""  # "the bell": what a question is about
     words: frozenset[str] = frozenset()  # stems of the words that carry meaning
@@ -55,7 +57,7 @@ _LEAD = re.compile(
     r"(?:[a-z]{2,}ly\s+and\s+)?[a-z]{2,}ly)\s+)*",
     re.IGNORECASE,
 )
-_CONTRACTED = re.compile(r"^i['\u2019](?:ll|m going to|d like to|m gonna)\s+", re.IGNORECASE)
+_CONTRACTED = re.compile(r"^i'(?:ll|m going to|d like to|m gonna)\s+", re.IGNORECASE)
 _WH = re.compile(r"^(who|whom|whose|what|which|where|when|why|how)\b", re.IGNORECASE)
 _AUX = re.compile(
     r"^(is|are|was|were|am|do|does|did|can|could|will|would|has|have|had|should|shall|might|may|must|"
@@ -75,8 +77,8 @@ _ASKED = re.compile(
 )
 _ABOUT = re.compile(r"\babout\s+(.+)", re.IGNORECASE)
 _NEGATED = re.compile(
-    r"^(?:i|we)\s+(?:don['\u2019]t|do not|can['\u2019]?t|cannot|won['\u2019]t|will not|didn['\u2019]t|did not|"
-    r"wouldn['\u2019]t|couldn['\u2019]t|shouldn['\u2019]t|never|should|must|might)\b",
+    r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
+    r"wouldn't|couldn't|shouldn't|never|should|must|might)\b",
     re.IGNORECASE,
 )
 _COMMAND = re.compile(
@@ -85,8 +87,8 @@ _COMMAND = re.compile(
     re.IGNORECASE,
 )
 _OBJECT = re.compile(
-    r"\b((?:the|a|an|my|your|his|her|its|their|this|that|these|those|some|every)\s+[\w'\u2019-]+"
-    r"(?:\s+[\w'\u2019-]+){0,3})",
+    r"\b((?:the|a|an|my|your|his|her|its|their|this|that|these|those|some|every)\s+[\w'-]+"
+    r"(?:\s+[\w'-]+){0,3})",
     re.IGNORECASE,
 )
 _OBJECT_END = re.compile(
@@ -138,6 +140,7 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
 )
 # In a line with several verbs the first of these that occurs gives the kind; else the last verb does.
 _WEIGHT = ("fight", "risk", "speech", "trade", "search")
+_BESIDE = ("move", "take", "use", "look", "rest", "other")  # done while something is said
 _SPEECH_ACTS = tuple((act, re.compile(pattern, re.IGNORECASE)) for act, pattern in _ACT_PATTERNS)
 _TALK = re.compile(
     r"^(hello|hi|hey|thanks|thank you|yes|no|yeah|aye|nope|sorry|goodbye|bye|farewell|"
@@ -148,13 +151,13 @@ _GUIDE = re.compile(
     r"^(?:please |then |so |now )?(take|bring|lead|show|give|lend|let|help) (me|us)\b", re.IGNORECASE
 )
 _STATE = re.compile(
-    r"^i(?:\s+(?:am|was|have|had|love|hate|like|miss|wish)\b|['\u2019](?:m|ve|d)\b)", re.IGNORECASE
+    r"^i(?:\s+(?:am|was|have|had|love|hate|like|miss|wish)\b|'(?:m|ve|d)\b)", re.IGNORECASE
 )
 
 
 # "I will never forget you": said to somebody. "I tell you" is an act, and "you" behind a preposition may be.
 _BOTH = re.compile(
-    r"^(?:i|we)(?:['\u2019]\w+)?\s+(?:\w+\s+){0,3}?"
+    r"^(?:i|we)(?:'\w+)?\s+(?:\w+\s+){0,3}?"
     r"(?:love|like|hate|trust|believe|forgive|forget|miss|need|want|know|owe|"
     r"remember|thank|promise|swear|missed|trusted|loved)\s+you\b",
     re.IGNORECASE,
@@ -183,7 +186,7 @@ def stem(word: str) -> str:
 
 def stems(text: str) -> frozenset[str]:
     """Returns the stems of the words of a text that carry meaning."""
-    words = re.findall(r"[^\W_]+(?:['\u2019-][^\W_]+)*", text.casefold())
+    words = re.findall(r"[^\W_]+(?:['-][^\W_]+)*", text.casefold())
     return frozenset(
         stem(word) for word in words if word not in word_list("stop_words") and len(word) > 1
     )
@@ -205,12 +208,35 @@ def read(line: str) -> ParsedLine:
 
 
 def _clean(line: str) -> str:
-    line = "".join(char if char.isprintable() else " " for char in line)
+    line = "".join(char if char.isprintable() else " " for char in line).replace("\u2019", "'")
+    line = _stage_directions(line)
     line = re.sub(r"[*_`#>]+", " ", line)
     line = re.sub(r"\s+", " ", line).strip()
     if len(line) > limits.OFFLINE_READ_CHARS:
         line = line[: limits.OFFLINE_READ_CHARS].rsplit(" ", 1)[0]
     return line
+
+
+def _stage_directions(line: str) -> str:
+    """Returns ``*smiles* Come in.`` as an act and words aloud; a line without directions as it is."""
+    if line.count("*") < 2 or "**" in line or '"' in line or "\u201c" in line:
+        return line
+    parts = line.split("*")[: 2 * (line.count("*") // 2) + 1]
+    acts = [part.strip() for part in parts[1::2] if part.strip()]
+    aloud = " ".join(part.strip() for part in parts[0::2] if part.strip())
+    if not acts or len(aloud) > limits.OFFLINE_READ_CHARS:
+        return line
+    done = ". ".join(_in_first_person(act) for act in acts).rstrip(".") + "."
+    return f'{done} "{aloud}"' if aloud else done
+
+
+def _in_first_person(act: str) -> str:
+    """Returns ``smiles at her`` as ``I smile at her``."""
+    first, _, rest = act.partition(" ")
+    if first.casefold() in ("i", "we", "the", "a", "my", "his", "her"):
+        return act
+    rest = re.sub(r"\band ([a-z]+s)\b", lambda found: f"and {base_verb(found.group(1))}", rest)
+    return f"I {base_verb(first.lower())} {rest}".strip()
 
 
 def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
@@ -226,7 +252,12 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
     quoted = _QUOTED.search(text)
     if quoted:
         words = quoted.group(1).strip()
-        return "speech", {"speech": words, "speech_act": _speech_act(words), "topic": _topic(words)}
+        said = {"speech": words, "speech_act": _speech_act(words), "topic": _topic(words)}
+        outside = " ".join(_QUOTED.sub(" ", text).split()).strip(" ,.")
+        kind, details = _act(outside) if outside else ("speech", {})
+        if kind in ("fight", "risk"):
+            return kind, details | {"speech": words}
+        return "speech", said | {"beside": details.get("act", "") if kind in _BESIDE else ""}
     if text.endswith("?") or _WH.match(text):
         return _question(text)
     return _act(text)
@@ -259,7 +290,8 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         read_parts = [_act(part) for part in parts[:4]]
         doing = [found for found in read_parts if found[0] not in ("speech", "other", "state")]
         said = [found for found in read_parts if found[0] == "speech"]
-        return (doing or said or read_parts)[0]
+        chosen, given = (doing or said or read_parts)[0]
+        return chosen, given | {"speech": text} if chosen == "speech" and not doing else given
     if _TALK.match(text) or _GUIDE.match(text):
         return "speech", {"speech": text, "speech_act": _speech_act(text), "topic": _topic(text)}
     if _NEGATED.match(text):
@@ -282,6 +314,7 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     details: dict[str, Any] = {
         "act": _second(bare),
         "object": noun,
+        "goal": _goal(bare),
         "verb": _last_verb(bare, kind) or verb,
     }
     if kind == "speech" and _speech_act(bare) == "gesture" and noun:
@@ -295,7 +328,7 @@ def _unknown(text: str, bare: str, verb: str) -> tuple[Kind, dict[str, Any]]:
     """Reads a line whose first verb is in no table."""
     if _STATE.match(text):
         return "state", {"topic": _object(text)}
-    if re.match(r"^(i|we|let|i['\u2019]ll)\b", text, re.IGNORECASE):
+    if re.match(r"^(i|we|let|i'll)\b", text, re.IGNORECASE):
         return "other", {"act": _second(bare), "object": _object(bare)}
     first = bare.split(" ", 1)[0].casefold()
     if _COMMAND.match(bare) and first not in word_list("stop_words"):
@@ -312,7 +345,7 @@ def _spoken(text: str) -> bool:
 
 
 def _verb(bare: str) -> tuple[str, str]:
-    words = re.findall(r"[a-z'\u2019]+", bare.casefold())
+    words = re.findall(r"[a-z']+", bare.casefold())
     if not words:
         return "", ""
     verb = base_verb(words[0])
@@ -373,6 +406,34 @@ def _object(text: str) -> str:
     first = words[0].lower()
     words[0] = {"a": "the", "an": "the", "my": "your", "some": "the", "every": "the"}.get(first, first)
     return " ".join(words)
+
+
+_INTO = re.compile(
+    r"\b(?:to|into|towards?|inside|onto|through|across|aboard|down|up|out to|over to|back to|at|along|under)\s+"
+    r"(?P<goal>(?:the|a|an|my|your|his|her|their|that|this)\s+(?:[a-z'-]+\s+){0,2}?[a-z'-]+)"
+    r"(?=$|[.,;:!?]|\s+(?:and|with|to|in|on|of|where|while|before|for|again|as|by|then|now|alone|at))",
+    re.IGNORECASE,
+)
+_ENTERS = re.compile(
+    r"^(?:enter|climb|board|cross|approach|visit|reach|explore|ascend|descend)\s+"
+    r"(?P<goal>(?:the|a|an|my|your|his|her|their|that|this)\s+(?:[a-z'-]+\s+){0,2}?[a-z'-]+)"
+    r"(?=$|[.,;:!?]|\s+(?:and|with|to|in|on|of|where|while|before|for|again|as|by|then|now|alone|at))",
+    re.IGNORECASE,
+)
+
+
+def _goal(bare: str) -> str:
+    """Returns where a move leads, with an article: ``the harbour``."""
+    for clause in _clauses(bare):
+        if _verb(clause)[1] != "move":
+            continue
+        found = _ENTERS.search(clause) or _INTO.search(clause)
+        if found and found["goal"].split()[-1].lower() not in word_list("no_goals"):
+            words = second_person(found["goal"]).split()
+            first = words[0].lower()
+            words[0] = {"a": "the", "an": "the", "that": "the", "this": "the"}.get(first, first)
+            return " ".join(words)
+    return ""
 
 
 def _topic(text: str) -> str:

@@ -1,7 +1,8 @@
 """Finds out who is spoken to. Pure.
 
 A line rarely says so outright: the name may be called, told, asked, or left out because the talk is
-going on. What is not found is somebody without a name, never nobody.
+going on. Somebody dead or missing is talked about and does not answer, whatever they are called by. What
+is not found is somebody at hand, never nobody.
 """
 
 from __future__ import annotations
@@ -9,206 +10,205 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from flower.engine.offline.facts import Lore
-from flower.engine.offline.grammar import word_set
-from flower.engine.offline.names import Name
-from flower.engine.offline.parse import ParsedLine, stems
+from flower.engine.offline.names import Name, all_stems
+from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
-from flower.engine.offline.tables import Setting, word_list
-from flower.engine.offline.templates import Picker
+from flower.engine.offline.scene import Scene, key_of
+from flower.engine.offline.tables import word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
-_SPEAKS = re.compile(
-    r"\"\s+(?:says|asks|murmurs|quotes)\s+(the [a-z]+(?: [a-z]+)??|[A-Z][\w'-]+)(?=[.,\s])|"
-    r"((?:^|(?<=[.\"] ))The [a-z]+(?: [a-z]+)??|[A-Z][\w'-]+) (?:says|asks|hears|listens|nods|looks at you|turns to)\b",
-    re.MULTILINE,
+_NAME = "[A-Z][\\w'\u2019-]+(?: [A-Z][\\w'\u2019-]+)?"
+_CALLED = (re.compile(rf"^[\"\u201c']?({_NAME})[,?!]"), re.compile(rf",\s+({_NAME})[.,?!]"))
+_BEFORE_ADDRESSEE = re.compile(
+    r"\b(?:to|with|at|ask|asks|tell|tells|thank|thanks|greet|greets|beg|warn|call|shout for|call for|find|see|meet|"
+    r"visit|promise|question|hug|kiss|follow|for|answer|invite|join|hail|nod to|wave to)\s+"
+    r"(?:(?:the|old|dear|poor|young|my)\s+){0,3}$"
 )
-_PRONOUN = {"he": "he", "him": "he", "she": "she", "her": "she"}
+_TO_WHOM = re.compile(
+    r"\b(?:(?:talk|speak|chat|say|whisper|call|shout|turn|nod|wave|smile|lie|listen)s?"
+    r"(?: quietly| softly| loudly| back)? (?:to|with|at)|ask|tell|thank|greet|beg|warn|question|call for|"
+    r"shout for|hug|kiss)\s+(?:(?:the|a|an|my|that|this)\s+)(?P<who>(?:[a-z'-]+ ){0,2}?[a-z'-]+)"
+    r"(?=$|[.,;:!?]|\s+(?:about|if|whether|who|what|where|why|how|when|for|to|that|with|and|in|on|at|by|not|again))",
+    re.IGNORECASE,
+)
+_ANYBODY = re.compile(
+    r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
+    re.IGNORECASE,
+)
+_TOPIC = re.compile(
+    r"\b(?:about|of|if|whether|who|what|where|why|how|does|do|is|did|has|had|was|that|know|knows|seen|saw|anyone|anybody)\b"
+)
+
+
+class Absent(Struct, frozen=True):
+    """Somebody who is spoken to and cannot answer: dead or missing. ``killed``: by the player."""
+
+    name: Name
+    killed: bool = False
 
 
 class People:
-    """Who is there to be spoken to in one turn. ``said_before`` is the player's line before this one, ``replies`` the
-    narrator's, oldest first.
-    """
+    """Who is there to be spoken to in one turn. ``strangers`` are descriptions of people without a name."""
 
     def __init__(
         self,
-        reading: ParsedLine,
+        line: ParsedLine,
         lore: Lore,
-        companion: Speaker | None,
-        said_before: str,
-        replies: Sequence[str],
-        setting: Setting,
-        pick: Picker,
+        scene: Scene,
+        cast: Sequence[Speaker],
+        nearby: Sequence[Name],
+        strangers: Sequence[str],
     ) -> None:
-        self._reading = reading
+        self._line = line
         self._lore = lore
-        self._companion = companion
-        self._replies = replies
-        self._setting = setting
-        self._pick = pick
-        self._said_before = said_before
-        self._last = replies[-1] if replies else ""
-        self._named = lore.named_in(reading.text)
+        self._scene = scene
+        self._cast = cast
+        self._companion = cast[0] if cast else None
+        self._nearby = nearby
+        self._strangers = strangers
 
-    def speaker(self) -> Speaker:
+    def addressed(self) -> Speaker | Absent:
         """Returns who is spoken to.
 
-        In this order: the one called by name, the one named outside the quotes, the one with the
-        trade named, the person of the place named, who was spoken to last, the companion, anyone.
+        In this order: the one called by name, the one named where an addressee stands, the one whose trade
+        is named there, who was spoken to last, the companion, whoever is at hand.
         """
-        text, companion = self._reading.text, self._companion
+        text = self._line.text
         outside = re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text)
-        for called in _called(self._reading.speech or text):
-            if companion and _part_of(companion.name, called):
-                return companion
-            person = self._person_named(called)
-            return of_name(person) if person else of_stranger(called)
-        if companion and _part_of(companion.name, outside):
-            return companion
-        people = [name for name in self._lore.named_in(outside) if name.kind == "person"]
-        addressed = next((name for name in people if not self._only_topic(name, outside)), None)
-        if addressed:
-            return of_name(addressed)
+        for called in _called(self._line.speech or text):
+            return self._by_name(called) or of_stranger(called)
+        if found := self._named_as_addressee(outside):
+            return found
+        trade = _TO_WHOM.search(outside)
+        if trade and trade["who"].split()[-1].casefold() not in word_list("not_people"):
+            return self._by_trade(trade["who"]) or of_stranger(f"the {trade['who'].lower()}")
         unknown = re.search(
             r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
         )
-        if unknown and _can_be_name(unknown.group(1)):
-            person = self._person_named(unknown.group(1))
-            return of_name(person) if person else of_stranger(unknown.group(1))
-        trade = self._addressee(outside)
-        if trade:
-            return self._by_trade(trade) or of_stranger(trade)
-        return self._of_place() or self._in_talk() or companion or self._last_person() or self._anyone()
+        if unknown and can_be_name(unknown.group(1)):
+            return self._by_name(unknown.group(1)) or of_stranger(unknown.group(1))
+        if _ANYBODY.search(outside):
+            return self.at_hand() or self.stranger()
+        return self.at_hand() or self._companion or self.stranger()
 
-    def _person_named(self, called: str) -> Name | None:
-        return next((name for name in self._lore.named_in(called) if name.kind == "person"), None)
-
-    def _only_topic(self, name: Name, text: str) -> bool:
-        """The name stands behind "about" or inside a question, so it is not who is asked."""
-        at = text.casefold().find(name.short.casefold())
-        before = text[: max(at, 0)].casefold()
-        if re.search(
-            r"\b(?:to|with|ask|asks|tell|tells|thank|greet|beg|warn|call|find|see|meet|visit|promise)\s+$",
-            before,
+    def at_hand(self) -> Speaker | None:
+        """Returns whom a word without an addressee goes to: who was spoken to last, the companion, others here."""
+        for name in (
+            self._scene.partner,
+            *([self._companion.name] if self._companion else []),
+            *self._scene.company,
         ):
-            return False
-        return bool(
-            re.search(
-                r"\b(about|of|if|whether|who|what|where|why|how|does|is|did|has|that|know)\b", before
-            )
-        )
+            found = self._by_name(name) if name else None
+            if isinstance(found, Speaker):
+                return found
+            if name.startswith("the ") and found is None:
+                return of_stranger(name)
+        return next((of_name(name) for name in self._nearby if not self.is_gone(name)), None)
 
-    def _of_place(self) -> Speaker | None:
-        """Returns the person whom the lore ties to the place the line names."""
-        places = [name for name in self._named if name.kind == "place"]
-        for fact in self._lore.facts:
-            subject = fact.subject
-            if (
-                subject
-                and subject.kind == "person"
-                and not subject.gone
-                and any(name in fact.names for name in places)
-            ):
-                return of_name(subject)
-        return None
+    def stranger(self) -> Speaker:
+        """Returns somebody without a name, of the gender the line points at if it points at one."""
+        described = [of_stranger(re.sub(r"^(?:a|an)\b", "the", one)) for one in self._strangers]
+        pointed = re.search(r"\b(?:(he|him|his)|(she|her))\b", self._line.text.casefold())
+        they = ("he" if pointed.group(1) else "she") if pointed else ""
+        return next((one for one in described if they in ("", one.they)), described[0])
 
-    def _in_talk(self) -> Speaker | None:
-        """Returns who was spoken to before this line, or who spoke last in one of the last two replies."""
-        for called in _called(self._said_before):
-            person = self._person_named(called)
-            return of_name(person) if person else of_stranger(called)
-        for name in self._lore.named_in(self._said_before):
-            if name.kind == "person" and not name.gone and name.short in self._last:
-                return of_name(name)
-        for reply in reversed(self._replies[-2:]):
-            found = [after or before for after, before in _SPEAKS.findall(reply)]
-            speakers = [one for one in found if " " in one or _can_be_name(one)]
-            for speaker in reversed(speakers):
-                if self._companion and speaker == self._companion.name:
-                    continue
-                person = self._person_named(speaker)
-                return of_name(person) if person else of_stranger(re.sub(r"^The ", "the ", speaker))
-        return None
-
-    def _by_trade(self, trade: str) -> Speaker | None:
-        wanted = stems(trade)
-        for fact in self._lore.facts:
-            subject = fact.subject
-            if (
-                subject is not None
-                and subject.kind == "person"
-                and not subject.gone
-                and wanted & fact.words
-            ):
-                return of_name(subject)
-        return None
-
-    def _addressee(self, text: str) -> str:
-        match = re.search(
-            r"\b(?:(?:talk|speak|chat|say|whisper|call|shout)s?(?: quietly| softly| loudly)? (?:to|with)|ask|tell|"
-            r"thank|greet|beg|warn|question)\s+(?:the|a|an)\s+([a-z'-]+)",
-            text,
-            re.IGNORECASE,
-        )
-        if match:
-            return f"the {match.group(1).lower()}"
-        noun = self._reading.object.split(" ")[:2]
-        pointed = re.search(r"\b(him|her|them)\b", text.casefold())
+    def is_gone(self, name: Name) -> bool:
+        """Whether somebody is dead or missing, by the lore or by the player's hand."""
         return (
-            f"the {noun[1]}"
-            if pointed and len(noun) == 2 and noun[1].casefold() in word_list("people")
-            else ""
+            name.gone or key_of(name.full) in self._scene.dead or key_of(name.short) in self._scene.dead
         )
 
-    def _last_person(self) -> Speaker | None:
-        text = self._last.casefold()
-        found: list[tuple[int, Speaker]] = [
-            (text.rfind(name.short.casefold()), of_name(name))
-            for name in self._lore.of_kind("person")
-            if not name.gone
+    def _of(self, name: Name) -> Speaker | Absent:
+        if self.is_gone(name):
+            return Absent(name, killed=not name.gone)
+        return of_name(name)
+
+    def _by_name(self, called: str) -> Speaker | Absent | None:
+        member = next((one for one in self._cast if _part_of(one.name, called)), None)
+        if member is not None:
+            return member
+        person = next((name for name in self._lore.named_in(called) if name.kind == "person"), None)
+        if person is not None:
+            return self._of(person)
+        if key_of(called) in self._scene.dead:
+            return Absent(Name(called, called, "person", "they"), killed=True)
+        return None
+
+    def _named_as_addressee(self, text: str) -> Speaker | Absent | None:
+        """Returns who is named where an addressee stands; a name behind "about" is only a topic."""
+        names = [name for name in self._lore.named_in(text) if name.kind == "person"]
+        for name in names:
+            before = _before(name, text)
+            if _BEFORE_ADDRESSEE.search(before) and not _ANYBODY.search(before):
+                return self._of(name)
+        member = next((one for one in self._cast if _part_of(one.name, text)), None)
+        if member is not None:
+            return member
+        return next((self._of(name) for name in names if not _TOPIC.search(_before(name, text))), None)
+
+    def _by_trade(self, trade: str) -> Speaker | Absent | None:
+        """Returns whom the lore knows by a trade: "the keeper" is whoever keeps something."""
+        wanted = all_stems(trade)
+        known = [
+            (fact.rank, fact.subject)
+            for fact in self._lore.facts
+            if fact.subject is not None and fact.subject.kind == "person" and wanted & roles(fact.text)
         ]
-        if self._companion:
-            found.append((text.rfind(self._companion.name.casefold()), self._companion))
-        found = [(at, voice) for at, voice in found if at >= 0]
-        return max(found, key=lambda pair: pair[0])[1] if found else None
+        if not known:
+            return None
+        nearby = [name for _, name in known if name in self._nearby]
+        return self._of((nearby or [min(known, key=lambda pair: pair[0])[1]])[0])
 
-    def _anyone(self) -> Speaker:
-        people = [name for name in self._lore.of_kind("person") if not name.gone]
-        if people:
-            return of_name(people[0])
-        strangers = [of_stranger(re.sub(r"^(?:a|an)\b", "the", one)) for one in self._setting.strangers]
-        pointed = re.search(r"\b(he|him|she|her)\b", self._reading.text.casefold())
-        they = _PRONOUN[pointed.group()] if pointed else ""
-        return self._pick.any_of(
-            [voice for voice in strangers if they in ("", voice.they)] or strangers
-        )
+
+def roles(sentence: str) -> frozenset[str]:
+    """Returns the stems of what the sentence says its subject is by trade."""
+    found = re.search(
+        r"\bis (?:the |an? )?(?P<role>[\w' -]{3,50}?)(?=[,.;]| and | of | who | for |$)", sentence
+    )
+    words = set(all_stems(found["role"])) if found else set()
+    words |= {stem for verb, stem in _KEEPERS if re.search(rf"\b(?:has |have )?{verb}\b", sentence)}
+    title = re.match(r"(?:Old |Young )?([A-Z]\w+) [A-Z]\w+", sentence)
+    if title and title.group(1) in word_list("titles"):
+        words |= all_stems(title.group(1).casefold())
+    return frozenset(words)
+
+
+_KEEPERS = (
+    ("kept|keeps", "keeper"),
+    ("runs the ferry", "ferryman"),
+    ("keeps the [A-Z][^.]*inn|owns the [A-Z][^.]*inn", "innkeeper"),
+    ("lends money", "moneylender"),
+    ("mends nets", "netmender"),
+    ("teaches", "teacher"),
+)
+
+
+def _before(name: Name, text: str) -> str:
+    """Returns what stands before the first part of a name, in small letters."""
+    folded = text.casefold()
+    at = [folded.find(part.casefold()) for part in (name.full, *reversed(name.full.split()))]
+    return folded[: next((one for one in at if one >= 0), 0)]
 
 
 def _called(text: str) -> list[str]:
     """Returns the names somebody is called by: "Maud, where is it?", "Well, Maud?", "Lio? I have bread." """
-    name = "([A-Z][\\w'\u2019-]+(?: [A-Z][\\w'\u2019-]+)?)"
-    found = re.findall(rf"^[\"\u201c']?{name}[,?!]", text) + re.findall(rf",\s+{name}[.,?!]", text)
+    found = [name for pattern in _CALLED for name in pattern.findall(text)]
     named = [
-        re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in _NO_NAMES else one for one in found
+        re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in word_list("no_names") else one
+        for one in found
     ]
-    return [one for one in named if _can_be_name(one)]  # "Hello Ines" calls Ines
+    return [one for one in named if can_be_name(one)]  # "Hello Ines" calls Ines
 
 
-def _can_be_name(word: str) -> bool:
+def can_be_name(word: str) -> bool:
     """Whether a capitalised word may be somebody's: no pronoun, no adverb, no word that opens a sentence."""
     low = word.casefold()
-    return low not in _NO_NAMES and low not in word_list("stop_words") and not is_adverb(word)
-
-
-_NO_NAMES = word_set(
-    """
-    nobody somebody everybody anybody everyone anyone someone nothing everything anything something
-    none both neither either others all most some they everywhere two three one
-    well please look listen thanks sorry hello hey yes okay sir madam really wait stop fine good
-    sure in out god gods heaven hell
-    """
-)
+    return (
+        low not in word_list("no_names") and low not in word_list("stop_words") and not is_adverb(word)
+    )
 
 
 def _part_of(name: str, text: str) -> bool:

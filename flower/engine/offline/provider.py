@@ -18,9 +18,10 @@ import trio
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.provider.base import Completion, Cue, Finish, ModelInfo, Piece, Spent, Text
+from flower.engine.provider.base import Completion, Cue, Finish, ModelInfo, Piece, Proposal, Spent, Text
 
 if TYPE_CHECKING:
+    from flower.engine.offline.compose import Composed
     from flower.engine.offline.tables import Phrases
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class OfflineNarrator:
     ``words_per_s`` paces the stream; 0 sends without waiting. ``phrases`` is a folder with phrases of the
     player's own; it need not exist, and is read with the first reply.
     """
+
+    composes = True
 
     def __init__(
         self, *, words_per_s: float = limits.OFFLINE_WORDS_PER_S, phrases: Path | None = None
@@ -62,7 +65,8 @@ class OfflineNarrator:
         sent = 0
         limit = completion.max_tokens * _CHARS_PER_TOKEN
         cut = False
-        for word in _WORD.findall(reply(completion, self._phrases)):
+        whole = composed(completion, self._phrases)
+        for word in _WORD.findall(whole.text):
             if sent + len(word) > limit:
                 cut = True
                 break
@@ -78,6 +82,8 @@ class OfflineNarrator:
             completion_tokens=-(-sent // _CHARS_PER_TOKEN),
             cost=0.0,
         )
+        if whole.changes and not cut:
+            yield Proposal(whole.changes)
         yield Finish("length" if cut else "done")
 
     async def models(self) -> tuple[ModelInfo, ...]:
@@ -100,12 +106,17 @@ class OfflineNarrator:
 
 
 def reply(completion: Completion, phrases: Phrases | None = None) -> str:
-    """Returns the whole reply to a completion; the same one every time. Never empty.
+    """Returns the text of the whole reply to a completion; the same one every time. Never empty."""
+    return composed(completion, phrases).text
+
+
+def composed(completion: Completion, phrases: Phrases | None = None) -> Composed:
+    """Returns the reply to a completion with what it changes on the state sheet.
 
     ``phrases`` None: those that come with the program.
     """
     # What composes is loaded with the first reply: who plays with a model never pays for it.
-    from flower.engine.offline.compose import compose
+    from flower.engine.offline.compose import compose, resumed
     from flower.engine.offline.tables import shipped
 
     cue = completion.cue
@@ -113,7 +124,8 @@ def reply(completion: Completion, phrases: Phrases | None = None) -> str:
         last = completion.messages[-1] if completion.messages else None
         if last is not None and last.role == "user":
             cue = replace(cue, line=last.content)
-    return compose(cue, cue.story or completion.messages, _chance(cue), phrases or shipped())
+    tell = resumed if cue.begun else compose
+    return tell(cue, cue.story or completion.messages, _chance(cue), phrases or shipped())
 
 
 def _load(folder: Path | None) -> Phrases:

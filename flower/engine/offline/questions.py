@@ -100,7 +100,7 @@ _PUTS = re.compile(
     r"\b[Ii] (?:\w+ly )?(?:hide|hid|put|leave|left|drop|dropped|bury|buried|place|placed|lay|laid|stow|stowed|slip|"
     r"slipped|tuck|tucked|give|gave|lend|lent|keep|kept|throw|threw)\b"
 )
-_CALL = re.compile(r"^\s*[A-Z][\w'\u2019-]+(?: [A-Z][\w'\u2019-]+)?,\s+(?=\S)")
+_CALL = re.compile(r"^\s*[A-Z][\w'-]+(?: [A-Z][\w'-]+)?,\s+(?=\S)")
 _ADVERB = re.compile(r"^([A-Za-z]{3,}ly)\b,?\s+(?:and\s+)?(?=\S)")
 # These say how the words are meant rather than how something happens: the line is talk.
 _OF_TALK = frozenset(

@@ -52,6 +52,7 @@ _QUOTED = re.compile('["\u201c]([^"\u201c\u201d]+)["\u201d]')
 _TAG = re.compile(
     r"\bI\b[^.!?]{0,40}\b(?:say|said|ask|asked|whisper|whispered|shout|shouted|reply|answer|add|murmur)\b"
 )
+_DIRECTION = re.compile(r"\*[^*\n]{1,200}\*")  # what is done while something is said
 _WORDS_ALOUD = 3  # fewer words between quotation marks are a name or an exclamation
 _FORM_POINTS = 4  # for the form that the question wants
 _ALONE_POINTS = 12  # for a sentence that answers without a shared word
@@ -150,6 +151,7 @@ def _of_messages(messages: Sequence[ChatMessage]) -> list[tuple[str, bool]]:
 
 def _own_words(message: str) -> list[str]:
     """Returns the sentences of a player's line, those of what they said aloud by themselves."""
+    message = _DIRECTION.sub(" ", message).strip() or message
     aloud = [quoted for quoted in _QUOTED.findall(message) if len(quoted.split()) >= _WORDS_ALOUD]
     if not aloud:
         return sentences(message)

@@ -6,6 +6,7 @@ The files that come with the program are in ``phrases/``; ``docs/phrases.md`` sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -64,6 +65,9 @@ class Phrases(Struct, frozen=True):
     plain: Setting
     events: tuple[Event, ...]
     problems: tuple[str, ...] = ()  # files that could not be used, and why
+    words: frozenset[str] = (
+        frozenset()
+    )  # that occur in them, small: English that is certainly none of nonsense
 
 
 class _File(Struct, frozen=True):
@@ -112,7 +116,12 @@ def load(own: Path | None = None) -> Phrases:
         else:
             tables |= found.tables
     plain = settings.pop(NO_SETTING)
-    return Phrases(tables, tuple(settings.values()), plain, tuple(events), tuple(problems))
+    text = "\n".join(
+        phrase for table in (*tables.values(), *vocabulary().sets.values()) for phrase in table
+    )
+    text += " ".join((*vocabulary().verbs, *(event.words for event in events)))
+    known = frozenset(re.findall(r"[a-z']+", text.casefold()))
+    return Phrases(tables, tuple(settings.values()), plain, tuple(events), tuple(problems), known)
 
 
 @cache

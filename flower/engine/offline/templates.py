@@ -53,9 +53,17 @@ class Picker:
         folded = text.casefold()
         return folded in self._recent or folded in self._used
 
+    def noted(self, text: str) -> bool:
+        """Returns whether the text is said in this reply."""
+        return text.casefold() in self._used
+
     def note(self, text: str) -> None:
         """Remembers that the text is said in this reply."""
         self._used.add(text.casefold())
+
+    def fresh(self, options: Sequence[str], recent: str) -> list[str]:
+        """Returns those of the options of which nothing is found in ``recent``, a text in small letters."""
+        return [one for one in options if not any(mark in recent for mark in _marks(one))]
 
     def say(self, options: Sequence[str], slots: Mapping[str, str] | None = None) -> str:
         """Returns a phrase from the table, filled; "" when none fits the slots at hand.
