@@ -168,7 +168,10 @@ FOLDER_POLL_MS = 5_000  # between two looks into a folder on a network mount
 CONTEXT_TOKENS_DEFAULT = 8192  # what small local models offer
 REPLY_TOKENS_DEFAULT = 800
 CONTEXT_USED_SHARE = 0.95  # token counts are estimates; a few per cent stay free
-CUE_MESSAGES = 60  # of the story, as the offline narrator sees it
+CUE_LORE_CHARS = 120_000  # of a world, read once as a whole by the offline narrator
+CUE_EARLIER = 80  # replies in other stories whose phrases are not used again
+CUE_LOOK_BACK = 4000  # messages of all stories among which those are looked for
+CUE_MESSAGES = 120  # of the story, as the offline narrator sees it
 SUMMARY_TOKENS = 400  # of the record of what left the history
 SUMMARY_DEADLINE_S = 300.0  # a small board reads a long text slowly; nobody waits for it
 PROMPT_MESSAGES = 400  # more never fit a window; reading them would only cost time
@@ -270,6 +273,7 @@ OFFLINE_WORDS_PER_S = 50.0  # faster than anyone reads, slow enough to be seen a
 OFFLINE_READ_CHARS = 600  # of a player's line; what follows is colour
 OFFLINE_DICE = 20  # dice in one throw: a line of numbers, not a page
 OFFLINE_DIE_SIDES = 1000
+OFFLINE_PHRASE_FILES = 100  # of the player, read whole with the first reply
 
 # --- processes ----------------------------------------------------------------------------------
 LINGER_S_DEFAULT = 30 * 60.0

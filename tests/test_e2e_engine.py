@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from tests.engine_process import REPOSITORY, begin_story, connected, engine
+from tests.engine_process import REPOSITORY, begin_story, connected, engine, make_home
 
 
 async def test_a_story_is_played_found_again_and_remembered(tmp_path: Path) -> None:
@@ -47,11 +47,12 @@ async def test_a_story_is_played_found_again_and_remembered(tmp_path: Path) -> N
 
 
 async def test_kill_9_in_mid_reply_loses_half_a_second_at_most(tmp_path: Path) -> None:
+    make_home(tmp_path / "home", "narrator:\n  seed: 7\n  words_per_s: 15\n")
     async with engine(tmp_path / "home") as running, connected(running) as wire:
         await begin_story(wire)
         await wire.say("I run for the light.")
         received, arrived = "", []
-        while len(arrived) < 40:
+        while len(arrived) < 15:
             content, _ = await wire.until("chat_chunk")
             received += content
             arrived.append((trio.current_time(), len(received)))

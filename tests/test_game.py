@@ -19,7 +19,7 @@ from flower.engine.game import checks, dice
 from flower.engine.game.rng import Seeded
 from flower.engine.game.sheet import put
 from flower.engine.game.state import StoryState
-from flower.engine.provider.offline.narrator import reply
+from flower.engine.offline.provider import reply
 from flower.engine.store import schema, states, stories
 from flower.protocol.messages import (
     UNSET,

@@ -37,6 +37,7 @@ ORDER = """
     engine.sessions              tui.state
     engine.prompt                tui.term
     engine.export                tui.render
+    engine.provider.registry
     engine.interchange           engine.offline
     engine.recall                engine.provider    engine.lorebook
     engine.store

@@ -14,20 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flower
+from flower.engine.offline import OfflineNarrator
+from flower.engine.offline.provider import reply
+from flower.engine.offline.tables import shipped
 from flower.engine.provider.base import ChatMessage, Completion, Cue, Finish, Provider, Spent, Text
-from flower.engine.provider.offline import OfflineNarrator
-from flower.engine.provider.offline.narrator import reply
-from flower.engine.provider.offline.tables import (
-    acts,
-    asked,
-    company,
-    palettes,
-    risks,
-    speech,
-    telling,
-    weave,
-)
-from flower.engine.provider.offline.tables.threads import THREADS
 
 PACKAGE = Path(flower.__file__).parent
 LORE = (
@@ -148,10 +138,12 @@ def test_different_lines_give_different_replies() -> None:
     assert len(set(replies)) == len(LINES)
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_a_name_of_the_lore_is_in_every_reply(line: str) -> None:
-    text = reply(completion(line))
-    assert re.search(r"Maud|Bell|Salt Stair|Ada|Patient Eel", text)
+def test_the_world_is_in_an_evening() -> None:
+    """Not in every reply, but never far away."""
+    named = [
+        re.search(r"Maud|Bell|Salt Stair|Ada|Patient Eel", text) is not None for text in play(LINES)
+    ]
+    assert sum(named) >= len(LINES) // 3
 
 
 def test_a_question_about_the_lore_is_answered_from_it() -> None:
@@ -212,15 +204,31 @@ def test_a_risky_act_shows_its_dice() -> None:
     assert re.search(r"\[2d6: \d \+ \d = \d+, it ", reply(completion("I sneak past the guard")))
 
 
-def test_a_yes_or_no_question_is_answered_by_the_oracle() -> None:
-    text = reply(completion("Is the door locked?"))
-    assert re.search(r"\[oracle, 50% for yes: \d+\]", text)
+def test_a_yes_or_no_question_has_one_answer_however_often_it_is_asked() -> None:
+    lines = ["Is the door locked?", "I wait", "I look at the door", "Is the door locked?"]
+    for seed in range(12):
+        first, *_, last = play(lines, seed=seed)
+        assert _fate_of(first) == _fate_of(last) != ""
+
+
+def _fate_of(text: str) -> str:
+    """Returns "yes" or "no" by the table that the reply begins with a phrase of."""
+    return next(
+        (
+            name.removeprefix("oracle.")[:2]
+            for name, table in shipped().tables.items()
+            if name.startswith("oracle.")
+            for phrase in table
+            if max(re.split(r"\{\w+\}|\[.*", phrase), key=len).strip() in text
+        ),
+        "",
+    )
 
 
 def test_a_complication_opens_and_is_taken_up() -> None:
     """The next reply goes on with what the last one began."""
-    thread = next(thread for thread in THREADS if thread.mark == "three knocks")
-    before = (ChatMessage("user", "I wait"), ChatMessage("assistant", f"You wait.\n\n{thread.opening}"))
+    event = next(event for event in shipped().events if event.mark == "three knocks")
+    before = (ChatMessage("user", "I wait"), ChatMessage("assistant", f"You wait.\n\n{event.opening}"))
     text = reply(completion("I open the door", messages=before, turn_number=1))
     assert "learned by heart" in text
 
@@ -241,8 +249,8 @@ def test_no_phrase_comes_back_within_a_few_turns() -> None:
 
 def test_replies_have_the_length_of_a_few_paragraphs() -> None:
     counts = [len(text.split()) for text in play(LINES)]
-    assert all(15 <= count <= 260 for count in counts)
-    assert 60 <= sorted(counts)[len(counts) // 2] <= 180
+    assert all(count <= 200 for count in counts)
+    assert 25 <= sorted(counts)[len(counts) // 2] <= 120
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -283,35 +291,7 @@ def test_a_lone_surrogate_is_no_error() -> None:
     reply(completion("I say \ud800 to the guard")).encode()
 
 
-# --- the tables -----------------------------------------------------------------------------------
-def test_marks_of_threads_are_in_their_openings_and_nowhere_else() -> None:
-    """A mark found by chance in another phrase would continue a story that never began."""
-    tables = [acts, asked, company, palettes, risks, speech, telling, weave]
-    text = "\n".join(
-        Path(str(table.__file__)).read_text(encoding="utf-8") for table in tables
-    ).casefold()
-    for thread in THREADS:
-        mark = thread.mark.casefold()
-        assert mark in thread.opening.casefold()
-        assert mark not in text
-        for other in THREADS:
-            texts = f"{other.met} {other.ignored} {other.opening if other is not thread else ''}"
-            assert mark not in texts.casefold(), (thread.mark, other.mark)
-
-
-@pytest.mark.parametrize("register", speech.REGISTERS)
-def test_every_register_can_say_everything(register: str) -> None:
-    for table in (
-        *speech.BY_ACT.values(),
-        telling.ANSWER,
-        telling.UNKNOWN,
-        company.ASIDE,
-        company.PROMPT,
-    ):
-        assert len(table[register]) >= 2
-
-
-def test_everything_but_the_narrator_is_pure() -> None:
+def test_everything_but_the_provider_and_the_loader_is_pure() -> None:
     """Chance, time and the network come in as arguments or not at all."""
     acting = {
         "trio",
@@ -326,8 +306,8 @@ def test_everything_but_the_narrator_is_pure() -> None:
         "secrets",
         "logging",
     }
-    for path in (PACKAGE / "engine" / "provider" / "offline").rglob("*.py"):
-        if path.name != "narrator.py":
+    for path in (PACKAGE / "engine" / "offline").rglob("*.py"):
+        if path.name not in ("provider.py", "tables.py"):
             found = set(
                 re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
             )
@@ -416,10 +396,10 @@ def test_an_adverb_is_nobody(line: str) -> None:
 
 
 def test_a_question_about_the_past_is_answered_though_something_is_going_on() -> None:
-    """A thread that has a boat in it takes up lines about boats, but not this one."""
+    """An event that has a boat in it takes up lines about boats, but not this one."""
     told = ChatMessage("user", "I bought a boat and named it the Merry Widow.")
-    for thread in THREADS:
-        going_on = ChatMessage("assistant", thread.opening)
+    for event in shipped().events:
+        going_on = ChatMessage("assistant", event.opening)
         text = reply(completion("What did I call the boat?", messages=(told, going_on)))
         assert "Merry Widow" in text
 

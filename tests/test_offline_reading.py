@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
+from flower.engine.offline import grammar, names
+from flower.engine.offline.facts import about, gather
+from flower.engine.offline.parse import read, stems
+from flower.engine.offline.questions import is_adverb, put_away, without_call
+from flower.engine.offline.recall import Recollection, remember
+from flower.engine.offline.restate import restate
 from flower.engine.provider.base import ChatMessage
-from flower.engine.provider.offline import grammar, names
-from flower.engine.provider.offline.asking import is_adverb, put_away, without_call
-from flower.engine.provider.offline.lore import about, gather
-from flower.engine.provider.offline.memory import Recollection, remember
-from flower.engine.provider.offline.reading import read, stems
-from flower.engine.provider.offline.restate import restate
 
 LORE = (
     "## People\nMaud Tolley runs the ferry and takes payment in salt. She is sixty and cannot swim.",

@@ -15,8 +15,8 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.admin import maintenance
 from flower.engine.commands import catalogue
+from flower.engine.offline.provider import reply as offline_reply
 from flower.engine.provider.base import Completion, Spent
-from flower.engine.provider.offline.narrator import reply as offline_reply
 from flower.engine.store import stories
 from flower.protocol.messages import (
     ChatHistory,

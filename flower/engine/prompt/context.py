@@ -70,6 +70,7 @@ class Context(Struct, frozen=True):
     path: tuple[stories.Message, ...]
     found: tuple[Found, ...]
     direction: Direction
+    standing: states.Standing
     recall_late: bool = False
 
 
@@ -99,7 +100,7 @@ async def gather(services: Services, turn: TurnInput) -> Context:
     log.debug(
         "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
     )
-    return Context(tuple(path), found, direction, scope.cancelled_caught)
+    return Context(tuple(path), found, direction, standing, scope.cancelled_caught)
 
 
 def _as_it_stands(

@@ -7,31 +7,90 @@ from collections.abc import Sequence
 from typing import Literal
 
 from flower import limits
+from flower.engine.game import cast as stage
 from flower.engine.game.checks import WORKED
+from flower.engine.game.clocks import NEAR_SHARE, Now
 from flower.engine.prompt.context import Context, Services, TurnInput
-from flower.engine.prompt.sections import WAITING
+from flower.engine.prompt.direction import ambience_of
 from flower.engine.provider.base import ChatMessage, Cue
 from flower.engine.store.passages import Passage
+from flower.engine.store.states import Standing
 from flower.engine.store.stories import Message
 
 
-def cue_of(services: Services, turn: TurnInput, context: Context) -> Cue:
-    """Returns the moment that the reply is to answer."""
-    world, character = context.direction.world, context.direction.character
+def cue_of(services: Services, turn: TurnInput, context: Context, earlier: tuple[str, ...] = ()) -> Cue:
+    """Returns the moment that the reply is to answer; ``earlier`` are replies in other stories."""
+    direction, standing = context.direction, context.standing
+    world, character = direction.world, direction.character
+    if direction.speaker == stage.NARRATOR:
+        character = None  # nobody of the cast speaks
     seed = services.seed if services.seed is not None else zlib.crc32(turn.session_id.encode())
+    shown = [m for m in context.path[-limits.CUE_MESSAGES :] if m.role != "system"]
+    begun = shown.pop().content if turn.continues and shown and shown[-1].role == "assistant" else ""
+    others = [one for one in direction.played if character is None or one.id != character.id]
+    sheet = standing.state.sheet
+    around = ambience_of(world, turn.session_id, standing)
     return Cue(
-        line=WAITING if turn.continues else turn.line,
+        line=turn.line,
         world=world.name if world is not None else "",
         scene=world.scene if world is not None else "",
         character=character.name if character is not None else "",
         persona=character.persona if character is not None else "",
         lore=tuple(_headed(item.passage) for item in context.found if item.passage.kind == "lore"),
         memories=tuple(item.passage.text for item in context.found if item.passage.kind == "memory"),
-        story=tuple(_spoken(m) for m in context.path[-limits.CUE_MESSAGES :] if m.role != "system"),
+        story=tuple(_spoken(message) for message in shown),
         turn_number=sum(message.role == "user" for message in context.path) - 1,
         seed=seed + turn.variant,
         outcome=_outcome(context.path),
+        world_lore=world.lore[: limits.CUE_LORE_CHARS] if world is not None else "",
+        user=standing.steering.persona.name,
+        place=sheet.place,
+        time=sheet.time or around.get("light", ""),
+        weather=sheet.weather or around.get("weather", ""),
+        mood=sheet.mood or around.get("mood", ""),
+        inventory=tuple(sheet.inventory),
+        conditions=sheet.conditions,
+        happening=tuple(_happening(standing)),
+        nearing=tuple(_nearing(standing)),
+        people=tuple(person.name for person in standing.state.people),
+        stage=() if character is None else tuple((one.name, one.persona) for one in others),
+        speaks=bool(direction.speaker) and direction.speaker != stage.NARRATOR,
+        decided=tuple(_decided(context.path, len(shown))),
+        earlier=earlier,
+        begun=begun,
     )
+
+
+def _happening(standing: Standing) -> list[str]:
+    """Returns what the clocks lead to that this line has filled."""
+    now = standing.now
+    before = Now(now.lines - 1, now.time)
+    return [
+        clock.then or clock.name
+        for clock in standing.state.clocks
+        if clock.at(now) == clock.size and (clock.at(before) < clock.size or clock.line == now.lines)
+    ]
+
+
+def _nearing(standing: Standing) -> list[str]:
+    """Returns the names of the clocks that are nearly full."""
+    now = standing.now
+    return [
+        clock.name
+        for clock in standing.state.clocks
+        if clock.size * NEAR_SHARE <= clock.at(now) < clock.size
+    ]
+
+
+def _decided(path: Sequence[Message], most: int) -> Sequence[str]:
+    """Returns the outcome of dice for each of the player's lines among the last messages of a path."""
+    shown = path[-limits.CUE_MESSAGES :]
+    first = len(path) - len(shown)
+    return [
+        _outcome(path[: first + index + 1])
+        for index, message in enumerate(shown)
+        if message.role == "user"
+    ][:most]
 
 
 def _outcome(path: Sequence[Message]) -> Literal["", "strong", "miss"]:

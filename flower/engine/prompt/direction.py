@@ -62,6 +62,7 @@ class Direction(Struct, frozen=True):
     variables: Mapping[str, str] | None = None
     world: World | None = None
     character: Character | None = None
+    played: tuple[Character, ...] = ()
 
 
 def direct(
@@ -142,6 +143,7 @@ def direct(
         changed(noted, now) if noted is not None else None,
         world,
         shown,
+        tuple(played),
     )
 
 

@@ -21,10 +21,10 @@ from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.sections import CONTINUE, note_of, recalled_text, summary_section, with_notes
 from flower.engine.prompt.tokens import TokenCounter
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import Completion, Composing
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
-from flower.engine.store import search, stories
+from flower.engine.store import exchanges, search, stories
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.exchanges import LineNotes, PromptRecord
 from flower.engine.store.extra import ManifestEntry
@@ -97,9 +97,18 @@ async def build_prompt(
         context_tokens=inputs.context_tokens,
         params=await _params(services, turn, model),
         session=turn.session_id,
-        cue=cue_of(services, turn, context),
+        cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
     )
     return PreparedPrompt(completion, assembled, counter, _record(inputs, fresh, assembled))
+
+
+async def _said_elsewhere(services: Services, turn: TurnInput, model: ChosenModel) -> tuple[str, ...]:
+    """Returns the last replies in other stories, for a model that makes its own from phrases."""
+    if not isinstance(model.provider, Composing):
+        return ()
+    return await services.database.read(
+        exchanges.replies_elsewhere, turn.session_id, turn.model_id, limits.CUE_EARLIER
+    )
 
 
 async def _counted_exactly(model: ChosenModel, assembled: Assembled) -> TokenCounter:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -40,6 +40,22 @@ class Cue(Struct, frozen=True):
     turn_number: int = 0  # 0 for the first reply of the story
     seed: int = 0  # same seed, same cue, same reply
     outcome: Literal["", "strong", "miss"] = ""  # what dice of the player's have decided about the line
+    world_lore: str = ""  # all of it, as it was written, as far as it is short enough
+    user: str = ""  # what the player is called, "" when nobody has said so
+    place: str = ""  # of the state sheet, as are the following
+    time: str = ""
+    weather: str = ""
+    mood: str = ""
+    inventory: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    happening: tuple[str, ...] = ()  # what clocks lead to that have become full with this line
+    nearing: tuple[str, ...] = ()  # names of clocks that are nearly full
+    people: tuple[str, ...] = ()  # whom the player keeps in mind
+    stage: tuple[tuple[str, str], ...] = ()  # the others of the cast: name and persona
+    speaks: bool = False  # the character is the one whose turn it is to speak
+    decided: tuple[str, ...] = ()  # outcome of each of the player's lines in ``story``, "" without dice
+    earlier: tuple[str, ...] = ()  # the last replies in other stories, newest first
+    begun: str = ""  # the reply so far, which is to be continued
 
 
 class Completion(Struct, frozen=True):
@@ -95,7 +111,13 @@ class Finish(Struct, frozen=True):
     detail: str = ""  # why it was blocked, in the provider's words
 
 
-Piece = Text | Reasoning | Loading | Spent | Finish
+class Proposal(Struct, frozen=True):
+    """Changes of the state sheet that follow from the reply, one in a line; no part of the story."""
+
+    changes: str
+
+
+Piece = Text | Reasoning | Loading | Proposal | Spent | Finish
 
 
 class ModelInfo(Struct, frozen=True, omit_defaults=True):
@@ -107,6 +129,13 @@ class ModelInfo(Struct, frozen=True, omit_defaults=True):
     prompt_price: float | None = None
     completion_price: float | None = None
     price_varies: bool = False
+
+
+@runtime_checkable
+class Composing(Protocol):
+    """A provider that makes replies from phrases of its own, and must know what it said in other stories."""
+
+    composes: bool
 
 
 class Provider(Protocol):

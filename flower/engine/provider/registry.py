@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 import trio
 
 from flower import limits
+from flower.engine.offline import OfflineNarrator
 from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
 from flower.engine.provider.base import ModelInfo, Provider
 from flower.engine.provider.endpoint import KINDS, Endpoint
 from flower.engine.provider.llamacpp.models import LocalProvider
 from flower.engine.provider.models import Listed, known_model
-from flower.engine.provider.offline import OfflineNarrator
 from flower.engine.provider.setup import read_setup
 from flower.errors import ProviderError
 from flower.home import Home
@@ -62,7 +62,9 @@ class Roster:
         self._clock = clock
         self._file = home.root / "catalogue.json"
         self._catalogue: dict[str, Listed] = {}
-        self._offline = OfflineNarrator(words_per_s=config.narrator.words_per_s)
+        self._offline = OfflineNarrator(
+            words_per_s=config.narrator.words_per_s, phrases=home.assets / "phrases"
+        )
         self._local = LocalProvider((home.models, SHIPPED_MODELS), home.logs / "llama.log")
         self._providers: dict[str, Provider] = {"offline": self._offline, "local": self._local}
         self._options: tuple[ModelOption, ...] | None = None

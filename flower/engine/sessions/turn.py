@@ -24,7 +24,7 @@ from flower.engine.prompt.context import Context, Services, TurnInput, gather, r
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt, build_prompt, shorter
 from flower.engine.prompt.tokens import TokenCounter
-from flower.engine.provider.base import Finish, Loading, Piece, Reasoning, Spent, Text
+from flower.engine.provider.base import Finish, Loading, Piece, Proposal, Reasoning, Spent, Text
 from flower.engine.provider.retry import Stream, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
@@ -194,6 +194,8 @@ class Turn:
                 self._session.publish(self._reply.think(sanitize(text), self._speed()))
             case Loading(what, done, total):
                 self._show_progress(Progress(what, done, total))
+            case Proposal(changes):
+                self._reply.proposed = changes
             case Spent():
                 self._spent = piece
             case Finish():

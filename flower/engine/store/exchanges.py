@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from flower import limits
 from flower.engine.game.state import dump_variables
 from flower.engine.store import branches, states, stories, tree
 from flower.engine.store.branches import GO_ON
@@ -220,3 +221,15 @@ def open_answer(db: sqlite3.Connection, session_id: str, model: str, now: float)
     line = last.content if last.role == "user" else GO_ON
     reply = stories.append(db, session_id, last.id, "assistant", "", "streaming", model=model, now=now)
     return branches.Opened(last.id, line, reply, 0)
+
+
+def replies_elsewhere(
+    db: sqlite3.Connection, session_id: str, model: str, most: int
+) -> tuple[str, ...]:
+    """Returns the last whole replies of a model in other stories, newest first; looks back only so far."""
+    rows = db.execute(
+        "SELECT content FROM messages WHERE id > (SELECT max(id) FROM messages) - ? AND role = 'assistant'"
+        " AND session_id != ? AND model = ? AND status = 'complete' ORDER BY id DESC LIMIT ?",
+        (limits.CUE_LOOK_BACK, session_id, model, most),
+    )
+    return tuple(content for (content,) in rows)

@@ -1,0 +1,195 @@
+"""Replies to lines that ask: of the past, of the world, of fate, of dice, of the game. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from flower.engine.offline import oracle
+from flower.engine.offline.context import ASKED_SCORE, Context
+from flower.engine.offline.dialogue import answers
+from flower.engine.offline.grammar import upper_first
+from flower.engine.offline.names import Name
+from flower.engine.offline.narration import (
+    Paragraphs,
+    call_back,
+    memory_slots,
+    remark,
+    tell,
+    the_place,
+)
+from flower.engine.offline.questions import Here, here, put_away
+from flower.engine.offline.recall import Recollection
+from flower.engine.offline.restate import restate
+from flower.engine.offline.scene import key_of
+from flower.engine.offline.summary import recap
+
+_ALL_SO_FAR = re.compile(
+    r"\b(so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do|been)|up to now|until now|recap|"
+    r"what happened$|what has happened)\b",
+    re.IGNORECASE,
+)
+_MY_NAME = re.compile(r"\bwho am i\b|\bmy (?:own )?name\b|\bwhat am i called\b", re.IGNORECASE)
+_DEAD = re.compile(
+    r"\b(?:is|are|was)\s+(?P<who>.+?)\s+(?:still\s+)?(?P<dead>dead|alive|breathing|living|killed|conscious)\b|"
+    r"\bdid (?:i|we) (?P<kill>kill|murder|hurt|hit)\s+(?P<whom>.+?)[?.!]*$",
+    re.IGNORECASE,
+)
+
+
+def answer_dice(context: Context) -> Paragraphs:
+    """Returns the player's roll and what it leads to."""
+    count, sides, bonus = context.line.dice
+    shown, share = oracle.roll(context.pick.chance, count, sides, bonus)
+    table = "dice_high" if share >= 0.66 else "dice_middle" if share >= 0.34 else "dice_low"
+    return [[shown, context.say(table)]]
+
+
+def answer_aside(context: Context) -> Paragraphs:
+    """Returns an answer outside the story: what is known, or what can be done; no time passes."""
+    question = re.sub(
+        r"^[\s(\[]*(?:ooc\b)?[:\s]*|[\s)\]]+$", "", context.line.text, flags=re.IGNORECASE
+    )
+    if re.search(
+        r"\b(?:help|how do i|how to play|what can i do|rules|commands?)\b|^$", question, re.IGNORECASE
+    ):
+        return [[f"({context.say('help')})"]]
+    fact = context.near(least=ASKED_SCORE)
+    said = context.say("aside_fact", context.fact_slots(fact)) if fact else context.say("aside_nothing")
+    return [[f"({said})"]]
+
+
+def answer_unclear(context: Context) -> Paragraphs:
+    """Returns a plain question back: the line was not understood, and nothing happens."""
+    said = context.line.text.strip(" .!?")[:40].replace('"', "'")
+    speaker = context.people.at_hand()
+    if speaker is not None:
+        return [
+            [
+                context.say(
+                    "unclear_heard", speaker.slots | {"said": said, "said_first": upper_first(said)}
+                )
+            ]
+        ]
+    return [[context.say("unclear", {"said": said, "said_first": upper_first(said)})]]
+
+
+def answer_recall(context: Context) -> Paragraphs:
+    """Returns what the player asks about their own past."""
+    text = context.line.text
+    if _MY_NAME.search(text) and context.player and not re.search(r"\bmy \w+'s name\b", text):
+        return [[context.say("your_name")], [remark(context, 30)]]
+    if _ALL_SO_FAR.search(text):
+        told = recap(context.history, context.lore)
+        return [[context.say("recap"), told]] if told else [[context.say("recap_nothing")]]
+    memory = context.memory()
+    if memory is None:
+        if context.near(least=12) is not None:
+            return answer_know(context)
+        return [[context.say("memory_none")], [remark(context, 40)]]
+    return _remembered(context, memory)
+
+
+def _remembered(context: Context, memory: Recollection) -> Paragraphs:
+    table = "memory_vague" if memory.score == 0 else "memory" if memory.own else "memory_told"
+    first = context.say(table, memory_slots(memory.retold, memory.text))
+    return [[first], [remark(context, 30)]]
+
+
+def _here(context: Context, about: Here) -> Paragraphs:
+    """Returns the answer to a question that a look around answers."""
+    if about == "hour":
+        sky = ", ".join(part for part in (context.cue.time, context.cue.weather) if part)
+        said = (
+            context.say("it_is", {"sky": sky, "sky_first": upper_first(sky)})
+            if sky
+            else context.say("hour")
+        )
+        return [[said, context.air()]]
+    if about == "people":
+        return [[_who(context)], [remark(context, 30)]]
+    where = context.say("you_are_at" if context.place else "you_are_in", {"world": context.cue.world})
+    return [[where, the_place(context, most=1)], [remark(context, 30)]]
+
+
+def _who(context: Context) -> str:
+    names = [one.name for one in context.cast]
+    names += [one for one in context.scene.company if one not in names]
+    names += [
+        name.said
+        for name in context.nearby
+        if name.short not in names and not context.people.is_gone(name)
+    ]
+    names = [name for name in names if key_of(name) not in context.scene.dead][:4]
+    if not names:
+        return context.say("here_nobody")
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return context.say("here_who", {"listed": listed, "listed_first": upper_first(listed)})
+
+
+def answer_know(context: Context) -> Paragraphs:
+    """Returns what is known about what is asked: of the place, the player's own words, the lore."""
+    if about := here(context.line.text):
+        return _here(context, about)
+    said = context.memory()
+    if said is not None and said.own and said.whole:
+        mine = put_away(context.line.text, said.text)
+        if mine or not context.in_lore(context.line.words):
+            return _remembered(context, said)
+    fact = context.near(least=ASKED_SCORE)
+    memory = call_back(context)
+    if fact is None:
+        if memory:
+            return [[memory]]
+        return [[context.say("known_nothing"), context.say("known_by_others")], [remark(context, 30)]]
+    if context.companion is not None and context.pick.percent(35):
+        context.meet(context.companion.name)
+        first = answers(context, context.companion, fact)
+    else:
+        first = context.say("known", context.fact_slots(fact))
+    also = context.near(least=20)
+    second = context.say("known_also", context.fact_slots(also)) if also else ""
+    return [[first, second], [memory, remark(context, 30)]]
+
+
+def answer_oracle(context: Context) -> Paragraphs:
+    """Returns what holds: what the story says of it, else what fate says, the same whenever it is asked."""
+    fate = _fate(context)
+    if fate:
+        return [[fate], [remark(context, 30)]]
+    answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), context.line.likely)
+    restated = restate(context.line.text, answer.startswith("yes"), context.lore.names)
+    fact = context.near(least=20)
+    return [
+        [context.say(f"oracle.{answer}", {"restated": restated}), tell(context, fact)],
+        [remark(context, 30)],
+    ]
+
+
+def _fate(context: Context) -> str:
+    """Returns whether somebody lives, by what has happened to them: chance has no say in it."""
+    found = _DEAD.search(context.line.text)
+    if not found:
+        return ""
+    words = (found["who"] or found["whom"] or "").strip(" ?.!")
+    name = next((one for one in context.lore.named_in(words) if one.kind == "person"), None)
+    who = name.short if name else re.sub(r"^(?:a|an)\b", "the", words, flags=re.IGNORECASE)
+    slots = {"who": who, "they": name.they if name else "they"}
+    key = key_of(name.full if name else words)
+    scene = context.scene
+    if key in scene.dead or (name is not None and key_of(name.short) in scene.dead):
+        return context.say("fate_dead", slots)
+    if key in scene.spared or (name is not None and key_of(name.short) in scene.spared):
+        return context.say("fate_alive", slots)
+    if found["kill"]:
+        return context.say("fate_not_by_you", slots)
+    if name is None:
+        return context.say("fate_alive", slots)
+    if not _is_lost(name):
+        return context.say("fate_alive", slots)
+    known = next((fact for fact in context.facts_of(name.full) if fact.subject == name), None)
+    told = context.fact_slots(known)["telling"] if known and context.use(known) else ""
+    return f"{context.say('fate_unknown', slots)} {told}"
+
+
+def _is_lost(name: Name) -> bool:
+    return name.gone

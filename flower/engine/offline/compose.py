@@ -1,0 +1,334 @@
+"""Composes one reply: what the act leads to, what the world adds, what the player may answer.
+
+Pure: everything random comes from the ``Chance`` passed in, so the same turn gives the same reply.
+A reply is a list of paragraphs; a paragraph is a list of sentences joined and tidied at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower.engine.offline import answering
+from flower.engine.offline.changes import changes_of
+from flower.engine.offline.context import Context
+from flower.engine.offline.dialogue import talk
+from flower.engine.offline.events import close, pending, turned_to
+from flower.engine.offline.grammar import sentences, tidy
+from flower.engine.offline.names import Name
+from flower.engine.offline.narration import (
+    Paragraphs,
+    by_the_way,
+    call_back,
+    remark,
+    seen,
+    tell,
+    the_place,
+    who_is_here,
+)
+from flower.engine.offline.scene import is_lethal, key_of, victim
+from flower.engine.offline.tables import Phrases, word_list
+from flower.engine.offline.templates import Chance
+from flower.engine.provider.base import ChatMessage, Cue
+
+_TRIED = ("move", "take", "use", "look", "rest", "think", "state", "other")  # acts without dice of ours
+_THROWING = ("fight", "risk", "search")
+_TOLD = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
+
+
+class Composed(Struct, frozen=True):
+    """A reply, and the changes of the state sheet that follow from it, one in a line."""
+
+    text: str
+    changes: str = ""
+
+
+def compose(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: Phrases) -> Composed:
+    """Returns the reply as one to four paragraphs separated by blank lines; its text is never empty."""
+    context = Context(cue, messages, chance, phrases)
+    event = pending(context)
+    kind = _kind(context)
+    if kind in ("aside", "unclear"):  # nothing moves, whatever is going on
+        return Composed(_finish(context, _HANDLERS[kind](context)))
+    if event is not None and turned_to(context, event):
+        paragraphs = _taken_up(context, context.pick.fill(event.met, _event_slots(context)))
+    elif cue.outcome:
+        paragraphs = _decided(context, kind)
+    else:
+        paragraphs = _HANDLERS[kind](context)
+    _feel(context, kind, paragraphs)
+    _clocks(context, paragraphs)
+    close(context, paragraphs, event)
+    _turn_to_speak(context, paragraphs)
+    changes = changes_of(context)
+    return Composed(_finish(context, paragraphs), "\n".join(changes))
+
+
+def resumed(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: Phrases) -> Composed:
+    """Returns the rest of a reply that was cut off at ``cue.begun``: it goes on from there."""
+    begun = cue.begun.rstrip()
+    whole = compose(replace(cue, begun=""), messages, chance, phrases)
+    if whole.text.startswith(begun) and len(whole.text) > len(begun):
+        return replace(whole, text=whole.text[len(begun) :])
+    if begun.endswith((".", "!", "?", "\u2026", '"', "]", ")")):  # whole as it is: time goes on
+        told = (*messages, ChatMessage("assistant", begun))
+        further = compose(replace(cue, begun="", line="", story=told), told, chance, phrases)
+        return replace(further, text=f"\n\n{further.text}")
+    cut = (sentences(begun) or [""])[-1].strip()
+    for sentence in sentences(whole.text.replace("\n\n", " ")):
+        if cut and sentence.startswith(cut):
+            after = whole.text.partition(sentence)[2]
+            return replace(whole, text=sentence[len(cut) :] + after)
+    return replace(whole, text=f"\u2026\n\n{whole.text}", changes="")
+
+
+def _kind(context: Context) -> str:
+    line, heard = context.line, context.heard
+    if context.unclear:
+        return "unclear"
+    if _seeks_somebody(context):
+        return "speech"
+    if heard.telling in _TOLD and line.kind in ("state", "other", "take", "use", "think", "rest"):
+        return "speech"
+    if heard.feeling and line.kind in ("state", "think", "other", "rest", "speech") and not line.speech:
+        return "feel"
+    return line.kind
+
+
+def _decided(context: Context, kind: str) -> Paragraphs:
+    """Returns a reply to a line that the player's dice have decided: it is told as they fell."""
+    if kind in _TRIED and context.line.act:
+        return _risk(context)
+    paragraphs = _HANDLERS[kind](context)
+    if kind not in (*_THROWING, "speech"):
+        lead = "dice_worked" if context.cue.outcome == "strong" else "dice_failed"
+        paragraphs.insert(0, [context.say(lead)])
+    return paragraphs
+
+
+def _finish(context: Context, paragraphs: Paragraphs) -> str:
+    if context.line.foreign:
+        paragraphs.insert(0, [context.say("foreign")])
+    text = "\n\n".join(part for part in (tidy(" ".join(parts)) for parts in paragraphs) if part)
+    return text or tidy(context.say("any_act_bare"))
+
+
+def _feel(context: Context, kind: str, paragraphs: Paragraphs) -> None:
+    """Adds that a feeling shown beside an act is noticed."""
+    if context.heard.feeling and kind not in ("feel", "speech"):
+        paragraphs[-1].append(seen(context))
+
+
+def _clocks(context: Context, paragraphs: Paragraphs) -> None:
+    """Adds what clocks bring: what a full one leads to happens, a nearly full one shows signs."""
+    for event in context.cue.happening:
+        paragraphs.append([context.say("clock_full", {"event": event})])
+    if not context.cue.happening and context.cue.nearing and context.pick.percent(60):
+        paragraphs[-1].append(context.say("clock_near", {"clock": context.cue.nearing[0]}))
+
+
+def _turn_to_speak(context: Context, paragraphs: Paragraphs) -> None:
+    """Lets whose turn it is speak, if they have not yet."""
+    if context.cue.speaks and context.companion and not context.met(context.companion.name):
+        paragraphs.append([remark(context)])
+
+
+def _event_slots(context: Context) -> dict[str, str]:
+    slots = context.slots
+    return slots | {
+        "other": slots["other"] or "somebody you know",
+        "other_place": slots["other_place"] or "the way you came",
+    }
+
+
+def _taken_up(context: Context, met: str) -> Paragraphs:
+    acts = context.line.kind not in ("speech", "know", "oracle")
+    return [[context.say("move_simple") if acts else "", met], [remark(context, 30)]]
+
+
+def _seeks_somebody(context: Context) -> bool:
+    """Going to see a person of the lore is the start of a talk."""
+    return (
+        context.line.kind in ("look", "search", "move")
+        and context.line.verb in ("see", "find", "meet", "visit", "seek", "approach", "look", "go")
+        and any(name.kind == "person" for name in context.named)
+        and not re.search(r"'s\b", context.line.text)
+        and re.search(
+            r"\b(see|find|meet|visit|seek|approach|look for|go to)\b", context.line.text.casefold()
+        )
+        is not None
+        and not context.goal
+    )
+
+
+def _verb_of_its_own(context: Context) -> str:
+    """Returns a phrase for just this verb, or "" when the verb has none."""
+    return context.say(f"verb.{context.line.verb}")
+
+
+# --- one handler per kind of line ---------------------------------------------------------------
+def _look(context: Context) -> Paragraphs:
+    line = context.line
+    if line.verb in ("listen", "hear"):
+        heard = context.near() or context.spare()
+        said = context.say("overheard", context.fact_slots(heard)) if heard else context.air()
+        return [[_verb_of_its_own(context) or context.say("look"), said], [remark(context)]]
+    if not line.object and not context.named:
+        return [
+            [context.say_fresh("look_around"), the_place(context), context.sky() or context.air()],
+            [who_is_here(context), remark(context)],
+        ]
+    person = next((name for name in context.named if name.kind == "person"), None)
+    if person is not None and context.people.is_gone(person):
+        return [
+            [context.say("no_sight", {"gone": person.said}), tell(context, context.near())],
+            [remark(context)],
+        ]
+    told = tell(context, context.near())
+    opening = _verb_of_its_own(context) or context.say("look")
+    return [[opening, told or context.say("detail")], [call_back(context), remark(context)]]
+
+
+def _search(context: Context) -> Paragraphs:
+    throw = context.throw()
+    opening = [context.say("search"), context.say(f"search_{throw.outcome}"), throw.shown]
+    if throw.outcome == "miss":
+        return [opening, [remark(context)]]
+    context.changes.append(f"inventory: +{context.slots['find']}")
+    secret = context.hidden(24) if throw.outcome == "strong" else None
+    if secret is not None:
+        return [opening, [context.say("clue_secret", context.fact_slots(secret)), remark(context)]]
+    clue = tell(context, context.near(least=16)) or context.say("clue")
+    return [opening, [clue, remark(context)]]
+
+
+def _move(context: Context) -> Paragraphs:
+    going = "move" if context.line.act else "move_bare"
+    first = [_verb_of_its_own(context) or context.say(going)]
+    if not context.goal:
+        return [[*first, context.sky() or context.air()], [who_is_here(context), remark(context)]]
+    again = key_of(context.goal) == key_of(context.here)
+    arrived = "" if again else context.say("arrive") if context.pick.percent(45) else ""
+    first += [
+        arrived,
+        the_place(context),
+        context.sky() or (context.air() if context.pick.percent(50) else ""),
+    ]
+    return [first, [call_back(context), who_is_here(context), remark(context)]]
+
+
+def _fight(context: Context) -> Paragraphs:
+    struck = victim(context.line, context.lore)
+    if isinstance(struck, Name) and context.people.is_gone(struck):
+        return [[context.say("no_sight", {"gone": struck.said})], [remark(context)]]
+    throw = context.throw()
+    foe = struck.short if isinstance(struck, Name) else struck or "the other"
+    slots = {"foe": foe, "foe_them": struck.them if isinstance(struck, Name) else "them"}
+    kills = throw.outcome == "strong" and is_lethal(context.line)
+    table = "fight_kills" if kills else f"fight_{throw.outcome}"
+    if throw.outcome == "miss":
+        context.changes.append("condition: +bruised")
+    after = context.say("fight_after") if context.pick.percent(60) else ""
+    return [[context.say(table, slots), throw.shown], [after, remark(context, 50)]]
+
+
+def _risk(context: Context) -> Paragraphs:
+    throw = context.throw()
+    told = the_place(context, most=1) if context.goal and throw.outcome != "miss" else ""
+    return [
+        [context.say(f"risk_{throw.outcome}"), throw.shown, told],
+        [by_the_way(context, 20), remark(context, 50)],
+    ]
+
+
+def _use(context: Context) -> Paragraphs:
+    own = _verb_of_its_own(context)
+    luck = context.pick.chance.randrange(8)
+    table = "use_trouble" if luck == 0 else "use"
+    first = own or context.say(table) or context.say("any_act_bare")
+    return [[first, tell(context, context.near())], [call_back(context), remark(context)]]
+
+
+def _take(context: Context) -> Paragraphs:
+    first = context.say("take") or context.say("any_act_bare")
+    return [[first, tell(context, context.near())], [call_back(context), remark(context)]]
+
+
+def _trade(context: Context) -> Paragraphs:
+    price = context.near(price=True, least=8) or context.spare(price=True)
+    first = [context.say("trade"), tell(context, price)]
+    if context.line.verb in word_list("haggling"):
+        throw = context.throw()
+        second = [context.say("trade_stuck" if throw.outcome == "miss" else "trade_works"), throw.shown]
+    else:  # a thing with a price on it needs no luck
+        second = [context.say("trade_works")]
+    return [first, [*second, remark(context)]]
+
+
+def _rest(context: Context) -> Paragraphs:
+    first = _verb_of_its_own(context) or context.say("rest")
+    return [
+        [first, context.hour() or context.sky() or context.air()],
+        [by_the_way(context, 30), remark(context, 50)],
+    ]
+
+
+def _think(context: Context) -> Paragraphs:
+    fact = context.near()
+    memory = call_back(context)
+    first = context.say("think")
+    if fact is None and not memory:
+        return [[first, by_the_way(context, 60)], [remark(context)]]
+    return [[first, memory, tell(context, fact)], [remark(context, 30)]]
+
+
+def _feel_only(context: Context) -> Paragraphs:
+    own = _verb_of_its_own(context) if context.line.kind == "rest" else ""
+    return [[own or context.say("feels"), seen(context)], [call_back(context)]]
+
+
+def _state(context: Context) -> Paragraphs:
+    liked = context.heard.telling in ("love", "hate", "plan")
+    speaker = context.people.at_hand()
+    if liked and speaker is not None:
+        return talk(context)
+    return [[context.say("condition"), tell(context, context.near())], [remark(context, 50)]]
+
+
+def _other(context: Context) -> Paragraphs:
+    table = "any_act" if context.line.act else "any_act_bare"
+    told = tell(context, context.near())
+    return [[context.say(table), told], [call_back(context), remark(context, 50)]]
+
+
+def _continue(context: Context) -> Paragraphs:
+    first = [context.say("continue"), context.hour() or context.sky(), context.air()]
+    return [first, [who_is_here(context) or by_the_way(context, 70), remark(context, 60)]]
+
+
+_HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
+    "aside": answering.answer_aside,
+    "continue": _continue,
+    "dice": answering.answer_dice,
+    "feel": _feel_only,
+    "fight": _fight,
+    "know": answering.answer_know,
+    "look": _look,
+    "move": _move,
+    "oracle": answering.answer_oracle,
+    "other": _other,
+    "recall": answering.answer_recall,
+    "rest": _rest,
+    "risk": _risk,
+    "search": _search,
+    "speech": talk,
+    "state": _state,
+    "take": _take,
+    "think": _think,
+    "trade": _trade,
+    "unclear": answering.answer_unclear,
+    "use": _use,
+}

@@ -1,0 +1,362 @@
+"""What is at hand for one reply: the line read, the scene, facts, people, memories, what was said lately.
+
+Pure. Chooses facts and phrases so that nothing comes twice; writes no sentences itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from flower.engine.offline import facts as lore_of
+from flower.engine.offline import oracle
+from flower.engine.offline.facts import Fact, Lore
+from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop, upper_first
+from flower.engine.offline.hearing import Heard, hear
+from flower.engine.offline.names import Name, NameKind
+from flower.engine.offline.parse import ParsedLine, read, stems
+from flower.engine.offline.people import People
+from flower.engine.offline.questions import without_call
+from flower.engine.offline.recall import Recollection, remember
+from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay
+from flower.engine.offline.tables import Phrases, Setting, word_list
+from flower.engine.offline.templates import Chance, Picker
+from flower.engine.offline.voice import Speaker, of_character
+from flower.engine.provider.base import ChatMessage, Cue
+
+RECENT_REPLIES = 12  # facts of so many replies are not told again
+NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name
+ASKED_SCORE = 4  # for questions: one word will do, a wrong fact is better than none
+SPARE_STEMS = 6  # a shorter one says nothing out of its place
+SPARE_WORDS = 28  # a fact that comes by the way is not a long one
+SPARE_RANK = 4  # and was recalled for this very moment
+_SETTING_HITS = 3  # fewer words than that say nothing about the kind of world
+_PRICE_WORDS = ("price", "cost", "pay", "charge", "fee")
+_WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "cloud", "frost")
+_HOURS = ("dusk", "dawn", "noon", "evening", "morning", "midnight", "sunset", "afternoon", "lamplight")
+
+
+class Context:
+    """One turn's material. Lives for one reply."""
+
+    def __init__(
+        self, cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: Phrases
+    ) -> None:
+        self.cue = cue
+        self.phrases = phrases
+        history = [message for message in messages if message.role != "system"]
+        if history and history[-1].role == "user":
+            history.pop()  # the line itself
+        self.history = history
+        self.replies = [message.content for message in history if message.role == "assistant"]
+        self.last = self.replies[-1] if self.replies else ""
+        self.recent = "\n".join(self.replies[-RECENT_REPLIES:]).casefold()
+        heard_before = "\n".join([*reversed(cue.earlier), *self.replies])
+        self.pick = Picker(chance, cue.seed, cue.turn_number, heard_before)
+        self.line: ParsedLine = read(cue.line)
+        self.heard: Heard = hear(self.line.text, self.line.speech)
+        spoken_of = (cue.scene, *self.replies[:1]) if cue.scene or self.replies else ()
+        world = lore_of.gather_world(cue.world_lore, spoken_of)
+        self.lore: Lore = lore_of.with_recalled(world, cue.lore, spoken_of)
+        self.scene: Scene = replay(history, cue.decided, self.lore)
+        self.cast: tuple[Speaker, ...] = _cast(cue)
+        self.companion: Speaker | None = self.cast[0] if self.cast else None
+        self.setting: Setting = _setting(
+            phrases, f"{cue.world} {cue.scene}", " ".join((*cue.lore, *self.replies[:1]))
+        )
+        self.named: tuple[Name, ...] = self.lore.named_in(cue.line)
+        self.people = People(
+            self.line, self.lore, self.scene, self.cast, self.nearby, self.setting.strangers
+        )
+        self._met: set[str] = set()
+        self.changes: list[str] = []  # of the state sheet, that this reply proposes
+
+    # --- the place --------------------------------------------------------------------------------
+    @cached_property
+    def goal(self) -> str:
+        """Where this line leads to, "" when it leads nowhere in particular."""
+        return goal_of(self.line, self.lore)
+
+    @cached_property
+    def here(self) -> str:
+        """Where the player was when they wrote the line, in words."""
+        return self.cue.place or self.scene.place or first_place(self.cue.scene, self.lore)
+
+    @cached_property
+    def place(self) -> str:
+        """Where the reply plays."""
+        return self.goal or self.here
+
+    @cached_property
+    def nearby(self) -> tuple[Name, ...]:
+        """People whom the lore ties to the place, or whom the scene has at hand at the beginning."""
+        places = [name for name in self.lore.named_in(self.place) if name.kind == "place"]
+        found = [
+            fact.subject
+            for fact in self.lore.facts
+            if fact.subject is not None
+            and fact.subject.kind == "person"
+            and not fact.secret
+            and any(name in fact.names for name in places)
+        ]
+        if not self.scene.place and not self.goal:
+            opening = f"{self.cue.scene} {self.replies[0] if self.replies else ''}"
+            found = [name for name in self.lore.named_in(opening) if name.kind == "person"] + found
+        return tuple(name for name in dict.fromkeys(found) if not name.gone)
+
+    def facts_of(self, words: str) -> list[Fact]:
+        """Returns what is openly known about a place or a person, what begins with the name first."""
+        names = self.lore.named_in(words)
+        known = [fact for fact in self.lore.facts if not fact.secret and not self.told(fact)]
+        about = [fact for fact in known if fact.subject is not None and fact.subject in names]
+        return about + [fact for fact in known if fact not in about and set(names) & set(fact.names)]
+
+    # --- dice -------------------------------------------------------------------------------------
+    def throw(self) -> oracle.RiskRoll:
+        """Returns what decides a risky act: the player's own dice if they threw any, else two of ours."""
+        outcome = self.cue.outcome
+        return oracle.decided(outcome) if outcome else oracle.throw(self.pick.chance)
+
+    # --- facts ------------------------------------------------------------------------------------
+    def near(
+        self, *, secret: bool = False, least: int = NEAR_SCORE, price: bool = False
+    ) -> Fact | None:
+        """Returns the best fact about the line that was not told lately, or None."""
+        line = self.line
+        words, names = line.words, self.named
+        prices = stems(" ".join(_PRICE_WORDS))
+        if not names and len(words) < 2 and self.last:
+            names = self._lately_named()  # "Why?" asks about what was just said
+        if words & prices and not price:
+            cost = self.near(secret=secret, least=least, price=True)
+            if cost is not None:
+                return cost
+        if price:
+            words = words - prices
+        focus = stems(f"{line.object} {line.topic}") - prices
+        who = line.text.casefold().startswith("who")
+        for score, fact in lore_of.about(self.lore, words | focus, focus=focus, names=names, who=who):
+            wanted = (secret or not fact.secret) and (fact.price or not price)
+            if score >= least and wanted and self.use(fact):
+                return fact
+        return None
+
+    def hidden(self, least: int) -> Fact | None:
+        """Returns the secret that the line touches most, for whoever has earned it."""
+        line = self.line
+        focus = stems(f"{line.object} {line.topic} {self.place}")
+        found = lore_of.about(self.lore, line.words | focus, focus=focus, names=self.named)
+        return next(
+            (fact for score, fact in found if fact.secret and score >= least and self.use(fact)), None
+        )
+
+    def in_lore(self, words: frozenset[str]) -> bool:
+        """Whether the lore at hand has all of the words, in whatever place."""
+        return words <= frozenset().union(*(fact.words for fact in self.lore.facts))
+
+    def _lately_named(self) -> tuple[Name, ...]:
+        folded = self.last.casefold()
+        named = sorted(
+            self.lore.named_in(self.last), key=lambda name: -folded.rfind(name.short.casefold())
+        )
+        return tuple(named[:3])
+
+    def spare(self, *, price: bool = False) -> Fact | None:
+        """Returns some fact recalled for this moment that was not told lately, or None."""
+        facts = [
+            fact
+            for fact in self.lore.facts
+            if not fact.secret and not self.told(fact) and (fact.price or not price) and fact.names
+            and len(fact.words) >= SPARE_STEMS and (fact.rank < SPARE_RANK or price)
+            and len(fact.text.split()) <= SPARE_WORDS
+        ]  # fmt: skip
+        if not facts:
+            return None
+        fact = self.pick.any_of(facts)
+        self.use(fact)
+        return fact
+
+    def use(self, fact: Fact) -> bool:
+        """Marks a fact as told in this reply; returns False if it was told lately."""
+        if self.told(fact):
+            return False
+        self.pick.note(_core(fact.text))
+        return True
+
+    def told(self, fact: Fact) -> bool:
+        """Whether a fact was told in one of the last replies or in this one."""
+        core = _core(fact.text)
+        return core.casefold() in self.recent or self.pick.noted(core)
+
+    def fact_slots(self, fact: Fact) -> dict[str, str]:
+        """Returns the slots a fact fills; ``fact_lc`` only when it can stand behind "that"."""
+        quoted = spoken(fact.text, tagged=False)[1:-1]
+        first = re.match(r"[\w'\u2019-]+", fact.text)
+        word = first.group() if first else ""
+        lowered = ""
+        if fact.subject is not None and not fact.text.startswith("The "):
+            lowered = stop(fact.text)
+        elif word.casefold() in word_list("stop_words") or word in ("No", "Two", "Three", "Nothing"):
+            lowered = stop(lower_first(fact.text))
+        more = fact.more if _core(fact.more).casefold() not in self.recent else ""
+        return {
+            "fact": fact.text,
+            "fact_plain": quoted,
+            "fact_said": spoken(fact.text, tagged=True)[1:],
+            "fact_lc": lowered,
+            "telling": f"{fact.text} {more}".strip(),
+        }
+
+    # --- phrases ----------------------------------------------------------------------------------
+    def table(self, name: str) -> tuple[str, ...]:
+        """Returns the phrases of a table: the setting's own, then those of any world; none for no table."""
+        return (*self.setting.tables.get(name, ()), *self.phrases.tables.get(name, ()))
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a table."""
+        return bool(self.table(name))
+
+    def say(self, tables: str, slots: Mapping[str, str] | None = None) -> str:
+        """Returns a phrase of the tables, whose names stand one after the other; "" when none fits the slots."""
+        options = [one for name in tables.split() for one in self.table(name)]
+        return self.pick.say(options, self.slots | dict(slots or {}))
+
+    def say_fresh(self, tables: str) -> str:
+        """Returns a phrase of the tables that was not told in the last replies; "" when there is none."""
+        options = [one for name in tables.split() for one in self.table(name)]
+        return self.pick.say(self.pick.fresh(options, self.recent), self.slots)
+
+    def air(self) -> str:
+        """Returns a sentence of sounds, smells and light that the sheet's weather and hour allow."""
+        fitting = [one for one in self.table("air") if not self._contradicts(one)]
+        return self.pick.say(fitting, self.slots)
+
+    def hour(self) -> str:
+        """Returns how time goes on, "" when the sheet says itself what hour it is."""
+        return "" if self.cue.time or self.cue.weather else self.say("hour")
+
+    def _contradicts(self, sentence: str) -> bool:
+        now = f"{self.cue.weather} {self.cue.time}".casefold()
+        told = sentence.casefold()
+        weather = bool(self.cue.weather) and any(word in told and word not in now for word in _WEATHER)
+        hour = bool(self.cue.time) and any(word in told and word not in now for word in _HOURS)
+        return weather or hour
+
+    def sky(self) -> str:
+        """Returns hour and weather of the sheet in words, when they were not told lately."""
+        parts = [part for part in (self.cue.time, self.cue.weather) if part]
+        last = "\n".join(self.replies[-3:]).casefold()
+        if not parts or ", ".join(parts).casefold() in last:
+            return ""
+        return self.say("sky", {"sky": ", ".join(parts), "sky_first": upper_first(", ".join(parts))})
+
+    # --- slots ------------------------------------------------------------------------------------
+    @cached_property
+    def slots(self) -> dict[str, str]:
+        """Everything templates may use in this reply; empty ones are left out by the picker."""
+        line = self.line
+        target = next((name for name in self.named if name.kind == "place"), None)
+        noun = line.object or (self.named[0].said if self.named else "")
+        other, place = self.other("person"), self.other("place")
+        return {
+            "act": line.act,
+            "object": noun,
+            "it": "them" if is_plural(noun) else "it",
+            "stranger": self.stranger(),
+            "find": self.find(),
+            "other": other.said if other else "",
+            "other_place": place.said if place else "",
+            "place": target.said if target else self.goal,
+            "here": self.place,
+            "companion": self.companion.name if self.companion else "",
+            "player": self.player,
+            "echo": self.heard.echo,
+            "echo_lc": lower_first(self.heard.echo) if self.heard.echo else "",
+            "liked": self.heard.subject,
+        }
+
+    @property
+    def player(self) -> str:
+        """What the player is called: by themself, or by their persona."""
+        return self.heard.name or self.scene.name or self.cue.user
+
+    def other(self, kind: NameKind) -> Name | None:
+        """Returns somebody or some place of the lore that the line did not mention and that may come up."""
+        known = [
+            fact.subject
+            for fact in self.lore.facts
+            if fact.subject is not None and fact.subject.kind == kind and not fact.secret
+        ]
+        at_hand = {key_of(one) for one in (*self.scene.company, self.place)}
+        free = [
+            name
+            for name in dict.fromkeys(known)
+            if name not in self.named
+            and not self.people.is_gone(name)
+            and not at_hand & {key_of(name.short), key_of(name.full)}
+            and name.full not in self.cue.world
+            and all(name.short != one.name for one in self.cast)
+        ]
+        quiet = [name for name in free if name.short.casefold() not in self.last.casefold()]
+        return self.pick.any_of((quiet or free)[:6]) if free else None
+
+    def stranger(self) -> str:
+        fresh = [one for one in self.setting.strangers if not self.pick.heard(one)]
+        return self.pick.any_of(fresh or self.setting.strangers)
+
+    def find(self) -> str:
+        fresh = [one for one in self.setting.finds if not self.pick.heard(one)]
+        return self.pick.any_of(fresh or self.setting.finds)
+
+    # --- who has appeared -------------------------------------------------------------------------
+    def meet(self, name: str) -> None:
+        """Marks somebody as appearing in this reply."""
+        self._met.add(key_of(name))
+
+    def met(self, name: str) -> bool:
+        """Whether somebody has appeared in this reply."""
+        return key_of(name) in self._met
+
+    # --- the past ---------------------------------------------------------------------------------
+    def memory(self) -> Recollection | None:
+        """Returns the past sentence nearest to the line."""
+        asked = stems(without_call(self.cue.line))
+        return remember(asked, self.cue.memories, self.history, self.cue.scene, self.cue.line)
+
+    @cached_property
+    def unclear(self) -> bool:
+        """Whether the line says nothing that can be played: no act, no question, hardly a known word."""
+        line = self.line
+        if line.kind != "other" or line.act or line.speech or line.foreign or self.named:
+            return False
+        words = re.findall(r"[a-z']+", line.text.casefold())
+        known = [
+            word for word in words if word in self.phrases.words or word in word_list("stop_words")
+        ]
+        return bool(words) and (len(words) <= 2 or 2 * len(known) < len(words))
+
+
+def _cast(cue: Cue) -> tuple[Speaker, ...]:
+    members = ((cue.character, cue.persona), *cue.stage) if cue.character else cue.stage
+    return tuple(of_character(name, persona) for name, persona in members if name)
+
+
+def _core(text: str) -> str:
+    """Returns the middle of a sentence: the same whether quoted, lowered or followed by a tag."""
+    return text[1:].rstrip(".!?\"'\u201d\u2019").replace('"', "'")[:60]
+
+
+def _setting(phrases: Phrases, main: str, around: str) -> Setting:
+    """Returns the setting whose words the scene, four times, and the texts around it, once, use most."""
+    scene, rest = _words(main), _words(around)
+    counts = [
+        (4 * len(setting.words & scene) + len(setting.words & rest), setting)
+        for setting in phrases.settings
+    ]
+    hits, best = max(counts, key=lambda pair: pair[0], default=(0, phrases.plain))
+    return best if hits >= _SETTING_HITS else phrases.plain
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z]+", text.casefold()))

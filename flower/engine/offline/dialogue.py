@@ -1,0 +1,224 @@
+"""Dialogue: who answers, how they take what was said, and what they tell. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from flower.engine.offline import oracle
+from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
+from flower.engine.offline.facts import Fact
+from flower.engine.offline.grammar import spoken
+from flower.engine.offline.narration import own_words, remark, site
+from flower.engine.offline.people import Absent
+from flower.engine.offline.scene import key_of
+from flower.engine.offline.voice import Speaker
+
+_ABOUT_SELF = re.compile(
+    r"\b(who are you|your name|about yourself|are you from|do you do\b|what are you|your (?:life|past|work|story))",
+    re.IGNORECASE,
+)
+_HOW_ARE_YOU = re.compile(
+    r"\bhow (?:are|do) you\b|\bare you (?:all right|okay|ok|well)\b", re.IGNORECASE
+)
+_OPINION = re.compile(
+    r"\b(?:what do you (?:think|make|say)|do you (?:like|trust|believe|love|hate)|"
+    r"are you (?:afraid|happy|sad|angry|scared)|would you|should (?:i|we)|"
+    r"what (?:should|would|do) (?:i|we|you) do|your opinion|how do you feel)\b",
+    re.IGNORECASE,
+)
+_YES_NO = re.compile(
+    r"^(?:[A-Z][\w'-]+,\s+)?(do|does|did|are|is|was|were|will|would|can|could|have|has|should|may|must)\b",
+    re.IGNORECASE,
+)
+_DO_YOU_KNOW = re.compile(r"\byou (know|heard?|remember|seen?|met)\b", re.IGNORECASE)
+_IN_KIND = frozenset(
+    {
+        "confession",
+        "affection",
+        "insult",
+        "praise",
+        "name",
+        "self",
+        "loss",
+        "plan",
+        "love",
+        "hate",
+        "comfort",
+    }
+)
+
+
+def talk(context: Context) -> list[list[str]]:
+    """Returns the paragraphs of a conversation: they take it, they tell something, they may wait."""
+    found = context.people.addressed()
+    if isinstance(found, Absent):
+        return _no_answer(context, found)
+    context.meet(found.name)
+    first = [_beside(context), _meeting(context, found)]
+    if context.cue.outcome:
+        first.append(context.say(f"persuade_{context.cue.outcome}", found.slots))
+    second = _answer(context, found)
+    third = [_waits(context, found)] if context.pick.percent(30) else []
+    return [[*first, *second], third]
+
+
+def answers(context: Context, speaker: Speaker, fact: Fact) -> str:
+    """Returns the fact in the speaker's mouth."""
+    slots = speaker.slots | context.fact_slots(fact)
+    return context.say(f"answer.{speaker.register} answer.any", slots)
+
+
+def _answer(context: Context, speaker: Speaker) -> list[str]:
+    heard, line = context.heard, context.line
+    if line.speech_act == "ask" and heard.telling not in ("confession", "affection"):
+        return _asked(context, speaker)
+    if heard.telling in _IN_KIND:
+        return _in_kind(context, speaker)
+    if heard.feeling:
+        return [context.say(f"feeling_seen.{heard.feeling} feeling_seen.any", speaker.slots)]
+    act = line.speech_act if line.kind == "speech" else "greet"
+    if act == "greet" and not _fresh(context, speaker):
+        act = "claim"
+    said = context.say(f"said_to.{act}.{speaker.register} said_to.{act}.any", speaker.slots)
+    return [said, _volunteered(context, speaker)]
+
+
+def _no_answer(context: Context, absent: Absent) -> list[list[str]]:
+    """Somebody who is dead or missing is called, and does not come."""
+    name = absent.name
+    slots = {"gone": name.said, "gone_short": name.short, "they": name.they, "them": name.them}
+    said = context.say("no_answer_killed" if absent.killed else "no_answer", slots)
+    facts = [fact for fact in context.facts_of(name.full) if fact.subject == name and context.use(fact)]
+    known = context.say("lore_near", context.fact_slots(facts[0])) if facts else ""
+    return [[said, known], [remark(context, 60)]]
+
+
+def _beside(context: Context) -> str:
+    return f"You {context.line.beside}." if context.line.beside else ""
+
+
+def _fresh(context: Context, speaker: Speaker) -> bool:
+    """Whether the speaker was not at hand before this line."""
+    return all(key_of(speaker.name) != key_of(one) for one in context.scene.company) and all(
+        speaker.name != one.name for one in context.cast
+    )
+
+
+def _meeting(context: Context, speaker: Speaker) -> str:
+    full = speaker.full or speaker.name
+    if not _fresh(context, speaker):
+        return context.say("meet_again", speaker.slots) if context.pick.percent(25) else ""
+    at_once = any(name.short == speaker.name for name in context.nearby)
+    table = "meet_stranger" if full.startswith("the ") else "meet_here" if at_once else "meet"
+    met = context.say(table, speaker.slots | {"full": full})
+    known = next(
+        (
+            fact
+            for fact in context.facts_of(full)
+            if fact.subject and fact.subject.short == speaker.name
+        ),
+        None,
+    )
+    if known is None or full.startswith("the ") or not context.use(known):
+        return f"{met} {site(context)}" if context.pick.percent(40) else met
+    return f"{met} {context.fact_slots(known)['telling']}"
+
+
+def _in_kind(context: Context, speaker: Speaker) -> list[str]:
+    """Returns an answer to what the player told of themself: it was heard, and by whom."""
+    heard = context.heard
+    parts = []
+    if heard.name:
+        parts.append(context.say("hears_name", speaker.slots))
+    if heard.telling == "name":
+        return [*parts, _volunteered(context, speaker)]
+    if heard.echo and heard.telling in ("confession", "self", "loss") and context.pick.percent(70):
+        parts.append(context.say("says_back", speaker.slots))
+    parts.append(context.say(f"{heard.telling}.{speaker.register} {heard.telling}.any", speaker.slots))
+    fact = context.near(least=NEAR_SCORE) if heard.telling in ("self", "loss", "plan") else None
+    if fact is not None and all(name.short != speaker.name for name in fact.names):
+        parts.append(context.say("volunteer", speaker.slots | context.fact_slots(fact)))
+    return parts
+
+
+def _asked(context: Context, speaker: Speaker) -> list[str]:
+    text = context.line.speech or context.line.text
+    if _ABOUT_SELF.search(text):
+        return _about_themself(context, speaker)
+    if _HOW_ARE_YOU.search(text):
+        return [context.say(f"how_are_you.{speaker.register} how_are_you.any", speaker.slots)]
+    memory = context.memory()
+    own_past = re.search(r"\b(I|my|me|we)\b", text) is not None
+    fact = None
+    if own_past and memory is not None and memory.own and memory.score >= 10:
+        quoted = spoken(memory.retold, tagged=True)[1:]
+        slots = {"memory_said": quoted, "memory_plain": quoted[:-2]}
+        return [context.say("reminded", speaker.slots | slots)]
+    fact = _fact_for(context, speaker)
+    if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:
+        return [context.say("tells_secret", speaker.slots | context.fact_slots(secret))]
+    if _OPINION.search(text) and (fact is None or fact.rank > 2):
+        opinion = own_words(context, speaker, "own_words") if context.pick.percent(45) else ""
+        return [opinion or context.say(f"opinion.{speaker.register} opinion.any", speaker.slots)]
+    said: list[str] = []
+    if _YES_NO.match(text) and (fact is None or not _DO_YOU_KNOW.search(text)):
+        answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 55)
+        said.append(context.say("says_yes" if answer.startswith("yes") else "says_no", speaker.slots))
+    if fact is not None:
+        return [*said, answers(context, speaker, fact), _hint(context, speaker, 20)]
+    if not said:
+        said.append(context.say(f"unknown.{speaker.register} unknown.any", speaker.slots))
+    return [*said, _hint(context, speaker, 40)]
+
+
+def _about_themself(context: Context, speaker: Speaker) -> list[str]:
+    known = [line for line in speaker.known if not context.pick.heard(line[:40])]
+    if known:
+        context.pick.note(known[0][:40])
+        return [
+            context.say("about_self", speaker.slots | {"known": known[0]}),
+            own_words(context, speaker, "own_words"),
+        ]
+    fact = next(
+        (
+            one
+            for one in context.facts_of(speaker.full)
+            if one.subject and one.subject.short == speaker.name
+        ),
+        None,
+    )
+    if fact is not None and context.use(fact):
+        told = context.fact_slots(fact)["telling"]
+        return [context.say("about_self", speaker.slots | {"known": told})]
+    return [context.say("about_self_little", speaker.slots)]
+
+
+def _fact_for(context: Context, speaker: Speaker) -> Fact | None:
+    """Returns something near the question that is not about the speaker: people do not quote themselves."""
+    for _ in range(3):
+        least = ASKED_SCORE if context.line.speech_act == "ask" else NEAR_SCORE
+        fact = context.near(least=least)
+        if fact is None or all(name.short != speaker.name for name in fact.names):
+            return fact
+    return None
+
+
+def _volunteered(context: Context, speaker: Speaker) -> str:
+    """Returns something the speaker tells unasked, when it has to do with what was said."""
+    if context.line.speech_act in ("bye", "gesture", "threat", "thanks", "sorry"):
+        return ""
+    fact = _fact_for(context, speaker)
+    if fact is not None:
+        return context.say("volunteer", speaker.slots | context.fact_slots(fact))
+    if context.pick.percent(40):
+        return own_words(context, speaker, "own_words") or _hint(context, speaker, 50)
+    return ""
+
+
+def _waits(context: Context, speaker: Speaker) -> str:
+    return context.say(f"waits.{speaker.register} waits.any", speaker.slots)
+
+
+def _hint(context: Context, speaker: Speaker, likely: int) -> str:
+    other = context.slots["other"]
+    return context.say("hint", speaker.slots) if other and context.pick.percent(likely) else ""

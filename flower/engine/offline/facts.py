@@ -1,0 +1,263 @@
+"""Makes facts out of recalled passages, so that a narrator can use them piece by piece. Pure.
+
+A passage is Markdown as a person wrote it. A fact is one sentence that stands on its own, with the
+sentence that leans on it. What stands under a heading that speaks of secrets is a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower.engine.offline.grammar import sentences
+from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
+from flower.engine.offline.parse import stems
+from flower.engine.recall.secrets import secret_text, secret_title
+
+FACT_WORDS_MIN = 5
+FACT_WORDS_MAX = 42  # longer sentences drown the reply they are put in
+_PEOPLE_TITLE = re.compile(
+    r"\b(?:people|persons?|characters?|cast|who is who|inhabitants)\b", re.IGNORECASE
+)
+_PLACES_TITLE = re.compile(r"\b(?:places?|locations?|where)\b", re.IGNORECASE)
+NOT_RECALLED = 8  # the rank of what is only somewhere in the world
+COMMON_FACTS = 3  # a word in more facts than that says little about any one
+
+_PRICE = re.compile(
+    r"\b(coins?|pence|penny|pennies|silver|copper|gold|shillings?|marks?|credits?|chits?|hours? of|price|costs?|"
+    r"pays?|paid|rent|toll|fee|tokens?|worth|sells? for|buys?|ration)\b",
+    re.IGNORECASE,
+)
+_META = re.compile(r"\b(player|narrator|game master|GM|NPCs?|roleplay|{{char}})\b")
+_LEANS = re.compile(
+    r"^(She|He|They|It|Its|Her|His|Their|This|That|These|Those|Both|Neither|Such|There|Then|But|And|Or|So|Yet|"
+    r"Also|Others|Another|Still|Instead|Hence|Even so|None|Most|Some|Each|Either|Since then|After that|Here|"
+    r"Worse|Perhaps|For example|In return|Afterwards|In that|On that|You|Your|"
+    r"(?:[A-Z]\w+ )(?:\w+ ){0,2}(?:he|she|they|it)\b)\b"
+)
+
+
+class Fact(Struct, frozen=True):
+    """A sentence of lore. ``more`` leans on it ("She keeps ..."), "" if nothing does."""
+
+    text: str
+    more: str
+    rank: int  # of its passage, 0 is the best
+    words: frozenset[str]
+    names: tuple[Name, ...]
+    secret: bool
+    price: bool
+    section: str = ""  # the headings it stands under
+
+    @property
+    def subject(self) -> Name | None:
+        """Returns the name the sentence begins with, if it begins with one."""
+        start = self.text.removeprefix("The ")
+        return next((name for name in self.names if start.startswith((name.full, name.short))), None)
+
+
+class Lore(Struct, frozen=True):
+    """What the recalled passages hold, best first."""
+
+    facts: tuple[Fact, ...]
+    names: tuple[Name, ...]  # of the passages, then of what else is spoken of
+    own: tuple[Name, ...] = ()  # of the passages only
+
+    def of_kind(self, kind: NameKind) -> tuple[Name, ...]:
+        return tuple(name for name in self.names if name.kind == kind)
+
+    def named_in(self, text: str) -> tuple[Name, ...]:
+        """Returns the names a text mentions: in full, or people by a part that no full name took."""
+        folded = text.casefold()
+        whole = [name for name in self.names if name.full.casefold() in folded]
+        taken = frozenset(stem for name in whole for stem in all_stems(name.full))
+        said = all_stems(text) - taken
+        return tuple(name for name in self.names if name in whole or mentioned(name, "", said))
+
+
+def gather(passages: Iterable[str], *, spoken_of: Iterable[str] = (), user: str = "you") -> Lore:
+    """Returns the facts and names in the passages; ``spoken_of`` (scene, opening) gives names only."""
+    texts = [_plain(text, user) for text in passages]
+    bodies = [body for _, body in texts]
+    names = find_names("\n\n".join([*bodies, *(_plain(text, user)[1] for text in spoken_of)]))
+    names = _sorted_by_headings(names, texts)
+    facts: dict[str, Fact] = {}
+    for rank, (title, body) in enumerate(texts):
+        for fact in _facts(body, rank, names, title):
+            facts.setdefault(fact.text, fact)
+    together = "\n".join(bodies)
+    return Lore(tuple(facts.values()), names, tuple(name for name in names if name.full in together))
+
+
+@lru_cache(maxsize=4)
+def gather_world(text: str, spoken_of: tuple[str, ...]) -> Lore:
+    """Returns the facts and names of the whole lore of a world, read under its headings."""
+    return gather(_under_headings(text), spoken_of=spoken_of)
+
+
+def _under_headings(text: str) -> list[str]:
+    """Returns the paragraphs of a Markdown text, each below the path of its headings."""
+    path: dict[int, str] = {}
+    parts: list[str] = []
+    for block in re.split(r"\n\s*\n", text):
+        lines = block.strip().splitlines()
+        while lines and lines[0].startswith("#"):
+            head = lines.pop(0)
+            level = len(head) - len(head.lstrip("#"))
+            path = {deep: title for deep, title in path.items() if deep < level} | {
+                level: head.strip("# ")
+            }
+        if lines:
+            parts.append("\n".join([f"## {' > '.join(path.values())}" if path else "", *lines]))
+    return parts
+
+
+def with_recalled(world: Lore, passages: Sequence[str], spoken_of: tuple[str, ...]) -> Lore:
+    """Returns a world's lore with what was recalled for this moment ranked first.
+
+    Passages that are not the world's (notes, what a character knows) are added to it.
+    """
+    ranks: dict[str, int] = {}
+    others: list[str] = []
+    for rank, passage in enumerate(passages):
+        body = " ".join(_plain(passage, "you")[1].split())
+        found = [fact.text for fact in world.facts if fact.text in body]
+        ranks |= {text: rank for text in found if text not in ranks}
+        if not found:
+            others.append(passage)
+    more = gather(others, spoken_of=spoken_of) if others or not world.facts else Lore((), ())
+    facts = [replace(fact, rank=ranks.get(fact.text, NOT_RECALLED)) for fact in world.facts]
+    facts = sorted([*more.facts, *facts], key=lambda fact: fact.rank)
+    known = {name.full for name in world.names}
+    own = (*world.own, *(name for name in more.own if name.full not in known))
+    names = (*world.names, *(name for name in more.names if name.full not in known))
+    return Lore(tuple(facts), names, own)
+
+
+def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]]) -> tuple[Name, ...]:
+    """Returns the names with the kind that the heading tells under which a paragraph begins with them."""
+    told: dict[str, NameKind] = {}
+    for title, body in texts:
+        kind: NameKind | None = (
+            "person"
+            if _PEOPLE_TITLE.search(title)
+            else "place"
+            if _PLACES_TITLE.search(title)
+            else None
+        )
+        if kind is None:
+            continue
+        for paragraph in _paragraphs(body):
+            start = paragraph.removeprefix("The ")
+            told |= {name.full: kind for name in names if start.startswith(name.full + " ")}
+    return tuple(as_kind(name, told.get(name.full, name.kind)) for name in names)
+
+
+def about(
+    lore: Lore,
+    words: frozenset[str],
+    *,
+    focus: frozenset[str] = frozenset(),
+    names: Sequence[Name] = (),
+    who: bool = False,
+) -> list[tuple[int, Fact]]:
+    """Returns the facts that touch the words or names with their score, best first; others are left out.
+
+    A word that few facts hold counts 8, a common one 4, twice that if it is in ``focus`` (what the act
+    or question is about); a name counts 16, or 28 when the fact begins with it. ``who``: somebody is
+    asked for, so a fact that begins with a person counts 8 more.
+    """
+    common = Counter(word for fact in lore.facts for word in fact.words)
+    scored: list[tuple[int, Fact]] = []
+    for fact in lore.facts:
+        score = 0
+        for word in words & fact.words:
+            score += (8 if common[word] <= COMMON_FACTS else 4) * (2 if word in focus else 1)
+        for name in names:
+            if name in fact.names:
+                score += 28 if fact.subject == name else 16
+        if score and who and fact.subject is not None and fact.subject.kind == "person":
+            score += 8
+        if score:
+            scored.append((score - fact.rank, fact))
+    return sorted(scored, key=lambda pair: -pair[0])
+
+
+def _plain(text: str, user: str) -> tuple[str, str]:
+    """Returns (headings, prose) of a Markdown passage."""
+    titles: list[str] = []
+    lines: list[str] = []
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith("#"):
+            titles.append(line.strip("# "))
+            lines.append("")
+            continue
+        line = re.sub(r"^(?:[-*+>|]\s+|\d+[.)]\s+)", "", line)
+        line = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", line)
+        line = re.sub(r"[*_`]{1,3}([^*_`]+)[*_`]{1,3}", r"\1", line)
+        lines.append(line.replace("{{user}}", user).replace("{{User}}", user))
+    return " ".join(titles), "\n".join(lines)
+
+
+def _paragraphs(body: str) -> list[str]:
+    return [re.sub(r"\s+", " ", part).strip() for part in re.split(r"\n\s*\n", body) if part.strip()]
+
+
+def _facts(body: str, rank: int, names: tuple[Name, ...], title: str) -> list[Fact]:
+    facts: list[Fact] = []
+    for paragraph in _paragraphs(body):
+        parts = sentences(paragraph)
+        hidden = secret_title(title) or secret_text(parts[0])
+        leant_on = False
+        for sentence in parts:
+            if not _LEANS.match(sentence):
+                leant_on = _usable(sentence, FACT_WORDS_MIN)
+                if leant_on:
+                    facts.append(_fact(sentence, rank, names, title, hidden=hidden))
+            elif secret_text(sentence):
+                leant_on = False  # what follows on a secret leans on it
+            elif leant_on and not facts[-1].more and _usable(sentence, 3):
+                facts[-1] = _with_more(facts[-1], sentence)
+    return facts
+
+
+def _fact(sentence: str, rank: int, names: tuple[Name, ...], title: str, *, hidden: bool) -> Fact:
+    said = all_stems(sentence)
+    return Fact(
+        section=title,
+        text=sentence,
+        more="",
+        rank=rank,
+        words=stems(sentence),
+        names=tuple(name for name in names if mentioned(name, sentence, said)),
+        secret=hidden or secret_text(sentence),
+        price=bool(_PRICE.search(sentence)),
+    )
+
+
+def _with_more(fact: Fact, sentence: str) -> Fact:
+    return replace(
+        fact,
+        more=sentence,
+        words=fact.words | stems(sentence),
+        price=fact.price or bool(_PRICE.search(sentence)),
+    )
+
+
+def _usable(sentence: str, least_words: int) -> bool:
+    """A sentence that can be said aloud: whole, of sayable length, no list, no note to a narrator."""
+    return (
+        least_words <= len(sentence.split()) <= FACT_WORDS_MAX
+        and sentence[-1] in ".!"
+        and sentence[0].isupper()
+        and sentence.count('"') % 2 == 0
+        and sentence.count("(") == sentence.count(")")
+        and ": " not in sentence[:28]
+        and not _META.search(sentence)
+    )

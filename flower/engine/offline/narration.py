@@ -1,0 +1,117 @@
+"""Sentences that replies of every kind are made with: lore, the place, a memory, who is there. Pure."""
+
+from __future__ import annotations
+
+from flower.engine.offline.context import Context
+from flower.engine.offline.facts import Fact
+from flower.engine.offline.grammar import lower_first, spoken
+from flower.engine.offline.parse import stems
+from flower.engine.offline.voice import Speaker
+
+Paragraphs = list[list[str]]
+
+
+def tell(context: Context, fact: Fact | None) -> str:
+    """Returns a fact that belongs to the line, told by the narrator."""
+    return context.say("lore_near", context.fact_slots(fact)) if fact else ""
+
+
+def by_the_way(context: Context, likely: int) -> str:
+    """Returns, in so many of 100 cases, a fact recalled for the moment that the line did not ask for."""
+    if not context.pick.percent(likely):
+        return ""
+    fact = context.spare()
+    return context.say("lore", context.fact_slots(fact)) if fact else ""
+
+
+def the_place(context: Context, most: int = 2) -> str:
+    """Returns what there is to see at the place: what the lore says of it, else what such places have."""
+    told: list[str] = []
+    for fact in context.facts_of(context.place)[:most]:
+        if context.use(fact):
+            told.append(context.fact_slots(fact)["telling"] if not told else fact.text)
+    return " ".join(told) or site(context)
+
+
+def site(context: Context) -> str:
+    """Returns a sentence about the kind of place this is, "" when that is not known."""
+    words = stems(context.place)
+    for name, table in context.phrases.tables.items():
+        kind, _, what = name.partition(".")
+        if kind == "site_words" and words & stems(" ".join(table)):
+            return context.say_fresh(f"site.{what}")
+    return ""
+
+
+def who_is_here(context: Context) -> str:
+    """Returns a sentence about somebody the lore has at this place, or about nobody in particular; or ""."""
+    for name in context.nearby:
+        if name.short in context.scene.company or name in context.named or context.people.is_gone(name):
+            continue
+        context.meet(name.short)
+        return context.say("here_is", {"someone": name.said, "someone_short": name.short})
+    return context.say("here_stranger") if context.pick.percent(30) else ""
+
+
+def call_back(context: Context) -> str:
+    """Returns something the player said or did that the line touches, or ""."""
+    memory = context.memory()
+    if (
+        memory is None
+        or memory.score < 20
+        or not memory.own
+        or memory.text[:40].casefold() in context.recent
+    ):
+        return ""
+    context.pick.note(memory.text[:40])
+    return context.say("memory_comes_back", memory_slots(memory.retold, memory.text))
+
+
+def memory_slots(retold: str, text: str) -> dict[str, str]:
+    """Returns the slots a memory fills: retold to the player, and in their own words."""
+    return {
+        "memory": retold,
+        "memory_lc": lower_first(retold),
+        "memory_quoted": spoken(text, tagged=False),
+    }
+
+
+def own_words(context: Context, speaker: Speaker, table: str) -> str:
+    """Returns a sentence of the speaker's own that was not said yet, in a phrase of the table; or ""."""
+    fresh = [line for line in speaker.own if not context.pick.heard(line[:30])]
+    if not fresh:
+        return ""
+    line = context.pick.any_of(fresh)
+    context.pick.note(line[:30])
+    quoted = {
+        "sample": spoken(line, tagged=False)[1:-1],
+        "sample_said": spoken(line, tagged=True)[1:],
+    }
+    return context.say(table, speaker.slots | quoted)
+
+
+def remark(context: Context, likely: int = 40) -> str:
+    """Returns something one of the cast says unasked; "" without one, or when it is not the moment."""
+    if not context.cast:
+        return ""
+    turn = context.cue.speaks
+    speaker = context.cast[0] if turn else context.pick.any_of(context.cast)
+    if speaker.name.casefold() in context.line.text.casefold() or context.met(speaker.name):
+        return ""
+    if not turn and not context.pick.percent(likely // 3 if speaker.name in context.last else likely):
+        return ""  # company, not a chorus
+    context.meet(speaker.name)
+    own = own_words(context, speaker, "remark_own") if context.pick.percent(35) else ""
+    return own or context.say(f"remark.{speaker.register} remark.any", speaker.slots)
+
+
+def seen(context: Context) -> str:
+    """Returns how whoever is there takes the player's feeling, or what it is like alone; "" without one."""
+    feeling = context.heard.feeling
+    if not feeling:
+        return ""
+    speaker = context.people.at_hand()
+    if speaker is None or context.met(speaker.name):
+        return context.say(f"feeling_alone.{feeling}")
+    context.meet(speaker.name)
+    return context.say(f"feeling_seen.{feeling} feeling_seen.any", speaker.slots)

@@ -1,0 +1,215 @@
+"""Finds out who is spoken to. Pure.
+
+A line rarely says so outright: the name may be called, told, asked, or left out because the talk is
+going on. Somebody dead or missing is talked about and does not answer, whatever they are called by. What
+is not found is somebody at hand, never nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from flower.engine.offline.facts import Lore
+from flower.engine.offline.names import Name, all_stems
+from flower.engine.offline.parse import ParsedLine
+from flower.engine.offline.questions import is_adverb
+from flower.engine.offline.scene import Scene, key_of
+from flower.engine.offline.tables import word_list
+from flower.engine.offline.voice import Speaker, of_name, of_stranger
+
+_NAME = "[A-Z][\\w'\u2019-]+(?: [A-Z][\\w'\u2019-]+)?"
+_CALLED = (re.compile(rf"^[\"\u201c']?({_NAME})[,?!]"), re.compile(rf",\s+({_NAME})[.,?!]"))
+_BEFORE_ADDRESSEE = re.compile(
+    r"\b(?:to|with|at|ask|asks|tell|tells|thank|thanks|greet|greets|beg|warn|call|shout for|call for|find|see|meet|"
+    r"visit|promise|question|hug|kiss|follow|for|answer|invite|join|hail|nod to|wave to)\s+"
+    r"(?:(?:the|old|dear|poor|young|my)\s+){0,3}$"
+)
+_TO_WHOM = re.compile(
+    r"\b(?:(?:talk|speak|chat|say|whisper|call|shout|turn|nod|wave|smile|lie|listen)s?"
+    r"(?: quietly| softly| loudly| back)? (?:to|with|at)|ask|tell|thank|greet|beg|warn|question|call for|"
+    r"shout for|hug|kiss)\s+(?:(?:the|a|an|my|that|this)\s+)(?P<who>(?:[a-z'-]+ ){0,2}?[a-z'-]+)"
+    r"(?=$|[.,;:!?]|\s+(?:about|if|whether|who|what|where|why|how|when|for|to|that|with|and|in|on|at|by|not|again))",
+    re.IGNORECASE,
+)
+_ANYBODY = re.compile(
+    r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
+    re.IGNORECASE,
+)
+_TOPIC = re.compile(
+    r"\b(?:about|of|if|whether|who|what|where|why|how|does|do|is|did|has|had|was|that|know|knows|seen|saw|anyone|anybody)\b"
+)
+
+
+class Absent(Struct, frozen=True):
+    """Somebody who is spoken to and cannot answer: dead or missing. ``killed``: by the player."""
+
+    name: Name
+    killed: bool = False
+
+
+class People:
+    """Who is there to be spoken to in one turn. ``strangers`` are descriptions of people without a name."""
+
+    def __init__(
+        self,
+        line: ParsedLine,
+        lore: Lore,
+        scene: Scene,
+        cast: Sequence[Speaker],
+        nearby: Sequence[Name],
+        strangers: Sequence[str],
+    ) -> None:
+        self._line = line
+        self._lore = lore
+        self._scene = scene
+        self._cast = cast
+        self._companion = cast[0] if cast else None
+        self._nearby = nearby
+        self._strangers = strangers
+
+    def addressed(self) -> Speaker | Absent:
+        """Returns who is spoken to.
+
+        In this order: the one called by name, the one named where an addressee stands, the one whose trade
+        is named there, who was spoken to last, the companion, whoever is at hand.
+        """
+        text = self._line.text
+        outside = re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text)
+        for called in _called(self._line.speech or text):
+            return self._by_name(called) or of_stranger(called)
+        if found := self._named_as_addressee(outside):
+            return found
+        trade = _TO_WHOM.search(outside)
+        if trade and trade["who"].split()[-1].casefold() not in word_list("not_people"):
+            return self._by_trade(trade["who"]) or of_stranger(f"the {trade['who'].lower()}")
+        unknown = re.search(
+            r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
+        )
+        if unknown and can_be_name(unknown.group(1)):
+            return self._by_name(unknown.group(1)) or of_stranger(unknown.group(1))
+        if _ANYBODY.search(outside):
+            return self.at_hand() or self.stranger()
+        return self.at_hand() or self._companion or self.stranger()
+
+    def at_hand(self) -> Speaker | None:
+        """Returns whom a word without an addressee goes to: who was spoken to last, the companion, others here."""
+        for name in (
+            self._scene.partner,
+            *([self._companion.name] if self._companion else []),
+            *self._scene.company,
+        ):
+            found = self._by_name(name) if name else None
+            if isinstance(found, Speaker):
+                return found
+            if name.startswith("the ") and found is None:
+                return of_stranger(name)
+        return next((of_name(name) for name in self._nearby if not self.is_gone(name)), None)
+
+    def stranger(self) -> Speaker:
+        """Returns somebody without a name, of the gender the line points at if it points at one."""
+        described = [of_stranger(re.sub(r"^(?:a|an)\b", "the", one)) for one in self._strangers]
+        pointed = re.search(r"\b(?:(he|him|his)|(she|her))\b", self._line.text.casefold())
+        they = ("he" if pointed.group(1) else "she") if pointed else ""
+        return next((one for one in described if they in ("", one.they)), described[0])
+
+    def is_gone(self, name: Name) -> bool:
+        """Whether somebody is dead or missing, by the lore or by the player's hand."""
+        return (
+            name.gone or key_of(name.full) in self._scene.dead or key_of(name.short) in self._scene.dead
+        )
+
+    def _of(self, name: Name) -> Speaker | Absent:
+        if self.is_gone(name):
+            return Absent(name, killed=not name.gone)
+        return of_name(name)
+
+    def _by_name(self, called: str) -> Speaker | Absent | None:
+        member = next((one for one in self._cast if _part_of(one.name, called)), None)
+        if member is not None:
+            return member
+        person = next((name for name in self._lore.named_in(called) if name.kind == "person"), None)
+        if person is not None:
+            return self._of(person)
+        if key_of(called) in self._scene.dead:
+            return Absent(Name(called, called, "person", "they"), killed=True)
+        return None
+
+    def _named_as_addressee(self, text: str) -> Speaker | Absent | None:
+        """Returns who is named where an addressee stands; a name behind "about" is only a topic."""
+        names = [name for name in self._lore.named_in(text) if name.kind == "person"]
+        for name in names:
+            before = _before(name, text)
+            if _BEFORE_ADDRESSEE.search(before) and not _ANYBODY.search(before):
+                return self._of(name)
+        member = next((one for one in self._cast if _part_of(one.name, text)), None)
+        if member is not None:
+            return member
+        return next((self._of(name) for name in names if not _TOPIC.search(_before(name, text))), None)
+
+    def _by_trade(self, trade: str) -> Speaker | Absent | None:
+        """Returns whom the lore knows by a trade: "the keeper" is whoever keeps something."""
+        wanted = all_stems(trade)
+        known = [
+            (fact.rank, fact.subject)
+            for fact in self._lore.facts
+            if fact.subject is not None and fact.subject.kind == "person" and wanted & roles(fact.text)
+        ]
+        if not known:
+            return None
+        nearby = [name for _, name in known if name in self._nearby]
+        return self._of((nearby or [min(known, key=lambda pair: pair[0])[1]])[0])
+
+
+def roles(sentence: str) -> frozenset[str]:
+    """Returns the stems of what the sentence says its subject is by trade."""
+    found = re.search(
+        r"\bis (?:the |an? )?(?P<role>[\w' -]{3,50}?)(?=[,.;]| and | of | who | for |$)", sentence
+    )
+    words = set(all_stems(found["role"])) if found else set()
+    words |= {stem for verb, stem in _KEEPERS if re.search(rf"\b(?:has |have )?{verb}\b", sentence)}
+    title = re.match(r"(?:Old |Young )?([A-Z]\w+) [A-Z]\w+", sentence)
+    if title and title.group(1) in word_list("titles"):
+        words |= all_stems(title.group(1).casefold())
+    return frozenset(words)
+
+
+_KEEPERS = (
+    ("kept|keeps", "keeper"),
+    ("runs the ferry", "ferryman"),
+    ("keeps the [A-Z][^.]*inn|owns the [A-Z][^.]*inn", "innkeeper"),
+    ("lends money", "moneylender"),
+    ("mends nets", "netmender"),
+    ("teaches", "teacher"),
+)
+
+
+def _before(name: Name, text: str) -> str:
+    """Returns what stands before the first part of a name, in small letters."""
+    folded = text.casefold()
+    at = [folded.find(part.casefold()) for part in (name.full, *reversed(name.full.split()))]
+    return folded[: next((one for one in at if one >= 0), 0)]
+
+
+def _called(text: str) -> list[str]:
+    """Returns the names somebody is called by: "Maud, where is it?", "Well, Maud?", "Lio? I have bread." """
+    found = [name for pattern in _CALLED for name in pattern.findall(text)]
+    named = [
+        re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in word_list("no_names") else one
+        for one in found
+    ]
+    return [one for one in named if can_be_name(one)]  # "Hello Ines" calls Ines
+
+
+def can_be_name(word: str) -> bool:
+    """Whether a capitalised word may be somebody's: no pronoun, no adverb, no word that opens a sentence."""
+    low = word.casefold()
+    return (
+        low not in word_list("no_names") and low not in word_list("stop_words") and not is_adverb(word)
+    )
+
+
+def _part_of(name: str, text: str) -> bool:
+    return bool(re.search(rf"\b{re.escape(name)}\b", text, re.IGNORECASE))

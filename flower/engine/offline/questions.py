@@ -1,0 +1,172 @@
+"""What a question wants: something of the player's own past, of the place and hour, and in which form.
+
+Pure. "What did I call the boat?" wants a sentence of the player with a boat in it, rather one that names
+something. The forms are guesses from English words; a wrong one costs a few points, never an answer.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from flower.engine.offline.tables import word_list
+
+Here = Literal["", "place", "hour", "people"]
+
+_I = re.compile(
+    r"^(?:.*,\s+)?(?:who|whom|whose|what|which|where|when|why|how)\b.*\b(i|my|mine|me|we|our|us)\b",
+    re.IGNORECASE,
+)
+# Asks what to do, or for a way: nothing that was said answers it.
+_ADVICE = re.compile(
+    r"\b(?:can|could|should|shall|must|would|will|may|might)\s+(?:i|we)\b|\bhow (?:do|would) (?:i|we)\b|"
+    r"\b(?:i|we) (?:do|go|try) (?:now|next|about)\b|\bmy (?:options|choices)\b",
+    re.IGNORECASE,
+)
+_HERE: tuple[tuple[Here, re.Pattern[str]], ...] = (
+    (
+        "place",
+        re.compile(r"^where (?:am i|are we)(?: now)?\W*$|^what (?:is )?this place\W*$", re.IGNORECASE),
+    ),
+    (
+        "hour",
+        re.compile(
+            r"^(?:what time|what hour|how late)\b|^what(?:'s|\u2019s| is) the (?:time|hour|weather)\b|"
+            r"^how(?:'s|\u2019s| is) the weather\b",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "people",
+        re.compile(
+            r"^who(?:'s|\u2019s| is| else is) (?:here|with (?:me|us)|there)(?: \w+)?\W*$", re.IGNORECASE
+        ),
+    ),
+)
+_NUMBER = (
+    r"\d+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|"
+    r"sixty|seventy|eighty|ninety|hundred|thousand"
+)
+# question -> what a sentence that answers it has
+_FORMS = (
+    (
+        r"\bnames?\b|\bcall(?:ed)?\b",
+        r"\b(?:call(?:ed)?|named?|christened)\b|\bname(?:'s|\u2019s| is| was)\b|"
+        r"\bis (?:the )?[A-Z]\w+",
+    ),
+    (
+        r"^(?:.*,\s+)?when\b|\bhow long\b",
+        rf"\b(?:ago|yesterday|today|tonight|last|since|before|after|at dawn|at noon|in \d+|years?|(?:{_NUMBER}) \w+)\b",
+    ),
+    (r"\bhow (?:much|many|old|far)\b", rf"\b(?:{_NUMBER})\b"),
+    (
+        r"\bwhere(?:'s|\u2019s)?\b",
+        r"\b(?:in|at|under|behind|beside|inside|below|above|beneath|near|to|from|on|into)"
+        r" (?:the|a|an|my|[A-Z])",
+    ),
+    (
+        r"\bwhy\b",
+        r"\b(?:because|since|so that|in order|to (?:find|see|get|meet|learn|help|escape|look))\b",
+    ),
+    (r"\bwho(?:m|se)?\b", r"(?<=\w )[A-Z]\w+"),
+    (r"\b(?:say|said|tell|told)\b", r"\b(?:said?|says|tell|tells|told|promised?|whisper\w*|swore)\b"),
+)
+# questions whose answer need not share a word with them
+_PERSONAL = (
+    (
+        r"\bwho am i\b|\bwhat(?:'s|\u2019s| is| was) my (?:own )?name\b|\bwhat am i called\b",
+        r"\bmy name(?:'s|\u2019s| is)\b|\bcall me\b|\bI(?:'m|\u2019m| am) (?:called )?[A-Z]\w",
+    ),
+    (r"\bhow old am i\b|\bmy age\b", rf"\bI(?:'m|\u2019m| am) (?:{_NUMBER})\b|\byears old\b"),
+    (
+        r"\bmy (?:job|trade|profession|work|calling)\b|\bfor a living\b",
+        r"\bI(?:'m|\u2019m| am) an? \w+|\bby trade\b|\bI work\b",
+    ),
+    (
+        r"\bwhere (?:am|do|did) i (?:come )?from\b|\bwhere was i born\b",
+        r"\bI(?:'m|\u2019m| am| come| came| hail) from\b|\bborn in\b",
+    ),
+    (r"\bam i afraid\b|\bmy fears?\b|\bfrightens me\b", r"\b(?:afraid|scared|frightened|terrified|fear)\b"),
+    (r"\bdo i (?:like|love|prefer|enjoy)\b|\bmy favou?rite\b", r"\bI (?:like|love|prefer|enjoy)\b|\bfavou?rite\b"),
+    (
+        r"\bam i (?:here|looking|after|searching)\b|\bdid i come here\b",
+        r"\b(?:came|come|am|'m) (?:here|looking|searching|back) (?:to|for|because)\b",
+    ),
+)  # fmt: skip
+_FORM_OF = tuple((re.compile(asks, re.IGNORECASE), re.compile(has)) for asks, has in _FORMS)
+_PERSONAL_OF = tuple((re.compile(asks, re.IGNORECASE), re.compile(has)) for asks, has in _PERSONAL)
+_WHERE_IS = re.compile(r"^where(?: is| are|'s|\u2019s)\b", re.IGNORECASE)
+_PUTS = re.compile(
+    r"\b[Ii] (?:\w+ly )?(?:hide|hid|put|leave|left|drop|dropped|bury|buried|place|placed|lay|laid|stow|stowed|slip|"
+    r"slipped|tuck|tucked|give|gave|lend|lent|keep|kept|throw|threw)\b"
+)
+_CALL = re.compile(r"^\s*[A-Z][\w'-]+(?: [A-Z][\w'-]+)?,\s+(?=\S)")
+_ADVERB = re.compile(r"^([A-Za-z]{3,}ly)\b,?\s+(?:and\s+)?(?=\S)")
+# These say how the words are meant rather than how something happens: the line is talk.
+_OF_TALK = frozenset(
+    {
+        "honestly",
+        "really",
+        "frankly",
+        "actually",
+        "obviously",
+        "certainly",
+        "definitely",
+        "probably",
+        "surely",
+    }
+)
+
+
+def about_me(text: str) -> bool:
+    """Whether a question wants to know something that only the player can have told."""
+    return bool(_I.search(text)) and not _ADVICE.search(text) and not here(text)
+
+
+def here(text: str) -> Here:
+    """Returns what a question about the present moment is about, ``""`` when it is no such question."""
+    return next((kind for kind, pattern in _HERE if pattern.search(text)), "")
+
+
+def answers(question: str, sentence: str) -> tuple[bool, bool]:
+    """Returns whether ``sentence`` has the form that ``question`` wants, and whether it answers it alone.
+
+    "I am thirty-four" answers "How old am I?" without sharing a word with it.
+    """
+    form = any(asks.search(question) and has.search(sentence) for asks, has in _FORM_OF)
+    alone = any(asks.search(question) and has.search(sentence) for asks, has in _PERSONAL_OF)
+    return form, alone
+
+
+def put_away(question: str, sentence: str) -> bool:
+    """Whether the question is where something is, and the sentence tells where the player put something."""
+    return bool(_WHERE_IS.search(question) and _PUTS.search(sentence))
+
+
+def without_call(text: str) -> str:
+    """Returns the line without the name it calls: "Ines, where is it?" -> "where is it?"."""
+    return _CALL.sub("", text, count=1)
+
+
+def is_adverb(word: str) -> bool:
+    """Whether a word at the start of a line tells how something is done, and is nobody's name."""
+    return (
+        len(word) > 4
+        and word.casefold().endswith("ly")
+        and word.casefold() not in word_list("ly_names")
+    )
+
+
+def without_adverb(text: str) -> str:
+    """Returns the line without the adverbs it begins with: "Quickly, I run" -> "I run"."""
+    while (found := _ADVERB.match(text)) and is_adverb(found.group(1)):
+        text = text[found.end() :]
+    return text
+
+
+def tells_what_happens(text: str) -> bool:
+    """Whether a line begins as a story does: "Luckily, nobody sees me"."""
+    found = _ADVERB.match(text)
+    if not found or not is_adverb(found.group(1)):
+        return False
+    return found.group(1).casefold() not in _OF_TALK

@@ -1,0 +1,169 @@
+"""Where the story stands, as the player's own lines and the replies to them have left it.
+
+Pure. Replays what can still be seen of the story: the place, who is at hand there, who is being spoken
+to, what the player has told of themself, and how fights have ended. Nothing is stored: what a branch of
+the story does not hold has not happened there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from flower.engine.offline.facts import Lore
+from flower.engine.offline.grammar import sentences
+from flower.engine.offline.hearing import hear
+from flower.engine.offline.names import Name
+from flower.engine.offline.parse import ParsedLine, read
+from flower.engine.offline.tables import word_list
+from flower.engine.provider.base import ChatMessage
+
+COMPANY = 4  # people at hand: more cannot be kept apart
+TOLD = 12  # things the player told of themself that are kept in mind
+_SPEAKS = re.compile(
+    r"\"\s+(?:says|asks|murmurs|adds|answers|repeats)\s+(the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+)(?=[.,\s])|"
+    r"(?:^|(?<=[.!?\"] ))(The [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) "
+    r"(?:says|asks|hears|listens|nods|looks|turns|is here|comes|thinks|lets|has|takes|stops|answers|gives)\b",
+    re.MULTILINE,
+)
+_ROLLED = re.compile(r"\[2d6: [^\]]*?(it works, at a price|it works|it goes wrong)\]")
+_HOW = {"it works": "strong", "it works, at a price": "mixed", "it goes wrong": "miss"}
+
+
+class Scene(Struct, frozen=True):
+    """What holds when a line is written."""
+
+    place: str = ""  # "the harbour"; "" when the player has not moved yet
+    company: tuple[str, ...] = ()  # names of people at hand, the last to speak first
+    partner: str = ""  # who is being spoken to
+    name: str = ""  # what the player calls themself
+    told: tuple[str, ...] = ()  # sentences the player told of themself, oldest first
+    dead: frozenset[str] = frozenset()  # keys of those the player has killed
+    spared: frozenset[str] = frozenset()  # keys of those who came away from a fight alive
+    lines: int = 0  # of the player, so far as they are seen
+
+
+def replay(history: Sequence[ChatMessage], decided: Sequence[str], lore: Lore) -> Scene:
+    """Returns what the messages leave behind; ``decided`` are outcomes of the player's own dice, by line."""
+    scene = Scene()
+    line: ParsedLine | None = None
+    number = 0
+    for message in history:
+        if message.role == "user":
+            line = read(message.content)
+            scene = _after_line(scene, line, lore)
+            outcome = decided[number] if number < len(decided) else ""
+            number += 1
+        else:
+            scene = _after_reply(scene, line, message.content, outcome if line else "", lore)
+            line = None
+    return scene
+
+
+def key_of(name: str) -> str:
+    """Returns what somebody is known by when it is asked what has become of them."""
+    return name.casefold().removeprefix("the ").removeprefix("a ").removeprefix("your ").strip()
+
+
+def victim(line: ParsedLine, lore: Lore) -> Name | str:
+    """Returns whom a blow is meant for: somebody of the lore, or words such as ``the sailor``; "" for nobody."""
+    named = next((name for name in lore.named_in(line.text) if name.kind == "person"), None)
+    if named is not None:
+        return named
+    called = re.search(r"\s([A-Z][\w'-]+)", line.act)
+    if called:
+        return called.group(1)
+    noun = line.object
+    last = noun.rsplit(" ", 1)[-1]
+    return "" if not noun or noun.startswith("your ") or last in word_list("body_parts") else noun
+
+
+def is_lethal(line: ParsedLine) -> bool:
+    """Whether an act is meant to kill."""
+    return bool(set(re.findall(r"[a-z]+", line.text.casefold())) & word_list("lethal"))
+
+
+def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
+    place, company, partner = scene.place, scene.company, scene.partner
+    goal = goal_of(line, lore)
+    if goal:
+        if key_of(goal) != key_of(place):
+            company, partner = (), ""
+        place = goal
+    heard = hear(line.text, line.speech)
+    told = scene.told
+    if heard.telling in ("self", "loss", "confession", "name") and heard.echo:
+        told = (*told, heard.echo)[-TOLD:]
+    return Scene(
+        place,
+        company,
+        partner,
+        heard.name or scene.name,
+        told,
+        scene.dead,
+        scene.spared,
+        scene.lines + 1,
+    )
+
+
+def goal_of(line: ParsedLine, lore: Lore) -> str:
+    """Returns where a line leads to, "" when it leads nowhere in particular."""
+    if line.kind != "move" and not line.goal:
+        return ""
+    places = [name for name in lore.named_in(line.text) if name.kind == "place"]
+    return places[0].said if places else line.goal
+
+
+def _after_reply(scene: Scene, line: ParsedLine | None, reply: str, outcome: str, lore: Lore) -> Scene:
+    speakers = [_short(found, lore) for found in speakers_of(reply)]
+    company = tuple(dict.fromkeys([*reversed(speakers), *scene.company]))[:COMPANY]
+    quoted = [found for found in speakers if f"{found} says" in reply or f"says {found}" in reply]
+    partner = (quoted or speakers or [scene.partner])[-1]
+    dead, spared = scene.dead, scene.spared
+    if line is not None and line.kind == "fight":
+        rolled = _ROLLED.search(reply)
+        how = outcome or (_HOW[rolled.group(1)] if rolled else "")
+        struck = victim(line, lore)
+        key = key_of(struck.full if isinstance(struck, Name) else struck)
+        if key and how == "strong" and is_lethal(line):
+            dead |= {key}
+        elif key:
+            spared |= {key}
+    return Scene(
+        scene.place, company, partner, scene.name, scene.told, dead, spared - dead, scene.lines
+    )
+
+
+def speakers_of(reply: str) -> list[str]:
+    """Returns who speaks or is met in a reply, in order, as they are called there."""
+    found = [after or before for after, before in _SPEAKS.findall(reply)]
+    return [one for one in found if one.startswith(("the ", "The ")) or _can_be_name(one)]
+
+
+def _short(found: str, lore: Lore) -> str:
+    person = next((name for name in lore.of_kind("person") if found in (name.full, name.short)), None)
+    return person.short if person else re.sub(r"^The ", "the ", found)
+
+
+def _can_be_name(word: str) -> bool:
+    low = word.split()[0].casefold()
+    return low not in word_list("no_names") and low not in word_list("stop_words")
+
+
+def first_place(scene_text: str, lore: Lore) -> str:
+    """Returns where a scene is set: the place its first sentences name, or "" when they name none."""
+    for sentence in sentences(scene_text)[:2]:
+        places = [name for name in lore.named_in(sentence) if name.kind == "place"]
+        found = re.search(
+            r"\b(?:at|in|on|inside|aboard|before|outside)\s+((?:the|a|an|your)\s+[\w' -]{3,60}?)(?=[,.;]|$)",
+            sentence,
+        )
+        if found:
+            words = found.group(1).partition(" on the ")[0]
+            if len(words.split()) <= 9:
+                return words
+        if places:
+            return places[0].said
+    return ""

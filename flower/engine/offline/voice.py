@@ -1,0 +1,112 @@
+"""Who is speaking and how: a register, pronouns, and lines of their own. Pure.
+
+The character's persona gives the voice. People of the lore get a register from their name, so that
+the same person always sounds the same.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+from msgspec import Struct
+
+from flower.engine.offline.grammar import sentences, word_set
+from flower.engine.offline.names import Name, short_name
+from flower.engine.offline.tables import REGISTERS
+
+SAMPLE_WORDS_MIN = 4  # shorter quotes are single words
+SAMPLE_WORDS_MAX = 45  # longer ones are speeches
+
+_MARKED = {
+    "dry": word_set(
+        "dry wry sarcastic ironic sardonic deadpan cynical amused clever witty mocking sly"
+    ),
+    "warm": word_set(
+        "warm kind gentle motherly fatherly cheerful caring tender friendly sweet soft generous"
+    ),
+    "formal": word_set(
+        "formal polite precise archivist scholar noble courteous correct official priest educated"
+    ),
+    "blunt": word_set(
+        "blunt gruff rough terse short harsh soldier fighter angry curt smuggler thief street"
+    ),
+    "plain": word_set("plain honest simple quiet patient calm steady shy"),
+}
+_QUOTE = re.compile('["\u201c]([^"\u201c\u201d]{8,300})["\u201d]')
+
+
+class Speaker(Struct, frozen=True):
+    """A speaker. ``own`` are sentences the speaker is known to say; ``known`` what is known of them."""
+
+    name: str
+    they: str
+    register: str
+    own: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    full: str = ""  # as somebody is first seen: "the woman with a dog"
+
+    @property
+    def slots(self) -> dict[str, str]:
+        """Returns the slots that templates about a speaker use."""
+        return {
+            "name": self.name,
+            "they": self.they,
+            "them": {"she": "her", "he": "him"}.get(self.they, "them"),
+            "their": {"she": "her", "he": "his"}.get(self.they, "their"),
+            "theirs": {"she": "hers", "he": "his"}.get(self.they, "theirs"),
+        }
+
+
+def of_character(name: str, persona: str) -> Speaker:
+    """Returns the voice that a persona describes."""
+    words = re.findall(r"[a-z]+", persona.casefold())
+    register = max(REGISTERS, key=lambda trait: sum(word in _MARKED[trait] for word in words))
+    she = sum(word in ("she", "her", "hers", "woman") for word in words)
+    he = sum(word in ("he", "him", "his", "man") for word in words)
+    they = "they" if not she and not he else "she" if she >= he else "he"
+    return Speaker(
+        short_name(name.split(",")[0].strip()), they, register, _samples(persona), _known(persona)
+    )
+
+
+def of_name(name: Name) -> Speaker:
+    """Returns the voice of a person of the lore, the same every time."""
+    return Speaker(name.short, name.they, _register(name.full), full=name.full)
+
+
+def of_stranger(description: str) -> Speaker:
+    """Returns the voice of somebody known by a few words only, for example ``the woman with a dog``."""
+    short = re.split(
+        r"\s+(?:with|in|of|who|just|minding|selling|holding|mending|waiting|counting|carrying|without|gathering|"
+        r"leading|out|on|round|over|off|still)\b",
+        description,
+    )[0]
+    she = re.search(r"\b(woman|girl|nurse|fishwife|widow|lady|mother|her)\b", description)
+    he = re.search(r"\b(man|boy|lad|clerk|soldier|sailor|carter|his)\b", description)
+    return Speaker(short, "she" if she else "he" if he else "they", _register(short), full=description)
+
+
+def _register(name: str) -> str:
+    return REGISTERS[zlib.crc32(name.encode("utf-8", "replace")) % len(REGISTERS)]
+
+
+def _samples(persona: str) -> tuple[str, ...]:
+    quotes = [quote.strip() for quote in _QUOTE.findall(persona)]
+    return tuple(
+        quote
+        for quote in quotes
+        if SAMPLE_WORDS_MIN <= len(quote.split()) <= SAMPLE_WORDS_MAX and quote[0].isupper()
+    )
+
+
+def _known(persona: str) -> tuple[str, ...]:
+    bare = re.sub(r"\s+", " ", _QUOTE.sub("", persona))
+    return tuple(
+        sentence
+        for sentence in sentences(bare)
+        if 5 <= len(sentence.split()) <= 40
+        and sentence[0].isupper()
+        and sentence[-1] == "."
+        and ":" not in sentence
+    )

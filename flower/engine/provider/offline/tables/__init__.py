@@ -1,1 +1,0 @@
-"""The phrases of the offline narrator. Data only: no code, no choices."""
