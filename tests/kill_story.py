@@ -16,8 +16,7 @@ import trio
 import trio_websocket
 
 from flower import limits
-from flower.engine.admin import backup
-from flower.engine.store import schema, streaming_text
+from flower.engine.store import file, schema, streaming_text
 from tests.engine_process import Process, Wire, connected
 
 GONE = (
@@ -158,7 +157,7 @@ def copy_database(home: Path, to: Path) -> Path:
     """Copies the database as a power cut would leave it: file and logs, no shared memory."""
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir()
-    for path in backup.with_log(home / "flower.db"):
+    for path in file.with_log(home / "flower.db"):
         if path.exists():
             shutil.copy(path, to / path.name)
     return to / "flower.db"

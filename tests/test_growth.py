@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.admin import backup, repair
-from flower.engine.store import exchanges, schema, search, stories, streaming_text, trash, tree
+from flower.engine.store import (
+    exchanges,
+    recovery,
+    schema,
+    search,
+    stories,
+    streaming_text,
+    trash,
+    tree,
+)
 from flower.engine.store.database import Database, migrate
 from flower.home import Home
 
@@ -215,7 +224,7 @@ async def test_a_restored_backup_and_a_checked_database_have_the_text(home: Home
     await database.write(partial(stories.create_session, now=1.0), S, "harbour", "", "")
     reply = await database.write(half_grown)
     kept = backup.make_kept(home, backup.BY_HAND, 5.0)
-    assert repair.look(home.database).sound
+    assert recovery.look(home.database).sound
     await database.aclose()
     backup.restore(home, kept, 6.0)
     database = await Database.open(home.database)

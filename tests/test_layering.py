@@ -190,29 +190,14 @@ def test_every_module_says_what_it_is() -> None:
         assert not source or ast.get_docstring(ast.parse(source)), name_of(path)
 
 
-# Each may import those behind it: view before state, state before what draws and what decodes.
-TUI_ORDER = ("", "view", "state", "term", "render")
-
-
-def folder_of(module: str) -> str | None:
-    """Returns the part of the TUI that ``module`` is in; None for another part of the program."""
-    if not module.startswith("flower.tui."):
-        return None
-    part = module.split(".")[2]
-    return part if part in TUI_ORDER else ""
-
-
-def test_the_tui_is_built_in_one_direction() -> None:
-    """Types count too: a type that is needed further down belongs further down."""
-    for path in (PACKAGE / "tui").rglob("*.py"):
-        own = folder_of(".".join(("flower", *path.relative_to(PACKAGE).with_suffix("").parts)))
-        assert own is not None
-        for name in imports(path):
-            other = folder_of(name)
-            if other is not None and own:
-                assert TUI_ORDER.index(own) <= TUI_ORDER.index(other), f"{name_of(path)}: {name}"
-
-
-def test_what_speaks_to_an_engine_knows_no_screen() -> None:
-    for path in (PACKAGE / "client").glob("*.py"):
-        assert not [name for name in imports(path) if name.startswith(("flower.tui", "flower.engine"))]
+def test_only_the_store_knows_sqlite() -> None:
+    """Statements and the module that runs them stay in one folder; others get ``database.Connection``."""
+    for path in modules():
+        if not name_of(path).startswith("engine/store/"):
+            assert "sqlite3" not in set(imports(path)), name_of(path)
+            calls = [
+                node.attr
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Attribute)
+            ]
+            assert "execute" not in calls, name_of(path)

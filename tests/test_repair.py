@@ -12,7 +12,7 @@ import pytest
 
 from flower import limits
 from flower.engine.admin import backup, repair
-from flower.engine.store import passages
+from flower.engine.store import passages, recovery
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Passage
 from flower.errors import StoreError
@@ -68,7 +68,7 @@ async def test_links_and_indexes_are_mended_in_place(
 ) -> None:
     change(filled, *damage)
     messages = count(filled)
-    assert not repair.look(filled.database).sound
+    assert not recovery.look(filled.database).sound
     report = repair.repair(filled, 1.0)
     assert report.sound, report.lines
     assert mended in "\n".join(report.lines)
@@ -85,7 +85,7 @@ async def test_a_broken_index_is_made_anew(filled: Home) -> None:
     with filled.database.open("r+b") as file:
         file.seek((page - 1) * PAGE + 8)
         file.write(bytes(200))
-    assert not repair.look(filled.database).sound
+    assert not recovery.look(filled.database).sound
     report = repair.repair(filled, 1.0)
     assert report.sound, report.lines
     assert count(filled) == 123

@@ -8,18 +8,14 @@ disk. Copying the file by hand would miss what is still in the write-ahead log.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import sqlite3
 import time
 from calendar import timegm
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from flower import limits
-from flower.engine.store import schema
+from flower.engine.store import file
 from flower.errors import StoreError
 from flower.home import Home
 
@@ -45,11 +41,11 @@ def make(database: Path, target: Path) -> int:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_room(database, target.parent)
         draft.unlink(missing_ok=True)
-        _copy(database, draft)
+        file.copy(database, draft)
         draft.chmod(0o600)
         size = draft.stat().st_size
-        replace_durably(draft, target)
-    except (OSError, sqlite3.Error) as error:
+        file.replace_durably(draft, target)
+    except (OSError, file.UnreadableError) as error:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise StoreError(f"no backup of {database} was made at {target}: {_text(error)}") from error
@@ -57,44 +53,10 @@ def make(database: Path, target: Path) -> int:
 
 
 def _check_room(database: Path, target: Path) -> None:
-    needed = sum(path.stat().st_size for path in with_log(database) if path.exists())
+    needed = sum(path.stat().st_size for path in file.with_log(database) if path.exists())
     free = shutil.disk_usage(target).free
     if free < needed + limits.DISK_LOW_BYTES:
         raise OSError(None, f"{needed // limits.MIB + 1} MiB needed, {free // limits.MIB} MiB free")
-
-
-def _copy(database: Path, draft: Path) -> None:
-    with closing(read_only(database)) as source, closing(sqlite3.connect(draft)) as copy:
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file, that may be copied anywhere
-        found = copy.execute("PRAGMA quick_check(1)").fetchone()
-        if found != ("ok",):
-            raise sqlite3.DatabaseError(f"the copy is damaged ({found[0]}), so the database is too")
-
-
-def read_only(database: Path) -> sqlite3.Connection:
-    """Returns a connection that reads a database which another process may be writing to."""
-    return sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5.0)
-
-
-def with_log(database: Path) -> tuple[Path, ...]:
-    """Returns the database's file and the logs that may belong to it."""
-    return tuple(database.with_name(database.name + log) for log in ("", "-wal", "-journal"))
-
-
-def replace_durably(draft: Path, target: Path) -> None:
-    """Puts ``draft`` in the place of ``target`` so that a power cut leaves one of them whole."""
-    _sync(draft)
-    draft.replace(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _text(error: Exception) -> str:
@@ -148,7 +110,7 @@ def is_due(home: Home, now: float) -> bool:
     With a clock that has gone back since then, nobody knows: one backup more is made.
     """
     try:
-        changed = max(path.stat().st_mtime for path in with_log(home.database) if path.exists())
+        changed = max(path.stat().st_mtime for path in file.with_log(home.database) if path.exists())
         last = next((path.stat().st_mtime for path in listed(home, f"-{DAILY}")), 0.0)
     except (OSError, ValueError):
         return False
@@ -158,35 +120,19 @@ def is_due(home: Home, now: float) -> bool:
 # --- the way back -------------------------------------------------------------------------------
 
 
-def check_usable(path: Path) -> None:
-    """Raises ``StoreError`` unless ``path`` is a whole database of this or an older Flower."""
-    try:
-        with closing(read_only(path)) as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'messages'").fetchone():
-                raise StoreError(f"{path} holds no stories of Flower")
-            (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
-    except sqlite3.Error as error:
-        raise StoreError(f"{path} cannot be used as a backup: {error}") from error
-    if found != "ok":
-        raise StoreError(f"{path} is damaged: {found}")
-    if version > len(schema.MIGRATIONS):
-        raise StoreError(f"{path} was made by a newer Flower; update Flower first")
-
-
 def restore(home: Home, source: Path, now: float) -> Path | None:
     """Makes the home's database equal to ``source``; returns where the one before is kept.
 
     No engine may run. Raises ``StoreError``; then nothing has changed.
     """
-    check_usable(source)
+    file.check_usable(source)
     before = _set_aside(home, now) if home.database.exists() else None
     draft = home.database.with_name("flower.db.restored")
     make(source, draft)
     try:
         for path in home.database.parent.glob(home.database.name + "-*"):
             path.unlink()  # the log of the old database must not be read into the new one
-        replace_durably(draft, home.database)
+        file.replace_durably(draft, home.database)
         for index in home.index.iterdir():
             if index.suffix in (".hnsw", ".marks", ".json"):
                 index.unlink()  # made from rows that are gone
@@ -208,7 +154,7 @@ def keep_damaged(home: Home, now: float) -> Path:
     target = path_for(home, "damaged", now).with_suffix(".damaged")
     try:
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        for source in with_log(home.database):
+        for source in file.with_log(home.database):
             if source.exists():
                 shutil.copy(source, target.with_name(target.name + source.name[len("flower.db") :]))
     except OSError as error:

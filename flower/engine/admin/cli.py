@@ -14,6 +14,7 @@ from pathlib import Path
 
 from flower import access_token, launch, limits
 from flower.engine.admin import backup, repair
+from flower.engine.store import recovery
 from flower.errors import ConfigError, LaunchError, StoreError
 from flower.home import Home, load_config
 
@@ -64,7 +65,7 @@ def check(home: Home) -> int:
         with launch.claim(home, wait_s=0):
             report = repair.repair(home, time.time())
     except LaunchError:
-        report = repair.look(home.database)
+        report = recovery.look(home.database)
         if not report.sound:
             print("An engine runs, so nothing was repaired; stop it and run `flower check` again.")
     for line in report.lines:

@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 import socket
-import sqlite3
 import sys
 import sysconfig
 import time
@@ -23,10 +22,11 @@ from msgspec import Struct
 
 import flower
 from flower import access_token, launch, limits
-from flower.engine.admin import backup, repair
+from flower.engine.admin import backup
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.setup import read_setup
 from flower.engine.recall.embedder import MiniLM
+from flower.engine.store import file, recovery
 from flower.errors import ConfigError, FlowerError
 from flower.home import Home, load_config
 from flower.settings.config import ENVIRONMENT, Config
@@ -83,7 +83,7 @@ def findings(home: Home, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _python() -> Finding:
-    found = f"{platform.python_version()} on {platform.machine()}, SQLite {sqlite3.sqlite_version}"
+    found = f"{platform.python_version()} on {platform.machine()}, SQLite {file.SQLITE_VERSION}"
     if sys.maxsize < 2**32:
         return Finding("Python", found, "the libraries have no 32-bit builds; use a 64-bit system")
     return Finding("Python", found)
@@ -164,8 +164,8 @@ def _keys(home: Home, config: Config, environ: Mapping[str, str]) -> Iterator[Fi
 def _database(home: Home) -> Finding:
     if not home.database.exists():
         return Finding("database", "none yet; the first start makes it")
-    report = repair.look(home.database)
-    size = sum(path.stat().st_size for path in backup.with_log(home.database) if path.exists())
+    report = recovery.look(home.database)
+    size = sum(path.stat().st_size for path in file.with_log(home.database) if path.exists())
     if not report.sound:
         return Finding("database", "; ".join(report.lines), "stop the engine and run `flower check`")
     return Finding("database", f"{report.lines[0]} {size / limits.MIB:.1f} MiB, no damage")

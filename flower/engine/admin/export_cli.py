@@ -6,19 +6,18 @@ Only reads the database, so nothing can happen to it.
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
-from flower.engine.admin.backup import read_only
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.commands.catalogue import closest
 from flower.engine.export.files import names_of, read_story, write
 from flower.engine.export.render import FORMATS, Story, render
 from flower.engine.sanitize import sanitize
 from flower.engine.store import schema, stories
+from flower.engine.store.database import Connection
+from flower.engine.store.file import UnreadableError, reading, schema_version
 from flower.errors import CommandError, StoreError
 from flower.home import Home
 
@@ -56,7 +55,7 @@ def _read(home: Home, wanted: str | None, *, whole: bool) -> Story | None:
     if not home.database.exists():
         raise StoreError(f"there are no stories in {home.root} yet")
     try:
-        with closing(read_only(home.database)) as db:
+        with reading(home.database) as db:
             _check_version(db)
             if wanted is None:
                 _list(stories.sessions(db, archived=True))
@@ -66,12 +65,12 @@ def _read(home: Home, wanted: str | None, *, whole: bool) -> Story | None:
                 raise CommandError(f"there is no story {wanted!r}.{closest(wanted, known)}")
             names = names_of(load_assets((SHIPPED, home.assets)))
             return read_story(db, wanted, names, time.time(), whole=whole)
-    except sqlite3.Error as error:
+    except UnreadableError as error:
         raise StoreError(f"{home.database} cannot be read ({error}); see `flower check`") from error
 
 
-def _check_version(db: sqlite3.Connection) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
+def _check_version(db: Connection) -> None:
+    version = schema_version(db)
     newest = len(schema.MIGRATIONS)
     if version > newest:
         raise StoreError("the stories were made by a newer Flower; update Flower")

@@ -7,7 +7,6 @@ again an hour later. It writes nothing when nothing has changed.
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,6 +19,7 @@ from flower.engine.prompt.context import Services
 from flower.engine.recall.scopes import memory_scope
 from flower.engine.sessions.engine import Engine
 from flower.engine.store import passages, trash
+from flower.engine.store.database import Connection
 from flower.errors import FlowerError
 from flower.home import Home
 from flower.protocol.messages import State
@@ -94,7 +94,7 @@ async def empty(services: Services, now: float) -> int:
     return len(expired)
 
 
-def _purge(db: sqlite3.Connection, session_id: str) -> bool:
+def _purge(db: Connection, session_id: str) -> bool:
     purged = trash.purge(db, session_id)
     if purged:
         passages.drop_scope(db, memory_scope(session_id))

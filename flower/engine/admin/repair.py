@@ -1,51 +1,15 @@
-"""``flower check``: looks a database through and mends what can be mended.
+"""``flower check``: looks a home's database through, and repairs it when asked to.
 
-First the cheap repairs, which lose nothing: indexes and the word index are made anew from the rows,
-links that lead nowhere are cut or given an end. If the file itself is damaged, every row that can
-still be read is carried over into a new database, and the damaged one is kept.
+Keeps the damaged database before anything is changed. What is found and mended is in ``store.recovery``.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import Any
-
-from msgspec import Struct
-
-from flower import limits
 from flower.engine.admin import backup
-from flower.engine.store import database, streaming_text
+from flower.engine.store import file, recovery
+from flower.engine.store.recovery import Report, look
 from flower.errors import StoreError
 from flower.home import Home
-
-# Of each index of words: how many rows it must have. It has none of replies that still grow.
-WORD_INDEXES = {
-    "passages_fts": "SELECT count(*) FROM passages",
-    "messages_fts": "SELECT count(*) FROM messages WHERE status != 'streaming'",
-}
-FIRST_JUMP = 1  # rows skipped behind a damaged one, doubled until one can be read again
-Row = tuple[Any, ...]
-
-
-class Report(Struct, frozen=True):
-    """What was found and done, a line each. ``sound``: nothing is wrong any more."""
-
-    sound: bool
-    lines: tuple[str, ...]
-
-
-def look(path: Path) -> Report:
-    """Looks a database through without changing it, also while an engine uses it."""
-    try:
-        with closing(backup.read_only(path)) as db:
-            problems = _problems(db)
-            counts = _counts(db)
-    except sqlite3.Error as error:
-        return Report(False, (f"{path}: {error}",))
-    return Report(not problems, (counts, *problems) if problems else (counts, "No damage found."))
 
 
 def repair(home: Home, now: float) -> Report:
@@ -56,8 +20,8 @@ def repair(home: Home, now: float) -> Report:
     kept = backup.keep_damaged(home, now)
     lines = [*before.lines, f"The database as it was is kept at {kept}."]
     try:
-        lines += _mend(home.database)
-    except (sqlite3.Error, StoreError) as error:
+        lines += recovery.mend(home.database)
+    except StoreError as error:
         lines.append(f"It cannot be mended in place ({error}); saving what can be read.")
     after = look(home.database)
     if not after.sound:
@@ -69,193 +33,18 @@ def repair(home: Home, now: float) -> Report:
     return Report(after.sound, (*lines, *after.lines))
 
 
-def _counts(db: sqlite3.Connection) -> str:
-    stories, messages = (
-        db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
-        for table in ("sessions", "messages")
-    )
-    return f"{stories} stories, {messages} messages."
-
-
-def _problems(db: sqlite3.Connection) -> list[str]:
-    found = [text for (text,) in db.execute("PRAGMA integrity_check(20)") if text != "ok"]
-    orphans = db.execute("PRAGMA foreign_key_check").fetchall()
-    if orphans:
-        found.append(f"{len(orphans)} rows belong to nothing")
-    for index in _word_indexes(db):
-        # Only numbers are compared: SQLite's own check of such an index needs to write.
-        (rows,) = db.execute(WORD_INDEXES[index]).fetchone()
-        (indexed,) = db.execute(f"SELECT count(*) FROM {index}_docsize").fetchone()  # noqa: S608
-        if rows != indexed:
-            found.append(f"{index} knows {indexed} of {rows} rows")
-    return found
-
-
-def _word_indexes(db: sqlite3.Connection) -> list[str]:
-    """Returns those that this database has; one of an older schema may lack some."""
-    return [index for index in WORD_INDEXES if _has(db, index)]
-
-
-def _has(db: sqlite3.Connection, table: str) -> bool:
-    found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone() is not None
-
-
-# --- in place -----------------------------------------------------------------------------------
-
-
-def _mend(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("PRAGMA foreign_keys = OFF")
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("REINDEX")
-        for index in _word_indexes(db):
-            db.execute(f"INSERT INTO {index} ({index}) VALUES ('delete-all')")  # noqa: S608 - our own
-        # Only now, as changes of messages change their index; and no engine is writing them.
-        _end_replies(db)
-        for index in _word_indexes(db):
-            db.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")  # noqa: S608 - our own
-        mended = _mend_links(db)
-        db.execute("COMMIT")
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return ["The indexes were made anew.", *mended]
-
-
-def _end_replies(db: sqlite3.Connection) -> None:
-    if _has(db, "growth"):
-        streaming_text.recover(db)
-    else:  # older schemas kept the text so far in the message
-        db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'")
-
-
-def _mend_links(db: sqlite3.Connection) -> list[str]:
-    """Gives messages without a story one, and cuts links to messages that are gone."""
-    lines = []
-    lost = db.execute(
-        "SELECT session_id, min(created), max(created) FROM messages"
-        " WHERE session_id NOT IN (SELECT id FROM sessions) GROUP BY session_id"
-    ).fetchall()
-    for session_id, first, last in lost:
-        db.execute(
-            "INSERT INTO sessions (id, world_id, character_id, title, created, updated)"
-            " VALUES (?, '', '', 'A recovered story', ?, ?)",
-            (session_id, first, last),
-        )
-    if lost:
-        lines.append(f"{len(lost)} stories were made anew around their messages.")
-    cut = db.execute(
-        "UPDATE messages SET parent_id = (SELECT max(o.id) FROM messages o"
-        " WHERE o.session_id = messages.session_id AND o.id < messages.id)"
-        " WHERE parent_id NOT IN (SELECT id FROM messages)"
-    ).rowcount
-    if cut:
-        lines.append(f"{cut} messages whose place was lost follow the one before them.")
-    db.execute(
-        "UPDATE sessions SET active_leaf = (SELECT max(id) FROM messages m WHERE m.session_id = sessions.id)"
-        " WHERE active_leaf IS NULL OR active_leaf NOT IN (SELECT id FROM messages)"
-    )
-    return lines
-
-
-# --- into a new file ----------------------------------------------------------------------------
-
-
 def _salvage(home: Home) -> list[str]:
-    """Carries every row that can be read into a new database, and puts that in the old one's place."""
+    """Puts a new database with every row that can be read in the old one's place."""
     draft = home.database.with_name("flower.db.salvaged")
-    draft.unlink(missing_ok=True)
-    lines = []
     try:
-        with (
-            closing(backup.read_only(home.database)) as old,
-            closing(sqlite3.connect(draft, isolation_level=None)) as new,
-        ):
-            # Go on with as much of the schema as can be read; without this a lost part is the end.
-            old.execute("PRAGMA writable_schema = ON")
-            new.execute(f"PRAGMA page_size = {limits.PAGE_BYTES}")
-            database.migrate(new)
-            new.execute("BEGIN")
-            lines += [line for table in _tables(new) if (line := _carry_over(old, new, table))]
-            new.execute("COMMIT")
-        lines += _mend(draft)
+        lines = recovery.salvage(home.database, draft)
         for path in home.database.parent.glob(home.database.name + "-*"):
             path.unlink()
-        backup.replace_durably(draft, home.database)
-    except (sqlite3.Error, OSError) as error:
+        file.replace_durably(draft, home.database)
+    except (StoreError, OSError) as error:
         newest = next(iter(backup.listed(home)), None)
         hint = f"`flower restore {newest}` brings the newest one back" if newest else "there is none"
         raise StoreError(
             f"{home.database} cannot be read any more ({error}); only a backup helps: {hint}"
         ) from error
     return lines
-
-
-def _tables(db: sqlite3.Connection) -> list[str]:
-    """Returns the tables that hold what is not made from others."""
-    rows = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid")
-    return [name for (name,) in rows if "_fts" not in name and not name.startswith("sqlite_")]
-
-
-def _carry_over(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> str:
-    columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
-    present = {row[1] for row in old.execute(f"PRAGMA table_info({table})")}
-    shared = ", ".join(column for column in columns if column in present)
-    if not shared:
-        return ""  # the old schema did not have it
-    marks = ", ".join("?" for column in columns if column in present)
-    insert = f"INSERT OR IGNORE INTO {table} ({shared}) VALUES ({marks})"  # noqa: S608 - our own names
-    rows = [0, 0]  # read, gaps
-    for row in _readable(old, table, shared):
-        if row is None:
-            rows[1] += 1
-        else:
-            new.execute(insert, row)
-            rows[0] += 1
-    gaps = f", {rows[1]} damaged places skipped" if rows[1] else ""
-    return f"{table}: {rows[0]} rows saved{gaps}."
-
-
-def _readable(db: sqlite3.Connection, table: str, columns: str) -> Iterator[Row | None]:
-    """Yields every row that can be read, in order, and None for each damaged place."""
-    if not _has_rowid(db, table):
-        yield from _until_damage(db, f"SELECT {columns} FROM {table}", ())  # noqa: S608
-        return
-    after, jump, last = 0, FIRST_JUMP, _last_rowid(db, table)
-    query = f"SELECT rowid, {columns} FROM {table} WHERE rowid > ? ORDER BY rowid"  # noqa: S608
-    while after <= last:
-        damaged = False
-        for row in _until_damage(db, query, (after,)):
-            if row is None:
-                damaged = True
-            else:
-                after, jump = row[0], FIRST_JUMP
-                yield row[1:]
-        if not damaged:
-            return
-        if jump == FIRST_JUMP:
-            yield None
-        after, jump = after + jump, jump * 2
-
-
-def _until_damage(
-    db: sqlite3.Connection, query: str, parameters: Iterable[Any]
-) -> Iterator[Row | None]:
-    try:
-        yield from db.execute(query, tuple(parameters))
-    except sqlite3.DatabaseError:
-        yield None
-
-
-def _has_rowid(db: sqlite3.Connection, table: str) -> bool:
-    try:
-        db.execute(f"SELECT rowid FROM {table} LIMIT 0")  # noqa: S608
-    except sqlite3.OperationalError:
-        return False
-    return True
-
-
-def _last_rowid(db: sqlite3.Connection, table: str) -> int:
-    try:
-        return db.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] or 0  # noqa: S608
-    except sqlite3.DatabaseError:
-        return limits.SALVAGE_ROWS

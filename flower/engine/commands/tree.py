@@ -5,12 +5,11 @@ What they do to the tree is in ``flower.engine.store``; that every watcher sees 
 
 from __future__ import annotations
 
-import sqlite3
-
 from flower import limits
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import branches, outline, stories, trash, tree
+from flower.engine.store.database import Connection
 from flower.engine.store.outline import Outline
 from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError
@@ -30,7 +29,7 @@ async def retry(engine: Engine, client: Client, argument: str) -> None:
         message_number(argument, "/retry 12 lets message 12 be written anew.") if argument else None
     )
 
-    def open_reply(db: sqlite3.Connection, session_id: str, model: str, now: float) -> branches.Opened:
+    def open_reply(db: Connection, session_id: str, model: str, now: float) -> branches.Opened:
         return branches.open_variant(db, session_id, message, model, now)
 
     await engine.edits.rewrite(session, client.chosen, open_reply)
@@ -80,9 +79,7 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
     message = known if known is not None else await database.read(tree.last_line, session.id)
     if message.role == "user":
 
-        def open_reply(
-            db: sqlite3.Connection, session_id: str, model: str, now: float
-        ) -> branches.Opened:
+        def open_reply(db: Connection, session_id: str, model: str, now: float) -> branches.Opened:
             return branches.open_edit(db, session_id, message.id, text, model, now)
 
         await engine.edits.rewrite(session, client.chosen, open_reply)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.export.render import Story, file_name, other_branches, render
 from flower.engine.store import stories, tree
+from flower.engine.store.database import Connection
 from flower.errors import CommandError
 
 FOLDER = "exports"  # in the home
@@ -24,7 +24,7 @@ _PRIVATE_FILE = 0o600
 
 
 def read_story(
-    db: sqlite3.Connection,
+    db: Connection,
     session_id: str,
     names: Mapping[str, str],
     now: float,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import random
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 import trio
@@ -22,7 +21,7 @@ from flower.engine.recall.base import Found, Query
 from flower.engine.recall.library import Library
 from flower.engine.recall.scopes import cast_scope, lore_scope, memory_scope
 from flower.engine.store import states, stories
-from flower.engine.store.database import Database
+from flower.engine.store.database import Connection, Database
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
 log = logging.getLogger(__name__)
@@ -104,7 +103,7 @@ async def gather(services: Services, turn: TurnInput) -> Context:
 
 
 def _as_it_stands(
-    db: sqlite3.Connection, session_id: str, leaf: int, most: int
+    db: Connection, session_id: str, leaf: int, most: int
 ) -> tuple[list[stories.Message], states.Standing, frozenset[int]]:
     """Returns the end of the path to a message, how the story stands there, and the whole path's ids."""
     path = stories.path(db, leaf, most=most)

@@ -10,7 +10,6 @@ Owns nothing but its memory of file times. Never writes to the folder.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -22,6 +21,7 @@ from watchfiles import awatch
 from flower import limits
 from flower.engine.recall.library import Library
 from flower.engine.recall.scopes import lore_scope
+from flower.engine.store import synced_folders
 from flower.engine.store.database import Database
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, StoreError
@@ -229,7 +229,7 @@ class Folders:
 
     async def start(self) -> None:
         """Follows every folder that was followed before."""
-        for world_id, path in await self._database.read(_load):
+        for world_id, path in await self._database.read(synced_folders.load):
             self._follow(world_id, Path(path))
 
     async def sync(self, world_id: str, text: str) -> Path:
@@ -240,7 +240,7 @@ class Folders:
         path = await trio.to_thread.run_sync(_folder, text)
         async with self._changing:
             await self._unsync(world_id)
-            await self._database.write(_save, world_id, str(path))
+            await self._database.write(synced_folders.save, world_id, str(path))
             self._follow(world_id, path)
         return path
 
@@ -253,7 +253,7 @@ class Folders:
         scope = self._following.pop(world_id, None)
         if scope is not None:
             scope.cancel()
-        await self._database.write(_forget, world_id)
+        await self._database.write(synced_folders.forget, world_id)
         for source in await self._library.sources(lore_scope(world_id)):
             if source.startswith(PREFIX):
                 await self._library.drop_source(lore_scope(world_id), source)
@@ -277,15 +277,3 @@ def _folder(text: str) -> Path:
     if not path.is_dir():
         raise CommandError(f"There is no folder {path} on the engine's machine.")
     return path
-
-
-def _load(db: sqlite3.Connection) -> list[tuple[str, str]]:
-    return db.execute("SELECT world_id, path FROM synced_folders").fetchall()
-
-
-def _save(db: sqlite3.Connection, world_id: str, path: str) -> None:
-    db.execute("INSERT OR REPLACE INTO synced_folders VALUES (?, ?)", (world_id, path))
-
-
-def _forget(db: sqlite3.Connection, world_id: str) -> None:
-    db.execute("DELETE FROM synced_folders WHERE world_id = ?", (world_id,))

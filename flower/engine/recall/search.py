@@ -6,7 +6,6 @@ functions of ``ranking`` and ``query``. It embeds nothing and writes nothing.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from flower.engine.recall.chunking import estimate_tokens
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import Kept, context_of, context_weight, keywords, words_found
 from flower.engine.store import passages, vector_rows
-from flower.engine.store.database import Database
+from flower.engine.store.database import Connection, Database
 from flower.engine.store.passages import Passage
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ class Candidates(Struct, frozen=True):
 
 
 def _look_up(
-    db: sqlite3.Connection, scope: str, asked: Asked, near: Sequence[int], model_id: str, dimension: int
+    db: Connection, scope: str, asked: Asked, near: Sequence[int], model_id: str, dimension: int
 ) -> Candidates:
     """Returns the candidates of a scope, all in one turn of the database's thread."""
     limit = limits.RECALL_CANDIDATES

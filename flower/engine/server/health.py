@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import flower
 from flower import limits
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.metrics import Histogram
+from flower.engine.store import stories
 from flower.errors import FlowerError
 from flower.home import Home
 
@@ -47,17 +47,13 @@ async def look(engine: Engine) -> Report:
 async def _store(engine: Engine) -> str:
     database = engine.services.database
     try:
-        await database.read(_answers)
+        await database.read(stories.count_sessions)
         free = shutil.disk_usage(database.path.parent).free
     except (FlowerError, OSError) as error:
         return str(error)
     if free < limits.DISK_LOW_BYTES:
         return f"only {free // limits.MIB} MiB are free on the disk"
     return ""
-
-
-def _answers(db: sqlite3.Connection) -> None:
-    db.execute("SELECT count(*) FROM sessions").fetchone()
 
 
 def render(engine: Engine, home: Home | None = None) -> str:

@@ -7,7 +7,6 @@ memory of a text that may be lost would be about nothing.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable
 
 import trio
@@ -25,6 +24,7 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Finished, Session
 from flower.engine.store import branches, states, stories, streaming_text
 from flower.engine.store import exchanges as replies
+from flower.engine.store.database import Connection
 from flower.errors import FlowerError, StoreError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, State, SystemUpdate
 
@@ -125,7 +125,7 @@ async def settle(services: Services, session: Session, finished: Finished, now: 
         news = _ticks(state, before.now) if finished.first else []
         if finished.proposed and finished.status == "complete":
 
-            def change(db: sqlite3.Connection) -> tuple[StoryState, Proposed]:
+            def change(db: Connection) -> tuple[StoryState, Proposed]:
                 return _propose(db, session.id, finished)
 
             state, proposed = await database.write(change)
@@ -140,9 +140,7 @@ async def settle(services: Services, session: Session, finished: Finished, now: 
         session.publish(SystemUpdate("\n".join(news), State(sheet=rows)))
 
 
-def _propose(
-    db: sqlite3.Connection, session_id: str, finished: Finished
-) -> tuple[StoryState, Proposed]:
+def _propose(db: Connection, session_id: str, finished: Finished) -> tuple[StoryState, Proposed]:
     """Brings what a reply proposes into the state at this reply; the block stays with it as it came."""
     replies.keep_proposal(db, finished.message_id, finished.proposed)
     state = states.state_at(db, session_id, finished.message_id)

@@ -7,7 +7,6 @@ Owns how such a change is claimed, carried out and shown to every watcher. What 
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -18,6 +17,7 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Reply, Session
 from flower.engine.sessions.turns import Turns, opened
 from flower.engine.store import branches, stories, tree
+from flower.engine.store.database import Connection
 from flower.errors import CommandError
 
 P = ParamSpec("P")
@@ -45,7 +45,7 @@ class Edits:
     async def change(
         self,
         session: Session,
-        function: Callable[Concatenate[sqlite3.Connection, str, P], T],
+        function: Callable[Concatenate[Connection, str, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -56,7 +56,7 @@ class Edits:
         """
         async with self._turns.claim(session):
 
-            def changed(db: sqlite3.Connection) -> tuple[T, Seen]:
+            def changed(db: Connection) -> tuple[T, Seen]:
                 return function(db, session.id, *args, **kwargs), _seen(db, session)
 
             result, seen = await self._runtime.services.database.write(changed)
@@ -67,7 +67,7 @@ class Edits:
         self,
         session: Session,
         selection: stories.Selection,
-        open_reply: Callable[[sqlite3.Connection, str, str, float], branches.Opened],
+        open_reply: Callable[[Connection, str, str, float], branches.Opened],
     ) -> None:
         """Opens a reply in another place of the tree and begins it.
 
@@ -77,7 +77,7 @@ class Edits:
         async with self._turns.claim(session):
             model_id = self._turns.models.story_model(selection)
 
-            def changed(db: sqlite3.Connection) -> tuple[branches.Opened, Seen]:
+            def changed(db: Connection) -> tuple[branches.Opened, Seen]:
                 return open_reply(db, session.id, model_id, self._now()), _seen(db, session)
 
             new, seen = await self._runtime.services.database.write(changed)
@@ -107,7 +107,7 @@ def _show(session: Session, seen: Seen) -> None:
     session.publish(snapshot.chat_history(session, seen.page, None))
 
 
-def _seen(db: sqlite3.Connection, session: Session) -> Seen:
+def _seen(db: Connection, session: Session) -> Seen:
     page = tree.page(db, session.id)
     if page is None:
         raise CommandError("This story is in the trash; /session restore takes it back.")

@@ -6,7 +6,6 @@ What the reply's prompt was made of is written along with the first flush.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable
 
 import msgspec
@@ -15,7 +14,7 @@ import trio
 from flower import limits
 from flower.engine.sessions.session import Reply
 from flower.engine.store import exchanges, streaming_text
-from flower.engine.store.database import Database
+from flower.engine.store.database import Connection, Database
 from flower.engine.store.exchanges import PromptRecord
 from flower.errors import StoreError
 from flower.protocol.messages import Usage
@@ -54,11 +53,11 @@ class ReplyStorage:
         await self._write(lambda db: streaming_text.append(db, reply.message_id, at, new, model))
         self._flushed = at + len(new)
 
-    async def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
+    async def _write(self, write: Callable[[Connection], None]) -> None:
         """Writes in one transaction with what the prompt was made of, if that is not on disk yet."""
         record = self.record
 
-        def save(db: sqlite3.Connection) -> str:
+        def save(db: Connection) -> str:
             note = exchanges.store_prompt(db, record) if record is not None else ""
             write(db)
             return note

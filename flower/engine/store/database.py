@@ -24,6 +24,7 @@ from flower.errors import StoreError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Connection = sqlite3.Connection  # what functions over the database get; nobody else names SQLite
 
 
 class OneThread:

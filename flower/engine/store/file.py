@@ -1,0 +1,89 @@
+"""A database as a file, without an engine: read beside a running one, checked, copied, replaced."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from flower.engine.store import schema
+from flower.errors import StoreError
+
+SQLITE_VERSION = sqlite3.sqlite_version
+BUSY_TIMEOUT_S = 5.0  # another process may be writing for a moment
+
+
+class UnreadableError(StoreError):
+    """SQLite refused the file; the text is what it says."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that reads a database which another process may be writing to.
+
+    Raises ``UnreadableError`` for whatever SQLite refuses, in the block as well.
+    """
+    try:
+        with closing(read_only(path)) as db:
+            yield db
+    except sqlite3.Error as error:
+        raise UnreadableError(str(error)) from error
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """Returns a connection that cannot write; raises ``sqlite3.Error``."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+
+
+def schema_version(db: sqlite3.Connection) -> int:
+    """Returns the schema's number; the newest there is are as many as ``schema.MIGRATIONS``."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def copy(path: Path, target: Path) -> None:
+    """Makes a whole copy, of a database in use as well. Raises ``UnreadableError``, also for damage."""
+    with reading(path) as source, closing(sqlite3.connect(target)) as made:
+        source.backup(made)
+        made.execute("PRAGMA journal_mode = DELETE")  # one file, that may be copied anywhere
+        found = made.execute("PRAGMA quick_check(1)").fetchone()
+        if found != ("ok",):
+            raise UnreadableError(f"the copy is damaged ({found[0]}), so the database is too")
+
+
+def check_usable(path: Path) -> None:
+    """Raises ``StoreError`` unless ``path`` is a whole database of this or an older Flower."""
+    try:
+        with reading(path) as db:
+            version = schema_version(db)
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'messages'").fetchone():
+                raise StoreError(f"{path} holds no stories of Flower")
+            (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+    except UnreadableError as error:
+        raise StoreError(f"{path} cannot be used as a backup: {error}") from error
+    if found != "ok":
+        raise StoreError(f"{path} is damaged: {found}")
+    if version > len(schema.MIGRATIONS):
+        raise StoreError(f"{path} was made by a newer Flower; update Flower first")
+
+
+def with_log(path: Path) -> tuple[Path, ...]:
+    """Returns the database's file and the logs that may belong to it."""
+    return tuple(path.with_name(path.name + log) for log in ("", "-wal", "-journal"))
+
+
+def replace_durably(draft: Path, target: Path) -> None:
+    """Puts ``draft`` in the place of ``target`` so that a power cut leaves one of them whole."""
+    _sync(draft)
+    draft.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

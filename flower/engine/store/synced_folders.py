@@ -1,0 +1,20 @@
+"""Which worlds follow which folders, as functions over a connection. Owns the table ``synced_folders``."""
+
+from __future__ import annotations
+
+import sqlite3
+
+
+def load(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Returns (world id, path) of every world that follows a folder."""
+    return db.execute("SELECT world_id, path FROM synced_folders").fetchall()
+
+
+def save(db: sqlite3.Connection, world_id: str, path: str) -> None:
+    """Makes a world follow a folder instead of the one before."""
+    db.execute("INSERT OR REPLACE INTO synced_folders VALUES (?, ?)", (world_id, path))
+
+
+def forget(db: sqlite3.Connection, world_id: str) -> None:
+    """Makes a world follow no folder."""
+    db.execute("DELETE FROM synced_folders WHERE world_id = ?", (world_id,))
