@@ -176,10 +176,26 @@ SUMMARY_TOKENS = 400  # of the record of what left the history
 SUMMARY_DEADLINE_S = 300.0  # a small board reads a long text slowly; nobody waits for it
 PROMPT_MESSAGES = 400  # more never fit a window; reading them would only cost time
 
+LOOP_CHARS = (
+    2_400  # of one text repeated without a break: a litany is shorter, and half a minute is bearable
+)
+LOOP_TIMES = 4
+LOOP_SENTENCES = 16  # times that one sentence comes, making up a third of what is said
+LOOP_SENTENCE_LETTERS = 16
+LOOP_TAIL_CHARS = 8_000  # of a reply in which a loop is looked for
+THINKING_TOKENS = 1_500  # room of small hidden requests for a model that thinks all the same
+SUMMARY_CHARS = 2_400  # what SUMMARY_TOKENS are at most; the room for thinking is not meant for it
+SUMMARY_FAILURES_KEPT = 200  # stories whose failures are remembered
+SUMMARY_FAILURES = 2  # in a row, after which a story's summaries wait ...
+SUMMARY_WAIT_TURNS = 8  # ... so many turns, then twice as many, up to ...
+SUMMARY_WAIT_TURNS_MAX = 128
+
 # --- providers ----------------------------------------------------------------------------------
 CONNECT_TIMEOUT_S = 10.0
-FIRST_PIECE_TIMEOUT_S = 600.0  # a local model may load from an SD card and read a long prompt
+FIRST_PIECE_TIMEOUT_S = 600.0  # a reasoning model may be queued for minutes
 IDLE_TIMEOUT_S = 90.0
+OWN_FIRST_TIMEOUT_S = 3600.0  # a large model on a small board reads a long prompt for half an hour
+OWN_IDLE_TIMEOUT_S = 900.0  # it may swap, or somebody else's prompt is read in between
 PROBE_TIMEOUT_S = 0.3  # looking for local servers must not be felt
 SSE_LINE_BYTES = 1 * MIB
 ERROR_BODY_BYTES = 64 * KIB

@@ -170,7 +170,7 @@ async def test_an_endless_error_body_is_not_read_to_its_end(family: Family) -> N
 
 
 @every_family
-async def test_compressed_bodies_are_not_inflated(family: Family) -> None:
+async def test_compressed_bodies_that_are_broken_are_an_error(family: Family) -> None:
     bomb = httpx.Response(
         200, headers={"content-encoding": "gzip"}, stream=Body(b"\x1f\x8b" + b"\0" * 100)
     )

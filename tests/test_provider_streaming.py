@@ -278,13 +278,13 @@ async def test_loading_without_progress_does_not(autojump_clock: MockClock) -> N
 async def test_only_content_counts_after_the_first_content(
     life: Piece, autojump_clock: MockClock
 ) -> None:
-    """Keep-alive comments for ever are a stall."""
+    """Signs of life are waited for, but comments for ever are a stall."""
     alive: list[Step] = [life, 5.0] * 1000
     pieces, error = await listen(of(Script([Text("The door"), *alive])))
     assert error is not None
     assert error.kind == "timeout_idle"
     assert text_of(pieces) == "The door"
-    assert trio.current_time() == pytest.approx(limits.IDLE_TIMEOUT_S)
+    assert trio.current_time() == pytest.approx(LOCAL.first_s)
 
 
 async def test_slow_words_are_fine(autojump_clock: MockClock) -> None:
@@ -316,12 +316,21 @@ async def test_a_stream_without_end_mark_is_interrupted() -> None:
     assert "/continue" in str(error)
 
 
-@pytest.mark.parametrize("empty", [[], [DONE], [Reasoning("hm"), DONE], [Spent(3, 0), DONE]])
+@pytest.mark.parametrize("empty", [[], [DONE], [Spent(3, 0), DONE]])
 async def test_an_empty_reply_is_tried_again(empty: list[Step], autojump_clock: MockClock) -> None:
     script = Script(empty, [Text("a"), DONE])
     pieces, error = await listen(of(script))
     assert error is None
     assert text_of(pieces) == "a"
+
+
+async def test_a_reply_that_was_only_thinking_is_explained_and_paid_once() -> None:
+    """A second try would think again; what can be set is said instead."""
+    script = Script([Reasoning("hm"), DONE])
+    _, error = await listen(of(script))
+    assert error is not None
+    assert "only thought" in str(error)
+    assert len(script.opened) == 1
 
 
 async def test_thinking_that_used_up_the_reply_is_explained() -> None:

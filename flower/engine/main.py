@@ -195,6 +195,7 @@ def make_services(config: Config, assets: Assets, database: Database, library: L
         config.game.narrator_updates,
         config.game.keep_people,
         config.quick_replies,
+        config.prompt.stop_at_player,
     )
 
 

@@ -8,8 +8,9 @@ A client sends ``{"prompt": TEXT}``; everything it can do is a prompt. The optio
 V1 clients never send. The engine sends ``{"event": E, "payload": {"content": str, "metadata": {}}}``.
 Additions are optional metadata keys or new events; a V1 client ignores both.
 
-Laws: the chunks of a turn concatenate to the saved text, ``offset`` counts its characters (Unicode
-code points) before the chunk; every started turn ends with exactly one ``chat_end``.
+Laws: the chunks of a turn concatenate to the saved text, where one with ``replace`` first takes back what
+came from its ``offset`` on; ``offset`` counts the characters (Unicode code points) before the chunk; every
+started turn ends with exactly one ``chat_end``.
 """
 
 from __future__ import annotations
@@ -213,6 +214,7 @@ class ChunkMeta(Struct, frozen=True, omit_defaults=True):
     world_id: str
     turn: str | UnsetType = UNSET
     offset: int | UnsetType = UNSET
+    replace: bool = False  # addition: what was told from ``offset`` on is taken back first
 
 
 class ChatChunk(Struct, frozen=True):

@@ -93,6 +93,7 @@ class PromptConfig(Struct, frozen=True):
     context_tokens: int = limits.CONTEXT_TOKENS_DEFAULT
     reply_tokens: int = limits.REPLY_TOKENS_DEFAULT
     params: Mapping[str, Any] = {}  # sampler settings for every model, in OpenAI's names
+    stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
 
 
 class NarratorConfig(Struct, frozen=True):
@@ -131,6 +132,7 @@ class ProviderConfig(Struct, frozen=True):
     models: tuple[str, ...] = ()
     params: Mapping[str, Any] = {}
     patch: tuple[Mapping[str, Any], ...] = ()
+    timeouts: Mapping[str, float] = {}  # seconds: connect_s, first_s, silence_s, idle_s
 
 
 class Config(Struct, frozen=True):
@@ -270,6 +272,10 @@ _PATCH: validators.Reader[dict[str, Any]] = validators.section(
         "thinks": validators.flag,
     },
 )
+_TIMEOUTS: validators.Reader[dict[str, float]] = validators.section(
+    dict,
+    {name: validators.number(0.1, _DAY_S) for name in ("connect_s", "first_s", "silence_s", "idle_s")},
+)
 _PROVIDER = validators.section(
     ProviderConfig,
     {
@@ -284,6 +290,7 @@ _PROVIDER = validators.section(
         "models": validators.list_of(validators.short_text),
         "params": validators.map_of(validators.anything),
         "patch": validators.list_of(_PATCH),
+        "timeouts": _TIMEOUTS,
     },
     required=("name", "kind"),
 )
@@ -335,6 +342,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "context_tokens": validators.whole(512, 2_000_000),
         "reply_tokens": validators.whole(16, 100_000),
         "params": validators.map_of(validators.anything),
+        "stop_at_player": validators.flag,
     },
     "narrator": {
         "seed": validators.whole(0, 2**63 - 1),

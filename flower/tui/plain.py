@@ -92,6 +92,10 @@ class Reader:
     def _reply(self, message: Message, done: int | None) -> str:
         begins = done is None
         done = done or 0
+        if done > len(message.text):  # what was read was none of the story: say so, and begin again
+            begins, done, self._open = True, 0, None
+            self._read[message.key] = 0
+            return self._line("(That was the model thinking; the reply begins again.)")
         text = message.text[done:]
         ended = message.status != "streaming"
         if not ended:

@@ -42,6 +42,7 @@ class Services(Struct, frozen=True):
     narrator_updates: bool = False  # the narrator may propose changes of the state sheet
     keep_people: bool = False  # a new story takes over the people of the last one in its world
     quick_replies: tuple[QuickReply, ...] = ()  # lines the player has ready
+    stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
 
 
 class TurnInput(Struct, frozen=True, kw_only=True):

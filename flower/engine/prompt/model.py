@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from flower import limits
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import ModelInfo, Provider
 
@@ -29,3 +30,8 @@ class ChosenModel(Struct, frozen=True, kw_only=True):
     def reply_tokens(self, most_context: int, most_reply: int) -> int:
         """Returns how long a reply may be."""
         return min(most_reply, self.context_tokens(most_context) // REPLY_SHARE)
+
+
+def thinking_room(context: int) -> int:
+    """Returns tokens that a small hidden request leaves for a model that thinks first, whatever it is told."""
+    return min(limits.THINKING_TOKENS, context // 4)

@@ -18,6 +18,7 @@ from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Assembled, Line, Section, assemble, standing_text
 from flower.engine.prompt.context import Context, Services, TurnInput
 from flower.engine.prompt.cue import cue_of
+from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.sections import CONTINUE, note_of, recalled_text, summary_section, with_notes
 from flower.engine.prompt.tokens import TokenCounter
@@ -98,6 +99,7 @@ async def build_prompt(
         params=await _params(services, turn, model),
         session=turn.session_id,
         cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
+        player_names=_player_names(services, context),
     )
     return PreparedPrompt(completion, assembled, counter, _record(inputs, fresh, assembled))
 
@@ -111,6 +113,14 @@ async def _said_elsewhere(services: Services, turn: TurnInput, model: ChosenMode
     )
 
 
+def _player_names(services: Services, context: Context) -> tuple[str, ...]:
+    """Returns the names under which no line of a reply may begin."""
+    if not services.stop_at_player:
+        return ()
+    user = context.direction.values.user
+    return ("You", "User", "Player") if user == NOBODY else ("You", user)
+
+
 async def _counted_exactly(model: ChosenModel, assembled: Assembled) -> TokenCounter:
     """Returns the counter corrected by the backend's own count, if it can count."""
     text = "\n".join(message.content for message in assembled.messages)
@@ -118,7 +128,7 @@ async def _counted_exactly(model: ChosenModel, assembled: Assembled) -> TokenCou
     if exact is None:
         return model.counter
     estimated = sum(model.counter.count(message.content) for message in assembled.messages)
-    return model.counter.calibrated(estimated, exact)
+    return model.counter.calibrated(estimated, exact, exact=True)
 
 
 def _not_in_view(context: Context, window_start: int | None) -> list[Found]:
@@ -301,9 +311,8 @@ def shorter(model: ChosenModel, refused: PreparedPrompt, error: ProviderError) -
     """Returns the model for a second try after ``refused`` was too long, with what the refusal taught."""
     context, counter = refused.completion.context_tokens, refused.counter
     limit = error.limit_tokens or context
-    if error.used_tokens:  # exact: taken as it is, not averaged with what turned out wrong
-        unchecked = replace(counter, checked=False)
-        counter = unchecked.calibrated(refused.assembled.tokens, error.used_tokens)
+    if error.used_tokens:
+        counter = counter.calibrated(refused.assembled.tokens, error.used_tokens, exact=True)
     else:  # of what was asked for, which may have been far below the limit
         asked = refused.assembled.tokens + refused.completion.max_tokens
         limit = int(min(limit, asked) * SHRINK_SHARE)

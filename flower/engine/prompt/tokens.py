@@ -15,6 +15,10 @@ from msgspec import Struct
 
 LATIN_CHARS_PER_TOKEN = 3.35
 CJK_CHARS_PER_TOKEN = 1.5
+MOST_SCALE = 2.5
+LEAST_SCALE = 0.75  # 4.5 characters per token: the best that tokenizers do on English prose
+LEAST_EXACT_SCALE = 0.4  # where a tokenizer counts for us: tables of spaces, one word again and again
+LEAST_FALL = 0.85  # of one model's ratio from prompt to prompt; less of it is a cached prefix
 MESSAGE_TOKENS = 4  # role marks and separators around each message of a chat template
 
 _CJK = re.compile(
@@ -39,15 +43,20 @@ class TokenCounter(Struct, frozen=True):
         estimate = (len(text) - cjk) / LATIN_CHARS_PER_TOKEN + cjk / CJK_CHARS_PER_TOKEN
         return max(1, round(estimate * self.scale))
 
-    def calibrated(self, estimated: int, actual: int) -> TokenCounter:
+    def calibrated(self, estimated: int, actual: int, *, exact: bool = False) -> TokenCounter:
         """Returns a counter moved towards what a provider reported for a prompt we had estimated.
 
-        An exponential moving average, bounded: one odd report (a cached prefix that is not counted,
-        a template with long hidden instructions) must not ruin the budget.
+        Upwards at once, for a prompt that is too long is refused or silently cut; downwards slowly, and
+        never below what text can be: some servers leave out of a prompt's tokens what they had cached, and
+        their reports would make us send far too much. ``exact``: counted for us, not reported.
         """
         if estimated < 50 or actual < 50:
             return self
-        seen = min(2.5, max(0.4, self.scale * actual / estimated))
-        if not self.checked:
+        seen = min(MOST_SCALE, self.scale * actual / estimated)
+        if exact:
+            return TokenCounter(max(LEAST_EXACT_SCALE, seen), checked=True)
+        if seen < LEAST_SCALE or (self.checked and seen < self.scale * LEAST_FALL):
+            return self  # part of it was not counted
+        if not self.checked or seen > self.scale:
             return TokenCounter(seen, checked=True)
         return TokenCounter(0.6 * self.scale + 0.4 * seen, checked=True)

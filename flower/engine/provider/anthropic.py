@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
 from flower import limits
 from flower.engine.provider.base import (
     ChatMessage,
@@ -23,11 +20,11 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
-from flower.engine.provider.decode import Interpreter, Item
+from flower.engine.provider.decode import Item
 from flower.engine.provider.endpoint import KINDS, Endpoint, patched, wanted_params
-from flower.engine.provider.errors import Origin, from_payload
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import Edge, RemoteProvider
+from flower.engine.provider.lenient import count, mapping, rows, string
 from flower.engine.provider.models import known_model
 from flower.engine.provider.request_fields import alternating, ending_with_user, split_system, without
 from flower.engine.provider.response import Call
@@ -87,32 +84,6 @@ def _marked(turns: list[ChatMessage]) -> list[dict[str, Any]]:
 # --- the stream ---------------------------------------------------------------------------------
 
 
-class _Delta(Struct, gc=False):
-    type: str = ""
-    text: str | None = None
-    thinking: str | None = None
-    stop_reason: str | None = None
-
-
-class _Event(Struct, gc=False):
-    type: str = ""
-    delta: _Delta | None = None
-    content_block: _Delta | None = None
-    message: Any = None
-    usage: Any = None
-    error: Any = None
-
-
-class _Message(Struct, gc=False):
-    type: str = ""
-    content: list[_Delta] | None = None
-    stop_reason: str | None = None
-    usage: Any = None
-    error: Any = None
-
-
-_decoder = msgspec.json.Decoder(_Event)
-_message_decoder = msgspec.json.Decoder(_Message)
 _REASONS: dict[str, FinishReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -123,47 +94,45 @@ _REASONS: dict[str, FinishReason] = {
 class MessageStream:
     """The meaning of the events of a streamed message."""
 
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
-        self._reason: str | None = None
+    def __init__(self) -> None:
+        self._reason = ""
         self._usage: dict[str, int] = {}
         self.ended = False
 
     @property
     def finished(self) -> bool:
         """The stop reason was seen."""
-        return self._reason is not None
+        return bool(self._reason)
 
-    def event(self, data: bytes, name: str) -> list[Item]:
+    def event(self, document: dict[str, Any]) -> list[Item]:
         """Returns what one event says."""
-        event = _decoder.decode(data)
-        match event.type:
-            case "content_block_delta" if event.delta is not None:
-                return _words(event.delta)
-            case "content_block_start" if event.content_block is not None:
-                return _words(event.content_block)
-            case "message_start" if isinstance(event.message, dict):
-                return self._count(event.message.get("usage"))
+        match document.get("type"):
+            case "content_block_delta":
+                return _words(mapping(document.get("delta")))
+            case "content_block_start":
+                return _words(mapping(document.get("content_block")))
+            case "message_start":
+                return self._count(mapping(document.get("message")).get("usage"))
             case "message_delta":
-                if event.delta is not None and event.delta.stop_reason:
-                    self._reason = event.delta.stop_reason
-                return self._count(event.usage)
+                self._reason = string(mapping(document.get("delta")).get("stop_reason")) or self._reason
+                return self._count(document.get("usage"))
             case "message_stop":
                 self.ended = True
-            case "error":
-                return [from_payload({"error": event.error}, self._origin)]
+            case "message":
+                return self.whole(document)
         return []
 
-    def whole(self, data: bytes) -> list[Item]:
+    def whole(self, document: dict[str, Any]) -> list[Item]:
         """Returns what a message says that was not streamed."""
-        message = _message_decoder.decode(data)
-        if message.error:
-            return [from_payload({"error": message.error}, self._origin)]
-        if message.type != "message":
-            raise ValueError("no message")
-        self._reason = message.stop_reason or "end_turn"
-        items = [item for block in message.content or () for item in _words(block)]
-        return items + self._count(message.usage)
+        if document.get("type") != "message":
+            return self.event(document)
+        self._reason = string(document.get("stop_reason")) or "end_turn"
+        blocks = map(mapping, rows(document.get("content")))
+        return [item for block in blocks for item in _words(block)] + self._count(document.get("usage"))
+
+    def done(self) -> None:
+        """Takes an end mark that is none of this API's."""
+        self.ended = True
 
     def finish(self) -> list[Item]:
         """Returns ``Finish`` when a stop reason or the end mark came."""
@@ -175,19 +144,22 @@ class MessageStream:
 
     def _count(self, usage: object) -> list[Item]:
         """Keeps the last figure of each kind: input comes at the start, output grows to the end."""
-        if not isinstance(usage, dict):
+        for name, value in mapping(usage).items():
+            if (figure := count(value)) is not None:
+                self._usage[name] = figure
+        if not self._usage:
             return []
-        self._usage |= {name: value for name, value in usage.items() if isinstance(value, int)}
         read = self._usage.get("cache_read_input_tokens", 0)
         written = self._usage.get("cache_creation_input_tokens", 0)
         prompt = self._usage.get("input_tokens", 0) + read + written
         return [Spent(prompt, self._usage.get("output_tokens", 0), read)]
 
 
-def _words(block: _Delta) -> list[Item]:
-    if block.text:
-        return [Text(block.text)]
-    return [Reasoning(block.thinking)] if block.thinking else []
+def _words(block: dict[str, Any]) -> list[Item]:
+    if text := string(block.get("text")):
+        return [Text(text)]
+    thought = string(block.get("thinking"))
+    return [Reasoning(thought)] if thought else []
 
 
 def read_models(payload: object) -> tuple[ModelInfo, ...]:
@@ -221,7 +193,8 @@ class AnthropicProvider(RemoteProvider):
         body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
         # "prefill" is what a refusal of a trailing assistant turn is remembered as.
         origin = self._edge.origin(completion.model, {**body, "prefill": True})
-        return Call("/messages", body, origin, Interpreter(origin, SseDecoder(), MessageStream(origin)))
+        reader = self._interpreter(SseDecoder(), MessageStream(), origin, completion)
+        return Call("/messages", body, origin, reader, self._learned(completion.model))
 
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""

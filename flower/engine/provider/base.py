@@ -63,7 +63,8 @@ class Completion(Struct, frozen=True):
 
     ``params`` are sampler settings in OpenAI's names (``temperature``, ``top_p``, ``stop``, ...); a
     provider maps those it knows and drops the rest. ``session`` lets servers with slots or sticky
-    routing keep a story's prompt cache warm.
+    routing keep a story's prompt cache warm. At a line that begins with one of ``player_names`` and a
+    colon the reply ends. ``quiet``: a small request nobody watches; models that can are told not to think.
     """
 
     model: str  # the provider's own id, without our prefix
@@ -73,6 +74,8 @@ class Completion(Struct, frozen=True):
     params: Mapping[str, object] = {}
     session: str = ""
     cue: Cue = Cue()
+    player_names: tuple[str, ...] = ()
+    quiet: bool = False
 
 
 class Text(Struct, frozen=True):
@@ -104,11 +107,16 @@ class Spent(Struct, frozen=True):
     cost: float | None = None  # USD, only when the provider itself says
 
 
+class Withdrawn(Struct, frozen=True):
+    """All text of the story so far was none: it was thinking whose beginning nobody had marked."""
+
+
 class Finish(Struct, frozen=True):
     """The provider's end mark. A stream that ends without one was interrupted."""
 
     reason: FinishReason
     detail: str = ""  # why it was blocked, in the provider's words
+    cut: str = ""  # where we ended the reply ourselves: a template's mark, a line of the player's
 
 
 class Proposal(Struct, frozen=True):
@@ -117,7 +125,7 @@ class Proposal(Struct, frozen=True):
     changes: str
 
 
-Piece = Text | Reasoning | Loading | Proposal | Spent | Finish
+Piece = Text | Reasoning | Withdrawn | Loading | Proposal | Spent | Finish
 
 
 class ModelInfo(Struct, frozen=True, omit_defaults=True):

@@ -1,33 +1,38 @@
 """From the bytes of a response to pieces of a reply.
 
-Pure. Joins a decoder (how events are framed) with a dialect (what an API family's events mean).
-An error inside a stream is a value here, not an exception: the text before it must not be lost.
+Pure. Joins a decoder (how events are framed) with a dialect (what an API family's events mean), and cleans
+what they say (``story_text``). Bodies are read by what they hold, not by what their head calls them.
+An error inside a stream is a value here, not an exception: the text before it must not be lost. Nothing
+after a finish reason can make a complete reply an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
 
-import msgspec
-
-from flower.engine.provider.base import Loading, Piece, Reasoning, Text
-from flower.engine.provider.errors import Origin, malformed
+from flower import limits
+from flower.engine.provider.base import Finish, Loading, Piece, Reasoning, Text
+from flower.engine.provider.errors import Origin, from_payload, malformed
 from flower.engine.provider.framing import Comment, NdjsonDecoder, ServerEvent, SseDecoder
+from flower.engine.provider.lenient import Mender, mapping, read_document, rows, string
 from flower.engine.provider.quote import excerpt
+from flower.engine.provider.story_text import PlayerStop, StoryReader
 from flower.errors import ProviderError
 
 Item = Piece | ProviderError
 
-_QUEUED = Loading("waiting for the model")
+_ALIVE = Loading("waiting for the model")
+_IDLE_EVENTS = frozenset({"ping", "heartbeat", "keepalive", "keep-alive", "keep_alive"})
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_SAYINGS = ("message", "detail", "msg", "error_message")
 
 
 class Dialect(Protocol):
     """What the events of one API family mean.
 
-    ``event`` takes one JSON document and returns items; it raises ``msgspec.MsgspecError`` or
-    ``ValueError`` when the document is broken. ``finish`` returns what was held back and, if the
-    provider said that the reply is complete, ``Finish`` as the last item.
+    ``event`` takes one JSON object and returns items, whatever its fields hold. ``finish`` returns
+    ``Finish`` if the provider said that the reply is complete.
     """
 
     @property
@@ -38,22 +43,102 @@ class Dialect(Protocol):
     def ended(self) -> bool:
         """The end mark was seen; nothing follows."""
 
-    def event(self, data: bytes, name: str) -> list[Item]: ...
+    def event(self, document: dict[str, Any]) -> list[Item]: ...
 
-    def whole(self, data: bytes) -> list[Item]:
+    def whole(self, document: dict[str, Any]) -> list[Item]:
         """Takes a reply that came as one JSON document although a stream was asked for."""
+
+    def done(self) -> None:
+        """Takes the end mark that is no JSON, ``[DONE]``."""
 
     def finish(self) -> list[Item]: ...
 
 
-class Interpreter:
-    """Feeds bytes through a decoder into a dialect."""
+class Cleaner:
+    """Makes story and thinking of what the dialect found: whole characters, no marks, nobody else's lines.
 
-    def __init__(self, origin: Origin, decoder: SseDecoder | NdjsonDecoder, dialect: Dialect) -> None:
+    ``expects``: replies begin inside thinking. ``names`` are the player's, at whose line a reply ends.
+    """
+
+    def __init__(self, *, expects: bool, names: Collection[str]) -> None:
+        self._names = names
+        self._text = Mender()
+        self._thought = Mender()
+        self._reader = StoryReader(expects=expects)
+        self._player = PlayerStop(names)
+        self.begun = False
+
+    @property
+    def cut(self) -> str:
+        """Returns what ended the reply, "" while nothing has."""
+        return self._reader.cut or self._player.cut
+
+    @property
+    def unopened(self) -> bool:
+        """Thinking ended that had not begun: the model's template opens it."""
+        return self._reader.unopened
+
+    def take(self, items: list[Item]) -> list[Item]:
+        """Returns the items with their text cleaned."""
+        found: list[Item] = []
+        for item in items:
+            if type(item) is Text:
+                found += self._told(self._reader.feed(self._text.feed(item.text)))
+            elif type(item) is Reasoning:
+                if not self.begun:
+                    self._reader.thinks_apart()
+                text = self._thought.feed(item.text)
+                found += [Reasoning(text)] if text else []
+            else:
+                found.append(item)
+        return found
+
+    def end(self, *, complete: bool) -> list[Item]:
+        """Returns what was held back."""
+        items = self._told(self._reader.feed(self._text.end()))
+        items += self._told(self._reader.end(complete=complete))
+        rest = self._player.end()
+        return [*items, Text(rest)] if rest else items
+
+    def _told(self, pieces: Sequence[Piece]) -> list[Item]:
+        found: list[Item] = []
+        for piece in pieces:
+            if isinstance(piece, Text):
+                text = self._player.feed(piece.text)
+                found += [Text(text)] if text else []
+            else:
+                if not isinstance(piece, Reasoning):
+                    self._player = PlayerStop(self._names)  # what it has seen was no story
+                found.append(piece)
+        self.begun = self.begun or bool(found)
+        return found
+
+
+class Interpreter:
+    """Feeds bytes through a decoder into a dialect, and cleans what it says.
+
+    ``decoder`` is the family's usual one; a body that begins otherwise gets the one it needs.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        decoder: SseDecoder | NdjsonDecoder,
+        dialect: Dialect,
+        *,
+        expects: bool = False,
+        names: Collection[str] = (),
+    ) -> None:
         self._origin = origin
         self._decoder = decoder
         self._dialect = dialect
+        self._cleaner = Cleaner(expects=expects, names=names)
         self._over = False
+        self._head: bytearray | None = bytearray()  # until the first byte tells what the body is
+        self._document: bytearray | None = None  # a body that is one document
+        self._unread = bytearray()  # the body's beginning, while nothing in it was understood
+        self._understood = False
+        self._suspect = b""  # an event that was no JSON, while nothing after it was
 
     @property
     def finished(self) -> bool:
@@ -63,154 +148,222 @@ class Interpreter:
     @property
     def ended(self) -> bool:
         """True once nothing may follow."""
-        return self._over or self._dialect.ended
+        return self._over or self._dialect.ended or bool(self._cleaner.cut)
+
+    @property
+    def unopened(self) -> bool:
+        """True when the model thinks without a start mark, which its template has written."""
+        return self._cleaner.unopened
 
     def feed(self, data: bytes) -> list[Item]:
         """Returns the items in ``data``; an error is the last item."""
+        if self._over:
+            return []
+        if self._head is not None:
+            self._head += data
+            data = self._recognise(bytes(self._head))
+        if not self._understood and len(self._unread) < limits.ERROR_BODY_BYTES:
+            self._unread += data
+        if self._document is not None:
+            return self._collect(data)
         items = self._items(self._decoder.feed(data), torn=False)
-        if self._decoder.overflowed and not self._over:
+        if self._decoder.overflowed and not self.ended:
             self._over = True
-            items.append(malformed(self._origin, "a line without an end"))
+            if not self.finished:
+                items.append(malformed(self._origin, "a line without an end"))
         return items
 
     def end(self) -> list[Item]:
         """Returns what the end of the stream completes, ``Finish`` last if the reply is complete."""
         if self._over:
             return []
-        items: list[Item] = []
-        if not self._dialect.ended:
-            items = self._items(self._decoder.end(), torn=True)
-        if not self._over:
-            items += self._dialect.finish()
-        self._over = True
-        return items
-
-    def whole(self, data: bytes) -> list[Item]:
-        """Returns the items of a reply that came as one document."""
-        self._over = True
-        try:
-            items = self._dialect.whole(data)
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
-            return [malformed(self._origin, excerpt(data))]
+        items: list[Item] = self._rest() if not self.ended else []
         if any(isinstance(item, ProviderError) for item in items):
             return items
-        return items + self._dialect.finish()
+        self._over = True
+        finish = self._finish()
+        complete = bool(finish) and isinstance(finish[-1], Finish) and finish[-1].reason == "done"
+        return items + self._cleaner.end(complete=complete) + finish
+
+    def _finish(self) -> list[Item]:
+        if cut := self._cleaner.cut:
+            return [Finish("done", cut=cut)]
+        return self._dialect.finish()
+
+    # --- what kind of body it is ----------------------------------------------------------------
+
+    def _recognise(self, head: bytes) -> bytes:
+        """Chooses how to read the body, by its first byte; returns what there is of it."""
+        begins = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if not begins or (len(head) < 3 and head == b"\xef\xbb\xbf"[: len(head)]):
+            return b""
+        self._head = None
+        by_line = isinstance(self._decoder, NdjsonDecoder)
+        if begins[:1] in (b"[", b"<") or (begins[:1] == b"{" and not by_line):
+            self._document = bytearray()
+        elif begins[:1] != b"{" and by_line:
+            self._decoder = SseDecoder()
+        return begins
+
+    def _collect(self, data: bytes) -> list[Item]:
+        assert self._document is not None
+        self._document += data
+        if len(self._document) <= limits.WHOLE_REPLY_BYTES:
+            return []
+        self._over = True
+        return [malformed(self._origin, "far too much data")]
+
+    def _rest(self) -> list[Item]:
+        """Returns what is in the end of the body."""
+        if self._document is not None:
+            return self._whole(bytes(self._document))
+        items = self._items(self._decoder.end(), torn=True)
+        if self._over or self._dialect.finished or self.ended:
+            return items
+        if not self._understood and self._unread.strip():
+            return items + self._never_understood(bytes(self._unread))
+        if self._suspect:
+            self._over = True
+            items += self._cleaner.end(complete=False)
+            items.append(malformed(self._origin, excerpt(self._suspect)))
+        return items
+
+    def _never_understood(self, data: bytes) -> list[Item]:
+        """A body without one event: a document over several lines, or a sentence about a failure."""
+        if data.lstrip().startswith(b"{"):
+            try:
+                read_document(data)
+            except ValueError:
+                return []  # it was cut off
+            return self._whole(data)
+        if any(data.startswith(field) or field.startswith(data) for field in _FIELDS):
+            return [malformed(self._origin, excerpt(self._suspect))] if self._suspect else []
+        return [from_payload(excerpt(data), self._origin)]
+
+    def _whole(self, data: bytes) -> list[Item]:
+        """Returns the items of a body that is one document, or one in each line."""
+        try:
+            documents = _documents(read_document(data))
+            items = [item for document in documents for item in self._of_whole(document)]
+        except ValueError:
+            items = self._by_lines(data)
+        if not items and not self._dialect.finished:
+            items = [malformed(self._origin, excerpt(data))]
+        if any(isinstance(item, ProviderError) for item in items):
+            self._over = True
+        return items
+
+    def _of_whole(self, document: dict[str, Any]) -> list[Item]:
+        error = error_in(document, "")
+        if error is None:
+            items = self._cleaner.take(self._dialect.whole(document))
+            if items or self._dialect.finished:
+                return items
+            error = _saying(document)
+        return [from_payload(error, self._origin)] if error is not None else []
+
+    def _by_lines(self, data: bytes) -> list[Item]:
+        lines = NdjsonDecoder()
+        items = self._items(lines.feed(data), torn=False) + self._items(lines.end(), torn=True)
+        return items if self._understood else []
+
+    # --- events ---------------------------------------------------------------------------------
 
     def _items(self, events: Sequence[ServerEvent | Comment], *, torn: bool) -> list[Item]:
         items: list[Item] = []
         for event in events:
-            if self._over or self._dialect.ended:
+            if self.ended:
                 break
             if isinstance(event, Comment):
-                items.append(_QUEUED)
+                items.append(_ALIVE)
             else:
                 items += self._of_event(event, torn=torn)
         return items
 
     def _of_event(self, event: ServerEvent, *, torn: bool) -> list[Item]:
+        data = event.data.strip()
+        if not data or event.name.lower() in _IDLE_EVENTS:
+            return [_ALIVE]
+        if _is_done(data):
+            self._understood = True
+            self._dialect.done()
+            return []
         try:
-            items = self._dialect.event(event.data, event.name)
-        except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
-            if torn:
-                return []  # cut in the middle: the missing end mark tells that, with a better sentence
-            items = [malformed(self._origin, excerpt(event.data))]
-        if items and isinstance(items[-1], ProviderError):
-            self._over = True
+            documents = _documents(read_document(data))
+        except ValueError:
+            if b"\n" in data:  # lines of several events that no blank line parts
+                lines = [ServerEvent(line, event.name) for line in data.split(b"\n")]
+                return self._items(lines, torn=torn)
+            return self._no_json(event, torn=torn)
+        self._suspect = b""
+        items: list[Item] = []
+        for document in documents:
+            items += self._of_document(document, event.name)
+        if not items and not self._cleaner.begun:
+            items = [_ALIVE]
         return items
 
+    def _no_json(self, event: ServerEvent, *, torn: bool) -> list[Item]:
+        if event.name.lower() == "error":
+            return self._failure(excerpt(event.data))
+        if not torn:  # else it was cut in the middle: the missing end mark tells that better
+            self._suspect = event.data[: limits.ERROR_BODY_BYTES]
+        return [_ALIVE]
 
-# --- Tells a model's thinking from the story when both come in one text.
-#
-# Owns the tail of the text that may yet turn out to be a tag. Many local servers pass on
-# ``<think>...</think>`` as the model wrote it, split anywhere over the chunks.
-
-_OPEN = ("<think>", "<thinking>")
-_CLOSE = ("</think>", "</thinking>")
-_LONGEST = max(map(len, _OPEN + _CLOSE))
-
-
-class ThinkSplitter:
-    """Cuts a stream of text into story and thinking, and drops the tags.
-
-    ``inside``: the prompt template has opened the tag already, the reply starts with thinking.
-    White space around a thinking block at the start of the reply is dropped. White space at the
-    start of a reply without thinking is kept: a continued reply may begin with a space. A stray
-    closing tag is dropped.
-    """
-
-    def __init__(self, *, inside: bool = False) -> None:
-        self._inside = inside
-        self._held = ""  # may be the beginning of a tag
-        self._lead = ""  # white space before the first word of the story
-        self._begun = False  # a word of the story since the start or the last thinking block
-        self._thought = inside
-
-    def feed(self, text: str) -> list[Text | Reasoning]:
-        """Returns what is certain so far; the shortest tail that could be a tag is held back."""
-        if self._begun and not self._held and not self._inside and "<" not in text:
-            return [Text(text)] if text else []
-        return self._cut(self._held + text)
-
-    def end(self) -> list[Text | Reasoning]:
-        """Returns what was held back."""
-        held, self._held = self._held, ""
-        return self._piece(held)
-
-    def _cut(self, text: str) -> list[Text | Reasoning]:
-        found: list[Text | Reasoning] = []
-        self._held = ""
-        while text:
-            at, tag = _first_tag(text)
-            if not tag:
-                keep = len(text) - _possible_tag_length(text)
-                found += self._piece(text[:keep])
-                self._held = text[keep:]
-                break
-            found += self._piece(text[:at])
-            self._pass(tag)
-            text = text[at + len(tag) :]
-        return found
-
-    def _pass(self, tag: str) -> None:
-        closed = self._inside and tag in _CLOSE
-        self._inside = tag in _OPEN
-        if closed or self._inside:
-            self._lead = ""
-        if closed:
-            self._begun = False
-            self._thought = True
-
-    def _piece(self, text: str) -> list[Text | Reasoning]:
-        if not text:
+    def _of_document(self, document: dict[str, Any], name: str) -> list[Item]:
+        if self.ended:
             return []
-        if self._inside:
-            return [Reasoning(text)]
-        if self._begun:
-            return [Text(text)]
-        text = self._lead + text
-        if text.isspace():
-            self._lead = text
+        self._understood = True
+        self._unread.clear()
+        error = error_in(document, name)
+        if error is not None:
+            return self._failed(from_payload(error, self._origin))
+        items = self._cleaner.take(self._dialect.event(document))
+        for number, item in enumerate(items):
+            if isinstance(item, ProviderError):
+                return items[:number] + self._failed(item)
+        return items
+
+    def _failure(self, text: str) -> list[Item]:
+        self._understood = True
+        return self._failed(from_payload(text, self._origin))
+
+    def _failed(self, error: ProviderError) -> list[Item]:
+        if self._dialect.finished:
             return []
-        self._begun = True
-        self._lead = ""
-        return [Text(text.lstrip() if self._thought else text)]
+        self._over = True
+        return [*self._cleaner.end(complete=False), error]
 
 
-def _first_tag(text: str) -> tuple[int, str]:
-    """Returns position and text of the first complete tag; an empty tag when there is none."""
-    start = text.find("<")
-    while start >= 0:
-        for tag in _OPEN + _CLOSE:
-            if text.startswith(tag, start):
-                return start, tag
-        start = text.find("<", start + 1)
-    return -1, ""
+def _is_done(data: bytes) -> bool:
+    return len(data) < 16 and data.strip(b"\"' ").lower() in (b"[done]", b"done")
 
 
-def _possible_tag_length(text: str) -> int:
-    """Returns how many characters at the end may be the beginning of a tag."""
-    start = text.rfind("<", max(0, len(text) - _LONGEST + 1))
-    if start < 0:
-        return 0
-    tail = text[start:]
-    return len(tail) if any(tag.startswith(tail) for tag in _OPEN + _CLOSE) else 0
+def _documents(read: object) -> list[dict[str, Any]]:
+    """Returns the objects in a document: itself, or those of an array. Anything else says nothing."""
+    if isinstance(read, dict):
+        return [read]
+    return [mapping(row) for row in rows(read) if isinstance(row, dict)]
+
+
+def error_in(document: dict[str, Any], name: str) -> object:
+    """Returns the error that an event of any family holds, None if it holds none."""
+    error = document.get("error")
+    if error:
+        return {**document, "error": error}
+    if name.lower() == "error" or document.get("object") == "error" or document.get("type") == "error":
+        return document
+    if not _ANSWERS.intersection(document):
+        return _saying(document)
+    return None
+
+
+_ANSWERS = frozenset(
+    {"choices", "usage", "timings", "prompt_progress", "x_groq", "candidates", "promptFeedback"}
+    | {"usageMetadata", "type", "done", "content", "response", "token", "object", "id", "model"}
+)
+
+
+def _saying(document: dict[str, Any]) -> object:
+    """Returns a document that has no reply but a sentence."""
+    return document if any(string(document.get(name)) for name in _SAYINGS) else None

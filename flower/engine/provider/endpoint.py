@@ -40,6 +40,19 @@ class Patch(Struct, frozen=True):
         return re.search(self.models, model) is not None
 
 
+class Timeouts(Struct, frozen=True):
+    """How long to wait at an endpoint, in seconds; 0 leaves the usual time.
+
+    ``connect_s``: for the connection; ``first_s``: for the first word; ``silence_s``: before it, without any
+    sign of life; ``idle_s``: the same in the middle of a reply.
+    """
+
+    connect_s: float = 0.0
+    first_s: float = 0.0
+    silence_s: float = 0.0
+    idle_s: float = 0.0
+
+
 class Endpoint(Struct, frozen=True):
     """A configured provider. ``api_key_cmd`` is run once, when the key is first needed."""
 
@@ -53,6 +66,7 @@ class Endpoint(Struct, frozen=True):
     params: Mapping[str, Any] = {}
     patch: tuple[Patch, ...] = ()
     key_hint: str = ""  # where the user sets the key, for error sentences
+    timeouts: Timeouts = Timeouts()
 
     def __repr__(self) -> str:  # header values may be keys as well
         return f"Endpoint({self.name!r}, {self.kind!r}, {self.base_url!r})"
@@ -61,6 +75,11 @@ class Endpoint(Struct, frozen=True):
     def local(self) -> bool:
         """True when the server is on this machine or in this house: it may load models for minutes."""
         return is_private(urlsplit(self.base_url).hostname or "")
+
+    @property
+    def own(self) -> bool:
+        """True when the server is one's own, wherever it is: no vendor's, so it may load and read for long."""
+        return self.local or not KINDS[self.kind].needs_key
 
     def secrets(self) -> tuple[str, ...]:
         """Returns every text that must never be shown."""

@@ -92,6 +92,25 @@ _AUTH_WORDS = (
     "authentication",
 )
 _BLOCK_WORDS = ("content_policy", "content_filter", "refusal", "moderation", "flagged")
+_MEMORY_WORDS = (
+    "out of memory",
+    "outofmemory",
+    "out_of_memory",
+    "more system memory",
+    "not enough memory",
+    "insufficient memory",
+    "failed to allocate",
+    "unable to allocate",
+    "cudamalloc failed",
+    "cannot allocate memory",
+)
+_REQUEST_WORDS = (
+    "invalid_request",
+    "invalid request",
+    "invalid_argument",
+    "does not support",
+    "unsupported",
+)
 _BUSY_WORDS = ("overloaded", "provider_unavailable", "capacity_exceeded", "unavailable")
 
 
@@ -117,6 +136,8 @@ def _kind_of(trouble: Trouble, origin: Origin) -> str:
 
     if status == 413 or says(*_CONTEXT_CODES) or (status in (0, 400, 422) and TOO_LONG.search(words)):
         return "context_exceeded"
+    if says(*_MEMORY_WORDS):
+        return "out_of_memory"
     if status == 402 or says(*_PAYMENT_WORDS):
         return "payment"
     if says(*_BLOCK_WORDS) and status in (0, 200, 400, 403, 451):
@@ -131,7 +152,7 @@ def _kind_of(trouble: Trouble, origin: Origin) -> str:
         return "loading"
     if status in (408, 498, 502, 503, 504, 529) or says(*_BUSY_WORDS):
         return "overloaded"
-    if 400 <= status < 500:
+    if 400 <= status < 500 or (not status and says(*_REQUEST_WORDS)):
         return "bad_request"
     return "server"
 
@@ -165,6 +186,11 @@ def _sentence(kind: str, trouble: Trouble, origin: Origin) -> str:
             return f"{label} is overloaded{quoted}; {_when(trouble.retry_after_s)}."
         case "context_exceeded":
             return _too_long_sentence(trouble, origin)
+        case "out_of_memory":
+            return (
+                f"{label} has not enough memory for this{quoted}; choose a smaller model with /model, or "
+                "lower prompt.context_tokens in config.yaml."
+            )
         case "blocked":
             return str(blocked(origin, said or "content policy"))
         case "model_not_found":

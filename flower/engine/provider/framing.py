@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.provider.lenient import read_document
 
 
 class LineSplitter:
@@ -91,9 +92,28 @@ class NdjsonDecoder:
 # Owns the fields of the unfinished event. Follows the event stream format of the HTML standard
 # (section 9.2.6): fields ``data`` and ``event``, comments, blank line dispatches; ``id`` and ``retry``
 # mean nothing here. Comments are returned too, because providers send them as signs of life while a
-# request waits. Never parses what an event holds.
+# request waits. Beyond the standard, as servers send it: a field ``error`` is an event of that name, a bare
+# JSON object is data, and a field after a whole document begins the next event though no blank line came.
+# Never reads more of what an event holds than whether it is a whole document.
 
 _BOM = b"\xef\xbb\xbf"
+
+
+_BEGINNING = (b"data", b"event", b"id", b"error")
+
+
+def _is_document(data: list[bytes]) -> bool:
+    """Returns whether collected data lines are complete, so that a further one is another event's."""
+    joined = b"\n".join(data).strip()
+    if joined[:1] not in (b"{", b"["):
+        return False
+    if joined.lower() == b"[done]":
+        return True
+    try:
+        read_document(joined)
+    except ValueError:
+        return False
+    return True
 
 
 class ServerEvent(Struct, frozen=True, gc=False):
@@ -120,6 +140,7 @@ class SseDecoder:
         self._name = ""
         self._at_start = True
         self._too_long = False
+        self._crowded = False  # this server does not part its events by blank lines
 
     @property
     def overflowed(self) -> bool:
@@ -156,14 +177,28 @@ class SseDecoder:
             return
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
+        if self._data and field in _BEGINNING and _is_document(self._data):
+            self._crowded = True
+            self._dispatch(found)
         if field == b"data":
-            self._data.append(value)
-            self._data_bytes += len(value)
-            self._too_long = self._data_bytes > self._max_event_bytes
+            self._add(value, found)
         elif field == b"event":
-            self._name = value.decode("utf-8", "replace")
+            self._name = value.decode("utf-8", "replace").strip()
+        elif field == b"error":
+            self._dispatch(found)
+            found.append(ServerEvent(value, "error"))
+        elif line.startswith(b"{"):
+            self._dispatch(found)
+            found.append(ServerEvent(line))
         elif not field:
             found.append(Comment(value.decode("utf-8", "replace")))
+
+    def _add(self, value: bytes, found: list[ServerEvent | Comment]) -> None:
+        self._data.append(value)
+        self._data_bytes += len(value)
+        self._too_long = self._data_bytes > self._max_event_bytes
+        if self._crowded and not self._too_long and _is_document(self._data):
+            self._dispatch(found)
 
     def _dispatch(self, found: list[ServerEvent | Comment]) -> None:
         if self._data and not self._too_long:

@@ -10,9 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
 from flower import limits
 from flower.engine.provider.base import (
     Completion,
@@ -23,11 +20,11 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
-from flower.engine.provider.decode import Interpreter, Item
+from flower.engine.provider.decode import Item
 from flower.engine.provider.endpoint import KINDS, Endpoint, patched, wanted_params
-from flower.engine.provider.errors import Origin, from_payload
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import RemoteProvider
+from flower.engine.provider.lenient import count, mapping, rows, string
 from flower.engine.provider.request_fields import alternating, ending_with_user, split_system, without
 from flower.engine.provider.response import Call
 
@@ -80,91 +77,70 @@ def _stops(value: object) -> list[str]:
 # --- the stream ---------------------------------------------------------------------------------
 
 
-class _Part(Struct, gc=False):
-    text: str | None = None
-    thought: bool | None = None
-
-
-class _Content(Struct, gc=False):
-    parts: list[_Part] | None = None
-
-
-class _Candidate(Struct, gc=False):
-    content: _Content | None = None
-    finishReason: str | None = None  # noqa: N815  # the wire's name
-    finishMessage: str | None = None  # noqa: N815
-
-
-class _Chunk(Struct, gc=False):
-    candidates: list[_Candidate] | None = None
-    promptFeedback: Any = None  # noqa: N815
-    usageMetadata: Any = None  # noqa: N815
-    error: Any = None
-
-
-_decoder = msgspec.json.Decoder(_Chunk)
-_list_decoder = msgspec.json.Decoder(list[_Chunk] | _Chunk)
 _REASONS: dict[str, FinishReason] = {"STOP": "done", "MAX_TOKENS": "length"}
 
 
 class GenerateStream:
     """The meaning of the chunks of ``streamGenerateContent``."""
 
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
+    def __init__(self) -> None:
         self._finish: Finish | None = None
+        self.ended = False  # the API has no end mark; something between it and us may add one
 
     @property
     def finished(self) -> bool:
         """A finish reason was seen."""
         return self._finish is not None
 
-    @property
-    def ended(self) -> bool:
-        """Never: the API has no end mark, the end of the body is the end."""
-        return False
-
-    def event(self, data: bytes, name: str) -> list[Item]:
+    def event(self, document: dict[str, Any]) -> list[Item]:
         """Returns what one chunk says."""
-        return self._chunk(_decoder.decode(data))
-
-    def whole(self, data: bytes) -> list[Item]:
-        """Returns what a reply says that came as one document or as an array of chunks."""
-        decoded = _list_decoder.decode(data)
-        chunks = decoded if isinstance(decoded, list) else [decoded]
-        items = [item for chunk in chunks for item in self._chunk(chunk)]
-        if not items and not self.finished:
-            raise ValueError("no reply")
+        items: list[Item] = []
+        candidate = _first_candidate(document.get("candidates"))
+        feedback = mapping(document.get("promptFeedback"))
+        if candidate:
+            items += self._candidate(candidate)
+        elif feedback.get("blockReason"):
+            self._finish = Finish("blocked", _block_detail(feedback))
+        usage = mapping(document.get("usageMetadata"))
+        if usage:
+            items.append(_spent(usage))
         return items
+
+    def whole(self, document: dict[str, Any]) -> list[Item]:
+        """Returns what a reply says that came as one document, or as one of an array."""
+        return self.event(document)
+
+    def done(self) -> None:
+        """Takes an end mark that is none of this API's."""
+        self.ended = True
 
     def finish(self) -> list[Item]:
         """Returns ``Finish`` when a finish reason came."""
+        if self._finish is None and self.ended:
+            return [Finish("done")]
         return [self._finish] if self._finish is not None else []
 
-    def _chunk(self, chunk: _Chunk) -> list[Item]:
-        if chunk.error:
-            return [from_payload({"error": chunk.error}, self._origin)]
-        items: list[Item] = []
-        if chunk.candidates:
-            items += self._candidate(chunk.candidates[0])
-        elif isinstance(chunk.promptFeedback, dict) and chunk.promptFeedback.get("blockReason"):
-            self._finish = Finish("blocked", _block_detail(chunk.promptFeedback))
-        if isinstance(chunk.usageMetadata, dict):
-            items.append(_spent(chunk.usageMetadata))
-        return items
-
-    def _candidate(self, candidate: _Candidate) -> list[Item]:
-        parts = candidate.content.parts if candidate.content is not None else None
+    def _candidate(self, candidate: dict[str, Any]) -> list[Item]:
+        parts = map(mapping, rows(mapping(candidate.get("content")).get("parts")))
         items: list[Item] = [
-            Reasoning(part.text) if part.thought else Text(part.text)
-            for part in parts or ()
-            if part.text
+            Reasoning(text) if part.get("thought") is True else Text(text)
+            for part in parts
+            if (text := string(part.get("text")))
         ]
-        reason = candidate.finishReason
+        reason = string(candidate.get("finishReason"))
         if reason and reason != "FINISH_REASON_UNSPECIFIED":
-            detail = "" if reason in _REASONS else candidate.finishMessage or reason
+            detail = "" if reason in _REASONS else string(candidate.get("finishMessage")) or reason
             self._finish = Finish(_REASONS.get(reason, "blocked"), detail)
         return items
+
+
+def _first_candidate(candidates: object) -> dict[str, Any]:
+    for place, candidate in enumerate(rows(candidates)):
+        if isinstance(candidate, dict):
+            index = count(candidate.get("index"))
+            if (place if index is None else index) == 0:
+                return candidate
+    return {}
 
 
 def _block_detail(feedback: dict[str, Any]) -> str:
@@ -172,8 +148,8 @@ def _block_detail(feedback: dict[str, Any]) -> str:
     ratings = feedback.get("safetyRatings")
     causes = [
         str(rating.get("category", "")).removeprefix("HARM_CATEGORY_")
-        for rating in (ratings if isinstance(ratings, list) else ())
-        if isinstance(rating, dict) and rating.get("blocked")
+        for rating in map(mapping, rows(ratings))
+        if rating.get("blocked")
     ]
     said = feedback.get("blockReasonMessage") or feedback["blockReason"]
     return f"{said}: {', '.join(causes)}" if causes else str(said)
@@ -181,8 +157,7 @@ def _block_detail(feedback: dict[str, Any]) -> str:
 
 def _spent(usage: dict[str, Any]) -> Spent:
     def figure(name: str) -> int:
-        value = usage.get(name)
-        return value if isinstance(value, int) else 0
+        return count(usage.get(name)) or 0
 
     return Spent(
         prompt_tokens=figure("promptTokenCount"),
@@ -229,7 +204,8 @@ class GeminiProvider(RemoteProvider):
         body = build_body(completion, self._endpoint, self._refusals.of(completion.model))
         origin = self._edge.origin(model, body)
         path = f"/models/{model}:streamGenerateContent?alt=sse"
-        return Call(path, body, origin, Interpreter(origin, SseDecoder(), GenerateStream(origin)))
+        reader = self._interpreter(SseDecoder(), GenerateStream(), origin, completion)
+        return Call(path, body, origin, reader, self._learned(completion.model))
 
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""

@@ -2,7 +2,7 @@
 
 Owns one client per endpoint, its connections and the endpoint's key. Sends a request, hands the
 bytes of the response to an interpreter, translates every failure into ``ProviderError`` once. Never
-follows redirects, never decompresses, never reads an unbounded body, never shows a key.
+follows redirects, never reads an unbounded body, never shows a key.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ import trio
 
 from flower import __version__, limits
 from flower.engine.provider.base import Completion
+from flower.engine.provider.decode import Dialect, Interpreter
 from flower.engine.provider.endpoint import KINDS, Endpoint, is_loopback, read_key
 from flower.engine.provider.errors import Origin, from_response, malformed
+from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
 from flower.engine.provider.quote import excerpt
 from flower.engine.provider.request_fields import Refusals, field_names
 from flower.engine.provider.response import (
     Call,
     PieceStream,
     Prepare,
+    can_unpack,
     close,
     network_error,
     read_body,
@@ -134,9 +137,9 @@ class Edge:
             raise network_error(error, origin) from error
         self._used = True
         self.server = response.headers.get("server", "")
-        if response.status_code != 200:
+        if not response.is_success:
             raise await self._refusal(response, origin)
-        if response.headers.get("content-encoding", "identity") != "identity":
+        if not can_unpack(response.headers.get("content-encoding", "")):
             await close(response)
             raise malformed(origin, "compressed data, which was not asked for")
         return response
@@ -183,8 +186,8 @@ class Edge:
             transport=self._transport,
             headers={"User-Agent": f"flower/{__version__}", "Accept-Encoding": "identity"},
             timeout=httpx.Timeout(
-                connect=limits.CONNECT_TIMEOUT_S,
-                read=limits.FIRST_PIECE_TIMEOUT_S,  # the turn's own deadlines are shorter
+                connect=self._endpoint.timeouts.connect_s or limits.CONNECT_TIMEOUT_S,
+                read=None,  # those who listen have deadlines of their own
                 write=limits.WRITE_TIMEOUT_S,
                 pool=limits.CONNECT_TIMEOUT_S,
             ),
@@ -224,7 +227,7 @@ class Edge:
 
     async def _refusal(self, response: httpx.Response, origin: Origin) -> ProviderError:
         body = b""
-        if "content-encoding" not in response.headers:
+        if can_unpack(response.headers.get("content-encoding", "")):
             with trio.move_on_after(limits.CONNECT_TIMEOUT_S):
                 body = await read_some(response)
         await close(response)
@@ -264,7 +267,9 @@ class RemoteProvider(ABC):
         self._endpoint = endpoint
         self._edge = edge
         self._refusals = Refusals(needed)
-        self.local = endpoint.local
+        self._seen_thinking: set[str] = set()
+        self.local = endpoint.own
+        self.timeouts = endpoint.timeouts
 
     @property
     def name(self) -> str:
@@ -287,9 +292,36 @@ class RemoteProvider(ABC):
         """Returns None: most APIs do not count, or only whole requests over the network."""
         return None
 
+    def _interpreter(
+        self,
+        decoder: SseDecoder | NdjsonDecoder,
+        dialect: Dialect,
+        origin: Origin,
+        completion: Completion,
+    ) -> Interpreter:
+        """Returns what reads the answer to ``completion``."""
+        return Interpreter(
+            origin,
+            decoder,
+            dialect,
+            expects=self._thinks(completion.model),
+            names=completion.player_names,
+        )
+
     def _thinks(self, model: str) -> bool:
-        """Whether the user's patches say that replies of ``model`` begin inside its thinking."""
+        """Whether replies of ``model`` begin inside its thinking: the user says so, or it was seen."""
+        if model in self._seen_thinking:
+            return True
         return any(patch.thinks and patch.fits(model) for patch in self._endpoint.patch)
+
+    def _learned(self, model: str) -> Callable[[], None]:
+        """Returns what to call when a reply of ``model`` ended thinking that nobody had begun."""
+
+        def learn() -> None:
+            if len(self._seen_thinking) < limits.CATALOGUE_MODELS:
+                self._seen_thinking.add(model)
+
+        return learn
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from flower.engine.provider.base import Completion, ModelInfo
-from flower.engine.provider.decode import Interpreter
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import RemoteProvider
 from flower.engine.provider.openai import ChatStream
@@ -37,8 +36,13 @@ class KoboldCppProvider(RemoteProvider):
         named = msgspec.structs.replace(completion, model=completion.model or "koboldcpp")
         body = build_body(named, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
         origin = self._edge.origin(named.model, body)
-        dialect = ChatStream(origin, thinks=self._thinks(named.model))
-        return Call("/v1/chat/completions", body, origin, Interpreter(origin, SseDecoder(), dialect))
+        return Call(
+            "/v1/chat/completions",
+            body,
+            origin,
+            self._interpreter(SseDecoder(), ChatStream(origin), origin, named),
+            self._learned(named.model),
+        )
 
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""

@@ -11,15 +11,14 @@ from collections.abc import Collection
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from flower import limits
-from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent
-from flower.engine.provider.decode import Interpreter, Item, ThinkSplitter
+from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent, Text
+from flower.engine.provider.decode import Item
 from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
-from flower.engine.provider.errors import Origin, from_payload
 from flower.engine.provider.framing import NdjsonDecoder
 from flower.engine.provider.http import RemoteProvider
+from flower.engine.provider.lenient import count, mapping, string
 from flower.engine.provider.request_fields import without
 from flower.engine.provider.response import Call
 from flower.errors import ProviderError
@@ -54,6 +53,8 @@ def build_body(
         "stream": True,
         "options": options,
     }
+    if completion.quiet:
+        body["think"] = False
     for name, value in wanted_params(completion, endpoint).items():
         own = _RENAMED.get(name, name)
         if own in _OPTIONS:
@@ -66,29 +67,10 @@ def build_body(
 # --- the stream ---------------------------------------------------------------------------------
 
 
-class _Message(Struct, gc=False):
-    content: str | None = None
-    thinking: str | None = None
-
-
-class _Line(Struct, gc=False):
-    message: _Message | None = None
-    done: bool = False
-    done_reason: str | None = None
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
-    error: Any = None
-
-
-_decoder = msgspec.json.Decoder(_Line)
-
-
 class ChatLines:
     """The meaning of the lines of ``/api/chat``."""
 
-    def __init__(self, origin: Origin, *, thinks: bool = False) -> None:
-        self._origin = origin
-        self._think = ThinkSplitter(inside=thinks)
+    def __init__(self) -> None:
         self._reason = ""
         self.ended = False
 
@@ -97,37 +79,37 @@ class ChatLines:
         """The last line was seen."""
         return self.ended
 
-    def event(self, data: bytes, name: str) -> list[Item]:
+    def event(self, document: dict[str, Any]) -> list[Item]:
         """Returns what one line says."""
-        line = _decoder.decode(data)
-        if line.error:
-            return [from_payload({"error": line.error}, self._origin)]
         items: list[Item] = []
-        if line.message is not None:
-            if line.message.thinking:
-                items.append(Reasoning(line.message.thinking))
-            if line.message.content:
-                items += self._think.feed(line.message.content)
-        if line.done:
+        message = mapping(document.get("message"))
+        if thought := string(message.get("thinking")):
+            items.append(Reasoning(thought))
+        if text := string(message.get("content")) or string(document.get("response")):
+            items.append(Text(text))
+        if document.get("done") is True:
             self.ended = True
-            self._reason = line.done_reason or "stop"
-            if line.eval_count is not None:
-                items.append(Spent(line.prompt_eval_count or 0, line.eval_count))
+            self._reason = string(document.get("done_reason")) or "stop"
+            written = count(document.get("eval_count"))
+            if written is not None:
+                items.append(Spent(count(document.get("prompt_eval_count")) or 0, written))
         return items
 
-    def whole(self, data: bytes) -> list[Item]:
+    def whole(self, document: dict[str, Any]) -> list[Item]:
         """Returns what a reply says that came as one document."""
-        items = self.event(data.strip(), "")
-        if not items and not self.ended:
-            raise ValueError("no reply")
+        items = self.event(document)
+        self.ended = self.ended or any(isinstance(item, Text) for item in items)
         return items
+
+    def done(self) -> None:
+        """Takes an end mark that is no line of this API, from something between it and us."""
+        self.ended = True
 
     def finish(self) -> list[Item]:
-        """Returns held back text, and ``Finish`` when the last line came."""
-        items: list[Item] = [*self._think.end()]
-        if self.ended:
-            items.append(Finish("length" if self._reason == "length" else "done"))
-        return items
+        """Returns ``Finish`` when the last line came."""
+        if not self.ended:
+            return []
+        return [Finish("length" if self._reason == "length" else "done")]
 
 
 # --- the edge -----------------------------------------------------------------------------------
@@ -142,8 +124,13 @@ class OllamaProvider(RemoteProvider):
         named = msgspec.structs.replace(completion, model=model)
         body = build_body(named, self._endpoint, self._refusals.of(model))
         origin = self._edge.origin(model, body)
-        dialect = ChatLines(origin, thinks=self._thinks(model))
-        return Call("/api/chat", body, origin, Interpreter(origin, NdjsonDecoder(), dialect))
+        return Call(
+            "/api/chat",
+            body,
+            origin,
+            self._interpreter(NdjsonDecoder(), ChatLines(), origin, named),
+            self._learned(model),
+        )
 
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from flower import limits
 from flower.engine.provider.base import (
     Completion,
     Finish,
@@ -23,55 +23,35 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
-from flower.engine.provider.decode import Interpreter, Item, ThinkSplitter
+from flower.engine.provider.decode import Item
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.errors import Origin, from_payload
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import Edge, RemoteProvider
+from flower.engine.provider.lenient import amount, count, mapping, rows, string
 from flower.engine.provider.models import read_models
 from flower.engine.provider.openai_dialects import FLAVOURS, Flavour, build_body, flavour_of, left_out
+from flower.engine.provider.quote import clean
 from flower.engine.provider.response import Call
 from flower.errors import ProviderError
 
 # --- the stream ---------------------------------------------------------------------------------
 
 
-class _Delta(Struct, gc=False):
-    content: Any = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-
-
-class _Choice(Struct, gc=False):
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: Any = None
-
-
-class _Chunk(Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: Any = None
-    error: Any = None
-    object: Any = None
-    message: Any = None
-    x_groq: Any = None
-    timings: Any = None
-    prompt_progress: Any = None
-
-
-_decoder = msgspec.json.Decoder(_Chunk)
 _LENGTH = frozenset({"length", "max_tokens", "model_length"})
 _BLOCKED = frozenset({"content_filter", "safety", "refusal"})
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
+_THOUGHT_TEXTS = ("text", "summary", "content", "thinking")
 
 
 class ChatStream:
     """The meaning of chat completion chunks."""
 
-    def __init__(self, origin: Origin, *, thinks: bool = False) -> None:
+    def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        self._think = ThinkSplitter(inside=thinks)
         self._reason: FinishReason | None = None
         self._detail = ""
+        self._refusal = ""
         self.ended = False
 
     @property
@@ -79,71 +59,57 @@ class ChatStream:
         """The finish reason was seen."""
         return self._reason is not None
 
-    def event(self, data: bytes, name: str) -> list[Item]:
+    def event(self, document: dict[str, Any]) -> list[Item]:
         """Returns what one chunk says."""
-        if data == b"[DONE]":
-            self.ended = True
-            return []
-        return self._chunk(data)
-
-    def whole(self, data: bytes) -> list[Item]:
-        """Returns what a completion that was not streamed says."""
-        items = self._chunk(data)
-        if not self.finished and not any(isinstance(item, Text | ProviderError) for item in items):
-            raise ValueError("no chat completion")
-        return items
-
-    def finish(self) -> list[Item]:
-        """Returns held back text, and ``Finish`` when a finish reason or ``[DONE]`` came."""
-        items: list[Item] = [*self._think.end()]
-        if self.finished or self.ended:
-            items.append(Finish(self._reason or "done", self._detail))
-        return items
-
-    def _chunk(self, data: bytes) -> list[Item]:
-        chunk = _decoder.decode(data)
-        if error := _error_in(chunk):
-            return [from_payload(error, self._origin)]
         items: list[Item] = []
-        if chunk.choices:
-            items += self._choice(chunk.choices[0])
-        if chunk.prompt_progress is not None:
-            items += _progress(chunk.prompt_progress)
-        spent = _spent(chunk)
+        choice = _first_choice(document.get("choices"))
+        if choice:
+            items += self._choice(choice)
+        groq = mapping(document.get("x_groq"))
+        if groq.get("error"):
+            items.append(from_payload({"error": groq["error"]}, self._origin))
+        progress = mapping(document.get("prompt_progress"))
+        done, total = count(progress.get("processed")), count(progress.get("total"))
+        if done is not None and total is not None:
+            items.append(Loading("reading the prompt", done, total))
+        spent = _spent(document, groq)
         if spent:
             items.append(spent)
         return items
 
-    def _choice(self, choice: _Choice) -> list[Item]:
-        items: list[Item] = []
-        delta = choice.delta or choice.message
-        if delta is not None:
-            thought = delta.reasoning_content or delta.reasoning
-            if thought and isinstance(thought, str):
-                items.append(Reasoning(thought))
-            if delta.content:
-                items += self._content(delta.content)
-        if choice.finish_reason:
-            items += self._end(str(choice.finish_reason))
+    def whole(self, document: dict[str, Any]) -> list[Item]:
+        """Returns what a completion that was not streamed says."""
+        items = self.event(document)
+        if any(isinstance(item, Text) for item in items) and self._reason is None:
+            self._reason = "done"
         return items
 
-    def _content(self, content: object) -> list[Item]:
-        if isinstance(content, str):
-            return [*self._think.feed(content)]
-        items: list[Item] = []
-        for part in content if isinstance(content, list) else ():  # Mistral's reasoning models
-            if isinstance(part, dict):
-                items += self._part(part)
-        return items
+    def done(self) -> None:
+        """Takes ``[DONE]``."""
+        self.ended = True
 
-    def _part(self, part: dict[str, Any]) -> list[Item]:
-        if part.get("type") == "thinking":
-            inner = part.get("thinking")
-            texts = [p.get("text", "") for p in inner] if isinstance(inner, list) else [inner]
-            thought = "".join(text for text in texts if isinstance(text, str))
-            return [Reasoning(thought)] if thought else []
-        text = part.get("text")
-        return [*self._think.feed(text)] if isinstance(text, str) else []
+    def finish(self) -> list[Item]:
+        """Returns ``Finish`` when a finish reason or ``[DONE]`` came."""
+        if not (self.finished or self.ended):
+            return []
+        if self._refusal.strip():
+            return [Finish("blocked", f"the model refused: {clean(self._refusal)}")]
+        return [Finish(self._reason or "done", self._detail)]
+
+    def _choice(self, choice: dict[str, Any]) -> list[Item]:
+        if choice.get("error"):
+            return [from_payload({"error": choice["error"]}, self._origin)]
+        delta = mapping(choice.get("delta")) or mapping(choice.get("message"))
+        items: list[Item] = []
+        thought = next((text for name in _THOUGHTS if (text := _thought(delta.get(name)))), "")
+        if thought:
+            items.append(Reasoning(thought))
+        items += _content(delta.get("content") or string(choice.get("text")))
+        if len(self._refusal) < limits.ERROR_TEXT_CHARS:
+            self._refusal += string(delta.get("refusal"))
+        if choice.get("finish_reason"):
+            items += self._end(str(choice["finish_reason"]))
+        return items
 
     def _end(self, reason: str) -> list[Item]:
         if reason == "error":
@@ -155,49 +121,55 @@ class ChatStream:
         return []
 
 
-def _error_in(chunk: _Chunk) -> object:
-    if chunk.error:
-        return {"error": chunk.error}
-    if chunk.object == "error":
-        return {"message": chunk.message}
-    if isinstance(chunk.x_groq, dict) and chunk.x_groq.get("error"):
-        return {"error": chunk.x_groq["error"]}
-    return None
+def _first_choice(choices: object) -> dict[str, Any]:
+    """Returns the choice with index 0; a server may send several, whatever was asked for."""
+    for place, choice in enumerate(rows(choices)):
+        if isinstance(choice, dict):
+            index = count(choice.get("index"))
+            if (place if index is None else index) == 0:
+                return choice
+    return {}
 
 
-def _progress(progress: Any) -> list[Item]:
-    done, total = progress.get("processed"), progress.get("total")
-    if isinstance(done, int) and isinstance(total, int):
-        return [Loading("reading the prompt", done, total)]
-    return []
+def _content(content: object) -> list[Item]:
+    if isinstance(content, str):
+        return [Text(content)] if content else []
+    items: list[Item] = []
+    for part in rows(content):  # Mistral's reasoning models
+        part = {"text": part} if isinstance(part, str) else mapping(part)
+        if part.get("type") == "thinking":
+            thought = _thought(part.get("thinking"))
+            items += [Reasoning(thought)] if thought else []
+        elif text := string(part.get("text")):
+            items.append(Text(text))
+    return items
 
 
-def _spent(chunk: _Chunk) -> Spent | None:
-    usage = chunk.usage
-    if not usage and isinstance(chunk.x_groq, dict):
-        usage = chunk.x_groq.get("usage")
-    if isinstance(usage, dict):
-        details = usage.get("prompt_tokens_details")
-        cached = details.get("cached_tokens") if isinstance(details, dict) else None
+def _thought(value: object) -> str:
+    """Returns the thinking in a field: text, an object that holds it, or a list of either."""
+    if isinstance(value, list):
+        return "".join(_thought(part) for part in value if not isinstance(part, list))
+    if isinstance(value, dict):
+        return next((text for name in _THOUGHT_TEXTS if (text := string(value.get(name)))), "")
+    return string(value)
+
+
+def _spent(document: dict[str, Any], groq: dict[str, Any]) -> Spent | None:
+    usage = mapping(document.get("usage")) or mapping(groq.get("usage"))
+    if usage:
+        cached = count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens"))
         if cached is None:
-            cached = usage.get("prompt_cache_hit_tokens")  # DeepSeek
-        cost = usage.get("cost")
-        return Spent(
-            prompt_tokens=_whole(usage.get("prompt_tokens")) or 0,
-            completion_tokens=_whole(usage.get("completion_tokens")) or 0,
-            cached_tokens=_whole(cached),
-            cost=float(cost) if isinstance(cost, int | float) else None,
-        )
-    timings = chunk.timings
-    if isinstance(timings, dict) and "predicted_n" in timings:
-        cached = _whole(timings.get("cache_n")) or 0
-        prompt = cached + (_whole(timings.get("prompt_n")) or 0)
-        return Spent(prompt, _whole(timings["predicted_n"]) or 0, cached)
-    return None
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) else None
+            cached = count(usage.get("prompt_cache_hit_tokens"))  # DeepSeek
+        prompt, completed = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+        if prompt is None and completed is None:
+            return None
+        return Spent(prompt or 0, completed or 0, cached, amount(usage.get("cost")))
+    timings = mapping(document.get("timings"))
+    written = count(timings.get("predicted_n"))
+    if written is None:
+        return None
+    cached = count(timings.get("cache_n")) or 0
+    return Spent(cached + (count(timings.get("prompt_n")) or 0), written, cached)
 
 
 # --- the edge -----------------------------------------------------------------------------------
@@ -222,8 +194,13 @@ class OpenAIProvider(RemoteProvider):
         named = msgspec.structs.replace(completion, model=model)
         body = build_body(named, self._endpoint, self._flavour(), refused)
         origin = self._edge.origin(model, body)
-        dialect = ChatStream(origin, thinks=self._thinks(model))
-        return Call("/chat/completions", body, origin, Interpreter(origin, SseDecoder(), dialect))
+        return Call(
+            "/chat/completions",
+            body,
+            origin,
+            self._interpreter(SseDecoder(), ChatStream(origin), origin, named),
+            self._learned(model),
+        )
 
     def refuse(self, model: str, field: str) -> bool:
         """Remembers that ``model`` does not take ``field``; returns whether leaving it out may help."""

@@ -26,7 +26,10 @@ class Flavour(Struct, frozen=True):
     usage_option: bool = True
     session_field: str = ""
     body: Mapping[str, Any] = {}
+    quiet: Mapping[str, Any] = {}  # fields that tell a model not to think
 
+
+_NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
 
 FLAVOURS: dict[str, Flavour] = {
     "openai": Flavour(
@@ -51,6 +54,7 @@ FLAVOURS: dict[str, Flavour] = {
     ),
     "deepseek": Flavour(
         (_COMMON - {"seed"}) | {"thinking", "reasoning_effort"},
+        quiet={"thinking": {"type": "disabled"}},
     ),
     "groq": Flavour(
         _COMMON | {"reasoning_effort", "reasoning_format", "include_reasoning", "service_tier"},
@@ -65,9 +69,10 @@ FLAVOURS: dict[str, Flavour] = {
     "llamacpp": Flavour(
         renamed={"repetition_penalty": "repeat_penalty"},
         body={"return_progress": True, "cache_prompt": True},
+        quiet=_NO_THINKING,
     ),
     "lmstudio": Flavour(renamed={"repetition_penalty": "repeat_penalty"}),
-    "vllm": Flavour(renamed={"repeat_penalty": "repetition_penalty"}),
+    "vllm": Flavour(renamed={"repeat_penalty": "repetition_penalty"}, quiet=_NO_THINKING),
     "compatible": Flavour(),
 }
 
@@ -94,6 +99,7 @@ def build_body(
         "stream": True,
         limit_field: completion.max_tokens,
         **flavour.body,
+        **(flavour.quiet if completion.quiet else {}),
     }
     if flavour.usage_option:
         body["stream_options"] = {"include_usage": True}

@@ -7,6 +7,7 @@ and retries belong to those who listen.
 from __future__ import annotations
 
 import ssl
+import zlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -21,7 +22,6 @@ from flower import limits
 from flower.engine.provider.base import Piece
 from flower.engine.provider.decode import Interpreter, Item
 from flower.engine.provider.errors import Origin, malformed
-from flower.engine.provider.quote import excerpt
 from flower.errors import ProviderError
 
 
@@ -32,6 +32,7 @@ class Call(Struct, frozen=True):
     body: dict[str, Any]
     origin: Origin
     interpreter: Interpreter
+    learn: Callable[[], None]  # called when the model thinks without a start mark
 
 
 Prepare = Callable[[], Awaitable[Call]]
@@ -55,22 +56,20 @@ class PieceStream:
         call = await self._prepare()
         self._call = call
         self._response = await self._send(call)
-        try:
-            await self._begin()
-        except BaseException:
-            await close(self._response)
-            raise
+        self._body = raw(self._response)
+        self._unpack = Unpacker(self._response.headers.get("content-encoding", ""))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._over and self._body is not None:
+        if self._call.interpreter.unopened:
+            self._call.learn()
+        if kind is None and self._over:
             with trio.move_on_after(limits.DRAIN_S):
                 await self._drain(self._body)
         with trio.move_on_after(limits.CLOSE_TIMEOUT_S, shield=True):
-            if self._body is not None:
-                await self._body.aclose()
+            await self._body.aclose()
         await close(self._response)
 
     def __aiter__(self) -> PieceStream:
@@ -87,21 +86,7 @@ class PieceStream:
             raise item
         return item
 
-    async def _begin(self) -> None:
-        """Looks at what kind of body this is; a whole document is read here."""
-        self._body: AsyncGenerator[bytes, None] | None = None
-        kind = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in ("application/json", "text/html"):
-            self._body = raw(self._response)
-            return
-        data = await read_body(self._response, limits.WHOLE_REPLY_BYTES, self._call.origin)
-        self._over = True
-        if kind == "text/html":
-            raise malformed(self._call.origin, excerpt(data))
-        self._items += self._call.interpreter.whole(data)
-
     async def _read(self) -> None:
-        assert self._body is not None
         interpreter = self._call.interpreter
         data: bytes | None = None
         try:
@@ -114,10 +99,17 @@ class PieceStream:
             self._broken(error)
             return
         if data is not None:
-            self._items += interpreter.feed(data)
-        if data is None or interpreter.ended:
+            self._items += self._interpreted(data)
+        if not self._over and (data is None or interpreter.ended):
             self._items += interpreter.end()
             self._over = True
+
+    def _interpreted(self, data: bytes) -> list[Item]:
+        try:
+            return self._call.interpreter.feed(self._unpack.feed(data))
+        except zlib.error:
+            self._over = True
+            return [malformed(self._call.origin, "compressed data that is broken")]
 
     def _broken(self, error: httpx.HTTPError) -> None:
         """Takes what is left; a connection that breaks after the last word has done its work."""
@@ -145,13 +137,16 @@ async def read_body(response: httpx.Response, max_bytes: int, origin: Origin) ->
     """Returns the whole body; raises ``ProviderError`` when it is longer or the connection breaks."""
     data = bytearray()
     try:
+        unpack = Unpacker(response.headers.get("content-encoding", ""))
         async with aclosing(raw(response)) as parts:
             async for part in parts:
-                data += part
+                data += unpack.feed(part)
                 if len(data) > max_bytes:
                     raise malformed(origin, "far too much data")
     except httpx.HTTPError as error:
         raise network_error(error, origin) from error
+    except zlib.error as error:
+        raise malformed(origin, "compressed data that is broken") from error
     return bytes(data)
 
 
@@ -159,12 +154,13 @@ async def read_some(response: httpx.Response) -> bytes:
     """Returns the beginning of an error's body, or what came before the connection broke."""
     data = bytearray()
     try:
+        unpack = Unpacker(response.headers.get("content-encoding", ""))
         async with aclosing(raw(response)) as parts:
             async for part in parts:
-                data += part
+                data += unpack.feed(part)
                 if len(data) >= limits.ERROR_BODY_BYTES:
                     break
-    except httpx.HTTPError:
+    except (httpx.HTTPError, zlib.error):
         return bytes(data)
     return bytes(data[: limits.ERROR_BODY_BYTES])
 
@@ -173,6 +169,41 @@ def raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     body = response.aiter_raw()
     assert isinstance(body, AsyncGenerator)  # httpx types it as an iterator; it must be closed
     return body
+
+
+# --- Packed bodies: nobody asked for them, some servers and proxies send them all the same.
+
+_PACKINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+_GZIP = b"\x1f\x8b"
+
+
+def can_unpack(encoding: str) -> bool:
+    """Returns whether a body with this ``Content-Encoding`` can be read."""
+    return encoding.strip().lower() in _PACKINGS
+
+
+class Unpacker:
+    """Unpacks a body as it arrives; gzip is known by its first bytes too, where no header says so.
+
+    A part never becomes more than ``WHOLE_REPLY_BYTES``.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._packed = encoding.strip().lower() in ("gzip", "x-gzip", "deflate")
+        self._begun = False
+        self._tool: zlib._Decompress | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Returns what ``data`` holds; raises ``zlib.error`` when it is broken."""
+        if not self._begun and data:
+            self._begun = True
+            if self._packed or data.startswith(_GZIP):
+                # 32: gzip or zlib, as their heads say; without a head it is bare deflate.
+                bare = not data.startswith(_GZIP) and data[:1] != b"\x78"
+                self._tool = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+        if self._tool is None:
+            return data
+        return self._tool.decompress(data, limits.WHOLE_REPLY_BYTES)
 
 
 async def close(response: httpx.Response) -> None:

@@ -4,9 +4,9 @@ Owns the deadlines, the retries before the first word, the fallback models and t
 refused. A provider below only talks; the turn above only listens. Nothing is ever repeated after a
 word of the story has arrived.
 
-Deadlines are about progress in content. Before the first content a sign of life (a comment, loading
-progress) keeps the patience for silence alive, but not beyond the patience for the first piece; real
-loading progress does. After it only content counts: a provider that sends comments for ever is cut.
+Deadlines: any sign of life (a comment, an empty delta, loading progress) keeps the patience for silence
+alive, which is shorter once the reply has begun; but without content or real loading progress nobody waits
+longer than the patience for the first piece, so that a provider that sends comments for ever is cut.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ import trio
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.provider.base import Completion, Finish, Loading, Piece, Provider, Reasoning, Text
+from flower.engine.provider.base import (
+    Completion,
+    Finish,
+    Loading,
+    Piece,
+    Provider,
+    Reasoning,
+    Text,
+    Withdrawn,
+)
+from flower.engine.provider.endpoint import Timeouts
 from flower.errors import ProviderError
 
 _RETRIED = frozenset({"rate_limit", "overloaded", "network", "server", "loading", "interrupted"})
@@ -38,7 +48,7 @@ class Patience(Struct, frozen=True):
 
 
 CLOUD = Patience(limits.FIRST_SIGN_TIMEOUT_S, limits.FIRST_PIECE_TIMEOUT_S, limits.IDLE_TIMEOUT_S)
-LOCAL = Patience(limits.FIRST_PIECE_TIMEOUT_S, limits.FIRST_PIECE_TIMEOUT_S, limits.IDLE_TIMEOUT_S)
+LOCAL = Patience(limits.OWN_FIRST_TIMEOUT_S, limits.OWN_FIRST_TIMEOUT_S, limits.OWN_IDLE_TIMEOUT_S)
 
 
 @runtime_checkable
@@ -50,6 +60,24 @@ class Adaptable(Protocol):
     def refuse(self, model: str, field: str) -> bool: ...
 
     def left_out(self, completion: Completion) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A provider whose endpoint has deadlines in the settings; 0 leaves the usual one."""
+
+    timeouts: Timeouts
+
+
+def patience_of(provider: Provider) -> Patience:
+    """Returns how long to wait for a provider: what its settings say, else long for one's own servers."""
+    usual = LOCAL if not isinstance(provider, Adaptable) or provider.local else CLOUD
+    if not isinstance(provider, Patient):
+        return usual
+    asked = provider.timeouts
+    first_s = asked.first_s or usual.first_s
+    silence_s = asked.silence_s or (asked.first_s if usual is LOCAL else 0.0) or usual.silence_s
+    return Patience(silence_s, max(first_s, asked.idle_s), asked.idle_s or usual.idle_s)
 
 
 class Stream:
@@ -82,6 +110,7 @@ class Stream:
         self._asked_patience = patience
         self._wait_s = 0.0
         self._told = False  # a word of the story has arrived
+        self._thought = False  # the model has been seen thinking
         self._over = False
         self._manager: AbstractAsyncContextManager[AsyncIterator[Piece]] | None = None
         self._pieces: AsyncIterator[Piece] | None = None
@@ -105,7 +134,7 @@ class Stream:
             piece = await self._next()
             if type(piece) is Text:  # nearly always: the short way, taken for every token
                 self._told = self._has_content = True
-                self._content_at = trio.current_time()
+                self._content_at = self._life_at = trio.current_time()
                 return piece
             self._note_progress(piece)
             if isinstance(piece, Finish) and not self._told:
@@ -154,23 +183,24 @@ class Stream:
     # --- progress and deadlines -----------------------------------------------------------------
 
     def _start_clock(self) -> None:
-        local = self.provider.local if isinstance(self.provider, Adaptable) else True
-        self._patience = self._asked_patience or (LOCAL if local else CLOUD)
+        self._patience = self._asked_patience or patience_of(self.provider)
         self._content_at = self._life_at = trio.current_time()
         self._progress: dict[str, int] = {}  # units done, by what is under way
         self._has_content = False
 
     def _deadline(self) -> float:
-        if self._has_content:
-            return self._content_at + self._patience.idle_s
-        return min(self._life_at + self._patience.silence_s, self._content_at + self._patience.first_s)
+        patience = self._patience
+        silence_s = patience.idle_s if self._has_content else patience.silence_s
+        return min(self._life_at + silence_s, self._content_at + patience.first_s)
 
     def _note_progress(self, piece: Piece) -> None:
         self._life_at = trio.current_time()
         match piece:
             case Reasoning():
-                self._has_content = True
+                self._has_content = self._thought = True
                 self._content_at = self._life_at
+            case Withdrawn():
+                self._told = False  # it was thinking, and may be asked for again
             case Loading(what, done) if done > self._progress.get(what, 0):
                 self._progress[what] = done
                 self._content_at = self._life_at
@@ -196,6 +226,12 @@ class Stream:
                 "bad_request",
                 f"{self.model} used all {self._completion.max_tokens} tokens of the reply for thinking; "
                 "raise prompt.reply_tokens in config.yaml or lower its reasoning_effort with /set.",
+            )
+        if finish.reason == "done" and self._thought:
+            raise ProviderError(
+                "bad_request",
+                f"{self.model} only thought and told nothing; lower its reasoning_effort with /set, raise "
+                "prompt.reply_tokens in config.yaml, or choose another model with /model.",
             )
         if finish.reason == "done":
             raise self._cut_short()
@@ -298,3 +334,16 @@ def stream(
     before the first word. Raises ``ProviderError`` while iterating.
     """
     return Stream(provider, completion, rng=rng, fallbacks=fallbacks, tries=tries, patience=patience)
+
+
+async def short_text(pieces: Stream, most_chars: int) -> str:
+    """Returns the story of a completion that has room for thinking beside it, cut where it is long enough."""
+    text = ""
+    async for piece in pieces:
+        if isinstance(piece, Text):
+            text += piece.text
+        elif isinstance(piece, Withdrawn):
+            text = ""
+        if len(text) >= most_chars:
+            break
+    return text

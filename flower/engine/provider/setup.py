@@ -16,6 +16,7 @@ from flower.engine.provider.endpoint import (
     KINDS,
     Endpoint,
     Patch,
+    Timeouts,
     key_from_environment,
     key_from_file,
     normal_url,
@@ -103,6 +104,7 @@ def _endpoint(provider: ProviderConfig, environ: Mapping[str, str], home: Path) 
         params=provider.params,
         patch=tuple(convert(patch, Patch) for patch in provider.patch),
         key_hint=key_hint(provider.name),
+        timeouts=convert(provider.timeouts, Timeouts),
     )
 
 

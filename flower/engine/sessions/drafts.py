@@ -15,10 +15,10 @@ from flower import limits
 from flower.engine.prompt.assemble import Line, assemble
 from flower.engine.prompt.context import Services
 from flower.engine.prompt.direction import Place, direct
-from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import line_of
-from flower.engine.provider.base import Completion, Provider, Text
-from flower.engine.provider.retry import stream
+from flower.engine.provider.base import Completion, Provider
+from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
@@ -130,29 +130,26 @@ class Drafts:
         assembled = assemble(
             direction.sections,
             [*map(line_of, path), Line((path[-1].id if path else 0) + 1, "user", ask)],
-            budget=int((context - limits.DRAFT_TOKENS) * limits.CONTEXT_USED_SHARE),
+            budget=int(
+                (context - limits.DRAFT_TOKENS - thinking_room(context)) * limits.CONTEXT_USED_SHARE
+            ),
             counter=model.counter,
             window_start=session.window_start,
         )
         return Completion(
             model=model.name,
             messages=assembled.messages,
-            max_tokens=limits.DRAFT_TOKENS,
+            max_tokens=limits.DRAFT_TOKENS + thinking_room(context),
             context_tokens=context,
             params=services.params,
             session=session.id,
+            quiet=True,
         )
 
 
 async def _written(provider: Provider, completion: Completion, services: Services) -> str:
-    text = ""
     async with stream(provider, completion, rng=services.rng) as pieces:
-        async for piece in pieces:
-            if isinstance(piece, Text):
-                text += piece.text
-            if len(text) >= limits.DRAFT_CHARS:
-                break
-    return text
+        return await short_text(pieces, limits.DRAFT_CHARS)
 
 
 def cleaned(text: str) -> str:

@@ -50,15 +50,21 @@ class _Run:
         if (
             type(chunk) is not self.kind
             or mine.turn != other.turn
+            or other.replace
             or self.size + len(chunk.content) > limits.CHUNK_MERGE_CHARS
             or (isinstance(mine.offset, int) and other.offset != mine.offset + self.size)
         ):
             return False
         self.parts.append(chunk.content)
         self.size += len(chunk.content)
-        # The first chunk's offset, the last one's speed.
+        # The first chunk's offset and what it takes back, the last one's speed.
         self.meta = ChunkMeta(
-            other.model, other.tokens_per_second, other.world_id, mine.turn, mine.offset
+            other.model,
+            other.tokens_per_second,
+            other.world_id,
+            mine.turn,
+            mine.offset,
+            mine.replace,
         )
         return True
 

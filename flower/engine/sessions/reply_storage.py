@@ -16,6 +16,7 @@ from flower.engine.sessions.session import Reply
 from flower.engine.store import exchanges, streaming_text
 from flower.engine.store.database import Connection, Database
 from flower.engine.store.exchanges import PromptRecord
+from flower.engine.store.extra import ManifestEntry
 from flower.errors import StoreError
 from flower.protocol.messages import Usage
 
@@ -33,7 +34,9 @@ class ReplyStorage:
         self._reply = reply
         self._notify = notify
         self._flushed = reply.length
+        self._taken_back = 0  # how often text that may be on disk was withdrawn
         self.record: PromptRecord | None = None
+        self.ending: ManifestEntry | None = None  # for /why: what ended the reply before its model did
 
     async def flush_regularly(self) -> None:
         """Brings the growing reply to the disk, so that a power cut costs half a second of it."""
@@ -48,10 +51,22 @@ class ReplyStorage:
 
     async def _flush(self) -> None:
         """Appends what has come since the last flush."""
-        reply, at = self._reply, self._flushed
+        reply, at, taken_back = self._reply, self._flushed, self._taken_back
         new, model = reply.text[at:], reply.model  # taken here: the reply grows while the thread writes
-        await self._write(lambda db: streaming_text.append(db, reply.message_id, at, new, model))
-        self._flushed = at + len(new)
+
+        def write(db: Connection) -> None:
+            if taken_back:
+                streaming_text.withdraw(db, reply.message_id, at)
+            streaming_text.append(db, reply.message_id, at, new, model)
+
+        await self._write(write)
+        if taken_back == self._taken_back:
+            self._flushed = at + len(new)
+
+    def take_back(self) -> None:
+        """Notes that the reply has become shorter, which may be on the disk already."""
+        self._flushed = min(self._flushed, self._reply.length)
+        self._taken_back += 1
 
     async def _write(self, write: Callable[[Connection], None]) -> None:
         """Writes in one transaction with what the prompt was made of, if that is not on disk yet."""
@@ -81,11 +96,16 @@ class ReplyStorage:
         """Saves the whole reply, also when the turn was cancelled; returns what kept it from that."""
         reply = self._reply
         text, model, spent = reply.text, reply.model, msgspec.to_builtins(usage)
+        ending = self.ending
+
+        def end(db: Connection) -> None:
+            streaming_text.end(db, reply.message_id, text, status, spent, model)
+            if ending is not None:
+                exchanges.add_to_manifest(db, reply.message_id, ending)
+
         with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
             try:
-                await self._write(
-                    lambda db: streaming_text.end(db, reply.message_id, text, status, spent, model)
-                )
+                await self._write(end)
             except StoreError as failed:
                 return str(failed)
             except Exception as bug:  # the end of a turn: its watchers wait for word of it

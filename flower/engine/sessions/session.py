@@ -9,12 +9,13 @@ events into mailboxes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from msgspec import Struct, structs
 
 from flower import limits
+from flower.engine.sessions.joint import Joint
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store.stories import Selection
 from flower.protocol.messages import (
@@ -72,7 +73,8 @@ class Reply:
         self._parts = [text] if text else []
         self.reasoning_length = 0
         self.proposed = ""  # the narrator's block of changes, which is no part of the text
-        self._glue = bool(text)  # the next words continue a text that had ended
+        self._base = text  # what a continuation goes on from
+        self._joint = Joint(text) if text else None
 
     @property
     def text(self) -> str:
@@ -88,8 +90,8 @@ class Reply:
         """
         if not self.length:
             text = text.lstrip()
-        elif self._glue and text:
-            text = self._joint(text)
+        elif self._joint is not None:
+            text = self._joint.feed(text)
         text = text[: limits.REPLY_CHARS - self.length]
         if not text:
             return None
@@ -98,11 +100,27 @@ class Reply:
         self.length += len(text)
         return ChatChunk(text, self._meta(tokens_per_second, offset))
 
-    def _joint(self, text: str) -> str:
-        """Returns the first words of a continuation with a space before them where one is due."""
-        self._glue = False
-        due = not self.text[-1].isspace() and text[0] not in " \n.,;:!?…)”’"
-        return f" {text}" if due else text
+    def join_with(self, words: Iterable[str]) -> None:
+        """Says which texts the words of the story are in, by which a cut word can be told from a whole one."""
+        if self._joint is not None:
+            self._joint.know(words)
+
+    def rest(self, tokens_per_second: float) -> ChatChunk | None:
+        """Returns the chunk for what still waited for more words of a continuation; None for nothing."""
+        if self._joint is None:
+            return None
+        held, self._joint = self._joint.end(), None
+        return self.append(held, tokens_per_second) if held else None
+
+    def keep(self, length: int, tokens_per_second: float) -> ChatChunk:
+        """Takes back all but the first ``length`` characters; returns the chunk that says so.
+
+        What a continuation goes on from always stays.
+        """
+        text = self.text[: max(length, len(self._base))]
+        self._parts, self.length = [text] if text else [], len(text)
+        self._joint = Joint(self._base) if self._base and text == self._base else None
+        return ChatChunk("", structs.replace(self._meta(tokens_per_second, self.length), replace=True))
 
     def think(self, text: str, tokens_per_second: float) -> ChatReasoning:
         """Returns the chunk for some of the model's thinking, which is not kept."""

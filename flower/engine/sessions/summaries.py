@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 
 import trio
+from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.prompt.assemble import Line
 from flower.engine.prompt.context import most_messages
-from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import PreparedPrompt, line_of
 from flower.engine.prompt.sections import (
     LINE_CHARS,
@@ -25,8 +26,8 @@ from flower.engine.prompt.sections import (
     lines_to_cover,
     summary_prompt,
 )
-from flower.engine.provider.base import Completion, Text
-from flower.engine.provider.retry import stream
+from flower.engine.provider.base import Completion
+from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
@@ -40,6 +41,13 @@ log = logging.getLogger(__name__)
 OFFLINE = "offline"  # this narrator plays, it does not summarise
 
 
+class Failures(Struct, frozen=True):
+    """How often in a row a story could not be summarised, and how many turns it waits for the next try."""
+
+    times: int = 0
+    wait: int = 0
+
+
 class Summariser:
     """Brings the summaries of stories up to date."""
 
@@ -50,6 +58,7 @@ class Summariser:
         self._models = models
         self._now = now
         self._running: dict[str, trio.CancelScope] = {}
+        self._failures: dict[str, Failures] = {}
 
     @property
     def _database(self) -> Database:
@@ -67,15 +76,43 @@ class Summariser:
         ``model_id``: the story's model; ``prompt``: the last one of this story.
         """
         session_id = session.id
+        if self._waits(session_id):
+            return
         with trio.CancelScope() as scope:
             self._running[session_id] = scope
             try:
                 await self._refresh(session, self._models.select(model_id)[0], prompt)
             except FlowerError as error:
                 log.info("session=%s not summarised: %s", session_id, error)
+                self._failed(session, error)
+            else:
+                self._failures.pop(session_id, None)
             finally:
                 if self._running.get(session_id) is scope:
                     del self._running[session_id]
+
+    def _waits(self, session_id: str) -> bool:
+        """Returns whether this turn is one of those that a story waits after failures."""
+        failures = self._failures.get(session_id)
+        if failures is None or not failures.wait:
+            return False
+        self._failures[session_id] = replace(failures, wait=failures.wait - 1)
+        return True
+
+    def _failed(self, session: Session, error: FlowerError) -> None:
+        """Counts a failure; from the second on the story waits longer each time, and is told so once."""
+        times = self._failures.pop(session.id, Failures()).times + 1
+        wait = 0
+        if times >= limits.SUMMARY_FAILURES:
+            doubled = limits.SUMMARY_WAIT_TURNS * 2 ** min(times - limits.SUMMARY_FAILURES, 8)
+            wait = min(doubled, limits.SUMMARY_WAIT_TURNS_MAX)
+            session.notify_once(
+                "✗ The model could not summarise the older part of this story; it is tried again less often. "
+                f"The reason: {error}"
+            )
+        while len(self._failures) >= limits.SUMMARY_FAILURES_KEPT:
+            self._failures.pop(next(iter(self._failures)))
+        self._failures[session.id] = Failures(times, wait)
 
     async def _refresh(self, session: Session, model: ChosenModel, prompt: PreparedPrompt) -> None:
         path = await self._database.read(
@@ -116,16 +153,17 @@ class Summariser:
         completion = Completion(
             model=model.name,
             messages=summary_prompt(before, lines),
-            max_tokens=limits.SUMMARY_TOKENS,
+            max_tokens=limits.SUMMARY_TOKENS + thinking_room(prompt.completion.context_tokens),
             context_tokens=prompt.completion.context_tokens,  # another one makes Ollama load anew
             params={"temperature": 0.3},
+            quiet=True,
         )
         text = ""
         with trio.move_on_after(limits.SUMMARY_DEADLINE_S):
             async with stream(
                 model.provider, completion, rng=self._runtime.services.rng, tries=1
             ) as pieces:
-                text = "".join([piece.text async for piece in pieces if isinstance(piece, Text)])
+                text = await short_text(pieces, limits.SUMMARY_CHARS)
         return sanitize(text).strip()
 
 

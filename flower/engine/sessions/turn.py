@@ -24,9 +24,19 @@ from flower.engine.prompt.context import Context, Services, TurnInput, gather, r
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt, build_prompt, shorter
 from flower.engine.prompt.tokens import TokenCounter
-from flower.engine.provider.base import Finish, Loading, Piece, Proposal, Reasoning, Spent, Text
+from flower.engine.provider.base import (
+    Finish,
+    Loading,
+    Piece,
+    Proposal,
+    Reasoning,
+    Spent,
+    Text,
+    Withdrawn,
+)
 from flower.engine.provider.retry import Stream, stream
 from flower.engine.sanitize import sanitize
+from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_storage import ReplyStorage
 from flower.engine.sessions.session import Reply, Session
@@ -41,11 +51,14 @@ from flower.engine.sessions.turn_outcome import (
     reason_of,
     usage_of,
 )
+from flower.engine.store.extra import ManifestEntry
 from flower.errors import FlowerError, ProviderError, only
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Progress, State, SystemUpdate
 
 log = logging.getLogger(__name__)
 
+CUT = "not the narrator's to say"
+LOOP = "the same again and again; left out"
 SPEED_AFTER_S = 0.25  # tokens per second of a shorter time say nothing
 
 
@@ -78,6 +91,8 @@ class Turn:
         self._first_text = 0.0
         self._tokens = 0
         self._elsewhere = False  # a fallback was asked
+        self._begins = reply.length
+        self._loops = LoopGuard()
         self._progress_shown = 0.0
 
     def cancel(self, reason: EndReason = "stopped") -> None:
@@ -167,6 +182,7 @@ class Turn:
 
     async def _stream(self, prompt: PreparedPrompt, model: ChosenModel) -> EndReason:
         """Streams one completion to its end."""
+        self._reply.join_with(message.content for message in prompt.completion.messages)
         streaming = stream(
             model.provider, prompt.completion, rng=self._services.rng, fallbacks=model.fallbacks
         )
@@ -174,6 +190,8 @@ class Turn:
             async with streaming:
                 async for piece in streaming:
                     self._take(piece, streaming, model)
+                    if self._loops.found:
+                        return "length"
                     if self._reply.full or (self._parting is not None and self._parting.full):
                         return "length"
         finally:
@@ -190,6 +208,8 @@ class Turn:
                 clean = sanitize(text)
                 self._tokens += model.counter.count(clean)
                 self._publish(self._parting.take(clean) if self._parting is not None else clean)
+            case Withdrawn():
+                self._take_back(0)
             case Reasoning(text):
                 self._session.publish(self._reply.think(sanitize(text), self._speed()))
             case Loading(what, done, total):
@@ -200,13 +220,34 @@ class Turn:
                 self._spent = piece
             case Finish():
                 self._finish_mark = piece
+                if piece.cut:
+                    self._storage.ending = ManifestEntry("reply", f"ended at {piece.cut!r}", 0, CUT)
             case _:
                 assert_never(piece)
 
     def _publish(self, text: str) -> None:
         chunk = self._reply.append(text, self._speed())
-        if chunk is not None:
-            self._session.publish(chunk)
+        if chunk is None:
+            return
+        self._session.publish(chunk)
+        worth = self._loops.feed(chunk.content)
+        if worth is not None:
+            self._end_loop(worth)
+
+    def _end_loop(self, worth: int) -> None:
+        """Ends a reply that goes round in circles, with what of it is worth keeping."""
+        self._take_back(self._begins + worth)
+        self._storage.ending = ManifestEntry("reply", "ended in a loop", 0, LOOP)
+        self._session.publish(
+            SystemUpdate("✗ The model went round in circles and was stopped; /retry tells it anew.")
+        )
+
+    def _take_back(self, length: int) -> None:
+        """Keeps the first characters of the reply only; some of the rest may be on screens and on disk."""
+        self._session.publish(self._reply.keep(length, self._speed()))
+        self._storage.take_back()
+        if self._parting is not None:
+            self._parting = Parting()
 
     def _begin_text(self, streaming: Stream, model: ChosenModel) -> None:
         self._first_text = trio.current_time()
@@ -250,6 +291,9 @@ class Turn:
         if self._parting is not None:
             self._publish(self._parting.end())
             self._reply.proposed = self._parting.block
+        rest = self._reply.rest(self._speed())
+        if rest is not None:
+            self._session.publish(rest)
 
     async def _save_and_announce(self, reason: EndReason, error: FlowerError | None) -> bool:
         """Saves the reply, then tells the watchers; returns whether it could be saved."""

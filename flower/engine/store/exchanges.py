@@ -111,6 +111,15 @@ def store_prompt(db: sqlite3.Connection, record: PromptRecord) -> str:
     return ""
 
 
+def add_to_manifest(db: sqlite3.Connection, reply_id: int, entry: ManifestEntry) -> None:
+    """Adds a part to what is stored about a reply's prompt, if anything is."""
+    db.execute(
+        "UPDATE messages SET extra = json_insert(extra, '$.manifest[#]', json(?))"
+        " WHERE id = ? AND json_extract(extra, '$.manifest') IS NOT NULL",
+        (msgspec.json.encode(entry).decode(), reply_id),
+    )
+
+
 def manifest(
     db: sqlite3.Connection, session_id: str, message_id: int | None = None
 ) -> tuple[ManifestEntry, ...] | None:

@@ -48,6 +48,17 @@ def append(db: sqlite3.Connection, message_id: int, at: int, text: str, model: s
     db.execute("UPDATE messages SET model = ?1 WHERE id = ?2 AND model != ?1", (model, message_id))
 
 
+def withdraw(db: sqlite3.Connection, message_id: int, at: int) -> None:
+    """Takes back what a growing reply was given from its character ``at`` on."""
+    first, last = (message_id << AT_BITS) + at, (message_id << AT_BITS) + (1 << AT_BITS) - 1
+    db.execute(
+        "UPDATE growth SET text = substr(text, 1, ?1 - place) WHERE place = ("
+        " SELECT max(place) FROM growth WHERE place >= ?2 AND place < ?1)",
+        (first, message_id << AT_BITS),
+    )
+    db.execute("DELETE FROM growth WHERE place BETWEEN ? AND ?", (first, last))
+
+
 def end(
     db: sqlite3.Connection,
     message_id: int,

@@ -282,7 +282,10 @@ def _chunk(model: Model, event: messages.ChatChunk) -> Result:
             story = transcript.confirm(story, draft.request, 0)
         model = model._replace(story=story, unconfirmed=())
     try:
-        story = transcript.add_piece(model.story, turn, offset, event.content, meta.model)
+        before = model.story
+        if meta.replace:
+            before = transcript.take_back(before, turn, offset or 0)
+        story = transcript.add_piece(before, turn, offset, event.content, meta.model)
     except transcript.Gap:
         return model._replace(link=model.link._replace(gap=True)), (Send("/sync"),)
     state = "stopping" if model.turn.state == "stopping" else "streaming"

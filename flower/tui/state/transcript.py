@@ -114,6 +114,20 @@ def add_piece(story: Transcript, turn: str, offset: int | None, piece: str, mode
     return replace(story, index, reply._replace(text=reply.text + piece[:room], status="streaming"))
 
 
+def take_back(story: Transcript, turn: str, offset: int) -> Transcript:
+    """Returns the story with only the first ``offset`` characters of a reply: the rest was none of it.
+
+    Raises ``Gap`` when there are fewer.
+    """
+    index = find_turn(story, turn)
+    if index is None:
+        return story
+    reply = story.messages[index]
+    if offset > len(reply.text):
+        raise Gap
+    return replace(story, index, reply._replace(text=reply.text[:offset]))
+
+
 def add_reasoning(story: Transcript, turn: str, piece: str, model: str) -> Transcript:
     """Returns the story with a piece of the model's thinking joined to its reply."""
     index = find_turn(story, turn)

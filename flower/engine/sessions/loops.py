@@ -1,0 +1,98 @@
+"""Notices that a reply goes round in circles. Pure.
+
+Small models fall into loops: the same words again and again without end, or one sentence between everything
+else they say. Looks only every few hundred characters, at the end of what came, so it costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+
+from flower import limits
+
+_PROBE = 24  # characters whose return is looked for
+_LOOK_EVERY = 200  # characters
+_PERIODS = 12  # distances tried at one look
+_ENDS = re.compile(r"[.!?…。！？\n]+[\"”’»*]*")
+_NO_LETTERS = re.compile(r"[\W\d_]+")
+
+
+class LoopGuard:
+    """Reads a reply as it grows; ``found``: it goes round in circles."""
+
+    def __init__(self) -> None:
+        self.found = False
+        self._tail = ""
+        self._length = 0
+        self._looked = 0
+        self._sentences: dict[str, list[int]] = {}  # where each began, by its letters
+        self._open = ""  # the sentence under way
+
+    def feed(self, text: str) -> int | None:
+        """Returns how many characters of the reply are worth keeping; None while it goes on well."""
+        self._length += len(text)
+        if len(text) > limits.LOOP_TAIL_CHARS:  # it came as a whole: there is nothing to stop
+            self._looked, self._open, self._tail = self._length, "", ""
+            return None
+        self._tail = (self._tail + text)[-limits.LOOP_TAIL_CHARS :]
+        self._open += text
+        if self._length - self._looked < _LOOK_EVERY:
+            return None
+        self._looked = self._length
+        worth = self._again_and_again()
+        if worth is None:
+            worth = self._same_sentence()
+        self.found = worth is not None
+        return worth
+
+    def _again_and_again(self) -> int | None:
+        """The end of the reply is one piece of text, repeated."""
+        tail = self._tail
+        probe = tail[-_PROBE:]
+        if tail.count(probe[: _PROBE // 2]) < limits.LOOP_TIMES:
+            return None
+        at = len(tail) - len(probe)
+        for _ in range(_PERIODS):
+            earlier = tail.rfind(probe, 0, at + len(probe) - 1)
+            if earlier < 0:
+                return None
+            period = len(tail) - len(probe) - earlier
+            run = _common_end(tail, tail[:-period])
+            if run + period >= max(limits.LOOP_CHARS, limits.LOOP_TIMES * period):
+                return self._length - run
+            at = earlier
+        return None
+
+    def _same_sentence(self) -> int | None:
+        """One sentence makes up a third of all that was said since it was said first."""
+        begin = self._length - len(self._open)
+        done = 0
+        for end in _ENDS.finditer(self._open):
+            sentence = _NO_LETTERS.sub("", self._open[done : end.start()]).lower()
+            if len(sentence) >= limits.LOOP_SENTENCE_LETTERS:
+                places = self._sentences.setdefault(sentence, [])
+                places.append(begin + done)
+                if len(places) >= limits.LOOP_SENTENCES and self._mostly(
+                    sentence, places, begin + end.end()
+                ):
+                    return places[1]
+            done = end.end()
+        self._open = self._open[done:][-limits.LOOP_TAIL_CHARS :]
+        return None
+
+    def _mostly(self, sentence: str, places: list[int], end: int) -> bool:
+        recent = list(islice(reversed(places), limits.LOOP_SENTENCES))
+        return len(sentence) * len(recent) * 3 >= end - recent[-1]
+
+
+def _common_end(a: str, b: str) -> int:
+    """Returns how many characters two texts have in common at their ends."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a.endswith(b[len(b) - middle :]):
+            low = middle
+        else:
+            high = middle - 1
+    return low
