@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +51,24 @@ def show(text: str, columns: int = 60) -> list[str]:
         ("_soft_ and __loud__", "[soft]i and [loud]s"),
         ("**bold *and italic* bold**", "[bold ]s[and italic]is[ bold]s"),
         ("*italic **and bold** italic*", "[italic ]i[and bold]is[ italic]i"),
+        ("f**k this, you a**hole", "f**k this, you a**hole"),
+        ("*He said f**k to me.* Yes", "[He said f**k to me.]i Yes"),
+        ("Lehrer*innen und Schüler*innen", "Lehrer*innen und Schüler*innen"),
+        ("un*frigging*believable", "un[frigging]ibelievable"),
+        ("*soft*ly", "[soft]ily"),
+        ("*He *really* means it*", "[He really means it]i"),
+        ("**bold *deep **strong** deep* bold**", "[bold ]s[deep strong deep]is[ bold]s"),
+        ("***both** soft*", "[both]is[ soft]i"),
+        ("***both* loud**", "[both]is[ loud]s"),
+        ("*soft **both***", "[soft ]i[both]is"),
+        ("a * b * c", "a * b * c"),
+        ("** no**", "** no**"),
+        ('*"Quoted"* and "*No!*"', '["Quoted"]id and ["]d[No!]id["]d'),
+        ("_soft **both**_", "[soft ]i[both]is"),
+        ("_ no _", "_ no _"),
+        ("* She smiles*", "[She smiles]i"),
+        ("* an item", "[• ]b" + "an item"),
+        ("* an *item*", "[• ]b" + "an [item]i"),
         ("~~gone~~ here", "[gone]k here"),
         ("a `code *x*` b", "a [code *x*]c b"),
         ("``a`b`` c", "[a`b]c c"),
@@ -92,6 +113,10 @@ def test_lines(source: str, wanted: str) -> None:
         ("a\n\n\n\nb", 10, ["a", "", "b"]),
         ("\n\na\n\n", 10, ["a"]),
         ("*over\ntwo lines* b", 20, ["[over]i", "[two lines]i b"]),
+        ("*One.\n\nTwo.* Three", 20, ["[One.]i", "", "[Two.]i Three"]),
+        ("*One.\n\n*Two.*\n\nThree", 20, ["[One.]i", "", "[Two.]i", "", "Three"]),
+        ("*One\n\nTwo\n\nThree*", 20, ["[One]i", "", "Two", "", "[Three]i"]),
+        ("A *stray\n\nand more", 20, ["A [stray]i", "", "and more"]),
         ("one two three", 7, ["one two", "three"]),
         ("*one two* three", 5, ["[one]i", "[two]i", "three"]),
         ("- one two\n- three", 7, ["[• ]bone", "  two", "[• ]bthree"]),
@@ -177,3 +202,45 @@ def test_the_palette_of_a_theme() -> None:
     assert palette.dialogue == theme["dialogue"]
     assert palette.bullet_glyph == "•"
     assert Palette.of(load_theme("petal", utf8=False)).bullet_glyph == "*"
+
+
+HOSTILE = [
+    "_word ",
+    "_a",
+    "**a ",
+    "`a``b ",
+    "[a](",
+    "f**k ",
+    '"a ',
+    "* a* ",
+    "~~a ",
+    "# a" + " " * 40,
+    "น้ำ",
+]
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_time_grows_as_the_text_does(unit: str) -> None:
+    """Counted in steps of the interpreter, which no other process disturbs."""
+    short, long = (
+        steps_of(lambda n=n: render(unit * (n // len(unit)), 60, PALETTE)) for n in (2_000, 8_000)
+    )
+    assert long < 6 * short
+
+
+def steps_of(work: Callable[[], object]) -> int:
+    """Returns how many lines of Python ``work`` runs."""
+    steps = 0
+
+    def count(_frame: object, event: str, _argument: object) -> object:
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return steps

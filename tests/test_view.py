@@ -73,15 +73,15 @@ def test_a_growing_reply_looks_like_one_that_came_whole(pieces: list[str]) -> No
     text = ""
     for piece in pieces:
         text += piece
-        shown = growing.rows(Message(1, "assistant", text, status="streaming"), LOOK)
+        shown = growing.rows(Message(1, "assistant", text, status="streaming"), LOOK)[:]
     if pieces:
-        assert shown == pane().rows(Message(1, "assistant", text, status="streaming"), LOOK)
+        assert shown == pane().rows(Message(1, "assistant", text, status="streaming"), LOOK)[:]
 
 
 def test_rows_before_the_growing_end_stay_the_same_objects() -> None:
     growing = pane()
     text = "A paragraph that is long enough to be wrapped into several rows of the pane. " * 3
-    before = growing.rows(Message(1, "assistant", text, status="streaming"), LOOK)
+    before = growing.rows(Message(1, "assistant", text, status="streaming"), LOOK)[:]
     after = growing.rows(Message(1, "assistant", text + "More.", status="streaming"), LOOK)
     assert all(one is other for one, other in zip(before[:-1], after, strict=False))
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 Line = list[Span]
 
 _FENCE = re.compile(r" {0,3}(`{3,}+|~{3,}+)([^`\n]*+)\Z")
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]++(.*)\Z")
+_HEADING = re.compile(r" {0,3}#{1,6}[ \t]++")
+_OPEN_PARAGRAPHS = (
+    4  # emphasis goes over so many at most: a stray star must not take the rest of a story
+)
 _RULE = re.compile(r" {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,}|(?:= *){3,}|(?:~ *){3,})\Z")
 _ITEM = re.compile(r"( *)([-*+•]|\d{1,3}[.)])[ \t]+(?=\S)")
 _QUOTE = re.compile(r" {0,3}((?:> ?)+)")
@@ -80,25 +83,33 @@ def render(text: str, columns: int, palette: Palette) -> list[Line]:
 class _Memo:
     """The growing paragraph as it was laid out last, so that only its end is laid out again."""
 
-    __slots__ = ("lines", "spans", "style", "text", "wrapped")
+    __slots__ = ("lines", "opened", "spans", "style", "text", "wrapped")
 
     def __init__(self) -> None:
         self.text = ""
+        self.opened = 0
         self.style: Style | None = None
         self.spans: Line = []
         self.wrapped: Wrapped | None = None
         self.lines: list[Line] = []
 
-    def lay(self, text: str, columns: int, palette: Palette, style: Style) -> list[Line]:
-        """Returns the wrapped lines of inline text, unchanged ones as the same objects."""
-        grown = inline.grown(self.text, text, self.spans) if style == self.style else None
-        spans = inline.parse(text, style, palette) if grown is None else grown
+    def lay(
+        self, text: str, columns: int, palette: Palette, style: Style, opened: int = 0
+    ) -> list[Line]:
+        """Returns the wrapped lines of inline text, unchanged ones as the same objects.
+
+        ``opened``: stars that the paragraph before has left open.
+        """
+        same_look = style == self.style and opened == self.opened
+        grown = inline.grown(self.text, text, self.spans) if same_look else None
+        spans = inline.parse(text, style, palette, opened) if grown is None else grown
         now = wrapped("".join(part for part, _ in spans), columns, self.wrapped)
         same = 0
         if grown is not None and self.wrapped is not None and self.wrapped.columns == columns:
             same = max(0, len(self.lines) - 1)
         self.lines = self.lines[:same] + _cut_spans(spans, now.offsets[same:])
         self.text, self.style, self.spans, self.wrapped = text, style, spans, now
+        self.opened = opened
         return self.lines
 
 
@@ -114,6 +125,8 @@ class Streaming:
         self._fence = ""  # the fence that an open code block waits for
         self._open: list[str] = []  # complete source lines of the last block
         self._partial = ""  # the source line that is still growing
+        self._opened = 0  # stars that paragraphs before have opened and not closed
+        self._opened_for = 0  # so many paragraphs ago
         self._laid: list[Line] | None = None
 
     def append(self, text: str) -> None:
@@ -153,6 +166,8 @@ class Streaming:
             match = _FENCE.match(line)
             self._fence = match.group(1) if match else "```"
             return
+        if kind == "item" and (action := _action(line)):
+            kind, line = "text", action
         before = _kind(self._open[0]) if self._open else ""
         if (kind == "text" and before in ("text", "item", "quote")) or kind == before == "quote":
             self._open.append(line)  # goes on with the paragraph, the item or the quote
@@ -171,9 +186,19 @@ class Streaming:
 
     def _close(self) -> None:
         """Lays the open block out for good."""
-        if self._open:
-            self._done += _lay(self._open, self._columns, self._palette, self._memo)
-            self._open = []
+        if not self._open:
+            return
+        self._done += self._lay_open()
+        if _kind(self._open[0]) == "text":
+            left = inline.left_open(_paragraph(self._open), self._opened)
+            self._opened_for = self._opened_for + 1 if left and left == self._opened else 0
+            self._opened = left if self._opened_for < _OPEN_PARAGRAPHS else 0
+        else:
+            self._opened = 0
+        self._open = []
+
+    def _lay_open(self) -> list[Line]:
+        return _lay(self._open, self._columns, self._palette, self._memo, self._opened)
 
     def _tail(self) -> list[Line]:
         """Returns the lines of the open block, the growing source line included."""
@@ -183,10 +208,11 @@ class Streaming:
                 return []
             return _code_line(line, self._columns, self._palette)
         if not line.strip():
-            return _lay(self._open, self._columns, self._palette, self._memo) if self._open else []
+            return self._lay_open() if self._open else []
         trial = Streaming(self._columns, self._palette, self._memo)
         trial._open = list(self._open)
         trial._gap = self._gap
+        trial._opened, trial._opened_for = self._opened, self._opened_for
         trial._done = [[]] if self._done else []
         trial._take(line)
         trial._close()
@@ -223,22 +249,40 @@ def _may_close(line: str, fence: str) -> bool:
 # --- laying blocks out ------------------------------------------------------------------------------
 
 
-def _lay(source: list[str], columns: int, palette: Palette, memo: _Memo) -> list[Line]:
-    """Returns the lines of one block."""
+def _lay(source: list[str], columns: int, palette: Palette, memo: _Memo, opened: int = 0) -> list[Line]:
+    """Returns the lines of one block; ``opened`` stars hold on from the paragraph before."""
     first = source[0]
     kind = _kind(first)
     if kind == "rule":
         glyph = palette.rule_glyph
         return [[(glyph * min(columns, 24), palette.rule)]]
     if kind == "heading":
-        match = _HEADING.match(first)
-        text = match.group(2).rstrip("#").rstrip(" \t") if match else first
-        return memo.lay(text, columns, palette, palette.heading)
+        return memo.lay(_heading(first) or first, columns, palette, palette.heading)
     if kind == "item":
         return _item(source, columns, palette, memo)
     if kind == "quote":
         return _quote(source, columns, palette, memo)
-    return memo.lay("\n".join(line.strip() for line in source), columns, palette, palette.text)
+    return memo.lay(_paragraph(source), columns, palette, palette.text, opened)
+
+
+def _paragraph(source: list[str]) -> str:
+    return "\n".join(line.strip() for line in source)
+
+
+def _heading(line: str) -> str | None:
+    """Returns the words of a heading, None when the line is none."""
+    match = _HEADING.match(line)
+    if match is None:
+        return None
+    words = line[match.end() :].strip(" \t")
+    return words.rstrip("#").rstrip(" \t") if words.endswith("#") else words
+
+
+def _action(line: str) -> str:
+    """Returns ``*what somebody does*`` for the line ``* what somebody does*``; nothing for an item."""
+    words = line.strip().removeprefix("*").strip()
+    ends = words.endswith("*") and not words.endswith((" *", "**"))
+    return f"*{words}" if ends and line.strip()[0] == "*" and words.count("*") % 2 else ""
 
 
 def _item(source: list[str], columns: int, palette: Palette, memo: _Memo) -> list[Line]:

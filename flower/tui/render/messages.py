@@ -7,7 +7,8 @@ from the view are forgotten. A theme has its own pane.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from flower import limits
 from flower.tui.render.frame import Row
@@ -59,10 +60,52 @@ class Look(NamedTuple):
     term: str = ""  # to highlight
 
 
+class Rows(Sequence[Row]):
+    """The rows of a message, made when they come into view: only their number is always needed."""
+
+    __slots__ = ("_lines", "_make", "_rows")
+
+    def __init__(
+        self,
+        lines: list[list[Span]],
+        make: Callable[[int, list[Span]], Row],
+        before: Rows | None,
+        same: int,
+    ) -> None:
+        """``make`` gives the row of a line; the first ``same`` rows are those of ``before``."""
+        self._lines = lines
+        self._make = make
+        known = before._rows[:same] if before is not None else []
+        self._rows: list[Row | None] = known + [None] * (len(lines) - len(known))
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(*place.indices(len(self._lines)))]
+        row = self._rows[place]
+        if row is None:
+            index = place if place >= 0 else place + len(self._lines)
+            row = self._rows[index] = self._make(index, self._lines[index])
+        return row
+
+    def row_of(self, term: str) -> int:
+        """Returns the first row with ``term`` (case-folded) in it, 0 if it is in none."""
+        for place, line in enumerate(self._lines):
+            if term in "".join(part for part, _ in line).casefold():
+                return place
+        return 0
+
+
 class _Laid(NamedTuple):
     message: Message
     look: Look
-    rows: tuple[Row, ...]
+    rows: Rows
     lines: list[list[Span]]
     streaming: Streaming | None
 
@@ -75,7 +118,7 @@ class StoryPane:
         self._laid: dict[int, _Laid] = {}  # by message key, least recently used first
         self._kept = 0
 
-    def rows(self, message: Message, look: Look) -> tuple[Row, ...]:
+    def rows(self, message: Message, look: Look) -> Rows:
         """Returns the rows of ``message``: a blank one, then its text, then how it ended."""
         known = self._laid.pop(message.key, None)
         if (
@@ -136,7 +179,7 @@ class StoryPane:
 
     def _as_rows(
         self, message: Message, lines: list[list[Span]], look: Look, known: _Laid | None
-    ) -> tuple[Row, ...]:
+    ) -> Rows:
         """Returns the rows of ``lines``, the old objects where nothing changed."""
         same = 0
         if known is not None and known.look == look:
@@ -144,12 +187,12 @@ class StoryPane:
                 if old is not line and old != line:
                     break
                 same += 1
-        rows = list(known.rows[:same]) if known is not None else []
-        for place in range(same, len(lines)):
-            line = lines[place]
+
+        def make(place: int, line: list[Span]) -> Row:
             spans = highlight(line, look.term, self._theme["highlight"]) if look.term else line
-            rows.append(Row.of([self._mark(message, look, place), *spans], look.columns))
-        return tuple(rows)
+            return Row.of([self._mark(message, look, place), *spans], look.columns)
+
+        return Rows(lines, make, known.rows if known is not None else None, same)
 
     def _mark(self, message: Message, look: Look, place: int) -> Span:
         glyphs = self._theme.glyphs

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from flower import limits
@@ -26,7 +28,7 @@ _NOT_PLAIN = re.compile("[^ -~\n]")
 # Words with the dashes around them; a dash inside a word is a place to break the line.
 _ATOM = re.compile("\\s+|[-\u2010-\u2015]*[^\\s\\-\u2010-\u2015]+[-\u2010-\u2015]*|[-\u2010-\u2015]+")
 # East Asian marks that must not begin a line.
-_CLOSING = frozenset("、。，．・：；？！）］｝」』】〉》〕…ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ")
+_CLOSING = frozenset(cell_width.CLOSING)
 
 
 def clean(text: str) -> str:
@@ -46,6 +48,8 @@ def clean(text: str) -> str:
 def _clean_line(line: str) -> str:
     if cell_width.SIMPLE(line) or cell_width.is_sure(line.replace("\u3000", "")):
         return line.replace("\u3000", "  ")
+    if _is_clean(line):
+        return line
     kept: list[str] = []
     marks = 0
     for char in unicodedata.normalize("NFC", line):
@@ -60,6 +64,26 @@ def _clean_line(line: str) -> str:
             marks = 0
         kept.append(char)
     return unicodedata.normalize("NFC", "".join(kept))
+
+
+def _is_clean(line: str) -> bool:
+    """True when nothing has to change, found by looking at each different character only once."""
+    if not unicodedata.is_normalized("NFC", line):
+        return False
+    marks: list[int] = []
+    for char in set(line):
+        if not _is_ordinary(char):
+            return False
+        if unicodedata.category(char) in ("Mn", "Me"):
+            marks.append(ord(char))
+    stack = "\0" * (limits.COMBINING_MARKS + 1)  # NUL is not ordinary, so here it stands for any mark
+    return not marks or stack not in line.translate(dict.fromkeys(marks, "\0"))
+
+
+@lru_cache(maxsize=4096)
+def _is_ordinary(char: str) -> bool:
+    """True for a character that is shown as it is, whatever stands before it."""
+    return _shown(char, []) == char
 
 
 def _shown(char: str, before: list[str]) -> str:
@@ -168,67 +192,153 @@ def wrapped(text: str, columns: int, before: Wrapped | None = None) -> Wrapped:
     return Wrapped(text, columns, lines)
 
 
+class _Atom(NamedTuple):
+    """What stays on one line: ``text[start:end]`` of ``size`` columns. Spaces are atoms of their own.
+
+    ``kind``: space; word, of one column per code point; wide, of two columns each, which may be broken
+    between any two of them; mixed, of clusters.
+    """
+
+    kind: str
+    start: int
+    end: int
+    size: int
+
+
+class _Lines:
+    """The lines of a paragraph while it is being broken: all but the last are complete."""
+
+    def __init__(self, text: str, columns: int) -> None:
+        self.text = text
+        self.columns = columns
+        self.lines: list[tuple[int, int]] = []
+        self.begin = self.end = 0  # the line so far is text[begin:end]
+        self.used = self.gap = 0  # its columns, and the columns of the spaces after it
+
+    def add(self, atom: _Atom) -> None:
+        """Puts an atom on the line, or on the next one."""
+        if atom.kind == "space":
+            self._space(atom)
+        elif atom.kind == "wide":
+            self._wide(atom)
+        else:
+            self._word(atom)
+
+    def _space(self, atom: _Atom) -> None:
+        if atom.start == 0:  # an indent belongs to the line
+            self.end, self.used = atom.end, min(atom.size, self.columns - 1)
+            self.begin = atom.end - self.used
+        else:
+            self.gap = atom.size
+
+    def _next(self, start: int) -> None:
+        """Ends the line if there is one; the next begins at ``start``."""
+        if self.end > self.begin:
+            self.lines.append((self.begin, self.end))
+        self.begin = self.end = start
+        self.used = self.gap = 0
+
+    def _word(self, atom: _Atom) -> None:
+        start, size = atom.start, atom.size
+        if self.end <= self.begin or self.used + self.gap + size > self.columns:
+            self._next(start)
+        if size > self.columns:
+            start, size = self._chopped(atom)
+        self.used += self.gap + size
+        self.gap = 0
+        self.end = atom.end
+
+    def _chopped(self, atom: _Atom) -> tuple[int, int]:
+        """Breaks an atom that is wider than a line; returns where its last line begins, and its columns."""
+        start, size = atom.start, atom.size
+        if atom.kind == "word":
+            while size > self.columns:
+                self.lines.append((start, start + self.columns))
+                start, size = start + self.columns, size - self.columns
+        else:
+            at, used = start, 0
+            for cluster, columns in graphemes(self.text[start : atom.end]):
+                if used + columns > self.columns and used:
+                    self.lines.append((start, at))
+                    start, used = at, 0
+                at += len(cluster)
+                used += columns
+            size = used
+        self.begin = start
+        return start, size
+
+    def _wide(self, atom: _Atom) -> None:
+        at, end = atom.start, atom.end
+        if self.end <= self.begin:
+            self._next(at)
+        while self.used + self.gap + 2 * (end - at) > self.columns:
+            taken = max(0, (self.columns - self.used - self.gap) // 2)
+            cut = at + taken
+            while cut > at and self.text[cut] in _CLOSING:
+                cut -= 1
+            if cut == at and self.end <= self.begin:  # nothing else is on the line: it must go on
+                cut = at + max(1, taken)
+            if cut > at:
+                self.end = cut
+            self._next(cut)
+            at = cut
+        if at < end:
+            self.used += self.gap + 2 * (end - at)
+            self.end = end
+            self.gap = 0
+
+
 def _wrap_paragraph(text: str, offset: int, columns: int) -> list[tuple[int, int]]:
     if len(text) <= columns and width(text) <= columns:
         return [(offset, offset + len(text.rstrip(" ")))]
-    lines: list[tuple[int, int]] = []
-    begin = end = 0  # the line so far is text[begin:end]
-    used = gap = 0  # its columns, and the columns of the spaces after it
-    for atom, size, at in _atoms(text):
-        if atom.isspace():
-            if at == 0:  # an indent belongs to the line
-                end, used = at + len(atom), min(size, columns - 1)
-                begin = end - used
-            else:
-                gap = size
-            continue
-        if used + gap + size > columns and end > begin:
-            lines.append((offset + begin, offset + end))
-            end = begin
-        if end <= begin:  # the line is empty
-            begin, used, gap = at, 0, 0
-        while size > columns:
-            head = cut(atom, columns) or graphemes(atom)[0][0]
-            lines.append((offset + at, offset + at + len(head)))
-            atom, at = atom[len(head) :], at + len(head)
-            size = width(atom)
-            begin = at
-        used += gap + size
-        gap = 0
-        end = at + len(atom)
-    if end > begin or not lines:
-        lines.append((offset + begin, offset + end))
-    return lines
+    state = _Lines(text, columns)
+    for atom in _atoms(text):
+        state.add(atom)
+    if state.end > state.begin or not state.lines:
+        state.lines.append((state.begin, state.end))
+    if not offset:
+        return state.lines
+    return [(offset + begin, offset + end) for begin, end in state.lines]
 
 
-def _atoms(text: str) -> list[tuple[str, int, int]]:
-    """Returns what must stay on one line, with columns and offset; spaces are atoms of their own."""
-    atoms: list[tuple[str, int, int]] = []
+def _atoms(text: str) -> Iterator[_Atom]:
     for match in _ATOM.finditer(text):
-        word, at = match.group(), match.start()
+        word, (start, end) = match.group(), match.span()
         if word.isascii() or cell_width.SIMPLE(word):
-            atoms.append((word, len(word), at))
-            continue
-        for piece, size in _breakable(word):
-            atoms.append((piece, size, at))
-            at += len(piece)
-    return atoms
-
-
-def _breakable(word: str) -> list[tuple[str, int]]:
-    """Returns the parts of a word that may be put on lines of their own: wide characters may."""
-    parts: list[tuple[str, int]] = []
-    open_narrow = False
-    for cluster, size in graphemes(word):
-        wide = size == 2
-        glued = parts and (cluster in _CLOSING or (open_narrow and not wide))
-        if glued:
-            before, columns = parts[-1]
-            parts[-1] = (before + cluster, columns + size)
+            yield _Atom("space" if word.isspace() else "word", start, end, end - start)
+        elif word.isspace():
+            yield _Atom("space", start, end, width(word))
+        elif cell_width.is_sure(word):
+            yield from _sure_atoms(word, start)
         else:
-            parts.append((cluster, size))
-        open_narrow = not wide
-    return parts
+            yield from _mixed_atoms(word, start)
+
+
+def _sure_atoms(word: str, start: int) -> Iterator[_Atom]:
+    """Runs of wide and of narrow characters; what must not begin a line stays with a narrow run."""
+    for match in cell_width.runs_of_width(word):
+        at, end = match.span()
+        if match["narrow"] is None:
+            yield _Atom("wide", start + at, start + end, 2 * (end - at))
+            continue
+        narrow = len(match["narrow"])
+        size = narrow + 2 * (end - at - narrow)
+        yield _Atom("word" if size == narrow else "mixed", start + at, start + end, size)
+
+
+def _mixed_atoms(word: str, at: int) -> Iterator[_Atom]:
+    """Clusters: wide ones apart, narrow ones and what must not begin a line with those before them."""
+    start, size = at, 0
+    open_narrow = False
+    for cluster, columns in graphemes(word):
+        glued = size and (cluster in _CLOSING or (open_narrow and columns == 1))
+        if size and not glued:
+            yield _Atom("mixed", start, at, size)
+            start, size = at, 0
+        at += len(cluster)
+        size += columns
+        open_narrow = columns == 1
+    yield _Atom("mixed", start, at, size)
 
 
 def attaches(char: str) -> bool:

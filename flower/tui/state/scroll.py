@@ -187,5 +187,5 @@ def reveal_match(model: Model, message: Message) -> Model:
     model = model._replace(selected=message.key)
     layout = layout_of(model)
     rows = model.pane.rows(message, look(model, layout, message.key))
-    row = next((place for place, one in enumerate(rows) if wanted and wanted in one.text.casefold()), 0)
+    row = rows.row_of(wanted) if wanted else 0
     return model._replace(scroll=reveal(model, layout, message.key, row))

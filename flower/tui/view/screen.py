@@ -117,7 +117,8 @@ def _story(model: Model, place: Layout) -> list[Row]:
     skip = model.scroll.row
     for index in range(index_of(model.story, model.scroll.key), len(messages)):
         message = messages[index]
-        rows += model.pane.rows(message, scroll.look(model, place, message.key))[skip:]
+        laid = model.pane.rows(message, scroll.look(model, place, message.key))
+        rows += laid[skip : skip + place.pane_rows - len(rows)]
         skip = 0
         if len(rows) >= place.pane_rows:
             break
