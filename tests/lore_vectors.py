@@ -15,17 +15,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from flower.engine.interchange import book_reader
 from flower.engine.lorebook import situation as situations
-from flower.engine.lorebook.book import (
-    Book,
-    CharacterFilter,
-    Entry,
-    Logic,
-    Position,
-    Role,
-    Scope,
-    Source,
-)
+from flower.engine.lorebook.book import Scope, Source
 from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.rules import EntryId, Library, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
@@ -36,14 +28,6 @@ from flower.engine.prompt import macros
 FOLDER = Path(
     os.environ.get("FLOWER_LORE_VECTORS", Path(__file__).parent / "library" / "vectors" / "lore")
 )
-_SOURCES = {
-    "matchPersonaDescription": Source.PERSONA,
-    "matchCharacterDescription": Source.DESCRIPTION,
-    "matchCharacterPersonality": Source.PERSONALITY,
-    "matchCharacterDepthPrompt": Source.DEPTH_PROMPT,
-    "matchScenario": Source.SCENARIO,
-    "matchCreatorNotes": Source.CREATOR_NOTES,
-}
 _SCAN_DATA = {
     "personaDescription": Source.PERSONA,
     "characterDescription": Source.DESCRIPTION,
@@ -75,55 +59,6 @@ def cases() -> Iterator[Case]:
         file = json.loads(path.read_text())
         for case in file["cases"]:
             yield Case(file, case)
-
-
-def entry(raw: Mapping[str, Any], key: str) -> Entry:
-    """Returns the value of an entry of a World Info file."""
-
-    def number(name: str, default: float) -> float:
-        value = raw.get(name)
-        return default if value is None else float(value)
-
-    logic, place, role = raw.get("selectiveLogic"), raw.get("position"), raw.get("role")
-    wanted = raw.get("characterFilter")
-    probability = raw.get("probability", 100)
-    depth = raw.get("scanDepth")
-    keys = raw.get("key")
-    return Entry(
-        uid=str(raw.get("uid", key)),
-        content=raw.get("content", ""),
-        keys=tuple(keys) if isinstance(keys, list) else (),
-        secondary_keys=tuple(raw.get("keysecondary") or ()),
-        selective=bool(raw.get("selective")),
-        logic=Logic(logic or 0) if logic in (None, 0, 1, 2, 3) else Logic.NEVER,
-        enabled=not raw.get("disable"),
-        constant=bool(raw.get("constant")),
-        case_sensitive=raw.get("caseSensitive"),
-        whole_words=raw.get("matchWholeWords"),
-        scan_depth=None if depth is None else int(depth),
-        scanned=tuple(source for name, source in _SOURCES.items() if raw.get(name)),
-        order=number("order", 100),
-        position=Position(place) if place in tuple(range(8)) else Position.NOWHERE,
-        depth=int(number("depth", 4)),
-        role=Role(role or 0),
-        outlet=raw.get("outletName", ""),
-        ignore_budget=bool(raw.get("ignoreBudget")),
-        exclude_recursion=bool(raw.get("excludeRecursion")),
-        prevent_recursion=bool(raw.get("preventRecursion")),
-        delay_until_recursion=int(number("delayUntilRecursion", 0)),
-        probability=0 if probability is None else probability,
-        use_probability=bool(raw.get("useProbability")),
-        groups=tuple(g.strip() for g in raw.get("group", "").split(",") if g.strip()),
-        group_override=bool(raw.get("groupOverride")),
-        group_weight=number("groupWeight", 100),
-        group_scoring=raw.get("useGroupScoring"),
-        sticky=int(number("sticky", 0)),
-        cooldown=int(number("cooldown", 0)),
-        delay=int(number("delay", 0)),
-        triggers=tuple(raw.get("triggers") or ()),
-        character_filter=wanted
-        and CharacterFilter(tuple(wanted["names"]), tuple(wanted["tags"]), wanted["isExclude"]),
-    )
 
 
 class Story:
@@ -187,8 +122,7 @@ class Story:
             if name in self._off:
                 continue
             scopes = {Scope(scope.removesuffix("_extra")) for scope in _list(book["scope"])}
-            entries = tuple(entry(raw, key) for key, raw in book["entries"].items())
-            shelved.append(Shelved(Book(name=name, entries=entries), frozenset(scopes)))
+            shelved.append(Shelved(book_reader.read(book, name), frozenset(scopes)))
         return Library(shelved, matching)
 
     def _situation(self, step: Mapping[str, Any]) -> Situation:

@@ -14,6 +14,7 @@ GROUPS = "only members of a group can lose it, and names and keys are compared w
 EMPTY = "a key of spaces is no key"
 DEPTH = "an entry at a depth without one is at depth 4, as its editor shows"
 NUMBERS = "a number written as a text is that number"
+TWICE = "of two entries with one number one is read; the recording names it twice in a pass, and tells it once"
 RECURSION = "an entry excluded from recursion is never found by another entry's text"
 SKIP = "what does not fit is passed over, so that smaller entries after it are told"
 
@@ -34,6 +35,8 @@ DELIBERATE = {
     "macros_in_entries-011": EMPTY,
     "positions-011": DEPTH,
     "raw-015": DEPTH,
+    "raw-020": TWICE,
+    "raw-021": TWICE,
     "raw-026": NUMBERS,
     "recursion-024": RECURSION,
     "whole_words-021": WORDS,
