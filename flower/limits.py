@@ -375,3 +375,14 @@ PACE_LEAVE_S = 0.5  # answers on their way must not be typed into the shell
 THEME_FILES = 100
 THEME_BYTES = 64 * KIB  # forty roles fit in 4
 DIFF_SHIFT_SAMPLE = 6  # equal glyphs that make a shift worth a closer look
+
+# --- lorebooks ----------------------------------------------------------------------------------
+LORE_KEY_CHARS = 2_000  # of a key that is a pattern; real ones have up to some hundred
+LORE_PATTERN_DEPTH = 40  # brackets in brackets
+LORE_PATTERN_S = 0.02  # for one pattern on the text of one scan
+LORE_PATTERNS_S = 0.25  # for all of them: a line must not wait longer
+LORE_REMEMBERED_TEXTS = 256  # messages and entries whose keys are known
+LORE_REMEMBERED_CHARS = 20_000  # of each
+LORE_REMEMBERED_WORDS = 20_000  # with the keys that may be in them
+LORE_SCAN_DEPTH = 1_000  # messages, newest first
+LORE_PASSES = 1_200  # of one scan: reading back to LORE_SCAN_DEPTH, and a long row of entries

@@ -130,7 +130,8 @@ def _world_info_entry(source: Mapping[str, Any], place: str) -> Entry:
             "comment": text(source.get("comment")),
             "content": text(source.get("content")),
             "keys": _keys(source.get("key")) or _keys(source.get("keys")),
-            "secondary_keys": _keys(source.get("keysecondary")) or _keys(source.get("secondary_keys")),
+            "secondary_keys": _secondary(source.get("keysecondary"))
+            or _secondary(source.get("secondary_keys")),
             "selective": flag(source.get("selective")),
             "enabled": not flag(source.get("disable")),
             "constant": flag(source.get("constant")),
@@ -168,7 +169,7 @@ def _book_entry(source: Mapping[str, Any], place: str) -> Entry:
             "comment": text(source.get("comment")),
             "content": text(source.get("content")),
             "keys": _keys(source.get("keys")),
-            "secondary_keys": _keys(source.get("secondary_keys")),
+            "secondary_keys": _secondary(source.get("secondary_keys")),
             "selective": flag(source.get("selective")),
             "enabled": flag(source.get("enabled")),
             "constant": flag(source.get("constant")),
@@ -194,6 +195,11 @@ def _uid(value: object, place: str) -> str:
 def _keys(value: object) -> tuple[str, ...]:
     """Keys are a list; an empty key would be found everywhere and is none."""
     return texts(value) if isinstance(value, list) else ()
+
+
+def _secondary(value: object) -> tuple[str, ...]:
+    """An empty secondary key stays: it is never found, and that decides about the entry."""
+    return tuple(map(text, value)) if isinstance(value, list) else ()
 
 
 def _order(value: object) -> float:

@@ -1,0 +1,267 @@
+"""Whether one entry may fire in one pass, and by what. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct, structs
+
+from flower import limits
+from flower.engine.lorebook import words
+from flower.engine.lorebook.book import Entry, Logic
+from flower.engine.lorebook.outcome import Cause, Reason
+from flower.engine.lorebook.patterns import Stopwatch
+from flower.engine.lorebook.rules import EntryId, Key, Library, Rule, key_for
+from flower.engine.lorebook.scan_text import ScanText, View
+from flower.engine.lorebook.situation import Situation
+from flower.engine.lorebook.timed import Running
+
+__all__ = ["Judge", "Verdict"]
+
+
+class Verdict(Struct, frozen=True):
+    """An entry that is found: it fires, or ``reason`` keeps it out."""
+
+    cause: Cause
+    key: str = ""
+    reason: Reason | None = None
+    detail: str = ""
+
+
+class Judge:
+    """Looks at entries, pass by pass. ``level`` is how far delayed entries are let in."""
+
+    def __init__(
+        self,
+        library: Library,
+        situation: Situation,
+        text: ScanText,
+        running: Running,
+        stopwatch: Stopwatch,
+        count: int,
+    ) -> None:
+        self.level = 0
+        self._matching = library.matching
+        self._situation = situation
+        self._text = text
+        self._running = running
+        self._stopwatch = stopwatch
+        self._count = count
+        self._kept = frozenset(situation.timed.kept)
+        self._done = frozenset(situation.timed.done)
+        self._verdicts: dict[int, Verdict] = {}
+        self._slow: set[Key] = set()
+        self.begin_pass(False, True, 0, {}, lambda text: text)
+
+    @property
+    def lasting(self) -> frozenset[EntryId]:
+        """Entries that fire by what they did before."""
+        return self._kept | self._running.held_sticky
+
+    def begin_pass(
+        self,
+        recursion: bool,
+        brought: bool,
+        depth: int,
+        variables: Mapping[str, str],
+        expand: Callable[[str], str],
+    ) -> None:
+        """Says what the next verdicts are about: ``brought`` whether texts of other entries are read."""
+        self._recursion = recursion
+        self._brought = brought
+        self._depth = depth
+        self._expand = expand
+        self._resolved: dict[tuple[str, int], Key] = {}
+
+    def cause(self, rule: Rule) -> tuple[Cause, str]:
+        """Returns why a rule was found, and its key."""
+        verdict = self._verdicts[rule.rank]
+        return verdict.cause, verdict.key
+
+    def key(self, rule: Rule) -> str:
+        """Returns the key a rule was found by."""
+        return self._verdicts[rule.rank].key
+
+    def verdict(self, rule: Rule) -> Verdict | None:
+        """Returns None for a rule that is not found."""
+        verdict = self._found(rule)
+        if verdict is None or verdict.reason is not None:
+            return verdict
+        kept_out = self._kept_out(rule)
+        if kept_out is not None:
+            return structs.replace(verdict, reason=kept_out[0], detail=kept_out[1])
+        self._verdicts[rule.rank] = verdict
+        return verdict
+
+    # --- found by what --------------------------------------------------------------------------
+
+    def _found(self, rule: Rule) -> Verdict | None:
+        if rule.decorators.activate or rule.id in self._kept:
+            return Verdict(Cause.DECORATOR)
+        if rule.constant:
+            return self._allowed(rule, Verdict(Cause.CONSTANT))
+        if rule.id in self._situation.requested:
+            return self._allowed(rule, Verdict(Cause.REQUEST))
+        if rule.id in self._running.held_sticky:
+            return self._allowed(rule, Verdict(Cause.STICKY))
+        verdict = self._by_key(rule)
+        return None if verdict is None else self._allowed(rule, verdict)
+
+    def _allowed(self, rule: Rule, verdict: Verdict) -> Verdict:
+        if rule.decorators.dont_activate and verdict.reason is None:
+            return structs.replace(verdict, reason=Reason.DECORATOR, detail="@@dont_activate")
+        return verdict
+
+    def _by_key(self, rule: Rule) -> Verdict | None:
+        view = self._view(rule)
+        if view.depth <= 0:
+            return None
+        key = self._first(rule.keys, rule, view)
+        if key is None:
+            slow = next((key for key in rule.keys if key in self._slow), None)
+            return None if slow is None else Verdict(Cause.KEY, slow.text, Reason.TIME)
+        if not self._secondary(rule, view):
+            return Verdict(Cause.KEY, key, Reason.SECONDARY)
+        if any(self._first(keys, rule, view) is None for keys in rule.additional):
+            return Verdict(Cause.KEY, key, Reason.SECONDARY, "@@additional_keys")
+        excluded = self._first(rule.excluded, rule, view)
+        if excluded is not None:
+            return Verdict(Cause.KEY, key, Reason.EXCLUDED_KEY, excluded)
+        return Verdict(Cause.KEY, key)
+
+    def score(self, rule: Rule) -> int:
+        """Returns how many of a rule's keys are found, for its groups."""
+        view = self._view(rule)
+        if view.depth <= 0:
+            return 0
+        primary = sum(self._has(key, rule, view) for key in rule.keys)
+        if not rule.keys or not rule.secondary:
+            return primary
+        secondary = sum(self._has(key, rule, view) for key in rule.secondary)
+        match rule.entry.logic:
+            case Logic.AND_ANY:
+                return primary + secondary
+            case Logic.AND_ALL if secondary == len(rule.secondary):
+                return primary + secondary
+        return primary
+
+    def _secondary(self, rule: Rule, view: View) -> bool:
+        if not rule.entry.selective or not rule.secondary:
+            return True
+        found = (self._has(key, rule, view) for key in rule.secondary)
+        match rule.entry.logic:
+            case Logic.AND_ANY:
+                return any(found)
+            case Logic.NOT_ALL:
+                return not all(found)
+            case Logic.NOT_ANY:
+                return not any(found)
+            case Logic.AND_ALL:
+                return all(found)
+        return False
+
+    def _first(self, keys: tuple[Key, ...], rule: Rule, view: View) -> str | None:
+        return next((key.text for key in keys if self._has(key, rule, view)), None)
+
+    def _has(self, key: Key, rule: Rule, view: View) -> bool:
+        if key.number >= 0:
+            return self._text.has(key.number, view)
+        if key.macros:
+            key = self._resolve(key, rule)
+        if key.pattern is not None:
+            return self._matches(key, view)
+        return bool(key.term.text) and self._stands(key, view)
+
+    def _matches(self, key: Key, view: View) -> bool:
+        assert key.pattern is not None
+        if key in self._slow:
+            return False
+        if key.needs and not any(self._text.has(need, view) for need in key.needs):
+            return False
+        try:
+            return key.pattern.found(self._text.text(view), self._stopwatch)
+        except TimeoutError:
+            self._slow.add(key)
+            return False
+
+    def _stands(self, key: Key, view: View) -> bool:
+        """Returns whether a key that is not in the index stands in a view."""
+        term = key.term
+        for part in self._text.parts(view):
+            text = part.lower() if term.fold else part
+            if words.found(text, term.text) if term.whole else term.text in text:
+                return True
+        return False
+
+    def _resolve(self, key: Key, rule: Rule) -> Key:
+        """Returns a key with macros as it is in this pass."""
+        known = self._resolved.get((key.text, rule.rank))
+        if known is None:
+            known = key_for(self._expand(key.text), rule.entry, self._matching)
+            self._resolved[(key.text, rule.rank)] = known
+        return known
+
+    def _view(self, rule: Rule) -> View:
+        depth = self._depth if rule.scan_depth is None else rule.scan_depth
+        depth = min(depth, limits.LORE_SCAN_DEPTH)
+        brought = self._brought and rule.recursive is not False
+        return View(depth, rule.entry.scanned, brought)
+
+    # --- kept out by what -----------------------------------------------------------------------
+
+    def _kept_out(self, rule: Rule) -> tuple[Reason, str] | None:
+        entry, situation = rule.entry, self._situation
+        sticky = rule.id in self._running.held_sticky
+        if not entry.enabled:
+            return Reason.DISABLED, ""
+        if entry.triggers and situation.trigger not in entry.triggers:
+            return Reason.TRIGGER, f"only for {', '.join(entry.triggers)}"
+        if self._filtered(entry):
+            return Reason.CHARACTER, ""
+        if self._count < entry.delay:
+            return Reason.DELAY, f"{entry.delay - self._count} messages to go"
+        if rule.id in self._running.held_cooldown and not sticky:
+            return Reason.COOLDOWN, self._rest(rule)
+        asked = self._asked(rule)
+        if asked:
+            return Reason.DECORATOR, asked
+        if not sticky and self._barred(rule):
+            return Reason.RECURSION, ""
+        return None
+
+    def _barred(self, rule: Rule) -> bool:
+        level = rule.entry.delay_until_recursion
+        if not self._recursion:
+            return level > 0
+        return level > self.level or rule.entry.exclude_recursion
+
+    def _rest(self, rule: Rule) -> str:
+        return f"{self._running.cooldown[rule.id].end - self._count} messages to go"
+
+    def _filtered(self, entry: Entry) -> bool:
+        """Returns whether the character or its tags are the wrong ones."""
+        wanted = entry.character_filter
+        if wanted is None:
+            return False
+        for here, names in (
+            (self._situation.characters, wanted.names),
+            (self._situation.tags, wanted.tags),
+        ):
+            if names and here.isdisjoint(names) != wanted.exclude:
+                return True
+        return False
+
+    def _asked(self, rule: Rule) -> str:
+        """Returns the decorator that is not met, empty if all are."""
+        asked, situation = rule.decorators, self._situation
+        if rule.id in self._done:
+            return "@@dont_activate_after_match"
+        if asked.activate_only_after is not None and situation.replies < asked.activate_only_after:
+            return f"@@activate_only_after {asked.activate_only_after}"
+        if asked.activate_only_every is not None and situation.replies % asked.activate_only_every:
+            return f"@@activate_only_every {asked.activate_only_every}"
+        if asked.is_greeting is not None and situation.greeting != asked.is_greeting:
+            return f"@@is_greeting {asked.is_greeting}"
+        if asked.is_user_icon is not None and situation.persona_icon != asked.is_user_icon:
+            return f"@@is_user_icon {asked.is_user_icon}"
+        return ""

@@ -1,0 +1,62 @@
+"""Whole words in the text of any script. Pure.
+
+A word letter is a letter, digit or accent of a script that puts spaces between words: Latin, Greek,
+Cyrillic, Armenian, Georgian. A key must not have one beside it. Scripts that write words without spaces
+(Chinese, Japanese, Thai) or glue particles to them (Korean, Arabic, Hebrew) have no word letters: there
+a key counts wherever it stands. Russian and its kin bend words at their end, so a key that ends in
+Cyrillic may have an ending behind it.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["LETTERS", "RUN", "cyrillic_end", "found", "is_run", "stems"]
+
+_CYRILLIC = "\u0400-\u052f\u2de0-\u2dff\ua640-\ua69f"
+LETTERS = (
+    "0-9A-Z_a-z\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af"
+    "\u0300-\u036f\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u03ff"
+    "\u0531-\u0556\u0560-\u0588\u10a0-\u10fa\u10fc-\u10ff\u1c90-\u1cbf"
+    "\u1ab0-\u1aff\u1dc0-\u1dff\u1e00-\u1fbc\u1fc2-\u1fcc\u1fd0-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ffc"
+    "\u2c60-\u2c7f\ua722-\ua788\ua78b-\ua7ff\uab30-\uab6f" + _CYRILLIC
+)
+_ENDING_LETTERS = 3  # of the endings of Russian nouns and adjectives
+
+RUN = re.compile(f"[{LETTERS}]+")  # a word as it stands in a text
+_LETTER = re.compile(f"[{LETTERS}]")
+_BORDER = re.compile(f"(?![{LETTERS}])")
+_ENDING = re.compile(f"[{_CYRILLIC}]{{0,{_ENDING_LETTERS}}}+(?![{LETTERS}])")
+_CYRILLIC_LETTER = re.compile(f"[{_CYRILLIC}]")
+
+
+def is_run(key: str) -> bool:
+    """Returns whether a key consists of word letters alone."""
+    return RUN.fullmatch(key) is not None
+
+
+def cyrillic_end(word: str) -> bool:
+    """Returns whether the last letter is Cyrillic."""
+    return _CYRILLIC_LETTER.match(word, len(word) - 1) is not None
+
+
+def stems(word: str) -> list[str]:
+    """Returns what a Cyrillic word may be of, if it has an ending: itself without its last letters."""
+    cut: list[str] = []
+    for size in range(1, _ENDING_LETTERS + 1):
+        if len(word) <= size or not cyrillic_end(word[: len(word) - size + 1]):
+            break
+        cut.append(word[:-size])
+    return [stem for stem in cut if cyrillic_end(stem)]
+
+
+def found(text: str, key: str) -> bool:
+    """Returns whether ``key`` stands in ``text`` as a whole word. Both are compared as they are."""
+    after = _ENDING if cyrillic_end(key) else _BORDER
+    at = text.find(key)
+    while at >= 0:
+        free = at == 0 or _LETTER.match(text, at - 1) is None
+        if free and after.match(text, at + len(key)):
+            return True
+        at = text.find(key, at + 1)
+    return False
