@@ -17,6 +17,7 @@ from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words
 
 TELLING = "The tide turns and one by one the lamps come on along the mole. " * 3
+GOING_ON = "Far out a bell begins to ring, and a second one answers it from the land. " * 3
 
 
 def parts(db: sqlite3.Connection) -> list[str]:
@@ -55,6 +56,9 @@ async def test_a_continued_reply_grows_from_its_old_text(autojump_clock: MockClo
         face = await world.playing()
         await face.say_and_wait("I wait.")
         old = (await world.database.read(newest)).content
+        world.provider.pieces = words(
+            GOING_ON
+        )  # a model that said the same again would have said nothing new
         await face.say("/continue")
         await trio.sleep(2.03)
         added = "".join(await world.database.read(parts))

@@ -36,7 +36,7 @@ from flower.protocol.messages import (
     UnknownEvent,
 )
 from tests.engine_world import EngineWorld, engine_world
-from tests.fakes import HashEmbedder, ScriptedProvider, WordLibrary
+from tests.fakes import HashEmbedder, ScriptedProvider, WordLibrary, words
 
 T = TypeVar("T")
 
@@ -176,6 +176,7 @@ async def test_a_reply_that_went_on_is_one_memory(autojump_clock: MockClock, tmp
         scope = f"memory:{face.client.chosen.session_id}"
         (memory,) = await library.list(scope)
         await library.pin(memory.id)
+        world.provider.pieces = words("Far out a bell begins to ring. ")
         await face.say_and_wait("/continue")
         (longer,) = await library.list(scope)
         assert longer.text.startswith(memory.text)

@@ -120,7 +120,11 @@ def test_what_belongs_to_a_message_stays_with_its_edit_but_not_its_prompt(
     db: sqlite3.Connection,
 ) -> None:
     first = say(db, "I knock.", "Nobody.")
-    stories.set_message_extra(db, first.reply_id, {"sheet": {"hp": 3}, "manifest": [1]})
+    stories.set_message_extra(
+        db,
+        first.reply_id,
+        {"sheet": {"hp": 3}, "manifest": [{"section": "a", "source": "b", "tokens": 1}]},
+    )
     made = branches.edit_reply(db, S, first.reply_id, "No one.", 4.0)
     assert made.extra == MessageExtra(edited=True, others={"sheet": {"hp": 3}})
 
