@@ -1,8 +1,7 @@
-"""Every bound and timeout, with its unit and its reason. Pure.
+"""Bounds and timeouts that modules share, each with its unit and its reason. Pure.
 
-A number that limits something lives here and nowhere else, so that one file answers "how much can
-this grow" and "how long can that take". ``_S`` are seconds, ``_BYTES`` bytes, ``_TOKENS`` tokens of
-whatever tokenizer counts them.
+Here are those that several modules share; one that a single module uses stands at its top, in capitals,
+with its reason. ``_S`` are seconds, ``_BYTES`` bytes, ``_TOKENS`` tokens of whatever tokenizer counts them.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ KIB = 1024
 MIB = 1024 * KIB
 
 # --- the wire -----------------------------------------------------------------------------------
-FRAME_IN_BYTES = 256 * KIB  # a prompt with a pasted chapter fits; a flood does not
 FRAME_OUT_BYTES = 512 * KIB  # trio-websocket clients close on messages over 1 MiB
 HEADERS_BYTES = 16 * KIB
 PROMPT_CHARS = 64_000  # about 16,000 tokens: more than most models can read
@@ -22,77 +20,26 @@ PONG_DEADLINE_S = (
     50.0  # not a byte for so long, two pings unanswered: the peer is gone, told within a minute
 )
 SEND_TIMEOUT_S = 5.0  # a peer that takes nothing for so long is dropped
-CLIENTS_MAX = 256
-CONNECTIONS_MAX = 512  # open sockets, those that are no clients yet included
-HEADERS_S = 5.0  # from connecting to a whole request: slow-loris ends here
-PIPELINE_S = 10.0  # longest that a request sent ahead waits for the answer before it
-TLS_HANDSHAKE_S = 10.0
-FRAGMENTS_MAX = 1024  # frames of one message: endless empty ones must end too
 PROMPTS_BURST = 60  # prompts at once: a script that sets a story up
 PROMPTS_PER_S = 10.0  # after that
-TOKEN_FREE_TRIES = 3  # wrong ones in a row before waiting begins: people mistype
-TOKEN_WAIT_S = 0.5  # after that, doubled with every further one of that address
-TOKEN_WAIT_MAX_S = 30.0
-TOKEN_FORGET_S = 15 * 60.0  # after so long without a try an address starts afresh
-TOKEN_ADDRESSES = 1024  # addresses remembered
 TOKEN_BYTES = 24  # of randomness in a token that we make: 192 bits
-MEMORY_LOW_BYTES = 200 * MIB  # what engine, model and screen take together
 DISK_LOW_BYTES = 16 * MIB  # below it the engine is not ready: the next reply may not fit
 
 # --- mailboxes ----------------------------------------------------------------------------------
-OUTBOX_EVENTS = 256  # above it the client gets a resync instead of a backlog
-OUTBOX_BYTES = 1 * MIB
-CHUNK_MERGE_CHARS = 16_000  # one merged chunk stays far below FRAME_OUT_BYTES in any script
 PROMPT_QUEUE = 4  # prompts that may wait while a reply streams
-REQUESTS_REMEMBERED = 256  # idempotency window per session
 
 # --- stories ------------------------------------------------------------------------------------
 HISTORY_PAGE_MESSAGES = 100
-HISTORY_PAGE_BYTES = 256 * KIB
 TITLE_CHARS = 60
 SESSIONS_LISTED = 200
-BACKUP_INTERVAL_S = 24 * 3600.0
-BACKUPS_DAILY = 7
-BACKUPS_OTHER = 3  # of each other kind: by hand, before an update, before a restore
-TASK_RESTART_S = 30.0  # before a background task that crashed starts again
-UPKEEP_FIRST_S = 30.0  # after a start: nobody waits for a backup
-UPKEEP_INTERVAL_S = 3600.0
-SALVAGE_ROWS = 10_000_000  # row ids looked for in a table whose end cannot be found
-SESSIONS_MAX = 10_000  # stories of one home, the trash included
 TRASH_KEPT_S = 30 * 24 * 3600.0  # a deleted story can be taken back for a month
-BRANCHES_MAX = 100  # named branches of one story
 BRANCHES_LISTED = 50  # ends of branches, or messages in the trash, in one list
 BRANCH_NAME_CHARS = 40
-VARIANTS_LISTED = 50
 PREVIEW_CHARS = 72  # of a message in a list: one row of a terminal
-OUTLINE_MESSAGES = 120  # shown one by one: the nodes of an outline stay below 125 KB
-OUTLINE_NEAR = 8  # messages above and below an outline's focus that are never folded
-OUTLINE_NAMED = 40  # ends of named branches that are always in an outline
-OUTLINE_THROWN = 20  # of the trash; /restore lists more
-OUTLINE_LINES = 80  # of an outline as text: what a person reads
-SHOWN_CHARS = 16_000  # of one message that is looked at: more than the largest screen
-SEARCH_RESULTS = 20
-SEARCH_EXCERPT_WORDS = 12  # around what was found: one row; 64 is the most the index can cut out
-RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what happened
-RECAP_REPLIES = 4  # one sentence of each
-RECAP_SENTENCE_CHARS = 220
-EXPORT_NAME_CHARS = 60  # of a title in a file's name
-EXPORT_TRIES = 1000  # names tried before an export with a given date finds none free
 REPLY_CHARS = 200_000  # a model in a loop is stopped here
-TRIM_CLIENTS = 20  # so many have left before free memory is given back: fewer leave next to nothing
-TRIM_AFTER_S = 20.0  # after that: a crowd leaves within seconds, and some come back
-STORY_LIST_INTERVAL_S = 1.0  # the list of stories goes to every client, at most so often
 PAGE_BYTES = (
     1024  # of the database: a commit writes whole pages, with 4096 an exchange writes twice as much
 )
-WAL_PAGES = (
-    4000  # the log is folded into the database at about 4 MiB; pages that change often are written once
-)
-CONVERTED_BYTES = (
-    32 * MIB
-)  # larger databases keep the pages they were made with: rewriting takes too long
-FLUSH_INTERVAL_S = 0.45  # the growing reply reaches the disk at least twice a second
-SAVE_RETRY_S = 5.0  # a full disk: how often an unsaved reply is tried again
 SAVE_SHIELD_S = 5.0  # longest a cancelled turn may take to save what it has
 
 # --- assets, lore, config -----------------------------------------------------------------------
@@ -102,7 +49,6 @@ YAML_NODES = 20_000
 NUMBER_DIGITS = 18  # of a typed number: what fits 64 bits, as all numbers of messages do
 YAML_DIGITS = 18  # of a whole number: what fits 64 bits, so that no reader further on chokes
 KEY_SHOWN_CHARS = 40  # of a file's key in a sentence: no setting's name is half as long
-ASSET_FILES = 1000  # per folder; each is read and checked at start
 ID_CHARS = 64
 NAME_CHARS = 120
 LORE_QUIET_S = 3.0  # an engine that reads lore says so twice a second
@@ -133,8 +79,6 @@ EMBED_BATCH_TOKENS = 256  # per run: one long text or several short ones; more i
 RECALL_LORE_RESULTS = 6
 RECALL_MEMORY_RESULTS = 4
 RECALL_TOKENS = 900  # share of the prompt given to recalled text
-RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
-RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 EMBED_CHARS = 16_000  # read per text before the cut to EMBED_TOKENS; whitespace costs no tokens
 EMBED_REQUEST_TEXTS = 32  # texts per background request: stored, then the next ones are fetched
 QUERY_VECTORS_KEPT = 256  # 1.5 KiB each: lines sent again, and what the next lines follow upon
@@ -155,7 +99,6 @@ INLINE_ROWS = 10_000  # up to here a search takes 0.4 ms: less than a thread swi
 INLINE_CHARS = 50_000  # up to here text is cut into passages on the spot, 10 ms
 PROGRESS_INTERVAL_S = 0.5  # between two progress lines of one job
 PASSAGES_LISTED = 100
-PINNED_RESULTS = 8  # pinned memories that may take room from found ones
 SOURCE_BYTES = 4 * MIB  # one file of lore: a long novel
 SOURCES_FOLDER = 2_000  # files of lore in one synced folder
 FOLDER_RETRY_S = 30.0  # between two looks for a synced folder that is gone, such as an unmounted disk
@@ -171,9 +114,6 @@ CONTEXT_USED_SHARE = 0.95  # token counts are estimates; a few per cent stay fre
 CUE_LORE_CHARS = 120_000  # of a world, read once as a whole by the offline narrator
 CUE_EARLIER = 80  # replies in other stories whose phrases are not used again
 CUE_LOOK_BACK = 4000  # messages of all stories among which those are looked for
-CUE_MESSAGES = 120  # of the story, as the offline narrator sees it
-SUMMARY_TOKENS = 400  # of the record of what left the history
-SUMMARY_DEADLINE_S = 300.0  # a small board reads a long text slowly; nobody waits for it
 PROMPT_MESSAGES = 400  # more never fit a window; reading them would only cost time
 
 LOOP_CHARS = (
@@ -230,59 +170,16 @@ LOCAL_RESERVE_BYTES = 256 * MIB  # left for the engine, the TUI and the system
 LOCAL_OVERHEAD_BYTES = 192 * MIB  # llama.cpp's compute buffers and the process itself
 LOCAL_THREADS_MAX = 8  # generation is bound by memory bandwidth long before that
 LOCAL_IDLE_S = 15 * 60.0  # an unused model gives its memory back
-LOCAL_START_TIMEOUT_S = 600.0  # gigabytes from an SD card
 LOCAL_PROGRESS_S = 0.5  # how often loading progress is looked at
 LOCAL_STOP_S = 2.0  # from asking the child to end to killing it
 GGUF_HEADER_BYTES = 32 * MIB  # token lists come before the chat template
 GGUF_ENTRIES = 4_096
 
 # --- the game layer -----------------------------------------------------------------------------
-ROLL_DICE = 100  # of one roll, those that roll again included: a line on screen, not a page
-ROLL_SIDES = 10_000
-ROLL_TERMS = 16
-ROLL_NUMBER = 1_000_000
-ROLL_LABEL_CHARS = 120  # what a roll is for
-SHEET_ENTRIES = 64  # things, counters, quests, flags of a story, each
 SHEET_TEXT_CHARS = 120  # a name or a value: a line, not a paragraph
-SHEET_NUMBER = 1_000_000_000
-PROPOSALS = 16  # changes read from one reply
-PROPOSALS_REFUSED = 3  # of them named when they fit nothing: a sentence, not a page
-BLOCK_CHARS = 4_000  # of a block of changes: more than PROPOSALS of them need
-CLOCKS = 16
-CLOCK_SEGMENTS_MIN = 2
-CLOCK_SEGMENTS = 24
-CLOCK_THEN_CHARS = 300
-NPCS = 200  # people and factions a story keeps
-NPC_ABOUT_CHARS = 500
-SCENE_CHARS = 4_000  # of a message, from its end, in which names of people are looked for
-NPC_SHIFTS = 12  # changes of standing remembered of each
-MACRO_CHARS = 100_000  # that macros may add to one text
-MACRO_VARIABLES = 64  # that notes and greetings of a story may set
-MACRO_VARIABLE_CHARS = 500
-MACRO_NUMBER = 999_999_999_999_999  # either way: fifteen digits are exact in a double
-MACRO_FORMAT_CHARS = 100  # of a date's form
-MACRO_DEPTH = 8  # macros inside the arguments of macros
-MACRO_REPEATS = 20  # of a newline or a space
-NOTE_CHARS = 4_000  # about 1,000 tokens with every prompt
-NOTE_DEPTH = 50  # messages from the end
-NOTE_EVERY = 100
-NOTE_EVERY_DEFAULT = 3  # lines between two tellings of a note right before the player's line
-TOLD_AGAIN_LINES = 8  # how things stand is repeated after so many lines, or a small model forgets it
-PINS = 32
-PIN_CHARS = 500
-PERSONA_NAME_WORDS = 4  # without a bar, more words are no name but a description
-CAST = 12  # characters on one stage: each persona is in every prompt
-DRAFT_TOKENS = 160  # of a line drafted for the player
-DRAFT_CHARS = 2_000
-DRAFT_DEADLINE_S = 300.0  # a local model may have to read the whole prompt first
-ABOUT_CHARS = 160  # what a list says about a world: two rows of a box
-ABOUT_READ_CHARS = 4_000  # of its text: the first sentence that is no heading comes before that
 QUICK_REPLIES = 9  # one for each of the keys 1 to 9
 QUICK_REPLY_NAME_CHARS = 24  # of a label: nine of them are two rows of a terminal
 QUICK_REPLY_CHARS = 2_000  # a line or a command of the player
-STATE_UNDO = 8  # changes at one message that can be taken back one by one
-STORY_STATE_BYTES = 64 * KIB  # kept with each message at which it changed
-STORY_VARIABLES_BYTES = 64 * KIB  # of macros; kept with each line whose note set some
 
 # --- offline narrator ---------------------------------------------------------------------------
 OFFLINE_WORDS_PER_S = 50.0  # faster than anyone reads, slow enough to be seen arriving
@@ -293,9 +190,6 @@ OFFLINE_PHRASE_FILES = 100  # of the player, read whole with the first reply
 
 # --- processes ----------------------------------------------------------------------------------
 LINGER_S_DEFAULT = 30 * 60.0
-GRACEFUL_S = 1.0  # hypercorn waits so long for connections after we told them goodbye
-PORT_TRIES = 10  # 8000 is a popular port; an engine started for a face may take the next free one
-SHUTDOWN_S = 4.0  # SIGTERM to closed; a stalled client must not delay it
 HARD_EXIT_S = 5.0
 ENGINE_START_S = 20.0  # a Pi Zero reading imports from an SD card
 RECONNECT_S = 1.0

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.engine import assets
 from flower.engine.sessions import snapshot
 
@@ -34,7 +33,7 @@ def test_an_example_of_a_new_home_says_that_it_is_one() -> None:
 @given(st.text(max_size=5000))
 def test_whatever_the_text_it_is_a_short_line(text: str) -> None:
     told = snapshot.of("x", text)
-    assert len(told) <= limits.ABOUT_CHARS + 2
+    assert len(told) <= snapshot.ABOUT_CHARS + 2
     assert told == told.strip()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
+from flower.engine.server import access as access_module
 from flower.engine.server.access import Access, Attempts, Peer, is_local
 
 ORIGINS = (None, "null", "http://localhost:8000", "http://evil.example", "")
@@ -62,7 +62,7 @@ def test_wrong_tokens_are_slowed_down_for_their_address_alone() -> None:
         "even the right one waits"
     )
     assert ask(access, address="10.0.0.9", Host="localhost", Authorization="Bearer secret") == 0
-    later = limits.TOKEN_WAIT_S
+    later = access_module.TOKEN_WAIT_S
     assert ask(access, now=later, Host="localhost", Authorization="Bearer secret") == 0
     assert ask(access, now=later, Host="localhost", Authorization="Bearer wrong") == 401, "forgiven"
 
@@ -81,19 +81,19 @@ def test_guessing_gets_slower_up_to_a_limit_and_is_forgotten() -> None:
         attempts.failed("a", now)
         waits.append(attempts.wait_s("a", now))
     assert waits == sorted(waits)
-    assert waits[-1] == limits.TOKEN_WAIT_MAX_S
-    in_a_day = sum(1 for _ in range(int(24 * 3600 / limits.TOKEN_WAIT_MAX_S)))
+    assert waits[-1] == access_module.TOKEN_WAIT_MAX_S
+    in_a_day = sum(1 for _ in range(int(24 * 3600 / access_module.TOKEN_WAIT_MAX_S)))
     assert in_a_day < 3000
-    attempts.failed("a", now + waits[-1] + limits.TOKEN_FORGET_S + 1)
-    assert attempts.wait_s("a", now + waits[-1] + limits.TOKEN_FORGET_S + 1) == 0.0
+    attempts.failed("a", now + waits[-1] + access_module.TOKEN_FORGET_S + 1)
+    assert attempts.wait_s("a", now + waits[-1] + access_module.TOKEN_FORGET_S + 1) == 0.0
 
 
 @given(st.lists(st.integers(0, 5000), max_size=200))
 def test_addresses_are_remembered_up_to_a_number(addresses: list[int]) -> None:
     attempts = Attempts()
-    for number in itertools.chain(addresses, range(limits.TOKEN_ADDRESSES + 10)):
+    for number in itertools.chain(addresses, range(access_module.TOKEN_ADDRESSES + 10)):
         attempts.failed(str(number), 0.0)
-    assert len(attempts._wrong) == limits.TOKEN_ADDRESSES
+    assert len(attempts._wrong) == access_module.TOKEN_ADDRESSES
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

@@ -14,10 +14,10 @@ import trio.testing
 from quart.testing.connections import WebsocketResponseError
 from trio.testing import MockClock
 
-from flower import limits
 from flower.engine.server.access import Access
 from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
+from flower.engine.sessions import outbox
 from tests.engine_world import EngineWorld, engine_world
 from tests.fakes import ScriptedProvider, words
 
@@ -152,7 +152,7 @@ async def test_a_client_that_stops_reading_is_brought_up_to_date(
         async with client.websocket("/ws/rpc") as socket:
             wire = Wire(socket)
             await wire.until("chat_history")
-            for number in range(limits.OUTBOX_EVENTS):
+            for number in range(outbox.OUTBOX_EVENTS):
                 await face.say_and_wait(f"Line {number}")
             seen = []
             with trio.move_on_after(5):
@@ -160,10 +160,10 @@ async def test_a_client_that_stops_reading_is_brought_up_to_date(
                     seen.append(await wire.receive())
             history = [metadata["history"] for name, _, metadata in seen if name == "chat_history"]
             ends = sum(name == "chat_end" for name, _, _ in seen)
-            assert history or ends == limits.OUTBOX_EVENTS
+            assert history or ends == outbox.OUTBOX_EVENTS
             if history:
                 assert history[-1][-1]["content"] == "a b c "
-                assert history[-1][-2]["content"] == f"Line {limits.OUTBOX_EVENTS - 1}"
+                assert history[-1][-2]["content"] == f"Line {outbox.OUTBOX_EVENTS - 1}"
 
 
 @pytest.mark.parametrize(

@@ -95,14 +95,14 @@ async def test_what_cannot_be_copied_leaves_the_old_backup_alone(
 
 async def test_old_backups_go_each_kind_by_itself(home: Home) -> None:
     await make_stories(home, 1)
-    for day in range(limits.BACKUPS_DAILY + 3):
+    for day in range(backup.BACKUPS_DAILY + 3):
         backup.make_kept(home, backup.DAILY, day * DAY)
-    for day in range(limits.BACKUPS_OTHER + 2):
+    for day in range(backup.BACKUPS_OTHER + 2):
         backup.make_kept(home, backup.BY_HAND, day * DAY)
-    assert len(backup.listed(home, f"-{backup.DAILY}")) == limits.BACKUPS_DAILY
-    assert len(backup.listed(home, f"-{backup.BY_HAND}")) == limits.BACKUPS_OTHER
+    assert len(backup.listed(home, f"-{backup.DAILY}")) == backup.BACKUPS_DAILY
+    assert len(backup.listed(home, f"-{backup.BY_HAND}")) == backup.BACKUPS_OTHER
     newest = backup.listed(home, f"-{backup.DAILY}")[0]
-    assert newest.name == f"flower-197001{limits.BACKUPS_DAILY + 3:02}-000000-daily.db"
+    assert newest.name == f"flower-197001{backup.BACKUPS_DAILY + 3:02}-000000-daily.db"
 
 
 async def test_a_daily_backup_is_due_when_something_changed(home: Home) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flower import limits
+from flower.engine.game import proposals
 from flower.engine.game.proposals import Parting
 
 CHANGES = "place: The mill\ninventory: +lamp"
@@ -151,13 +151,15 @@ def test_a_block_without_end_is_cut_off() -> None:
     while not parting.full:
         assert parting.take("place: nowhere\n") == ""
         taken += len("place: nowhere\n")
-        assert taken <= limits.BLOCK_CHARS + 20
+        assert taken <= proposals.BLOCK_CHARS + 20
 
 
 def test_changes_without_name_and_end_wait_no_longer_than_a_block() -> None:
     parting = Parting()
-    told = parting.take("```\n") + "".join(parting.take("hp: -1\n") for _ in range(limits.BLOCK_CHARS))
-    assert len(told) > limits.BLOCK_CHARS
+    told = parting.take("```\n") + "".join(
+        parting.take("hp: -1\n") for _ in range(proposals.BLOCK_CHARS)
+    )
+    assert len(told) > proposals.BLOCK_CHARS
 
 
 def test_white_space_without_end_is_told() -> None:

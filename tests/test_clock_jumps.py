@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from flower import limits
 from flower.engine.admin import backup, maintenance
 from flower.home import Home
 from tests.engine_world import engine_world
@@ -45,7 +44,7 @@ def test_the_newest_backups_stay_whatever_the_clock_says(
     for path in backup.folder(home).glob("*"):
         path.unlink()
     made = [back_up(home, float(now)) for now in times]
-    assert backup.listed(home) == made[::-1][: limits.BACKUPS_DAILY]
+    assert backup.listed(home) == made[::-1][: backup.BACKUPS_DAILY]
 
 
 @pytest.mark.parametrize("jump", [-3600.0, -NOW + 60, 365 * DAY])

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.engine.game import clocks
 from flower.engine.game.ambience import Ambience, ambience_at
 from flower.engine.game.clocks import Clock, Now
@@ -78,7 +77,7 @@ def test_clocks_are_found_by_a_part_of_their_name_and_replaced_by_all_of_it() ->
     assert [c.size for c in clocks.put(some, Clock("THE DOCKS BURN", 8))] == [6, 8]
     with pytest.raises(CommandError, match="There is: Flood reaches the docks, The docks burn"):
         clocks.find(some, "x")
-    many = tuple(Clock(f"c{n}", 4) for n in range(limits.CLOCKS))
+    many = tuple(Clock(f"c{n}", 4) for n in range(clocks.CLOCKS))
     with pytest.raises(CommandError, match="at most"):
         clocks.put(many, Clock("one more", 4))
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.engine.game import dice
 from flower.errors import CommandError
 
@@ -106,7 +105,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         return
     throw = dice.roll(expression, random.Random(1))
     assert throw.shown.endswith(f"= {throw.total}")
-    assert sum(len(rolled) for rolled in throw.dice) <= limits.ROLL_DICE
+    assert sum(len(rolled) for rolled in throw.dice) <= dice.ROLL_DICE
 
 
 @given(
@@ -144,4 +143,4 @@ def test_dice_that_always_explode_end() -> None:
             return stop - 1
 
     throw = dice.roll(dice.parse("50d6!"), Highest())
-    assert len(throw.dice[0]) == limits.ROLL_DICE
+    assert len(throw.dice[0]) == dice.ROLL_DICE

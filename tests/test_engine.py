@@ -13,6 +13,7 @@ from flower import limits
 from flower.engine.admin import maintenance
 from flower.engine.commands import dispatch
 from flower.engine.provider.base import Finish, Reasoning, Spent, Text
+from flower.engine.sessions import outbox as outbox_module
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import exchanges, stories
 from flower.errors import ProviderError
@@ -489,7 +490,7 @@ async def test_a_client_that_does_not_read_gets_the_truth_when_it_does(
         lazy = await world.engine.connect(Outbox())
         for number in range(6):
             await face.say_and_wait(f"Line {number}")
-        assert len(lazy.outbox) <= limits.OUTBOX_EVENTS
+        assert len(lazy.outbox) <= outbox_module.OUTBOX_EVENTS
 
 
 @pytest.mark.parametrize("checkpoint", range(0, 60, 3))

@@ -133,7 +133,7 @@ async def test_requests_in_one_packet_leave_no_task_behind(first: bytes) -> None
                 async with await world.connect() as stream:
                     await stream.send_all(head + first + b"\r\n" + head + b"\r\n" + end)
         assert await world.echo_works()
-        with trio.fail_after(limits.PIPELINE_S):
+        with trio.fail_after(hypercorn_patches.PIPELINE_S):
             while hypercorn_patches.GuardedTCPServer.open_now:
                 await trio.testing.wait_all_tasks_blocked(0.05)
 
@@ -152,7 +152,7 @@ async def test_a_message_in_too_many_pieces_closes_the_connection() -> None:
         await stream.send_all(UPGRADE + b"\r\n")
         await stream.receive_some(4096)
         piece = b"\x80\0\0\0\0"
-        await stream.send_all(b"\x01" + piece + (b"\x00" + piece) * limits.FRAGMENTS_MAX)
+        await stream.send_all(b"\x01" + piece + (b"\x00" + piece) * hypercorn_patches.FRAGMENTS_MAX)
         closing = await frames_until_closed(stream)
         assert struct.unpack("!H", closing[2:4]) == (1009,)
 
@@ -162,15 +162,15 @@ async def test_the_limit_of_a_message_counts_bytes() -> None:
     async with served() as world, await world.connect() as stream:
         await stream.send_all(UPGRADE + b"\r\n")
         await stream.receive_some(4096)
-        text = "€".encode() * (limits.FRAME_IN_BYTES // 3 + 1)
+        text = "€".encode() * (listener.FRAME_IN_BYTES // 3 + 1)
         await stream.send_all(b"\x81\xff" + struct.pack("!Q", len(text)) + b"\0\0\0\0" + text)
         assert (await frames_until_closed(stream))[2:4] == struct.pack("!H", 1009)
 
 
 async def test_a_message_at_the_limit_is_taken() -> None:
     async with served() as world, open_websocket_url(world.url) as socket:
-        await socket.send_message("x" * limits.FRAME_IN_BYTES)
-        assert len(await socket.get_message()) == limits.FRAME_IN_BYTES
+        await socket.send_message("x" * listener.FRAME_IN_BYTES)
+        assert len(await socket.get_message()) == listener.FRAME_IN_BYTES
 
 
 @pytest.mark.parametrize(
@@ -179,16 +179,16 @@ async def test_a_message_at_the_limit_is_taken() -> None:
 async def test_a_connection_is_closed_when_the_client_asks_for_it(asking: bytes) -> None:
     async with served() as world, await world.connect() as stream:
         await stream.send_all(asking)
-        with trio.fail_after(limits.HEADERS_S / 2):
+        with trio.fail_after(listener.HEADERS_S / 2):
             while await stream.receive_some():
                 pass
 
 
 async def test_a_connection_that_asks_nothing_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "HEADERS_S", 1.0)
+    monkeypatch.setattr(listener, "HEADERS_S", 1.0)
     async with served() as world, await world.connect() as stream:
         await stream.send_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        with trio.fail_after(limits.HEADERS_S + 3):
+        with trio.fail_after(listener.HEADERS_S + 3):
             while await stream.receive_some():
                 pass
 
@@ -198,7 +198,7 @@ async def test_an_idle_connection_that_goes_frees_its_place_at_once() -> None:
         streams = [await world.connect() for _ in range(5)]
         for stream in streams:
             await stream.aclose()
-        with trio.fail_after(limits.HEADERS_S / 2):
+        with trio.fail_after(listener.HEADERS_S / 2):
             while hypercorn_patches.GuardedTCPServer.open_now:
                 await trio.testing.wait_all_tasks_blocked(0.05)
 
@@ -225,7 +225,7 @@ async def test_a_client_that_never_reads_cannot_keep_the_server_from_stopping(
         await trio.testing.wait_all_tasks_blocked(0.3)
         world.stop.set()
         started = trio.current_time()
-    assert trio.current_time() - started < limits.SEND_TIMEOUT_S + limits.GRACEFUL_S + 2
+    assert trio.current_time() - started < limits.SEND_TIMEOUT_S + listener.GRACEFUL_S + 2
     await trio.aclose_forcefully(stream)
 
 
@@ -269,7 +269,7 @@ async def test_a_message_over_the_limit_closes_the_connection() -> None:
         async with await world.connect() as stream:
             await stream.send_all(UPGRADE + b"\r\n")
             await stream.receive_some(4096)
-            size = limits.FRAME_IN_BYTES + 1
+            size = listener.FRAME_IN_BYTES + 1
             await stream.send_all(b"\x81\xff" + struct.pack("!Q", size) + b"\x00" * 4 + b"x" * size)
             closing = await frames_until_closed(stream)
             assert closing[:1] == b"\x88"

@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from flower import limits
+from flower.engine.server import access, hypercorn_patches, listener
 from tests.engine_process import Process, Wire, connected, engine, output, with_limits
 from tests.hostile import UPGRADE, frame, storm
 
@@ -20,7 +21,7 @@ MIB = 1024 * 1024
 
 async def settled(running: Process, most: int) -> int:
     """Waits until closed connections are gone; returns how many descriptors are left."""
-    with trio.move_on_after(limits.HEADERS_S + limits.SEND_TIMEOUT_S + 5):
+    with trio.move_on_after(listener.HEADERS_S + limits.SEND_TIMEOUT_S + 5):
         while running.descriptors > most:
             await trio.testing.wait_all_tasks_blocked(0.1)
     return running.descriptors
@@ -38,7 +39,7 @@ async def number(running: Process, name: str) -> float:
 
 async def settled_tasks(running: Process, most: float) -> float:
     """Waits until the tasks of closed connections have ended; returns how many are left."""
-    with trio.move_on_after(limits.HEADERS_S + limits.SEND_TIMEOUT_S + 5):
+    with trio.move_on_after(listener.HEADERS_S + limits.SEND_TIMEOUT_S + 5):
         while (tasks := await number(running, "flower_tasks")) > most:
             await trio.testing.wait_all_tasks_blocked(0.1)
     return tasks
@@ -170,17 +171,17 @@ async def test_whoever_sends_headers_byte_by_byte_is_thrown_out(tmp_path: Path) 
 async def test_more_connections_than_the_most_are_closed_and_clients_stay(tmp_path: Path) -> None:
     async with engine(tmp_path / "home") as running, connected(running) as player:
         await greeted(player)
-        count = limits.CONNECTIONS_MAX + 50
+        count = hypercorn_patches.CONNECTIONS_MAX + 50
         idle = [await trio.open_tcp_stream(*running.address) for _ in range(count)]
         await trio.testing.wait_all_tasks_blocked(0.3)
-        assert running.descriptors < limits.CONNECTIONS_MAX + 60
+        assert running.descriptors < hypercorn_patches.CONNECTIONS_MAX + 60
         await player.say("/help")
         with trio.fail_after(5):
             await player.until("system_update")
         for stream in idle:
             await stream.aclose()
         await trio.testing.wait_all_tasks_blocked(0.5)
-        with trio.fail_after(limits.HEADERS_S / 2):
+        with trio.fail_after(listener.HEADERS_S / 2):
             async with connected(running) as wire:
                 await greeted(wire)
 
@@ -198,8 +199,8 @@ async def test_guessing_a_token_over_the_wire_is_slowed_down(tmp_path: Path) -> 
                 await stream.send_all(request)
                 statuses.append(bytes(await stream.receive_some())[9:12])
         assert statuses == [b"401"] * 4 + [b"429"] * 2
-        with trio.fail_after(limits.TOKEN_WAIT_S + 5):
-            await trio.testing.wait_all_tasks_blocked(limits.TOKEN_WAIT_S + 0.1)
+        with trio.fail_after(access.TOKEN_WAIT_S + 5):
+            await trio.testing.wait_all_tasks_blocked(access.TOKEN_WAIT_S + 0.1)
             async with connected(running, Authorization="Bearer correct-horse-battery") as wire:
                 assert await greeted(wire) == "✓ Engine ready."
         assert "correct-horse" not in output(home)

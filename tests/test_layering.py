@@ -43,7 +43,7 @@ ORDER = """
     engine.store
     engine.assets
     engine.game
-    engine.logs                  engine.tasks      engine.sanitize
+    engine.logs                  engine.tasks       engine.sanitize    engine.sentences
     client
     protocol.codec               protocol.tree_text
     reload

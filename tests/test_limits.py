@@ -13,9 +13,11 @@ from quart.testing.connections import WebsocketResponseError
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.server import connection
+from flower.engine.server import app, connection
 from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
+from flower.engine.sessions import create, snapshot
+from flower.engine.sessions import outbox as outbox_module
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import exchanges as replies
 from flower.engine.store import stories
@@ -121,7 +123,7 @@ async def test_errors_about_floods_are_no_flood(autojump_clock: MockClock, path:
 async def test_one_client_more_than_the_most_is_refused(
     autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "CLIENTS_MAX", 3)
+    monkeypatch.setattr(app, "CLIENTS_MAX", 3)
     async with engine_world(path) as world:
         client = create_app(world.engine, Lifetime(managed=False, linger_s=1)).test_client()
         for _ in range(2):
@@ -158,7 +160,7 @@ async def test_lines_wait_up_to_the_most_and_the_next_is_refused(
 async def test_stories_up_to_the_most(
     autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "SESSIONS_MAX", 2)
+    monkeypatch.setattr(create, "SESSIONS_MAX", 2)
     async with engine_world(path) as world:
         face = await world.playing()
         await face.say("/session new")
@@ -197,7 +199,7 @@ async def test_a_page_of_history_is_bounded_in_messages_and_bytes(
             page = face.of(ChatHistory)[-1]
             items = page.metadata.history
             assert len(items) <= limits.HISTORY_PAGE_MESSAGES
-            assert sum(len(item.content.encode()) for item in items) <= limits.HISTORY_PAGE_BYTES
+            assert sum(len(item.content.encode()) for item in items) <= snapshot.HISTORY_PAGE_BYTES
             seen = [item.message for item in items] + seen
             if not isinstance(page.metadata.more, int):
                 break
@@ -224,12 +226,12 @@ async def test_a_slow_client_costs_a_bounded_mailbox(autojump_clock: MockClock, 
         face = await world.playing()
         stopped = await world.engine.connect(Outbox())
         most = size = 0
-        for number in range(limits.OUTBOX_EVENTS // 3):
+        for number in range(outbox_module.OUTBOX_EVENTS // 3):
             await face.say_and_wait(f"Line {number}")
             most = max(most, len(stopped.outbox))
             size = max(size, stopped.outbox._size)
-        assert most <= limits.OUTBOX_EVENTS
-        assert size <= limits.OUTBOX_BYTES
+        assert most <= outbox_module.OUTBOX_EVENTS
+        assert size <= outbox_module.OUTBOX_BYTES
 
 
 async def test_a_waiting_line_and_a_new_one_begin_one_after_the_other(

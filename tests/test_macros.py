@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flower import limits
+from flower.engine.prompt import macro_values, macros
+from flower.engine.prompt import macros as macros_module
 from flower.engine.prompt.macros import Expanded, Values, expand, run, sets
 
 VALUES = Values(
@@ -124,9 +126,9 @@ def test_two_equal_macros_in_a_text_have_chances_of_their_own() -> None:
 def test_a_text_cannot_grow_without_end() -> None:
     large = replace(VALUES, persona="x" * 10_000)
     expanded = expand("{{persona}}" * 100, large)
-    assert len(expanded) < limits.MACRO_CHARS + 100 * len("{{persona}}") + 1
+    assert len(expanded) < macros.MACRO_CHARS + 100 * len("{{persona}}") + 1
     assert expanded.endswith("{{persona}}")
-    assert len(expand("{{newline::9999}}", VALUES)) == limits.MACRO_REPEATS
+    assert len(expand("{{newline::9999}}", VALUES)) == macros_module.MACRO_REPEATS
 
 
 def test_the_last_messages_are_values_like_others() -> None:
@@ -149,12 +151,12 @@ def test_variables_are_given_back_and_bounded() -> None:
         "1", {**VALUES.variables, "mood": "calm", "turns": "1"}
     )
     many = run("".join(f"{{{{setvar::v{n}::{'x' * 9000}}}}}" for n in range(100)), VALUES).variables
-    assert len(many) == limits.MACRO_VARIABLES
-    assert max(map(len, many.values())) == limits.MACRO_VARIABLE_CHARS
+    assert len(many) == macros_module.MACRO_VARIABLES
+    assert max(map(len, many.values())) == macros_module.MACRO_VARIABLE_CHARS
 
 
 def test_what_stands_on_the_sheet_takes_no_room_from_variables() -> None:
-    sheet = {f"flag {n}": "on" for n in range(limits.MACRO_VARIABLES)}
+    sheet = {f"flag {n}": "on" for n in range(macros_module.MACRO_VARIABLES)}
     told = run("{{setvar::a::1}}{{.a}}", replace(VALUES, variables=sheet, sheet=frozenset(sheet)))
     assert told.text == "1"
 
@@ -199,8 +201,8 @@ PIECES = st.lists(
 def test_any_mixture_of_macros_ends_and_stays_within_bounds(pieces: list[str]) -> None:
     text = "".join(pieces)
     told = run(text, VALUES)
-    assert len(told.text) <= len(text) * 20 + limits.MACRO_CHARS
-    assert len(told.variables) <= limits.MACRO_VARIABLES
+    assert len(told.text) <= len(text) * 20 + macros.MACRO_CHARS
+    assert len(told.variables) <= macros_module.MACRO_VARIABLES
     assert run(text, VALUES) == told
 
 
@@ -239,7 +241,7 @@ def test_long_texts_of_macros_take_no_time(piece: str) -> None:
 def test_a_date_in_a_long_form_takes_no_time(inside: str) -> None:
     began = time.process_time()
     expand("{{datetimeformat::" + inside * (90_000 // len(inside)) + "}}", VALUES)
-    form = inside * (limits.MACRO_FORMAT_CHARS // len(inside))
+    form = inside * (macro_values.MACRO_FORMAT_CHARS // len(inside))
     expand(f"{{{{datetimeformat::{form}}}}}" * 500, VALUES)
     assert time.process_time() - began < 2
 

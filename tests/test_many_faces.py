@@ -14,6 +14,7 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.provider.base import Text
+from flower.engine.sessions import outbox as outbox_module
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ChatMessage, Event
 from tests.engine_process import begin_story, connected, engine
@@ -147,7 +148,7 @@ async def test_a_stopped_client_delays_nobody(autojump_clock: MockClock, path: P
         await face.say_and_wait("Go.")
         assert max(lag) < 0.001
         stalled = [c for c in world.engine.clients if c is not face.client]
-        assert all(len(c.outbox) <= limits.OUTBOX_EVENTS for c in stalled)
+        assert all(len(c.outbox) <= outbox_module.OUTBOX_EVENTS for c in stalled)
         assert len(stalled) == 5
 
 

@@ -7,7 +7,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
+from flower.engine.sessions import outbox as outbox_module
 from flower.engine.sessions.outbox import RESYNC, Outbox, Resync
 from flower.protocol.messages import ChatChunk, ChunkMeta, Event, State, SystemUpdate
 
@@ -88,7 +88,7 @@ async def test_too_many_events_become_one_resync() -> None:
 async def test_too_much_text_becomes_one_resync() -> None:
     outbox = Outbox()
     offset = 0
-    for _ in range(2 * limits.OUTBOX_BYTES // 10_000):
+    for _ in range(2 * outbox_module.OUTBOX_BYTES // 10_000):
         outbox.put_nowait(chunk("x" * 10_000, offset))
         offset += 10_000
     assert await drain(outbox) == [RESYNC]

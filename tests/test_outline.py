@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
-from flower.engine.store import branches, outline, stories, trash, tree
+from flower.engine.store import branches, outline, outline_fold, stories, trash, tree
 from flower.engine.store.database import migrate
 from flower.engine.store.outline_fold import Node, Shape, fold
 from flower.errors import CommandError
@@ -107,7 +106,7 @@ def test_an_outline_is_a_bounded_tree_with_nodes_before_those_below_them(
     twigs, leaf = made
     focus = data.draw(st.sampled_from([twig[0] for twig in twigs]))
     nodes = fold(shape_of(twigs, leaf), focus, (), most)
-    assert len(nodes) <= 4 * most + 1 + limits.OUTLINE_THROWN
+    assert len(nodes) <= 4 * most + 1 + outline_fold.OUTLINE_THROWN
     seen = {0}
     for node in nodes:
         assert node.parent in seen
@@ -266,9 +265,9 @@ def test_a_long_run_is_one_line_that_says_how_to_open_it(db: sqlite3.Connection)
         say(db, f"Line {number}.")
     rows = drawn(db)
     assert rows[0] == "* 1 Hello."
-    assert rows[1] == f": {60 - limits.OUTLINE_NEAR - 1} messages from message 2"
-    assert rows[2:][0].startswith(f"* {61 - limits.OUTLINE_NEAR}")
-    assert drawn(db, 20)[1] == f": {20 - 2 - limits.OUTLINE_NEAR} messages from message 2"
+    assert rows[1] == f": {60 - outline_fold.OUTLINE_NEAR - 1} messages from message 2"
+    assert rows[2:][0].startswith(f"* {61 - outline_fold.OUTLINE_NEAR}")
+    assert drawn(db, 20)[1] == f": {20 - 2 - outline_fold.OUTLINE_NEAR} messages from message 2"
 
 
 def test_what_is_in_the_trash_is_shown_even_when_all_of_the_story_is(db: sqlite3.Connection) -> None:

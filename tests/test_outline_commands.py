@@ -11,7 +11,8 @@ from msgspec import UNSET
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.store import stories
+from flower.engine.commands import tree as tree_module
+from flower.engine.store import outline_fold, stories
 from flower.protocol.codec import encode
 from flower.protocol.messages import (
     ErrorEvent,
@@ -113,7 +114,7 @@ async def test_a_long_message_is_cut_and_says_so(autojump_clock: MockClock, path
         face = await world.playing()
         await face.say_and_wait("I knock. " * 3000)
         text, shown = await read(face, 2)
-        assert (len(text), shown.cut) == (limits.SHOWN_CHARS, True)
+        assert (len(text), shown.cut) == (tree_module.SHOWN_CHARS, True)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +170,9 @@ async def test_a_story_of_thousands_of_messages_costs_one_bounded_frame(
         for line in ("/tree", "/tree 2", "/tree 1500"):
             content, told = await look(face, line)
             assert told.messages == 3002
-            assert len(told.nodes) <= 4 * limits.OUTLINE_MESSAGES + 1
+            assert len(told.nodes) <= 4 * outline_fold.OUTLINE_MESSAGES + 1
             assert sum(max(1, n.folded) for n in told.nodes) == 3002
-            assert len(content.splitlines()) <= limits.OUTLINE_LINES + 3
+            assert len(content.splitlines()) <= tree_module.OUTLINE_LINES + 3
             assert len(encode(face.of(SystemUpdate)[-1]).encode()) < limits.FRAME_OUT_BYTES / 4
         assert node(told, 1500).folded == 0
 

@@ -73,7 +73,6 @@ def test_another_model_embeds_anew(db: sqlite3.Connection) -> None:
     put(db, VAEL, "a", "text")
     embed(db)
     assert vector_rows.count_pending(db, "other-model") == 1
-    assert vector_rows.drop_other_models(db, "other-model") == 1
 
 
 def test_ids_are_never_used_again(db: sqlite3.Connection) -> None:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
 from flower.engine.game import cast, people
 from flower.engine.game.cast import Cast
 from flower.engine.game.people import Person
@@ -22,9 +21,9 @@ def test_standing_stays_between_its_ends_and_the_history_adds_up(changes: list[i
     for change in changes:
         person = people.shifted(person, change, "because")
         assert -100 <= person.standing <= 100
-    if len(changes) <= limits.NPC_SHIFTS:
+    if len(changes) <= people.NPC_SHIFTS:
         assert sum(shift.change for shift in person.shifts) == person.standing
-    assert len(person.shifts) <= limits.NPC_SHIFTS
+    assert len(person.shifts) <= people.NPC_SHIFTS
 
 
 @pytest.mark.parametrize(

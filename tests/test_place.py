@@ -12,7 +12,8 @@ import pytest
 import trio
 import trio.testing
 
-from flower import access_token, cli, limits
+from flower import access_token, cli
+from flower.engine.server import listener
 from flower.engine.server.access import Peer
 from flower.engine.server.listener import Place, open_place
 from flower.errors import ConfigError, LaunchError
@@ -160,7 +161,7 @@ async def test_an_engine_speaks_tls(tmp_path: Path, certificate: Path) -> None:
             assert secure.selected_alpn_protocol() in (None, "http/1.1")
         async with await trio.open_tcp_stream("127.0.0.1", port) as plain:
             await plain.send_all(UPGRADE)
-            with trio.fail_after(limits.TLS_HANDSHAKE_S + 2):
+            with trio.fail_after(listener.TLS_HANDSHAKE_S + 2):
                 assert b"HTTP" not in bytes(await plain.receive_some())
         running.process.terminate()
         with trio.fail_after(6):

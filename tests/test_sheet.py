@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
-from flower.engine.game import proposals
+from flower.engine.game import proposals, state
+from flower.engine.game import sheet as sheet_module
 from flower.engine.game.sheet import Counter, Sheet, gain, lose, put, quest, rows
 from flower.engine.game.state import StoryState, dump, load_state
 from flower.errors import CommandError, StoreError
@@ -98,7 +98,7 @@ def test_a_change_says_what_it_was_before() -> None:
 
 def test_a_sheet_has_room_for_so_many_and_says_so() -> None:
     sheet = Sheet()
-    for number in range(limits.SHEET_ENTRIES):
+    for number in range(sheet_module.SHEET_ENTRIES):
         sheet, _ = gain(sheet, f"thing {chr(97 + number % 26)}{number}")
     with pytest.raises(CommandError, match="take one away first"):
         gain(sheet, "one more")
@@ -120,7 +120,7 @@ def test_any_changes_keep_the_sheet_within_its_bounds(changes: list[tuple[str, s
     assert all(count > 0 for count in sheet.inventory.values())
     assert all(not c.most or c.value <= c.most for c in sheet.counters.values())
     for entries in (sheet.inventory, sheet.counters, sheet.quests, sheet.flags):
-        assert len({name.casefold() for name in entries}) == len(entries) <= limits.SHEET_ENTRIES
+        assert len({name.casefold() for name in entries}) == len(entries) <= sheet_module.SHEET_ENTRIES
     assert load_state(dump(StoryState(sheet=sheet))) == StoryState(sheet=sheet)
 
 
@@ -139,7 +139,7 @@ def test_quests_end_and_are_forgotten() -> None:
 
 def test_a_state_too_large_to_keep_is_refused_and_a_damaged_one_named() -> None:
     with pytest.raises(CommandError, match="full"):
-        dump(StoryState(pins=("x" * limits.STORY_STATE_BYTES,)))
+        dump(StoryState(pins=("x" * state.STORY_STATE_BYTES,)))
     with pytest.raises(StoreError, match="damaged"):
         load_state('{"sheet": 5}')
     assert load_state('{"sheet": {}, "of a newer version": 1}') == StoryState()
@@ -165,7 +165,7 @@ def test_a_block_of_json_is_read_as_well() -> None:
 
 def test_a_long_block_is_cut() -> None:
     lines = "\n".join(f"flag: f{n}" for n in range(100))
-    assert len(proposals.read(lines, Sheet()).changes) == limits.PROPOSALS
+    assert len(proposals.read(lines, Sheet()).changes) == proposals.PROPOSALS
 
 
 @given(st.text(max_size=200))

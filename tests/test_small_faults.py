@@ -12,7 +12,6 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower import limits
 from flower.client import lore_upload
 from flower.client.events import Received, Send
 from flower.client.requests import Requests
@@ -22,6 +21,7 @@ from flower.engine.recall.folders import Folders
 from flower.engine.recall.library import Library
 from flower.engine.server import connection
 from flower.engine.server.lifetime import Lifetime
+from flower.engine.sessions import outbox as outbox_module
 from flower.engine.sessions.outbox import RESYNC, Outbox
 from flower.engine.store import stories, streaming_text
 from flower.engine.store.database import Database, Inline
@@ -300,7 +300,7 @@ async def test_an_engine_lingers_for_a_face_that_came_and_dropped_during_the_las
 async def test_pages_of_history_that_nobody_takes_become_one_resync() -> None:
     outbox = Outbox()
     page = ChatHistory("", HistoryMeta((HistoryItem("assistant", "x" * 200_000, 1, "complete"),)))
-    for _ in range(2 * limits.OUTBOX_BYTES // 200_000):
+    for _ in range(2 * outbox_module.OUTBOX_BYTES // 200_000):
         outbox.put_nowait(page)
     assert len(outbox) == 1
     assert await outbox.get() is RESYNC

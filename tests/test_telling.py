@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
+from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Line, Section, assemble
 from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of
 from flower.engine.prompt.tokens import TokenCounter
@@ -41,7 +41,7 @@ def test_the_narrator_can_always_see_how_things_stand(
                 seen.setdefault(key, (text, ago))
         for section in standing:
             text, ago = seen[key_of(section)]
-            most = note_every if section.name == "note" else limits.TOLD_AGAIN_LINES
+            most = note_every if section.name == "note" else state_sections.TOLD_AGAIN_LINES
             assert text == section.text
             assert ago < most
         gone = set(seen) - {key_of(section) for section in standing}

@@ -13,7 +13,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from flower import limits
 from flower.engine.game.state import StoryState
 from flower.engine.store import outline, search, states, stories, tree
 from tests.test_game import count
@@ -66,7 +65,7 @@ class FollowsTheStory(AnyCommands):
         before = next((self.hp[message] for message in reversed(way) if message in self.hp), 0)
         self.attempt(lambda: states.change_state(self.db, S, functools.partial(count, by=by)))
         earlier = [*self.hp_before.get(way[-1], []), self.hp.get(way[-1])]
-        self.hp_before[way[-1]] = earlier[-limits.STATE_UNDO :]
+        self.hp_before[way[-1]] = earlier[-states.STATE_UNDO :]
         self.hp[way[-1]] = before + by
 
     @rule()

@@ -16,7 +16,6 @@ import trio.testing
 from msgspec import UNSET
 from trio.testing import MockClock
 
-from flower import limits
 from flower.engine.prompt.assemble import Assembled
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import SHRINK_SHARE, PreparedPrompt, shorter
@@ -26,7 +25,8 @@ from flower.engine.provider.base import ChatMessage as Said
 from flower.engine.provider.base import Completion
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import context_of
-from flower.engine.sessions import heap_trim
+from flower.engine.sessions import after_turn, heap_trim
+from flower.engine.sessions import engine as engine_module
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import stories
 from flower.engine.store.exchanges import PromptRecord
@@ -280,17 +280,17 @@ async def test_free_memory_is_given_back_once_after_many_have_left(
 
     monkeypatch.setattr(heap_trim, "give_back", give_back)
     async with engine_world(path) as world:
-        faces = [await world.face(f"face {number}") for number in range(limits.TRIM_CLIENTS + 5)]
+        faces = [await world.face(f"face {number}") for number in range(heap_trim.TRIM_CLIENTS + 5)]
         world.engine.disconnect(faces.pop().client)
-        await trio.sleep(2 * limits.TRIM_AFTER_S)
+        await trio.sleep(2 * heap_trim.TRIM_AFTER_S)
         assert not given, "one that leaves is no crowd"
         for face in faces:
             world.engine.disconnect(face.client)
-        await trio.sleep(limits.TRIM_AFTER_S / 2)
+        await trio.sleep(heap_trim.TRIM_AFTER_S / 2)
         assert not given
-        await trio.sleep(limits.TRIM_AFTER_S)
+        await trio.sleep(heap_trim.TRIM_AFTER_S)
         assert await trio.to_thread.run_sync(happened.wait, 10)  # it runs in a real thread
-        await trio.sleep(2 * limits.TRIM_AFTER_S)
+        await trio.sleep(2 * heap_trim.TRIM_AFTER_S)
         assert len(given) == 1
 
 
@@ -365,7 +365,7 @@ async def test_a_bug_in_the_background_does_not_end_the_engine(
         stories_told = Crashing(world.engine.story_list._tell_once)
         world.engine.story_list._tell_once = stories_told  # type: ignore[method-assign] # a bug
         await face.say_and_wait("One.")
-        await trio.sleep(2 * limits.STORY_LIST_INTERVAL_S)
+        await trio.sleep(2 * engine_module.STORY_LIST_INTERVAL_S)
         assert stories_told.crashed
         assert "the list of stories crashed" in caplog.text
         await face.say_and_wait("Two.")
@@ -387,6 +387,6 @@ async def test_a_bug_while_a_reply_is_saved_late_does_not_lose_it(
         assert session.unsaved
         saving.crashed = False
         disk.full = lambda _: False
-        await trio.sleep(3 * limits.SAVE_RETRY_S)
+        await trio.sleep(3 * after_turn.SAVE_RETRY_S)
         assert saving.crashed
         assert not session.unsaved

@@ -18,6 +18,8 @@ from flower.engine.game.ambience import Ambience
 from flower.errors import AssetError, YamlError
 from flower.settings import safe_yaml, validators
 
+ASSET_FILES = 1000  # per folder; each is read and checked at start
+
 SHIPPED = Path(__file__).parents[1] / "assets"
 
 
@@ -161,9 +163,9 @@ def _files(folder: Path, problems: list[str]) -> Iterator[Path]:
     except OSError as error:
         problems.append(f"{folder}: cannot be read ({error.strerror})")
         return
-    if len(paths) > limits.ASSET_FILES:
-        problems.append(f"{folder}: {len(paths)} files; only the first {limits.ASSET_FILES} are used")
-    yield from paths[: limits.ASSET_FILES]
+    if len(paths) > ASSET_FILES:
+        problems.append(f"{folder}: {len(paths)} files; only the first {ASSET_FILES} are used")
+    yield from paths[:ASSET_FILES]
 
 
 def _load_file(read: validators.Reader[Any], path: Path) -> Any:

@@ -44,6 +44,8 @@ from flower.settings.config import Config
 
 log = logging.getLogger(__name__)
 
+SHUTDOWN_S = 4.0  # SIGTERM to closed; a stalled client must not delay it
+
 SHIPPED_MODELS = Path(flower.__file__).parent / "models"  # in a checkout a link to the folder beside it
 
 
@@ -86,7 +88,7 @@ async def _main(
             beside.cancel_scope.cancel()
         log.info("stopping")
         with _hard_exit():
-            with trio.move_on_after(limits.SHUTDOWN_S):
+            with trio.move_on_after(SHUTDOWN_S):
                 await engine.stop()
             stop.set()
             place.close()

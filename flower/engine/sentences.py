@@ -1,4 +1,4 @@
-"""Where sentences end. Pure, and in time proportional to the text.
+"""Where sentences end, and texts cut to one line. Pure, and in time proportional to the text.
 
 A sentence ends at ``.``, ``!``, ``?`` or ``…``, with whatever closes a quotation or an emphasis behind it,
 where white space or the end of the text follows.
@@ -24,3 +24,9 @@ def first_sentence(text: str, most: int) -> str:
     if len(sentence) <= most:
         return sentence
     return sentence[: most - 1].rpartition(" ")[0].rstrip(" ,;:-") + "…"
+
+
+def one_line(text: str, most: int) -> str:
+    """Returns a text on one line, cut to at most ``most`` characters; a cut one ends with ``…``."""
+    line = " ".join(text[: most * 4].split())
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"

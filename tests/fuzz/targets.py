@@ -154,8 +154,8 @@ def rolls(data: bytes) -> None:
         return
     throw = dice.roll(expression, Seeded("fuzz"))
     assert throw == dice.roll(expression, Seeded("fuzz"))
-    assert sum(map(len, throw.dice)) <= 2 * limits.ROLL_DICE
-    assert abs(throw.total) <= limits.ROLL_TERMS * limits.ROLL_NUMBER
+    assert sum(map(len, throw.dice)) <= 2 * dice.ROLL_DICE
+    assert abs(throw.total) <= dice.ROLL_TERMS * dice.ROLL_NUMBER
     assert dice.parse(expression.shown).terms == expression.terms
     assert throw.shown.endswith(str(throw.total))
 
@@ -164,7 +164,7 @@ def expansion(data: bytes) -> None:
     """Macros expand to bounded text, always to the same one."""
     text = sanitize(as_text(data))
     expanded = macros.expand(text, _VALUES)
-    assert len(expanded) <= len(text) * 16 + limits.MACRO_CHARS
+    assert len(expanded) <= len(text) * 16 + macros.MACRO_CHARS
     assert macros.expand(text, _VALUES) == expanded
 
 
@@ -172,7 +172,7 @@ def sheets(data: bytes) -> None:
     """Whatever a model proposes leaves a sheet within its bounds."""
     reply = "```state\n" + sanitize(as_text(data))
     proposed = proposals.read(reply, Sheet())
-    assert len(proposed.changes) + len(proposed.refused) <= limits.PROPOSALS
+    assert len(proposed.changes) + len(proposed.refused) <= proposals.PROPOSALS
 
 
 def _one_sentence(text: str) -> None:

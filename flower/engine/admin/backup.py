@@ -19,6 +19,10 @@ from flower.engine.store import file
 from flower.errors import StoreError
 from flower.home import Home
 
+BACKUP_INTERVAL_S = 24 * 3600.0
+BACKUPS_DAILY = 7
+BACKUPS_OTHER = 3  # of each other kind: by hand, before an update, before a restore
+
 FOLDER = "backups"
 DAILY = "daily"
 BY_HAND = "by-hand"
@@ -93,7 +97,7 @@ def make_kept(home: Home, reason: str, now: float) -> Path:
     path = path_for(home, reason, now)
     forget(folder(home).glob("*.new"))  # of engines that were stopped meanwhile
     make(home.database, path)
-    kept = limits.BACKUPS_DAILY if reason == DAILY else limits.BACKUPS_OTHER
+    kept = BACKUPS_DAILY if reason == DAILY else BACKUPS_OTHER
     forget(listed(home, f"-{reason}")[kept:])
     return path
 
@@ -114,7 +118,7 @@ def is_due(home: Home, now: float) -> bool:
         last = next((path.stat().st_mtime for path in listed(home, f"-{DAILY}")), 0.0)
     except (OSError, ValueError):
         return False
-    return last > now or (changed > last and now - last >= limits.BACKUP_INTERVAL_S)
+    return last > now or (changed > last and now - last >= BACKUP_INTERVAL_S)
 
 
 # --- the way back -------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ from flower.errors import ConfigError, FlowerError
 from flower.home import Home, load_config
 from flower.settings.config import ENVIRONMENT, Config
 
+MEMORY_LOW_BYTES = 200 * limits.MIB  # what engine, model and screen take together
+
 SHIPPED_MODELS = Path(flower.__file__).parent / "models"
 PACKAGES = (
     "trio", "trio-websocket", "quart", "quart-trio", "hypercorn", "httpx", "msgspec", "PyYAML", "blessed",
@@ -195,7 +197,7 @@ def _machine(home: Home) -> Iterator[Finding]:
     yield Finding("disk", f"{free // limits.MIB} MiB free", advice)
     available = _memory_available()
     if available is not None:
-        low = available < limits.MEMORY_LOW_BYTES
+        low = available < MEMORY_LOW_BYTES
         advice = "close something, or set embedding.unload_after_s" if low else ""
         yield Finding("memory", f"{available // limits.MIB} MiB available", advice)
 

@@ -26,6 +26,10 @@ from flower.protocol.messages import State
 
 log = logging.getLogger(__name__)
 
+TASK_RESTART_S = 30.0  # before a background task that crashed starts again
+UPKEEP_FIRST_S = 30.0  # after a start: nobody waits for a backup
+UPKEEP_INTERVAL_S = 3600.0
+
 
 async def keep_running(what: str, work: Callable[[], Awaitable[None]]) -> None:
     """Runs ``work``, which never ends by itself; a bug in it is logged and it starts again later.
@@ -38,14 +42,14 @@ async def keep_running(what: str, work: Callable[[], Awaitable[None]]) -> None:
             await work()
             return
         except Exception:
-            log.exception("%s crashed; it starts again in %.0f s", what, limits.TASK_RESTART_S)
-        await trio.sleep(limits.TASK_RESTART_S)
+            log.exception("%s crashed; it starts again in %.0f s", what, TASK_RESTART_S)
+        await trio.sleep(TASK_RESTART_S)
 
 
 async def run(engine: Engine, home: Home, clock: Callable[[], float] = time.time) -> None:
     """Keeps the home in order until cancelled; ``clock`` is Unix time in seconds."""
     said = ""
-    await trio.sleep(limits.UPKEEP_FIRST_S)
+    await trio.sleep(UPKEEP_FIRST_S)
     while True:
         try:
             await once(engine, home, clock())
@@ -55,7 +59,7 @@ async def run(engine: Engine, home: Home, clock: Callable[[], float] = time.time
             if str(error) != said:  # once, not every hour
                 said = str(error)
                 engine.broadcast(f"✗ {error}", State())
-        await trio.sleep(limits.UPKEEP_INTERVAL_S)
+        await trio.sleep(UPKEEP_INTERVAL_S)
 
 
 async def once(engine: Engine, home: Home, now: float) -> None:

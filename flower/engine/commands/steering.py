@@ -21,6 +21,10 @@ from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
 from flower.protocol.messages import State
 
+PINS = 32
+PIN_CHARS = 500
+CAST = 12  # characters on one stage: each persona is in every prompt
+
 OFF = ("off", "none", "clear", "-")
 
 
@@ -54,14 +58,12 @@ async def pin(engine: Engine, client: Client, argument: str) -> None:
         none = "Nothing is pinned; /pin TEXT keeps a fact in front of the narrator."
         client.tell("\n".join(["Pinned; /unpin N lets one go:", *rows]) if rows else none)
         return
-    if len(argument) > limits.PIN_CHARS:
-        raise CommandError(
-            f"A pinned fact has {limits.PIN_CHARS} characters at most; lore can be longer."
-        )
+    if len(argument) > PIN_CHARS:
+        raise CommandError(f"A pinned fact has {PIN_CHARS} characters at most; lore can be longer.")
 
     def add(state: StoryState) -> StoryState:
-        if len(state.pins) >= limits.PINS:
-            raise CommandError(f"{limits.PINS} facts are pinned, the most; /unpin N lets one go.")
+        if len(state.pins) >= PINS:
+            raise CommandError(f"{PINS} facts are pinned, the most; /unpin N lets one go.")
         return replace(state, pins=(*(p for p in state.pins if p != argument), argument))
 
     await engine.services.database.write(states.change_state, session.id, add)
@@ -152,8 +154,8 @@ async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
 
     def add(steered: Steering) -> Steering:
         members = (*(m for m in steered.cast.members if m != argument.lower()), argument.lower())
-        if len(members) > limits.CAST:
-            raise CommandError(f"{limits.CAST} characters are the most on one stage.")
+        if len(members) > CAST:
+            raise CommandError(f"{CAST} characters are the most on one stage.")
         return replace(steered, cast=replace(steered.cast, members=members))
 
     await _steer(engine, client, add)

@@ -6,6 +6,7 @@ What they do to the tree is in ``flower.engine.store``; that every watcher sees 
 from __future__ import annotations
 
 from flower import limits
+from flower.engine.sentences import one_line
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import branches, outline, stories, trash, tree
@@ -15,6 +16,10 @@ from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError
 from flower.protocol import tree_text
 from flower.protocol.messages import ShownMessage, State, StoryTree, TreeNode
+
+VARIANTS_LISTED = 50
+OUTLINE_LINES = 80  # of an outline as text: what a person reads
+SHOWN_CHARS = 16_000  # of one message that is looked at: more than the largest screen
 
 WHO = {"user": "you", "assistant": "narrator", "system": "note"}
 STEPS = {"next": 1, "previous": -1}
@@ -41,7 +46,7 @@ async def list_variants(engine: Engine, client: Client, argument: str) -> None:
     database = engine.services.database
     here = await database.read(tree.find, session.id, message)
     others = await database.read(tree.siblings, here)
-    shown = others[-limits.VARIANTS_LISTED :]
+    shown = others[-VARIANTS_LISTED:]
     rows = [
         f"{'›' if other.id == here.id else ' '} {number}  {preview(other.content)}"
         for number, other in enumerate(shown, start=len(others) - len(shown) + 1)
@@ -171,10 +176,7 @@ async def checkout(engine: Engine, client: Client, argument: str) -> None:
 
 def preview(text: str) -> str:
     """Returns the beginning of a text on one line."""
-    line = " ".join(text[: limits.PREVIEW_CHARS * 4].split())
-    if len(line) <= limits.PREVIEW_CHARS:
-        return line
-    return line[: limits.PREVIEW_CHARS - 1].rstrip() + "…"
+    return one_line(text, limits.PREVIEW_CHARS)
 
 
 def session_of(client: Client) -> Session:
@@ -201,7 +203,7 @@ async def show_tree(engine: Engine, client: Client, argument: str) -> None:
     nodes = tuple(_node(session, found, node) for node in found.nodes)
     told = StoryTree(session.id, found.focus, found.stands, found.messages, nodes)
     head = f"The story's tree, {found.messages} messages; /goto MESSAGE goes on from one, @ is where it stands:"
-    text = tree_text.as_text(nodes, found.stands, found.focus, limits.OUTLINE_LINES)
+    text = tree_text.as_text(nodes, found.stands, found.focus, OUTLINE_LINES)
     client.tell(f"{head}\n{text}", State(tree=told))
 
 
@@ -242,9 +244,9 @@ async def show_message(engine: Engine, client: Client, argument: str) -> None:
         found.status if found.status != "complete" else "",
         found.model,
         thrown,
-        len(text) > limits.SHOWN_CHARS,
+        len(text) > SHOWN_CHARS,
     )
-    client.tell(text[: limits.SHOWN_CHARS], State(shown=shown))
+    client.tell(text[:SHOWN_CHARS], State(shown=shown))
 
 
 def _growing(session: Session, message_id: int) -> str | None:

@@ -12,6 +12,7 @@ from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.catalogue import closest
 from flower.engine.game.steering import Steering
 from flower.engine.recall.scopes import lore_scope, memory_scope
+from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -216,13 +217,15 @@ async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
     if passage.message_id is not None:  # else the next start would make it again
         await engine.services.database.write(exchanges.forget, passage.message_id)
     await engine.services.library.forget(passage.id)
-    client.tell(f"✓ Forgotten: {_short(passage.text)}")
+    client.tell(f"✓ Forgotten: {one_line(passage.text, SHOWN_CHARS)}")
 
 
 async def pin_memory(engine: Engine, client: Client, argument: str) -> None:
     passage = await _passage(engine, _memory_scope(client), argument, "/memory pin 12")
     await engine.services.library.pin(passage.id, not passage.pinned)
-    client.tell(f"✓ {'No longer pinned' if passage.pinned else 'Pinned'}: {_short(passage.text)}")
+    client.tell(
+        f"✓ {'No longer pinned' if passage.pinned else 'Pinned'}: {one_line(passage.text, SHOWN_CHARS)}"
+    )
 
 
 # --- shared -------------------------------------------------------------------------------------
@@ -253,18 +256,13 @@ async def _search(engine: Engine, client: Client, scope: str, words: str, exampl
     if not words:
         raise CommandError(f"Search for what? For example {example}.")
     found = await engine.services.library.search(scope, words)
-    rows = [f"{f.passage.id:>6}  {_short(f.passage.text)}  ({f.why})" for f in found]
+    rows = [f"{f.passage.id:>6}  {one_line(f.passage.text, SHOWN_CHARS)}  ({f.why})" for f in found]
     client.tell("\n".join([f"{len(rows)} found for {words!r}:", *rows]))
 
 
 def _listing(title: str, passages: tuple[Passage, ...]) -> str:
     rows = [
-        f"{p.id:>6}  {'* ' if p.pinned else ''}{f'{p.title}: ' if p.title else ''}{_short(p.text)}"
+        f"{p.id:>6}  {'* ' if p.pinned else ''}{f'{p.title}: ' if p.title else ''}{one_line(p.text, SHOWN_CHARS)}"
         for p in passages
     ]
     return "\n".join([f"{title}: {len(rows)} passage{'' if len(rows) == 1 else 's'}", *rows])
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN_CHARS else line[: SHOWN_CHARS - 1] + "…"

@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.export.render import Story, file_name, other_branches, render
 from flower.engine.store import stories, tree
 from flower.engine.store.database import Connection
 from flower.errors import CommandError
+
+EXPORT_TRIES = 1000  # names tried before an export with a given date finds none free
 
 FOLDER = "exports"  # in the home
 _PRIVATE_DIR = 0o700
@@ -80,7 +81,7 @@ def place(name: str, form: str, folder: Path) -> Path:
 
 def write_new(story: Story, form: str, folder: Path) -> Path:
     """Writes a file named after the story and the day, and returns its path."""
-    for number in range(1, limits.EXPORT_TRIES):
+    for number in range(1, EXPORT_TRIES):
         path = folder / file_name(story, form, number)
         if not path.exists():
             write(story, form, path, overwrite=False)

@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 import flower
-from flower import limits
 from flower.engine.sanitize import sanitize
 from flower.engine.store.stories import Message, StoredSession
+
+EXPORT_NAME_CHARS = 60  # of a title in a file's name
 
 FORMATS = ("md", "html", "txt", "jsonl")
 TEXT_COLUMNS = 78
@@ -69,9 +70,7 @@ def other_branches(tree: Sequence[Message], path: Sequence[Message]) -> list[lis
 
 def file_name(story: Story, form: str, number: int = 1) -> str:
     """Returns a name like ``the-river-door-2025-11-22.md``; from ``number`` 2 on with that number."""
-    words = (
-        re.sub(r"[^\w]+", "-", story.title.lower()).strip("-_")[: limits.EXPORT_NAME_CHARS].strip("-_")
-    )
+    words = re.sub(r"[^\w]+", "-", story.title.lower()).strip("-_")[:EXPORT_NAME_CHARS].strip("-_")
     day = datetime.fromtimestamp(story.exported, UTC).date().isoformat()
     return f"{words or 'story'}-{day}{f'-{number}' if number > 1 else ''}.{form}"
 

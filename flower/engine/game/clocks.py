@@ -15,6 +15,11 @@ from msgspec.structs import replace
 from flower import limits
 from flower.errors import CommandError
 
+CLOCKS = 16
+CLOCK_SEGMENTS_MIN = 2
+CLOCK_SEGMENTS = 24
+CLOCK_THEN_CHARS = 300
+
 NEAR_SHARE = 0.6  # from here on the narrator is told of it
 BAR_FULL, BAR_EMPTY = "#", "."
 
@@ -62,11 +67,11 @@ def new(name: str, size: int, pace: str, then: str, now: Now) -> Clock:
         raise CommandError(
             'Which clock? For example /clock add "Flood reaches the docks" 6 every turn.'
         )
-    if not limits.CLOCK_SEGMENTS_MIN <= size <= limits.CLOCK_SEGMENTS:
-        least, most = limits.CLOCK_SEGMENTS_MIN, limits.CLOCK_SEGMENTS
+    if not CLOCK_SEGMENTS_MIN <= size <= CLOCK_SEGMENTS:
+        least, most = CLOCK_SEGMENTS_MIN, CLOCK_SEGMENTS
         raise CommandError(f"A clock has {least} to {most} segments.")
     every, period_s = _pace(pace)
-    then = then[: limits.CLOCK_THEN_CHARS]
+    then = then[:CLOCK_THEN_CHARS]
     return Clock(name, size, 0, now.lines, now.time, every, period_s, then)
 
 
@@ -108,10 +113,8 @@ def put(clocks: Sequence[Clock], clock: Clock) -> tuple[Clock, ...]:
     if clock.name.casefold() in names:
         index = names.index(clock.name.casefold())
         return (*clocks[:index], clock, *clocks[index + 1 :])
-    if len(clocks) >= limits.CLOCKS:
-        raise CommandError(
-            f"A story has at most {limits.CLOCKS} clocks; /clock remove NAME takes one away."
-        )
+    if len(clocks) >= CLOCKS:
+        raise CommandError(f"A story has at most {CLOCKS} clocks; /clock remove NAME takes one away.")
     return (*clocks, clock)
 
 

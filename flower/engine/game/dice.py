@@ -15,8 +15,13 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from flower import limits
 from flower.errors import CommandError
+
+ROLL_DICE = 100  # of one roll, those that roll again included: a line on screen, not a page
+ROLL_SIDES = 10_000
+ROLL_TERMS = 16
+ROLL_NUMBER = 1_000_000
+ROLL_LABEL_CHARS = 120  # what a roll is for
 
 Keep = Literal["all", "kh", "kl", "dh", "dl"]
 
@@ -139,7 +144,7 @@ def parse(text: str) -> Expression:
         raise CommandError("Against which number? For example /roll 1d20+5 vs 15.")
     if rest and rest[0].isalnum():
         raise CommandError(f"This roll is not understood from {rest[:20]!r} on. For example {EXAMPLE}.")
-    label = rest.strip(" ,;:#")[: limits.ROLL_LABEL_CHARS]
+    label = rest.strip(" ,;:#")[:ROLL_LABEL_CHARS]
     number = _bounded(target.group(1)) if target else None
     return Expression(tuple(terms), shown, number, label)
 
@@ -167,10 +172,10 @@ def _terms(text: str) -> tuple[list[Term], int]:
             raise CommandError(f"{what} For example {EXAMPLE}.")
     if not any(isinstance(term, Dice) for term in terms):
         raise CommandError(f"There are no dice in {text[:40]!r}. For example {EXAMPLE}.")
-    if len(terms) > limits.ROLL_TERMS:
-        raise CommandError(f"A roll has at most {limits.ROLL_TERMS} parts; roll twice.")
-    if sum(term.count for term in terms if isinstance(term, Dice)) > limits.ROLL_DICE:
-        raise CommandError(f"A roll has at most {limits.ROLL_DICE} dice.")
+    if len(terms) > ROLL_TERMS:
+        raise CommandError(f"A roll has at most {ROLL_TERMS} parts; roll twice.")
+    if sum(term.count for term in terms if isinstance(term, Dice)) > ROLL_DICE:
+        raise CommandError(f"A roll has at most {ROLL_DICE} dice.")
     return terms, position
 
 
@@ -178,10 +183,10 @@ def _dice(found: re.Match[str], sign: int) -> Dice:
     count = int((found["count"] or "1")[:9])
     face = found["sides"].lower()
     sides = 100 if face == "%" else 0 if face == "f" else int(face[:9])
-    if sides > limits.ROLL_SIDES or (sides == 0 and face != "f") or not 1 <= count <= limits.ROLL_DICE:
+    if sides > ROLL_SIDES or (sides == 0 and face != "f") or not 1 <= count <= ROLL_DICE:
         raise CommandError(
-            f"{found.group().strip()} cannot be rolled: 1 to {limits.ROLL_DICE} dice"
-            f" of 1 to {limits.ROLL_SIDES} sides."
+            f"{found.group().strip()} cannot be rolled: 1 to {ROLL_DICE} dice"
+            f" of 1 to {ROLL_SIDES} sides."
         )
     name = (found["keep"] or "").lower()
     keep = _KEEPS.get(name, "all")
@@ -198,14 +203,14 @@ def _dice(found: re.Match[str], sign: int) -> Dice:
 
 def _bounded(digits: str) -> int:
     size = digits.lstrip("-0") or "0"  # Python itself refuses to read thousands of digits
-    if len(size) > len(str(limits.ROLL_NUMBER)) or int(size) > limits.ROLL_NUMBER:
-        raise CommandError(f"Numbers in a roll go up to {limits.ROLL_NUMBER:,}.")
+    if len(size) > len(str(ROLL_NUMBER)) or int(size) > ROLL_NUMBER:
+        raise CommandError(f"Numbers in a roll go up to {ROLL_NUMBER:,}.")
     return -int(size) if digits.startswith("-") else int(size)
 
 
 def roll(expression: Expression, chance: Chance) -> Throw:
     """Returns the expression rolled with ``chance``: the same chance gives the same throw."""
-    left = limits.ROLL_DICE - sum(t.count for t in expression.terms if isinstance(t, Dice))
+    left = ROLL_DICE - sum(t.count for t in expression.terms if isinstance(t, Dice))
     dice = []
     for term in expression.terms:
         faces = _throw(term, chance, left) if isinstance(term, Dice) else []

@@ -11,6 +11,10 @@ from msgspec.structs import replace
 from flower import limits
 from flower.errors import CommandError
 
+NPCS = 200  # people and factions a story keeps
+NPC_ABOUT_CHARS = 500
+NPC_SHIFTS = 12  # changes of standing remembered of each
+
 STANDING = (
     (-60, "hates the player"),
     (-25, "distrusts the player"),
@@ -50,14 +54,14 @@ def new(name: str, about: str, place: str, *, faction: bool = False) -> Person:
     name = " ".join(name.split())
     if not name or len(name) > limits.SHEET_TEXT_CHARS:
         raise CommandError("Who? For example /npc add Mara: keeps the lamp, owes you money.")
-    return Person(name, " ".join(about.split())[: limits.NPC_ABOUT_CHARS], faction, met=place)
+    return Person(name, " ".join(about.split())[:NPC_ABOUT_CHARS], faction, met=place)
 
 
 def shifted(person: Person, change: int, why: str) -> Person:
     """Returns the person with another standing; the last shifts are kept."""
     standing = max(-100, min(person.standing + change, 100))
     shift = Shift(standing - person.standing, " ".join(why.split())[: limits.SHEET_TEXT_CHARS])
-    shifts = (*person.shifts, shift)[-limits.NPC_SHIFTS :]
+    shifts = (*person.shifts, shift)[-NPC_SHIFTS:]
     return replace(person, standing=standing, shifts=shifts)
 
 
@@ -80,8 +84,8 @@ def put(people: Sequence[Person], person: Person) -> tuple[Person, ...]:
     if person.name.casefold() in names:
         index = names.index(person.name.casefold())
         return (*people[:index], person, *people[index + 1 :])
-    if len(people) >= limits.NPCS:
-        raise CommandError(f"A story keeps {limits.NPCS} people; /npc remove NAME forgets one.")
+    if len(people) >= NPCS:
+        raise CommandError(f"A story keeps {NPCS} people; /npc remove NAME forgets one.")
     return (*people, person)
 
 
@@ -89,7 +93,7 @@ def joined(people: Sequence[Person], others: Sequence[Person]) -> tuple[Person, 
     """Returns the people with those of ``others`` that are new, as many as a story keeps."""
     names = {person.name.casefold() for person in people}
     new = [person for person in others if person.name.casefold() not in names]
-    return (*people, *new)[: max(limits.NPCS, len(people))]
+    return (*people, *new)[: max(NPCS, len(people))]
 
 
 def is_named(person: Person, text: str) -> bool:

@@ -20,6 +20,9 @@ from flower import limits
 from flower.engine.game.sheet import Sheet, put
 from flower.errors import CommandError
 
+PROPOSALS = 16  # changes read from one reply
+BLOCK_CHARS = 4_000  # of a block of changes: more than PROPOSALS of them need
+
 LINE_CHARS = 400  # of one change; a name and a value are shorter
 
 INSTRUCTION = """\
@@ -54,7 +57,7 @@ def read(block: str, sheet: Sheet) -> Proposed:
     """
     changes, refused = [], []
     lines = [line.strip() for line in block.splitlines() if not _FRAME.fullmatch(line)]
-    for line in lines[: limits.PROPOSALS]:
+    for line in lines[:PROPOSALS]:
         parts = _LINE.fullmatch(line[:LINE_CHARS])
         try:
             if parts is None:
@@ -161,7 +164,7 @@ class Parting:
         body = held[fence.end() : close.start() if close else len(held)]
         told_again = bool(named) and _is_told_again(body)
         grows = close is None or close.end() == len(held)  # by one quote, maybe
-        if not last and grows and not told_again and len(held) <= limits.BLOCK_CHARS:
+        if not last and grows and not told_again and len(held) <= BLOCK_CHARS:
             return "", True
         end = close.end() if close else len(held)
         if named and (close is None or told_again):

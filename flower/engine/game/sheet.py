@@ -16,6 +16,9 @@ from msgspec.structs import replace
 from flower import limits
 from flower.errors import CommandError
 
+SHEET_ENTRIES = 64  # things, counters, quests, flags of a story, each
+SHEET_NUMBER = 1_000_000_000
+
 SCENE = ("place", "time", "weather", "mood")
 QUEST_STATES = ("open", "done", "failed")
 NOTHING = ("", "-", "off", "none", "clear")
@@ -100,7 +103,7 @@ def gain(sheet: Sheet, things: str) -> tuple[Sheet, str]:
     """Returns the sheet with things taken up: ``lamp`` or ``3 torches``."""
     count, name = _counted(things)
     name = _known(sheet.inventory, name) or name
-    most = limits.SHEET_NUMBER
+    most = SHEET_NUMBER
     inventory = _with(sheet.inventory, name, min(sheet.inventory.get(name, 0) + count, most))
     return replace(sheet, inventory=inventory), f"you have {_amount(name, inventory[name])}"
 
@@ -162,8 +165,8 @@ def _condition(sheet: Sheet, ends: bool, name: str) -> tuple[Sheet, str]:
         if others == sheet.conditions:
             raise CommandError(f"You are not {name}.")
         return replace(sheet, conditions=others), f"no longer {name}"
-    if len(others) >= limits.SHEET_ENTRIES:
-        raise CommandError(f"A sheet holds {limits.SHEET_ENTRIES} conditions; end one first.")
+    if len(others) >= SHEET_ENTRIES:
+        raise CommandError(f"A sheet holds {SHEET_ENTRIES} conditions; end one first.")
     return replace(sheet, conditions=(*others, name)), f"now {name}"
 
 
@@ -182,11 +185,11 @@ def _count(sheet: Sheet, key: str, number: re.Match[str]) -> tuple[Sheet, str]:
         raise CommandError(f"{name!r} is no name for a counter; begin with a letter.")
     old = sheet.counters.get(name, Counter(0))
     amount = int(number["number"])
-    most = min(int(number["most"] or old.most), limits.SHEET_NUMBER)
+    most = min(int(number["most"] or old.most), SHEET_NUMBER)
     value = {"+": old.value + amount, "-": old.value - amount}.get(number["sign"] or "", amount)
     if most:
         value = min(value, most)
-    value = max(-limits.SHEET_NUMBER, min(value, limits.SHEET_NUMBER))
+    value = max(-SHEET_NUMBER, min(value, SHEET_NUMBER))
     new = Counter(value, most)
     before = f" (was {old.shown})" if name in sheet.counters and old != new else ""
     return replace(sheet, counters=_with(sheet.counters, name, new)), f"{name} is {new.shown}{before}"
@@ -227,8 +230,8 @@ def _known(entries: Mapping[str, object], name: str) -> str | None:
 
 
 def _with(entries: Mapping[str, Value], name: str, value: Value) -> dict[str, Value]:
-    if name not in entries and len(entries) >= limits.SHEET_ENTRIES:
-        raise CommandError(f"A sheet holds {limits.SHEET_ENTRIES} of a kind; take one away first.")
+    if name not in entries and len(entries) >= SHEET_ENTRIES:
+        raise CommandError(f"A sheet holds {SHEET_ENTRIES} of a kind; take one away first.")
     return {**entries, name: value}
 
 

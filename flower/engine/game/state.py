@@ -20,6 +20,9 @@ from flower.engine.game.sheet import Sheet
 from flower.engine.game.steering import Steering
 from flower.errors import CommandError, StoreError
 
+STORY_STATE_BYTES = 64 * limits.KIB  # kept with each message at which it changed
+STORY_VARIABLES_BYTES = 64 * limits.KIB  # of macros; kept with each line whose note set some
+
 
 class StoryState(Struct, frozen=True, omit_defaults=True):
     """Everything that is true in the story now."""
@@ -75,7 +78,7 @@ def load_variables(data: str | None) -> dict[str, str]:
 def dump_variables(variables: Mapping[str, str]) -> str:
     """Returns the JSON text; raises ``CommandError`` when it is too long to be kept with a message."""
     data = msgspec.json.encode(variables)
-    if len(data) > limits.STORY_VARIABLES_BYTES:
+    if len(data) > STORY_VARIABLES_BYTES:
         raise CommandError("they are too long; let a note set fewer or shorter ones.")
     return data.decode()
 
@@ -83,6 +86,6 @@ def dump_variables(variables: Mapping[str, str]) -> str:
 def dump(value: StoryState | Steering) -> str:
     """Returns the JSON text; raises ``CommandError`` when it is too long to be kept with a message."""
     data = msgspec.json.encode(value)
-    if len(data) > limits.STORY_STATE_BYTES:
+    if len(data) > STORY_STATE_BYTES:
         raise CommandError("The state of this story is full; take something away first.")
     return data.decode()

@@ -15,6 +15,12 @@ from flower import limits
 from flower.engine.game.cast import Cast
 from flower.errors import CommandError
 
+NOTE_CHARS = 4_000  # about 1,000 tokens with every prompt
+NOTE_DEPTH = 50  # messages from the end
+NOTE_EVERY = 100
+NOTE_EVERY_DEFAULT = 3  # lines between two tellings of a note right before the player's line
+PERSONA_NAME_WORDS = 4  # without a bar, more words are no name but a description
+
 _OPTION = re.compile(r"(depth|every)\s{0,3}[=: ]\s{0,3}(\d{1,4})(?!\w)\s{0,3},?\s{0,3}", re.IGNORECASE)
 
 
@@ -64,26 +70,24 @@ def parse_note(text: str) -> Note:
         numbers[option[1].lower()] = int(option[2])
         text = text[option.end() :]
     if not numbers["every"]:
-        numbers["every"] = 1 if numbers["depth"] else limits.NOTE_EVERY_DEFAULT
-    if numbers["depth"] > limits.NOTE_DEPTH or not 1 <= numbers["every"] <= limits.NOTE_EVERY:
+        numbers["every"] = 1 if numbers["depth"] else NOTE_EVERY_DEFAULT
+    if numbers["depth"] > NOTE_DEPTH or not 1 <= numbers["every"] <= NOTE_EVERY:
         raise CommandError(
-            f"A note's depth is 0 to {limits.NOTE_DEPTH}, and it comes every 1 to {limits.NOTE_EVERY} lines."
+            f"A note's depth is 0 to {NOTE_DEPTH}, and it comes every 1 to {NOTE_EVERY} lines."
         )
-    if not text or len(text) > limits.NOTE_CHARS:
-        raise CommandError(
-            f"A note has 1 to {limits.NOTE_CHARS} characters: /note More fog, less talk."
-        )
+    if not text or len(text) > NOTE_CHARS:
+        raise CommandError(f"A note has 1 to {NOTE_CHARS} characters: /note More fog, less talk.")
     return Note(text, numbers["depth"], numbers["every"])
 
 
 def parse_persona(text: str) -> Persona:
     """Returns the persona in ``NAME``, ``NAME|TEXT`` or, from the third word on, just ``TEXT``."""
     name, bar, about = (part.strip() for part in text.partition("|"))
-    if not bar and len(name.split()) > limits.PERSONA_NAME_WORDS:
+    if not bar and len(name.split()) > PERSONA_NAME_WORDS:
         name, about = "", name
-    if len(name) > limits.NAME_CHARS or len(about) > limits.NOTE_CHARS:
+    if len(name) > limits.NAME_CHARS or len(about) > NOTE_CHARS:
         raise CommandError(
-            f"A persona has a name of {limits.NAME_CHARS} and a text of {limits.NOTE_CHARS} characters at most."
+            f"A persona has a name of {limits.NAME_CHARS} and a text of {NOTE_CHARS} characters at most."
         )
     return Persona(name, about)
 

@@ -26,6 +26,9 @@ from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
 log = logging.getLogger(__name__)
 
+RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
+RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
+
 
 class Services(Struct, frozen=True):
     """What turns work with; the same for all of them."""
@@ -95,7 +98,7 @@ async def gather(services: Services, turn: TurnInput) -> Context:
             )
     query = _query(services, turn, direction, path, visible)
     found: tuple[Found, ...] = ()
-    with trio.move_on_after(limits.RECALL_DEADLINE_S) as scope:
+    with trio.move_on_after(RECALL_DEADLINE_S) as scope:
         found = told_lore(await services.library.recall(query), direction)
     log.debug(
         "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
@@ -141,7 +144,7 @@ def _query(
     visible: frozenset[int],
 ) -> Query:
     earlier = path[:-1]
-    recent = earlier[-limits.RECALL_RECENT_MESSAGES :]
+    recent = earlier[-RECALL_RECENT_MESSAGES:]
     world = services.assets.worlds.get(turn.world_id)
     scene = world.scene if world is not None and len(earlier) <= 1 else ""
     return Query(

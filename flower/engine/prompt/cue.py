@@ -17,6 +17,8 @@ from flower.engine.store.passages import Passage
 from flower.engine.store.states import Standing
 from flower.engine.store.stories import Message
 
+CUE_MESSAGES = 120  # of the story, as the offline narrator sees it
+
 
 def cue_of(services: Services, turn: TurnInput, context: Context, earlier: tuple[str, ...] = ()) -> Cue:
     """Returns the moment that the reply is to answer; ``earlier`` are replies in other stories."""
@@ -25,7 +27,7 @@ def cue_of(services: Services, turn: TurnInput, context: Context, earlier: tuple
     if direction.speaker == stage.NARRATOR:
         character = None  # nobody of the cast speaks
     seed = services.seed if services.seed is not None else zlib.crc32(turn.session_id.encode())
-    shown = [m for m in context.path[-limits.CUE_MESSAGES :] if m.role != "system"]
+    shown = [m for m in context.path[-CUE_MESSAGES:] if m.role != "system"]
     begun = shown.pop().content if turn.continues and shown and shown[-1].role == "assistant" else ""
     others = [one for one in direction.played if character is None or one.id != character.id]
     sheet = standing.state.sheet
@@ -84,7 +86,7 @@ def _nearing(standing: Standing) -> list[str]:
 
 def _decided(path: Sequence[Message], most: int) -> Sequence[str]:
     """Returns the outcome of dice for each of the player's lines among the last messages of a path."""
-    shown = path[-limits.CUE_MESSAGES :]
+    shown = path[-CUE_MESSAGES:]
     first = len(path) - len(shown)
     return [
         _outcome(path[: first + index + 1])

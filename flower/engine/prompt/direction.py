@@ -12,7 +12,6 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.assets import Assets, Character, World
 from flower.engine.game import cast, proposals, steering
 from flower.engine.game.ambience import ambience_at
@@ -26,6 +25,8 @@ from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
 from flower.engine.store.states import Standing
 from flower.engine.store.stories import Message, Selection
+
+SCENE_CHARS = 4_000  # of a message, from its end, in which names of people are looked for
 
 SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
 
@@ -123,7 +124,7 @@ def direct(
         ambience=ambience_of(world, place.session, standing),
         note=text if note is not None and not note.depth else "",
         speaking=cast.told(speaker, names),
-        scene=[m.content[-limits.SCENE_CHARS :] for m in path[-SCENE_MESSAGES - 1 : -1]],
+        scene=[m.content[-SCENE_CHARS:] for m in path[-SCENE_MESSAGES - 1 : -1]],
         line=line,
     )
     inset = (

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from msgspec import Struct
 
-from flower import limits
+MACRO_FORMAT_CHARS = 100  # of a date's form
 
 NOBODY = "the player"  # whom {{user}} means without a persona
 
@@ -110,7 +110,7 @@ def timed(name: str, argument: str, values: Values) -> str | None:
     """Returns the value of a macro about time, None for any other."""
     if name == "time" or name.startswith("time_utc"):
         return _time(values.moment, argument if name == "time" else name)
-    if name == "datetimeformat" and 0 < len(argument) <= limits.MACRO_FORMAT_CHARS:
+    if name == "datetimeformat" and 0 < len(argument) <= MACRO_FORMAT_CHARS:
         return _FORMAT.sub(lambda found: _formatted(found, values.moment), argument)
     if name == "timediff":
         first, _, second = argument.partition("::")

@@ -25,6 +25,13 @@ from flower.engine.game.rng import Seeded
 from flower.engine.prompt.macro_values import NOBODY, PLAIN, Values, angle, timed
 from flower.errors import CommandError
 
+MACRO_CHARS = 100_000  # that macros may add to one text
+MACRO_VARIABLES = 64  # that notes and greetings of a story may set
+MACRO_VARIABLE_CHARS = 500
+MACRO_NUMBER = 999_999_999_999_999  # either way: fifteen digits are exact in a double
+MACRO_DEPTH = 8  # macros inside the arguments of macros
+MACRO_REPEATS = 20  # of a newline or a space
+
 __all__ = ["NOBODY", "Expanded", "Values", "expand", "key_of", "run", "sets"]
 
 _BRACES = re.compile(r"\{\{|\}\}")
@@ -56,7 +63,7 @@ class Expanded(Struct, frozen=True):
 def expand(text: str, values: Values) -> str:
     """Returns ``text`` with every known macro replaced; unknown ones stay as they are.
 
-    Never longer than ``limits.MACRO_CHARS`` more than the text: what would be is left unexpanded.
+    Never longer than ``MACRO_CHARS`` more than the text: what would be is left unexpanded.
     """
     return run(text, values).text
 
@@ -85,7 +92,7 @@ def parse(text: str) -> tuple[Part, ...]:
     for brace in _BRACES.finditer(text):
         inside[-1].append(text[position : brace.start()])
         position = brace.end()
-        if brace.group() == "{{" and len(inside) <= limits.MACRO_DEPTH:
+        if brace.group() == "{{" and len(inside) <= MACRO_DEPTH:
             inside.append([])
         elif brace.group() == "}}" and len(inside) > 1:
             macro = tuple(inside.pop())
@@ -105,7 +112,7 @@ class _Expansion:
     def __init__(self, values: Values) -> None:
         self.variables = dict(values.variables)
         self._values = values
-        self._left = limits.MACRO_CHARS
+        self._left = MACRO_CHARS
         self._number = 0  # of the macro in its text: two equal ones have their own chance
 
     def told(self, parts: Sequence[Part]) -> str:
@@ -252,8 +259,8 @@ class _Expansion:
 
     def _set(self, name: str, value: str) -> None:
         key = key_of(name)
-        if key and (key in self.variables or self._own < limits.MACRO_VARIABLES):
-            self.variables[key] = value[: limits.MACRO_VARIABLE_CHARS]
+        if key and (key in self.variables or self._own < MACRO_VARIABLES):
+            self.variables[key] = value[:MACRO_VARIABLE_CHARS]
 
     @property
     def _own(self) -> int:
@@ -304,7 +311,7 @@ def _number(text: str) -> float | None:
 
 def _written(number: float) -> str:
     """Returns a number as ``_number`` reads it: in plain digits, as many as it counts exactly."""
-    number = round(max(-limits.MACRO_NUMBER, min(number, limits.MACRO_NUMBER)), 6)
+    number = round(max(-MACRO_NUMBER, min(number, MACRO_NUMBER)), 6)
     return str(int(number)) if number == int(number) else f"{number:.6f}".rstrip("0")
 
 
@@ -317,7 +324,7 @@ def _options(rest: str) -> list[str]:
 
 
 def _times(argument: str) -> int:
-    return min(int(argument[:4]), limits.MACRO_REPEATS) if argument.isdecimal() else 1
+    return min(int(argument[:4]), MACRO_REPEATS) if argument.isdecimal() else 1
 
 
 def _capitalized(text: str) -> str:

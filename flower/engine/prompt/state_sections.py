@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flower import limits
 from flower.engine.game import clocks, people
 from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt.assemble import CUT_MARK, Section
 
+TOLD_AGAIN_LINES = 8  # how things stand is repeated after so many lines, or a small model forgets it
+
 Told = Mapping[str, str]  # texts by ``key_of``, as they were told with one line
 
 # How things stand; other sections are about one line alone.
-AGAIN_LINES = dict.fromkeys(("people", "sheet", "scene", "clocks"), limits.TOLD_AGAIN_LINES)
+AGAIN_LINES = dict.fromkeys(("people", "sheet", "scene", "clocks"), TOLD_AGAIN_LINES)
 TAKEN_BACK = (
     ("scene", "/state", "Place, time, weather and mood are open again.", 40),
     ("clocks", "/clock", "Nothing of what came near before is coming any more.", 50),

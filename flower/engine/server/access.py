@@ -16,7 +16,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from flower import limits
+TOKEN_FREE_TRIES = 3  # wrong ones in a row before waiting begins: people mistype
+TOKEN_WAIT_S = 0.5  # after that, doubled with every further one of that address
+TOKEN_WAIT_MAX_S = 30.0
+TOKEN_FORGET_S = 15 * 60.0  # after so long without a try an address starts afresh
+TOKEN_ADDRESSES = 1024  # addresses remembered
 
 Header = Callable[[str], str | None]
 
@@ -42,13 +46,13 @@ class Attempts:
 
     def failed(self, address: str, now: float) -> None:
         tries, until = self._wrong.pop(address, (0, 0.0))
-        if now - until > limits.TOKEN_FORGET_S:
+        if now - until > TOKEN_FORGET_S:
             tries = 0
         tries = min(tries + 1, 32)
-        over = tries - limits.TOKEN_FREE_TRIES
-        wait = min(limits.TOKEN_WAIT_S * 2 ** (over - 1), limits.TOKEN_WAIT_MAX_S) if over > 0 else 0.0
+        over = tries - TOKEN_FREE_TRIES
+        wait = min(TOKEN_WAIT_S * 2 ** (over - 1), TOKEN_WAIT_MAX_S) if over > 0 else 0.0
         self._wrong[address] = (tries, now + wait)
-        while len(self._wrong) > limits.TOKEN_ADDRESSES:
+        while len(self._wrong) > TOKEN_ADDRESSES:
             self._wrong.popitem(last=False)
 
     def passed(self, address: str) -> None:

@@ -33,6 +33,10 @@ from wsproto.frame_protocol import CloseReason
 
 from flower import limits
 
+CONNECTIONS_MAX = 512  # open sockets, those that are no clients yet included
+PIPELINE_S = 10.0  # longest that a request sent ahead waits for the answer before it
+FRAGMENTS_MAX = 1024  # frames of one message: endless empty ones must end too
+
 
 class GuardedTCPServer(TCPServer):
     """One connection of the server."""
@@ -61,7 +65,7 @@ class GuardedTCPServer(TCPServer):
 
         One stray byte after an upgrade request is enough to raise in the stock worker's nursery.
         """
-        if GuardedTCPServer.open_now >= limits.CONNECTIONS_MAX:
+        if GuardedTCPServer.open_now >= CONNECTIONS_MAX:
             await trio.aclose_forcefully(self.stream)
             return
         GuardedTCPServer.open_now += 1
@@ -128,7 +132,7 @@ class Turnstile(EventWrapper):
 
     async def wait(self) -> None:
         """Raises ``trio.ClosedResourceError`` when it will never be this request's turn."""
-        with trio.move_on_after(limits.PIPELINE_S) as scope:
+        with trio.move_on_after(PIPELINE_S) as scope:
             if not self.closed:
                 await super().wait()
         if self.closed or scope.cancelled_caught:
@@ -202,7 +206,7 @@ class GuardedWSStream(ws_stream.WSStream):
         self._message_bytes += len(data.encode()) if isinstance(data, str) else len(data)
         self._message_frames += event.frame_finished
         most = self.config.websocket_max_message_size
-        if self._message_bytes > most or self._message_frames > limits.FRAGMENTS_MAX:
+        if self._message_bytes > most or self._message_frames > FRAGMENTS_MAX:
             self.buffer.clear()
             await self._send_wsproto_event(CloseConnection(code=CloseReason.MESSAGE_TOO_BIG))
             await self.send(StreamClosed(stream_id=self.stream_id))

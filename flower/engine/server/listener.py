@@ -27,6 +27,12 @@ from flower.settings.config import Config
 
 log = logging.getLogger(__name__)
 
+FRAME_IN_BYTES = 256 * limits.KIB  # a prompt with a pasted chapter fits; a flood does not
+HEADERS_S = 5.0  # from connecting to a whole request: slow-loris ends here
+TLS_HANDSHAKE_S = 10.0
+GRACEFUL_S = 1.0  # hypercorn waits so long for connections after we told them goodbye
+PORT_TRIES = 10  # 8000 is a popular port; an engine started for a face may take the next free one
+
 BACKLOG = 64
 
 
@@ -122,15 +128,15 @@ def check(certificate: Certificate) -> None:
 
 def _configuration(certificate: Certificate | None = None) -> HypercornConfig:
     config = HypercornConfig()
-    config.websocket_max_message_size = limits.FRAME_IN_BYTES
+    config.websocket_max_message_size = FRAME_IN_BYTES
     config.websocket_ping_interval = limits.PING_INTERVAL_S
     config.read_timeout = int(limits.PONG_DEADLINE_S)
-    config.keep_alive_timeout = limits.HEADERS_S
-    config.ssl_handshake_timeout = limits.TLS_HANDSHAKE_S
+    config.keep_alive_timeout = HEADERS_S
+    config.ssl_handshake_timeout = TLS_HANDSHAKE_S
     config.alpn_protocols = ["http/1.1"]
     if certificate is not None:
         config.certfile, config.keyfile = str(certificate.certificate), str(certificate.key)
-    config.graceful_timeout = limits.GRACEFUL_S
+    config.graceful_timeout = GRACEFUL_S
     config.h11_max_incomplete_size = limits.HEADERS_BYTES
     config.include_server_header = False
     config.accesslog = None
@@ -226,7 +232,7 @@ def open_place(
     bound = bind(
         listen_on,
         port if port is not None else config.engine.port,
-        tries=limits.PORT_TRIES if managed else 1,
+        tries=PORT_TRIES if managed else 1,
     )
     if exposed:
         log.info("others can reach this engine; `flower token` shows the token they need")

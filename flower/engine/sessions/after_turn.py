@@ -12,7 +12,6 @@ from collections.abc import Callable
 import trio
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.game import clocks, proposals
 from flower.engine.game.clocks import Now
 from flower.engine.game.proposals import Proposed
@@ -29,6 +28,9 @@ from flower.errors import FlowerError, StoreError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, State, SystemUpdate
 
 log = logging.getLogger(__name__)
+
+SAVE_RETRY_S = 5.0  # a full disk: how often an unsaved reply is tried again
+PROPOSALS_REFUSED = 3  # of them named when they fit nothing: a sentence, not a page
 
 
 class AfterTurn:
@@ -81,7 +83,7 @@ class AfterTurn:
     async def save_later(self, session: Session) -> None:
         """Tries until every reply of a story is on disk: it was full or failing when one ended."""
         while session.unsaved:
-            await trio.sleep(limits.SAVE_RETRY_S)
+            await trio.sleep(SAVE_RETRY_S)
             try:
                 await self.save_unsaved(session)
             except StoreError:
@@ -157,8 +159,8 @@ def _shown(proposed: Proposed) -> list[str]:
     if proposed.changes:
         news.append(f"✓ {'; '.join(proposed.changes)}. /state undo takes it back.")
     if proposed.refused:
-        named = "; ".join(proposed.refused[: limits.PROPOSALS_REFUSED])
-        others = len(proposed.refused) - limits.PROPOSALS_REFUSED
+        named = "; ".join(proposed.refused[:PROPOSALS_REFUSED])
+        others = len(proposed.refused) - PROPOSALS_REFUSED
         more = f", and {others} more" if others > 0 else ""
         news.append(
             f"✗ Of what the narrator proposed, this fits nothing and is left out: {named}{more}."

@@ -29,6 +29,10 @@ from flower.protocol.messages import ErrorEvent, ErrorMeta, State
 
 log = logging.getLogger(__name__)
 
+DRAFT_TOKENS = 160  # of a line drafted for the player
+DRAFT_CHARS = 2_000
+DRAFT_DEADLINE_S = 300.0  # a local model may have to read the whole prompt first
+
 OFFLINE = "offline"  # this narrator plays the world, it has no words for the player
 ASK = (
     "Now step out of the narrator's part for one message. Write the next line of {who} in this story, in the"
@@ -89,7 +93,7 @@ class Drafts:
     ) -> None:
         client.tell("Drafting your line …")
         try:
-            with scope, trio.move_on_after(limits.DRAFT_DEADLINE_S):
+            with scope, trio.move_on_after(DRAFT_DEADLINE_S):
                 services = self._runtime.services
                 completion = await self._completion(services, client, session, hint, model)
                 text = cleaned(await _written(model.provider, completion, services))
@@ -130,16 +134,14 @@ class Drafts:
         assembled = assemble(
             direction.sections,
             [*map(line_of, path), Line((path[-1].id if path else 0) + 1, "user", ask)],
-            budget=int(
-                (context - limits.DRAFT_TOKENS - thinking_room(context)) * limits.CONTEXT_USED_SHARE
-            ),
+            budget=int((context - DRAFT_TOKENS - thinking_room(context)) * limits.CONTEXT_USED_SHARE),
             counter=model.counter,
             window_start=session.window_start,
         )
         return Completion(
             model=model.name,
             messages=assembled.messages,
-            max_tokens=limits.DRAFT_TOKENS + thinking_room(context),
+            max_tokens=DRAFT_TOKENS + thinking_room(context),
             context_tokens=context,
             params=services.params,
             session=session.id,
@@ -149,7 +151,7 @@ class Drafts:
 
 async def _written(provider: Provider, completion: Completion, services: Services) -> str:
     async with stream(provider, completion, rng=services.rng) as pieces:
-        return await short_text(pieces, limits.DRAFT_CHARS)
+        return await short_text(pieces, DRAFT_CHARS)
 
 
 def cleaned(text: str) -> str:
@@ -157,4 +159,4 @@ def cleaned(text: str) -> str:
     text = sanitize(text).strip().partition("\n\n")[0].strip()
     if len(text) > 1 and text[0] in '"“' and text[-1] in '"”' and '"' not in text[1:-1]:
         text = text[1:-1].strip()
-    return text[: limits.DRAFT_CHARS]
+    return text[:DRAFT_CHARS]

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection
 import trio
 from msgspec import structs
 
-from flower import limits
 from flower.engine.game.steering import rules_on
 from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
@@ -38,6 +37,8 @@ from flower.errors import StoreError
 from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State, SystemUpdate
 
 log = logging.getLogger(__name__)
+
+STORY_LIST_INTERVAL_S = 1.0  # the list of stories goes to every client, at most so often
 
 
 class Engine:
@@ -310,7 +311,7 @@ class Engine:
 
 
 class StoryList:
-    """Tells ``clients`` which stories there are, at most once in ``limits.STORY_LIST_INTERVAL_S``."""
+    """Tells ``clients`` which stories there are, at most once in ``STORY_LIST_INTERVAL_S``."""
 
     def __init__(self, database: Database, clients: Collection[Client], nursery: trio.Nursery) -> None:
         self._database = database
@@ -331,7 +332,7 @@ class StoryList:
             while self._changed:
                 self._changed = False
                 await self._tell_once()
-                await trio.sleep(limits.STORY_LIST_INTERVAL_S)
+                await trio.sleep(STORY_LIST_INTERVAL_S)
         finally:
             self._telling = False
 

@@ -12,10 +12,12 @@ import logging
 
 import trio
 
-from flower import limits
 from flower.engine.tasks import guarded
 
 log = logging.getLogger(__name__)
+
+TRIM_CLIENTS = 20  # so many have left before free memory is given back: fewer leave next to nothing
+TRIM_AFTER_S = 20.0  # after that: a crowd leaves within seconds, and some come back
 
 
 class HeapTrimmer:
@@ -28,11 +30,11 @@ class HeapTrimmer:
     def client_left(self) -> None:
         """Notes that a client is gone."""
         self._left += 1
-        if self._left == limits.TRIM_CLIENTS:
+        if self._left == TRIM_CLIENTS:
             self._nursery.start_soon(guarded, "giving memory back", self._give_back_later)
 
     async def _give_back_later(self) -> None:
-        await trio.sleep(limits.TRIM_AFTER_S)
+        await trio.sleep(TRIM_AFTER_S)
         self._left = 0
         gc.collect()  # connections are cycles: nothing may happen for long that would collect them
         await trio.to_thread.run_sync(give_back, abandon_on_cancel=True)

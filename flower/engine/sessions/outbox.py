@@ -22,6 +22,10 @@ from flower.protocol.messages import (
     SystemUpdate,
 )
 
+OUTBOX_EVENTS = 256  # above it the client gets a resync instead of a backlog
+OUTBOX_BYTES = 1 * limits.MIB
+CHUNK_MERGE_CHARS = 16_000  # one merged chunk stays far below FRAME_OUT_BYTES in any script
+
 
 class Resync:
     """Takes the place of everything that was dropped: the client must get its state anew."""
@@ -51,7 +55,7 @@ class _Run:
             type(chunk) is not self.kind
             or mine.turn != other.turn
             or other.replace
-            or self.size + len(chunk.content) > limits.CHUNK_MERGE_CHARS
+            or self.size + len(chunk.content) > CHUNK_MERGE_CHARS
             or (isinstance(mine.offset, int) and other.offset != mine.offset + self.size)
         ):
             return False
@@ -78,7 +82,7 @@ class Outbox:
     One task calls ``get``; any number of places call ``put_nowait``.
     """
 
-    def __init__(self, events: int = limits.OUTBOX_EVENTS, size: int = limits.OUTBOX_BYTES) -> None:
+    def __init__(self, events: int = OUTBOX_EVENTS, size: int = OUTBOX_BYTES) -> None:
         self._most_events = events
         self._most_size = size
         self._queue: deque[Event | Resync | _Run] = deque()

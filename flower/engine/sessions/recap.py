@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flower import limits
 from flower.engine.game import clocks
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.sentences import first_sentence
@@ -15,15 +14,19 @@ from flower.engine.store import states, stories
 from flower.engine.store.database import Database
 from flower.engine.store.stories import Message, StoredSession
 
-_MESSAGES_READ = limits.RECAP_REPLIES * 2
+RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what happened
+RECAP_REPLIES = 4  # one sentence of each
+RECAP_SENTENCE_CHARS = 220
+
+_MESSAGES_READ = RECAP_REPLIES * 2
 
 
 async def since_last_played(database: Database, stored: StoredSession, now: float) -> str:
     """Returns which clocks went on since the story was played last, and after a long rest also what
-    happened last (``limits.RECAP_AFTER_S``); "" for nothing. Raises ``StoreError``."""
+    happened last (``RECAP_AFTER_S``); "" for nothing. Raises ``StoreError``."""
     rested = now - stored.updated
     parts = []
-    if rested >= limits.RECAP_AFTER_S:
+    if rested >= RECAP_AFTER_S:
         path = await database.read(stories.path, stored.active_leaf, most=_MESSAGES_READ)
         parts.append(recap(stored.title or "Untitled", rested, path))
     standing = await database.read(states.standing, stored.id, stored.active_leaf, now)
@@ -51,16 +54,14 @@ def recap(title: str, rested_s: float, path: Sequence[Message]) -> str:
     said = [m for m in path if m.role == "user"]
     if not replies or not said:
         return ""
-    sentences = [
-        first_sentence(m.content, limits.RECAP_SENTENCE_CHARS) for m in replies[-limits.RECAP_REPLIES :]
-    ]
+    sentences = [first_sentence(m.content, RECAP_SENTENCE_CHARS) for m in replies[-RECAP_REPLIES:]]
     return "\n".join(
         [
             f"Previously in {title}, {ago(rested_s)}:",
             "",
             *sentences,
             "",
-            f"You: {first_sentence(said[-1].content, limits.RECAP_SENTENCE_CHARS)}",
+            f"You: {first_sentence(said[-1].content, RECAP_SENTENCE_CHARS)}",
         ]
     )
 

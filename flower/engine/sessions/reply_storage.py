@@ -22,6 +22,8 @@ from flower.protocol.messages import Usage
 
 log = logging.getLogger(__name__)
 
+FLUSH_INTERVAL_S = 0.45  # the growing reply reaches the disk at least twice a second
+
 
 class ReplyStorage:
     """Saves one reply. ``notify`` gets a sentence when something could not be kept.
@@ -41,7 +43,7 @@ class ReplyStorage:
     async def flush_regularly(self) -> None:
         """Brings the growing reply to the disk, so that a power cut costs half a second of it."""
         while True:
-            await trio.sleep(limits.FLUSH_INTERVAL_S)
+            await trio.sleep(FLUSH_INTERVAL_S)
             if self._reply.length == self._flushed and self.record is None:
                 continue
             try:

@@ -29,6 +29,10 @@ from flower.protocol.messages import (
     SyncState,
 )
 
+HISTORY_PAGE_BYTES = 256 * limits.KIB
+ABOUT_CHARS = 160  # what a list says about a world: two rows of a box
+ABOUT_READ_CHARS = 4_000  # of its text: the first sentence that is no heading comes before that
+
 OFFLINE_PREFIX = "offline/"
 
 
@@ -113,7 +117,7 @@ def chat_history(session: Session, page: Page, before: int | None) -> ChatHistor
     for message in reversed(page.messages[-limits.HISTORY_PAGE_MESSAGES :]):
         item = _item(session, message, page.variants.get(message.id))
         size += len(item.content.encode())
-        if items and size > limits.HISTORY_PAGE_BYTES:
+        if items and size > HISTORY_PAGE_BYTES:
             break
         items.append(item)
     more = len(items) < len(page.messages)
@@ -166,16 +170,16 @@ STARTER = "An example to change: its file is in the assets folder of your home."
 def of(name: str, *texts: str) -> str:
     """Returns the first sentence of the first of ``texts`` that has prose, ``""`` when none has.
 
-    Headings and lists are passed over. At most ``limits.ABOUT_CHARS`` long.
+    Headings and lists are passed over. At most ``ABOUT_CHARS`` long.
     """
     if is_starter(name):
         return STARTER
     for text in texts:
-        for paragraph in re.split(r"\n\s*\n", text[: limits.ABOUT_READ_CHARS]):
+        for paragraph in re.split(r"\n\s*\n", text[:ABOUT_READ_CHARS]):
             lines = [line.strip() for line in paragraph.splitlines()]
             prose = " ".join(line for line in lines if line and not line.startswith(_NOT_PROSE))
             if prose:
-                return first_sentence(prose, limits.ABOUT_CHARS)
+                return first_sentence(prose, ABOUT_CHARS)
     return ""
 
 

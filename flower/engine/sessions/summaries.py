@@ -38,6 +38,9 @@ from flower.errors import FlowerError
 
 log = logging.getLogger(__name__)
 
+SUMMARY_TOKENS = 400  # of the record of what left the history
+SUMMARY_DEADLINE_S = 300.0  # a small board reads a long text slowly; nobody waits for it
+
 OFFLINE = "offline"  # this narrator plays, it does not summarise
 
 
@@ -153,13 +156,13 @@ class Summariser:
         completion = Completion(
             model=model.name,
             messages=summary_prompt(before, lines),
-            max_tokens=limits.SUMMARY_TOKENS + thinking_room(prompt.completion.context_tokens),
+            max_tokens=SUMMARY_TOKENS + thinking_room(prompt.completion.context_tokens),
             context_tokens=prompt.completion.context_tokens,  # another one makes Ollama load anew
             params={"temperature": 0.3},
             quiet=True,
         )
         text = ""
-        with trio.move_on_after(limits.SUMMARY_DEADLINE_S):
+        with trio.move_on_after(SUMMARY_DEADLINE_S):
             async with stream(
                 model.provider, completion, rng=self._runtime.services.rng, tries=1
             ) as pieces:
@@ -169,7 +172,7 @@ class Summariser:
 
 def _fitting(lines: list[Line], prompt: PreparedPrompt) -> list[Line]:
     """Returns as many of the oldest lines as one request can hold; the others are next."""
-    left = prompt.assembled.room - limits.SUMMARY_TOKENS
+    left = prompt.assembled.room - SUMMARY_TOKENS
     for index, line in enumerate(lines):
         left -= prompt.counter.count(line.content[:LINE_CHARS])
         if left < 0:

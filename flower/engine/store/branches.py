@@ -17,6 +17,8 @@ from flower.engine.store.extra import dump_extra
 from flower.engine.store.stories import Message
 from flower.errors import CommandError
 
+BRANCHES_MAX = 100  # named branches of one story
+
 MAIN = "main"
 
 
@@ -42,7 +44,7 @@ def begin(
 ) -> str:
     """Begins a branch at a message (None: where the story stands) and goes there; returns its name."""
     known = _names(db, session_id)
-    if len(known) >= limits.BRANCHES_MAX:
+    if len(known) >= BRANCHES_MAX:
         raise CommandError(f"This story has {len(known)} named branches, the most there can be.")
     name = name or _free_name(known)
     if name.isdecimal() or len(name) > limits.BRANCH_NAME_CHARS:

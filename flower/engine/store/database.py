@@ -24,6 +24,11 @@ from flower.errors import StoreError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+# The log is folded into the database at about 4 MiB; pages that change often are written once
+WAL_PAGES = 4000
+# Larger databases keep the pages they were made with: rewriting takes too long
+CONVERTED_BYTES = 32 * limits.MIB
 Connection = sqlite3.Connection  # what functions over the database get; nobody else names SQLite
 
 
@@ -166,7 +171,7 @@ def _connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Con
             connection.execute("PRAGMA synchronous = FULL")  # the player's words survive a power cut
             connection.execute(f"PRAGMA page_size = {limits.PAGE_BYTES}")  # of a new database
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {limits.WAL_PAGES}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA cache_size = -2000")  # KiB: a Pi has better uses for memory
             migrate(connection, before_migration)
@@ -199,7 +204,7 @@ def _convert_pages(connection: sqlite3.Connection) -> None:
     (size,), (pages,) = (
         connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_size", "page_count")
     )
-    if size == limits.PAGE_BYTES or size * pages > limits.CONVERTED_BYTES:
+    if size == limits.PAGE_BYTES or size * pages > CONVERTED_BYTES:
         return
     # The disk is too full, another program reads, a page is damaged: the database goes on as it is.
     with contextlib.suppress(sqlite3.DatabaseError):

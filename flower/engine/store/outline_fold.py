@@ -13,7 +13,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from flower import limits
+OUTLINE_MESSAGES = 120  # shown one by one: the nodes of an outline stay below 125 KB
+OUTLINE_NEAR = 8  # messages above and below an outline's focus that are never folded
+OUTLINE_NAMED = 40  # ends of named branches that are always in an outline
+OUTLINE_THROWN = 20  # of the trash; /restore lists more
 
 # A message as far as the tree's shape goes: its id and the one above it, 0 for none.
 Twig = tuple[int, int]
@@ -107,12 +110,12 @@ def fold(
     shape: Shape,
     focus: int | None,
     named: Collection[int] = (),
-    most: int = limits.OUTLINE_MESSAGES,
+    most: int = OUTLINE_MESSAGES,
 ) -> list[Node]:
     """Returns the outline around message ``focus`` (None: its beginning), each node before those below it.
 
     ``named``: ends of named branches, the important ones first. At most ``most`` messages are chosen to
-    be shown and some of the trash, so there are at most ``4 * most + 1 + limits.OUTLINE_THROWN`` nodes.
+    be shown and some of the trash, so there are at most ``4 * most + 1 + OUTLINE_THROWN`` nodes.
     Siblings are in the order in which they were written.
     """
     above = shape.above(focus) if focus is not None else iter(())
@@ -132,7 +135,7 @@ def _shown(shape: Shape, focus: int, named: Collection[int], most: int) -> set[i
     first = [focus, *([shape.leaf] if shape.leaf else []), *_near(shape, focus)]
     if shape.leaf:
         first += [*_first(shape.above(shape.leaf), 2), min(shape.path)]
-    first += _first(iter(named), limits.OUTLINE_NAMED)
+    first += _first(iter(named), OUTLINE_NAMED)
     for message in first[:most]:
         shown.add(message)
     turns = _Turns(shape)
@@ -151,8 +154,8 @@ def _shown(shape: Shape, focus: int, named: Collection[int], most: int) -> set[i
 
 def _near(shape: Shape, focus: int) -> list[int]:
     """Returns the messages right above and below the focus, which are shown even where nothing forks."""
-    above = _first(shape.above(focus), limits.OUTLINE_NEAR + 1)
-    below = _first(shape.below(focus), limits.OUTLINE_NEAR)
+    above = _first(shape.above(focus), OUTLINE_NEAR + 1)
+    below = _first(shape.below(focus), OUTLINE_NEAR)
     return [*above, *below]
 
 
@@ -235,7 +238,7 @@ def _contracted(shape: Shape, shown: set[int]) -> list[Node]:
         within.ends += message not in shape.children
         within.active = within.active or message in shape.path
     nodes: list[Node] = []
-    trash = _throw(shape, nodes, 0, limits.OUTLINE_THROWN)
+    trash = _throw(shape, nodes, 0, OUTLINE_THROWN)
     waiting: list[tuple[int, int | _Fold]] = [(0, kid) for kid in reversed(_merged(kids.get(0, [])))]
     while waiting:
         parent, kid = waiting.pop()

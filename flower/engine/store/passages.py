@@ -23,6 +23,8 @@ from msgspec import Struct
 
 from flower import limits
 
+PINNED_RESULTS = 8  # pinned memories that may take room from found ones
+
 Kind = Literal["lore", "memory"]
 
 
@@ -235,7 +237,7 @@ def list_pinned(db: sqlite3.Connection, scope: str) -> tuple[Passage, ...]:
     """Returns the pinned passages of a scope, newest first."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM passages WHERE scope = ? AND pinned ORDER BY id DESC LIMIT ?",
-        (scope, limits.PINNED_RESULTS),
+        (scope, PINNED_RESULTS),
     )
     return tuple(_passage(row) for row in rows)
 

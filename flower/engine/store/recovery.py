@@ -19,6 +19,8 @@ from flower import limits
 from flower.engine.store import database, streaming_text
 from flower.engine.store.file import UnreadableError, read_only, reading
 
+SALVAGE_ROWS = 10_000_000  # row ids looked for in a table whose end cannot be found
+
 # Of each index of words: how many rows it must have. It has none of replies that still grow.
 WORD_INDEXES = {
     "passages_fts": "SELECT count(*) FROM passages",
@@ -236,4 +238,4 @@ def _last_rowid(db: sqlite3.Connection, table: str) -> int:
     try:
         return db.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] or 0  # noqa: S608
     except sqlite3.DatabaseError:
-        return limits.SALVAGE_ROWS
+        return SALVAGE_ROWS

@@ -6,7 +6,8 @@ import sqlite3
 
 from msgspec import Struct
 
-from flower import limits
+SEARCH_RESULTS = 20
+SEARCH_EXCERPT_WORDS = 12  # around what was found: one row; 64 is the most the index can cut out
 
 _MARK = "\u2026"
 
@@ -21,7 +22,7 @@ class Hit(Struct, frozen=True):
     excerpt: str
 
 
-def search(db: sqlite3.Connection, words: str, most: int = limits.SEARCH_RESULTS) -> list[Hit]:
+def search(db: sqlite3.Connection, words: str, most: int = SEARCH_RESULTS) -> list[Hit]:
     """Returns the messages that hold all of ``words``, the best first; every branch, no trash.
 
     The words are looked for as they are: no operator of the index's own language is obeyed.
@@ -35,7 +36,7 @@ def search(db: sqlite3.Connection, words: str, most: int = limits.SEARCH_RESULTS
         " JOIN sessions s ON s.id = m.session_id"
         " WHERE messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL"
         " ORDER BY rank, m.id DESC LIMIT ?",
-        (_MARK, limits.SEARCH_EXCERPT_WORDS, query, most),
+        (_MARK, SEARCH_EXCERPT_WORDS, query, most),
     )
     return [
         Hit(session_id, title, message_id, role, " ".join(excerpt.split()))

@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.game.clocks import Now
 from flower.engine.game.state import (
     Change,
@@ -31,6 +30,8 @@ from flower.engine.game.steering import Persona, Steering
 from flower.engine.store import stories
 from flower.engine.store.extra import readable
 from flower.errors import StoreError
+
+STATE_UNDO = 8  # changes at one message that can be taken back one by one
 
 
 class Standing(Struct, frozen=True):
@@ -187,13 +188,13 @@ def change_state(
 ) -> StoryState:
     """Changes the state at message ``at`` (None: the active leaf) and returns it.
 
-    The last ``limits.STATE_UNDO`` states that this message had before stay with it, for ``undo_state``.
+    The last ``STATE_UNDO`` states that this message had before stay with it, for ``undo_state``.
     """
     leaf = at if at is not None else active_leaf(db, session_id)
     table, row_id = _row(db, session_id, at)
     state = change(state_at(db, session_id, leaf))
     before = [*_states_before(db, table, row_id), _extra(db, table, row_id, "state")]
-    _set_states(db, table, row_id, dump(state), before[-limits.STATE_UNDO :])
+    _set_states(db, table, row_id, dump(state), before[-STATE_UNDO:])
     return state
 
 

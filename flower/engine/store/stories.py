@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.sentences import one_line
 from flower.engine.store import streaming_text
 from flower.engine.store.extra import MessageExtra, SessionExtra, load_extra, readable
 
@@ -167,10 +168,8 @@ def count_sessions(db: sqlite3.Connection) -> int:
 
 
 def title_of(line: str) -> str:
-    title = " ".join(line.split())
-    if len(title) <= limits.TITLE_CHARS:
-        return title
-    return title[: limits.TITLE_CHARS - 1].rstrip() + "…"
+    """Returns the title that a story gets from a line."""
+    return one_line(line, limits.TITLE_CHARS)
 
 
 def append(

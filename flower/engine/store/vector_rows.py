@@ -73,11 +73,6 @@ def store_vectors(
     return {scope: tuple(ids) for scope, ids in scopes.items()}
 
 
-def drop_other_models(db: sqlite3.Connection, model_id: str) -> int:
-    """Deletes the vectors of models that are no longer used; returns how many."""
-    return db.execute("DELETE FROM vectors WHERE model_id <> ?", (model_id,)).rowcount
-
-
 class VectorRows(Struct, frozen=True):
     """Vectors with their passages: ``marks`` are 64 bits of the content hash."""
 
