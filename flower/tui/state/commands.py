@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from flower import limits
 from flower.tui.render.theme import THEMES
 from flower.tui.state.model import Model
 
@@ -132,7 +133,7 @@ def complete(
     line: str, replica: Replica, recent: tuple[str, ...] = (), themes: tuple[str, ...] = ()
 ) -> tuple[Candidate, ...]:
     """Returns how a command line can go on, best first."""
-    if not is_line(line):
+    if not is_line(line) or len(line) > limits.FILTER_CHARS:
         return ()
     commands = offered(replica)
     found = split(line, commands)
