@@ -125,8 +125,8 @@ def split(line: str, commands: tuple[Command, ...]) -> tuple[Command, str] | Non
 
 
 def is_line(text: str) -> bool:
-    """Whether ``text`` is a command being typed: one line that begins with a slash."""
-    return text.startswith("/") and "\n" not in text
+    """Whether ``text`` is a command being typed: one line that begins with a slash, not with two."""
+    return text.startswith("/") and not text.startswith("//") and "\n" not in text
 
 
 def complete(

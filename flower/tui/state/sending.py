@@ -138,7 +138,8 @@ def _submit_prompt(model: Model, text: str) -> Result:
         return notify(model, "Too many lines wait for the engine; this one stays here.", "bad"), ()
     request = f"{model.nonce}-{model.requests + 1}"
     online = model.link.state == "online"
-    line = Message(0, "user", text, request=request, status="sent" if online else "pending")
+    told, text = _slashed(text)
+    line = Message(0, "user", told, request=request, status="sent" if online else "pending")
     story = transcript.append(model.story, line)
     turn = Turn("waiting") if online and model.turn.state == "idle" else model.turn
     model = model._replace(
@@ -157,6 +158,13 @@ def _submit_prompt(model: Model, text: str) -> Result:
     if model.story.detached:
         effects += (Send("/sync"),)
     return (written(model, "") if model.rest else model), effects
+
+
+def _slashed(text: str) -> tuple[str, str]:
+    """Returns a line as it is in the story, and as it is sent: a slash at its beginning is sent as two."""
+    if text.startswith("//"):
+        return text[1:], text
+    return text, f"/{text}" if text.startswith("/") else text
 
 
 def written(model: Model, text: str) -> Model:
