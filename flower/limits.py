@@ -212,7 +212,7 @@ ROWS_MIN = 12
 SIDEBAR_FROM_COLUMNS = 90
 READING_COLUMNS = 96  # longer lines are hard to read back from
 INPUT_ROWS = 6
-PASTE_CHARS = PROMPT_CHARS  # more could not be sent
+FILTER_CHARS = 200  # typed at a list or a search: more than any name, few enough for every key
 TICK_HZ_LOCAL = 75.0  # a word waits 7 ms for its frame on average: nobody sees it
 TICK_HZ_SSH = 20.0  # a frame per 50 ms is smooth to read and kind to the line
 SPINNER_S = 0.15
@@ -237,7 +237,9 @@ COMBINING_MARKS = 4  # marks on one character: real scripts use up to 4, stacked
 TAB_COLUMNS = 4
 RECONNECT_FIRST_S = 0.1  # a starting engine is found within a moment ...
 RECONNECT_EAGER_S = 1.0  # ... and after so long it is asked only every RECONNECT_S
-LINK_MESSAGE_BYTES = 1 * MIB  # twice what our engine sends in one frame
+LINK_MESSAGE_BYTES = (
+    16 * MIB
+)  # ours sends half a MiB; a V1 engine 10,000 messages in one frame of 4 MiB
 DIFF_GAP_COLUMNS = 4  # unchanged cells rewritten rather than jumped over: a jump costs 3 to 4 bytes
 DIFF_REPEAT_COLUMNS = 8  # from here on a repetition may be shorter than the glyphs themselves
 SYNC_FRAME_BYTES = 256  # above it a frame is drawn behind mode 2026, or with the cursor hidden

@@ -70,6 +70,10 @@ def _engine() -> Iterator[str]:
 def is_clean(one: Pty) -> bool:
     """Whether the terminal is as it was: modes, screen, cursor, and every switch off again."""
     out = one.output
+    # several modes at once: one by one
+    out = re.sub(
+        rb"\x1b\[\?(\d+);(\d+)([hl])", lambda m: b"\x1b[?%b%b\x1b[?%b%b" % m.group(1, 3, 2, 3), out
+    )
     on = set(re.findall(rb"\x1b\[\?(\d+)h", out)) - {
         b"25",
         b"7",
@@ -107,7 +111,7 @@ def test_keys_typed_before_the_program_listens_are_kept(tmp_path: Path, engine_u
         one.wait_for("early bird")
 
 
-@pytest.mark.parametrize("end", ["ctrl-d", "quit", "ctrl-c", "SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("end", ["ctrl-d", "quit", "ctrl-c", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"])
 def test_every_way_to_leave_gives_the_shell_back_clean(
     tmp_path: Path, engine_url: str, end: str
 ) -> None:
@@ -126,6 +130,41 @@ def test_every_way_to_leave_gives_the_shell_back_clean(
                 one.child.send_signal(signal.Signals[end])
         assert one.wait_end() == 0
         assert is_clean(one)
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGQUIT", "SIGHUP"])
+@pytest.mark.parametrize("moment_s", [0.0, 0.03, 0.06, 0.12])
+def test_a_signal_while_it_starts_gives_the_shell_back_clean(
+    tmp_path: Path, engine_url: str, end: str, moment_s: float
+) -> None:
+    with face(tmp_path, engine_url) as one:
+        one.wait_for("Flower")
+        one.pump(moment_s)
+        one.child.send_signal(signal.Signals[end])
+        assert one.wait_end() == 0
+        assert is_clean(one)
+
+
+def test_lines_that_arrive_together_are_a_paste_and_no_turns(tmp_path: Path, engine_url: str) -> None:
+    with face(tmp_path, engine_url) as one:
+        one.wait_for("Line 2.")
+        one.pump(0.3)
+        one.type("I open the door.\rI look inside.\rI go in.\r")
+        one.wait_for("I go in.")
+        one.drain(0.3)
+        assert "narrating" not in one.output.decode(errors="replace")
+        one.type("\x15\x15\x15\x15\x15\x15\x04")
+        one.wait_end()
+
+
+def test_a_long_list_of_letters_at_a_popup_freezes_nothing(tmp_path: Path, engine_url: str) -> None:
+    with face(tmp_path, engine_url) as one:
+        one.wait_for("Line 2.")
+        one.type("\x1b[OQ\x1bOQ")
+        one.type("\x1b[200~" + "ab" * 10_000 + "\x1b[201~")
+        one.wait_for("abab", seconds=3)
+        one.child.send_signal(signal.SIGTERM)
+        assert one.wait_end() == 0
 
 
 def test_leaving_in_mid_reply_is_clean_too(tmp_path: Path, talking_engine_url: str) -> None:

@@ -318,6 +318,19 @@ async def test_lines_of_somebody_else_and_outside_the_story(
         assert "Who says what?" in await told(face, "/as Ned")
 
 
+async def test_what_one_does_and_lines_that_begin_with_a_slash_are_said(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with engine_world(path) as world:
+        face = await world.playing()
+        for line in ("/me bows.", "//usr/bin is cold", "// aside"):
+            await face.say_and_wait(line)
+        said = [m.content for m in await story(world, face) if m.role == "user"]
+        assert said == ["*bows.*", "/usr/bin is cold", "/ aside"]
+        assert "What do you do?" in await told(face, "/me")
+        assert "written with two" in await told(face, "/usr/bin")
+
+
 async def test_the_player_narrates_and_the_narrator_goes_on(
     autojump_clock: MockClock, path: Path
 ) -> None:

@@ -1,13 +1,16 @@
-"""The user's files that shape the screen, and what blessed says in its own process."""
+"""The user's files that shape the screen, and the user's editor."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+import trio
 
+from flower import limits
 from flower.tui import user_files
 from flower.tui.render.theme import Recipe
+from flower.tui.state.model import Edited
 
 
 def test_settings_and_own_themes_are_read(tmp_path: Path) -> None:
@@ -62,6 +65,53 @@ def test_without_a_choice_the_first_installed_editor_is_taken(
 def test_without_any_editor_one_sentence_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(user_files.EditorError, match="set EDITOR"):
         user_files.editor_of(editor_in(tmp_path))
+
+
+def editing(folder: Path, script: str) -> dict[str, str]:
+    """Returns an environment whose editor is a shell script; ``$1`` is the file."""
+    path = folder / "edit.sh"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return {"EDITOR": str(path)}
+
+
+def forbidden(_edited: Edited) -> None:
+    raise AssertionError("it was not cancelled")
+
+
+async def test_what_the_editor_saved_comes_back_and_its_file_goes(tmp_path: Path) -> None:
+    environ = editing(tmp_path, 'printf "longer\n" >> "$1"')
+    assert await user_files.edit("short ", tmp_path, environ, forbidden) == Edited("short longer")
+    assert not list(tmp_path.glob("prompt-*"))
+
+
+async def test_more_than_can_be_taken_stays_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PASTE_BYTES", 1000)
+    environ = editing(tmp_path, 'head -c 2000 /dev/zero | tr "\\0" x > "$1"')
+    edited = await user_files.edit("", tmp_path, environ, forbidden)
+    assert edited.text == "x" * 1000
+    assert Path(edited.kept).read_text() == "x" * 2000
+
+
+async def test_an_editor_that_fails_after_saving_loses_nothing(tmp_path: Path) -> None:
+    environ = editing(tmp_path, 'echo saved > "$1"; exit 3')
+    with pytest.raises(user_files.EditorError, match="what was saved is in"):
+        await user_files.edit("before", tmp_path, environ, forbidden)
+    assert [path.read_text() for path in tmp_path.glob("prompt-*")] == ["saved\n"]
+
+
+async def test_a_terminal_that_goes_away_while_the_editor_is_open_loses_nothing(tmp_path: Path) -> None:
+    environ = editing(tmp_path, f'echo saved > "$1"; touch {tmp_path}/done; sleep 60')
+    saved: list[Edited] = []
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(user_files.edit, "before", tmp_path, environ, saved.append)
+            while not (tmp_path / "done").exists():
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+    assert saved == [Edited("saved")]
 
 
 def test_advice_is_told_like_a_problem(tmp_path: Path) -> None:

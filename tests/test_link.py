@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import ssl
@@ -388,3 +389,22 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
         check=True, capture_output=True,
     )  # fmt: skip
     return certificate, key
+
+
+async def test_a_story_of_an_old_engine_comes_in_one_frame(nursery: trio.Nursery) -> None:
+    """V1 engines do not page: 10,000 messages are 4 MB."""
+    lines = tuple(messages.HistoryItem("user", "The tide goes out. " * 20) for _ in range(10_000))
+    page = codec.encode(messages.ChatHistory("", messages.HistoryMeta(lines)))
+    assert 3_900_000 < len(page) < limits.LINK_MESSAGE_BYTES
+
+    async def handler(request: trio_websocket.WebSocketRequest) -> None:
+        socket = await request.accept()
+        await socket.send_message(page)
+        with contextlib.suppress(trio_websocket.ConnectionClosed):
+            await socket.get_message()
+
+    url = await serving(nursery, handler)
+    async with linked(lambda: url) as (_, ear):
+        event = await ear.wait_for(is_event(messages.ChatHistory))
+        assert isinstance(event, Received)
+        assert len(event.event.metadata.history) == 10_000

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.client import requests
+from flower.client import lore_upload, requests
 from flower.client.lore_upload import add, parts, read
 from flower.client.requests import connected as linked
 from flower.errors import FlowerError, LaunchError
@@ -154,3 +154,7 @@ async def test_an_engine_on_a_socket_gets_the_lore_and_no_port_the_token(tmp_pat
     finally:
         engine_process.terminate()
         await engine_process.wait()
+
+
+def test_a_files_name_reaches_the_terminal_without_escapes() -> None:
+    assert lore_upload._printable("a\x1b[31m\u202eb.md") == "a\ufffd[31m\ufffdb.md"

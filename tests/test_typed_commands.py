@@ -58,3 +58,20 @@ def test_the_palette_finds_commands_by_their_heading() -> None:
     face = engine_face().type("<ctrl+p>dice")
     found = [item.value for item in popups.items(face.model)]
     assert {option.name for option in catalogue.OPTIONS if option.group == "Dice"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent", "told"),
+    [
+        ("//usr/bin is cold", "//usr/bin is cold", "/usr/bin is cold"),
+        ("// aside", "// aside", "/ aside"),
+        ("/usr/bin\n/usr/lib", "//usr/bin\n/usr/lib", "/usr/bin\n/usr/lib"),
+        ("I say /me", "I say /me", "I say /me"),
+    ],
+)
+def test_a_line_that_begins_with_a_slash_can_be_said(typed: str, sent: str, told: str) -> None:
+    face = engine_face().paste(typed)
+    assert face.model.menu == -1
+    face.type("<enter>")
+    assert [send.prompt for send in face.sent()] == [sent]
+    assert face.model.story.messages[-1].text == told

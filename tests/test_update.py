@@ -30,7 +30,7 @@ from flower.tui.state.model import (
     Suspend,
 )
 from flower.tui.state.update import draft_of, next_wake
-from flower.tui.term.inputs import Focus, Key, Mouse
+from flower.tui.term.inputs import Focus, Key, Mouse, Paste
 from tests.tui_world import (
     COMMANDS,
     Face,
@@ -476,12 +476,44 @@ def test_a_restored_draft_never_replaces_what_was_typed_meanwhile() -> None:
     assert Face().type("new").put(Restored("old")).model.input.text == "new"
 
 
-def test_too_long_a_prompt_is_refused_and_kept() -> None:
+def test_a_text_too_long_for_one_line_is_sent_in_parts() -> None:
     face = playing()
-    text = "x" * limits.PROMPT_CHARS
-    face.paste(text).type("<enter>")
-    assert len(face.sent()) == 1
-    assert face.model.notice.text == ""
+    text = "\n\n".join(f"Paragraph {number}." for number in range(9000))
+    assert len(text) > 2 * limits.PROMPT_CHARS
+    face.paste(text)
+    assert f"{len(text):,}" in face.model.notice.text
+    while face.model.input.text:
+        assert len(face.model.input.text) <= limits.PROMPT_CHARS
+        face.type("<enter>")
+    assert face.model.rest == ""
+    assert "\n\n".join(effect.prompt for effect in face.sent()) == text
+
+
+def test_the_rest_of_a_long_text_is_in_the_draft() -> None:
+    face = playing().paste("word " * 20_000)
+    assert "".join(draft_of(face.model).split()) == "word" * 20_000
+
+
+def test_a_long_text_from_the_editor_is_whole_too() -> None:
+    face = playing().put(Edited("x" * (limits.PROMPT_CHARS + 5)))
+    assert face.model.input.text + face.model.rest == "x" * (limits.PROMPT_CHARS + 5)
+    face.put(Edited("y", "/home/me/prompt-1.md"))
+    assert face.model.input.text == "y"
+    assert face.model.rest == ""
+    assert "/home/me/prompt-1.md" in face.model.notice.text
+
+
+def test_what_no_paste_may_hold_is_said() -> None:
+    face = playing().put(Paste("x" * limits.PROMPT_CHARS + "y", lost=12))
+    assert "12 bytes" in face.model.notice.text
+
+
+def test_filters_and_searches_are_bounded() -> None:
+    face = playing().type("<ctrl+p>").paste("ab" * 10_000)
+    assert face.model.popup is not None
+    assert len(face.model.popup.filter) == limits.FILTER_CHARS
+    face = playing().type("<ctrl+f>").paste("ab" * 10_000).type("c")
+    assert len(face.model.search.term) <= limits.FILTER_CHARS
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ async def _add(
     async with connected(engine_url, CLIENT, token) as requests:
         await send(requests, world, texts)
     files = "1 file is" if len(texts) == 1 else f"{len(texts)} files are"
-    print(f"{_after_bar()}✓ {files} lore of {world} now.")
+    print(f"{_after_bar()}✓ {files} lore of {_printable(world)} now.")
 
 
 async def send(requests: Requests, world: str, texts: Sequence[tuple[str, str]]) -> None:
@@ -76,7 +76,7 @@ async def send(requests: Requests, world: str, texts: Sequence[tuple[str, str]])
         await requests.ask(f"/lore add {world} {piece}")
         if len(pieces) > limits.PROMPTS_BURST:  # else the engine refuses the ones after that
             await trio.sleep(1 / limits.PROMPTS_PER_S)
-        _show(f"sent {name}", number, len(pieces))
+        _show(f"sent {_printable(name)}", number, len(pieces))
     await _follow(requests)
 
 
@@ -98,6 +98,11 @@ async def _follow(requests: Requests) -> None:
             return
         if isinstance(progress, messages.Progress):
             _show("reading", progress.done, progress.total)
+
+
+def _printable(name: str) -> str:
+    """Returns a name from the file system without anything that a terminal would obey."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in name)
 
 
 def _after_bar() -> str:

@@ -29,7 +29,6 @@ from flower.tui import user_files
 from flower.tui.state.model import (
     Bell,
     Copy,
-    Edited,
     Effect,
     Input,
     Model,
@@ -50,7 +49,9 @@ from flower.tui.term.diff import Painter
 from flower.tui.term.inputs import Reply
 from flower.tui.term.key_names import KeyNames
 from flower.tui.term.keys import Decoder
-from flower.tui.term.terminal import Terminal
+from flower.tui.term.modes import PASTE_MODE
+from flower.tui.term.terminal import SUPPORTED, Terminal
+from flower.tui.term.unmarked_paste import PasteGuess
 from flower.tui.view.screen import Screen
 
 SIGNALS = (
@@ -58,10 +59,16 @@ SIGNALS = (
     signal.SIGTERM,
     signal.SIGHUP,
     signal.SIGINT,
+    signal.SIGQUIT,
     signal.SIGTSTP,
     signal.SIGCONT,
 )
-LEAVING = {signal.SIGTERM: True, signal.SIGINT: True, signal.SIGHUP: False}  # whether to say goodbye
+LEAVING = {
+    signal.SIGTERM: True,
+    signal.SIGINT: True,
+    signal.SIGQUIT: True,
+    signal.SIGHUP: False,
+}  # whether to say goodbye
 
 
 class App:
@@ -90,7 +97,7 @@ class App:
         blessed = BlessedTerminal(terminal.name)
         terminal.adopt(blessed)
         painter.adapt(terminal.capabilities)
-        self._decoder = Decoder(KeyNames(blessed))
+        self._decoder = PasteGuess(Decoder(KeyNames(blessed)))
         self._link = Link(engine_url, identity.client, self.post, token)
         self._changed = True  # since the last frame
         self._next_at = 0.0  # the frame rate allows the next frame then, in trio's seconds
@@ -205,12 +212,18 @@ class App:
 
     def _post_keys(self, inputs: Sequence[Input]) -> None:
         for happened in inputs:
-            if isinstance(happened, Reply) and self._terminal.answered(happened):
-                self._painter.adapt(self._terminal.capabilities)
-                self._changed = True
+            if isinstance(happened, Reply):
+                self._take_answer(happened)
             self._apply(happened)
         self._caught_up.set()
         self._show(urgent=True)
+
+    def _take_answer(self, reply: Reply) -> None:
+        if reply.kind == PASTE_MODE and reply.value in SUPPORTED:
+            self._decoder.marked = True
+        if self._terminal.answered(reply):
+            self._painter.adapt(self._terminal.capabilities)
+            self._changed = True
 
     # --- frames ---------------------------------------------------------------------------------
 
@@ -292,11 +305,11 @@ class App:
         """Lends the terminal to the user's editor."""
         self._terminal.leave()
         try:
-            edited = await user_files.edit(text, self._home_dir / "run", os.environ)
+            edited = await user_files.edit(text, self._home_dir / "run", os.environ, self._apply)
         except user_files.EditorError as error:
             self.post(Notified(Notice(str(error), "bad")))
         else:
-            self.post(Edited(edited))
+            self.post(edited)
         self._terminal.enter()
         self._redraw()
         self._show()

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from flower import limits
 from flower.errors import TerminalError
@@ -43,6 +45,9 @@ def main(
         return _plain(home_dir, engine_url, token, advice)
     if not terminal.usable or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _plain(home_dir, engine_url, token, advice)
+    # Until trio watches them, and after: the terminal is given back first.
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, _end)
     try:
         terminal.enter()
         _draw_and_run(terminal, home_dir, engine_url, token, advice)
@@ -95,6 +100,10 @@ def _draw_and_run(
                 advice=advice,
             )
         )
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def _plain(

@@ -179,7 +179,7 @@ class Plain:
         before = self.model
         if line.startswith("/list"):
             self._write(self._listed(line.removeprefix("/list").strip()))
-        elif line.startswith("/"):
+        elif commands.is_line(line):
             found = commands.split(line, commands.offered(before.replica))
             if found and found[0].name == "/quit":
                 return False
@@ -239,7 +239,7 @@ def main(
                 await client.wait_for(lambda model: model.link.state == "online")
                 print(HELP, flush=True)
                 if warning := advice():
-                    print(f"! {warning}", flush=True)
+                    print(f"! {clean(warning)}", flush=True)
                 if not client.model.replica.session_id:
                     print("* No story is open: choose /world select, /character select, /session new.")
                 while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
@@ -248,7 +248,7 @@ def main(
                     heard = client.answers
                     if not client.take(line.rstrip("\n")):
                         break
-                    if line.startswith("/") and not sys.stdin.isatty():
+                    if commands.is_line(line.rstrip("\n")) and not sys.stdin.isatty():
                         # The next line of a script may need what this command does.
                         with trio.move_on_after(limits.SEND_TIMEOUT_S):
                             await client.wait_for_answer(heard)
@@ -284,7 +284,7 @@ def say(
                 nursery.start_soon(client.link.run)
                 await client.wait_for(lambda model: ready(model) or model.link.state == "lost")
                 if warning := advice():
-                    print(warning, file=sys.stderr)
+                    print(clean(warning), file=sys.stderr)
                 code = await _ask(client, text)
                 nursery.cancel_scope.cancel()
         return code
@@ -308,7 +308,7 @@ async def _ask(client: Plain, text: str) -> int:
     await client.wait_for(ready)
     reply = client.model.story.messages[-1]
     if reply.role != "assistant" or reply.status == "error":
-        print(client.model.notice.text or "There was no reply.", file=sys.stderr)
+        print(clean(client.model.notice.text) or "There was no reply.", file=sys.stderr)
         return 1
     print(clean(reply.text).strip())
     return 0

@@ -18,7 +18,7 @@ from flower.errors import ConfigError, FlowerError, YamlError
 from flower.home import Home, load_config
 from flower.tui.render.theme import DEFAULT, NO_RECIPES, Recipe, load_theme
 from flower.tui.state import bindings
-from flower.tui.state.model import Configured, Model, Settings
+from flower.tui.state.model import Configured, Edited, Model, Settings
 from flower.tui.term.terminal import Terminal
 
 # What people have when they set nothing: the system's choice, then the easiest first.
@@ -118,25 +118,39 @@ def configured(preferences: Preferences, model: Model, terminal: Terminal) -> Co
     return Configured(settings, theme, keys, (*problems, *conflicts))
 
 
-async def edit(text: str, folder: Path, environ: Mapping[str, str]) -> str:
+async def edit(
+    text: str, folder: Path, environ: Mapping[str, str], keep: Callable[[Edited], None]
+) -> Edited:
     """Returns ``text`` as the user's ``$VISUAL`` or ``$EDITOR`` left it.
 
-    The terminal must be free. Raises ``EditorError`` when there is no editor or it failed.
+    The terminal must be free. Raises ``EditorError`` when there is no editor or it failed. When it is cancelled,
+    because the terminal goes away, ``keep`` gets what was saved so far. The file stays where it holds more than is
+    returned.
     """
     command = editor_of(environ)
     path = _scratch(text, folder)
+    stays = ended = False
     try:
         # The editor gets the whole terminal, and with it Ctrl-C and Ctrl-Z.
         process = await trio.run_process([*shlex.split(command), str(path)], stdin=None, check=False)
-        if process.returncode != 0:
-            raise EditorError(
-                f"'{command}' ended with code {process.returncode}; the line is as before."
-            )
-        return _read(path)
+        ended = True
+        edited = _read(path)
+        if process.returncode == 0:
+            stays = bool(edited.kept)
+            return edited
+        stays = edited.text != text.rstrip("\n")
+        left = f"what was saved is in {path}" if stays else "the line is as before"
+        raise EditorError(f"'{command}' ended with code {process.returncode}; {left}.")
     except (OSError, ValueError) as error:
+        ended = True
         raise EditorError(f"'{command}' cannot be started; set EDITOR to your editor.") from error
     finally:
-        _remove(path)
+        if not ended:
+            edited = _read(path)
+            stays = bool(edited.kept)
+            keep(edited)
+        if not stays:
+            _remove(path)
 
 
 def editor_of(environ: Mapping[str, str]) -> str:
@@ -160,9 +174,12 @@ def _scratch(text: str, folder: Path) -> Path:
     return Path(name)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> Edited:
     with path.open(encoding="utf-8", errors="replace") as file:
-        return file.read(limits.PROMPT_CHARS).rstrip("\n")
+        text = file.read(limits.PASTE_BYTES + 1)
+    if len(text) > limits.PASTE_BYTES:
+        return Edited(text[: limits.PASTE_BYTES], str(path))
+    return Edited(text.rstrip("\n"))
 
 
 def _remove(path: Path) -> None:

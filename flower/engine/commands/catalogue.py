@@ -183,6 +183,7 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
             "/cast model button-reed offline/narrator",
             "characters",
         ),
+        Command("/me TEXT", "say what you do, as in a chat", "/me bows."),
         Command("/as NAME TEXT", "say a line as somebody else", "/as Mara I never saw it."),
         Command(
             "/ooc TEXT", "ask the narrator something outside the story", "/ooc How far is the mill?"
@@ -304,7 +305,10 @@ def parse(text: str) -> tuple[CommandOption, str]:
     close = difflib.get_close_matches(typed, _LONGEST_FIRST, n=1, cutoff=0.5)
     close = close or difflib.get_close_matches(words[0].lower(), _LONGEST_FIRST, n=1, cutoff=0.5)
     hint = f" Did you mean {BY_NAME[close[0]].usage}?" if close else ""
-    raise CommandError(f"There is no command {words[0]}.{hint} /help lists them all.")
+    raise CommandError(
+        f"There is no command {words[0]}.{hint} /help lists them all; "
+        "a line of the story that begins with a slash is written with two."
+    )
 
 
 def closest(wanted: str, ids: list[str]) -> str:

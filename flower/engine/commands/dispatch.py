@@ -70,6 +70,7 @@ ACTIONS: dict[str, Action] = {
     "/persona": steering.persona,
     "/as": steering.speak_as,
     "/ooc": steering.aside,
+    "/me": steering.act,
     "/narrate": steering.narrate,
     "/impersonate": steering.impersonate,
     "/cast": steering.show_cast,
@@ -115,7 +116,9 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
             await engine.identify(client, prompt.client)
         client.request = prompt.request
         text = sanitize(prompt.prompt).strip()
-        if text.startswith("/"):
+        if text.startswith("//"):  # a line of the story that begins with a slash
+            await engine.say(client, text[1:], prompt.request)
+        elif text.startswith("/"):
             await run(engine, client, text)
         elif text:
             await engine.say(client, text, prompt.request)

@@ -269,6 +269,12 @@ async def aside(engine: Engine, client: Client, argument: str) -> None:
     await engine.say(client, f"(({argument}))", client.request)
 
 
+async def act(engine: Engine, client: Client, argument: str) -> None:
+    if not argument:
+        raise CommandError("What do you do? For example /me bows.")
+    await engine.say(client, f"*{argument}*", client.request)
+
+
 async def narrate(engine: Engine, client: Client, argument: str) -> None:
     """The player tells a part of the story; without words the narrator answers what stands there last."""
     if not argument:

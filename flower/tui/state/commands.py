@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from flower import limits
 from flower.tui.render.theme import THEMES
 from flower.tui.state.model import Model
 
@@ -124,15 +125,15 @@ def split(line: str, commands: tuple[Command, ...]) -> tuple[Command, str] | Non
 
 
 def is_line(text: str) -> bool:
-    """Whether ``text`` is a command being typed: one line that begins with a slash."""
-    return text.startswith("/") and "\n" not in text
+    """Whether ``text`` is a command being typed: one line that begins with a slash, not with two."""
+    return text.startswith("/") and not text.startswith("//") and "\n" not in text
 
 
 def complete(
     line: str, replica: Replica, recent: tuple[str, ...] = (), themes: tuple[str, ...] = ()
 ) -> tuple[Candidate, ...]:
     """Returns how a command line can go on, best first."""
-    if not is_line(line):
+    if not is_line(line) or len(line) > limits.FILTER_CHARS:
         return ()
     commands = offered(replica)
     found = split(line, commands)

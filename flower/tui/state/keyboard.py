@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flower import limits
 from flower.client.events import Send
 from flower.tui.render.messages import Message
 from flower.tui.state import (
@@ -148,7 +149,7 @@ def _in_search(model: Model, key: Key, action: str | None) -> Result:
     if key.name in ("ctrl+u", "ctrl+w"):
         return model._replace(search=Search("", typing=True)), ()
     if key.text and key.text.isprintable():
-        return model._replace(search=Search(term + key.text, typing=True)), ()
+        return model._replace(search=Search((term + key.text)[: limits.FILTER_CHARS], typing=True)), ()
     return model, ()
 
 

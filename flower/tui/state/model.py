@@ -185,6 +185,7 @@ class Model(NamedTuple):
     found: tuple[messages.FoundMessage, ...] = ()  # what the last search in all stories found
     goal: int = 0  # the message that has to come into view, once it is here
     input: Editor = Editor()
+    rest: str = ""  # of a text too long for one line: comes into the input when that was sent
     menu: int = -1  # chosen entry of the completion menu; -1: none
     menu_closed: bool = False  # Escape closed the menu for this line
     popup: Popup | None = None
@@ -231,9 +232,10 @@ class Tick(NamedTuple):
 
 
 class Edited(NamedTuple):
-    """The external editor gave this text back."""
+    """The external editor gave this text back; ``kept``: its file, when that holds more."""
 
     text: str
+    kept: str = ""
 
 
 class Restored(NamedTuple):

@@ -73,10 +73,11 @@ def items(model: Model) -> tuple[Item, ...]:
     recent = model.recent if popup.kind == "palette" else ()
     ranked = commands.rank(popup.filter, every, lambda item: item.label, recent)
     words = popup.filter.casefold().split()
+    known = set(ranked)
     ranked += [
         item
         for item in every
-        if item not in ranked
+        if item not in known
         and all(word in f"{item.label} {item.detail} {item.group}".casefold() for word in words)
     ]
     return tuple(ranked[: limits.POPUP_ITEMS])
@@ -285,7 +286,7 @@ def filtered(model: Model, text: str) -> Model:
     """Returns the model with another filter in its popup."""
     if model.popup is None:
         return model
-    return model._replace(popup=model.popup._replace(filter=text, place=0))
+    return model._replace(popup=model.popup._replace(filter=text[: limits.FILTER_CHARS], place=0))
 
 
 def chosen(model: Model) -> Item | None:

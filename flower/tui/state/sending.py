@@ -131,16 +131,15 @@ def send_command(model: Model, line: str) -> Result:
 
 def _submit_prompt(model: Model, text: str) -> Result:
     if len(text) > limits.PROMPT_CHARS:
-        return notify(
-            model, f"That is {len(text)} characters; the engine takes {limits.PROMPT_CHARS}.", "bad"
-        ), ()
+        return written(model, text), ()
     if checklist.visible(model):
         return notify(model, "First begin a story: empty the line and press Enter, or F6.", "bad"), ()
     if len(model.unconfirmed) >= limits.UNCONFIRMED_PROMPTS:
         return notify(model, "Too many lines wait for the engine; this one stays here.", "bad"), ()
     request = f"{model.nonce}-{model.requests + 1}"
     online = model.link.state == "online"
-    line = Message(0, "user", text, request=request, status="sent" if online else "pending")
+    told, text = _slashed(text)
+    line = Message(0, "user", told, request=request, status="sent" if online else "pending")
     story = transcript.append(model.story, line)
     turn = Turn("waiting") if online and model.turn.state == "idle" else model.turn
     model = model._replace(
@@ -158,4 +157,41 @@ def _submit_prompt(model: Model, text: str) -> Result:
     effects: tuple[Effect, ...] = (Send(text, request),) if online else ()
     if model.story.detached:
         effects += (Send("/sync"),)
-    return model, effects
+    return (written(model, "") if model.rest else model), effects
+
+
+def _slashed(text: str) -> tuple[str, str]:
+    """Returns a line as it is in the story, and as it is sent: a slash at its beginning is sent as two."""
+    if text.startswith("//"):
+        return text[1:], text
+    return text, f"/{text}" if text.startswith("/") else text
+
+
+def written(model: Model, text: str) -> Model:
+    """Returns the model with ``text``, and what waits behind it, in the input line.
+
+    What is too long for one line is sent in parts: the first is in the line, the others follow when it was sent.
+    """
+    text = f"{text}{model.rest}"
+    first, rest = _parted(text)
+    model = model._replace(input=model.input.with_text(first), rest=rest, menu=-1)
+    if not rest and len(text) == len(first):
+        return model
+    here, all_of_it = len(first), len(text)
+    return notify(
+        model,
+        f"One line takes {limits.PROMPT_CHARS:,} characters: Enter sends the first {here:,} of {all_of_it:,}, "
+        "then the next part.",
+    )
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """Returns what one line takes of ``text``, cut at the end of a paragraph, line or word; and the rest."""
+    most = limits.PROMPT_CHARS
+    if len(text) <= most:
+        return text, ""
+    for end in ("\n\n", "\n", " "):
+        cut = text.rfind(end, most // 2, most)
+        if cut > 0:
+            return text[:cut], text[cut + len(end) :]
+    return text[:most], text[most:]

@@ -8,7 +8,7 @@ from flower import limits
 from flower.client.events import LinkChanged, Received, Send
 from flower.tui.render.layout import too_small
 from flower.tui.render.messages import StoryPane
-from flower.tui.state import actions, events, keyboard, popups, scroll, tree_keys, tree_state
+from flower.tui.state import actions, events, keyboard, popups, scroll, sending, tree_keys, tree_state
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import (
     Configured,
@@ -46,7 +46,7 @@ def update(model: Model, happened: Input) -> Result:
             model, effects = events.receive(model, happened.event)
             return tree_state.followed(model, happened.event), effects
         case Paste():
-            return _paste(model, happened.text), ()
+            return _paste(model, happened), ()
         case Mouse():
             return _mouse(model, happened)
         case Focus():
@@ -59,10 +59,10 @@ def update(model: Model, happened: Input) -> Result:
         case LinkChanged():
             return _link_changed(model, happened), ()
         case Edited():
-            return model._replace(input=model.input.with_text(happened.text)), ()
+            return _edited(model, happened), ()
         case Restored():
             restored = happened.text if not model.input.text else model.input.text
-            return model._replace(input=model.input.with_text(restored)), ()
+            return sending.written(model, restored), ()
         case Configured():
             return _configured(model, happened), ()
         case Notified():
@@ -144,17 +144,35 @@ def spinning(model: Model) -> bool:
     return model.turn.state == "waiting" and not model.settings.reduced_motion
 
 
-def _paste(model: Model, text: str) -> Model:
-    text = text.replace("\r\n", "\n").replace("\r", "\n")[: limits.PASTE_CHARS]
-    first = text.partition("\n")[0]
+def _paste(model: Model, paste: Paste) -> Model:
+    text = paste.text.replace("\r\n", "\n").replace("\r", "\n")
+    first = text[: limits.FILTER_CHARS + 1].partition("\n")[0]
     if model.popup is not None and model.popup.kind != "text":
         return popups.filtered(model, model.popup.filter + first)
     model = model._replace(popup=None)
     if model.tree is not None and model.tree.asking:
         return tree_keys.written(model, model.tree.typed + first)
     if model.search.typing:
-        return model._replace(search=Search(model.search.term + first, typing=True))
-    return model._replace(input=model.input.insert(text), menu=-1, selected=None, asked="")
+        term = (model.search.term + first)[: limits.FILTER_CHARS]
+        return model._replace(search=Search(term, typing=True))
+    model = model._replace(menu=-1, selected=None, asked="")
+    line = model.input
+    if len(line.text) + len(text) <= limits.PROMPT_CHARS:
+        return model._replace(input=line.insert(text))
+    model = sending.written(model, line.text[: line.cursor] + text + line.text[line.cursor :])
+    if not paste.lost:
+        return model
+    most = limits.PASTE_BYTES // limits.MIB
+    return notify(
+        model, f"A paste may have {most} MiB: the last {paste.lost:,} bytes were left out.", "bad"
+    )
+
+
+def _edited(model: Model, edited: Edited) -> Model:
+    model = sending.written(model._replace(rest=""), edited.text)
+    if not edited.kept:
+        return model
+    return notify(model, f"That is too long; all of it is in {edited.kept}.", "bad")
 
 
 def _mouse(model: Model, mouse: Mouse) -> Result:
@@ -200,4 +218,4 @@ def _configured(model: Model, told: Configured) -> Model:
 def draft_of(model: Model) -> str:
     """Returns what the user has typed and not sent, the lines without an answer included."""
     unsent = [draft.text for draft in model.unconfirmed]
-    return "\n".join([*unsent, model.input.text] if model.input.text else unsent)
+    return "\n".join([*unsent, *(text for text in (model.input.text, model.rest) if text)])

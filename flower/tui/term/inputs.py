@@ -19,6 +19,7 @@ class Paste(NamedTuple):
     """Pasted text, lines ended by ``\\n``, at most ``limits.PASTE_BYTES``; not cleaned."""
 
     text: str
+    lost: int = 0  # bytes over that bound
 
 
 class Mouse(NamedTuple):

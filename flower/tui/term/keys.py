@@ -39,6 +39,7 @@ class Decoder:
         """``names`` says what sequences mean; None: as xterm sends them."""
         self._data = bytearray()
         self._paste: bytearray | None = None
+        self._lost = 0  # bytes of the paste over its bound
         self._names = names or KeyNames()
 
     @property
@@ -94,14 +95,19 @@ class Decoder:
         keep = next((n for n in range(5, 0, -1) if self._data.endswith(_PASTE_END[:n])), 0)
         paste += self._data[: len(self._data) - keep]
         del self._data[: len(self._data) - keep]
-        del paste[limits.PASTE_BYTES :]
+        self._bound(paste)
         return False
 
     def _end_paste(self) -> Paste:
-        raw = bytes(self._paste or b"")[: limits.PASTE_BYTES]
-        self._paste = None
-        text = raw.decode("utf-8", "replace")
-        return Paste(text.replace("\r\n", "\n").replace("\r", "\n"))
+        paste = self._paste if self._paste is not None else bytearray()
+        self._bound(paste)
+        text, lost = paste.decode("utf-8", "replace"), self._lost
+        self._paste, self._lost = None, 0
+        return Paste(text.replace("\r\n", "\n").replace("\r", "\n"), lost)
+
+    def _bound(self, paste: bytearray) -> None:
+        self._lost += max(0, len(paste) - limits.PASTE_BYTES)
+        del paste[limits.PASTE_BYTES :]
 
     # --- one item -------------------------------------------------------------------------------
 

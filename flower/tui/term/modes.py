@@ -15,9 +15,9 @@ AUTOWRAP_OFF, AUTOWRAP_ON = b"\x1b[?7l", b"\x1b[?7h"  # the painter places every
 PLAIN = b"\x1b[r\x1b[m\x1b[?25h"
 # The cursor's column after a box line in the second row tells how wide such marks are here.
 WIDTH_QUESTION = b"\x1b[2H\xe2\x94\x80\x1b[6n"
-# Is there synchronised output, are there margins, which kitty keys are on; everyone answers the last one.
-QUESTIONS = b"\x1b[?2026$p\x1b[?69$p\x1b[?u\x1b[c"
-SYNC_MODE, MARGIN_MODE = "mode:2026", "mode:69"
+# Are there synchronised output, margins, marked pastes, which kitty keys are on; everyone answers the last one.
+QUESTIONS = b"\x1b[?2026$p\x1b[?69$p\x1b[?2004$p\x1b[?u\x1b[c"
+SYNC_MODE, MARGIN_MODE, PASTE_MODE = "mode:2026", "mode:69", "mode:2004"
 TITLE_PUSH, TITLE_POP = b"\x1b[22;2t", b"\x1b[23;2t"
 CANCEL = b"\x18"  # ends a sequence that was cut off in the middle
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:  # 36 ms: not before the first frame
     from flower.tui.term.blessed_terminal import BlessedTerminal
 from flower.tui.term.inputs import Reply
 
+SUPPORTED = ("1", "2", "3")  # what a terminal says of a mode that it has: on, off, always on
+
 
 class Terminal:
     """One tty. Use it as a context manager, or call ``enter`` and ``leave``."""
@@ -346,7 +348,7 @@ class Terminal:
     def answered(self, reply: Reply) -> bool:
         """Takes in an answer of the terminal. Returns True when its capabilities changed."""
         caps = self._caps
-        supported = reply.value in ("1", "2", "3")
+        supported = reply.value in SUPPORTED
         if reply.kind == "attributes":
             self._unanswered = False
             self.pace.on = bool(self._environ.get("SSH_CONNECTION"))
