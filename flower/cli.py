@@ -27,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line (default: this process's); returns the exit code."""
     os.umask(0o077)  # stories, logs and keys are the user's alone, whichever module writes them
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not (_writes_utf8(sys.stdout) and _writes_utf8(sys.stderr)):
+        from flower import plain_letters
+
+        plain_letters.use_for(sys.stdout, sys.stderr)
     try:
         daily = parse_daily(arguments)
         if daily is not None:
@@ -42,6 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _writes_utf8(stream: object) -> bool:
+    encoding: str = getattr(stream, "encoding", None) or "utf-8"
+    return encoding.lower() in ("utf-8", "utf8")
 
 
 def parse_daily(arguments: Sequence[str]) -> tuple[str, str | None, bool] | None:

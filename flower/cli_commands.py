@@ -349,7 +349,8 @@ def _absolute(file: Path | None) -> Path | None:
 
 
 def _piped_text() -> str:
-    text = "" if sys.stdin.isatty() else sys.stdin.read(limits.PROMPT_CHARS + 1).strip()
+    text = "" if sys.stdin.isatty() else sys.stdin.read(limits.PROMPT_CHARS + 1)
+    text = text.strip().removeprefix("\ufeff").strip()
     if not text:
         raise UsageError('what shall be said? Write it behind: flower say "I knock at the door."')
     return text

@@ -72,15 +72,44 @@ def default_path(environ: Mapping[str, str]) -> Path:
     """Returns ``FLOWER_HOME``, else the platform's directory for a user's data."""
     chosen = environ.get("FLOWER_HOME", "")
     if chosen:
-        return Path(chosen).expanduser()
+        return expanded(chosen, "FLOWER_HOME")
     platform: str = sys.platform  # a plain text: type checkers would call one of the branches dead
     if platform == "linux":
         # What platformdirs answers on Linux, without its 15 ms; a test compares the two.
         base = environ.get("XDG_DATA_HOME", "").strip()
-        return (Path(base) if base else Path.home() / ".local" / "share") / "flower"
+        if base:
+            return Path(base) / "flower"
+        own = _user_home()
+        if own is None:
+            raise ConfigError(
+                "this user has no home directory; set FLOWER_HOME or --home to a folder for Flower"
+            )
+        return own / ".local" / "share" / "flower"
     import platformdirs
 
     return Path(platformdirs.user_data_dir("flower", appauthor=False))
+
+
+def expanded(path: str, what: str) -> Path:
+    """Returns ``path`` with a leading ``~`` or ``~NAME`` replaced.
+
+    Raises ``ConfigError``, which names ``what``, when nobody knows that user's home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"{what} is {path!r}, but the home of that user is not known here; write the whole path"
+        ) from None
+
+
+def _user_home() -> Path | None:
+    """Returns the user's home directory; None for a user without one, as in a container."""
+    try:
+        own = Path.home()
+    except (RuntimeError, KeyError):
+        return None
+    return own if own.is_absolute() else None
 
 
 def open_home(path: Path | None, environ: Mapping[str, str]) -> Home:
@@ -90,8 +119,9 @@ def open_home(path: Path | None, environ: Mapping[str, str]) -> Home:
     all comments; example assets come with a new ``assets/`` and stay deleted once deleted.
     Raises ``ConfigError`` with one sentence if the place cannot be used.
     """
-    root = Path(os.path.abspath(path.expanduser() if path else default_path(environ)))
-    if root in (Path.home(), Path(root.anchor)):
+    chosen = expanded(str(path), "--home") if path else default_path(environ)
+    root = Path(os.path.abspath(chosen))
+    if root in (_user_home(), Path(root.anchor)):
         raise ConfigError(f"{root} cannot be Flower's home; choose a folder of its own with --home")
     home = Home(root)
     try:

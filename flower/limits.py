@@ -49,6 +49,7 @@ YAML_NODES = 20_000
 NUMBER_DIGITS = 18  # of a typed number: what fits 64 bits, as all numbers of messages do
 YAML_DIGITS = 18  # of a whole number: what fits 64 bits, so that no reader further on chokes
 KEY_SHOWN_CHARS = 40  # of a file's key in a sentence: no setting's name is half as long
+ASSET_BYTES = 32 * MIB  # of one file: the lore of a world may be as long as several novels
 ID_CHARS = 64
 NAME_CHARS = 120
 LORE_QUIET_S = 3.0  # an engine that reads lore says so twice a second

@@ -80,7 +80,7 @@ class OneModelRoster:
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
-        self.problems: tuple[str, ...] = ()
+        self.problems: dict[str, str] = {}
         self.on_change: Callable[[], None] = lambda: None
 
     def default(self) -> str:

@@ -66,7 +66,7 @@ def test_later_directories_win_by_id(tmp_path: Path) -> None:
         ("just text", "worlds/bad.yaml, line 1: the file must be a section with the keys id, name"),
         ("", "worlds/bad.yaml, line 1: the file must be a section"),
         ("a: *b", "worlds/bad.yaml, line 1: aliases"),
-        ("#" * (limits.YAML_BYTES + 1), "worlds/bad.yaml, line 1: the text has 1048577 bytes"),
+        ("#" * (limits.ASSET_BYTES + 1), "worlds/bad.yaml: the file has 32.0 MiB; 32 MiB is the most"),
     ],
 )
 def test_a_broken_file_is_skipped_and_named(tmp_path: Path, text: str, problem: str) -> None:
@@ -132,3 +132,61 @@ def test_the_examples_of_a_first_start_are_good(home: Home) -> None:
     assert list(examples.characters) == ["my-first-character"]
     assert list(examples.rules) == ["my-first-rule"]
     assert not examples.worlds.keys() & load_assets([SHIPPED]).worlds.keys()
+
+
+def test_a_misspelt_key_is_named_with_the_nearest(tmp_path: Path) -> None:
+    """The file is used; what is left out of it is said, and what may have been meant."""
+    write(
+        tmp_path, "worlds/a.yaml", "id: a\nname: A\nstart_mesage: Hello\ngreting: x\ndescription: y\n"
+    )
+    assets = load_assets([tmp_path])
+    assert "a" in assets.worlds
+    assert assets.problems == (
+        "worlds/a.yaml, line 3: the key 'start_mesage' means nothing here and is left out; "
+        "did you mean 'start_message'?",
+        "worlds/a.yaml, line 4: the key 'greting' means nothing here and is left out; "
+        "did you mean 'start_message'?",
+    )
+
+
+def test_names_of_files(tmp_path: Path) -> None:
+    """Endings in any case count; other programs' hidden files do not; odd names stay on one line."""
+    for name in ("A.YAML", "b.Yml", "c.yml"):
+        write(tmp_path, f"rules/{name}", f"id: {name[0].lower()}\nname: A\nprompt: x\n")
+    for name in ("._A.yaml", ".#b.yaml", "#c.yaml#", ".hidden.yaml"):
+        write(tmp_path, f"rules/{name}", "no rule")
+    write(tmp_path, "rules/odd\nname.yaml", "no rule")
+    (tmp_path / os.fsdecode(b"rules/\xff.yaml")).write_text("no rule")
+    assets = load_assets([tmp_path])
+    assert sorted(assets.rules) == ["a", "b", "c"]
+    assert len(assets.problems) == 2
+    for problem in assets.problems:
+        assert "\n" not in problem
+        problem.encode()
+
+
+def test_a_world_may_be_as_long_as_you_like(tmp_path: Path) -> None:
+    """Lore of several megabytes is read."""
+    write(
+        tmp_path, "worlds/a.yaml", "id: a\nname: A\nlore: |\n" + "  The tide turns again.\n" * 120_000
+    )
+    assets = load_assets([tmp_path])
+    assert assets.problems == ()
+    assert len(assets.worlds["a"].lore) > 2_500_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{{char}} waits by the gate.", "{{char}} waits by the gate."),
+        ("{{user}}'s lamp: out", "{{user}}'s lamp: out"),
+        ("\u00a0a\u2028b", "a b"),
+        ('"a \\ud83c\\udfd4 b"', "a 🏔 b"),
+    ],
+)
+def test_what_people_write_who_do_not_know_yaml(tmp_path: Path, text: str, told: str) -> None:
+    """Macros without quotes, exotic spaces, JSON's escapes: understood where they can mean only one thing."""
+    write(tmp_path, "worlds/a.yaml", f"id: a\nname:\u00a0A\nscene: {text}\n")
+    assets = load_assets([tmp_path])
+    assert assets.problems == ()
+    assert assets.worlds["a"].scene == told

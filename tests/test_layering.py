@@ -53,7 +53,7 @@ ORDER = """
     settings
     protocol.messages
     privacy
-    limits                       errors
+    limits                       errors             plain_letters
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}

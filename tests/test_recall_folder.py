@@ -201,3 +201,21 @@ def test_network_mounts_are_polled() -> None:
     assert is_remote(Path("/mnt/my disk/lore"), mounts)
     assert not is_remote(Path("/home/me/lore"), mounts)
     assert not is_remote(Path("/home/me"), "")
+
+
+async def test_a_folder_that_is_suddenly_empty_takes_no_lore_along(tmp_path: Path) -> None:
+    """A mount point stays when its disk goes: it is said once, and what comes back is followed again."""
+    async with open_world(tmp_path) as world:
+        world.write("docks.md", "Fog and tar.")
+        world.write("mara.md", "A diver.")
+        await world.folder.compare()
+        world.root.rename(tmp_path / "unmounted")
+        world.root.mkdir()
+        for _ in range(2):
+            assert await world.folder.compare() == 0
+        assert len(await world.lore()) == 2
+        (said,) = world.said
+        assert "/world unsync" in said
+        world.write("docks.md", "Fog and tar.")
+        await world.folder.compare()
+        assert list(await world.lore()) == ["file:docks.md"]

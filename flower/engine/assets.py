@@ -7,6 +7,8 @@ user's own file replaces a shipped one. It never writes, and never uses an id as
 
 from __future__ import annotations
 
+import difflib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -105,6 +107,49 @@ def _lore(value: object, path: validators.Path) -> str:
     return validators.text(value, path)
 
 
+# Keys that files from elsewhere carry, which nobody can mean for one of ours.
+FOREIGN = frozenset(
+    {
+        "tags",
+        "author",
+        "authors",
+        "creator",
+        "version",
+        "created",
+        "updated",
+        "date",
+        "license",
+        "licence",
+    }
+    | {
+        "source",
+        "url",
+        "homepage",
+        "notes",
+        "comment",
+        "comments",
+        "language",
+        "lang",
+        "nsfw",
+        "avatar",
+    }
+    | {"image", "icon", "picture", "extensions", "metadata", "meta", "credits", "sort", "order"}
+)
+NEAR = 0.75  # likeness, 0 to 1, from which on a key may be a misspelt one
+# What people coming from other programs call ours.
+MEANT = {
+    "greeting": "start_message",
+    "first_mes": "start_message",
+    "first_message": "start_message",
+    "intro": "start_message",
+    "scenario": "scene",
+    "description": "persona",
+    "personality": "persona",
+    "system": "system_prompt",
+    "text": "prompt",
+    "title": "name",
+}
+
 # By folder; each takes a document's value and raises ``WrongValueError``.
 READERS: Mapping[str, validators.Reader[Any]] = {
     "worlds": _reader(
@@ -144,7 +189,7 @@ def _load_folder(read: validators.Reader[Any], folder: Path, problems: list[str]
     result: dict[str, Any] = {}
     for path in _files(folder, problems):
         try:
-            asset = _load_file(read, path)
+            asset = _load_file(read, path, problems)
         except AssetError as error:
             problems.append(str(error))
             continue
@@ -157,7 +202,7 @@ def _load_folder(read: validators.Reader[Any], folder: Path, problems: list[str]
 
 def _files(folder: Path, problems: list[str]) -> Iterator[Path]:
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+        paths = sorted(path for path in folder.iterdir() if _is_asset(path.name))
     except FileNotFoundError:
         return
     except OSError as error:
@@ -168,13 +213,42 @@ def _files(folder: Path, problems: list[str]) -> Iterator[Path]:
     yield from paths[:ASSET_FILES]
 
 
-def _load_file(read: validators.Reader[Any], path: Path) -> Any:
+def _is_asset(name: str) -> bool:
+    """Hidden files are other programs': macOS leaves ``._x.yaml`` beside a copy, Emacs ``.#x.yaml``."""
+    return name.lower().endswith((".yaml", ".yml")) and not name.startswith((".", "#"))
+
+
+def _load_file(read: validators.Reader[Any], path: Path, problems: list[str]) -> Any:
     document = _document(path)
     try:
-        return read(document.value, ())
+        asset = read(document.value, ())
     except validators.WrongValueError as wrong:
         line = validators.line_of(document.lines, wrong.path)
         raise AssetError(f"{_label(path)}, line {line}: {wrong}") from None
+    problems += _unknown_keys(document, asset.__struct_fields__, path)
+    return asset
+
+
+def _unknown_keys(document: safe_yaml.Document, known: Sequence[str], path: Path) -> list[str]:
+    """Returns a sentence for each key that means nothing here and may be a mistake."""
+    if not isinstance(document.value, dict):
+        return []
+    found = []
+    for key in document.value:
+        if key in known or key.lower() in FOREIGN or key.startswith(("_", "x-")):
+            continue
+        meant = MEANT.get(key.lower(), "")
+        near = difflib.get_close_matches(key.lower(), (*known, *MEANT), n=1, cutoff=NEAR)
+        meant = meant or (MEANT.get(near[0], near[0]) if near else "")
+        if meant not in known:
+            continue
+        line = validators.line_of(document.lines, (key,))
+        shown = key[: limits.KEY_SHOWN_CHARS]
+        found.append(
+            f"{_label(path)}, line {line}: the key {shown!r} means nothing here and is left out; "
+            f"did you mean {meant!r}?"
+        )
+    return found
 
 
 def _load_system_rules(directories: Sequence[Path], problems: list[str]) -> str:
@@ -199,7 +273,13 @@ def _document(path: Path) -> safe_yaml.Document:
         if not path.is_file():
             raise AssetError(f"{_label(path)}: not a regular file")  # a pipe would block for ever
         with path.open("rb") as file:
-            return safe_yaml.load(file.read(limits.YAML_BYTES + 1))
+            size = os.fstat(file.fileno()).st_size
+            if size > limits.ASSET_BYTES:
+                most = limits.ASSET_BYTES // limits.MIB
+                raise AssetError(
+                    f"{_label(path)}: the file has {size / limits.MIB:.1f} MiB; {most} MiB is the most"
+                )
+            return safe_yaml.load(file.read(limits.ASSET_BYTES), most=limits.ASSET_BYTES)
     except OSError as error:
         raise AssetError(f"{_label(path)}: cannot be read ({error.strerror})") from error
     except YamlError as error:
@@ -208,4 +288,5 @@ def _document(path: Path) -> safe_yaml.Document:
 
 def _label(path: Path) -> str:
     """Returns the last two parts of a path: enough to find the file, short enough for a status line."""
-    return "/".join(path.parts[-2:])
+    text = "/".join(path.parts[-2:]).encode("utf-8", "replace").decode()
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -45,14 +45,30 @@ class Document(NamedTuple):
     lines: dict[Path, int]
 
 
-def load(data: bytes) -> Document:
-    """Returns the one document in ``data`` (UTF-8); an empty text is None.
+def load(data: bytes, *, most: int = limits.YAML_BYTES) -> Document:
+    """Returns the one document in ``data`` (UTF-8, ``most`` bytes); an empty text is None.
 
-    Raises ``YamlError``, and nothing else, for anything that is broken, refused or over a limit.
+    What people write who do not know YAML is understood where it can mean nothing else: a value that begins
+    with ``{{macro}}``, exotic spaces, escaped halves of a character. Raises ``YamlError``, and nothing else,
+    for anything that is broken, refused or over a limit.
     """
-    if len(data) > limits.YAML_BYTES:
-        raise YamlError(1, f"the text has {len(data)} bytes; {limits.YAML_BYTES} is the most")
+    if len(data) > most:
+        raise YamlError(1, f"the text has more than {most} bytes, which is the most")
     text = _decode(data)
+    try:
+        return _parse(text)
+    except YamlError:
+        likely = _as_meant(text)
+        if likely == text:
+            raise
+        try:
+            return _parse(likely)
+        except YamlError:
+            pass  # the first fault is the one to tell
+        raise
+
+
+def _parse(text: str) -> Document:
     builder = _Builder()
     try:
         for event in _events(text):
@@ -71,6 +87,31 @@ def load(data: bytes) -> Document:
     except yaml.YAMLError as error:
         raise YamlError(1, f"broken YAML: {error}") from error
     return Document(builder.root, builder.lines)
+
+
+_MACRO_VALUE = re.compile(r"(?m)^([ ]*(?:- )?(?:[\w-]{1,80}:[ ]+)?)(\{\{[^\n]*)$")
+_ODD_INDENT = re.compile("(?m)^[ \u00a0\u2000-\u200a\u202f\u3000]+")
+_ODD_GAP = re.compile("(?m)^([ ]*(?:- )?[\\w-]{1,80}:)[\u00a0\u2000-\u200a\u202f\u3000]")
+_HALVES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+def _as_meant(text: str) -> str:
+    """Returns a text that is no YAML as its writer may have meant it, with the same lines."""
+    text = text.replace("\u2028", " ").replace("\u2029", " ").replace("\x85", " ")
+    text = _ODD_INDENT.sub(lambda found: " " * len(found[0]), text)
+    text = _ODD_GAP.sub(r"\1 ", text)
+    text = _HALVES.sub(_character, text)
+    return _MACRO_VALUE.sub(_quoted, text)
+
+
+def _quoted(found: re.Match[str]) -> str:
+    value = found[2].rstrip().replace("'", "''")
+    return f"{found[1]}'{value}'"
+
+
+def _character(halves: re.Match[str]) -> str:
+    code = 0x10000 + ((int(halves[1], 16) & 0x3FF) << 10) + (int(halves[2], 16) & 0x3FF)
+    return chr(code)
 
 
 def _decode(data: bytes) -> str:

@@ -141,14 +141,19 @@ class Plain:
         self.moved = trio.Event()  # replaced after every input
         self.leaving = False
         self.answers = 0  # how often the engine answered a command
+        self.failed = False  # one of the answers was bad news
+        self.syncs = 0  # how often it told the whole state
         self.out = out
 
     def post(self, happened: Input) -> None:
         """Applies one input and writes what is new."""
         before = self.model
         self._apply(update(before, happened))
+        if isinstance(happened, Received) and isinstance(happened.event, protocol.SyncState):
+            self.syncs += 1
         if isinstance(happened, Received) and isinstance(happened.event, ANSWERS):
             self.answers += 1
+            self.failed = self.failed or self.model.notice.kind == "bad"
             self._write(self.reader.outline(happened.event))
         if not (self.leaving and isinstance(happened, LinkChanged)):
             self._write(self.reader.news(before, self.model))
@@ -166,6 +171,14 @@ class Plain:
         """Returns when the engine has answered more than ``heard`` times."""
         while self.answers <= heard:
             await self.moved.wait()
+
+    async def catch_up(self) -> None:
+        """Returns when everything has come that the engine had to say so far."""
+        before = self.syncs
+        self.link.send_nowait(Send("/sync"))
+        with trio.move_on_after(limits.SEND_TIMEOUT_S):
+            while self.syncs <= before:
+                await self.moved.wait()
 
     async def leave(self) -> None:
         """Says goodbye and reads the answers to everything said before it."""
@@ -277,6 +290,8 @@ def say(
     A sentence that ``advice`` gives goes to standard error. Returns 0, or 1 when nothing came.
     """
 
+    text = text.strip().removeprefix("\ufeff").strip()
+
     async def ask() -> int:
         with identity.shared(home_dir) as me:
             client = Plain(me, engine_url, token, None)
@@ -306,7 +321,8 @@ async def _ask(client: Plain, text: str) -> int:
         return 1
     client.take(text)
     await client.wait_for(ready)
-    reply = client.model.story.messages[-1]
+    said = client.model.story.messages
+    reply = said[-1] if said else Message(0, "", "")
     if reply.role != "assistant" or reply.status == "error":
         print(clean(client.model.notice.text) or "There was no reply.", file=sys.stderr)
         return 1
@@ -315,11 +331,11 @@ async def _ask(client: Plain, text: str) -> int:
 
 
 async def _order(client: Plain, line: str) -> int:
-    """Runs a command of the engine and prints its answer."""
+    """Runs a command of the engine and prints its answer, and nothing of what came before it."""
+    await client.catch_up()
     client.out = sys.stdout
-    heard = client.answers
+    heard, client.failed = client.answers, False
     client.take(line)
-    with trio.move_on_after(limits.SEND_TIMEOUT_S):
-        await client.wait_for_answer(heard)
+    await client.catch_up()
     await client.wait_for(ready)
-    return 1 if client.answers == heard or client.model.notice.kind == "bad" else 0
+    return 1 if client.answers == heard or client.failed else 0

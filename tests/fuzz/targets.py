@@ -84,9 +84,6 @@ def streams(data: bytes) -> None:
     assert sum(isinstance(item, ProviderError) for item in items) <= 1
     for item in items:
         assert not isinstance(item, Text) or (isinstance(item.text, str) and item.text)
-    interpreter = family.interpreter()
-    items = [*interpreter.feed(data), *interpreter.end()]
-    assert sum(isinstance(item, ProviderError) for item in items) <= 1
 
 
 def yaml(data: bytes) -> None:

@@ -46,7 +46,7 @@ def make(database: Path, target: Path) -> int:
         _check_room(database, target.parent)
         draft.unlink(missing_ok=True)
         file.copy(database, draft)
-        draft.chmod(0o600)
+        file.make_private(draft)
         size = draft.stat().st_size
         file.replace_durably(draft, target)
     except (OSError, file.UnreadableError) as error:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from flower import access_token, launch, limits
 from flower.engine.admin import backup, repair
+from flower.engine.assets import SHIPPED, load_assets
+from flower.engine.store import file as database_file
 from flower.engine.store import recovery
 from flower.errors import ConfigError, LaunchError, StoreError
 from flower.home import Home, load_config
@@ -29,6 +31,8 @@ def back_up(home: Home, file: Path | None) -> int:
     else:
         backup.make(home.database, file)
     print(f"Backup: {file} ({_size(file)})")
+    if not database_file.is_private(file):
+        print("Others may be able to read it: its file system does not keep permissions.")
     return 0
 
 
@@ -57,7 +61,14 @@ def restore(home: Home, file: Path) -> int:
 
 
 def check(home: Home) -> int:
-    """Repairs if no engine runs, else only looks."""
+    """Repairs the stories if no engine runs, else only looks; names every asset that cannot be used."""
+    problems = load_assets((SHIPPED, home.assets)).problems
+    for problem in problems:
+        print(f"assets: {problem}")
+    return max(_check_stories(home), int(bool(problems)))
+
+
+def _check_stories(home: Home) -> int:
     if not home.database.exists():
         print("There are no stories here yet.")
         return 0

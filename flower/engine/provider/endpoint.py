@@ -21,6 +21,7 @@ from flower import limits
 from flower.engine.provider.base import Completion
 from flower.engine.provider.request_fields import without
 from flower.errors import ConfigError, ProviderError
+from flower.home import expanded
 
 
 class Patch(Struct, frozen=True):
@@ -240,7 +241,7 @@ def key_from_file(path: str, home: Path) -> str:
 
     Raises ``ConfigError`` when the file cannot be read.
     """
-    place = home / Path(path).expanduser()
+    place = home / expanded(path, "api_key_file")
     try:
         with place.open("rb") as file:
             data = file.read(limits.KEY_BYTES)

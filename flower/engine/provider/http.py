@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import ssl
 import time
 from abc import ABC, abstractmethod
@@ -23,9 +24,10 @@ import trio
 from flower import __version__, limits
 from flower.engine.provider.base import Completion
 from flower.engine.provider.decode import Dialect, Interpreter
-from flower.engine.provider.endpoint import KINDS, Endpoint, is_loopback, read_key
+from flower.engine.provider.endpoint import KINDS, Endpoint, read_key
 from flower.engine.provider.errors import Origin, from_response, malformed
 from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
+from flower.engine.provider.proxies import certificates, proxy_for
 from flower.engine.provider.quote import excerpt
 from flower.engine.provider.request_fields import Refusals, field_names
 from flower.engine.provider.response import (
@@ -47,7 +49,7 @@ class Edge:
     """Connections to one endpoint.
 
     ``auth`` makes the headers that carry the key. ``transport`` replaces the network in tests;
-    ``clock`` is Unix time, for HTTP dates only.
+    ``clock`` is Unix time, for HTTP dates only; ``environ`` may name a proxy.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class Edge:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.time,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._endpoint = endpoint
+        self._environ = environ
         self._auth = auth
         self._transport = transport
         self._clock = clock
@@ -169,19 +173,25 @@ class Edge:
 
     async def _connected(self) -> httpx.AsyncClient:
         if self._client is None:
-            plain = self._transport is not None or self._on_loopback()
+            proxy = "" if self._transport is not None else self._proxy()
+            secure = self._endpoint.base_url.startswith("https:") or proxy.startswith("https:")
+            plain = self._transport is not None or not secure
             verify = False if plain else await trio.to_thread.run_sync(_tls_context)
             if self._client is None:  # another task may have made it meanwhile
-                self._client = self._make_client(verify)
+                self._client = self._make_client(verify, proxy)
         return self._client
 
-    def _make_client(self, verify: ssl.SSLContext | bool) -> httpx.AsyncClient:
+    def _proxy(self) -> str:
+        return proxy_for(self._endpoint.base_url, self._environ)
+
+    def _make_client(self, verify: ssl.SSLContext | bool, proxy: str) -> httpx.AsyncClient:
         # httpx logs addresses, httpcore headers; neither belongs into our logs.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
         return httpx.AsyncClient(
             verify=verify,
-            trust_env=not self._on_loopback(),  # a proxy cannot reach this machine's own servers
+            trust_env=False,  # it fails on what other programs bear, and takes .netrc's passwords
+            proxy=proxy or None,
             follow_redirects=False,
             transport=self._transport,
             headers={"User-Agent": f"flower/{__version__}", "Accept-Encoding": "identity"},
@@ -195,10 +205,6 @@ class Edge:
                 max_connections=limits.CONNECTIONS_PER_PROVIDER, keepalive_expiry=limits.KEEPALIVE_S
             ),
         )
-
-    def _on_loopback(self) -> bool:
-        url = httpx.URL(self._endpoint.base_url)
-        return url.scheme == "http" and is_loopback(url.host)
 
     async def _read_key(self) -> None:
         if self._key is None:
@@ -237,7 +243,7 @@ class Edge:
 @cache
 def _tls_context() -> ssl.SSLContext:
     """Reading the certificates takes 0.1 s on a Pi: once, off the event loop, shared by all."""
-    return httpx.create_ssl_context()
+    return certificates(os.environ)
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

@@ -246,6 +246,14 @@ class Roster:
                 f"{endpoint.name} did not send its list of models in time; try again later."
             )
             return
+        except (
+            Exception
+        ) as bug:  # an edge: one server that answers nonsense must not hide all the others
+            log.exception("the list of models of %s could not be read", endpoint.name)
+            self._alive.discard(endpoint.name)
+            kind = type(bug).__name__
+            problems.append(f"The list of models of {endpoint.name} could not be read ({kind}).")
+            return
         self._alive.add(endpoint.name)
         self._catalogue[endpoint.name] = Listed(endpoint.base_url, self._clock(), models)
 

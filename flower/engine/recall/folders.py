@@ -2,7 +2,7 @@
 
 ``Folder.follow`` compares once, then watches. Every change leads to a look at the whole folder, by
 size and time of change: moves, renames and lost events need no rules of their own, and only files that
-changed are read. A folder that is gone, such as an unmounted disk, takes no lore along.
+changed are read. A folder that is gone or empty, such as an unmounted disk, takes no lore along.
 
 Owns nothing but its memory of file times. Never writes to the folder.
 """
@@ -24,7 +24,8 @@ from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import synced_folders
 from flower.engine.store.database import Database
 from flower.engine.tasks import guarded
-from flower.errors import CommandError, StoreError
+from flower.errors import CommandError, ConfigError, StoreError
+from flower.home import expanded
 
 SUFFIXES = (".md", ".txt")
 PREFIX = "file:"  # of the sources of a synced folder
@@ -76,6 +77,12 @@ class Folder:
 
     async def _compare(self) -> int:
         files = await trio.to_thread.run_sync(list_files, self._root)
+        if not files and await self._had_files():
+            self._tell(
+                f"✗ The lore folder {self._root} is empty, as when its disk is not there; its lore stays as it is. "
+                "If you emptied it, /world unsync lets the lore go."
+            )
+            return 0
         changes = 0
         for name, stamp in files.items():
             if self._seen.get(name) == stamp:
@@ -95,6 +102,9 @@ class Folder:
         if len(files) == limits.SOURCES_FOLDER:
             self._tell(f"✗ Only the first {limits.SOURCES_FOLDER} files of {self._root} are read.")
         return changes
+
+    async def _had_files(self) -> bool:
+        return any(source.startswith(PREFIX) for source in await self._library.sources(self._scope))
 
     async def _watch(self) -> None:
         stop = trio.Event()
@@ -271,7 +281,10 @@ class Folders:
 
 
 def _folder(text: str) -> Path:
-    path = Path(text).expanduser()
+    try:
+        path = expanded(text, "The folder")
+    except ConfigError as error:
+        raise CommandError(f"{error}.") from error
     if not path.is_absolute():
         raise CommandError("Give the whole path of the folder, for example /home/me/lore.")
     if not path.is_dir():

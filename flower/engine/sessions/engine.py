@@ -38,6 +38,8 @@ from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State
 
 log = logging.getLogger(__name__)
 
+PROBLEMS_SHOWN = 20  # of broken files, in the list that a client gets
+
 STORY_LIST_INTERVAL_S = 1.0  # the list of stories goes to every client, at most so often
 
 
@@ -116,15 +118,27 @@ class Engine:
         self.clients.add(client)
         try:
             client.tell("✓ Engine ready.", State(status="ok"))
+            self._tell_problems(client)
             await self._attach(client)
             await self.sync(client)
             await self._recap_once(client)
         except BaseException:  # it left already, or the disk fails: nobody else would forget it
             self.disconnect(client)
             raise
-        for problem in (*self.services.assets.problems, *self.roster.problems):
-            client.tell(f"✗ {problem}")
         return client
+
+    def _tell_problems(self, client: Client) -> None:
+        """Tells everything of the user's that cannot be used, in one list."""
+        problems = (*self.services.assets.problems, *self.roster.problems.values())
+        if len(problems) == 1:
+            client.tell(f"✗ {problems[0]}")
+        elif problems:
+            shown = problems[:PROBLEMS_SHOWN]
+            more = len(problems) - len(shown)
+            rows = [f"✗ {len(problems)} things cannot be used; `flower check` lists them:"]
+            rows += [f"  {problem}" for problem in shown]
+            rows += [f"  and {more} more"] if more else []
+            client.tell("\n".join(rows))
 
     async def _recap_once(self, client: Client) -> None:
         """Tells what happened last in a story that has rested long, once until it is played again."""

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 
 REPEATED_CHARS = 400  # of the old text that a model may say again
 _REPEATED_LEAST = 4  # characters: a shorter word can be meant twice
+_ENDS = '.!?…。！？"”’»*)'  # after these a text may have come to its end
+_HELD_AFTER_END = 60  # characters of the continuation that wait, when the old text had come to its end
 _HELD_CHARS = 1_000  # of the continuation, while it may still be a repetition
 _OPENS = "([{“‘«¿¡\"'-–—/\n"  # after these no space is due
 _FOLLOWS = ".,;:!?…)]}”’»'-–—/"  # and before these
@@ -46,6 +48,7 @@ class Joint:
         self._known: frozenset[str] = frozenset()
         self._held = ""
         self._joined = False
+        self._ended = before.rstrip()[-1:] in tuple(_ENDS)
 
     def know(self, texts: Iterable[str]) -> None:
         """Takes texts whose words are known to be words."""
@@ -71,7 +74,9 @@ class Joint:
     def _open(self, held: str) -> bool:
         """Returns whether what came may go on as the end of the old text, or its first word is not over."""
         said = held.lstrip()
-        if len(held) < _HELD_CHARS and (not said or said in self._tail):
+        if len(held) < (_HELD_AFTER_END if self._ended else _HELD_CHARS) and (
+            not said or said in self._tail
+        ):
             return True
         first = _FIRST_WORD.match(said)
         return first is not None and first.end() == len(said) and len(said) < REPEATED_CHARS
@@ -79,7 +84,7 @@ class Joint:
     def _join(self, text: str) -> str:
         said = text.lstrip()
         repeated = _repeated(self._tail, said)
-        if repeated:
+        if repeated and (said[repeated:].strip() or not self._ended):
             return said[repeated:]
         if said != text:  # it brought its own white space
             return said if self._before[-1].isspace() else text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -81,9 +82,24 @@ def replace_durably(draft: Path, target: Path) -> None:
     _sync(target.parent)
 
 
+def make_private(path: Path) -> None:
+    """Takes other people's access away, where the file system can: FAT and network shares cannot."""
+    with contextlib.suppress(OSError):
+        path.chmod(0o600)
+
+
+def is_private(path: Path) -> bool:
+    """Returns whether nobody but the owner may read the file, as far as the system tells."""
+    return not path.stat().st_mode & 0o077
+
+
 def _sync(path: Path) -> None:
+    """Brings a file or a folder to the disk; some file systems cannot do that for folders."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
