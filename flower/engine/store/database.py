@@ -14,7 +14,8 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -34,6 +35,31 @@ WAL_PAGES = 4000
 # Larger databases keep the pages they were made with: rewriting takes too long
 CONVERTED_BYTES = 32 * limits.MIB
 Connection = sqlite3.Connection  # what functions over the database get; nobody else names SQLite
+
+
+class Alongside:
+    """A change that goes with the next transaction, whichever it is; ``done`` when that is on disk."""
+
+    def __init__(self, function: Callable[[sqlite3.Connection], None]) -> None:
+        self.function = function
+        self.done = False
+
+
+_ALONGSIDE: ContextVar[Alongside | None] = ContextVar("alongside", default=None)
+
+
+@contextlib.contextmanager
+def alongside(function: Callable[[sqlite3.Connection], None]) -> Iterator[Alongside]:
+    """Lets ``function`` run inside the next transaction that this block writes, or a task it starts.
+
+    What it raises keeps that transaction from happening.
+    """
+    change = Alongside(function)
+    token = _ALONGSIDE.set(change)
+    try:
+        yield change
+    finally:
+        _ALONGSIDE.reset(token)
 
 
 class OneThread:
@@ -112,9 +138,18 @@ class Database:
         the file is no longer where the next start will look for it.
         """
 
+        along = _ALONGSIDE.get()
+
+        def both(connection: sqlite3.Connection) -> T:
+            if along is not None and not along.done:
+                along.function(connection)
+            return function(connection, *args, **kwargs)
+
         def call() -> T:
             with _translated(self._path):
-                result = _in_transaction(self._connection, function, *args, **kwargs)
+                result = _in_transaction(self._connection, both)
+                if along is not None:
+                    along.done = True
                 self._check_place()
                 return result
 
