@@ -73,9 +73,9 @@ def _run_daily(command: str, home_dir: str | None, managed: bool) -> int:
     return run_tui(home, Connection(starts=command != "tui"))
 
 
-def home_at(path: str | None) -> Home:
+def home_at(path: str | None, *, reads_only: bool = False) -> Home:
     """Returns the home at ``path``, default the user's own; raises ``ConfigError``."""
-    return open_home(Path(path) if path else None, os.environ)
+    return open_home(Path(path) if path else None, os.environ, reads_only=reads_only)
 
 
 def run_engine(

@@ -122,9 +122,9 @@ _reload_option = click.option(
 )
 
 
-def _home(ctx: click.Context, home_dir: str | None) -> Home:
+def _home(ctx: click.Context, home_dir: str | None, *, reads_only: bool = False) -> Home:
     """Returns the home named behind the command, else the one named before it."""
-    return home_at(home_dir or ctx.find_root().params.get("home_dir"))
+    return home_at(home_dir or ctx.find_root().params.get("home_dir"), reads_only=reads_only)
 
 
 def _connection(url: str, token: str, ca: Path | None, *, starts: bool) -> Connection:
@@ -249,7 +249,7 @@ def backup(ctx: click.Context, home_dir: str | None, file: Path | None) -> int:
     """Copy all stories, also while an engine runs (default: into the home)."""
     from flower.engine.admin import cli
 
-    return cli.back_up(_home(ctx, home_dir), _absolute(file))
+    return cli.back_up(_home(ctx, home_dir, reads_only=True), _absolute(file))
 
 
 @commands.command()
@@ -272,7 +272,7 @@ def check(ctx: click.Context, home_dir: str | None) -> int:
     """Look the stories through; repairs what is damaged if no engine runs."""
     from flower.engine.admin import cli
 
-    return cli.check(_home(ctx, home_dir))
+    return cli.check(_home(ctx, home_dir, reads_only=True))
 
 
 @commands.command()
@@ -282,7 +282,7 @@ def doctor(ctx: click.Context, home_dir: str | None) -> int:
     """Look the installation through, and say what to do."""
     from flower.engine.admin import doctor as installation
 
-    return installation.run(_home(ctx, home_dir), os.environ, sys.stdout.write)
+    return installation.run(_home(ctx, home_dir, reads_only=True), os.environ, sys.stdout.write)
 
 
 @commands.command()
@@ -302,7 +302,9 @@ def export(
     """Write a story to standard output or a file; without ID list the stories."""
     from flower.engine.admin import export_cli
 
-    return export_cli.run(_home(ctx, home_dir), session, form=form, output=output, whole=whole)
+    return export_cli.run(
+        _home(ctx, home_dir, reads_only=True), session, form=form, output=output, whole=whole
+    )
 
 
 @commands.group(cls=Group, no_args_is_help=False)

@@ -112,8 +112,10 @@ def _user_home() -> Path | None:
     return own if own.is_absolute() else None
 
 
-def open_home(path: Path | None, environ: Mapping[str, str]) -> Home:
+def open_home(path: Path | None, environ: Mapping[str, str], *, reads_only: bool = False) -> Home:
     """Returns the home at ``path`` (default: ``default_path``), made ready to use.
+
+    With ``reads_only`` a home on a disk that cannot be written to is taken as it is.
 
     Directories that are missing are made, private to the user. A missing ``config.yaml`` is written,
     all comments; example assets come with a new ``assets/`` and stay deleted once deleted.
@@ -127,6 +129,8 @@ def open_home(path: Path | None, environ: Mapping[str, str]) -> Home:
     try:
         _make(home)
     except OSError as error:
+        if reads_only and home.root.is_dir():
+            return home
         raise ConfigError(
             f"cannot use {root} as Flower's home ({error.strerror or error}); "
             "set FLOWER_HOME or --home to a folder you can write to"

@@ -89,14 +89,22 @@ def running_process(home: Home) -> int | None:
 
 
 def own_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
-    """Returns command and environment that run Flower again with ``arguments``.
+    """Returns command and environment that run Flower again with ``arguments``."""
+    return own_python("-m", "flower", *arguments)
 
-    ``-P``: the current directory is the user's, no place to import modules from.
+
+def own_python(*arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Returns command and environment of a child Python that can import Flower.
+
+    Every child is made by this: the current directory is the user's, a folder of somebody's files maybe, and no
+    place to import modules from. So ``-P``, and of PYTHONPATH only what does not depend on where one stands.
     """
     package = str(Path(__file__).parents[1])
-    others = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([package, others]) if others else package
-    return [sys.executable, "-P", "-m", "flower", *arguments], {**os.environ, "PYTHONPATH": path}
+    others = [
+        entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(entry)
+    ]
+    path = os.pathsep.join([package, *others])
+    return [sys.executable, "-P", *arguments], {**os.environ, "PYTHONPATH": path}
 
 
 def start(home: Home) -> int:

@@ -35,6 +35,21 @@ def folder(home: Home) -> Path:
     return home.root / FOLDER
 
 
+def check_target(home: Home, target: Path) -> None:
+    """Raises ``StoreError`` unless a backup may be written to ``target``.
+
+    A new name is always right, and a backup made before may be replaced. Anything else that is there is somebody's:
+    the stories themselves, the settings, a text. Inside the home only the folder of backups takes any.
+    """
+    real = target.resolve()
+    if real.is_relative_to(home.root.resolve()) and real.parent != folder(home).resolve():
+        raise StoreError(
+            f"{target} is inside Flower's home; choose a place elsewhere, or leave FILE out"
+        )
+    if real.exists() and not file.is_copy(real):
+        raise StoreError(f"{target} exists and is no backup; choose another name or move it away")
+
+
 def make(database: Path, target: Path) -> int:
     """Copies a database, in use or not, to the file ``target``; returns the copy's size in bytes.
 
@@ -133,6 +148,9 @@ def restore(home: Home, source: Path, now: float) -> Path | None:
     before = _set_aside(home, now) if home.database.exists() else None
     draft = home.database.with_name("flower.db.restored")
     make(source, draft)
+    file.fold_log(
+        home.database
+    )  # a power cut from here on leaves the old stories or the new ones, whole
     try:
         for path in home.database.parent.glob(home.database.name + "-*"):
             path.unlink()  # the log of the old database must not be read into the new one

@@ -29,6 +29,7 @@ def back_up(home: Home, file: Path | None) -> int:
     if file is None:
         file = backup.make_kept(home, backup.BY_HAND, time.time())
     else:
+        backup.check_target(home, file)
         backup.make(home.database, file)
     print(f"Backup: {file} ({_size(file)})")
     if not database_file.is_private(file):
@@ -75,10 +76,10 @@ def _check_stories(home: Home) -> int:
     try:
         with launch.claim(home, wait_s=0):
             report = repair.repair(home, time.time())
-    except LaunchError:
+    except LaunchError as error:  # an engine runs, or the disk cannot be written to
         report = recovery.look(home.database)
         if not report.sound:
-            print("An engine runs, so nothing was repaired; stop it and run `flower check` again.")
+            print(f"Nothing was repaired: {error}.")
     for line in report.lines:
         print(line)
     return 0 if report.sound else 1
@@ -95,7 +96,8 @@ def show_token(home: Home, *, new: bool) -> int:
     if new and (pid := launch.running_process(home)) is not None:
         os.kill(pid, signal.SIGHUP)
         print(
-            "The running engine takes the new token over; who is connected stays so.", file=sys.stderr
+            "The running engine takes the new token over; who came in with the old one is asked again.",
+            file=sys.stderr,
         )
     print(token)
     return 0

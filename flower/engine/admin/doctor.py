@@ -194,7 +194,11 @@ def _index(home: Home) -> Finding:
 def _machine(home: Home) -> Iterator[Finding]:
     free = shutil.disk_usage(home.root).free
     advice = "free some space: stories cannot be saved soon" if free < 4 * limits.DISK_LOW_BYTES else ""
-    yield Finding("disk", f"{free // limits.MIB} MiB free", advice)
+    room = f"{free // limits.MIB} MiB free"
+    if not os.access(home.root, os.W_OK):
+        room += ", read-only"
+        advice = "nothing can be saved; `flower backup FILE` copies the stories to another disk"
+    yield Finding("disk", room, advice)
     available = _memory_available()
     if available is not None:
         low = available < MEMORY_LOW_BYTES

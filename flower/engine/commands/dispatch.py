@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from msgspec import UNSET
 
@@ -10,6 +11,8 @@ from flower.engine.commands import app, catalogue, game, steering, stories, tree
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
+from flower.engine.store import prompts
+from flower.engine.store.database import alongside
 from flower.errors import FlowerError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Prompt
 
@@ -110,23 +113,54 @@ ACTIONS: dict[str, Action] = {
 
 
 async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
-    """Carries out one prompt; whatever is wrong with it becomes one ``error`` event."""
+    """Carries out one prompt; whatever is wrong with it becomes one ``error`` event.
+
+    A prompt that comes again, because the connection broke before its answer, is answered and not done again.
+    """
+    request = prompt.request or None
     try:
         if prompt.client is not None and prompt.client != client.chosen.client:
             await engine.identify(client, prompt.client)
-        client.request = prompt.request
+        client.request, client.answers = request, []
         text = sanitize(prompt.prompt).strip()
-        if text.startswith("//"):  # a line of the story that begins with a slash
-            await engine.say(client, text[1:], prompt.request)
-        elif text.startswith("/"):
-            await run(engine, client, text)
-        elif text:
-            await engine.say(client, text, prompt.request)
+        if request is None:
+            await _carry_out(engine, client, text, None)
+            return
+        key = (client.key, request)
+        note = partial(
+            prompts.note_request, client=key[0], request=request, prompt=text, now=engine.now()
+        )
+        try:
+            with alongside(note) as noted:
+                await _carry_out(engine, client, text, request)
+        except prompts.AlreadyDoneError as done:
+            _answer_again(engine, client, key, text, str(done))
+            return
+        if noted.done:
+            engine.answers.keep(key, tuple(client.answers))
     except FlowerError as error:
         engine.metrics.error(type(error).__name__)
         client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET)))
     finally:
         client.request = None  # what is said from now on answers nothing
+
+
+async def _carry_out(engine: Engine, client: Client, text: str, request: str | None) -> None:
+    if text.startswith("//"):  # a line of the story that begins with a slash
+        await engine.say(client, text[1:], request)
+    elif text.startswith("/"):
+        await run(engine, client, text)
+    elif text:
+        await engine.say(client, text, request)
+
+
+def _answer_again(
+    engine: Engine, client: Client, key: tuple[str, str], text: str, otherwise: str
+) -> None:
+    """Says again what was said of a command; a line's answer is the story, which the client has."""
+    if text.startswith("/") and not text.startswith("//"):
+        for answer in engine.answers.of(key) or (f"✓ {otherwise}",):
+            client.tell(answer)
 
 
 async def run(engine: Engine, client: Client, text: str) -> None:

@@ -10,7 +10,6 @@ Owns the marker files. Never imports the modules it asks about.
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from flower import limits
 from flower.errors import EmbedError
+from flower.launch import own_python
 
 _CPU_KEYS = ("model name", "flags", "CPU part", "CPU implementer", "Features")
 
@@ -69,12 +69,13 @@ def _read(path: Path) -> str:
 
 def _run(packages: Sequence[str], code: str) -> None:
     names = " and ".join(packages)
+    command, environ = own_python("-c", code)
     try:
         child = subprocess.run(  # noqa: S603 - our own interpreter and our own code
-            [sys.executable, "-c", code],
+            command,
             capture_output=True,
             timeout=limits.EMBED_PROBE_S,
-            env={**os.environ, "PYTHONFAULTHANDLER": ""},
+            env={**environ, "PYTHONFAULTHANDLER": ""},
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

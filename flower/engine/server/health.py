@@ -48,6 +48,7 @@ async def _store(engine: Engine) -> str:
     database = engine.services.database
     try:
         await database.read(stories.count_sessions)
+        await database.check_place()
         free = shutil.disk_usage(database.path.parent).free
     except (FlowerError, OSError) as error:
         return str(error)

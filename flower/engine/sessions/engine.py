@@ -21,6 +21,7 @@ from flower.engine.provider.registry import Roster
 from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, recap, snapshot
+from flower.engine.sessions.answers import Answers
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
 from flower.engine.sessions.edits import Edits
@@ -30,7 +31,7 @@ from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.turns import Turns
-from flower.engine.store import states, stories, streaming_text, trash, tree
+from flower.engine.store import prompts, states, stories, streaming_text, trash, tree
 from flower.engine.store.database import Database
 from flower.engine.tasks import guarded
 from flower.errors import StoreError
@@ -77,6 +78,7 @@ class Engine:
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
         self._commands = commands
+        self.answers = Answers()
         self._sessions: dict[str, Session] = {}
         self._recapped: dict[str, float] = {}  # by story: when it had been played last, then
 
@@ -243,6 +245,7 @@ class Engine:
         if session is not None:
             session.drop_waiting()
         await self.turns.end(session_id)
+        await self.services.database.write(prompts.drop_all_waiting, session_id)
         await self.services.database.write(trash.delete, session_id, self.now())
         await self.turns.end(session_id)  # of a line that was being committed; none can begin now
         self._sessions.pop(session_id, None)
@@ -283,6 +286,9 @@ class Engine:
             opened = Session(stored.id, stored.world_id, stored.character_id, start)
             # Another client may have opened it meanwhile, and a turn of it laid out its window.
             session = self._sessions.setdefault(session_id, opened)
+            if session is opened:
+                waiting = await self.services.database.read(prompts.waiting, session_id)
+                self.turns.resume(session, waiting, client.chosen)
         session.subscribe(client.outbox)
         client.session = session
         try:

@@ -40,6 +40,7 @@ class Waiting(Struct, frozen=True):
     line: str
     selection: Selection  # of its client, when it was sent
     request: str | None
+    id: int  # of its row; it was stored before it was acknowledged
 
 
 class Finished(Struct, frozen=True):
@@ -192,13 +193,14 @@ class Session:
         for subscriber in self._subscribers:
             subscriber.put_nowait(event)
 
-    def enqueue(self, waiting: Waiting) -> bool:
-        """Keeps a line for later; returns False when the queue is full."""
-        if len(self._waiting) >= limits.PROMPT_QUEUE:
-            return False
-        if waiting.request is None or all(waiting.request != other.request for other in self._waiting):
-            self._waiting.append(waiting)
-        return True
+    @property
+    def has_room(self) -> bool:
+        """Whether one more line may wait."""
+        return len(self._waiting) < limits.PROMPT_QUEUE
+
+    def enqueue(self, waiting: Waiting) -> None:
+        """Keeps a line for when the running reply has ended."""
+        self._waiting.append(waiting)
 
     def next_waiting(self) -> Waiting | None:
         """Takes the line that has waited longest."""
@@ -221,9 +223,15 @@ class Client:
         self.session: Session | None = None
         self.goodbye = goodbye  # to be called when it says that it leaves for good
         self.request: str | None = None  # of the prompt that is being carried out
+        self.answers: list[str] = []  # what has been said of that prompt
 
     def __repr__(self) -> str:
         return f"<Client {self.chosen.client!r} on {self.session!r}>"
+
+    @property
+    def key(self) -> str:
+        """What tells its prompts from others': its id, else this connection."""
+        return self.chosen.client or f"connection {id(self):x}"
 
     def send(self, event: Event) -> None:
         """Puts an event into its mailbox."""
@@ -233,5 +241,6 @@ class Client:
         """Sends a line for its user, and what of the state has changed; names the prompt it answers."""
         state = state if state is not None else State()
         if self.request is not None:
+            self.answers.append(text)
             state = structs.replace(state, request=self.request)
         self.send(SystemUpdate(text, state))

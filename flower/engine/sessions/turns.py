@@ -22,9 +22,9 @@ from flower.engine.sessions.session import Finished, Reply, Session, Waiting
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn import Turn
 from flower.engine.sessions.turn_outcome import STATUS_OF, Outcome
-from flower.engine.store import exchanges, stories
+from flower.engine.store import exchanges, prompts, stories
 from flower.engine.tasks import guarded
-from flower.errors import CommandError, FlowerError
+from flower.errors import CommandError, FlowerError, StoreError
 from flower.protocol.messages import (
     ChatMessage,
     ErrorEvent,
@@ -128,30 +128,53 @@ class Turns:
                     return await self._begin(session, selection, line, request)
             finally:
                 self._begin_waiting_soon(session)  # no reply began; what came meanwhile must not wait
-        if request is not None and request == session.request:
-            return False  # sent again after a reconnect; it is being answered
-        if not session.enqueue(Waiting(line, selection, request)):
+        if not session.has_room:
             raise CommandError(
                 f"{limits.PROMPT_QUEUE} lines are waiting already; wait for the reply or /cancel."
             )
+        # On the disk before it is acknowledged: whoever quits now has said it all the same.
+        line_id = await self._runtime.services.database.write(
+            prompts.keep_waiting, session.id, line, request, self._now()
+        )
+        session.enqueue(Waiting(line, selection, request, line_id))
         session.publish(
             SystemUpdate("Your line waits for the running reply.", State(queued=session.waiting))
         )
+        self._begin_waiting_soon(session)  # the reply may have ended meanwhile
         return False
 
+    def resume(
+        self, session: Session, lines: Iterable[prompts.WaitingLine], by: stories.Selection
+    ) -> None:
+        """Goes on with lines that an engine before accepted and did not come to."""
+        for one in lines:
+            session.enqueue(Waiting(one.line, by, one.request, one.id))
+        self._begin_waiting_soon(session)
+
     async def _begin(
-        self, session: Session, selection: stories.Selection, line: str, request: str | None
+        self,
+        session: Session,
+        selection: stories.Selection,
+        line: str,
+        request: str | None,
+        waited: int | None = None,
     ) -> bool:
         """Commits the line, shows it to the watchers, starts the turn; returns whether it named the story.
 
-        To be called while the story is held.
+        To be called while the story is held. ``waited``: the row of a line that waited until now.
         """
         session.request = request
         try:
             model_id = self.models.story_model(selection)
             await self.after.save_unsaved(session)  # the prompt is made of rows
             exchange = await self._runtime.services.database.write(
-                exchanges.begin_exchange, session.id, line, model_id, request, self._now()
+                exchanges.begin_exchange,
+                session.id,
+                line,
+                model_id,
+                request,
+                self._now(),
+                waited=waited,
             )
         except BaseException:
             session.request = None
@@ -209,7 +232,10 @@ class Turns:
             outcome = await self._run_and_follow(session, reply, running)
         except Exception:  # the other edge of a turn: what comes after its reply
             log.exception("turn=%s: what follows the reply crashed", reply.turn)
-        await self._begin_waiting(session)
+        finally:
+            await self._begin_waiting(session)
+            if not self._running:  # nor is there a line that waits for a reply
+                self._idle.set()
         if session.busy or outcome is None or outcome.prompt is None or outcome.reason != "done":
             return
         await self._summariser.refresh(session, running.task.model_id, outcome.prompt)
@@ -234,8 +260,6 @@ class Turns:
         finally:
             del self._running[session.id]
             running.ended.set()
-            if not self._running:
-                self._idle.set()
         return outcome
 
     async def _follow(self, session: Session, finished: Finished, saved: bool) -> None:
@@ -253,13 +277,23 @@ class Turns:
                 return
             try:
                 with self._hold(session):  # before the first await: a line that comes now waits as well
-                    await self._begin(session, waiting.selection, waiting.line, waiting.request)
+                    await self._begin(
+                        session, waiting.selection, waiting.line, waiting.request, waiting.id
+                    )
             except Exception as error:  # an edge too: a bug in one line must not hold up the next
                 text = str(error)
                 if not isinstance(error, FlowerError):
                     log.exception("session=%s: a line that waited crashed", session.id)
                     text = f"The engine failed on this line ({type(error).__name__}); see its log."
                 session.publish(ErrorEvent(text, ErrorMeta(request=waiting.request or UNSET)))
+                await self._give_back(waiting)
+
+    async def _give_back(self, waiting: Waiting) -> None:
+        """Forgets a line that could not be answered: whoever sent it knows, and has its words."""
+        try:
+            await self._runtime.services.database.write(prompts.drop_waiting, waiting.id)
+        except StoreError as error:
+            log.warning("a line that waited stays: %s", error)
 
     async def _save_later(self, session: Session) -> None:
         await self.after.save_later(session)
@@ -289,13 +323,14 @@ class Turns:
             await running.ended.wait()
 
     async def stop(self, sessions: Iterable[Session]) -> None:
-        """Ends every turn as interrupted and starts no more; says which waiting lines it leaves."""
+        """Ends every turn as interrupted and starts no more; lines that wait are kept for the next start."""
         self._stopping = True
         stories_open = tuple(sessions)
         for session in stories_open:
-            while (waiting := session.next_waiting()) is not None:
-                text = f"The engine stops before it came to this line; send it again: {waiting.line}"
-                session.publish(ErrorEvent(text, ErrorMeta(request=waiting.request or UNSET)))
+            if session.waiting:
+                text = "The engine stops before it came to your line; it is kept and answered at the next start."
+                session.publish(SystemUpdate(text))
+            session.drop_waiting()
         for running in self._running.values():
             running.turn.cancel("interrupted")
         await self.wait_idle()

@@ -11,8 +11,11 @@ call had to wait for its turn has written nothing.
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -22,6 +25,8 @@ from flower import limits
 from flower.engine.store import schema
 from flower.errors import StoreError
 
+log = logging.getLogger(__name__)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -30,6 +35,31 @@ WAL_PAGES = 4000
 # Larger databases keep the pages they were made with: rewriting takes too long
 CONVERTED_BYTES = 32 * limits.MIB
 Connection = sqlite3.Connection  # what functions over the database get; nobody else names SQLite
+
+
+class Alongside:
+    """A change that goes with the next transaction, whichever it is; ``done`` when that is on disk."""
+
+    def __init__(self, function: Callable[[sqlite3.Connection], None]) -> None:
+        self.function = function
+        self.done = False
+
+
+_ALONGSIDE: ContextVar[Alongside | None] = ContextVar("alongside", default=None)
+
+
+@contextlib.contextmanager
+def alongside(function: Callable[[sqlite3.Connection], None]) -> Iterator[Alongside]:
+    """Lets ``function`` run inside the next transaction that this block writes, or a task it starts.
+
+    What it raises keeps that transaction from happening.
+    """
+    change = Alongside(function)
+    token = _ALONGSIDE.set(change)
+    try:
+        yield change
+    finally:
+        _ALONGSIDE.reset(token)
 
 
 class OneThread:
@@ -57,6 +87,8 @@ class Database:
         self._connection = connection
         self._path = path
         self._run = run
+        self._identity = _identity(path)
+        self._rescued: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -102,14 +134,46 @@ class Database:
     ) -> T:
         """Returns ``function(connection, ...)`` run in one transaction, on disk when this returns.
 
-        Whatever ``function`` raises rolls everything back. Raises ``StoreError`` if SQLite refuses.
+        Whatever ``function`` raises rolls everything back. Raises ``StoreError`` if SQLite refuses, or when
+        the file is no longer where the next start will look for it.
         """
+
+        along = _ALONGSIDE.get()
+
+        def both(connection: sqlite3.Connection) -> T:
+            if along is not None and not along.done:
+                along.function(connection)
+            return function(connection, *args, **kwargs)
 
         def call() -> T:
             with _translated(self._path):
-                return _in_transaction(self._connection, function, *args, **kwargs)
+                result = _in_transaction(self._connection, both)
+                if along is not None:
+                    along.done = True
+                self._check_place()
+                return result
 
         return await self._run(call)
+
+    async def check_place(self) -> None:
+        """Raises ``StoreError`` when the file is no longer at its path, where words would be lost."""
+        await self._run(self._check_place)
+
+    def _check_place(self) -> None:
+        """A file that was deleted or exchanged goes on taking rows, and takes them along when we end."""
+        if _identity(self._path) == self._identity:
+            return
+        if self._rescued is None:
+            self._rescued = _rescue(self._connection, self._path)
+        where = (
+            f"everything up to now is kept in {self._rescued}"
+            if self._rescued
+            else "no copy could be made"
+        )
+        raise StoreError(
+            f"not saved: {self._path} was moved or deleted while the engine runs; {where}. Stop the engine,"
+            " put the file back or use `flower restore FILE`, and start again"
+        )
 
     async def aclose(self) -> None:
         """Folds the write-ahead log into the file and closes it."""
@@ -123,6 +187,31 @@ class Database:
 
         with trio.CancelScope(shield=True):
             await self._run(close)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Returns what tells one file from another that has its name; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _rescue(connection: sqlite3.Connection, path: Path) -> Path | None:
+    """Copies a database whose file is gone from its path; returns where to, None if that fails."""
+    folder = path.parent / "backups"
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    target = folder / f"flower-{stamp}-rescued.db"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(target)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+    except (OSError, sqlite3.Error):
+        log.exception("%s is gone, and no copy could be made", path)
+        return None
+    return target
 
 
 class _translated:  # noqa: N801 - reads as the phrase `with _translated(path)`

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.game.state import dump_variables
-from flower.engine.store import branches, states, stories, tree
+from flower.engine.store import branches, prompts, states, stories, tree
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.extra import (
     ManifestEntry,
@@ -38,12 +38,22 @@ class Exchange(Struct, frozen=True):
 
 
 def begin_exchange(
-    db: sqlite3.Connection, session_id: str, line: str, model: str, request: str | None, now: float
+    db: sqlite3.Connection,
+    session_id: str,
+    line: str,
+    model: str,
+    request: str | None,
+    now: float,
+    *,
+    waited: int | None = None,
 ) -> Exchange:
     """Stores the player's line and opens the reply under the active leaf.
 
-    A ``request`` that was stored before changes nothing and returns the exchange it made.
+    A ``request`` that was stored before changes nothing and returns the exchange it made. ``waited`` is the row of
+    a line that had to wait for this.
     """
+    if waited is not None:
+        prompts.drop_waiting(db, waited)
     if request is not None:
         row = db.execute(
             "SELECT u.id, (SELECT min(r.id) FROM messages r WHERE r.parent_id = u.id)"

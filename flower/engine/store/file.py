@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from flower.engine.store import schema
+from flower.engine.store import schema, schema_check
 from flower.errors import StoreError
 
 SQLITE_VERSION = sqlite3.sqlite_version
@@ -28,10 +30,41 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     Raises ``UnreadableError`` for whatever SQLite refuses, in the block as well.
     """
     try:
-        with closing(read_only(path)) as db:
+        with closing(_opened(path)) as db:
             yield db
     except sqlite3.Error as error:
         raise UnreadableError(str(error)) from error
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Returns a connection that reads; on a read-only disk one to a copy in memory.
+
+    SQLite needs to write beside a database with a log, if only to read it: on a card that has failed, just when
+    people want their stories, it would refuse.
+    """
+    try:
+        db = read_only(path)
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError as refused:
+        if os.access(path.parent, os.W_OK) or not path.exists():
+            raise
+        return _copied(path, refused)
+    return db
+
+
+def _copied(path: Path, refused: sqlite3.Error) -> sqlite3.Connection:
+    with tempfile.TemporaryDirectory(prefix="flower-") as folder:
+        copied = Path(folder, path.name)
+        try:
+            for source in with_log(path):
+                if source.exists():
+                    shutil.copyfile(source, copied.with_name(source.name))
+        except OSError as error:
+            raise refused from error
+        memory = sqlite3.connect(":memory:")
+        with closing(sqlite3.connect(copied)) as db:
+            db.backup(memory)
+    return memory
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -61,13 +94,42 @@ def check_usable(path: Path) -> None:
             version = schema_version(db)
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'messages'").fetchone():
                 raise StoreError(f"{path} holds no stories of Flower")
+            if version > len(schema.MIGRATIONS):
+                raise StoreError(f"{path} was made by a newer Flower; update Flower first")
             (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise StoreError(f"{path} is damaged: {found}")
+            try:
+                schema_check.check(db, version)
+            except StoreError as error:
+                raise StoreError(f"{path} is no backup of Flower's: {error}") from error
     except UnreadableError as error:
         raise StoreError(f"{path} cannot be used as a backup: {error}") from error
-    if found != "ok":
-        raise StoreError(f"{path} is damaged: {found}")
-    if version > len(schema.MIGRATIONS):
-        raise StoreError(f"{path} was made by a newer Flower; update Flower first")
+
+
+def is_copy(path: Path) -> bool:
+    """Whether a file is a copy of stories that no engine works on: one whole file, made by ``copy``.
+
+    An engine's own database keeps a write-ahead log, which the header tells (bytes 18 and 19 are 2).
+    """
+    try:
+        with path.open("rb") as opened:
+            header = opened.read(20)
+        if header[:16] != b"SQLite format 3\0" or header[18:20] != b"\x01\x01":
+            return False
+        check_usable(path)
+    except (OSError, StoreError):
+        return False
+    return True
+
+
+def fold_log(path: Path) -> None:
+    """Folds what is left of a write-ahead log into its database, which no engine may have open.
+
+    A damaged database is left as it is: what replaces it does not need its log.
+    """
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def with_log(path: Path) -> tuple[Path, ...]:

@@ -191,12 +191,33 @@ CREATE TRIGGER messages_growth AFTER DELETE ON messages WHEN old.status = 'strea
 END;
 """
 
+# Prompts that were carried out, by the ids their clients gave them, and lines that wait for a reply to end.
+PROMPTS_SCHEMA = """
+CREATE TABLE requests (
+    client  TEXT NOT NULL,
+    request TEXT NOT NULL,
+    prompt  BLOB NOT NULL,
+    created REAL NOT NULL,
+    PRIMARY KEY (client, request)
+) WITHOUT ROWID;
+CREATE INDEX requests_by_age ON requests(created);
+CREATE TABLE waiting_lines (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    line       TEXT NOT NULL,
+    request    TEXT,
+    created    REAL NOT NULL
+);
+CREATE INDEX waiting_lines_session ON waiting_lines(session_id);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
     TREE_SCHEMA,
     MEMORY_SCHEMA,
     GROWTH_SCHEMA,
+    PROMPTS_SCHEMA,
 )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
-import sys
 from pathlib import Path
 
 import trio
@@ -17,8 +16,9 @@ from flower import limits
 from flower.engine.provider.base import Loading
 from flower.engine.provider.llamacpp.gguf import Plan
 from flower.errors import ProviderError
+from flower.launch import own_python
 
-COMMAND = (sys.executable, "-m", "flower.engine.provider.llamacpp.child")
+COMMAND = tuple(own_python("-m", "flower.engine.provider.llamacpp.child")[0])
 _PAGE_BYTES = 4096
 
 
@@ -138,7 +138,11 @@ async def start(
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as errors:
             process = await trio.lowlevel.open_process(
-                list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=own_python()[1],
             )
     except OSError as error:
         raise ProviderError("server", f"llama.cpp could not be started: {error.strerror}.") from error
