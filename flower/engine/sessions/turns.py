@@ -18,10 +18,10 @@ from flower.engine.prompt.context import TurnInput
 from flower.engine.sessions.after_turn import AfterTurn
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.session import Finished, Reply, Session, Waiting
+from flower.engine.sessions.session import FinishedReply, GrowingReply, Session, WaitingLine
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn import Turn
-from flower.engine.sessions.turn_outcome import STATUS_OF, Outcome
+from flower.engine.sessions.turn_outcome import STATUS_OF, TurnOutcome
 from flower.engine.store import exchanges, stories
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError
@@ -37,7 +37,7 @@ from flower.protocol.messages import (
 log = logging.getLogger(__name__)
 
 
-class Running(Struct, frozen=True):
+class RunningTurn(Struct, frozen=True):
     """A turn under way; ``ended`` is set when its session may begin another."""
 
     turn: Turn
@@ -58,7 +58,7 @@ class Turns:
         *,
         now: Callable[[], float],
         forget: Callable[[Session], None],
-        observe: Callable[[Outcome], None] = lambda _: None,
+        observe: Callable[[TurnOutcome], None] = lambda _: None,
     ) -> None:
         self._runtime = runtime
         self.models = ModelSelector(runtime)
@@ -68,7 +68,7 @@ class Turns:
         self._observe = observe
         self.after = AfterTurn(runtime, now)
         self._summariser = Summariser(runtime, self.models, now)
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningTurn] = {}
         self._idle = trio.Event()
         self._idle.set()
         self._stopping = False
@@ -130,7 +130,7 @@ class Turns:
                 self._begin_waiting_soon(session)  # no reply began; what came meanwhile must not wait
         if request is not None and request == session.request:
             return False  # sent again after a reconnect; it is being answered
-        if not session.enqueue(Waiting(line, selection, request)):
+        if not session.enqueue(WaitingLine(line, selection, request)):
             raise CommandError(
                 f"{limits.PROMPT_QUEUE} lines are waiting already; wait for the reply or /cancel."
             )
@@ -161,7 +161,7 @@ class Turns:
         turn_id = f"{session.id}-{exchange.reply_id}"
         meta = MessageMeta("user", exchange.user_id, session.id, turn_id, request or UNSET, "complete")
         session.publish(ChatMessage(line, meta))
-        reply = Reply(turn_id, exchange.reply_id, line, model_id, session.world_id)
+        reply = GrowingReply(turn_id, exchange.reply_id, line, model_id, session.world_id)
         self.start(session, reply, exchange.user_id, selection)
         session.publish(opened(session, reply))
         return exchange.titled
@@ -169,7 +169,7 @@ class Turns:
     def start(
         self,
         session: Session,
-        reply: Reply,
+        reply: GrowingReply,
         leaf: int,
         selection: stories.Selection,
         *,
@@ -193,7 +193,7 @@ class Turns:
             variant=variant,
         )
         turn = Turn(session, reply, task, services=self._runtime.services, models=self.models)
-        running = self._running[session.id] = Running(turn, task, trio.Event())
+        running = self._running[session.id] = RunningTurn(turn, task, trio.Event())
         if self._stopping:  # its line was being committed when the engine was told to stop
             turn.cancel("interrupted")
         if self._idle.is_set():
@@ -202,9 +202,9 @@ class Turns:
 
     # --- how a turn runs and ends ---------------------------------------------------------------
 
-    async def _run_turn(self, session: Session, reply: Reply, running: Running) -> None:
+    async def _run_turn(self, session: Session, reply: GrowingReply, running: RunningTurn) -> None:
         """Runs one turn and what follows it; a bug there costs this turn, not the engine."""
-        outcome: Outcome | None = None
+        outcome: TurnOutcome | None = None
         try:
             outcome = await self._run_and_follow(session, reply, running)
         except Exception:  # the other edge of a turn: what comes after its reply
@@ -214,7 +214,9 @@ class Turns:
             return
         await self._summariser.refresh(session, running.task.model_id, outcome.prompt)
 
-    async def _run_and_follow(self, session: Session, reply: Reply, running: Running) -> Outcome:
+    async def _run_and_follow(
+        self, session: Session, reply: GrowingReply, running: RunningTurn
+    ) -> TurnOutcome:
         try:
             with self._hold(session):
                 try:
@@ -238,7 +240,7 @@ class Turns:
                 self._idle.set()
         return outcome
 
-    async def _follow(self, session: Session, finished: Finished, saved: bool) -> None:
+    async def _follow(self, session: Session, finished: FinishedReply, saved: bool) -> None:
         if saved:
             await self.after.follow(session, finished)
         else:
@@ -303,8 +305,8 @@ class Turns:
             await self.after.save_at_last(session)
 
 
-def _finished(reply: Reply, task: TurnInput, outcome: Outcome) -> Finished:
-    return Finished(
+def _finished(reply: GrowingReply, task: TurnInput, outcome: TurnOutcome) -> FinishedReply:
+    return FinishedReply(
         reply.message_id,
         reply.line,
         reply.text,
@@ -315,7 +317,7 @@ def _finished(reply: Reply, task: TurnInput, outcome: Outcome) -> Finished:
     )
 
 
-def opened(session: Session, reply: Reply) -> ChatMessage:
+def opened(session: Session, reply: GrowingReply) -> ChatMessage:
     """Returns what tells the watchers that a reply begins, with the text it begins with."""
     meta = MessageMeta(
         "assistant", reply.message_id, session.id, reply.turn, status="streaming", model=reply.model
