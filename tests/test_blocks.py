@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower.engine.game import proposals
-from flower.engine.game.proposals import Parting
+from flower.engine.game.proposals import UpdateFilter
 
 CHANGES = "place: The mill\ninventory: +lamp"
 
 
 def parted(pieces: list[str]) -> tuple[str, str]:
     """Returns the story and the block of a reply that comes in these pieces."""
-    parting = Parting()
+    parting = UpdateFilter()
     told = "".join(parting.take(piece) for piece in pieces)
     return told + parting.end(), parting.block
 
@@ -100,7 +100,7 @@ def test_the_story_behind_a_block_without_an_end_is_told(text: str, story: str, 
 
 
 def test_a_long_story_behind_a_block_without_an_end_is_no_end_of_the_reply() -> None:
-    parting = Parting()
+    parting = UpdateFilter()
     text = f"```state\n{CHANGES}\n" + "The rain falls on and on. " * 400 + "It ends."
     told = "".join(parting.take(piece) for piece in text) + parting.end()
     assert not parting.full
@@ -132,7 +132,7 @@ def test_no_block_with_its_name_is_told(parts: list[str]) -> None:
 
 
 def test_words_are_told_as_they_come_and_never_wait_for_more_than_a_mark() -> None:
-    parting = Parting()
+    parting = UpdateFilter()
     assert [parting.take(piece) for piece in ("The", " door", "\n", "\nopens", " `", "now`", ".")] == [
         "The",
         " door",
@@ -145,7 +145,7 @@ def test_words_are_told_as_they_come_and_never_wait_for_more_than_a_mark() -> No
 
 
 def test_a_block_without_end_is_cut_off() -> None:
-    parting = Parting()
+    parting = UpdateFilter()
     parting.take("```state\n")
     taken = 0
     while not parting.full:
@@ -155,7 +155,7 @@ def test_a_block_without_end_is_cut_off() -> None:
 
 
 def test_changes_without_name_and_end_wait_no_longer_than_a_block() -> None:
-    parting = Parting()
+    parting = UpdateFilter()
     told = parting.take("```\n") + "".join(
         parting.take("hp: -1\n") for _ in range(proposals.BLOCK_CHARS)
     )
@@ -163,6 +163,6 @@ def test_changes_without_name_and_end_wait_no_longer_than_a_block() -> None:
 
 
 def test_white_space_without_end_is_told() -> None:
-    parting = Parting()
+    parting = UpdateFilter()
     told = sum(len(parting.take(" ")) for _ in range(1000))
     assert told >= 900

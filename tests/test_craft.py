@@ -18,9 +18,9 @@ from flower.engine.assets import Assets, Character, Rule, World
 from flower.engine.commands import catalogue
 from flower.engine.game import proposals
 from flower.engine.game.ambience import Ambience
-from flower.engine.game.proposals import Parting
+from flower.engine.game.proposals import UpdateFilter
 from flower.engine.game.sheet import Sheet
-from flower.engine.prompt.assemble import Inset, Line, Section, assemble
+from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Text
 from flower.engine.recall.scopes import lore_scope
@@ -202,8 +202,8 @@ def test_a_prompt_with_all_that_changes_stays_within_its_budget(
     sizes: list[int], budget: int, tail: list[int], note: tuple[int, int] | None
 ) -> None:
     roles = ("user", "system", "assistant")
-    lines = [Line(i, roles[i * i % 3], "word " * size) for i, size in enumerate(sizes)]
-    lines.append(Line(len(lines), "user", "And then?"))
+    lines = [PromptLine(i, roles[i * i % 3], "word " * size) for i, size in enumerate(sizes)]
+    lines.append(PromptLine(len(lines), "user", "And then?"))
     assembled = assemble(
         [Section("base rules", "", "Tell it. " * 60, 90), Section("world", "", "A harbour. " * 80, 70)],
         lines,
@@ -481,7 +481,7 @@ async def test_no_long_line_holds_the_engine_up(
             if name.name.split()[0] in STEERING:
                 await face.say(f"{name.name} {flood}")
         proposals.read(flood, Sheet())
-        parting = Parting()
+        parting = UpdateFilter()
         parting.take(flood)
         parting.end()
         assert time.process_time() - began < 5

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.prompt.tokens import LEAST_SCALE, TokenCounter
 from flower.engine.provider.base import Completion, Finish, Reasoning, Text
+from flower.engine.sessions import summaries
 from flower.protocol.messages import SystemUpdate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider
@@ -42,7 +43,7 @@ async def test_summaries_that_fail_are_tried_less_and_less(
     told = [event for event in face.of(SystemUpdate) if "summarise" in event.content]
     assert len(told) == 1
     room = {c.max_tokens for c in provider.completions if c.quiet}
-    assert min(room) > limits.SUMMARY_TOKENS
+    assert min(room) > summaries.SUMMARY_TOKENS
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.4, 0.6])

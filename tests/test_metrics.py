@@ -96,10 +96,10 @@ async def test_readiness_says_what_is_wrong(
     autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with engine_world(path) as world:
-        assert await health.look(world.engine) == health.Report(True, ("store: OK", "recall: OK"))
+        assert await health.look(world.engine) == health.HealthReport(True, ("store: OK", "recall: OK"))
         world.library.trouble = "the model is missing"
         report = await health.look(world.engine)
-        assert report == health.Report(True, ("store: OK", "recall: the model is missing"))
+        assert report == health.HealthReport(True, ("store: OK", "recall: the model is missing"))
         monkeypatch.setattr(limits, "DISK_LOW_BYTES", 1 << 60)
         assert not (await health.look(world.engine)).ready
         monkeypatch.undo()

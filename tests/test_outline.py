@@ -58,7 +58,7 @@ def path_of(twigs: list[Twig], message: int) -> list[int]:
 
 def held(twigs: list[Twig], nodes: list[Node]) -> dict[int, Node]:
     """Returns the node that each visible message is in; a fold holds what is not shown below it."""
-    shown = {node.message: node for node in nodes if not node.thrown}
+    shown = {node.message: node for node in nodes if not node.deleted}
     found: dict[int, Node] = {}
     for message, above, _, gone in twigs:
         if gone:
@@ -91,7 +91,7 @@ def test_every_message_is_in_one_node_and_the_counts_add_up(
     visible = [twig[0] for twig in twigs if not twig[3]]
     within = held(twigs, nodes)
     assert sorted(within) == visible
-    counted = [max(1, node.folded) for node in nodes if not node.thrown]
+    counted = [max(1, node.folded) for node in nodes if not node.deleted]
     assert sum(counted) == len(visible)
     assert len({node.message for node in nodes}) == len(nodes)
     for node in nodes:
@@ -106,13 +106,13 @@ def test_an_outline_is_a_bounded_tree_with_nodes_before_those_below_them(
     twigs, leaf = made
     focus = data.draw(st.sampled_from([twig[0] for twig in twigs]))
     nodes = fold(shape_of(twigs, leaf), focus, (), most)
-    assert len(nodes) <= 4 * most + 1 + outline_fold.OUTLINE_THROWN
+    assert len(nodes) <= 4 * most + 1 + outline_fold.OUTLINE_DELETED
     seen = {0}
     for node in nodes:
         assert node.parent in seen
         seen.add(node.message)
     for parent in seen:
-        beside = [node.message for node in nodes if node.parent == parent and not node.thrown]
+        beside = [node.message for node in nodes if node.parent == parent and not node.deleted]
         assert beside == sorted(beside), "siblings are in the order in which they were written"
 
 
@@ -173,7 +173,7 @@ def test_lines_hold_every_node_once_and_the_way_of_the_story_stays_at_the_left(
     nodes = fold(shape_of(twigs, leaf), None, (), most)
     drawn = tree_text.drawn(
         [
-            TreeNode(n.message, n.parent, active=n.active, chosen=n.chosen, thrown=n.thrown)
+            TreeNode(n.message, n.parent, active=n.active, chosen=n.chosen, thrown=n.deleted)
             for n in nodes
         ]
     )
@@ -231,7 +231,7 @@ def drawn(db: sqlite3.Connection, focus: int | None = None) -> list[str]:
             active=node.active,
             chosen=node.chosen,
             below=node.below,
-            thrown=node.thrown,
+            thrown=node.deleted,
             folded=node.folded,
             ends=node.ends,
         )

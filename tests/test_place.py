@@ -15,7 +15,7 @@ import trio.testing
 from flower import access_token, cli
 from flower.engine.server import listener
 from flower.engine.server.access import Peer
-from flower.engine.server.listener import Place, open_place
+from flower.engine.server.listener import Listener, open_place
 from flower.errors import ConfigError, LaunchError
 from flower.home import Home, own_token
 from flower.settings.config import Config, EngineConfig
@@ -23,12 +23,12 @@ from tests.engine_process import Process, Wire, begin_story, command, connected,
 from tests.hostile import UPGRADE
 
 
-def place(home: Home, host: str | None = None, **settings: object) -> Place:
+def place(home: Home, host: str | None = None, **settings: object) -> Listener:
     config = Config(engine=EngineConfig(port=0, **settings))  # type: ignore[arg-type] # a test's own table
     return open_place(home, config, host=host, port=None, managed=False)
 
 
-def status(at: Place, address: str = "127.0.0.1", *, own: bool = False, **headers: str) -> int:
+def status(at: Listener, address: str = "127.0.0.1", *, own: bool = False, **headers: str) -> int:
     refused = at.access.refusal({"Host": "localhost", **headers}.get, Peer(address, own), 0.0)
     return refused.status if refused is not None else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.prompt.assemble import OPENING, Assembled, Line, Section, assemble, shorten
+from flower.engine.prompt.assemble import OPENING, Assembled, PromptLine, Section, assemble, shorten
 from flower.engine.prompt.tokens import TokenCounter
 
 COUNTER = TokenCounter()
@@ -16,19 +16,19 @@ SECTIONS = (
 )
 
 
-def story(turns: int, words: int = 30) -> list[Line]:
+def story(turns: int, words: int = 30) -> list[PromptLine]:
     """A greeting and so many exchanges, the last one unanswered."""
-    lines = [Line(1, "assistant", "The tide is out.")]
+    lines = [PromptLine(1, "assistant", "The tide is out.")]
     for turn in range(turns):
-        lines.append(Line(2 + 2 * turn, "user", f"Line {turn}: I walk on."))
+        lines.append(PromptLine(2 + 2 * turn, "user", f"Line {turn}: I walk on."))
         if turn < turns - 1:
             lines.append(
-                Line(3 + 2 * turn, "assistant", f"Reply {turn}. " + "The water moves. " * words)
+                PromptLine(3 + 2 * turn, "assistant", f"Reply {turn}. " + "The water moves. " * words)
             )
     return lines
 
 
-def prompt(lines: list[Line], budget: int = 2000, start: int | None = None) -> Assembled:
+def prompt(lines: list[PromptLine], budget: int = 2000, start: int | None = None) -> Assembled:
     return assemble(SECTIONS, lines, budget=budget, counter=COUNTER, window_start=start)
 
 
@@ -54,13 +54,17 @@ def test_the_first_message_is_the_system_and_then_they_alternate() -> None:
 
 
 def test_lines_without_a_reply_are_merged() -> None:
-    lines = [Line(1, "user", "One."), Line(2, "assistant", ""), Line(3, "user", "Two.")]
+    lines = [
+        PromptLine(1, "user", "One."),
+        PromptLine(2, "assistant", ""),
+        PromptLine(3, "user", "Two."),
+    ]
     messages = prompt(lines).messages
     assert [(m.role, m.content) for m in messages[1:]] == [("user", "One.\n\nTwo.")]
 
 
 def test_recalled_text_goes_before_the_line_it_was_recalled_for() -> None:
-    lines = [Line(1, "user", "Who rang the bell?", recalled="[notes]")]
+    lines = [PromptLine(1, "user", "Who rang the bell?", recalled="[notes]")]
     assert prompt(lines).messages[-1].content == "[notes]\n\nWho rang the bell?"
 
 
@@ -71,7 +75,7 @@ def test_recalled_text_goes_before_the_line_it_was_recalled_for() -> None:
 )
 def test_a_prompt_never_exceeds_its_budget(sizes: list[int], budget: int, recalled: int) -> None:
     lines = [
-        Line(
+        PromptLine(
             i,
             "user" if i % 2 == 0 else "assistant",
             "word " * size,
@@ -81,7 +85,7 @@ def test_a_prompt_never_exceeds_its_budget(sizes: list[int], budget: int, recall
         for i, size in enumerate(sizes)
     ]
     if lines[-1].role != "user":
-        lines.append(Line(len(lines), "user", "And then?"))
+        lines.append(PromptLine(len(lines), "user", "And then?"))
     assembled = prompt(lines, budget)
     assert assembled.messages[-1].role == "user"
     assert "word" in assembled.messages[-1].content or "And then?" in assembled.messages[-1].content
@@ -106,7 +110,7 @@ def test_consecutive_prompts_share_almost_everything_over_200_turns() -> None:
 
 def test_one_long_message_is_shortened_and_does_not_end_the_history() -> None:
     lines = story(6)
-    lines[4] = Line(lines[4].id, "user", "very " * 9000)
+    lines[4] = PromptLine(lines[4].id, "user", "very " * 9000)
     assembled = prompt(lines, 2500)
     text = flat(assembled)
     assert "[…]" in text

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.prompt.assemble import Inset, Line, Section, assemble
+from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import (
     ChatMessage,
@@ -47,8 +47,8 @@ def size(completion: Completion) -> int:
     return sum(len(message.content) for message in completion.messages)
 
 
-def line(number: int, role: str, count: int) -> Line:
-    return Line(number, role, f"{number} " + "word " * count)
+def line(number: int, role: str, count: int) -> PromptLine:
+    return PromptLine(number, role, f"{number} " + "word " * count)
 
 
 async def add_steps(world: EngineWorld, face: Face, steps: int, times: int = 1) -> None:

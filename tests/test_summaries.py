@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.prompt.assemble import Line
+from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.sections import EXTRACT_CHARS, extract, lines_to_cover, summary_prompt
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Completion, Finish, Text
@@ -40,8 +40,8 @@ class Narrating(ScriptedProvider):
         return super().open(completion)
 
 
-def story(count: int) -> list[Line]:
-    return [Line(i, "user" if i % 2 else "assistant", "word " * 60) for i in range(count)]
+def story(count: int) -> list[PromptLine]:
+    return [PromptLine(i, "user" if i % 2 else "assistant", "word " * 60) for i in range(count)]
 
 
 def test_nothing_is_covered_before_a_trim_is_near() -> None:
@@ -58,8 +58,8 @@ def test_what_is_covered_leaves_half_of_the_room() -> None:
 
 def test_an_extract_keeps_the_first_sentences_and_its_bounds() -> None:
     lines = [
-        Line(1, "user", "I take the lamp. It is heavy."),
-        Line(2, "assistant", "“Mind it!” says Mara. She goes."),
+        PromptLine(1, "user", "I take the lamp. It is heavy."),
+        PromptLine(2, "assistant", "“Mind it!” says Mara. She goes."),
     ]
     assert extract("Before.", lines) == "Before.\nThe player: I take the lamp.\n“Mind it!”"
     long = extract("x" * 3000, story(60))
@@ -68,7 +68,7 @@ def test_an_extract_keeps_the_first_sentences_and_its_bounds() -> None:
 
 def test_the_request_holds_the_record_and_the_lines() -> None:
     system, user = summary_prompt(
-        "Mara left.", [Line(1, "user", "I follow."), Line(2, "assistant", "Rain.")]
+        "Mara left.", [PromptLine(1, "user", "I follow."), PromptLine(2, "assistant", "Rain.")]
     )
     assert system.role == "system"
     for part in ("Mara left.", "The player: I follow.", "The narrator: Rain."):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.prompt import state_sections
-from flower.engine.prompt.assemble import Line, Section, assemble
+from flower.engine.prompt.assemble import PromptLine, Section, assemble
 from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of
 from flower.engine.prompt.tokens import TokenCounter
 
@@ -62,7 +62,7 @@ def test_what_was_just_told_is_not_told_with_the_next_line(standings: list[dict[
 def test_what_was_told_with_its_middle_cut_out_is_not_told_with_every_line() -> None:
     sheet = Section("sheet", "/state", "How things stand: " + "a coin, " * 2000 + "a key.", 30)
     fitted = assemble(
-        (), [Line(1, "user", "On.")], budget=600, counter=TokenCounter(), tail=(sheet,)
+        (), [PromptLine(1, "user", "On.")], budget=600, counter=TokenCounter(), tail=(sheet,)
     ).told
     assert fitted[0].text != sheet.text
     told = {key_of(section): section.text for section in fitted}

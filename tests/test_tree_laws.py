@@ -131,9 +131,9 @@ class FollowsTheStory(AnyCommands):
         found = outline.read(self.db, S, None)
         visible = [m.id for m in stories.tree(self.db, S)]
         way = set(self.way())
-        assert sum(max(1, node.folded) for node in found.nodes if not node.thrown) == len(visible)
+        assert sum(max(1, node.folded) for node in found.nodes if not node.deleted) == len(visible)
         for node in found.nodes:
-            if not node.folded and not node.thrown:
+            if not node.folded and not node.deleted:
                 assert node.active == (node.message in way)
                 assert (found.stands == node.message) == (node.message == max(way, default=0))
 

@@ -362,8 +362,8 @@ async def test_a_bug_in_the_background_does_not_end_the_engine(
 ) -> None:
     async with engine_world(path) as world:
         face = await world.playing()
-        stories_told = Crashing(world.engine.story_list._tell_once)
-        world.engine.story_list._tell_once = stories_told  # type: ignore[method-assign] # a bug
+        stories_told = Crashing(world.engine.story_list._publish_once)
+        world.engine.story_list._publish_once = stories_told  # type: ignore[method-assign] # a bug
         await face.say_and_wait("One.")
         await trio.sleep(2 * engine_module.STORY_LIST_INTERVAL_S)
         assert stories_told.crashed

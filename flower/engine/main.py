@@ -33,7 +33,7 @@ from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.library import Library
 from flower.engine.server import app, listener
 from flower.engine.server.lifetime import Lifetime
-from flower.engine.server.listener import Place, open_place
+from flower.engine.server.listener import Listener, open_place
 from flower.engine.sessions.engine import Engine
 from flower.engine.store.database import Database
 from flower.engine.tasks import guarded
@@ -147,7 +147,7 @@ async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine) -> None:
 
 
 async def _reconfigure_on_hangup(
-    home: Home, place: Place, engine: Engine, refresh: RosterRefresh
+    home: Home, place: Listener, engine: Engine, refresh: RosterRefresh
 ) -> NoReturn:
     with trio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
@@ -239,7 +239,7 @@ class RosterRefresh:
         await roster.aclose()
 
 
-async def reconfigure(home: Home, place: Place, engine: Engine, refresh: RosterRefresh) -> None:
+async def reconfigure(home: Home, place: Listener, engine: Engine, refresh: RosterRefresh) -> None:
     """Reads settings and assets again and goes on with them; if they are wrong, with the old ones."""
     try:
         config = load_config(home, os.environ)

@@ -32,7 +32,7 @@ from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt import state_sections
-from flower.engine.prompt.assemble import Line, Section, assemble, standing_text
+from flower.engine.prompt.assemble import PromptLine, Section, assemble, standing_text
 from flower.engine.prompt.sections import system_sections
 from flower.engine.prompt.tokens import TokenCounter
 
@@ -88,14 +88,14 @@ def standing_at(turn: int) -> tuple[Section, ...]:
 def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Messages]:
     counter, start = TokenCounter(), None
     stood: list[tuple[int, dict[str, str]]] = []  # (line id, what was told with it of the sheet)
-    lines = [Line(0, "assistant", story.greeting)]
+    lines = [PromptLine(0, "assistant", story.greeting)]
     told: list[tuple[int, str]] = []  # (line id, passage): told again only when its line has left
     for turn, text in enumerate(story.lines):
         in_view = {passage for line_id, passage in told if start is None or line_id >= start}
         new = [passage for passage in story.recalled[turn] if passage not in in_view]
         line_id = 2 * turn + 1
         told += [(line_id, passage) for passage in new]
-        lines.append(Line(line_id, "user", text, "\n".join(new)))
+        lines.append(PromptLine(line_id, "user", text, "\n".join(new)))
         standing = story.standing[turn]
         if keep_sheet:
             seen = [texts for at, texts in stood if start is None or at >= start]
@@ -115,8 +115,8 @@ def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Message
                 (line_id, {state_sections.key_of(section): section.text for section in prompt.told})
             )
             stands = standing_text(section.text for section in prompt.told)
-            lines[-1] = Line(line_id, "user", text, lines[-1].recalled, stands)
-        lines.append(Line(line_id + 1, "assistant", story.replies[turn]))
+            lines[-1] = PromptLine(line_id, "user", text, lines[-1].recalled, stands)
+        lines.append(PromptLine(line_id + 1, "assistant", story.replies[turn]))
 
 
 def usual_prompts(story: Story) -> Iterator[Messages]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from flower.engine.admin import backup
 from flower.engine.store import file, recovery
-from flower.engine.store.recovery import Report, look
+from flower.engine.store.recovery import RepairReport, look
 from flower.errors import StoreError
 from flower.home import Home
 
 
-def repair(home: Home, now: float) -> Report:
+def repair(home: Home, now: float) -> RepairReport:
     """Looks through and mends; no engine may run. Raises ``StoreError`` if nothing can be done."""
     before = look(home.database)
     if before.sound:
@@ -30,7 +30,7 @@ def repair(home: Home, now: float) -> Report:
         newest = next(iter(backup.listed(home)), None)
         if newest is not None:
             lines.append(f"If too much is missing: `flower restore {newest}` is the newest backup.")
-    return Report(after.sound, (*lines, *after.lines))
+    return RepairReport(after.sound, (*lines, *after.lines))
 
 
 def _salvage(home: Home) -> list[str]:

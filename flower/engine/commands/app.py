@@ -16,7 +16,7 @@ async def cancel(engine: Engine, client: Client, argument: str) -> None:
     drafted = engine.drafts.cancel(client)
     if client.session is not None and engine.turns.cancel(client.session):
         return
-    client.tell("✓ No draft then." if drafted else "Nothing is being written.")
+    client.notify("✓ No draft then." if drafted else "Nothing is being written.")
 
 
 async def go_on(engine: Engine, client: Client, argument: str) -> None:
@@ -46,7 +46,7 @@ async def why(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError(f"No prompt {what}.")
     rows = [f"{e.tokens:>6}  {e.section}: {e.source}  {e.note}".rstrip() for e in manifest]
     total = sum(e.tokens for e in manifest if e.section not in ("lore", "memory"))
-    client.tell("\n".join([f"The prompt, about {total} tokens:", *rows]))
+    client.notify("\n".join([f"The prompt, about {total} tokens:", *rows]))
 
 
 async def sync(engine: Engine, client: Client, argument: str) -> None:
@@ -54,12 +54,12 @@ async def sync(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def show_help(engine: Engine, client: Client, argument: str) -> None:
-    client.tell(help_text(argument))
+    client.notify(help_text(argument))
 
 
 async def quit_(engine: Engine, client: Client, argument: str) -> None:
     client.goodbye()
-    client.tell("Goodbye.")
+    client.notify("Goodbye.")
     client.outbox.close()
 
 
@@ -101,7 +101,7 @@ async def _set_for_story(engine: Engine, client: Client, name: str, value: objec
     if client.session is None:
         raise CommandError("There is no story here yet; /set model NAME VALUE sets it for the model.")
     await engine.services.database.write(stories.set_of_story, client.session.id, name, value)
-    client.tell(f"✓ {name} is {_shown(value)} in this story.")
+    client.notify(f"✓ {name} is {_shown(value)} in this story.")
 
 
 async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
@@ -110,7 +110,7 @@ async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
     name, value = _parsed(argument)
     model = client.chosen.model or engine.roster.default()
     await engine.services.database.write(stories.set_of_model, model, name, value)
-    client.tell(f"✓ {name} is {_shown(value)} for {model}.")
+    client.notify(f"✓ {name} is {_shown(value)} for {model}.")
 
 
 async def _list(engine: Engine, client: Client) -> None:
@@ -120,7 +120,7 @@ async def _list(engine: Engine, client: Client) -> None:
     everywhere = dict(engine.services.params)
     rows = [f"{name} {_shown(value)}" for name, value in {**everywhere, **own}.items()]
     known = "It can be one of: " + ", ".join(NAMES) + ". /set NAME off takes a setting back."
-    client.tell("\n".join([f"Settings for {model}:", *(rows or ["none: the model's own"]), known]))
+    client.notify("\n".join([f"Settings for {model}:", *(rows or ["none: the model's own"]), known]))
 
 
 def _parsed(argument: str) -> tuple[str, object]:

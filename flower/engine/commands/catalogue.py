@@ -16,7 +16,7 @@ from flower.errors import CommandError
 from flower.protocol.messages import CommandOption
 
 
-class Command(Struct, frozen=True):
+class CommandSpec(Struct, frozen=True):
     """One command; words of ``usage`` in small letters are its name.
 
     ``argument``: which list of the face completes it, or what it takes from the selected message.
@@ -36,67 +36,71 @@ class Command(Struct, frozen=True):
 
 _NAME = re.compile(r"/[a-z-]+(?: [a-z_]+(?= |$))?")
 
-GROUPS: Mapping[str, tuple[Command, ...]] = {
+GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
     "This story": (
-        Command("/retry [MESSAGE]", "write another variant of the last reply", "/retry", "message"),
-        Command("/variants [MESSAGE]", "list the variants of a message", "/variants", "message"),
-        Command("/variant N [MESSAGE]", "go on with another variant; or next, previous", "/variant 2"),
-        Command("/continue", "let the last reply go on"),
-        Command("/cancel", "stop the reply that is being written; its text is kept"),
-        Command(
+        CommandSpec("/retry [MESSAGE]", "write another variant of the last reply", "/retry", "message"),
+        CommandSpec("/variants [MESSAGE]", "list the variants of a message", "/variants", "message"),
+        CommandSpec(
+            "/variant N [MESSAGE]", "go on with another variant; or next, previous", "/variant 2"
+        ),
+        CommandSpec("/continue", "let the last reply go on"),
+        CommandSpec("/cancel", "stop the reply that is being written; its text is kept"),
+        CommandSpec(
             "/edit [MESSAGE] TEXT",
             "rewrite your last line, or any message; the old text is kept",
             "/edit I open the door, slowly.",
             "message_text",
         ),
-        Command("/undo", "go back by one exchange; nothing is lost"),
-        Command("/redo", "go forward again"),
-        Command(
+        CommandSpec("/undo", "go back by one exchange; nothing is lost"),
+        CommandSpec("/redo", "go forward again"),
+        CommandSpec(
             "/delete MESSAGE", "put a message and all below it into the trash", "/delete 12", "message"
         ),
-        Command("/restore [MESSAGE]", "list the trash, or take a message out of it", "/restore 12"),
-        Command("/history MESSAGE", "send the page of the story above a message", "/history 120"),
-        Command(
+        CommandSpec("/restore [MESSAGE]", "list the trash, or take a message out of it", "/restore 12"),
+        CommandSpec("/history MESSAGE", "send the page of the story above a message", "/history 120"),
+        CommandSpec(
             "/export md|html|txt|jsonl [all] [FILE] [!]",
             "write the story to a file; all: every branch, !: overwrite",
             "/export md harbour.md",
         ),
     ),
     "Its tree": (
-        Command("/tree [MESSAGE]", "see the story's tree, or the part around a message", "/tree"),
-        Command("/show MESSAGE", "read a message of any branch, or of the trash", "/show 12"),
-        Command(
+        CommandSpec("/tree [MESSAGE]", "see the story's tree, or the part around a message", "/tree"),
+        CommandSpec("/show MESSAGE", "read a message of any branch, or of the trash", "/show 12"),
+        CommandSpec(
             "/branch [MESSAGE] [NAME]",
             "begin a named branch here, or at a message",
             "/branch the other door",
         ),
-        Command("/branches", "list the branches of this story"),
-        Command("/checkout NAME", "go to a named branch", "/checkout the other door"),
-        Command("/goto MESSAGE", "go on from a message", "/goto 12", "message"),
+        CommandSpec("/branches", "list the branches of this story"),
+        CommandSpec("/checkout NAME", "go to a named branch", "/checkout the other door"),
+        CommandSpec("/goto MESSAGE", "go on from a message", "/goto 12", "message"),
     ),
     "All stories": (
-        Command("/session new", "start a new story in this world"),
-        Command(
+        CommandSpec("/session new", "start a new story in this world"),
+        CommandSpec(
             "/session continue ID [MESSAGE]",
             "go on with a saved story",
             "/session continue 3f2a",
             "sessions",
         ),
-        Command("/session delete ID", "put a story into the trash", "/session delete 3f2a", "sessions"),
-        Command(
+        CommandSpec(
+            "/session delete ID", "put a story into the trash", "/session delete 3f2a", "sessions"
+        ),
+        CommandSpec(
             "/session restore [ID]", "list the trash, or take a story out of it", "/session restore"
         ),
-        Command("/session list", "list all stories, archived ones too"),
-        Command(
+        CommandSpec("/session list", "list all stories, archived ones too"),
+        CommandSpec(
             "/session rename TEXT",
             "give this story another title",
             "/session rename The night of the fog",
         ),
-        Command("/session search WORDS", "find words in every story", "/session search brass key"),
-        Command(
+        CommandSpec("/session search WORDS", "find words in every story", "/session search brass key"),
+        CommandSpec(
             "/session pin [ID]", "keep a story at the top, or let it go", "/session pin", "sessions"
         ),
-        Command(
+        CommandSpec(
             "/session archive [ID]",
             "put a story away, or take it out again",
             "/session archive",
@@ -104,19 +108,21 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         ),
     ),
     "World and character": (
-        Command("/world select ID", "choose the world to play in", "/world select orrinsay", "worlds"),
-        Command(
+        CommandSpec(
+            "/world select ID", "choose the world to play in", "/world select orrinsay", "worlds"
+        ),
+        CommandSpec(
             "/world attach_lore TEXT",
             "add a piece of lore to this world",
             "/world attach_lore The bell rings by itself at low water.",
         ),
-        Command(
+        CommandSpec(
             "/world sync_folder PATH",
             "keep this world's lore equal to a folder of texts",
             "/world sync_folder /home/me/lore",
         ),
-        Command("/world unsync", "let the folder of this world's lore go"),
-        Command(
+        CommandSpec("/world unsync", "let the folder of this world's lore go"),
+        CommandSpec(
             "/character select ID",
             "choose who the narrator plays",
             "/character select nan-okoro",
@@ -124,133 +130,143 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         ),
     ),
     "Lore and memory": (
-        Command(
+        CommandSpec(
             "/lore add WORLD TEXT",
             "add a piece of lore to a world",
             "/lore add orrinsay The bell rings by itself at low water.",
             "worlds",
         ),
-        Command("/lore list", "list the lore of this world"),
-        Command("/lore search WORDS", "find lore, and see why it is found", "/lore search the bell"),
-        Command("/lore show ID", "show a passage of lore", "/lore show 12"),
-        Command("/lore delete ID", "delete lore that was attached", "/lore delete 12"),
-        Command("/memory list", "list what this story remembers"),
-        Command("/memory search WORDS", "find memories of this story", "/memory search my brother"),
-        Command("/memory forget ID", "forget a memory", "/memory forget 12"),
-        Command("/memory pin ID", "keep a memory in every prompt, or let it go", "/memory pin 12"),
+        CommandSpec("/lore list", "list the lore of this world"),
+        CommandSpec(
+            "/lore search WORDS", "find lore, and see why it is found", "/lore search the bell"
+        ),
+        CommandSpec("/lore show ID", "show a passage of lore", "/lore show 12"),
+        CommandSpec("/lore delete ID", "delete lore that was attached", "/lore delete 12"),
+        CommandSpec("/memory list", "list what this story remembers"),
+        CommandSpec("/memory search WORDS", "find memories of this story", "/memory search my brother"),
+        CommandSpec("/memory forget ID", "forget a memory", "/memory forget 12"),
+        CommandSpec("/memory pin ID", "keep a memory in every prompt, or let it go", "/memory pin 12"),
     ),
     "Narrator": (
-        Command("/model ID", "choose the narrator", "/model offline/narrator", "models"),
-        Command("/models refresh", "ask every provider for its models again"),
-        Command(
+        CommandSpec("/model ID", "choose the narrator", "/model offline/narrator", "models"),
+        CommandSpec("/models refresh", "ask every provider for its models again"),
+        CommandSpec(
             "/set [model] [NAME VALUE]",
             "list or change sampler settings, like temperature",
             "/set temperature 0.8",
         ),
-        Command("/rules add ID", "switch a rule on", "/rules add slow-burn", "rules"),
-        Command("/rules clear", "switch all rules off"),
-        Command(
+        CommandSpec("/rules add ID", "switch a rule on", "/rules add slow-burn", "rules"),
+        CommandSpec("/rules clear", "switch all rules off"),
+        CommandSpec(
             "/rules on ID", "switch a rule on for this story alone", "/rules on dice-decide", "rules"
         ),
-        Command(
+        CommandSpec(
             "/rules off ID", "switch a rule off for this story alone", "/rules off dice-decide", "rules"
         ),
-        Command("/nsfw", "allow or forbid mature themes"),
-        Command("/why [MESSAGE]", "show what went into a reply's prompt and why", "/why", "message"),
+        CommandSpec("/nsfw", "allow or forbid mature themes"),
+        CommandSpec(
+            "/why [MESSAGE]", "show what went into a reply's prompt and why", "/why", "message"
+        ),
     ),
     "Voices": (
-        Command(
+        CommandSpec(
             "/persona [NAME|TEXT]",
             "say who you are in this story; or off",
             "/persona Ines|A surveyor, dry and exact.",
         ),
-        Command("/cast", "show who is on stage and who speaks"),
-        Command("/cast add ID", "bring a character on stage", "/cast add button-reed", "characters"),
-        Command(
+        CommandSpec("/cast", "show who is on stage and who speaks"),
+        CommandSpec(
+            "/cast add ID", "bring a character on stage", "/cast add button-reed", "characters"
+        ),
+        CommandSpec(
             "/cast remove ID", "send a character off stage", "/cast remove button-reed", "characters"
         ),
-        Command(
+        CommandSpec(
             "/cast next ID", "let one speak; or narrator, off", "/cast next button-reed", "characters"
         ),
-        Command(
+        CommandSpec(
             "/cast mode together|named|round",
             "how it is decided who speaks in a reply",
             "/cast mode round",
         ),
-        Command(
+        CommandSpec(
             "/cast model ID MODEL|off",
             "let another model speak for a character of the cast",
             "/cast model button-reed offline/narrator",
             "characters",
         ),
-        Command("/me TEXT", "say what you do, as in a chat", "/me bows."),
-        Command("/as NAME TEXT", "say a line as somebody else", "/as Mara I never saw it."),
-        Command(
+        CommandSpec("/me TEXT", "say what you do, as in a chat", "/me bows."),
+        CommandSpec("/as NAME TEXT", "say a line as somebody else", "/as Mara I never saw it."),
+        CommandSpec(
             "/ooc TEXT", "ask the narrator something outside the story", "/ooc How far is the mill?"
         ),
-        Command(
+        CommandSpec(
             "/narrate [TEXT]",
             "tell a part yourself, or let the narrator answer",
             "/narrate The bell rings twice.",
         ),
-        Command(
+        CommandSpec(
             "/impersonate [ABOUT]",
             "let the model draft your next line",
             "/impersonate asking about the key",
         ),
     ),
     "Steering": (
-        Command(
+        CommandSpec(
             "/note [depth N,] [every N,] TEXT",
             "an author's note for the narrator; or off",
             "/note More fog, less talk.",
         ),
-        Command("/pin [TEXT]", "list pinned facts, or pin one for the narrator", "/pin Ned is dead."),
-        Command("/unpin N", "let a pinned fact go", "/unpin 1"),
+        CommandSpec(
+            "/pin [TEXT]", "list pinned facts, or pin one for the narrator", "/pin Ned is dead."
+        ),
+        CommandSpec("/unpin N", "let a pinned fact go", "/unpin 1"),
     ),
     "Dice": (
-        Command(
+        CommandSpec(
             "/roll DICE [vs N] [FOR]",
             "roll dice into the story: 2d6+3, 1d20adv vs 15, 4dF",
             "/roll 2d6+3",
         ),
-        Command(
+        CommandSpec(
             "/check NAME [adv|dis] [+N] vs N",
             "try something: 1d20 and the counter of that name",
             "/check stealth adv vs 14",
         ),
     ),
     "State": (
-        Command("/state [undo]", "show how things stand, or take back the last change", "/state undo"),
-        Command(
+        CommandSpec(
+            "/state [undo]", "show how things stand, or take back the last change", "/state undo"
+        ),
+        CommandSpec(
             "/set-state KEY VALUE",
             "change the sheet: place The mill, hp -3, condition +wet",
             "/set-state hp -3",
         ),
-        Command("/quest", "list the quests"),
-        Command("/quest add NAME", "begin a quest", "/quest add Find the keeper"),
-        Command("/quest done NAME", "a quest is fulfilled", "/quest done Find the keeper"),
-        Command("/quest failed NAME", "a quest has failed", "/quest failed Find the keeper"),
-        Command("/quest drop NAME", "forget a quest", "/quest drop Find the keeper"),
-        Command("/inv", "list what you carry"),
-        Command("/inv add [N] THING", "take something up", "/inv add 3 torches"),
-        Command("/inv drop [N] THING", "give something away", "/inv drop lamp"),
+        CommandSpec("/quest", "list the quests"),
+        CommandSpec("/quest add NAME", "begin a quest", "/quest add Find the keeper"),
+        CommandSpec("/quest done NAME", "a quest is fulfilled", "/quest done Find the keeper"),
+        CommandSpec("/quest failed NAME", "a quest has failed", "/quest failed Find the keeper"),
+        CommandSpec("/quest drop NAME", "forget a quest", "/quest drop Find the keeper"),
+        CommandSpec("/inv", "list what you carry"),
+        CommandSpec("/inv add [N] THING", "take something up", "/inv add 3 torches"),
+        CommandSpec("/inv drop [N] THING", "give something away", "/inv drop lamp"),
     ),
     "People": (
-        Command("/npc list", "list people and factions, friends first"),
-        Command(
+        CommandSpec("/npc list", "list people and factions, friends first"),
+        CommandSpec(
             "/npc add [faction] NAME: ABOUT",
             "keep somebody in mind",
             "/npc add Mara: keeps the lamp, owes you money",
         ),
-        Command("/npc show NAME", "show what stands between you and somebody", "/npc show Mara"),
-        Command(
+        CommandSpec("/npc show NAME", "show what stands between you and somebody", "/npc show Mara"),
+        CommandSpec(
             "/npc mood NAME +N [WHY]",
             "change what somebody thinks of you",
             "/npc mood Mara -10 broke a promise",
         ),
-        Command("/npc remove NAME", "forget somebody", "/npc remove Mara"),
-        Command(
+        CommandSpec("/npc remove NAME", "forget somebody", "/npc remove Mara"),
+        CommandSpec(
             "/npc bring [ID]",
             "take over the people of another story of this world",
             "/npc bring",
@@ -258,19 +274,19 @@ GROUPS: Mapping[str, tuple[Command, ...]] = {
         ),
     ),
     "Clocks": (
-        Command("/clock", "list the clocks"),
-        Command(
+        CommandSpec("/clock", "list the clocks"),
+        CommandSpec(
             '/clock add "NAME" N [every turn|2h] [: THEN]',
             "start a clock of N segments, ticking by hand, by turns or by the hour",
             '/clock add "Flood reaches the docks" 6 every turn: the docks are under water',
         ),
-        Command("/clock tick NAME [N]", "move a clock on, or with -1 back", "/clock tick flood"),
-        Command("/clock remove NAME", "stop a clock", "/clock remove flood"),
+        CommandSpec("/clock tick NAME [N]", "move a clock on, or with -1 back", "/clock tick flood"),
+        CommandSpec("/clock remove NAME", "stop a clock", "/clock remove flood"),
     ),
     "Flower": (
-        Command("/help [NAME]", "list the commands, or those that begin with a name", "/help roll"),
-        Command("/sync", "send the whole state and story again"),
-        Command("/quit", "say goodbye; an engine nobody else uses stops"),
+        CommandSpec("/help [NAME]", "list the commands, or those that begin with a name", "/help roll"),
+        CommandSpec("/sync", "send the whole state and story again"),
+        CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),
     ),
 }
 OPTIONS = tuple(

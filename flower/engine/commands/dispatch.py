@@ -160,7 +160,7 @@ def _answer_again(
     """Says again what was said of a command; a line's answer is the story, which the client has."""
     if text.startswith("/") and not text.startswith("//"):
         for answer in engine.answers.of(key) or (f"✓ {otherwise}",):
-            client.tell(answer)
+            client.notify(answer)
 
 
 async def run(engine: Engine, client: Client, text: str) -> None:

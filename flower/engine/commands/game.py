@@ -89,7 +89,7 @@ async def show_state(engine: Engine, client: Client, argument: str) -> None:
     if argument.lower() == "undo":
         if not await engine.services.database.write(states.undo_state, session.id):
             raise CommandError("Nothing has changed the state of this story yet.")
-        await tell_sheet(engine, session, "✓ The last change of the state is taken back.")
+        await publish_sheet(engine, session, "✓ The last change of the state is taken back.")
         return
     if argument:
         raise CommandError("/state shows how things stand, /state undo takes the last change back.")
@@ -99,11 +99,11 @@ async def show_state(engine: Engine, client: Client, argument: str) -> None:
     by_itself = ambience_of(world, session.id, standing)
     rows = {**{f"{name} (by itself)": v for name, v in by_itself.items() if name not in found}, **found}
     if not rows:
-        client.tell("The state sheet is empty. /set-state place The mill puts something on it.")
+        client.notify("The state sheet is empty. /set-state place The mill puts something on it.")
         return
     width = max(len(name) for name in rows)
     lines = [f"{name:<{width}}  {value}" for name, value in rows.items()]
-    client.tell("\n".join(["How things stand:", *lines]))
+    client.notify("\n".join(["How things stand:", *lines]))
 
 
 async def set_state(engine: Engine, client: Client, argument: str) -> None:
@@ -120,7 +120,9 @@ async def show_quests(engine: Engine, client: Client, argument: str) -> None:
         )
     standing = await standing_of(engine, story_of(client))
     rows = [f"{state:>6}  {name}" for name, state in standing.state.sheet.quests.items()]
-    client.tell("\n".join(["Quests:", *rows]) if rows else "No quests yet; /quest add NAME begins one.")
+    client.notify(
+        "\n".join(["Quests:", *rows]) if rows else "No quests yet; /quest add NAME begins one."
+    )
 
 
 async def _quest(engine: Engine, client: Client, argument: str, state: str) -> None:
@@ -148,7 +150,7 @@ async def show_inventory(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError(f"/inv add {argument} takes it up, /inv drop {argument} gives it away.")
     standing = await standing_of(engine, story_of(client))
     carried = dict(sheet.rows(standing.state.sheet)).get("inventory", "nothing")
-    client.tell(f"You carry: {carried}.")
+    client.notify(f"You carry: {carried}.")
 
 
 async def add_thing(engine: Engine, client: Client, argument: str) -> None:
@@ -172,10 +174,10 @@ async def _change_sheet(
 
     session = story_of(client)
     await engine.services.database.write(states.change_state, session.id, changed)
-    await tell_sheet(engine, session, f"✓ {said[0][:1].upper()}{said[0][1:]}.")
+    await publish_sheet(engine, session, f"✓ {said[0][:1].upper()}{said[0][1:]}.")
 
 
-async def tell_sheet(engine: Engine, session: Session, text: str) -> None:
+async def publish_sheet(engine: Engine, session: Session, text: str) -> None:
     """Tells every watcher what changed and how the sheet is now."""
     rows = await engine.services.database.read(_rows, session.id)
     session.publish(SystemUpdate(text, State(sheet=snapshot.sheet_rows(rows))))
@@ -202,7 +204,9 @@ async def list_clocks(engine: Engine, client: Client, argument: str) -> None:
         return
     standing = await standing_of(engine, story_of(client))
     rows = [f"{clocks.shown(clock, standing.now)}  {clock.name}" for clock in standing.state.clocks]
-    client.tell("\n".join(["Clocks:", *rows]) if rows else 'No clocks; /clock add "NAME" 6 starts one.')
+    client.notify(
+        "\n".join(["Clocks:", *rows]) if rows else 'No clocks; /clock add "NAME" 6 starts one.'
+    )
 
 
 async def add_clock(engine: Engine, client: Client, argument: str) -> None:
@@ -245,7 +249,7 @@ async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
         return replace(state, clocks=clocks.put(state.clocks, clock))
 
     await engine.services.database.write(states.change_state, session.id, tick)
-    await tell_sheet(engine, session, f"✓ Clock: {shown[0]}")
+    await publish_sheet(engine, session, f"✓ Clock: {shown[0]}")
 
 
 async def remove_clock(engine: Engine, client: Client, argument: str) -> None:
@@ -261,7 +265,7 @@ async def _change(
 ) -> None:
     session = story_of(client)
     await engine.services.database.write(states.change_state, session.id, change)
-    await tell_sheet(engine, session, text)
+    await publish_sheet(engine, session, text)
 
 
 # --- Commands about people and factions: what they think of the player, where they met.
@@ -273,7 +277,7 @@ async def list_people(engine: Engine, client: Client, argument: str) -> None:
     standing = await standing_of(engine, story_of(client))
     ordered = sorted(standing.state.people, key=lambda person: -person.standing)
     rows = [people.shown(person) for person in ordered]
-    client.tell(
+    client.notify(
         "\n".join(["People and factions:", *rows]) if rows else "Nobody yet; /npc add NAME: ABOUT."
     )
 
@@ -292,7 +296,9 @@ async def add_person(engine: Engine, client: Client, argument: str) -> None:
         return replace(state, people=people.put(state.people, person))
 
     await engine.services.database.write(states.change_state, story_of(client).id, add)
-    client.tell(f"✓ {shown[0]} is known now; /npc mood {shown[0]} +10 REASON changes what they think.")
+    client.notify(
+        f"✓ {shown[0]} is known now; /npc mood {shown[0]} +10 REASON changes what they think."
+    )
 
 
 async def show_person(engine: Engine, client: Client, argument: str) -> None:
@@ -308,7 +314,7 @@ async def show_person(engine: Engine, client: Client, argument: str) -> None:
     rows += [f"Met: {person.met}."] if person.met else []
     rows += [f"Last seen in message {seen}." if seen is not None else "Not seen lately."]
     rows += [f"{shift.change:+4d}  {shift.why}".rstrip() for shift in person.shifts]
-    client.tell("\n".join(rows))
+    client.notify("\n".join(rows))
 
 
 async def change_mood(engine: Engine, client: Client, argument: str) -> None:
@@ -324,7 +330,7 @@ async def change_mood(engine: Engine, client: Client, argument: str) -> None:
         return replace(state, people=people.put(state.people, person))
 
     await engine.services.database.write(states.change_state, story_of(client).id, shift)
-    client.tell(f"✓ {shown[0]}.")
+    client.notify(f"✓ {shown[0]}.")
 
 
 async def remove_person(engine: Engine, client: Client, argument: str) -> None:
@@ -333,7 +339,7 @@ async def remove_person(engine: Engine, client: Client, argument: str) -> None:
         return replace(state, people=tuple(p for p in state.people if p is not gone))
 
     await engine.services.database.write(states.change_state, story_of(client).id, remove)
-    client.tell(f"✓ {argument} is no longer kept.")
+    client.notify(f"✓ {argument} is no longer kept.")
 
 
 async def bring_people(engine: Engine, client: Client, argument: str) -> None:
@@ -356,4 +362,4 @@ async def bring_people(engine: Engine, client: Client, argument: str) -> None:
     before = (await standing_of(engine, session)).state.people
     after = (await database.write(states.change_state, session.id, bring)).people
     title = wanted[0].title or "Untitled"
-    client.tell(f"✓ {len(after) - len(before)} people came along from {title}.")
+    client.notify(f"✓ {len(after) - len(before)} people came along from {title}.")

@@ -40,13 +40,13 @@ async def note(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         current = (await standing_of(engine, story_of(client))).steering.note
         if current is None:
-            client.tell("There is no note. /note More fog, less talk. /note depth 4, every 2, TEXT")
+            client.notify("There is no note. /note More fog, less talk. /note depth 4, every 2, TEXT")
         else:
-            client.tell(f"Note at depth {current.depth}, every {current.every}: {current.text}")
+            client.notify(f"Note at depth {current.depth}, every {current.every}: {current.text}")
         return
     new = None if argument.lower() in OFF else steering.parse_note(argument)
     await _steer(engine, client, lambda steered: replace(steered, note=new))
-    client.tell("✓ The note is gone." if new is None else "✓ Noted for the narrator.")
+    client.notify("✓ The note is gone." if new is None else "✓ Noted for the narrator.")
 
 
 async def pin(engine: Engine, client: Client, argument: str) -> None:
@@ -56,7 +56,7 @@ async def pin(engine: Engine, client: Client, argument: str) -> None:
         pins = (await standing_of(engine, session)).state.pins
         rows = [f"{number:>3}  {text}" for number, text in enumerate(pins, start=1)]
         none = "Nothing is pinned; /pin TEXT keeps a fact in front of the narrator."
-        client.tell("\n".join(["Pinned; /unpin N lets one go:", *rows]) if rows else none)
+        client.notify("\n".join(["Pinned; /unpin N lets one go:", *rows]) if rows else none)
         return
     if len(argument) > PIN_CHARS:
         raise CommandError(f"A pinned fact has {PIN_CHARS} characters at most; lore can be longer.")
@@ -67,7 +67,7 @@ async def pin(engine: Engine, client: Client, argument: str) -> None:
         return replace(state, pins=(*(p for p in state.pins if p != argument), argument))
 
     await engine.services.database.write(states.change_state, session.id, add)
-    client.tell("✓ Pinned: the narrator always has it in view.")
+    client.notify("✓ Pinned: the narrator always has it in view.")
 
 
 async def unpin(engine: Engine, client: Client, argument: str) -> None:
@@ -81,19 +81,19 @@ async def unpin(engine: Engine, client: Client, argument: str) -> None:
         return replace(state, pins=state.pins[: number - 1] + state.pins[number:])
 
     await engine.services.database.write(states.change_state, story_of(client).id, remove)
-    client.tell(f"✓ No longer pinned: {gone[0]}")
+    client.notify(f"✓ No longer pinned: {gone[0]}")
 
 
 async def persona(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         current = (await standing_of(engine, story_of(client))).steering.persona
-        client.tell(
+        client.notify(
             current.told or "You are nobody in particular. /persona NAME|WHO YOU ARE changes that."
         )
         return
     new = steering.Persona() if argument.lower() in OFF else steering.parse_persona(argument)
     await _steer(engine, client, lambda steered: replace(steered, persona=new))
-    client.tell(f"✓ You are {new.name or 'as described'}." if new.told else "✓ You are nobody again.")
+    client.notify(f"✓ You are {new.name or 'as described'}." if new.told else "✓ You are nobody again.")
 
 
 # --- rules of this story ------------------------------------------------------------------------
@@ -118,7 +118,7 @@ async def _switch_rule(engine: Engine, client: Client, argument: str, *, on: boo
     text = f"✓ Rule {'on' if on else 'off'} in this story: {rule.name}."
     for watcher in tuple(engine.clients):  # each has rules of its own beside the story's
         if watcher.session is session:
-            watcher.tell(text, State(active_rules=await engine.active_rules(watcher)))
+            watcher.notify(text, State(active_rules=await engine.active_rules(watcher)))
 
 
 # --- the cast -----------------------------------------------------------------------------------
@@ -136,11 +136,11 @@ async def show_cast(engine: Engine, client: Client, argument: str) -> None:
     ids = dict.fromkeys((session.character_id, *chosen.members))
     members = [characters[i] for i in ids if i in characters]
     if not members:
-        client.tell("Nobody is on stage but the narrator. /cast add ID brings a character.")
+        client.notify("Nobody is on stage but the narrator. /cast add ID brings a character.")
         return
     hand = f"; next, until /cast next off: {chosen.next}" if chosen.next else ""
     rows = [_member(character, model_of(character.id, members, chosen)) for character in members]
-    client.tell("\n".join(["On stage:", *rows, f"Speaks: {chosen.mode}{hand}."]))
+    client.notify("\n".join(["On stage:", *rows, f"Speaks: {chosen.mode}{hand}."]))
 
 
 def _member(character: Character, model: str) -> str:
@@ -159,7 +159,7 @@ async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
         return replace(steered, cast=replace(steered.cast, members=members))
 
     await _steer(engine, client, add)
-    client.tell(f"✓ {name} joins the scene.")
+    client.notify(f"✓ {name} joins the scene.")
 
 
 async def remove_from_cast(engine: Engine, client: Client, argument: str) -> None:
@@ -173,7 +173,7 @@ async def remove_from_cast(engine: Engine, client: Client, argument: str) -> Non
         return replace(steered, cast=replace(steered.cast, members=members, next=following))
 
     await _steer(engine, client, remove)
-    client.tell(f"✓ {argument} leaves the scene.")
+    client.notify(f"✓ {argument} leaves the scene.")
 
 
 async def next_in_cast(engine: Engine, client: Client, argument: str) -> None:
@@ -193,7 +193,7 @@ async def next_in_cast(engine: Engine, client: Client, argument: str) -> None:
         return replace(steered, cast=replace(steered.cast, next=wanted))
 
     await _steer(engine, client, choose)
-    client.tell(f"✓ Next speaks {name}." if name else "✓ Who speaks is open again.")
+    client.notify(f"✓ Next speaks {name}." if name else "✓ Who speaks is open again.")
 
 
 async def cast_mode(engine: Engine, client: Client, argument: str) -> None:
@@ -201,7 +201,7 @@ async def cast_mode(engine: Engine, client: Client, argument: str) -> None:
     if mode is None:
         raise CommandError(f"Who speaks is decided {', '.join(cast.MODES)}: /cast mode round.")
     await _steer(engine, client, lambda s: replace(s, cast=replace(s.cast, mode=mode)))
-    client.tell(f"✓ Who speaks: {mode}.")
+    client.notify(f"✓ Who speaks: {mode}.")
 
 
 async def cast_model(engine: Engine, client: Client, argument: str) -> None:
@@ -220,7 +220,7 @@ async def cast_model(engine: Engine, client: Client, argument: str) -> None:
         return replace(steered, cast=replace(steered.cast, models=models))
 
     await _steer(engine, client, choose)
-    client.tell(f"✓ {chosen or 'The model of the story'} speaks for {name}.")
+    client.notify(f"✓ {chosen or 'The model of the story'} speaks for {name}.")
 
 
 def _character(engine: Engine, wanted: str) -> str:

@@ -37,7 +37,7 @@ async def new(engine: Engine, client: Client, argument: str) -> None:
     session = await engine.new_session(client)
     engine.story_list.changed()
     active = await engine.active_rules(client)
-    client.tell("✓ A new story begins.", State(session_id=session.id, active_rules=active))
+    client.notify("✓ A new story begins.", State(session_id=session.id, active_rules=active))
     await engine.send_history(client, session)
 
 
@@ -51,7 +51,7 @@ async def resume(engine: Engine, client: Client, argument: str) -> None:
         character_id=stored.character_id,
         active_rules=await engine.active_rules(client),
     )
-    client.tell(f"✓ Story: {stored.title or 'Untitled'}.", state)
+    client.notify(f"✓ Story: {stored.title or 'Untitled'}.", state)
     if client.session is not None:
         await engine.send_history(client, client.session)
         await engine.recap(client, stored)
@@ -74,7 +74,7 @@ async def list_all(engine: Engine, client: Client, argument: str) -> None:
     if not listed:
         raise CommandError("There is no story yet; /session new starts one.")
     rows = [f"{stored.id}  {_described(stored, engine.now())}" for stored in listed]
-    client.tell("\n".join(["Your stories; /session continue ID opens one:", *rows]))
+    client.notify("\n".join(["Your stories; /session continue ID opens one:", *rows]))
 
 
 def _described(stored: stories.StoredSession, now: float) -> str:
@@ -95,7 +95,7 @@ async def rename(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError("Write the new title behind it: /session rename The river door.")
     await engine.services.database.write(stories.rename, client.session.id, argument)
     engine.story_list.changed()
-    client.tell("✓ The story has another title.")
+    client.notify("✓ The story has another title.")
 
 
 async def pin(engine: Engine, client: Client, argument: str) -> None:
@@ -103,7 +103,7 @@ async def pin(engine: Engine, client: Client, argument: str) -> None:
     await engine.services.database.write(stories.set_pinned, stored.id, not stored.pinned)
     what = "No longer at the top" if stored.pinned else "At the top from now on"
     engine.story_list.changed()
-    client.tell(f"✓ {what}: {stored.title or 'Untitled'}.")
+    client.notify(f"✓ {what}: {stored.title or 'Untitled'}.")
 
 
 async def archive(engine: Engine, client: Client, argument: str) -> None:
@@ -111,7 +111,7 @@ async def archive(engine: Engine, client: Client, argument: str) -> None:
     await engine.services.database.write(stories.set_archived, stored.id, not stored.archived)
     what = "Taken out of the archive" if stored.archived else "Put away; /session list still shows it"
     engine.story_list.changed()
-    client.tell(f"✓ {what}: {stored.title or 'Untitled'}.")
+    client.notify(f"✓ {what}: {stored.title or 'Untitled'}.")
 
 
 async def search(engine: Engine, client: Client, argument: str) -> None:
@@ -126,7 +126,7 @@ async def search(engine: Engine, client: Client, argument: str) -> None:
     )
     rows = [f"{hit.session} {hit.message}  {hit.name}: {hit.text}" for hit in found]
     head = "Found; /session continue with the two numbers before it goes to a message:"
-    client.tell("\n".join([head, *rows]), State(found=found))
+    client.notify("\n".join([head, *rows]), State(found=found))
 
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
@@ -134,7 +134,7 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
     await engine.delete_session(stored.id)
     engine.story_list.changed()
     days = round(limits.TRASH_KEPT_S / 86_400)
-    client.tell(
+    client.notify(
         f"✓ Deleted: {stored.title or 'Untitled'}."
         f" /session restore {stored.id} brings it back within {days} days."
     )
@@ -142,17 +142,17 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
 
 async def restore(engine: Engine, client: Client, argument: str) -> None:
     database = engine.services.database
-    thrown = {s.id: s.title or "Untitled" for s in await database.read(trash.listed)}
-    if not thrown:
+    deleted = {s.id: s.title or "Untitled" for s in await database.read(trash.listed)}
+    if not deleted:
         raise CommandError("The trash is empty.")
     if not argument:
-        rows = [f"{session_id}  {title}" for session_id, title in thrown.items()]
-        client.tell("\n".join(["In the trash; /session restore ID takes a story back:", *rows]))
+        rows = [f"{session_id}  {title}" for session_id, title in deleted.items()]
+        client.notify("\n".join(["In the trash; /session restore ID takes a story back:", *rows]))
         return
     if not await database.write(trash.restore, argument):
-        raise CommandError(f"The trash has no story {argument!r}.{closest(argument, list(thrown))}")
+        raise CommandError(f"The trash has no story {argument!r}.{closest(argument, list(deleted))}")
     engine.story_list.changed()
-    client.tell(f"✓ Back: {thrown.get(argument, argument)}. /session continue {argument} opens it.")
+    client.notify(f"✓ Back: {deleted.get(argument, argument)}. /session continue {argument} opens it.")
 
 
 # --- /export: writes the story a client watches to a file in the home, or where the player says.
@@ -180,7 +180,7 @@ async def export(engine: Engine, client: Client, argument: str) -> None:
     )
     folder = engine.services.database.path.parent / export_files.FOLDER
     path = await trio.to_thread.run_sync(_write, story, form, folder, name, overwrite)
-    client.tell(f"✓ Written: {path}")
+    client.notify(f"✓ Written: {path}")
 
 
 def _write(story: Story, form: str, folder: Path, name: str, overwrite: bool) -> Path:

@@ -52,7 +52,7 @@ async def list_variants(engine: Engine, client: Client, argument: str) -> None:
         for number, other in enumerate(shown, start=len(others) - len(shown) + 1)
     ]
     head = f"Variants of message {here.id}; /variant N {here.id} goes on with another one:"
-    client.tell("\n".join([head, *rows]))
+    client.notify("\n".join([head, *rows]))
 
 
 async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
@@ -65,7 +65,7 @@ async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
     step = which.lower() in STEPS
     number = STEPS[which.lower()] if step else message_number(which, usage)
     at, count = await engine.edits.change(session, branches.choose_variant, message, number, step=step)
-    client.tell(f"✓ Variant {at} of {count}.")
+    client.notify(f"✓ Variant {at} of {count}.")
 
 
 async def edit(engine: Engine, client: Client, argument: str) -> None:
@@ -91,7 +91,7 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
         return
     made = await engine.edits.change(session, branches.edit_reply, message.id, text, engine.now())
     await engine.turns.after.remember_edit(session, made)
-    client.tell(f"✓ Changed. /variant previous {made.id} shows what it said before.")
+    client.notify(f"✓ Changed. /variant previous {made.id} shows what it said before.")
 
 
 # --- back and forth -----------------------------------------------------------------------------
@@ -99,18 +99,18 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
 
 async def undo(engine: Engine, client: Client, argument: str) -> None:
     gone = await engine.edits.change(session_of(client), tree.undo)
-    client.tell(f"✓ Undone: {preview(gone.content)} /redo brings it back.")
+    client.notify(f"✓ Undone: {preview(gone.content)} /redo brings it back.")
 
 
 async def redo(engine: Engine, client: Client, argument: str) -> None:
     back = await engine.edits.change(session_of(client), tree.redo)
-    client.tell(f"✓ Done again: {preview(back.content)}")
+    client.notify(f"✓ Done again: {preview(back.content)}")
 
 
 async def goto(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(argument, "/goto 12 goes on from message 12.")
     there = await engine.edits.change(session_of(client), branches.goto, message, engine.now())
-    client.tell(f"✓ The story goes on from message {there.id}: {preview(there.content)}")
+    client.notify(f"✓ The story goes on from message {there.id}: {preview(there.content)}")
 
 
 # --- the trash ----------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
     count = await engine.edits.change(session_of(client), trash.discard, message, engine.now())
     days = round(limits.TRASH_KEPT_S / 86_400)
     more = f" and {count - 1} below it" if count > 1 else ""
-    client.tell(
+    client.notify(
         f"✓ Message {message}{more} went into the trash. /restore {message} takes it back within {days} days."
     )
 
@@ -131,13 +131,13 @@ async def restore(engine: Engine, client: Client, argument: str) -> None:
     if argument:
         message = message_number(argument, "/restore 12 takes message 12 back.")
         count = await engine.edits.change(session, trash.restore_messages, message)
-        client.tell(f"✓ Back: {count} message{'s' if count > 1 else ''}.")
+        client.notify(f"✓ Back: {count} message{'s' if count > 1 else ''}.")
         return
-    thrown = await engine.services.database.read(trash.list_messages, session.id)
-    if not thrown:
+    deleted = await engine.services.database.read(trash.list_messages, session.id)
+    if not deleted:
         raise CommandError("No message of this story is in the trash.")
-    rows = [f"{d.id:>6}  {WHO[d.role]}, {d.messages} in all: {preview(d.content)}" for d in thrown]
-    client.tell("\n".join(["In the trash; /restore MESSAGE takes it back:", *rows]))
+    rows = [f"{d.id:>6}  {WHO[d.role]}, {d.messages} in all: {preview(d.content)}" for d in deleted]
+    client.notify("\n".join(["In the trash; /restore MESSAGE takes it back:", *rows]))
 
 
 # --- named branches -----------------------------------------------------------------------------
@@ -148,7 +148,7 @@ async def branch(engine: Engine, client: Client, argument: str) -> None:
     message = int(first[:18]) if first.isdecimal() else None
     name = " ".join((rest if message is not None else argument).split())
     made = await engine.edits.change(session_of(client), branches.begin, message, name, engine.now())
-    client.tell(f"✓ On branch {made}. /branches lists them, /checkout NAME goes to another.")
+    client.notify(f"✓ On branch {made}. /branches lists them, /checkout NAME goes to another.")
 
 
 async def list_branches(engine: Engine, client: Client, argument: str) -> None:
@@ -161,14 +161,14 @@ async def list_branches(engine: Engine, client: Client, argument: str) -> None:
         mark = "›" if end.active else " "
         rows.append(f"{mark} {end.name or '(no name)'}, {end.messages} messages, ends at {last}")
     head = "Where this story can go on; /checkout NAME or /goto MESSAGE goes there:"
-    client.tell("\n".join([head, *rows]))
+    client.notify("\n".join([head, *rows]))
 
 
 async def checkout(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which branch? /branches lists them.")
     name = await engine.edits.change(session_of(client), branches.checkout, argument, engine.now())
-    client.tell(f"✓ On branch {name}.")
+    client.notify(f"✓ On branch {name}.")
 
 
 # --- shared -------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ async def show_tree(engine: Engine, client: Client, argument: str) -> None:
     told = StoryTree(session.id, found.focus, found.stands, found.messages, nodes)
     head = f"The story's tree, {found.messages} messages; /goto MESSAGE goes on from one, @ is where it stands:"
     text = tree_text.as_text(nodes, found.stands, found.focus, OUTLINE_LINES)
-    client.tell(f"{head}\n{text}", State(tree=told))
+    client.notify(f"{head}\n{text}", State(tree=told))
 
 
 def _node(session: Session, found: Outline, node: Node) -> TreeNode:
@@ -225,7 +225,7 @@ def _node(session: Session, found: Outline, node: Node) -> TreeNode:
         node.chosen,
         node.leaf,
         node.below,
-        node.thrown,
+        node.deleted,
         node.folded,
         node.ends,
     )
@@ -234,7 +234,7 @@ def _node(session: Session, found: Outline, node: Node) -> TreeNode:
 async def show_message(engine: Engine, client: Client, argument: str) -> None:
     session = session_of(client)
     wanted = message_number(argument, "/show 12 shows message 12.")
-    found, thrown = await engine.services.database.read(outline.message, session.id, wanted)
+    found, deleted = await engine.services.database.read(outline.message, session.id, wanted)
     growing = _growing(session, found.id)
     text = growing if growing is not None else found.content
     shown = ShownMessage(
@@ -243,10 +243,10 @@ async def show_message(engine: Engine, client: Client, argument: str) -> None:
         found.role,
         found.status if found.status != "complete" else "",
         found.model,
-        thrown,
+        deleted,
         len(text) > SHOWN_CHARS,
     )
-    client.tell(text[:SHOWN_CHARS], State(shown=shown))
+    client.notify(text[:SHOWN_CHARS], State(shown=shown))
 
 
 def _growing(session: Session, message_id: int) -> str | None:

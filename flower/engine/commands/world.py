@@ -44,7 +44,7 @@ async def select_world(engine: Engine, client: Client, argument: str) -> None:
     hint = " /session new starts a story there." if client.session is None else ""
     active = await engine.active_rules(client)
     state = State(world_id=world.id, session_id=client.chosen.session_id, active_rules=active)
-    client.tell(f"✓ World: {world.name}.{hint}", state)
+    client.notify(f"✓ World: {world.name}.{hint}", state)
 
 
 async def attach_lore(engine: Engine, client: Client, argument: str) -> None:
@@ -70,7 +70,7 @@ async def _attach(engine: Engine, client: Client, world: World, text: str, examp
         )
     await engine.services.database.write(stories.attach, world.id, text, engine.now())
     await engine.lore.sync(world.id, again=True)
-    client.tell(f"✓ {world.name} knows this now.")
+    client.notify(f"✓ {world.name} knows this now.")
 
 
 async def select_character(engine: Engine, client: Client, argument: str) -> None:
@@ -80,7 +80,7 @@ async def select_character(engine: Engine, client: Client, argument: str) -> Non
     if session is not None:
         session.character_id = character.id
         await engine.services.database.write(stories.set_character, session.id, character.id)
-    client.tell(f"✓ Character: {character.name}.", State(character_id=character.id))
+    client.notify(f"✓ Character: {character.name}.", State(character_id=character.id))
 
 
 async def select_model(engine: Engine, client: Client, argument: str) -> None:
@@ -88,16 +88,16 @@ async def select_model(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError("Which model? /model ID, for example " + engine.roster.default() + ".")
     engine.roster.resolve(argument)
     await engine.choose(client, model=argument)
-    client.tell(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.roster))
+    client.notify(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.roster))
 
 
 async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
-    client.tell("Asking the providers …")
+    client.notify("Asking the providers …")
     problems = await engine.roster.refresh()
     count = len(engine.roster.options())
     known = "1 model is" if count == 1 else f"{count} models are"
     # In one piece: a face shows the newest news only, and the count would hide the trouble.
-    client.tell(
+    client.notify(
         f"✗ {' '.join(problems)} {known} in the list." if problems else f"✓ {known} in the list."
     )
 
@@ -108,13 +108,13 @@ async def add_rule(engine: Engine, client: Client, argument: str) -> None:
     await engine.choose(client, rules=rules)
     await _unswitch(engine, client, rule.id)
     active = await engine.active_rules(client)
-    client.tell(f"✓ Rule on: {rule.name}.", State(active_rules=active))
+    client.notify(f"✓ Rule on: {rule.name}.", State(active_rules=active))
 
 
 async def clear_rules(engine: Engine, client: Client, argument: str) -> None:
     await engine.choose(client, rules=())
     await _unswitch(engine, client)
-    client.tell("✓ All rules are off.", State(active_rules=()))
+    client.notify("✓ All rules are off.", State(active_rules=()))
 
 
 async def _unswitch(engine: Engine, client: Client, *only: str) -> None:
@@ -130,13 +130,13 @@ async def _unswitch(engine: Engine, client: Client, *only: str) -> None:
     await engine.services.database.write(states.change_steering, session.id, unswitch)
     for watcher in tuple(engine.clients - {client}):
         if watcher.session is session:
-            watcher.tell("", State(active_rules=await engine.active_rules(watcher)))
+            watcher.notify("", State(active_rules=await engine.active_rules(watcher)))
 
 
 async def toggle_nsfw(engine: Engine, client: Client, argument: str) -> None:
     allowed = not client.chosen.nsfw
     await engine.choose(client, nsfw=allowed)
-    client.tell(f"✓ Mature themes: {'allowed' if allowed else 'forbidden'}.", State(nsfw=allowed))
+    client.notify(f"✓ Mature themes: {'allowed' if allowed else 'forbidden'}.", State(nsfw=allowed))
 
 
 # --- Commands about what the narrator can recall: the world's lore and the story's memories.
@@ -150,14 +150,14 @@ async def sync_folder(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which folder? Give its whole path: /world sync_folder /home/me/lore.")
     path = await engine.folders.sync(client.chosen.world_id, argument)
-    client.tell(f"✓ The texts in {path} are lore of this world now, and stay equal to it.")
+    client.notify(f"✓ The texts in {path} are lore of this world now, and stay equal to it.")
 
 
 async def unsync(engine: Engine, client: Client, argument: str) -> None:
     _lore_scope(client)
     if not await engine.folders.unsync(client.chosen.world_id):
         raise CommandError("This world follows no folder; /world sync_folder PATH makes it.")
-    client.tell("✓ The folder is let go; its texts are no longer lore of this world.")
+    client.notify("✓ The folder is let go; its texts are no longer lore of this world.")
 
 
 # --- lore ---------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ async def unsync(engine: Engine, client: Client, argument: str) -> None:
 
 async def list_lore(engine: Engine, client: Client, argument: str) -> None:
     found = await engine.services.library.list(_lore_scope(client))
-    client.tell(_listing("Lore of this world", found))
+    client.notify(_listing("Lore of this world", found))
 
 
 async def search_lore(engine: Engine, client: Client, argument: str) -> None:
@@ -174,7 +174,7 @@ async def search_lore(engine: Engine, client: Client, argument: str) -> None:
 
 async def show_lore(engine: Engine, client: Client, argument: str) -> None:
     passage = await _passage(engine, _lore_scope(client), argument, "/lore show 12")
-    client.tell(f"{passage.id}  {passage.title}\n({passage.source})\n\n{passage.text}")
+    client.notify(f"{passage.id}  {passage.title}\n({passage.source})\n\n{passage.text}")
 
 
 async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
@@ -188,7 +188,7 @@ async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
     number = int(passage.source.removeprefix(ATTACHED))
     await engine.services.database.write(stories.detach, number)
     count = await engine.services.library.drop_source(scope, passage.source)
-    client.tell(f"✓ Deleted, {count} passages.")
+    client.notify(f"✓ Deleted, {count} passages.")
 
 
 # --- memories -----------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ async def list_memories(engine: Engine, client: Client, argument: str) -> None:
     here = tuple(p for p in found if p.message_id is None or p.message_id in visible)
     told = _listing("Memories of this story", here)
     others = len(found) - len(here)
-    client.tell(f"{told}\n{others} more on other variants and branches." if others else told)
+    client.notify(f"{told}\n{others} more on other variants and branches." if others else told)
 
 
 async def search_memories(engine: Engine, client: Client, argument: str) -> None:
@@ -217,13 +217,13 @@ async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
     if passage.message_id is not None:  # else the next start would make it again
         await engine.services.database.write(exchanges.forget, passage.message_id)
     await engine.services.library.forget(passage.id)
-    client.tell(f"✓ Forgotten: {one_line(passage.text, SHOWN_CHARS)}")
+    client.notify(f"✓ Forgotten: {one_line(passage.text, SHOWN_CHARS)}")
 
 
 async def pin_memory(engine: Engine, client: Client, argument: str) -> None:
     passage = await _passage(engine, _memory_scope(client), argument, "/memory pin 12")
     await engine.services.library.pin(passage.id, not passage.pinned)
-    client.tell(
+    client.notify(
         f"✓ {'No longer pinned' if passage.pinned else 'Pinned'}: {one_line(passage.text, SHOWN_CHARS)}"
     )
 
@@ -257,7 +257,7 @@ async def _search(engine: Engine, client: Client, scope: str, words: str, exampl
         raise CommandError(f"Search for what? For example {example}.")
     found = await engine.services.library.search(scope, words)
     rows = [f"{f.passage.id:>6}  {one_line(f.passage.text, SHOWN_CHARS)}  ({f.why})" for f in found]
-    client.tell("\n".join([f"{len(rows)} found for {words!r}:", *rows]))
+    client.notify("\n".join([f"{len(rows)} found for {words!r}:", *rows]))
 
 
 def _listing(title: str, passages: tuple[Passage, ...]) -> str:

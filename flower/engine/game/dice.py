@@ -50,7 +50,7 @@ _KEEPS: dict[str, Keep] = {
 }  # d20 says p where others say d
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """Where randomness comes from; ``random.Random`` fits."""
 
     def randrange(self, stop: int, /) -> int:
@@ -208,7 +208,7 @@ def _bounded(digits: str) -> int:
     return -int(size) if digits.startswith("-") else int(size)
 
 
-def roll(expression: Expression, chance: Chance) -> Throw:
+def roll(expression: Expression, chance: RandomSource) -> Throw:
     """Returns the expression rolled with ``chance``: the same chance gives the same throw."""
     left = ROLL_DICE - sum(t.count for t in expression.terms if isinstance(t, Dice))
     dice = []
@@ -219,7 +219,7 @@ def roll(expression: Expression, chance: Chance) -> Throw:
     return Throw(expression, tuple(dice))
 
 
-def _throw(term: Dice, chance: Chance, again: int) -> list[int]:
+def _throw(term: Dice, chance: RandomSource, again: int) -> list[int]:
     """Returns the faces; highest ones of exploding dice roll again, ``again`` times at most."""
     if term.sides == 0:
         return [chance.randrange(3) - 1 for _ in range(term.count)]

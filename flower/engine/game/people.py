@@ -26,7 +26,7 @@ STANDING = (
 DEVOTED = "would do almost anything for the player"
 
 
-class Shift(Struct, frozen=True, omit_defaults=True):
+class AttitudeChange(Struct, frozen=True, omit_defaults=True):
     """A change of standing and why."""
 
     change: int
@@ -40,7 +40,7 @@ class Person(Struct, frozen=True, omit_defaults=True):
     about: str = ""
     faction: bool = False
     standing: int = 0
-    shifts: tuple[Shift, ...] = ()  # oldest first
+    shifts: tuple[AttitudeChange, ...] = ()  # oldest first
     met: str = ""  # the place
 
     @property
@@ -60,7 +60,7 @@ def new(name: str, about: str, place: str, *, faction: bool = False) -> Person:
 def shifted(person: Person, change: int, why: str) -> Person:
     """Returns the person with another standing; the last shifts are kept."""
     standing = max(-100, min(person.standing + change, 100))
-    shift = Shift(standing - person.standing, " ".join(why.split())[: limits.SHEET_TEXT_CHARS])
+    shift = AttitudeChange(standing - person.standing, " ".join(why.split())[: limits.SHEET_TEXT_CHARS])
     shifts = (*person.shifts, shift)[-NPC_SHIFTS:]
     return replace(person, standing=standing, shifts=shifts)
 

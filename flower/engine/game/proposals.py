@@ -114,7 +114,7 @@ _PAIR = re.compile(r"[^:=]{1,60}[:=].*|\W*")
 _CUT_KEY = re.compile(r"[\s\-*\"']*\w*")  # a reply that was stopped in the middle of a change
 
 
-class Parting:
+class UpdateFilter:
     """One reply as it comes in: what is story is given back, what is not gathers in ``block``.
 
     ``full``: a block goes on for longer than any that is meant; nothing sensible follows.

@@ -49,7 +49,7 @@ class Inset(Struct, frozen=True):
     depth: int
 
 
-class Line(Struct, frozen=True):
+class PromptLine(Struct, frozen=True):
     """A message of the story as the prompt needs it.
 
     ``recalled`` goes before the player's words, and before it ``stands``: how things stood then. The role
@@ -85,7 +85,7 @@ def standing_text(texts: Iterable[str]) -> str:
 
 def assemble(
     sections: Sequence[Section],
-    story: Sequence[Line],
+    story: Sequence[PromptLine],
     *,
     budget: int,
     counter: TokenCounter,
@@ -152,8 +152,8 @@ def assemble(
     )
 
 
-def _standing(line: Line, stands: str) -> Line:
-    return Line(line.id, line.role, line.content, line.recalled, stands)
+def _standing(line: PromptLine, stands: str) -> PromptLine:
+    return PromptLine(line.id, line.role, line.content, line.recalled, stands)
 
 
 def _fit_sections(
@@ -178,13 +178,13 @@ def _fit_sections(
     return [kept for kept in result.values() if kept is not None]
 
 
-def _fit_line(line: Line, most: int, counter: TokenCounter) -> Line:
+def _fit_line(line: PromptLine, most: int, counter: TokenCounter) -> PromptLine:
     """Returns the line with at most ``most`` tokens; the player's words have the better half."""
     recalled = shorten(line.recalled, most // 2, counter) if line.recalled else ""
     content = shorten(line.content, most - counter.count(recalled), counter)
     if content is line.content and recalled is line.recalled:
         return line
-    return Line(line.id, line.role, content, recalled, line.stands)
+    return PromptLine(line.id, line.role, content, recalled, line.stands)
 
 
 def shorten(text: str, tokens: int, counter: TokenCounter) -> str:
@@ -203,13 +203,13 @@ def shorten(text: str, tokens: int, counter: TokenCounter) -> str:
         keep = int(keep * 0.9)
 
 
-def _line_tokens(line: Line, counter: TokenCounter) -> int:
+def _line_tokens(line: PromptLine, counter: TokenCounter) -> int:
     stands = counter.count(line.stands) + counter.count(PLAYERS_WORDS) if line.stands else 0
     return stands + counter.count(line.recalled) + counter.count(line.content) + MESSAGE_TOKENS
 
 
 def _window(
-    lines: Sequence[Line],
+    lines: Sequence[PromptLine],
     room: int,
     previous: int | None,
     summarised: int | None,
@@ -236,7 +236,7 @@ def _window(
     return start
 
 
-def _alternating(lines: Sequence[Line], inset: Inset | None) -> list[ChatMessage]:
+def _alternating(lines: Sequence[PromptLine], inset: Inset | None) -> list[ChatMessage]:
     """Returns messages that alternate user and assistant and begin with user.
 
     Several chat templates (Gemma's, Mistral's) refuse anything else, and none minds.

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.assets import Assets
-from flower.engine.prompt.direction import Direction, Place, direct, told_lore
+from flower.engine.prompt.direction import Direction, StoryRef, direct, told_lore
 from flower.engine.prompt.macros import sets
 from flower.engine.prompt.tokens import MESSAGE_TOKENS
 from flower.engine.recall.base import Found, Query
@@ -64,7 +64,7 @@ class TurnInput(Struct, frozen=True, kw_only=True):
     variant: int = 0  # how many replies to the same line there were before
 
 
-class Context(Struct, frozen=True):
+class PromptContext(Struct, frozen=True):
     """The story up to the line, what lore and memory hold about it, and how the reply is to be told.
 
     ``recall_late``: recall took too long, so that nothing was found.
@@ -82,7 +82,7 @@ def most_messages(context: int) -> int:
     return max(limits.PROMPT_MESSAGES, context // (MESSAGE_TOKENS + 1))
 
 
-async def gather(services: Services, turn: TurnInput) -> Context:
+async def gather(services: Services, turn: TurnInput) -> PromptContext:
     """Returns the story and what was recalled for its newest line. Raises ``StoreError``.
 
     Recall that takes too long costs the reply its memories, never the reply.
@@ -103,7 +103,7 @@ async def gather(services: Services, turn: TurnInput) -> Context:
     log.debug(
         "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
     )
-    return Context(tuple(path), found, direction, standing, scope.cancelled_caught)
+    return PromptContext(tuple(path), found, direction, standing, scope.cancelled_caught)
 
 
 def _as_it_stands(
@@ -126,7 +126,7 @@ async def _direction(
     return direct(
         services.assets,
         turn.selection,
-        Place(turn.session_id, turn.world_id, turn.character_id, turn.model_id),
+        StoryRef(turn.session_id, turn.world_id, turn.character_id, turn.model_id),
         standing,
         path,
         turn.line,

@@ -10,7 +10,7 @@ from flower import limits
 from flower.engine.game import cast as stage
 from flower.engine.game.checks import WORKED
 from flower.engine.game.clocks import NEAR_SHARE, Now
-from flower.engine.prompt.context import Context, Services, TurnInput
+from flower.engine.prompt.context import PromptContext, Services, TurnInput
 from flower.engine.prompt.direction import ambience_of
 from flower.engine.provider.base import ChatMessage, Cue
 from flower.engine.store.passages import Passage
@@ -20,7 +20,9 @@ from flower.engine.store.stories import Message
 CUE_MESSAGES = 120  # of the story, as the offline narrator sees it
 
 
-def cue_of(services: Services, turn: TurnInput, context: Context, earlier: tuple[str, ...] = ()) -> Cue:
+def cue_of(
+    services: Services, turn: TurnInput, context: PromptContext, earlier: tuple[str, ...] = ()
+) -> Cue:
     """Returns the moment that the reply is to answer; ``earlier`` are replies in other stories."""
     direction, standing = context.direction, context.standing
     world, character = direction.world, direction.character

@@ -31,7 +31,7 @@ SCENE_CHARS = 4_000  # of a message, from its end, in which names of people are 
 SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
 
 
-class Place(Struct, frozen=True):
+class StoryRef(Struct, frozen=True):
     """Which story it is and what it is told by."""
 
     session: str
@@ -69,7 +69,7 @@ class Direction(Struct, frozen=True):
 def direct(
     assets: Assets,
     chosen: Selection,
-    place: Place,
+    place: StoryRef,
     standing: Standing,
     path: Sequence[Message],
     line: str,
@@ -166,7 +166,7 @@ def changed(expanded: Expanded, values: Values) -> dict[str, str] | None:
     }
 
 
-def greeting(assets: Assets, place: Place, persona: steering.Persona, now: float) -> Expanded:
+def greeting(assets: Assets, place: StoryRef, persona: steering.Persona, now: float) -> Expanded:
     """Returns the words a new story begins with, "" for a world without, and the variables they set."""
     standing = Standing(StoryState(), steering.Steering(persona=persona), Now(0, now), now)
     values = values_of(assets, place, standing, assets.characters.get(place.character_id))
@@ -175,7 +175,7 @@ def greeting(assets: Assets, place: Place, persona: steering.Persona, now: float
 
 
 def values_of(
-    assets: Assets, place: Place, standing: Standing, character: Character | None = None
+    assets: Assets, place: StoryRef, standing: Standing, character: Character | None = None
 ) -> Values:
     """Returns what macros stand for in the stable part of a story's prompts: the same in every prompt."""
     world = assets.worlds.get(place.world_id)
@@ -197,7 +197,7 @@ def values_of(
 
 def live(
     values: Values,
-    place: Place,
+    place: StoryRef,
     standing: Standing,
     variables: Mapping[str, str],
     path: Sequence[Message],

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.prompt import state_sections
-from flower.engine.prompt.assemble import Assembled, Line, Section, assemble, standing_text
-from flower.engine.prompt.context import Context, Services, TurnInput
+from flower.engine.prompt.assemble import Assembled, PromptLine, Section, assemble, standing_text
+from flower.engine.prompt.context import PromptContext, Services, TurnInput
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
@@ -57,7 +57,7 @@ class _Inputs(Struct, frozen=True):
     services: Services
     turn: TurnInput
     model: ChosenModel
-    context: Context
+    context: PromptContext
 
     @property
     def context_tokens(self) -> int:
@@ -77,7 +77,7 @@ async def build_prompt(
     services: Services,
     turn: TurnInput,
     model: ChosenModel,
-    context: Context,
+    context: PromptContext,
     window_start: int | None,
 ) -> PreparedPrompt:
     """Returns the request for the reply. Raises ``StoreError`` if the story cannot be read.
@@ -113,7 +113,7 @@ async def _said_elsewhere(services: Services, turn: TurnInput, model: ChosenMode
     )
 
 
-def _player_names(services: Services, context: Context) -> tuple[str, ...]:
+def _player_names(services: Services, context: PromptContext) -> tuple[str, ...]:
     """Returns the names under which no line of a reply may begin."""
     if not services.stop_at_player:
         return ()
@@ -131,7 +131,7 @@ async def _counted_exactly(model: ChosenModel, assembled: Assembled) -> TokenCou
     return model.counter.calibrated(estimated, exact, exact=True)
 
 
-def _not_in_view(context: Context, window_start: int | None) -> list[Found]:
+def _not_in_view(context: PromptContext, window_start: int | None) -> list[Found]:
     """Returns what the model does not have in view: neither told before nor said in the window."""
     window = [m for m in context.path if window_start is None or m.id >= window_start]
     told = {passage for m in window[:-1] for passage in m.extra.recalled_ids}
@@ -153,7 +153,7 @@ class _Fresh(Struct, frozen=True):
         return len(self.found) + len(self.standing)
 
 
-def _fresh(context: Context, window_start: int | None) -> _Fresh:
+def _fresh(context: PromptContext, window_start: int | None) -> _Fresh:
     found = _not_in_view(context, window_start)
     told = [
         dict(m.extra.stands)
@@ -224,7 +224,7 @@ def _assemble(
     recalled = with_notes(fresh.recalled, [note for _, note in fresh.private])
     if lines and lines[-1].role == "assistant":  # the narrator's words, or the player's in its place
         ask = CONTINUE if turn.continues else GO_ON
-        lines.append(Line(turn.leaf + 1, "user", ask, recalled))
+        lines.append(PromptLine(turn.leaf + 1, "user", ask, recalled))
     elif lines:
         lines[-1] = replace(lines[-1], recalled=recalled, stands="")
     return assemble(
@@ -239,7 +239,7 @@ def _assemble(
     )
 
 
-def line_of(message: Message, knowing: Container[str] = ()) -> Line:
+def line_of(message: Message, knowing: Container[str] = ()) -> PromptLine:
     """Returns a message as prompts have it, with what was told for it.
 
     ``knowing`` are the ids of the characters who speak now: what others alone know is left out.
@@ -249,7 +249,7 @@ def line_of(message: Message, knowing: Container[str] = ()) -> Line:
     stands = standing_text(text for _, text in extra.stands)
     content = extra.told or message.content
     recalled = with_notes(extra.recalled, private)
-    return Line(message.id, message.role, content, recalled, stands)
+    return PromptLine(message.id, message.role, content, recalled, stands)
 
 
 async def _params(services: Services, turn: TurnInput, model: ChosenModel) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flower.engine.assets import Character, Rule, World
-from flower.engine.prompt.assemble import PLAYERS_WORDS, Line, Section
+from flower.engine.prompt.assemble import PLAYERS_WORDS, PromptLine, Section
 from flower.engine.prompt.tokens import MESSAGE_TOKENS, TokenCounter
 from flower.engine.provider.base import ChatMessage
 from flower.engine.recall.base import Found
@@ -106,7 +106,7 @@ TASK = (
 )
 
 
-def lines_to_cover(lines: Sequence[Line], room: int, counter: TokenCounter) -> int:
+def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter) -> int:
     """Returns how many of the oldest lines a summary should cover now; 0 while no trim is near."""
     sizes = [
         counter.count(line.content) + counter.count(line.recalled) + MESSAGE_TOKENS for line in lines
@@ -121,7 +121,7 @@ def lines_to_cover(lines: Sequence[Line], room: int, counter: TokenCounter) -> i
     return 0
 
 
-def summary_prompt(before: str, lines: Sequence[Line]) -> tuple[ChatMessage, ...]:
+def summary_prompt(before: str, lines: Sequence[PromptLine]) -> tuple[ChatMessage, ...]:
     """Returns the messages that ask a model to bring the record up to date."""
     told = "\n\n".join(
         f"{'The player' if line.role == 'user' else 'The narrator'}: {line.content[:LINE_CHARS]}"
@@ -132,7 +132,7 @@ def summary_prompt(before: str, lines: Sequence[Line]) -> tuple[ChatMessage, ...
     return (ChatMessage("system", TASK), ChatMessage("user", ask))
 
 
-def extract(before: str, lines: Sequence[Line]) -> str:
+def extract(before: str, lines: Sequence[PromptLine]) -> str:
     """Returns a summary made of what stands there: each line and the first sentence of its reply.
 
     For narrators that cannot summarise. The newest part is kept when all of it is too long.

@@ -47,7 +47,7 @@ async def serve(engine: Engine, socket: Socket, client_id: str, goodbye: Callabl
         engine.disconnect(client)
 
 
-class Pace:
+class TokenBucket:
     """How fast one client may send prompts: a burst, then so many a second."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Pace:
 
 
 async def _read(engine: Engine, client: Client, socket: Socket, done: trio.CancelScope) -> None:
-    pace = Pace()
+    pace = TokenBucket()
     try:
         while True:
             data = await socket.receive()

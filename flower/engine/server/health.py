@@ -26,14 +26,14 @@ from flower.home import Home
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Report(Struct, frozen=True):
+class HealthReport(Struct, frozen=True):
     """A line per part, ``OK`` or what is wrong. ``ready`` is False when stories cannot be saved."""
 
     ready: bool
     lines: tuple[str, ...]
 
 
-async def look(engine: Engine) -> Report:
+async def look(engine: Engine) -> HealthReport:
     """Tries the store; of the embedding model tells what its last use has shown. Raises nothing."""
     store = await _store(engine)
     recall = engine.services.library.trouble
@@ -41,7 +41,7 @@ async def look(engine: Engine) -> Report:
     unsaved = sum(len(session.unsaved) for session in engine.sessions)
     if unsaved:
         lines.append(f"replies: {unsaved} wait for the disk")
-    return Report(not store and not unsaved, tuple(lines))
+    return HealthReport(not store and not unsaved, tuple(lines))
 
 
 async def _store(engine: Engine) -> str:

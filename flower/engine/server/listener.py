@@ -178,7 +178,7 @@ async def serve(
 # everybody for it. A Unix socket is guarded by the file system.
 
 
-class Place:
+class Listener:
     """A bound socket, its certificate if it speaks TLS, and the rules at its door."""
 
     def __init__(
@@ -217,7 +217,7 @@ class Place:
 
 def open_place(
     home: Home, config: Config, *, host: str | None, port: int | None, managed: bool
-) -> Place:
+) -> Listener:
     """Returns a listening place; ``host`` and ``port`` win over the settings.
 
     Raises ``LaunchError`` or ``ConfigError`` with a sentence.
@@ -242,14 +242,14 @@ def open_place(
                 " set engine.tls_certificate, or listen on 127.0.0.1 and use ssh -L"
             )
     access = Access(token, names, trusts_own=_trusts_own(config, exposed=exposed))
-    return Place(bound, certificate, access, exposed=exposed)
+    return Listener(bound, certificate, access, exposed=exposed)
 
 
-def _unix_place(home: Home, config: Config) -> Place:
+def _unix_place(home: Home, config: Config) -> Listener:
     path = Path(os.path.expanduser(config.engine.socket))
     path = path if path.is_absolute() else home.root / path
     token = config.engine.token or None  # the file system lets nobody else in
-    return Place(bind_unix(path), None, Access(token, None), unix_path=path)
+    return Listener(bind_unix(path), None, Access(token, None), unix_path=path)
 
 
 def _token(home: Home, config: Config, *, exposed: bool) -> str | None:

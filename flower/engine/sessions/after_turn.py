@@ -20,7 +20,7 @@ from flower.engine.prompt.context import Services, around
 from flower.engine.recall.scopes import memory_scope
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.session import Finished, Session
+from flower.engine.sessions.session import FinishedReply, Session
 from flower.engine.store import branches, states, stories, streaming_text
 from flower.engine.store import exchanges as replies
 from flower.engine.store.database import Connection
@@ -40,7 +40,7 @@ class AfterTurn:
         self._runtime = runtime
         self._now = now
 
-    async def follow(self, session: Session, finished: Finished) -> None:
+    async def follow(self, session: Session, finished: FinishedReply) -> None:
         """Lets a saved reply have its effect on the state, and makes its exchange a memory.
 
         The line to come will follow upon this exchange: recall gets ready for it.
@@ -115,7 +115,7 @@ class AfterTurn:
 # reply: what cannot be done is told to the watchers, and the story goes on.
 
 
-async def settle(services: Services, session: Session, finished: Finished, now: float) -> None:
+async def settle(services: Services, session: Session, finished: FinishedReply, now: float) -> None:
     """Carries out what the reply proposes, and tells which clocks have ticked.
 
     Only a whole reply's changes are meant; a reply that was cut off changes nothing.
@@ -142,7 +142,7 @@ async def settle(services: Services, session: Session, finished: Finished, now: 
         session.publish(SystemUpdate("\n".join(news), State(sheet=rows)))
 
 
-def _propose(db: Connection, session_id: str, finished: Finished) -> tuple[StoryState, Proposed]:
+def _propose(db: Connection, session_id: str, finished: FinishedReply) -> tuple[StoryState, Proposed]:
     """Brings what a reply proposes into the state at this reply; the block stays with it as it came."""
     replies.keep_proposal(db, finished.message_id, finished.proposed)
     state = states.state_at(db, session_id, finished.message_id)

@@ -6,7 +6,7 @@ from flower.engine.assets import Assets
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState, dump_variables
 from flower.engine.prompt.context import Services, around
-from flower.engine.prompt.direction import Place, greeting
+from flower.engine.prompt.direction import StoryRef, greeting
 from flower.engine.recall.scopes import lore_scope
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.store import states, stories
@@ -30,7 +30,7 @@ async def begin(services: Services, chosen: Selection, session_id: str, now: flo
             f"There are {SESSIONS_MAX} stories, the most one home holds; use another --home."
         )
     persona = (await database.read(states.steering, chosen.session_id)).persona
-    place = Place(session_id, world.id, chosen.character_id)
+    place = StoryRef(session_id, world.id, chosen.character_id)
     words = greeting(assets, place, persona, now)
     people = await _known_people(services, world.id) if services.keep_people else ()
     await database.write(

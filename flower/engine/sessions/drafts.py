@@ -12,9 +12,9 @@ from collections.abc import Callable
 import trio
 
 from flower import limits
-from flower.engine.prompt.assemble import Line, assemble
+from flower.engine.prompt.assemble import PromptLine, assemble
 from flower.engine.prompt.context import Services
-from flower.engine.prompt.direction import Place, direct
+from flower.engine.prompt.direction import StoryRef, direct
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import line_of
 from flower.engine.provider.base import Completion, Provider
@@ -91,16 +91,16 @@ class Drafts:
         model: ChosenModel,
         scope: trio.CancelScope,
     ) -> None:
-        client.tell("Drafting your line …")
+        client.notify("Drafting your line …")
         try:
             with scope, trio.move_on_after(DRAFT_DEADLINE_S):
                 services = self._runtime.services
                 completion = await self._completion(services, client, session, hint, model)
                 text = cleaned(await _written(model.provider, completion, services))
                 if text:
-                    client.tell("✓ A draft: change it, then send it.", State(draft=text))
+                    client.notify("✓ A draft: change it, then send it.", State(draft=text))
                 else:
-                    client.tell("✗ The model wrote nothing.")
+                    client.notify("✗ The model wrote nothing.")
         except FlowerError as error:
             client.send(ErrorEvent(f"No draft: {error}", ErrorMeta("draft")))
         except Exception as bug:  # an edge like a turn's: a bug in a draft must not end the engine
@@ -122,7 +122,7 @@ class Drafts:
         direction = direct(
             services.assets,
             client.chosen,
-            Place(session.id, session.world_id, session.character_id, model.name),
+            StoryRef(session.id, session.world_id, session.character_id, model.name),
             standing,
             path,
             "",
@@ -133,7 +133,7 @@ class Drafts:
         context = model.context_tokens(services.context_tokens)
         assembled = assemble(
             direction.sections,
-            [*map(line_of, path), Line((path[-1].id if path else 0) + 1, "user", ask)],
+            [*map(line_of, path), PromptLine((path[-1].id if path else 0) + 1, "user", ask)],
             budget=int((context - DRAFT_TOKENS - thinking_room(context)) * limits.CONTEXT_USED_SHARE),
             counter=model.counter,
             window_start=session.window_start,

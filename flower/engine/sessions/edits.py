@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.session import Reply, Session
+from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turns import Turns, opened
 from flower.engine.store import branches, stories, tree
 from flower.engine.store.database import Connection
@@ -24,7 +24,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Seen(Struct, frozen=True):
+class StoryEnd(Struct, frozen=True):
     """How a story ends after a change. ``same_window``: its last prompt began on this path as well."""
 
     page: tree.Page
@@ -56,7 +56,7 @@ class Edits:
         """
         async with self._turns.claim(session):
 
-            def changed(db: Connection) -> tuple[T, Seen]:
+            def changed(db: Connection) -> tuple[T, StoryEnd]:
                 return function(db, session.id, *args, **kwargs), _seen(db, session)
 
             result, seen = await self._runtime.services.database.write(changed)
@@ -77,13 +77,13 @@ class Edits:
         async with self._turns.claim(session):
             model_id = self._turns.models.story_model(selection)
 
-            def changed(db: Connection) -> tuple[branches.Opened, Seen]:
+            def changed(db: Connection) -> tuple[branches.Opened, StoryEnd]:
                 return open_reply(db, session.id, model_id, self._now()), _seen(db, session)
 
             new, seen = await self._runtime.services.database.write(changed)
             session.request = None
             turn_id = f"{session.id}-{new.reply_id}"
-            reply = Reply(turn_id, new.reply_id, new.line, model_id, session.world_id)
+            reply = GrowingReply(turn_id, new.reply_id, new.line, model_id, session.world_id)
             self._turns.start(session, reply, new.line_id, selection, variant=new.variant)
             _show(session, seen)
 
@@ -93,21 +93,23 @@ class Edits:
             model_id = self._turns.models.story_model(selection)
             again = await self._runtime.services.database.write(branches.open_again, session.id)
             turn_id = f"{session.id}-{again.reply_id}-{next(self._continued)}"
-            reply = Reply(turn_id, again.reply_id, again.line, model_id, session.world_id, again.text)
+            reply = GrowingReply(
+                turn_id, again.reply_id, again.line, model_id, session.world_id, again.text
+            )
             self._turns.start(
                 session, reply, again.reply_id, selection, continues=True, variant=again.variant
             )
             session.publish(opened(session, reply))
 
 
-def _show(session: Session, seen: Seen) -> None:
+def _show(session: Session, seen: StoryEnd) -> None:
     """Shows every watcher the end of a story that has changed."""
     if not seen.same_window:
         session.move_window(None)  # another way through the tree: the window is laid out anew
     session.publish(snapshot.chat_history(session, seen.page, None))
 
 
-def _seen(db: Connection, session: Session) -> Seen:
+def _seen(db: Connection, session: Session) -> StoryEnd:
     page = tree.page(db, session.id)
     if page is None:
         raise CommandError("This story is in the trash; /session restore takes it back.")
@@ -115,4 +117,4 @@ def _seen(db: Connection, session: Session) -> Seen:
     same = start is not None and tree.on_path(db, tree.active_leaf(db, session.id), start)
     if start is not None and not same:  # also for whoever opens the story next
         tree.forget_window(db, session.id)
-    return Seen(page, same)
+    return StoryEnd(page, same)

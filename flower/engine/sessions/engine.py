@@ -119,7 +119,7 @@ class Engine:
         client = Client(outbox, chosen, goodbye)
         self.clients.add(client)
         try:
-            client.tell("✓ Engine ready.", State(status="ok"))
+            client.notify("✓ Engine ready.", State(status="ok"))
             self._tell_problems(client)
             await self._attach(client)
             await self.sync(client)
@@ -133,14 +133,14 @@ class Engine:
         """Tells everything of the user's that cannot be used, in one list."""
         problems = (*self.services.assets.problems, *self.roster.problems.values())
         if len(problems) == 1:
-            client.tell(f"✗ {problems[0]}")
+            client.notify(f"✗ {problems[0]}")
         elif problems:
             shown = problems[:PROBLEMS_SHOWN]
             more = len(problems) - len(shown)
             rows = [f"✗ {len(problems)} things cannot be used; `flower check` lists them:"]
             rows += [f"  {problem}" for problem in shown]
             rows += [f"  and {more} more"] if more else []
-            client.tell("\n".join(rows))
+            client.notify("\n".join(rows))
 
     async def _recap_once(self, client: Client) -> None:
         """Tells what happened last in a story that has rested long, once until it is played again."""
@@ -155,7 +155,7 @@ class Engine:
         """Sends what has happened in a story since it was played last."""
         text = await recap.since_last_played(self.services.database, stored, self.now())
         if text:
-            client.tell(text)
+            client.notify(text)
 
     def disconnect(self, client: Client) -> None:
         """Forgets a client; its turn goes on."""
@@ -204,13 +204,13 @@ class Engine:
 
     def broadcast(self, text: str, state: State) -> None:
         for client in self.clients:
-            client.tell(text, state)
+            client.notify(text, state)
 
     def _announce_models(self) -> None:
         available = self.roster.options()
         for client in self.clients:
             state = snapshot.selection_state(client.chosen, self.roster)
-            client.tell(
+            client.notify(
                 "The list of models is fresh.", structs.replace(state, available_models=available)
             )
 
@@ -253,7 +253,7 @@ class Engine:
             if client.chosen.session_id == session_id:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 self._leave(client)
-                client.tell(
+                client.notify(
                     "This story was deleted.", State(session_id="", active_rules=client.chosen.rules)
                 )
                 client.send(snapshot.no_history())
@@ -338,25 +338,25 @@ class StoryList:
         self._clients = clients
         self._nursery = nursery
         self._changed = False
-        self._telling = False
+        self._publishing = False
 
     def changed(self) -> None:
         """Notes that stories came, went or changed their names; it is told soon."""
         self._changed = True
-        if not self._telling:
-            self._telling = True
-            self._nursery.start_soon(guarded, "the list of stories", self._tell)
+        if not self._publishing:
+            self._publishing = True
+            self._nursery.start_soon(guarded, "the list of stories", self._publish)
 
-    async def _tell(self) -> None:
+    async def _publish(self) -> None:
         try:
             while self._changed:
                 self._changed = False
-                await self._tell_once()
+                await self._publish_once()
                 await trio.sleep(STORY_LIST_INTERVAL_S)
         finally:
-            self._telling = False
+            self._publishing = False
 
-    async def _tell_once(self) -> None:
+    async def _publish_once(self) -> None:
         try:
             listed = await self._database.read(stories.sessions)
         except StoreError as error:  # told to whoever meets it next

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from flower.engine.sessions.turn_outcome import Outcome
+from flower.engine.sessions.turn_outcome import TurnOutcome
 
 FIRST_TEXT_BOUNDS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 RELAY_BOUNDS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -52,7 +52,7 @@ class Metrics:
         self.first_text = Histogram(FIRST_TEXT_BOUNDS_S)
         self.relay = Histogram(RELAY_BOUNDS_S)
 
-    def turn_ended(self, outcome: Outcome) -> None:
+    def turn_ended(self, outcome: TurnOutcome) -> None:
         self.turns[outcome.reason] += 1
         self.tokens += outcome.tokens
         if outcome.first_text_s is not None:

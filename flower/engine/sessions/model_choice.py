@@ -8,7 +8,7 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Provider
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.turn_outcome import Outcome
+from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.store.stories import Selection
 from flower.errors import ProviderError
 
@@ -72,7 +72,7 @@ class ModelSelector:
                 log.warning("the fallback %s is left out: %s", other, error)
         return tuple(present)
 
-    def learn(self, outcome: Outcome) -> None:
+    def learn(self, outcome: TurnOutcome) -> None:
         """Keeps what a turn has taught about the model that was asked, if that was the one that wrote."""
         model = outcome.model
         if model is None or outcome.elsewhere:

@@ -34,7 +34,7 @@ class Subscriber(Protocol):
     def put_nowait(self, event: Event) -> None: ...
 
 
-class Waiting(Struct, frozen=True):
+class WaitingLine(Struct, frozen=True):
     """A line that came while a reply was streaming."""
 
     line: str
@@ -43,7 +43,7 @@ class Waiting(Struct, frozen=True):
     id: int  # of its row; it was stored before it was acknowledged
 
 
-class Finished(Struct, frozen=True):
+class FinishedReply(Struct, frozen=True):
     """A reply that has ended.
 
     ``first``: its line was answered for the first time, neither a variant nor a continuation.
@@ -59,7 +59,7 @@ class Finished(Struct, frozen=True):
     proposed: str = ""
 
 
-class Reply:
+class GrowingReply:
     """The text of a reply that is being generated."""
 
     def __init__(
@@ -146,14 +146,14 @@ class Session:
         self.id = session_id
         self.world_id = world_id
         self.character_id = character_id
-        self.reply: Reply | None = None
+        self.reply: GrowingReply | None = None
         self.busy = False  # from accepting a line until its reply has ended
         self.request: str | None = None  # of the line that is being answered
         self._window_start = window_start
-        self.unsaved: dict[int, Finished] = {}  # by message; the rows have less of their text
+        self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self._notified: set[str] = set()
         self._subscribers: set[Subscriber] = set()
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[WaitingLine] = deque()
 
     def __repr__(self) -> str:
         state = "streaming" if self.reply else "busy" if self.busy else "idle"
@@ -198,11 +198,11 @@ class Session:
         """Whether one more line may wait."""
         return len(self._waiting) < limits.PROMPT_QUEUE
 
-    def enqueue(self, waiting: Waiting) -> None:
+    def enqueue(self, waiting: WaitingLine) -> None:
         """Keeps a line for when the running reply has ended."""
         self._waiting.append(waiting)
 
-    def next_waiting(self) -> Waiting | None:
+    def next_waiting(self) -> WaitingLine | None:
         """Takes the line that has waited longest."""
         return self._waiting.popleft() if self._waiting else None
 
@@ -237,7 +237,7 @@ class Client:
         """Puts an event into its mailbox."""
         self.outbox.put_nowait(event)
 
-    def tell(self, text: str, state: State | None = None) -> None:
+    def notify(self, text: str, state: State | None = None) -> None:
         """Sends a line for its user, and what of the state has changed; names the prompt it answers."""
         state = state if state is not None else State()
         if self.request is not None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.prompt.assemble import Line
+from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.context import most_messages
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import PreparedPrompt, line_of
@@ -151,7 +151,7 @@ class Summariser:
             log.info("session=%s summarised %d messages", session.id, len(new))
 
     async def _ask(
-        self, model: ChosenModel, prompt: PreparedPrompt, before: str, lines: list[Line]
+        self, model: ChosenModel, prompt: PreparedPrompt, before: str, lines: list[PromptLine]
     ) -> str:
         completion = Completion(
             model=model.name,
@@ -170,7 +170,7 @@ class Summariser:
         return sanitize(text).strip()
 
 
-def _fitting(lines: list[Line], prompt: PreparedPrompt) -> list[Line]:
+def _fitting(lines: list[PromptLine], prompt: PreparedPrompt) -> list[PromptLine]:
     """Returns as many of the oldest lines as one request can hold; the others are next."""
     left = prompt.assembled.room - SUMMARY_TOKENS
     for index, line in enumerate(lines):

@@ -19,8 +19,8 @@ from typing import assert_never
 import trio
 
 from flower import limits
-from flower.engine.game.proposals import Parting
-from flower.engine.prompt.context import Context, Services, TurnInput, gather, recall_event
+from flower.engine.game.proposals import UpdateFilter
+from flower.engine.prompt.context import PromptContext, Services, TurnInput, gather, recall_event
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt, build_prompt, shorter
 from flower.engine.prompt.tokens import TokenCounter
@@ -39,11 +39,11 @@ from flower.engine.sanitize import sanitize
 from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_storage import ReplyStorage
-from flower.engine.sessions.session import Reply, Session
+from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turn_outcome import (
     STATUS_OF,
     EndReason,
-    Outcome,
+    TurnOutcome,
     complaint_of,
     cost_of,
     end_event,
@@ -68,7 +68,7 @@ class Turn:
     def __init__(
         self,
         session: Session,
-        reply: Reply,
+        reply: GrowingReply,
         task: TurnInput,
         *,
         services: Services,
@@ -84,7 +84,7 @@ class Turn:
         self._storage = ReplyStorage(services.database, reply, session.notify_once)
         self._model: ChosenModel | None = None
         self._prompt: PreparedPrompt | None = None
-        self._parting = Parting() if services.narrator_updates else None
+        self._update_filter = UpdateFilter() if services.narrator_updates else None
         self._spent: Spent | None = None
         self._finish_mark: Finish | None = None
         self._started = trio.current_time()
@@ -100,7 +100,7 @@ class Turn:
         self._cancel_reason = reason
         self._scope.cancel()
 
-    async def run(self) -> Outcome:
+    async def run(self) -> TurnOutcome:
         """Returns how it ended. Only cancellation of the whole engine passes through, after saving."""
         reason: EndReason = "interrupted"
         error: FlowerError | None = None
@@ -149,7 +149,7 @@ class Turn:
 
     # --- 1: context -----------------------------------------------------------------------------
 
-    async def _gather_context(self) -> Context:
+    async def _gather_context(self) -> PromptContext:
         context = await gather(self._services, self._input)
         if context.recall_late:
             self._session.publish(SystemUpdate("✗ Recall took too long; this reply does without it."))
@@ -159,7 +159,7 @@ class Turn:
 
     # --- 2: model -------------------------------------------------------------------------------
 
-    def _select_model(self, context: Context) -> ChosenModel:
+    def _select_model(self, context: PromptContext) -> ChosenModel:
         model, note = self._models.select(self._input.model_id, context.direction.model)
         if note:
             self._session.notify_once(note)
@@ -169,7 +169,7 @@ class Turn:
 
     # --- 3: prompt ------------------------------------------------------------------------------
 
-    async def _build_prompt(self, context: Context, model: ChosenModel) -> PreparedPrompt:
+    async def _build_prompt(self, context: PromptContext, model: ChosenModel) -> PreparedPrompt:
         prompt = await build_prompt(
             self._services, self._input, model, context, self._session.window_start
         )
@@ -192,7 +192,9 @@ class Turn:
                     self._take(piece, streaming, model)
                     if self._loops.found:
                         return "length"
-                    if self._reply.full or (self._parting is not None and self._parting.full):
+                    if self._reply.full or (
+                        self._update_filter is not None and self._update_filter.full
+                    ):
                         return "length"
         finally:
             self._elsewhere = _steps_in(streaming, model)
@@ -207,7 +209,9 @@ class Turn:
                     self._begin_text(streaming, model)
                 clean = sanitize(text)
                 self._tokens += model.counter.count(clean)
-                self._publish(self._parting.take(clean) if self._parting is not None else clean)
+                self._publish(
+                    self._update_filter.take(clean) if self._update_filter is not None else clean
+                )
             case Withdrawn():
                 self._take_back(0)
             case Reasoning(text):
@@ -246,8 +250,8 @@ class Turn:
         """Keeps the first characters of the reply only; some of the rest may be on screens and on disk."""
         self._session.publish(self._reply.keep(length, self._speed()))
         self._storage.take_back()
-        if self._parting is not None:
-            self._parting = Parting()
+        if self._update_filter is not None:
+            self._update_filter = UpdateFilter()
 
     def _begin_text(self, streaming: Stream, model: ChosenModel) -> None:
         self._first_text = trio.current_time()
@@ -270,11 +274,11 @@ class Turn:
 
     # --- 5: finish ------------------------------------------------------------------------------
 
-    async def _finish(self, reason: EndReason, error: FlowerError | None) -> Outcome:
+    async def _finish(self, reason: EndReason, error: FlowerError | None) -> TurnOutcome:
         """Saves the reply, then tells the watchers."""
         self._publish_rest()
         saved = await self._save_and_announce(reason, error)
-        return Outcome(
+        return TurnOutcome(
             reason=reason,
             saved=saved,
             model=self._model,
@@ -288,9 +292,9 @@ class Turn:
 
     def _publish_rest(self) -> None:
         """Publishes what waited for more text, now that none comes; what is no story is set aside."""
-        if self._parting is not None:
-            self._publish(self._parting.end())
-            self._reply.proposed = self._parting.block
+        if self._update_filter is not None:
+            self._publish(self._update_filter.end())
+            self._reply.proposed = self._update_filter.block
         rest = self._reply.rest(self._speed())
         if rest is not None:
             self._session.publish(rest)

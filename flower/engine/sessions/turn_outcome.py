@@ -10,7 +10,7 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Finish, ModelInfo, Spent
-from flower.engine.sessions.session import Reply
+from flower.engine.sessions.session import GrowingReply
 from flower.errors import FlowerError, ProviderError
 from flower.protocol.messages import ChatEnd, EndMeta, ErrorEvent, ErrorMeta, Usage
 
@@ -18,7 +18,7 @@ EndReason = Literal["done", "stopped", "length", "blocked", "interrupted", "erro
 STATUS_OF: dict[EndReason, str] = {"done": "complete"}  # every other reason is its own status
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
+class TurnOutcome(Struct, frozen=True, kw_only=True):
     """How a turn ended, and what it taught about the model."""
 
     reason: EndReason
@@ -82,7 +82,7 @@ def complaint_of(
 
 def end_event(
     session_id: str,
-    reply: Reply,
+    reply: GrowingReply,
     reason: EndReason,
     usage: Usage,
     cost: float | None,

@@ -18,10 +18,10 @@ from flower.engine.prompt.context import TurnInput
 from flower.engine.sessions.after_turn import AfterTurn
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.session import Finished, Reply, Session, Waiting
+from flower.engine.sessions.session import FinishedReply, GrowingReply, Session, WaitingLine
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn import Turn
-from flower.engine.sessions.turn_outcome import STATUS_OF, Outcome
+from flower.engine.sessions.turn_outcome import STATUS_OF, TurnOutcome
 from flower.engine.store import exchanges, prompts, stories
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError, StoreError
@@ -37,7 +37,7 @@ from flower.protocol.messages import (
 log = logging.getLogger(__name__)
 
 
-class Running(Struct, frozen=True):
+class RunningTurn(Struct, frozen=True):
     """A turn under way; ``ended`` is set when its session may begin another."""
 
     turn: Turn
@@ -58,7 +58,7 @@ class Turns:
         *,
         now: Callable[[], float],
         forget: Callable[[Session], None],
-        observe: Callable[[Outcome], None] = lambda _: None,
+        observe: Callable[[TurnOutcome], None] = lambda _: None,
     ) -> None:
         self._runtime = runtime
         self.models = ModelSelector(runtime)
@@ -68,7 +68,7 @@ class Turns:
         self._observe = observe
         self.after = AfterTurn(runtime, now)
         self._summariser = Summariser(runtime, self.models, now)
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningTurn] = {}
         self._idle = trio.Event()
         self._idle.set()
         self._stopping = False
@@ -136,7 +136,7 @@ class Turns:
         line_id = await self._runtime.services.database.write(
             prompts.keep_waiting, session.id, line, request, self._now()
         )
-        session.enqueue(Waiting(line, selection, request, line_id))
+        session.enqueue(WaitingLine(line, selection, request, line_id))
         session.publish(
             SystemUpdate("Your line waits for the running reply.", State(queued=session.waiting))
         )
@@ -144,11 +144,11 @@ class Turns:
         return False
 
     def resume(
-        self, session: Session, lines: Iterable[prompts.WaitingLine], by: stories.Selection
+        self, session: Session, lines: Iterable[prompts.UnansweredLine], by: stories.Selection
     ) -> None:
         """Goes on with lines that an engine before accepted and did not come to."""
         for one in lines:
-            session.enqueue(Waiting(one.line, by, one.request, one.id))
+            session.enqueue(WaitingLine(one.line, by, one.request, one.id))
         self._begin_waiting_soon(session)
 
     async def _begin(
@@ -184,7 +184,7 @@ class Turns:
         turn_id = f"{session.id}-{exchange.reply_id}"
         meta = MessageMeta("user", exchange.user_id, session.id, turn_id, request or UNSET, "complete")
         session.publish(ChatMessage(line, meta))
-        reply = Reply(turn_id, exchange.reply_id, line, model_id, session.world_id)
+        reply = GrowingReply(turn_id, exchange.reply_id, line, model_id, session.world_id)
         self.start(session, reply, exchange.user_id, selection)
         session.publish(opened(session, reply))
         return exchange.titled
@@ -192,7 +192,7 @@ class Turns:
     def start(
         self,
         session: Session,
-        reply: Reply,
+        reply: GrowingReply,
         leaf: int,
         selection: stories.Selection,
         *,
@@ -216,7 +216,7 @@ class Turns:
             variant=variant,
         )
         turn = Turn(session, reply, task, services=self._runtime.services, models=self.models)
-        running = self._running[session.id] = Running(turn, task, trio.Event())
+        running = self._running[session.id] = RunningTurn(turn, task, trio.Event())
         if self._stopping:  # its line was being committed when the engine was told to stop
             turn.cancel("interrupted")
         if self._idle.is_set():
@@ -225,9 +225,9 @@ class Turns:
 
     # --- how a turn runs and ends ---------------------------------------------------------------
 
-    async def _run_turn(self, session: Session, reply: Reply, running: Running) -> None:
+    async def _run_turn(self, session: Session, reply: GrowingReply, running: RunningTurn) -> None:
         """Runs one turn and what follows it; a bug there costs this turn, not the engine."""
-        outcome: Outcome | None = None
+        outcome: TurnOutcome | None = None
         try:
             outcome = await self._run_and_follow(session, reply, running)
         except Exception:  # the other edge of a turn: what comes after its reply
@@ -240,7 +240,9 @@ class Turns:
             return
         await self._summariser.refresh(session, running.task.model_id, outcome.prompt)
 
-    async def _run_and_follow(self, session: Session, reply: Reply, running: Running) -> Outcome:
+    async def _run_and_follow(
+        self, session: Session, reply: GrowingReply, running: RunningTurn
+    ) -> TurnOutcome:
         try:
             with self._hold(session):
                 try:
@@ -262,7 +264,7 @@ class Turns:
             running.ended.set()
         return outcome
 
-    async def _follow(self, session: Session, finished: Finished, saved: bool) -> None:
+    async def _follow(self, session: Session, finished: FinishedReply, saved: bool) -> None:
         if saved:
             await self.after.follow(session, finished)
         else:
@@ -288,7 +290,7 @@ class Turns:
                 session.publish(ErrorEvent(text, ErrorMeta(request=waiting.request or UNSET)))
                 await self._give_back(waiting)
 
-    async def _give_back(self, waiting: Waiting) -> None:
+    async def _give_back(self, waiting: WaitingLine) -> None:
         """Forgets a line that could not be answered: whoever sent it knows, and has its words."""
         try:
             await self._runtime.services.database.write(prompts.drop_waiting, waiting.id)
@@ -338,8 +340,8 @@ class Turns:
             await self.after.save_at_last(session)
 
 
-def _finished(reply: Reply, task: TurnInput, outcome: Outcome) -> Finished:
-    return Finished(
+def _finished(reply: GrowingReply, task: TurnInput, outcome: TurnOutcome) -> FinishedReply:
+    return FinishedReply(
         reply.message_id,
         reply.line,
         reply.text,
@@ -350,7 +352,7 @@ def _finished(reply: Reply, task: TurnInput, outcome: Outcome) -> Finished:
     )
 
 
-def opened(session: Session, reply: Reply) -> ChatMessage:
+def opened(session: Session, reply: GrowingReply) -> ChatMessage:
     """Returns what tells the watchers that a reply begins, with the text it begins with."""
     meta = MessageMeta(
         "assistant", reply.message_id, session.id, reply.turn, status="streaming", model=reply.model

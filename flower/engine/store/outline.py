@@ -56,7 +56,7 @@ def read(db: sqlite3.Connection, session_id: str, focus: int | None) -> Outline:
         row = db.execute("SELECT chosen FROM messages WHERE id = ?", (message,)).fetchone()
         return row[0] if row else None
 
-    shape = outline_fold.Shape(twigs, leaf, _thrown(db, session_id), chosen)
+    shape = outline_fold.Shape(twigs, leaf, _deleted(db, session_id), chosen)
     if focus is not None and focus not in shape.parent:
         raise CommandError(f"There is no message {focus} in this story.")
     names = _names(db, session_id)
@@ -66,7 +66,7 @@ def read(db: sqlite3.Connection, session_id: str, focus: int | None) -> Outline:
     return Outline(at, leaf or 0, len(shape.order), nodes, words, names)
 
 
-def _thrown(db: sqlite3.Connection, session_id: str) -> set[int]:
+def _deleted(db: sqlite3.Connection, session_id: str) -> set[int]:
     rows = db.execute(
         "SELECT id FROM messages WHERE session_id = ? AND deleted IS NOT NULL", (session_id,)
     )

@@ -16,7 +16,7 @@ from typing import NamedTuple
 OUTLINE_MESSAGES = 120  # shown one by one: the nodes of an outline stay below 125 KB
 OUTLINE_NEAR = 8  # messages above and below an outline's focus that are never folded
 OUTLINE_NAMED = 40  # ends of named branches that are always in an outline
-OUTLINE_THROWN = 20  # of the trash; /restore lists more
+OUTLINE_DELETED = 20  # of the trash; /restore lists more
 
 # A message as far as the tree's shape goes: its id and the one above it, 0 for none.
 Twig = tuple[int, int]
@@ -37,7 +37,7 @@ class Node(NamedTuple):
     active: bool = False  # the way to where the story stands goes through it
     chosen: bool = False  # the story goes on here when it comes through ``parent``
     leaf: bool = False
-    thrown: bool = False
+    deleted: bool = False
     variant: int = 1  # which of its siblings it is, and how many there are
     variants: int = 1
 
@@ -45,7 +45,7 @@ class Node(NamedTuple):
 class Shape:
     """The tree of a story.
 
-    ``twigs``: all messages in the order of their ids, above before below. ``thrown``: those in the trash.
+    ``twigs``: all messages in the order of their ids, above before below. ``deleted``: those in the trash.
     ``chosen`` tells with which message the story went on after one; it is asked about few of them.
     """
 
@@ -53,11 +53,11 @@ class Shape:
         self,
         twigs: Sequence[Twig],
         leaf: int | None,
-        thrown: Collection[int] = (),
+        deleted: Collection[int] = (),
         chosen: Callable[[int], int | None] = lambda _: None,
     ) -> None:
         self.parent = dict(twigs)
-        self.order = [message for message in self.parent if message not in thrown]
+        self.order = [message for message in self.parent if message not in deleted]
         self.visible = set(self.order)
         self.children: dict[int, list[int]] = {0: []}
         self.tops: dict[int, list[int]] = {}  # by the message they hang below: what the trash holds
@@ -66,7 +66,7 @@ class Shape:
             self.children.setdefault(self.parent[message], []).append(message)
         for message in reversed(self.parent):
             above = self.parent[message]
-            if message not in thrown or above in thrown:
+            if message not in deleted or above in deleted:
                 if above:
                     self.size[above] += self.size[message]
             else:
@@ -115,7 +115,7 @@ def fold(
     """Returns the outline around message ``focus`` (None: its beginning), each node before those below it.
 
     ``named``: ends of named branches, the important ones first. At most ``most`` messages are chosen to
-    be shown and some of the trash, so there are at most ``4 * most + 1 + OUTLINE_THROWN`` nodes.
+    be shown and some of the trash, so there are at most ``4 * most + 1 + OUTLINE_DELETED`` nodes.
     Siblings are in the order in which they were written.
     """
     above = shape.above(focus) if focus is not None else iter(())
@@ -238,7 +238,7 @@ def _contracted(shape: Shape, shown: set[int]) -> list[Node]:
         within.ends += message not in shape.children
         within.active = within.active or message in shape.path
     nodes: list[Node] = []
-    trash = _throw(shape, nodes, 0, OUTLINE_THROWN)
+    trash = _throw(shape, nodes, 0, OUTLINE_DELETED)
     waiting: list[tuple[int, int | _Fold]] = [(0, kid) for kid in reversed(_merged(kids.get(0, [])))]
     while waiting:
         parent, kid = waiting.pop()
@@ -269,9 +269,9 @@ def _merged(kids: list[int | _Fold]) -> list[int | _Fold]:
 
 def _throw(shape: Shape, nodes: list[Node], parent: int, room: int) -> int:
     """Adds what the trash holds of a node's messages, the newest first; returns the room left."""
-    thrown = shape.tops.get(parent, ())[:room]
-    nodes += [Node(top, parent, below=shape.size[top] - 1, thrown=True) for top in thrown]
-    return room - len(thrown)
+    deleted = shape.tops.get(parent, ())[:room]
+    nodes += [Node(top, parent, below=shape.size[top] - 1, deleted=True) for top in deleted]
+    return room - len(deleted)
 
 
 def _folded(shape: Shape, fold: _Fold, parent: int) -> Node:

@@ -22,7 +22,7 @@ class AlreadyDoneError(CommandError):
     """The prompt was carried out before; nothing has been changed."""
 
 
-class WaitingLine(Struct, frozen=True):
+class UnansweredLine(Struct, frozen=True):
     """A line that was accepted and has no reply yet."""
 
     id: int
@@ -64,12 +64,12 @@ def keep_waiting(
     return row.lastrowid
 
 
-def waiting(db: sqlite3.Connection, session_id: str) -> list[WaitingLine]:
+def waiting(db: sqlite3.Connection, session_id: str) -> list[UnansweredLine]:
     """Returns the lines that wait in a story, the oldest first."""
     rows = db.execute(
         "SELECT id, line, request FROM waiting_lines WHERE session_id = ? ORDER BY id", (session_id,)
     )
-    return [WaitingLine(*row) for row in rows]
+    return [UnansweredLine(*row) for row in rows]
 
 
 def drop_waiting(db: sqlite3.Connection, line_id: int) -> None:

@@ -30,22 +30,22 @@ FIRST_JUMP = 1  # rows skipped behind a damaged one, doubled until one can be re
 Row = tuple[Any, ...]
 
 
-class Report(Struct, frozen=True):
+class RepairReport(Struct, frozen=True):
     """What was found and done, a line each. ``sound``: nothing is wrong any more."""
 
     sound: bool
     lines: tuple[str, ...]
 
 
-def look(path: Path) -> Report:
+def look(path: Path) -> RepairReport:
     """Looks a database through without changing it, also while an engine uses it."""
     try:
         with reading(path) as db:
             problems = _problems(db)
             counts = _counts(db)
     except UnreadableError as error:
-        return Report(False, (f"{path}: {error}",))
-    return Report(not problems, (counts, *problems) if problems else (counts, "No damage found."))
+        return RepairReport(False, (f"{path}: {error}",))
+    return RepairReport(not problems, (counts, *problems) if problems else (counts, "No damage found."))
 
 
 def _counts(db: sqlite3.Connection) -> str:

@@ -42,11 +42,11 @@ def expired(db: sqlite3.Connection, before: float) -> list[str]:
 
 def purge(db: sqlite3.Connection, session_id: str) -> bool:
     """Deletes a story in the trash for good, with all its messages; returns whether it was there."""
-    thrown = "FROM sessions WHERE id = ? AND deleted IS NOT NULL"
-    if db.execute(f"SELECT 1 {thrown}", (session_id,)).fetchone() is None:
+    one = "FROM sessions WHERE id = ? AND deleted IS NOT NULL"
+    if db.execute(f"SELECT 1 {one}", (session_id,)).fetchone() is None:
         return False
     db.execute("UPDATE sessions SET active_leaf = NULL WHERE id = ?", (session_id,))
-    db.execute(f"DELETE {thrown}", (session_id,))
+    db.execute(f"DELETE {one}", (session_id,))
     return True
 
 
