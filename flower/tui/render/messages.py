@@ -58,6 +58,7 @@ class Look(NamedTuple):
     selected: bool = False
     unfolded: bool = False
     term: str = ""  # to highlight
+    left: int = MARGIN  # columns before the text, the mark of a speaker included
 
 
 class Rows(Sequence[Row]):
@@ -196,15 +197,16 @@ class StoryPane:
 
     def _mark(self, message: Message, look: Look, place: int) -> Span:
         glyphs = self._theme.glyphs
+        mark, style = "", PLAIN
         if look.selected and place:
-            return (glyphs.bar.ljust(MARGIN), self._theme["accent"])
-        if place == 1 and message.role == "user":  # row 0 is blank
-            return (glyphs.prompt.ljust(MARGIN), self._theme["user"])
-        if place == 1 and message.role == "system":
-            return (glyphs.bullet.ljust(MARGIN), self._theme["accent"])
-        if place == 1 and message.role == "notice":
-            return ("!".ljust(MARGIN), self._theme["error"])
-        return (" " * MARGIN, PLAIN)
+            mark, style = glyphs.bar, self._theme["accent"]
+        elif place == 1 and message.role == "user":  # row 0 is blank
+            mark, style = glyphs.prompt, self._theme["user"]
+        elif place == 1 and message.role == "system":
+            mark, style = glyphs.bullet, self._theme["accent"]
+        elif place == 1 and message.role == "notice":
+            mark, style = "!", self._theme["error"]
+        return (" " * (look.left - MARGIN) + mark.ljust(MARGIN), style)
 
 
 def highlight(line: list[Span], term: str, style: Style) -> list[Span]:
