@@ -44,9 +44,9 @@ from tests.tui_world import (
 STORY = (("user", "I knock."), ("assistant", "The door opens."))
 
 
-def playing() -> Face:
+def playing(*, columns: int = 80, rows: int = 24) -> Face:
     """A face with a story open and nothing sent yet."""
-    face = Face().story(*STORY)
+    face = Face(columns, rows).story(*STORY)
     face.sent()
     return face
 
@@ -883,3 +883,81 @@ def test_a_branch_in_a_list_is_gone_to() -> None:
 def test_news_of_several_lines_are_only_read() -> None:
     face = crafted().says(messages.SystemUpdate("message 3\nmessage 4")).type("<end><enter>")
     assert face.sent() == []
+
+
+# --- waiting, themes, what was recalled --------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_waiting_shows_how_far_it_is_and_how_long_it_takes(columns: int) -> None:
+    face = playing(columns=columns, rows=12).type("Go on.<enter>")
+    face.says(
+        messages.SystemUpdate(
+            "", messages.State(progress=messages.Progress("Reading the prompt", 0, 4000))
+        )
+    )
+    assert "0%" in face.text()
+    face.tick(10.0)
+    face.says(
+        messages.SystemUpdate(
+            "", messages.State(progress=messages.Progress("Reading the prompt", 1000, 4000))
+        )
+    )
+    (line,) = (row for row in face.text().splitlines() if "25%" in row)
+    assert "Reading" in line
+    assert "30 s left" in line
+    assert "[##" in line
+    face.says(messages.SystemUpdate("", messages.State(progress=None)))
+    assert "left" not in face.text()
+
+
+def test_the_speed_of_a_model_is_not_shown_for_another() -> None:
+    face = playing(columns=100)
+    face.model = face.model._replace(
+        meter=face.model.meter._replace(tokens_per_second=33.0, live_tokens_per_second=33.0)
+    )
+    face.tick()
+    assert "33 tok/s" in face.text()
+    face.says(messages.SystemUpdate("", messages.State(model="offline")))
+    assert "tok/s" not in face.text()
+
+
+def test_themes_are_seen_while_moving_and_kept_on_enter() -> None:
+    face = playing().type("/theme<enter>")
+    before = face.model.theme.name
+    face.type("<down>")
+    assert face.model.theme.name != before
+    assert face.model.settings.theme == before
+    face.type("<escape>")
+    assert face.model.theme.name == before
+    face.type("/theme<enter><down><enter>")
+    assert face.model.popup is None
+    assert face.model.theme.name == face.model.settings.theme != before
+
+
+def test_what_was_recalled_is_read_on_a_key_only() -> None:
+    face = playing(columns=110, rows=30)
+    item = messages.RecallItem(
+        "lore", "Secrets > The drowned bell", "It was the keeper who cut the rope."
+    )
+    face.says(messages.Recall("", messages.RecallMeta("t1", (item,))))
+    assert "The drowned bell" in face.text()
+    assert "cut the rope" not in face.text()
+    face.type("<alt+i>")
+    assert "cut the rope" in face.text()
+    face.type("<escape>")
+    assert "cut the rope" not in face.text()
+
+
+def test_the_story_stands_in_the_middle_of_a_wide_screen_as_wide_as_set() -> None:
+    face = playing(columns=200, rows=30)
+    face.model = face.model._replace(settings=face.model.settings._replace(text_width=60))
+    face.says(
+        messages.ChatMessage("word " * 40, messages.MessageMeta("user", 9, "s1", request="other"))
+    )
+    lines = [row for row in face.text().splitlines() if "word word" in row]
+    assert len(lines) > 3
+    for line in lines:
+        words = line.split("│")[0].rstrip()
+        assert 40 < len(words) - len(words.lstrip(" ❯")) + 2 < 70
+        assert len(words.strip(" ❯")) <= 60

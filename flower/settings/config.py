@@ -82,6 +82,7 @@ class TuiConfig(Struct, frozen=True):
     keys: Mapping[str, str] = {}  # action -> key name
     bell: str = "off"  # when a reply ends while another window is in use: off, bell or title
     styles: Mapping[str, str] = {}  # role -> style words, laid over any theme
+    text_width: int = limits.READING_COLUMNS  # columns of the story at most, in the middle of the pane
 
 
 class EmbeddingConfig(Struct, frozen=True):
@@ -328,6 +329,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
     "tui": {
         "tick_hz": validators.number(0, 240),
         "theme": validators.short_text,
+        "text_width": validators.whole(20, 500),
         "reduced_motion": validators.flag,
         "mouse": validators.flag,
         "bell": validators.one_of(BELLS),

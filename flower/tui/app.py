@@ -200,12 +200,19 @@ class App:
             await trio.lowlevel.wait_readable(self._terminal.fd)
             self._take_keys()
             while self._decoder.pending or self._decoder.pasting:
-                patience = limits.PASTE_IDLE_S if self._decoder.pasting else limits.ESCAPE_WAIT_S
-                with trio.move_on_after(patience) as waited:
+                with trio.move_on_after(self._patience()) as waited:
                     await trio.lowlevel.wait_readable(self._terminal.fd)
                     self._take_keys()
                 if waited.cancelled_caught:
                     self._post_keys(self._decoder.flush())
+
+    def _patience(self) -> float:
+        """Returns the seconds of silence that say that what came is complete."""
+        if self._decoder.pasting:
+            return limits.PASTE_IDLE_S
+        if self._decoder.in_burst:
+            return limits.BURST_WAIT_S
+        return limits.ESCAPE_WAIT_SSH_S if os.environ.get("SSH_CONNECTION") else limits.ESCAPE_WAIT_S
 
     def _take_keys(self) -> None:
         self._post_keys(self._decoder.feed(self._terminal.read()))

@@ -33,6 +33,7 @@ class Preferences(NamedTuple):
     """Section ``tui`` of ``config.yaml`` and the user's themes as read; ``problems`` are sentences."""
 
     theme: str = "petal"
+    text_width: int = limits.READING_COLUMNS
     keys: Mapping[str, str] = {}
     reduced_motion: bool = False
     mouse: bool = True
@@ -56,6 +57,7 @@ def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preference
         return Preferences(own_themes=own, problems=(str(error), *problems))
     return Preferences(
         tui.theme,
+        tui.text_width,
         tui.keys,
         tui.reduced_motion,
         tui.mouse,
@@ -114,6 +116,7 @@ def configured(preferences: Preferences, model: Model, terminal: Terminal) -> Co
         preferences.bell,
         preferences.styles,
         preferences.own_themes,
+        text_width=preferences.text_width,
     )
     return Configured(settings, theme, keys, (*problems, *conflicts))
 

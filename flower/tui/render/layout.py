@@ -29,6 +29,7 @@ class Layout(NamedTuple):
     status: int
     input_top: int
     input_rows: int
+    text_width: int = limits.READING_COLUMNS  # the most columns of a line of the story
 
     @property
     def pane_rows(self) -> int:
@@ -37,7 +38,12 @@ class Layout(NamedTuple):
     @property
     def text_columns(self) -> int:
         """Columns for a line of the story."""
-        return min(self.pane_right - 2 * MARGIN, limits.READING_COLUMNS)
+        return min(self.pane_right - 2 * MARGIN, self.text_width)
+
+    @property
+    def text_left(self) -> int:
+        """Columns left of the story: it stands in the middle of a wide pane."""
+        return max(MARGIN, (self.pane_right - self.text_columns) // 2)
 
 
 def too_small(columns: int, rows: int) -> bool:
@@ -59,6 +65,7 @@ def arrange(
     sidebar: bool,
     status_rows: int = 1,
     replies: bool = False,
+    text_width: int = limits.READING_COLUMNS,
 ) -> Layout:
     """Returns the layout; ``input_rows`` and ``menu_rows`` are what these would like to have.
 
@@ -85,4 +92,5 @@ def arrange(
         status,
         input_top,
         input_rows,
+        text_width,
     )

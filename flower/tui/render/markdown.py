@@ -138,6 +138,11 @@ class Streaming:
             self._take(clean(line))
         self._laid = None
 
+    @property
+    def settled(self) -> int:
+        """How many of ``lines`` are of closed blocks: these are the same objects from now on."""
+        return len(self._done)
+
     def lines(self) -> list[Line]:
         """Returns all lines so far. Lines of closed blocks are the same objects every time."""
         if self._laid is None:
@@ -215,8 +220,8 @@ class Streaming:
         trial._opened, trial._opened_for = self._opened, self._opened_for
         trial._done = [[]] if self._done else []
         trial._take(line)
-        trial._close()
-        return trial._done[1:] if self._done else trial._done
+        done = trial._done + (trial._lay_open() if trial._open else [])
+        return done[1:] if self._done else done
 
 
 def _kind(line: str) -> str:

@@ -58,6 +58,7 @@ class Look(NamedTuple):
     selected: bool = False
     unfolded: bool = False
     term: str = ""  # to highlight
+    left: int = MARGIN  # columns before the text, the mark of a speaker included
 
 
 class Rows(Sequence[Row]):
@@ -87,11 +88,16 @@ class Rows(Sequence[Row]):
     def __getitem__(self, place: slice) -> list[Row]: ...
     def __getitem__(self, place: int | slice) -> Row | list[Row]:
         if isinstance(place, slice):
-            return [self[index] for index in range(*place.indices(len(self._lines)))]
+            places = range(*place.indices(len(self._lines)))
+            return [
+                row if row is not None else self._made(index)
+                for index, row in zip(places, self._rows[place], strict=True)
+            ]
         row = self._rows[place]
-        if row is None:
-            index = place if place >= 0 else place + len(self._lines)
-            row = self._rows[index] = self._make(index, self._lines[index])
+        return row if row is not None else self._made(place % len(self._lines))
+
+    def _made(self, index: int) -> Row:
+        row = self._rows[index] = self._make(index, self._lines[index])
         return row
 
     def row_of(self, term: str) -> int:
@@ -108,6 +114,7 @@ class _Laid(NamedTuple):
     rows: Rows
     lines: list[list[Span]]
     streaming: Streaming | None
+    settled: int  # so many lines from the first on stay as they are while the message grows
 
 
 class StoryPane:
@@ -143,8 +150,13 @@ class StoryPane:
         else:
             style = self._theme[message.role if message.role in ("user", "system") else "notice"]
             body = [[(line, style)] for line in wrap(clean(message.text), look.text_columns)]
-        lines = [[], *self._thinking(message, look), *body, *self._ending(message, look)]
-        return _Laid(message, look, self._as_rows(message, lines, look, known), lines, streaming)
+        thinking = self._thinking(message, look)
+        lines = [[], *thinking, *body, *self._ending(message, look)]
+        settled = 0
+        if streaming is not None and not message.reasoning:
+            settled = 1 + streaming.settled
+        rows = self._as_rows(message, lines, look, known, streaming)
+        return _Laid(message, look, rows, lines, streaming, settled)
 
     def _narration(
         self, message: Message, look: Look, known: _Laid | None
@@ -178,12 +190,19 @@ class StoryPane:
         return [[(line, self._theme["dim"])] for line in lines]
 
     def _as_rows(
-        self, message: Message, lines: list[list[Span]], look: Look, known: _Laid | None
+        self,
+        message: Message,
+        lines: list[list[Span]],
+        look: Look,
+        known: _Laid | None,
+        streaming: Streaming | None,
     ) -> Rows:
         """Returns the rows of ``lines``, the old objects where nothing changed."""
         same = 0
         if known is not None and known.look == look:
-            for old, line in zip(known.lines, lines, strict=False):
+            if streaming is not None and known.streaming is streaming:
+                same = known.settled  # known without looking: a long reply has thousands
+            for old, line in zip(known.lines[same:], lines[same:], strict=False):
                 if old is not line and old != line:
                     break
                 same += 1
@@ -196,15 +215,16 @@ class StoryPane:
 
     def _mark(self, message: Message, look: Look, place: int) -> Span:
         glyphs = self._theme.glyphs
+        mark, style = "", PLAIN
         if look.selected and place:
-            return (glyphs.bar.ljust(MARGIN), self._theme["accent"])
-        if place == 1 and message.role == "user":  # row 0 is blank
-            return (glyphs.prompt.ljust(MARGIN), self._theme["user"])
-        if place == 1 and message.role == "system":
-            return (glyphs.bullet.ljust(MARGIN), self._theme["accent"])
-        if place == 1 and message.role == "notice":
-            return ("!".ljust(MARGIN), self._theme["error"])
-        return (" " * MARGIN, PLAIN)
+            mark, style = glyphs.bar, self._theme["accent"]
+        elif place == 1 and message.role == "user":  # row 0 is blank
+            mark, style = glyphs.prompt, self._theme["user"]
+        elif place == 1 and message.role == "system":
+            mark, style = glyphs.bullet, self._theme["accent"]
+        elif place == 1 and message.role == "notice":
+            mark, style = "!", self._theme["error"]
+        return (" " * (look.left - MARGIN) + mark.ljust(MARGIN), style)
 
 
 def highlight(line: list[Span], term: str, style: Style) -> list[Span]:

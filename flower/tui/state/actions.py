@@ -25,7 +25,7 @@ def run(model: Model, action: str) -> Result:
 def escape(model: Model) -> Result:
     """Closes what is open; else stops the reply; else clears the line. It never leaves."""
     if model.popup is not None:
-        return model._replace(popup=None), ()
+        return client_commands.theme_back(model)._replace(popup=None), ()
     if model.search.typing or model.selected is not None:
         return model._replace(search=Search(), selected=None), ()
     if commands.candidates(model):
@@ -113,6 +113,7 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "palette": lambda model: (popups.opened(model, "palette"), ()),
     "help": lambda model: (popups.opened(model, "keys"), ()),
     "news": lambda model: (popups.shown(model), ()),
+    "recalled": lambda model: (popups.recalled(model), ()),
     "sidebar": _toggle_sidebar,
     "thinking": _toggle_thinking,
     "tree": tree_state.opened,

@@ -46,6 +46,9 @@ ACTIONS = (
     Action("sidebar", ("f7",), "show or hide the sidebar"),
     Action("tree", ("f8", "alt+g"), "the story's tree: all its branches and variants"),
     Action("news", ("alt+n",), "long news that came while you wrote"),
+    Action(
+        "recalled", ("alt+i",), "read what was recalled for the last reply (it may spoil the story)"
+    ),
     Action("thinking", ("alt+t",), "unfold or fold the model's thinking"),
     Action("page_up", ("pageup",), "a page back", "Reading"),
     Action("page_down", ("pagedown",), "a page on", "Reading"),

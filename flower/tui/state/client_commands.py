@@ -10,7 +10,7 @@ from collections.abc import Callable
 from flower.errors import ConfigError
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import ASCII, CONSOLE, load_theme
-from flower.tui.state import scroll, tree_state
+from flower.tui.state import popups, scroll, tree_state
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Copy, Model, Popup, Quit
 from flower.tui.state.status_line import Result, notify
@@ -37,20 +37,45 @@ def copy_last(model: Model, _argument: str = "") -> Result:
 
 def use_theme(model: Model, name: str) -> Result:
     """Changes the colours until the client ends; ``config.yaml`` keeps them."""
-    glyphs, settings = model.theme.glyphs, model.settings
     try:
-        theme = load_theme(
-            name,
-            settings.styles,
-            utf8=glyphs != ASCII,
-            console=glyphs == CONSOLE,
-            own=settings.own_themes,
-        )
+        model = _in_theme(model, name)
     except ConfigError as error:
         words = str(error).removeprefix("tui.theme: ")
         return notify(model, words[:1].upper() + words[1:], "bad"), ()
-    settings = settings._replace(theme=name)
-    return model._replace(theme=theme, pane=StoryPane(theme), settings=settings), ()
+    return model._replace(settings=model.settings._replace(theme=name)), ()
+
+
+def _in_theme(model: Model, name: str) -> Model:
+    """Returns the model drawn in the theme ``name``. Raises ``ConfigError`` when there is none."""
+    if name == model.theme.name:
+        return model
+    glyphs, settings = model.theme.glyphs, model.settings
+    theme = load_theme(
+        name,
+        settings.styles,
+        utf8=glyphs != ASCII,
+        console=glyphs == CONSOLE,
+        own=settings.own_themes,
+    )
+    return model._replace(theme=theme, pane=StoryPane(theme))
+
+
+def previewed(model: Model) -> Model:
+    """Returns the model in the theme that is chosen in the list of themes, while that is open."""
+    item = popups.chosen(model) if model.popup is not None and model.popup.kind == "themes" else None
+    if item is None:
+        return model
+    try:
+        return _in_theme(model, item.value)
+    except ConfigError:  # one of the player's own, broken: taking it says why
+        return model
+
+
+def theme_back(model: Model) -> Model:
+    """Returns the model in the theme that is in use, after others were looked at."""
+    if model.popup is None or model.popup.kind != "themes":
+        return model
+    return _in_theme(model, model.settings.theme)
 
 
 COMMANDS: dict[str, Callable[[Model, str], Result]] = {

@@ -129,6 +129,10 @@ def _merge(model: Model, state: messages.State) -> Model:
             told[name] = value
     if not told:
         return model
+    model = _timed(model, told)
+    if told.get("model", model.replica.model) != model.replica.model:
+        meter = model.meter._replace(tokens_per_second=0.0, live_tokens_per_second=0.0)
+        model = model._replace(meter=meter)  # it was the speed of another model
     model = model._replace(replica=model.replica._replace(**told))
     if "session_id" in told and told["session_id"] != model.story.session:
         story = Transcript(session=told["session_id"], next_key=model.story.next_key)
@@ -141,6 +145,18 @@ def _merge(model: Model, state: messages.State) -> Model:
             selected=None,
             step=-1,
         )
+    return model
+
+
+def _timed(model: Model, told: dict[str, Any]) -> Model:
+    """Returns the model that knows since when the progress it is told of goes on."""
+    if "progress" not in told:
+        return model
+    now, before = told["progress"], model.replica.progress
+    if now is None:
+        return model._replace(progress_from=None)
+    if before is None or before.what != now.what or now.done < before.done:
+        return model._replace(progress_from=(model.now, now.done))
     return model
 
 

@@ -20,6 +20,7 @@ def layout_of(model: Model) -> Layout:
         len(typed),
         len(commands.candidates(model)),
         sidebar=model.settings.sidebar,
+        text_width=model.settings.text_width,
         status_rows=status_line.height(model),
         replies=bool(model.replica.quick_replies) and not checklist.visible(model),
     )

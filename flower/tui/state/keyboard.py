@@ -38,7 +38,8 @@ def press(model: Model, key: Key) -> Result:
     if action != "interrupt" and actions.asks_to_leave(model):
         model = model._replace(notice=Notice())  # the next one is not "again"
     if model.popup is not None:
-        return _in_popup(model, key, action)
+        after, effects = _in_popup(model, key, action)
+        return client_commands.previewed(after), effects
     if model.tree is not None:
         return tree_keys.press(model, key, action)
     if action == "quick_reply":
@@ -98,7 +99,7 @@ def _ask_delete(model: Model) -> Model:
 def _accept(model: Model) -> Result:
     popup, item = model.popup, popups.chosen(model)
     assert popup is not None
-    closed = model._replace(popup=None, step=-1)
+    closed = client_commands.theme_back(model)._replace(popup=None, step=-1)
     if item is None:
         return model, ()
     match popup.kind:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from flower import limits
 from flower.client.events import LinkChanged, Received, Send
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import NO_RECIPES, Recipe, Theme
@@ -34,6 +35,7 @@ class Settings(NamedTuple):
     styles: Mapping[str, str] = {}
     own_themes: Mapping[str, Recipe] = NO_RECIPES
     sidebar: bool = True
+    text_width: int = limits.READING_COLUMNS
 
 
 class Replica(NamedTuple):
@@ -181,6 +183,9 @@ class Model(NamedTuple):
     meter: Meter = Meter()
     notice: Notice = Notice()
     held: str = ""  # bad news that wait until the engine has greeted, or its greeting would hide them
+    progress_from: tuple[float, int] | None = (
+        None  # when the present progress was first seen, and where
+    )
     recalled: tuple[messages.RecallItem, ...] = ()
     found: tuple[messages.FoundMessage, ...] = ()  # what the last search in all stories found
     goal: int = 0  # the message that has to come into view, once it is here

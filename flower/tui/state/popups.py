@@ -272,6 +272,20 @@ def shown(model: Model) -> Model:
     return model._replace(popup=model.waiting, waiting=None, menu=-1)
 
 
+def recalled_title(item: messages.RecallItem) -> str:
+    """Returns what a recalled passage is, without what it says."""
+    place = item.title.rpartition(">")[2].strip()  # the path to it is long and says less
+    return f"{item.kind}: {place}" if place else item.kind
+
+
+def recalled(model: Model) -> Model:
+    """Returns the model with what was recalled for the last reply open, word for word."""
+    if not model.recalled:
+        return notify(model, "Nothing was recalled for the last reply.")
+    texts = [f"{recalled_title(item)}\n{item.text.strip()}" for item in model.recalled]
+    return opened(model, "text", "\n\n".join(texts))
+
+
 def moved(model: Model, steps: int, *, around: bool = True) -> Model:
     """Returns the model with another entry chosen."""
     popup, count = model.popup, len(items(model))

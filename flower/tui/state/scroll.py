@@ -21,7 +21,12 @@ ROWS = 5  # a stream at the bottom moves the text so many rows at once: see ``se
 def look(model: Model, layout: Layout, key: int) -> Look:
     """Returns how the message ``key`` is shown now."""
     return Look(
-        layout.pane_right, layout.text_columns, model.selected == key, model.unfolded, model.search.term
+        layout.pane_right,
+        layout.text_columns,
+        model.selected == key,
+        model.unfolded,
+        model.search.term,
+        layout.text_left,
     )
 
 

@@ -6,7 +6,7 @@ the story moves up. Hints are not worth that: the longest one that fits is taken
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from flower import limits
 from flower.tui.render import layout
@@ -14,8 +14,12 @@ from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.state import checklist, commands, transcript
 from flower.tui.state.model import Effect, Model, Notice
 
+if TYPE_CHECKING:
+    from flower.protocol import messages as wire
+
 Result = tuple[Model, tuple[Effect, ...]]  # the next model and what is to be done
 MARGIN = 1  # columns at each side of the words
+SPINNER_COLUMNS = 2
 LINK_WORDS = {
     "connecting": "connecting to the engine",
     "starting": "starting the engine",
@@ -47,6 +51,8 @@ def of(model: Model) -> News:
         return News(notice.text, "bad")
     if model.chord:
         return News(f"{model.chord} ...")
+    if model.turn.state == "waiting" and model.replica.progress is not None:
+        return News(progress(model, model.replica.progress))
     if model.turn.state == "waiting":
         queued = f", {model.replica.queued} more waiting" if model.replica.queued else ""
         return News(f"narrating{queued}; Esc stops")
@@ -65,6 +71,33 @@ def of(model: Model) -> News:
     room = model.columns - 2 * MARGIN - width(numbers(model))
     fitting = [hint for hint in idle(model) if width(hint) <= room]
     return News(fitting[0] if fitting else "", "hint")
+
+
+def progress(model: Model, state: wire.Progress) -> str:
+    """Returns what is waited for, how far it is and how long it takes, in one row of any width."""
+    room = model.columns - 2 * MARGIN - SPINNER_COLUMNS
+    if not state.total:
+        return fit(f"{clean(state.what)}{model.theme.glyphs.ellipsis}; Esc stops", room)
+    share = min(1.0, state.done / state.total)
+    size = max(4, min(20, model.columns // 5))
+    filled = int(size * share)
+    tail = f" [{'#' * filled}{'.' * (size - filled)}] {int(share * 100)}%"
+    left = _seconds_left(model, state)
+    if left is not None:
+        tail += f", {left // 60} min left" if left >= 120 else f", {left} s left"
+    tail += "; Esc stops" if room >= 60 else ""
+    return fit(clean(state.what), max(0, room - width(tail))) + tail
+
+
+def _seconds_left(model: Model, state: wire.Progress) -> int | None:
+    """Returns the seconds until ``state`` is through, at the pace so far; None while that says nothing."""
+    if model.progress_from is None:
+        return None
+    since, begun = model.progress_from
+    passed, done = model.now - since, state.done - begun
+    if passed < 1.0 or done <= 0:
+        return None
+    return round(passed * (state.total - state.done) / done)
 
 
 def rows(model: Model) -> list[str]:

@@ -20,7 +20,7 @@ _REPEATED = re.compile(rf"(.)\1{{{limits.DIFF_REPEAT_COLUMNS - 1},}}")
 def paint_row(pen: Pen, y: int, old: Row, new: Row) -> None:
     """Draws ``new`` where ``old`` is."""
     styles = new.styles()
-    columns = _changed(old, new, old.styles(), styles, pen.caps)
+    columns = _changed(old, new, old.styles(), styles, pen.caps, _same_until(old, new))
     shifted = _shifted(pen, y, old, new, columns)
     if shifted is not None:
         columns = _changed(shifted, new, shifted.styles(), styles, pen.caps)
@@ -33,6 +33,26 @@ def paint_row(pen: Pen, y: int, old: Row, new: Row) -> None:
     erased = [x for x in columns if x >= tail]
     if erased:
         _erase_tail(pen, y, max(tail, segments[-1][1]) if segments else erased[0], erased, styles)
+
+
+def _same_until(old: Row, new: Row) -> int:
+    """Returns a column before which the rows are the same: a growing row changes at its end only."""
+    one, other = old.glyphs, new.glyphs
+    low, high = 0, min(len(one), len(other))
+    while low < high:  # halving finds the first difference in a few comparisons of whole slices
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    styled = 0
+    for (style, count), (look, number) in zip(old.runs, new.runs, strict=False):
+        if style is not look and style != look:
+            break
+        styled += min(count, number)
+        if count != number:
+            break
+    return min(low, styled)
 
 
 def _shifted(pen: Pen, y: int, old: Row, new: Row, columns: list[int]) -> Row | None:
@@ -72,12 +92,21 @@ def _shifted(pen: Pen, y: int, old: Row, new: Row, columns: list[int]) -> Row | 
 
 
 def _changed(
-    old: Row, new: Row, before: list[Style], after: list[Style], caps: Capabilities
+    old: Row,
+    new: Row,
+    before: list[Style],
+    after: list[Style],
+    caps: Capabilities,
+    start: int = 0,
 ) -> list[int]:
-    """Returns the columns that do not look the same, and those an unsure glyph may spill over."""
+    """Returns the columns that do not look the same, and those an unsure glyph may spill over.
+
+    Up to ``start`` the rows are known to be the same.
+    """
+    cells = zip(old.glyphs[start:], new.glyphs[start:], before[start:], after[start:], strict=True)
     columns = [
         x
-        for x, (g, h, s, t) in enumerate(zip(old.glyphs, new.glyphs, before, after, strict=True))
+        for x, (g, h, s, t) in enumerate(cells, start)
         if g != h or (s is not t and s != t and (g != " " or blank(s) != blank(t)))
     ]
     if _all_sure(new.glyphs, caps):

@@ -2,7 +2,7 @@
 
 A Linux console and an old GNU screen send a paste like keys, and ten lines would be ten turns. Nobody types a
 line break and the next letter within one read. Owns that guess and nothing else; it ends when the terminal says
-that it marks pastes, or marks one. Has no clock: ``flush`` when ``pending`` for ``limits.ESCAPE_WAIT_S``.
+that it marks pastes, or marks one. Has no clock: ``flush`` after a moment of silence while ``pending``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ class PasteGuess:
     def pending(self) -> bool:
         """True when more bytes may change what the last ones mean."""
         return bool(self._burst) or self._decoder.pending
+
+    @property
+    def in_burst(self) -> bool:
+        """True inside what is taken for a paste."""
+        return bool(self._burst)
 
     @property
     def pasting(self) -> bool:

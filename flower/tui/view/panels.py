@@ -9,13 +9,12 @@ from flower.tui.render.frame import Row
 from flower.tui.render.layout import Layout, input_rows_most
 from flower.tui.render.style import PLAIN, Span, Style
 from flower.tui.render.text import clean, fit, width, wrap
-from flower.tui.state import checklist, commands, status_line
+from flower.tui.state import checklist, commands, popups, status_line
 from flower.tui.state.checklist import name_of
 from flower.tui.state.geometry import PROMPT_COLUMNS
 from flower.tui.state.model import Model
 from flower.tui.state.status_line import LINK_WORDS
 
-RECALLED_ROWS = 2
 SHEET_ROWS = 12  # of a long sheet; `/state` shows all
 
 
@@ -50,7 +49,7 @@ def header_key(model: Model) -> tuple[object, ...]:
         model.theme,
         model.replica,
         model.meter.tokens_per_second,
-        model.turn.state == "idle",
+        model.turn.state == "waiting",
     )
 
 
@@ -78,7 +77,7 @@ def _narrator(model: Model) -> str:
         return f"  {words} " if model.columns >= 60 else "  offline, no AI "
     if not replica.model:
         return ""
-    rate = model.meter.tokens_per_second
+    rate = model.meter.tokens_per_second if model.turn.state != "waiting" else 0.0
     tail = f" {model.theme.glyphs.dot} {rate:.0f} tok/s " if rate else " "
     doubt = "" if replica.model_confirmed else " ?"
     name = fit(clean(name_of(model, "models", replica.model)), room - 2 - len(doubt + tail))
@@ -90,7 +89,15 @@ def _narrator(model: Model) -> str:
 
 def sidebar_key(model: Model, layout: Layout) -> tuple[object, ...]:
     """Returns everything the sidebar shows."""
-    return (layout, model.theme, model.replica, model.link, model.recalled, model.turn.state)
+    return (
+        layout,
+        model.theme,
+        model.replica,
+        model.link,
+        model.recalled,
+        model.turn.state,
+        model.bindings,
+    )
 
 
 def sidebar(model: Model, layout: Layout) -> list[Row]:
@@ -132,23 +139,11 @@ def _sections(model: Model, columns: int) -> list[list[list[Span]]]:
         rows = [f"{row.name}: {row.value}" for row in replica.sheet[:SHEET_ROWS]]
         sections.append(section("State", *rows))
     if model.recalled:
-        recalled: list[list[Span]] = [[("Recalled", title)]]
-        for item in model.recalled:
-            place = item.title.rpartition(">")[2].strip()  # the path to it is long and says less
-            head = f"{item.kind}: {place}" if place else item.kind
-            recalled.append([(fit(clean(head), columns), text)])
-            words = clean(item.text).replace("\n", " ")
-            recalled += [[(line, dim)] for line in first_rows(words, columns, RECALLED_ROWS)]
-        sections.append(recalled)
+        # Titles only: what was recalled may be what the story is about to reveal.
+        heads = [fit(clean(popups.recalled_title(item)), columns) for item in model.recalled]
+        hint = f"{status_line.key_of(model, 'recalled')} reads them"
+        sections.append([[("Recalled", title)], *[[(head, text)] for head in heads], [(hint, dim)]])
     return sections
-
-
-def first_rows(text: str, columns: int, rows: int) -> list[str]:
-    """Returns the first rows of ``text``, the last one with an ellipsis if there is more."""
-    lines = wrap(text, columns)
-    if len(lines) <= rows:
-        return lines
-    return [*lines[: rows - 1], fit(f"{lines[rows - 1]} {lines[rows]}", columns)]
 
 
 def state_words(model: Model) -> str:

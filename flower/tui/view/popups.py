@@ -5,11 +5,10 @@ from __future__ import annotations
 from flower.tui.render.frame import Row
 from flower.tui.render.layout import Layout
 from flower.tui.render.style import Span, Style
-from flower.tui.render.text import clean, fit, width
+from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.render.theme import Theme
 from flower.tui.state import commands, popups
 from flower.tui.state.model import Model, Popup
-from flower.tui.view.panels import first_rows
 
 FILTERED = frozenset({*popups.CHOOSABLE, "palette", "themes", "keys", "found"})
 MARKED = frozenset({*popups.CHOOSABLE, "themes"})  # what is in use has a mark
@@ -119,6 +118,14 @@ def _words(popup: Popup, item: popups.Item, columns: int) -> list[str]:
     if popup.kind not in NAMED or width(item.label) > columns - MARK_COLUMNS:
         words = f"{clean(item.label)}: {words}"
     return first_rows(words, columns, ABOUT_ROWS)
+
+
+def first_rows(text: str, columns: int, rows: int) -> list[str]:
+    """Returns the first rows of ``text``, the last one with an ellipsis if there is more."""
+    lines = wrap(text, columns)
+    if len(lines) <= rows:
+        return lines
+    return [*lines[: rows - 1], fit(f"{lines[rows - 1]} {lines[rows]}", columns)]
 
 
 def _key_columns(columns: int) -> int:
