@@ -27,6 +27,7 @@ from flower.engine.provider.decode import Dialect, Interpreter
 from flower.engine.provider.endpoint import KINDS, Endpoint, read_key
 from flower.engine.provider.errors import Origin, from_response, malformed
 from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
+from flower.engine.provider.gate import Gate
 from flower.engine.provider.proxies import certificates, proxy_for
 from flower.engine.provider.quote import excerpt
 from flower.engine.provider.request_fields import Refusals, field_names
@@ -274,6 +275,7 @@ class RemoteProvider(ABC):
         self._edge = edge
         self._refusals = Refusals(needed)
         self._seen_thinking: set[str] = set()
+        self._gates: dict[str, Gate] = {}
         self.local = endpoint.own
         self.timeouts = endpoint.timeouts
 
@@ -293,6 +295,24 @@ class RemoteProvider(ABC):
     def refuse(self, model: str, field: str) -> bool:
         """Remembers that ``model`` does not take ``field``; returns whether leaving it out may help."""
         return self._refusals.add(model, field)
+
+    def gate(self, model: str) -> Gate:
+        """Returns the line of those who wait for ``model``."""
+        gate = self._gates.get(model)
+        if gate is None:
+            for idle in [name for name, other in self._gates.items() if not other.active][
+                : -limits.GATES
+            ]:
+                del self._gates[idle]
+            gate = self._gates[model] = Gate(self._places)
+        return gate
+
+    async def _places(self) -> int | None:
+        """Returns how many requests the server takes at once, None when it does not say.
+
+        Raises ``ProviderError`` when it cannot say it yet.
+        """
+        return None
 
     async def count_tokens(self, text: str) -> int | None:
         """Returns None: most APIs do not count, or only whole requests over the network."""

@@ -228,6 +228,14 @@ class OpenAIProvider(RemoteProvider):
         tokens = payload.get("tokens") if isinstance(payload, dict) else None
         return len(tokens) if isinstance(tokens, list) else None
 
+    async def _places(self) -> int | None:
+        """A llama.cpp server says how many slots it has."""
+        if self._flavour() is not FLAVOURS["llamacpp"]:
+            return None
+        root = self._endpoint.base_url.removesuffix("/v1")
+        payload = await self._edge.get_json("/props", base_url=root)
+        return count(mapping(payload).get("total_slots")) or None
+
     def _flavour(self) -> Flavour:
         return flavour_of(self._endpoint.kind, self._edge.server)
 

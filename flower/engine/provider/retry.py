@@ -33,9 +33,11 @@ from flower.engine.provider.base import (
     Withdrawn,
 )
 from flower.engine.provider.endpoint import Timeouts
+from flower.engine.provider.gate import Gate, Ticket
 from flower.errors import ProviderError
 
 _RETRIED = frozenset({"rate_limit", "overloaded", "network", "server", "loading", "interrupted"})
+_FULL = frozenset({"rate_limit", "overloaded"})
 _NOT_ELSEWHERE = frozenset({"blocked", "bad_request", "context_exceeded"})
 
 
@@ -80,6 +82,13 @@ def patience_of(provider: Provider) -> Patience:
     return Patience(silence_s, max(first_s, asked.idle_s), asked.idle_s or usual.idle_s)
 
 
+@runtime_checkable
+class Gated(Protocol):
+    """A provider whose server may be full: requests wait for their turn."""
+
+    def gate(self, model: str) -> Gate: ...
+
+
 class Stream:
     """The pieces of one completion, with deadlines, retries and fallbacks.
 
@@ -114,6 +123,9 @@ class Stream:
         self._over = False
         self._manager: AbstractAsyncContextManager[AsyncIterator[Piece]] | None = None
         self._pieces: AsyncIterator[Piece] | None = None
+        self._gate: Gate | None = None
+        self._ticket: Ticket | None = None
+        self._place = 0  # in the line, as it was told last
         self._start_clock()
 
     async def __aenter__(self) -> Stream:
@@ -122,7 +134,10 @@ class Stream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._close(kind, error, trace)
+        try:
+            await self._close(kind, error, trace)
+        finally:
+            self._leave_line()
 
     def __aiter__(self) -> Stream:
         return self
@@ -149,6 +164,8 @@ class Stream:
         if self._wait_s:
             wait_s, self._wait_s = self._wait_s, 0.0
             await trio.sleep(wait_s)
+        if self._pieces is None and (place := await self._wait_in_line()) is not None:
+            return place
         with trio.move_on_at(self._deadline()):
             if self._pieces is None:
                 await self._open()
@@ -158,6 +175,32 @@ class Stream:
             except StopAsyncIteration:
                 raise self._cut_short() from None
         raise self._timed_out()
+
+    async def _wait_in_line(self) -> Loading | None:
+        """Returns the place in the line when it has changed; None when it is this request's turn."""
+        if not isinstance(self.provider, Gated):
+            return None
+        if self._ticket is None:
+            with trio.move_on_at(self._deadline()):
+                self._gate = self.provider.gate(self.model)
+                self._ticket = await self._gate.enter()
+        while self._gate is not None and self._ticket is not None and not self._ticket.admitted:
+            place = self._gate.place(self._ticket)
+            if place != self._place:
+                self._place = place
+                return Loading(f"waiting for the model, place {place}")
+            with trio.move_on_after(self._gate.wait_s() or limits.GATE_GROW_S):
+                await self._ticket.moved.wait()
+            self._gate.reopen()
+        if self._place:
+            self._place = 0
+            self._restart()
+        return None
+
+    def _leave_line(self) -> None:
+        gate, ticket, self._gate, self._ticket = self._gate, self._ticket, None, None
+        if gate is not None and ticket is not None:
+            gate.leave(ticket)
 
     async def _open(self) -> None:
         completion = msgspec.structs.replace(self._completion, model=self.model)
@@ -255,7 +298,7 @@ class Stream:
         if self._told:
             self._over = True
             raise _after_words(error) from error
-        retry = self._adapt(error) or self._retry(error) or self._fall_back(error)
+        retry = self._adapt(error) or self._queue(error) or self._retry(error) or self._fall_back(error)
         if retry is None:
             self._over = True
             raise error
@@ -270,6 +313,16 @@ class Stream:
         ):
             return None
         return Loading("asking again")
+
+    def _queue(self, error: ProviderError) -> Piece | None:
+        """A server that is full while it answers others of ours is asked again when one of them has ended."""
+        if error.kind not in _FULL or self._fallbacks or self._gate is None or self._ticket is None:
+            return None
+        after_s = error.retry_after_s or 0.0
+        if after_s > limits.RETRY_AFTER_MAX_S or not self._gate.refused(self._ticket, after_s):
+            return None
+        self._place = self._gate.place(self._ticket)
+        return Loading(f"waiting for the model, place {self._place}")
 
     def _retry(self, error: ProviderError) -> Piece | None:
         if error.kind not in _RETRIED:
@@ -297,6 +350,7 @@ class Stream:
         if error.kind in _NOT_ELSEWHERE or not self._fallbacks:
             return None
         self._note(str(error))
+        self._leave_line()
         self.provider, self.model = self._fallbacks.pop(0)
         self._note(f"{self.provider.name}/{self.model} narrates instead.")
         self._failures = 0

@@ -75,7 +75,7 @@ class Joint:
         """Returns whether what came may go on as the end of the old text, or its first word is not over."""
         said = held.lstrip()
         if len(held) < (_HELD_AFTER_END if self._ended else _HELD_CHARS) and (
-            not said or said in self._tail
+            not said or said.rstrip() in self._tail
         ):
             return True
         first = _FIRST_WORD.match(said)

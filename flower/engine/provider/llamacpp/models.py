@@ -23,6 +23,7 @@ from flower import limits
 from flower.engine.provider import factory
 from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider
 from flower.engine.provider.endpoint import Endpoint
+from flower.engine.provider.gate import Gate
 from flower.engine.provider.llamacpp import gguf, process
 from flower.engine.provider.llamacpp.gguf import Header, Plan
 from flower.engine.provider.llamacpp.process import LlamaProcess
@@ -70,6 +71,7 @@ class LocalProvider:
         self._used_at = 0.0
         self._started = trio.Event()
         self._refusals = Refusals()
+        self._gate = Gate(_one_place)  # as many as the child has slots
 
     @property
     def name(self) -> str:
@@ -79,6 +81,10 @@ class LocalProvider:
     def open(self, completion: Completion) -> LocalStream:
         """Returns the stream of one completion; loading the model is part of it."""
         return LocalStream(self, completion)
+
+    def gate(self, model: str) -> Gate:
+        """Returns the line of those who wait for the one model that is loaded."""
+        return self._gate
 
     def refuse(self, model: str, field: str) -> bool:
         """Remembers a refused parameter."""
@@ -275,6 +281,10 @@ class LocalStream:
             if error.kind in ("network", "interrupted"):
                 raise self._local.lost(error) from error
             raise
+
+
+async def _one_place() -> int:
+    return 1
 
 
 def read_memory() -> tuple[int, int]:
