@@ -30,8 +30,9 @@ _ALL_SO_FAR = re.compile(
 )
 _MY_NAME = re.compile(r"\bwho am i\b|\bmy (?:own )?name\b|\bwhat am i called\b", re.IGNORECASE)
 _DEAD = re.compile(
-    r"\b(?:is|are|was)\s+(?P<who>.+?)\s+(?:still\s+)?(?P<dead>dead|alive|breathing|living|killed|conscious)\b|"
-    r"\bdid (?:i|we) (?P<kill>kill|murder|hurt|hit)\s+(?P<whom>.+?)[?.!]*$",
+    r"\b(?:is|are|was) (?P<who>[^?.!\s](?:[^?.!\n]{0,58}?[^?.!\s])??) (?:still )?"
+    r"(?P<dead>dead|alive|breathing|living|killed|conscious)\b|"
+    r"\bdid (?:i|we) (?P<kill>kill|murder|hurt|hit) (?P<whom>[^?.!]{1,60})",
     re.IGNORECASE,
 )
 

@@ -199,7 +199,7 @@ def _plain(text: str, user: str) -> tuple[str, str]:
             lines.append("")
             continue
         line = re.sub(r"^(?:[-*+>|]\s+|\d+[.)]\s+)", "", line)
-        line = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", line)
+        line = re.sub(r"\[([^\[\]]++)\]\([^()]*+\)", r"\1", line)
         line = re.sub(r"[*_`]{1,3}([^*_`]+)[*_`]{1,3}", r"\1", line)
         lines.append(line.replace("{{user}}", user).replace("{{User}}", user))
     return " ".join(titles), "\n".join(lines)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|St|Capt|Sgt|No|Jr|Sr|vs|etc|e\.g|i\.e|[A-Z])\.$")
-_SENTENCE_END = re.compile(r"[.!?\u2026]+[\"')\]\u201d\u2019]*\s+(?=[\"'(\[\u201c\u2018]?[A-Z0-9])")
+_SENTENCE_END = re.compile(
+    r"(?<![.!?\u2026])[.!?\u2026]++[\"')\]\u201d\u2019]*+\s++(?=[\"'(\[\u201c\u2018]?[A-Z0-9])"
+)
 
 # Past forms whose present cannot be had by cutting an ending.
 IRREGULAR = {
@@ -246,7 +248,7 @@ def stop(text: str) -> str:
 def tidy(paragraph: str) -> str:
     """Returns a paragraph with single spaces, sound punctuation and capitals after full stops."""
     text = re.sub(r"\s+", " ", paragraph).strip()
-    text = re.sub(r"\s+([,.;:!?])", r"\1", text)
+    text = re.sub(r" ([,.;:!?])", r"\1", text)
     text = re.sub(r"([,;:])([.!?])", r"\2", text)
     text = re.sub(r"([.!?])[,;:](?=\s|$)", r"\1", text)
     text = re.sub(r"(?<!\.)\.\.(?!\.)", ".", text)

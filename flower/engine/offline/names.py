@@ -24,7 +24,8 @@ _NAME = re.compile(
     r"\b[A-Z\u00c0-\u00de][\w'\u2019-]*"
     r"(?:\s+(?:(?:of|the|de|van|von|la|le|du)\s+){0,2}[A-Z\u00c0-\u00de][\w'\u2019-]*)*"
 )
-_SENTENCE_START = re.compile(r"[.!?:\n\"'(\u201c\]][\"')\u201d]*\s*$")
+_OPENS_AFTER = tuple(".!?:\"'(\u201c]")  # what stands before the first word of a sentence
+_CLOSES = "\"')\u201d"
 _PERSON_VERBS = re.compile(
     r"^[,\s]*(?:who|whose|keeps|runs|owns|says|wants|knows|sells|buys|lives|believes|teaches|swears|remembers|walks|"
     r"writes|owes|was born|drinks|speaks|refuses|died|married|hates|loves|trusts|sings|mends|works|has never|"
@@ -83,10 +84,8 @@ def find_names(text: str) -> tuple[Name, ...]:
     counts: dict[str, int] = {}
     sure: set[str] = set()
     for match in _NAME.finditer(text):
-        opens = match.start() == 0 or _SENTENCE_START.search(
-            text[max(0, match.start() - 4) : match.start()]
-        )
-        words = _trimmed(match.group().split(), opens=bool(opens))
+        opens = _opens_a_sentence(text[max(0, match.start() - 4) : match.start()])
+        words = _trimmed(match.group().split(), opens=opens)
         name = re.sub(r"['\u2019]s$", "", " ".join(words))
         if (
             len(name) < 3
@@ -154,8 +153,13 @@ def _trimmed(words: list[str], *, opens: bool) -> list[str]:
     return words
 
 
-def _opens_a_sentence(word: str) -> bool:
-    return word.casefold() in word_list("stop_words") or word in word_list("openers") or is_adverb(word)
+def _opens_a_sentence(before: str) -> bool:
+    """Whether a word with these few characters before it is the first of its sentence."""
+    bare = before.rstrip()
+    if not bare or "\n" in before[len(bare) :]:
+        return True
+    inner = bare.rstrip(_CLOSES)
+    return bool({'"', "'"} & set(bare[len(inner) :])) or inner.endswith(_OPENS_AFTER)
 
 
 def _distinct(part: str) -> bool:

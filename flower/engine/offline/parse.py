@@ -47,7 +47,7 @@ _DICE = re.compile(r"\b(\d{0,2})[dD](\d{1,4})\b(?:\s*([+-])\s*(\d{1,3}))?")
 _QUOTED = re.compile('["\u201c\u201d]([^"\u201c\u201d]{1,400})["\u201c\u201d]')
 _ASIDE = re.compile(r"^\s*(\(\(|\[\s*ooc|ooc\b|\(ooc)", re.IGNORECASE)
 _CONTINUE = re.compile(
-    r"^(continue|go on|carry on|next|more|and then|what now|then what|\W*)\W*$", re.IGNORECASE
+    r"^(?:continue|go on|carry on|next|more|and then|what now|then what)?\W*+$", re.IGNORECASE
 )
 _LEAD = re.compile(
     r"^(?:(?:and|then|so|now|okay|ok|well|first|next|finally|instead|suddenly|meanwhile)\b,?\s+)*"
@@ -71,11 +71,11 @@ _RECALL = re.compile(
     r"my (?:own )?name|earlier|last time|so far|what (?:has|have) (?:happened|i|we)|we (?:said|agreed|met))\b",
     re.IGNORECASE,
 )
-_ASKED = re.compile(
-    r"\b(?:ask|asks|asked|question|questions)\b(?:.*?)\b(?:about|whether|if|why|where|who|what|how|when|for)\s+(.+)",
-    re.IGNORECASE,
+_ASKING = re.compile(r"\b(?:ask|asks|asked|question|questions)\b", re.IGNORECASE)
+_ASKED_FOR = re.compile(
+    r"\b(?:about|whether|if|why|where|who|what|how|when|for) (?=[^\n])", re.IGNORECASE
 )
-_ABOUT = re.compile(r"\babout\s+(.+)", re.IGNORECASE)
+_ABOUT = re.compile(r"\babout (?=[^\n])", re.IGNORECASE)
 _NEGATED = re.compile(
     r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
     r"wouldn't|couldn't|shouldn't|never|should|must|might)\b",
@@ -92,11 +92,11 @@ _OBJECT = re.compile(
     re.IGNORECASE,
 )
 _OBJECT_END = re.compile(
-    r"\s+(?:and|with|in|on|at|to|from|for|of|by|under|over|behind|beside|into|onto|through|until|while|as|"
+    r" (?:and|with|in|on|at|to|from|for|of|by|under|over|behind|beside|into|onto|through|until|while|as|"
     r"about|near|towards?|across|then|but|so|because|before|after|if|who|that|which|what|is|are|was|"
     r"carefully|quietly|slowly|quickly|closely|again|open|shut|down|up|out|off|away|back|please|now|"
-    r"hard|gently|softly|there|here|him|her|them|it|me|you)\b.*$",
-    re.IGNORECASE,
+    r"hard|gently|softly|there|here|him|her|them|it|me|you)\b.*",
+    re.IGNORECASE | re.DOTALL,
 )
 _ADDRESSED = re.compile(r"\b(you|your|yours|you're|you've)\b", re.IGNORECASE)
 _TALKS_TO = re.compile(r"\b(?:to|with|ask|tell|greet|thank|warn|call|beg|question)\s+", re.IGNORECASE)
@@ -437,10 +437,10 @@ def _goal(bare: str) -> str:
 
 
 def _topic(text: str) -> str:
-    for pattern in (_ABOUT, _ASKED):
-        found = pattern.search(text)
+    asking = _ASKING.search(text)
+    for found in (_ABOUT.search(text), _ASKED_FOR.search(text, asking.end()) if asking else None):
         if found:
-            topic = re.split(r"[.,;:!?]", found.group(1))[0].strip()
+            topic = re.split(r"[.,;:!?]", text[found.end() :])[0].strip()
             noun = (
                 _object(topic) if re.match(r"(?i)^(the|a|an|my|his|her|this|that)\b", topic) else topic
             )

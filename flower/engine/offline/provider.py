@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 MODEL = "narrator"
 _CHARS_PER_TOKEN = 4  # of English prose, near enough for a figure that costs nothing
-_WORD = re.compile(r"\s*\S+\s*")
+_WORD = re.compile(r"\S++\s*+|\s++")
 
 
 class OfflineNarrator:

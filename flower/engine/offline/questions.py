@@ -13,10 +13,8 @@ from flower.engine.offline.tables import word_list
 
 Here = Literal["", "place", "hour", "people"]
 
-_I = re.compile(
-    r"^(?:.*,\s+)?(?:who|whom|whose|what|which|where|when|why|how)\b.*\b(i|my|mine|me|we|our|us)\b",
-    re.IGNORECASE,
-)
+_ASKS = re.compile(r"(?:^|, )(?:who|whom|whose|what|which|where|when|why|how)\b", re.IGNORECASE)
+_I = re.compile(r"\b(?:i|my|mine|me|we|our|us)\b", re.IGNORECASE)
 # Asks what to do, or for a way: nothing that was said answers it.
 _ADVICE = re.compile(
     r"\b(?:can|could|should|shall|must|would|will|may|might)\s+(?:i|we)\b|\bhow (?:do|would) (?:i|we)\b|"
@@ -120,7 +118,9 @@ _OF_TALK = frozenset(
 
 def about_me(text: str) -> bool:
     """Whether a question wants to know something that only the player can have told."""
-    return bool(_I.search(text)) and not _ADVICE.search(text) and not here(text)
+    asks = _ASKS.search(text)
+    mine = asks is not None and _I.search(text, asks.end()) is not None
+    return mine and not _ADVICE.search(text) and not here(text)
 
 
 def here(text: str) -> Here:

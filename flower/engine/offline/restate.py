@@ -13,14 +13,14 @@ from flower.engine.offline.grammar import second_person, stop, upper_first
 from flower.engine.offline.names import Name
 
 _QUESTION = re.compile(
-    r"^(is|are|was|were|am|do|does|did|can|could|will|would|has|have|had|should|must|might|may)\s+(.+?)\?*$",
+    r"^(is|are|was|were|am|do|does|did|can|could|will|would|has|have|had|should|must|might|may)\s++(.++)$",
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(
-    r"^(i|you|he|she|it|they|we|this|that|these|those|someone|anyone|somebody|anybody)\s+(.+)$",
+    r"^(i|you|he|she|it|they|we|this|that|these|those|someone|anyone|somebody|anybody)\s++(.++)$",
     re.IGNORECASE,
 )
-_THERE = re.compile(r"^there\s+(?:(?:a|an|any|some)\s+)?(.+)$", re.IGNORECASE)
+_THERE = re.compile(r"^there\s++(?:(?:a|an|any|some)\s++)?(.++)$", re.IGNORECASE)
 _NOUN = re.compile(
     r"^((?:the|my|your|his|her|their|this|that)\s+[\w'\u2019-]+)\s+"
     r"((?:still|really|already|in|on|at|under|behind|near|here|there|alone|open|closed|shut|empty|dead|alive|"

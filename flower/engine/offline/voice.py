@@ -78,7 +78,7 @@ def of_name(name: Name) -> Speaker:
 def of_stranger(description: str) -> Speaker:
     """Returns the voice of somebody known by a few words only, for example ``the woman with a dog``."""
     short = re.split(
-        r"\s+(?:with|in|of|who|just|minding|selling|holding|mending|waiting|counting|carrying|without|gathering|"
+        r"(?<!\s)\s++(?:with|in|of|who|just|minding|selling|holding|mending|waiting|counting|carrying|without|gathering|"
         r"leading|out|on|round|over|off|still)\b",
         description,
     )[0]
