@@ -39,8 +39,9 @@ ORDER = """
     engine.export                tui.render
     engine.provider.registry
     engine.interchange           engine.offline
-    engine.recall                engine.provider    engine.lorebook
+    engine.recall                engine.provider
     engine.store
+    engine.lorebook
     engine.assets
     engine.game
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences

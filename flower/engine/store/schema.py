@@ -211,6 +211,91 @@ CREATE TABLE waiting_lines (
 CREATE INDEX waiting_lines_session ON waiting_lines(session_id);
 """
 
+# What was brought along from other programs. ``originals`` are the files as they were, so that nothing of
+# them is lost; ``packed`` are values that ``store`` reads back. ``file`` is a name without folder and
+# ending: that is how these files point to each other, in whichever order they come. ``chat_marks`` say
+# which story a file of a chat belongs to.
+LIBRARY_SCHEMA = """
+CREATE TABLE originals (
+    id       INTEGER PRIMARY KEY,
+    hash     BLOB NOT NULL UNIQUE,
+    name     TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    imported REAL NOT NULL,
+    data     BLOB NOT NULL
+);
+CREATE TABLE characters (
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL COLLATE NOCASE,
+    creator     TEXT NOT NULL,
+    file        TEXT NOT NULL COLLATE NOCASE,
+    linked_book TEXT NOT NULL COLLATE NOCASE,
+    original    INTEGER REFERENCES originals(id),
+    place       INTEGER NOT NULL DEFAULT 0,
+    updated     REAL NOT NULL,
+    notes_shown INTEGER NOT NULL DEFAULT 0,
+    packed      BLOB NOT NULL
+);
+CREATE INDEX characters_by_name ON characters(name);
+CREATE INDEX characters_by_file ON characters(file);
+CREATE INDEX characters_by_book ON characters(linked_book) WHERE linked_book != '';
+CREATE TABLE books (
+    id       INTEGER PRIMARY KEY,
+    name     TEXT NOT NULL COLLATE NOCASE,
+    file     TEXT NOT NULL COLLATE NOCASE,
+    original INTEGER REFERENCES originals(id),
+    updated  REAL NOT NULL,
+    packed   BLOB NOT NULL
+);
+CREATE INDEX books_by_file ON books(file);
+CREATE TABLE book_owners (
+    book_id INTEGER NOT NULL REFERENCES books(id) ON DELETE CASCADE,
+    kind    TEXT NOT NULL CHECK (kind IN ('world', 'character', 'persona', 'story', 'all')),
+    owner   TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (kind, owner, book_id)
+) WITHOUT ROWID;
+CREATE INDEX book_owners_by_book ON book_owners(book_id);
+CREATE TABLE personas (
+    id          INTEGER PRIMARY KEY,
+    name        TEXT NOT NULL COLLATE NOCASE,
+    title       TEXT NOT NULL DEFAULT '',
+    description TEXT NOT NULL DEFAULT '',
+    is_default  INTEGER NOT NULL DEFAULT 0,
+    linked_book TEXT NOT NULL DEFAULT '' COLLATE NOCASE,
+    file        TEXT NOT NULL DEFAULT '',
+    original    INTEGER REFERENCES originals(id),
+    updated     REAL NOT NULL
+);
+CREATE TABLE persona_owners (
+    kind       TEXT NOT NULL CHECK (kind IN ('character', 'file', 'story')),
+    owner      TEXT NOT NULL COLLATE NOCASE,
+    persona_id INTEGER NOT NULL REFERENCES personas(id) ON DELETE CASCADE,
+    PRIMARY KEY (kind, owner)
+) WITHOUT ROWID;
+CREATE TABLE quick_replies (
+    name   TEXT PRIMARY KEY COLLATE NOCASE,
+    packed BLOB NOT NULL
+);
+CREATE TABLE groups (
+    id     INTEGER PRIMARY KEY,
+    name   TEXT NOT NULL,
+    packed BLOB NOT NULL
+);
+CREATE TABLE chat_marks (
+    mark       BLOB PRIMARY KEY,
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX chat_marks_by_session ON chat_marks(session_id);
+CREATE TABLE chat_files (
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    original   INTEGER NOT NULL REFERENCES originals(id),
+    character  TEXT NOT NULL COLLATE NOCASE,
+    linked_book TEXT NOT NULL COLLATE NOCASE,
+    PRIMARY KEY (session_id, original)
+) WITHOUT ROWID;
+CREATE INDEX chat_files_by_character ON chat_files(character);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
@@ -218,6 +303,7 @@ MIGRATIONS: tuple[str, ...] = (
     MEMORY_SCHEMA,
     GROWTH_SCHEMA,
     PROMPTS_SCHEMA,
+    LIBRARY_SCHEMA,
 )
 
 

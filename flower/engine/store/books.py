@@ -1,0 +1,153 @@
+"""Lorebooks and to whom they belong, as functions over a connection.
+
+A book belongs to any number of owners: a world, a character, a persona (by their ids), a story, or to
+everything. Every function that writes expects to run inside ``Database.write``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from flower.engine.lorebook.book import Book, Scope
+from flower.engine.store.packing import pack, unpack
+from flower.errors import StoreError
+
+
+class Owner(StrEnum):
+    """What a book may belong to."""
+
+    WORLD = "world"
+    CHARACTER = "character"
+    PERSONA = "persona"
+    STORY = "story"
+    ALL = "all"  # everything; the owner's id is ""
+
+
+SCOPES = {
+    Owner.WORLD: Scope.GLOBAL,
+    Owner.CHARACTER: Scope.CHARACTER,
+    Owner.PERSONA: Scope.PERSONA,
+    Owner.STORY: Scope.CHAT,
+    Owner.ALL: Scope.GLOBAL,
+}
+
+
+class StoredBook(Struct, frozen=True):
+    """A book's row. ``updated`` is another one whenever the book is: (id, updated) may key a cache."""
+
+    id: int
+    name: str
+    updated: float
+
+
+class OwnedBook(Struct, frozen=True):
+    """A book that holds in a story, and through whom."""
+
+    stored: StoredBook
+    owner: Owner
+    owner_id: str
+
+    @property
+    def scope(self) -> Scope:
+        """Which word the book has among others; see ``lorebook.book.Scope``."""
+        return SCOPES[self.owner]
+
+
+def add(
+    db: sqlite3.Connection, book: Book, now: float, *, file: str = "", original: int | None = None
+) -> int:
+    """Stores a book that belongs to nobody yet; returns its id. ``file`` is the name others point to."""
+    cursor = db.execute(
+        "INSERT INTO books (name, file, original, updated, packed) VALUES (?, ?, ?, ?, ?)",
+        (book.name, file or book.name, original, now, pack(book)),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def replace(
+    db: sqlite3.Connection, book_id: int, book: Book, now: float, *, original: int | None = None
+) -> None:
+    """Stores another text for a book; its owners stay. Without ``original`` it keeps the one it has."""
+    db.execute(
+        "UPDATE books SET name = ?, updated = max(?, updated + 0.001), packed = ?,"
+        " original = coalesce(?, original) WHERE id = ?",
+        (book.name, now, pack(book), original, book_id),
+    )
+
+
+def remove(db: sqlite3.Connection, book_id: int) -> None:
+    """Deletes a book for everybody."""
+    db.execute("DELETE FROM books WHERE id = ?", (book_id,))
+
+
+def give(db: sqlite3.Connection, book_id: int, owner: Owner, owner_id: str = "") -> None:
+    """Lets a book belong to somebody, beside whoever has it already."""
+    db.execute("INSERT OR IGNORE INTO book_owners VALUES (?, ?, ?)", (book_id, owner.value, owner_id))
+
+
+def take(db: sqlite3.Connection, book_id: int, owner: Owner, owner_id: str = "") -> bool:
+    """Lets a book belong to somebody no longer; returns whether it did."""
+    cursor = db.execute(
+        "DELETE FROM book_owners WHERE book_id = ? AND kind = ? AND owner = ?",
+        (book_id, owner.value, owner_id),
+    )
+    return cursor.rowcount > 0
+
+
+def read(db: sqlite3.Connection, book_id: int) -> Book:
+    """Returns a book. Raises ``StoreError`` if there is none of that id, or it is damaged."""
+    row = db.execute("SELECT packed FROM books WHERE id = ?", (book_id,)).fetchone()
+    if row is None:
+        raise StoreError(f"there is no lorebook {book_id}")
+    return unpack(row[0], Book)
+
+
+def listed(db: sqlite3.Connection) -> list[StoredBook]:
+    """Returns all books by name."""
+    rows = db.execute("SELECT id, name, updated FROM books ORDER BY name, id")
+    return [StoredBook(*row) for row in rows]
+
+
+def owners(db: sqlite3.Connection, book_id: int) -> list[tuple[Owner, str]]:
+    """Returns to whom a book belongs."""
+    rows = db.execute("SELECT kind, owner FROM book_owners WHERE book_id = ?", (book_id,))
+    return [(Owner(kind), owner) for kind, owner in rows]
+
+
+def original(db: sqlite3.Connection, book_id: int) -> bytes | None:
+    """Returns the file a book came from."""
+    row = db.execute(
+        "SELECT o.data FROM books b JOIN originals o ON o.id = b.original WHERE b.id = ?", (book_id,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def holding(
+    db: sqlite3.Connection,
+    *,
+    story: str = "",
+    world: str = "",
+    characters: Sequence[str] = (),
+    persona: int | None = None,
+) -> list[OwnedBook]:
+    """Returns the books that hold in a story, each once: its own first, then those of the persona, of the
+    characters, of the world, of everything. ``read`` gives what is in them."""
+    asked = [(Owner.STORY, story)] if story else []
+    asked += [(Owner.PERSONA, str(persona))] if persona is not None else []
+    asked += [(Owner.CHARACTER, character) for character in characters if character]
+    asked += [(Owner.WORLD, world)] if world else []
+    found: dict[int, OwnedBook] = {}
+    for owner, owner_id in [*asked, (Owner.ALL, "")]:
+        for row in db.execute(
+            "SELECT b.id, b.name, b.updated FROM book_owners o JOIN books b ON b.id = o.book_id"
+            " WHERE o.kind = ? AND o.owner = ? ORDER BY b.name, b.id",
+            (owner.value, owner_id),
+        ):
+            stored = StoredBook(*row)
+            found.setdefault(stored.id, OwnedBook(stored, owner, owner_id))
+    return list(found.values())
