@@ -21,7 +21,6 @@ from flower.home import Home
 from flower.protocol import PATH
 
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1: the token was revoked
-CLIENTS_MAX = 256
 
 
 class _WebSocket:
@@ -72,8 +71,10 @@ def create_app(
     async def rpc() -> Response | None:
         peer = await _peer(websocket.scope)
         refused = rules.refusal(websocket.headers.get, peer, trio.current_time())
-        if refused is None and len(engine.clients) >= CLIENTS_MAX:
-            refused = Refusal(503, f"{CLIENTS_MAX} clients are connected, the most there can be.")
+        if refused is None and len(engine.clients) >= limits.CLIENTS_MAX:
+            refused = Refusal(
+                503, f"{limits.CLIENTS_MAX} clients are connected, the most there can be."
+            )
         if refused is not None:
             return _refused(engine, refused)
         await websocket.accept()
