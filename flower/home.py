@@ -79,7 +79,7 @@ def default_path(environ: Mapping[str, str]) -> Path:
         base = environ.get("XDG_DATA_HOME", "").strip()
         if base:
             return Path(base) / "flower"
-        own = _user_home()
+        own = user_home()
         if own is None:
             raise ConfigError(
                 "this user has no home directory; set FLOWER_HOME or --home to a folder for Flower"
@@ -103,7 +103,7 @@ def expanded(path: str, what: str) -> Path:
         ) from None
 
 
-def _user_home() -> Path | None:
+def user_home() -> Path | None:
     """Returns the user's home directory; None for a user without one, as in a container."""
     try:
         own = Path.home()
@@ -123,7 +123,7 @@ def open_home(path: Path | None, environ: Mapping[str, str], *, reads_only: bool
     """
     chosen = expanded(str(path), "--home") if path else default_path(environ)
     root = Path(os.path.abspath(chosen))
-    if root in (_user_home(), Path(root.anchor)):
+    if root in (user_home(), Path(root.anchor)):
         raise ConfigError(f"{root} cannot be Flower's home; choose a folder of its own with --home")
     home = Home(root)
     try:

@@ -119,7 +119,9 @@ async def engine_world(
     database = await Database.open(path, Inline())
     numbers = iter(range(1, 1000))
     new_id: Callable[[], str] = lambda: f"s{next(numbers)}-{path.stat().st_ino % 97}"  # noqa: E731
-    services = Services(database, library, ASSETS, 4096, 400, {}, 7, random.Random(1))  # type: ignore[arg-type] # a fake library
+    services = Services(
+        database, library, ASSETS, 4096, 400, {}, 7, random.Random(1), lore_roots=(path.parent,)
+    )  # type: ignore[arg-type] # a fake library
     try:
         async with trio.open_nursery() as nursery:
             engine = Engine(

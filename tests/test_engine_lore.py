@@ -133,7 +133,12 @@ async def until(face: Face, command: str, part: str, *, present: bool = True) ->
 
 
 @pytest.mark.parametrize(
-    ("path", "part"), [("relative/path", "whole path"), ("/nowhere/at/all", "There is no folder")]
+    ("path", "part"),
+    [
+        ("relative/path", "whole path"),
+        ("/nowhere/at/all", "There is no folder"),
+        ("/etc", "none of the places for lore"),
+    ],
 )
 async def test_a_folder_that_cannot_be_followed_is_refused(
     tmp_path: Path, path: str, part: str

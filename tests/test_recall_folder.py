@@ -219,3 +219,30 @@ async def test_a_folder_that_is_suddenly_empty_takes_no_lore_along(tmp_path: Pat
         world.write("docks.md", "Fog and tar.")
         await world.folder.compare()
         assert list(await world.lore()) == ["file:docks.md"]
+
+
+async def test_a_name_that_is_no_text_does_not_end_the_following(tmp_path: Path) -> None:
+    """Linux takes any bytes for a name; the other files are lore, and the player is told."""
+    async with open_world(tmp_path) as world:
+        world.write("docks.md", "Fog and tar.")
+        (world.root / os.fsdecode(b"caf\xe9\x1b[2J.md")).write_text("Steam.")
+        await world.folder.compare()
+        assert list(await world.lore()) == ["file:docks.md"]
+        (line,) = world.said
+        assert "its name is not UTF-8" in line
+        assert line.isprintable()
+        world.write("docks.md", "Fog, tar and a bell.")
+        assert await world.folder.compare() > 0
+
+
+async def test_no_link_leads_out_of_the_folder(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        (tmp_path / "private.md").write_text("The owner's diary.")
+        (tmp_path / "papers").mkdir()
+        (tmp_path / "papers" / "letter.md").write_text("A letter.")
+        world.write("docks.md", "Fog and tar.")
+        (world.root / "diary.md").symlink_to(tmp_path / "private.md")
+        (world.root / "papers").symlink_to(tmp_path / "papers")
+        (world.root / "again.md").symlink_to(world.root / "docks.md")
+        (world.root / "loop.md").symlink_to(world.root / "loop.md")
+        assert list(list_files(world.root)) == ["again.md", "docks.md"]

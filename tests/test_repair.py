@@ -12,7 +12,7 @@ import pytest
 
 from flower import limits
 from flower.engine.admin import backup, repair
-from flower.engine.store import passages, recovery
+from flower.engine.store import exchanges, passages, recovery, states, stories, streaming_text, tree
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Passage
 from flower.errors import StoreError
@@ -131,3 +131,44 @@ async def test_a_cut_file_gives_what_is_left(filled: Home) -> None:
     report = repair.repair(filled, 1.0)
     assert report.sound, report.lines
     assert count(filled) > 0, report.lines
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE messages SET parent_id = id WHERE id = 3",
+        "UPDATE messages SET parent_id = 6 WHERE id = 1",
+        "UPDATE messages SET parent_id = 2 WHERE session_id = 's2' AND id = (SELECT max(id) FROM messages)",
+        "UPDATE sessions SET active_leaf = 2 WHERE id = 's2'",
+        "UPDATE messages SET deleted = 1, deleted_with = 6 WHERE id = 6",
+    ],
+)
+async def test_rows_that_are_whole_but_wrong_block_nobody(home: Home, damage: str) -> None:
+    """A message above itself, a foreign parent, a story in the trash's hands: read in time, found, mended."""
+    database = await Database.open(home.database)
+
+    def two_stories(db: sqlite3.Connection) -> None:
+        for name in ("s1", "s2"):
+            db.execute(
+                "INSERT INTO sessions (id, world_id, character_id, created, updated)"
+                " VALUES (?, '', '', 1, 1)",
+                (name,),
+            )
+            for line in ("One.", "Two.", "Three.") if name == "s1" else ("Else.",):
+                made = exchanges.begin_exchange(db, name, line, "m", None, 1.0)
+                streaming_text.end(db, made.reply_id, "Yes.", "complete", {}, "m")
+
+    await database.write(two_stories)
+    await database.write(lambda db: db.execute(damage))
+    for name in ("s1", "s2"):
+        found = await database.read(stories.session, name)
+        assert found is not None
+        await database.read(stories.active_path, name)
+        await database.read(states.standing, name, found.active_leaf, 2.0)
+        await database.read(tree.page, name, None)
+        await database.read(tree.leaf_below, found.active_leaf or 1)
+    await database.aclose()
+    report = recovery.look(home.database)
+    assert not report.sound
+    assert repair.repair(home, 2.0).sound
+    assert recovery.look(home.database).sound

@@ -267,7 +267,7 @@ async def test_two_folders_for_a_world_at_once_leave_one_that_is_followed(
     library = Library(database, HashEmbedder(), tmp_path / "index", notify=lambda text, progress: None)
     database._run = SlowDisk()  # type: ignore[assignment] # runs calls like the real ones
     async with trio.open_nursery() as nursery:
-        folders = Folders(database, library, nursery, lambda _: None)
+        folders = Folders(database, library, nursery, lambda _: None, roots=lambda: (tmp_path,))
         async with trio.open_nursery() as both:
             for path in paths:
                 both.start_soon(folders.sync, "harbour", str(path))

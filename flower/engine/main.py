@@ -38,7 +38,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.store.database import Database
 from flower.engine.tasks import guarded
 from flower.errors import FlowerError
-from flower.home import Home, load_config
+from flower.home import Home, load_config, user_home
 from flower.protocol.messages import Progress, State
 from flower.settings.config import Config
 
@@ -198,7 +198,19 @@ def make_services(config: Config, assets: Assets, database: Database, library: L
         config.game.keep_people,
         config.quick_replies,
         config.prompt.stop_at_player,
+        lore_roots(config, database.path.parent),
     )
+
+
+def lore_roots(config: Config, home: Path) -> tuple[Path, ...]:
+    """Returns the folders below which lore may be followed: those of the settings, else what is the user's.
+
+    Whoever holds the token can name a folder, and reads what is in it: not the whole machine, then.
+    """
+    if config.lore.roots:
+        return tuple(home / os.path.expanduser(root) for root in config.lore.roots)
+    own = user_home()
+    return (home, own) if own is not None else (home,)
 
 
 def read_assets(home: Home) -> Assets:

@@ -114,6 +114,12 @@ class GameConfig(Struct, frozen=True):
     keep_people: bool = False
 
 
+class LoreConfig(Struct, frozen=True):
+    """``roots``: folders below which a world may follow one; none named: the user's home and Flower's."""
+
+    roots: tuple[str, ...] = ()
+
+
 class ProviderConfig(Struct, frozen=True):
     """An endpoint of the user's own. At most one of the four ``api_key`` settings is set.
 
@@ -154,6 +160,7 @@ class Config(Struct, frozen=True):
     prompt: PromptConfig = PromptConfig()
     narrator: NarratorConfig = NarratorConfig()
     game: GameConfig = GameConfig()
+    lore: LoreConfig = LoreConfig()
     providers: tuple[ProviderConfig, ...] = ()
     quick_replies: tuple[QuickReply, ...] = ()
 
@@ -354,6 +361,9 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "narrator_updates": validators.flag,
         "keep_people": validators.flag,
     },
+    "lore": {
+        "roots": validators.list_of(validators.short_text),
+    },
 }
 _CONFIG = validators.section(
     Config,
@@ -365,6 +375,7 @@ _CONFIG = validators.section(
         "prompt": validators.section(PromptConfig, SECTIONS["prompt"]),
         "narrator": validators.section(NarratorConfig, SECTIONS["narrator"]),
         "game": validators.section(GameConfig, SECTIONS["game"]),
+        "lore": validators.section(LoreConfig, SECTIONS["lore"]),
         "providers": _providers,
         "quick_replies": _quick_replies,
     },

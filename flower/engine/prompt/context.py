@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import trio
 from msgspec import Struct
@@ -46,6 +47,7 @@ class Services(Struct, frozen=True):
     keep_people: bool = False  # a new story takes over the people of the last one in its world
     quick_replies: tuple[QuickReply, ...] = ()  # lines the player has ready
     stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
+    lore_roots: tuple[Path, ...] = ()  # folders below which lore may be followed
 
 
 class TurnInput(Struct, frozen=True, kw_only=True):

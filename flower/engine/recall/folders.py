@@ -10,7 +10,7 @@ Owns nothing but its memory of file times. Never writes to the folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -85,6 +85,9 @@ class Folder:
             return 0
         changes = 0
         for name, stamp in files.items():
+            if not _is_text(name):
+                self._tell(f"✗ {shown(name)} is skipped: its name is not UTF-8; rename it.")
+                continue
             if self._seen.get(name) == stamp:
                 continue
             text, fault = await trio.to_thread.run_sync(read_text, self._root / name)
@@ -154,12 +157,15 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 def list_files(root: Path) -> dict[str, Stamp]:
     """Returns the lore files under a folder by relative path, in the order of their names.
 
-    Hidden files and links to folders are left out. Raises ``FileNotFoundError`` or another
-    ``OSError`` when the folder itself cannot be read.
+    Hidden files, links to folders and links that lead out of the folder are left out. Raises
+    ``FileNotFoundError`` or another ``OSError`` when the folder itself cannot be read.
     """
     found: dict[str, Stamp] = {}
+    inside = os.path.realpath(root)
     for path in _walk(root):
         try:
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+                continue
             status = path.stat()
         except OSError:
             continue  # it vanished while we looked
@@ -180,8 +186,30 @@ def _walk(root: Path) -> Iterator[Path]:
                 yield from _walk(Path(entry.path))
             except OSError:
                 continue  # a folder that may not be read holds no lore
-        elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+        elif entry.name.lower().endswith(SUFFIXES) and _is_file(entry):
             yield Path(entry.path)
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False  # a link that leads to itself
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name can be written down: Linux takes any bytes for one."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(name: str) -> str:
+    """Returns a file name fit to be read: on one line, and with marks for what is no text."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def read_text(path: Path) -> tuple[str, str]:
@@ -228,8 +256,15 @@ class Folders:
     """One task per world that follows a folder; survives restarts through the database."""
 
     def __init__(
-        self, database: Database, library: Library, nursery: trio.Nursery, notify: Callable[[str], None]
+        self,
+        database: Database,
+        library: Library,
+        nursery: trio.Nursery,
+        notify: Callable[[str], None],
+        *,
+        roots: Callable[[], Sequence[Path]],
     ) -> None:
+        self._roots = roots  # folders of the owner's below which lore may lie
         self._database = database
         self._library = library
         self._nursery = nursery
@@ -247,7 +282,7 @@ class Folders:
 
         Raises ``CommandError`` if it is no folder that can be read.
         """
-        path = await trio.to_thread.run_sync(_folder, text)
+        path = await trio.to_thread.run_sync(_folder, text, self._roots())
         async with self._changing:
             await self._unsync(world_id)
             await self._database.write(synced_folders.save, world_id, str(path))
@@ -280,7 +315,7 @@ class Folders:
         self._nursery.start_soon(guarded, f"following {path}", follow)
 
 
-def _folder(text: str) -> Path:
+def _folder(text: str, roots: Sequence[Path]) -> Path:
     try:
         path = expanded(text, "The folder")
     except ConfigError as error:
@@ -289,4 +324,9 @@ def _folder(text: str) -> Path:
         raise CommandError("Give the whole path of the folder, for example /home/me/lore.")
     if not path.is_dir():
         raise CommandError(f"There is no folder {path} on the engine's machine.")
+    if not any(path.resolve().is_relative_to(root.resolve()) for root in roots):
+        allowed = " and ".join(str(root) for root in roots) or "nowhere"
+        raise CommandError(
+            f"{path} is none of the places for lore ({allowed}); add it to lore.roots in config.yaml."
+        )
     return path

@@ -72,7 +72,11 @@ class Engine:
         self.edits = Edits(self.runtime, self.turns, now)
         self.lore = WorldLore(self.runtime)
         self.folders = Folders(
-            services.database, services.library, nursery, lambda text: self.broadcast(text, State())
+            services.database,
+            services.library,
+            nursery,
+            lambda text: self.broadcast(text, State()),
+            roots=lambda: self.services.lore_roots,
         )
         self.drafts = Drafts(self.runtime, self.turns.models, nursery, now=now)
         self.heap = HeapTrimmer(nursery)

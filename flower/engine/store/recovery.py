@@ -7,6 +7,7 @@ carried over into a new database. Never touches the damaged file then.
 
 from __future__ import annotations
 
+# ruff: noqa: S608 - only our own words are put into statements, values never
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -50,8 +51,7 @@ def look(path: Path) -> RepairReport:
 
 def _counts(db: sqlite3.Connection) -> str:
     stories, messages = (
-        db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own names
-        for table in ("sessions", "messages")
+        db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("sessions", "messages")
     )
     return f"{stories} stories, {messages} messages."
 
@@ -61,10 +61,11 @@ def _problems(db: sqlite3.Connection) -> list[str]:
     orphans = db.execute("PRAGMA foreign_key_check").fetchall()
     if orphans:
         found.append(f"{len(orphans)} rows belong to nothing")
+    found += _wrong_rows(db)
     for index in _word_indexes(db):
         # Only numbers are compared: SQLite's own check of such an index needs to write.
         (rows,) = db.execute(WORD_INDEXES[index]).fetchone()
-        (indexed,) = db.execute(f"SELECT count(*) FROM {index}_docsize").fetchone()  # noqa: S608
+        (indexed,) = db.execute(f"SELECT count(*) FROM {index}_docsize").fetchone()
         if rows != indexed:
             found.append(f"{index} knows {indexed} of {rows} rows")
     return found
@@ -97,11 +98,11 @@ def _mend(path: Path) -> list[str]:
         db.execute("BEGIN IMMEDIATE")
         db.execute("REINDEX")
         for index in _word_indexes(db):
-            db.execute(f"INSERT INTO {index} ({index}) VALUES ('delete-all')")  # noqa: S608 - our own
+            db.execute(f"INSERT INTO {index} ({index}) VALUES ('delete-all')")
         # Only now, as changes of messages change their index; and no engine is writing them.
         _end_replies(db)
         for index in _word_indexes(db):
-            db.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")  # noqa: S608 - our own
+            db.execute(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
         mended = _mend_links(db)
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -133,7 +134,7 @@ def _mend_links(db: sqlite3.Connection) -> list[str]:
     cut = db.execute(
         "UPDATE messages SET parent_id = (SELECT max(o.id) FROM messages o"
         " WHERE o.session_id = messages.session_id AND o.id < messages.id)"
-        " WHERE parent_id NOT IN (SELECT id FROM messages)"
+        f" WHERE parent_id NOT IN (SELECT id FROM messages) OR {_WRONG_PARENT}"
     ).rowcount
     if cut:
         lines.append(f"{cut} messages whose place was lost follow the one before them.")
@@ -141,7 +142,42 @@ def _mend_links(db: sqlite3.Connection) -> list[str]:
         "UPDATE sessions SET active_leaf = (SELECT max(id) FROM messages m WHERE m.session_id = sessions.id)"
         " WHERE active_leaf IS NULL OR active_leaf NOT IN (SELECT id FROM messages)"
     )
+    if _has_column(db, "messages", "deleted"):
+        moved = db.execute(
+            "UPDATE sessions SET active_leaf = (SELECT max(id) FROM messages m"
+            f" WHERE m.session_id = sessions.id AND m.deleted IS NULL) WHERE {_WRONG_LEAF}"
+        ).rowcount
+        if moved:
+            lines.append(f"{moved} stories stand at the newest of their own messages again.")
     return lines
+
+
+# Rows that are whole but wrong. Ids grow from a message to what follows it, so whoever is its own parent, at
+# whatever distance, has somewhere a parent that is not older.
+_WRONG_PARENT = (
+    "parent_id >= id OR session_id !="
+    " (SELECT p.session_id FROM messages p WHERE p.id = messages.parent_id)"
+)
+_WRONG_LEAF = (
+    "active_leaf IS NOT NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = sessions.active_leaf"
+    " AND m.session_id = sessions.id AND m.deleted IS NULL)"
+)
+
+
+def _wrong_rows(db: sqlite3.Connection) -> Iterator[str]:
+    """Yields what is wrong with rows that SQLite finds nothing wrong with."""
+    (parents,) = db.execute(f"SELECT count(*) FROM messages WHERE {_WRONG_PARENT}").fetchone()
+    if parents:
+        yield f"{parents} messages follow themselves, a later one, or one of another story"
+    if _has_column(db, "messages", "deleted"):
+        (leaves,) = db.execute(f"SELECT count(*) FROM sessions WHERE {_WRONG_LEAF}").fetchone()
+        if leaves:
+            yield f"{leaves} stories stand at a message that is in the trash or not theirs"
+
+
+def _has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
+    found = db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column))
+    return found.fetchone() is not None
 
 
 # --- into a new file ----------------------------------------------------------------------------
@@ -183,7 +219,7 @@ def _carry_over(old: sqlite3.Connection, new: sqlite3.Connection, table: str) ->
     if not shared:
         return ""  # the old schema did not have it
     marks = ", ".join("?" for column in columns if column in present)
-    insert = f"INSERT OR IGNORE INTO {table} ({shared}) VALUES ({marks})"  # noqa: S608 - our own names
+    insert = f"INSERT OR IGNORE INTO {table} ({shared}) VALUES ({marks})"
     rows = [0, 0]  # read, gaps
     for row in _readable(old, table, shared):
         if row is None:
@@ -198,10 +234,10 @@ def _carry_over(old: sqlite3.Connection, new: sqlite3.Connection, table: str) ->
 def _readable(db: sqlite3.Connection, table: str, columns: str) -> Iterator[Row | None]:
     """Yields every row that can be read, in order, and None for each damaged place."""
     if not _has_rowid(db, table):
-        yield from _until_damage(db, f"SELECT {columns} FROM {table}", ())  # noqa: S608
+        yield from _until_damage(db, f"SELECT {columns} FROM {table}", ())
         return
     after, jump, last = 0, FIRST_JUMP, _last_rowid(db, table)
-    query = f"SELECT rowid, {columns} FROM {table} WHERE rowid > ? ORDER BY rowid"  # noqa: S608
+    query = f"SELECT rowid, {columns} FROM {table} WHERE rowid > ? ORDER BY rowid"
     while after <= last:
         damaged = False
         for row in _until_damage(db, query, (after,)):
@@ -228,7 +264,7 @@ def _until_damage(
 
 def _has_rowid(db: sqlite3.Connection, table: str) -> bool:
     try:
-        db.execute(f"SELECT rowid FROM {table} LIMIT 0")  # noqa: S608
+        db.execute(f"SELECT rowid FROM {table} LIMIT 0")
     except sqlite3.OperationalError:
         return False
     return True
@@ -236,6 +272,6 @@ def _has_rowid(db: sqlite3.Connection, table: str) -> bool:
 
 def _last_rowid(db: sqlite3.Connection, table: str) -> int:
     try:
-        return db.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] or 0  # noqa: S608
+        return db.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] or 0
     except sqlite3.DatabaseError:
         return SALVAGE_ROWS

@@ -6,6 +6,8 @@ import sqlite3
 
 from msgspec import Struct
 
+from flower.engine.store.walk import up
+
 SEARCH_RESULTS = 20
 SEARCH_EXCERPT_WORDS = 12  # around what was found: one row; 64 is the most the index can cut out
 
@@ -67,14 +69,10 @@ def add(db: sqlite3.Connection, last_id: int, text: str, now: float) -> None:
 def newest(db: sqlite3.Connection, leaf: int | None, *, before: int | None = None) -> Summary | None:
     """Returns the summary that reaches furthest on the way to ``leaf``, ending above ``before``."""
     row = db.execute(
-        """
-        WITH RECURSIVE up(id) AS (
-            SELECT ? UNION ALL SELECT m.parent_id FROM messages m JOIN up ON m.id = up.id
-            WHERE m.parent_id IS NOT NULL
-        )
-        SELECT s.last_id, s.text FROM up JOIN summaries s ON s.last_id = up.id
-        WHERE s.last_id < coalesce(?, s.last_id + 1) ORDER BY s.last_id DESC LIMIT 1
-        """,
+        f"""
+        {up("?")} SELECT s.last_id, s.text FROM up CROSS JOIN summaries s ON s.last_id = up.id
+        WHERE s.last_id < coalesce(?, s.last_id + 1) LIMIT 1
+        """,  # noqa: S608 - our own words; the walk goes up, so the first one found reaches furthest
         (leaf, before),
     ).fetchone()
     return Summary(*row) if row else None

@@ -29,6 +29,7 @@ from flower.engine.game.state import (
 from flower.engine.game.steering import Persona, Steering
 from flower.engine.store import stories
 from flower.engine.store.extra import readable
+from flower.engine.store.walk import up
 from flower.errors import StoreError
 
 STATE_UNDO = 8  # changes at one message that can be taken back one by one
@@ -122,16 +123,12 @@ def _way(db: sqlite3.Connection, leaf: int | None) -> _Way:
     """Returns what lies on the way to ``leaf``, in one walk: 20 ms over 10,000 messages on a laptop."""
     row = db.execute(
         f"""
-        WITH RECURSIVE up(id, said, state, reply, variables) AS (
-            SELECT :leaf, 0, NULL, NULL, NULL
-            UNION ALL
-            SELECT m.parent_id,
-                   m.role = 'user' AND m.content NOT LIKE '((%))',
-                   coalesce(up.state, CASE WHEN {_HAS_STATE.format(m="m")} THEN m.id END),
-                   coalesce(up.reply, CASE WHEN m.role = 'assistant' THEN m.id END),
-                   coalesce(up.variables, CASE WHEN {_HAS_VARIABLES.format(m="m")} THEN m.id END)
-            FROM messages m JOIN up ON m.id = up.id
-        ) SELECT sum(said), max(state), max(reply), max(variables) FROM up
+        {up(":leaf")} SELECT
+            coalesce(sum(m.role = 'user' AND m.content NOT LIKE '((%))'), 0),
+            max(CASE WHEN {_HAS_STATE.format(m="m")} THEN m.id END),
+            max(CASE WHEN m.role = 'assistant' THEN m.id END),
+            max(CASE WHEN {_HAS_VARIABLES.format(m="m")} THEN m.id END)
+        FROM up CROSS JOIN messages m ON m.id = up.id
         """,  # noqa: S608 - a constant is put in
         {"leaf": leaf},
     ).fetchone()
@@ -159,12 +156,8 @@ def nearest_state(db: sqlite3.Connection, leaf: int | None) -> int | None:
     """
     row = db.execute(
         f"""
-        WITH RECURSIVE up(id, parent_id, has) AS (
-            SELECT m.id, m.parent_id, {_HAS_STATE.format(m="m")} FROM messages m WHERE m.id = ?
-            UNION ALL
-            SELECT m.id, m.parent_id, {_HAS_STATE.format(m="m")}
-            FROM messages m JOIN up ON m.id = up.parent_id WHERE NOT up.has
-        ) SELECT id FROM up WHERE has
+        {up("?", until=f"SELECT {_HAS_STATE.format(m='h')} FROM messages h WHERE h.id = up.id")}
+        SELECT m.id FROM up CROSS JOIN messages m ON m.id = up.id WHERE {_HAS_STATE.format(m="m")} LIMIT 1
         """,  # noqa: S608 - a constant is put in
         (leaf,),
     ).fetchone()

@@ -18,6 +18,7 @@ from flower import limits
 from flower.engine.sentences import one_line
 from flower.engine.store import streaming_text
 from flower.engine.store.extra import MessageExtra, SessionExtra, load_extra, readable
+from flower.engine.store.walk import up
 
 # ruff: noqa: S608 - only constants are put into statements, values never
 
@@ -249,17 +250,12 @@ def path(
     start = "SELECT parent_id FROM messages WHERE id = ?" if before is not None else "SELECT ?"
     rows = db.execute(
         f"""
-        WITH RECURSIVE up(id, depth) AS (
-            SELECT ({start}), 0
-            UNION ALL
-            SELECT m.parent_id, up.depth + 1 FROM messages m JOIN up ON m.id = up.id
-            WHERE m.parent_id IS NOT NULL AND up.depth + 1 < ?
-        )
-        SELECT {_MESSAGE}, {_NO_MANIFEST} FROM up JOIN messages m ON m.id = up.id ORDER BY up.depth DESC
-        """,
-        (before if before is not None else leaf, most if most is not None else 1 << 40),
+        {up(f"({start})")}
+        SELECT {_MESSAGE}, {_NO_MANIFEST} FROM up CROSS JOIN messages m ON m.id = up.id LIMIT ?
+        """,  # from the leaf upwards, as the walk goes
+        (before if before is not None else leaf, most if most is not None else -1),
     )
-    return [_message(row) for row in rows]
+    return [_message(row) for row in rows][::-1]
 
 
 def active_path(db: sqlite3.Connection, session_id: str, *, most: int | None = None) -> list[Message]:
@@ -271,12 +267,7 @@ def active_path(db: sqlite3.Connection, session_id: str, *, most: int | None = N
 def path_ids(db: sqlite3.Connection, leaf: int | None) -> frozenset[int]:
     """Returns the ids of every message between the root and ``leaf``."""
     rows = db.execute(
-        """
-        WITH RECURSIVE up(id) AS (
-            SELECT ? UNION ALL SELECT m.parent_id FROM messages m JOIN up ON m.id = up.id
-            WHERE m.parent_id IS NOT NULL
-        ) SELECT id FROM up
-        """,
+        f"{up('?')} SELECT id FROM up",
         (leaf,),
     )
     return frozenset(row[0] for row in rows if row[0] is not None)

@@ -62,7 +62,7 @@ _DISCARD = """
     UPDATE messages SET deleted = ?2, deleted_with = ?1
     WHERE deleted IS NULL AND id IN (
         WITH RECURSIVE below(id) AS (
-            SELECT ?1 UNION ALL SELECT m.id FROM messages m JOIN below ON m.parent_id = below.id
+            SELECT ?1 UNION SELECT m.id FROM messages m JOIN below ON m.parent_id = below.id
         ) SELECT id FROM below
     )
 """

@@ -22,6 +22,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.store import states, stories
 from flower.engine.store.stories import Message
+from flower.engine.store.walk import up
 from flower.errors import CommandError
 
 
@@ -98,11 +99,7 @@ def active_leaf(db: sqlite3.Connection, session_id: str) -> int | None:
 def on_path(db: sqlite3.Connection, leaf: int | None, message_id: int) -> bool:
     """Whether a message is on the way to ``leaf``; ids grow along it, so the walk ends early."""
     found = db.execute(
-        """
-        WITH RECURSIVE up(id) AS (
-            SELECT ?1 UNION ALL SELECT m.parent_id FROM messages m JOIN up ON m.id = up.id WHERE up.id > ?2
-        ) SELECT 1 FROM up WHERE id = ?2
-        """,
+        f"{up('?1', until='up.id <= ?2')} SELECT 1 FROM up WHERE id = ?2",  # noqa: S608 - our own words
         (leaf, message_id),
     )
     return found.fetchone() is not None
@@ -159,7 +156,7 @@ def chosen_child(db: sqlite3.Connection, message_id: int) -> int | None:
     """Returns the child that the story went on with last, else the newest one; None at an end."""
     row = db.execute(
         "SELECT c.id FROM messages c JOIN messages m ON m.id = c.parent_id"
-        " WHERE m.id = ? AND c.deleted IS NULL ORDER BY c.id = m.chosen DESC, c.id DESC LIMIT 1",
+        " WHERE m.id = ? AND c.id > m.id AND c.deleted IS NULL ORDER BY c.id = m.chosen DESC, c.id DESC LIMIT 1",
         (message_id,),
     ).fetchone()
     return row[0] if row else None
@@ -192,7 +189,9 @@ def go(db: sqlite3.Connection, session_id: str, leaf: int | None) -> None:
             WITH RECURSIVE up(id, parent_id) AS (
                 SELECT id, parent_id FROM messages WHERE id = ?
                 UNION ALL
-                SELECT m.id, m.parent_id FROM messages m JOIN up ON m.id = up.parent_id
+                SELECT up.parent_id,
+                    (SELECT w.parent_id FROM messages w WHERE w.id = up.parent_id AND w.parent_id < w.id)
+                FROM up WHERE up.parent_id IS NOT NULL
             )
             UPDATE messages SET chosen = up.id FROM up
             WHERE messages.id = up.parent_id AND messages.chosen IS NOT up.id
