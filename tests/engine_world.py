@@ -120,8 +120,16 @@ async def engine_world(
     numbers = iter(range(1, 1000))
     new_id: Callable[[], str] = lambda: f"s{next(numbers)}-{path.stat().st_ino % 97}"  # noqa: E731
     services = Services(
-        database, library, ASSETS, 4096, 400, {}, 7, random.Random(1), lore_roots=(path.parent,)
-    )  # type: ignore[arg-type] # a fake library
+        database=database,
+        library=library,  # type: ignore[arg-type] # a fake library
+        assets=ASSETS,
+        context_tokens=4096,
+        reply_tokens=400,
+        params={},
+        seed=7,
+        rng=random.Random(1),
+        lore_roots=(path.parent,),
+    )
     try:
         async with trio.open_nursery() as nursery:
             engine = Engine(

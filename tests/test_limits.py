@@ -13,7 +13,7 @@ from quart.testing.connections import WebsocketResponseError
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.server import app, connection
+from flower.engine.server import connection
 from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions import create, snapshot
@@ -123,7 +123,7 @@ async def test_errors_about_floods_are_no_flood(autojump_clock: MockClock, path:
 async def test_one_client_more_than_the_most_is_refused(
     autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "CLIENTS_MAX", 3)
+    monkeypatch.setattr(limits, "CLIENTS_MAX", 3)
     async with engine_world(path) as world:
         client = create_app(world.engine, Lifetime(managed=False, linger_s=1)).test_client()
         for _ in range(2):

@@ -185,20 +185,20 @@ def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def make_services(config: Config, assets: Assets, database: Database, library: Library) -> Services:
     return Services(
-        database,
-        library,
-        assets,
-        config.prompt.context_tokens,
-        config.prompt.reply_tokens,
-        dict(config.prompt.params),
-        config.narrator.seed,
-        random.Random(),
-        config.fallback_models,
-        config.game.narrator_updates,
-        config.game.keep_people,
-        config.quick_replies,
-        config.prompt.stop_at_player,
-        lore_roots(config, database.path.parent),
+        database=database,
+        library=library,
+        assets=assets,
+        context_tokens=config.prompt.context_tokens,
+        reply_tokens=config.prompt.reply_tokens,
+        params=dict(config.prompt.params),
+        seed=config.narrator.seed,
+        rng=random.Random(),
+        fallbacks=config.fallback_models,
+        narrator_updates=config.game.narrator_updates,
+        keep_people=config.game.keep_people,
+        quick_replies=config.quick_replies,
+        stop_at_player=config.prompt.stop_at_player,
+        lore_roots=lore_roots(config, database.path.parent),
     )
 
 

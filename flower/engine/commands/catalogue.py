@@ -290,7 +290,13 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
     ),
 }
 OPTIONS = tuple(
-    CommandOption(command.name, command.usage, command.summary, command.argument, group)
+    CommandOption(
+        name=command.name,
+        usage=command.usage,
+        summary=command.summary,
+        argument=command.argument,
+        group=group,
+    )
     for group, commands in GROUPS.items()
     for command in commands
 )

@@ -121,7 +121,13 @@ async def search(engine: Engine, client: Client, argument: str) -> None:
     if not hits:
         raise CommandError(f"No story has the words {argument!r}.")
     found = tuple(
-        FoundMessage(hit.session_id, hit.title or "Untitled", hit.message_id, hit.role, hit.excerpt)
+        FoundMessage(
+            session=hit.session_id,
+            name=hit.title or "Untitled",
+            message=hit.message_id,
+            role=hit.role,
+            text=hit.excerpt,
+        )
         for hit in hits
     )
     rows = [f"{hit.session} {hit.message}  {hit.name}: {hit.text}" for hit in found]

@@ -201,7 +201,9 @@ async def show_tree(engine: Engine, client: Client, argument: str) -> None:
     focus = message_number(argument, "/tree 12 shows the part around message 12.") if argument else None
     found = await engine.services.database.read(outline.read, session.id, focus)
     nodes = tuple(_node(session, found, node) for node in found.nodes)
-    told = StoryTree(session.id, found.focus, found.stands, found.messages, nodes)
+    told = StoryTree(
+        session=session.id, focus=found.focus, stands=found.stands, messages=found.messages, nodes=nodes
+    )
     head = f"The story's tree, {found.messages} messages; /goto MESSAGE goes on from one, @ is where it stands:"
     text = tree_text.as_text(nodes, found.stands, found.focus, OUTLINE_LINES)
     client.notify(f"{head}\n{text}", State(tree=told))
@@ -213,21 +215,21 @@ def _node(session: Session, found: Outline, node: Node) -> TreeNode:
     role, status, text = (words.role, words.status, words.beginning) if words else ("", "", "")
     growing = _growing(session, node.message)
     return TreeNode(
-        node.message,
-        node.parent,
-        role,
-        preview(growing if growing is not None else text),
-        status if status != "complete" else "",
-        node.variant,
-        node.variants,
-        tuple(found.names.get(node.message, ())) if not node.folded else (),
-        node.active,
-        node.chosen,
-        node.leaf,
-        node.below,
-        node.deleted,
-        node.folded,
-        node.ends,
+        message=node.message,
+        parent=node.parent,
+        role=role,
+        text=preview(growing if growing is not None else text),
+        status=status if status != "complete" else "",
+        variant=node.variant,
+        variants=node.variants,
+        branches=tuple(found.names.get(node.message, ())) if not node.folded else (),
+        active=node.active,
+        chosen=node.chosen,
+        leaf=node.leaf,
+        below=node.below,
+        thrown=node.deleted,
+        folded=node.folded,
+        ends=node.ends,
     )
 
 
@@ -238,13 +240,13 @@ async def show_message(engine: Engine, client: Client, argument: str) -> None:
     growing = _growing(session, found.id)
     text = growing if growing is not None else found.content
     shown = ShownMessage(
-        session.id,
-        found.id,
-        found.role,
-        found.status if found.status != "complete" else "",
-        found.model,
-        deleted,
-        len(text) > SHOWN_CHARS,
+        session=session.id,
+        message=found.id,
+        role=found.role,
+        status=found.status if found.status != "complete" else "",
+        model=found.model,
+        thrown=deleted,
+        cut=len(text) > SHOWN_CHARS,
     )
     client.notify(text[:SHOWN_CHARS], State(shown=shown))
 

@@ -42,13 +42,13 @@ def read_story(
     path = stories.path(db, stored.active_leaf)
     messages = stories.tree(db, session_id) if whole else []
     return Story(
-        stored,
-        names.get(f"world:{stored.world_id}", stored.world_id),
-        names.get(f"character:{stored.character_id}", stored.character_id),
-        path,
-        other_branches(messages, path) if whole else (),
-        tree.variants(db, [message.id for message in messages]),
-        now,
+        stored=stored,
+        world=names.get(f"world:{stored.world_id}", stored.world_id),
+        character=names.get(f"character:{stored.character_id}", stored.character_id),
+        path=path,
+        branches=other_branches(messages, path) if whole else (),
+        variants=tree.variants(db, [message.id for message in messages]),
+        exported=now,
     )
 
 

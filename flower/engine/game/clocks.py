@@ -72,7 +72,16 @@ def new(name: str, size: int, pace: str, then: str, now: Now) -> Clock:
         raise CommandError(f"A clock has {least} to {most} segments.")
     every, period_s = _pace(pace)
     then = then[:CLOCK_THEN_CHARS]
-    return Clock(name, size, 0, now.lines, now.time, every, period_s, then)
+    return Clock(
+        name=name,
+        size=size,
+        filled=0,
+        line=now.lines,
+        time=now.time,
+        every=every,
+        period_s=period_s,
+        then=then,
+    )
 
 
 def _pace(pace: str) -> tuple[int, float]:

@@ -196,9 +196,16 @@ def _dice(found: re.Match[str], sign: int) -> Dice:
     if found["twice"]:
         if count != 1 or name or sides == 0:
             raise CommandError("adv and dis go with a single die, as in 1d20adv.")
-        return Dice(sign, 2, sides, "kh" if found["twice"].lower() == "adv" else "kl", 1, explode)
+        return Dice(
+            sign=sign,
+            count=2,
+            sides=sides,
+            keep="kh" if found["twice"].lower() == "adv" else "kl",
+            kept=1,
+            explode=explode,
+        )
     kept = int((found["kept"] or "1")[:9]) if name else 0
-    return Dice(sign, count, sides, keep, min(kept, count), explode)
+    return Dice(sign=sign, count=count, sides=sides, keep=keep, kept=min(kept, count), explode=explode)
 
 
 def _bounded(digits: str) -> int:

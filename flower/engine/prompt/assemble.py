@@ -143,17 +143,19 @@ def assemble(
     dropped = f"{start} older messages left out" if start else ""
     manifest.append(ManifestEntry("history", f"{len(window)} messages", history_tokens, dropped))
     return Assembled(
-        tuple(messages),
-        tuple(manifest),
-        taken + history_tokens,
-        window[0].id if window else None,
-        room,
-        told,
+        messages=tuple(messages),
+        manifest=tuple(manifest),
+        tokens=taken + history_tokens,
+        window_start=window[0].id if window else None,
+        room=room,
+        told=told,
     )
 
 
 def _standing(line: PromptLine, stands: str) -> PromptLine:
-    return PromptLine(line.id, line.role, line.content, line.recalled, stands)
+    return PromptLine(
+        id=line.id, role=line.role, content=line.content, recalled=line.recalled, stands=stands
+    )
 
 
 def _fit_sections(
@@ -184,7 +186,9 @@ def _fit_line(line: PromptLine, most: int, counter: TokenCounter) -> PromptLine:
     content = shorten(line.content, most - counter.count(recalled), counter)
     if content is line.content and recalled is line.recalled:
         return line
-    return PromptLine(line.id, line.role, content, recalled, line.stands)
+    return PromptLine(
+        id=line.id, role=line.role, content=content, recalled=recalled, stands=line.stands
+    )
 
 
 def shorten(text: str, tokens: int, counter: TokenCounter) -> str:

@@ -31,7 +31,7 @@ RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrato
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 
 
-class Services(Struct, frozen=True):
+class Services(Struct, frozen=True, kw_only=True):
     """What turns work with; the same for all of them."""
 
     database: Database
@@ -105,7 +105,13 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     log.debug(
         "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
     )
-    return PromptContext(tuple(path), found, direction, standing, scope.cancelled_caught)
+    return PromptContext(
+        path=tuple(path),
+        found=found,
+        direction=direction,
+        standing=standing,
+        recall_late=scope.cancelled_caught,
+    )
 
 
 def _as_it_stands(

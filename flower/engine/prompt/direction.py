@@ -40,7 +40,7 @@ class StoryRef(Struct, frozen=True):
     model: str = ""
 
 
-class Direction(Struct, frozen=True):
+class Direction(Struct, frozen=True, kw_only=True):
     """The parts of a prompt beside the story itself.
 
     ``sections`` are stable and come first; ``tail`` is how things stand at the newest line and goes right
@@ -133,18 +133,18 @@ def direct(
     note_every = note.every if note is not None else 1
     shown = next((c for c in played if c.id == speaker), played[0] if played else None)
     return Direction(
-        sections,
-        fixed,
-        tail,
-        inset,
-        note_every,
-        speaker,
-        model_of(speaker, members, steered.cast),
-        tuple(c for c in members if speaker not in names or c.id == speaker),
-        changed(noted, now) if noted is not None else None,
-        world,
-        shown,
-        tuple(played),
+        sections=sections,
+        values=fixed,
+        tail=tail,
+        inset=inset,
+        note_every=note_every,
+        speaker=speaker,
+        model=model_of(speaker, members, steered.cast),
+        knowing=tuple(c for c in members if speaker not in names or c.id == speaker),
+        variables=changed(noted, now) if noted is not None else None,
+        world=world,
+        character=shown,
+        played=tuple(played),
     )
 
 

@@ -169,7 +169,9 @@ def _fresh(context: PromptContext, window_start: int | None) -> _Fresh:
         if item.passage.scope in owners
     ]
     shared = [item for item in found if item.passage.scope not in owners]
-    return _Fresh(found, recalled_text(shared), private, standing, known)
+    return _Fresh(
+        found=found, recalled=recalled_text(shared), private=private, standing=standing, known=known
+    )
 
 
 async def _settle(
@@ -249,7 +251,9 @@ def line_of(message: Message, knowing: Container[str] = ()) -> PromptLine:
     stands = standing_text(text for _, text in extra.stands)
     content = extra.told or message.content
     recalled = with_notes(extra.recalled, private)
-    return PromptLine(message.id, message.role, content, recalled, stands)
+    return PromptLine(
+        id=message.id, role=message.role, content=content, recalled=recalled, stands=stands
+    )
 
 
 async def _params(services: Services, turn: TurnInput, model: ChosenModel) -> dict[str, object]:

@@ -83,7 +83,13 @@ class Edits:
             new, seen = await self._runtime.services.database.write(changed)
             session.request = None
             turn_id = f"{session.id}-{new.reply_id}"
-            reply = GrowingReply(turn_id, new.reply_id, new.line, model_id, session.world_id)
+            reply = GrowingReply(
+                turn=turn_id,
+                message_id=new.reply_id,
+                line=new.line,
+                model=model_id,
+                world_id=session.world_id,
+            )
             self._turns.start(session, reply, new.line_id, selection, variant=new.variant)
             _show(session, seen)
 
@@ -94,7 +100,12 @@ class Edits:
             again = await self._runtime.services.database.write(branches.open_again, session.id)
             turn_id = f"{session.id}-{again.reply_id}-{next(self._continued)}"
             reply = GrowingReply(
-                turn_id, again.reply_id, again.line, model_id, session.world_id, again.text
+                turn=turn_id,
+                message_id=again.reply_id,
+                line=again.line,
+                model=model_id,
+                world_id=session.world_id,
+                text=again.text,
             )
             self._turns.start(
                 session, reply, again.reply_id, selection, continues=True, variant=again.variant

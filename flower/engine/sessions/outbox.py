@@ -63,12 +63,12 @@ class _Run:
         self.size += len(chunk.content)
         # The first chunk's offset and what it takes back, the last one's speed.
         self.meta = ChunkMeta(
-            other.model,
-            other.tokens_per_second,
-            other.world_id,
-            mine.turn,
-            mine.offset,
-            mine.replace,
+            model=other.model,
+            tokens_per_second=other.tokens_per_second,
+            world_id=other.world_id,
+            turn=mine.turn,
+            offset=mine.offset,
+            replace=mine.replace,
         )
         return True
 

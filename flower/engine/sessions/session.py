@@ -134,7 +134,13 @@ class GrowingReply:
         return self.length >= limits.REPLY_CHARS
 
     def _meta(self, tokens_per_second: float, offset: int) -> ChunkMeta:
-        return ChunkMeta(self.model, round(tokens_per_second, 1), self.world_id, self.turn, offset)
+        return ChunkMeta(
+            model=self.model,
+            tokens_per_second=round(tokens_per_second, 1),
+            world_id=self.world_id,
+            turn=self.turn,
+            offset=offset,
+        )
 
 
 class Session:

@@ -101,7 +101,12 @@ def selection_state(chosen: Selection, models: Models) -> State:
 def session_options(sessions: Sequence[StoredSession]) -> tuple[SessionOption, ...]:
     return tuple(
         SessionOption(
-            s.id, s.title or "Untitled", s.world_id, s.updated, s.messages, pinned=bool(s.pinned)
+            id=s.id,
+            name=s.title or "Untitled",
+            world_id=s.world_id,
+            updated=s.updated,
+            messages=s.messages,
+            pinned=bool(s.pinned),
         )
         for s in sessions
     )

@@ -182,9 +182,22 @@ class Turns:
         if exchange.already_there:
             return False
         turn_id = f"{session.id}-{exchange.reply_id}"
-        meta = MessageMeta("user", exchange.user_id, session.id, turn_id, request or UNSET, "complete")
+        meta = MessageMeta(
+            role="user",
+            message=exchange.user_id,
+            session=session.id,
+            turn=turn_id,
+            request=request or UNSET,
+            status="complete",
+        )
         session.publish(ChatMessage(line, meta))
-        reply = GrowingReply(turn_id, exchange.reply_id, line, model_id, session.world_id)
+        reply = GrowingReply(
+            turn=turn_id,
+            message_id=exchange.reply_id,
+            line=line,
+            model=model_id,
+            world_id=session.world_id,
+        )
         self.start(session, reply, exchange.user_id, selection)
         session.publish(opened(session, reply))
         return exchange.titled
@@ -342,11 +355,11 @@ class Turns:
 
 def _finished(reply: GrowingReply, task: TurnInput, outcome: TurnOutcome) -> FinishedReply:
     return FinishedReply(
-        reply.message_id,
-        reply.line,
-        reply.text,
-        STATUS_OF.get(outcome.reason, outcome.reason),
-        reply.model,
+        message_id=reply.message_id,
+        line=reply.line,
+        text=reply.text,
+        status=STATUS_OF.get(outcome.reason, outcome.reason),
+        model=reply.model,
         first=not task.continues and not task.variant,
         proposed=reply.proposed,
     )

@@ -63,7 +63,9 @@ def read(db: sqlite3.Connection, session_id: str, focus: int | None) -> Outline:
     nodes = outline_fold.fold(shape, focus, list(names))
     at = focus if focus is not None else leaf or (nodes[0].message if nodes else 0)
     words = _words(db, [node.message for node in nodes if not node.folded])
-    return Outline(at, leaf or 0, len(shape.order), nodes, words, names)
+    return Outline(
+        focus=at, stands=leaf or 0, messages=len(shape.order), nodes=nodes, words=words, names=names
+    )
 
 
 def _deleted(db: sqlite3.Connection, session_id: str) -> set[int]:

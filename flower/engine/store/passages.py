@@ -106,7 +106,15 @@ def replace_source(
         if kept:
             db.execute("UPDATE passages SET position = ? WHERE id = ?", (position, kept.pop(0)))
         else:
-            passage = Passage(0, kind, scope, source, draft.title, draft.text, created=created)
+            passage = Passage(
+                id=0,
+                kind=kind,
+                scope=scope,
+                source=source,
+                title=draft.title,
+                text=draft.text,
+                created=created,
+            )
             added.append(_insert(db, passage, position))
     # New rows first: text that only moved keeps the vector which the last row of a hash takes along.
     removed = [row_id for ids in present.values() for row_id in ids]

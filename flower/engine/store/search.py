@@ -41,7 +41,13 @@ def search(db: sqlite3.Connection, words: str, most: int = SEARCH_RESULTS) -> li
         (_MARK, SEARCH_EXCERPT_WORDS, query, most),
     )
     return [
-        Hit(session_id, title, message_id, role, " ".join(excerpt.split()))
+        Hit(
+            session_id=session_id,
+            title=title,
+            message_id=message_id,
+            role=role,
+            excerpt=" ".join(excerpt.split()),
+        )
         for session_id, title, message_id, role, excerpt in rows
     ]
 

@@ -77,12 +77,12 @@ def standing(db: sqlite3.Connection, session_id: str, leaf: int | None, now: flo
     way = _way(db, leaf)
     spoke = _extra(db, "messages", way.reply, "speaker")
     return Standing(
-        _state(db, session_id, way.state),
-        steering(db, session_id),
-        Now(way.lines, now),
-        begun[0] if begun else now,
-        spoke or "",
-        _variables(db, session_id, way.variables),
+        state=_state(db, session_id, way.state),
+        steering=steering(db, session_id),
+        now=Now(way.lines, now),
+        begun=begun[0] if begun else now,
+        speaker=spoke or "",
+        variables=_variables(db, session_id, way.variables),
     )
 
 

@@ -297,7 +297,15 @@ def load(db: sqlite3.Connection, client: str) -> Selection:
     ).fetchone()
     if row is None:
         return Selection(client)
-    return Selection(client, row[0], row[1], row[2], row[3], _rules(row[4]), bool(row[5]))
+    return Selection(
+        client=client,
+        model=row[0],
+        world_id=row[1],
+        character_id=row[2],
+        session_id=row[3],
+        rules=_rules(row[4]),
+        nsfw=bool(row[5]),
+    )
 
 
 def _rules(data: str) -> tuple[str, ...]:
