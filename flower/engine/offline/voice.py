@@ -14,6 +14,7 @@ from msgspec import Struct
 from flower.engine.offline.grammar import sentences, word_set
 from flower.engine.offline.names import Name, short_name
 from flower.engine.offline.tables import REGISTERS
+from flower.engine.recall.secrets import secret_text
 
 SAMPLE_WORDS_MIN = 4  # shorter quotes are single words
 SAMPLE_WORDS_MAX = 45  # longer ones are speeches
@@ -33,6 +34,12 @@ _MARKED = {
     ),
     "plain": word_set("plain honest simple quiet patient calm steady shy"),
 }
+# What somebody keeps to themself, and would not tell of themself when asked.
+_PRIVATE = re.compile(
+    r"\b(?:hides?|hiding|conceals?|covers it|(?:does|do) not speak of|never speaks? of|has not said|will not say|"
+    r"would never admit|pretends?|secretly)\b",
+    re.IGNORECASE,
+)
 _QUOTE = re.compile('["\u201c]([^"\u201c\u201d]{8,300})["\u201d]')
 
 
@@ -109,4 +116,6 @@ def _known(persona: str) -> tuple[str, ...]:
         and sentence[0].isupper()
         and sentence[-1] == "."
         and ":" not in sentence
+        and not _PRIVATE.search(sentence)
+        and not secret_text(sentence)
     )
