@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,18 @@ def recalled(name: str, line: str) -> tuple[str, ...]:
 
 
 def play(
-    name: str, lines: Sequence[str], *, earlier: Sequence[str] = (), seed: int = 11, **cue: Any
+    name: str,
+    lines: Sequence[str],
+    *,
+    earlier: Sequence[str] = (),
+    seed: int = 11,
+    begun: Mapping[int, str] | None = None,
+    **cue: Any,
 ) -> list[str]:
-    """Returns the replies to lines in a world; ``earlier`` are replies in other stories, newest first."""
+    """Returns the replies to lines in a world; ``earlier`` are replies in other stories, newest first.
+
+    ``begun``: replies, by the number of their line, that were cut off and are to be continued.
+    """
     story = [ChatMessage("assistant", world(name)["start_message"].strip())]
     replies = []
     for turn, line in enumerate(lines):
@@ -60,6 +69,7 @@ def play(
             turn_number=turn,
             seed=seed,
             earlier=tuple(earlier),
+            begun=(begun or {}).get(turn, ""),
             **cue,
         )
         text = reply(Completion("narrator", moment.story, 800, 8192, cue=moment))
@@ -82,7 +92,7 @@ def shapes(name: str, lines: Sequence[str], replies: Sequence[str]) -> list[str]
 
 
 _WORD = re.compile(r"[A-Za-z][\w'\u2019-]*")
-_PRONOUN = frozenset("she he they her him them his hers their theirs".split())
+_PRONOUN = frozenset(["she", "he", "they", "her", "him", "them", "his", "hers", "their", "theirs"])
 
 
 def shape(sentence: str, line: str) -> str:

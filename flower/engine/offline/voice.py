@@ -59,19 +59,20 @@ class Speaker(Struct, frozen=True):
         return {
             "name": self.name,
             "they": self.they,
-            "them": {"she": "her", "he": "him"}.get(self.they, "them"),
-            "their": {"she": "her", "he": "his"}.get(self.they, "their"),
-            "theirs": {"she": "hers", "he": "his"}.get(self.they, "theirs"),
+            "them": {"she": "her", "he": "him", "it": "it"}.get(self.they, "them"),
+            "their": {"she": "her", "he": "his", "it": "its"}.get(self.they, "their"),
+            "theirs": {"she": "hers", "he": "his", "it": "its"}.get(self.they, "theirs"),
         }
 
 
-def of_character(name: str, persona: str) -> Speaker:
-    """Returns the voice that a persona describes."""
+def of_character(name: str, persona: str, pronouns: str = "") -> Speaker:
+    """Returns the voice that a persona describes; ``pronouns`` "" or such as ``she`` or ``he/him``."""
     words = re.findall(r"[a-z]+", persona.casefold())
     register = max(REGISTERS, key=lambda trait: sum(word in _MARKED[trait] for word in words))
     she = sum(word in ("she", "her", "hers", "woman") for word in words)
     he = sum(word in ("he", "him", "his", "man") for word in words)
-    they = "they" if not she and not he else "she" if she >= he else "he"
+    guessed = "they" if not she and not he else "she" if she >= he else "he"
+    they = pronouns.partition("/")[0] or guessed
     return Speaker(
         short_name(name.split(",")[0].strip()), they, register, _samples(persona), _known(persona)
     )

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
-SECRET = "a secret"
+WHY_KEPT = "a secret"
 
 
 class Services(Struct, frozen=True):
@@ -176,7 +176,7 @@ def is_kept(item: Found) -> bool:
 
 def reason(item: Found) -> str:
     """Returns why something was recalled, as the player may read it: a secret's words say what it is."""
-    return SECRET if is_kept(item) else item.why
+    return WHY_KEPT if is_kept(item) else item.why
 
 
 def recall_event(turn: str, found: Sequence[Found]) -> Recall:
