@@ -160,3 +160,20 @@ async def test_memories_of_other_variants_are_counted_and_not_listed(tmp_path: P
             len([line for line in listing.splitlines() if line[:6].strip().isdecimal()]) == before - 1
         )
         assert listing.endswith("2 more on other variants and branches.")
+
+
+async def test_a_recalled_secret_is_shown_to_nobody_who_plays(tmp_path: Path) -> None:
+    """Neither what is recalled nor /why has a word of a secret; what is no secret is shown."""
+    async with remembering_world(tmp_path) as world:
+        face = await world.playing()
+        await told(face, "/world attach_lore In secret the chandler Wren mixes arsenic into tallow.")
+        await told(face, "/world attach_lore The chandler Wren has a shop on the quay.")
+        await face.say_and_wait("I ask the chandler Wren about tallow and arsenic.")
+        items = [item for item in face.of(Recall)[-1].metadata.items if item.kind == "lore"]
+        texts = [item.text for item in items]
+        assert "The chandler Wren has a shop on the quay." in texts
+        assert "" in texts
+        assert not any("arsenic" in f"{item.text} {item.why}" for item in items)
+        why = await told(face, "/why")
+        assert "a secret" in why
+        assert "arsenic" not in why

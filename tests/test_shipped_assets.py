@@ -17,7 +17,7 @@ CHARACTERS = sorted((ASSETS / "characters").glob("*.yaml"))
 RULES = sorted((ASSETS / "rules").glob("*.yaml"))
 FIELDS = {
     "worlds": {"id", "name", "lore", "ambience", "start_message", "scene", "system_prompt"},
-    "characters": {"id", "name", "persona"},
+    "characters": {"id", "name", "persona", "pronouns"},
     "rules": {"id", "name", "prompt"},
 }
 

@@ -490,7 +490,7 @@ async def test_after_a_day_a_story_begins_with_what_happened(
         recap = [u.content for u in later.of(SystemUpdate) if u.content.startswith("Previously")]
         assert recap == [
             "Previously in I wait for the boat. It is late., 3 days ago:\n\n"
-            "The tide is out.\nThe tide turns.\n\nYou: I wait for the boat."
+            "You waited for the boat. It is late.\n\nIn the end: The tide turns."
         ]
         again = await world.face()
         await trio.testing.wait_all_tasks_blocked()

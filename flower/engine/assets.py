@@ -37,11 +37,15 @@ class World(Struct, frozen=True):
     ambience: Ambience | None = None
 
 
+PRONOUNS = ("she", "he", "they", "it", "she/her", "he/him", "they/them", "it/its")
+
+
 class Character(Struct, frozen=True):
     """Who the narrator plays beside the world.
 
     ``lore`` is what this character alone knows, long like a world's and recalled when they speak;
-    ``model`` is the id of the model that speaks for them, "" for the story's.
+    ``model`` is the id of the model that speaks for them, "" for the story's; ``pronouns`` one of
+    ``PRONOUNS``, "" where the persona has to tell.
     """
 
     id: str
@@ -49,6 +53,7 @@ class Character(Struct, frozen=True):
     persona: str
     lore: str = ""
     model: str = ""
+    pronouns: str = ""
 
 
 class Rule(Struct, frozen=True):
@@ -156,7 +161,12 @@ READERS: Mapping[str, validators.Reader[Any]] = {
         World, ("start_message", "scene", "system_prompt"), (), lore=_lore, ambience=_AMBIENCE
     ),
     "characters": _reader(
-        Character, ("persona",), ("persona",), lore=_lore, model=validators.short_text
+        Character,
+        ("persona",),
+        ("persona",),
+        lore=_lore,
+        model=validators.short_text,
+        pronouns=validators.one_of(PRONOUNS),
     ),
     "rules": _reader(Rule, ("prompt",), ("prompt",), priority=validators.whole(0, 100)),
 }

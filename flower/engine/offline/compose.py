@@ -72,7 +72,8 @@ def resumed(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
     begun = cue.begun.rstrip()
     whole = compose(replace(cue, begun=""), messages, chance, phrases)
     if whole.text.startswith(begun) and len(whole.text) > len(begun):
-        return replace(whole, text=whole.text[len(begun) :])
+        exactly = cue.begun if whole.text.startswith(cue.begun) else begun
+        return replace(whole, text=whole.text[len(exactly) :])
     if begun.endswith((".", "!", "?", "\u2026", '"', "]", ")")):  # whole as it is: time goes on
         told = (*messages, ChatMessage("assistant", begun))
         further = compose(replace(cue, begun="", line="", story=told), told, chance, phrases)

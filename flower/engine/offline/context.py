@@ -339,7 +339,12 @@ class Context:
 
 def _cast(cue: Cue) -> tuple[Speaker, ...]:
     members = ((cue.character, cue.persona), *cue.stage) if cue.character else cue.stage
-    return tuple(of_character(name, persona) for name, persona in members if name)
+    pronouns = (*cue.pronouns, *[""] * len(members))
+    return tuple(
+        of_character(name, persona, told)
+        for (name, persona), told in zip(members, pronouns, strict=False)
+        if name
+    )
 
 
 def _core(text: str) -> str:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from flower.engine.offline.grammar import sentences, word_set
 from flower.engine.offline.names import Name, short_name
 from flower.engine.offline.tables import REGISTERS
+from flower.engine.recall.secrets import secret_text
 
 SAMPLE_WORDS_MIN = 4  # shorter quotes are single words
 SAMPLE_WORDS_MAX = 45  # longer ones are speeches
@@ -33,6 +34,12 @@ _MARKED = {
     ),
     "plain": word_set("plain honest simple quiet patient calm steady shy"),
 }
+# What somebody keeps to themself, and would not tell of themself when asked.
+_PRIVATE = re.compile(
+    r"\b(?:hides?|hiding|conceals?|covers it|(?:does|do) not speak of|never speaks? of|has not said|will not say|"
+    r"would never admit|pretends?|secretly)\b",
+    re.IGNORECASE,
+)
 _QUOTE = re.compile('["\u201c]([^"\u201c\u201d]{8,300})["\u201d]')
 
 
@@ -52,19 +59,20 @@ class Speaker(Struct, frozen=True):
         return {
             "name": self.name,
             "they": self.they,
-            "them": {"she": "her", "he": "him"}.get(self.they, "them"),
-            "their": {"she": "her", "he": "his"}.get(self.they, "their"),
-            "theirs": {"she": "hers", "he": "his"}.get(self.they, "theirs"),
+            "them": {"she": "her", "he": "him", "it": "it"}.get(self.they, "them"),
+            "their": {"she": "her", "he": "his", "it": "its"}.get(self.they, "their"),
+            "theirs": {"she": "hers", "he": "his", "it": "its"}.get(self.they, "theirs"),
         }
 
 
-def of_character(name: str, persona: str) -> Speaker:
-    """Returns the voice that a persona describes."""
+def of_character(name: str, persona: str, pronouns: str = "") -> Speaker:
+    """Returns the voice that a persona describes; ``pronouns`` "" or such as ``she`` or ``he/him``."""
     words = re.findall(r"[a-z]+", persona.casefold())
     register = max(REGISTERS, key=lambda trait: sum(word in _MARKED[trait] for word in words))
     she = sum(word in ("she", "her", "hers", "woman") for word in words)
     he = sum(word in ("he", "him", "his", "man") for word in words)
-    they = "they" if not she and not he else "she" if she >= he else "he"
+    guessed = "they" if not she and not he else "she" if she >= he else "he"
+    they = pronouns.partition("/")[0] or guessed
     return Speaker(
         short_name(name.split(",")[0].strip()), they, register, _samples(persona), _known(persona)
     )
@@ -109,4 +117,6 @@ def _known(persona: str) -> tuple[str, ...]:
         and sentence[0].isupper()
         and sentence[-1] == "."
         and ":" not in sentence
+        and not _PRIVATE.search(sentence)
+        and not secret_text(sentence)
     )

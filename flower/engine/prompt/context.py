@@ -20,7 +20,8 @@ from flower.engine.prompt.macros import sets
 from flower.engine.prompt.tokens import MESSAGE_TOKENS
 from flower.engine.recall.base import Found, Query
 from flower.engine.recall.library import Library
-from flower.engine.recall.scopes import cast_scope, lore_scope, memory_scope
+from flower.engine.recall.scopes import CAST_PREFIX, cast_scope, lore_scope, memory_scope
+from flower.engine.recall.secrets import is_secret
 from flower.engine.store import states, stories
 from flower.engine.store.database import Connection, Database
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
+WHY_KEPT = "a secret"
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -172,14 +174,30 @@ def around(told: Sequence[str], scene: str = "") -> str:
     return "\n".join(part for part in (scene, *told[-2:]) if part)
 
 
+def is_kept(item: Found) -> bool:
+    """Whether what was recalled is a secret, which the player is not to be shown: of the world, or of a character."""
+    passage = item.passage
+    if passage.kind != "lore":
+        return False
+    return passage.scope.startswith(CAST_PREFIX) or is_secret(passage.title, passage.text)
+
+
+def reason(item: Found) -> str:
+    """Returns why something was recalled, as the player may read it: a secret's words say what it is."""
+    return WHY_KEPT if is_kept(item) else item.why
+
+
 def recall_event(turn: str, found: Sequence[Found]) -> Recall:
-    """Returns what the watchers of a story are shown of what was recalled for a turn."""
+    """Returns what the watchers of a story are shown of what was recalled for a turn.
+
+    A secret of the world is shown by the heading it stands under alone: who plays may be watching.
+    """
     items = tuple(
         RecallItem(
             kind=item.passage.kind,
             title=item.passage.title,
-            text=item.passage.text,
-            why=item.why,
+            text="" if is_kept(item) else item.passage.text,
+            why=reason(item),
             similarity=round(item.similarity or 0.0, 3),
         )
         for item in found

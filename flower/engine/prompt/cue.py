@@ -58,6 +58,7 @@ def cue_of(
         nearing=tuple(_nearing(standing)),
         people=tuple(person.name for person in standing.state.people),
         stage=() if character is None else tuple((one.name, one.persona) for one in others),
+        pronouns=() if character is None else tuple(one.pronouns for one in (character, *others)),
         speaks=bool(direction.speaker) and direction.speaker != stage.NARRATOR,
         decided=tuple(_decided(context.path, len(shown))),
         earlier=earlier,

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Assembled, PromptLine, Section, assemble, standing_text
-from flower.engine.prompt.context import PromptContext, Services, TurnInput
+from flower.engine.prompt.context import PromptContext, Services, TurnInput, reason
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
@@ -304,7 +304,7 @@ def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[Mani
                 item.passage.kind,
                 item.passage.title or item.passage.source,
                 item.tokens,
-                item.why if item.passage.id in ids else f"{item.why}; {IN_VIEW}",
+                reason(item) if item.passage.id in ids else f"{reason(item)}; {IN_VIEW}",
             )
             for item in inputs.context.found
         ),

@@ -60,7 +60,10 @@ def summary_section(text: str, last_id: int) -> Section:
 
 def cast_section(character: Character) -> Section:
     """Returns the part about a character whom the narrator plays."""
-    persona = f"You also play {character.name}, who is present in the story.\n{character.persona}"
+    pronouns = f" (pronouns: {character.pronouns})" if character.pronouns else ""
+    persona = (
+        f"You also play {character.name}{pronouns}, who is present in the story.\n{character.persona}"
+    )
     return Section("character", character.id, persona, 60)
 
 

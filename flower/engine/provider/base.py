@@ -52,6 +52,7 @@ class Cue(Struct, frozen=True):
     nearing: tuple[str, ...] = ()  # names of clocks that are nearly full
     people: tuple[str, ...] = ()  # whom the player keeps in mind
     stage: tuple[tuple[str, str], ...] = ()  # the others of the cast: name and persona
+    pronouns: tuple[str, ...] = ()  # "she", "he/him", "" if not told: the character's, then the stage's
     speaks: bool = False  # the character is the one whose turn it is to speak
     decided: tuple[str, ...] = ()  # outcome of each of the player's lines in ``story``, "" without dice
     earlier: tuple[str, ...] = ()  # the last replies in other stories, newest first

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 
 from flower.engine.game import clocks
 from flower.engine.game.clocks import Clock, Now
+from flower.engine.provider.base import ChatMessage
 from flower.engine.sentences import first_sentence
 from flower.engine.store import states, stories
 from flower.engine.store.database import Database
 from flower.engine.store.stories import Message, StoredSession
 
 RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what happened
-RECAP_REPLIES = 4  # one sentence of each
 RECAP_SENTENCE_CHARS = 220
 
-_MESSAGES_READ = RECAP_REPLIES * 2
+_MESSAGES_READ = 40  # what is told over is the last of them that was more than a look
 
 
 async def since_last_played(database: Database, stored: StoredSession, now: float) -> str:
@@ -46,24 +46,25 @@ def ticked(ticking: Sequence[Clock], before: Now, now: Now) -> str:
 
 
 def recap(title: str, rested_s: float, path: Sequence[Message]) -> str:
-    """Returns the first sentence of each of the last replies, and the player's last line.
+    """Returns what the player did last and whom they met, and how the last reply began.
 
     Returns "" for a story in which nothing has happened yet.
     """
+    from flower.engine.offline import summary  # who never rests a day never loads it
+
     replies = [m for m in path if m.role == "assistant" and m.content.strip()]
     said = [m for m in path if m.role == "user"]
     if not replies or not said:
         return ""
-    sentences = [first_sentence(m.content, RECAP_SENTENCE_CHARS) for m in replies[-RECAP_REPLIES:]]
-    return "\n".join(
-        [
-            f"Previously in {title}, {ago(rested_s)}:",
-            "",
-            *sentences,
-            "",
-            f"You: {first_sentence(said[-1].content, RECAP_SENTENCE_CHARS)}",
-        ]
-    )
+    spoken = [
+        ChatMessage("user" if m.role == "user" else "assistant", m.content)
+        for m in path
+        if m.role != "system"
+    ]
+    told = summary.recap(spoken)
+    done = told or f"You: {first_sentence(said[-1].content, RECAP_SENTENCE_CHARS)}"
+    last = first_sentence(replies[-1].content, RECAP_SENTENCE_CHARS)
+    return f"Previously in {title}, {ago(rested_s)}:\n\n{done}\n\nIn the end: {last}"
 
 
 def ago(seconds: float) -> str:
