@@ -23,6 +23,7 @@ from flower.engine.store.extra import MessageExtra, SessionExtra, load_extra, re
 
 
 Row = tuple[Any, ...]
+SESSIONS_MAX = 10_000  # stories of one home, the trash included
 
 
 class Message(Struct, frozen=True):
