@@ -307,6 +307,30 @@ def export(
     )
 
 
+@commands.command("import")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=FILE)
+@click.option("--me", default="", metavar="NAME",
+              help="Who you are in chats that do not say which speaker is the player.")  # fmt: skip
+@_home_option
+@_connection_options
+@click.pass_context
+def import_(
+    ctx: click.Context,
+    home_dir: str | None,
+    paths: tuple[Path, ...],
+    me: str,
+    url: str,
+    token: str,
+    ca: Path | None,
+) -> int:
+    """Bring in cards, lorebooks, chats and personas: files, folders, all of a SillyTavern."""
+    from flower.client import import_cli
+
+    connection = _connection(url, token, ca, starts=True)
+    engine_url, access, _ = connection.open(_home(ctx, home_dir))
+    return import_cli.run([path.expanduser() for path in paths], engine_url, access, me)
+
+
 @commands.group(cls=Group, no_args_is_help=False)
 def lore() -> None:
     """Lore of a world, from the shell."""

@@ -36,12 +36,13 @@ ORDER = """
     engine.commands              tui.view
     engine.sessions              tui.state
     engine.prompt                tui.term
-    engine.export                tui.render
+    engine.export                engine.importing   tui.render
     engine.provider.registry
     engine.interchange           engine.offline
     engine.recall                engine.provider
     engine.store
     engine.lorebook
+    engine.character_list
     engine.assets
     engine.game
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences

@@ -16,8 +16,8 @@ from flower import limits
 from flower.engine.server import connection
 from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
-from flower.engine.sessions import create, snapshot
 from flower.engine.sessions import outbox as outbox_module
+from flower.engine.sessions import snapshot
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import exchanges as replies
 from flower.engine.store import stories
@@ -160,7 +160,7 @@ async def test_lines_wait_up_to_the_most_and_the_next_is_refused(
 async def test_stories_up_to_the_most(
     autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(create, "SESSIONS_MAX", 2)
+    monkeypatch.setattr(stories, "SESSIONS_MAX", 2)
     async with engine_world(path) as world:
         face = await world.playing()
         await face.say("/session new")

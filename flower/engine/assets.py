@@ -40,12 +40,23 @@ class World(Struct, frozen=True):
 PRONOUNS = ("she", "he", "they", "it", "she/her", "he/him", "they/them", "it/its")
 
 
+class DepthPrompt(Struct, frozen=True):
+    """A text that goes among the messages, ``depth`` messages above the newest."""
+
+    text: str
+    depth: int = 4
+    role: str = "system"  # or user, assistant
+
+
 class Character(Struct, frozen=True):
     """Who the narrator plays beside the world.
 
     ``lore`` is what this character alone knows, long like a world's and recalled when they speak;
     ``model`` is the id of the model that speaks for them, "" for the story's; ``pronouns`` one of
-    ``PRONOUNS``, "" where the persona has to tell.
+    ``PRONOUNS``, "" where the persona has to tell. ``greeting`` begins a story
+    with them, ``alternate_greetings`` are its variants, ``group_greetings`` are for a cast.
+    ``example_dialogue`` has blocks, each after a line ``<START>``. ``{{original}}`` in ``system_prompt``
+    stands for the base rules, which it replaces. ``notes`` are the author's for the player alone.
     """
 
     id: str
@@ -54,6 +65,26 @@ class Character(Struct, frozen=True):
     lore: str = ""
     model: str = ""
     pronouns: str = ""
+    nickname: str = ""  # what {{char}} means instead of the name
+    greeting: str = ""
+    alternate_greetings: tuple[str, ...] = ()
+    group_greetings: tuple[str, ...] = ()
+    scenario: str = ""
+    example_dialogue: str = ""
+    system_prompt: str = ""
+    post_history_instructions: str = ""
+    depth_prompt: DepthPrompt | None = None
+    tags: tuple[str, ...] = ()
+    creator: str = ""
+    version: str = ""
+    notes: str = ""
+    talkativeness: float | None = None  # 0 to 1
+    avatar: str = ""  # name of a picture's file
+
+    @property
+    def called(self) -> str:
+        """What {{char}} means."""
+        return self.nickname or self.name
 
 
 class Rule(Struct, frozen=True):
@@ -113,33 +144,11 @@ def _lore(value: object, path: validators.Path) -> str:
 
 
 # Keys that files from elsewhere carry, which nobody can mean for one of ours.
-FOREIGN = frozenset(
-    {
-        "tags",
-        "author",
-        "authors",
-        "creator",
-        "version",
-        "created",
-        "updated",
-        "date",
-        "license",
-        "licence",
-    }
-    | {
-        "source",
-        "url",
-        "homepage",
-        "notes",
-        "comment",
-        "comments",
-        "language",
-        "lang",
-        "nsfw",
-        "avatar",
-    }
-    | {"image", "icon", "picture", "extensions", "metadata", "meta", "credits", "sort", "order"}
-)
+FOREIGN = frozenset({
+    "tags", "author", "authors", "creator", "version", "created", "updated", "date", "license", "licence",
+    "source", "url", "homepage", "notes", "comment", "comments", "language", "lang", "nsfw", "avatar",
+    "image", "icon", "picture", "extensions", "metadata", "meta", "credits", "sort", "order",
+})  # fmt: skip
 NEAR = 0.75  # likeness, 0 to 1, from which on a key may be a misspelt one
 # What people coming from other programs call ours.
 MEANT = {
@@ -155,6 +164,35 @@ MEANT = {
     "title": "name",
 }
 
+
+def _loose_text(value: object, path: validators.Path) -> str:
+    """What is for people alone may be a number too: ``version: 1.2``."""
+    return validators.text(
+        str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value, path
+    )
+
+
+def _tags(value: object, path: validators.Path) -> tuple[str, ...]:
+    """A list, or words with commas between them."""
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return validators.list_of(_loose_text)(value, path)
+
+
+_DEPTH_PROMPT = validators.section(
+    DepthPrompt,
+    {
+        "text": validators.text,
+        "depth": validators.whole(0, 1000),
+        "role": validators.one_of(("system", "user", "assistant")),
+    },
+    required=("text",),
+)
+_CHARACTER_TEXTS = (
+    "persona", "nickname", "greeting", "scenario", "example_dialogue", "system_prompt",
+    "post_history_instructions",
+)  # fmt: skip
+
 # By folder; each takes a document's value and raises ``WrongValueError``.
 READERS: Mapping[str, validators.Reader[Any]] = {
     "worlds": _reader(
@@ -162,11 +200,20 @@ READERS: Mapping[str, validators.Reader[Any]] = {
     ),
     "characters": _reader(
         Character,
-        ("persona",),
+        _CHARACTER_TEXTS,
         ("persona",),
         lore=_lore,
         model=validators.short_text,
         pronouns=validators.one_of(PRONOUNS),
+        alternate_greetings=validators.list_of(validators.text),
+        group_greetings=validators.list_of(validators.text),
+        depth_prompt=_DEPTH_PROMPT,
+        tags=_tags,
+        creator=_loose_text,
+        version=_loose_text,
+        notes=_loose_text,
+        talkativeness=validators.number(0, 1),
+        avatar=_loose_text,
     ),
     "rules": _reader(Rule, ("prompt",), ("prompt",), priority=validators.whole(0, 100)),
 }

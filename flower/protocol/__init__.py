@@ -5,3 +5,4 @@ Light on purpose: this module is imported before the first frame, ``messages`` a
 
 PATH = "/ws/rpc"  # of the WebSocket, since the first version of the protocol
 PORT = 8000
+IMPORT_PATH = "/import"  # of files that are sent to be imported

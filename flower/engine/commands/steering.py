@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.assets import Character
+from flower.engine.character_list import briefs
 from flower.engine.commands.catalogue import closest
 from flower.engine.commands.game import add_message, standing_of, story_of
 from flower.engine.game import cast, steering
@@ -241,7 +242,7 @@ async def speak_as(engine: Engine, client: Client, argument: str) -> None:
     if client.session is not None:
         state = (await standing_of(engine, client.session)).state
         known = [person.name for person in state.people]
-    known += [character.name for character in engine.services.assets.characters.values()]
+    known += [brief.name for brief in briefs(engine.services.assets.characters)]
     name, text = _voice(argument, known)
     if not name or not text:
         raise CommandError(

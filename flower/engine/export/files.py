@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flower.engine.assets import Assets
+from flower.engine.character_list import briefs
 from flower.engine.export.render import Story, file_name, other_branches, render
 from flower.engine.store import stories, tree
 from flower.engine.store.database import Connection
@@ -56,7 +57,7 @@ def names_of(assets: Assets) -> dict[str, str]:
     """Returns what worlds and characters are called, as ``read_story`` wants it."""
     return {
         **{f"world:{world.id}": world.name for world in assets.worlds.values()},
-        **{f"character:{one.id}": one.name for one in assets.characters.values()},
+        **{f"character:{one.id}": one.name for one in briefs(assets.characters)},
     }
 
 

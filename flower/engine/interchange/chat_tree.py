@@ -114,12 +114,13 @@ def _groups(chats: Sequence[Chat]) -> list[int]:
 
     first: dict[object, int] = {}
     for index, chat in enumerate(chats):
-        for mark in _marks(chat):
+        for mark in marks(chat):
             above[top(index)] = top(first.setdefault(mark, index))
     return [top(index) for index in range(len(chats))]
 
 
-def _marks(chat: Chat) -> Iterator[object]:
+def marks(chat: Chat) -> Iterator[object]:
+    """Yields what files of one chat have in common: chats with one of these belong together."""
     for ending in chat.endings:
         metadata = mapping(ending.source.get("chat_metadata"))
         if ending.name:
@@ -150,13 +151,14 @@ def _merged(chats: Sequence[Chat]) -> Chat:
     """The chat that no other one is the main chat of is the trunk, and its ending comes first."""
     if len(chats) == 1:
         return chats[0]
-    ordered = sorted(chats, key=_is_branch)
+    ordered = sorted(chats, key=is_branch)
     tree = _Tree()
     endings = [ending for chat in ordered for ending in tree.add(chat)]
     return structs.replace(ordered[0], messages=tuple(tree.messages), endings=tuple(endings))
 
 
-def _is_branch(chat: Chat) -> bool:
+def is_branch(chat: Chat) -> bool:
+    """Whether a chat says that it branched off another one."""
     return any(mapping(ending.source.get("chat_metadata")).get("main_chat") for ending in chat.endings)
 
 

@@ -8,17 +8,18 @@ from typing import Any
 import trio
 from quart import Quart, Response, request, websocket
 from quart_trio import QuartTrio
+from quart_trio.wrappers import TrioRequest
 
 import flower
 from flower import limits
-from flower.engine.server import connection, health
+from flower.engine.server import connection, health, uploads
 from flower.engine.server.access import Access, Peer, Refusal, is_local
 from flower.engine.server.guests import Guests
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.local_user import is_own
 from flower.engine.sessions.engine import Engine
 from flower.home import Home
-from flower.protocol import PATH
+from flower.protocol import IMPORT_PATH, PATH
 
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1: the token was revoked
 
@@ -37,12 +38,22 @@ class _WebSocket:
         await websocket.close(code)
 
 
+class _Request(TrioRequest):
+    """A request whose body may be as long as its page allows: only a file to be imported is long."""
+
+    def __init__(self, method: str, scheme: str, path: str, *others: Any, **options: Any) -> None:
+        options["max_content_length"] = (
+            limits.IMPORT_BYTES if path == IMPORT_PATH else limits.HEADERS_BYTES
+        )
+        super().__init__(method, scheme, path, *others, **options)
+
+
 def create_app(
     engine: Engine, lifetime: Lifetime, *, access: Access | None = None, home: Home | None = None
 ) -> Quart:
     """Returns the application for one engine; ``access`` says who may enter (default: this machine)."""
     app = QuartTrio("flower")
-    app.config["MAX_CONTENT_LENGTH"] = limits.HEADERS_BYTES  # no page of ours takes a body
+    app.request_class = _Request
     rules = access if access is not None else Access()
     guests = Guests()
     rules.on_new_token = guests.revoke_others
@@ -86,6 +97,16 @@ def create_app(
             await websocket.close(POLICY_VIOLATION)
         return None
 
+    incoming = uploads.Uploads(engine.imports.importer, home.run if home is not None else None)
+
+    async def import_file() -> Response:
+        refused = rules.refusal(request.headers.get, await _peer(request.scope), trio.current_time())
+        if refused is not None:
+            return _refused(engine, refused)
+        with lifetime.client():  # whoever sends files needs the engine
+            return await incoming.take(request)
+
+    app.add_url_rule(IMPORT_PATH, view_func=import_file, endpoint="import", methods=["POST"])
     app.add_url_rule("/", view_func=alive, endpoint="root")
     app.add_url_rule("/healthz", view_func=alive, endpoint="healthz")
     app.add_url_rule("/readyz", view_func=ready, endpoint="readyz")

@@ -13,8 +13,6 @@ from flower.engine.store import states, stories
 from flower.engine.store.stories import Selection
 from flower.errors import CommandError
 
-SESSIONS_MAX = 10_000  # stories of one home, the trash included
-
 
 async def begin(services: Services, chosen: Selection, session_id: str, now: float) -> None:
     """Stores a new story in the chosen world; the persona comes along from the story before.
@@ -25,9 +23,9 @@ async def begin(services: Services, chosen: Selection, session_id: str, now: flo
     world = assets.worlds.get(chosen.world_id)
     if world is None:
         raise CommandError("Choose a world first: /world select ID (" + ", ".join(assets.worlds) + ").")
-    if await database.read(stories.count_sessions) >= SESSIONS_MAX:
+    if await database.read(stories.count_sessions) >= stories.SESSIONS_MAX:
         raise CommandError(
-            f"There are {SESSIONS_MAX} stories, the most one home holds; use another --home."
+            f"There are {stories.SESSIONS_MAX} stories, the most one home holds; use another --home."
         )
     persona = (await database.read(states.steering, chosen.session_id)).persona
     place = StoryRef(session_id, world.id, chosen.character_id)

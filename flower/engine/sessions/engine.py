@@ -26,6 +26,7 @@ from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
 from flower.engine.sessions.edits import Edits
 from flower.engine.sessions.heap_trim import HeapTrimmer
+from flower.engine.sessions.imports import Imports
 from flower.engine.sessions.metrics import Metrics
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.runtime import Runtime
@@ -61,6 +62,7 @@ class Engine:
         self.clients: set[Client] = set()
         self.now = now
         self.new_id = new_id
+        self.imports = Imports(self.runtime, self.clients, nursery, now, new_id)
         self.metrics = Metrics()
         self.turns = Turns(
             self.runtime,
@@ -99,11 +101,12 @@ class Engine:
     def use(self, services: Services, roster: Roster) -> None:
         """Goes on with other settings, assets and models; replies under way end as they began."""
         roster.on_change = self._announce_models
-        self.runtime.swap(services, roster)
+        self.runtime.swap(self.imports.added_to(services), roster)
 
     async def start(self) -> None:
         """Marks the replies that a dead engine left unfinished, makes memories of them, follows folders."""
         self.roster.on_change = self._announce_models
+        await self.imports.start()
         count = await self.services.database.write(streaming_text.recover)
         if count:
             log.info("found %d interrupted replies", count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Protocol
 
 from msgspec import UNSET
@@ -11,6 +12,7 @@ from msgspec import UNSET
 import flower
 from flower import limits
 from flower.engine.assets import Assets
+from flower.engine.character_list import briefs
 from flower.engine.sentences import first_sentence
 from flower.engine.sessions.session import Session
 from flower.engine.store.stories import Message, Selection, StoredSession
@@ -34,6 +36,7 @@ ABOUT_CHARS = 160  # what a list says about a world: two rows of a box
 ABOUT_READ_CHARS = 4_000  # of its text: the first sentence that is no heading comes before that
 
 OFFLINE_PREFIX = "offline/"
+CHARACTERS_LISTED = 200  # in the state; a longer list is asked for page by page
 
 
 class Models(Protocol):
@@ -67,9 +70,7 @@ def sync_state(
             Named(w.id, w.name, of(w.name, w.lore, w.scene, w.start_message))
             for w in assets.worlds.values()
         ),
-        available_characters=_listed(
-            Named(c.id, c.name, of(c.name, c.persona)) for c in assets.characters.values()
-        ),
+        available_characters=character_options(assets),
         available_models=available,
         available_rules=_listed(
             Named(r.id, r.name, of(r.name, r.prompt)) for r in assets.rules.values()
@@ -84,6 +85,12 @@ def sync_state(
         quick_replies=quick_replies,
     )
     return SyncState("", state)
+
+
+def character_options(assets: Assets) -> tuple[Named, ...]:
+    """Returns the characters as the state lists them, the first ``CHARACTERS_LISTED`` of them."""
+    first = islice(briefs(assets.characters), CHARACTERS_LISTED)
+    return _listed(Named(one.id, one.name, of(one.name, one.summary)) for one in first)
 
 
 def _listed(options: Iterable[Named]) -> tuple[Named, ...]:

@@ -113,6 +113,16 @@ def listed(db: sqlite3.Connection) -> list[StoredBook]:
     return [StoredBook(*row) for row in rows]
 
 
+def of_file(db: sqlite3.Connection, name: str) -> list[int]:
+    """Returns the ids of the books that files of this name brought, or that have this name."""
+    rows = db.execute(
+        "SELECT id FROM books WHERE file = ?1 OR (name = ?1 AND file NOT LIKE 'card:%')"
+        " ORDER BY file = ?1 DESC, id LIMIT 20",
+        (name,),
+    )
+    return [row[0] for row in rows]
+
+
 def owners(db: sqlite3.Connection, book_id: int) -> list[tuple[Owner, str]]:
     """Returns to whom a book belongs."""
     rows = db.execute("SELECT kind, owner FROM book_owners WHERE book_id = ?", (book_id,))

@@ -38,7 +38,8 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     note), ``recalled_ids`` (passages), ``stands`` (sections about the state, by key). With a reply:
     ``manifest``, ``speaker`` (character id), ``proposed`` (the block of changes). ``told``: other words for
     the model; ``by``: "player" when they wrote what the narrator would; ``forgotten``: the exchange is to
-    be no memory. ``states`` keeps more under keys of its own.
+    be no memory. ``hidden``: it is on the screen, but no model reads it. ``imported``: it came from another
+    program, and there ``name`` said it. ``states`` keeps more under keys of its own.
     """
 
     recalled: str = ""
@@ -53,6 +54,9 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str = ""
     edited: bool = False
     forgotten: bool = False
+    hidden: bool = False
+    imported: bool = False
+    name: str = ""
     others: dict[str, Any] = {}
 
 

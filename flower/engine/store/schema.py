@@ -273,14 +273,12 @@ CREATE TABLE persona_owners (
     PRIMARY KEY (kind, owner)
 ) WITHOUT ROWID;
 CREATE TABLE quick_replies (
-    name   TEXT PRIMARY KEY COLLATE NOCASE,
-    packed BLOB NOT NULL
-);
-CREATE TABLE groups (
-    id     INTEGER PRIMARY KEY,
-    name   TEXT NOT NULL,
-    packed BLOB NOT NULL
-);
+    name     TEXT NOT NULL COLLATE NOCASE,
+    place    INTEGER NOT NULL,
+    label    TEXT NOT NULL,
+    text     TEXT NOT NULL,
+    PRIMARY KEY (name, place)
+) WITHOUT ROWID;
 CREATE TABLE chat_marks (
     mark       BLOB PRIMARY KEY,
     session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE

@@ -71,6 +71,11 @@ def begin_story(
         change_steering(db, session_id, lambda steered: replace(steered, persona=persona))
 
 
+def begin_with_pins(db: sqlite3.Connection, session_id: str, pins: tuple[str, ...]) -> None:
+    """Gives a story facts that are always told, from its beginning on."""
+    _set_states(db, *_row(db, session_id), dump(StoryState(pins=pins)), [])
+
+
 def standing(db: sqlite3.Connection, session_id: str, leaf: int | None, now: float) -> Standing:
     """Returns how the story stands at ``leaf``; ``now`` is the time clocks are read at."""
     begun = db.execute("SELECT created FROM sessions WHERE id = ?", (session_id,)).fetchone()

@@ -24,6 +24,7 @@ from flower.engine.store.walk import up
 
 
 Row = tuple[Any, ...]
+SESSIONS_MAX = 10_000  # stories of one home, the trash included
 
 
 class Message(Struct, frozen=True):

@@ -1,0 +1,85 @@
+"""Reads files of other programs and takes them over, one after the other.
+
+A file is read in a thread and stored in one transaction, so that stories go on meanwhile and a broken file
+leaves nothing behind. One file at a time: its content and its values are what an import costs in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Container
+from pathlib import Path
+
+import trio
+
+from flower import limits
+from flower.engine.character_list import Imported
+from flower.engine.importing import take
+from flower.engine.importing.names import stem_of
+from flower.engine.importing.take import File, Outcome, Taken
+from flower.engine.interchange import reader
+from flower.engine.store import originals
+from flower.engine.store.database import Database
+from flower.errors import ImportFileError
+
+log = logging.getLogger(__name__)
+
+
+class Importer:
+    """Imports into one home. ``imported`` are its imported characters as they are in memory."""
+
+    def __init__(
+        self,
+        database: Database,
+        imported: Imported,
+        *,
+        written: Callable[[], Container[str]],
+        changed: Callable[[Outcome], None],
+        now: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        """``written``: ids of characters that files of the home have; ``changed`` hears what is new."""
+        self._database = database
+        self._imported = imported
+        self._written = written
+        self._changed = changed
+        self._now = now
+        self._new_id = new_id
+        self._one_at_a_time = trio.CapacityLimiter(1)
+
+    async def take(self, path: Path, name: str, me: str = "") -> Taken:
+        """Returns what became of the file at ``path``, which is called ``name`` where it came from.
+
+        ``me`` is the player's name in a chat that does not tell. Raises ``ImportFileError`` with one
+        sentence for a file that cannot be imported, ``StoreError``; then nothing of it was taken over.
+        """
+        async with self._one_at_a_time:
+            data, hash_ = await trio.to_thread.run_sync(_content, path)
+            known = await self._database.read(take.already_here, hash_)
+            if known is not None:
+                return known
+            stem = stem_of(name)
+            imported = await trio.to_thread.run_sync(reader.read, data, stem, me)
+            file = File(stem, data, hash_, imported)
+            outcome = await self._database.write(
+                take.take, file, self._now(), self._new_id(), self._written()
+            )
+        for stored in outcome.characters:
+            self._imported.put(stored.brief, stored.packed)
+        log.info("imported kind=%s state=%s", outcome.taken.kind, outcome.taken.state)
+        self._changed(outcome)
+        return outcome.taken
+
+
+def _content(path: Path) -> tuple[bytes, bytes]:
+    """Returns what is in a file, and its hash. Raises ``ImportFileError``."""
+    try:
+        if not path.is_file():
+            raise ImportFileError("this is no regular file")
+        with path.open("rb") as file:
+            data = file.read(limits.IMPORT_BYTES + 1)
+    except OSError as error:
+        raise ImportFileError(f"the file cannot be read ({error.strerror or error})") from error
+    if len(data) > limits.IMPORT_BYTES:
+        raise ImportFileError(f"the file is larger than {limits.IMPORT_BYTES // limits.MIB} MiB")
+    return data, originals.digest(data)

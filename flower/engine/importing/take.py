@@ -1,0 +1,272 @@
+"""What a file holds, taken over into the database: functions over a connection, one transaction a file.
+
+Files point to each other by name (a card to its lorebook, a chat to its character) and come in any order.
+So every file looks for what waits for it, and for what it waits for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine.game.cast import Cast
+from flower.engine.game.steering import NOTE_CHARS, Note, Persona
+from flower.engine.importing.characters import character_of
+from flower.engine.importing.names import stem_of
+from flower.engine.importing.nodes import marks_of, nodes_of, speakers
+from flower.engine.interchange import chat_tree, values
+from flower.engine.interchange.values import Card, Chat, Imported, QuickReplies
+from flower.engine.lorebook.book import Book
+from flower.engine.sanitize import sanitize
+from flower.engine.store import (
+    books,
+    characters,
+    imported_chats,
+    originals,
+    personas,
+    quick_replies,
+    states,
+    stories,
+)
+from flower.engine.store.books import Owner
+from flower.engine.store.characters import Source, Stored
+from flower.engine.store.database import Connection
+from flower.errors import ImportFileError
+
+State = Literal["new", "updated", "already here"]
+
+
+class Taken(Struct, frozen=True):
+    """What became of a file. ``items`` are short phrases such as ``character Mara (mara)``."""
+
+    kind: str
+    state: State
+    items: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+class Outcome(Struct, frozen=True):
+    """The same, with what has to be known in memory."""
+
+    taken: Taken
+    characters: tuple[Stored, ...] = ()
+    stories: tuple[str, ...] = ()  # new, or with more in them now
+
+
+class File(Struct, frozen=True):
+    """A file that was read. ``name`` has neither folder nor ending."""
+
+    name: str
+    data: bytes
+    hash: bytes
+    imported: Imported
+
+
+class _Home(Struct, frozen=True):
+    """What taking over works with."""
+
+    db: Connection
+    original: int
+    name: str
+    now: float
+    taken_ids: Container[str]
+    new_id: str
+
+
+def already_here(db: Connection, hash_: bytes) -> Taken | None:
+    """Returns what to say of a file whose content was imported before."""
+    known = originals.known(db, hash_)
+    if known is None or not originals.in_use(db, known):
+        return None
+    return Taken(known.kind, "already here", (known.name,))
+
+
+def take(
+    db: Connection, file: File, now: float, new_id: str, taken_ids: Container[str] = frozenset()
+) -> Outcome:
+    """Takes over what is in ``file``.
+
+    ``new_id`` begins the ids of new stories; ``taken_ids`` are of characters that files of the home have.
+    Raises ``ImportFileError`` where the home has no room, ``StoreError``.
+    """
+    known = already_here(db, file.hash)
+    if known is not None:
+        return Outcome(known)
+    imported = file.imported
+    kind = imported.kind.value
+    original = originals.keep(db, file.data, file.hash, file.name, kind, now)
+    home = _Home(db, original, file.name, now, taken_ids, new_id)
+    items: list[tuple[str, State]] = []
+    stored: list[Stored] = []
+    played: list[str] = []
+    for place, card in enumerate(imported.cards):
+        one, item = _take_card(home, card, place)
+        stored.append(one)
+        items.append(item)
+    items += [_take_book(home, book) for book in imported.books]
+    for number, chat in enumerate(imported.chats):
+        session_id, item = _take_chat(home, chat, number)
+        played.append(session_id)
+        items.append(item)
+    items += [_take_persona(home, persona) for persona in imported.personas]
+    items += [_take_replies(home, replies) for replies in imported.quick_replies]
+    items += [(f"group {sanitize(group.name)}", "new") for group in imported.groups]
+    originals.drop_unused(db, original)
+    state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
+    taken = Taken(kind, state, tuple(text for text, _ in items), imported.notices)
+    return Outcome(taken, tuple(stored), tuple(played))
+
+
+# --- characters ---------------------------------------------------------------------------------
+
+
+def _take_card(home: _Home, card: Card, place: int) -> tuple[Stored, tuple[str, State]]:
+    db, new = home.db, character_of(card, "")
+    old = characters.earlier(db, new, home.name)
+    identity = old.id if old is not None else characters.free_id(db, new.name, home.taken_ids)
+    character = replace(new, id=identity)
+    source = Source(home.name, home.original, place, stem_of(card.linked_book))
+    stored = characters.put(db, character, source, home.now)
+    if card.book is not None:
+        _give_own_book(home, identity, card.book)
+    if card.linked_book:
+        for book_id in books.of_file(db, stem_of(card.linked_book)):
+            books.give(db, book_id, Owner.CHARACTER, identity)
+    personas.claim(db, home.name, identity)
+    imported_chats.give_character(db, character.name, home.name, identity)
+    return stored, (f"character {character.name} ({identity})", "new" if old is None else "updated")
+
+
+def _give_own_book(home: _Home, character_id: str, book: Book) -> None:
+    """A character has one book out of its card; a newer card brings a newer book."""
+    file = f"card:{character_id}"
+    earlier = books.of_file(home.db, file)
+    if earlier:
+        books.replace(home.db, earlier[0], book, home.now, original=home.original)
+        return
+    number = books.add(home.db, book, home.now, file=file, original=home.original)
+    books.give(home.db, number, Owner.CHARACTER, character_id)
+
+
+# --- lorebooks ----------------------------------------------------------------------------------
+
+
+def _take_book(home: _Home, book: Book) -> tuple[str, State]:
+    """A book of a file that was here before takes the place of the old one, with whom it belongs to."""
+    db = home.db
+    text = f"lorebook {sanitize(book.name)} ({len(book.entries)} entries)"
+    earlier = books.of_file(db, home.name)
+    if earlier:
+        books.replace(db, earlier[0], book, home.now, original=home.original)
+        return text, "updated"
+    number = books.add(db, book, home.now, file=home.name, original=home.original)
+    for name in (home.name, book.name):
+        for character_id in characters.with_book(db, name):
+            books.give(db, number, Owner.CHARACTER, character_id)
+        for persona_id in personas.with_book(db, name):
+            books.give(db, number, Owner.PERSONA, str(persona_id))
+        for session_id in imported_chats.with_book(db, name):
+            books.give(db, number, Owner.STORY, session_id)
+    return text, "new"
+
+
+# --- chats --------------------------------------------------------------------------------------
+
+
+def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, State]]:
+    db = home.db
+    marks = marks_of(chat)
+    nodes, leaf = nodes_of(chat, home.now)
+    session_id = imported_chats.story_of(db, marks)
+    old = bool(session_id)
+    if not old:
+        session_id = _begin(home, chat, number)
+    added = imported_chats.graft(db, session_id, nodes, leaf, branch=chat_tree.is_branch(chat))
+    character, book = sanitize(chat.character), stem_of(chat.linked_book)
+    imported_chats.mark(db, session_id, marks, home.original, character, book)
+    if book:
+        for book_id in books.of_file(db, book):
+            books.give(db, book_id, Owner.STORY, session_id)
+    messages = f"{added} more messages" if old else f"{len(chat.messages)} messages"
+    title = sanitize(chat.title) or character or "Untitled"
+    return session_id, (f"story {title} ({session_id}, {messages})", "updated" if old else "new")
+
+
+def _begin(home: _Home, chat: Chat, number: int) -> str:
+    db = home.db
+    if stories.count_sessions(db) >= stories.SESSIONS_MAX:
+        raise ImportFileError(f"there are {stories.SESSIONS_MAX} stories, the most one home holds")
+    session_id = home.new_id if not number else f"{home.new_id}-{number + 1}"
+    dates = [v.sent for m in chat.messages for v in m.variants if v.sent is not None]
+    created = chat.created or min(dates, default=home.now)
+    names = speakers(chat)
+    found = {name: characters.named(db, name) for name in names[: limits.IMPORT_SPEAKERS]}
+    character_id = characters.named(db, chat.character) if chat.character else ""
+    title = sanitize(chat.title or chat.character) or "Untitled"
+    begun = imported_chats.Begun(session_id, title, character_id, created, max(dates, default=created))
+    imported_chats.begin(db, begun)
+    _steer(home, session_id, chat, [one for one in found.values() if one and one != character_id])
+    return session_id
+
+
+def _steer(home: _Home, session_id: str, chat: Chat, members: list[str]) -> None:
+    """Gives a new story its persona, note and cast, and what other programs kept beside the messages."""
+    note = _note(chat.note)
+    persona = Persona(sanitize(chat.player)[: limits.NAME_CHARS])
+    if persona.name:
+        for known in personas.listed(home.db):
+            if known.name.casefold() == persona.name.casefold():
+                persona = replace(persona, text=known.description[:NOTE_CHARS])
+                break
+    texts = {"scenario": sanitize(chat.scenario), "memory": sanitize(chat.memory)}
+    pins = tuple(text[:NOTE_CHARS] for text in texts.values() if text.strip())
+    states.change_steering(
+        home.db,
+        session_id,
+        lambda steered: replace(steered, persona=persona, note=note, cast=Cast(tuple(members))),
+    )
+    if pins:
+        states.begin_with_pins(home.db, session_id, pins)
+
+
+def _note(note: values.Note | None) -> Note | None:
+    if note is None or not note.text.strip():
+        return None
+    return Note(
+        sanitize(note.text)[:NOTE_CHARS], min(max(note.depth, 1), 50), min(max(note.every, 1), 100)
+    )
+
+
+# --- personas and quick replies -----------------------------------------------------------------
+
+
+def _take_persona(home: _Home, persona: values.Persona) -> tuple[str, State]:
+    db = home.db
+    name, title = sanitize(persona.name)[: limits.NAME_CHARS], sanitize(persona.title)
+    number = personas.put(
+        db,
+        name,
+        title,
+        sanitize(persona.description),
+        home.now,
+        file=sanitize(persona.avatar),
+        linked_book=stem_of(persona.linked_book),
+        original=home.original,
+    )
+    if persona.default and not any(known.is_default for known in personas.listed(db)):
+        personas.make_default(db, number)
+    personas.bind_files(db, number, [stem_of(file) for file in persona.characters])
+    for book_id in books.of_file(db, stem_of(persona.linked_book)) if persona.linked_book else ():
+        books.give(db, book_id, Owner.PERSONA, str(number))
+    return f"persona {name}", "new"
+
+
+def _take_replies(home: _Home, replies: QuickReplies) -> tuple[str, State]:
+    name = sanitize(replies.name)
+    lines = [(sanitize(reply.label), sanitize(reply.text)) for reply in replies.replies]
+    quick_replies.put(home.db, name, lines)
+    return f"quick replies {name} ({len(lines)})", "new"

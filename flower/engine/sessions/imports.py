@@ -1,0 +1,104 @@
+"""Imported characters of one engine: kept at hand, added to as files come, told to every client."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+
+import trio
+from msgspec.structs import replace
+
+from flower.engine.character_list import CharacterList, Imported
+from flower.engine.importing.importer import Importer
+from flower.engine.importing.take import Outcome
+from flower.engine.prompt.context import Services
+from flower.engine.sessions import snapshot
+from flower.engine.sessions.runtime import Runtime
+from flower.engine.sessions.session import Client
+from flower.engine.store import characters, stories
+from flower.engine.store.database import Connection
+from flower.engine.tasks import guarded
+from flower.errors import StoreError
+from flower.protocol.messages import State, SystemUpdate
+
+log = logging.getLogger(__name__)
+
+TELL_INTERVAL_S = 1.0  # between two lists of characters: five hundred cards may come in a minute
+
+
+class Imports:
+    """Has ``imported`` in memory, and ``importer`` for more."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        clients: Collection[Client],
+        nursery: trio.Nursery,
+        now: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._runtime = runtime
+        self._clients = clients
+        self._nursery = nursery
+        self._changed = self._telling = self._stories = False
+        self.imported = Imported(characters.unpacked)
+        self.importer = Importer(
+            runtime.services.database,
+            self.imported,
+            written=lambda: self._written,
+            changed=self._on_change,
+            now=now,
+            new_id=new_id,
+        )
+        runtime.services = self.added_to(runtime.services)
+
+    @property
+    def _written(self) -> Collection[str]:
+        known = self._runtime.services.assets.characters
+        return known.written.keys() if isinstance(known, CharacterList) else known.keys()
+
+    def added_to(self, services: Services) -> Services:
+        """Returns ``services`` with the imported characters among those of the files."""
+        known = services.assets.characters
+        written = known.written if isinstance(known, CharacterList) else known
+        whole = services.assets._replace(characters=CharacterList(written, self.imported))
+        return replace(services, assets=whole)
+
+    async def start(self) -> None:
+        """Reads what was imported before. Raises ``StoreError``."""
+        for stored in await self._runtime.services.database.read(_everybody):
+            self.imported.put(stored.brief, stored.packed)
+
+    def _on_change(self, outcome: Outcome) -> None:
+        self._changed = True
+        self._stories = self._stories or bool(outcome.stories)
+        if not self._telling:
+            self._telling = True
+            self._nursery.start_soon(guarded, "the list of characters", self._tell)
+
+    async def _tell(self) -> None:
+        try:
+            while self._changed:
+                self._changed = False
+                await self._tell_once()
+                await trio.sleep(TELL_INTERVAL_S)
+        finally:
+            self._telling = False
+
+    async def _tell_once(self) -> None:
+        listed = snapshot.character_options(self._runtime.services.assets)
+        state = State(available_characters=listed)
+        if self._stories:
+            self._stories = False
+            try:
+                found = await self._runtime.services.database.read(stories.sessions)
+            except StoreError as error:  # told to whoever meets it next
+                log.warning("the list of stories could not be read: %s", error)
+            else:
+                state = replace(state, available_sessions=snapshot.session_options(found))
+        for client in self._clients:
+            client.send(SystemUpdate("", state))
+
+
+def _everybody(db: Connection) -> list[characters.Stored]:
+    return list(characters.everybody(db))

@@ -1,0 +1,165 @@
+"""Chats of other programs as stories, as functions over a connection.
+
+The files of one chat come in any order, together or years apart. Each is grafted onto the story it belongs
+to: what is there already is found, only the rest is added. Every function that writes expects to run inside
+``Database.write``.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from flower.engine.store import stories, tree
+
+
+class Node(Struct, frozen=True):
+    """One text of a chat. ``parent`` is the index of the node it follows, smaller than its own."""
+
+    parent: int | None
+    role: str
+    text: str
+    created: float
+    model: str = ""
+    speaker: str = ""  # a name
+    hidden: bool = False
+    shown: bool = True  # among its variants
+
+
+class Begun(Struct, frozen=True):
+    """What a story is to be when it is new."""
+
+    session_id: str
+    title: str
+    character_id: str
+    created: float
+    updated: float
+
+
+def story_of(db: sqlite3.Connection, marks: Sequence[bytes]) -> str:
+    """Returns the story that one of ``marks`` belongs to, "" for none; one in the trash is none."""
+    for mark in marks:
+        row = db.execute(
+            "SELECT s.id FROM chat_marks c JOIN sessions s ON s.id = c.session_id"
+            " WHERE c.mark = ? AND s.deleted IS NULL",
+            (mark,),
+        ).fetchone()
+        if row is not None:
+            return str(row[0])
+    return ""
+
+
+def begin(db: sqlite3.Connection, begun: Begun) -> None:
+    """Makes a story without messages."""
+    stories.create_session(db, begun.session_id, "", begun.character_id, "", begun.created)
+    stories.rename(db, begun.session_id, begun.title)
+    db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (begun.updated, begun.session_id))
+
+
+def mark(
+    db: sqlite3.Connection,
+    session_id: str,
+    marks: Sequence[bytes],
+    original: int,
+    character: str,
+    linked_book: str,
+) -> None:
+    """Notes that a file belongs to a story, and what else would."""
+    db.executemany(
+        "INSERT OR REPLACE INTO chat_marks VALUES (?, ?)", [(one, session_id) for one in marks]
+    )
+    db.execute(
+        "INSERT OR REPLACE INTO chat_files VALUES (?, ?, ?, ?)",
+        (session_id, original, character, linked_book),
+    )
+
+
+def graft(
+    db: sqlite3.Connection, session_id: str, nodes: Sequence[Node], leaf: int | None, *, branch: bool
+) -> int:
+    """Adds the nodes that a story does not have yet; returns how many.
+
+    ``leaf`` is the node at which the file ends. The story then stands there, unless it is a ``branch`` of
+    a story that was here, or the story was played on since.
+    """
+    found = _messages(db, session_id)
+    fresh = not found
+    places: list[int] = []
+    added: set[int] = set()
+    for node in nodes:
+        parent = None if node.parent is None else places[node.parent]
+        key = (parent, node.role, node.text)
+        place = found.get(key)
+        if place is None:
+            place = found[key] = _insert(db, session_id, parent, node)
+            added.add(place)
+            if node.shown and parent is not None:
+                db.execute("UPDATE messages SET chosen = ? WHERE id = ?", (place, parent))
+        places.append(place)
+    if leaf is not None and added and (fresh or not branch) and not _played_on(db, session_id, added):
+        tree.go(db, session_id, places[leaf])
+    return len(added)
+
+
+def _messages(db: sqlite3.Connection, session_id: str) -> dict[tuple[int | None, str, str], int]:
+    rows = db.execute(
+        "SELECT parent_id, role, content, id FROM messages WHERE session_id = ?"
+        " AND deleted IS NULL AND status != 'streaming' ORDER BY id DESC",
+        (session_id,),
+    )
+    return {(parent, role, content): number for parent, role, content, number in rows}
+
+
+def _insert(db: sqlite3.Connection, session_id: str, parent: int | None, node: Node) -> int:
+    extra = {"imported": True}
+    if node.hidden:
+        extra["hidden"] = True
+    data = {**extra, **({"name": node.speaker} if node.speaker else {})}
+    cursor = db.execute(
+        "INSERT INTO messages (session_id, parent_id, role, content, status, model, created, extra)"
+        " VALUES (?, ?, ?, ?, 'complete', ?, ?, ?)",
+        (session_id, parent, node.role, node.text, node.model, node.created, json.dumps(data)),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def _played_on(db: sqlite3.Connection, session_id: str, added: set[int]) -> bool:
+    """Whether the story stands at a message that came from no file."""
+    row = db.execute(
+        "SELECT m.id, json_extract(m.extra, '$.imported') FROM sessions s JOIN messages m"
+        " ON m.id = s.active_leaf WHERE s.id = ?",
+        (session_id,),
+    ).fetchone()
+    return row is not None and row[0] not in added and not row[1]
+
+
+def give_character(db: sqlite3.Connection, name: str, file: str, character_id: str) -> list[str]:
+    """Lets the imported stories with somebody of this name be with that character; returns their ids."""
+    rows = db.execute(
+        "SELECT DISTINCT s.id FROM chat_files c JOIN sessions s ON s.id = c.session_id"
+        " WHERE c.character IN (?, ?) AND s.character_id = ''",
+        (name, file),
+    ).fetchall()
+    for (session_id,) in rows:
+        stories.set_character(db, session_id, character_id)
+    return [row[0] for row in rows]
+
+
+def files_of(db: sqlite3.Connection, session_id: str) -> list[tuple[str, bytes]]:
+    """Returns the files a story came from: name and content."""
+    rows = db.execute(
+        "SELECT o.name, o.data FROM chat_files c JOIN originals o ON o.id = c.original"
+        " WHERE c.session_id = ? ORDER BY o.id",
+        (session_id,),
+    )
+    return [(name, data) for name, data in rows]
+
+
+def with_book(db: sqlite3.Connection, book_file: str) -> list[str]:
+    """Returns the stories whose files point to a lorebook of this name."""
+    rows = db.execute("SELECT DISTINCT session_id FROM chat_files WHERE linked_book = ?", (book_file,))
+    return [row[0] for row in rows]

@@ -1,0 +1,83 @@
+"""Files as they came from other programs, as functions over a connection; each content once.
+
+Every function that writes expects to run inside ``Database.write``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+
+from msgspec import Struct
+
+
+class Original(Struct, frozen=True):
+    """A file's row without its content. ``kind`` is what a person reads."""
+
+    id: int
+    name: str
+    kind: str
+    imported: float
+
+
+def digest(data: bytes) -> bytes:
+    """Returns what tells contents apart."""
+    return hashlib.sha256(data).digest()
+
+
+def known(db: sqlite3.Connection, hash_: bytes) -> Original | None:
+    """Returns the file with this content, if it is here already and something of it is still in use."""
+    row = db.execute(
+        "SELECT id, name, kind, imported FROM originals WHERE hash = ?", (hash_,)
+    ).fetchone()
+    return Original(*row) if row else None
+
+
+def keep(db: sqlite3.Connection, data: bytes, hash_: bytes, name: str, kind: str, now: float) -> int:
+    """Stores a file as it is; returns its id, the one it has if its content is here already."""
+    db.execute(
+        "INSERT INTO originals (hash, name, kind, imported, data) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (hash) DO UPDATE SET name = excluded.name, imported = excluded.imported",
+        (hash_, name, kind, now, data),
+    )
+    (number,) = db.execute("SELECT id FROM originals WHERE hash = ?", (hash_,)).fetchone()
+    return int(number)
+
+
+def data(db: sqlite3.Connection, number: int) -> tuple[str, bytes] | None:
+    """Returns a file's name and content."""
+    row = db.execute("SELECT name, data FROM originals WHERE id = ?", (number,)).fetchone()
+    return (row[0], row[1]) if row else None
+
+
+_USED = (
+    "SELECT original FROM characters WHERE original = ?1",
+    "SELECT original FROM books WHERE original = ?1",
+    "SELECT original FROM personas WHERE original = ?1",
+    "SELECT c.original FROM chat_files c JOIN sessions s ON s.id = c.session_id"
+    " WHERE c.original = ?1 AND s.deleted IS NULL",
+)
+_ALWAYS = ("SillyTavern quick replies", "SillyTavern group")  # nothing else keeps such files
+
+
+def in_use(db: sqlite3.Connection, original: Original) -> bool:
+    """Whether something that came from a file is still here, outside the trash."""
+    if original.kind in _ALWAYS:
+        return True
+    row = db.execute(" UNION ALL ".join(_USED) + " LIMIT 1", (original.id,)).fetchone()
+    return row is not None
+
+
+def drop_unused(db: sqlite3.Connection, but: int) -> None:
+    """Deletes the files that nothing has come from any more, all of them but one."""
+    db.execute(
+        """
+        DELETE FROM originals WHERE id != ? AND kind NOT IN (?, ?) AND id NOT IN (
+            SELECT original FROM characters WHERE original IS NOT NULL
+            UNION SELECT original FROM books WHERE original IS NOT NULL
+            UNION SELECT original FROM personas WHERE original IS NOT NULL
+            UNION SELECT original FROM chat_files
+        )
+        """,
+        (but, *_ALWAYS),
+    )

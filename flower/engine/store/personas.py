@@ -1,0 +1,141 @@
+"""The player's personas, as functions over a connection: several, one of them the default, some bound.
+
+A persona that is bound to a story or to a character is the player's there. Every function that writes
+expects to run inside ``Database.write``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+Bound = Literal["character", "file", "story"]  # "file": of a character card that may come later
+
+
+class StoredPersona(Struct, frozen=True):
+    """A persona's row. ``title`` tells those of one name apart."""
+
+    id: int
+    name: str
+    title: str
+    description: str
+    is_default: bool
+
+
+_COLUMNS = "p.id, p.name, p.title, p.description, p.is_default"
+
+
+def _persona(row: tuple[int, str, str, str, int]) -> StoredPersona:
+    return StoredPersona(row[0], row[1], row[2], row[3], bool(row[4]))
+
+
+def put(
+    db: sqlite3.Connection,
+    name: str,
+    title: str,
+    description: str,
+    now: float,
+    *,
+    file: str = "",
+    linked_book: str = "",
+    original: int | None = None,
+) -> int:
+    """Stores a persona, in the place of the one with its name and title; returns its id."""
+    row = db.execute("SELECT id FROM personas WHERE name = ? AND title = ?", (name, title)).fetchone()
+    if row is not None:
+        db.execute(
+            "UPDATE personas SET description = ?, updated = ?, original = coalesce(?, original) WHERE id = ?",
+            (description, now, original, row[0]),
+        )
+        return int(row[0])
+    cursor = db.execute(
+        "INSERT INTO personas (name, title, description, file, linked_book, original, updated)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (name, title, description, file, linked_book, original, now),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def listed(db: sqlite3.Connection) -> list[StoredPersona]:
+    """Returns all personas, the default one first, then by name."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM personas p ORDER BY p.is_default DESC, p.name, p.title"  # noqa: S608
+    )
+    return [_persona(row) for row in rows]
+
+
+def find(db: sqlite3.Connection, name: str) -> StoredPersona | None:
+    """Returns the persona of that name, number or ``name (title)``."""
+    for persona in listed(db):
+        names = (persona.name, str(persona.id), f"{persona.name} ({persona.title})")
+        if name.casefold() in [one.casefold() for one in names]:
+            return persona
+    return None
+
+
+def make_default(db: sqlite3.Connection, persona_id: int | None) -> None:
+    """Makes one persona that of new stories, or none."""
+    db.execute(
+        "UPDATE personas SET is_default = (id = ?)", (persona_id if persona_id is not None else -1,)
+    )
+
+
+def bind(db: sqlite3.Connection, persona_id: int, kind: Bound, owner: str) -> None:
+    """Makes a persona that of a character or story."""
+    db.execute("INSERT OR REPLACE INTO persona_owners VALUES (?, ?, ?)", (kind, owner, persona_id))
+
+
+def unbind(db: sqlite3.Connection, kind: Bound, owner: str) -> bool:
+    """Lets a character or story have no persona of its own; returns whether it had."""
+    cursor = db.execute("DELETE FROM persona_owners WHERE kind = ? AND owner = ?", (kind, owner))
+    return cursor.rowcount > 0
+
+
+def bind_files(db: sqlite3.Connection, persona_id: int, files: Sequence[str]) -> None:
+    """Binds a persona to cards by the names of their files, whether they are here yet or not."""
+    for file in files:
+        row = db.execute("SELECT id FROM characters WHERE file = ?", (file,)).fetchone()
+        bind(db, persona_id, "character" if row else "file", row[0] if row else file)
+
+
+def claim(db: sqlite3.Connection, file: str, character_id: str) -> None:
+    """Gives a character the persona that waited for its card's file."""
+    db.execute(
+        "INSERT OR IGNORE INTO persona_owners SELECT 'character', ?, persona_id FROM persona_owners"
+        " WHERE kind = 'file' AND owner = ?",
+        (character_id, file),
+    )
+    db.execute("DELETE FROM persona_owners WHERE kind = 'file' AND owner = ?", (file,))
+
+
+def for_story(db: sqlite3.Connection, session_id: str, character_id: str) -> StoredPersona | None:
+    """Returns the persona bound to a story, else to its character, else the default one."""
+    row = db.execute(
+        f"""
+        SELECT {_COLUMNS} FROM personas p LEFT JOIN persona_owners o ON o.persona_id = p.id
+        WHERE (o.kind = 'story' AND o.owner = ?1) OR (o.kind = 'character' AND o.owner = ?2)
+           OR p.is_default
+        ORDER BY o.kind = 'story' AND o.owner = ?1 DESC, o.kind = 'character' AND o.owner = ?2 DESC
+        LIMIT 1
+        """,  # noqa: S608 - only constants are put in
+        (session_id, character_id),
+    ).fetchone()
+    return _persona(row) if row else None
+
+
+def with_book(db: sqlite3.Connection, book_file: str) -> list[int]:
+    """Returns the personas that point to a lorebook of this name."""
+    rows = db.execute(
+        "SELECT id FROM personas WHERE linked_book = ? AND linked_book != ''", (book_file,)
+    )
+    return [row[0] for row in rows]
+
+
+def remove(db: sqlite3.Connection, persona_id: int) -> bool:
+    """Deletes a persona; returns whether there was one."""
+    db.execute("DELETE FROM book_owners WHERE kind = 'persona' AND owner = ?", (str(persona_id),))
+    return db.execute("DELETE FROM personas WHERE id = ?", (persona_id,)).rowcount > 0
