@@ -236,7 +236,12 @@ def _judge_the_rest(db: sqlite3.Connection, player: Player) -> None:
     lore = [text for (text,) in db.execute("SELECT text FROM attached_lore")]
     assert player.lore <= set(lore)
     assert len(lore) == len(set(lore)), "lore was stored twice"
-    db.execute("INSERT INTO passages_fts (passages_fts, rank) VALUES ('integrity-check', 1)")
+    if db.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),):
+        wordless = db.execute(
+            "SELECT p.id FROM passages p LEFT JOIN passage_terms t ON t.passage_id = p.id"
+            " WHERE t.passage_id IS NULL"
+        ).fetchall()
+        assert not wordless, "a passage cannot be found by its words"
     doubled = db.execute(
         "SELECT message_id, text, count(*) FROM passages WHERE kind = 'memory' GROUP BY 1, 2 HAVING count(*) > 1"
     ).fetchall()

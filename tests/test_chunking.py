@@ -108,3 +108,14 @@ def test_no_word_is_lost(words: list[str]) -> None:
     held = "".join(draft.text for draft in chunk(" ".join(words), budget=12)).replace(" ", "")
     for word in words:
         assert word[:6] in held
+
+
+def test_text_under_no_heading_is_told_by_its_first_line() -> None:
+    """From its second passage on; a text of one passage has nothing to repeat."""
+    text = "Drag of slender bodies\n\n" + "\n\n".join(f"Paragraph {n} of the report." for n in range(9))
+    first, *rest = chunk(text, budget=20)
+    assert first.title == ""
+    assert len(rest) > 1
+    assert {draft.title for draft in rest} == {"Drag of slender bodies"}
+    assert {draft.title for draft in chunk(text, "Lab", budget=20)} == {"Lab"}
+    assert [draft.title for draft in chunk(text, budget=200)] == [""]

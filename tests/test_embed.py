@@ -23,7 +23,7 @@ from flower import limits
 from flower.engine.recall import embedder, native_check
 from flower.engine.recall import minilm as model_files
 from flower.engine.recall.embedder import Job, MiniLM, Pool
-from flower.engine.recall.minilm import DIMENSION, MODEL_ID, NAME, Session, find_model
+from flower.engine.recall.minilm import DIMENSION, NAME, TOKEN_WIDTH, Session, find_model
 from flower.engine.recall.native_check import check_native
 from flower.errors import EmbedError
 
@@ -185,9 +185,10 @@ class FailsOnce:
         self._fail("tokenise")
         return [(1, 2, 3) for _ in texts]
 
-    def run(self, batch: Sequence[object]) -> Vectors:
+    def run(self, batch: Sequence[object]) -> tuple[Vectors, list[Vectors]]:
         self._fail("run")
-        return np.ones((len(batch), DIMENSION), np.float32)
+        tokens = np.ones((1, TOKEN_WIDTH), np.float32)
+        return np.ones((len(batch), DIMENSION), np.float32), [tokens for _ in batch]
 
     def _fail(self, method: str) -> None:
         if self._failing == method:
@@ -210,10 +211,17 @@ async def test_what_nobody_foresaw_is_an_error_of_one_request(
     minilm.close()
 
 
-def test_the_model_id_names_graph_and_weights() -> None:
-    """Vectors of another build are never compared with these."""
-    assert model_files.SHA256["model.onnx"][:6] in MODEL_ID
-    assert model_files.SHA256["model.onnx.data"][:6] in MODEL_ID
+async def test_tokens_have_vectors_of_their_own(model: MiniLM) -> None:
+    """One for each piece of a word, none for what has no letter; the same as when asked for alone."""
+    encoded = await model.encode(["The bell, drowned.", "...", "bell"])
+    assert [tokens.shape for tokens in encoded.tokens] == [
+        (3, TOKEN_WIDTH),
+        (0, TOKEN_WIDTH),
+        (1, TOKEN_WIDTH),
+    ]
+    assert np.array_equal(encoded.vectors, await model.embed(["The bell, drowned.", "...", "bell"]))
+    similar = encoded.tokens[0] @ encoded.tokens[2][0]
+    assert similar.argmax() == 1, "the bell is most like the bell"
 
 
 TEXTS = st.lists(st.integers(0, 3), min_size=1, max_size=40).map(tuple)

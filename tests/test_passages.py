@@ -1,4 +1,4 @@
-"""Passages as rows: equality with their source, vectors by content, keyword search by scope."""
+"""Passages as rows: equality with their source, vectors by content, terms by passage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.store import passages, vector_rows
+from flower.engine.store import passages, term_rows, vector_rows
 from flower.engine.store.passages import Draft, Passage, content_hash
-from flower.engine.store.schema import PASSAGES_SCHEMA
+from flower.engine.store.schema import PASSAGES_SCHEMA, TERMS_SCHEMA
+from flower.engine.store.term_rows import term_hash
 
 MODEL, DIMENSION = "test-model", 4
 VAEL, SOLIN = "lore:vael", "lore:solin"
@@ -20,7 +21,7 @@ VAEL, SOLIN = "lore:vael", "lore:solin"
 
 def connect() -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", isolation_level=None)
-    db.executescript(PASSAGES_SCHEMA)
+    db.executescript(PASSAGES_SCHEMA + TERMS_SCHEMA)
     return db
 
 
@@ -36,11 +37,13 @@ def put(db: sqlite3.Connection, scope: str, source: str, *texts: str) -> passage
     return passages.replace_source(db, "lore", scope, source, drafts, digest=b"", created=1.0)
 
 
-def embed(db: sqlite3.Connection) -> int:
+def embed(db: sqlite3.Connection, *, tokens: bool = False) -> int:
     """Gives every pending text a vector; returns how many there were."""
     pending, _ = vector_rows.list_pending(db, MODEL, limit=1000)
     vectors = np.eye(DIMENSION, dtype=np.float32)[np.arange(len(pending)) % DIMENSION]
-    vector_rows.store_vectors(db, MODEL, [item.hash for item in pending], vectors)
+    vector_rows.store_vectors(
+        db, MODEL, [item.hash for item in pending], vectors, [b"t"] * len(pending) if tokens else ()
+    )
     return len(pending)
 
 
@@ -86,12 +89,12 @@ def test_ids_are_never_used_again(db: sqlite3.Connection) -> None:
 def test_deleting_takes_vectors_and_words_along(db: sqlite3.Connection) -> None:
     put(db, VAEL, "a", "a drowned bell", "shared")
     put(db, SOLIN, "b", "shared")
-    embed(db)
+    embed(db, tokens=True)
     passages.drop_scope(db, VAEL)
     assert count(db, "vectors") == 1
-    assert passages.search_keywords(db, VAEL, ["bell"], limit=5) == ()
+    assert count(db, "token_vectors") == 1
+    assert count(db, "passage_terms") == 1
     assert [p.text for p in passages.list_passages(db, SOLIN)] == ["shared"]
-    db.execute("INSERT INTO passages_fts (passages_fts) VALUES ('integrity-check')")
 
 
 def test_messages_take_their_memories_along(db: sqlite3.Connection) -> None:
@@ -125,33 +128,60 @@ def test_a_longer_memory_takes_the_place_of_the_shorter_one(db: sqlite3.Connecti
     assert [p.pinned for p in stored] == [False, False, True, False]
     assert stored[1].id == first
     assert count(db, "vectors") == vectors - 1
-    db.execute("INSERT INTO passages_fts (passages_fts) VALUES ('integrity-check')")
+    assert count(db, "passage_terms") == 4
 
 
-def test_keywords_match_by_stem_within_the_scope_only(db: sqlite3.Connection) -> None:
-    put(db, VAEL, "a", "The bells were drowned.", "A lamp.")
-    put(db, SOLIN, "b", "Another drowning bell.")
-    ((passage_id, score),) = passages.search_keywords(db, VAEL, ["drowning"], limit=5)
-    assert passages.get(db, [passage_id])[passage_id].text == "The bells were drowned."
-    assert score > 0
-
-
-def test_a_word_of_the_title_weighs_more(db: sqlite3.Connection) -> None:
-    drafts = [Draft("", "the tide and other tales of old"), Draft("The tide", "and other tales of old")]
+def test_every_passage_has_its_terms_from_the_start(db: sqlite3.Connection) -> None:
+    """And each is the stem's hash with how often it occurs; a word of the title counts twice."""
+    drafts = [Draft("The tide", "The bells and the drowned bell.")]
     passages.replace_source(db, "lore", VAEL, "a", drafts, digest=b"", created=0.0)
-    best = passages.search_keywords(db, VAEL, ["tide"], limit=5)[0][0]
-    assert passages.get(db, [best])[best].title == "The tide"
+    (terms,) = term_rows.page_of_terms(db, VAEL, after=0, limit=5)
+    counts = dict(zip(terms.hashes.tolist(), terms.counts.tolist(), strict=True))
+    assert terms.language == "english"
+    assert counts[term_hash("bell")] == 2
+    assert counts[term_hash("tide")] == 2
+    assert counts[term_hash("drown")] == 1
+    assert terms.message_id == 0
 
 
-@given(st.text(max_size=60), st.text(max_size=30))
-def test_no_word_and_no_scope_is_syntax(word: str, scope: str) -> None:
-    """Whatever people type or name their worlds, the keyword index is asked, not programmed."""
+def test_terms_that_are_missing_are_made_anew(db: sqlite3.Connection) -> None:
+    """Those of an older version too, in pages."""
+    put(db, VAEL, "a", *(f"bell number {n}" for n in range(5)))
+    put(db, SOLIN, "b", "another bell")
+    before = term_rows.page_of_terms(db, VAEL, after=0, limit=9)
+    db.execute("DELETE FROM passage_terms WHERE passage_id = 1")
+    db.execute("UPDATE passage_terms SET version = 0 WHERE passage_id IN (2, 3)")
+    assert term_rows.count_missing(db, VAEL) == 3
+    assert term_rows.count_missing(db, SOLIN) == 0
+    assert term_rows.store_missing(db, VAEL, limit=2) == 2
+    assert term_rows.store_missing(db, VAEL, limit=2) == 1
+    after = term_rows.page_of_terms(db, VAEL, after=0, limit=9)
+    assert [row.hashes.tolist() for row in after] == [row.hashes.tolist() for row in before]
+
+
+@given(st.text(max_size=60))
+def test_no_text_is_without_terms_that_can_be_read(text: str) -> None:
     db = connect()
     try:
-        clean = word.encode("utf-8", "replace").decode()
-        passages.search_keywords(db, scope.encode("utf-8", "replace").decode(), [clean, '"'], limit=3)
+        put(db, VAEL, "a", text)
+        (terms,) = term_rows.page_of_terms(db, VAEL, after=0, limit=5)
+        assert len(terms.hashes) == len(terms.counts)
+        assert all(terms.counts)
     finally:
         db.close()
+
+
+def test_token_vectors_are_kept_beside_the_others(db: sqlite3.Connection) -> None:
+    """A text that has only one of the two is still pending for a model that makes both."""
+    put(db, VAEL, "a", "one", "two")
+    embed(db)
+    assert vector_rows.count_pending(db, MODEL) == 0
+    assert vector_rows.count_pending(db, MODEL, tokens=True) == 2
+    pending, _ = vector_rows.list_pending(db, MODEL, limit=9, tokens=True)
+    vectors = np.eye(2, DIMENSION, dtype=np.float32)
+    vector_rows.store_vectors(db, MODEL, [p.hash for p in pending], vectors, [b"12", b"34"])
+    assert vector_rows.count_pending(db, MODEL, tokens=True) == 0
+    assert vector_rows.tokens_of(db, MODEL, [1, 2, 3]) == {1: b"12", 2: b"34"}
 
 
 def test_vectors_come_back_as_stored(db: sqlite3.Connection) -> None:
@@ -195,6 +225,6 @@ def test_a_source_is_always_equal_to_what_it_was_told_last(versions: list[list[s
             rows = db.execute("SELECT text FROM passages ORDER BY position").fetchall()
             assert [row[0] for row in rows] == version
             assert count(db, "vectors") == len(set(version))
-        db.execute("INSERT INTO passages_fts (passages_fts) VALUES ('integrity-check')")
+            assert count(db, "passage_terms") == len(version)
     finally:
         db.close()

@@ -252,8 +252,9 @@ async def test_a_long_exchange_is_remembered_in_one_commit(
         await brain.database.read(lambda db: db.set_trace_callback(done.append))
         long = "\n\n".join(f"Room {number}: " + "a door and a lamp. " * 40 for number in range(8))
         await brain.library.remember(STORY, 1, "", long)
-        assert sum(statement.startswith("INSERT INTO passages ") for statement in done) > 3
-        assert done.count("COMMIT") == 1
+        inserts = [n for n, text in enumerate(done) if text.startswith("INSERT INTO passages ")]
+        assert len(inserts) > 3
+        assert done.index("COMMIT") > inserts[-1]
 
 
 async def test_deleted_messages_take_their_memories_along(
@@ -527,4 +528,4 @@ def test_the_vectors_used_last_are_kept(uses: list[int]) -> None:
             kept.put(str(use), np.array([use]))
     last = list(dict.fromkeys(reversed(uses)))[:3]
     assert {use for use in range(7) if str(use) in kept} == set(last)
-    assert all(kept.get(str(use)) == np.array([use]) for use in last)
+    assert all(kept.get(str(use)) == (np.array([use]), None) for use in last)

@@ -1,6 +1,9 @@
-"""Blending, diversity, recency and budget as laws; words of a query as a table."""
+"""Fusion, neighbours, late interaction, chances and budget as laws; words of a query as a table."""
 
 from __future__ import annotations
+
+import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,17 +12,28 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.recall.base import Found, Query
-from flower.engine.recall.query import context_of, context_weight, keywords, words_found
+from flower.engine.recall.query import (
+    context_of,
+    context_weight,
+    keywords,
+    prepare,
+    split_question,
+    words_found,
+)
 from flower.engine.recall.ranking import (
-    DIVERSITY,
-    SAME,
     Signals,
-    blend,
+    Tuning,
+    best_of,
+    chance,
     cut,
-    diversify,
+    distinct,
+    rank,
+    rank_again,
     weigh_memory,
+    worth_recalling,
 )
 from flower.engine.store.passages import Passage
+from flower.engine.store.words import words_of
 
 SCORES = st.dictionaries(st.integers(1, 30), st.floats(0, 20, allow_nan=False), max_size=20)
 
@@ -29,60 +43,111 @@ def found(number: int, score: float = 1.0, text: str = "", tokens: int = 10) -> 
     return Found(passage, score, None, None, None, (), tokens)
 
 
-@given(SCORES, SCORES, SCORES, st.floats(0, 1))
-def test_scores_lie_between_worst_and_best(
-    similarity: dict[int, float], words: dict[int, float], context: dict[int, float], weight: float
-) -> None:
-    scores = blend(Signals(similarity, words, context, weight))
-    assert scores.keys() <= {*similarity, *words, *context}
-    assert scores.keys() >= similarity.keys()
-    assert all(-1e-9 <= score <= 1 + 1e-9 for score in scores.values())
+@given(SCORES, SCORES)
+def test_every_candidate_gets_a_score(words: dict[int, float], similarity: dict[int, float]) -> None:
+    scores = rank(Signals(words, similarity), Tuning())
+    ranked = rank_again(scores, dict.fromkeys(scores, 0.5), Tuning())
+    assert ranked.keys() == {*words, *similarity}
+    assert all(math.isfinite(score.total) for score in ranked.values())
 
 
 @given(SCORES.filter(lambda scores: len(set(scores.values())) > 1))
 def test_the_best_in_every_list_is_the_best_of_all(values: dict[int, float]) -> None:
-    scores = blend(Signals(values, values, {}))
-    best = max(values, key=lambda i: values[i])
-    assert scores[best] == pytest.approx(1.0)
+    ranked = rank_again(rank(Signals(values, values), Tuning()), values, Tuning())
+    best = max(values.values())
+    assert values[max(ranked, key=lambda i: ranked[i].total)] == pytest.approx(best)
+
+
+@given(SCORES, SCORES, st.booleans())
+def test_a_score_is_the_sum_of_its_parts(
+    words: dict[int, float], similarity: dict[int, float], foreign: bool
+) -> None:
+    ids = sorted({*words, *similarity})
+    before = dict(pairwise(ids))
+    for score in rank(Signals(words, similarity, {}, before, {}, foreign), Tuning()).values():
+        assert score.total == pytest.approx(score.words + score.similarity + score.neighbours)
 
 
 def test_without_vectors_words_alone_decide() -> None:
-    assert blend(Signals({}, {1: 4.0, 2: 2.0}, {})) == {1: 1.0, 2: 0.5}
+    ranked = rank(Signals({1: 4.0, 2: 2.0}), Tuning())
+    assert (ranked[1].total, ranked[2].total) == (pytest.approx(1.0), pytest.approx(-1.0))
 
 
 def test_a_lead_in_one_list_can_outweigh_the_other() -> None:
     """What reciprocal ranks cannot tell apart: close seconds and distant ones."""
-    near = blend(Signals({1: 0.60, 2: 0.59, 3: 0.1}, {2: 9.0, 1: 1.0}, {}))
-    far = blend(Signals({1: 0.60, 2: 0.15, 3: 0.1}, {2: 9.0, 1: 8.0}, {}))
-    assert near[2] > near[1]
-    assert far[1] > far[2]
+    near = rank(Signals({2: 9.0, 1: 1.0, 3: 0.0}, {1: 0.60, 2: 0.59, 3: 0.1}), Tuning())
+    far = rank(Signals({2: 9.0, 1: 8.0, 3: 0.0}, {1: 0.60, 2: 0.15, 3: 0.1}), Tuning())
+    assert near[2].total > near[1].total
+    assert far[1].total > far[2].total
 
 
-@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=12), st.integers(1, 12))
-def test_diversity_keeps_the_best_and_never_repeats(scores: list[float], count: int) -> None:
-    rng = np.random.default_rng(len(scores))
-    vectors = {}
-    for number in range(len(scores)):
-        vector = rng.normal(size=3)
-        vectors[number] = (vector / np.linalg.norm(vector)).astype(np.float32)
-    picked = diversify([found(n, score) for n, score in enumerate(scores)], vectors, count)
-    assert picked[0].score == max(scores)
-    ids = [item.passage.id for item in picked]
-    assert len(set(ids)) == len(ids) <= count
-    for one in ids:
-        for other in ids:
-            assert one == other or vectors[one] @ vectors[other] < 0.96
+def test_an_answer_gains_by_the_question_before_it() -> None:
+    words = {1: 9.0, 2: 3.0, 3: 3.0, 4: 0.0}
+    ranked = rank(Signals(words, before={2: 1, 3: 4}), Tuning())
+    assert ranked[2].total > ranked[3].total
+    assert ranked[1].total > ranked[2].total
 
 
-def test_something_else_goes_before_nearly_the_same() -> None:
-    vectors = {1: np.array([1.0, 0.0]), 2: np.array([0.94, 0.34]), 3: np.array([0.0, 1.0])}
-    items = [found(1, 1.0), found(2, 0.9), found(3, 0.85)]
-    found_ids = [item.passage.id for item in diversify(items, vectors, 3)]
-    assert found_ids == [1, 3, 2]
+def test_late_interaction_decides_among_the_best_only() -> None:
+    """However well the tokens of a passage behind them fit."""
+    many = limits.LATE_CANDIDATES + 5
+    words = {number: float(many - number) for number in range(many)}
+    scores = rank(Signals(words), Tuning())
+    late = {number: number / many for number in best_of(scores)}
+    ranked = rank_again(scores, late, Tuning(late_share=1.0))
+    order = sorted(ranked, key=lambda i: -ranked[i].total)
+    assert order[0] == limits.LATE_CANDIDATES - 1
+    assert order[-5:] == list(range(limits.LATE_CANDIDATES, many))
+
+
+def test_while_tokens_are_missing_like_is_compared_with_like() -> None:
+    scores = rank(Signals({1: 5.0, 2: 4.0, 3: 0.0}), Tuning())
+    assert rank_again(scores, {1: 0.1, 2: 0.9}, Tuning()) == scores
+    assert rank_again(scores, {1: 0.1, 2: 0.9, 3: 0.5}, Tuning()) != scores
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(-1, 1), st.booleans())
+def test_a_chance_grows_with_each_signal(
+    similarity: float, held: float, late: float, foreign: bool
+) -> None:
+    value = chance(similarity, held, late, foreign)
+    assert 0.0 <= value <= 1.0
+    assert chance(similarity + 0.1, held, late, foreign) >= value
+    assert chance(similarity, held + 0.1, late, foreign) >= value
+    assert chance(similarity, held, late + 0.1, foreign) >= value
+    assert chance(None, held, None) == held, "without a model only words can tell"
+
+
+@given(st.lists(st.floats(0, 1), max_size=12), st.integers(1, 6))
+def test_the_less_likely_the_best_is_the_fewer_are_recalled(chances: list[float], most: int) -> None:
+    tuning = Tuning(enough=0.1, per_chance=10.0, fewest=1, least_of_best=0.5)
+    worth = worth_recalling(chances, tuning, most)
+    best = max(chances, default=0.0)
+    assert any(worth) == (best >= 0.1)
+    assert sum(worth) <= min(most, max(1, math.ceil(10 * best)))
+    taken = [value for value, kept in zip(chances, worth, strict=True) if kept]
+    assert all(value >= 0.5 * best for value in taken)
+    near = [value for value in chances if value >= 0.5 * best]
+    assert taken == near[: len(taken)], "of those near the best the first"
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 1), st.integers(0, 4)), min_size=1, max_size=12),
+    st.integers(1, 12),
+)
+def test_what_says_the_same_comes_once(drawn: list[tuple[float, int]], count: int) -> None:
+    """The best of each kind, best first."""
+    vectors = {n: np.eye(5, dtype=np.float32)[kind] for n, (_, kind) in enumerate(drawn)}
+    picked = distinct([found(n, score) for n, (score, _) in enumerate(drawn)], vectors, count)
+    kinds = [drawn[item.passage.id][1] for item in picked]
+    assert len(kinds) == len(set(kinds)) == min(count, len({kind for _, kind in drawn}))
+    scores = [item.score for item in picked]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == max(score for score, _ in drawn)
 
 
 def test_equal_text_comes_once_without_vectors() -> None:
-    picked = diversify([found(1, 0.5, "same"), found(2, 0.9, "same")], {}, 5)
+    picked = distinct([found(1, 0.5, "same"), found(2, 0.9, "same")], {}, 5)
     assert [item.passage.id for item in picked] == [2]
 
 
@@ -108,10 +173,11 @@ def test_recent_and_important_memories_weigh_more() -> None:
 
 
 def test_keywords_are_the_telling_words_once() -> None:
-    assert keywords("Where is the OLD ferryman, the ferryman of Vael?") == ("old", "ferryman", "vael")
-    assert keywords("Who are you?") == ()
-    assert keywords("Mara's ledger", known=("ledger",)) == ("mara",)
-    assert len(keywords(" ".join(f"w{n}" for n in range(99)))) == limits.KEYWORD_TERMS
+    asked = keywords("Where is the OLD ferryman, the ferryman of Vael?", "english")
+    assert asked == ("old", "ferryman", "vael")
+    assert keywords("Who are you?", "english") == ()
+    assert keywords("Mara's ledger", "english", known=("ledger",)) == ("mara",)
+    assert len(keywords(" ".join(f"w{n}" for n in range(99)), "english")) == limits.KEYWORD_TERMS
 
 
 def test_a_line_that_says_little_leans_on_its_context() -> None:
@@ -128,32 +194,38 @@ def test_the_end_of_the_context_counts_cut_at_a_word() -> None:
 
 
 def test_words_are_found_whatever_their_ending() -> None:
-    assert words_found("The bells were drowned.", ("bell", "drowning", "tide")) == ("bell", "drowning")
+    words = ("bell", "drowning", "tide")
+    assert words_found("The bells were drowned.", words, "english") == ("bell", "drowning")
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 7), st.booleans()), max_size=12))
-def test_what_is_picked_is_worth_most_beside_what_was_picked_before(
-    drawn: list[tuple[float, int, bool]],
-) -> None:
-    """Each pick is the best of what was left, by its score less what it repeats of the earlier ones."""
-    directions = np.random.default_rng(3).normal(size=(8, 4)).astype(np.float32)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    items = [found(number, score) for number, (score, _, _) in enumerate(drawn)]
-    vectors = {n: directions[which] for n, (_, which, known) in enumerate(drawn) if known}
+@pytest.mark.parametrize(
+    ("line", "question", "beside"),
+    [
+        ("Where is Mara?", "Where is Mara?", ""),
+        ("I sit down. It rains. Where is Mara?", "Where is Mara?", "I sit down. It rains."),
+        ("Where is Mara? I look around.", "Where is Mara?", "I look around."),
+        ('I nod. "Where is Mara?" I ask Dov.', '"Where is Mara?" I ask Dov.', "I nod."),
+        ("Who is it? And why now? I wait.", "Who is it? And why now?", "I wait."),
+        ("I sit down. I wait for Mara.", "I sit down. I wait for Mara.", ""),
+        ("我坐下。她在哪里？", "她在哪里？", "我坐下。"),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_a_line_is_asked_by_its_question(line: str, question: str, beside: str) -> None:
+    assert split_question(line) == (question, beside)
 
-    def likeness(one: int, other: int) -> float:
-        if one in vectors and other in vectors:
-            return max(0.0, float(vectors[one] @ vectors[other]))
-        return 0.0
 
-    picked = [item.passage.id for item in diversify(items, vectors, 4)]
-    for place, number in enumerate(picked):
-        repeated = {
-            n: max([likeness(n, before) for before in picked[:place]], default=0.0)
-            for n in range(len(drawn))
-        }
-        left = [n for n in repeated if n not in picked[:place] and repeated[n] < SAME]
-        worth = {n: drawn[n][0] * (1 - DIVERSITY * repeated[n]) for n in left}
-        assert number in worth
-        assert worth[number] >= max(worth.values()) - 1e-6
-    assert len(picked) == len(set(picked))
+@given(st.text(max_size=80))
+def test_no_word_of_a_line_is_lost(line: str) -> None:
+    asked, beside = split_question(line)
+    assert sorted(words_of(f"{asked} {beside}")) == sorted(words_of(line))
+
+
+def test_words_beside_a_question_weigh_less_and_those_of_the_context_too() -> None:
+    asked = prepare(Query("I wave to Dov. Where did Mara hide the ledger?", context="A lantern."))
+    assert asked.words == ("mara", "hide", "ledger")
+    weights = dict(asked.weights)
+    assert weights["mara"] == 1.0
+    assert 0.0 < weights["dov"] < 1.0
+    assert 0.0 < weights["lantern"] < 1.0
+    assert "where" not in weights

@@ -60,7 +60,7 @@ async def test_a_sound_database_is_left_alone(filled: Home) -> None:
         (["DELETE FROM sessions WHERE id = 's1'"], "1 stories were made anew"),
         (["DELETE FROM messages WHERE id IN (20, 30)"], "2 messages whose place was lost"),
         (["UPDATE sessions SET active_leaf = 999999"], "indexes were made anew"),
-        (["DELETE FROM passages_fts_docsize"], "indexes were made anew"),
+        (["DELETE FROM messages_fts_docsize"], "indexes were made anew"),
     ],
 )  # fmt: skip
 async def test_links_and_indexes_are_mended_in_place(

@@ -42,6 +42,7 @@ from onnx.external_data_helper import set_external_data
 HERE = Path(__file__).parent
 HIDDEN, HEADS, LAYERS, POSITIONS = 384, 12, 6, 256
 HEAD = HIDDEN // HEADS
+PROJECTED = 128  # numbers a token has for late interaction
 EPSILON = 1e-12  # of the layer normalisations, as trained
 GELU_ZERO = 16  # the unsigned number that stands for 0.0 in GELU's output
 GELU_MIN = 0.1701  # GELU is never below -0.16998
@@ -116,9 +117,12 @@ class Graph:
 class Builder:
     """Writes the network into a ``Graph``, layer by layer."""
 
-    def __init__(self, tensors: dict[str, Array], smoothing: dict[str, Any]) -> None:
+    def __init__(
+        self, tensors: dict[str, Array], smoothing: dict[str, Any], projection: Array | None
+    ) -> None:
         self.t = {name: value.astype(np.float64) for name, value in tensors.items()}
         self.smoothing = smoothing
+        self.projection = projection
         self.g = Graph()
 
     def model(self) -> onnx.ModelProto:
@@ -126,19 +130,36 @@ class Builder:
         hidden = self._embed()
         for layer in range(LAYERS):
             hidden = self._layer(f"encoder.layer.{layer}.", hidden, last=layer == LAYERS - 1)
-        pooled = self.g.op(
-            "ReduceMean", self.g.op("Reshape", hidden[0], self.to_rows), "axis1", keepdims=0
-        )
+        tokens = self.g.op("Reshape", hidden[0], self.to_rows)
+        pooled = self.g.op("ReduceMean", tokens, "axis1", keepdims=0)
+        width = self._project(tokens)
         self.g.op("LpNormalization", pooled, out="embedding", axis=-1, p=2)
         graph = helper.make_graph(
             self.g.nodes,
             "all-MiniLM-L6-v2",
             [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"])],
-            [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", HIDDEN])],
+            [
+                helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", HIDDEN]),
+                helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["batch", "sequence", width]),
+            ],
             self.g.constants,
         )
         opsets = [helper.make_opsetid("", 18), helper.make_opsetid(FUSED, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+    def _project(self, tokens: str) -> int:
+        """Writes the output ``tokens``: of length 1, moved and projected; returns how wide it is.
+
+        It changes nothing about ``embedding``, and who does not ask for it does not pay for it.
+        """
+        if self.projection is None:
+            self.g.op("Identity", tokens, out="tokens")
+            return HIDDEN
+        mean, matrix = self.projection[0], self.projection[1:]
+        unit = self.g.op("LpNormalization", tokens, axis=-1, p=2)
+        projected = self.g.op("MatMul", unit, self.g.const("tokens.projection", matrix))
+        self.g.op("Sub", projected, self.g.const("tokens.mean", mean), out="tokens")
+        return PROJECTED
 
     def _shared_constants(self) -> None:
         g = self.g
@@ -278,7 +299,8 @@ def main() -> None:
     source = Path(sys.argv[1])
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else HERE
     smoothing = json.loads((HERE / "smoothing.json").read_text())
-    for path in save(Builder(read_weights(source), smoothing).model(), folder):
+    projection = np.load(HERE / "projection.npy").astype(np.float32)  # made by project.py
+    for path in save(Builder(read_weights(source), smoothing, projection).model(), folder):
         data = path.read_bytes()
         print(f"{hashlib.sha256(data).hexdigest()}  {path.name}  {len(data)} bytes")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from flower.engine.store.passages import Passage
 
 if TYPE_CHECKING:
-    from flower.engine.store.vector_rows import Vectors
+    from flower.engine.store.vector_rows import TokenVectors, Vectors
 
 
 class Found(Struct, frozen=True):
@@ -52,6 +52,26 @@ class Embedder(Protocol):
 
         ``urgent`` requests (a turn is waiting) go before all others.
         """
+
+
+class Encoded(Struct, frozen=True):
+    """Texts as vectors: one of the whole text, and one for each of its tokens."""
+
+    vectors: Vectors
+    tokens: list[TokenVectors]
+
+    def put(self, row: int, vector: Vectors, tokens: TokenVectors) -> None:
+        """Fills one row."""
+        self.vectors[row] = vector
+        self.tokens[row] = tokens
+
+
+@runtime_checkable
+class TokenEmbedder(Embedder, Protocol):
+    """An embedder that can say what each token means; without it recall does without late interaction."""
+
+    async def encode(self, texts: Sequence[str], *, urgent: bool = False) -> Encoded:
+        """Returns what ``embed`` does and the vectors of the tokens; raises ``EmbedError``."""
 
 
 class Query(Struct, frozen=True):

@@ -30,13 +30,24 @@ def estimate_tokens(text: str) -> int:
 def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> tuple[Draft, ...]:
     """Returns the passages of a text of Markdown or plain paragraphs, in reading order.
 
-    ``title`` opens every title path. Each passage has at most about ``budget`` tokens.
+    ``title`` opens every title path. Each passage has at most about ``budget`` tokens. Text under no heading
+    at all is told by its first line from the second passage on: the rest often does not say what it is about.
     """
     drafts = []
     for path, paragraphs in _sections(text):
         heading = " > ".join(part for part in (title, *path) if part)
-        drafts += [Draft(heading, piece) for piece in _pack(paragraphs, budget)]
+        pieces = _pack(paragraphs, budget)
+        below = heading or (_first_line(pieces[0]) if len(pieces) > 1 else "")
+        drafts += [Draft(below if place else heading, piece) for place, piece in enumerate(pieces)]
     return tuple(drafts)
+
+
+def _first_line(text: str) -> str:
+    """Returns the first line of a text, of a long one its beginning, cut at a word."""
+    line = text.split("\n", 1)[0].strip()
+    if len(line) <= limits.NAME_CHARS:
+        return line
+    return line[: limits.NAME_CHARS].rpartition(" ")[0] or line[: limits.NAME_CHARS]
 
 
 def outline(value: object, level: int = 1) -> str:
@@ -108,6 +119,18 @@ def _pack(paragraphs: Sequence[str], budget: int) -> list[str]:
     """Returns paragraphs joined up to the budget; longer ones are cut into sentences first."""
     units = [unit for paragraph in paragraphs for unit in _fit(paragraph, budget)]
     return _join(units, budget, "\n\n")
+
+
+def sentences_of(text: str) -> list[str]:
+    """Returns the sentences of a text, each with the quotation mark that closes it."""
+    found, start = [], 0
+    for match in _SENTENCE_END.finditer(text):
+        if sentence := (text[start : match.start()] + match.group().strip()).strip():
+            found.append(sentence)
+        start = match.end()
+    if rest := text[start:].strip():
+        found.append(rest)
+    return found
 
 
 def _fit(paragraph: str, budget: int) -> list[str]:

@@ -23,7 +23,8 @@ import trio
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.recall.minilm import DIMENSION, MODEL_ID, Session
+from flower.engine.recall.base import Encoded
+from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH, Session
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class MiniLM:
-    """The shipped embedding model; implements ``recall.base.Embedder``.
+    """The shipped embedding model; implements ``recall.base.TokenEmbedder``.
 
     ``models_dirs`` are searched in order for a folder ``all-MiniLM-L6-v2``. ``state_dir`` remembers
     that the native modules run here. ``threads`` is the number of cores one batch may use. After
@@ -67,11 +68,13 @@ class MiniLM:
         Text after ``limits.EMBED_TOKENS`` tokens does not count. Cancelling drops the batches that
         have not begun.
         """
-        import numpy as np
+        return (await self.encode(texts, urgent=urgent)).vectors
 
+    async def encode(self, texts: Sequence[str], *, urgent: bool = False) -> Encoded:
+        """Returns the vectors of the texts and of their tokens; else like ``embed``."""
         if not texts:
             await trio.lowlevel.checkpoint()
-            return np.empty((0, DIMENSION), np.float32)
+            return _Request((), urgent, lambda: None).encoded
         if self._thread is None:
             worker = _Worker(self._queue, self._open, self._unload_after_s)
             self._thread = threading.Thread(target=worker.run, name="embedder", daemon=True)
@@ -86,7 +89,7 @@ class MiniLM:
             request.dropped = True
         if request.error is not None:
             raise request.error
-        return request.vectors
+        return request.encoded
 
     def close(self) -> None:
         """Ends the thread after its current batch; waiting requests are never answered."""
@@ -104,7 +107,8 @@ class _Request:
 
         self.texts = texts
         self.urgent = urgent
-        self.vectors = np.empty((len(texts), DIMENSION), np.float32)
+        nothing = np.empty((0, TOKEN_WIDTH), np.float32)
+        self.encoded = Encoded(np.empty((len(texts), DIMENSION), np.float32), [nothing for _ in texts])
         self.error: EmbedError | None = None
         self.dropped = False
         self._wake = wake
@@ -190,9 +194,9 @@ class _Worker:
         error: EmbedError | None = None
         if any(not self._asked[job].dropped for job, _, _ in batch.wanted):
             try:
-                vectors = self._session.run(batch.texts)
+                vectors, tokens = self._session.run(batch.texts)
                 for job, index, row in batch.wanted:
-                    self._asked[job].vectors[index] = vectors[row]
+                    self._asked[job].encoded.put(index, vectors[row], tokens[row])
             except EmbedError as failed:
                 error = failed
             except Exception as failed:  # the thread's edge, as above

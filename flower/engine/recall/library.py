@@ -21,10 +21,15 @@ from typing import TYPE_CHECKING
 import trio
 
 from flower import limits
-from flower.engine.recall.base import Embedder, Found, Query
+from flower.engine.recall import late
+from flower.engine.recall.base import Embedder, Found, Query, TokenEmbedder
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.index import Indexes
-from flower.engine.recall.search import Asked, Questions, Searcher
+from flower.engine.recall.keywords import Keywords
+from flower.engine.recall.query import Asked
+from flower.engine.recall.questions import Questions, encode
+from flower.engine.recall.ranking import Tuning
+from flower.engine.recall.search import Row, Searcher
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Changed, Kind, Passage
@@ -34,7 +39,7 @@ from flower.protocol.messages import Progress
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
 
-CHUNKER = b"1"  # changes when the same text would be cut another way
+CHUNKER = b"2"  # changes when the same text would be cut another way
 
 Notify = Callable[[str, Progress | None], None]
 
@@ -53,6 +58,7 @@ class Library:
         *,
         notify: Notify,
         clock: Callable[[], float] = time.time,
+        tuning: Tuning = Tuning(),  # noqa: B008 - frozen
     ) -> None:
         self._database = database
         self._embedder = embedder
@@ -62,8 +68,12 @@ class Library:
         self._indexes = Indexes(
             database, model_id, dimension, index_dir, lambda line: notify(line, None)
         )
-        self._searcher = Searcher(database, self._indexes, model_id, dimension, clock)
-        self._questions = Questions(embedder)
+        self._keywords = Keywords(database)
+        self._searcher = Searcher(
+            database, self._indexes, self._keywords, model_id, dimension, clock, tuning
+        )
+        self._questions = Questions(embedder, tuning)
+        self._with_tokens = isinstance(embedder, TokenEmbedder)
         self._work = trio.Event()
         self._failed_at = -math.inf  # trio time at which the embedder failed last
         self._failure = ""
@@ -121,7 +131,7 @@ class Library:
                 digest=digest,
                 created=self._clock(),
             )
-            await self._indexes.changed(scope, change)
+            await self._changed(scope, change)
         return len(change.added) + len(change.removed)
 
     async def remember(
@@ -149,19 +159,20 @@ class Library:
         ]
         async with self._changing([scope]):
             change = await self._database.write(passages.add_memories, memories)
-            await self._indexes.changed(scope, change)
+            await self._changed(scope, change)
 
     async def drop_source(self, scope: str, source: str) -> int:
         """Deletes the passages of one source; returns how many there were. Raises ``StoreError``."""
         async with self._changing([scope]):
             change = await self._database.write(passages.drop_source, scope, source)
-            await self._indexes.changed(scope, change)
+            await self._changed(scope, change)
         return len(change.removed)
 
     async def drop_scope(self, scope: str) -> int:
         """Deletes a world's lore or a session's memory; returns how many there were."""
         change = await self._database.write(passages.drop_scope, scope)
         self._indexes.forget(scope)
+        self._keywords.forget(scope)
         return len(change.removed)
 
     async def forget(self, passage_id: int) -> bool:
@@ -171,7 +182,7 @@ class Library:
             return False
         async with self._changing([passage.scope]):
             change = await self._database.write(passages.drop_passage, passage_id)
-            await self._indexes.changed(passage.scope, change)
+            await self._changed(passage.scope, change)
         return bool(change.removed)
 
     async def forget_messages(self, message_ids: Iterable[int]) -> int:
@@ -179,7 +190,7 @@ class Library:
         changes = await self._database.write(passages.drop_messages, tuple(message_ids))
         async with self._changing(changes):
             for scope, change in changes.items():
-                await self._indexes.changed(scope, change)
+                await self._changed(scope, change)
         return sum(len(change.removed) for change in changes.values())
 
     async def pin(self, passage_id: int, pinned: bool = True) -> bool:
@@ -190,10 +201,16 @@ class Library:
     async def _changing(self, scopes: Iterable[str]) -> AsyncIterator[None]:
         """Wakes the background at the end, also of a change that was cancelled after its commit."""
         try:
-            async with self._indexes.changing(scopes):
+            names = tuple(scopes)
+            async with self._indexes.changing(names), self._keywords.changing(names):
                 yield
         finally:
             self._work.set()
+
+    async def _changed(self, scope: str, change: Changed) -> None:
+        """Carries a change of rows over to both indexes."""
+        await self._keywords.changed(scope, change)
+        await self._indexes.changed(scope, change)
 
     @property
     def trouble(self) -> str:
@@ -218,11 +235,17 @@ class Library:
 
     async def pending(self) -> int:
         """Returns how many texts wait for their vector."""
-        return await self._database.read(vector_rows.count_pending, self._embedder.model_id)
+        return await self._database.read(
+            vector_rows.count_pending, self._embedder.model_id, tokens=self._with_tokens
+        )
 
     async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
         """Returns the passages of a scope that fit best, whatever their length."""
         return await self._searcher.search(scope, await self._ask(Query(words)), limit)
+
+    async def explain(self, scope: str, words: str, *, limit: int = 10) -> tuple[Row, ...]:
+        """Returns what ``search`` does, with what each place in the ranking is made of."""
+        return await self._searcher.explain(scope, await self._ask(Query(words)), limit)
 
     async def recall(self, query: Query) -> tuple[Found, ...]:
         """Returns what a turn should be reminded of, within the query's budget.
@@ -274,13 +297,15 @@ class Library:
                 model_id,
                 limit=limits.EMBED_REQUEST_TEXTS,
                 after=self._embedded_to,
+                tokens=self._with_tokens,
             )
             if not pending:
                 break
-            vectors = await self._embedder.embed([item.text for item in pending])
+            vectors, tokens = await encode(self._embedder, [item.text for item in pending])
             self._failure = ""
             hashes = [item.hash for item in pending]
-            await self._store(hashes, vectors)
+            packed = [late.pack(of_text) for of_text in tokens if of_text is not None]
+            await self._store(hashes, vectors, packed)
             self._embedded_to = last_id
             done += len(pending)
             now = trio.current_time()
@@ -288,7 +313,10 @@ class Library:
                 said = now
                 if done >= total:  # the first time, and when lore was added meanwhile
                     total = done + await self._database.read(
-                        vector_rows.count_pending, model_id, after=self._embedded_to
+                        vector_rows.count_pending,
+                        model_id,
+                        after=self._embedded_to,
+                        tokens=self._with_tokens,
                     )
                 rate = done / (now - started)
                 line = f"Reading lore: {done} of {total} passages, {rate:.0f} a second."
@@ -296,9 +324,11 @@ class Library:
         if said > started:
             self._notify(f"✓ Read {done} passages.", None)
 
-    async def _store(self, hashes: Sequence[bytes], vectors: Vectors) -> None:
+    async def _store(self, hashes: Sequence[bytes], vectors: Vectors, tokens: Sequence[bytes]) -> None:
         model_id = self._embedder.model_id
-        scopes = await self._database.write(vector_rows.store_vectors, model_id, hashes, vectors)
+        scopes = await self._database.write(
+            vector_rows.store_vectors, model_id, hashes, vectors, tokens
+        )
         async with self._indexes.changing(scopes):
             for scope, ids in scopes.items():
                 await self._indexes.changed(scope, Changed(added=ids))

@@ -16,19 +16,23 @@ from flower.engine.recall.wordpiece import WordPiece
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnxruntime
+    from numpy.typing import NDArray
 
-    from flower.engine.store.vector_rows import Vectors
+    from flower.engine.store.vector_rows import TokenVectors, Vectors
 
 NAME = "all-MiniLM-L6-v2"
 DIMENSION = 384
 # What models/all-MiniLM-L6-v2/build.py makes. Any other bytes may load and give wrong vectors.
 SHA256 = {
-    "model.onnx": "fae777d9cfb6a3076c6d95c24c2b790ad0b80df81cf9103458da185e84b532a4",
-    "model.onnx.data": "855d1c8f336902830e4b2ca740294467da7a2006e87301e2986a458bf85f7830",
+    "model.onnx": "17882fa21a61fea1173f7bd2f9d0da545d3bceb388ef0c550c28f8b8900675dc",
+    "model.onnx.data": "db66dd6df1302c11a5032d008cb2500f96082325ac580400e7e9458c0d8de4af",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
-MODEL_ID = f"{NAME}-{SHA256['model.onnx'][:6]}{SHA256['model.onnx.data'][:6]}"
+# Of the files that made the same vectors first: a new output beside them is no reason to embed all anew.
+MODEL_ID = f"{NAME}-fae777855d1c"
+TOKEN_WIDTH = 128  # numbers per token, of which passages keep the signs
 
 _PACKAGES = ("numpy", "onnxruntime")
 _PROBE = "import numpy, onnxruntime; onnxruntime.get_available_providers()"
@@ -43,6 +47,7 @@ class Session:
         import onnxruntime
 
         self._tokenizer = WordPiece.read(folder / "tokenizer.json", limits.EMBED_TOKENS)
+        self._tells = _tells(self._tokenizer)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -64,16 +69,30 @@ class Session:
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         return [self._tokenizer.encode(_clean(text)) for text in texts]
 
-    def run(self, batch: Sequence[Sequence[int]]) -> Vectors:
-        """Returns the vectors of texts that all have the same number of tokens."""
+    def run(self, batch: Sequence[Sequence[int]]) -> tuple[Vectors, list[TokenVectors]]:
+        """Returns the vectors of texts that all have the same number of tokens, and of their tokens.
+
+        Tokens without a letter or digit tell nothing by themselves and are left out.
+        """
         import numpy as np
 
         ids = np.array(batch, np.int64)
         try:
-            (vectors,) = self._session.run(None, {"input_ids": ids})
+            vectors, tokens = self._session.run(["embedding", "tokens"], {"input_ids": ids})
         except RuntimeError as error:
             raise EmbedError(f"the embedding model failed: {error}") from error
-        return np.asarray(vectors, np.float32)
+        telling = [row[self._tells[row_ids]] for row, row_ids in zip(tokens, ids, strict=True)]
+        return np.asarray(vectors, np.float32), telling
+
+
+def _tells(tokenizer: WordPiece) -> NDArray[np.bool_]:
+    """Returns for every token of the vocabulary whether it has a letter or digit, so no ``[CLS]``."""
+    import numpy as np
+
+    tells = np.zeros(max(tokenizer.vocabulary.values()) + 1, bool)
+    for token, number in tokenizer.vocabulary.items():
+        tells[number] = not token.startswith("[") and any(char.isalnum() for char in token)
+    return tells
 
 
 def find_model(models_dirs: Sequence[Path]) -> Path:

@@ -1,48 +1,109 @@
-"""What a query asks for: its words for the keyword index, its text for the model. Pure."""
+"""What a query asks for: its question, its words with their weights, its context. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from flower import limits
 from flower.engine.recall.base import Query
+from flower.engine.recall.chunking import sentences_of
+from flower.engine.store.words import COMMON, language_of, stem, words_of
 
 if TYPE_CHECKING:
-    from flower.engine.store.vector_rows import Vectors
+    from flower.engine.store.vector_rows import TokenVectors, Vectors
 
-# Words that nearly every passage holds. They cost time in the keyword index and tell nothing.
-_COMMON = """
-    a about above after again against all also am an and any are as at be because been before being
-    below between both but by can could did do does doing down during each few for from further had
-    has have having he her here hers herself him himself his how i if in into is it its itself just
-    let like me more most my myself no nor not now of off on once only or other our ours ourselves
-    out over own s said same say says she should so some such t tell than that the their theirs them
-    themselves then there these they this those through to too under until up us very was we were
-    what when where which while who whom why will with would you your yours yourself
-"""
-STOPWORDS = frozenset(_COMMON.split())
-_ENDINGS = ("ings", "edly", "ing", "ed", "es", "ly", "s")
-_STEM_LETTERS = 3  # an ending is cut only from a word that keeps so many
+# Of the words of other sentences in the same line: they say who and where, seldom what is asked.
+BESIDE_WEIGHT = 0.2
+BESIDE_WEIGHT_OF_SHORT = 0.5  # ... and more when the question itself says little
+_SAYS_LITTLE = 2  # telling words of a question up to which it leans on its line
+_QUESTION_MARKS = ("?", "？", "؟", "⁇")
+_CLOSING = "\"'”’»)]*_ "
 
 
-def words_of(text: str) -> list[str]:
-    """Returns the words of a text, case folded, split where the keyword index splits."""
-    return "".join(char if char.isalnum() else " " for char in text.casefold()).split()
+class Asked(Struct, frozen=True):
+    """A query made ready.
+
+    ``words`` are the telling words of the question, ``weights`` all words to look for: those, and with
+    less weight those of the rest of the line and of the context. ``vector`` and ``tokens`` are None while
+    there is no model; recall goes by words then. ``context_weight`` is the context's share of the
+    vector, from 0 to 1.
+    """
+
+    question: str
+    words: tuple[str, ...]
+    weights: tuple[tuple[str, float], ...]
+    language: str
+    context_weight: float = 0.0
+    vector: Vectors | None = None
+    tokens: TokenVectors | None = None
 
 
-def keywords(text: str, *, known: Sequence[str] = ()) -> tuple[str, ...]:
+def prepare(query: Query, *, by_question: bool = True) -> Asked:
+    """Returns a query with everything but what a model makes of it."""
+    question, beside = split_question(query.text) if by_question else (query.text, "")
+    context = context_of(query)
+    language = language_of(f"{query.text}\n{context}" if len(query.text) < _SHORT else query.text)
+    words = keywords(question, language)
+    weights = dict.fromkeys(words, 1.0)
+    share = BESIDE_WEIGHT_OF_SHORT if len(words) <= _SAYS_LITTLE else BESIDE_WEIGHT
+    for word in keywords(beside, language):
+        weights.setdefault(word, share)
+    context_share = context_weight(words) if context else 0.0
+    for word in keywords(context, language, known=words)[-limits.CONTEXT_TERMS :]:
+        weights.setdefault(word, context_share)
+    return Asked(question, words, tuple(weights.items()), language, context_share)
+
+
+_SHORT = 60  # characters below which a line may not tell its language
+
+
+def split_question(line: str) -> tuple[str, str]:
+    """Returns what is asked and the rest of a line: ``I sit down. "Where is he?" I ask Mara.``
+
+    A line without a question mark is asked as a whole. What follows a quoted question without a capital
+    letter or with ``I`` says who is asked, so it belongs to the question.
+    """
+    sentences = sentences_of(line)
+    marked = [number for number, sentence in enumerate(sentences) if _asks(sentence)]
+    if not marked or len(sentences) == 1:
+        return line, ""
+    asked = set(marked)
+    asked |= {number + 1 for number in marked if _is_tag(sentences, number + 1)}
+    question = " ".join(sentence for number, sentence in enumerate(sentences) if number in asked)
+    beside = " ".join(sentence for number, sentence in enumerate(sentences) if number not in asked)
+    return question, beside
+
+
+def _asks(sentence: str) -> bool:
+    return sentence.rstrip(_CLOSING).endswith(_QUESTION_MARKS)
+
+
+def _is_tag(sentences: Sequence[str], number: int) -> bool:
+    """Returns whether a sentence only says who spoke to whom: ``I ask Mara.``"""
+    if number >= len(sentences) or sentences[number - 1][-1:] not in "\"'”’»":
+        return False
+    return len(sentences[number].split()) <= _TAG_WORDS
+
+
+_TAG_WORDS = 5
+
+
+def keywords(text: str, language: str, *, known: Sequence[str] = ()) -> tuple[str, ...]:
     """Returns the telling words of a text, each once, in order, at most ``KEYWORD_TERMS``.
 
-    Common words and ``known`` ones are left out.
+    Common words of the language and ``known`` ones are left out.
     """
+    common = COMMON.get(language, frozenset())
     words = dict.fromkeys(words_of(text))
-    telling = [word for word in words if word not in STOPWORDS and word not in known]
+    telling = [word for word in words if word not in common and word not in known]
     return tuple(telling[: limits.KEYWORD_TERMS])
 
 
 def context_weight(words: Sequence[str]) -> float:
-    """Returns the share of the context in a query, from 0 to 1, by the telling words of its line.
+    """Returns the share of the context in a query, from 0 to 1, by the telling words of its question.
 
     ``What does she say?`` is about whatever was spoken of; a line with words of its own is not.
     """
@@ -57,20 +118,13 @@ def context_of(query: Query) -> str:
     return context[-limits.RECALL_CONTEXT_CHARS :].partition(" ")[2].strip()
 
 
-def words_found(text: str, words: Sequence[str]) -> tuple[str, ...]:
-    """Returns the words that a passage holds, endings ignored: near enough for a reader."""
-    held = {_stem(word) for word in words_of(text)}
-    return tuple(word for word in words if _stem(word) in held)
+def words_found(text: str, words: Sequence[str], language: str) -> tuple[str, ...]:
+    """Returns the words that a passage holds in one form or another."""
+    held = {stem(word, language) for word in words_of(text)}
+    return tuple(word for word in words if stem(word, language) in held)
 
 
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _STEM_LETTERS:
-            return word.removesuffix(ending)
-    return word
-
-
-# --- Vectors of texts that are likely to be asked for again, the least recently used ones forgotten. Pure.
+# --- Vectors of texts that are likely to be asked for again, the least recently used ones forgotten.
 
 
 class Kept:
@@ -78,21 +132,21 @@ class Kept:
 
     def __init__(self, most: int = limits.QUERY_VECTORS_KEPT) -> None:
         self._most = most
-        self._vectors: dict[str, Vectors] = {}  # in order of use
+        self._vectors: dict[str, tuple[Vectors, TokenVectors | None]] = {}  # in order of use
 
     def __contains__(self, text: str) -> bool:
         return text in self._vectors
 
-    def get(self, text: str) -> Vectors | None:
-        """Returns the vector of ``text``, or None; it counts as used now."""
-        vector = self._vectors.pop(text, None)
-        if vector is not None:
-            self._vectors[text] = vector
-        return vector
+    def get(self, text: str) -> tuple[Vectors, TokenVectors | None] | None:
+        """Returns the vector of ``text`` and those of its tokens, or None; it counts as used now."""
+        found = self._vectors.pop(text, None)
+        if found is not None:
+            self._vectors[text] = found
+        return found
 
-    def put(self, text: str, vector: Vectors) -> None:
-        """Keeps a vector; the one that was not used for longest goes."""
+    def put(self, text: str, vector: Vectors, tokens: TokenVectors | None = None) -> None:
+        """Keeps vectors; those that were not used for longest go."""
         self._vectors.pop(text, None)
-        self._vectors[text] = vector
+        self._vectors[text] = (vector, tokens)
         if len(self._vectors) > self._most:
             del self._vectors[next(iter(self._vectors))]

@@ -1,8 +1,8 @@
-"""From candidates to what a prompt gets: fusion, diversity, recency, budget. Pure.
+"""From candidates to what a prompt gets: fusion, neighbours, late interaction, calibration, budget. Pure.
 
-Similarity and BM25 are blended by their scaled values, after Bruch, Gai and Ingber (2023): how much
-better the first is than the second counts, which reciprocal ranks throw away. Diversity is maximal
-marginal relevance after Carbonell and Goldstein (1998).
+Similarity and BM25 are put on one scale by their standard scores (z), so that how much better the first is
+than the second counts, which reciprocal ranks throw away (Bruch, Gai and Ingber 2023, compare such scales).
+The best of the sum are ranked again with their tokens.
 """
 
 from __future__ import annotations
@@ -13,92 +13,196 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from flower import limits
 from flower.engine.recall.base import Found
 from flower.engine.store.passages import Passage
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
 
-SIMILARITY_SHARE = (
-    0.7  # of the score; the rest is words. 0.6 to 0.8 measure alike, see tests/bench/recall
-)
 SAME = 0.95  # cosine from which two passages say the same thing
-DIVERSITY = 0.15  # share of a pick's worth that likeness to earlier picks can take
 RECENCY_HALF_LIFE_S = 3 * 24 * 3600.0
-RECENCY_SHARE = 0.15  # how much a memory of this minute gains over an old one
+# Between memories that are alike: in long dialogues age made no difference to what is asked for.
+RECENCY_SHARE = 0.05
 IMPORTANCE_SHARE = 0.25
+
+
+class Tuning(Struct, frozen=True):
+    """How much each signal counts. The defaults are what was best over all kinds of text together;
+    ``tests/bench/recall`` prints what each is worth.
+    """
+
+    words_share: float = 0.55  # of words in the sum with similarity; the rest is similarity
+    before: float = 0.3  # what the exchange before a memory adds: an answer is about its question
+    after: float = 0.1
+    late_share: float = 0.6  # of late interaction among the best
+    foreign_late_share: float = 0.2  # of a scope in another language: the shipped model knows English
+    foreign_words_share: float = 0.7
+    by_question: bool = True  # ask by the question of a line, not by all of it
+    enough: float = 0.005  # chance of the best passage from which anything is recalled
+    per_chance: float = (
+        50.0  # passages for a best passage that is certain, up to the number of its kind
+    )
+    fewest: int = 3
+    least_of_best: float = 0.05  # chance of any other, as a share of the best one's
 
 
 class Signals(Struct, frozen=True):
     """What is known about the candidates of a query, by passage id; a missing id has no such signal."""
 
-    similarity: Mapping[int, float]  # cosine to the query
-    words: Mapping[int, float]  # BM25 for the words of the line
-    context_words: Mapping[int, float]  # BM25 for the words that only its context has
-    context_weight: float = 0.0  # share of the context, from 0 to 1
+    words: Mapping[int, float]  # BM25
+    similarity: Mapping[int, float] = {}  # cosine to the query
+    held: Mapping[int, float] = {}  # share of the query's words, weighed by what they tell
+    before: Mapping[int, int] = {}  # id of the exchange before, if it is a candidate, too
+    after: Mapping[int, int] = {}
+    foreign: bool = False  # the scope is not in the model's language
 
 
-def blend(signals: Signals) -> dict[int, float]:
-    """Returns a score for every id: 1 is the best in every respect, 0 the worst."""
-    similarity = _scaled(signals.similarity)
-    words, context = _of_best(signals.words), _of_best(signals.context_words)
-    weight = signals.context_weight
-    share = SIMILARITY_SHARE if similarity else 0.0
-    return {
-        i: share * similarity.get(i, 0.0)
-        + (1 - share) * ((1 - weight) * words.get(i, 0.0) + weight * context.get(i, 0.0))
-        for i in {*similarity, *words, *context}
-    }
+class Score(Struct, frozen=True):
+    """A passage's place in the ranking and what it is made of; only the order of ``total`` means something."""
+
+    total: float
+    words: float = 0.0  # parts of the sum, in standard scores
+    similarity: float = 0.0
+    neighbours: float = 0.0
+    late: float = 0.0
 
 
-def _scaled(values: Mapping[int, float]) -> dict[int, float]:
-    """Returns values moved to 0 ... 1; all are 1 when they are equal."""
-    low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
-    return {i: (value - low) / (high - low) if high > low else 1.0 for i, value in values.items()}
+def rank(signals: Signals, tuning: Tuning) -> dict[int, Score]:
+    """Returns a score for every id that has one of the signals."""
+    ids = list({**signals.words, **signals.similarity})
+    words_share = tuning.foreign_words_share if signals.foreign else tuning.words_share
+    if not signals.similarity:
+        words_share = 1.0
+    words = _standard({i: signals.words.get(i, 0.0) for i in ids})
+    similarity = _standard(signals.similarity)
+    scores = {}
+    for i in ids:
+        by_words, by_meaning = words_share * words[i], (1 - words_share) * similarity.get(i, 0.0)
+        scores[i] = Score(by_words + by_meaning, by_words, by_meaning)
+    sums = {i: score.total for i, score in scores.items()}
+    for i, score in scores.items():
+        beside = tuning.before * max(0.0, sums.get(signals.before.get(i, 0), 0.0))
+        beside += tuning.after * max(0.0, sums.get(signals.after.get(i, 0), 0.0))
+        scores[i] = Score(score.total + beside, score.words, score.similarity, beside)
+    return scores
 
 
-def _of_best(values: Mapping[int, float]) -> dict[int, float]:
-    """Returns values as shares of the largest; BM25 has a true zero, so the smallest stays above it."""
-    best = max(values.values(), default=0.0)
-    return {i: value / best for i, value in values.items()} if best > 0 else {}
+def best_of(scores: Mapping[int, Score]) -> list[int]:
+    """Returns the ids that are ranked again token by token, best first."""
+    return sorted(scores, key=lambda i: -scores[i].total)[: limits.LATE_CANDIDATES]
+
+
+def rank_again(
+    scores: Mapping[int, Score], late: Mapping[int, float], tuning: Tuning, *, foreign: bool = False
+) -> dict[int, Score]:
+    """Returns the scores with those that ``late`` knows ranked by late interaction, too.
+
+    The others stay behind them. While tokens of some of the best are still being made nothing changes:
+    only like can be compared with like.
+    """
+    share = tuning.foreign_late_share if foreign else tuning.late_share
+    if not share or any(i not in late for i in best_of(scores)):
+        return dict(scores)
+    sums = _standard({i: scores[i].total for i in late})
+    tokens = _standard(late)
+    totals = {i: (1 - share) * sums[i] + share * tokens[i] for i in late}
+    last = min(totals.values(), default=0.0)
+    top = max((score.total for i, score in scores.items() if i not in late), default=0.0)
+    found = {}
+    for i, score in scores.items():
+        parts = (score.words, score.similarity, score.neighbours)
+        if i in late:
+            found[i] = Score(totals[i], *parts, share * tokens[i])
+        else:
+            found[i] = Score(last - 1.0 + score.total - top, *parts)
+    return found
+
+
+def _standard(values: Mapping[int, float]) -> dict[int, float]:
+    """Returns standard scores; all 0 when the values are equal."""
+    count = len(values)
+    if not count:
+        return {}
+    mean = math.fsum(values.values()) / count
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values.values()) / count)
+    return {i: (value - mean) / spread if spread > 1e-9 else 0.0 for i, value in values.items()}
 
 
 def weigh_memory(score: float, passage: Passage, now: float) -> float:
-    """Returns the score of a memory raised by its importance and by how recent it is."""
+    """Returns the score of a memory raised by its importance and, a little, by how recent it is."""
     age_s = max(0.0, now - passage.created)
     recency = math.exp2(-age_s / RECENCY_HALF_LIFE_S)
-    return score * (1 + RECENCY_SHARE * recency + IMPORTANCE_SHARE * passage.importance)
+    return score + RECENCY_SHARE * recency + IMPORTANCE_SHARE * passage.importance
 
 
-def diversify(found: Sequence[Found], vectors: Mapping[int, Vectors], count: int) -> list[Found]:
-    """Returns up to ``count`` passages: the best, then the best that say something else.
+# Weights of logistic regressions, fitted by tests/bench/recall/calibrate.py: intercept, similarity, words
+# held, late interaction. In scopes of other languages only words tell.
+_LATE = (-9.57, 2.74, 2.41, 10.87)
+_PLAIN = (-6.3, 6.19, 4.15)
+_FOREIGN = (-4.0, 20.0)
 
-    Of passages that say the same only the best stays; without vectors only equal text is the same.
+
+def chance(similarity: float | None, held: float, late: float | None, foreign: bool = False) -> float:
+    """Returns about how likely a passage answers the question, from 0 to 1.
+
+    Unlike the scores of ``rank`` this compares questions with one another: where nothing answers, all
+    chances are small. ``held`` is the share of the question's words in the passage, weighed by what they
+    tell; without a model it is all there is.
     """
-    import numpy as np
+    if similarity is None:
+        return held
+    if foreign:
+        return _logistic(_FOREIGN[0] + _FOREIGN[1] * held)
+    plain = _logistic(_PLAIN[0] + _PLAIN[1] * similarity + _PLAIN[2] * held)
+    if late is None:
+        return plain
+    with_late = _logistic(_LATE[0] + _LATE[1] * similarity + _LATE[2] * held + _LATE[3] * late)
+    # Late interaction finds more, the plain signals are fooled less by questions without an answer.
+    return math.sqrt(plain * with_late)
 
-    rest = sorted(found, key=lambda item: -item.score)
-    scores = np.array([item.score for item in rest])
-    rows = _rows([item.passage.id for item in rest], vectors)
-    likeness, left = np.zeros(len(rest)), np.ones(len(rest), bool)
+
+def worth_recalling(chances: Sequence[float], tuning: Tuning, most: int) -> list[bool]:
+    """Returns for each passage of one question, best first, whether it is to be recalled.
+
+    The less likely the best one is, the fewer: what answers a question stands at the top or not at all.
+    Nothing is recalled when even the best is unlikely, and nothing that is far behind it.
+    """
+    best = max(chances, default=0.0)
+    if best < tuning.enough:
+        return [False] * len(chances)
+    room = min(most, max(tuning.fewest, math.ceil(tuning.per_chance * best)))
+    worth = []
+    for value in chances:
+        taken = room > 0 and value >= tuning.least_of_best * best
+        room -= taken
+        worth.append(taken)
+    return worth
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-max(-50.0, min(50.0, value))))
+
+
+def distinct(found: Sequence[Found], vectors: Mapping[int, Vectors], count: int) -> list[Found]:
+    """Returns up to ``count`` passages, the best first, of those that say the same only the best.
+
+    Without vectors only equal text is the same.
+    """
     picked: list[Found] = []
-    while left.any() and len(picked) < count:
-        best = int(np.argmax(np.where(left, scores * (1 - DIVERSITY * likeness), -np.inf)))
-        picked.append(rest[best])
-        # All at once: one by one these products were most of a recall's time outside the database.
-        same = np.maximum(rows @ rows[best], 0.0)
-        same[[item.passage.text == rest[best].passage.text for item in rest]] = 1.0
-        likeness = np.maximum(likeness, same)
-        left &= same < SAME
+    for item in sorted(found, key=lambda item: -item.score):
+        if len(picked) == count:
+            break
+        if not any(_is_same(item, other, vectors) for other in picked):
+            picked.append(item)
     return picked
 
 
-def _rows(ids: Sequence[int], vectors: Mapping[int, Vectors]) -> Vectors:
-    """Returns a row for each id, of zeros where there is no vector: like nothing else."""
-    import numpy as np
-
-    nothing = np.zeros(len(next(iter(vectors.values()), ())), np.float32)
-    return np.array([vectors.get(i, nothing) for i in ids], np.float32)
+def _is_same(one: Found, other: Found, vectors: Mapping[int, Vectors]) -> bool:
+    if one.passage.text == other.passage.text:
+        return True
+    first, second = vectors.get(one.passage.id), vectors.get(other.passage.id)
+    return first is not None and second is not None and float(first @ second) >= SAME
 
 
 def cut(found: Sequence[Found], budget_tokens: int) -> tuple[Found, ...]:

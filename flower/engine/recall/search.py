@@ -1,45 +1,53 @@
-"""One recall: from a query to the passages a prompt gets, by meaning and by words.
+"""One recall: from a query to the passages a prompt gets, by meaning, by words, by tokens.
 
-``Searcher`` asks the vector indexes and the keyword index, and leaves every decision to the pure
+``Searcher`` asks the vector indexes and the keyword indexes, and leaves every decision to the pure
 functions of ``ranking`` and ``query``. It embeds nothing and writes nothing.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.recall import ranking
-from flower.engine.recall.base import Embedder, Found, Query
+from flower.engine.recall import late, ranking
+from flower.engine.recall.base import Found, Query
 from flower.engine.recall.chunking import estimate_tokens
 from flower.engine.recall.index import Indexes
-from flower.engine.recall.query import Kept, context_of, context_weight, keywords, words_found
+from flower.engine.recall.keywords import Keywords
+from flower.engine.recall.query import Asked, words_found
+from flower.engine.recall.ranking import Score, Signals, Tuning
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Connection, Database
 from flower.engine.store.passages import Passage
+from flower.engine.store.term_rows import term_hash
+from flower.engine.store.words import ENGLISH, stem
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from flower.engine.recall.word_index import Scores, Term, WordIndex
     from flower.engine.store.vector_rows import Vectors
 
+    Flags = NDArray[np.bool_]
 
-class Asked(Struct, frozen=True):
-    """A query made ready: words of the line, words only its context has, one vector of both.
 
-    ``vector`` is None while there is no model; recall goes by words then. ``context_weight`` is the
-    share of the context, from 0 to 1.
+class Row(Struct, frozen=True):
+    """A passage in the ranking, what its place is made of, and how likely it is of use (0 to 1).
+
+    ``held`` is the share of the query's words in it, weighed by what they tell; ``late`` how well its
+    tokens answer, None where they are not known.
     """
 
-    words: tuple[str, ...]
-    context_words: tuple[str, ...] = ()
-    vector: Vectors | None = None
-    context_weight: float = 0.0
+    found: Found
+    score: Score
+    chance: float
+    held: float = 0.0
+    late: float | None = None
 
 
 class Searcher:
@@ -49,120 +57,264 @@ class Searcher:
         self,
         database: Database,
         indexes: Indexes,
+        keywords: Keywords,
         model_id: str,
         dimension: int,
         clock: Callable[[], float],
+        tuning: Tuning,
     ) -> None:
         self._database = database
         self._indexes = indexes
+        self._keywords = keywords
         self._model_id = model_id
         self._dimension = dimension
         self._clock = clock
+        self._tuning = tuning
 
     async def recall(self, query: Query, asked: Asked) -> tuple[Found, ...]:
         """Returns what fits the query and its budget: pinned first, then best first.
 
         Raises ``StoreError``.
         """
-        own = (query.lore_scope, *query.cast_scopes, query.memory_scope)
-        scopes = [scope for scope in own if scope]
-        all_of = [await self._candidates(scope, asked) for scope in scopes]
-        pinned = [_pinned(p, asked) for some in all_of for p in some.pinned if _is_open(p, query)]
-        taken = {item.passage.id for item in pinned}
-
-        def wanted(passage: Passage) -> bool:
-            return passage.id not in taken and _is_open(passage, query)
-
-        found, vectors = self._ranked(all_of, asked, wanted)
-        best = []
-        for kind, count in (
-            ("lore", limits.RECALL_LORE_RESULTS),
-            ("memory", limits.RECALL_MEMORY_RESULTS),
+        lore = [scope for scope in (query.lore_scope, *query.cast_scopes) if scope]
+        memory = [query.memory_scope] if query.memory_scope else []
+        pinned: list[Found] = []
+        best: list[Row] = []
+        for scopes, count in (
+            (lore, limits.RECALL_LORE_RESULTS),
+            (memory, limits.RECALL_MEMORY_RESULTS),
         ):
-            picked = ranking.diversify([f for f in found if f.passage.kind == kind], vectors, count)
-            best += [_described(item, asked) for item in picked]
-        best.sort(key=lambda item: -item.score)
-        return ranking.cut([*pinned, *best], query.budget_tokens or limits.RECALL_TOKENS)
+            some = [await self._candidates(scope, asked, query) for scope in scopes]
+            fixed = [p for one in some for p in one.pinned if _is_open(p, query)]
+            pinned += [_pinned(passage, asked) for passage in fixed]
+            rows, vectors = self._ranked(some, asked, {passage.id for passage in fixed})
+            several = ranking.distinct([row.found for row in rows], vectors, 2 * count)
+            picked = {found.passage.id for found in several}
+            rows = [row for row in rows if row.found.passage.id in picked]
+            worth = ranking.worth_recalling([row.chance for row in rows], self._tuning, count)
+            best += [row for row, kept in zip(rows, worth, strict=True) if kept]
+        best.sort(key=lambda row: -row.found.score)
+        found = [_described(row.found, asked) for row in best]
+        return ranking.cut([*pinned, *found], query.budget_tokens or limits.RECALL_TOKENS)
 
     async def search(self, scope: str, asked: Asked, count: int) -> tuple[Found, ...]:
         """Returns the best passages of one scope, whatever their length; raises ``StoreError``."""
-        candidates = await self._candidates(scope, asked)
-        found, vectors = self._ranked([candidates], asked, lambda passage: True)
-        picked = ranking.diversify(found, vectors, count)
-        return tuple(_described(item, asked) for item in picked)
+        return tuple(row.found for row in await self.explain(scope, asked, count))
+
+    async def explain(self, scope: str, asked: Asked, count: int) -> tuple[Row, ...]:
+        """Returns the best passages of one scope with what their places are made of, best first."""
+        candidates = await self._candidates(scope, asked, None)
+        rows, vectors = self._ranked([candidates], asked, ())
+        picked = ranking.distinct([row.found for row in rows], vectors, count)
+        by_id = {row.found.passage.id: row for row in rows}
+        best = [by_id[item.passage.id] for item in picked]
+        return tuple(replace(row, found=_described(row.found, asked)) for row in best)
 
     def _ranked(
-        self, all_of: Sequence[Candidates], asked: Asked, wanted: Callable[[Passage], bool]
-    ) -> tuple[list[Found], dict[int, Vectors]]:
-        """Returns the candidates of all scopes, scored on one scale, and their vectors.
+        self, candidates: Sequence[Candidates], asked: Asked, taken: Container[int]
+    ) -> tuple[list[Row], dict[int, Vectors]]:
+        """Returns the candidates of scopes of one kind, scored on one scale, and their vectors.
 
-        Words and sizes are left for ``_described``.
+        Words and sizes are left for ``_described``. ``taken`` are ids that are not wanted.
         """
-        import numpy as np
-
-        rows = {i: p for some in all_of for i, p in some.rows.items() if wanted(p)}
-        vectors = {i: vector for some in all_of for i, vector in some.vectors.items() if i in rows}
-        similarity = {}
-        if asked.vector is not None:
-            similarity = {i: float(np.dot(asked.vector, vector)) for i, vector in vectors.items()}
-        words = {i: score for some in all_of for i, score in some.words.items() if i in rows}
-        context = {i: score for some in all_of for i, score in some.context_words.items() if i in rows}
-        scores = ranking.blend(ranking.Signals(similarity, words, context, asked.context_weight))
-        near_ranks, word_ranks = _ranks(similarity), _ranks(words)
+        rows = _together(candidates, "rows")
+        vectors = _together(candidates, "vectors")
+        signals = Signals(
+            words=_together(candidates, "words"),
+            similarity=_similarity(asked, vectors),
+            held=_together(candidates, "held"),
+            before=_together(candidates, "before"),
+            after=_together(candidates, "after"),
+            foreign=any(one.foreign for one in candidates),
+        )
+        scores = ranking.rank(signals, self._tuning)
+        late_scores = _late(asked, ranking.best_of(scores), _together(candidates, "tokens"))
+        scores = ranking.rank_again(scores, late_scores, self._tuning, foreign=signals.foreign)
+        near, worded = _ranks(signals.similarity), _ranks(signals.words)
         found = []
         for passage_id, score in scores.items():
-            passage = rows[passage_id]
+            if passage_id in taken or passage_id not in rows:
+                continue
+            passage, total = rows[passage_id], score.total
             if passage.kind == "memory":
-                score = ranking.weigh_memory(score, passage, self._clock())
-            found.append(
-                Found(
-                    passage,
-                    score,
-                    similarity.get(passage_id),
-                    near_ranks.get(passage_id),
-                    word_ranks.get(passage_id),
-                    keywords=(),
-                    tokens=0,
-                )
-            )
-        return found, vectors
+                total = ranking.weigh_memory(total, passage, self._clock())
+            similarity = signals.similarity.get(passage_id)
+            held, of_tokens = signals.held.get(passage_id, 0.0), late_scores.get(passage_id)
+            chance = ranking.chance(similarity, held, of_tokens, signals.foreign)
+            near_rank, word_rank = near.get(passage_id), worded.get(passage_id)
+            item = Found(passage, total, similarity, near_rank, word_rank, keywords=(), tokens=0)
+            found.append(Row(item, score, chance, held, of_tokens))
+        return sorted(found, key=lambda row: -row.found.score), vectors
 
-    async def _candidates(self, scope: str, asked: Asked) -> Candidates:
-        near: Sequence[int] = ()
+    async def _candidates(self, scope: str, asked: Asked, query: Query | None) -> Candidates:
+        """Returns what one scope offers; with a query, what is open to it."""
+        memory = scope.startswith("memory:")
+        near: list[int] = []
         if asked.vector is not None:
-            # Of a story's memories those of other branches and of the window are taken out later.
-            count = limits.RECALL_CANDIDATES * (4 if scope.startswith("memory:") else 1)
+            # Of a story's memories those of other branches and of the window are taken out below.
+            count = limits.RECALL_CANDIDATES * (4 if memory else 1)
             near = (await self._indexes.search(scope, asked.vector, count)).ids.tolist()
-        return await self._database.read(_look_up, scope, asked, near, self._model_id, self._dimension)
+        index = await self._keywords.index(scope)
+        # Not in a thread: nobody changes the index meanwhile. 100,000 passages take 5 ms.
+        worded = _by_words(index, asked, near, query, memory)
+        return await self._database.read(_look_up, scope, worded, self._model_id, self._dimension)
+
+
+class Worded(Struct, frozen=True):
+    """Candidates of one scope by their words; ``before`` and ``after`` are ids of exchanges beside."""
+
+    words: dict[int, float]
+    held: dict[int, float]
+    before: dict[int, int]
+    after: dict[int, int]
+    foreign: bool
 
 
 class Candidates(Struct, frozen=True):
-    """What one scope offers: what is pinned, rows and vectors by id, BM25 of the two lists of words."""
+    """What one scope offers: what is pinned, and rows and signals by id."""
 
     pinned: tuple[Passage, ...]
-
     rows: dict[int, Passage]
     vectors: dict[int, Vectors]
+    tokens: dict[int, bytes]
     words: dict[int, float]
-    context_words: dict[int, float]
+    held: dict[int, float]
+    before: dict[int, int]
+    after: dict[int, int]
+    foreign: bool
 
 
-def _look_up(
-    db: Connection, scope: str, asked: Asked, near: Sequence[int], model_id: str, dimension: int
-) -> Candidates:
+def _by_words(
+    index: WordIndex, asked: Asked, near: Sequence[int], query: Query | None, memory: bool
+) -> Worded:
+    """Returns the best by words together with those that are near, and with those beside them."""
+    import numpy as np
+
+    opened = _open_places(index, query) if memory else index.alive
+    languages = index.languages
+    scores, held = index.scores(_terms(asked, languages or [ENGLISH]))
+    scores = np.where(opened, scores, 0.0)
+    best = _top(scores, limits.RECALL_CANDIDATES)
+    nearest = [place for i in near if (place := index.place(i)) is not None and opened[place]]
+    places = dict.fromkeys([*best, *nearest[: limits.RECALL_CANDIDATES]])
+    before, after = _beside(index, opened, list(places)) if memory else ({}, {})
+    ids = index.ids
+    for place in [*before.values(), *after.values()]:
+        places.setdefault(place)
+    return Worded(
+        {int(ids[place]): float(scores[place]) for place in places},
+        {int(ids[place]): float(held[place]) for place in places},
+        {int(ids[place]): int(ids[other]) for place, other in before.items()},
+        {int(ids[place]): int(ids[other]) for place, other in after.items()},
+        bool(languages) and languages[0] != ENGLISH,
+    )
+
+
+def _terms(asked: Asked, languages: Sequence[str]) -> list[Term]:
+    from flower.engine.recall.word_index import Term
+
+    return [
+        Term(tuple({term_hash(stem(word, language)) for language in languages}), weight)
+        for word, weight in asked.weights
+    ]
+
+
+def _top(scores: Scores, count: int) -> list[int]:
+    """Returns the places of the largest scores above 0, the largest first."""
+    import numpy as np
+
+    places = np.flatnonzero(scores > 0)
+    if len(places) > count:
+        places = places[np.argpartition(-scores[places], count)[:count]]
+    return [int(place) for place in places[np.argsort(-scores[places], kind="stable")]]
+
+
+def _beside(
+    index: WordIndex, opened: Flags, places: Sequence[int]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Returns for memories the places of the pieces before and after them, in the order of the story."""
+    import numpy as np
+
+    order = np.flatnonzero(opened)
+    order = order[np.lexsort((index.ids[order], index.messages[order]))]
+    rank = np.full(len(index.ids), -1, np.int64)
+    rank[order] = np.arange(len(order))
+    before, after = {}, {}
+    for place in places:
+        at = int(rank[place])
+        if at > 0:
+            before[place] = int(order[at - 1])
+        if 0 <= at < len(order) - 1:
+            after[place] = int(order[at + 1])
+    return before, after
+
+
+def _open_places(index: WordIndex, query: Query | None) -> Flags:
+    """Returns for each place whether a memory there may be recalled: of this branch, not in the window."""
+    import numpy as np
+
+    if query is None:
+        return index.alive
+    visible, recent = query.visible_messages, query.recent_messages
+    messages = index.messages.tolist()
+    opened = np.fromiter(
+        (
+            not message or ((visible is None or message in visible) and message not in recent)
+            for message in messages
+        ),
+        bool,
+        len(messages),
+    )
+    return opened & index.alive
+
+
+def _look_up(db: Connection, scope: str, worded: Worded, model_id: str, dimension: int) -> Candidates:
     """Returns the candidates of a scope, all in one turn of the database's thread."""
-    limit = limits.RECALL_CANDIDATES
-    words = dict(passages.search_keywords(db, scope, asked.words, limit=limit))
-    context = dict(passages.search_keywords(db, scope, asked.context_words, limit=limit))
-    rows = {i: p for i, p in passages.get(db, {*near, *words, *context}).items() if p.scope == scope}
+    rows = {i: p for i, p in passages.get(db, worded.words).items() if p.scope == scope}
     found = vector_rows.vectors_of(db, model_id, rows, dimension)
     vectors = dict(zip(found.ids.tolist(), found.vectors, strict=True))
-    return Candidates(passages.list_pinned(db, scope), rows, vectors, words, context)
+    tokens = vector_rows.tokens_of(db, model_id, rows)
+    words = {i: score for i, score in worded.words.items() if i in rows}
+    return Candidates(
+        passages.list_pinned(db, scope),
+        rows,
+        vectors,
+        tokens,
+        words,
+        worded.held,
+        worded.before,
+        worded.after,
+        worded.foreign,
+    )
+
+
+def _together(candidates: Sequence[Candidates], name: str) -> dict[int, Any]:
+    merged: dict[int, Any] = {}
+    for one in candidates:
+        merged |= getattr(one, name)
+    return merged
+
+
+def _similarity(asked: Asked, vectors: Mapping[int, Vectors]) -> dict[int, float]:
+    import numpy as np
+
+    if asked.vector is None or not vectors:
+        return {}
+    found = np.stack(list(vectors.values())) @ asked.vector
+    return dict(zip(vectors, found.tolist(), strict=True))
+
+
+def _late(asked: Asked, best: Sequence[int], tokens: Mapping[int, bytes]) -> dict[int, float]:
+    if asked.tokens is None or not len(asked.tokens):
+        return {}
+    ids = [i for i in best if i in tokens]
+    return dict(zip(ids, late.scores(asked.tokens, [tokens[i] for i in ids]).tolist(), strict=True))
 
 
 def _ranks(scores: Mapping[int, float]) -> dict[int, int]:
-    """Returns ids with their rank by score, from 1."""
-    return {i: rank for rank, i in enumerate(sorted(scores, key=lambda i: -scores[i]), 1)}
+    """Returns ids with their rank by score, from 1; what has no score above 0 has no rank."""
+    ids = [i for i, score in scores.items() if score > 0]
+    return {i: rank for rank, i in enumerate(sorted(ids, key=lambda i: -scores[i]), 1)}
 
 
 def _pinned(passage: Passage, asked: Asked) -> Found:
@@ -172,9 +324,8 @@ def _pinned(passage: Passage, asked: Asked) -> Found:
 def _described(found: Found, asked: Asked) -> Found:
     """Returns it with its words and size, which are worth counting only for what was picked."""
     text = f"{found.passage.title}\n{found.passage.text}"
-    return msgspec.structs.replace(
-        found, keywords=words_found(text, asked.words), tokens=estimate_tokens(text)
-    )
+    words = words_found(text, asked.words, asked.language)
+    return replace(found, keywords=words, tokens=estimate_tokens(text))
 
 
 def _is_open(passage: Passage, query: Query) -> bool:
@@ -184,71 +335,3 @@ def _is_open(passage: Passage, query: Query) -> bool:
     if query.visible_messages is not None and passage.message_id not in query.visible_messages:
         return False
     return passage.message_id not in query.recent_messages
-
-
-# --- Makes queries ready for the search: their words, and one vector of the line and what it follows upon.
-#
-# Vectors are kept for a while: a line that is sent again needs no model, and what the next line will
-# follow upon is known as soon as a reply has ended, so its vector is made while nobody waits.
-
-
-class Questions:
-    """Turns queries into what the search goes by."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._kept = Kept()
-        self._expected: deque[str] = deque(maxlen=limits.QUERY_VECTORS_KEPT)
-
-    def by_words(self, query: Query) -> Asked:
-        """Returns the query without a vector."""
-        words, context = keywords(query.text), context_of(query)
-        weight = context_weight(words) if context else 0.0
-        newest = keywords(context, known=words)[-limits.CONTEXT_TERMS :]
-        return Asked(words, newest, None, weight)
-
-    async def ask(self, query: Query) -> Asked:
-        """Returns the query with its vector; raises ``EmbedError``."""
-        asked, context = self.by_words(query), context_of(query)
-        vectors = await self._vectors_of([query.text, context] if context else [query.text])
-        return replace(asked, vector=_mixed(vectors, asked.context_weight))
-
-    def expect(self, context: str) -> bool:
-        """Notes that a line may come which follows upon ``context``; returns whether that is news."""
-        text = context_of(Query("", context))
-        if not text or text in self._kept or text in self._expected:
-            return False
-        self._expected.append(text)
-        return True
-
-    async def prepare(self) -> None:
-        """Makes the vectors of what is expected, without haste; raises ``EmbedError``."""
-        while self._expected:
-            texts = [
-                self._expected.popleft()
-                for _ in range(min(len(self._expected), limits.EMBED_REQUEST_TEXTS))
-            ]
-            for text, vector in zip(texts, await self._embedder.embed(texts), strict=True):
-                self._kept.put(text, vector)
-
-    async def _vectors_of(self, texts: list[str]) -> list[Vectors]:
-        found = {text: vector for text in texts if (vector := self._kept.get(text)) is not None}
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
-        if missing:
-            found |= zip(missing, await self._embedder.embed(missing, urgent=True), strict=True)
-            for text in missing:
-                self._kept.put(text, found[text])
-        else:
-            await trio.lowlevel.checkpoint()
-        return [found[text] for text in texts]
-
-
-def _mixed(vectors: list[Vectors], context_weight: float) -> Vectors:
-    """Returns one vector of length 1 for a line and, if there is a second one, its context."""
-    import numpy as np
-
-    if len(vectors) == 1:
-        return vectors[0]
-    mixed = (1 - context_weight) * vectors[0] + context_weight * vectors[1]
-    norm = np.linalg.norm(mixed)
-    return np.asarray(mixed / norm if norm else vectors[0], np.float32)

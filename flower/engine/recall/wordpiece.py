@@ -60,7 +60,7 @@ class WordPiece:
 
     def __init__(self, vocabulary: Mapping[str, int], tokens: int) -> None:
         """``tokens``: how many ids a text gets at most, the two around it included."""
-        self._vocabulary = vocabulary
+        self.vocabulary = vocabulary
         self._unknown = (vocabulary["[UNK]"],)
         self._first, self._last = vocabulary["[CLS]"], vocabulary["[SEP]"]
         self._room = tokens - 2
@@ -94,7 +94,7 @@ class WordPiece:
                 if word:
                     yield self._spell(word)
             if special:
-                yield (self._vocabulary[special],)
+                yield (self.vocabulary[special],)
 
     def _parts(self, text: str) -> Iterator[tuple[str, str]]:
         """Cuts at the names of special tokens, which mean themselves wherever they stand."""
@@ -131,7 +131,7 @@ class WordPiece:
         ids, start, prefix = [], 0, ""
         while start < len(word):
             end = min(len(word), start + self._longest)
-            while (found := self._vocabulary.get(prefix + word[start:end])) is None:
+            while (found := self.vocabulary.get(prefix + word[start:end])) is None:
                 end -= 1
                 if end == start:
                     return self._unknown

@@ -4,8 +4,7 @@ Plain functions over a ``sqlite3.Connection``; the caller owns the transaction a
 passage's id is never used twice and its text never changes, so an id in an index file means one text
 for ever.
 
-Owns the tables ``passages``, ``sources`` and the keyword index ``passages_fts``, which triggers keep equal
-to the rows. The vectors are in ``vector_rows``.
+Owns the tables ``passages`` and ``sources``. The vectors are in ``vector_rows``, the words in ``term_rows``.
 """
 
 # ruff: noqa: S608 - only constants of this module are put into statements, values never
@@ -22,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.store import term_rows
 
 PINNED_RESULTS = 8  # pinned memories that may take room from found ones
 
@@ -158,12 +158,11 @@ def add_memories(db: sqlite3.Connection, pieces: Sequence[Passage]) -> Changed:
 
 def _insert(db: sqlite3.Connection, new: Passage, position: int) -> int:
     cursor = db.execute(
-        "INSERT INTO passages (kind, scope, scope_key, source, position, title, text, hash, message_id,"
-        " created, importance, pinned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO passages (kind, scope, source, position, title, text, hash, message_id,"
+        " created, importance, pinned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.kind,
             new.scope,
-            _scope_key(new.scope),
             new.source,
             position,
             new.title,
@@ -176,6 +175,7 @@ def _insert(db: sqlite3.Connection, new: Passage, position: int) -> int:
         ),
     )
     assert cursor.lastrowid is not None
+    term_rows.store(db, cursor.lastrowid, new.title, new.text)
     return cursor.lastrowid
 
 
@@ -258,33 +258,6 @@ def list_sources(db: sqlite3.Connection, scope: str) -> dict[str, int]:
 
 def _passage(row: Sequence[object]) -> Passage:
     return msgspec.convert(dict(zip(_FIELDS, row, strict=True)), Passage, strict=False)
-
-
-def search_keywords(
-    db: sqlite3.Connection, scope: str, words: Sequence[str], *, limit: int
-) -> tuple[tuple[int, float], ...]:
-    """Returns (passage id, BM25 score, higher is better) of passages with any of the words.
-
-    Words are matched by their Porter stems.
-    """
-    if not words:
-        return ()
-    either = " OR ".join(_quoted(word) for word in words)
-    rows = db.execute(
-        "SELECT rowid, -rank FROM passages_fts WHERE passages_fts MATCH ? ORDER BY rank LIMIT ?",
-        (f"scope_key : {_scope_key(scope)} AND {{title text}} : ({either})", limit),
-    )
-    return tuple(rows.fetchall())
-
-
-def _scope_key(scope: str) -> str:
-    """Returns one word for a scope, whatever characters it has."""
-    return "s" + hashlib.blake2b(scope.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def _quoted(text: str) -> str:
-    """Returns an FTS5 string: nothing in it is syntax."""
-    return '"' + text.replace("\0", " ").replace('"', '""') + '"'
 
 
 def id_list(ids: Iterable[int]) -> str:

@@ -294,6 +294,35 @@ CREATE TABLE chat_files (
 CREATE INDEX chat_files_by_character ON chat_files(character);
 """
 
+# Words are looked for in an index in memory, made of these rows, with the frequencies of one scope; the
+# index of all scopes counted a word as common that other stories use. ``token_vectors`` has a few bits for
+# each token of a text; both are derived from the text and made anew where they are missing.
+TERMS_SCHEMA = """
+DROP TRIGGER passages_inserted;
+DROP TRIGGER passages_deleted;
+DROP TABLE passages_fts;
+ALTER TABLE passages DROP COLUMN scope_key;
+CREATE TABLE passage_terms (
+    passage_id INTEGER PRIMARY KEY,
+    version    INTEGER NOT NULL,
+    language   TEXT NOT NULL,
+    data       BLOB NOT NULL
+);
+CREATE TABLE token_vectors (
+    hash BLOB NOT NULL,
+    model_id TEXT NOT NULL,
+    tokens BLOB NOT NULL,
+    UNIQUE (hash, model_id)
+);
+CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN
+    DELETE FROM passage_terms WHERE passage_id = old.id;
+    DELETE FROM vectors WHERE hash = old.hash
+        AND NOT EXISTS (SELECT 1 FROM passages WHERE hash = old.hash);
+    DELETE FROM token_vectors WHERE hash = old.hash
+        AND NOT EXISTS (SELECT 1 FROM passages WHERE hash = old.hash);
+END;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
@@ -302,6 +331,7 @@ MIGRATIONS: tuple[str, ...] = (
     GROWTH_SCHEMA,
     PROMPTS_SCHEMA,
     LIBRARY_SCHEMA,
+    TERMS_SCHEMA,
 )
 
 

@@ -1,7 +1,7 @@
 """The vectors of passages as rows, kept by content hash: equal text is embedded once, whatever it is part of.
 
-Functions over a connection. Owns the table ``vectors``; which texts still need a vector follows from it.
-Never computes a vector.
+Functions over a connection. Owns the tables ``vectors`` and ``token_vectors``; which texts still need one
+follows from them. Never computes a vector.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]  # shape (n, dimension), rows of length 1
+    TokenVectors = NDArray[np.float32]  # shape (tokens, width): what the tokens of one text mean in it
 
 # ruff: noqa: S608 - only constants of this module are put into statements, values never
 
@@ -30,47 +31,81 @@ class Pending(Struct, frozen=True):
     text: str
 
 
-def count_pending(db: sqlite3.Connection, model_id: str, *, after: int = 0) -> int:
-    """Returns how many different texts of passages after an id have no vector of this model."""
+def count_pending(
+    db: sqlite3.Connection, model_id: str, *, after: int = 0, tokens: bool = False
+) -> int:
+    """Returns how many different texts of passages after an id have no vector of this model.
+
+    With ``tokens`` those without token vectors count, too.
+    """
     row = db.execute(
-        f"SELECT count(DISTINCT hash) FROM passages p WHERE id > ? AND {_NO_VECTOR}", (after, model_id)
+        f"SELECT count(DISTINCT hash) FROM passages p WHERE id > ? AND {_lacks(tokens)}",
+        (after, *[model_id] * (1 + tokens)),
     )
     return int(row.fetchone()[0])
 
 
-_NO_VECTOR = "NOT EXISTS (SELECT 1 FROM vectors v WHERE v.hash = p.hash AND v.model_id = ?)"
+def _lacks(tokens: bool) -> str:
+    """Returns the condition that a passage ``p`` lacks something of a model; it is a parameter of each part."""
+    tables = ("vectors", "token_vectors") if tokens else ("vectors",)
+    return (
+        "("
+        + " OR ".join(
+            f"NOT EXISTS (SELECT 1 FROM {table} v WHERE v.hash = p.hash AND v.model_id = ?)"
+            for table in tables
+        )
+        + ")"
+    )
 
 
 def list_pending(
-    db: sqlite3.Connection, model_id: str, *, limit: int, after: int = 0
+    db: sqlite3.Connection, model_id: str, *, limit: int, after: int = 0, tokens: bool = False
 ) -> tuple[tuple[Pending, ...], int]:
     """Returns texts without a vector, oldest first, and the id to go on after (0: no more)."""
     rows = db.execute(
-        f"SELECT id, hash, title, text FROM passages p WHERE id > ? AND {_NO_VECTOR} ORDER BY id LIMIT ?",
-        (after, model_id, limit),
+        f"SELECT id, hash, title, text FROM passages p WHERE id > ? AND {_lacks(tokens)}"
+        " ORDER BY id LIMIT ?",
+        (after, *[model_id] * (1 + tokens), limit),
     ).fetchall()
     texts = {digest: Pending(digest, embedded_text(title, text)) for _, digest, title, text in rows}
     return tuple(texts.values()), rows[-1][0] if rows else 0
 
 
 def store_vectors(
-    db: sqlite3.Connection, model_id: str, hashes: Sequence[bytes], vectors: Vectors
+    db: sqlite3.Connection,
+    model_id: str,
+    hashes: Sequence[bytes],
+    vectors: Vectors,
+    tokens: Sequence[bytes] = (),
 ) -> dict[str, tuple[int, ...]]:
     """Stores vectors as float16; returns the ids of the passages that have one now, by scope.
 
     float16 moves a cosine by less than 0.0005 and halves the database. A hash whose passages were
-    deleted meanwhile is left out.
+    deleted meanwhile is left out. ``tokens``: for each text its packed token vectors, or nothing at all.
     """
     scopes: dict[str, list[int]] = {}
-    for digest, vector in zip(hashes, vectors, strict=True):
+    for place, (digest, vector) in enumerate(zip(hashes, vectors, strict=True)):
         rows = db.execute("SELECT id, scope FROM passages WHERE hash = ?", (digest,)).fetchall()
         if not rows:
             continue
         blob = vector.astype("<f2").tobytes()
         db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", (digest, model_id, blob))
+        if tokens:
+            values = (digest, model_id, tokens[place])
+            db.execute("INSERT OR REPLACE INTO token_vectors VALUES (?, ?, ?)", values)
         for row_id, scope in rows:
             scopes.setdefault(scope, []).append(row_id)
     return {scope: tuple(ids) for scope, ids in scopes.items()}
+
+
+def tokens_of(db: sqlite3.Connection, model_id: str, ids: Iterable[int]) -> dict[int, bytes]:
+    """Returns the packed token vectors of these passages; those without are left out."""
+    rows = db.execute(
+        "SELECT p.id, t.tokens FROM passages p JOIN token_vectors t ON t.hash = p.hash"
+        f" AND t.model_id = ? WHERE p.id IN {LIST}",
+        (model_id, id_list(ids)),
+    )
+    return dict(rows.fetchall())
 
 
 class VectorRows(Struct, frozen=True):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the engine does, before numpy is loaded
 
 from tests.bench.recall import model, quality, scale
 

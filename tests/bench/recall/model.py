@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from flower import limits
-from flower.engine.recall.embedder import NAME, MiniLM
+from flower.engine.recall.embedder import MiniLM
+from flower.engine.recall.minilm import NAME
 from tests.bench.recall.measure import FP32, MODELS, SHARED, in_child, memory_mib, table
 
 CHUNKS = 200

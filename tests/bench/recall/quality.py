@@ -1,164 +1,235 @@
-"""Does recall find the right passage? By vectors, by words, by both, by the whole library.
+"""Does recall find what answers? Over many kinds of text, through the engine's own library.
 
-Two collections. ``vael``: a small world written for this benchmark, with questions a player might
-ask, mostly in other words than the lore's. ``stdlib``: for functions and classes of Python's standard
-library the first paragraph of the docstring is the query and the rest is the passage to find.
+Prints nDCG@10 and how often evidence is among the first five, for vectors, words, reciprocal ranks, the
+algorithm of before, and recall as it is; then recall with each signal switched off in turn; then how many
+passages are recalled for questions that nothing answers. ``collections`` says what the texts are.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import math
-import re
 import sqlite3
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import trio
-from msgspec import Struct
+from msgspec import structs
 
-from flower.engine.recall.chunking import chunk
+from flower.engine.recall.base import Query
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.library import Library
-from flower.engine.recall.query import keywords
-from flower.engine.store import passages, schema
+from flower.engine.recall.ranking import Tuning
+from flower.engine.store import passages
 from flower.engine.store.database import Database
-from flower.engine.store.passages import Draft
+from flower.engine.store.passages import Draft, Passage
+from tests.bench.recall.baseline import Baseline
+from tests.bench.recall.collections import dialogue, load
+from tests.bench.recall.collections.base import Collection
 from tests.bench.recall.measure import MODELS, table
 
-SCOPE = "lore:bench"
-RRF_K = 60
-_NAMES = """
-os shutil subprocess threading socket json csv sqlite3 datetime decimal statistics random string
-re difflib textwrap calendar collections heapq bisect copy pprint functools itertools pathlib
-tempfile pickle zlib gzip zipfile tarfile configparser hashlib hmac secrets io time argparse
-logging getpass platform asyncio selectors signal http.client urllib.request urllib.parse
-smtplib imaplib uuid ipaddress gettext locale shlex unittest doctest timeit inspect ast tokenize
-dis
-"""
-MODULES = _NAMES.split()
+Runs = Mapping[str, Sequence[Sequence[int]]]  # by what was asked: for each question the documents found
+ABLATIONS = {
+    "recall": Tuning(),
+    "without words": Tuning(words_share=0.0, foreign_words_share=0.0),
+    "without similarity": Tuning(words_share=1.0, foreign_words_share=1.0),
+    "without late interaction": Tuning(late_share=0.0, foreign_late_share=0.0),
+    "without neighbours": Tuning(before=0.0, after=0.0),
+    "without question sentence": Tuning(by_question=False),
+}
+QUESTIONS = 200  # of one collection at most
+MEMORY_BUDGETS = (300, 450, 600, 900)
 
 
-class Collection(Struct, frozen=True):
-    name: str
-    drafts: Sequence[Draft]
-    questions: Sequence[tuple[str, int]]  # text, index of the draft that answers it
-
-
-def vael() -> Collection:
-    here = Path(__file__).parent
-    drafts = chunk((here / "vael.md").read_text())
-    number = {draft.title: index for index, draft in enumerate(drafts)}
-    lines = (here / "questions.tsv").read_text().splitlines()
-    return Collection("vael", drafts, [(q, number[a]) for q, a in (line.split("\t") for line in lines)])
-
-
-def stdlib() -> Collection:
-    pairs: dict[str, str] = {}
-    for doc in _docstrings():
-        first, *rest = re.split(r"\n\s*\n", doc, maxsplit=1)
-        body = " ".join(" ".join(rest).split())[:700]
-        if 25 < len(first) < 200 and len(body) > 120:
-            pairs.setdefault(body, " ".join(first.split()))
-    drafts = [Draft("", body) for body in pairs]
-    return Collection("stdlib", drafts, [(query, index) for index, query in enumerate(pairs.values())])
-
-
-def _docstrings() -> Iterator[str]:
-    for name in MODULES:
-        module = importlib.import_module(name)
-        for value in _public(module):
-            yield inspect.getdoc(value) or ""
-            if inspect.isclass(value) and value.__module__ == name:
-                for member in _public(value):
-                    yield inspect.getdoc(member) or ""
-
-
-def _public(holder: object) -> Iterator[object]:
-    for name, value in vars(holder).items():
-        if not name.startswith("_") and callable(value):
-            yield value
-
-
-async def _runs(collection: Collection, embedder: MiniLM) -> dict[str, list[list[int]]]:
-    texts = [passages.embedded_text(draft.title, draft.text) for draft in collection.drafts]
-    vectors = await embedder.embed(texts)
-    queries = await embedder.embed([question for question, _ in collection.questions])
-    by_vector = [np.argsort(-row)[:60].tolist() for row in queries @ vectors.T]
-    db = sqlite3.connect(":memory:")
-    db.executescript(schema.PASSAGES_SCHEMA)
-    passages.replace_source(db, "lore", SCOPE, "a", collection.drafts, digest=b"", created=0.0)
-    by_words = [
-        [i - 1 for i, _ in passages.search_keywords(db, SCOPE, keywords(question), limit=60)]
-        for question, _ in collection.questions
+def collections() -> list[Collection]:
+    """Returns all collections, those that share their documents one after the other."""
+    friends, tale = load.friends(), load.tale()
+    plain = [
+        dialogue.load(),
+        friends,
+        load.plain(friends),
+        tale,
+        load.plain(tale),
+        load.vael(),
+        load.stdlib(),
+        load.technical(),
     ]
-    db.close()
-    return {
-        "vectors": by_vector,
-        "words (BM25)": by_words,
-        "reciprocal ranks": [_rrf(*lists) for lists in zip(by_vector, by_words, strict=True)],
-        "library": await _ask_library(collection, embedder),
-    }
+    every = [*plain, *(load.longer(one) for one in plain[:6]), *load.languages()]
+    return [_fewer(one) for one in every]
 
 
-def _rrf(*lists: Sequence[int]) -> list[int]:
-    scores: dict[int, float] = {}
-    for ranked in lists:
-        for rank, index in enumerate(ranked, 1):
-            scores[index] = scores.get(index, 0.0) + 1 / (RRF_K + rank)
-    return sorted(scores, key=lambda index: -scores[index])
+def _fewer(collection: Collection) -> Collection:
+    """Returns the collection with every n-th question, so that a run takes minutes."""
+    return structs.replace(
+        collection, questions=collection.questions[:: 1 + len(collection.questions) // QUESTIONS]
+    )
 
 
-async def _ask_library(collection: Collection, embedder: MiniLM) -> list[list[int]]:
-    """Returns what ``Library.search`` finds, ingestion and all."""
+async def embed_all(embedder: MiniLM, texts: Sequence[str]) -> np.ndarray:
+    parts = [await embedder.embed(texts[start : start + 32]) for start in range(0, len(texts), 32)]
+    return np.concatenate(parts)
+
+
+@asynccontextmanager
+async def stored(collection: Collection, embedder: MiniLM) -> AsyncIterator[tuple[Database, Path]]:
+    """Stores a collection as the engine does, with all vectors; document n has the id n + 1."""
     with tempfile.TemporaryDirectory() as folder:
         database = await Database.open(Path(folder) / "flower.db")
-        library = Library(database, embedder, Path(folder), notify=lambda line, progress: None)
-        await database.write(
-            lambda db: passages.replace_source(
-                db, "lore", SCOPE, "a", collection.drafts, digest=b"", created=0.0
-            )
-        )
-        found = []
+        await database.write(_store, collection)
         async with trio.open_nursery() as nursery:
+            library = library_over(database, embedder, Path(folder))
             nursery.start_soon(library.run)
             while await library.pending():
                 await trio.sleep(0.05)
-            for question, _ in collection.questions:
-                hits = await library.search(SCOPE, question, limit=10)
-                found.append([hit.passage.id - 1 for hit in hits])
             nursery.cancel_scope.cancel()
-        await database.aclose()
+        try:
+            yield database, Path(folder)
+        finally:
+            await database.aclose()
+
+
+def _store(db: sqlite3.Connection, collection: Collection) -> None:
+    for number, document in enumerate(collection.documents):
+        title, text = document.title, document.text
+        if collection.kind == "memory":
+            memory = Passage(
+                0, "memory", document.scope, f"message:{number + 1}", title, text, number + 1
+            )
+            passages.add_memories(db, [memory])
+        else:
+            source = f"attached:{number}"
+            passages.replace_source(
+                db, "lore", document.scope, source, [Draft(title, text)], digest=b"", created=0.0
+            )
+
+
+def library_over(
+    database: Database, embedder: MiniLM, folder: Path, tuning: Tuning | None = None
+) -> Library:
+    return Library(
+        database,
+        embedder,
+        folder / "index",
+        notify=lambda line, progress: None,
+        tuning=tuning or Tuning(),
+    )
+
+
+async def _runs(
+    collection: Collection, embedder: MiniLM, asked: Sequence[Collection]
+) -> dict[str, Runs]:
+    """Returns by the collection's name what was found for its questions, all over the same documents."""
+    texts = [passages.embedded_text(one.title, one.text) for one in collection.documents]
+    baseline = Baseline(collection, await embed_all(embedder, texts))
+    found: dict[str, Runs] = {}
+    async with stored(collection, embedder) as (database, folder):
+        for one in asked:
+            questions = one.questions
+            vectors = await embed_all(embedder, [q.text for q in questions])
+            both = list(zip(questions, vectors, strict=True))
+            runs = {
+                "vectors": [list(baseline.by_vectors(q.scope, v, 10)) for q, v in both],
+                "words (FTS5)": [list(baseline.by_words(q.scope, q.text, 10)) for q in questions],
+                "reciprocal ranks": [baseline.by_ranks(q.scope, q.text, v) for q, v in both],
+                "before": [baseline.search(q.scope, q.text, v, 10) for q, v in both],
+            }
+            for name, tuning in ABLATIONS.items():
+                library = library_over(database, embedder, folder, tuning)
+                runs[name] = [
+                    [hit.passage.id - 1 for hit in await library.search(q.scope, q.text, limit=10)]
+                    for q in questions
+                ]
+            found[one.name] = runs
+            found[f"{one.name} recalled before"] = {
+                str(budget): [baseline.recall(q.scope, q.text, v, budget) for q, v in both]
+                for budget in MEMORY_BUDGETS
+            }
+            found[f"{one.name} recalled"] = await _recalled(
+                one, library_over(database, embedder, folder)
+            )
     return found
+
+
+async def _recalled(collection: Collection, library: Library) -> Runs:
+    """Returns by budget what a turn would be given."""
+    runs: dict[str, list[list[int]]] = {}
+    for budget in MEMORY_BUDGETS:
+        for q in collection.questions:
+            scope = {"memory_scope" if collection.kind == "memory" else "lore_scope": q.scope}
+            query = Query(q.text, budget_tokens=budget, **scope)
+            hits = await library.recall(query)
+            runs.setdefault(str(budget), []).append([hit.passage.id - 1 for hit in hits])
+    return runs
 
 
 def report() -> None:
     warnings.simplefilter("ignore")  # deprecated modules
-    rows = []
-    for collection in (vael(), stdlib()):
+    every = collections()
+    by_documents: dict[str, list[Collection]] = {}
+    for one in every:
+        by_documents.setdefault(one.name.split(",")[0], []).append(one)
+    found: dict[str, Runs] = {}
+    for asked in by_documents.values():
         embedder = MiniLM([MODELS])
-        runs = trio.run(_runs, collection, embedder)
+        found |= trio.run(_runs, asked[0], embedder, asked)
         embedder.close()
-        for name, run in runs.items():
-            rows.append(
-                [collection.name, name, *_scores(run, [answer for _, answer in collection.questions])]
-            )
-        size = f"{len(collection.drafts)} passages, {len(collection.questions)} queries"
-        print(f"\n{collection.name}: {size}")
-    table("Quality", ["collection", "by", "hit@1", "hit@3", "nDCG@10"], rows)
+    _print_quality(every, found)
+    _print_recalled(every, found)
 
 
-def _scores(run: Sequence[Sequence[int]], answers: Sequence[int]) -> list[str]:
-    places = [
-        list(found[:10]).index(a) if a in found[:10] else None
-        for found, a in zip(run, answers, strict=True)
+def _print_quality(every: Sequence[Collection], found: Mapping[str, Runs]) -> None:
+    names = list(found[every[0].name])
+    for what, measure in (("nDCG@10", ndcg), ("evidence in the first 5", first_five)):
+        rows = []
+        for one in every:
+            scores = [mean(one, found[one.name][name], measure) for name in names]
+            rows.append([one.name, *(f"{score:.3f}" for score in scores)])
+        means = [
+            sum(mean(one, found[one.name][name], measure) for one in every) / len(every)
+            for name in names
+        ]
+        rows.append(["mean", *(f"{value:.3f}" for value in means)])
+        table(what, ["collection", *names], rows)
+
+
+def _print_recalled(every: Sequence[Collection], found: Mapping[str, Runs]) -> None:
+    rows = []
+    for one in every:
+        row: list[str] = [one.name]
+        for name in (f"{one.name} recalled before", f"{one.name} recalled"):
+            runs = found[name]
+            wrong = [
+                len(hits) for q, hits in zip(one.questions, runs["900"], strict=True) if not q.answers
+            ]
+            row.append(f"{100 * sum(wrong) / len(wrong):.0f}" if wrong else "-")
+            row += [f"{mean(one, runs[budget], held):.3f}" for budget in runs]
+        rows.append(row)
+    budgets = [str(budget) for budget in MEMORY_BUDGETS]
+    head = ["collection", "before: false per 100", *budgets, "now: false per 100", *budgets]
+    title = "Recalled for a turn: passages where nothing answers; questions with evidence within so many tokens"
+    table(title, head, rows)
+
+
+def mean(collection: Collection, run: Sequence[Sequence[int]], measure: object) -> float:
+    scores = [
+        measure(list(hits), q.answers)  # type: ignore[operator]
+        for q, hits in zip(collection.questions, run, strict=True)
+        if q.answers
     ]
-    count = len(answers)
-    hit1 = sum(place == 0 for place in places) / count
-    hit3 = sum(place is not None and place < 3 for place in places) / count
-    gain = sum(1 / math.log2(place + 2) for place in places if place is not None) / count
-    return [f"{value:.3f}" for value in (hit1, hit3, gain)]
+    return sum(scores) / len(scores)
+
+
+def ndcg(hits: Sequence[int], answers: frozenset[int]) -> float:
+    gain = sum(1 / math.log2(place + 2) for place, hit in enumerate(hits[:10]) if hit in answers)
+    return gain / sum(1 / math.log2(place + 2) for place in range(min(10, len(answers))))
+
+
+def first_five(hits: Sequence[int], answers: frozenset[int]) -> float:
+    return float(bool(answers & set(hits[:5])))
+
+
+def held(hits: Sequence[int], answers: frozenset[int]) -> float:
+    return float(bool(answers & set(hits)))

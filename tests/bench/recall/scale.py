@@ -7,16 +7,16 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import trio
 
 from flower import limits
-from flower.engine.recall.base import Query
+from flower.engine.recall.base import Encoded, Query
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.index import ScopeIndex
 from flower.engine.recall.library import Library
+from flower.engine.recall.minilm import TOKEN_WIDTH
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Draft
@@ -30,10 +30,8 @@ from tests.bench.recall.measure import (
     table,
 )
 
-if TYPE_CHECKING:
-    from flower.engine.store.vector_rows import Vectors
-
 SCOPE = "lore:bench"
+TOKENS = 110  # of a passage of make_texts
 SIZES = (1_000, 10_000, 100_000)
 QUESTIONS = (
     "Where does the captain keep the second ledger?",
@@ -49,9 +47,9 @@ class CountingMiniLM(MiniLM):
 
     embedded = 0
 
-    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+    async def encode(self, texts: Sequence[str], *, urgent: bool = False) -> Encoded:
         self.embedded += 0 if urgent else len(texts)
-        return await super().embed(texts, urgent=urgent)
+        return await super().encode(texts, urgent=urgent)
 
 
 def index_child(size: int, folder: str) -> dict[str, float]:
@@ -140,6 +138,7 @@ async def _recall(size: int, folder: Path) -> dict[str, float]:
         "wide50": percentile_ms(wide, 50),
         "wide99": percentile_ms(wide, 99),
         "embedded": embedder.embedded,
+        "memory": memory_mib("VmHWM"),
     }
 
 
@@ -171,7 +170,7 @@ def report() -> None:
 
 def report_recall() -> None:
     rows = []
-    for size in SIZES[:2]:
+    for size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             trio.run(_prepare, size, Path(folder))
             found = in_child("recall", str(size), folder)
@@ -184,11 +183,21 @@ def report_recall() -> None:
                 f"{found['p99']:.1f}",
                 f"{found['wide50']:.1f}",
                 f"{found['wide99']:.1f}",
+                f"{found['memory']:.0f}",
             ]
         )
     table(
         "Restart and recall, embedding of the query included",
-        ["passages", "first recall s", "embedded anew", "p50 ms", "p99 ms", "with context p50", "p99"],
+        [
+            "passages",
+            "first recall s",
+            "embedded anew",
+            "p50 ms",
+            "p99 ms",
+            "with context p50",
+            "p99",
+            "peak MiB",
+        ],
         rows,
     )
 
@@ -202,10 +211,11 @@ async def _prepare(size: int, folder: Path) -> None:
     await embedder.embed(["the native modules run here"])
     embedder.close()
     model_id = embedder.model_id
+    tokens = np.random.default_rng(0).bytes(TOKENS * TOKEN_WIDTH // 8)
 
     def store(db: sqlite3.Connection) -> None:
         passages.replace_source(db, "lore", SCOPE, "bench", drafts, digest=b"", created=0.0)
-        vector_rows.store_vectors(db, model_id, hashes, vectors)
+        vector_rows.store_vectors(db, model_id, hashes, vectors, [tokens] * size)
 
     await database.write(store)
     await database.aclose()

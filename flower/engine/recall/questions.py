@@ -1,0 +1,96 @@
+"""Makes queries ready for the search: their words, and the vectors of the question and of its context.
+
+Vectors are kept for a while: a line that is sent again needs no model, and what the next line will
+follow upon is known as soon as a reply has ended, so its vector is made while nobody waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import trio
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine.recall.base import Embedder, Encoded, Query, TokenEmbedder
+from flower.engine.recall.query import Asked, Kept, context_of, prepare
+from flower.engine.recall.ranking import Tuning
+
+if TYPE_CHECKING:
+    from flower.engine.store.vector_rows import TokenVectors, Vectors
+
+
+class Questions:
+    """Turns queries into what the search goes by."""
+
+    def __init__(self, embedder: Embedder, tuning: Tuning) -> None:
+        self._embedder = embedder
+        self._tuning = tuning
+        self._kept = Kept()
+        self._expected: deque[str] = deque(maxlen=limits.QUERY_VECTORS_KEPT)
+
+    def by_words(self, query: Query) -> Asked:
+        """Returns the query without a vector."""
+        return prepare(query, by_question=self._tuning.by_question)
+
+    async def ask(self, query: Query) -> Asked:
+        """Returns the query with its vectors; raises ``EmbedError``."""
+        asked, context = self.by_words(query), context_of(query)
+        texts = [asked.question, context] if context else [asked.question]
+        found = await self._vectors_of(texts)
+        vector = _mixed([vector for vector, _ in found], asked.context_weight)
+        return replace(asked, vector=vector, tokens=found[0][1])
+
+    def expect(self, context: str) -> bool:
+        """Notes that a line may come which follows upon ``context``; returns whether that is news."""
+        text = context_of(Query("", context))
+        if not text or text in self._kept or text in self._expected:
+            return False
+        self._expected.append(text)
+        return True
+
+    async def prepare(self) -> None:
+        """Makes the vectors of what is expected, without haste; raises ``EmbedError``."""
+        while self._expected:
+            texts = [
+                self._expected.popleft()
+                for _ in range(min(len(self._expected), limits.EMBED_REQUEST_TEXTS))
+            ]
+            # Of a context only the vector as a whole is used.
+            for text, vector in zip(texts, await self._embedder.embed(texts), strict=True):
+                self._kept.put(text, vector)
+
+    async def _vectors_of(self, texts: list[str]) -> list[tuple[Vectors, TokenVectors | None]]:
+        found = {text: kept for text in texts if (kept := self._kept.get(text)) is not None}
+        missing = [text for text in dict.fromkeys(texts) if text not in found]
+        if missing:
+            vectors, tokens = await encode(self._embedder, missing, urgent=True)
+            for text, vector, of_tokens in zip(missing, vectors, tokens, strict=True):
+                found[text] = (vector, of_tokens)
+                self._kept.put(text, vector, of_tokens)
+        else:
+            await trio.lowlevel.checkpoint()
+        return [found[text] for text in texts]
+
+
+async def encode(
+    embedder: Embedder, texts: Sequence[str], *, urgent: bool = False
+) -> tuple[Vectors, Sequence[TokenVectors | None]]:
+    """Returns the vectors of texts, and those of their tokens if the model can make them."""
+    if isinstance(embedder, TokenEmbedder):
+        encoded: Encoded = await embedder.encode(texts, urgent=urgent)
+        return encoded.vectors, encoded.tokens
+    return await embedder.embed(texts, urgent=urgent), [None] * len(texts)
+
+
+def _mixed(vectors: list[Vectors], context_weight: float) -> Vectors:
+    """Returns one vector of length 1 for a line and, if there is a second one, its context."""
+    import numpy as np
+
+    if len(vectors) == 1:
+        return vectors[0]
+    mixed = (1 - context_weight) * vectors[0] + context_weight * vectors[1]
+    norm = np.linalg.norm(mixed)
+    return np.asarray(mixed / norm if norm else vectors[0], np.float32)

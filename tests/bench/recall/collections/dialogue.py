@@ -1,0 +1,103 @@
+"""Long dialogues with facts planted in small talk, put together from ``dialogue.yaml`` by a seed.
+
+Stories share people, places and things with each other (two stories in one world), and within a story the
+same kind of fact is told of several people, so only who and what together find the right exchange.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.bench.recall.collections.base import Collection, Document, Question
+
+STORIES = 6
+EXCHANGES = 320
+FACTS = 44
+SEED = 20
+ALIASES = ("Emeric Vane", "Tilda Roan", "Casimir Holt", "Oda Pretorius", "Leopold Sark", "Magda Fenn")
+
+
+def load(player: str = "The player", narrator: str = "The narrator") -> Collection:
+    """Returns all stories; each is a scope of its own, its exchanges in the order they were told."""
+    parts = yaml.safe_load((Path(__file__).parent / "dialogue.yaml").read_text())
+    documents: list[Document] = []
+    questions: list[Question] = []
+    for story in range(STORIES):
+        _tell(parts, story, player, narrator, documents, questions)
+    return Collection("dialogue", "memory", documents, questions)
+
+
+def _tell(
+    parts: Mapping[str, Any],
+    story: int,
+    player: str,
+    narrator: str,
+    documents: list[Document],
+    questions: list[Question],
+) -> None:
+    rng = random.Random(SEED + story)
+    cast = rng.sample(parts["people"], 9)
+    me = parts["heroes"][story]
+    scope = f"memory:{story}"
+    beats: list[tuple[Sequence[Sequence[str]], dict[str, str], Mapping[str, Any] | None]] = []
+    told = [(fact, person) for fact in parts["facts"] for person in rng.sample(cast, 3)]
+    for fact, person in rng.sample(told, FACTS):
+        beats.append((fact["turns"], _values(parts, rng, cast, me, person), fact))
+    planted = sum(len(turns) for turns, _, _ in beats)
+    for _ in range(EXCHANGES - planted):
+        small = rng.choice(parts["small_talk"])
+        beats.append(([small], _values(parts, rng, cast, me, rng.choice(cast)), None))
+    rng.shuffle(beats)
+    for turns, values, fact in beats:
+        first = len(documents)
+        for line, reply in turns:
+            before, after = _padding(parts, rng, cast, me), _padding(parts, rng, cast, me)
+            reply = f"{before} {reply.format(**values)} {after}".strip()
+            documents.append(
+                Document(scope, "", f"{player}: {line.format(**values)}\n{narrator}: {reply}")
+            )
+        if fact is not None:
+            evidence = frozenset(first + place for place in fact.get("evidence", [0]))
+            ask = rng.choice(fact["ask"])
+            questions.append(Question(scope, ask.format(**values), evidence))
+    for ask in parts["unanswerable"]:
+        values = _values(parts, rng, cast, me, rng.choice(cast))
+        questions.append(Question(scope, ask.format(**values), frozenset()))
+
+
+def _padding(parts: Mapping[str, Any], rng: random.Random, cast: Sequence[str], me: str) -> str:
+    """Returns up to three replies of small talk: what is told around a fact in a longer reply."""
+    replies = [small[1] for small in rng.sample(parts["small_talk"], rng.choice((0, 1, 1, 2, 3)))]
+    return " ".join(
+        reply.format(**_values(parts, rng, cast, me, rng.choice(cast))) for reply in replies
+    )
+
+
+def _values(
+    parts: Mapping[str, Any], rng: random.Random, cast: Sequence[str], me: str, person: str
+) -> dict[str, str]:
+    other = rng.choice([name for name in cast if name != person])
+    place, place2 = rng.sample(parts["places"], 2)
+    beast = rng.choice(parts["beasts"])
+    n, m = rng.sample(parts["numbers"], 2)
+    return {
+        "p": person,
+        "q": other,
+        "me": me,
+        "place": place,
+        "place2": place2,
+        "thing": rng.choice(parts["things"]),
+        "day": rng.choice(parts["days"]),
+        "trade": rng.choice(parts["trades"]),
+        "food": rng.choice(parts["foods"]),
+        "beast": beast,
+        "beast_short": beast.split()[-1],
+        "alias": rng.choice(ALIASES),
+        "n": n,
+        "m": m,
+    }
