@@ -332,6 +332,7 @@ class RemoteProvider(ABC):
             dialect,
             expects=self._thinks(completion.model),
             names=completion.player_names,
+            marks=completion.scaffold,
         )
 
     def _thinks(self, model: str) -> bool:
