@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flower.engine.provider import markers
 from flower.engine.provider.base import Reasoning, Text, Withdrawn
 from flower.engine.provider.markers import Kind
-from flower.engine.provider.story_text import PlayerStop, StoryReader
+from flower.engine.provider.story_text import LineStop, StoryReader
 
 CASES = {
     # reply: (story, thinking)
@@ -132,9 +132,12 @@ def test_plain_text_is_passed_on_at_once() -> None:
 # --- the player's lines
 
 
+MARKS_OF_OURS = ("Notes for the narrator:", "The player's words:", "From the lore (")
+
+
 def stopped(text: str, *names: str) -> tuple[str, str]:
     """Returns what is told of a text that comes whole, and character by character the same."""
-    whole, single = PlayerStop(names), PlayerStop(names)
+    whole, single = LineStop(names, MARKS_OF_OURS), LineStop(names, MARKS_OF_OURS)
     told = whole.feed(text) + whole.end()
     assert "".join(map(single.feed, text)) + single.end() == told
     return told, whole.cut
@@ -174,3 +177,27 @@ def test_a_cut_depends_on_nothing_but_the_text(text: str) -> None:
     told, cut = stopped(text, "You", "Mara")
     assert text.startswith(told)
     assert bool(cut) == (told != text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Notes for the narrator: none\nThe gate opens.", "The gate opens."),
+        (
+            "NOTES FOR THE NARRATOR:\n- From the lore (Gate): It is old.\n\nThe gate opens.",
+            "\nThe gate opens.",
+        ),
+        ("The player's words: I knock.\nThe gate opens.", "The gate opens."),
+        ("[The Player's Words: I knock.", ""),
+        ("The gate opens.\n\nThe player's words: I go in.", "The gate opens."),
+        ("The gate opens.\n• from the LORE (Gate): old", "The gate opens."),
+        (
+            "The player waits.\nFrom the lorebook he reads.",
+            "The player waits.\nFrom the lorebook he reads.",
+        ),
+        (" The gate opens.", " The gate opens."),
+    ],
+)
+def test_our_own_scaffolding_is_never_story(text: str, told: str) -> None:
+    """Lines of the prompt are left out before the story, and end it after it has begun."""
+    assert stopped(text, "You")[0] == told

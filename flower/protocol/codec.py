@@ -16,7 +16,7 @@ from flower import limits
 from flower.errors import ProtocolError
 from flower.protocol.messages import Event, Prompt, UnknownEvent
 
-__all__ = ["decode_event", "decode_prompt", "encode"]
+__all__ = ["Encoder", "decode_event", "decode_prompt", "encode"]
 
 
 class _Payload(Struct, frozen=True):
@@ -47,6 +47,20 @@ _prompt_decoder = msgspec.json.Decoder(Prompt)
 _metadata_decoders = {
     name: msgspec.json.Decoder(get_type_hints(kind)["metadata"]) for name, kind in _EVENT_TYPES.items()
 }
+
+
+class Encoder:
+    """Frames of events, each made once however many clients get it one after the other."""
+
+    def __init__(self) -> None:
+        self._event: Event | None = None
+        self._frame = ""
+
+    def encode(self, event: Event) -> str:
+        """Returns what ``encode`` returns."""
+        if event is not self._event:
+            self._event, self._frame = event, encode(event)
+        return self._frame
 
 
 def encode(message: Event | Prompt) -> str:

@@ -35,6 +35,9 @@ PROVIDER_KINDS = (
     "compatible",  # any other server that speaks OpenAI's API
 )
 
+# How prompts are written for servers and models that complete text.
+TEMPLATES = ("chatml", "llama3", "mistral", "gemma", "alpaca", "vicuna", "plain")
+
 ENVIRONMENT = {
     "OPENAI_API_KEY": "openai_api_key",
     "OPENAI_BASE_URL": "openai_base_url",
@@ -125,7 +128,7 @@ class ProviderConfig(Struct, frozen=True):
 
     A ``patch`` corrects requests to models whose id matches the regular expression ``models``: ``set``
     is merged into the body, ``drop`` names fields to leave out, ``thinks`` says that replies begin
-    inside a thinking block.
+    inside a thinking block, ``template`` how the prompt is written as text to be completed.
     """
 
     name: str
@@ -278,6 +281,7 @@ _PATCH: validators.Reader[dict[str, Any]] = validators.section(
         "set": validators.map_of(validators.anything),
         "drop": validators.list_of(validators.short_text),
         "thinks": validators.flag,
+        "template": validators.one_of(TEMPLATES),
     },
 )
 _TIMEOUTS: validators.Reader[dict[str, float]] = validators.section(

@@ -20,7 +20,14 @@ from flower.engine.prompt.context import PromptContext, Services, TurnInput, rea
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
-from flower.engine.prompt.sections import CONTINUE, note_of, recalled_text, summary_section, with_notes
+from flower.engine.prompt.sections import (
+    CONTINUE,
+    SCAFFOLD,
+    note_of,
+    recalled_text,
+    summary_section,
+    with_notes,
+)
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Completion, Composing
 from flower.engine.recall.base import Found
@@ -100,6 +107,7 @@ async def build_prompt(
         session=turn.session_id,
         cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
         player_names=_player_names(services, context),
+        scaffold=SCAFFOLD,
     )
     return PreparedPrompt(completion, assembled, counter, _record(inputs, fresh, assembled))
 

@@ -23,6 +23,20 @@ RECALLED_HEAD = "Notes for the narrator, not seen by the player:"
 RECALLED_TAIL = f"\n{PLAYERS_WORDS}"
 
 
+# Beginnings of lines that small models copy from their prompt into the story, whatever their case.
+SCAFFOLD = (
+    "notes for the narrator, not seen",
+    "notes for the narrator:",
+    PLAYERS_WORDS,
+    PLAYERS_WORDS.replace("'", "’"),
+    *(
+        f"{kind}{end}"
+        for kind in ("From the lore", "Earlier in this story", "Known to this character alone")
+        for end in (":", " (")
+    ),
+)
+
+
 def system_sections(
     base_rules: str,
     rules: Sequence[Rule],

@@ -65,7 +65,8 @@ class Completion(Struct, frozen=True):
     ``params`` are sampler settings in OpenAI's names (``temperature``, ``top_p``, ``stop``, ...); a
     provider maps those it knows and drops the rest. ``session`` lets servers with slots or sticky
     routing keep a story's prompt cache warm. At a line that begins with one of ``player_names`` and a
-    colon the reply ends. ``quiet``: a small request nobody watches; models that can are told not to think.
+    colon the reply ends; lines that begin as one of ``scaffold`` are the prompt's. ``quiet``: a small
+    request nobody watches; models that can are told not to think.
     """
 
     model: str  # the provider's own id, without our prefix
@@ -76,6 +77,7 @@ class Completion(Struct, frozen=True):
     session: str = ""
     cue: Cue = Cue()
     player_names: tuple[str, ...] = ()
+    scaffold: tuple[str, ...] = ()
     quiet: bool = False
 
 

@@ -17,7 +17,7 @@ from flower.engine.provider.errors import Origin, from_payload, malformed
 from flower.engine.provider.framing import Comment, NdjsonDecoder, ServerEvent, SseDecoder
 from flower.engine.provider.lenient import Mender, mapping, read_document, rows, string
 from flower.engine.provider.quote import excerpt
-from flower.engine.provider.story_text import PlayerStop, StoryReader
+from flower.engine.provider.story_text import LineStop, StoryReader
 from flower.errors import ProviderError
 
 Item = Piece | ProviderError
@@ -57,15 +57,17 @@ class Dialect(Protocol):
 class Cleaner:
     """Makes story and thinking of what the dialect found: whole characters, no marks, nobody else's lines.
 
-    ``expects``: replies begin inside thinking. ``names`` are the player's, at whose line a reply ends.
+    ``expects``: replies begin inside thinking. ``names`` are the player's, at whose line a reply ends;
+    ``marks`` are the beginnings of lines of our own prompts.
     """
 
-    def __init__(self, *, expects: bool, names: Collection[str]) -> None:
+    def __init__(self, *, expects: bool, names: Collection[str], marks: Collection[str]) -> None:
         self._names = names
+        self._marks = marks
         self._text = Mender()
         self._thought = Mender()
         self._reader = StoryReader(expects=expects)
-        self._player = PlayerStop(names)
+        self._player = LineStop(names, marks)
         self.begun = False
 
     @property
@@ -108,7 +110,7 @@ class Cleaner:
                 found += [Text(text)] if text else []
             else:
                 if not isinstance(piece, Reasoning):
-                    self._player = PlayerStop(self._names)  # what it has seen was no story
+                    self._player = LineStop(self._names, self._marks)  # what it has seen was no story
                 found.append(piece)
         self.begun = self.begun or bool(found)
         return found
@@ -128,11 +130,12 @@ class Interpreter:
         *,
         expects: bool = False,
         names: Collection[str] = (),
+        marks: Collection[str] = (),
     ) -> None:
         self._origin = origin
         self._decoder = decoder
         self._dialect = dialect
-        self._cleaner = Cleaner(expects=expects, names=names)
+        self._cleaner = Cleaner(expects=expects, names=names, marks=marks)
         self._over = False
         self._head: bytearray | None = bytearray()  # until the first byte tells what the body is
         self._document: bytearray | None = None  # a body that is one document

@@ -28,13 +28,15 @@ class Patch(Struct, frozen=True):
     """A correction for models whose id matches ``models`` (a regular expression, searched).
 
     ``set`` is merged into the request's body, ``drop`` names fields that are left out, ``thinks``
-    says that replies start inside a thinking block.
+    says that replies start inside a thinking block. ``template`` names one of ``instruct.TEMPLATES``: the
+    prompt is sent as text to be completed.
     """
 
     models: str = ""
     set: Mapping[str, Any] = {}
     drop: tuple[str, ...] = ()
     thinks: bool = False
+    template: str = ""
 
     def fits(self, model: str) -> bool:
         """Returns whether this patch is meant for ``model``."""

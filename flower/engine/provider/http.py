@@ -28,6 +28,7 @@ from flower.engine.provider.endpoint import KINDS, Endpoint, read_key
 from flower.engine.provider.errors import Origin, from_response, malformed
 from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
 from flower.engine.provider.gate import Gate
+from flower.engine.provider.instruct import BASE, TEMPLATES, Template, is_base
 from flower.engine.provider.proxies import certificates, proxy_for
 from flower.engine.provider.quote import excerpt
 from flower.engine.provider.request_fields import Refusals, field_names
@@ -332,7 +333,18 @@ class RemoteProvider(ABC):
             dialect,
             expects=self._thinks(completion.model),
             names=completion.player_names,
+            marks=completion.scaffold,
         )
+
+    def _template(self, model: str) -> Template | None:
+        """Returns how to write prompts for ``model`` as text; None: the server does that.
+
+        The user says so, or the model's name says that it is a base model of a server of one's own.
+        """
+        for patch in self._endpoint.patch:
+            if patch.template and patch.fits(model):
+                return TEMPLATES.get(patch.template)
+        return TEMPLATES[BASE] if self.local and is_base(model) else None
 
     def _thinks(self, model: str) -> bool:
         """Whether replies of ``model`` begin inside its thinking: the user says so, or it was seen."""

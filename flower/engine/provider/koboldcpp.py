@@ -14,6 +14,7 @@ import msgspec
 from flower.engine.provider.base import Completion, ModelInfo
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import RemoteProvider
+from flower.engine.provider.instruct import as_text
 from flower.engine.provider.openai import ChatStream
 from flower.engine.provider.openai_dialects import Flavour, build_body, left_out
 from flower.engine.provider.response import Call
@@ -35,9 +36,12 @@ class KoboldCppProvider(RemoteProvider):
     async def _prepared(self, completion: Completion) -> Call:
         named = msgspec.structs.replace(completion, model=completion.model or "koboldcpp")
         body = build_body(named, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
+        template = self._template(named.model)
+        if template is not None:
+            body = as_text(body, named.messages, template)
         origin = self._edge.origin(named.model, body)
         return Call(
-            "/v1/chat/completions",
+            "/v1/chat/completions" if template is None else "/v1/completions",
             body,
             origin,
             self._interpreter(SseDecoder(), ChatStream(origin), origin, named),

@@ -28,6 +28,7 @@ from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.errors import Origin, from_payload
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import Edge, RemoteProvider
+from flower.engine.provider.instruct import as_text
 from flower.engine.provider.lenient import amount, count, mapping, rows, string
 from flower.engine.provider.models import read_models
 from flower.engine.provider.openai_dialects import FLAVOURS, Flavour, build_body, flavour_of, left_out
@@ -193,9 +194,12 @@ class OpenAIProvider(RemoteProvider):
         refused = self._refusals.of(model)
         named = msgspec.structs.replace(completion, model=model)
         body = build_body(named, self._endpoint, self._flavour(), refused)
+        template = self._template(model)
+        if template is not None:
+            body = as_text(body, named.messages, template)
         origin = self._edge.origin(model, body)
         return Call(
-            "/chat/completions",
+            "/chat/completions" if template is None else "/completions",
             body,
             origin,
             self._interpreter(SseDecoder(), ChatStream(origin), origin, named),

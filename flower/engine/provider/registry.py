@@ -22,6 +22,7 @@ from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
 from flower.engine.provider.base import ModelInfo, Provider
 from flower.engine.provider.endpoint import KINDS, Endpoint
+from flower.engine.provider.instruct import BASE_NOTE, is_base
 from flower.engine.provider.llamacpp.models import LocalProvider
 from flower.engine.provider.models import Listed, known_model
 from flower.engine.provider.setup import read_setup
@@ -197,8 +198,9 @@ class Roster:
             if first != catalogue.FIRST:
                 models = [self._info(endpoint.name, first)]
         for info in models:
+            said = BASE_NOTE if endpoint.own and is_base(info.id) else ""
             own = info.id.removeprefix("openrouter/") if endpoint.kind == "openrouter" else info.id
-            yield _option(f"{endpoint.name}/{own}", info, note)
+            yield _option(f"{endpoint.name}/{own}", info, "; ".join(filter(None, (note, said))))
 
     # --- fetching -------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,8 @@ import trio
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.provider.base import Piece
+from flower.engine.provider.base import Piece, Reasoning, Text
+from flower.engine.provider.body import Body, body_of
 from flower.engine.provider.decode import Interpreter, Item
 from flower.engine.provider.errors import Origin, malformed
 from flower.errors import ProviderError
@@ -56,7 +57,7 @@ class PieceStream:
         call = await self._prepare()
         self._call = call
         self._response = await self._send(call)
-        self._body = raw(self._response)
+        self._body = body_of(self._response)
         self._unpack = Unpacker(self._response.headers.get("content-encoding", ""))
         return self
 
@@ -88,25 +89,25 @@ class PieceStream:
 
     async def _read(self) -> None:
         interpreter = self._call.interpreter
-        data: bytes | None = None
+        data = b""
         try:
             if interpreter.finished:
                 with trio.move_on_after(limits.FINISH_GRACE_S):
-                    data = await anext(self._body, None)
+                    data = await self._body.read()
             else:
-                data = await anext(self._body, None)
+                data = await self._body.read()
         except httpx.HTTPError as error:
             self._broken(error)
             return
-        if data is not None:
+        if data:
             self._items += self._interpreted(data)
-        if not self._over and (data is None or interpreter.ended):
+        if not self._over and (not data or interpreter.ended):
             self._items += interpreter.end()
             self._over = True
 
     def _interpreted(self, data: bytes) -> list[Item]:
         try:
-            return self._call.interpreter.feed(self._unpack.feed(data))
+            return _together(self._call.interpreter.feed(self._unpack.feed(data)))
         except zlib.error:
             self._over = True
             return [malformed(self._call.origin, "compressed data that is broken")]
@@ -119,12 +120,28 @@ class PieceStream:
         if not finished:
             self._items.append(network_error(error, self._call.origin))
 
-    async def _drain(self, body: AsyncGenerator[bytes, None]) -> None:
+    async def _drain(self, body: Body) -> None:
         try:
-            async for _ in body:
+            while await body.read():
                 pass
         except httpx.HTTPError:
             return  # only the connection is lost, and it is closed next
+
+
+def _together(items: list[Item]) -> list[Item]:
+    """Returns the items with neighbouring texts joined: what came in one read costs one step from here on."""
+    if len(items) < 2:
+        return items
+    joined: list[Item] = []
+    for item in items:
+        last = joined[-1] if joined else None
+        if type(item) is Text and type(last) is Text:
+            joined[-1] = Text(last.text + item.text)
+        elif type(item) is Reasoning and type(last) is Reasoning:
+            joined[-1] = Reasoning(last.text + item.text)
+        else:
+            joined.append(item)
+    return joined
 
 
 # --- Reading the bodies of HTTP responses, within bounds, and translating what breaks.
@@ -138,8 +155,8 @@ async def read_body(response: httpx.Response, max_bytes: int, origin: Origin) ->
     data = bytearray()
     try:
         unpack = Unpacker(response.headers.get("content-encoding", ""))
-        async with aclosing(raw(response)) as parts:
-            async for part in parts:
+        async with aclosing(body_of(response)) as body:
+            while part := await body.read():
                 data += unpack.feed(part)
                 if len(data) > max_bytes:
                     raise malformed(origin, "far too much data")
@@ -155,20 +172,14 @@ async def read_some(response: httpx.Response) -> bytes:
     data = bytearray()
     try:
         unpack = Unpacker(response.headers.get("content-encoding", ""))
-        async with aclosing(raw(response)) as parts:
-            async for part in parts:
+        async with aclosing(body_of(response)) as body:
+            while part := await body.read():
                 data += unpack.feed(part)
                 if len(data) >= limits.ERROR_BODY_BYTES:
                     break
     except (httpx.HTTPError, zlib.error):
         return bytes(data)
     return bytes(data[: limits.ERROR_BODY_BYTES])
-
-
-def raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    body = response.aiter_raw()
-    assert isinstance(body, AsyncGenerator)  # httpx types it as an iterator; it must be closed
-    return body
 
 
 # --- Packed bodies: nobody asked for them, some servers and proxies send them all the same.

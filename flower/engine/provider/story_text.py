@@ -8,6 +8,7 @@ came.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Literal
 
 from flower.engine.provider import markers
 from flower.engine.provider.base import Reasoning, Text, Withdrawn
@@ -138,71 +139,91 @@ class StoryReader:
         return [Text(text)]
 
 
-# --- The player's part, which is not the model's to speak.
+# --- Lines that are not the narrator's: the player's part, and the scaffolding of our own prompts.
 
-_DRESS = '*_>"“ \t'  # in front of a name at the start of a line
+_DRESS = '*_>-•–—"“[ \t'  # in front of a name or a mark at the start of a line
 _AFTER = "*_ \t"  # between a name and its colon
 _HELD_CHARS = 256  # of a line's beginning; a name is shorter, and a model may write nothing but blanks
 
 
-class PlayerStop:
-    """Ends a reply where a line of it begins as the player's: ``You:``, or ``Mara:`` for a persona.
+class LineStop:
+    """Ends a reply where a line of it begins as the player's (``You:``), or as a part of a prompt (``marks``).
 
-    Only after the story has begun: a reply that is nothing but such a line stays as it is. The beginning of
-    a line waits while it may be a name. ``cut`` holds the line's beginning, "" while there is none.
+    Only after the story has begun: a reply that is nothing but a line of the player's stays as it is, and
+    lines of a prompt before the story are left out. The beginning of a line waits while it may be either.
+    Case does not matter. ``cut`` holds the line's beginning, "" while there is none.
     """
 
-    def __init__(self, names: Collection[str]) -> None:
+    def __init__(self, names: Collection[str], marks: Collection[str] = ()) -> None:
         self._names = tuple({name.casefold().strip() for name in names if name.strip()})
-        self._longest = max(map(len, self._names), default=0)
+        self._marks = tuple(mark.casefold() for mark in marks)
+        self._longest = max(map(len, (*self._names, *self._marks)), default=0) + len(_AFTER) + 2
+        self._watches = bool(self._names or self._marks)
         self._held = ""
         self._begun = False
+        self._dropping = False  # a line of the prompt, to its end
         self.cut = ""
 
     def feed(self, text: str) -> str:
-        """Returns the text that is certainly no line of the player's."""
+        """Returns the text that is certainly the narrator's."""
         if self.cut:
             return ""
-        if not self._names or (not self._held and "\n" not in text):
-            self._begun = self._begun or not text.isspace()
+        if not self._watches or (self._begun and not self._held and "\n" not in text):
             return text
-        return self._lines(self._held + text)
+        text, self._held = self._held + text, ""
+        told = self._before_the_story(text) if not self._begun else self._lines(text)
+        self._begun = self._begun or bool(told.strip())
+        return told
 
     def end(self) -> str:
         """Returns what was held back."""
         held, self._held = self._held, ""
         return "" if self.cut else held
 
-    def _lines(self, text: str) -> str:
-        told, self._held = 0, ""
+    def _before_the_story(self, text: str) -> str:
+        while True:
+            if self._dropping:
+                _, line_end, text = text.partition("\n")
+                self._dropping = not line_end
+            start = _past(text, 0, "\n\r" + _DRESS)
+            verdict = self._verdict(text[start : start + self._longest])
+            if (verdict is None or start == len(text)) and len(text) < _HELD_CHARS:
+                self._held = text
+                return ""
+            if verdict != "mark":
+                self._begun = True
+                return self._lines(text, start)
+            self._dropping, text = True, text[start:]
+
+    def _lines(self, text: str, told: int = 0) -> str:
         while (line := text.find("\n", told)) >= 0:
-            said = text[:line]
-            self._begun = self._begun or bool(said.strip())
             start = _past(text, line, "\n\r" + _DRESS)
-            verdict = self._verdict(text[start : start + self._longest + len(_AFTER) + 2])
+            verdict = self._verdict(text[start : start + self._longest])
             if (verdict is None or start == len(text)) and len(text) - line < _HELD_CHARS:
                 self._held = text[line:]
                 return text[:line]
-            if verdict and self._begun:
+            if verdict:
                 self.cut = text[start : start + self._longest + 80].partition("\n")[0]
                 return text[:line]
             told = start
-        self._begun = self._begun or bool(text.strip())
         return text
 
-    def _verdict(self, line: str) -> bool | None:
-        """Returns whether a line begins as the player's; None while that is open."""
+    def _verdict(self, line: str) -> Literal["mark", "name", ""] | None:
+        """Returns as what a line begins; None while that is open."""
         folded = line.casefold()
+        if any(folded.startswith(mark) for mark in self._marks):
+            return "mark"
+        waits = any(mark.startswith(folded) for mark in self._marks)
         for name in self._names:
             if name.startswith(folded):
-                return None
-            if folded.startswith(name):
+                waits = True
+            elif folded.startswith(name):
                 rest = folded[len(name) :].lstrip(_AFTER)
                 if not rest:
-                    return None
-                if rest[0] in ":：":
-                    return True
-        return False
+                    waits = True
+                elif rest[0] in ":：":
+                    return "name"
+        return None if waits else ""
 
 
 def _past(text: str, start: int, characters: str) -> int:

@@ -20,10 +20,12 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.session import Client
 from flower.errors import FlowerError, ProtocolError
-from flower.protocol.codec import decode_prompt, encode
+from flower.protocol.codec import Encoder, decode_prompt
 from flower.protocol.messages import ChatChunk, ErrorEvent, ErrorMeta, Prompt
 
 log = logging.getLogger(__name__)
+
+_frames = Encoder()  # of all connections: those that watch one story get the same events
 
 
 class Socket(Protocol):
@@ -108,7 +110,11 @@ async def _write(engine: Engine, client: Client, socket: Socket, done: trio.Canc
             if isinstance(event, Resync):
                 await engine.sync(client)
                 continue
-            await socket.send(encode(event))
+            await socket.send(_frames.encode(event))
+            if len(
+                client.outbox
+            ):  # a send that is taken at once does not yield, others are due as well
+                await trio.lowlevel.checkpoint()
             if isinstance(event, ChatChunk):
                 engine.metrics.relay.add(trio.current_time() - client.outbox.taken_since)
     except (trio.BrokenResourceError, FlowerError) as gone:

@@ -40,9 +40,10 @@ RESYNC = Resync()
 class _Run:
     """Chunks of one turn that wait to be sent as one; joined only when they are taken."""
 
-    __slots__ = ("kind", "meta", "parts", "size")
+    __slots__ = ("first", "kind", "meta", "parts", "size")
 
     def __init__(self, chunk: ChatChunk | ChatReasoning) -> None:
+        self.first = chunk
         self.kind = type(chunk)
         self.meta = chunk.metadata
         self.parts = [chunk.content]
@@ -73,6 +74,8 @@ class _Run:
         return True
 
     def event(self) -> ChatChunk | ChatReasoning:
+        if len(self.parts) == 1:
+            return self.first  # the same for all who watch, so that it is encoded once
         return self.kind("".join(self.parts), self.meta)
 
 

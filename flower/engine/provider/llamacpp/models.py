@@ -22,8 +22,9 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.provider import factory
 from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider
-from flower.engine.provider.endpoint import Endpoint
+from flower.engine.provider.endpoint import Endpoint, Patch
 from flower.engine.provider.gate import Gate
+from flower.engine.provider.instruct import BASE, BASE_NOTE, is_base
 from flower.engine.provider.llamacpp import gguf, process
 from flower.engine.provider.llamacpp.gguf import Header, Plan
 from flower.engine.provider.llamacpp.process import LlamaProcess
@@ -182,7 +183,9 @@ class LocalProvider:
         if progress is not None:
             return progress
         if self._server is None:
-            endpoint = Endpoint("local", "llamacpp", child.address, api_key=child.key)
+            model = self._found.get(name)
+            patch = (Patch(template=BASE),) if model is not None and _is_base(model) else ()
+            endpoint = Endpoint("local", "llamacpp", child.address, api_key=child.key, patch=patch)
             self._server = factory.build(endpoint)
         return self._server
 
@@ -322,6 +325,11 @@ def _template(path: Path) -> str:
         return ""  # llama.cpp will say what is wrong with the file
 
 
+def _is_base(model: LocalModel) -> bool:
+    """Returns whether a file says by its name that it only completes text; most files bring a chat template."""
+    return is_base(model.name) or is_base(model.header.name)
+
+
 def _info(model: LocalModel) -> ModelInfo:
-    size = f"{model.size_bytes / 1e9:.1f} GB"
+    size = f"{model.size_bytes / 1e9:.1f} GB" + (f", {BASE_NOTE}" if _is_base(model) else "")
     return ModelInfo(model.name, f"{model.name} ({size})", model.plan.context_tokens, 0.0, 0.0)
