@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from flower.protocol import messages as protocol
-from flower.tui.render.messages import ENDINGS, Message
+from flower.tui.render.messages import Message, ending_of
 from flower.tui.render.text import clean, width
 from flower.tui.state.checklist import name_of
 from flower.tui.state.model import Model
@@ -123,7 +123,7 @@ class Reader:
 
     def _about(self, message: Message) -> list[str]:
         """Returns what is said behind a finished message."""
-        parts = [ENDINGS[message.status]] if message.status in ENDINGS else []
+        parts = [ending] if (ending := ending_of(message)) else []
         if self.detail < 3:
             return parts
         if message.reasoning:
