@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flower import cli, launch, limits
 from flower.client import identity
 from flower.protocol import messages
 from flower.protocol.messages import StoryTree
 from flower.tui import plain
-from flower.tui.plain import Plain, Reader, ready
+from flower.tui.plain import Plain, ready
+from flower.tui.reading import Reader, Walk, wrapped_onto
+from flower.tui.render.text import width
+from flower.tui.state.model import Link
+from tests.pty_world import ROOT
 from tests.scripted_engine import ScriptedEngine
 from tests.tui_world import Face, chunk, end, reply_begins, user_line
 
@@ -196,3 +205,94 @@ async def test_say_runs_commands_too(
         )
         assert (said, words in capsys.readouterr().out) == (code, True)
     nursery.cancel_scope.cancel()
+
+
+# --- for people who hear the screen -------------------------------------------------------------
+
+
+def told_story() -> Face:
+    return Face().story(("user", "Hello?"), ("assistant", "A lamp. Nobody."), ("user", "I wait."))
+
+
+def test_walking_reads_message_by_message_and_by_speaker() -> None:
+    model = told_story().model
+    walk, text = Walk().step(model, [":prev"])
+    assert text == "3 of 3. You: I wait.\n"
+    walk, text = walk.step(model, [":prev", "Narrator"])
+    assert text == "2 of 3. Narrator: A lamp. Nobody.\n"
+    assert "Narrator, message 2 of 3" in walk.who(model)
+    assert "The Ember Coast" in walk.who(model)
+    walk, text = walk.step(model, [":next"])
+    assert text == "3 of 3. You: I wait.\n"
+    assert walk.step(model, [":next"]) == (walk, "* There is nothing after this.\n")
+    assert "nothing before" in Walk().step(Face().model, [":prev"])[1]
+
+
+def test_a_lost_connection_is_said_once_and_its_end_too() -> None:
+    face = told_story()
+    reader, said = Reader(), ""
+    for state, note in (("lost", "gone"), ("connecting", ""), ("lost", "gone"), ("online", "")):
+        before = face.model
+        face.model = face.model._replace(link=Link(state, note))
+        said += reader.news(before, face.model)
+    assert said == "! gone\n* The engine is there again.\n"
+
+
+@pytest.mark.parametrize("piped", [True, False])
+def test_a_program_does_not_hear_that_its_line_waits(piped: bool) -> None:
+    face = told_story()
+    reader = Reader(piped=piped)
+    before = face.model
+    face.says(messages.SystemUpdate("Your line waits.", messages.State(queued=1)))
+    assert ("waits" in reader.news(before, face.model)) is not piped
+
+
+def test_three_levels_of_detail() -> None:
+    said = {}
+    for level in (1, 2, 3):
+        face, reader = told_story(), Reader()
+        reader.detail = level
+        said[level] = ""
+        for event in (
+            messages.SystemUpdate("Weather: fog."),
+            reply_begins(1),
+            messages.ChatReasoning("well then", messages.ChunkMeta("m", 1.0, "w", turn="t1")),
+            chunk("Fog.", 0),
+            end(),
+        ):
+            before = face.model
+            face.says(event)
+            said[level] += reader.news(before, face.model)
+    assert "Weather" not in said[1]
+    assert "Weather" in said[2]
+    assert "thinking" not in said[2]
+    assert "2 words of thinking" in said[3]
+
+
+@given(st.text("ab \n漢", max_size=60), st.integers(0, 12), st.integers(4, 12))
+def test_wrapping_changes_spaces_only_and_keeps_to_the_line(
+    text: str, column: int, columns: int
+) -> None:
+    wrapped, at = wrapped_onto(text, column, columns)
+    assert wrapped.replace("\n", " ").replace(" ", "") == text.replace("\n", " ").replace(" ", "")
+    for place, line in enumerate(wrapped.split("\n")):
+        used = width(line) + (column if place == 0 else 0)
+        assert used <= columns or len(line.split()) <= 1 or line.endswith(" ")
+    assert (
+        at == width(wrapped.rsplit("\n", 1)[-1]) + (column if "\n" not in wrapped else 0) or " " in text
+    )
+
+
+def test_a_locale_without_curly_quotes_loses_no_reply(tmp_path: Path) -> None:
+    program = (
+        "import sys; from flower.tui.plain import _never_fail_to_print; _never_fail_to_print(); "
+        "print('\\u201cCome in,\\u201d she says.')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": "iso-8859-1"},
+        capture_output=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stdout == b"?Come in,? she says.\n"

@@ -961,3 +961,35 @@ def test_the_story_stands_in_the_middle_of_a_wide_screen_as_wide_as_set() -> Non
         words = line.split("│")[0].rstrip()
         assert 40 < len(words) - len(words.lstrip(" ❯")) + 2 < 70
         assert len(words.strip(" ❯")) <= 60
+
+
+def test_an_empty_line_lets_time_pass_where_the_offline_narrator_speaks() -> None:
+    assert playing().type("<enter>").sent() == []
+    face = playing()
+    face.says(messages.SystemUpdate("", messages.State(offline=True)))
+    assert [send.prompt for send in face.type("<enter>").sent()] == ["continue"]
+    assert face.type("<enter>").sent() == [], "one at a time"
+
+
+def test_the_question_names_the_story_that_goes_into_the_trash() -> None:
+    face = (
+        Face()
+        .story(*STORY)
+        .online(session="s1", available_sessions=(messages.SessionOption("s1", "The drowned bell"),))
+    )
+    face.type("<f6><delete>")
+    assert "Put 'The drowned bell' into the trash?" in face.text()
+
+
+def test_a_reply_that_never_began_does_not_say_that_something_is_kept() -> None:
+    face = playing()
+    face.says(
+        messages.ChatHistory(
+            "",
+            messages.HistoryMeta(
+                (messages.HistoryItem("assistant", "", message=2, status="interrupted"),), session="s1"
+            ),
+        )
+    )
+    assert "interrupted before its first word" in face.text()
+    assert "kept" not in face.text()

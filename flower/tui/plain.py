@@ -1,14 +1,16 @@
 """The line mode: the same engine and commands without drawing, for screen readers, pipes and scripts.
 
 Lines in, lines out: what you type goes to the engine as in the full screen, replies come sentence by
-sentence after "Narrator:", news after "*", errors after "!". No cursor movement, no colours, no boxes. The
+sentence after "Narrator:", news after "*", errors after "!". No cursor movement, no colours, no boxes. What is
+read out is ``reading``'s. The
 replica is the one of the full screen, so lines that the engine has not confirmed are sent again.
 """
 
 from __future__ import annotations
 
+import io
 import os
-import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,104 +23,20 @@ from flower.client import identity
 from flower.client.connection import Link
 from flower.client.events import LinkChanged, Received, Send
 from flower.protocol import messages as protocol
-from flower.tui.render.messages import ENDINGS, Message, StoryPane
+from flower.tui.reading import DETAIL, USAGE, Reader, Walk, wrapped_onto
+from flower.tui.render.messages import Message, StoryPane
 from flower.tui.render.text import clean
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings, commands, sending
 from flower.tui.state.model import Effect, Input, Model
-from flower.tui.state.transcript import UNCONFIRMED
 from flower.tui.state.update import update
 
-RECENT = 4  # messages of an old story that are read out again
 LISTS = ("worlds", "characters", "models", "rules", "sessions")
 HELP = (
     "Type what you do, or a command such as /help. /list worlds shows what can be chosen (also "
-    "characters, models, rules, sessions); /quit leaves."
+    f"characters, models, rules, sessions); {USAGE} /quit leaves."
 )
 ANSWERS = (protocol.SystemUpdate, protocol.ErrorEvent, protocol.ChatMessage)
-_SENTENCE = re.compile(r"[.!?…][”\"’')\]*_]*\s+|\n+")
-
-
-class Reader:
-    """Turns changes of the model into lines to read; knows how much of each reply was read."""
-
-    def __init__(self) -> None:
-        self._read: dict[int, int] = {}  # characters read by message key
-        self._open: int | None = None  # key of the reply whose line is not ended yet
-        self._session = ""
-
-    def news(self, before: Model, after: Model) -> str:
-        """Returns what has to be written now."""
-        parts: list[str] = []
-        if after.link != before.link and after.link.state == "lost":
-            parts.append(self._line(f"! {after.link.note or 'no connection'}"))
-        if after.notice != before.notice and after.notice.text:
-            mark = "!" if after.notice.kind == "bad" else "*"
-            parts.append(self._line(f"{mark} {after.notice.text}"))
-        if after.popup != before.popup and after.popup is not None and after.popup.kind == "text":
-            parts.append(self._line(after.popup.subject))
-        if after.replica.session_id != self._session:
-            self._session = after.replica.session_id
-            self._read.clear()
-        if after.story is not before.story:
-            parts += [self._story(message, after) for message in self._unread(after)]
-        return "".join(parts)
-
-    def outline(self, event: protocol.Event) -> str:
-        """Returns the tree of a story as lines to read, if that is what came; the screen draws it."""
-        if not isinstance(event, protocol.SystemUpdate) or event.metadata.tree is protocol.UNSET:
-            return ""
-        return self._line(event.content)
-
-    def _unread(self, model: Model) -> tuple[Message, ...]:
-        messages = model.story.messages
-        if not self._read:
-            for message in messages[:-RECENT]:
-                self._read[message.key] = len(message.text)
-        return messages[-RECENT:]
-
-    def _story(self, message: Message, model: Model) -> str:
-        done = self._read.get(message.key)
-        if message.role == "assistant":
-            return self._reply(message, done)
-        if done is not None or message.status in UNCONFIRMED or message.role == "notice":
-            return ""  # notices were read when they came
-        self._read[message.key] = len(message.text)
-        if message.role == "system":
-            return self._line(f"* {clean(message.text)}")
-        own = message.request.startswith(f"{model.nonce}-")
-        return "" if own else self._line(f"You: {clean(message.text)}")
-
-    def _reply(self, message: Message, done: int | None) -> str:
-        begins = done is None
-        done = done or 0
-        if done > len(message.text):  # what was read was none of the story: say so, and begin again
-            begins, done, self._open = True, 0, None
-            self._read[message.key] = 0
-            return self._line("(That was the model thinking; the reply begins again.)")
-        text = message.text[done:]
-        ended = message.status != "streaming"
-        if not ended:
-            ends = [match.end() for match in _SENTENCE.finditer(text)]
-            text = text[: ends[-1]] if ends else ""
-        if not text and (not ended or self._open != message.key):
-            return ""
-        self._read[message.key] = done + len(text)
-        said = clean(text)
-        if begins or self._open != message.key:
-            said = self._line("", begin=True) + "Narrator: " + said.lstrip()
-        self._open = message.key
-        if ended:
-            why = ENDINGS.get(message.status)
-            said = said.rstrip() + (f" ({why})" if why else "") + "\n"
-            self._open = None
-        return said
-
-    def _line(self, text: str, *, begin: bool = False) -> str:
-        """Returns a line of its own; the reply that was being read is interrupted."""
-        start = "\n" if self._open is not None else ""
-        self._open = None
-        return start if begin else f"{start}{clean(text)}\n"
 
 
 class Plain:
@@ -137,7 +55,10 @@ class Plain:
             80, 24, theme, StoryPane(theme), bindings.default(), client=me.client, nonce=nonce
         )
         self.link = Link(engine_url, me.client, self.post, token)
-        self.reader = Reader()
+        self.walk = Walk()
+        self._columns = shutil.get_terminal_size().columns if out is not None and out.isatty() else 0
+        self._column = 0  # of the line that is being written
+        self.reader = Reader(piped=not sys.stdin.isatty())
         self.moved = trio.Event()  # replaced after every input
         self.leaving = False
         self.answers = 0  # how often the engine answered a command
@@ -190,7 +111,10 @@ class Plain:
     def take(self, line: str) -> bool:
         """Does what a typed line says. Returns False when it means leaving."""
         before = self.model
-        if line.startswith("/list"):
+        self._column = 0  # the terminal has written the line and its end
+        if line.startswith(":") and (answer := self._walked(line.split())):
+            self._write(answer)
+        elif line.startswith("/list"):
             self._write(self._listed(line.removeprefix("/list").strip()))
         elif commands.is_line(line):
             found = commands.split(line, commands.offered(before.replica))
@@ -210,6 +134,22 @@ class Plain:
             if isinstance(effect, Send):
                 self.link.send_nowait(effect)
 
+    def _walked(self, words: list[str]) -> str:
+        """Carries out what begins with a colon; returns what is read, nothing for a line of the story."""
+        match words[0]:
+            case ":prev" | ":next":
+                self.walk, text = self.walk.step(self.model, words)
+                return text
+            case ":who":
+                return self.walk.who(self.model)
+            case ":detail":
+                level = next((n for n in DETAIL if words[1:] == [str(n)]), 0)
+                if not level:
+                    return f"* {USAGE}\n"
+                self.reader.detail = level
+                return f"* From now on {DETAIL[level]}.\n"
+        return ""
+
     def _listed(self, what: str) -> str:
         if what not in LISTS:
             return f"* /list takes one of {', '.join(LISTS)}.\n"
@@ -222,14 +162,22 @@ class Plain:
         return "".join(f"{line}\n" for line in lines) or "  nothing\n"
 
     def _write(self, text: str) -> None:
-        if text and self.out is not None:
-            self.out.write(text)
-            self.out.flush()
+        if not text or self.out is None:
+            return
+        if self._columns:  # a terminal would cut words in two
+            text, self._column = wrapped_onto(text, self._column, self._columns - 1)
+        self.out.write(text)
+        self.out.flush()
 
 
 def ready(model: Model) -> bool:
     """Whether the engine told everything and is not writing."""
     return model.link.state == "online" and model.turn.state == "idle" and not model.unconfirmed
+
+
+def ready_or_lost(model: Model) -> bool:
+    """Whether there is nothing left to wait for: all is told, or the engine is gone."""
+    return ready(model) or model.link.state == "lost"
 
 
 def main(
@@ -243,6 +191,8 @@ def main(
 
     A sentence that ``advice`` gives is told first.
     """
+
+    _never_fail_to_print()
 
     async def converse() -> None:
         with identity.claim(home_dir) as me:
@@ -291,13 +241,14 @@ def say(
     """
 
     text = text.strip().removeprefix("\ufeff").strip()
+    _never_fail_to_print()
 
     async def ask() -> int:
         with identity.shared(home_dir) as me:
             client = Plain(me, engine_url, token, None)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(client.link.run)
-                await client.wait_for(lambda model: ready(model) or model.link.state == "lost")
+                await client.wait_for(ready_or_lost)
                 if warning := advice():
                     print(clean(warning), file=sys.stderr)
                 code = await _ask(client, text)
@@ -310,6 +261,13 @@ def say(
         return 130
 
 
+def _never_fail_to_print() -> None:
+    """Lets a locale without curly quotes print a question mark instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 async def _ask(client: Plain, text: str) -> int:
     if client.model.link.state == "lost":
         print(clean(client.model.link.note), file=sys.stderr)
@@ -320,7 +278,10 @@ async def _ask(client: Plain, text: str) -> int:
         print("No story is open; begin one with `flower`.", file=sys.stderr)
         return 1
     client.take(text)
-    await client.wait_for(ready)
+    await client.wait_for(ready_or_lost)
+    if client.model.link.state == "lost":
+        print(f"The reply was cut off: {clean(client.model.link.note)}", file=sys.stderr)
+        return 1
     said = client.model.story.messages
     reply = said[-1] if said else Message(0, "", "")
     if reply.role != "assistant" or reply.status == "error":
@@ -337,5 +298,6 @@ async def _order(client: Plain, line: str) -> int:
     heard, client.failed = client.answers, False
     client.take(line)
     await client.catch_up()
-    await client.wait_for(ready)
-    return 1 if client.answers == heard or client.failed else 0
+    await client.wait_for(ready_or_lost)
+    gone = client.model.link.state == "lost"
+    return 1 if gone or client.answers == heard or client.failed else 0

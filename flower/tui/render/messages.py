@@ -30,6 +30,13 @@ ENDINGS = {
 }
 
 
+def ending_of(message: Message) -> str:
+    """Returns how a message ended, in words; nothing when it ended well."""
+    if message.status == "interrupted" and not message.text:
+        return "interrupted before its first word; /retry tries again"
+    return ENDINGS.get(message.status, "")
+
+
 class Message(NamedTuple):
     """One message. ``role`` is user, assistant, system (dice) or notice (the client's own words).
 
@@ -179,11 +186,12 @@ class StoryPane:
             words = len(message.reasoning.split())
             # Ten at a time: the count must not cost bytes for every word thought.
             about = words // 10 * 10 if message.status == "streaming" and words >= 10 else words
-            return [[(f"thinking: {about} words (Alt+T shows them)", style)]]
+            counted = "1 word" if about == 1 else f"{about} words"
+            return [[(f"thinking: {counted} (Alt+T shows them)", style)]]
         return [[(line, style)] for line in wrap(clean(message.reasoning), look.text_columns)]
 
     def _ending(self, message: Message, look: Look) -> list[list[Span]]:
-        words = [f"({ENDINGS[message.status]})"] if message.status in ENDINGS else []
+        words = [f"({ending_of(message)})"] if message.status in ENDINGS else []
         if message.variants > 1:
             words.append(f"{message.variant}/{message.variants}")
         lines = wrap(" ".join(words), look.text_columns) if words else []

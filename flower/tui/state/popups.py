@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flower import limits
-from flower.tui.render.text import clean, width, wrap
+from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.render.theme import THEMES
 from flower.tui.state import bindings, checklist, commands, status_line
 from flower.tui.state.model import Model, Popup
@@ -29,7 +29,6 @@ TITLES = {
     "palette": "Commands",
     "keys": "Keys",
     "text": "From the engine",
-    "delete": "Put this story into the trash?",
     "found": "Found",
 }
 CHOOSABLE = ("worlds", "characters", "models", "rules", "sessions")
@@ -49,7 +48,16 @@ PLACES = "/branches"  # the engine's command that answers with places of the sto
 _GAP = re.compile(r"(?<=\S) {2,}(?=\S)")  # between two columns of a list
 _MESSAGE = re.compile(rf"\bends at message (\d{{1,{limits.NUMBER_DIGITS}}}):")
 BOX_COLUMNS = 76
+TITLE_COLUMNS = 40  # of a name in a title
 BOX_EDGES = 4  # columns of the frame and the space inside it
+
+
+def title(model: Model, popup: Popup) -> str:
+    """Returns what stands over a popup."""
+    if popup.kind == "delete":
+        name = fit(clean(checklist.name_of(model, "sessions", popup.subject)), TITLE_COLUMNS)
+        return f"Put '{name}' into the trash?"
+    return TITLES.get(popup.kind, "")
 
 
 class Item(NamedTuple):

@@ -13,6 +13,7 @@ from flower.tui.state.model import Draft, Effect, Model, Notice, Search, Turn
 from flower.tui.state.status_line import Result, notify
 
 TAKE_AWAY = ("/delete", "/session delete", "/lore delete", "/memory forget")  # no habit's Enter
+TIME_PASSES = "continue"  # what an empty line says to the offline narrator
 TYPED = "{{input}}"  # in a quick reply: what has been typed goes here, and then the cursor
 
 
@@ -22,7 +23,10 @@ def submit(model: Model) -> Result:
     if text.endswith("\\"):
         return model._replace(input=model.input.text_end().backspace().insert("\n")), ()
     if not text.strip():
-        return _open_step(model) if checklist.visible(model) else (model, ())
+        if checklist.visible(model):
+            return _open_step(model)
+        idle = model.replica.offline and model.turn.state == "idle" and model.link.state == "online"
+        return _submit_prompt(model, TIME_PASSES) if idle and not text else (model, ())
     if commands.is_line(text) or _is_order(model, text):
         return _submit_command(model, text.strip())
     return _submit_prompt(model, text)

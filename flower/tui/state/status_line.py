@@ -61,7 +61,8 @@ def of(model: Model) -> News:
     if model.selected is not None:
         return News(messages(model))
     if not model.scroll.follow and model.story.messages:
-        new = f"{model.meter.new_words} new words" if model.meter.new_words else "more"
+        count = model.meter.new_words
+        new = "1 new word" if count == 1 else f"{count} new words" if count else "more"
         older = ", fetching older" if model.story.loading else ""
         return News(f"{model.theme.glyphs.down} {new} below: End{older}")
     if model.turn.state == "streaming":
@@ -138,7 +139,7 @@ def numbers(model: Model) -> str:
         return ""
     meter = model.meter
     parts: list[str] = []
-    if meter.total_tokens:
+    if meter.total_tokens and not model.replica.offline:  # no model has read or written any
         parts.append(f"{meter.total_tokens:,} tokens")
     if meter.cost:
         parts.append(f"${meter.cost:.4f}")

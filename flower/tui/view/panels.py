@@ -140,7 +140,8 @@ def _sections(model: Model, columns: int) -> list[list[list[Span]]]:
         sections.append(section("State", *rows))
     if model.recalled:
         # Titles only: what was recalled may be what the story is about to reveal.
-        heads = [fit(clean(popups.recalled_title(item)), columns) for item in model.recalled]
+        titles = dict.fromkeys(popups.recalled_title(item) for item in model.recalled)
+        heads = [fit(clean(title), columns) for title in titles]
         hint = f"{status_line.key_of(model, 'recalled')} reads them"
         sections.append([[("Recalled", title)], *[[(head, text)] for head in heads], [(hint, dim)]])
     return sections

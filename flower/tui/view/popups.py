@@ -83,7 +83,7 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     if about:
         lines += _about(theme, popup, listed[index], inner, about)
     counted = f"{index + 1}/{len(listed)}" if len(listed) > shown else ""
-    rows = _framed(theme, popups.TITLES.get(popup.kind, ""), counted, lines, columns)
+    rows = _framed(theme, popups.title(model, popup), counted, lines, columns)
     left = (model.columns - columns) // 2
     top = layout.pane_top + max(0, (layout.status - layout.pane_top - len(rows)) // 3)
     cursor = (left + 4 + width(_tail(popup.filter, inner - 3)), top + 1) if has_filter else None

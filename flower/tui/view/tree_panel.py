@@ -63,7 +63,10 @@ def _from(shown: tuple[Line, ...], top: int, rows: int) -> enumerate[Line]:
 
 
 def _counted(tree: Tree) -> str:
-    return f" {tree.outline.messages} messages " if tree.outline is not None else ""
+    if tree.outline is None:
+        return ""
+    count = tree.outline.messages
+    return " 1 message " if count == 1 else f" {count} messages "
 
 
 # --- the tree -----------------------------------------------------------------------------------
