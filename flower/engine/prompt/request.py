@@ -237,7 +237,7 @@ def _assemble(
         window_start=start,
         summarised=summarised,
         tail=fresh.standing,
-        inset=direction.inset,
+        insets=direction.insets,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from flower.engine.assets import Character, Rule, World
@@ -21,6 +22,29 @@ RULE_PRIORITY = 80
 
 RECALLED_HEAD = "Notes for the narrator, not seen by the player:"
 RECALLED_TAIL = f"\n{PLAYERS_WORDS}"
+
+
+_ORIGINAL = re.compile(r"\{\{original\}\}", re.IGNORECASE)
+EXAMPLES_PRIORITY = 10  # below everything else: they go first where the budget is tight
+
+
+def split_original(text: str) -> list[str]:
+    """Returns the parts of a card's text between which it says ``{{original}}``."""
+    return _ORIGINAL.split(text)
+
+
+def character_sections(character: Character) -> tuple[Section, ...]:
+    """Returns what a story's own character brings beside who they are: its scenario, and examples."""
+    examples = "\n".join(
+        "" if line.strip().upper() == "<START>" else line
+        for line in character.example_dialogue.strip().splitlines()
+    ).strip()
+    told = f"How {character.called} may speak; this is no part of the story:\n{examples}"
+    scenario = f"The scenario: {character.scenario}" if character.scenario.strip() else ""
+    return (
+        Section("scenario", character.id, scenario, 55),
+        Section("examples", character.id, told if examples else "", EXAMPLES_PRIORITY),
+    )
 
 
 def system_sections(
@@ -50,6 +74,8 @@ def system_sections(
         parts.append(cast_section(character))
     if world is not None and world.scene:
         parts.append(Section("scene", world.id, f"The story opened like this: {world.scene}", 50))
+    if character is not None:
+        parts += [section for section in character_sections(character) if section.text]
     return tuple(parts)
 
 
