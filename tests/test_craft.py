@@ -210,7 +210,7 @@ def test_a_prompt_with_all_that_changes_stays_within_its_budget(
         budget=budget,
         counter=TokenCounter(),
         tail=[Section(f"s{n}", "", "mood " * size, n) for n, size in enumerate(tail)],
-        inset=Inset("note " * note[0], note[1]) if note else None,
+        insets=[Inset("note " * note[0], note[1])] if note else (),
     )
     assert assembled.tokens <= budget
     assert assembled.messages[-1].content.endswith("And then?")

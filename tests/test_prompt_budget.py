@@ -176,7 +176,7 @@ def test_the_system_message_is_the_same_with_and_without_a_note() -> None:
     sections = [BASE, Section("lore", "y", "word " * 1500, 50)]
     story = [line(1, "user", 20)]
     without = assemble(sections, story, budget=4000, counter=COUNTER)
-    with_note = assemble(sections, story, budget=4000, counter=COUNTER, inset=Inset("Be grim.", 4))
+    with_note = assemble(sections, story, budget=4000, counter=COUNTER, insets=[Inset("Be grim.", 4)])
     assert without.messages[0] == with_note.messages[0]
 
 

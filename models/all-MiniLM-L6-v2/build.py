@@ -140,7 +140,9 @@ class Builder:
             [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"])],
             [
                 helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", HIDDEN]),
-                helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["batch", "sequence", width]),
+                helper.make_tensor_value_info(
+                    "tokens", TensorProto.FLOAT, ["batch", "sequence", width]
+                ),
             ],
             self.g.constants,
         )

@@ -109,7 +109,10 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
     ),
     "World and character": (
         CommandSpec(
-            "/world select ID", "choose the world to play in", "/world select orrinsay", "worlds"
+            "/world select ID",
+            "choose the world to play in; none for none",
+            "/world select orrinsay",
+            "worlds",
         ),
         CommandSpec(
             "/world attach_lore TEXT",

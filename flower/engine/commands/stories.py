@@ -13,7 +13,7 @@ from flower.engine.export.render import FORMATS, Story
 from flower.engine.sessions import recap
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import branches, stories, trash, tree
+from flower.engine.store import branches, characters, stories, trash, tree
 from flower.engine.store.search import search as find_words
 from flower.errors import CommandError
 from flower.protocol.messages import FoundMessage, State
@@ -39,6 +39,9 @@ async def new(engine: Engine, client: Client, argument: str) -> None:
     active = await engine.active_rules(client)
     client.notify("✓ A new story begins.", State(session_id=session.id, active_rules=active))
     await engine.send_history(client, session)
+    notes = await engine.services.database.write(characters.notes_to_show, session.character_id)
+    if notes:
+        client.notify(f"From the author of this character, shown once:\n\n{notes}")
 
 
 async def resume(engine: Engine, client: Client, argument: str) -> None:

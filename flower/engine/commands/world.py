@@ -21,6 +21,7 @@ from flower.engine.store.passages import Passage
 from flower.errors import CommandError
 from flower.protocol.messages import State
 
+NONE = "none"
 Asset = TypeVar("Asset", World, Character, Rule)
 
 
@@ -35,6 +36,9 @@ def _find(kind: str, wanted: str, available: Mapping[str, Asset]) -> Asset:
 
 async def select_world(engine: Engine, client: Client, argument: str) -> None:
     """A story belongs to its world: choosing another one leaves the story, which stays saved."""
+    if argument.lower() == NONE and NONE not in engine.services.assets.worlds:
+        await _without_world(engine, client)
+        return
     world = _find("world", argument, engine.services.assets.worlds)
     leaves = client.session is not None and client.session.world_id != world.id
     await engine.choose(client, world_id=world.id)
@@ -45,6 +49,17 @@ async def select_world(engine: Engine, client: Client, argument: str) -> None:
     active = await engine.active_rules(client)
     state = State(world_id=world.id, session_id=client.chosen.session_id, active_rules=active)
     client.notify(f"✓ World: {world.name}.{hint}", state)
+
+
+async def _without_world(engine: Engine, client: Client) -> None:
+    """A character alone is enough for a story."""
+    leaves = client.session is not None and bool(client.session.world_id)
+    await engine.choose(client, world_id="")
+    if leaves:
+        await engine.leave_session(client)
+    active = await engine.active_rules(client)
+    state = State(world_id="", session_id=client.chosen.session_id, active_rules=active)
+    client.notify("✓ No world: the next story is with a character alone.", state)
 
 
 async def attach_lore(engine: Engine, client: Client, argument: str) -> None:

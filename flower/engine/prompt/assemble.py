@@ -43,7 +43,10 @@ class Section(Struct, frozen=True):
 
 
 class Inset(Struct, frozen=True):
-    """A text told ``depth`` messages above the newest line; it moves along as the story goes on."""
+    """A text told ``depth`` messages above the newest line; it moves along as the story goes on.
+
+    At depth 0 it is told with that line.
+    """
 
     text: str
     depth: int
@@ -92,7 +95,7 @@ def assemble(
     window_start: int | None = None,
     summarised: int | None = None,
     tail: Sequence[Section] = (),
-    inset: Inset | None = None,
+    insets: Sequence[Inset] = (),
 ) -> Assembled:
     """Returns the prompt for a reply to the last line of ``story``, at most ``budget`` tokens.
 
@@ -108,9 +111,9 @@ def assemble(
     kept = _fit_sections(sections, int(budget * SYSTEM_SHARE) - beside, counter)
     system = "\n\n".join(section.text.strip() for section, _ in kept)
     system_tokens = counter.count(system) + MESSAGE_TOKENS
-    if inset is not None:
-        inset = Inset(shorten(inset.text, beside // 2, counter), inset.depth)
-    inset_tokens = counter.count(inset.text) + MESSAGE_TOKENS if inset is not None else 0
+    share = beside // 2 // max(len(insets), 1)
+    insets = [Inset(shorten(inset.text, share, counter), inset.depth) for inset in insets]
+    inset_tokens = sum(counter.count(inset.text) + MESSAGE_TOKENS for inset in insets)
     latest = _fit_sections(tail, beside - inset_tokens - counter.count(PLAYERS_WORDS), counter)
     told = tuple(section for section, _ in latest)
     tail_text = standing_text(section.text for section in told)
@@ -129,7 +132,7 @@ def assemble(
     window = lines[start:]
 
     messages = _alternating(
-        [*window[:-1], *(_standing(line, tail_text) for line in window[-1:])], inset
+        [*window[:-1], *(_standing(line, tail_text) for line in window[-1:])], insets
     )
     if system:
         messages.insert(0, ChatMessage("system", system))
@@ -240,7 +243,7 @@ def _window(
     return start
 
 
-def _alternating(lines: Sequence[PromptLine], inset: Inset | None) -> list[ChatMessage]:
+def _alternating(lines: Sequence[PromptLine], insets: Sequence[Inset]) -> list[ChatMessage]:
     """Returns messages that alternate user and assistant and begin with user.
 
     Several chat templates (Gemma's, Mistral's) refuse anything else, and none minds.
@@ -250,8 +253,9 @@ def _alternating(lines: Sequence[PromptLine], inset: Inset | None) -> list[ChatM
         messages.append(ChatMessage("user", OPENING))
     newest = len(lines) - 1
     for index, line in enumerate(lines):
-        if inset is not None and index == max(newest - inset.depth, 0):
-            _add(messages, "user", inset.text)
+        for inset in insets:
+            if index == max(newest - inset.depth, 0):
+                _add(messages, "user", inset.text)
         before = [line.recalled] if line.recalled else []
         if line.stands:
             spoken = not line.recalled and line.role == "user"

@@ -120,9 +120,11 @@ def _as_it_stands(
     db: Connection, session_id: str, leaf: int, most: int
 ) -> tuple[list[stories.Message], states.Standing, frozenset[int]]:
     """Returns the end of the path to a message, how the story stands there, and the whole path's ids."""
-    path = stories.path(db, leaf, most=most)
+    whole = stories.path(db, leaf, most=most)
+    path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
     standing = states.standing(db, session_id, leaf, path[-1].created if path else 0.0)
-    return path, standing, stories.path_ids(db, leaf)
+    hidden = {message.id for message in whole if message.extra.hidden}
+    return path, standing, stories.path_ids(db, leaf) - hidden
 
 
 async def _direction(

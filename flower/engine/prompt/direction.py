@@ -20,7 +20,7 @@ from flower.engine.game.state import StoryState
 from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.prompt.macros import NOBODY, Expanded, Values, expand, key_of, run
-from flower.engine.prompt.sections import cast_section, system_sections
+from flower.engine.prompt.sections import cast_section, split_original, system_sections
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
 from flower.engine.store.states import Standing
@@ -44,7 +44,7 @@ class Direction(Struct, frozen=True, kw_only=True):
     """The parts of a prompt beside the story itself.
 
     ``sections`` are stable and come first; ``tail`` is how things stand at the newest line and goes right
-    before it, unless it was told before; ``inset`` goes further up. ``note_every``: so many lines may lie
+    before it, unless it was told before; ``insets`` go further up. ``note_every``: so many lines may lie
     between two tellings of the author's note.
     ``speaker``: id of the character the reply belongs to, "" when that is open; ``model``: the id of the
     speaker's own one, "" for the story's. ``knowing``: whose lore may be told in this reply.
@@ -55,7 +55,7 @@ class Direction(Struct, frozen=True, kw_only=True):
     sections: tuple[Section, ...]
     values: Values  # of macros in the stable part
     tail: tuple[Section, ...] = ()
-    inset: Inset | None = None
+    insets: tuple[Inset, ...] = ()
     note_every: int = 1
     speaker: str = ""
     model: str = ""
@@ -94,17 +94,14 @@ def direct(
     now = live(fixed, place, standing, variables, path)
     now = replace(now, char=names.get(speaker, fixed.char))
     world = told_world(assets.worlds.get(place.world_id), fixed)
-    played = [
-        replace(c, persona=expand(c.persona, replace(fixed, char=c.name, description="")))
-        for c in members
-    ]
+    played = [played_by(c, fixed, base=assets.system_rules) for c in members]
     chosen_rules = steering.rules_on(chosen.rules, steered.rules)
     rules = [assets.rules[rule] for rule in chosen_rules if rule in assets.rules]
     persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).told
     pins = tuple(expand(pin, fixed) for pin in state.pins)
     sections = (
         *system_sections(
-            assets.system_rules,
+            played[0].system_prompt if played else assets.system_rules,
             [replace(rule, prompt=expand(rule.prompt, fixed)) for rule in rules],
             world,
             played[0] if played else None,
@@ -127,16 +124,16 @@ def direct(
         scene=[m.content[-SCENE_CHARS:] for m in path[-SCENE_MESSAGES - 1 : -1]],
         line=line,
     )
-    inset = (
-        Inset(f"[{text}]", note.depth) if note and note.depth and note.due(standing.now.lines) else None
-    )
+    insets = insets_of(members[0], now) if members else ()
+    if note and note.depth and note.due(standing.now.lines):
+        insets = (*insets, Inset(f"[{text}]", note.depth))
     note_every = note.every if note is not None else 1
     shown = next((c for c in played if c.id == speaker), played[0] if played else None)
     return Direction(
         sections=sections,
         values=fixed,
         tail=tail,
-        inset=inset,
+        insets=insets,
         note_every=note_every,
         speaker=speaker,
         model=model_of(speaker, members, steered.cast),
@@ -146,6 +143,38 @@ def direct(
         character=shown,
         played=tuple(played),
     )
+
+
+def played_by(character: Character, fixed: Values, base: str) -> Character:
+    """Returns a character with the macros of their texts expanded, and the system prompt they are told by.
+
+    ``base`` are the rules that hold without one. They are put in as they are.
+    """
+    values = replace(fixed, char=character.called, description="")
+    own = [expand(part, values) for part in split_original(character.system_prompt)]
+    return replace(
+        character,
+        persona=expand(character.persona, values),
+        scenario=expand(character.scenario, values),
+        example_dialogue=expand(character.example_dialogue, values),
+        system_prompt=base.join(own) if character.system_prompt.strip() else base,
+    )
+
+
+def insets_of(character: Character, now: Values) -> tuple[Inset, ...]:
+    """Returns what a story's own character wants told close to the newest line.
+
+    Post-history instructions are told with that line: so a reply that is written changes nothing of what
+    stands before it.
+    """
+    found = []
+    depth = character.depth_prompt
+    if depth is not None and depth.text.strip():
+        found.append(Inset(expand(depth.text, now), depth.depth))
+    after = "".join(split_original(character.post_history_instructions))
+    if after.strip():
+        found.append(Inset(expand(after, now), 0))
+    return tuple(found)
 
 
 def model_of(speaker: str, members: Sequence[Character], chosen: cast.Cast) -> str:
@@ -166,12 +195,21 @@ def changed(expanded: Expanded, values: Values) -> dict[str, str] | None:
     }
 
 
-def greeting(assets: Assets, place: StoryRef, persona: steering.Persona, now: float) -> Expanded:
-    """Returns the words a new story begins with, "" for a world without, and the variables they set."""
+def greetings(
+    assets: Assets, place: StoryRef, persona: steering.Persona, now: float
+) -> tuple[Expanded, ...]:
+    """Returns the words a new story can begin with, the first choice first, and the variables they set.
+
+    They are the character's, else the world's; none where neither has any.
+    """
     standing = Standing(StoryState(), steering.Steering(persona=persona), Now(0, now), now)
-    values = values_of(assets, place, standing, assets.characters.get(place.character_id))
+    character = assets.characters.get(place.character_id)
+    values = values_of(assets, place, standing, character)
     world = assets.worlds.get(place.world_id)
-    return run(world.start_message if world is not None else "", values)
+    texts: tuple[str, ...] = (world.start_message,) if world is not None else ()
+    if character is not None and any((character.greeting, *character.alternate_greetings)):
+        texts = (character.greeting, *character.alternate_greetings)
+    return tuple(run(text, values) for text in texts if text.strip())
 
 
 def values_of(
@@ -185,14 +223,19 @@ def values_of(
         story_seed=place.session,
         seed=place.session,
         user=steered.persona.name or NOBODY,
-        char=character.name if character is not None else "the narrator",
+        char=character.called if character is not None else "the narrator",
         persona=steered.persona.text,
         description=character.persona if character is not None else "",
-        scenario=world.scene if world is not None else "",
+        scenario=_scenario(character, world),
         world=world.name if world is not None else "",
         group=", ".join(c.name for c in _members(assets, "", steered.cast)),
         model=place.model,
     )
+
+
+def _scenario(character: Character | None, world: World | None) -> str:
+    own = character.scenario if character is not None else ""
+    return own or (world.scene if world is not None else "")
 
 
 def live(

@@ -245,7 +245,7 @@ def _assemble(
         window_start=start,
         summarised=summarised,
         tail=fresh.standing,
-        inset=direction.inset,
+        insets=direction.insets,
     )
 
 

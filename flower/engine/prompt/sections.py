@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from flower.engine.assets import Character, Rule, World
@@ -36,6 +37,28 @@ SCAFFOLD = (
     ),
 )
 
+_ORIGINAL = re.compile(r"\{\{original\}\}", re.IGNORECASE)
+EXAMPLES_PRIORITY = 10  # below everything else: they go first where the budget is tight
+
+
+def split_original(text: str) -> list[str]:
+    """Returns the parts of a card's text between which it says ``{{original}}``."""
+    return _ORIGINAL.split(text)
+
+
+def character_sections(character: Character) -> tuple[Section, ...]:
+    """Returns what a story's own character brings beside who they are: its scenario, and examples."""
+    examples = "\n".join(
+        "" if line.strip().upper() == "<START>" else line
+        for line in character.example_dialogue.strip().splitlines()
+    ).strip()
+    told = f"How {character.called} may speak; this is no part of the story:\n{examples}"
+    scenario = f"The scenario: {character.scenario}" if character.scenario.strip() else ""
+    return (
+        Section("scenario", character.id, scenario, 55),
+        Section("examples", character.id, told if examples else "", EXAMPLES_PRIORITY),
+    )
+
 
 def system_sections(
     base_rules: str,
@@ -64,6 +87,8 @@ def system_sections(
         parts.append(cast_section(character))
     if world is not None and world.scene:
         parts.append(Section("scene", world.id, f"The story opened like this: {world.scene}", 50))
+    if character is not None:
+        parts += [section for section in character_sections(character) if section.text]
     return tuple(parts)
 
 

@@ -5,44 +5,61 @@ from __future__ import annotations
 from flower.engine.assets import Assets
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState, dump_variables
+from flower.engine.game.steering import NOTE_CHARS, Persona
 from flower.engine.prompt.context import Services, around
-from flower.engine.prompt.direction import StoryRef, greeting
+from flower.engine.prompt.direction import StoryRef, greetings
+from flower.engine.prompt.macros import Expanded
 from flower.engine.recall.scopes import lore_scope
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.store import states, stories
+from flower.engine.store import personas, states, stories
 from flower.engine.store.stories import Selection
 from flower.errors import CommandError
 
 
 async def begin(services: Services, chosen: Selection, session_id: str, now: float) -> None:
-    """Stores a new story in the chosen world; the persona comes along from the story before.
+    """Stores a new story in the chosen world, with the chosen character; one of them is enough.
 
-    Raises ``CommandError`` without a world or when there are too many stories, ``StoreError``.
+    The player is whoever is bound to the character, else who they were in the story before, else their
+    default persona. Raises ``CommandError`` without world and character or when there are too many
+    stories, ``StoreError``.
     """
     database, assets = services.database, services.assets
     world = assets.worlds.get(chosen.world_id)
-    if world is None:
+    if world is None and chosen.character_id not in assets.characters:
         raise CommandError("Choose a world first: /world select ID (" + ", ".join(assets.worlds) + ").")
+    world_id = world.id if world is not None else ""
     if await database.read(stories.count_sessions) >= stories.SESSIONS_MAX:
         raise CommandError(
             f"There are {stories.SESSIONS_MAX} stories, the most one home holds; use another --home."
         )
-    persona = (await database.read(states.steering, chosen.session_id)).persona
-    place = StoryRef(session_id, world.id, chosen.character_id)
-    words = greeting(assets, place, persona, now)
-    people = await _known_people(services, world.id) if services.keep_people else ()
+    persona = await _persona(services, chosen)
+    place = StoryRef(session_id, world_id, chosen.character_id)
+    words = greetings(assets, place, persona, now) or (Expanded("", {}),)
+    people = await _known_people(services, world_id) if services.keep_people and world_id else ()
     await database.write(
         states.begin_story,
         session_id,
-        world.id,
+        world_id,
         chosen.character_id,
-        words.text,
+        words[0].text,
         persona,
         now,
         StoryState(people=people),
-        dump_variables(words.variables) if words.variables else None,
+        dump_variables(words[0].variables) if words[0].variables else None,
+        [
+            (other.text, dump_variables(other.variables) if other.variables else None)
+            for other in words[1:]
+        ],
     )
-    services.library.expect(around([words.text], world.scene))
+    services.library.expect(around([words[0].text], world.scene if world is not None else ""))
+
+
+async def _persona(services: Services, chosen: Selection) -> Persona:
+    bound = await services.database.read(personas.for_story, "", chosen.character_id)
+    before = (await services.database.read(states.steering, chosen.session_id)).persona
+    if bound is None or (bound.is_default and before != Persona()):
+        return before
+    return Persona(bound.name, bound.description[:NOTE_CHARS])
 
 
 async def _known_people(services: Services, world_id: str) -> tuple[Person, ...]:

@@ -124,7 +124,11 @@ class Summariser:
             most=most_messages(prompt.completion.context_tokens),
         )
         start = session.window_start
-        whole = [replace(line_of(message), content=message.content) for message in path]
+        whole = [
+            replace(line_of(message), content=message.content)
+            for message in path
+            if not message.extra.hidden
+        ]
         lines = [line for line in whole if start is None or line.id >= start]
         count = lines_to_cover(lines, prompt.assembled.room, prompt.counter)
         known = await self._database.read(search.newest, path[-1].id if path else None)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -56,11 +56,13 @@ def begin_story(
     now: float,
     state: StoryState,
     variables: str | None,
+    others: Sequence[tuple[str, str | None]] = (),
 ) -> None:
     """Creates a story in which the player is who they were in the one before.
 
     ``state`` is what holds at its beginning and is no change that can be taken back: people it brings
-    along. ``variables`` of its greeting: as ``dump_variables`` gives them, None for none.
+    along. ``variables`` of its greeting: as ``dump_variables`` gives them, None for none. ``others`` are
+    further greetings with theirs: variants of the first message.
     """
     stories.create_session(db, session_id, world_id, character_id, greeting, now)
     if state != StoryState():
@@ -69,6 +71,15 @@ def begin_story(
         keep_variables(db, session_id, variables)
     if persona != Persona():
         change_steering(db, session_id, lambda steered: replace(steered, persona=persona))
+    first = active_leaf(db, session_id)
+    for text, its_variables in others:
+        number = stories.append(db, session_id, None, "assistant", text, "complete", now=now)
+        if state != StoryState():
+            _set_states(db, "messages", number, dump(state), [])
+        if its_variables is not None:
+            keep_variables(db, session_id, its_variables, number)
+    if others:
+        db.execute("UPDATE sessions SET active_leaf = ?1, root = ?1 WHERE id = ?2", (first, session_id))
 
 
 def begin_with_pins(db: sqlite3.Connection, session_id: str, pins: tuple[str, ...]) -> None:
