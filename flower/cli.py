@@ -37,15 +37,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run_daily(*daily)
         from flower.cli_commands import run
 
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()
     except UsageError as error:
-        print(f"flower: {error}; see `flower --help`", file=sys.stderr)
+        print(f"flower: {_printable(error)}; see `flower --help`", file=sys.stderr)
         return 2
     except FlowerError as error:
-        print(f"flower: {error}", file=sys.stderr)
+        print(f"flower: {_printable(error)}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` does; without this Python would complain while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _printable(error: FlowerError) -> str:
+    """Returns a sentence fit for a terminal: names of files and words of providers may be in it."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(error))
 
 
 def _writes_utf8(stream: object) -> bool:

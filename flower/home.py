@@ -183,6 +183,10 @@ def load_config(home: Home, environ: Mapping[str, str]) -> Config:
     )
 
     try:
+        if home.config.exists() and not home.config.is_file():
+            raise ConfigError(
+                f"{home.config} is no file of settings; move it away"
+            )  # a pipe would wait for ever
         with home.config.open("rb") as file:
             data = file.read(limits.YAML_BYTES + 1)
     except FileNotFoundError:

@@ -10,7 +10,6 @@ KIB = 1024
 MIB = 1024 * KIB
 
 # --- the wire -----------------------------------------------------------------------------------
-FRAME_OUT_BYTES = 512 * KIB  # trio-websocket clients close on messages over 1 MiB
 HEADERS_BYTES = 16 * KIB
 PROMPT_CHARS = 64_000  # about 16,000 tokens: more than most models can read
 CLIENT_ID_CHARS = 64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -120,10 +121,30 @@ def make_home(home: Path, config: str = CONFIG) -> None:
 
 
 def with_limits(**values: float) -> list[str]:
-    """Returns a ``program`` for ``start`` with other limits: waits that are only configured become short."""
-    changes = "; ".join(f"limits.{name} = {value!r}" for name, value in values.items())
-    main = "from flower.cli import main; sys.exit(main())"
-    return [sys.executable, "-c", f"import sys; from flower import limits; {changes}; {main}"]
+    """Returns a ``program`` for ``start`` with other limits: waits that are only configured become short.
+
+    A limit is looked for where it is defined, as many live beside their only use.
+    """
+    changes = "; ".join(
+        f"import {module}; {module}.{name} = {value!r}"
+        for name, value in values.items()
+        for module in [home_of(name)]
+    )
+    return [
+        sys.executable,
+        "-c",
+        f"import sys; {changes}; from flower.cli import main; sys.exit(main())",
+    ]
+
+
+def home_of(limit: str) -> str:
+    """Returns the one module that defines a limit."""
+    (found,) = (
+        path
+        for path in sorted((REPOSITORY / "flower").rglob("*.py"))
+        if re.search(rf"(?m)^{limit} = ", path.read_text())
+    )
+    return ".".join(found.relative_to(REPOSITORY).with_suffix("").parts)
 
 
 async def start(

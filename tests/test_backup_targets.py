@@ -94,7 +94,7 @@ CHANGES = {
     "a column is missing": "ALTER TABLE messages DROP COLUMN model",
     "a column is added": "ALTER TABLE messages ADD COLUMN evil",
     "a trigger": "CREATE TRIGGER evil AFTER INSERT ON messages BEGIN DELETE FROM sessions; END",
-    "a trigger changed": "DROP TRIGGER passages_inserted",
+    "a trigger changed": "DROP TRIGGER messages_growth",
     "a view": "DROP TABLE model_params; CREATE VIEW model_params AS SELECT 1 AS model, 2 AS params",
     "the search tables are missing": "DROP TABLE messages_fts",
     "a number below zero": "PRAGMA user_version = -3",

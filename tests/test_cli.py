@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -215,3 +216,42 @@ def test_python_m_flower_is_the_command() -> None:
         [sys.executable, "-m", "flower", "--version"], cwd=ROOT, capture_output=True, check=True
     )
     assert done.stdout.decode().strip() == f"flower {flower.__version__}"
+
+
+def flower_process(*arguments: str | bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "flower", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=30,
+        check=False,
+        **options,
+    )
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(home: Home) -> None:
+    """``flower doctor | head -n 1``: no traceback, and the line that was read."""
+    line = f"{sys.executable} -P -m flower --home {home.root} doctor | head -n 1"
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, timeout=60, check=True)
+    assert done.stdout.count(b"\n") == 1
+    assert b"Traceback" not in done.stderr
+    assert b"BrokenPipe" not in done.stderr
+
+
+def test_settings_that_are_no_file_are_one_sentence(home: Home) -> None:
+    """A pipe in their place would be waited for, for ever."""
+    home.config.unlink()
+    os.mkfifo(home.config)
+    done = flower_process("--home", str(home.root), "engine")
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"is no file of settings" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "doctor", "export", "backup", "token", "restore"])
+def test_a_home_whose_name_is_no_text_works_or_says_so(tmp_path: Path, command: str) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9"
+    done = flower_process("--home", path, command)
+    assert b"Traceback" not in done.stderr
+    assert done.returncode in (0, 1)

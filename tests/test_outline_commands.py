@@ -173,7 +173,7 @@ async def test_a_story_of_thousands_of_messages_costs_one_bounded_frame(
             assert len(told.nodes) <= 4 * outline_fold.OUTLINE_MESSAGES + 1
             assert sum(max(1, n.folded) for n in told.nodes) == 3002
             assert len(content.splitlines()) <= tree_module.OUTLINE_LINES + 3
-            assert len(encode(face.of(SystemUpdate)[-1]).encode()) < limits.FRAME_OUT_BYTES / 4
+            assert len(encode(face.of(SystemUpdate)[-1]).encode()) < 128 * limits.KIB
         assert node(told, 1500).folded == 0
 
 

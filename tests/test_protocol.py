@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.errors import ProtocolError
+from flower.protocol import codec
 from flower.protocol.codec import decode_event, decode_prompt, encode
 from flower.protocol.messages import (
     ChatChunk,
@@ -231,3 +232,32 @@ def test_other_json_and_oversize_frames_get_a_sentence(frame: str | bytes) -> No
 def test_lone_surrogates_cannot_break_a_socket() -> None:
     assert decode_event(encode(ChatChunk("a\ud800b", ChunkMeta("m", 1.0, "w")))).content == "a\ufffdb"  # type: ignore[union-attr]
     assert decode_prompt("a\ud800b").prompt == "a\ufffdb"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SyncState(
+            "",
+            State(
+                available_models=tuple(ModelOption(f"m/{n}", "x" * 200, 0.0, 0.0) for n in range(9_000))
+            ),
+        ),
+        Recall("", RecallMeta("t", tuple(RecallItem("lore", "t", " " * 900_000) for _ in range(3)))),
+        SystemUpdate("\U0001f3d4" * 400_000),
+        ChatHistory("", HistoryMeta(tuple(HistoryItem("user", "\u4e00" * 30_000) for _ in range(20)))),
+    ],
+    ids=lambda event: event.event,
+)
+def test_no_frame_is_longer_than_a_client_takes(event: Event) -> None:
+    """Whatever grew too long is shortened, the rest of the frame stays, and it is still that event."""
+    frame = encode(event)
+    assert len(frame.encode()) <= codec.FRAME_MOST_BYTES
+    made = decode_event(frame)
+    assert type(made) is type(event)
+    assert len(frame.encode()) > codec.FRAME_MOST_BYTES // 4, "no more is lost than has to be"
+
+
+def test_a_frame_that_fits_is_left_alone() -> None:
+    event = SystemUpdate("x" * (codec.FRAME_MOST_BYTES - 200))
+    assert decode_event(encode(event)) == event

@@ -7,6 +7,7 @@ a message or ``ProtocolError`` and nothing else.
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -40,6 +41,9 @@ class _RawFrame(Struct, frozen=True):
 
 
 _EVENT_TYPES: dict[str, type[Any]] = {kind.event: kind for kind in get_args(Event)}
+# trio-websocket clients close on messages over 1 MiB, ours among them.
+FRAME_MOST_BYTES = limits.MIB - 4 * limits.KIB
+SHORT_BYTES = 64  # a text that is not worth shortening
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _encoder = msgspec.json.Encoder()
 _frame_decoder = msgspec.json.Decoder(_RawFrame)
@@ -64,14 +68,56 @@ class Encoder:
 
 
 def encode(message: Event | Prompt) -> str:
-    """Returns the JSON text of one frame; lone surrogates become U+FFFD, as no socket carries them."""
+    """Returns the JSON text of one frame; lone surrogates become U+FFFD, as no socket carries them.
+
+    A frame that no client would take is shortened: see ``shortened``.
+    """
     wire: Any = message
     if not isinstance(message, Prompt):
         wire = _Frame(message.event, _Payload(message.content, message.metadata))
     try:
-        return _encoder.encode(wire).decode()
+        data = _encoder.encode(wire)
     except UnicodeEncodeError:
-        return _encoder.encode(_without_surrogates(msgspec.to_builtins(wire))).decode()
+        wire = _without_surrogates(msgspec.to_builtins(wire))
+        data = _encoder.encode(wire)
+    if len(data) > FRAME_MOST_BYTES and not isinstance(message, Prompt):
+        data = _encoder.encode(shortened(msgspec.json.decode(data)))
+    return data.decode()
+
+
+def shortened(frame: dict[str, Any], most: int = FRAME_MOST_BYTES) -> dict[str, Any]:
+    """Returns a frame of at most ``most`` bytes: the longest list loses its end, or the longest text its.
+
+    Half of it at a time, so whatever grew too long is found by its size and not by its name. The messages of a
+    page of history stay, and are shortened only when nothing else is left.
+    """
+    while len(_encoder.encode(frame)) > most:
+        holder, key = _longest(frame)
+        value = holder[key]
+        holder[key] = value[: len(value) // 2] + ("…" if isinstance(value, str) else [])
+    return frame
+
+
+def _longest(frame: dict[str, Any]) -> tuple[Any, Any]:
+    """Returns where the list or the text is that takes the most bytes."""
+    texts: list[tuple[int, Any, Any]] = []
+    lists: list[tuple[int, Any, Any]] = []
+    waiting: list[Any] = [frame]
+    while waiting:
+        holder = waiting.pop()
+        for key, value in holder.items() if isinstance(holder, dict) else enumerate(holder):
+            if isinstance(value, str):
+                texts.append((len(_encoder.encode(value)), holder, key))
+            elif isinstance(value, list) and len(value) > 1 and key != "history":
+                lists.append((len(_encoder.encode(value)), holder, key))
+            if isinstance(value, dict | list):
+                waiting.append(value)
+    text = max(texts, key=itemgetter(0), default=(0, None, None))
+    found = max(lists, key=itemgetter(0), default=(0, None, None))
+    # A list of a few long texts is better served by shortening these.
+    if found[0] > 2 * text[0]:
+        return found[1:]
+    return text[1:] if text[0] > SHORT_BYTES else (frame["payload"]["metadata"], "history")
 
 
 def decode_event(data: str | bytes) -> Event | UnknownEvent:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 import trio
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from flower import limits
 from flower.protocol.messages import (
@@ -19,12 +19,15 @@ from flower.protocol.messages import (
     ChatReasoning,
     ChunkMeta,
     Event,
+    Recall,
+    SyncState,
     SystemUpdate,
 )
 
 OUTBOX_EVENTS = 256  # above it the client gets a resync instead of a backlog
+ENTRY_CHARS = 120  # of a world, a model or a story in a list
 OUTBOX_BYTES = 1 * limits.MIB
-CHUNK_MERGE_CHARS = 16_000  # one merged chunk stays far below FRAME_OUT_BYTES in any script
+CHUNK_MERGE_CHARS = 16_000  # one merged chunk stays far below what a client takes, in any script
 
 
 class Resync:
@@ -147,9 +150,14 @@ class Outbox:
 
 
 def _size(event: Event) -> int:
-    """Returns the characters of an event that can be long: its text, the texts of a page or of a tree."""
+    """Returns about how many characters an event takes: its text, those of a page or a tree, its lists."""
     if isinstance(event, ChatHistory):
         return sum(len(item.content) for item in event.metadata.history)
-    tree = event.metadata.tree if isinstance(event, SystemUpdate) else UNSET
-    nodes = sum(len(node.text) for node in tree.nodes) if tree is not UNSET else 0
-    return len(event.content) + nodes
+    if isinstance(event, Recall):
+        return sum(len(item.text) for item in event.metadata.items)
+    if not isinstance(event, SystemUpdate | SyncState):
+        return len(event.content)
+    state = event.metadata
+    nodes = sum(len(node.text) for node in state.tree.nodes) if state.tree is not UNSET else 0
+    entries = sum(len(value) for value in structs.astuple(state) if isinstance(value, tuple))
+    return len(event.content) + nodes + entries * ENTRY_CHARS
