@@ -296,3 +296,36 @@ def test_a_locale_without_curly_quotes_loses_no_reply(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     assert done.stdout == b"?Come in,? she says.\n"
+
+
+async def test_say_ends_with_a_reason_when_its_engine_dies_in_mid_reply(
+    nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    engine = ScriptedEngine(story=2, words=4000, rate=20)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as serving:
+            url = await serving.start(engine.serve)
+            asked = await nursery.start(say_to, url, tmp_path)
+            while not engine.turn:
+                await trio.sleep(0.02)
+            serving.cancel_scope.cancel()
+        code, reason = await asked.receive()
+    assert code == 1
+    assert "cut off" in reason
+
+
+async def say_to(
+    url: str, home: Path, *, task_status: trio.TaskStatus[trio.MemoryReceiveChannel[tuple[int, str]]]
+) -> None:
+    """Runs ``flower say`` and sends its exit code and what it says on stderr."""
+    ended, receive = trio.open_memory_channel[tuple[int, str]](1)
+    task_status.started(receive)
+    done = await trio.run_process(
+        [sys.executable, "-m", "flower", "--home", str(home), "say", "--url", url, "I wait."],
+        cwd=ROOT,
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        stdin=b"",
+    )
+    await ended.send((done.returncode, done.stderr.decode()))

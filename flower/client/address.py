@@ -5,7 +5,6 @@ Knows TCP, TLS and Unix sockets; speaks nothing over them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ class UntrustedError(FlowerError):
 
 
 class Line(trio.abc.Stream):
-    """A stream that tells, while ``on_end`` is set, when nothing more will come.
+    """A stream that knows when it was heard.
 
     ``heard`` is when bytes last came, on trio's clock: any of them, from the middle of a long page too.
     """
@@ -30,17 +29,15 @@ class Line(trio.abc.Stream):
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.heard = trio.current_time()
-        self.on_end: Callable[[], None] | None = None
+        self._emptied = False  # the last read took all there was
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Returns what came; ``b""`` at the end. Raises what the stream raises."""
-        data: bytes | bytearray = b""
-        try:
-            data = await self._stream.receive_some(max_bytes)
-            self.heard = trio.current_time()
-        finally:
-            if not data and self.on_end is not None:
-                self.on_end()
+        if self._emptied and isinstance(self._stream, trio.SocketStream):
+            await trio.lowlevel.wait_readable(self._stream.socket)  # else it is tried first, in vain
+        data = await self._stream.receive_some(max_bytes)
+        self.heard = trio.current_time()
+        self._emptied = max_bytes is not None and len(data) < max_bytes
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

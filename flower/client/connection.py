@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import cast
 from urllib.parse import quote
 
 import trio
-import trio_websocket
 
 from flower import limits
 from flower.client.address import Line, Place, UntrustedError
 from flower.client.events import LinkChanged, Received, Send
-from flower.errors import EngineStarting, LaunchError, ProtocolError
+from flower.client.websocket import EndedError, RejectedError, WebSocket
+from flower.errors import EngineStarting, LaunchError, ProtocolError, only
 from flower.protocol import PATH, PORT, codec, messages
 
 Post = Callable[[LinkChanged | Received], None]
-LOST = (OSError, trio_websocket.HandshakeError, trio_websocket.ConnectionClosed)
+LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, EndedError)
 
 
 class Link:
@@ -47,7 +46,7 @@ class Link:
         self._post = post
         self._headers = [(b"Authorization", b"Bearer " + token.encode())] if token else []
         self._outgoing, self._queue = trio.open_memory_channel[Send](limits.LINK_QUEUE)
-        self._socket: trio_websocket.WebSocketConnection | None = None
+        self._socket: WebSocket | None = None
         self._refused = False  # by an engine that heard us: asking again soon is of no use
 
     async def run(self) -> None:
@@ -112,69 +111,49 @@ class Link:
             return f"{url}: {error}"
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             return f"No engine answers at {url}{self._again}."
-        note = f"{url} answers, but not as an engine; check --url."
-        # trio-websocket leaves the line open in some of its endings; it is ours, so it is closed.
         try:
-            async with trio.open_nursery() as nursery:
-                note = await self._converse(await self._greet(nursery, line, place), line)
-                nursery.cancel_scope.cancel()
-        except* trio_websocket.ConnectionRejected as rejections:
-            self._refused = True
-            note = _rejected(url, rejections.exceptions[0])
-        except* (*LOST, trio.TooSlowError):
-            pass  # the note says what is wrong
+            return await self._over(line, place, url)
         finally:
             await trio.aclose_forcefully(line)
-        return note
 
-    async def _greet(
-        self, nursery: trio.Nursery, line: Line, place: Place
-    ) -> trio_websocket.WebSocketConnection:
-        with trio.fail_after(limits.LINK_CONNECT_S) as handshake:
-            line.on_end = handshake.cancel  # else a peer that hangs up is waited for
-            socket = await trio_websocket.wrap_client_stream(
-                nursery,
-                cast(trio.SocketStream, line),  # it takes any stream, its annotation does not say so
-                place.authority,
-                _with_client(place.resource, self._client),
-                extra_headers=self._headers,
-                message_queue_size=limits.LINK_QUEUE,
-                max_message_size=limits.LINK_MESSAGE_BYTES,
-            )
-        line.on_end = None
-        return socket
+    async def _over(self, line: Line, place: Place, url: str) -> str:
+        """Speaks over an open line until it ends. Returns why, for the user."""
+        socket = WebSocket(line)
+        target = _with_client(place.resource, self._client)
+        try:
+            with trio.fail_after(limits.LINK_CONNECT_S):
+                await socket.greet(place.authority, target, self._headers)
+        except RejectedError as rejection:
+            self._refused = True
+            return _rejected(url, rejection)
+        except (*LOST, trio.TooSlowError):
+            return f"{url} answers, but not as an engine; check --url."
+        try:
+            return await self._converse(socket, line)
+        except* LOST as ended:
+            reason = str(only(ended)) if isinstance(only(ended), EndedError) else ""
+        return f"The engine closed the connection ({reason})." if reason else "The connection ended."
 
-    async def _converse(self, socket: trio_websocket.WebSocketConnection, line: Line) -> str:
+    async def _converse(self, socket: WebSocket, line: Line) -> str:
         self._forget_queue()
         self._socket = socket
         self._post(LinkChanged("syncing"))
-        note = "The engine stopped answering; trying again."
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, socket, nursery.cancel_scope)
             nursery.start_soon(self._ping, socket)
             nursery.start_soon(self._watch, line, nursery.cancel_scope)
-            note = await self._read(socket)
-            nursery.cancel_scope.cancel()
-        return note
+            await socket.read(self._take)
+        return "The engine stopped answering; trying again."
 
-    async def _read(self, socket: trio_websocket.WebSocketConnection) -> str:
-        while True:
-            try:
-                frame = await socket.get_message()
-            except trio_websocket.ConnectionClosed as closed:
-                reason = closed.reason
-                text = reason.reason if reason is not None else None
-                return (
-                    f"The engine closed the connection ({text})." if text else "The connection ended."
-                )
-            try:
-                event = codec.decode_event(frame)
-            except ProtocolError:
-                continue  # one frame of another dialect must not end a story
-            if not isinstance(event, messages.UnknownEvent):
-                self._post(Received(event))
+    def _take(self, frame: str | bytes) -> None:
+        try:
+            event = codec.decode_event(frame)
+        except ProtocolError:
+            return  # one frame of another dialect must not end a story
+        if not isinstance(event, messages.UnknownEvent):
+            self._post(Received(event))
 
-    async def _write(self, socket: trio_websocket.WebSocketConnection, scope: trio.CancelScope) -> None:
+    async def _write(self, socket: WebSocket, scope: trio.CancelScope) -> None:
         """Sends what is queued; ends the conversation when the peer does not take it in time."""
         try:
             async for message in self._queue:
@@ -183,7 +162,7 @@ class Link:
         except (*LOST, trio.TooSlowError):
             scope.cancel()
 
-    async def _ping(self, socket: trio_websocket.WebSocketConnection) -> None:
+    async def _ping(self, socket: WebSocket) -> None:
         """Gives the engine a sign of life, and asks for one."""
         while True:
             await trio.sleep(limits.PING_INTERVAL_S)
@@ -201,10 +180,8 @@ class Link:
             until = line.heard + limits.PONG_DEADLINE_S
         scope.cancel()
 
-    async def _send(self, socket: trio_websocket.WebSocketConnection, message: Send) -> None:
-        await socket.send_message(
-            codec.encode(messages.Prompt(message.prompt, message.request, self._client))
-        )
+    async def _send(self, socket: WebSocket, message: Send) -> None:
+        await socket.send(codec.encode(messages.Prompt(message.prompt, message.request, self._client)))
 
     def _forget_queue(self) -> None:
         """Drops what an earlier connection left unsent; the model repeats it after the sync."""
@@ -215,18 +192,18 @@ class Link:
                 return
 
 
-def _rejected(url: str, error: BaseException) -> str:
+def _rejected(url: str, error: RejectedError) -> str:
     """Returns what a refused handshake means, for the user: in the engine's words where it has some."""
-    status, said = getattr(error, "status_code", 0), _sentence(getattr(error, "body", None))
+    status, said = error.status, _sentence(error.body)
     if not said and status not in (401, 403):
         return f"{url} answers, but is no Flower engine (HTTP {status}); check --url."
     said = said or f"The engine at {url} refuses this screen."
     return f"{said} Start with --token, or set FLOWER_TOKEN." if status == 401 else said
 
 
-def _sentence(body: bytes | None) -> str:
+def _sentence(body: bytes) -> str:
     """Returns the one line of text that a refusal consists of; nothing for pages of other servers."""
-    text = (body or b"").decode("utf-8", "replace").strip()
+    text = body.decode("utf-8", "replace").strip()
     if len(text) > limits.REFUSAL_CHARS or "\n" in text or text[:1] in ("<", "{"):
         return ""
     return text

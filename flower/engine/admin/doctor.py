@@ -35,7 +35,7 @@ MEMORY_LOW_BYTES = 200 * limits.MIB  # what engine, model and screen take togeth
 
 SHIPPED_MODELS = Path(flower.__file__).parent / "models"
 PACKAGES = (
-    "trio", "trio-websocket", "quart", "quart-trio", "hypercorn", "httpx", "msgspec", "PyYAML", "blessed",
+    "trio", "wsproto", "quart", "quart-trio", "hypercorn", "httpx", "msgspec", "PyYAML", "blessed",
     "numpy", "hnswlib", "onnxruntime",
 )  # fmt: skip
 
