@@ -27,7 +27,7 @@ from flower.engine.provider.base import ChatMessage, Cue
 
 RECENT_REPLIES = 12  # facts of so many replies are not told again
 NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name
-ASKED_SCORE = 4  # for questions: one word will do, a wrong fact is better than none
+ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
 SPARE_RANK = 4  # and was recalled for this very moment
@@ -37,6 +37,7 @@ _AMOUNT = re.compile(
     r"\b(?:a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|sixty|\d+|and) "
     r"(?:pence|penny|pennies|sixpence|shillings?|pounds?|marks?|coins?|silver|gold|credits?|hours?|cup|tokens?)\b"
 )
+_POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
 _WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "cloud", "frost")
 _HOURS = ("dusk", "dawn", "noon", "evening", "morning", "midnight", "sunset", "afternoon", "lamplight")
 
@@ -132,7 +133,9 @@ class Context:
         line = self.line
         words, names = line.words, self.named
         prices = stems(" ".join(_PRICE_WORDS))
-        if not names and not self.in_any(words | stems(line.topic)) and self.last:
+        asks = line.kind in ("know", "oracle", "speech")
+        points = not words or _POINTS.search(line.text) is not None
+        if asks and points and not names and not self.in_any(words | stems(line.topic)) and self.last:
             names = self._lately_named()  # "Why?" asks about what was just said
         if words & prices and not price:
             cost = self.near(secret=secret, least=least, price=True)

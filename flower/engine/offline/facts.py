@@ -113,7 +113,7 @@ _KEEPERS = (
 @lru_cache(maxsize=1024)
 def offices(sentence: str) -> frozenset[str]:
     """Returns the stems of what the sentence says its subject is by trade."""
-    found = _OFFICE.search(sentence)
+    found = _OFFICE.search(sentence.partition(" which ")[0])
     words = set(all_stems(found["role"])) if found else set()
     words |= {stem for verb, stem in _KEEPERS if verb.search(sentence)}
     title = re.match(r"(?:Old |Young )?([A-Z]\w+) [A-Z]\w+", sentence)

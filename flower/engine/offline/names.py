@@ -184,7 +184,7 @@ def _name(full: str, text: str) -> Name:
         return Name(full, full, kind, "it", article)
     short = short_name(full)
     common = frozenset(
-        part.casefold() for part in full.split() if re.search(rf"\b{re.escape(part.lower())}\b", text)
+        part.casefold() for part in full.split() if re.search(rf"\b{re.escape(part.lower())}s?\b", text)
     )
     return Name(full, short, kind, _pronoun(full, text), article, _gone(text, spans), common)
 

@@ -182,7 +182,7 @@ _WEAPON = re.compile(
 )
 _LEAVES = re.compile(
     r"leave (?:some |a |an |the |my )(?!room\b|house\b|place\b|town\b|inn\b)[^.]{0,40}?"
-    r"\b(?:for|on|in|at|by|beside|behind|there)\b|leave [a-z]+ (?:for|on|in|at|by|beside|behind)\b",
+    r"\b(?:for|on|in|at|by|beside|behind|there)\b|leave (?:some|a|an) |leave [a-z]+ (?:for|on|in|at|by|beside|behind)\b",
     re.IGNORECASE,
 )
 
@@ -326,6 +326,8 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         return "state", {"topic": _object(text)}
     bare = _LEAD.sub("", _CONTRACTED.sub("", text), count=1)
     verb, kind = _verb(bare)
+    if not kind and _main(bare, "") == "speech":
+        kind = "speech"  # "I stop him and ask ..."
     if not kind:
         found = _unknown(text, bare, verb)
         return ("other", {"object": _object(bare)}) if happens and found[0] == "speech" else found
