@@ -11,6 +11,7 @@ from flower.engine.offline.grammar import upper_first
 from flower.engine.offline.names import Name
 from flower.engine.offline.narration import (
     Paragraphs,
+    about_the_gone,
     call_back,
     memory_slots,
     remark,
@@ -29,6 +30,7 @@ _ALL_SO_FAR = re.compile(
     re.IGNORECASE,
 )
 _MY_NAME = re.compile(r"\bwho am i\b|\bmy (?:own )?name\b|\bwhat am i called\b", re.IGNORECASE)
+_OWN_PAST = re.compile(r"\b(?:did|have|had|was|do) (?:i|we)\b", re.IGNORECASE)
 _DEAD = re.compile(
     r"\b(?:is|are|was) (?P<who>[^?.!\s](?:[^?.!\n]{0,58}?[^?.!\s])??) (?:still )?"
     r"(?P<dead>dead|alive|breathing|living|killed|conscious)\b|"
@@ -84,7 +86,7 @@ def answer_recall(context: Context) -> Paragraphs:
         return [[context.say("recap"), told]] if told else [[context.say("recap_nothing")]]
     memory = context.memory()
     if memory is None:
-        if context.near(least=12) is not None:
+        if not _OWN_PAST.search(text) and context.near(least=12) is not None:
             return answer_know(context)
         return [[context.say("memory_none")], [remark(context, 40)]]
     return _remembered(context, memory)
@@ -136,7 +138,7 @@ def answer_know(context: Context) -> Paragraphs:
         mine = put_away(context.line.text, said.text)
         if mine or not context.in_lore(context.line.words):
             return _remembered(context, said)
-    fact = context.near(least=ASKED_SCORE)
+    fact = about_the_gone(context) or context.near(least=ASKED_SCORE)
     memory = call_back(context)
     if fact is None:
         if memory:
@@ -147,7 +149,7 @@ def answer_know(context: Context) -> Paragraphs:
         first = answers(context, context.companion, fact)
     else:
         first = context.say("known", context.fact_slots(fact))
-    also = context.near(least=20)
+    also = None if fact.price else context.near(least=24)
     second = context.say("known_also", context.fact_slots(also)) if also else ""
     return [[first, second], [memory, remark(context, 30)]]
 

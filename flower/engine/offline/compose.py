@@ -16,6 +16,7 @@ from flower.engine.offline import answering
 from flower.engine.offline.changes import changes_of
 from flower.engine.offline.context import Context
 from flower.engine.offline.dialogue import talk
+from flower.engine.offline.encounters import is_gift, recipient, with_somebody
 from flower.engine.offline.events import close, pending, turned_to
 from flower.engine.offline.grammar import sentences, tidy
 from flower.engine.offline.names import Name
@@ -36,6 +37,7 @@ from flower.engine.provider.base import ChatMessage, Cue
 
 _TRIED = ("move", "take", "use", "look", "rest", "think", "state", "other")  # acts without dice of ours
 _THROWING = ("fight", "risk", "search")
+ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
 _TOLD = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
 
@@ -92,6 +94,8 @@ def _kind(context: Context) -> str:
         return "unclear"
     if _seeks_somebody(context):
         return "speech"
+    if line.kind in ("take", "use", "trade", "other") and is_gift(context):
+        return "gift"
     if heard.telling in _TOLD and line.kind in ("state", "other", "take", "use", "think", "rest"):
         return "speech"
     if heard.feeling and line.kind in ("state", "think", "other", "rest", "speech") and not line.speech:
@@ -226,7 +230,8 @@ def _fight(context: Context) -> Paragraphs:
     if isinstance(struck, Name) and context.people.is_gone(struck):
         return [[context.say("no_sight", {"gone": struck.said})], [remark(context)]]
     throw = context.throw()
-    foe = struck.short if isinstance(struck, Name) else struck or "the other"
+    meant = None if struck else context.people.pointed_at(context.line.text)
+    foe = struck.short if isinstance(struck, Name) else struck or (meant.name if meant else "the other")
     slots = {"foe": foe, "foe_them": struck.them if isinstance(struck, Name) else "them"}
     kills = throw.outcome == "strong" and is_lethal(context.line)
     table = "fight_kills" if kills else f"fight_{throw.outcome}"
@@ -254,12 +259,14 @@ def _use(context: Context) -> Paragraphs:
 
 
 def _take(context: Context) -> Paragraphs:
+    if met := with_somebody(context):
+        return [[met], [remark(context, 30)]]
     first = context.say("take") or context.say("any_act_bare")
     return [[first, tell(context, context.near())], [call_back(context), remark(context)]]
 
 
 def _trade(context: Context) -> Paragraphs:
-    price = context.near(price=True, least=8) or context.spare(price=True)
+    price = context.near(price=True, least=8)
     first = [context.say("trade"), tell(context, price)]
     if context.line.verb in word_list("haggling"):
         throw = context.throw()
@@ -291,6 +298,15 @@ def _feel_only(context: Context) -> Paragraphs:
     return [[own or context.say("feels"), seen(context)], [call_back(context)]]
 
 
+def _gift(context: Context) -> Paragraphs:
+    speaker = recipient(context)
+    if speaker is None:
+        return _other(context)
+    context.meet(speaker.name)
+    taken = context.say(f"gift.{speaker.register} gift.any", speaker.slots)
+    return [[f"You {context.line.act}.", taken], [remark(context, 20)]]
+
+
 def _state(context: Context) -> Paragraphs:
     liked = context.heard.telling in ("love", "hate", "plan")
     speaker = context.people.at_hand()
@@ -300,8 +316,13 @@ def _state(context: Context) -> Paragraphs:
 
 
 def _other(context: Context) -> Paragraphs:
+    if met := with_somebody(context):
+        return [[met], [remark(context, 30)]]
+    own = _verb_of_its_own(context)
+    if own:
+        return [[own], [remark(context, 50)]]
     table = "any_act" if context.line.act else "any_act_bare"
-    told = tell(context, context.near())
+    told = tell(context, context.near(least=ABOUT_SCORE))
     return [[context.say(table), told], [call_back(context), remark(context, 50)]]
 
 
@@ -316,6 +337,7 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "dice": answering.answer_dice,
     "feel": _feel_only,
     "fight": _fight,
+    "gift": _gift,
     "know": answering.answer_know,
     "look": _look,
     "move": _move,

@@ -27,12 +27,17 @@ from flower.engine.provider.base import ChatMessage, Cue
 
 RECENT_REPLIES = 12  # facts of so many replies are not told again
 NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name
-ASKED_SCORE = 4  # for questions: one word will do, a wrong fact is better than none
+ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
 SPARE_RANK = 4  # and was recalled for this very moment
 _SETTING_HITS = 3  # fewer words than that say nothing about the kind of world
 _PRICE_WORDS = ("price", "cost", "pay", "charge", "fee")
+_AMOUNT = re.compile(
+    r"\b(?:a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|sixty|\d+|and) "
+    r"(?:pence|penny|pennies|sixpence|shillings?|pounds?|marks?|coins?|silver|gold|credits?|hours?|cup|tokens?)\b"
+)
+_POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
 _WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "cloud", "frost")
 _HOURS = ("dusk", "dawn", "noon", "evening", "morning", "midnight", "sunset", "afternoon", "lamplight")
 
@@ -65,7 +70,9 @@ class Context:
         self.setting: Setting = _setting(
             phrases, f"{cue.world} {cue.scene}", " ".join((*cue.lore, *self.replies[:1]))
         )
-        self.named: tuple[Name, ...] = self.lore.named_in(cue.line)
+        self.named: tuple[Name, ...] = self.lore.named_in(cue.line) or lore_of.by_office(
+            self.lore, self.line.text
+        )
         self.people = People(
             self.line, self.lore, self.scene, self.cast, self.nearby, self.setting.strangers
         )
@@ -126,7 +133,9 @@ class Context:
         line = self.line
         words, names = line.words, self.named
         prices = stems(" ".join(_PRICE_WORDS))
-        if not names and len(words) < 2 and self.last:
+        asks = line.kind in ("know", "oracle", "speech")
+        points = not words or _POINTS.search(line.text) is not None
+        if asks and points and not names and not self.in_any(words | stems(line.topic)) and self.last:
             names = self._lately_named()  # "Why?" asks about what was just said
         if words & prices and not price:
             cost = self.near(secret=secret, least=least, price=True)
@@ -136,7 +145,10 @@ class Context:
             words = words - prices
         focus = stems(f"{line.object} {line.topic}") - prices
         who = line.text.casefold().startswith("who")
-        for score, fact in lore_of.about(self.lore, words | focus, focus=focus, names=names, who=who):
+        found = lore_of.about(self.lore, words | focus, focus=focus, names=names, who=who)
+        if price:
+            found.sort(key=lambda pair: _AMOUNT.search(pair[1].text) is None)
+        for score, fact in found:
             wanted = (secret or not fact.secret) and (fact.price or not price)
             if score >= least and wanted and self.use(fact):
                 return fact
@@ -154,6 +166,13 @@ class Context:
     def in_lore(self, words: frozenset[str]) -> bool:
         """Whether the lore at hand has all of the words, in whatever place."""
         return words <= frozenset().union(*(fact.words for fact in self.lore.facts))
+
+    def in_any(self, words: frozenset[str]) -> bool:
+        """Whether a fact says something of one of the words that not every other fact says, too."""
+        return any(
+            0 < sum(word in fact.core for fact in self.lore.facts) <= lore_of.COMMON_FACTS
+            for word in words
+        )
 
     def _lately_named(self) -> tuple[Name, ...]:
         folded = self.last.casefold()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 
+from msgspec.structs import replace
+
 from flower.engine.offline import oracle
 from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
 from flower.engine.offline.facts import Fact
-from flower.engine.offline.grammar import spoken
-from flower.engine.offline.narration import own_words, remark, site
+from flower.engine.offline.grammar import in_first_person, sentences, spoken, upper_first
+from flower.engine.offline.narration import about_the_gone, own_words, remark, site
+from flower.engine.offline.parse import stems
 from flower.engine.offline.people import Absent
+from flower.engine.offline.questions import about_me
 from flower.engine.offline.scene import key_of
 from flower.engine.offline.voice import Speaker
 
@@ -30,6 +34,7 @@ _YES_NO = re.compile(
     r"^(?:[A-Z][\w'-]+,\s+)?(do|does|did|are|is|was|were|will|would|can|could|have|has|should|may|must)\b",
     re.IGNORECASE,
 )
+_OF_YOU = re.compile(r"\b(?:did|do|are|were|have|had|would|could|will) you\b", re.IGNORECASE)
 _DO_YOU_KNOW = re.compile(r"\byou (know|heard?|remember|seen?|met)\b", re.IGNORECASE)
 _IN_KIND = frozenset(
     {
@@ -64,8 +69,24 @@ def talk(context: Context) -> list[list[str]]:
 
 def answers(context: Context, speaker: Speaker, fact: Fact) -> str:
     """Returns the fact in the speaker's mouth."""
-    slots = speaker.slots | context.fact_slots(fact)
-    return context.say(f"answer.{speaker.register} answer.any", slots)
+    return context.say(
+        f"answer.{speaker.register} answer.any",
+        speaker.slots | context.fact_slots(as_told_by(speaker, fact, context.line.words)),
+    )
+
+
+def as_told_by(speaker: Speaker, fact: Fact, asked: frozenset[str]) -> Fact:
+    """Returns a fact as somebody tells it: the half that was asked for, and of themself as "I"."""
+    text = fact.text
+    if asked & fact.words and not asked & fact.core and fact.more:
+        bare = _JOINT.sub("", fact.more)
+        text = upper_first(bare) if bare != fact.more else f"{text} {fact.more}"
+    if fact.subject is not None and fact.subject.short == speaker.name:
+        text = in_first_person(text, fact.subject.full, speaker.they)
+    return replace(fact, text=text, more="")
+
+
+_JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 
 
 def _answer(context: Context, speaker: Speaker) -> list[str]:
@@ -137,7 +158,8 @@ def _in_kind(context: Context, speaker: Speaker) -> list[str]:
     parts.append(context.say(f"{heard.telling}.{speaker.register} {heard.telling}.any", speaker.slots))
     fact = context.near(least=NEAR_SCORE) if heard.telling in ("self", "loss", "plan") else None
     if fact is not None and all(name.short != speaker.name for name in fact.names):
-        parts.append(context.say("volunteer", speaker.slots | context.fact_slots(fact)))
+        told = as_told_by(speaker, fact, context.line.words)
+        parts.append(context.say("volunteer", speaker.slots | context.fact_slots(told)))
     return parts
 
 
@@ -148,13 +170,15 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
     if _HOW_ARE_YOU.search(text):
         return [context.say(f"how_are_you.{speaker.register} how_are_you.any", speaker.slots)]
     memory = context.memory()
-    own_past = re.search(r"\b(I|my|me|we)\b", text) is not None
+    own_past = about_me(sentences(text)[-1] if sentences(text) else text)
     fact = None
     if own_past and memory is not None and memory.own and memory.score >= 10:
         quoted = spoken(memory.retold, tagged=True)[1:]
         slots = {"memory_said": quoted, "memory_plain": quoted[:-2]}
         return [context.say("reminded", speaker.slots | slots)]
-    fact = _fact_for(context, speaker)
+    fact = about_the_gone(context) or _fact_for(
+        context, speaker, NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
+    )
     if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:
         return [context.say("tells_secret", speaker.slots | context.fact_slots(secret))]
     if _OPINION.search(text) and (fact is None or fact.rank > 2):
@@ -193,12 +217,15 @@ def _about_themself(context: Context, speaker: Speaker) -> list[str]:
     return [context.say("about_self_little", speaker.slots)]
 
 
-def _fact_for(context: Context, speaker: Speaker) -> Fact | None:
-    """Returns something near the question that is not about the speaker: people do not quote themselves."""
+def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> Fact | None:
+    """Returns something near the question; of the speaker only what was asked for."""
     for _ in range(3):
-        least = ASKED_SCORE if context.line.speech_act == "ask" else NEAR_SCORE
+        least = asked if context.line.speech_act == "ask" else NEAR_SCORE
         fact = context.near(least=least)
         if fact is None or all(name.short != speaker.name for name in fact.names):
+            return fact
+        own = fact.subject is not None and fact.subject.short == speaker.name
+        if own and fact.core & (context.line.words - stems(speaker.full)):
             return fact
     return None
 
@@ -209,7 +236,8 @@ def _volunteered(context: Context, speaker: Speaker) -> str:
         return ""
     fact = _fact_for(context, speaker)
     if fact is not None:
-        return context.say("volunteer", speaker.slots | context.fact_slots(fact))
+        told = as_told_by(speaker, fact, context.line.words)
+        return context.say("volunteer", speaker.slots | context.fact_slots(told))
     if context.pick.percent(40):
         return own_words(context, speaker, "own_words") or _hint(context, speaker, 50)
     return ""

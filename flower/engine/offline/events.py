@@ -6,10 +6,14 @@ import re
 
 from flower.engine.offline.context import Context
 from flower.engine.offline.parse import stems
-from flower.engine.offline.tables import Event
+from flower.engine.offline.tables import Event, word_list
 
 _GENERAL = stems(
     "ask look go talk wait see take turn find follow listen try get help answer who stop check count"
+)
+_PEOPLE = re.compile(
+    r"\b(?:man|woman|child|boy|girl|somebody|someone|stranger|rider|customer|scribe|pilgrim)\b",
+    re.IGNORECASE,
 )
 _TOWARDS = frozenset({"look", "search", "move", "use", "take", "other", "fight", "risk"})
 # These are answered, whatever is going on; and where somebody opens their heart nothing bursts in.
@@ -35,7 +39,10 @@ def turned_to(context: Context, event: Event) -> bool:
         return True
     if context.named or line.object or context.goal or context.heard.feeling:
         return False
-    points = re.search(r"\b(it|him|her|them|that|there|this)\b", line.text.casefold())
+    pronouns = "it|them|that|there|this" + ("|him|her" if _PEOPLE.search(event.opening) else "")
+    points = re.search(rf"\b(?:{pronouns})\b", line.text.casefold())
+    if line.verb in word_list("giving_up"):
+        return False  # "I give it back": something of one's own
     return line.kind in _TOWARDS and bool(points or line.words & stems(event.words))
 
 

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from flower.engine.offline.grammar import sentences
 from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
 from flower.engine.offline.parse import stems
+from flower.engine.offline.tables import word_list
 from flower.engine.recall.secrets import secret_text, secret_title
 
 FACT_WORDS_MIN = 5
@@ -53,6 +54,7 @@ class Fact(Struct, frozen=True):
     secret: bool
     price: bool
     section: str = ""  # the headings it stands under
+    core: frozenset[str] = frozenset()  # those of the words that stand in ``text`` itself
 
     @property
     def subject(self) -> Name | None:
@@ -77,7 +79,54 @@ class Lore(Struct, frozen=True):
         whole = [name for name in self.names if name.full.casefold() in folded]
         taken = frozenset(stem for name in whole for stem in all_stems(name.full))
         said = all_stems(text) - taken
-        return tuple(name for name in self.names if name in whole or mentioned(name, "", said))
+        return tuple(
+            name for name in self.names if name in whole or mentioned(name, _without(whole, text), said)
+        )
+
+
+def by_office(lore: Lore, text: str) -> tuple[Name, ...]:
+    """Returns whom a text means by what they are: "the keeper" is whoever has kept something."""
+    called = {stem for noun in re.findall(r"\bthe ([a-z]{4,})\b", text) for stem in stems(noun)}
+    if not called:
+        return ()
+    known = (fact for fact in lore.facts if fact.subject is not None and not fact.secret)
+    return tuple(
+        dict.fromkeys(
+            fact.subject
+            for fact in known
+            if fact.subject and fact.subject.kind == "person" and called & offices(fact.text)
+        )
+    )[:1]
+
+
+_OFFICE = re.compile(r"\bis (?:the |an? )?(?P<role>[\w' -]{3,50}?)(?=[,.;]| and | of | who | for |$)")
+_KEEPERS = (
+    (re.compile(r"\b(?:has kept|have kept|keeps)\b"), "keeper"),
+    (re.compile(r"\bruns the ferry\b"), "ferryman"),
+    (re.compile(r"\b(?:keeps|owns) the [A-Z][^.]*inn\b"), "innkeeper"),
+    (re.compile(r"\blends money\b"), "moneylender"),
+    (re.compile(r"\bmends nets\b"), "netmender"),
+    (re.compile(r"\bteaches\b"), "teacher"),
+)
+
+
+@lru_cache(maxsize=1024)
+def offices(sentence: str) -> frozenset[str]:
+    """Returns the stems of what the sentence says its subject is by trade."""
+    found = _OFFICE.search(sentence.partition(" which ")[0])
+    words = set(all_stems(found["role"])) if found else set()
+    words |= {stem for verb, stem in _KEEPERS if verb.search(sentence)}
+    title = re.match(r"(?:Old |Young )?([A-Z]\w+) [A-Z]\w+", sentence)
+    if title and title.group(1) in word_list("titles"):
+        words |= all_stems(title.group(1).casefold())
+    return frozenset(words)
+
+
+def _without(names: Sequence[Name], text: str) -> str:
+    """Returns the text without names that were found whole in it."""
+    for name in names:
+        text = text.replace(name.full, " ")
+    return text
 
 
 def gather(passages: Iterable[str], *, spoken_of: Iterable[str] = (), user: str = "you") -> Lore:
@@ -177,7 +226,8 @@ def about(
     for fact in lore.facts:
         score = 0
         for word in words & fact.words:
-            score += (8 if common[word] <= COMMON_FACTS else 4) * (2 if word in focus else 1)
+            points = (8 if common[word] <= COMMON_FACTS else 4) * (2 if word in focus else 1)
+            score += points if word in fact.core else points // 2  # the rest only leans on it
         for name in names:
             if name in fact.names:
                 score += 28 if fact.subject == name else 16
@@ -216,7 +266,7 @@ def _facts(body: str, rank: int, names: tuple[Name, ...], title: str) -> list[Fa
         hidden = secret_title(title) or secret_text(parts[0])
         leant_on = False
         for sentence in parts:
-            if not _LEANS.match(sentence):
+            if not _LEANS.match(sentence) and not _hangs(sentence, names):
                 leant_on = _usable(sentence, FACT_WORDS_MIN)
                 if leant_on:
                     facts.append(_fact(sentence, rank, names, title, hidden=hidden))
@@ -227,6 +277,36 @@ def _facts(body: str, rank: int, names: tuple[Name, ...], title: str) -> list[Fa
     return facts
 
 
+def _hangs(sentence: str, names: tuple[Name, ...]) -> bool:
+    """Whether a sentence has a pronoun for somebody, or something, that it does not name before."""
+    if re.match(r"[A-Z][\w'-]+(?: [A-Z][\w'-]+)* also\b", sentence):
+        return True
+    somebody = _SOMEBODY.search(sentence)
+    if somebody:
+        before = sentence[: somebody.start()]
+        named = any(name.kind == "person" and name.short in before for name in names)
+        if not named and not _ANYBODY.search(before):
+            return True
+    something = _LAST_IT.search(sentence)
+    if something is None:
+        return False
+    before = sentence[: something.start()]
+    return not _A_THING.search(before) and not any(
+        name.kind != "person" and name.short in before for name in names
+    )
+
+
+_SOMEBODY = re.compile(r"\b(?:he|she|him|her|his|hers)\b")
+_ANYBODY = re.compile(
+    r"\b(?:man|woman|boy|girl|child|wife|husband|widow|keeper|stranger|person|someone|somebody|nobody|anyone|"
+    r"whoever|who|mother|father|brother|sister|son|daughter|captain|doctor|priest|king|queen|clerk|sailor|"
+    r"soldier|merchant|thief|owner|master|[a-z]+(?:er|or|ess|ist|ian))\b",
+    re.IGNORECASE,
+)
+_LAST_IT = re.compile(r"\bit[.!]$")
+_A_THING = re.compile(r"\b(?:the|a|an|its|his|her|their|no|every|each|this) [a-z]", re.IGNORECASE)
+
+
 def _fact(sentence: str, rank: int, names: tuple[Name, ...], title: str, *, hidden: bool) -> Fact:
     said = all_stems(sentence)
     return Fact(
@@ -235,6 +315,7 @@ def _fact(sentence: str, rank: int, names: tuple[Name, ...], title: str, *, hidd
         more="",
         rank=rank,
         words=stems(sentence),
+        core=stems(sentence),
         names=tuple(name for name in names if mentioned(name, sentence, said)),
         secret=hidden or secret_text(sentence),
         price=bool(_PRICE.search(sentence)),

@@ -135,6 +135,38 @@ def second_person(text: str) -> str:
     return text
 
 
+def in_first_person(text: str, name: str, they: str) -> str:
+    """Returns what is said of somebody as they say it: ``Maud Tolley keeps her boat`` -> ``I keep my boat``.
+
+    ``they`` is their pronoun; the text begins with ``name``.
+    """
+    rest = text.removeprefix("The ").removeprefix(name)
+    if rest == text or rest.startswith(("'s", "\u2019s", ",")):
+        return text
+    words = rest.split()
+    verb = words[0] if words else ""
+    after = _I_VERBS.get(verb) or (plural_verb(verb) if verb.endswith("s") and verb != "was" else verb)
+    rest = " ".join([after, *words[1:]])
+    own = {"she": ("she", "her", "her"), "he": ("he", "him", "his")}.get(they)
+    if own is not None:
+        subject, thing, owner = own
+        rest = re.sub(rf"\b{subject} (is|has|[a-z]+s)\b", lambda m: f"I {_first(m.group(1))}", rest)
+        rest = re.sub(rf"\b{subject}\b", "I", rest)
+        if owner != thing:
+            rest = re.sub(rf"\b{thing}\b", "me", rest)
+        rest = re.sub(rf"\b{owner}(?= [a-z])(?! (?:and|in|on|at|to|by|when|for|of)\b)", "my", rest)
+        rest = re.sub(rf"\b{owner}\b", "me", rest)
+        rest = re.sub(r"\b(?:himself|herself)\b", "myself", rest)
+    return f"I {rest}"
+
+
+_I_VERBS = {"is": "am", "has": "have", "does": "do", "was": "was", "means": "mean"}
+
+
+def _first(verb: str) -> str:
+    return _I_VERBS.get(verb) or plural_verb(verb)
+
+
 def lower_first(text: str, names: frozenset[str] = frozenset()) -> str:
     """Returns the text with a small first letter, unless it begins with ``I`` or one of the names."""
     first = re.match(r"[\w'\u2019-]+", text)

@@ -58,10 +58,17 @@ _FEELINGS: tuple[tuple[Feeling, str], ...] = (
         "anger",
         r"angry|anger|furious|rage|raging|mad at|hate|seething|livid|fuming|sick of|fed up|scream with|outraged",
     ),
-    ("shame", r"ashamed|shame|guilty|guilt|embarrassed|my fault|blush\w*|regret|remorse"),
+    (
+        "shame",
+        r"wish (?:i|we) (?:had|were|was|could|did)|ashamed|shame|guilty|guilt|embarrassed|my fault|blush\w*|regret|"
+        r"remorse",
+    ),
     ("weary", r"tired|weary|exhausted|worn out|sleepy|drained|so much for today|had enough"),
     ("pain", r"hurt|hurts|hurting|pain|in agony|aching|ache|wounded|bleeding|dizzy|sick|ill|feverish"),
-    ("lonely", r"lonely|alone in the world|homesick|lost everyone|nobody left"),
+    (
+        "lonely",
+        r"lonely|alone in the world|(?<=feel )alone|small and alone|so alone|homesick|lost everyone|nobody left",
+    ),
     ("disgust", r"disgust\w*|revolted|nauseous|nauseated|gag|retch\w*|vomit\w*|throw up"),
     ("doubt", r"unsure|uncertain|confused|lost|don'?t know what to do|at a loss|not sure"),
     ("wonder", r"amazed|astonished|in awe|awestruck|curious|marvel\w*|wonderful|beautiful"),
@@ -85,7 +92,7 @@ _NOT = re.compile(r"\b(?:not|never|no longer|n't)\s*(?:\w+\s*)?$", re.IGNORECASE
 _CONFESSION = re.compile(
     r"\b(?:confess|admit|i have to tell you something|it was me|i was the one|it was my fault|i lied|"
     r"i(?:'ve| have) (?:lied|killed|stolen|betrayed|never told)|i killed|i stole|i betrayed|i did it|"
-    r"i let (?:him|her|them|\w+) (?:die|drown|go|fall)|i(?:'ve| have) never told|nobody knows (?:that )?i|"
+    r"i let (?:him|her|them|\w+) (?:die|drown|fall)|i(?:'ve| have) never told|nobody knows (?:that )?i|"
     r"the truth is,? i)\b",
     re.IGNORECASE,
 )
@@ -93,7 +100,8 @@ _AFFECTION = re.compile(
     r"\b(?:kiss|hug|embrac|caress|cuddl)\w*\s+(?:him|her|them|you|(?-i:[A-Z])\w+)\b"
     r"|\b(?:hold|holding|take|taking|squeeze|squeezing|touch|touching|strok\w+|put(?:ting)? an arm (?:round|around))\s+"
     r"(?:his|her|their|your|(?-i:[A-Z])\w+'s)\s+(?:hands?|cheek|arms?|shoulders?|hair|face|fingers)\b"
-    r"|\bi love you\b|\bi(?:'m| am) in love with\b|\bi trust you\b|\bi missed you\b|\bi like you\b",
+    r"|\bi love you\b|\bi (?:tell|told) (?:him|her|them) (?:that )?i love (?:him|her|them)\b"
+    r"|\bi(?:'m| am) in love with\b|\bi trust you\b|\bi missed you\b|\bi like you\b",
     re.IGNORECASE,
 )
 _WITH_FORCE = re.compile(

@@ -68,6 +68,7 @@ class Name(Struct, frozen=True):
     they: str  # "she", "he", "they"; "it" for what is no person
     article: bool = False  # people say "the" before it
     gone: bool = False  # dead or missing: may be spoken of, may not walk in
+    common: frozenset[str] = frozenset()  # parts that are words, too: the lamp is not Ilsabet Lamp
 
     @property
     def said(self) -> str:
@@ -116,7 +117,9 @@ def mentioned(name: Name, text: str, said: frozenset[str]) -> bool:
     if name.full.casefold() in text.casefold():
         return True
     return name.kind == "person" and any(
-        stem(part) in said for part in name.full.split() if _distinct(part)
+        stem(part) in said
+        for part in name.full.split()
+        if _distinct(part) and (part.casefold() not in name.common or part in text)
     )
 
 
@@ -180,7 +183,10 @@ def _name(full: str, text: str) -> Name:
     if kind != "person":
         return Name(full, full, kind, "it", article)
     short = short_name(full)
-    return Name(full, short, kind, _pronoun(full, text), article, _gone(text, spans))
+    common = frozenset(
+        part.casefold() for part in full.split() if re.search(rf"\b{re.escape(part.lower())}s?\b", text)
+    )
+    return Name(full, short, kind, _pronoun(full, text), article, _gone(text, spans), common)
 
 
 def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flower.engine.offline.context import Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import lower_first, spoken
@@ -9,11 +11,29 @@ from flower.engine.offline.parse import stems
 from flower.engine.offline.voice import Speaker
 
 Paragraphs = list[list[str]]
+_WHO_IS_GONE = re.compile(
+    r"\bwho\b.{0,40}\b(?:vanish|disappear|missing|gone|dead|died|killed|murdered|drowned|lost)",
+    re.IGNORECASE,
+)
+_LOST_WORDS = re.compile(
+    r"\b(?:vanish|disappear|not been seen|missing|found dead|died|killed|murdered)"
+)
 
 
 def tell(context: Context, fact: Fact | None) -> str:
     """Returns a fact that belongs to the line, told by the narrator."""
     return context.say("lore_near", context.fact_slots(fact)) if fact else ""
+
+
+def about_the_gone(context: Context) -> Fact | None:
+    """Returns what is known of somebody dead or missing, when the question is who is."""
+    if not _WHO_IS_GONE.search(context.line.text):
+        return None
+    lost = [
+        fact for fact in context.lore.facts if not fact.secret and any(one.gone for one in fact.names)
+    ]
+    best = sorted(lost, key=lambda fact: (not _LOST_WORDS.search(fact.text), fact.rank))
+    return next((fact for fact in best if context.use(fact)), None)
 
 
 def by_the_way(context: Context, likely: int) -> str:

@@ -111,6 +111,10 @@ _LIKELY = (
 
 _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
     (
+        "request",
+        r"^(?:i |we )?(?:ask|beg|tell|order|command|urge|invite|plead with)s? (?:\w+ ){1,3}?to (?!me\b)",
+    ),
+    (
         "ask",
         r"\?|\b(ask|asks|asked|question)\b(?! for)|"
         r"\b(?:tell|show) (?:me|us) (?:about|more|what|who|why|how|where|when|everything|all)\b",
@@ -171,6 +175,18 @@ _STANDING = re.compile(
 )
 
 
+# "order her to stop" is said to somebody, "order a stew" is not; what is left somewhere is no place left.
+_ORDERS = re.compile(r"order \w+(?: \w+)? to\b", re.IGNORECASE)
+_WEAPON = re.compile(
+    r"\b(?:knife|sword|gun|pistol|blade|dagger|bow|axe|weapon|revolver|rifle|cutlass)\b"
+)
+_LEAVES = re.compile(
+    r"leave (?:some |a |an |the |my )(?!room\b|house\b|place\b|town\b|inn\b)[^.]{0,40}?"
+    r"\b(?:for|on|in|at|by|beside|behind|there)\b|leave (?:some|a|an) |leave [a-z]+ (?:for|on|in|at|by|beside|behind)\b",
+    re.IGNORECASE,
+)
+
+
 def stem(word: str) -> str:
     """Returns the part of a word that its forms share, roughly; small letters."""
     word = word.casefold().removesuffix("'s").removesuffix("\u2019s").strip("'\u2019-")
@@ -198,13 +214,19 @@ def read(line: str) -> ParsedLine:
     kind, details = _kind(text)
     letters = [char for char in text if char.isalpha()]
     latin = any(char < "\u0250" for char in letters)
+    asked = details.get("speech", "") if details.get("speech_act") == "ask" else ""
     return ParsedLine(
         kind=kind,
         text=text,
-        words=stems(text),
+        words=stems(_questions(asked) or text),
         foreign=bool(letters) and not latin,
         **details,
     )
+
+
+def _questions(speech: str) -> str:
+    """Returns those sentences of what was said that ask something."""
+    return " ".join(one for one in sentences(speech) if one.endswith("?"))
 
 
 def _clean(line: str) -> str:
@@ -304,18 +326,27 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         return "state", {"topic": _object(text)}
     bare = _LEAD.sub("", _CONTRACTED.sub("", text), count=1)
     verb, kind = _verb(bare)
+    if not kind and _main(bare, "") == "speech":
+        kind = "speech"  # "I stop him and ask ..."
     if not kind:
         found = _unknown(text, bare, verb)
         return ("other", {"object": _object(bare)}) if happens and found[0] == "speech" else found
     kind = _main(bare, kind)
     noun = _object(bare)
+    if verb == "order" and _ORDERS.match(bare):
+        kind = "speech"
+    elif verb == "leave" and _LEAVES.match(bare):
+        kind = "use"
+    ready = verb in ("draw", "ready") and _WEAPON.search(noun) is not None
+    if ready:
+        kind = "use"
     if kind == "risk" and verb in word_list("risky_alone") and noun:
         kind = "use"
     details: dict[str, Any] = {
         "act": _second(bare),
         "object": noun,
         "goal": _goal(bare),
-        "verb": _last_verb(bare, kind) or verb,
+        "verb": "ready" if ready else _last_verb(bare, kind) or verb,
     }
     if kind == "speech" and _speech_act(bare) == "gesture" and noun:
         kind = "other"  # "kiss the mule": nobody is spoken to

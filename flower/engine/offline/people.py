@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from flower.engine.offline.facts import Lore
+from flower.engine.offline.facts import Lore, offices
+from flower.engine.offline.grammar import second_person
 from flower.engine.offline.names import Name, all_stems
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
@@ -38,6 +39,7 @@ _ANYBODY = re.compile(
     r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
     re.IGNORECASE,
 )
+_POINTED = re.compile(r"\b(?:(he|him|his)|(she|her|hers))\b")
 _TOPIC = re.compile(
     r"\b(?:about|of|if|whether|who|what|where|why|how|does|do|is|did|has|had|was|that|know|knows|seen|saw|anyone|anybody)\b"
 )
@@ -84,7 +86,9 @@ class People:
             return found
         trade = _TO_WHOM.search(outside)
         if trade and trade["who"].split()[-1].casefold() not in word_list("not_people"):
-            return self._by_trade(trade["who"]) or of_stranger(f"the {trade['who'].lower()}")
+            return self._by_trade(trade["who"]) or of_stranger(
+                f"the {second_person(trade['who'].lower())}"
+            )
         unknown = re.search(
             r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
         )
@@ -92,7 +96,21 @@ class People:
             return self._by_name(unknown.group(1)) or of_stranger(unknown.group(1))
         if _ANYBODY.search(outside):
             return self.at_hand() or self.stranger()
-        return self.at_hand() or self._companion or self.stranger()
+        return self.pointed_at(outside) or self.at_hand() or self._companion or self.stranger()
+
+    def pointed_at(self, text: str) -> Speaker | None:
+        """Returns whom "him" or "her" of a text means: the last one at hand who is called so, or None."""
+        pronoun = _POINTED.search(text.casefold())
+        if pronoun is None:
+            return None
+        wanted = "he" if pronoun.group(1) else "she"
+        for name in dict.fromkeys((self._scene.partner, *self._scene.company)):
+            found = self._by_name(name) if name else None
+            if found is None and name.startswith("the "):
+                found = of_stranger(name)
+            if isinstance(found, Speaker) and found.they == wanted:
+                return found
+        return next((one for one in self._cast if one.they == wanted), None)
 
     def at_hand(self) -> Speaker | None:
         """Returns whom a word without an addressee goes to: who was spoken to last, the companion, others here."""
@@ -155,35 +173,14 @@ class People:
         known = [
             (fact.rank, fact.subject)
             for fact in self._lore.facts
-            if fact.subject is not None and fact.subject.kind == "person" and wanted & roles(fact.text)
+            if fact.subject is not None
+            and fact.subject.kind == "person"
+            and wanted & offices(fact.text)
         ]
         if not known:
             return None
         nearby = [name for _, name in known if name in self._nearby]
         return self._of((nearby or [min(known, key=lambda pair: pair[0])[1]])[0])
-
-
-def roles(sentence: str) -> frozenset[str]:
-    """Returns the stems of what the sentence says its subject is by trade."""
-    found = re.search(
-        r"\bis (?:the |an? )?(?P<role>[\w' -]{3,50}?)(?=[,.;]| and | of | who | for |$)", sentence
-    )
-    words = set(all_stems(found["role"])) if found else set()
-    words |= {stem for verb, stem in _KEEPERS if re.search(rf"\b(?:has |have )?{verb}\b", sentence)}
-    title = re.match(r"(?:Old |Young )?([A-Z]\w+) [A-Z]\w+", sentence)
-    if title and title.group(1) in word_list("titles"):
-        words |= all_stems(title.group(1).casefold())
-    return frozenset(words)
-
-
-_KEEPERS = (
-    ("kept|keeps", "keeper"),
-    ("runs the ferry", "ferryman"),
-    ("keeps the [A-Z][^.]*inn|owns the [A-Z][^.]*inn", "innkeeper"),
-    ("lends money", "moneylender"),
-    ("mends nets", "netmender"),
-    ("teaches", "teacher"),
-)
 
 
 def _before(name: Name, text: str) -> str:

@@ -23,11 +23,16 @@ from flower.engine.provider.base import ChatMessage
 COMPANY = 4  # people at hand: more cannot be kept apart
 TOLD = 12  # things the player told of themself that are kept in mind
 _SPEAKS = re.compile(
-    r"\"\s+(?:says|asks|murmurs|adds|answers|repeats)\s+(the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+)(?=[.,\s])|"
+    r"\" (?:[a-z]+s) (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?=[.,\s])|"
+    r"\" (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) [a-z]+s\b|"
     r"(?:^|(?<=[.!?\"] ))(The [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) "
     r"(?:says|asks|hears|listens|nods|looks|turns|is here|comes|thinks|lets|has|takes|stops|answers|gives)\b",
     re.MULTILINE,
 )
+_SOMEBODY_THERE = re.compile(
+    r"^(?!.*\b(?:side|other|thing|place|moment|light|door|water|silence|tide)\b)"
+)
+_WITH = re.compile(r"\b(?:with|to|beside|after) ")
 _ROLLED = re.compile(r"\[2d6: [^\]]*?(it works, at a price|it works|it goes wrong)\]")
 _HOW = {"it works": "strong", "it works, at a price": "mixed", "it goes wrong": "miss"}
 
@@ -92,6 +97,9 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
         if key_of(goal) != key_of(place):
             company, partner = (), ""
         place = goal
+    if found := _gone_to(line, lore):
+        partner = found
+        company = (found, *(one for one in company if one != found))[:COMPANY]
     heard = hear(line.text, line.speech)
     told = scene.told
     if heard.telling in ("self", "loss", "confession", "name") and heard.echo:
@@ -105,6 +113,17 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
         scene.dead,
         scene.spared,
         scene.lines + 1,
+    )
+
+
+def _gone_to(line: ParsedLine, lore: Lore) -> str:
+    """Returns whom a line goes to, sits with or follows: they are at hand from then on; "" for nobody."""
+    if line.kind not in ("move", "rest", "search", "look"):
+        return ""
+    if line.kind != "move" and not _WITH.search(line.text):
+        return ""
+    return next(
+        (one.short for one in lore.named_in(line.text) if one.kind == "person" and not one.gone), ""
     )
 
 
@@ -138,8 +157,12 @@ def _after_reply(scene: Scene, line: ParsedLine | None, reply: str, outcome: str
 
 def speakers_of(reply: str) -> list[str]:
     """Returns who speaks or is met in a reply, in order, as they are called there."""
-    found = [after or before for after, before in _SPEAKS.findall(reply)]
-    return [one for one in found if one.startswith(("the ", "The ")) or _can_be_name(one)]
+    found = [after or tag or before for after, tag, before in _SPEAKS.findall(reply)]
+    return [
+        one
+        for one in found
+        if (_SOMEBODY_THERE.search(one) if one.startswith(("the ", "The ")) else _can_be_name(one))
+    ]
 
 
 def _short(found: str, lore: Lore) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from flower.engine.offline.facts import Lore
 from flower.engine.offline.grammar import lower_first, stop, upper_first
 from flower.engine.offline.hearing import hear
-from flower.engine.offline.names import short_name
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.recall import Recollection
 from flower.engine.provider.base import ChatMessage
@@ -68,8 +67,10 @@ def met(history: Sequence[ChatMessage], lore: Lore | None) -> list[str]:
                 name = after or before
                 if len(name) > 2 and name not in _NOBODY:
                     found[name] = None
-    known = {short_name(name.full): name.full for name in lore.names} if lore else {}
-    return [known.get(name, name) for name in found][:PEOPLE]
+    known: dict[str, str] = {}
+    for name in lore.of_kind("person") if lore else ():
+        known |= {part: name.full for part in (*name.full.split(), name.short) if part[0].isupper()}
+    return list(dict.fromkeys(known.get(name, name) for name in found))[:PEOPLE]
 
 
 _NOBODY = frozenset(
@@ -114,7 +115,7 @@ def _deed(line: ParsedLine) -> str:
         said = line.speech.strip(" ,.")
         if line.speech_act == "ask":
             return f"You asked{about}." if about else ""
-        return upper_first(stop(f'you said: "{said}"')) if len(said.split()) <= DEED_WORDS else ""
+        return upper_first(f'you said: "{stop(said)}"') if len(said.split()) <= DEED_WORDS else ""
     if not text or len(text.split()) > DEED_WORDS or '"' in text:
         return ""
     if not re.match(r"(?i)(?:i|we)\b", text):

@@ -1,0 +1,44 @@
+"""What is done to somebody, or given to them, without a word: who it is, and how they take it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from flower.engine.offline.context import Context
+from flower.engine.offline.people import Absent
+from flower.engine.offline.voice import Speaker
+
+_TO_THEM = re.compile(r"\b(?:him|her|them)\b", re.IGNORECASE)
+_GIVES = re.compile(
+    r"\b(?:give|offer|hand|pass|lend|show|pour|bring|pay|slip|throw|toss)s?\s+(?:him|her|them|(?:the|this|that) "
+    r"(?P<who>[a-z]+)|(?P<name>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?))\s+(?!for\b|to\b|with\b)\w+"
+    r"|\b(?:give|offer|hand|pass|lend|show|pour|bring)s?\b[^.]{1,40}\bto (?:him|her|them|[A-Z]\w+)\b"
+)
+
+
+def is_gift(context: Context) -> bool:
+    """Whether the line gives something to somebody who is there to take it."""
+    return (
+        bool(context.line.act) and bool(_GIVES.search(context.line.text)) and bool(recipient(context))
+    )
+
+
+def recipient(context: Context) -> Speaker | None:
+    """Returns who is meant by the line's name or pronoun, None for somebody gone or nobody at hand."""
+    if any(name.kind == "person" for name in context.named):
+        found = context.people.addressed()
+        return None if isinstance(found, Absent) else found
+    if _TO_THEM.search(context.line.text) or _GIVES.search(context.line.text):
+        return context.people.pointed_at(context.line.text) or context.people.at_hand()
+    return None
+
+
+def with_somebody(context: Context) -> str:
+    """Returns how somebody takes what the line does to them, "" when it is done to nobody who is there."""
+    line = context.line
+    done_to = _TO_THEM.search(line.act) or any(name.kind == "person" for name in context.named)
+    speaker = recipient(context) if done_to and line.act else None
+    if speaker is None:
+        return ""
+    context.meet(speaker.name)
+    return context.say(f"done_to.{speaker.register} done_to.any", speaker.slots)
