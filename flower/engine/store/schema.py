@@ -249,9 +249,9 @@ CREATE TABLE books (
 );
 CREATE INDEX books_by_file ON books(file);
 CREATE TABLE book_owners (
-    book_id INTEGER NOT NULL REFERENCES books(id) ON DELETE CASCADE,
     kind    TEXT NOT NULL CHECK (kind IN ('world', 'character', 'persona', 'story', 'all')),
     owner   TEXT NOT NULL DEFAULT '',
+    book_id INTEGER NOT NULL REFERENCES books(id) ON DELETE CASCADE,
     PRIMARY KEY (kind, owner, book_id)
 ) WITHOUT ROWID;
 CREATE INDEX book_owners_by_book ON book_owners(book_id);
