@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flower.settings.config import Config
 
 _STARTER = Path(__file__).parent / "starter"  # config.yaml and example assets for a first start
-_FOLDERS = ("assets", "index", "logs", "models", "run")
+_FOLDERS = ("assets", "import", "index", "logs", "models", "run")
 _PRIVATE_DIR = 0o700
 _PRIVATE_FILE = 0o600
 
@@ -53,6 +53,11 @@ class Home:
     @property
     def index(self) -> Path:
         return self.root / "index"
+
+    @property
+    def imports(self) -> Path:
+        """What is put here is imported."""
+        return self.root / "import"
 
     @property
     def logs(self) -> Path:

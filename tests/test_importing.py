@@ -12,9 +12,15 @@ from flower.engine.importing.take import Taken
 from flower.engine.interchange import reader
 from flower.engine.store import books, characters, imported_chats, personas, stories, tree
 from flower.engine.store.books import Owner
+from flower.engine.store.database import Connection
 from flower.errors import ImportFileError
 from tests import import_files
 from tests.engine_world import EngineWorld, engine_world
+
+
+def found_damage(db: Connection) -> list[str]:
+    """What SQLite finds wrong with the database: a backup that it doubts is not kept."""
+    return [row[0] for row in db.execute("PRAGMA quick_check")]
 
 
 async def bring(world: EngineWorld, path: Path, me: str = "") -> Taken:
@@ -227,3 +233,4 @@ async def test_every_recorded_file_is_taken_over_or_refused(tmp_path: Path, fold
                 assert (await bring(world, path)).state == "already here", path.name
                 count += 1
         assert count > 3
+        assert await world.database.read(found_damage) == ["ok"]

@@ -33,7 +33,7 @@ ORDER = """
     engine.main                  tui.boot
     engine.server                tui.app
     engine.admin                 tui.plain          tui.user_files
-    engine.commands              tui.view           tui.reading
+    engine.commands              tui.view           tui.reading        tui.import_files
     engine.sessions              tui.state
     engine.prompt                tui.term
     engine.export                engine.importing   tui.render

@@ -51,11 +51,11 @@ def _tell(summary: Summary) -> None:
         for kind, new, updated, here, failed in rows:
             print(f"{kind:{width}}  {new:>4}  {updated:>7}  {here:>12}  {failed:>6}")
     for notice in summary.notices[:NOTICES_SHOWN]:
-        print(f"- {notice}")
+        print(f"- {printable(notice)}")
     if len(summary.notices) > NOTICES_SHOWN:
         print(f"- and {len(summary.notices) - NOTICES_SHOWN} more remarks")
     for problem in summary.problems:
-        print(f"✗ {problem}", file=sys.stderr)
+        print(f"✗ {printable(problem)}", file=sys.stderr)
     print(f"{'✗' if summary.problems else '✓'} {summary.sentence}")
 
 

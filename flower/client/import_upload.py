@@ -222,6 +222,7 @@ class Summary:
         self._counts: dict[str, dict[str, int]] = {}
         self.problems: list[str] = []
         self.notices: list[str] = []
+        self.items: list[str] = []  # what came of the files
 
     def add(self, sent: Sent) -> None:
         """Counts one file in."""
@@ -233,6 +234,7 @@ class Summary:
         name = printable(sent.path.name)
         if answer.error:
             self.problems.append(f"{name}: {answer.error}")
+        self.items += answer.items if answer.state != "already here" else ()
         self.notices += [f"{name}: {notice}" for notice in answer.notices]
 
     def count(self, state: str) -> int:

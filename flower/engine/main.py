@@ -26,6 +26,7 @@ from flower.engine.admin import backup, maintenance
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets import SHIPPED, Assets, load_assets
 from flower.engine.commands import catalogue
+from flower.engine.importing import watch
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
@@ -84,6 +85,7 @@ async def _main(
             beside.start_soon(
                 maintenance.keep_running, "the upkeep", partial(maintenance.run, engine, home)
             )
+            beside.start_soon(keep_running, "the import folder", partial(_follow_imports, home, engine))
             await _wait_told_to_stop(lifetime, engine)
             beside.cancel_scope.cancel()
         log.info("stopping")
@@ -92,6 +94,12 @@ async def _main(
                 await engine.stop()
             stop.set()
             place.close()
+
+
+async def _follow_imports(home: Home, engine: Engine) -> None:
+    await watch.follow(
+        engine.imports.importer, home.imports, lambda text: engine.broadcast(text, State())
+    )
 
 
 @asynccontextmanager

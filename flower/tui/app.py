@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import trio
@@ -25,16 +25,19 @@ from flower.client.connection import Link
 from flower.client.events import Send
 from flower.client.identity import Identity
 from flower.errors import TerminalError
-from flower.tui import user_files
+from flower.tui import import_files, user_files
 from flower.tui.state.model import (
     Bell,
     Copy,
     Effect,
+    ImportFiles,
     Input,
+    ListPaths,
     Model,
     Notice,
     Notified,
     OpenEditor,
+    PathsListed,
     Quit,
     Repaint,
     Resized,
@@ -99,6 +102,8 @@ class App:
         painter.adapt(terminal.capabilities)
         self._decoder = PasteGuess(Decoder(KeyNames(blessed)))
         self._link = Link(engine_url, identity.client, self.post, token)
+        self._engine_url, self._token = engine_url, token
+        self._nursery: trio.Nursery | None = None
         self._changed = True  # since the last frame
         self._next_at = 0.0  # the frame rate allows the next frame then, in trio's seconds
         self._caught_up = trio.Event()  # the terminal may have answered
@@ -140,6 +145,10 @@ class App:
                 self._terminal.write(self._terminal.title(effect.text))
             case Copy():
                 self._terminal.write(self._terminal.copy(effect.text))
+            case ListPaths():
+                self._start(self._list_paths, effect.typed)
+            case ImportFiles():
+                self._start(self._import, effect.typed)
             case Suspend():
                 self._terminal.suspend()
                 self._redraw()
@@ -158,10 +167,25 @@ class App:
 
     # --- tasks ----------------------------------------------------------------------------------
 
+    def _start(self, work: Callable[[str], Awaitable[None]], argument: str) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(work, argument)
+
+    async def _list_paths(self, typed: str) -> None:
+        found = await trio.to_thread.run_sync(import_files.paths_at, typed, abandon_on_cancel=True)
+        self.post(PathsListed(typed, found))
+
+    async def _import(self, typed: str) -> None:
+        def tell(text: str, kind: str) -> None:
+            self.post(Notified(Notice(text, kind)))
+
+        await import_files.bring(typed, self._engine_url, self._token, tell)
+
     async def run(self) -> None:
         """Runs until the user leaves or the terminal goes away, wherever that is noticed."""
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 await nursery.start(self._watch_signals)
                 nursery.start_soon(self._link.run)
                 nursery.start_soon(self._draw)

@@ -23,12 +23,13 @@ from flower.client import identity
 from flower.client.connection import Link
 from flower.client.events import LinkChanged, Received, Send
 from flower.protocol import messages as protocol
+from flower.tui import import_files
 from flower.tui.reading import DETAIL, USAGE, Reader, Walk, wrapped_onto
 from flower.tui.render.messages import Message, StoryPane
 from flower.tui.render.text import clean
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings, commands, sending
-from flower.tui.state.model import Effect, Input, Model
+from flower.tui.state.model import Effect, ImportFiles, Input, Model, Notice, Notified
 from flower.tui.state.update import update
 
 LISTS = ("worlds", "characters", "models", "rules", "sessions")
@@ -59,6 +60,10 @@ class Plain:
         self._columns = shutil.get_terminal_size().columns if out is not None and out.isatty() else 0
         self._column = 0  # of the line that is being written
         self.reader = Reader(piped=not sys.stdin.isatty())
+        self.engine_url, self.token = engine_url, token
+        self.nursery: trio.Nursery | None = None  # of what a command starts
+        self.importing = trio.Event()  # set when no file is on its way
+        self.importing.set()
         self.moved = trio.Event()  # replaced after every input
         self.leaving = False
         self.answers = 0  # how often the engine answered a command
@@ -133,6 +138,18 @@ class Plain:
         for effect in effects:
             if isinstance(effect, Send):
                 self.link.send_nowait(effect)
+            elif isinstance(effect, ImportFiles) and self.nursery is not None:
+                self.importing = trio.Event()
+                self.nursery.start_soon(self._import, effect.typed, self.importing)
+
+    async def _import(self, typed: str, done: trio.Event) -> None:
+        def tell(text: str, kind: str) -> None:
+            self.post(Notified(Notice(text, kind)))
+
+        try:
+            await import_files.bring(typed, self.engine_url, self.token, tell)
+        finally:
+            done.set()
 
     def _walked(self, words: list[str]) -> str:
         """Carries out what begins with a colon; returns what is read, nothing for a line of the story."""
@@ -198,6 +215,7 @@ def main(
         with identity.claim(home_dir) as me:
             client = Plain(me, engine_url, token, sys.stdout)
             async with trio.open_nursery() as nursery:
+                client.nursery = nursery
                 nursery.start_soon(client.link.run)
                 await client.wait_for(lambda model: model.link.state == "online")
                 print(HELP, flush=True)
@@ -213,8 +231,10 @@ def main(
                         break
                     if commands.is_line(line.rstrip("\n")) and not sys.stdin.isatty():
                         # The next line of a script may need what this command does.
-                        with trio.move_on_after(limits.SEND_TIMEOUT_S):
-                            await client.wait_for_answer(heard)
+                        await client.importing.wait()
+                        if not line.startswith("/import"):
+                            with trio.move_on_after(limits.SEND_TIMEOUT_S):
+                                await client.wait_for_answer(heard)
                 else:
                     await client.wait_for(ready)
                 await client.leave()

@@ -87,7 +87,10 @@ def remove(db: sqlite3.Connection, book_id: int) -> None:
 
 def give(db: sqlite3.Connection, book_id: int, owner: Owner, owner_id: str = "") -> None:
     """Lets a book belong to somebody, beside whoever has it already."""
-    db.execute("INSERT OR IGNORE INTO book_owners VALUES (?, ?, ?)", (book_id, owner.value, owner_id))
+    db.execute(
+        "INSERT OR IGNORE INTO book_owners (kind, owner, book_id) VALUES (?, ?, ?)",
+        (owner.value, owner_id, book_id),
+    )
 
 
 def take(db: sqlite3.Connection, book_id: int, owner: Owner, owner_id: str = "") -> bool:

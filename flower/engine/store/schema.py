@@ -215,6 +215,7 @@ CREATE INDEX waiting_lines_session ON waiting_lines(session_id);
 # them is lost; ``packed`` are values that ``store`` reads back. ``file`` is a name without folder and
 # ending: that is how these files point to each other, in whichever order they come. ``chat_marks`` say
 # which story a file of a chat belongs to.
+# Columns of a key come first and in its order, or quick_check of SQLite 3.40 finds damage where none is.
 LIBRARY_SCHEMA = """
 CREATE TABLE originals (
     id       INTEGER PRIMARY KEY,
@@ -249,9 +250,9 @@ CREATE TABLE books (
 );
 CREATE INDEX books_by_file ON books(file);
 CREATE TABLE book_owners (
-    book_id INTEGER NOT NULL REFERENCES books(id) ON DELETE CASCADE,
     kind    TEXT NOT NULL CHECK (kind IN ('world', 'character', 'persona', 'story', 'all')),
     owner   TEXT NOT NULL DEFAULT '',
+    book_id INTEGER NOT NULL REFERENCES books(id) ON DELETE CASCADE,
     PRIMARY KEY (kind, owner, book_id)
 ) WITHOUT ROWID;
 CREATE INDEX book_owners_by_book ON book_owners(book_id);

@@ -12,7 +12,7 @@ from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import ASCII, CONSOLE, load_theme
 from flower.tui.state import popups, scroll, tree_state
 from flower.tui.state.geometry import layout_of
-from flower.tui.state.model import Copy, Model, Popup, Quit
+from flower.tui.state.model import Copy, ImportFiles, Model, Popup, Quit
 from flower.tui.state.status_line import Result, notify
 
 
@@ -78,10 +78,18 @@ def theme_back(model: Model) -> Model:
     return _in_theme(model, model.settings.theme)
 
 
+def import_files(model: Model, typed: str) -> Result:
+    """Sends files from the disk to the engine."""
+    if model.link.state != "online":
+        return notify(model, "Not connected yet; import when the engine is there.", "bad"), ()
+    return notify(model, f"Importing {typed} …"), (ImportFiles(typed),)
+
+
 COMMANDS: dict[str, Callable[[Model, str], Result]] = {
     "/find": scroll.find,
     "/theme": use_theme,
     "/copy": copy_last,
+    "/import": import_files,
     "/tree": tree_state.opened,
     "/keys": lambda model, _argument: (model._replace(popup=Popup("keys")), ()),
     "/quit": lambda model, _argument: (model, (Quit(),)),

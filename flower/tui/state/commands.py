@@ -37,6 +37,7 @@ LOCAL = (
     Command("/theme", "change the colours", "themes", local=True),
     Command("/copy", "copy the last reply to the clipboard", local=True),
     Command("/tree", "see the story's tree and walk it", "text", local=True, optional=True),
+    Command("/import", "bring cards, lorebooks and chats from your disk", "paths", local=True),
     Command("/keys", "show the keys", local=True),
     Command("/quit", "leave; the story is saved", local=True),
 )
@@ -54,6 +55,7 @@ V1 = (
     Command("/cancel", "stop the reply"),
     Command("/help", "what can be typed"),
 )
+PATHS = "paths"  # the argument is a path on the disk of the machine the screen runs on
 ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
 PLUMBING = frozenset({"/sync", "/history"})  # spoken by the client, of no use to people
@@ -130,14 +132,20 @@ def is_line(text: str) -> bool:
 
 
 def complete(
-    line: str, replica: Replica, recent: tuple[str, ...] = (), themes: tuple[str, ...] = ()
+    line: str,
+    replica: Replica,
+    recent: tuple[str, ...] = (),
+    themes: tuple[str, ...] = (),
+    paths: tuple[str, ...] = (),
 ) -> tuple[Candidate, ...]:
-    """Returns how a command line can go on, best first."""
+    """Returns how a command line can go on, best first. ``paths`` are some that exist on the disk."""
     if not is_line(line) or len(line) > limits.FILTER_CHARS:
         return ()
     commands = offered(replica)
     found = split(line, commands)
     if found and (line != found[0].name or not found[0].argument or found[0].optional):
+        if found[0].argument == PATHS:
+            return _path_arguments(line.removeprefix(found[0].name).lstrip(), found[0], paths)
         return _arguments(*found, replica, themes)
     ranked = rank(line, commands, lambda command: command.name, recent)
     return tuple(
@@ -149,6 +157,22 @@ def complete(
         )
         for command in ranked
     )
+
+
+def _path_arguments(typed: str, command: Command, paths: Sequence[str]) -> tuple[Candidate, ...]:
+    """A folder is gone into, a file is a whole argument."""
+    return tuple(
+        Candidate(path, "", f"{command.name} {path}", runs=not path.endswith("/"))
+        for path in paths
+        if path.startswith(typed) and path != typed
+    )
+
+
+def typed_path(line: str) -> str | None:
+    """Returns the path that is being typed in a command line, None in any other."""
+    name, space, typed = line.partition(" ")
+    takes = space and is_line(line) and any(c.name == name and c.argument == PATHS for c in LOCAL)
+    return typed.lstrip() if takes and len(line) <= limits.FILTER_CHARS else None
 
 
 def _arguments(
@@ -192,7 +216,7 @@ def candidates(model: Model) -> tuple[Candidate, ...]:
 def every(model: Model) -> tuple[Candidate, ...]:
     """Returns how the typed command can go on, whether the menu shows it or not."""
     themes = (*THEMES, *model.settings.own_themes)
-    return complete(model.input.text, model.replica, model.recent, themes)
+    return complete(model.input.text, model.replica, model.recent, themes, model.paths)
 
 
 def ghost_of_line(model: Model) -> str:

@@ -193,6 +193,8 @@ class Model(NamedTuple):
     rest: str = ""  # of a text too long for one line: comes into the input when that was sent
     menu: int = -1  # chosen entry of the completion menu; -1: none
     menu_closed: bool = False  # Escape closed the menu for this line
+    typed_path: str = ""  # of which ``paths`` are wanted, and what is known of them
+    paths: tuple[str, ...] = ()
     popup: Popup | None = None
     waiting: Popup | None = None  # what came while the player was writing: a key shows it
     asked: str = ""  # the command whose answer the player waits for, having typed nothing since
@@ -258,6 +260,13 @@ class Configured(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
+class PathsListed(NamedTuple):
+    """What there is on the disk that begins with ``typed``; folders end with a slash."""
+
+    typed: str
+    paths: tuple[str, ...]
+
+
 class Notified(NamedTuple):
     """The app itself has news for the status line."""
 
@@ -278,6 +287,7 @@ Input = (
     | Restored
     | Configured
     | Notified
+    | PathsListed
 )
 
 
@@ -304,6 +314,18 @@ class Copy(NamedTuple):
     text: str
 
 
+class ListPaths(NamedTuple):
+    """Look on the disk for what begins with ``typed``; ``PathsListed`` answers."""
+
+    typed: str
+
+
+class ImportFiles(NamedTuple):
+    """Send what is at a path, as typed, to the engine, which imports it."""
+
+    typed: str
+
+
 class Suspend(NamedTuple):
     """Stop the process as Ctrl-Z does."""
 
@@ -318,4 +340,4 @@ class Repaint(NamedTuple):
     """Draw every cell again: something else wrote on the screen."""
 
 
-Effect = Send | Quit | Bell | SetTitle | Copy | Suspend | OpenEditor | Repaint
+Effect = Send | Quit | Bell | SetTitle | Copy | ListPaths | ImportFiles | Suspend | OpenEditor | Repaint

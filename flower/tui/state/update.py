@@ -8,7 +8,17 @@ from flower import limits
 from flower.client.events import LinkChanged, Received, Send
 from flower.tui.render.layout import too_small
 from flower.tui.render.messages import StoryPane
-from flower.tui.state import actions, events, keyboard, popups, scroll, sending, tree_keys, tree_state
+from flower.tui.state import (
+    actions,
+    commands,
+    events,
+    keyboard,
+    popups,
+    scroll,
+    sending,
+    tree_keys,
+    tree_state,
+)
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import (
     Configured,
@@ -16,9 +26,11 @@ from flower.tui.state.model import (
     Effect,
     Input,
     Link,
+    ListPaths,
     Model,
     Notice,
     Notified,
+    PathsListed,
     Resized,
     Restored,
     Search,
@@ -34,6 +46,16 @@ WHEEL_ROWS = 3
 
 def update(model: Model, happened: Input) -> Result:
     """Returns the next model and what has to be done for it; the same object when nothing changed."""
+    after, effects = _updated(model, happened)
+    if after.input is model.input:
+        return after, effects
+    typed = commands.typed_path(after.input.text)
+    if typed is None or typed == after.typed_path:
+        return after, effects
+    return after._replace(typed_path=typed), (*effects, ListPaths(typed))
+
+
+def _updated(model: Model, happened: Input) -> Result:
     match happened:
         case Key():
             return keyboard.press(model, happened)
@@ -67,6 +89,10 @@ def update(model: Model, happened: Input) -> Result:
             return _configured(model, happened), ()
         case Notified():
             return model._replace(notice=happened.notice), ()
+        case PathsListed():
+            if happened.typed != model.typed_path:
+                return model, ()
+            return model._replace(paths=happened.paths), ()
         case _:
             assert_never(happened)
 

@@ -1,0 +1,161 @@
+"""The folder ``import/`` of a home: what is put there is imported, then moved out of the way.
+
+A file is imported once it has stopped growing, since ``scp`` writes for a while. Then it is in ``done/``, or in
+``failed/`` with a text beside it that says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import trio
+from watchfiles import DefaultFilter, awatch
+
+from flower.engine.importing.importer import Importer
+from flower.engine.importing.take import Taken
+from flower.errors import FlowerError, ImportFileError, UnknownPlayerError
+
+log = logging.getLogger(__name__)
+
+DONE, FAILED = "done", "failed"
+SETTLED_S = 2.0  # a file that has not changed for so long is whole
+RESCAN_MS = 60_000  # changes that the system did not tell of are seen then
+STEP_MS = 300
+FILES_MOST = 20_000  # of one look
+
+Stamp = tuple[int, int]  # size and time of change
+
+
+class ImportFolder:
+    """One home's folder; ``notify`` gets a sentence when files were imported or could not be."""
+
+    def __init__(self, importer: Importer, root: Path, notify: Callable[[str], None]) -> None:
+        self._importer = importer
+        self._root = root
+        self._notify = notify
+        self._seen: dict[Path, Stamp] = {}
+
+    async def follow(self) -> None:
+        """Imports what comes until cancelled. Raises ``OSError`` if the folder cannot be used."""
+        await trio.to_thread.run_sync(self._make)
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_set_when_cancelled, stop)
+            nursery.start_soon(self.take_all)
+            looks = awatch(
+                self._root,
+                stop_event=stop,
+                step=STEP_MS,
+                rust_timeout=RESCAN_MS,
+                yield_on_timeout=True,
+                watch_filter=DefaultFilter(ignore_paths=(self._root / DONE, self._root / FAILED)),
+            )
+            async with aclosing(looks):
+                async for _ in looks:
+                    await self.take_all()
+
+    def _make(self) -> None:
+        for folder in (self._root, self._root / DONE, self._root / FAILED):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def take_all(self) -> None:
+        """Imports what is there, and waits for what still grows."""
+        good, bad = 0, 0
+        while True:
+            files = await trio.to_thread.run_sync(self._files)
+            ready = [path for path, stamp in files.items() if self._seen.get(path) == stamp]
+            self._seen = files
+            for path in ready:
+                failed = await self._take(path)
+                good, bad = good + (not failed), bad + failed
+            if len(ready) == len(files):
+                break
+            await trio.sleep(SETTLED_S)
+        if good or bad:
+            failures = f", {bad} not: see import/{FAILED}/" if bad else ""
+            self._notify(f"{'✗' if bad else '✓'} From the folder import/: {good} imported{failures}.")
+
+    def _files(self) -> dict[Path, Stamp]:
+        """Returns what is in the folder and below it, outside ``done`` and ``failed``."""
+        found: dict[Path, Stamp] = {}
+        for folder, folders, names in os.walk(self._root):
+            if Path(folder) == self._root:
+                folders[:] = [name for name in folders if name not in (DONE, FAILED)]
+            for name in names:
+                path = Path(folder, name)
+                if name.startswith(".") or path.is_symlink():
+                    continue
+                try:
+                    status = path.stat()
+                except OSError:
+                    continue  # it is gone again
+                found[path] = (status.st_size, status.st_mtime_ns)
+                if len(found) == FILES_MOST:
+                    return found
+        return found
+
+    async def _take(self, path: Path) -> bool:
+        """Imports a file and moves it; returns whether it could not be imported."""
+        why = ""
+        try:
+            taken: Taken | None = await self._importer.take(path, path.name)
+        except UnknownPlayerError as error:
+            taken = None
+            why = f"{error}.\nImport it with: flower import --me NAME {path.name}"
+        except ImportFileError as error:
+            taken, why = None, f"{error}."
+        # A full disk is no fault of the file: ``StoreError`` leaves it where it is, for the next look.
+        await trio.to_thread.run_sync(self._move, path, why)
+        log.info("import folder: %s", "failed" if taken is None else taken.state)
+        return taken is None
+
+    def _move(self, path: Path, why: str) -> None:
+        place = self._root / (FAILED if why else DONE) / path.relative_to(self._root)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = 1
+        while place.exists():
+            number += 1
+            place = place.with_name(f"{path.stem} {number}{path.suffix}")
+        os.replace(path, place)
+        if why:
+            place.with_name(f"{place.name}.txt").write_text(why[:1].upper() + why[1:] + "\n")
+        self._seen.pop(path, None)
+        for folder in path.parents:  # of a folder that was put here, once it is empty
+            if folder == self._root:
+                break
+            try:
+                folder.rmdir()
+            except OSError:
+                break
+
+
+async def follow(importer: Importer, root: Path, notify: Callable[[str], None]) -> None:
+    """Imports what comes into ``root`` until cancelled; trouble with the folder is told once."""
+    told = ""
+    while True:
+        try:
+            await ImportFolder(importer, root, notify).follow()
+        except* (OSError, FlowerError) as group:
+            reason = str(_first(group))
+            if reason != told:
+                told = reason
+                notify(f"✗ The folder import/ cannot be followed: {reason}")
+        await trio.sleep(RESCAN_MS / 1000)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _set_when_cancelled(stop: trio.Event) -> None:
+    # The watch sits in a thread that trio cannot cancel; it looks at this event after every step.
+    try:
+        await trio.sleep_forever()
+    finally:
+        stop.set()
