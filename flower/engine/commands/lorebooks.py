@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from flower.engine.commands.catalogue import closest
 from flower.engine.game.steering import Steering
+from flower.engine.prompt.context import books_here
 from flower.engine.prompt.lore_entries import kept_by, named, why
 from flower.engine.prompt.trial import what_fires
 from flower.engine.sessions.engine import Engine
@@ -115,8 +116,7 @@ async def _holding(engine: Engine, client: Client) -> list[OwnedBook]:
     def read(db: Connection) -> list[OwnedBook]:
         steered = states.steering(db, story) if story else Steering()
         characters = (character, *steered.cast.members)
-        held = books.holding(db, story=story, world=world, characters=characters)
-        return [one for one in held if one.stored.id not in steered.books]
+        return books_here(db, story=story, world=world, characters=characters, steered=steered)
 
     return await engine.services.database.read(read)
 

@@ -179,7 +179,7 @@ def _named_alone(book: Book, number: int, names: Mapping[str, int]) -> Book:
 
 
 def _situation(moment: Moment) -> Situation:
-    visible = [m for m in moment.path if m.content]
+    visible = [m for m in moment.path if m.content and not m.extra.hidden]
     return Situation(
         messages=tuple(Line(_speaker(m, moment), m.content) for m in visible),
         count=max(moment.count, len(visible)),
@@ -197,7 +197,7 @@ def _situation(moment: Moment) -> Situation:
 
 def _speaker(message: Message, moment: Moment) -> str:
     if message.role == "assistant":
-        return moment.names.get(message.extra.speaker, moment.values.char)
+        return message.extra.name or moment.names.get(message.extra.speaker, moment.values.char)
     return moment.values.user if message.role == "user" else "System"
 
 

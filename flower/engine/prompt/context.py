@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.assets import Assets
+from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import Source
 from flower.engine.lorebook.situation import budget
 from flower.engine.lorebook.timed import NOTHING
@@ -36,7 +37,7 @@ from flower.engine.recall.scopes import (
     memory_scope,
 )
 from flower.engine.recall.secrets import is_secret
-from flower.engine.store import books, states, stories
+from flower.engine.store import books, personas, states, stories
 from flower.engine.store.database import Connection, Database
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
@@ -157,14 +158,28 @@ async def ready_books(
     """Returns the lorebooks that hold for a reply; a fault of one of them costs the reply no more than that."""
     held = await services.database.read(
         partial(
-            books.holding,
+            books_here,
             story=session_id,
             world=world_id,
             characters=[character.id for character in direction.knowing],
+            steered=standing.steering,
         )
     )
-    held = [one for one in held if one.stored.id not in standing.steering.books]
     return await services.bookshelf.ready(services.database, services.library, held)
+
+
+def books_here(
+    db: Connection, *, story: str, world: str, characters: Sequence[str], steered: Steering
+) -> list[books.OwnedBook]:
+    """Returns the books that hold in a story and are not switched off in it.
+
+    Those of the persona are of the stored one that has the name the player has here.
+    """
+    name = steered.persona.name
+    persona = personas.find(db, name) if name else None
+    number = persona.id if persona is not None and persona.name == name else None
+    held = books.holding(db, story=story, world=world, characters=characters, persona=number)
+    return [one for one in held if one.stored.id not in steered.books]
 
 
 async def lore_tokens(services: Services, session_id: str, model_id: str) -> int:
@@ -202,6 +217,7 @@ def moment_of(
 ) -> Moment:
     """Returns what a scan of a story is told, as the story stands at the end of ``path``."""
     world, character = direction.world, direction.character
+    depth = character.depth_prompt if character is not None else None
     return Moment(
         path=path,
         count=count,
@@ -212,8 +228,11 @@ def moment_of(
         sources={
             Source.PERSONA: standing.steering.persona.text,
             Source.DESCRIPTION: character.persona if character is not None else "",
-            Source.SCENARIO: world.scene if world is not None else "",
+            Source.SCENARIO: direction.values.scenario or (world.scene if world is not None else ""),
+            Source.DEPTH_PROMPT: depth.text if depth is not None else "",
+            Source.CREATOR_NOTES: character.notes if character is not None else "",
         },
+        tags=frozenset(tag for one in direction.knowing for tag in one.tags),
         characters=frozenset(one.name for one in direction.knowing),
         tokens=room,
     )
