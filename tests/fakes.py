@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -148,6 +148,13 @@ class WordLibrary:
         for number, paragraph in enumerate(paragraphs):
             self._add("lore", scope, f"{source}:{number}", title, paragraph, None)
         return len(paragraphs)
+
+    async def sync_sources(self, scope: str, texts: Mapping[str, tuple[str, str]]) -> int:
+        await trio.lowlevel.checkpoint()
+        self.passages = [p for p in self.passages if p.scope != scope]
+        for source, (title, text) in texts.items():
+            self._add("lore", scope, source, title, text, None)
+        return len(texts)
 
     async def drop_scope(self, scope: str) -> None:
         await trio.lowlevel.checkpoint()

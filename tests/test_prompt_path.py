@@ -14,7 +14,7 @@ from tests.engine_world import engine_world
 
 ENGINE = Path(flower.engine.__file__).parent
 # Whoever needs more of them for a prompt says here why: a card, lorebooks and secrets of the lore.
-MOST_MODULES = 50
+MOST_MODULES = 54
 
 
 async def test_a_prompt_crosses_few_modules(autojump_clock: MockClock, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import difflib
 import json
 
 from flower.engine.commands.catalogue import help_text
+from flower.engine.prompt.context import LORE_TOKENS
+from flower.engine.prompt.lore_entries import FIRED
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import exchanges, stories
@@ -37,15 +39,23 @@ async def why(engine: Engine, client: Client, argument: str) -> None:
     """Shows the parts of a prompt, as they were stored with its reply."""
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
+    words = argument.split()
+    nearly = words[:1] == ["nearly"]
+    argument = " ".join(words[1:] if nearly else words)
     if argument and not argument.isdecimal():
         raise CommandError("Of which reply? /why MESSAGE takes a message's number.")
     message = int(argument[:18]) if argument else None
-    manifest = await engine.services.database.read(exchanges.manifest, client.session.id, message)
+    asked = exchanges.nearly_fired if nearly else exchanges.manifest
+    manifest = await engine.services.database.read(asked, client.session.id, message)
     if manifest is None:
         what = "is known for this message" if argument else "has been sent in this story yet"
         raise CommandError(f"No prompt {what}.")
+    if nearly:
+        kept = [f"  {e.source}: {e.note}" for e in manifest] or ["  none"]
+        client.notify("\n".join(["Entries that nearly fired:", *kept]))
+        return
     rows = [f"{e.tokens:>6}  {e.section}: {e.source}  {e.note}".rstrip() for e in manifest]
-    total = sum(e.tokens for e in manifest if e.section not in ("lore", "memory"))
+    total = sum(e.tokens for e in manifest if e.section not in ("lore", "memory", FIRED))
     client.notify("\n".join([f"The prompt, about {total} tokens:", *rows]))
 
 
@@ -67,6 +77,7 @@ async def quit_(engine: Engine, client: Client, argument: str) -> None:
 
 # Names as OpenAI and llama.cpp have them, with the least and the most that makes sense.
 RANGES: dict[str, tuple[float, float]] = {
+    LORE_TOKENS: (0, 100_000),  # ours: what lorebooks and recalled lore may have of a prompt
     "temperature": (0, 5),
     "top_p": (0, 1),
     "top_k": (0, 1000),
@@ -84,7 +95,7 @@ RANGES: dict[str, tuple[float, float]] = {
 WORDS = {"reasoning_effort": ("none", "minimal", "low", "medium", "high")}
 LISTS = ("stop",)
 NAMES = (*RANGES, *WORDS, *LISTS)
-WHOLE = ("top_k", "seed")
+WHOLE = ("top_k", "seed", LORE_TOKENS)
 
 
 async def set_(engine: Engine, client: Client, argument: str) -> None:

@@ -145,6 +145,18 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/lore show ID", "show a passage of lore", "/lore show 12"),
         CommandSpec("/lore delete ID", "delete lore that was attached", "/lore delete 12"),
+        CommandSpec("/lore test TEXT", "see what a line would fire", "/lore test I ring the bell."),
+        CommandSpec("/lorebook list", "list the lorebooks, and which hold here"),
+        CommandSpec(
+            "/lorebook on NAME [for OWNER]",
+            "let a lorebook hold in this story; or for world, character, all",
+            "/lorebook on The harbour",
+        ),
+        CommandSpec(
+            "/lorebook off NAME [for OWNER]",
+            "switch a lorebook off in this story; or for world, character, all",
+            "/lorebook off The harbour",
+        ),
         CommandSpec("/memory list", "list what this story remembers"),
         CommandSpec("/memory search WORDS", "find memories of this story", "/memory search my brother"),
         CommandSpec("/memory forget ID", "forget a memory", "/memory forget 12"),
@@ -168,7 +180,10 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/nsfw", "allow or forbid mature themes"),
         CommandSpec(
-            "/why [MESSAGE]", "show what went into a reply's prompt and why", "/why", "message"
+            "/why [nearly] [MESSAGE]",
+            "show what went into a reply's prompt and why; nearly: which entries did not fire",
+            "/why",
+            "message",
         ),
     ),
     "Voices": (

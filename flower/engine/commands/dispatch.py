@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec import UNSET
 
-from flower.engine.commands import app, catalogue, game, steering, stories, tree, world
+from flower.engine.commands import app, catalogue, game, lorebooks, steering, stories, tree, world
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -28,6 +28,10 @@ ACTIONS: dict[str, Action] = {
     "/lore search": world.search_lore,
     "/lore show": world.show_lore,
     "/lore delete": world.delete_lore,
+    "/lore test": lorebooks.test_entries,
+    "/lorebook list": lorebooks.list_books,
+    "/lorebook on": lorebooks.book_on,
+    "/lorebook off": lorebooks.book_off,
     "/memory list": world.list_memories,
     "/memory search": world.search_memories,
     "/memory forget": world.forget_memory,

@@ -55,12 +55,14 @@ class Persona(Struct, frozen=True, omit_defaults=True):
 
 
 class Steering(Struct, frozen=True, omit_defaults=True):
-    """``rules``: by id, switched on or off for this story, whatever the player has chosen elsewhere."""
+    """``rules``: by id, switched on or off for this story, whatever the player has chosen elsewhere;
+    ``books``: lorebooks, by number, that are switched off in it."""
 
     note: Note | None = None
     persona: Persona = Persona()
     cast: Cast = Cast()
     rules: dict[str, bool] = {}
+    books: tuple[int, ...] = ()
 
 
 def parse_note(text: str) -> Note:

@@ -182,7 +182,8 @@ _WEAPON = re.compile(
 )
 _LEAVES = re.compile(
     r"leave (?:some |a |an |the |my )(?!room\b|house\b|place\b|town\b|inn\b)[^.]{0,40}?"
-    r"\b(?:for|on|in|at|by|beside|behind|there)\b|leave (?:some|a|an) |leave [a-z]+ (?:for|on|in|at|by|beside|behind)\b",
+    r"\b(?:for|on|in|at|by|beside|behind|there)\b|leave (?:some|a|an) "
+    r"|leave [a-z]+ (?:for|on|in|at|by|beside|behind)\b",
     re.IGNORECASE,
 )
 

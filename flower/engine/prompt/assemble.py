@@ -27,6 +27,7 @@ WINDOW_LOW_SHARE = 0.65  # a trim cuts the history down to this share of its roo
 WINDOW_HIGH_SHARE = 0.85  # more than this right after a trim, and the next one would come too soon
 LINE_SHARE = 0.3  # of the budget, for one message: its room would change with the tail
 TAIL_SHARE = 0.15  # of the budget, for how things stand and the author's note
+INSETS_SHARE = 0.15  # of the budget, for entries of lorebooks among the messages
 MIN_SECTION_TOKENS = 60  # below it a section tells nothing
 PLAYERS_WORDS = "The player's words:"
 OPENING = "Begin the story."  # plain words: small models imitate anything in brackets
@@ -49,7 +50,8 @@ class Inset(Struct, frozen=True):
     """
 
     text: str
-    depth: int
+    depth: int  # -1: below it
+    role: Role = "user"
 
 
 class PromptLine(Struct, frozen=True):
@@ -96,6 +98,7 @@ def assemble(
     summarised: int | None = None,
     tail: Sequence[Section] = (),
     insets: Sequence[Inset] = (),
+    entries: Sequence[Inset] = (),
 ) -> Assembled:
     """Returns the prompt for a reply to the last line of ``story``, at most ``budget`` tokens.
 
@@ -103,7 +106,8 @@ def assemble(
     what the last prompt of this story used; the history starts there again as long as it fits. When
     it must move, it moves behind message ``summarised`` if what is left then fits, so that summary and
     history meet. ``tail`` is what has to be told with the newest line; later prompts repeat it there, as
-    that line's ``stands``, so that everything stays as it was.
+    that line's ``stands``, so that everything stays as it was. ``inset`` is the author's note,
+    ``entries`` are those of lorebooks, both at a depth.
     """
     beside = int(
         budget * TAIL_SHARE
@@ -113,12 +117,14 @@ def assemble(
     system_tokens = counter.count(system) + MESSAGE_TOKENS
     share = beside // 2 // max(len(insets), 1)
     insets = [Inset(shorten(inset.text, share, counter), inset.depth) for inset in insets]
+    fitted = _fit_insets(entries, int(budget * INSETS_SHARE), counter)
     inset_tokens = sum(counter.count(inset.text) + MESSAGE_TOKENS for inset in insets)
     latest = _fit_sections(tail, beside - inset_tokens - counter.count(PLAYERS_WORDS), counter)
     told = tuple(section for section, _ in latest)
     tail_text = standing_text(section.text for section in told)
     tail_tokens = counter.count(tail_text) + counter.count(PLAYERS_WORDS) if tail_text else 0
     taken = system_tokens + tail_tokens + inset_tokens
+    taken += sum(counter.count(one.text) + MESSAGE_TOKENS for one in fitted)
     # 2: rounding, opening
     room = max(budget - taken - 2 * MESSAGE_TOKENS, MIN_SECTION_TOKENS)
 
@@ -132,7 +138,7 @@ def assemble(
     window = lines[start:]
 
     messages = _alternating(
-        [*window[:-1], *(_standing(line, tail_text) for line in window[-1:])], insets
+        [*window[:-1], *(_standing(line, tail_text) for line in window[-1:])], [*fitted, *insets]
     )
     if system:
         messages.insert(0, ChatMessage("system", system))
@@ -181,6 +187,19 @@ def _fit_sections(
         result[section] = (Section(section.name, section.source, text, section.priority), True)
         over -= sizes[section] - counter.count(text)
     return [kept for kept in result.values() if kept is not None]
+
+
+def _fit_insets(insets: Sequence[Inset], room: int, counter: TokenCounter) -> list[Inset]:
+    """Returns the insets that have room, those nearest to the newest line first; the first too large is cut."""
+    fitted: list[Inset] = []
+    for inset in sorted(insets, key=lambda one: one.depth):
+        left = room - MESSAGE_TOKENS
+        if left < MIN_SECTION_TOKENS:
+            break
+        text = shorten(inset.text, left, counter)
+        fitted.append(Inset(text, inset.depth, inset.role))
+        room -= counter.count(text) + MESSAGE_TOKENS
+    return fitted
 
 
 def _fit_line(line: PromptLine, most: int, counter: TokenCounter) -> PromptLine:
@@ -254,14 +273,17 @@ def _alternating(lines: Sequence[PromptLine], insets: Sequence[Inset]) -> list[C
     newest = len(lines) - 1
     for index, line in enumerate(lines):
         for inset in insets:
-            if index == max(newest - inset.depth, 0):
-                _add(messages, "user", inset.text)
+            if inset.depth >= 0 and index == max(newest - inset.depth, 0):
+                _add(messages, inset.role, inset.text)
         before = [line.recalled] if line.recalled else []
         if line.stands:
             spoken = not line.recalled and line.role == "user"
             before = [f"{line.stands}\n\n{PLAYERS_WORDS}" if spoken else line.stands, *before]
         role: Role = "assistant" if line.role == "assistant" else "user"
         _add(messages, role, "\n\n".join((*before, line.content)))
+    for inset in insets:
+        if inset.depth < 0:
+            _add(messages, "user", inset.text)
     return messages
 
 

@@ -8,27 +8,43 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import trio
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.assets import Assets
-from flower.engine.prompt.direction import Direction, StoryRef, direct, told_lore
-from flower.engine.prompt.macros import sets
+from flower.engine.game.steering import Steering
+from flower.engine.lorebook.book import Source
+from flower.engine.lorebook.situation import budget
+from flower.engine.lorebook.timed import NOTHING
+from flower.engine.prompt import bookshelf
+from flower.engine.prompt.bookshelf import Bookshelf, Moment, Ready
+from flower.engine.prompt.direction import Direction, StoryRef, changed, direct, told_lore
+from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, named, sorted_out, why
+from flower.engine.prompt.macros import Expanded, sets
 from flower.engine.prompt.tokens import MESSAGE_TOKENS
 from flower.engine.recall.base import Found, Query
 from flower.engine.recall.library import Library
-from flower.engine.recall.scopes import CAST_PREFIX, cast_scope, lore_scope, memory_scope
+from flower.engine.recall.scopes import (
+    CAST_PREFIX,
+    book_scope,
+    cast_scope,
+    lore_scope,
+    memory_scope,
+)
 from flower.engine.recall.secrets import is_secret
-from flower.engine.store import states, stories
+from flower.engine.store import books, personas, states, stories
 from flower.engine.store.database import Connection, Database
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
 log = logging.getLogger(__name__)
 
 RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
+LORE_TOKENS = "lore_tokens"  # the setting, and no model's
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 WHY_KEPT = "a secret"
 
@@ -50,6 +66,7 @@ class Services(Struct, frozen=True, kw_only=True):
     quick_replies: tuple[QuickReply, ...] = ()  # lines the player has ready
     stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
     lore_roots: tuple[Path, ...] = ()  # folders below which lore may be followed
+    bookshelf: Bookshelf = field(default_factory=Bookshelf)
 
 
 class TurnInput(Struct, frozen=True, kw_only=True):
@@ -79,6 +96,7 @@ class PromptContext(Struct, frozen=True):
     direction: Direction
     standing: states.Standing
     recall_late: bool = False
+    entries: LoreEntries = NO_ENTRIES
 
 
 def most_messages(context: int) -> int:
@@ -95,25 +113,166 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         _as_it_stands, turn.session_id, turn.leaf, most_messages(services.context_tokens)
     )
     direction = await _direction(services, turn, path, standing)
+    ready = await ready_books(services, turn.session_id, turn.world_id, direction, standing)
     for character in direction.knowing:  # nothing to do, unless the file has changed
         if character.lore:
             await services.library.sync_source(
                 cast_scope(character.id), "character", character.name, character.lore
             )
-    query = _query(services, turn, direction, path, visible)
+    query = _query(services, turn, direction, path, visible, ready)
     found: tuple[Found, ...] = ()
     with trio.move_on_after(RECALL_DEADLINE_S) as scope:
         found = told_lore(await services.library.recall(query), direction)
     log.debug(
         "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
     )
+    entries = NO_ENTRIES
+    if ready is not None:
+        room = await lore_tokens(services, turn.session_id, turn.model_id)
+        moment = _moment(turn, direction, standing, path, len(visible), room)
+        moment = replace(moment, requested=bookshelf.requested(found, ready))
+        entries = await _fired(services, ready, moment, turn)
+        found = _beside(found, ready, entries, turn.world_id, room)
+    if entries.outlets:
+        direction = await _direction(services, turn, path, standing, entries.outlets)
     return PromptContext(
         path=tuple(path),
         found=found,
         direction=direction,
         standing=standing,
         recall_late=scope.cancelled_caught,
+        entries=entries,
     )
+
+
+# --- lorebooks ------------------------------------------------------------------------------------
+
+
+async def ready_books(
+    services: Services,
+    session_id: str,
+    world_id: str,
+    direction: Direction,
+    standing: states.Standing,
+) -> Ready | None:
+    """Returns the lorebooks that hold for a reply; a fault of one of them costs the reply no more than that."""
+    held = await services.database.read(
+        partial(
+            books_here,
+            story=session_id,
+            world=world_id,
+            characters=[character.id for character in direction.knowing],
+            steered=standing.steering,
+        )
+    )
+    return await services.bookshelf.ready(services.database, services.library, held)
+
+
+def books_here(
+    db: Connection, *, story: str, world: str, characters: Sequence[str], steered: Steering
+) -> list[books.OwnedBook]:
+    """Returns the books that hold in a story and are not switched off in it.
+
+    Those of the persona are of the stored one that has the name the player has here.
+    """
+    name = steered.persona.name
+    persona = personas.find(db, name) if name else None
+    number = persona.id if persona is not None and persona.name == name else None
+    held = books.holding(db, story=story, world=world, characters=characters, persona=number)
+    return [one for one in held if one.stored.id not in steered.books]
+
+
+async def lore_tokens(services: Services, session_id: str, model_id: str) -> int:
+    """Returns the tokens that entries and recalled lore may have together."""
+    own = await services.database.read(stories.of_story, session_id, model_id)
+    chosen = {**services.params, **own}.get(LORE_TOKENS)
+    return chosen if isinstance(chosen, int) else budget(limits.LORE_SHARE, services.context_tokens)
+
+
+def _moment(
+    turn: TurnInput,
+    direction: Direction,
+    standing: states.Standing,
+    path: Sequence[stories.Message],
+    count: int,
+    room: int,
+) -> Moment:
+    """Returns what a scan is told. Its dice are those of the line, so that another try fires the same."""
+    said = path[:-1] if turn.continues and len(path) > 1 else path
+    line = said[-1].id if said else turn.leaf
+    return replace(
+        moment_of(direction, standing, path, count, room),
+        seed=f"{turn.session_id}:{line}",
+        timed=bookshelf.timed_before(said) or NOTHING,
+        trigger="continue" if turn.continues else "swipe" if turn.variant else "normal",
+    )
+
+
+def moment_of(
+    direction: Direction,
+    standing: states.Standing,
+    path: Sequence[stories.Message],
+    count: int,
+    room: int,
+) -> Moment:
+    """Returns what a scan of a story is told, as the story stands at the end of ``path``."""
+    world, character = direction.world, direction.character
+    depth = character.depth_prompt if character is not None else None
+    return Moment(
+        path=path,
+        count=count,
+        values=replace(
+            direction.values, variables=direction.live.variables, sheet=direction.live.sheet
+        ),
+        names={one.id: one.name for one in direction.played},
+        sources={
+            Source.PERSONA: standing.steering.persona.text,
+            Source.DESCRIPTION: character.persona if character is not None else "",
+            Source.SCENARIO: direction.values.scenario or (world.scene if world is not None else ""),
+            Source.DEPTH_PROMPT: depth.text if depth is not None else "",
+            Source.CREATOR_NOTES: character.notes if character is not None else "",
+        },
+        tags=frozenset(tag for one in direction.knowing for tag in one.tags),
+        characters=frozenset(one.name for one in direction.knowing),
+        tokens=room,
+    )
+
+
+async def _fired(services: Services, ready: Ready, moment: Moment, turn: TurnInput) -> LoreEntries:
+    outcome = await services.bookshelf.scan(ready, moment)
+    private = ready.owners if len(moment.names) > 1 else {}
+    entries = sorted_out(outcome, ready.library, private)
+    kept = moment.path[-1].extra.lore_timed if moment.path else None
+    lasting = outcome.timed != NOTHING or moment.timed != NOTHING or kept is not None
+    return replace(
+        entries,
+        timed=outcome.timed if lasting and not turn.continues else None,
+        variables=changed(Expanded("", outcome.variables), moment.values),
+        trouble=ready.trouble,
+    )
+
+
+def _beside(
+    found: Sequence[Found], ready: Ready, entries: LoreEntries, world_id: str, room: int
+) -> tuple[Found, ...]:
+    """Returns what was recalled beside the entries that fired: nothing twice, and what is left of the room."""
+    own = {book_scope(number) for number in ready.ids.values()}
+    files = {bookshelf.file_of(entry.id) for entry in entries.fired} - {""}
+    left = room - entries.tokens
+    kept = []
+    for item in found:
+        passage = item.passage
+        if passage.scope in own or (passage.scope == lore_scope(world_id) and passage.source in files):
+            continue
+        if passage.kind == "lore":
+            left -= item.tokens
+            if left < 0:
+                continue
+        kept.append(item)
+    return tuple(kept)
+
+
+# --- the story, and recall ------------------------------------------------------------------------
 
 
 def _as_it_stands(
@@ -128,7 +287,11 @@ def _as_it_stands(
 
 
 async def _direction(
-    services: Services, turn: TurnInput, path: Sequence[stories.Message], standing: states.Standing
+    services: Services,
+    turn: TurnInput,
+    path: Sequence[stories.Message],
+    standing: states.Standing,
+    outlets: Mapping[str, str] = {},
 ) -> Direction:
     """Returns how the reply is to be told, as the story stands at the line it answers."""
     before = standing.variables
@@ -145,6 +308,7 @@ async def _direction(
         variables=before,
         continues=turn.continues,
         updates=services.narrator_updates,
+        outlets=outlets,
     )
 
 
@@ -154,6 +318,7 @@ def _query(
     direction: Direction,
     path: Sequence[stories.Message],
     visible: frozenset[int],
+    ready: Ready | None,
 ) -> Query:
     earlier = path[:-1]
     recent = earlier[-RECALL_RECENT_MESSAGES:]
@@ -163,7 +328,10 @@ def _query(
         text=turn.line,
         context=around([message.content for message in recent], scene),
         lore_scope=lore_scope(turn.world_id),
-        cast_scopes=tuple(cast_scope(c.id) for c in direction.knowing if c.lore),
+        cast_scopes=(
+            *(cast_scope(c.id) for c in direction.knowing if c.lore),
+            *(map(book_scope, ready.meanings) if ready is not None else ()),
+        ),
         memory_scope=memory_scope(turn.session_id),
         budget_tokens=limits.RECALL_TOKENS,
         visible_messages=visible,
@@ -189,12 +357,22 @@ def reason(item: Found) -> str:
     return WHY_KEPT if is_kept(item) else item.why
 
 
-def recall_event(turn: str, found: Sequence[Found]) -> Recall:
+def recall_event(turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES) -> Recall:
     """Returns what the watchers of a story are shown of what was recalled for a turn.
 
     A secret of the world is shown by the heading it stands under alone: who plays may be watching.
     """
-    items = tuple(
+    fired = [
+        RecallItem(
+            kind="lore",
+            title=named(one.id, one.title),
+            text="" if is_secret(one.title, one.text) else one.text,
+            why=why(one),
+        )
+        for one in entries.fired
+        if one not in entries.steady
+    ]
+    recalled = [
         RecallItem(
             kind=item.passage.kind,
             title=item.passage.title,
@@ -203,7 +381,8 @@ def recall_event(turn: str, found: Sequence[Found]) -> Recall:
             similarity=round(item.similarity or 0.0, 3),
         )
         for item in found
-    )
+    ]
+    items = (*fired, *recalled)
     lore = sum(item.kind == "lore" for item in items)
     return Recall(
         f"recalled {lore} of lore, {len(items) - lore} of this story", RecallMeta(turn, items)

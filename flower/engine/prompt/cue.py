@@ -40,7 +40,10 @@ def cue_of(
         scene=world.scene if world is not None else "",
         character=character.name if character is not None else "",
         persona=character.persona if character is not None else "",
-        lore=tuple(_headed(item.passage) for item in context.found if item.passage.kind == "lore"),
+        lore=(
+            *(entry.text for entry in context.entries.fired),
+            *(_headed(item.passage) for item in context.found if item.passage.kind == "lore"),
+        ),
         memories=tuple(item.passage.text for item in context.found if item.passage.kind == "memory"),
         story=tuple(_spoken(message) for message in shown),
         turn_number=sum(message.role == "user" for message in context.path) - 1,

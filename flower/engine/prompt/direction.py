@@ -54,6 +54,7 @@ class Direction(Struct, frozen=True, kw_only=True):
 
     sections: tuple[Section, ...]
     values: Values  # of macros in the stable part
+    live: Values  # of macros in what is told anew with every line, as the note leaves them
     tail: tuple[Section, ...] = ()
     insets: tuple[Inset, ...] = ()
     note_every: int = 1
@@ -77,12 +78,13 @@ def direct(
     variables: Mapping[str, str],
     continues: bool = False,
     updates: bool = False,
+    outlets: Mapping[str, str] = {},
 ) -> Direction:
     """Returns how the reply to ``line``, the newest on ``path``, is to be told.
 
     ``variables`` are those of macros before this line, so that a second try of its reply sets them to the
     same. ``continues``: it is the last reply that goes on. ``updates``: the narrator may propose changes of
-    the state sheet.
+    the state sheet. ``outlets``: texts of lorebooks by the names under which texts may ask for them.
     """
     steered, state = standing.steering, standing.state
     members = _members(assets, place.character_id, steered.cast)
@@ -91,6 +93,7 @@ def direct(
         standing.speaker if continues else cast.speaker(steered.cast, names, line, standing.speaker)
     )
     fixed = values_of(assets, place, standing, members[0] if members else None)
+    fixed = replace(fixed, outlets=outlets)
     now = live(fixed, place, standing, variables, path)
     now = replace(now, char=names.get(speaker, fixed.char))
     world = told_world(assets.worlds.get(place.world_id), fixed)
@@ -132,6 +135,7 @@ def direct(
     return Direction(
         sections=sections,
         values=fixed,
+        live=replace(now, variables=noted.variables) if noted is not None else now,
         tail=tail,
         insets=insets,
         note_every=note_every,

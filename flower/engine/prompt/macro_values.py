@@ -49,6 +49,7 @@ class Values(Struct, frozen=True):
     last_user_message: str = ""
     last_char_message: str = ""
     idle_s: float = 0.0
+    outlets: Mapping[str, str] = {}  # texts of lorebooks that are told only where they are asked for
 
 
 # Of cards and programs that have more fields than ours; a prompt is better without their names.

@@ -207,7 +207,9 @@ class _Expansion:
                 return {"upper": str.upper, "lower": str.lower, "capitalize": _capitalized}[name](
                     argument
                 )
-            case "//" | "comment" | "noop" | "banned" | "outlet" | "charfirstmessage":
+            case "outlet":
+                return values.outlets.get(argument.casefold(), "")
+            case "//" | "comment" | "noop" | "banned" | "charfirstmessage":
                 return ""
             case "trim":
                 return _TRIM

@@ -7,27 +7,37 @@ Stores nothing: a turn stores the ``PromptRecord`` when the reply is first flush
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from functools import partial
+from itertools import accumulate
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
+from flower.engine.lorebook.outcome import Fired
 from flower.engine.prompt import state_sections
-from flower.engine.prompt.assemble import Assembled, PromptLine, Section, assemble, standing_text
-from flower.engine.prompt.context import PromptContext, Services, TurnInput, reason
+from flower.engine.prompt.assemble import (
+    LINE_SHARE,
+    Assembled,
+    PromptLine,
+    Section,
+    assemble,
+    standing_text,
+)
+from flower.engine.prompt.context import LORE_TOKENS, PromptContext, Services, TurnInput, reason
 from flower.engine.prompt.cue import cue_of
+from flower.engine.prompt.lore_entries import (
+    not_told,
+    note_of_entry,
+    rows_of,
+    rows_of_held,
+    telling_of,
+    with_entries,
+)
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
-from flower.engine.prompt.sections import (
-    CONTINUE,
-    SCAFFOLD,
-    note_of,
-    recalled_text,
-    summary_section,
-    with_notes,
-)
+from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, note_of, summary_section, with_notes
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Completion, Composing
 from flower.engine.recall.base import Found
@@ -41,6 +51,7 @@ from flower.engine.store.stories import Message
 from flower.errors import ProviderError
 
 IN_VIEW = "already in view"
+RECALLED_SHARE = LINE_SHARE / 2 * 0.95  # of the budget: half of a line's share, less what frames it
 SHRINK_SHARE = 0.7  # of the context that was refused, when the refusal has no numbers
 NEAR_BUDGET = 0.8  # above this share of the budget an exact count is worth a round trip
 
@@ -147,6 +158,17 @@ def _not_in_view(context: PromptContext, window_start: int | None) -> list[Found
     return [f for f in context.found if f.passage.id not in told and f.passage.message_id not in said]
 
 
+def _entries_not_in_view(context: PromptContext, window_start: int | None) -> tuple[Fired, ...]:
+    """Returns the entries told with the line that were not told with one that is in the window."""
+    told = {
+        telling
+        for m in context.path[:-1]
+        if window_start is None or m.id >= window_start
+        for telling in m.extra.entries
+    }
+    return not_told(context.entries.with_line, told)
+
+
 class _Fresh(Struct, frozen=True):
     """What the model does not have in view. ``known``: what it has of the current state."""
 
@@ -155,14 +177,40 @@ class _Fresh(Struct, frozen=True):
     private: list[tuple[str, str]]  # notes of what one character alone knows, with the character's id
     standing: tuple[Section, ...]
     known: tuple[Section, ...]
+    entries: tuple[Fired, ...] = ()  # of lorebooks
 
     @property
     def size(self) -> int:
-        return len(self.found) + len(self.standing)
+        return len(self.found) + len(self.standing) + len(self.entries)
 
 
-def _fresh(context: PromptContext, window_start: int | None) -> _Fresh:
-    found = _not_in_view(context, window_start)
+def _with_room(
+    entries: Sequence[Fired], found: list[Found], counter: TokenCounter, room: int
+) -> tuple[tuple[Fired, ...], list[Found]]:
+    """Returns the entries, and the passages beside them, that a line has room for, each as a whole.
+
+    What has none is not told, so it is told with the next line that fires it.
+    """
+    told = []
+    for entry in entries:
+        size = counter.count(note_of_entry(entry))
+        if size <= room:
+            room -= size
+            told.append(entry)
+    if entries:
+        sizes = accumulate(counter.count(note_of(item)) for item in found)
+        found = [item for item, size in zip(found, sizes, strict=True) if size <= room]
+    return tuple(told), found
+
+
+def _fresh(inputs: _Inputs, counter: TokenCounter, window_start: int | None) -> _Fresh:
+    context = inputs.context
+    entries, found = _with_room(
+        _entries_not_in_view(context, window_start),
+        _not_in_view(context, window_start),
+        counter,
+        int(inputs.budget * RECALLED_SHARE),
+    )
     told = [
         dict(m.extra.stands)
         for m in context.path[:-1]
@@ -171,14 +219,26 @@ def _fresh(context: PromptContext, window_start: int | None) -> _Fresh:
     direction = context.direction
     standing, known = state_sections.due(direction.tail, told, direction.note_every)
     owners = {cast_scope(character.id): character.id for character in direction.knowing}
+    alone = context.entries.private
     private = [
-        (owners[item.passage.scope], note_of(item, private=True))
-        for item in found
-        if item.passage.scope in owners
+        *((alone[one.id.book], note_of_entry(one)) for one in entries if one.id.book in alone),
+        *(
+            (owners[item.passage.scope], note_of(item, private=True))
+            for item in found
+            if item.passage.scope in owners
+        ),
     ]
-    shared = [item for item in found if item.passage.scope not in owners]
+    shared = [
+        *(note_of_entry(one) for one in entries if one.id.book not in alone),
+        *(note_of(item) for item in found if item.passage.scope not in owners),
+    ]
     return _Fresh(
-        found=found, recalled=recalled_text(shared), private=private, standing=standing, known=known
+        found=found,
+        recalled=with_notes("", shared),
+        private=private,
+        standing=standing,
+        known=known,
+        entries=entries,
     )
 
 
@@ -190,10 +250,10 @@ async def _settle(
     When the window moves, what was told or said in the part that went is no longer in view.
     """
     while True:
-        fresh = _fresh(inputs.context, start)
+        fresh = _fresh(inputs, counter, start)
         assembled = await _settle_window(inputs, fresh, counter, start)
         moved = assembled.window_start
-        if moved == start or _fresh(inputs.context, moved).size <= fresh.size:
+        if moved == start or _fresh(inputs, counter, moved).size <= fresh.size:
             return fresh, assembled
         start = moved
 
@@ -226,7 +286,8 @@ def _assemble(
     summarised: int | None,
 ) -> Assembled:
     turn, direction = inputs.turn, inputs.context.direction
-    sections = direction.sections
+    entries = inputs.context.entries
+    sections = with_entries(direction.sections, entries.steady)
     if told is not None:
         sections = (*sections, summary_section(told.text, told.last_id))
     knowing = frozenset(character.id for character in direction.knowing)
@@ -246,6 +307,7 @@ def _assemble(
         summarised=summarised,
         tail=fresh.standing,
         insets=direction.insets,
+        entries=entries.insets,
     )
 
 
@@ -271,6 +333,7 @@ async def _params(services: Services, turn: TurnInput, model: ChosenModel) -> di
     """
     own = await services.database.read(stories.of_story, turn.session_id, model.id)
     settings = {**services.params, **own}
+    settings.pop(LORE_TOKENS, None)
     seed = settings.get("seed")
     if isinstance(seed, int) and seed >= 0:
         settings["seed"] = seed + turn.variant
@@ -285,8 +348,11 @@ def _record(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> PromptRecor
         recalled=fresh.recalled,
         private=fresh.private,
         recalled_ids=[item.passage.id for item in fresh.found],
+        entries=[telling_of(entry) for entry in fresh.entries],
         stands=[(state_sections.key_of(section), section.text) for section in assembled.told],
     )
+    entries = inputs.context.entries
+    variables = inputs.context.direction.variables if entries.variables is None else entries.variables
     return PromptRecord(
         session_id=turn.session_id,
         line_id=turn.leaf,
@@ -295,18 +361,23 @@ def _record(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> PromptRecor
         manifest=_manifest(inputs, fresh, assembled),
         window_start=assembled.window_start,
         speaker=inputs.context.direction.speaker,
-        variables=inputs.context.direction.variables if line_of_player else None,
+        variables=variables if line_of_player else None,
+        lore_timed=entries.timed,
+        nearly=rows_of_held(entries.held),
     )
 
 
 def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[ManifestEntry]:
     """Returns the parts of a prompt as /why lists them."""
     ids = {item.passage.id for item in fresh.found}
+    entries = inputs.context.entries
+    again = {entry.id for entry in entries.with_line if entry not in fresh.entries}
     own = " (the speaker's own)" if inputs.context.direction.model == inputs.model.id else ""
     return [
         ManifestEntry("model", f"{inputs.model.id}{own}", 0),
         *assembled.manifest,
         *(ManifestEntry(section.name, section.source, 0, IN_VIEW) for section in fresh.known),
+        *rows_of(entries.fired, again),
         *(
             ManifestEntry(
                 item.passage.kind,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +31,8 @@ from flower.engine.recall.questions import Questions, encode
 from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Row, Searcher
 from flower.engine.store import passages, vector_rows
-from flower.engine.store.database import Database
-from flower.engine.store.passages import Changed, Kind, Passage
+from flower.engine.store.database import Connection, Database
+from flower.engine.store.passages import Changed, Draft, Kind, Passage
 from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
 
@@ -133,6 +133,19 @@ class Library:
             )
             await self._changed(scope, change)
         return len(change.added) + len(change.removed)
+
+    async def sync_sources(self, scope: str, texts: Mapping[str, tuple[str, str]]) -> int:
+        """Makes a scope equal to some short sources, each a title and a text; returns what came or went.
+
+        All in one transaction. Raises ``StoreError``.
+        """
+        async with self._changing([scope]):
+            changes = await self._database.write(
+                _replace_sources, scope, await trio.to_thread.run_sync(_drafts, texts), self._clock()
+            )
+            for change in changes:
+                await self._indexes.changed(scope, change)
+        return sum(len(change.added) + len(change.removed) for change in changes)
 
     async def remember(
         self,
@@ -338,3 +351,31 @@ class Library:
         if self._failure != str(error):
             self._failure = str(error)
             self._notify(f"✗ Recall goes by words only: {error}", None)
+
+
+def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequence[Draft]]]:
+    """Returns sources as digest and passages."""
+    return {
+        source: (
+            hashlib.sha256(f"{title}\0{text}".encode("utf-8", "replace")).digest(),
+            chunk(text, title),
+        )
+        for source, (title, text) in texts.items()
+    }
+
+
+def _replace_sources(
+    db: Connection, scope: str, sources: Mapping[str, tuple[bytes, Sequence[Draft]]], now: float
+) -> list[Changed]:
+    """Makes the passages of a scope equal to those of some sources; what did not change is not written."""
+    changes = [
+        passages.drop_source(db, scope, source)
+        for source in passages.list_sources(db, scope)
+        if source not in sources
+    ]
+    for source, (digest, drafts) in sources.items():
+        if passages.source_digest(db, scope, source) != digest:
+            changes.append(
+                passages.replace_source(db, "lore", scope, source, drafts, digest=digest, created=now)
+            )
+    return changes

@@ -15,6 +15,11 @@ def memory_scope(session_id: str) -> str:
     return f"memory:{session_id}"
 
 
+def book_scope(book_id: int) -> str:
+    """Returns the recall scope of the entries of a lorebook that are recalled by meaning."""
+    return f"lore:book/{book_id}"  # no world's either
+
+
 def cast_scope(character_id: str) -> str:
     """Returns the recall scope of what a character alone knows."""
     return f"{CAST_PREFIX}{character_id}"

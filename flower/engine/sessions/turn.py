@@ -153,8 +153,11 @@ class Turn:
         context = await gather(self._services, self._input)
         if context.recall_late:
             self._session.publish(SystemUpdate("✗ Recall took too long; this reply does without it."))
-        if context.found:
-            self._session.publish(recall_event(self._reply.turn, context.found))
+        if context.entries.trouble:
+            self._session.notify_once(f"✗ {context.entries.trouble}")
+        told = recall_event(self._reply.turn, context.found, context.entries)
+        if told.metadata.items:
+            self._session.publish(told)
         return context
 
     # --- 2: model -------------------------------------------------------------------------------

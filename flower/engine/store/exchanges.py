@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.game.state import dump_variables
+from flower.engine.lorebook.timed import Timed
 from flower.engine.store import branches, prompts, states, stories, tree
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.extra import (
@@ -85,13 +86,14 @@ class LineNotes(Struct, frozen=True, kw_only=True):
     private: Sequence[tuple[str, str]]
     recalled_ids: Sequence[int]
     stands: Sequence[tuple[str, str]]
+    entries: Sequence[str] = ()
 
 
 class PromptRecord(Struct, frozen=True, kw_only=True):
     """What is stored of a prompt: with the line it answers, with its reply, with the story.
 
     ``speaker``: id of the character that the reply belongs to; ``variables``: as the macros of notes leave
-    them, None when they set none.
+    them, None when they set none; ``lore_timed``: lasting effects of lorebooks, to be kept with the line.
     """
 
     session_id: str
@@ -102,13 +104,17 @@ class PromptRecord(Struct, frozen=True, kw_only=True):
     window_start: int | None
     speaker: str = ""
     variables: Mapping[str, str] | None = None
+    lore_timed: Timed | None = None
+    nearly: Sequence[ManifestEntry] = ()
 
 
 def store_prompt(db: sqlite3.Connection, record: PromptRecord) -> str:
     """Stores what a prompt was made of; returns a sentence on what could not be kept, else ""."""
     if record.line is not None:
         stories.set_message_extra(db, record.line_id, patch(**msgspec.structs.asdict(record.line)))
-    reply_extra = patch(manifest=record.manifest, speaker=record.speaker)
+    if record.lore_timed is not None:
+        stories.set_message_extra(db, record.line_id, patch(lore_timed=record.lore_timed))
+    reply_extra = patch(manifest=record.manifest, speaker=record.speaker, nearly=record.nearly)
     stories.set_message_extra(db, record.reply_id, reply_extra)
     stories.set_session_extra(db, record.session_id, {"window_start": record.window_start})
     if record.variables is None:
@@ -134,13 +140,28 @@ def manifest(
     db: sqlite3.Connection, session_id: str, message_id: int | None = None
 ) -> tuple[ManifestEntry, ...] | None:
     """Returns the parts of the prompt behind a reply (None: the newest); None if there was no prompt."""
+    extra = _with_manifest(db, session_id, message_id)
+    return extra.manifest if extra is not None else None
+
+
+def nearly_fired(
+    db: sqlite3.Connection, session_id: str, message_id: int | None = None
+) -> tuple[ManifestEntry, ...] | None:
+    """Returns the entries that nearly fired for a reply (None: the newest); None if there was no prompt."""
+    extra = _with_manifest(db, session_id, message_id)
+    return extra.nearly if extra is not None else None
+
+
+def _with_manifest(
+    db: sqlite3.Connection, session_id: str, message_id: int | None
+) -> MessageExtra | None:
     row = db.execute(
         "SELECT extra FROM messages WHERE session_id = ? AND id = coalesce(?, id)"
         " AND CASE WHEN json_valid(extra) THEN json_extract(extra, '$.manifest') IS NOT NULL END"
         " ORDER BY id DESC LIMIT 1",
         (session_id, message_id),
     ).fetchone()
-    return load_extra(row[0], MessageExtra).manifest if row else None
+    return load_extra(row[0], MessageExtra) if row else None
 
 
 def keep_proposal(db: sqlite3.Connection, reply_id: int, block: str) -> None:

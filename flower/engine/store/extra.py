@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
+from flower.engine.lorebook.timed import Timed
+
 
 class ManifestEntry(Struct, frozen=True):
     """What the manifest says of one part of a prompt."""
@@ -37,9 +39,11 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     With a line, what its prompt included: ``recalled`` (a block of notes), ``private`` (character id and
     note), ``recalled_ids`` (passages), ``stands`` (sections about the state, by key). With a reply:
     ``manifest``, ``speaker`` (character id), ``proposed`` (the block of changes). ``told``: other words for
-    the model; ``by``: "player" when they wrote what the narrator would; ``forgotten``: the exchange is to
-    be no memory. ``hidden``: it is on the screen, but no model reads it. ``imported``: it came from another
-    program, and there ``name`` said it. ``states`` keeps more under keys of its own.
+    the model; ``entries`` (of lorebooks, as told with the line), ``lore_timed``: their lasting effects from
+    here on; ``nearly``: entries that nearly fired for a reply; ``by``: "player" when they wrote what the
+    narrator would; ``forgotten``: the exchange is to be no memory. ``hidden``: it is on the screen, but no
+    model reads it. ``imported``: it came from another program, and there ``name`` said it. ``states`` keeps
+    more under keys of its own.
     """
 
     recalled: str = ""
@@ -51,6 +55,9 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     proposed: str = ""
     told: str = ""
     roll: RollRecord | None = None
+    entries: tuple[str, ...] = ()
+    lore_timed: Timed | None = None
+    nearly: tuple[ManifestEntry, ...] = ()
     by: str = ""
     edited: bool = False
     forgotten: bool = False

@@ -1,0 +1,170 @@
+"""Commands about lorebooks: which there are, which hold here, and what a text would fire."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from flower.engine.commands.catalogue import closest
+from flower.engine.game.steering import Steering
+from flower.engine.prompt.context import books_here
+from flower.engine.prompt.lore_entries import kept_by, named, why
+from flower.engine.prompt.trial import what_fires
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client, Session
+from flower.engine.store import books, states
+from flower.engine.store.books import OwnedBook, Owner, StoredBook
+from flower.engine.store.database import Connection
+from flower.errors import CommandError
+
+TEST_ROWS = 40  # of entries that fire, and of those that nearly do
+BOOK_ROWS = 200  # in a list
+
+_FOR = " for "
+
+
+async def list_books(engine: Engine, client: Client, argument: str) -> None:
+    """Lists all books with their number, to whom they belong, and whether they hold in this story."""
+    here = {one.stored.id for one in await _holding(engine, client)}
+    rows = await engine.services.database.read(_rows)
+    if not rows:
+        client.notify("There are no lorebooks yet; import one.")
+        return
+    shown = [
+        f"{'*' if stored.id in here else ' '} {stored.id:>4}  {stored.name}  ({whose or 'of nobody'})"
+        for stored, whose in rows[:BOOK_ROWS]
+    ]
+    more = [f"and {len(rows) - BOOK_ROWS} more"] if len(rows) > BOOK_ROWS else []
+    client.notify("\n".join(["Lorebooks; * holds here:", *shown, *more]))
+
+
+def _rows(db: Connection) -> list[tuple[StoredBook, str]]:
+    rows = []
+    for stored in books.listed(db):
+        whose = [
+            "everything" if owner is Owner.ALL else f"{owner.value} {owner_id}"
+            for owner, owner_id in books.owners(db, stored.id)
+        ]
+        rows.append((stored, ", ".join(whose)))
+    return rows
+
+
+async def book_on(engine: Engine, client: Client, argument: str) -> None:
+    """Lets a book hold in this story, or through its world, its character, or everywhere."""
+    stored, owner = await _meant(engine, argument, "/lorebook on The harbour")
+    if owner is None:
+        session = _story(client)
+        await _switch(engine, session, stored, on=True)
+        if stored.id not in {one.stored.id for one in await _holding(engine, client)}:
+            await engine.services.database.write(books.give, stored.id, Owner.STORY, session.id)
+        client.notify(f"✓ {stored.name} holds in this story.")
+        return
+    await engine.services.database.write(books.give, stored.id, owner, _owner_id(client, owner))
+    client.notify(f"✓ {stored.name} belongs to {_owner_name(client, owner)} now.")
+
+
+async def book_off(engine: Engine, client: Client, argument: str) -> None:
+    """Lets a book hold in this story no longer, or takes it from its world, character or everything."""
+    stored, owner = await _meant(engine, argument, "/lorebook off The harbour")
+    if owner is None:
+        session = _story(client)
+        await _switch(engine, session, stored, on=False)
+        await engine.services.database.write(books.take, stored.id, Owner.STORY, session.id)
+        client.notify(f"✓ {stored.name} is off in this story.")
+        return
+    gone = await engine.services.database.write(books.take, stored.id, owner, _owner_id(client, owner))
+    whose = _owner_name(client, owner)
+    if not gone:
+        raise CommandError(
+            f"{stored.name} does not belong to {whose}; /lorebook list shows whose it is."
+        )
+    client.notify(f"✓ {stored.name} belongs to {whose} no longer.")
+
+
+async def test_entries(engine: Engine, client: Client, argument: str) -> None:
+    """Tells what a line would fire here; nothing is thrown that counts, nothing lasts."""
+    if not argument:
+        raise CommandError("What would be said? For example /lore test I ring the bell.")
+    session = _story(client)
+    outcome = await what_fires(
+        engine.services,
+        session.id,
+        session.world_id,
+        session.character_id,
+        client.chosen,
+        argument,
+        engine.now(),
+    )
+    if outcome is None:
+        client.notify("No lorebook holds here; /lorebook list shows which there are.")
+        return
+    fired = [f"  {named(one.id, one.title)}: {why(one)}" for one in outcome.fired[:TEST_ROWS]]
+    held = [f"  {named(one.id, one.title)}: {kept_by(one)}" for one in outcome.held[:TEST_ROWS]]
+    parts = [f"Would fire, {outcome.tokens:.0f} tokens:", *(fired or ["  nothing"])]
+    parts += ["Nearly:", *held] if held else []
+    client.notify("\n".join(parts))
+
+
+# --- shared -----------------------------------------------------------------------------------------
+
+
+async def _holding(engine: Engine, client: Client) -> list[OwnedBook]:
+    session = client.session
+    world = session.world_id if session is not None else client.chosen.world_id
+    character = session.character_id if session is not None else client.chosen.character_id
+    story = session.id if session is not None else ""
+
+    def read(db: Connection) -> list[OwnedBook]:
+        steered = states.steering(db, story) if story else Steering()
+        characters = (character, *steered.cast.members)
+        return books_here(db, story=story, world=world, characters=characters, steered=steered)
+
+    return await engine.services.database.read(read)
+
+
+async def _meant(engine: Engine, argument: str, example: str) -> tuple[StoredBook, Owner | None]:
+    """Returns the book and the owner in ``NAME [for world|character|all]``. Raises ``CommandError``."""
+    name, mark, whose = argument.rpartition(_FOR)
+    owner = {"world": Owner.WORLD, "character": Owner.CHARACTER, "all": Owner.ALL}.get(whose.strip())
+    if not mark or (owner is None and whose.strip() != "story"):
+        name = argument
+    if not name.strip():
+        raise CommandError(f"Which lorebook? For example {example}, or {example} for world.")
+    listed = await engine.services.database.read(books.listed)
+    wanted = name.strip().casefold()
+    fits = [one for one in listed if wanted == str(one.id) or wanted == (one.name or "").casefold()]
+    if not fits:
+        names = [one.name for one in listed]
+        raise CommandError(f"There is no lorebook {name.strip()!r}.{closest(name.strip(), names)}")
+    if len(fits) > 1:
+        numbers = ", ".join(str(one.id) for one in fits)
+        raise CommandError(f"Several lorebooks are called that; say which by its number: {numbers}.")
+    return fits[0], owner
+
+
+async def _switch(engine: Engine, session: Session, stored: StoredBook, *, on: bool) -> None:
+    def switch(steered: Steering) -> Steering:
+        off = tuple(number for number in steered.books if number != stored.id)
+        return replace(steered, books=off if on else (*off, stored.id))
+
+    await engine.services.database.write(states.change_steering, session.id, switch)
+
+
+def _owner_id(client: Client, owner: Owner) -> str:
+    session, chosen = client.session, client.chosen
+    found = {
+        Owner.WORLD: session.world_id if session is not None else chosen.world_id,
+        Owner.CHARACTER: session.character_id if session is not None else chosen.character_id,
+    }.get(owner, "")
+    if owner is not Owner.ALL and not found:
+        raise CommandError(f"Choose a {owner.value} first: /{owner.value} select ID.")
+    return found
+
+
+def _owner_name(client: Client, owner: Owner) -> str:
+    return "everything" if owner is Owner.ALL else f"the {owner.value} {_owner_id(client, owner)}"
+
+
+def _story(client: Client) -> Session:
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    return client.session

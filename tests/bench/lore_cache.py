@@ -1,0 +1,104 @@
+"""How much of each prompt a local server has cached, with a big lorebook and without any.
+
+Plays a story of 40 lines with the real engine and a scripted model. What a server keeps is counted as llama.cpp
+does it: the longest common beginning of a prompt and the one before with the reply. No server is needed.
+
+    python -m tests.bench.lore_cache [LINES [ENTRIES]]
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import trio
+import trio.testing
+
+from flower.engine.lorebook.book import Book, Entry, Position
+from flower.engine.provider.base import Completion
+from flower.engine.store import books
+from flower.engine.store.books import Owner
+from tests.engine_world import engine_world
+from tests.fakes import ScriptedProvider, words
+
+CONTEXT_TOKENS = 8192
+KEYS_IN_LINE = 2  # drawn so that some topics return and many are named once, as words do (Zipf)
+REPLY_WORDS = 110
+CONSTANTS = 8
+
+
+def book_of(rng: random.Random, vocabulary: Sequence[str], entries: int, *, depth: bool) -> Book:
+    """Returns a book like those people share: a few constants, keys, some entries at a depth."""
+    made = [
+        Entry(
+            uid=str(number),
+            keys=(vocabulary[number % len(vocabulary)],),
+            constant=number < CONSTANTS,
+            content=" ".join(rng.choices(vocabulary, k=40)) + f" ({number}).",
+            position=Position.AT_DEPTH if depth and number % 20 == 19 else Position.BEFORE_CHARACTER,
+            prevent_recursion=True,
+        )
+        for number in range(entries)
+    ]
+    return Book(name="Big", entries=tuple(made))
+
+
+async def shares(path: Path, lines: int, book: Book | None, vocabulary: Sequence[str]) -> list[float]:
+    rng = random.Random(4)
+    provider = ScriptedProvider(
+        words("The tide turns and the lamps come on along the quay. " * (REPLY_WORDS // 11))
+    )
+    likely = [1 / rank for rank in range(1, len(vocabulary) + 1)]
+    async with engine_world(path, provider) as world:
+        services = msgspec.structs.replace(world.engine.services, context_tokens=CONTEXT_TOKENS)
+        world.engine.use(services, world.engine.roster)
+        if book is not None:
+            number = await world.database.write(books.add, book, 1.0)
+            await world.database.write(books.give, number, Owner.ALL)
+        face = await world.playing()
+        for turn in range(lines):
+            await face.say(
+                f"Turn {turn}: I ask of {' and '.join(rng.choices(vocabulary, likely, k=KEYS_IN_LINE))}."
+            )
+            await world.engine.turns.wait_idle()
+    sent = [_text(completion) for completion in provider.completions if not completion.quiet]
+    return [_common(a, b) / len(b) for a, b in pairwise(sent)]
+
+
+def _text(completion: Completion) -> str:
+    return "\0".join(f"{message.role}\1{message.content}" for message in completion.messages)
+
+
+def _common(before: str, now: str) -> int:
+    return next((n for n, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), len(before))
+
+
+async def main(arguments: Sequence[str]) -> None:
+    lines = int(arguments[0]) if arguments else 40
+    entries = int(arguments[1]) if len(arguments) > 1 else 2_000
+    rng = random.Random(3)
+    vocabulary = ["".join(rng.choices("abcdefghijklmnoprstuw", k=6)) for _ in range(entries)]
+    results = {}
+    for name, book in (
+        ("no book", None),
+        ("big book", book_of(rng, vocabulary, entries, depth=False)),
+        ("1 in 20 at depth 4", book_of(rng, vocabulary, entries, depth=True)),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            results[name] = await shares(Path(folder) / "flower.db", lines, book, vocabulary)
+    base = statistics.mean(results["no book"])
+    print(f"{'':20}{'cached, mean':>14}{'median':>10}{'of no book':>12}")
+    for name, found in results.items():
+        mean = statistics.mean(found)
+        print(f"{name:20}{mean:14.3f}{statistics.median(found):10.3f}{mean / base:12.2f}")
+
+
+if __name__ == "__main__":
+    trio.run(partial(main, sys.argv[1:]))
