@@ -120,7 +120,7 @@ async def archive(engine: Engine, client: Client, argument: str) -> None:
 async def search(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which words? /session search the river door.")
-    hits = await engine.services.database.read(find_words, argument)
+    hits = await engine.services.database.read_slowly(find_words, argument)
     if not hits:
         raise CommandError(f"No story has the words {argument!r}.")
     found = tuple(
@@ -184,7 +184,7 @@ async def export(engine: Engine, client: Client, argument: str) -> None:
     if overwrite:
         name = name.removesuffix(OVERWRITE).rstrip()
     names = export_files.names_of(engine.services.assets)
-    story = await engine.services.database.read(
+    story = await engine.services.database.read_slowly(
         export_files.read_story, client.session.id, names, engine.now(), whole=whole
     )
     folder = engine.services.database.path.parent / export_files.FOLDER

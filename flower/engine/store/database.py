@@ -1,4 +1,4 @@
-"""One SQLite database, one connection, one worker thread.
+"""One SQLite database, one connection, one worker thread; one more of each for what reads long.
 
 Owns the connection and its transactions; knows no table. Functions over a ``sqlite3.Connection``
 (``stories``, ``passages``) say what to do, ``read`` and ``write`` run them off the event loop.
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import trio
 
@@ -87,6 +88,7 @@ class Database:
         self._connection = connection
         self._path = path
         self._run = run
+        self._run_slow = Inline() if isinstance(run, Inline) else OneThread()
         self._identity = _identity(path)
         self._rescued: Path | None = None
 
@@ -125,6 +127,24 @@ class Database:
                 return function(self._connection, *args, **kwargs)
 
         return await self._run(call)
+
+    async def read_slowly(
+        self,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Returns ``function(connection, ...)`` on a connection and a thread that no turn waits for.
+
+        For what reads much: searches, whole stories. It sees everything that has been written, and nothing that is
+        written meanwhile. Raises ``StoreError`` if SQLite refuses.
+        """
+
+        def call() -> T:
+            with _translated(self._path), contextlib.closing(_reader(self._path)) as connection:
+                return function(connection, *args, **kwargs)
+
+        return await self._run_slow(call)
 
     async def write(
         self,
@@ -245,6 +265,21 @@ def _sentence(error: sqlite3.Error, path: Path) -> str:
     if code.startswith("SQLITE_CANTOPEN"):
         return f"{path} cannot be opened ({error}); check that its folder exists and is yours"
     return f"the database {path} refused: {error}"
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """Returns a connection that cannot write and sees one state of the database: a transaction is open in it."""
+    uri = f"file:{quote(str(path))}?mode=ro"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("BEGIN")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Connection:

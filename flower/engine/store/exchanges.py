@@ -198,8 +198,8 @@ def unremembered(db: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
         f"""
         SELECT r.session_id, r.id, u.content, r.content
         FROM messages r JOIN messages u ON u.id = r.parent_id AND u.role = 'user'
-        WHERE r.id IN (SELECT max(id) FROM messages GROUP BY session_id
-                       UNION SELECT active_leaf FROM sessions)
+        WHERE r.id IN (SELECT (SELECT max(l.id) FROM messages l WHERE l.session_id = s.id) FROM sessions s
+                       UNION ALL SELECT active_leaf FROM sessions)
           AND r.role = 'assistant' AND r.content != '' AND r.status NOT IN ('streaming', 'error')
           AND json_extract({readable("r.extra")}, '$.forgotten') IS NULL
           AND (SELECT coalesce(sum({_letters("p.text")}), 0) FROM passages p WHERE p.message_id = r.id)

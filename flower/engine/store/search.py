@@ -9,6 +9,7 @@ from msgspec import Struct
 from flower.engine.store.walk import up
 
 SEARCH_RESULTS = 20
+SEARCH_RANKED = 20_000  # messages with the words; of more the newest come first, unranked
 SEARCH_EXCERPT_WORDS = 12  # around what was found: one row; 64 is the most the index can cut out
 
 _MARK = "\u2026"
@@ -27,19 +28,26 @@ class Hit(Struct, frozen=True):
 def search(db: sqlite3.Connection, words: str, most: int = SEARCH_RESULTS) -> list[Hit]:
     """Returns the messages that hold all of ``words``, the best first; every branch, no trash.
 
+    Of words that very many messages hold, the newest come first.
+
     The words are looked for as they are: no operator of the index's own language is obeyed.
     """
     query = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
     if not query:
         return []
-    rows = db.execute(
-        "SELECT s.id, s.title, m.id, m.role, snippet(messages_fts, 0, '', '', ?, ?)"
-        " FROM messages_fts JOIN messages m ON m.id = messages_fts.rowid"
-        " JOIN sessions s ON s.id = m.session_id"
-        " WHERE messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL"
-        " ORDER BY rank, m.id DESC LIMIT ?",
-        (_MARK, SEARCH_EXCERPT_WORDS, query, most),
-    )
+    found = "messages_fts MATCH ?1 AND m.deleted IS NULL AND s.deleted IS NULL"
+    order = "rowid DESC" if _is_common(db, query) else "rank, messages_fts.rowid DESC"
+    # The page first: excerpts of everything that has the words would be cut only to be sorted away.
+    page = db.execute(
+        "SELECT messages_fts.rowid, s.id, s.title, m.role FROM messages_fts"  # noqa: S608 - our own words
+        " CROSS JOIN messages m ON m.id = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id"
+        f" WHERE {found} ORDER BY messages_fts.{order} LIMIT ?2",
+        (query, most),
+    ).fetchall()
+    rows = [
+        (session_id, title, message_id, role, _excerpt(db, query, message_id))
+        for message_id, session_id, title, role in page
+    ]
     return [
         Hit(
             session_id=session_id,
@@ -50,6 +58,21 @@ def search(db: sqlite3.Connection, words: str, most: int = SEARCH_RESULTS) -> li
         )
         for session_id, title, message_id, role, excerpt in rows
     ]
+
+
+def _is_common(db: sqlite3.Connection, query: str) -> bool:
+    """Whether so many messages hold the words that no ranking tells them apart, while it costs the most."""
+    skipped = "SELECT 1 FROM messages_fts WHERE messages_fts MATCH ? LIMIT 1 OFFSET ?"
+    return db.execute(skipped, (query, SEARCH_RANKED)).fetchone() is not None
+
+
+def _excerpt(db: sqlite3.Connection, query: str, message_id: int) -> str:
+    row = db.execute(
+        "SELECT snippet(messages_fts, 0, '', '', ?, ?) FROM messages_fts"
+        " WHERE messages_fts MATCH ? AND rowid = ?",
+        (_MARK, SEARCH_EXCERPT_WORDS, query, message_id),
+    ).fetchone()
+    return str(row[0]) if row else ""
 
 
 # --- Summaries of the older parts of stories, as functions over a connection.
@@ -77,7 +100,7 @@ def newest(db: sqlite3.Connection, leaf: int | None, *, before: int | None = Non
     row = db.execute(
         f"""
         {up("?")} SELECT s.last_id, s.text FROM up CROSS JOIN summaries s ON s.last_id = up.id
-        WHERE s.last_id < coalesce(?, s.last_id + 1) LIMIT 1
+        WHERE up.id < coalesce(?, up.id + 1) LIMIT 1
         """,  # noqa: S608 - our own words; the walk goes up, so the first one found reaches furthest
         (leaf, before),
     ).fetchone()

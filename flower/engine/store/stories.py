@@ -115,11 +115,13 @@ def sessions(
     db: sqlite3.Connection, most: int = limits.SESSIONS_LISTED, *, archived: bool = False
 ) -> list[StoredSession]:
     """Returns the stories: pinned ones first, then the one played last; ``archived`` ones if wanted."""
-    played = (
-        "s.deleted IS NULL AND s.archived <= ?"
-        " ORDER BY s.pinned DESC, s.updated DESC, s.rowid DESC LIMIT ?"
+    order = "ORDER BY s.pinned DESC, s.updated DESC, s.rowid DESC"
+    # Those that are wanted first: else the messages of all stories would be counted.
+    listed = (
+        "s.rowid IN (SELECT s.rowid FROM sessions s WHERE s.deleted IS NULL AND s.archived <= ?"
+        f" {order} LIMIT ?) {order}"
     )
-    return where(db, played, (archived, most))
+    return where(db, listed, (archived, most))
 
 
 def where(db: sqlite3.Connection, condition: str, values: Row) -> list[StoredSession]:

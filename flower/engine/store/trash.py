@@ -123,7 +123,9 @@ def restore_messages(db: sqlite3.Connection, session_id: str, message_id: int) -
             f"Message {top} hangs below one that is in the trash; /restore {parent} first."
         )
     count = db.execute(
-        "UPDATE messages SET deleted = NULL, deleted_with = NULL WHERE deleted_with = ?", (top,)
+        "UPDATE messages SET deleted = NULL, deleted_with = NULL"
+        " WHERE session_id = ? AND deleted IS NOT NULL AND deleted_with = ?",
+        (session_id, top),
     ).rowcount
     tree.go(db, session_id, tree.leaf_below(db, top))
     return count
@@ -133,8 +135,10 @@ def list_messages(db: sqlite3.Connection, session_id: str) -> list[Discarded]:
     """Returns what is in the trash of a story, the newest first."""
     rows = db.execute(
         f"SELECT m.id, m.role, {streaming_text.text_of('m')},"
-        " (SELECT count(*) FROM messages t WHERE t.deleted_with = m.id AND t.session_id = m.session_id) FROM messages m"
-        " WHERE m.session_id = ? AND m.deleted_with = m.id ORDER BY m.deleted DESC, m.id DESC LIMIT ?",
+        " (SELECT count(*) FROM messages t WHERE t.session_id = m.session_id AND t.deleted IS NOT NULL"
+        " AND t.deleted_with = m.id) FROM messages m"
+        " WHERE m.session_id = ? AND m.deleted IS NOT NULL AND m.deleted_with = m.id"
+        " ORDER BY m.deleted DESC, m.id DESC LIMIT ?",
         (session_id, limits.BRANCHES_LISTED),
     )
     return [Discarded(*row) for row in rows]
