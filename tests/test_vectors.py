@@ -12,7 +12,7 @@ import pytest
 from flower import limits
 from flower.engine.recall import hnsw
 from flower.engine.recall.hnsw import Exact
-from flower.engine.recall.index import ScopeIndex
+from flower.engine.recall.scope_index import ScopeIndex
 from flower.errors import EmbedError, StoreError
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import importlib
-import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,12 +34,6 @@ FORMAT = 1
 LINKS = 16  # hnswlib's M: 32 links at the ground level, 136 bytes per row
 BUILD_BREADTH = 200  # ef_construction
 SEARCH_BREADTH = 200  # ef: not saved in the file, so it is set after every load
-
-
-def is_installed() -> bool:
-    """Whether there is an hnswlib by now: it may be compiled while an engine already runs."""
-    importlib.invalidate_caches()
-    return importlib.util.find_spec("hnswlib") is not None
 
 
 def new_graph(dimension: int, capacity: int, marker_dir: Path) -> hnswlib.Index:

@@ -23,7 +23,9 @@ from flower.engine.store.term_rows import Terms
 SATURATION = 1.2  # k1: how soon more of the same word tells nothing new
 LENGTH_SHARE = 0.5  # b: how much a longer passage pays for its length
 _DEAD_SHARE = 0.3  # of removed passages from which the arrays are made anew without them
-_PART_PASSAGES = 1 << 13  # at most in one part: places are kept in 16 bits, and a merge takes about 10 MiB
+_PART_PASSAGES = (
+    1 << 13
+)  # at most in one part: places are kept in 16 bits, and a merge takes about 10 MiB
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -235,7 +237,9 @@ def _part(first: int, passages: int, packed: NDArray[np.uint64]) -> _Part:
     """Returns a part of postings, which are sorted in place: an order beside them would be as large."""
     packed.sort()
     terms = (packed >> _TERM_SHIFT).astype(np.uint32)
-    firsts = np.flatnonzero(np.append(True, terms[1:] != terms[:-1])) if len(terms) else np.empty(0, int)
+    firsts = (
+        np.flatnonzero(np.append(True, terms[1:] != terms[:-1])) if len(terms) else np.empty(0, int)
+    )
     starts = np.append(firsts, len(terms)).astype(np.uint32)
     places = ((packed >> _PLACE_SHIFT) & np.uint64(0xFFFF)).astype(np.uint16)
     return _Part(first, passages, terms[firsts], starts, places, packed.astype(np.uint8))
