@@ -145,6 +145,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/lore show ID", "show a passage of lore", "/lore show 12"),
         CommandSpec("/lore delete ID", "delete lore that was attached", "/lore delete 12"),
+        CommandSpec(
+            "/recall WORDS",
+            "see what these words bring to mind, and what each place in the list is made of",
+            "/recall who rang the bell?",
+        ),
         CommandSpec("/memory list", "list what this story remembers"),
         CommandSpec("/memory search WORDS", "find memories of this story", "/memory search my brother"),
         CommandSpec("/memory forget ID", "forget a memory", "/memory forget 12"),

@@ -28,6 +28,7 @@ ACTIONS: dict[str, Action] = {
     "/lore search": world.search_lore,
     "/lore show": world.show_lore,
     "/lore delete": world.delete_lore,
+    "/recall": world.recall,
     "/memory list": world.list_memories,
     "/memory search": world.search_memories,
     "/memory forget": world.forget_memory,

@@ -18,7 +18,7 @@ from flower.engine.assets import Assets
 from flower.engine.prompt.direction import Direction, StoryRef, direct, told_lore
 from flower.engine.prompt.macros import sets
 from flower.engine.prompt.tokens import MESSAGE_TOKENS
-from flower.engine.recall.base import Found, Query
+from flower.engine.recall.base import Considered, Found, Query
 from flower.engine.recall.library import Library
 from flower.engine.recall.scopes import CAST_PREFIX, cast_scope, lore_scope, memory_scope
 from flower.engine.recall.secrets import is_secret
@@ -76,6 +76,7 @@ class PromptContext(Struct, frozen=True):
 
     path: tuple[stories.Message, ...]
     found: tuple[Found, ...]
+    nearly: tuple[tuple[Found, str], ...]  # was not recalled, and why not
     direction: Direction
     standing: states.Standing
     recall_late: bool = False
@@ -102,14 +103,17 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
             )
     query = _query(services, turn, direction, path, visible)
     found: tuple[Found, ...] = ()
+    considered = Considered()
     with trio.move_on_after(RECALL_DEADLINE_S) as scope:
-        found = told_lore(await services.library.recall(query), direction)
+        considered = await services.library.consider(query)
+        found = told_lore(considered.found, direction)
     log.debug(
         "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
     )
     return PromptContext(
         path=tuple(path),
         found=found,
+        nearly=considered.nearly,
         direction=direction,
         standing=standing,
         recall_late=scope.cancelled_caught,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ import trio
 
 from flower import limits
 from flower.engine.recall import late
-from flower.engine.recall.base import Embedder, Found, Query, TokenEmbedder
+from flower.engine.recall.base import Considered, Embedder, Found, Query, TokenEmbedder
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
@@ -254,13 +254,23 @@ class Library:
         await load_numpy(self._index_dir)
         return await self._searcher.search(scope, await self._ask(Query(words)), limit)
 
-    async def explain(self, scope: str, words: str, *, limit: int = 10) -> tuple[Row, ...]:
-        """Returns what ``search`` does, with what each place in the ranking is made of; raises the same."""
+    async def explain(
+        self, scope: str, words: str, *, limit: int = 10, visible: Container[int] | None = None
+    ) -> tuple[Row, ...]:
+        """Returns what ``search`` does, with what each place in the ranking is made of; raises the same.
+
+        ``visible``: messages whose memories count, None for all.
+        """
         await load_numpy(self._index_dir)
-        return await self._searcher.explain(scope, await self._ask(Query(words)), limit)
+        query = Query(words, visible_messages=visible)
+        return await self._searcher.explain(scope, await self._ask(query), limit, query)
 
     async def recall(self, query: Query) -> tuple[Found, ...]:
-        """Returns what a turn should be reminded of, within the query's budget.
+        """Returns what ``consider`` found."""
+        return (await self.consider(query)).found
+
+    async def consider(self, query: Query) -> Considered:
+        """Returns what a turn should be reminded of, within the query's budget, and what nearly was.
 
         Raises ``StoreError``. Without a model it goes by words, and says so once; without numpy nothing
         is recalled, which is said once, too.
@@ -269,7 +279,7 @@ class Library:
             await load_numpy(self._index_dir)
         except NoNumpyError as error:
             self._fail(error)
-            return ()
+            return Considered()
         return await self._searcher.recall(query, await self._ask(query))
 
     def expect(self, context: str) -> None:
