@@ -25,7 +25,7 @@ from flower.engine.store.passages import Changed
 from flower.errors import FlowerError
 
 if TYPE_CHECKING:
-    from flower.engine.recall.hnsw import Hits
+    from flower.engine.recall.hnsw import Hits, Marks
     from flower.engine.recall.scope_index import ScopeIndex
     from flower.engine.store.vector_rows import Vectors
 
@@ -167,17 +167,17 @@ class Indexes:
 
     async def _reconcile(self, index: ScopeIndex) -> None:
         """Makes an index equal to the rows of its scope."""
-        import numpy as np
-
         known, current = index.marks(), await self._marks(index.scope)
-        index.remove(np.array([i for i, mark in known.items() if current.get(i) != mark], np.int64))
-        missing = [i for i, mark in current.items() if known.get(i) != mark]
+        index.remove(known.ids[~known.fit(current)])
+        missing = current.ids[~current.fit(known)].tolist()
         for start in range(0, len(missing), limits.VECTORS_PAGE):
             await self._add(index, missing[start : start + limits.VECTORS_PAGE])
 
-    async def _marks(self, scope: str) -> dict[int, int]:
+    async def _marks(self, scope: str) -> Marks:
+        from flower.engine.recall.hnsw import Marks
+
         ids, marks = await self._database.read(vector_rows.marks_of, self._model_id, scope)
-        return dict(zip(ids.tolist(), marks.tolist(), strict=True))
+        return Marks(ids, marks)
 
     async def _add(self, index: ScopeIndex, ids: Iterable[int]) -> None:
         rows = await self._database.read(vector_rows.vectors_of, self._model_id, ids, self._dimension)

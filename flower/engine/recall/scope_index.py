@@ -10,14 +10,14 @@ database; never decides when to build or save.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flower import limits
-from flower.engine.recall.hnsw import Exact, GraphFiles, Hits, Ids, new_graph, query
+from flower.engine.recall.hnsw import Exact, GraphFiles, Hits, Ids, Marks, new_graph, query
 from flower.errors import FlowerError, StoreError
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ class ScopeIndex:
         self._lock = threading.Lock()
         self._exact = Exact(dimension)
         self._graph: hnswlib.Index | None = None
-        self._marks: dict[int, int] = {}  # of the rows in the graph that are alive
+        self._marks = Marks()  # of the rows in the graph that are alive
         self._dead = 0
-        self._new_marks: dict[int, int] = {}  # of the rows in the matrix
         self._saved = True
 
     def __len__(self) -> int:
@@ -61,10 +60,12 @@ class ScopeIndex:
     def wants_save(self) -> bool:
         return self._graph is not None and not self._saved
 
-    def marks(self) -> dict[int, int]:
-        """Returns id -> mark of everything here."""
+    def marks(self) -> Marks:
+        """Returns the marks of everything here."""
         with self._lock:
-            return {**self._marks, **self._new_marks}
+            found = Marks(self._marks.ids, self._marks.marks)
+            found.add(self._exact.ids, self._exact.marks)
+            return found
 
     def search(self, vector: Vectors, count: int) -> Hits:
         """Returns up to ``count`` nearest rows; fewer only when fewer are alive."""
@@ -82,9 +83,8 @@ class ScopeIndex:
         """Adds rows; those whose id is here already, or that are no numbers, are left out."""
         good = np.isfinite(vectors).all(axis=1) & (np.abs(vectors).sum(axis=1) > 0)
         with self._lock:
-            rows = [row for row in np.flatnonzero(good) if int(ids[row]) not in self._marks]
-            self._exact.add(ids[rows], vectors[rows])
-            self._new_marks.update(zip(ids[rows].tolist(), marks[rows].tolist(), strict=True))
+            rows = np.flatnonzero(good & ~self._marks.has(ids))
+            self._exact.add(ids[rows], marks[rows], vectors[rows])
 
     def reserve(self, rows: int) -> None:
         """Makes room for so many rows in the matrix, so that filling it copies nothing."""
@@ -93,13 +93,13 @@ class ScopeIndex:
 
     def remove(self, ids: Ids) -> None:
         with self._lock:
-            for passage_id in ids.tolist():
-                if self._exact.remove(passage_id):
-                    del self._new_marks[passage_id]
-                elif self._graph is not None and self._marks.pop(passage_id, None) is not None:
-                    self._graph.mark_deleted(passage_id)
-                    self._dead += 1
-                    self._saved = False
+            self._exact.remove(ids)
+            if self._graph is None:
+                return
+            for passage_id in self._marks.remove(ids).tolist():
+                self._graph.mark_deleted(passage_id)
+                self._dead += 1
+                self._saved = False
 
     def build(self, checkpoint: Callable[[], None] = lambda: None) -> None:
         """Moves the matrix into the graph, or makes it anew without its deleted rows.
@@ -121,6 +121,7 @@ class ScopeIndex:
 
     def _build_anew(self, checkpoint: Callable[[], None]) -> None:
         with self._lock:
+            built = Marks(self._exact.ids, self._exact.marks)
             ids, vectors = self._exact.ids.copy(), self._exact.vectors.copy()
         graph = new_graph(self._dimension, max(len(ids), 1), self._index_dir)
         for start in range(0, len(ids), BUILD_SLICE):
@@ -128,48 +129,48 @@ class ScopeIndex:
             part = slice(start, start + BUILD_SLICE)
             graph.add_items(vectors[part], ids[part], num_threads=1)
         with self._lock:
-            built = set(ids.tolist())
-            newer = Exact(self._dimension)
-            rows = [row for row, i in enumerate(self._exact.ids.tolist()) if i not in built]
-            newer.add(self._exact.ids[rows], self._exact.vectors[rows])
-            removed = built - self._new_marks.keys()
-            for passage_id in removed:
+            exact, newer = self._exact, Exact(self._dimension)
+            rows = np.flatnonzero(~built.has(exact.ids))
+            newer.add(exact.ids[rows], exact.marks[rows], exact.vectors[rows])
+            removed = built.remove(built.ids[~np.isin(built.ids, exact.ids)])
+            for passage_id in removed.tolist():
                 graph.mark_deleted(passage_id)
             self._dead = len(removed)
-            self._marks = {i: mark for i, mark in self._new_marks.items() if i in built}
-            self._new_marks = {i: mark for i, mark in self._new_marks.items() if i not in built}
+            self._marks = built
             self._graph, self._exact, self._saved = graph, newer, False
 
     def _absorb(self, graph: hnswlib.Index, checkpoint: Callable[[], None]) -> None:
         while len(self._exact):
             checkpoint()
             with self._lock:
-                ids = self._exact.ids[:BUILD_SLICE].copy()
+                ids, marks = (
+                    self._exact.ids[:BUILD_SLICE].copy(),
+                    self._exact.marks[:BUILD_SLICE].copy(),
+                )
                 needed = graph.get_current_count() + len(ids)
                 if needed > graph.get_max_elements():
                     graph.resize_index(needed + needed // 4)
                 graph.add_items(self._exact.vectors[:BUILD_SLICE], ids, num_threads=1)
-                for passage_id in ids.tolist():
-                    self._exact.remove(passage_id)
-                    self._marks[passage_id] = self._new_marks.pop(passage_id)
+                self._exact.remove(ids)
+                self._marks.add(ids, marks)
                 self._saved = False
 
     def _thaw(self) -> None:
         """Takes the living rows out of the graph, back into the matrix."""
         with self._lock:
             assert self._graph is not None
-            ids = np.fromiter(self._marks, np.int64, len(self._marks))
-            if len(ids):
-                self._exact.add(ids, np.asarray(self._graph.get_items(ids), np.float32))
-            self._new_marks.update(self._marks)
-            self._graph, self._marks, self._dead = None, {}, 0
+            known = self._marks
+            if len(known):
+                vectors = np.asarray(self._graph.get_items(known.ids), np.float32)
+                self._exact.add(known.ids, known.marks, vectors)
+            self._graph, self._marks, self._dead = None, Marks(), 0
 
     def save(self) -> None:
         """Writes the graph, its marks and last its manifest; raises ``StoreError``, nothing half-done."""
         with self._lock:
             if self._graph is None:
                 return
-            marks = dict(self._marks)
+            marks = Marks(self._marks.ids, self._marks.marks)
             try:
                 self._files.write_draft(self._graph)
             except (OSError, RuntimeError) as error:
@@ -185,10 +186,10 @@ class ScopeIndex:
         reason = getattr(error, "strerror", None) or error
         return StoreError(f"the index of {self.scope} could not be saved: {reason}")
 
-    def open_graph(self, current: Mapping[int, int]) -> str:
+    def open_graph(self, current: Marks) -> str:
         """Loads the saved graph; returns why it cannot be used, or "" if it is in use or was never made.
 
-        ``current`` is id -> mark of the rows in the database: rows of the graph that are gone or of
+        ``current`` has the marks of the rows in the database: rows of the graph that are gone or of
         another text are taken out. Rows the graph does not know yet must be added by the caller.
         """
         if not self._files.exist:
@@ -200,10 +201,11 @@ class ScopeIndex:
             return str(error)
         return ""
 
-    def _take(self, graph: hnswlib.Index, marks: Mapping[int, int], current: Mapping[int, int]) -> None:
-        alive = {i: mark for i, mark in marks.items() if current.get(i) == mark}
-        for passage_id in marks.keys() - alive.keys():
+    def _take(self, graph: hnswlib.Index, marks: Marks, current: Marks) -> None:
+        fit = marks.fit(current)
+        for passage_id in marks.ids[~fit].tolist():
             graph.mark_deleted(passage_id)
+        alive = Marks(marks.ids[fit], marks.marks[fit])
         with self._lock:
             self._graph, self._marks = graph, alive
             self._dead = graph.get_current_count() - len(alive)
