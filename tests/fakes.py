@@ -12,7 +12,7 @@ import numpy as np
 import trio
 
 from flower.engine.provider.base import Completion, Finish, ModelInfo, Piece, Provider, Spent, Text
-from flower.engine.recall.base import Found, Query
+from flower.engine.recall.base import Considered, Found, Query
 from flower.engine.store.passages import Kind, Passage
 from flower.errors import ProviderError
 from flower.protocol.messages import ModelOption
@@ -178,6 +178,9 @@ class WordLibrary:
         self._last_id += 1
         passage = Passage(self._last_id, kind, scope, source, title, text, message_id)
         self.passages.append(passage)
+
+    async def consider(self, query: Query) -> Considered:
+        return Considered(await self.recall(query))
 
     async def recall(self, query: Query) -> tuple[Found, ...]:
         await trio.lowlevel.checkpoint()

@@ -60,6 +60,32 @@ async def test_attached_lore_is_found_shown_and_deleted(tmp_path: Path) -> None:
         assert "Wren" not in await told(face, "/lore list")
 
 
+async def test_recall_tells_what_words_bring_to_mind_and_why(tmp_path: Path) -> None:
+    """Each place with its chance and parts; what a turn would get is marked."""
+    async with remembering_world(tmp_path) as world:
+        face = await world.playing()
+        await told(face, "/world attach_lore The chandler Wren sells tallow candles.")
+        await face.say_and_wait("My brother Tobias has a scar.")
+        answer = await told(face, "/recall who sells tallow candles?")
+        place = next(line for line in answer.splitlines() if "Wren" in line)
+        assert re.match(r"\* *\d+ +\d+%  .*Wren", place)
+        assert re.search(r"words \+\d", answer)
+        assert "Memories: 1" in answer
+        assert "Recall what?" in await told(face, "/recall")
+
+
+async def test_why_tells_what_was_nearly_recalled(tmp_path: Path) -> None:
+    async with remembering_world(tmp_path) as world:
+        face = await world.playing()
+        for number in range(9):
+            await told(
+                face, f"/world attach_lore Candle {number} is of tallow, kept by chandler {number * 7}."
+            )
+        await face.say_and_wait("I ask for tallow candles of the chandler.")
+        assert "nearly: lore" in (answer := await told(face, "/why"))
+        assert "not told, " in answer
+
+
 async def test_lore_from_the_worlds_file_is_changed_there(tmp_path: Path) -> None:
     async with remembering_world(tmp_path) as world:
         face = await world.playing()

@@ -11,8 +11,8 @@ import pytest
 
 from flower import limits
 from flower.engine.recall import hnsw
-from flower.engine.recall.hnsw import Exact
-from flower.engine.recall.index import ScopeIndex
+from flower.engine.recall.hnsw import Exact, Marks
+from flower.engine.recall.scope_index import ScopeIndex
 from flower.errors import EmbedError, StoreError
 
 if TYPE_CHECKING:
@@ -50,17 +50,33 @@ def built(folder: Path, count: int = 1000) -> ScopeIndex:
     return index
 
 
-def marks_of(count: int) -> dict[int, int]:
-    return {number: number * 7 for number in range(1, count + 1)}
+def marks_of(count: int) -> Marks:
+    return Marks(ids_of(count), ids_of(count) * 7)
 
 
 def test_exact_search_is_brute_force() -> None:
     exact, vectors = Exact(DIMENSION), make_vectors(300)
-    exact.add(ids_of(300), vectors)
+    exact.add(ids_of(300), ids_of(300), vectors)
     hits = exact.search(vectors[17], 5)
     expected = np.argsort(-(vectors @ vectors[17]), kind="stable")[:5] + 1
     assert hits.ids.tolist() == expected.tolist()
     assert hits.similarities[0] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_rows_taken_out_leave_the_others_with_their_vectors_and_marks() -> None:
+    """Holes are filled with the last rows, whichever of those go, too."""
+    random = np.random.default_rng(3)
+    exact, vectors = Exact(DIMENSION), make_vectors(200)
+    exact.add(ids_of(200), ids_of(200) * 7, vectors)
+    exact.add(np.array([5]), np.array([1]), vectors[:1])  # is here already
+    left = set(range(1, 201))
+    for _ in range(8):
+        gone = random.choice(201, 60)
+        assert set(exact.remove(gone).tolist()) == left & set(gone.tolist())
+        left -= set(gone.tolist())
+        assert set(exact.ids.tolist()) == left
+        assert exact.marks.tolist() == (exact.ids * 7).tolist()
+        assert np.array_equal(exact.vectors, vectors[exact.ids - 1])
 
 
 def test_asking_for_more_than_there_is_gives_what_there_is(tmp_path: Path) -> None:
@@ -141,17 +157,17 @@ def test_rows_gone_or_changed_since_the_save_are_taken_out(tmp_path: Path) -> No
     built(tmp_path).save()
     again = open_index(tmp_path)
     current = marks_of(1000)
-    del current[18]
-    current[19] += 1
+    current.remove(np.array([18]))
+    current.marks[current.ids == 19] += 1
     assert again.open_graph(current) == ""
     for number in (17, 18):
         assert number + 1 not in again.search(make_vectors(1000)[number], 5).ids.tolist()
-    assert again.marks().keys() == current.keys() - {19}
+    assert set(again.marks().ids.tolist()) == set(current.ids.tolist()) - {19}
     assert again.wants_save
 
 
 def test_no_saved_graph_is_no_fault(tmp_path: Path) -> None:
-    assert open_index(tmp_path).open_graph({}) == ""
+    assert open_index(tmp_path).open_graph(Marks()) == ""
 
 
 @pytest.mark.parametrize("part", ["hnsw", "marks", "json"])
@@ -253,7 +269,7 @@ def test_rows_that_come_and_go_during_a_build_are_kept_and_dropped(tmp_path: Pat
     newer = make_vectors(1, seed=77)
 
     def meanwhile() -> None:
-        if 601 not in index.marks():
+        if 601 not in index.marks().ids:
             index.add(np.array([601]), np.array([601]), newer)
             index.remove(np.array([6]))
 

@@ -157,6 +157,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "switch a lorebook off in this story; or for world, character, all",
             "/lorebook off The harbour",
         ),
+        CommandSpec(
+            "/recall WORDS",
+            "see what these words bring to mind, and what each place in the list is made of",
+            "/recall who rang the bell?",
+        ),
         CommandSpec("/memory list", "list what this story remembers"),
         CommandSpec("/memory search WORDS", "find memories of this story", "/memory search my brother"),
         CommandSpec("/memory forget ID", "forget a memory", "/memory forget 12"),

@@ -32,6 +32,7 @@ ACTIONS: dict[str, Action] = {
     "/lorebook list": lorebooks.list_books,
     "/lorebook on": lorebooks.book_on,
     "/lorebook off": lorebooks.book_off,
+    "/recall": world.recall,
     "/memory list": world.list_memories,
     "/memory search": world.search_memories,
     "/memory forget": world.forget_memory,

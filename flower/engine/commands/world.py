@@ -11,7 +11,9 @@ from flower import limits
 from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.catalogue import closest
 from flower.engine.game.steering import Steering
+from flower.engine.prompt.context import is_kept, reason
 from flower.engine.recall.scopes import lore_scope, memory_scope
+from flower.engine.recall.search import Row
 from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
@@ -273,6 +275,46 @@ async def _search(engine: Engine, client: Client, scope: str, words: str, exampl
     found = await engine.services.library.search(scope, words)
     rows = [f"{f.passage.id:>6}  {one_line(f.passage.text, SHOWN_CHARS)}  ({f.why})" for f in found]
     client.notify("\n".join([f"{len(rows)} found for {words!r}:", *rows]))
+
+
+async def recall(engine: Engine, client: Client, argument: str) -> None:
+    """Ranks lore and memories as for a line of the story, but for the scene and what was said last."""
+    if not argument:
+        raise CommandError("Recall what? For example /recall who rang the bell?")
+    database, session = engine.services.database, client.session
+    visible: frozenset[int] = frozenset()
+    if session is not None:
+        visible = await database.read(
+            stories.path_ids, await database.read(tree.active_leaf, session.id)
+        )
+    scopes = {"Lore": lore_scope(client.chosen.world_id)} if client.chosen.world_id else {}
+    if session is not None:
+        scopes["Memories"] = memory_scope(session.id)
+    if not scopes:
+        raise CommandError("Choose a world first: /world select ID.")
+    told = [f"What {argument!r} brings to mind; * would be told to the narrator, if there is room."]
+    for title, scope in scopes.items():
+        rows = await engine.services.library.explain(scope, argument, visible=visible)
+        told += ["", f"{title}: {len(rows)}", *(_ranked(row) for row in rows)]
+    client.notify("\n".join(told))
+
+
+def _ranked(row: Row) -> str:
+    """Returns a place in the ranking: parts of the score by which signal, and what was found."""
+    found, score = row.found, row.score
+    parts = {
+        "words": score.words,
+        "meaning": score.similarity,
+        "beside": score.neighbours,
+        "tokens": score.late,
+    }
+    shown = " ".join(f"{name} {part:+.2f}" for name, part in parts.items() if abs(part) >= 0.005)
+    text = found.passage.title if is_kept(found) else one_line(found.passage.text, SHOWN_CHARS)
+    mark = "*" if row.worth or found.passage.pinned else " "
+    return (
+        f"{mark}{found.passage.id:>6}  {row.chance:4.0%}  {text}\n"
+        f"               {shown or 'no part'}  ({reason(found)})"
+    )
 
 
 def _listing(title: str, passages: tuple[Passage, ...]) -> str:

@@ -27,7 +27,7 @@ from flower.engine.prompt.direction import Direction, StoryRef, changed, direct,
 from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, named, sorted_out, why
 from flower.engine.prompt.macros import Expanded, sets
 from flower.engine.prompt.tokens import MESSAGE_TOKENS
-from flower.engine.recall.base import Found, Query
+from flower.engine.recall.base import Considered, Found, Query
 from flower.engine.recall.library import Library
 from flower.engine.recall.scopes import (
     CAST_PREFIX,
@@ -93,6 +93,7 @@ class PromptContext(Struct, frozen=True):
 
     path: tuple[stories.Message, ...]
     found: tuple[Found, ...]
+    nearly: tuple[tuple[Found, str], ...]  # was not recalled, and why not
     direction: Direction
     standing: states.Standing
     recall_late: bool = False
@@ -121,8 +122,10 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
             )
     query = _query(services, turn, direction, path, visible, ready)
     found: tuple[Found, ...] = ()
+    considered = Considered()
     with trio.move_on_after(RECALL_DEADLINE_S) as scope:
-        found = told_lore(await services.library.recall(query), direction)
+        considered = await services.library.consider(query)
+        found = told_lore(considered.found, direction)
     log.debug(
         "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
     )
@@ -138,6 +141,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     return PromptContext(
         path=tuple(path),
         found=found,
+        nearly=considered.nearly,
         direction=direction,
         standing=standing,
         recall_late=scope.cancelled_caught,

@@ -387,6 +387,15 @@ def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[Mani
             )
             for item in inputs.context.found
         ),
+        *(
+            ManifestEntry(
+                "nearly",
+                f"{item.passage.kind} {item.passage.id} {item.passage.title}".rstrip(),
+                0,
+                f"not told, {why}: {reason(item)}",
+            )
+            for item, why in inputs.context.nearly
+        ),
     ]
 
 

@@ -37,6 +37,13 @@ class Found(Struct, frozen=True):
         return ", ".join(parts) or "recent"
 
 
+class Considered(Struct, frozen=True):
+    """What a turn is reminded of, and what nearly was, best first, each with the reason why it was not."""
+
+    found: tuple[Found, ...] = ()
+    nearly: tuple[tuple[Found, str], ...] = ()
+
+
 class Embedder(Protocol):
     """Turns text into vectors of length 1."""
 

@@ -25,6 +25,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.recall.base import Encoded
 from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH, Session
+from flower.engine.recall.numpy_check import load_numpy
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class MiniLM:
         unload_after_s: float | None = None,
     ) -> None:
         self._open = partial(Session, models_dirs, state_dir, threads)
+        self._state_dir = state_dir
         self._unload_after_s = unload_after_s
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -72,8 +74,8 @@ class MiniLM:
 
     async def encode(self, texts: Sequence[str], *, urgent: bool = False) -> Encoded:
         """Returns the vectors of the texts and of their tokens; else like ``embed``."""
+        await load_numpy(self._state_dir)
         if not texts:
-            await trio.lowlevel.checkpoint()
             return _Request((), urgent, lambda: None).encoded
         if self._thread is None:
             worker = _Worker(self._queue, self._open, self._unload_after_s)

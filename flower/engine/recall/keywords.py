@@ -73,10 +73,10 @@ class Keywords:
             # Of an older version of Flower: once for each scope, 0.3 ms a passage.
             await self._database.write(term_rows.store_missing, scope, limit=limits.TERMS_PAGE)
         index = WordIndex()
-        after, size = 0, limits.VECTORS_PAGE
-        while size == limits.VECTORS_PAGE:
+        after, size = 0, limits.TERMS_PAGE
+        while size == limits.TERMS_PAGE:
             rows = await self._database.read(
-                term_rows.page_of_terms, scope, after=after, limit=limits.VECTORS_PAGE
+                term_rows.page_of_terms, scope, after=after, limit=limits.TERMS_PAGE
             )
             index.add(rows)
             size = len(rows)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +22,11 @@ import trio
 
 from flower import limits
 from flower.engine.recall import late
-from flower.engine.recall.base import Embedder, Found, Query, TokenEmbedder
+from flower.engine.recall.base import Considered, Embedder, Found, Query, TokenEmbedder
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
+from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
 from flower.engine.recall.query import Asked
 from flower.engine.recall.questions import Questions, encode
 from flower.engine.recall.ranking import Tuning
@@ -62,6 +63,7 @@ class Library:
     ) -> None:
         self._database = database
         self._embedder = embedder
+        self._index_dir = index_dir
         self._notify = notify
         self._clock = clock
         model_id, dimension = embedder.model_id, embedder.dimension
@@ -184,8 +186,13 @@ class Library:
     async def drop_scope(self, scope: str) -> int:
         """Deletes a world's lore or a session's memory; returns how many there were."""
         change = await self._database.write(passages.drop_scope, scope)
-        self._indexes.forget(scope)
         self._keywords.forget(scope)
+        try:
+            await load_numpy(self._index_dir)
+        except NoNumpyError as error:
+            self._fail(error)  # its files stay: they are of a scope that never comes again
+        else:
+            self._indexes.forget(scope)
         return len(change.removed)
 
     async def forget(self, passage_id: int) -> bool:
@@ -253,18 +260,39 @@ class Library:
         )
 
     async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
-        """Returns the passages of a scope that fit best, whatever their length."""
+        """Returns the passages of a scope that fit best, whatever their length.
+
+        Raises ``StoreError``, and ``EmbedError`` where nothing can be recalled at all.
+        """
+        await load_numpy(self._index_dir)
         return await self._searcher.search(scope, await self._ask(Query(words)), limit)
 
-    async def explain(self, scope: str, words: str, *, limit: int = 10) -> tuple[Row, ...]:
-        """Returns what ``search`` does, with what each place in the ranking is made of."""
-        return await self._searcher.explain(scope, await self._ask(Query(words)), limit)
+    async def explain(
+        self, scope: str, words: str, *, limit: int = 10, visible: Container[int] | None = None
+    ) -> tuple[Row, ...]:
+        """Returns what ``search`` does, with what each place in the ranking is made of; raises the same.
+
+        ``visible``: messages whose memories count, None for all.
+        """
+        await load_numpy(self._index_dir)
+        query = Query(words, visible_messages=visible)
+        return await self._searcher.explain(scope, await self._ask(query), limit, query)
 
     async def recall(self, query: Query) -> tuple[Found, ...]:
-        """Returns what a turn should be reminded of, within the query's budget.
+        """Returns what ``consider`` found."""
+        return (await self.consider(query)).found
 
-        Raises ``StoreError``. Without a model it goes by words, and says so once.
+    async def consider(self, query: Query) -> Considered:
+        """Returns what a turn should be reminded of, within the query's budget, and what nearly was.
+
+        Raises ``StoreError``. Without a model it goes by words, and says so once; without numpy nothing
+        is recalled, which is said once, too.
         """
+        try:
+            await load_numpy(self._index_dir)
+        except NoNumpyError as error:
+            self._fail(error)
+            return Considered()
         return await self._searcher.recall(query, await self._ask(query))
 
     def expect(self, context: str) -> None:
@@ -350,7 +378,8 @@ class Library:
         self._failed_at = trio.current_time()
         if self._failure != str(error):
             self._failure = str(error)
-            self._notify(f"✗ Recall goes by words only: {error}", None)
+            left = "is off" if isinstance(error, NoNumpyError) else "goes by words only"
+            self._notify(f"✗ Recall {left}: {error}", None)
 
 
 def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequence[Draft]]]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.recall import late, ranking
-from flower.engine.recall.base import Found, Query
+from flower.engine.recall.base import Considered, Found, Query
 from flower.engine.recall.chunking import estimate_tokens
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
@@ -40,7 +40,7 @@ class Row(Struct, frozen=True):
     """A passage in the ranking, what its place is made of, and how likely it is of use (0 to 1).
 
     ``held`` is the share of the query's words in it, weighed by what they tell; ``late`` how well its
-    tokens answer, None where they are not known.
+    tokens answer, None where they are not known. ``worth``: likely enough to be recalled, if there is room.
     """
 
     found: Found
@@ -48,6 +48,11 @@ class Row(Struct, frozen=True):
     chance: float
     held: float = 0.0
     late: float | None = None
+    worth: bool = False
+
+
+NO_ROOM = "no room"
+UNLIKELY = "too unlikely"
 
 
 class Searcher:
@@ -71,8 +76,8 @@ class Searcher:
         self._clock = clock
         self._tuning = tuning
 
-    async def recall(self, query: Query, asked: Asked) -> tuple[Found, ...]:
-        """Returns what fits the query and its budget: pinned first, then best first.
+    async def recall(self, query: Query, asked: Asked) -> Considered:
+        """Returns what fits the query and its budget: pinned first, then best first; and what nearly does.
 
         Raises ``StoreError``.
         """
@@ -80,6 +85,7 @@ class Searcher:
         memory = [query.memory_scope] if query.memory_scope else []
         pinned: list[Found] = []
         best: list[Row] = []
+        unlikely: list[Row] = []
         for scopes, count in (
             (lore, limits.RECALL_LORE_RESULTS),
             (memory, limits.RECALL_MEMORY_RESULTS),
@@ -91,23 +97,42 @@ class Searcher:
             several = ranking.distinct([row.found for row in rows], vectors, 2 * count)
             picked = {found.passage.id for found in several}
             rows = [row for row in rows if row.found.passage.id in picked]
-            worth = ranking.worth_recalling([row.chance for row in rows], self._tuning, count)
-            best += [row for row, kept in zip(rows, worth, strict=True) if kept]
+            rows = self._judged(rows, count)
+            best += [row for row in rows if row.worth]
+            unlikely += [row for row in rows if not row.worth][: limits.RECALL_NEARLY]
         best.sort(key=lambda row: -row.found.score)
+        unlikely.sort(key=lambda row: -row.chance)
         found = [_described(row.found, asked) for row in best]
-        return ranking.cut([*pinned, *found], query.budget_tokens or limits.RECALL_TOKENS)
+        kept = ranking.cut([*pinned, *found], query.budget_tokens or limits.RECALL_TOKENS)
+        told = {item.passage.id for item in kept}
+        left = [(item, NO_ROOM) for item in found if item.passage.id not in told]
+        left += [(_described(row.found, asked), UNLIKELY) for row in unlikely]
+        return Considered(kept, tuple(left[: limits.RECALL_NEARLY]))
+
+    def _judged(self, rows: Sequence[Row], count: int) -> list[Row]:
+        """Returns rows of one kind, best first, with whether each is worth recalling."""
+        worth = ranking.worth_recalling([row.chance for row in rows], self._tuning, count)
+        return [replace(row, worth=kept) for row, kept in zip(rows, worth, strict=True)]
 
     async def search(self, scope: str, asked: Asked, count: int) -> tuple[Found, ...]:
         """Returns the best passages of one scope, whatever their length; raises ``StoreError``."""
         return tuple(row.found for row in await self.explain(scope, asked, count))
 
-    async def explain(self, scope: str, asked: Asked, count: int) -> tuple[Row, ...]:
-        """Returns the best passages of one scope with what their places are made of, best first."""
-        candidates = await self._candidates(scope, asked, None)
+    async def explain(
+        self, scope: str, asked: Asked, count: int, query: Query | None = None
+    ) -> tuple[Row, ...]:
+        """Returns the best passages of one scope with what their places are made of, best first.
+
+        With a query only memories that are open to it. Raises ``StoreError``.
+        """
+        candidates = await self._candidates(scope, asked, query)
         rows, vectors = self._ranked([candidates], asked, ())
         picked = ranking.distinct([row.found for row in rows], vectors, count)
         by_id = {row.found.passage.id: row for row in rows}
-        best = [by_id[item.passage.id] for item in picked]
+        most = (
+            limits.RECALL_MEMORY_RESULTS if scope.startswith("memory:") else limits.RECALL_LORE_RESULTS
+        )
+        best = self._judged([by_id[item.passage.id] for item in picked], most)
         return tuple(replace(row, found=_described(row.found, asked)) for row in best)
 
     def _ranked(

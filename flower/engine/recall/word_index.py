@@ -4,14 +4,14 @@ What a word tells follows from the scope alone: a name that is in every passage 
 here, whatever other stories hold. BM25 after Robertson and Zaragoza (2009), with the inverse document
 frequency of Lucene, which is never negative.
 
-Pure; owns its arrays. Newly added passages make small parts, which are merged into larger ones as they
-become many, so that adding a passage costs little and a search looks into few parts.
+Pure; owns its arrays: 3 bytes a posting and 21 bytes a passage, no Python object for either. Newly added
+passages make small parts, which are merged into larger ones as they become many, so that adding a passage
+costs little and a search looks into few parts. A part has a bound, so that merging needs little memory.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -22,7 +22,10 @@ from flower.engine.store.term_rows import Terms
 
 SATURATION = 1.2  # k1: how soon more of the same word tells nothing new
 LENGTH_SHARE = 0.5  # b: how much a longer passage pays for its length
-_DEAD_SHARE = 0.3  # of removed passages from which a part is made anew without them
+_DEAD_SHARE = 0.3  # of removed passages from which the arrays are made anew without them
+_PART_PASSAGES = (
+    1 << 13
+)  # at most in one part: places are kept in 16 bits, and a merge takes about 10 MiB
 
 Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -36,11 +39,13 @@ class Term(Struct, frozen=True):
 
 
 class _Part(Struct, frozen=True):
-    """Postings, sorted by term and then by passage."""
+    """Postings of passages that stand one after the other, sorted by term and then by passage."""
 
+    first: int  # place of the first passage, in the arrays of the index
+    passages: int
     terms: NDArray[np.uint32]  # each once
-    starts: NDArray[np.int64]  # of the postings of each term; one more at the end
-    places: NDArray[np.int32]  # of the passage, in the arrays of the index
+    starts: NDArray[np.uint32]  # of the postings of each term; one more at the end
+    places: NDArray[np.uint16]  # counted from ``first``
     counts: NDArray[np.uint8]
 
     def postings(self, key: int) -> slice:
@@ -48,6 +53,12 @@ class _Part(Struct, frozen=True):
         if row == len(self.terms) or int(self.terms[row]) != key:
             return slice(0, 0)
         return slice(int(self.starts[row]), int(self.starts[row + 1]))
+
+    @property
+    def packed(self) -> NDArray[np.uint64]:
+        """Returns the postings as numbers that sort by term and then by passage."""
+        terms = np.repeat(self.terms, np.diff(self.starts))
+        return _pack(terms, self.places, self.counts)
 
 
 class WordIndex:
@@ -58,26 +69,33 @@ class WordIndex:
         self.messages: Ids = np.empty(0, np.int64)  # the reply a memory ends with, 0 for lore
         self._lengths = np.empty(0, np.float32)
         self._alive = np.empty(0, bool)
-        self._languages: Counter[str] = Counter()
-        self._language_of: dict[int, str] = {}
-        self._place: dict[int, int] = {}  # of the living, by id
+        self._language_of = np.empty(0, np.uint8)  # of each place, as its number in the names
+        self._language_names: list[str] = []
+        # Ids come in order but for changes that were carried over the other way round.
+        self._sorter: NDArray[np.int64] | None = None
+        self._living = 0
         self._parts: list[_Part] = []
 
     def __len__(self) -> int:
-        return len(self._place)
+        return self._living
 
     @property
     def languages(self) -> list[str]:
         """Returns the languages of the scope, the most frequent first; rare ones (under 2 %) are left out."""
-        least = 0.02 * len(self)
-        return [language for language, count in self._languages.most_common(3) if count >= least]
+        counts = np.bincount(self._language_of[self._alive], minlength=len(self._language_names))
+        best = np.argsort(-counts, kind="stable")[:3]
+        return [self._language_names[code] for code in best if counts[code] >= max(1, 0.02 * len(self))]
 
     def __contains__(self, passage_id: int) -> bool:
-        return passage_id in self._place
+        return self.place(passage_id) is not None
 
     def place(self, passage_id: int) -> int | None:
         """Returns where a passage is in ``ids``, None for one that is not here."""
-        return self._place.get(passage_id)
+        found = int(np.searchsorted(self.ids, passage_id, sorter=self._sorter))
+        if found == len(self.ids):
+            return None
+        place = found if self._sorter is None else int(self._sorter[found])
+        return place if int(self.ids[place]) == passage_id and self._alive[place] else None
 
     @property
     def alive(self) -> NDArray[np.bool_]:
@@ -86,49 +104,73 @@ class WordIndex:
 
     def add(self, rows: Sequence[Terms]) -> None:
         """Adds passages; those that are here already are left out."""
-        fresh = [row for row in rows if row.passage_id not in self._place]
-        if not fresh:
-            return
+        fresh = [row for row in rows if row.passage_id not in self]
+        for start in range(0, len(fresh), _PART_PASSAGES):
+            self._add(fresh[start : start + _PART_PASSAGES])
+
+    def _add(self, fresh: Sequence[Terms]) -> None:
         first = len(self.ids)
-        self.ids = np.concatenate([self.ids, np.array([row.passage_id for row in fresh], np.int64)])
-        self.messages = np.concatenate(
-            [self.messages, np.array([row.message_id for row in fresh], np.int64)]
-        )
+        self.ids = np.append(self.ids, np.array([row.passage_id for row in fresh], np.int64))
+        self.messages = np.append(self.messages, np.array([row.message_id for row in fresh], np.int64))
         lengths = np.array([int(row.counts.sum(dtype=np.int64)) for row in fresh], np.float32)
-        self._lengths = np.concatenate([self._lengths, lengths])
-        self._alive = np.concatenate([self._alive, np.ones(len(fresh), bool)])
-        for place, row in enumerate(fresh, first):
-            self._place[row.passage_id] = place
-            self._language_of[row.passage_id] = row.language
-            self._languages[row.language] += 1
+        self._lengths = np.append(self._lengths, lengths)
+        self._alive = np.append(self._alive, np.ones(len(fresh), bool))
+        codes = np.array([self._code(row.language) for row in fresh], np.uint8)
+        self._language_of = np.append(self._language_of, codes)
+        self._living += len(fresh)
+        self._sort()
         sizes = [len(row.hashes) for row in fresh]
-        places = np.repeat(np.arange(first, first + len(fresh), dtype=np.int32), sizes)
+        places = np.repeat(np.arange(len(fresh), dtype=np.uint16), sizes)
         hashes = np.concatenate([row.hashes for row in fresh])
         counts = np.concatenate([row.counts for row in fresh])
-        self._parts.append(_part(hashes, places, counts))
-        while len(self._parts) > 1 and len(self._parts[-2].places) < 2 * len(self._parts[-1].places):
-            self._parts[-2:] = [_merged(self._parts[-2:])]
+        self._parts.append(_part(first, len(fresh), _pack(hashes, places, counts)))
+        self._merge_last()
+
+    def _code(self, language: str) -> int:
+        if language not in self._language_names:
+            self._language_names.append(language)
+        return self._language_names.index(language)
+
+    def _sort(self) -> None:
+        ordered = bool(np.all(self.ids[1:] > self.ids[:-1]))
+        self._sorter = None if ordered else np.argsort(self.ids, kind="stable")
+
+    def _merge_last(self) -> None:
+        while len(self._parts) > 1:
+            before, last = self._parts[-2:]
+            if before.passages >= 2 * last.passages or before.passages + last.passages > _PART_PASSAGES:
+                return
+            del self._parts[-2:]
+            self._parts.append(_merged(before, last))
 
     def remove(self, ids: Iterable[int]) -> None:
         """Takes passages out; ids that are not here are ignored."""
         for passage_id in ids:
-            place = self._place.pop(passage_id, None)
+            place = self.place(passage_id)
             if place is not None:
                 self._alive[place] = False
-                self._languages[self._language_of.pop(passage_id)] -= 1
-        if len(self.ids) - len(self._place) > _DEAD_SHARE * len(self.ids):
+                self._living -= 1
+        if len(self.ids) - self._living > _DEAD_SHARE * len(self.ids):
             self._compact()
 
     def _compact(self) -> None:
-        moved = np.cumsum(self._alive, dtype=np.int32) - 1
-        whole = _merged(self._parts)
-        terms = np.repeat(whole.terms, np.diff(whole.starts))
-        kept = self._alive[whole.places]
-        self._parts = [_part(terms[kept], moved[whole.places[kept]], whole.counts[kept])]
-        for name in ("ids", "messages", "_lengths"):
+        parts, self._parts = self._parts, []
+        first = 0
+        for part in parts:
+            alive = self._alive[part.first : part.first + part.passages]
+            kept = int(np.count_nonzero(alive))
+            moved = (np.cumsum(alive) - 1).astype(np.uint16)
+            packed = part.packed[alive[part.places]]
+            places = moved[part.places[alive[part.places]]]
+            packed = (packed & ~_PLACE_MASK) | (places.astype(np.uint64) << _PLACE_SHIFT)
+            if kept:
+                self._parts.append(_part(first, kept, packed))
+                self._merge_last()
+            first += kept
+        for name in ("ids", "messages", "_lengths", "_language_of"):
             setattr(self, name, getattr(self, name)[self._alive])
         self._alive = np.ones(len(self.ids), bool)
-        self._place = {passage_id: place for place, passage_id in enumerate(self.ids.tolist())}
+        self._sort()
 
     def weights(self, terms: Sequence[Term]) -> list[float]:
         """Returns what each word tells in this scope: its weight times its inverse document frequency."""
@@ -163,7 +205,7 @@ class WordIndex:
                     rows = part.postings(key)
                     if rows.stop == rows.start:
                         continue
-                    places = part.places[rows]
+                    places = part.places[rows].astype(np.int64) + part.first
                     counts = part.counts[rows].astype(np.float32)
                     lengths = self._lengths[places] / mean
                     norms = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * lengths)
@@ -175,17 +217,35 @@ class WordIndex:
         return scores, np.minimum(held / total, 1.0) if total else held
 
 
-def _part(hashes: NDArray[np.uint32], places: NDArray[np.int32], counts: NDArray[np.uint8]) -> _Part:
-    order = np.argsort(hashes, kind="stable")
-    hashes = hashes[order]
-    firsts = np.flatnonzero(np.r_[True, hashes[1:] != hashes[:-1]]) if len(hashes) else hashes[:0]
-    starts = np.append(firsts, len(hashes)).astype(np.int64)
-    return _Part(hashes[starts[:-1]], starts, places[order], counts[order])
+# A posting as one number: term, place, count.
+_TERM_SHIFT = np.uint64(24)
+_PLACE_SHIFT = np.uint64(8)
+_PLACE_MASK = np.uint64(0xFFFF00)
 
 
-def _merged(parts: Sequence[_Part]) -> _Part:
-    return _part(
-        np.concatenate([np.repeat(part.terms, np.diff(part.starts)) for part in parts]),
-        np.concatenate([part.places for part in parts]),
-        np.concatenate([part.counts for part in parts]),
+def _pack(
+    terms: NDArray[np.uint32], places: NDArray[np.uint16], counts: NDArray[np.uint8]
+) -> NDArray[np.uint64]:
+    packed = terms.astype(np.uint64)
+    packed <<= _TERM_SHIFT
+    packed |= places.astype(np.uint64) << _PLACE_SHIFT
+    packed |= counts
+    return packed
+
+
+def _part(first: int, passages: int, packed: NDArray[np.uint64]) -> _Part:
+    """Returns a part of postings, which are sorted in place: an order beside them would be as large."""
+    packed.sort()
+    terms = (packed >> _TERM_SHIFT).astype(np.uint32)
+    firsts = (
+        np.flatnonzero(np.append(True, terms[1:] != terms[:-1])) if len(terms) else np.empty(0, int)
     )
+    starts = np.append(firsts, len(terms)).astype(np.uint32)
+    places = ((packed >> _PLACE_SHIFT) & np.uint64(0xFFFF)).astype(np.uint16)
+    return _Part(first, passages, terms[firsts], starts, places, packed.astype(np.uint8))
+
+
+def _merged(before: _Part, last: _Part) -> _Part:
+    moved = last.packed + (np.uint64(before.passages) << _PLACE_SHIFT)
+    packed = np.concatenate([before.packed, moved])
+    return _part(before.first, before.passages + last.passages, packed)

@@ -14,9 +14,10 @@ import trio
 from flower import limits
 from flower.engine.recall.base import Encoded, Query
 from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.index import ScopeIndex
+from flower.engine.recall.hnsw import Marks
 from flower.engine.recall.library import Library
 from flower.engine.recall.minilm import TOKEN_WIDTH
+from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Draft
@@ -78,7 +79,8 @@ def open_child(size: int, folder: str) -> dict[str, float]:
     make_vectors(limits.VECTORS_PAGE)  # what this benchmark itself needs is there before
     before = memory_mib()
     index = ScopeIndex(SCOPE, "bench", 384, Path(folder))
-    current = {number: number for number in range(1, size + 1)}
+    numbers = np.arange(1, size + 1)
+    current = Marks(numbers, numbers)
     started = time.perf_counter()
     reason = index.open_graph(current)
     opened = time.perf_counter() - started
