@@ -175,13 +175,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.headers["authorization"] != "Bearer " + orders["key"]:
             self.send_error(401)
             return
-        if body["messages"][-1]["content"] == "die":
+        if "messages" in body and body["messages"][-1]["content"] == "die":
             os._exit(1)
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
         self.end_headers()
-        text = f"{name} {os.getpid()}"
+        text = f"{name} {os.getpid()}" if "messages" in body else self.path + " " + body["prompt"][-20:]
         delta = {"choices": [{"delta": {"content": text}, "finish_reason": "stop"}]}
         self.wfile.write(b"data: " + json.dumps(delta).encode() + b"\n\ndata: [DONE]\n\n")
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -246,6 +246,24 @@ async def test_a_file_is_listed_loaded_and_asked(tmp_path: Path, mock_clock: Moc
         assert pieces[-1] == Finish("done")
         again, _ = await ask(provider, "gemma")
         assert text_of(again) == text_of(pieces), "the same process answers again"
+
+
+async def test_a_file_without_a_chat_template_gets_text_to_go_on_with(
+    tmp_path: Path, mock_clock: MockClock
+) -> None:
+    """A base model is told the story as text, and said to be one; a tuned model of an old file is not."""
+    bare = {key: value for key, value in GEMMA.items() if key != "tokenizer.chat_template"}
+    async with running(tmp_path) as provider:
+        for name in ("gemma-3-270m", "gemma-3-270m-it"):
+            (tmp_path / f"{name}.gguf").write_bytes(gguf_file(bare))
+        pieces, error = await ask(provider, "gemma-3-270m")
+        assert error is None
+        assert text_of(pieces).startswith("/v1/completions ")
+        assert text_of(pieces).endswith("\n> hello\n\n")
+        assert "base model" in provider.remarks("gemma-3-270m")[0]
+        tuned, error = await ask(provider, "gemma-3-270m-it")
+        assert text_of(tuned).startswith("gemma-3-270m-it ")
+        assert provider.remarks("gemma-3-270m-it") == ()
 
 
 async def test_the_key_is_in_no_process_list(tmp_path: Path, mock_clock: MockClock) -> None:

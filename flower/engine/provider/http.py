@@ -28,7 +28,7 @@ from flower.engine.provider.endpoint import KINDS, Endpoint, read_key
 from flower.engine.provider.errors import Origin, from_response, malformed
 from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
 from flower.engine.provider.gate import Gate
-from flower.engine.provider.instruct import BASE, TEMPLATES, Template, is_base
+from flower.engine.provider.instruct import BASE, TEMPLATES, Template, base_remark, is_base
 from flower.engine.provider.proxies import certificates, proxy_for
 from flower.engine.provider.quote import excerpt
 from flower.engine.provider.request_fields import Refusals, field_names
@@ -345,6 +345,10 @@ class RemoteProvider(ABC):
             if patch.template and patch.fits(model):
                 return TEMPLATES.get(patch.template)
         return TEMPLATES[BASE] if self.local and is_base(model) else None
+
+    def remarks(self, model: str) -> tuple[str, ...]:
+        """Returns what the player should know about a model."""
+        return (base_remark(model),) if self.local and is_base(model) else ()
 
     def _thinks(self, model: str) -> bool:
         """Whether replies of ``model`` begin inside its thinking: the user says so, or it was seen."""

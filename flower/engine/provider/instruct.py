@@ -71,6 +71,19 @@ def is_base(model: str) -> bool:
     return _BASE_NAME.search(model) is not None and _TUNED_NAME.search(model) is None
 
 
+def is_tuned(model: str) -> bool:
+    """Returns whether a model's name says that it follows instructions."""
+    return _TUNED_NAME.search(model) is not None
+
+
+def base_remark(model: str) -> str:
+    """Returns what a player is told about a base model."""
+    return (
+        f"{model} is a base model: it goes on with texts and follows no instructions. It gets the story as plain "
+        "text; a model whose name says it, instruct or chat tells better."
+    )
+
+
 def render(messages: Sequence[ChatMessage], template: Template) -> str:
     """Returns the messages as text that ends where the reply begins.
 

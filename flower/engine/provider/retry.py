@@ -83,6 +83,13 @@ def patience_of(provider: Provider) -> Patience:
 
 
 @runtime_checkable
+class Remarking(Protocol):
+    """A provider that knows something of a model which the player should know."""
+
+    def remarks(self, model: str) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
 class Gated(Protocol):
     """A provider whose server may be full: requests wait for their turn."""
 
@@ -134,6 +141,9 @@ class Stream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(self.provider, Remarking):
+            for remark in self.provider.remarks(self.model):
+                self._note(remark)
         try:
             await self._close(kind, error, trace)
         finally:

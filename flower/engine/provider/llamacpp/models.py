@@ -24,7 +24,7 @@ from flower.engine.provider import factory
 from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider
 from flower.engine.provider.endpoint import Endpoint, Patch
 from flower.engine.provider.gate import Gate
-from flower.engine.provider.instruct import BASE, BASE_NOTE, is_base
+from flower.engine.provider.instruct import BASE, BASE_NOTE, base_remark, is_base, is_tuned
 from flower.engine.provider.llamacpp import gguf, process
 from flower.engine.provider.llamacpp.gguf import Header, Plan
 from flower.engine.provider.llamacpp.process import LlamaProcess
@@ -72,6 +72,7 @@ class LocalProvider:
         self._used_at = 0.0
         self._started = trio.Event()
         self._refusals = Refusals()
+        self._base: set[str] = set()  # names of models that only complete text
         self._gate = Gate(_one_place)  # as many as the child has slots
 
     @property
@@ -86,6 +87,10 @@ class LocalProvider:
     def gate(self, model: str) -> Gate:
         """Returns the line of those who wait for the one model that is loaded."""
         return self._gate
+
+    def remarks(self, model: str) -> tuple[str, ...]:
+        """Returns what the player should know about a model that has been loaded."""
+        return (base_remark(model),) if model in self._base else ()
 
     def refuse(self, model: str, field: str) -> bool:
         """Remembers a refused parameter."""
@@ -183,8 +188,7 @@ class LocalProvider:
         if progress is not None:
             return progress
         if self._server is None:
-            model = self._found.get(name)
-            patch = (Patch(template=BASE),) if model is not None and _is_base(model) else ()
+            patch = (Patch(template=BASE),) if name in self._base else ()
             endpoint = Endpoint("local", "llamacpp", child.address, api_key=child.key, patch=patch)
             self._server = factory.build(endpoint)
         return self._server
@@ -217,7 +221,9 @@ class LocalProvider:
         self.check(name)
         model = self._found[name]
         await trio.to_thread.run_sync(self._check_memory, model)
-        template = await trio.to_thread.run_sync(_template, model.path)
+        template, tuned = await trio.to_thread.run_sync(_template, model.path)
+        if _is_base(model) or not (tuned or is_tuned(name) or is_tuned(model.header.name)):
+            self._base.add(name)
         child = await process.start(
             name, model.path, model.size_bytes, model.plan, template, self._log, self._command
         )
@@ -317,12 +323,14 @@ def _read_file(name: str, path: Path, memory_bytes: int, cores: int) -> LocalMod
     )
 
 
-def _template(path: Path) -> str:
+def _template(path: Path) -> tuple[str, bool]:
+    """Returns the name of a chat template for a file that brings none, and whether it brings one."""
     try:
         with path.open("rb") as stream:
-            return gguf.template_for(gguf.read_header(stream, whole=True))
+            header = gguf.read_header(stream, whole=True)
     except (OSError, ValueError):
-        return ""  # llama.cpp will say what is wrong with the file
+        return "", True  # llama.cpp will say what is wrong with the file
+    return gguf.template_for(header), header.has_template
 
 
 def _is_base(model: LocalModel) -> bool:
