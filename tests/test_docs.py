@@ -149,3 +149,12 @@ def test_the_page_of_commands_is_the_catalogue() -> None:
             expected.append("| {} | {} | {} |".format(*(cell.replace("|", r"\|") for cell in cells)))
     lines = [line for line in page.splitlines() if line.startswith(("## ", "| `/"))]
     assert lines == expected
+
+
+def test_every_sentence_about_trust_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+    assert len(named) > 15
+    assert not [name for name in named if not (ROOT / name).exists()]
+    promises = text.split("## What is not promised")[0].split("\n- ")[1:]
+    assert not [promise[:60] for promise in promises if "`tests/" not in promise]
