@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall import late
+from flower.engine.recall import late, word_index
 from flower.engine.recall.word_index import LENGTH_SHARE, SATURATION, Term, WordIndex
 from flower.engine.store.term_rows import Terms
 from flower.engine.store.words import UNKNOWN, language_of, stem, terms_of, words_of
@@ -167,3 +167,24 @@ def test_counts_of_words_are_of_stems() -> None:
     language, counts = terms_of("Bells", "The bell rings; bells ringing.")
     assert language == "english"
     assert Counter(counts) == Counter({"bell": 4, "ring": 2, "the": 1})
+
+
+def test_parts_of_bounded_size_score_as_one_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after passages were taken out and the arrays were made anew, and with ids that came late."""
+    documents = [{number % 5: 1 + number % 3, 10 + number % 7: 1} for number in range(60)]
+    order = [*range(40), *range(50, 60), *range(40, 50)]
+    rows = [terms(number + 1, documents[number]) for number in order]
+    removed = range(3, 60, 2)
+    found = []
+    for bound in (1 << 13, 4):
+        monkeypatch.setattr(word_index, "_PART_PASSAGES", bound)
+        index = WordIndex()
+        for start in range(0, 60, 7):
+            index.add(rows[start : start + 7])
+        index.remove(removed)
+        assert len(index._parts) > 4 or bound > 4
+        assert [index.place(i) is None for i in range(1, 61)] == [i in removed for i in range(1, 61)]
+        scores, held = index.scores([Term((2,)), Term((12,))])
+        found.append((dict(zip(index.ids.tolist(), scores.tolist(), strict=True)), held.tolist()))
+    assert found[0] == found[1]
+    assert max(found[0][0].values()) > 0
