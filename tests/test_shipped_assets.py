@@ -12,7 +12,8 @@ import yaml
 import flower
 
 ASSETS = Path(flower.__file__).parent / "assets"
-WORLDS = sorted((ASSETS / "worlds").glob("*.yaml"))
+TUTORIAL = ASSETS / "worlds" / "tutorial.yaml"
+WORLDS = [path for path in sorted((ASSETS / "worlds").glob("*.yaml")) if path != TUTORIAL]
 CHARACTERS = sorted((ASSETS / "characters").glob("*.yaml"))
 RULES = sorted((ASSETS / "rules").glob("*.yaml"))
 FIELDS = {
@@ -30,8 +31,9 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def test_there_are_three_worlds_four_characters_and_four_rules() -> None:
+def test_there_are_three_worlds_a_tutorial_four_characters_and_four_rules() -> None:
     assert (len(WORLDS), len(CHARACTERS), len(RULES)) == (3, 4, 4)
+    assert load(TUTORIAL)["id"] == "tutorial"
 
 
 @pytest.mark.parametrize("path", [*WORLDS, *CHARACTERS, *RULES], ids=lambda path: path.stem)

@@ -127,18 +127,23 @@ class Context:
 
     # --- facts ------------------------------------------------------------------------------------
     def near(
-        self, *, secret: bool = False, least: int = NEAR_SCORE, price: bool = False
+        self, *, secret: bool = False, least: int = NEAR_SCORE, price: bool = False, besides: str = ""
     ) -> Fact | None:
-        """Returns the best fact about the line that was not told lately, or None."""
+        """Returns the best fact about the line that was not told lately, or None.
+
+        ``besides``: who is spoken to; that they are named says nothing of what the talk is about.
+        """
         line = self.line
-        words, names = line.words, self.named
+        names = tuple(name for name in self.named if name.short != besides)
+        called = stems(" ".join(name.full for name in self.named if name not in names))
+        words = line.words - called
         prices = stems(" ".join(_PRICE_WORDS))
         asks = line.kind in ("know", "oracle", "speech")
         points = not words or _POINTS.search(line.text) is not None
         if asks and points and not names and not self.in_any(words | stems(line.topic)) and self.last:
             names = self._lately_named()  # "Why?" asks about what was just said
         if words & prices and not price:
-            cost = self.near(secret=secret, least=least, price=True)
+            cost = self.near(secret=secret, least=least, price=True, besides=besides)
             if cost is not None:
                 return cost
         if price:

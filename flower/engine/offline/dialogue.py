@@ -221,7 +221,7 @@ def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> F
     """Returns something near the question; of the speaker only what was asked for."""
     for _ in range(3):
         least = asked if context.line.speech_act == "ask" else NEAR_SCORE
-        fact = context.near(least=least)
+        fact = context.near(least=least, besides=speaker.name)
         if fact is None or all(name.short != speaker.name for name in fact.names):
             return fact
         own = fact.subject is not None and fact.subject.short == speaker.name

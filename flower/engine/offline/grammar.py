@@ -157,6 +157,11 @@ def in_first_person(text: str, name: str, they: str) -> str:
         rest = re.sub(rf"\b{owner}(?= [a-z])(?! (?:and|in|on|at|to|by|when|for|of)\b)", "my", rest)
         rest = re.sub(rf"\b{owner}\b", "me", rest)
         rest = re.sub(r"\b(?:himself|herself)\b", "myself", rest)
+    rest = re.sub(
+        r"\band ([a-z]+s)(?= (?:that|the|a|an|to|my|in|on)\b)",
+        lambda m: f"and {_first(m.group(1))}",
+        rest,
+    )
     return f"I {rest}"
 
 
