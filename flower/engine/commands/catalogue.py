@@ -59,9 +59,20 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec("/restore [MESSAGE]", "list the trash, or take a message out of it", "/restore 12"),
         CommandSpec("/history MESSAGE", "send the page of the story above a message", "/history 120"),
         CommandSpec(
-            "/export md|html|txt|jsonl [all] [FILE] [!]",
+            "/export md|html|txt|jsonl|sillytavern|flower [all] [FILE] [!]",
             "write the story to a file; all: every branch, !: overwrite",
             "/export md harbour.md",
+        ),
+        CommandSpec(
+            "/export character [ID] [png|v2|v3|charx]",
+            "write a character as a card",
+            "/export character nan-okoro png",
+            "characters",
+        ),
+        CommandSpec(
+            "/export lorebook NAME [world-info|v3]",
+            "write a lorebook as a file",
+            "/export lorebook Eldoria",
         ),
     ),
     "Its tree": (

@@ -7,7 +7,17 @@ from functools import partial
 
 from msgspec import UNSET
 
-from flower.engine.commands import app, catalogue, game, lorebooks, steering, stories, tree, world
+from flower.engine.commands import (
+    app,
+    catalogue,
+    game,
+    library,
+    lorebooks,
+    steering,
+    stories,
+    tree,
+    world,
+)
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -70,6 +80,8 @@ ACTIONS: dict[str, Action] = {
     "/tree": tree.show_tree,
     "/show": tree.show_message,
     "/export": stories.export,
+    "/export character": library.export_character,
+    "/export lorebook": library.export_lorebook,
     "/roll": game.roll,
     "/check": game.check,
     "/note": steering.note,

@@ -7,8 +7,10 @@ from pathlib import Path
 import trio
 
 from flower import limits
+from flower.engine.commands import library
 from flower.engine.commands.catalogue import closest
 from flower.engine.export import files as export_files
+from flower.engine.export.library_files import STORY_FORMATS
 from flower.engine.export.render import FORMATS, Story
 from flower.engine.sessions import recap
 from flower.engine.sessions.engine import Engine
@@ -166,11 +168,18 @@ async def restore(engine: Engine, client: Client, argument: str) -> None:
 
 # --- /export: writes the story a client watches to a file in the home, or where the player says.
 
-USAGE = "/export md, or /export html all my-story.html; the formats are " + ", ".join(FORMATS) + "."
+USAGE = (
+    "/export md, or /export html all my-story.html; the formats are "
+    + ", ".join((*FORMATS, *STORY_FORMATS))
+    + "."
+)
 OVERWRITE = "!"
 
 
 async def export(engine: Engine, client: Client, argument: str) -> None:
+    if argument.strip().lower() in STORY_FORMATS:
+        await library.export_story(engine, client, argument.strip().lower())
+        return
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
     words = argument.split()

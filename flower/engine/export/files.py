@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from flower.engine.assets import Assets
@@ -90,15 +90,34 @@ def write_new(story: Story, form: str, folder: Path) -> Path:
     raise CommandError(f"{folder} is full of exports of this story; move some away.")
 
 
+def write_named(data: bytes, folder: Path, name: str) -> Path:
+    """Writes a file into ``folder`` under its name, with a number where that is taken; returns its path.
+
+    Raises ``CommandError`` with a sentence when that cannot be.
+    """
+    path = folder / name
+    for number in range(2, EXPORT_TRIES):
+        if not path.exists():
+            write_bytes([data], path, overwrite=False)
+            return path
+        path = path.with_name(f"{Path(name).stem} {number}{Path(name).suffix}")
+    raise CommandError(f"{folder} is full of files called {name}; move some away.")
+
+
 def write(story: Story, form: str, path: Path, *, overwrite: bool) -> None:
     """Writes a story to ``path``. Raises ``CommandError`` with a sentence when that cannot be."""
+    write_bytes((piece.encode() for piece in render(story, form)), path, overwrite=overwrite)
+
+
+def write_bytes(pieces: Iterable[bytes], path: Path, *, overwrite: bool) -> None:
+    """Writes ``pieces`` to ``path``. Raises ``CommandError`` with a sentence when that cannot be."""
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
         try:
-            with open(descriptor, "w", encoding="utf-8", newline="\n") as out:
-                out.writelines(render(story, form))
+            with open(descriptor, "wb") as out:
+                out.writelines(pieces)
                 out.flush()
                 os.fsync(out.fileno())
             if not overwrite and path.exists():

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.game.cast import Cast
 from flower.engine.game.steering import NOTE_CHARS, Note, Persona
-from flower.engine.importing.characters import character_of
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.nodes import marks_of, nodes_of, speakers
 from flower.engine.interchange import chat_tree, values
+from flower.engine.interchange.characters import character_of
 from flower.engine.interchange.values import Card, Chat, Imported, QuickReplies
 from flower.engine.lorebook.book import Book
 from flower.engine.sanitize import sanitize

@@ -1,0 +1,74 @@
+"""Commands about what is in the library: characters, lorebooks and stories as files of other programs."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+
+from flower.engine.commands.catalogue import closest
+from flower.engine.export import files as export_files
+from flower.engine.export import library_files
+from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, NamedFile
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
+from flower.engine.store import books
+from flower.engine.store.books import StoredBook
+from flower.errors import CommandError
+
+
+async def export_character(engine: Engine, client: Client, argument: str) -> None:
+    """A card, the imported picture with it."""
+    wanted, _, form = argument.partition(" ")
+    known = engine.services.assets.characters
+    wanted = wanted.lower() or client.chosen.character_id
+    character = known.get(wanted)
+    if character is None:
+        raise CommandError(f"Which character? There is no {wanted!r}.{closest(wanted, list(known))}")
+    source = await engine.services.database.read(library_files.read_character, character)
+    form = form.strip().lower() or CARD_FORMATS[0]
+    file = await trio.to_thread.run_sync(library_files.card_file, source, form)
+    await write(engine, client, [file])
+
+
+async def export_lorebook(engine: Engine, client: Client, argument: str) -> None:
+    name, _, form = argument.rpartition(" ")
+    if form.lower() not in BOOK_FORMATS:
+        name, form = argument, BOOK_FORMATS[0]
+    found = find_book(await engine.services.database.read(books.listed), name.strip())
+    book = await engine.services.database.read(books.read, found.id)
+    file = await trio.to_thread.run_sync(library_files.book_file, book, form.lower())
+    await write(engine, client, [file])
+
+
+def find_book(listed: list[StoredBook], wanted: str) -> StoredBook:
+    """Returns the lorebook of that name or number. Raises ``CommandError`` with those there are."""
+    for book in listed:
+        if wanted.casefold() in (book.name.casefold(), str(book.id)):
+            return book
+    names = [book.name for book in listed]
+    if not names:
+        raise CommandError("There is no lorebook here; /import brings some.")
+    raise CommandError(f"Which lorebook? There is no {wanted!r}.{closest(wanted, names)}")
+
+
+async def export_story(engine: Engine, client: Client, form: str) -> None:
+    """The whole tree, as another program's files or as Flower's own."""
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    source = await engine.services.database.read(library_files.read_story, client.session.id)
+    names = library_files.character_names(engine.services.assets)
+    make = partial(library_files.story_files, source, names, form)
+    files = await trio.to_thread.run_sync(lambda: list(make()))
+    await write(engine, client, files)
+
+
+async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
+    """Writes files into the home's folder of exports and says where; none takes another's place."""
+    folder = engine.services.database.path.parent / export_files.FOLDER
+    paths = [
+        await trio.to_thread.run_sync(export_files.write_named, file.data, folder, file.name)
+        for file in files
+    ]
+    others = f" and {len(paths) - 1} more files beside it" if len(paths) > 1 else ""
+    client.notify(f"✓ Written: {paths[0]}{others}" if paths else "There is nothing to write.")

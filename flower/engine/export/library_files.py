@@ -1,0 +1,159 @@
+"""Characters, lorebooks and stories as files of other programs: what to read for them, and their bytes.
+
+Functions over a connection return what was read; the others make bytes of it and belong in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from flower.engine.assets import Assets, Character
+from flower.engine.character_list import briefs
+from flower.engine.export.chats import chat_of
+from flower.engine.game.steering import Steering
+from flower.engine.interchange import book_writer, card_writer, chat_writer, flower_story, reader
+from flower.engine.interchange.characters import card_of
+from flower.engine.interchange.values import Card, Chat
+from flower.engine.lorebook.book import Book
+from flower.engine.store import books, branches, characters, imported_chats, states, stories
+from flower.engine.store.books import Owner
+from flower.engine.store.database import Connection
+from flower.errors import CommandError, ImportFileError
+
+CARD_FORMATS = ("png", "v2", "v3", "charx")
+BOOK_FORMATS = ("world-info", "v3")
+STORY_FORMATS = ("sillytavern", "flower")
+
+
+class NamedFile(Struct, frozen=True):
+    """A file to be written."""
+
+    name: str  # with its ending, from a person: no path
+    data: bytes
+
+
+def character_names(assets: Assets) -> dict[str, str]:
+    """Returns the names of all characters by id."""
+    return {brief.id: brief.name for brief in briefs(assets.characters)}
+
+
+# --- characters ---------------------------------------------------------------------------------
+
+
+class CardSource(Struct, frozen=True):
+    """What a card is made from: who it is, the file they came from, their own lorebook."""
+
+    character: Character
+    file: tuple[str, bytes, int] | None
+    book: Book | None
+
+
+def read_character(db: Connection, character: Character) -> CardSource:
+    """Returns what is known of a character."""
+    owned = books.holding(db, characters=(character.id,))
+    mine = [one for one in owned if one.owner is Owner.CHARACTER]
+    book = books.read(db, mine[0].stored.id) if mine else None
+    return CardSource(character, characters.source(db, character.id), book)
+
+
+def card_file(source: CardSource, form: str) -> NamedFile:
+    """Returns a card in one of ``CARD_FORMATS``. Raises ``CommandError`` for another one."""
+    original, data = _original(source)
+    card = card_of(source.character, original, source.book)
+    name = source.character.id
+    if form == "png":
+        return NamedFile(f"{name}.png", card_writer.card_png(card, data))
+    if form == "charx":
+        return NamedFile(f"{name}.charx", card_writer.card_charx(card, data))
+    if form in ("v2", "v3"):
+        spec: card_writer.Spec = "v2" if form == "v2" else "v3"
+        return NamedFile(f"{name}.json", card_writer.card_json(card, spec, data))
+    raise CommandError(f"A character is written as one of: {', '.join(CARD_FORMATS)}.")
+
+
+def _original(source: CardSource) -> tuple[Card | None, bytes | None]:
+    if source.file is None:
+        return None, None
+    name, data, place = source.file
+    try:
+        cards = reader.read(data, name).cards
+    except ImportFileError:  # a newer reader may be stricter: what was taken over is still here
+        return None, None
+    return (cards[place], data) if place < len(cards) else (None, None)
+
+
+# --- lorebooks ----------------------------------------------------------------------------------
+
+
+def book_file(book: Book, form: str) -> NamedFile:
+    """Returns a lorebook in one of ``BOOK_FORMATS``. Raises ``CommandError`` for another one."""
+    name = f"{characters.id_of(book.name)}.json"
+    if form == "world-info":
+        return NamedFile(name, book_writer.world_info(book))
+    if form == "v3":
+        return NamedFile(name, book_writer.lorebook_v3(book))
+    raise CommandError(f"A lorebook is written as one of: {', '.join(BOOK_FORMATS)}.")
+
+
+# --- stories ------------------------------------------------------------------------------------
+
+
+class StorySource(Struct, frozen=True):
+    """What a chat is made from."""
+
+    stored: stories.StoredSession
+    tree: tuple[stories.Message, ...]
+    steered: Steering
+    branches: Mapping[int, str]
+    files: tuple[tuple[str, bytes], ...]
+
+
+def read_story(db: Connection, session_id: str) -> StorySource:
+    """Returns a story whole. Raises ``CommandError`` if there is none."""
+    stored = stories.session(db, session_id)
+    if stored is None:
+        raise CommandError(f"There is no story {session_id!r}.")
+    return StorySource(
+        stored,
+        tuple(stories.tree(db, session_id)),
+        states.steering(db, session_id),
+        {end.leaf: end.name for end in branches.named(db, session_id) if end.leaf is not None},
+        tuple(imported_chats.files_of(db, session_id)),
+    )
+
+
+def story_files(source: StorySource, names: Mapping[str, str], form: str) -> Iterator[NamedFile]:
+    """Yields a story in one of ``STORY_FORMATS``: as many files as it has ends, or one.
+
+    ``names`` are of characters by id. Raises ``CommandError`` for another format.
+    """
+    originals = tuple(_chats(source.files, source.steered.persona.name))
+    chat = chat_of(source.stored, source.tree, source.steered, names, source.branches, originals)
+    base = characters.id_of(source.stored.title) if source.stored.title else source.stored.id
+    if form == "flower":
+        yield NamedFile(f"{base}.jsonl", "".join(flower_story.write(chat)).encode())
+    elif form == "sillytavern":
+        for name, data in chat_writer.write(chat, base):
+            yield NamedFile(f"{_plain(name)}.jsonl", data)
+    else:
+        raise CommandError(f"A story is written as one of: {', '.join(STORY_FORMATS)}.")
+
+
+def _plain(name: str) -> str:
+    """Returns a name that is no path."""
+    return (
+        "".join(char if char.isprintable() and char not in '/\\:*?"<>|' else "_" for char in name)[
+            :100
+        ].lstrip(".")
+        or "chat"
+    )
+
+
+def _chats(files: tuple[tuple[str, bytes], ...], me: str) -> Iterator[Chat]:
+    for name, data in files:
+        try:
+            yield from reader.read(data, name, me).chats
+        except ImportFileError:  # its player cannot be told any more: its texts are in the story
+            continue
