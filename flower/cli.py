@@ -1,6 +1,6 @@
 """The ``flower`` command: from the command line to a running process.
 
-Owns exit codes (0 well, 1 a sentence on stderr, 2 wrong usage, 130 Ctrl-C) and the fast path: ``flower``,
+Owns exit codes (0 well, 130 Ctrl-C, else a sentence on stderr and what ``errors`` says) and the fast path: ``flower``,
 ``flower tui`` and ``flower engine`` as people and programs start them daily, with nothing but ``--home`` and
 ``--managed``. Between ``exec`` and the first frame lie only this module, ``home`` and ``launch`` (8 ms beside
 pathlib's 10 on a PC); click would add 26, several times that on a small board, so every other command line
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from flower.errors import FlowerError, LaunchError, UsageError
 from flower.home import Home, load_config, open_home, own_token
-from flower.launch import Launcher, find, unheard_variables
+from flower.launch import Launcher, find, offered, unheard_variables
 from flower.protocol import PATH, PORT
 
 _DAILY = ("", "tui", "engine")
@@ -41,10 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UsageError as error:
         print(f"flower: {_printable(error)}; see `flower --help`", file=sys.stderr)
-        return 2
+        return error.exit_code
     except FlowerError as error:
-        print(f"flower: {_printable(error)}", file=sys.stderr)
-        return 1
+        print(f"{_journal_mark()}flower: {_printable(error)}", file=sys.stderr)
+        return error.exit_code
     except BrokenPipeError:
         # Whoever reads has seen enough, as `head` does; without this Python would complain while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,6 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _printable(error: FlowerError) -> str:
     """Returns a sentence fit for a terminal: names of files and words of providers may be in it."""
     return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(error))
+
+
+def _journal_mark() -> str:
+    """Returns what makes a line an error for the journal; "" where that does not listen."""
+    if "JOURNAL_STREAM" not in os.environ:
+        return ""
+    from flower.systemd import is_journal
+
+    return "<3>" if is_journal(2, os.environ) else ""
 
 
 def _writes_utf8(stream: object) -> bool:
@@ -139,7 +148,7 @@ def run_tui(home: Home, connection: Connection, *, plain: bool = False) -> int:
 
 
 def _running(home: Home) -> str:
-    url = find(home)
+    url = find(home) or offered(home)
     if url is None:
         raise LaunchError(
             f"no engine runs on {home.root}; start one with `flower engine`, or use `flower`"

@@ -9,15 +9,25 @@ from __future__ import annotations
 
 
 class FlowerError(Exception):
-    """Base of everything Flower raises on purpose; ``str(error)`` may be shown to the user."""
+    """Base of everything Flower raises on purpose; ``str(error)`` may be shown to the user.
+
+    ``exit_code`` is how a command ends with it, after ``sysexits.h`` where that has a fitting one, so that
+    a supervisor can tell what another try may mend from what it cannot.
+    """
+
+    exit_code = 1
 
 
 class UsageError(FlowerError):
     """A command line that cannot be understood."""
 
+    exit_code = 2
+
 
 class ConfigError(FlowerError):
     """``config.yaml`` or the environment holds something that cannot be used; names the key."""
+
+    exit_code = 78  # EX_CONFIG: only a person can mend it
 
 
 class YamlError(FlowerError):
@@ -64,6 +74,14 @@ class EmbedError(FlowerError):
 
 class LaunchError(FlowerError):
     """An engine could not be started or joined."""
+
+    exit_code = 69  # EX_UNAVAILABLE: a port, a socket or the home is taken; may be free later
+
+
+class PlaceError(LaunchError):
+    """The settings name a place to listen at that cannot be used, such as a broken certificate."""
+
+    exit_code = ConfigError.exit_code
 
 
 class EngineStarting(LaunchError):  # noqa: N818 - a state of the engine, no fault

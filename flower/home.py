@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _STARTER = Path(__file__).parent / "starter"  # config.yaml and example assets for a first start
 _FOLDERS = ("assets", "import", "index", "logs", "models", "run")
+_PEOPLE_FROM = 1000  # user numbers, by the convention of /etc/login.defs
 _PRIVATE_DIR = 0o700
 _PRIVATE_FILE = 0o600
 
@@ -128,7 +129,7 @@ def open_home(path: Path | None, environ: Mapping[str, str], *, reads_only: bool
     """
     chosen = expanded(str(path), "--home") if path else default_path(environ)
     root = Path(os.path.abspath(chosen))
-    if root in (user_home(), Path(root.anchor)):
+    if root == Path(root.anchor) or (root == user_home() and not _is_service(root, environ)):
         raise ConfigError(f"{root} cannot be Flower's home; choose a folder of its own with --home")
     home = Home(root)
     try:
@@ -141,6 +142,16 @@ def open_home(path: Path | None, environ: Mapping[str, str], *, reads_only: bool
             "set FLOWER_HOME or --home to a folder you can write to"
         ) from error
     return home
+
+
+def _is_service(root: Path, environ: Mapping[str, str]) -> bool:
+    """Whether this user has its home directory for Flower alone.
+
+    A person's is full of other things, and would be closed to others. A system's user, which by
+    convention has a number below 1000, and one whom systemd gave the folder as its state have nothing else.
+    """
+    states = environ.get("STATE_DIRECTORY", "").split(":")
+    return str(root) in states or 0 < os.getuid() < _PEOPLE_FROM
 
 
 def _make(home: Home) -> None:

@@ -83,6 +83,32 @@ def find(home: Home) -> str | None:
     return _address(home)[1] if _held(home) else None
 
 
+def service_socket(home: Home) -> Path:
+    """Returns where a service of this user's waits for clients of ``home``, if there is one."""
+    return home.run / "service.socket"
+
+
+def offered(home: Home) -> str | None:
+    """Returns the address at which a supervisor starts this home's engine for whoever comes, else None.
+
+    Asking is coming: the engine starts. A socket that nobody listens at any more is none.
+    """
+    path = service_socket(home)
+    if not path.is_socket():
+        return None
+    import socket  # 4 ms that homes without a service do without
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knocking:
+        knocking.setblocking(False)
+        try:
+            knocking.connect(str(path))
+        except BlockingIOError:
+            return f"unix:{path}"  # so many wait there already
+        except OSError:
+            return None
+    return f"unix:{path}"
+
+
 def running_process(home: Home) -> int | None:
     """Returns the process id of the engine that runs on this home, None if none is ready."""
     return _address(home)[0] if _held(home) else None
@@ -154,6 +180,7 @@ class Launcher:
         self._started_at = -limits.RESTART_DELAY_LONG_S
         self._log_offset = 0
         self._quick_deaths = 0
+        self._asked_service = False
 
     def prepare(self) -> None:
         """Starts a missing engine ahead of the first ``url``; troubles wait until that asks."""
@@ -173,11 +200,27 @@ class Launcher:
         running = self._reap(joined=url is not None)
         if url is not None:
             self._quick_deaths = 0
+            self._asked_service = False
             return url
         if held or running:
             self._check_patience()
             raise EngineStarting("the engine is starting")
-        return self._start_again()
+        return self._ask_service() or self._start_again()
+
+    def _ask_service(self) -> str | None:
+        """Returns the address of a service that starts the engine, None if there is none.
+
+        Asked again, it had no engine to show for it: wrong settings are told here, else only the journal
+        would have them.
+        """
+        url = offered(self._home)
+        if url is not None and self._asked_service:
+            try:
+                load_config(self._home, os.environ)
+            except ConfigError as error:
+                raise LaunchError(f"the engine stopped: {error}") from error
+        self._asked_service = url is not None
+        return url
 
     def _reap(self, *, joined: bool) -> bool:
         """Returns whether the engine we started lives; reaps it and notes the death if not."""

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from flower import machine
 from flower.installer import __main__ as program
-from flower.installer import hnswlib, machine, pip, slim, system
+from flower.installer import hnswlib, pip, slim, system
 from flower.installer.failures import InstallError, explain
 from flower.installer.requirements import requirements
 from flower.installer.setup import Setup

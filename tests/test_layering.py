@@ -46,7 +46,7 @@ ORDER = """
     engine.assets
     engine.game
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences
-    client
+    client                       service
     protocol.codec               protocol.tree_text
     reload
     launch
@@ -54,8 +54,8 @@ ORDER = """
     home
     settings
     protocol.messages
-    privacy
-    limits                       errors             plain_letters
+    privacy                      systemd
+    limits                       errors             plain_letters    machine
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}

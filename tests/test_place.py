@@ -88,7 +88,7 @@ def test_tokens_as_typed(home: Home, capsys: pytest.CaptureFixture[str]) -> None
     home.config.write_text("engine:\n  token: my-own-secret\n")
     assert cli.main([*root, "token"]) == 0
     assert "my-own-secret" not in capsys.readouterr().out
-    assert cli.main([*root, "token", "--new"]) == 1
+    assert cli.main([*root, "token", "--new"]) == ConfigError.exit_code
     assert "config.yaml" in capsys.readouterr().err
 
 
@@ -246,5 +246,5 @@ async def test_wrong_settings_at_the_start_are_one_sentence(tmp_path: Path) -> N
             command(home, "engine"), capture_stderr=True, check=False, env={**os.environ}
         )
         (line,) = ended.stderr.decode().strip().splitlines()
-        assert ended.returncode == 1
+        assert ended.returncode == 78
         assert line.startswith("flower: ")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from functools import partial
 
 import pytest
 import trio
@@ -10,10 +12,14 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.admin import backup, maintenance
+from flower.engine.provider.registry import Roster
+from flower.engine.recall.embedder import MiniLM
+from flower.engine.recall.library import Library
 from flower.engine.store import stories
 from flower.errors import StoreError
 from flower.home import Home
 from flower.protocol.messages import SystemUpdate
+from flower.settings.config import Config
 from tests.engine_world import engine_world
 
 DAY = 24 * 3600.0
@@ -39,6 +45,52 @@ async def test_what_is_due_is_done_and_nothing_else_is_written(
         await maintenance.once(world.engine, home, now)
         assert await world.database.read(stories.count_sessions) == 0
         assert len(backup.listed(home)) == 2
+
+
+async def test_an_hour_of_nothing_writes_nothing(
+    autojump_clock: MockClock, home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A card wears by what is written: no file of the home changes, no line is logged."""
+
+    def files() -> dict[str, tuple[int, int, int]]:
+        found = {}
+        for path in home.root.rglob("*"):
+            status = path.stat()
+            found[str(path)] = (status.st_ino, status.st_size, status.st_mtime_ns)
+        return found
+
+    async with engine_world(home.database) as world, trio.open_nursery() as nursery:
+        face = await world.playing()
+        await face.say("I look around.")
+        start = time.time() - trio.current_time()
+        await maintenance.once(world.engine, home, time.time())
+        assert backup.listed(home), "the daily backup is behind us"
+        nursery.start_soon(maintenance.run, world.engine, home, partial(_unix_time, start))
+        embedder = MiniLM(
+            (home.models,), state_dir=home.index
+        )  # loaded when it is needed, so not at all
+        library = Library(world.database, embedder, home.index, notify=lambda *_: None)
+        nursery.start_soon(library.run)
+        roster = Roster(Config(), home)
+        nursery.start_soon(roster.run)
+        while not (home.root / "catalogue.json").exists():  # once a day and with a start
+            await trio.sleep(1)
+        before, lines = files(), len(caplog.records)
+        await trio.sleep(3700)
+        await maintenance.once(
+            world.engine, home, _unix_time(start)
+        )  # also waits for what runs in threads
+        assert files() == before
+        assert caplog.records[lines:] == []
+        (home.root / "canary").write_text("")
+        assert files() != before, "a write is seen"
+        nursery.cancel_scope.cancel()
+    await roster.aclose()
+    embedder.close()
+
+
+def _unix_time(start: float) -> float:
+    return start + trio.current_time()
 
 
 async def test_trouble_is_told_once_and_tried_again(

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from flower import limits
+from flower import limits, systemd
 from flower.home import Home
 from flower.settings.config import Config
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+JOURNAL_FORMAT = "%(name)s %(message)s"  # the journal has time and priority of its own
 LEVEL_VARIABLE = "FLOWER_LOG"  # debug shows recalled lore and memories, for people who tune a world
 MASK = "••••"
 MIN_SECRET_CHARS = 6  # shorter ones would mask ordinary words
@@ -27,8 +28,9 @@ MIN_SECRET_CHARS = 6  # shorter ones would mask ordinary words
 class RedactingFormatter(logging.Formatter):
     """Formats a record and then hides every known secret in the whole text, tracebacks included."""
 
-    def __init__(self, secrets: Sequence[str]) -> None:
-        super().__init__(FORMAT)
+    def __init__(self, secrets: Sequence[str], *, journal: bool = False) -> None:
+        super().__init__(JOURNAL_FORMAT if journal else FORMAT)
+        self._journal = journal
         self._secrets = sorted(
             (s for s in secrets if len(s) >= MIN_SECRET_CHARS), key=len, reverse=True
         )
@@ -37,7 +39,13 @@ class RedactingFormatter(logging.Formatter):
         text = super().format(record)
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return text
+        return systemd.prioritized(text, priority(record.levelno)) if self._journal else text
+
+
+def priority(level: int) -> int:
+    """Returns the priority in ``syslog.h`` of a level of ``logging``, 7 for the least."""
+    steps = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+    return next((number for least, number in steps if level >= least), 7)
 
 
 class BoundedHandler(logging.StreamHandler[TextIO]):
@@ -67,7 +75,8 @@ class BoundedHandler(logging.StreamHandler[TextIO]):
 def configure_logging(config: Config, home: Home) -> None:
     """Sends all logs of this process to standard error."""
     handler = BoundedHandler(home.logs / "engine.log")
-    handler.setFormatter(RedactingFormatter(known_secrets(config)))
+    journal = systemd.is_journal(2, os.environ)
+    handler.setFormatter(RedactingFormatter(known_secrets(config), journal=journal))
     level = os.environ.get(LEVEL_VARIABLE, "info").upper()
     root = logging.getLogger()
     root.handlers = [handler]

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from flower.installer import hnswlib, machine, system
+from flower import machine
+from flower.installer import hnswlib, system
 from flower.installer.failures import InstallError
 from flower.installer.pip import Pip
 from flower.installer.requirements import DEVELOPERS, requirements

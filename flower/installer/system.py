@@ -7,7 +7,8 @@ import pwd
 import sys
 from pathlib import Path
 
-from flower.installer import machine, pip
+from flower import machine
+from flower.installer import pip
 from flower.installer.failures import InstallError
 
 

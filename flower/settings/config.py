@@ -90,7 +90,7 @@ class TuiConfig(Struct, frozen=True):
 
 class EmbeddingConfig(Struct, frozen=True):
     threads: int = 1
-    unload_after_s: float = 0.0  # 0: never
+    unload_after_s: float | None = None  # 0: never; None: by the machine's memory
 
 
 class PromptConfig(Struct, frozen=True):

@@ -49,6 +49,15 @@ class Lifetime:
             self._expected_back = not guest.said_goodbye
             self._notify()
 
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return self._clients
+
+    async def wait_changed(self) -> None:
+        """Waits until a client comes or goes."""
+        await self._changed.wait()
+
     async def wait_over(self, wait_idle: Callable[[], Awaitable[None]]) -> None:
         """Waits until the engine should stop by itself; ``wait_idle`` waits for running replies."""
         if not self._managed:

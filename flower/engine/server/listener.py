@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import trio
@@ -20,7 +21,7 @@ from quart import Quart
 from flower import access_token, limits
 from flower.engine.server import hypercorn_patches
 from flower.engine.server.access import Access
-from flower.errors import LaunchError
+from flower.errors import LaunchError, PlaceError
 from flower.home import Home
 from flower.protocol import PATH
 from flower.settings.config import Config
@@ -88,18 +89,23 @@ def _bind_one(host: str, port: int) -> socket.socket:
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Data a peer does not acknowledge for so long closes the link. Accepted sockets inherit
-            # it. Without it one stalled client keeps hypercorn from stopping.
-            timeout_ms = int(limits.PONG_DEADLINE_S * 1000)
-            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _tune(bound)
         bound.bind(address)
         bound.listen(BACKLOG)
     except OSError:
         bound.close()
         raise
     return bound
+
+
+def _tune(bound: socket.socket) -> None:
+    """Sets what accepted TCP sockets inherit."""
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Data a peer does not acknowledge for so long closes the link. Without it one stalled client
+        # keeps hypercorn from stopping.
+        timeout_ms = int(limits.PONG_DEADLINE_S * 1000)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def url_of(bound: socket.socket, *, secure: bool = False) -> str:
@@ -120,7 +126,7 @@ def check(certificate: Certificate) -> None:
         _configuration(certificate).create_ssl_context()
     except (OSError, ssl.SSLError) as error:
         what = error.strerror or str(error)
-        raise LaunchError(
+        raise PlaceError(
             f"cannot use engine.tls_certificate {certificate.certificate} with engine.tls_key"
             f" {certificate.key} ({what})"
         ) from error
@@ -245,6 +251,26 @@ def open_place(
     return Listener(bound, certificate, access, exposed=exposed)
 
 
+def inherited_place(home: Home, config: Config, sockets: Sequence[socket.socket]) -> Listener:
+    """Returns the place that a supervisor listens at for this engine: its file stays when the engine goes.
+
+    Where it is was decided by whoever wrote the socket unit, so ``engine.host``, ``port`` and ``socket`` do
+    not count; who may come in follows the same rules as always. Raises ``LaunchError`` or ``ConfigError``.
+    """
+    if len(sockets) != 1:
+        raise LaunchError(f"an engine listens on one socket; the unit hands over {len(sockets)}")
+    (bound,) = sockets
+    bound.setblocking(False)
+    if bound.family == socket.AF_UNIX:
+        return Listener(bound, None, Access(config.engine.token or None, None))
+    _tune(bound)
+    exposed = not _is_loopback(bound.getsockname()[0])
+    names = None if exposed else frozenset(name.lower() for name in config.engine.names)
+    token = _token(home, config, exposed=exposed)
+    access = Access(token, names, trusts_own=_trusts_own(config, exposed=exposed))
+    return Listener(bound, _certificate(home, config), access, exposed=exposed)
+
+
 def _unix_place(home: Home, config: Config) -> Listener:
     path = Path(os.path.expanduser(config.engine.socket))
     path = path if path.is_absolute() else home.root / path
@@ -273,7 +299,7 @@ def _certificate(home: Home, config: Config) -> Certificate | None:
     if not any(files):
         return None
     if not all(files):
-        raise LaunchError("TLS needs both engine.tls_certificate and engine.tls_key; set the other one")
+        raise PlaceError("TLS needs both engine.tls_certificate and engine.tls_key; set the other one")
     certificate, key = (home.root / os.path.expanduser(name) for name in files)
     found = Certificate(certificate, key)
     check(found)
