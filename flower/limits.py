@@ -83,6 +83,7 @@ RECALL_TOKENS = 900  # share of the prompt given to recalled text
 EMBED_CHARS = 16_000  # read per text before the cut to EMBED_TOKENS; whitespace costs no tokens
 EMBED_REQUEST_TEXTS = 32  # texts per background request: stored, then the next ones are fetched
 QUERY_VECTORS_KEPT = 256  # 1.5 KiB each: lines sent again, and what the next lines follow upon
+MEMORY_REST_S = 30.0  # without a new exchange, until memories get vectors that no prompt needs yet
 EMBED_RETRY_S = 600.0  # a model that failed is tried again after so long
 EMBED_PROBE_S = 120.0  # first run of the native modules in a child process, from an SD card
 CHUNK_OVERLAP_TOKENS = 24  # repeated only where a sentence itself had to be split

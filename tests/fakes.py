@@ -128,6 +128,7 @@ class WordLibrary:
     """Recall by shared words over what it was given, in memory."""
 
     trouble = ""
+    hurried = False  # memories are to have their vectors now
 
     def __init__(self) -> None:
         self.passages: list[Passage] = []
@@ -166,6 +167,9 @@ class WordLibrary:
 
     def expect(self, context: str) -> None:
         self.expected.append(context)
+
+    def embed_soon(self) -> None:
+        self.hurried = True
 
     async def remember(self, scope: str, message_id: int, title: str, text: str) -> None:
         await trio.lowlevel.checkpoint()

@@ -250,3 +250,32 @@ async def test_backup_and_restore_as_typed(home: Home, capsys: pytest.CaptureFix
 def test_a_backup_of_nothing_is_refused(home: Home) -> None:
     with pytest.raises(FlowerError, match="no stories"):
         care.back_up(home, None)
+
+
+async def test_what_a_stopped_engine_left_of_a_backup_is_swept_up(home: Home) -> None:
+    """The draft and the journals that SQLite keeps beside it go with the next backup."""
+    backup.folder(home).mkdir()
+    left = [
+        backup.folder(home) / f"flower-20260101-000000-daily.db.new{end}"
+        for end in ("", "-journal", "-wal")
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    await make_stories(home)
+    made = backup.make_kept(home, backup.DAILY, 1_700_000_000.0)
+    assert list(backup.folder(home).iterdir()) == [made]
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "kept"),
+    [(limits.MIB, 1024 * limits.MIB, 7), (100 * limits.MIB, 1600 * limits.MIB, 4), (2**31, 2**32, 2)],
+)
+def test_as_many_backups_are_kept_as_the_disk_can_bear(size: int, free: int, kept: int) -> None:
+    """They take a quarter of what is free at most, but two are always kept."""
+    assert backup.kept_daily(size, free) == kept
+
+
+def test_a_large_home_is_copied_less_often() -> None:
+    """No more than a GiB is written a day for backups."""
+    assert backup.interval_s(50 * limits.MIB) == backup.BACKUP_INTERVAL_S
+    assert backup.interval_s(3 * 1024 * limits.MIB) == 3 * backup.BACKUP_INTERVAL_S

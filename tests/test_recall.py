@@ -57,6 +57,7 @@ class Brain:
 
     async def settle(self) -> None:
         """Waits until every passage has its vector."""
+        self.library.embed_soon()
         while await self.library.pending():
             await trio.testing.wait_all_tasks_blocked()
 
@@ -529,3 +530,22 @@ def test_the_vectors_used_last_are_kept(uses: list[int]) -> None:
     last = list(dict.fromkeys(reversed(uses)))[:3]
     assert {use for use in range(7) if str(use) in kept} == set(last)
     assert all(kept.get(str(use)) == (np.array([use]), None) for use in last)
+
+
+async def test_memories_get_their_vectors_when_a_prompt_needs_them_or_nobody_plays(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """While the exchange itself is in front of the narrator, nothing is embedded for it."""
+    embedder = HashEmbedder()
+    async with open_brain(tmp_path, embedder, Inline()) as brain:
+        await trio.testing.wait_all_tasks_blocked()
+        for number in (1, 2):
+            await brain.library.remember(STORY, number, "", f"The player knocks, time {number}.")
+            await trio.sleep(limits.MEMORY_REST_S / 2)
+        assert embedder.embedded == []
+        await trio.sleep(limits.MEMORY_REST_S)
+        assert len(embedder.embedded) == 2
+        await brain.library.remember(STORY, 3, "", "The player waits.")
+        brain.library.embed_soon()
+        await trio.testing.wait_all_tasks_blocked()
+        assert embedder.embedded[2:] == ["The player waits."]

@@ -21,6 +21,9 @@ from flower.home import Home
 
 BACKUP_INTERVAL_S = 24 * 3600.0
 BACKUPS_DAILY = 7
+BACKUPS_DAILY_MIN = 2
+BACKUP_DISK_SHARE = 4  # daily backups together take at most this part of what is free
+BACKUP_DAILY_BYTES = 1024 * limits.MIB  # written a day: a card bears some hundred times its size
 BACKUPS_OTHER = 3  # of each other kind: by hand, before an update, before a restore
 
 FOLDER = "backups"
@@ -110,11 +113,44 @@ def listed(home: Home, reason: str = "") -> list[Path]:
 def make_kept(home: Home, reason: str, now: float) -> Path:
     """Makes a backup in the folder and lets old ones of the same kind go; raises ``StoreError``."""
     path = path_for(home, reason, now)
-    forget(folder(home).glob("*.new"))  # of engines that were stopped meanwhile
+    forget(unfinished(home))
     make(home.database, path)
-    kept = BACKUPS_DAILY if reason == DAILY else BACKUPS_OTHER
-    forget(listed(home, f"-{reason}")[kept:])
+    older = listed(home, f"-{reason}")
+    kept = BACKUPS_OTHER
+    if reason == DAILY:
+        taken = sum(copy.stat().st_size for copy in older)
+        kept = kept_daily(path.stat().st_size, shutil.disk_usage(path.parent).free + taken)
+    forget(older[kept:])
     return path
+
+
+def unfinished(home: Home) -> list[Path]:
+    """Returns what engines left that were stopped while they made a backup: the draft and SQLite's journal of it."""
+    return [
+        path
+        for ending in ("", "-journal", "-wal", "-shm")
+        for path in folder(home).glob(f"*.new{ending}")
+    ]
+
+
+def kept_daily(size: int, free: int) -> int:
+    """Returns how many daily backups of ``size`` bytes a disk with ``free`` bytes can bear, the new one included.
+
+    Seven where they are small beside the disk; fewer where they would take more than a quarter of what is free,
+    but never less than two: the newest one may be of a day on which something went wrong.
+    """
+    borne = free // BACKUP_DISK_SHARE // max(1, size)
+    return max(BACKUPS_DAILY_MIN, min(BACKUPS_DAILY, borne))
+
+
+def interval_s(size: int) -> float:
+    """Returns the seconds between two daily backups: a day, longer where that would write more than a GiB a day."""
+    return BACKUP_INTERVAL_S * max(1.0, size / BACKUP_DAILY_BYTES)
+
+
+def database_size(home: Home) -> int:
+    """Returns the bytes that a backup will take."""
+    return sum(path.stat().st_size for path in file.with_log(home.database) if path.exists())
 
 
 def forget(paths: Iterable[Path]) -> None:
@@ -133,7 +169,7 @@ def is_due(home: Home, now: float) -> bool:
         last = next((path.stat().st_mtime for path in listed(home, f"-{DAILY}")), 0.0)
     except (OSError, ValueError):
         return False
-    return last > now or (changed > last and now - last >= BACKUP_INTERVAL_S)
+    return last > now or (changed > last and now - last >= interval_s(database_size(home)))
 
 
 # --- the way back -------------------------------------------------------------------------------

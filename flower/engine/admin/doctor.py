@@ -178,7 +178,13 @@ def _backups(home: Home) -> Finding:
     if not paths:
         return Finding("backups", "none yet; the engine makes one a day")
     age = max(0.0, time.time() - paths[0].stat().st_mtime) / 3600
-    return Finding("backups", f"{len(paths)}, the newest {age:.0f} hours old")
+    size = backup.database_size(home)
+    taken = sum(path.stat().st_size for path in paths)
+    kept = backup.kept_daily(size, shutil.disk_usage(paths[0].parent).free + taken)
+    days = backup.interval_s(size) / backup.BACKUP_INTERVAL_S
+    plan = f"one every {days:.1f} days" if days > 1 else "one a day"
+    found = f"{len(paths)}, {taken / limits.MIB:.1f} MiB, the newest {age:.0f} hours old; {plan}, {kept} kept"
+    return Finding("backups", found)
 
 
 def _index(home: Home) -> Finding:

@@ -77,6 +77,7 @@ class Library:
         self._questions = Questions(embedder, tuning)
         self._with_tokens = isinstance(embedder, TokenEmbedder)
         self._work = trio.Event()
+        self._rest_until = -math.inf  # trio time before which new memories wait for their vectors
         self._failed_at = -math.inf  # trio time at which the embedder failed last
         self._failure = ""
         self._embedded_to = 0  # up to this id nothing is pending; newer rows have higher ids
@@ -92,13 +93,19 @@ class Library:
                 self._work = trio.Event()
                 await self._ingest()
                 await self._indexes.maintain()
-                with trio.move_on_after(self._pause()) as idle:
+                resting = self._resting_s
+                with trio.move_on_after(resting or self._pause()) as idle:
                     await self._work.wait()
-                if idle.cancelled_caught:
+                if idle.cancelled_caught and not resting:
                     await self._indexes.save()
         finally:
             with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
                 await self._indexes.save()
+
+    @property
+    def _resting_s(self) -> float:
+        """Returns for how many seconds memories still wait for their vectors."""
+        return max(0.0, self._rest_until - trio.current_time())
 
     def _pause(self) -> float:
         if self._failure:
@@ -161,7 +168,8 @@ class Library:
     ) -> None:
         """Stores the memory that ends with a message, in place of an earlier one; long ones are cut.
 
-        Raises ``StoreError``.
+        Its words are found at once. Its vectors come when nobody has played for ``limits.MEMORY_REST_S``, or with
+        ``embed_soon``: until then the exchange itself is in front of the narrator. Raises ``StoreError``.
         """
         pieces = chunk(text, title, budget=limits.EMBED_TOKENS)
         source = f"message:{message_id}" if message_id is not None else "told"
@@ -172,9 +180,15 @@ class Library:
             )
             for piece in pieces
         ]
-        async with self._changing([scope]):
+        async with self._changing([scope], rest_s=limits.MEMORY_REST_S):
             change = await self._database.write(passages.add_memories, memories)
             await self._changed(scope, change)
+
+    def embed_soon(self) -> None:
+        """Gives memories their vectors now: the history of a prompt does not reach back to them any more."""
+        if self._resting_s:
+            self._rest_until = -math.inf
+            self._work.set()
 
     async def drop_source(self, scope: str, source: str) -> int:
         """Deletes the passages of one source; returns how many there were. Raises ``StoreError``."""
@@ -218,13 +232,19 @@ class Library:
         return await self._database.write(passages.set_pinned, passage_id, pinned)
 
     @asynccontextmanager
-    async def _changing(self, scopes: Iterable[str]) -> AsyncIterator[None]:
-        """Wakes the background at the end, also of a change that was cancelled after its commit."""
+    async def _changing(
+        self, scopes: Iterable[str], *, rest_s: float = -math.inf
+    ) -> AsyncIterator[None]:
+        """Wakes the background at the end, also of a change that was cancelled after its commit.
+
+        What it embeds then may wait for ``rest_s``; whatever cannot wait takes along what can.
+        """
         try:
             names = tuple(scopes)
             async with self._indexes.changing(names), self._keywords.changing(names):
                 yield
         finally:
+            self._rest_until = trio.current_time() + rest_s
             self._work.set()
 
     async def _changed(self, scope: str, change: Changed) -> None:
@@ -320,7 +340,9 @@ class Library:
     async def _ingest(self) -> None:
         """Embeds every text without a vector, oldest first; stops quietly when the model fails."""
         try:
-            await self._embed_pending()
+            await self._questions.prepare()  # somebody may be about to speak
+            if not self._resting_s:
+                await self._embed_pending()
         except EmbedError as error:
             self._fail(error)
         except StoreError as error:

@@ -176,6 +176,10 @@ class Turn:
         prompt = await build_prompt(
             self._services, self._input, model, context, self._session.window_start
         )
+        if (
+            prompt.assembled.window_start != self._session.window_start
+        ):  # older messages leave the prompt
+            self._services.library.embed_soon()
         self._session.move_window(prompt.assembled.window_start)
         self._prompt = prompt
         self._storage.record = prompt.record
