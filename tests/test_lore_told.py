@@ -99,7 +99,7 @@ async def test_an_outlet_is_told_only_where_it_is_asked_for(tmp_path: Path) -> N
         face = await world.playing()
         await face.say_and_wait("One.")
         assert "tar" not in prompt_of(world)
-        await face.say("/note Mind: {{outlet::mood}}")
+        await face.say("/note Mind: {{outlet::Mood}}")
         await face.say_and_wait("Two.")
         assert "Mind: It smells of tar." in prompt_of(world)
 

@@ -222,12 +222,11 @@ def moment_of(
     """Returns what a scan of a story is told, as the story stands at the end of ``path``."""
     world, character = direction.world, direction.character
     depth = character.depth_prompt if character is not None else None
+    live = direction.live if direction.live is not None else direction.values
     return Moment(
         path=path,
         count=count,
-        values=replace(
-            direction.values, variables=direction.live.variables, sheet=direction.live.sheet
-        ),
+        values=replace(direction.values, variables=live.variables, sheet=live.sheet),
         names={one.id: one.name for one in direction.played},
         sources={
             Source.PERSONA: standing.steering.persona.text,

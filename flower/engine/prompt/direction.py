@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -54,7 +55,7 @@ class Direction(Struct, frozen=True, kw_only=True):
 
     sections: tuple[Section, ...]
     values: Values  # of macros in the stable part
-    live: Values  # of macros in what is told anew with every line, as the note leaves them
+    live: Values | None = None  # of what is told anew with every line, as the note leaves them
     tail: tuple[Section, ...] = ()
     insets: tuple[Inset, ...] = ()
     note_every: int = 1
@@ -229,12 +230,29 @@ def values_of(
         user=steered.persona.name or NOBODY,
         char=character.called if character is not None else "the narrator",
         persona=steered.persona.text,
-        description=character.persona if character is not None else "",
+        **_card(character),
         scenario=_scenario(character, world),
         world=world.name if world is not None else "",
         group=", ".join(c.name for c in _members(assets, "", steered.cast)),
         model=place.model,
     )
+
+
+def _card(character: Character | None) -> dict[str, Any]:
+    """Returns what macros stand for of the fields of a card; old names of people in them are plain."""
+    if character is None:
+        return {}
+    depth = character.depth_prompt
+    return {
+        "description": character.persona,
+        "char_prompt": character.system_prompt,
+        "char_instruction": character.post_history_instructions,
+        "depth_prompt": depth.text if depth is not None else "",
+        "creator_notes": character.notes,
+        "char_version": character.version,
+        "examples": character.example_dialogue,
+        "greetings": (character.greeting, *character.alternate_greetings),
+    }
 
 
 def _scenario(character: Character | None, world: World | None) -> str:

@@ -12,15 +12,34 @@ MACRO_FORMAT_CHARS = 100  # of a date's form
 
 NOBODY = "the player"  # whom {{user}} means without a persona
 
-_UTC = re.compile(r"utc\s{0,9}([+-]\d{1,2})", re.IGNORECASE)
-_FORMAT = re.compile(r"\[([^\[\]]*)\]|YYYY|YY|MMMM|MMM|MM|M|DD|D|dddd|ddd|HH|H|hh|h|mm|m|ss|s|A|a")
-_SPANS = (
-    (365 * 86_400, "year"),
-    (30 * 86_400, "month"),
-    (86_400, "day"),
-    (3600, "hour"),
-    (60, "minute"),
+# Macros that may be a block: {{trim}}...{{/trim}}. What stands in it is their last argument.
+SCOPED = frozenset(
+    {"if", "reverse", "trim", "upper", "lower", "capitalize", "random", "pick", "comment", "//"}
+    | {f"{verb}{kind}" for verb in ("set", "add") for kind in ("var", "globalvar")}
 )
+
+_UTC = re.compile(r"utc([+-]\d{1,2})", re.IGNORECASE)
+_FORMAT = re.compile(
+    r"\[([^\[\]]*)\]|LTS|LT|LLLL|LLL|LL|L|YYYY|YY|MMMM|MMM|MM|M|Do|DD|D|dddd|ddd|HH|H|hh|h|kk|k|mm|m|ss|SSS|s"
+    r"|ZZ|Z|A|a"
+)
+_LOCAL = {
+    "LT": "h:mm A",
+    "LTS": "h:mm:ss A",
+    "L": "MM/DD/YYYY",
+    "LL": "MMMM D, YYYY",
+    "LLL": "MMMM D, YYYY h:mm A",
+    "LLLL": "dddd, MMMM D, YYYY h:mm A",
+}
+# How lengths of time are told: up to so many seconds, in which unit, and what one of it is called.
+_SPANS = (
+    (45 * 60, 60, "minute", "a minute", 90),
+    (22 * 3600, 3600, "hour", "an hour", 90 * 60),
+    (26 * 86_400, 86_400, "day", "a day", 36 * 3600),
+    (320 * 86_400, 30.4 * 86_400, "month", "a month", 46 * 86_400),
+    (float("inf"), 365 * 86_400, "year", "a year", 548 * 86_400),
+)
+_FEW_SECONDS = 45
 
 
 class Values(Struct, frozen=True):
@@ -49,32 +68,38 @@ class Values(Struct, frozen=True):
     last_user_message: str = ""
     last_char_message: str = ""
     idle_s: float = 0.0
+    personality: str = ""
+    char_prompt: str = ""
+    char_instruction: str = ""
+    depth_prompt: str = ""
+    creator_notes: str = ""
+    char_version: str = ""
+    examples: str = ""
+    greetings: tuple[str, ...] = ()
+    original: str | None = None  # what a text replaces
+    box: str = ""  # what the player is typing
+    last_swipe_id: str = ""
+    current_swipe_id: str = ""
     outlets: Mapping[str, str] = {}  # texts of lorebooks that are told only where they are asked for
 
 
-# Of cards and programs that have more fields than ours; a prompt is better without their names.
+# Of programs that have more of these than we do; a prompt is better without their names.
 _ELSEWHERE = (
-    "personality",
-    "charprompt",
-    "charinstruction",
-    "chardepthprompt",
-    "charcreatornotes",
-    "charversion",
-    "mesexamples",
-    "mesexamplesraw",
-    "charfirstmessage",
-    "original",
     "summary",
-    "input",
     "firstincludedmessageid",
-    "lastswipeid",
-    "currentswipeid",
+    "firstdisplayedmessageid",
     "maxprompt",
+    "maxprompttokens",
+    "maxcontext",
     "maxcontexttokens",
+    "maxresponse",
     "maxresponsetokens",
     "lastgenerationtype",
     "authorsnote",
+    "charauthorsnote",
+    "defaultauthorsnote",
     "systemprompt",
+    "defaultsystemprompt",
 )
 PLAIN: dict[str, Callable[[Values], str]] = {
     "user": lambda v: v.user,
@@ -85,10 +110,30 @@ PLAIN: dict[str, Callable[[Values], str]] = {
     "notchar": lambda v: _others(v),
     "persona": lambda v: v.persona,
     "description": lambda v: v.description,
+    "chardescription": lambda v: v.description,
+    "personality": lambda v: v.personality,
+    "charpersonality": lambda v: v.personality,
     "scenario": lambda v: v.scenario,
+    "charscenario": lambda v: v.scenario,
+    "charprompt": lambda v: v.char_prompt,
+    "charinstruction": lambda v: v.char_instruction,
+    "chardepthprompt": lambda v: v.depth_prompt,
+    "charcreatornotes": lambda v: v.creator_notes,
+    "creatornotes": lambda v: v.creator_notes,
+    "charversion": lambda v: v.char_version,
+    "char_version": lambda v: v.char_version,
+    "version": lambda v: v.char_version,
+    "mesexamples": lambda v: example_blocks(v.examples),
+    "mesexamplesraw": lambda v: v.examples,
+    "charfirstmessage": lambda v: v.greetings[0] if v.greetings else "",
+    "greeting": lambda v: v.greetings[0] if v.greetings else "",
+    "input": lambda v: v.box,
+    "lastswipeid": lambda v: v.last_swipe_id,
+    "currentswipeid": lambda v: v.current_swipe_id,
     "world": lambda v: v.world,
     "model": lambda v: v.model,
-    "date": lambda v: f"{v.moment.day} {v.moment:%B %Y}",
+    "date": lambda v: f"{v.moment:%B} {v.moment.day}, {v.moment.year}",
+    "time": lambda v: _clock(v.moment),
     "weekday": lambda v: f"{v.moment:%A}",
     "isotime": lambda v: f"{v.moment:%H:%M}",
     "isodate": lambda v: f"{v.moment:%Y-%m-%d}",
@@ -96,8 +141,9 @@ PLAIN: dict[str, Callable[[Values], str]] = {
     "lastmessageid": lambda v: v.last_message_id,
     "lastusermessage": lambda v: v.last_user_message,
     "lastcharmessage": lambda v: v.last_char_message,
-    "idleduration": lambda v: span(v.idle_s),
-    "idle_duration": lambda v: span(v.idle_s),
+    "idleduration": lambda v: span(v.idle_s) if v.last_message_id else "just now",
+    "idle_duration": lambda v: span(v.idle_s) if v.last_message_id else "just now",
+    "allchatrange": lambda v: f"0-{v.last_message_id}" if v.last_message_id else "",
     **dict.fromkeys(_ELSEWHERE, lambda v: ""),
 }
 
@@ -109,24 +155,37 @@ def angle(name: str, values: Values) -> str:
 
 def timed(name: str, argument: str, values: Values) -> str | None:
     """Returns the value of a macro about time, None for any other."""
-    if name == "time" or name.startswith("time_utc"):
-        return _time(values.moment, argument if name == "time" else name)
+    if name == "time":
+        return _clock(_shifted(values.moment, argument))
+    if name.startswith("time_utc") and not argument and _UTC.fullmatch(name.removeprefix("time_")):
+        return _clock(_shifted(values.moment, name.removeprefix("time_")))
     if name == "datetimeformat" and 0 < len(argument) <= MACRO_FORMAT_CHARS:
-        return _FORMAT.sub(lambda found: _formatted(found, values.moment), argument)
+        return formatted(argument, values.moment)
     if name == "timediff":
         first, _, second = argument.partition("::")
         a, b = _moment(first, values.moment), _moment(second, values.moment)
-        return span(abs((a - b).total_seconds())) if a is not None and b is not None else ""
+        return _apart((a - b).total_seconds()) if a is not None and b is not None else ""
     return None
 
 
 def span(seconds: float) -> str:
     """Returns a length of time in words, like ``3 days``."""
-    for size, word in _SPANS:
-        count = int(seconds // size)
-        if count:
-            return f"{count} {word}{'s' if count > 1 else ''}"
-    return "a few seconds"
+    if seconds < _FEW_SECONDS:
+        return "a few seconds"
+    _, unit, word, one, one_below = next(row for row in _SPANS if seconds < row[0])
+    if seconds < one_below:
+        return one
+    return f"{max(2, round(seconds / unit))} {word}s"
+
+
+def _apart(seconds: float) -> str:
+    return f"in {span(seconds)}" if seconds > 0 else f"{span(-seconds)} ago"
+
+
+def example_blocks(text: str) -> str:
+    """Returns the examples of a card as other programs give them: each after a line of stars."""
+    found = [block.strip() for block in re.split(r"<START>", text, flags=re.IGNORECASE)]
+    return "".join(f"***\n{block}\n" for block in found if block)
 
 
 def _others(values: Values) -> str:
@@ -134,14 +193,21 @@ def _others(values: Values) -> str:
     return ", ".join((*names, values.user))
 
 
-def _time(moment: datetime, zone: str) -> str | None:
-    if zone:
-        found = _UTC.search(zone)
-        if found is None:
-            return None
-        hours = max(-23, min(int(found[1]), 23))
-        moment = moment.astimezone(timezone(timedelta(hours=hours)))
-    return f"{moment:%H:%M}"
+def _shifted(moment: datetime, zone: str) -> datetime:
+    """Returns the moment in a zone like ``UTC+2``, as it is in any other."""
+    found = _UTC.fullmatch(zone.strip())
+    if found is None:
+        return moment
+    return moment.astimezone(timezone(timedelta(hours=max(-23, min(int(found[1]), 23)))))
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.hour % 12 or 12}:{moment:%M %p}"
+
+
+def formatted(form: str, moment: datetime) -> str:
+    """Returns a moment in the form that other programs write (``YYYY-MM-DD``, ``LT``)."""
+    return _FORMAT.sub(lambda found: _formatted(found, moment), form)
 
 
 def _moment(text: str, now: datetime) -> datetime | None:
@@ -156,7 +222,10 @@ def _formatted(found: re.Match[str], moment: datetime) -> str:
     """Returns one token of a format as other programs write them (``YYYY-MM-DD``); brackets quote."""
     if found[1] is not None:
         return found[1]
+    if found[0] in _LOCAL:
+        return formatted(_LOCAL[found[0]], moment)
     twelve = moment.hour % 12 or 12
+    zone = f"{moment:%z}"[:5] or "+0000"
     parts = {
         "YYYY": f"{moment.year:04}",
         "YY": f"{moment:%y}",
@@ -164,6 +233,7 @@ def _formatted(found: re.Match[str], moment: datetime) -> str:
         "MMM": f"{moment:%b}",
         "MM": f"{moment:%m}",
         "M": str(moment.month),
+        "Do": f"{moment.day}{_ending(moment.day)}",
         "DD": f"{moment:%d}",
         "D": str(moment.day),
         "dddd": f"{moment:%A}",
@@ -176,7 +246,16 @@ def _formatted(found: re.Match[str], moment: datetime) -> str:
         "m": str(moment.minute),
         "ss": f"{moment:%S}",
         "s": str(moment.second),
+        "kk": f"{moment.hour or 24:02}",
+        "k": str(moment.hour or 24),
+        "SSS": f"{moment.microsecond // 1000:03}",
+        "ZZ": zone,
+        "Z": f"{zone[:3]}:{zone[3:]}",
         "A": f"{moment:%p}",
         "a": f"{moment:%p}".lower(),
     }
     return parts[found[0]]
+
+
+def _ending(day: int) -> str:
+    return "th" if 10 < day < 14 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")

@@ -13,44 +13,42 @@ keep them; only notes and greetings are kept, with the place in the story where 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 from msgspec import Struct
 
 from flower import limits
 from flower.engine.game import dice
 from flower.engine.game.rng import Seeded
-from flower.engine.prompt.macro_values import NOBODY, PLAIN, Values, angle, timed
+from flower.engine.prompt.macro_parts import Call, Part, around_else, blocks, call_of, dedented, parse
+from flower.engine.prompt.macro_values import NOBODY, PLAIN, Values, angle, example_blocks, timed
 from flower.errors import CommandError
 
 MACRO_CHARS = 100_000  # that macros may add to one text
 MACRO_VARIABLES = 64  # that notes and greetings of a story may set
 MACRO_VARIABLE_CHARS = 500
 MACRO_NUMBER = 999_999_999_999_999  # either way: fifteen digits are exact in a double
-MACRO_DEPTH = 8  # macros inside the arguments of macros
 MACRO_REPEATS = 20  # of a newline or a space
 
 __all__ = ["NOBODY", "Expanded", "Values", "expand", "key_of", "run", "sets"]
 
-_BRACES = re.compile(r"\{\{|\}\}")
-_PARTS = re.compile(r"\s*(?P<name>//|[a-zA-Z][\w.+-]*)\s*(?P<rest>.*)", re.DOTALL)
 _ANGLES = re.compile(r"<(user|bot|char|group|charifnotgroup)>", re.IGNORECASE)
 _SHORT = re.compile(
-    r"\s*[.$](?P<name>[a-zA-Z]\w{0,63}(?:-\w{1,64}){0,4})\s*(?P<sign>\+\+|--|\+=|-=|==|!=|>=|<=|\?\?|\|\||=|>|<)?"
+    r"\s*(?P<kind>[.$])(?P<name>[a-zA-Z]\w{0,63}(?:-\w{1,64}){0,4})\s*(?P<sign>\+\+|--|\+=|-=|==|!=|>=|<=|\?\?|\|\||=|>|<)?"
     r"(?P<rest>.*)",
     re.DOTALL,
 )
 _COMPARED = re.compile(r"(?P<left>[^=!<>]*)(?P<sign>==|!=|>=|<=|>|<)(?P<right>[^=!<>]*)")
 _SETTING = re.compile(
-    r"\{\{\s*(?:(?:set|add|inc|dec|delete)(?:global)?var|[.$]\w+(?:-\w+)*\s*(?:\+|-|=(?!=)))",
+    r"\{\{[\s!?~#]*(?:(?:set|add|inc|dec|delete)(?:global)?var|[.$]\w+(?:-\w+)*\s*(?:\+|-|=(?!=)))",
     re.IGNORECASE,
 )
 _TRIM = "\x00trim\x00"  # no text has a zero byte: input is cleaned of control characters
-_FALSE = ("", "0", "false", "off", "no", "null")
-
-Part: TypeAlias = "str | tuple[Part, ...]"  # text, or the inside of a macro
+_FALSE = ("", "0", "false", "off")
+_ESCAPED = re.compile(r"\\([{}])")
+_GLOBAL = "$"  # before the names of variables that other programs keep for all stories
 
 
 class Expanded(Struct, frozen=True):
@@ -71,7 +69,8 @@ def expand(text: str, values: Values) -> str:
 def run(text: str, values: Values) -> Expanded:
     """Returns ``text`` as ``expand`` does, with the variables that hold after it."""
     expansion = _Expansion(values)
-    told = _trimmed(expansion.told(parse(text)))
+    parts = parse(text)
+    told = _trimmed(expansion.told(parts))
     return Expanded(told, expansion.variables)
 
 
@@ -85,27 +84,6 @@ def sets(text: str) -> bool:
     return _SETTING.search(text) is not None
 
 
-def parse(text: str) -> tuple[Part, ...]:
-    """Returns the text in parts; braces without a partner, or nested too deep, are text."""
-    inside: list[list[Part]] = [[]]
-    position = 0
-    for brace in _BRACES.finditer(text):
-        inside[-1].append(text[position : brace.start()])
-        position = brace.end()
-        if brace.group() == "{{" and len(inside) <= MACRO_DEPTH:
-            inside.append([])
-        elif brace.group() == "}}" and len(inside) > 1:
-            macro = tuple(inside.pop())
-            inside[-1].append(macro)
-        else:
-            inside[-1].append(brace.group())
-    inside[-1].append(text[position:])
-    whole = inside[0]
-    for unclosed in inside[1:]:
-        whole += ["{{", *unclosed]
-    return tuple(whole)
-
-
 class _Expansion:
     """One pass over one text; arguments are expanded before the macro they belong to."""
 
@@ -114,65 +92,85 @@ class _Expansion:
         self._values = values
         self._left = MACRO_CHARS
         self._number = 0  # of the macro in its text: two equal ones have their own chance
+        self._done: dict[
+            int, str
+        ] = {}  # by macro: each is expanded once, though its text is told twice
+        self._original = values.original or ""  # told once
 
     def told(self, parts: Sequence[Part]) -> str:
-        """Returns parts as text; of a condition only the branch that holds, and only it is expanded."""
+        """Returns parts as text; of a condition only the branch that holds is expanded."""
         told: list[str] = []
-        branches: list[
-            bool
-        ] = []  # of open conditions: whether told; those in a hidden one are not here
-        hidden = 0  # open conditions inside one that is not told
-        for part in parts:
-            shown = not branches or branches[-1]
+        ends = blocks(parts)
+        number = 0
+        while number < len(parts):
+            part = parts[number]
+            end = ends.get(number)
             if isinstance(part, str):
-                told.append(_ANGLES.sub(self._angle, part) if shown else "")
-                continue
-            match _word(part):
-                case "if" if not shown:
-                    hidden += 1
-                case "/if" if hidden:
-                    hidden -= 1
-                case "if":
-                    branches.append(self._holds(part))
-                case "else" if branches and not hidden:
-                    branches[-1] = not branches[-1]
-                case "/if" if branches:
-                    branches.pop()
-                case _ if shown:
-                    told.append(self._value(self.told(part)))
+                told.append(_ESCAPED.sub(r"\1", _ANGLES.sub(self._angle, part)))
+            else:
+                if id(part) not in self._done:
+                    body = parts[number + 1 : end] if end is not None else None
+                    self._done[id(part)] = self._macro(part, body)
+                told.append(self._done[id(part)])
+            number = (number if end is None else end) + 1
         return "".join(told)
 
-    def _holds(self, part: Sequence[Part]) -> bool:
-        condition = self.told(part).strip()[len("if") :].lstrip(": \n").strip()
-        negated = condition.startswith("!") and not condition.startswith("!=")
-        condition = condition[1:].strip() if negated else condition
-        found = _COMPARED.fullmatch(condition)
-        if found is None:
-            holds = self._operand(condition).lower() not in _FALSE
+    def _macro(self, part: tuple[Part, ...], body: Sequence[Part] | None) -> str:
+        """Returns what a macro stands for; ``body`` is the inside of its block, None for one without."""
+        call = call_of(part)
+        if call is not None and call.name == "if":
+            return self._condition(call, part, body)
+        if call is not None and call.name == "else" and not call.arguments:
+            return ""
+        self._number += 1
+        number = self._number
+        if call is not None and body is not None:
+            inside = self.told(body if call.keeps else dedented(body))
+            value = self._evaluated(call, number, (inside,))
+            if value is not None and len(value) <= self._left:
+                return self._spent(value, "")
+            return f"{{{{{self.told(part)}}}}}{inside}{{{{/{call.name}}}}}"
+        value = self._evaluated(call, number) if call is not None else None
+        inner = self.told(part) if value is None or len(value) > self._left else ""
+        if call is None:
+            value = self._short(inner)
+        return self._spent(value, f"{{{{{inner}}}}}")
+
+    # --- conditions -----------------------------------------------------------------------------
+
+    def _condition(self, call: Call, part: tuple[Part, ...], body: Sequence[Part] | None) -> str:
+        if body is None and len(call.arguments) < 2:  # never closed: text, and what follows it too
+            return f"{{{{{self.told(part)}}}}}"
+        condition = call.arguments[0] if call.arguments else ()
+        if body is None:
+            inside = [part for argument in call.arguments[1:] for part in ("::", *argument)][1:]
         else:
-            holds = _compared(
-                self._operand(found["left"]), found["sign"], self._operand(found["right"])
-            )
-        return holds != negated
+            inside = list(body)
+        branch = around_else(inside)[0 if self._holds(condition) else 1]
+        return self.told(branch if call.keeps else dedented(branch))
+
+    def _holds(self, parts: Sequence[Part]) -> bool:
+        condition = self.told(parts)
+        start = condition.lstrip()
+        negated = start.startswith("!") and not start.startswith("!=")
+        condition = start[1:].strip() if negated else condition
+        found = _COMPARED.fullmatch(condition)
+        if found is not None:
+            left, right = self._operand(found["left"]), self._operand(found["right"])
+            return _compared(left, found["sign"], right) != negated
+        written = all(isinstance(part, str) for part in parts)
+        value = self._operand(condition) if written else condition
+        return (value.lower() not in _FALSE) != negated
 
     def _operand(self, word: str) -> str:
         """Returns what a word of a condition stands for: a variable, a plain macro, or itself."""
         word = word.strip()
         if word[:1] in (".", "$"):
-            return self._get(word[1:])
+            return self._get(word[1:], everywhere=word[0] == "$")
         plain = PLAIN.get(word.lower())
         return plain(self._values).strip() if plain is not None else word.strip("\"'")
 
-    def _value(self, inner: str) -> str:
-        self._number += 1
-        short = _SHORT.fullmatch(inner)
-        found = _PARTS.fullmatch(inner)
-        value = None
-        if short is not None:
-            value = self._short(short["name"], short["sign"] or "", short["rest"].strip())
-        elif found is not None:
-            value = self._evaluated(found["name"].lower(), found["rest"])
-        return self._spent(value, f"{{{{{inner}}}}}")
+    # --- single macros --------------------------------------------------------------------------
 
     def _angle(self, found: re.Match[str]) -> str:
         return self._spent(angle(found[1].lower(), self._values), found[0])
@@ -184,22 +182,31 @@ class _Expansion:
         self._left -= len(value)
         return value
 
-    def _evaluated(self, name: str, rest: str) -> str | None:
-        """Returns the macro's value, None for one that is not known."""
-        values = self._values
-        argument = rest.lstrip(":").strip()
-        if name in PLAIN and not argument:
+    def _evaluated(self, call: Call, number: int, more: tuple[str, ...] = ()) -> str | None:
+        """Returns the macro's value, None for one that is not known. ``more``: the inside of its block."""
+        values, name = self._values, call.name
+        if name in ("//", "comment", "noop", "banned"):
+            return ""
+        if name == "trim":
+            return more[0] if more else _TRIM
+        arguments = (*(self.told(argument) for argument in call.arguments), *more)
+        if not arguments and name in PLAIN:
             return PLAIN[name](values)
-        if name.endswith("var"):
-            return self._variable(name.replace("global", ""), argument)
+        if "var" in name:
+            return self._variable(name, arguments)
+        argument = "::".join(arguments)
         match name:
-            case "random" | "pick" if argument:
+            case "original" if not arguments:
+                told, self._original = self._original, ""
+                return told
+            case "random" | "pick" if arguments:
                 seed = values.seed if name == "random" else values.story_seed
-                options = _options(rest)
-                return options[self._chance(seed, rest).randrange(len(options))]
-            case "roll" if argument:
-                return self._rolled(argument)
-            case "newline" | "space":
+                options = list(arguments) if len(arguments) > 1 else _options(argument)
+                chance = Seeded(f"{seed}:{number}:{argument}")
+                return options[chance.randrange(len(options))]
+            case "roll" if arguments:
+                return self._rolled(argument, number)
+            case "newline" | "space" if not arguments or argument.isdecimal():
                 return ("\n" if name == "newline" else " ") * _times(argument)
             case "reverse":
                 return argument[::-1]
@@ -208,60 +215,75 @@ class _Expansion:
                     argument
                 )
             case "outlet":
-                return values.outlets.get(argument.casefold(), "")
-            case "//" | "comment" | "noop" | "banned" | "charfirstmessage":
-                return ""
-            case "trim":
-                return _TRIM
+                return values.outlets.get(argument, "")
+            case "charfirstmessage" | "greeting" if argument.isdecimal():
+                return "".join(values.greetings[int(argument[:4]) :][:1])
+            case "mesexamples":
+                return example_blocks(values.examples)
         return timed(name, argument, values)
 
     # --- variables ------------------------------------------------------------------------------
 
-    def _variable(self, name: str, argument: str) -> str | None:
-        key, _, value = (part.strip() for part in argument.partition("::"))
-        match name:
-            case "getvar":
-                return self._get(key)
-            case "hasvar" | "varexists":
-                return "true" if key_of(key) in self.variables else "false"
-            case "setvar":
-                self._set(key, value)
-            case "addvar":
-                self._add(key, value)
-            case "incvar":
-                return self._add(key, "1")
-            case "decvar":
-                return self._add(key, "-1")
-            case "deletevar":
-                self.variables.pop(key_of(key), None)
+    def _variable(self, name: str, arguments: Sequence[str]) -> str | None:
+        key = arguments[0] if arguments else ""
+        value = arguments[1] if len(arguments) > 1 else ""
+        everywhere = "global" in name
+        match name.replace("global", ""), len(arguments):
+            case "getvar", 1:
+                return self._get(key, everywhere=everywhere)
+            case "hasvar" | "varexists", 1:
+                return "true" if self._has(key, everywhere=everywhere) else "false"
+            case "setvar", 2:
+                self._set(key, value, everywhere=everywhere)
+            case "addvar", 2:
+                self._add(key, value, everywhere=everywhere)
+            case "incvar", 1:
+                return self._add(key, "1", everywhere=everywhere)
+            case "decvar", 1:
+                return self._add(key, "-1", everywhere=everywhere)
+            case "deletevar" | "flushvar", 1:
+                self.variables.pop(_kept_as(key, everywhere), None)
             case _:
                 return None
         return ""
 
-    def _short(self, name: str, sign: str, rest: str) -> str | None:
-        match sign:
+    def _short(self, inner: str) -> str | None:
+        """Returns what a variable in short form stands for, like ``.coin`` or ``$realm = north``."""
+        found = _SHORT.fullmatch(inner)
+        if found is None:
+            return None
+        name, rest, everywhere = found["name"], found["rest"].strip(), found["kind"] == _GLOBAL
+        match found["sign"] or "":
             case "":
-                return self._get(name) if not rest else None
-            case "++" | "--":
-                return self._add(name, "1" if sign == "++" else "-1")
-            case "+=" | "-=":
-                self._add(name, rest if sign == "+=" else f"-{rest}")
+                return self._get(name, everywhere=everywhere) if not rest else None
+            case "++" | "--" as sign:
+                return self._add(name, "1" if sign == "++" else "-1", everywhere=everywhere)
+            case "+=" | "-=" as sign:
+                self._add(name, rest if sign == "+=" else f"-{rest}", everywhere=everywhere)
                 return ""
             case "=":
-                self._set(name, rest)
+                self._set(name, rest, everywhere=everywhere)
                 return ""
             case "??":
-                return self._get(name) if key_of(name) in self.variables else rest
+                there = self._has(name, everywhere=everywhere)
+                return self._get(name, everywhere=everywhere) if there else rest
             case "||":
-                return self._get(name) or rest
-        return "true" if _compared(self._get(name), sign, rest) else "false"
+                value = self._get(name, everywhere=everywhere)
+                return rest if value.lower() in _FALSE else value
+            case sign:
+                value = self._get(name, everywhere=everywhere)
+                return "true" if _compared(value, sign, rest) else "false"
 
-    def _get(self, name: str) -> str:
-        return self.variables.get(key_of(name), "")
+    def _has(self, name: str, *, everywhere: bool = False) -> bool:
+        return _kept_as(name, everywhere) in self.variables
 
-    def _set(self, name: str, value: str) -> None:
-        key = key_of(name)
-        if key and (key in self.variables or self._own < MACRO_VARIABLES):
+    def _get(self, name: str, *, everywhere: bool = False) -> str:
+        plain = self.variables.get(key_of(name), "")
+        return self.variables.get(_kept_as(name, everywhere), plain) if everywhere else plain
+
+    def _set(self, name: str, value: str, *, everywhere: bool = False) -> None:
+        key = _kept_as(name, everywhere)
+        if key_of(name) and (key in self.variables or self._own < MACRO_VARIABLES):
             self.variables[key] = value[:MACRO_VARIABLE_CHARS]
 
     @property
@@ -269,33 +291,41 @@ class _Expansion:
         """How many variables there are beside what stands on the state sheet."""
         return len(self.variables.keys() - self._values.sheet)
 
-    def _add(self, name: str, value: str) -> str:
-        """Adds to a number, or to the end of a text; returns what the variable is then."""
-        old = self._get(name)
+    def _add(self, name: str, value: str, *, everywhere: bool = False) -> str:
+        """Adds to a number, to a list, or to the end of a text; returns what the variable is then."""
+        old = self._get(name, everywhere=everywhere)
         left, right = _number(old or "0"), _number(value)
-        new = _written(left + right) if left is not None and right is not None else old + value
-        self._set(name, new)
+        new = _appended(old, value) or old + value
+        if left is not None and right is not None:
+            new = _written(left + right)
+        self._set(name, new, everywhere=everywhere)
         return new
 
     # --- chance ---------------------------------------------------------------------------------
 
-    def _rolled(self, notation: str) -> str:
+    def _rolled(self, notation: str, number: int) -> str:
         notation = f"1d{notation}" if notation.isdecimal() else notation
         try:
             expression = dice.parse(notation)
         except CommandError:
             return ""
-        return str(dice.roll(expression, self._chance(self._values.seed, notation)).total)
-
-    def _chance(self, seed: str, inner: str) -> Seeded:
-        return Seeded(f"{seed}:{self._number}:{inner}")
+        return str(dice.roll(expression, Seeded(f"{self._values.seed}:{number}:{notation}")).total)
 
 
-def _word(part: Part) -> str:
-    """Returns the first word inside a macro, as far as it is written out."""
-    first = part[0] if part and isinstance(part[0], str) else ""
-    word = first.strip().lower()
-    return "if" if re.match(r"if[\s:]", f"{word} ") else word
+def _kept_as(name: str, everywhere: bool) -> str:
+    """Returns what a variable is kept under; those for all stories are apart from the story's own."""
+    return f"{_GLOBAL}{key_of(name)}" if everywhere else key_of(name)
+
+
+def _appended(old: str, value: str) -> str:
+    """Returns a list in JSON with a value at its end, "" for what is no list."""
+    if not old.startswith("["):
+        return ""
+    try:
+        items = json.loads(old)
+    except ValueError:
+        return ""
+    return json.dumps([*items, value], ensure_ascii=False, separators=(",", ":"))
 
 
 def _compared(left: str, sign: str, right: str) -> bool:
@@ -317,16 +347,13 @@ def _written(number: float) -> str:
     return str(int(number)) if number == int(number) else f"{number:.6f}".rstrip("0")
 
 
-def _options(rest: str) -> list[str]:
-    """Returns what to choose from: parted by ``::``, else by commas, of which ``\\,`` is none."""
-    body = rest.removeprefix("::") if rest.startswith("::") else rest.removeprefix(":")
-    if "::" in body:
-        return [option.strip() for option in body.split("::")]
+def _options(body: str) -> list[str]:
+    """Returns what to choose from: parted by commas, of which ``\\,`` is none."""
     return [option.replace("\\,", ",").strip() for option in re.split(r"(?<!\\),", body)]
 
 
 def _times(argument: str) -> int:
-    return min(int(argument[:4]), MACRO_REPEATS) if argument.isdecimal() else 1
+    return min(int(argument[:4]), MACRO_REPEATS) if argument else 1
 
 
 def _capitalized(text: str) -> str:
@@ -334,8 +361,8 @@ def _capitalized(text: str) -> str:
 
 
 def _trimmed(text: str) -> str:
-    """Returns the text with the white space around every trim mark taken away."""
+    """Returns the text with the line breaks around every trim mark taken away."""
     first, *rest = text.split(_TRIM)
     for part in rest:
-        first = first.rstrip() + part.lstrip()
+        first = first.rstrip("\r\n") + part.lstrip("\r\n")
     return first
