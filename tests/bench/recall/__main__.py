@@ -29,7 +29,12 @@ def main() -> None:
 def _child(part: str, *arguments: str) -> dict[str, float]:
     if part == "model":
         return model.child(arguments[0], int(arguments[1]))
-    run = {"index": scale.index_child, "open": scale.open_child, "recall": scale.recall_child}[part]
+    run = {
+        "index": scale.index_child,
+        "open": scale.open_child,
+        "kinds": scale.kinds_child,
+        "recall": scale.recall_child,
+    }[part]
     return run(int(arguments[0]), arguments[1])
 
 

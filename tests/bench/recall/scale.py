@@ -14,7 +14,7 @@ import trio
 from flower import limits
 from flower.engine.recall.base import Encoded, Query
 from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.hnsw import Marks
+from flower.engine.recall.hnsw import Exact, Marks
 from flower.engine.recall.library import Library
 from flower.engine.recall.minilm import TOKEN_WIDTH
 from flower.engine.recall.scope_index import ScopeIndex
@@ -34,6 +34,7 @@ from tests.bench.recall.measure import (
 SCOPE = "lore:bench"
 TOKENS = 110  # of a passage of make_texts
 SIZES = (1_000, 10_000, 100_000)
+SMALL_SIZES = (1_000, 10_000, 20_000, 40_000)  # around where the graph takes over
 QUESTIONS = (
     "Where does the captain keep the second ledger?",
     "Who tends the northern lighthouse?",
@@ -72,6 +73,38 @@ def index_child(size: int, folder: str) -> dict[str, float]:
         exact = ids[np.argsort(-(vectors @ query))[:10]]
         good += len(set(exact.tolist()) & set(index.search(query, 10).ids.tolist()))
     return {"build": built - started, "save": saved - built, "recall": good / 500}
+
+
+def kinds_child(size: int, folder: str) -> dict[str, float]:
+    """Asks one set of vectors in three ways: our matrix, hnswlib's brute force, hnswlib's graph."""
+    import hnswlib
+
+    ids, vectors = np.arange(1, size + 1), make_vectors(size)
+    matrix = Exact(384)
+    matrix.add(ids, ids, vectors)
+    brute = hnswlib.BFIndex("ip", 384)
+    brute.init_index(max_elements=size)
+    brute.add_items(vectors, ids)
+    graph = hnswlib.Index("ip", 384)
+    graph.init_index(max_elements=size, ef_construction=200, M=16)
+    started = time.perf_counter()
+    graph.add_items(vectors, ids, num_threads=1)
+    built = time.perf_counter() - started
+    graph.set_ef(200)
+    ways = {
+        "matrix": lambda query: matrix.search(query, limits.RECALL_CANDIDATES),
+        "brute": lambda query: brute.knn_query(query, limits.RECALL_CANDIDATES),
+        "graph": lambda query: graph.knn_query(query, limits.RECALL_CANDIDATES, num_threads=1),
+    }
+    found = {"build": built}
+    for name, ask in ways.items():
+        times = []
+        for query in make_vectors(300, seed=5):
+            started = time.perf_counter()
+            ask(query)
+            times.append(time.perf_counter() - started)
+        found[name] = percentile_ms(times, 50)
+    return found
 
 
 def open_child(size: int, folder: str) -> dict[str, float]:
@@ -166,6 +199,22 @@ def report() -> None:
     table(
         "Index (made vectors in 200 clusters)",
         ["rows", "kind", "build s", "save s", "open s", "MiB per 10k", "p50 ms", "p99 ms", "recall@10"],
+        rows,
+    )
+
+    rows = []
+    for size in SMALL_SIZES:
+        found = in_child("kinds", str(size), "")
+        rows.append(
+            [
+                size,
+                *(f"{found[name]:.2f}" for name in ("matrix", "brute", "graph")),
+                f"{found['build']:.1f}",
+            ]
+        )
+    table(
+        "Ways to search a scope, p50 ms",
+        ["rows", "matrix", "hnswlib BFIndex", "hnswlib graph", "graph's build s"],
         rows,
     )
 
