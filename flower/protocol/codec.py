@@ -88,36 +88,46 @@ def encode(message: Event | Prompt) -> str:
 def shortened(frame: dict[str, Any], most: int = FRAME_MOST_BYTES) -> dict[str, Any]:
     """Returns a frame of at most ``most`` bytes: the longest list loses its end, or the longest text its.
 
-    Half of it at a time, so whatever grew too long is found by its size and not by its name. The messages of a
-    page of history stay, and are shortened only when nothing else is left.
+    Whatever grew too long is found by its size and not by its name, and loses a little more than is too much, so a
+    round or two are enough. The messages of a page of history stay, and are shortened only when nothing else is left.
     """
-    while len(_encoder.encode(frame)) > most:
-        holder, key = _longest(frame)
+    while (excess := len(_encoder.encode(frame)) - most) > 0:
+        holder, key, size = _longest(frame)
         value = holder[key]
-        holder[key] = value[: len(value) // 2] + ("…" if isinstance(value, str) else [])
+        kept = int(len(value) * max(0.0, 1.0 - 1.1 * excess / size))
+        holder[key] = value[:kept] + ("…" if isinstance(value, str) else [])
     return frame
 
 
-def _longest(frame: dict[str, Any]) -> tuple[Any, Any]:
-    """Returns where the list or the text is that takes the most bytes."""
+def _longest(frame: dict[str, Any]) -> tuple[Any, Any, int]:
+    """Returns where the list or the text is that takes the most bytes, and how many."""
     texts: list[tuple[int, Any, Any]] = []
     lists: list[tuple[int, Any, Any]] = []
-    waiting: list[Any] = [frame]
-    while waiting:
-        holder = waiting.pop()
-        for key, value in holder.items() if isinstance(holder, dict) else enumerate(holder):
-            if isinstance(value, str):
-                texts.append((len(_encoder.encode(value)), holder, key))
-            elif isinstance(value, list) and len(value) > 1 and key != "history":
-                lists.append((len(_encoder.encode(value)), holder, key))
-            if isinstance(value, dict | list):
-                waiting.append(value)
-    text = max(texts, key=itemgetter(0), default=(0, None, None))
+
+    def weigh(holder: Any, key: Any) -> int:
+        value = holder[key]
+        if isinstance(value, str):
+            texts.append((len(value.encode("utf-8", "replace")), holder, key))
+            return texts[-1][0] + 4
+        if isinstance(value, dict):
+            return sum(weigh(value, name) + len(name) + 4 for name in value)
+        if not isinstance(value, list):
+            return 8
+        size = sum(weigh(value, number) for number in range(len(value)))
+        if len(value) > 1 and key != "history":
+            lists.append((size, holder, key))
+        return size
+
+    weigh({"": frame}, "")
+    text = max(texts, key=itemgetter(0))
     found = max(lists, key=itemgetter(0), default=(0, None, None))
     # A list of a few long texts is better served by shortening these.
     if found[0] > 2 * text[0]:
-        return found[1:]
-    return text[1:] if text[0] > SHORT_BYTES else (frame["payload"]["metadata"], "history")
+        return found[1], found[2], found[0]
+    if text[0] > SHORT_BYTES:
+        return text[1], text[2], text[0]
+    metadata = frame["payload"]["metadata"]
+    return metadata, "history", weigh(metadata, "history")
 
 
 def decode_event(data: str | bytes) -> Event | UnknownEvent:
