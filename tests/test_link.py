@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socket
 import ssl
@@ -393,8 +394,10 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
 async def test_a_story_of_an_old_engine_comes_in_one_frame(nursery: trio.Nursery) -> None:
     """V1 engines do not page: 10,000 messages are 4 MB."""
-    lines = tuple(messages.HistoryItem("user", "The tide goes out. " * 20) for _ in range(10_000))
-    page = codec.encode(messages.ChatHistory("", messages.HistoryMeta(lines)))
+    lines = [{"role": "user", "content": "The tide goes out. " * 20}] * 10_000
+    page = json.dumps(
+        {"event": "chat_history", "payload": {"content": "", "metadata": {"history": lines}}}
+    )
     assert 3_900_000 < len(page) < limits.LINK_MESSAGE_BYTES
 
     async def handler(request: trio_websocket.WebSocketRequest) -> None:

@@ -197,8 +197,7 @@ def wrapped_onto(text: str, column: int, columns: int) -> tuple[str, int]:
         if piece == "\n":
             column = 0
         elif piece == " ":
-            if column:
-                column += 1
+            column += 1
         elif piece:
             size = width(piece)
             if column and column + size > columns:
