@@ -13,12 +13,11 @@ from typing import Any
 
 from flower.engine.store.database import _connect
 
-# Rows of a table for each entry of an index, as ANALYZE would count them
-MANY_MESSAGES = 750_000
+# Rows of a table for each entry of an index, as ANALYZE would count them; N is the number of messages
 STATISTICS = (
-    ("messages", "messages_children", f"{MANY_MESSAGES} 1"),
-    ("messages", "messages_session", f"{MANY_MESSAGES} 500"),
-    ("messages", "messages_request", f"{MANY_MESSAGES} 500 1"),
+    ("messages", "messages_children", "N 1"),
+    ("messages", "messages_session", "N 500"),
+    ("messages", "messages_request", "N 500 1"),
     ("messages", "messages_roots", "1500 1"),
     ("messages", "messages_deleted", "300 10 1"),
     ("messages", "messages_streaming", "2 2"),
@@ -36,12 +35,13 @@ STATISTICS = (
 GROWING = ("messages", "sessions", "passages", "vectors", "token_vectors", "passage_terms", "summaries")
 
 
-def pretend_many_messages(path: Path) -> None:
-    """Makes a database that SQLite takes for one of 750,000 messages."""
+def pretend_many_messages(path: Path, messages: int) -> None:
+    """Makes a database that SQLite takes for one of so many messages."""
+    rows = [(table, index, numbers.replace("N", str(messages))) for table, index, numbers in STATISTICS]
     with closing(_connect(path, lambda version: None)) as db:
         db.execute("ANALYZE")  # makes the table
         db.execute("DELETE FROM sqlite_stat1")
-        db.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", STATISTICS)
+        db.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", rows)
 
 
 class Noting(sqlite3.Connection):

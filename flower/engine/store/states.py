@@ -173,7 +173,7 @@ def nearest_state(db: sqlite3.Connection, leaf: int | None) -> int | None:
     row = db.execute(
         f"""
         {up("?", until=f"SELECT {_HAS_STATE.format(m='h')} FROM messages h WHERE h.id = up.id")}
-        SELECT m.id FROM up CROSS JOIN messages m ON m.id = up.id WHERE {_HAS_STATE.format(m="m")} LIMIT 1
+        SELECT up.id FROM up WHERE (SELECT {_HAS_STATE.format(m="h")} FROM messages h WHERE h.id = up.id) LIMIT 1
         """,  # noqa: S608 - a constant is put in
         (leaf,),
     ).fetchone()

@@ -129,15 +129,15 @@ def variants(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[int,
     rows = db.execute(
         """
         SELECT m.id, count(*) FILTER (WHERE s.id <= m.id), count(*)
-        FROM messages m JOIN messages s
+        FROM json_each(?1) j CROSS JOIN messages m ON m.id = j.value CROSS JOIN messages s
           ON s.parent_id = m.parent_id AND s.deleted IS NULL
-        WHERE m.id IN (SELECT value FROM json_each(?1)) AND m.parent_id IS NOT NULL
+        WHERE +m.parent_id IS NOT NULL
         GROUP BY m.id HAVING count(*) > 1
         UNION ALL
         SELECT m.id, count(*) FILTER (WHERE s.id <= m.id), count(*)
-        FROM messages m JOIN messages s
+        FROM json_each(?1) j CROSS JOIN messages m ON m.id = j.value CROSS JOIN messages s INDEXED BY messages_roots
           ON s.session_id = m.session_id AND s.parent_id IS NULL AND s.deleted IS NULL
-        WHERE m.id IN (SELECT value FROM json_each(?1)) AND m.parent_id IS NULL
+        WHERE +m.parent_id IS NULL
         GROUP BY m.id HAVING count(*) > 1
         """,
         (json.dumps(ids),),
