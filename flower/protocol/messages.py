@@ -189,6 +189,7 @@ class HistoryItem(Struct, frozen=True, omit_defaults=True):
     request: str | UnsetType = UNSET  # tells a face that a line it sent before a restart has arrived
     variant: int | UnsetType = UNSET  # which of its siblings this is, from 1; set when there are others
     variants: int | UnsetType = UNSET  # how many siblings there are, itself included
+    hidden: bool | UnsetType = UNSET  # no narrator reads it
 
 
 class HistoryMeta(Struct, frozen=True, omit_defaults=True):

@@ -54,6 +54,13 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec("/undo", "go back by one exchange; nothing is lost"),
         CommandSpec("/redo", "go forward again"),
         CommandSpec(
+            "/hide MESSAGE[-MESSAGE]",
+            "keep messages on screen that no narrator reads",
+            "/hide 12-18",
+        ),
+        CommandSpec("/unhide MESSAGE[-MESSAGE]", "let the narrator read them again", "/unhide 12-18"),
+        CommandSpec("/remove MESSAGE", "take one message out and keep what follows", "/remove 12"),
+        CommandSpec(
             "/delete MESSAGE", "put a message and all below it into the trash", "/delete 12", "message"
         ),
         CommandSpec("/restore [MESSAGE]", "list the trash, or take a message out of it", "/restore 12"),

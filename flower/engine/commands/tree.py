@@ -9,7 +9,7 @@ from flower import limits
 from flower.engine.sentences import one_line
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import branches, outline, stories, trash, tree
+from flower.engine.store import branches, hiding, outline, stories, trash, tree
 from flower.engine.store.database import Connection
 from flower.engine.store.outline import Outline
 from flower.engine.store.outline_fold import Node
@@ -111,6 +111,35 @@ async def goto(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(argument, "/goto 12 goes on from message 12.")
     there = await engine.edits.change(session_of(client), branches.goto, message, engine.now())
     client.notify(f"✓ The story goes on from message {there.id}: {preview(there.content)}")
+
+
+# --- what the narrator does not read -------------------------------------------------------------
+
+
+async def hide(engine: Engine, client: Client, argument: str) -> None:
+    await _hide(engine, client, argument, hidden=True)
+
+
+async def unhide(engine: Engine, client: Client, argument: str) -> None:
+    await _hide(engine, client, argument, hidden=False)
+
+
+async def _hide(engine: Engine, client: Client, argument: str, *, hidden: bool) -> None:
+    """One message, or all between two on the present branch."""
+    example = "/hide 12 hides message 12, /hide 12-18 those up to 18; /unhide shows them again."
+    one, _, two = argument.replace(" ", "").partition("-")
+    first = message_number(one, example)
+    last = message_number(two, example) if two else first
+    session = session_of(client)
+    count = await engine.edits.change(session, hiding.set_hidden, first, last, hidden)
+    done = "hidden from the narrator" if hidden else "told to the narrator again"
+    client.notify(f"✓ {count} message{'' if count == 1 else 's'} {done}.")
+
+
+async def remove(engine: Engine, client: Client, argument: str) -> None:
+    message = message_number(argument, "/remove 12 takes message 12 out and keeps what follows.")
+    gone = await engine.edits.change(session_of(client), hiding.without, message, engine.now())
+    client.notify(f"✓ Without: {preview(gone.content)} /branches has the way with it.")
 
 
 # --- the trash ----------------------------------------------------------------------------------

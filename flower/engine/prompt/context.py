@@ -37,7 +37,7 @@ from flower.engine.recall.scopes import (
     memory_scope,
 )
 from flower.engine.recall.secrets import is_secret
-from flower.engine.store import books, personas, states, stories
+from flower.engine.store import books, hiding, personas, states, stories
 from flower.engine.store.database import Connection, Database
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
@@ -285,8 +285,8 @@ def _as_it_stands(
     whole = stories.path(db, leaf, most=most)
     path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
     standing = states.standing(db, session_id, leaf, path[-1].created if path else 0.0)
-    hidden = {message.id for message in whole if message.extra.hidden}
-    return path, standing, stories.path_ids(db, leaf) - hidden
+    unremembered = hiding.unremembered(db, session_id)
+    return path, standing, stories.path_ids(db, leaf) - unremembered
 
 
 async def _direction(

@@ -168,7 +168,9 @@ def _item(session: Session, message: Message, variants: tuple[int, int] | None) 
         status,
         message.model or UNSET,
         message.request or UNSET,
-        *(variants or ()),
+        variant=variants[0] if variants else UNSET,
+        variants=variants[1] if variants else UNSET,
+        hidden=message.extra.hidden or UNSET,
     )
 
 

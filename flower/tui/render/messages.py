@@ -55,6 +55,7 @@ class Message(NamedTuple):
     reasoning: str = ""
     variant: int = 0  # which of its siblings this is, from 1; 0: it has none
     variants: int = 0
+    hidden: bool = False  # no narrator reads it
 
 
 class Look(NamedTuple):
@@ -158,6 +159,9 @@ class StoryPane:
             style = self._theme[message.role if message.role in ("user", "system") else "notice"]
             body = [[(line, style)] for line in wrap(clean(message.text), look.text_columns)]
         thinking = self._thinking(message, look)
+        if message.hidden:
+            dim = self._theme["dim"]
+            body = [[(text, dim) for text, _ in line] for line in body]
         lines = [[], *thinking, *body, *self._ending(message, look)]
         settled = 0
         if streaming is not None and not message.reasoning:
@@ -192,6 +196,8 @@ class StoryPane:
 
     def _ending(self, message: Message, look: Look) -> list[list[Span]]:
         words = [f"({ending_of(message)})"] if message.status in ENDINGS else []
+        if message.hidden:
+            words.append("(hidden from the narrator)")
         if message.variants > 1:
             words.append(f"{message.variant}/{message.variants}")
         lines = wrap(" ".join(words), look.text_columns) if words else []

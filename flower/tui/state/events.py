@@ -230,6 +230,7 @@ def _from_history(item: messages.HistoryItem) -> Message:
         variants=_or(item.variants, 0),
         status="" if status in ENDED_WELL or status == "complete" else status,
         model=_or(item.model, ""),
+        hidden=_or(item.hidden, False),
     )
 
 
