@@ -41,8 +41,8 @@ def turned_to(context: Context, event: Event) -> bool:
         return False
     pronouns = "it|them|that|there|this" + ("|him|her" if _PEOPLE.search(event.opening) else "")
     points = re.search(rf"\b(?:{pronouns})\b", line.text.casefold())
-    if line.verb in word_list("giving_up"):
-        return False  # "I give it back": something of one's own
+    if line.verb in word_list("giving_up") or line.kind == "fight":
+        return False  # "I give it back", "I hit him": something, or somebody, of the story's own
     return line.kind in _TOWARDS and bool(points or line.words & stems(event.words))
 
 

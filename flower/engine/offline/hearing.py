@@ -151,7 +151,9 @@ _HATING = re.compile(
 )
 _LOSS = re.compile(
     rf"\b(?:my|our) (?:\w+ ){{0,2}}?(?:{_KIN})\b[^.?!]{{0,40}}\b(?:died|drowned|is dead|was killed|were killed|hanged|"
-    rf"lost|gone|vanished|missing|buried|murdered|burned|burnt)\b|\bi lost (?:my|our) (?:\w+ ){{0,2}}?(?:{_KIN})\b",
+    rf"lost|gone|vanished|missing|buried|murdered|burned|burnt)\b|"
+    rf"\b(?:my|our) (?:dead|late|drowned|lost|poor dead) (?:{_KIN})\b|"
+    rf"\bi lost (?:my|our) (?:\w+ ){{0,2}}?(?:{_KIN})\b",
     re.IGNORECASE,
 )
 _TELLINGS: tuple[tuple[Telling, re.Pattern[str]], ...] = (
@@ -170,6 +172,11 @@ _SAYS_THAT = re.compile(
 )
 
 
+# An act before the telling: what it says back would be the act.
+_DOES_AND_TELLS = re.compile(
+    r"^i [a-z]+ [^.,\"]{1,60}\band (?:tell|say|confess|admit|whisper|explain|mention)\b", re.IGNORECASE
+)
+_WEEPS = re.compile(r"^i [^\"]{0,40}\band (?:cry|weep|sob)[.!]*$", re.IGNORECASE)
 _GREETS = re.compile(r"^(?:hello|hi|hey|good (?:day|morning|evening))\b", re.IGNORECASE)
 _JOIN = re.compile(r"^(?:and|but|so|well|then|now|because|yes|no)\b,?\s+", re.IGNORECASE)
 
@@ -194,12 +201,14 @@ def hear(text: str, spoken: str) -> Heard:
         feeling=_feeling(text),
         telling=telling,
         name=name if not name.islower() else "",
-        echo=_echo(said),
+        echo="" if _DOES_AND_TELLS.match(said) else _echo(said),
         subject=_subject(said) if telling in ("love", "hate") else "",
     )
 
 
 def _feeling(text: str) -> Feeling:
+    if _WEEPS.search(text):
+        return "grief"
     for name, pattern in _FEELING:
         for found in pattern.finditer(text):
             before = text[: found.start()]

@@ -352,7 +352,9 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     if kind == "speech" and _speech_act(bare) == "gesture" and noun:
         kind = "other"  # "kiss the mule": nobody is spoken to
     if kind == "speech":
-        details |= {"speech_act": _speech_act(bare), "topic": _topic(bare)}
+        before = _clauses(bare)[0]
+        beside = _second(before) if _verb(before)[1] in ("trade", "take", "use", "rest") else ""
+        details |= {"speech_act": _speech_act(bare), "topic": _topic(bare), "beside": beside}
     return cast(Kind, kind), details
 
 

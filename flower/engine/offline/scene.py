@@ -32,6 +32,9 @@ _SPEAKS = re.compile(
 _SOMEBODY_THERE = re.compile(
     r"^(?!.*\b(?:side|other|thing|place|moment|light|door|water|silence|tide)\b)"
 )
+_TO = re.compile(
+    r"\b(?:to|with|ask|tell|thank|greet|beg|warn|question|accuse|challenge|find|see|meet) $"
+)
 _WITH = re.compile(r"\b(?:with|to|beside|after) ")
 _ROLLED = re.compile(r"\[2d6: [^\]]*?(it works, at a price|it works|it goes wrong)\]")
 _HOW = {"it works": "strong", "it works, at a price": "mixed", "it goes wrong": "miss"}
@@ -116,11 +119,21 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
     )
 
 
+def _is_told(name: Name, text: str) -> bool:
+    """Whether somebody stands in a line where the one who is spoken to stands."""
+    if name.kind != "person" or name.gone:
+        return False
+    form = name.full if name.full in text else name.short
+    return form in text and _TO.search(text[: text.find(form)]) is not None
+
+
 def _gone_to(line: ParsedLine, lore: Lore) -> str:
     """Returns whom a line goes to, sits with or follows: they are at hand from then on; "" for nobody."""
-    if line.kind not in ("move", "rest", "search", "look"):
+    if line.kind == "speech":
+        return next((one.short for one in lore.named_in(line.text) if _is_told(one, line.text)), "")
+    if line.kind not in ("move", "rest", "search", "look", "risk", "fight", "trade"):
         return ""
-    if line.kind != "move" and not _WITH.search(line.text):
+    if line.kind in ("rest", "search", "look") and not _WITH.search(line.text):
         return ""
     return next(
         (one.short for one in lore.named_in(line.text) if one.kind == "person" and not one.gone), ""

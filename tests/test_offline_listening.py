@@ -1,0 +1,139 @@
+"""What a demanding player tries: the offline narrator hears what is done, to whom, and what was asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from flower.engine.offline.facts import by_office, gather
+from flower.engine.offline.grammar import in_first_person
+from flower.engine.offline.hearing import hear
+from flower.engine.offline.names import find_names
+from flower.engine.offline.parse import read
+from tests import evening
+
+
+def last(name: str, *lines: str, seed: int = 5) -> str:
+    """Returns the reply to the last of some lines."""
+    return evening.play(name, lines, seed=seed)[-1]
+
+
+SEEDS = pytest.mark.parametrize("seed", range(4))
+
+
+@SEEDS
+def test_a_pronoun_is_whoever_was_last_meant(seed: int) -> None:
+    """ "Her" is the woman one sat down with, though a man was spoken to before."""
+    reply = last(
+        "orrinsay",
+        "I ask Barnaby Lusk about the Teeth.",
+        "I go to Net Row and sit with Mother Cask.",
+        "I ask her to come with me.",
+        seed=seed,
+    )
+    assert "Cask" in reply
+    assert "Barnaby" not in reply
+
+
+@SEEDS
+def test_a_gift_is_taken_by_whom_it_is_given(seed: int) -> None:
+    """Nobody haggles over what is given away."""
+    reply = last("kessel", "I talk to Hanne Brask.", "I offer her my flask.", seed=seed)
+    assert reply.startswith("You offer her your flask.")
+    assert "Hanne" in reply
+
+
+@SEEDS
+def test_people_tell_of_themselves_as_i(seed: int) -> None:
+    """Who is asked about their own room does not speak of themself by name."""
+    reply = last(
+        "orrinsay", "I talk to Dorcas Vye.", "I ask Dorcas Vye about the seaward room.", seed=seed
+    )
+    assert "I will not let the seaward room" in reply
+
+
+@SEEDS
+def test_who_is_gone_is_who_is_meant_by_it(seed: int) -> None:
+    """The one who vanished is named, not somebody in whose description the word stands."""
+    assert "Edmund Carrow" in last("orrinsay", "Who was the man who vanished?", seed=seed)
+
+
+def test_a_lamp_is_nobody() -> None:
+    """A word that the lore uses as a word is a name only with its capital."""
+    lore = gather(["Ilsabet Lamp is a woman of sixty. She wants rest. The hall is full of lamps."])
+    assert lore.named_in("I light my lamp.") == ()
+    assert [name.full for name in lore.named_in("I ask Lamp.")] == ["Ilsabet Lamp"]
+
+
+def test_an_office_is_its_holder() -> None:
+    """Who keeps the light is the keeper."""
+    lore = gather(["Edmund Carrow has kept the Candle for years. He is a careful man."])
+    assert [name.full for name in by_office(lore, "When was the keeper last seen?")] == [
+        "Edmund Carrow"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "they", "said"),
+    [
+        (
+            "Maud Tolley keeps her boat at the quay.",
+            "Maud Tolley",
+            "she",
+            "I keep my boat at the quay.",
+        ),
+        ("Jory Pike is captain of the gate.", "Jory Pike", "he", "I am captain of the gate."),
+        ("Maud Tolley's boat is blue.", "Maud Tolley", "she", "Maud Tolley's boat is blue."),
+    ],
+)
+def test_in_first_person(text: str, name: str, they: str, said: str) -> None:
+    assert in_first_person(text, name, they) == said
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "verb"),
+    [
+        ("I draw my knife.", "use", "ready"),
+        ("I order her to stop.", "speech", "order"),
+        ("I order a stew.", "trade", "order"),
+        ("I leave some bread for the birds.", "use", "leave"),
+        ("I accuse Odo Lamb.", "speech", "accuse"),
+    ],
+)
+def test_acts_that_look_like_others(line: str, kind: str, verb: str) -> None:
+    found = read(line)
+    assert (found.kind, found.verb) == (kind, verb)
+
+
+@pytest.mark.parametrize(
+    ("line", "act"), [("I ask her to sit down.", "request"), ("I ask her about the sea.", "ask")]
+)
+def test_a_request_is_no_question(line: str, act: str) -> None:
+    assert read(line).speech_act == act
+
+
+def test_letting_somebody_go_is_no_confession() -> None:
+    assert hear("I let him go and walk away.", "").telling == ""
+    assert hear("I let him die.", "").telling == "confession"
+
+
+@pytest.mark.parametrize(
+    ("line", "feeling"),
+    [("I feel very small and alone.", "lonely"), ("I sit down, exhausted, and cry.", "grief")],
+)
+def test_feelings_in_passing(line: str, feeling: str) -> None:
+    assert hear(line, "").feeling == feeling
+
+
+def test_what_hangs_on_another_sentence_is_no_fact() -> None:
+    """A sentence about "he" alone is not told out of its place."""
+    lore = gather(["Tam Nobody runs messages. If the Peace should end he will be no one at all."])
+    assert [fact.text for fact in lore.facts] == ["Tam Nobody runs messages."] or all(
+        not fact.text.startswith("If the Peace") for fact in lore.facts
+    )
+
+
+def test_names_know_which_of_their_parts_are_words() -> None:
+    [name] = [
+        one for one in find_names("Ilsabet Lamp says that the lamp is lit.") if one.kind == "person"
+    ]
+    assert name.common == {"lamp"}
