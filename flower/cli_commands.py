@@ -152,7 +152,7 @@ def _connection(url: str, token: str, ca: Path | None, *, starts: bool) -> Conne
 )
 @_home_option
 @_plain_option
-@click.version_option(flower.__version__, prog_name="flower", message="%(prog)s %(version)s")
+@click.version_option(flower.BUILD, prog_name="flower", message="%(prog)s %(version)s")
 @click.pass_context
 def commands(ctx: click.Context, home_dir: str | None, plain: bool) -> int | None:
     """Flower: a roleplay engine for the terminal.

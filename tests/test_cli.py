@@ -141,7 +141,7 @@ def test_what_cannot_be_understood_is_one_sentence(
 def test_exit_codes(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     """0 for help and version, 2 for wrong usage, 78 for wrong settings, with the sentence."""
     assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"flower {flower.__version__}\n"
+    assert capsys.readouterr().out == f"flower {flower.BUILD}\n"
     assert main(["enigne"]) == 2
     assert capsys.readouterr().err.startswith("flower: unknown command 'enigne'; did you mean engine?")
     home.config.write_text("engine: {prt: 1}")
@@ -215,7 +215,7 @@ def test_python_m_flower_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "flower", "--version"], cwd=ROOT, capture_output=True, check=True
     )
-    assert done.stdout.decode().strip() == f"flower {flower.__version__}"
+    assert done.stdout.decode().strip() == f"flower {flower.BUILD}"
 
 
 def flower_process(*arguments: str | bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:

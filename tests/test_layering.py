@@ -54,13 +54,14 @@ ORDER = """
     home
     settings
     protocol.messages
-    privacy                      systemd
+    privacy                      systemd             build
     limits                       errors             plain_letters    machine
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
 # (who, whom): arrows against the order that are known and on their way out.
 EXCEPTIONS = {
+    (".", "build"),  # as early as can be: an update may replace files under a running process
     (".", "privacy"),  # before anything else is imported, in every process
     ("cli", "cli_commands"),  # click and what it reads are loaded only for rarer commands
 }

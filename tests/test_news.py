@@ -164,7 +164,7 @@ def test_a_pasted_page_says_how_long_it_is() -> None:
 
 def test_a_mistyped_command_is_answered_and_leaves_the_story_alone() -> None:
     """The engine's errors about replies and stores say what they are about; these do not."""
-    face = Face(80, 24).online(session="s1", chosen=True, version=flower.__version__)
+    face = Face(80, 24).online(session="s1", chosen=True, version=flower.BUILD)
     before = face.model.story
     face.says(messages.ErrorEvent("There is no command /pins. Did you mean /pin [TEXT]?"))
     assert "Did you mean /pin" in face.text()

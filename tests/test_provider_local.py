@@ -413,7 +413,7 @@ async def test_the_missing_extra_is_explained(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     _, error = await ask(provider, "gemma")
     assert error is not None
-    assert "pip install xllamacpp" in str(error)
+    assert "./start.sh --setup local" in str(error)
 
 
 def alive(pid: int) -> bool:

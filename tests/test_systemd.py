@@ -91,7 +91,7 @@ async def test_the_event_loop_feeds_the_watchdog(
             nursery.start_soon(told.report, lambda: status[0], changed.wait)
             await trio.sleep(45)
             status[0] = "1 client"
-            await trio.sleep(45)
+            await trio.sleep(46)
             nursery.cancel_scope.cancel()
     assert waiting(heard) == [
         "WATCHDOG=1\nSTATUS=0 clients",

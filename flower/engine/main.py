@@ -92,7 +92,7 @@ async def _main(
         serve = partial(listener.serve, certificate=place.certificate)
         await nursery.start(serve, application, place.bound, stop)
         launch.announce(held, place.url)
-        log.info("ready url=%s version=%s pid=%d", place.url, flower.__version__, os.getpid())
+        log.info("ready url=%s version=%s pid=%d", place.url, flower.BUILD, os.getpid())
         supervisor.notify(READY="1", STATUS=_status(engine, lifetime))
         async with trio.open_nursery() as beside:
             beside.start_soon(_reconfigure_on_hangup, home, place, engine, refresh)

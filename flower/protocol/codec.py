@@ -95,6 +95,8 @@ def shortened(frame: dict[str, Any], most: int = FRAME_MOST_BYTES) -> dict[str, 
         holder, key, size = _longest(frame)
         value = holder[key]
         kept = int(len(value) * max(0.0, 1.0 - 1.1 * excess / size))
+        if isinstance(value, list):
+            kept = max(kept, 1)  # a list of two or more: one long entry is shortened after this
         holder[key] = value[:kept] + ("…" if isinstance(value, str) else [])
     return frame
 

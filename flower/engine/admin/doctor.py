@@ -22,7 +22,7 @@ from msgspec import Struct
 
 import flower
 from flower import access_token, launch, limits
-from flower.engine.admin import backup
+from flower.engine.admin import backup, board
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.setup import read_setup
 from flower.engine.recall.embedder import MiniLM
@@ -205,11 +205,24 @@ def _machine(home: Home) -> Iterator[Finding]:
         room += ", read-only"
         advice = "nothing can be saved; `flower backup FILE` copies the stories to another disk"
     yield Finding("disk", room, advice)
+    if os.access(home.run, os.W_OK):
+        yield _syncs(home)
+    power = board.asked_throttling()
+    if power is not None:
+        yield Finding("power", *board.throttling(power))
+    yield Finding("clock", *board.clock(time.time()))
     available = _memory_available()
     if available is not None:
         low = available < MEMORY_LOW_BYTES
         advice = "close something, or set embedding.unload_after_s" if low else ""
         yield Finding("memory", f"{available // limits.MIB} MiB available", advice)
+
+
+def _syncs(home: Home) -> Finding:
+    try:
+        return Finding("writing", *board.judged_syncs(board.sync_times(home.run)))
+    except OSError as error:
+        return Finding("writing", error.strerror or str(error), "nothing can be saved like that")
 
 
 def _memory_available() -> int | None:

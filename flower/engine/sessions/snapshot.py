@@ -81,7 +81,7 @@ def sync_state(
         commands=commands,
         nsfw=chosen.nsfw,
         offline=chosen_state.offline,
-        version=flower.__version__,
+        version=flower.BUILD,
         quick_replies=quick_replies,
     )
     return SyncState("", state)

@@ -108,8 +108,11 @@ def _sync_state(model: Model, event: messages.SyncState) -> Result:
     if not was_online and model.notice.kind == "bad":
         model = model._replace(notice=Notice())
     version = model.replica.version
-    if not was_online and version and version != flower.__version__:
-        model = notify(model, f"The engine is Flower {version}, this screen is {flower.__version__}.")
+    if not was_online and version and version != flower.BUILD:
+        model = notify(
+            model,
+            f"The engine is Flower {version}, this screen is {flower.BUILD}. Restart the older one; no story is lost.",
+        )
     if model.held:
         model = notify(model._replace(held=""), model.held, "bad")
     if model.replica.session_id or not model.unconfirmed:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -140,7 +139,7 @@ class LocalProvider:
         if self._command is process.COMMAND and importlib.util.find_spec("xllamacpp") is None:
             raise ProviderError(
                 "model_not_found",
-                f"GGUF files need llama.cpp; install it with: {sys.executable} -m pip install xllamacpp",
+                "GGUF files need llama.cpp; install it with: ./start.sh --setup local",
             )
 
     def _scan(self) -> dict[str, LocalModel]:
