@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="run the long fault-injection tests too")
 
 
+# Whoever imports one of these tests files, processes, sockets or whole engines, and takes its time.
+SLOW_IMPORTS = {
+    "socket", "sqlite3", "subprocess", "trio", "tests.engine_process", "tests.engine_world", "tests.provider_world",
+    "tests.pty_world", "tests.tui_world",
+}  # fmt: skip
+SLOW_FILES = {  # pure, but thorough
+    "test_fuzz_corpus.py", "test_interchange_hostile.py", "test_layering.py", "test_lorebook_laws.py",
+    "test_macro_vectors.py", "test_macros.py", "test_offline_worlds.py", "test_patterns.py", "test_vectors.py",
+    "test_wordpiece.py",
+}  # fmt: skip
+
+
+@cache
+def is_quick(path: Path) -> bool:
+    """Whether a file of tests is pure computation: what ``./start.sh test -m quick`` runs."""
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return path.name not in SLOW_FILES and not imported & SLOW_IMPORTS
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_quick(item.path):
+            item.add_marker(pytest.mark.quick)
     if not config.getoption("--faults"):
         for item in items:
             if item.get_closest_marker("faults"):
