@@ -6,16 +6,17 @@ The home and the checkout are whole afterwards: commit, packages and stories bel
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-import trio
 
 from flower import launch
 from flower.engine.admin import migrate
-from flower.engine.store.database import Database
+from flower.engine.store import schema
 from flower.home import Home
 from flower.installer.failures import InstallError
 from flower.installer.update import Update, run_command
@@ -173,16 +174,29 @@ def test_a_folder_without_git_is_refused_in_a_sentence(tmp_path: Path, home: Hom
         Update(tmp_path, home).forward()
 
 
-def test_migrating_makes_sure_of_the_stories(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS) + 1))
+def test_stories_of_every_version_are_taken_over(home: Home, version: int) -> None:
+    """From the form that the first version of all made."""
+    with closing(sqlite3.connect(home.database, isolation_level=None)) as db:
+        for script in schema.MIGRATIONS[:version]:
+            for statement in schema.statements(script):
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute(
+            "INSERT INTO sessions (id, world_id, character_id, title, created, updated)"
+            " VALUES ('old', 'w', 'c', 'Old', 1, 1)"
+        )
+    assert migrate.main(home.root) == 0
+    with closing(sqlite3.connect(home.database)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(schema.MIGRATIONS),)
+        assert db.execute("SELECT title FROM sessions").fetchall() == [("Old",)]
+
+
+def test_stories_that_cannot_be_taken_over_are_an_error(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert migrate.main(home.root) == 0
     assert not home.database.exists(), "there was nothing to migrate"
-    trio.run(_make_stories, home.database)
-    assert migrate.main(home.root) == 0
     home.database.write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
     assert migrate.main(home.root) == 1
     assert capsys.readouterr().err.startswith("flower: ")
-
-
-async def _make_stories(path: Path) -> None:
-    database = await Database.open(path)
-    await database.aclose()

@@ -1,6 +1,7 @@
 """``python -m flower.engine.admin.migrate HOME``: brings a home's stories into this version's form.
 
-For an update, which has claimed the home and kept a copy. Looks through what has come of it. Exits with 0, or with 1 and a sentence.
+For an update, which has claimed the home and kept a copy. Looks through what has come of it. Exits with 0, or
+with 1 and a sentence.
 """
 
 from __future__ import annotations
