@@ -13,6 +13,7 @@ Usage: ./start.sh [FLOWER OPTIONS]         set up if needed, then play
        ./start.sh --setup [EXTRA ...]      only set up; extras: test, local, model
        ./start.sh --setup --wheels DIR     the same, and keep every package in DIR for other machines
        ./start.sh --setup --offline DIR    the same from such a folder, without a network
+       ./start.sh update                   the newest Flower; --back: the one before
        ./start.sh test [--faults] [PYTEST OPTIONS]
                                            install the test tools, run lint, types and tests
        ./start.sh --help                   this text; ./start.sh engine --help has Flower's options
@@ -115,6 +116,11 @@ case ${1-} in
     shift
     set_up "$@"
     say "Flower is set up. Play with: ./start.sh"
+    ;;
+update)
+    shift
+    find_python
+    PYTHONPATH=$root exec "$base" -P -m flower.installer.update "$root" "$@"
     ;;
 test)
     shift
