@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -142,12 +143,10 @@ class WordLibrary:
         if self._sources.get((scope, source)) == text:
             return 0
         self._sources[scope, source] = text
-        self.passages = [
-            p for p in self.passages if (p.scope, p.source.rpartition(":")[0]) != (scope, source)
-        ]
+        self.passages = [p for p in self.passages if (p.scope, p.source) != (scope, source)]
         paragraphs = [part for part in text.split("\n\n") if part.strip()]
-        for number, paragraph in enumerate(paragraphs):
-            self._add("lore", scope, f"{source}:{number}", title, paragraph, None)
+        for paragraph in paragraphs:
+            self._add("lore", scope, source, title, paragraph, None)
         return len(paragraphs)
 
     async def sync_sources(self, scope: str, texts: Mapping[str, tuple[str, str]]) -> int:
@@ -156,6 +155,16 @@ class WordLibrary:
         for source, (title, text) in texts.items():
             self._add("lore", scope, source, title, text, None)
         return len(texts)
+
+    async def sources(self, scope: str) -> dict[str, int]:
+        await trio.lowlevel.checkpoint()
+        return dict(Counter(p.source for p in self.passages if p.scope == scope))
+
+    async def drop_source(self, scope: str, source: str) -> int:
+        await trio.lowlevel.checkpoint()
+        before = len(self.passages)
+        self.passages = [p for p in self.passages if (p.scope, p.source) != (scope, source)]
+        return before - len(self.passages)
 
     async def drop_scope(self, scope: str) -> None:
         await trio.lowlevel.checkpoint()

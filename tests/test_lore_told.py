@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import trio
+import trio.testing
+from msgspec import structs
+
 from flower.engine.lorebook.book import Book, Entry, Position, Role
 from flower.engine.store import books
 from flower.engine.store.books import Owner
@@ -218,3 +222,20 @@ async def test_what_one_character_knows_stays_with_them(tmp_path: Path) -> None:
         await face.say("/character select mara")
         await face.say_and_wait("The bell!")
         assert "bone" in prompt_of(world)
+
+
+async def test_a_synced_file_that_fires_is_told_once(tmp_path: Path) -> None:
+    """Keys in a file's front matter fire it; recall, which finds it too, does not tell it again."""
+    folder = tmp_path / "lore"
+    folder.mkdir()
+    (folder / "lamp.md").write_text("---\nkeys: lantern\n---\nThe lantern burns green oil.")
+    async with engine_world(tmp_path / "flower.db") as world:
+        services = structs.replace(world.engine.services, lore_roots=(tmp_path,))
+        world.engine.use(services, world.engine.roster)
+        face = await world.playing()
+        await face.say_and_wait(f"/world sync_folder {folder}")
+        while not await world.database.read(books.listed):
+            await trio.testing.wait_all_tasks_blocked()
+        await face.say_and_wait("I light the lantern.")
+        assert prompt_of(world).count("burns green oil") == 1
+        assert "folder:harbour / lamp: fired by 'lantern'" in await answer(face, "/lore test lantern")

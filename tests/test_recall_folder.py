@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from flower import limits
+from flower.engine.lorebook.book import Entry
 from flower.engine.recall.folders import Folder, is_remote, list_files
 from flower.engine.recall.library import Library
 from flower.engine.store.database import Database, Inline
@@ -246,3 +247,29 @@ async def test_no_link_leads_out_of_the_folder(tmp_path: Path) -> None:
         (world.root / "again.md").symlink_to(world.root / "docks.md")
         (world.root / "loop.md").symlink_to(world.root / "loop.md")
         assert list(list_files(world.root)) == ["again.md", "docks.md"]
+
+
+async def test_a_file_may_say_by_which_keys_it_fires(tmp_path: Path) -> None:
+    """It is an entry then, its text without the front matter is recalled too, and it goes with its file."""
+    kept: list[dict[str, Entry]] = []
+
+    async def keep(entries: Mapping[str, Entry]) -> None:
+        kept.append(dict(entries))
+
+    async with open_world(tmp_path) as world:
+        folder = Folder(world.library, SCOPE, world.root, world.said.append, keep)
+        world.write("bell.md", "---\nkeys: bell, [x\n---\nIt rings.")
+        world.write("oak.md", "---\nkeys: [oak, acorn]\norder: 5\n---\nIt remembers.")
+        world.write("plain.md", "---\ntitle: no keys\n---\nFog.")
+        await folder.compare()
+        (entries,) = kept
+        assert {name: (e.keys, e.order, e.content) for name, e in entries.items()} == {
+            "bell.md": (("bell", "[x"), 100, "It rings."),
+            "oak.md": (("oak", "acorn"), 5, "It remembers."),
+        }
+        assert (await world.lore())["file:oak.md"] == "It remembers."
+        await folder.compare()
+        assert len(kept) == 1
+        (world.root / "oak.md").unlink()
+        await folder.compare()
+        assert list(kept[-1]) == ["bell.md"]

@@ -26,6 +26,7 @@ from flower.engine.lorebook.timed import NOTHING, Timed
 from flower.engine.prompt.macros import Values, run
 from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.recall.base import Found
+from flower.engine.recall.keyed_files import FILE_BOOK
 from flower.engine.recall.library import Library as Recall
 from flower.engine.recall.scopes import book_scope
 from flower.engine.store import books
@@ -37,7 +38,6 @@ from flower.errors import StoreError
 log = logging.getLogger(__name__)
 
 ENTRY = "entry:"  # of the sources of a book whose entries are recalled by meaning
-FILE_BOOK = "folder:"  # of the names of books that synced folders make
 
 
 class Ready(Struct, frozen=True):

@@ -10,7 +10,8 @@ Owns nothing but its memory of file times. Never writes to the folder.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -19,10 +20,13 @@ from msgspec import Struct
 from watchfiles import awatch
 
 from flower import limits
+from flower.engine.lorebook.book import Entry
+from flower.engine.recall.keyed_files import book_of, entry_of
 from flower.engine.recall.library import Library
 from flower.engine.recall.scopes import lore_scope
-from flower.engine.store import synced_folders
-from flower.engine.store.database import Database
+from flower.engine.store import books, synced_folders
+from flower.engine.store.books import Owner
+from flower.engine.store.database import Connection, Database
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, ConfigError, StoreError
 from flower.home import expanded
@@ -41,9 +45,22 @@ class Stamp(Struct, frozen=True):
 
 
 class Folder:
-    """A folder and the scope that follows it; ``notify`` gets one line for each fault, once."""
+    """A folder and the scope that follows it; ``notify`` gets one line for each fault, once.
 
-    def __init__(self, library: Library, scope: str, root: Path, notify: Callable[[str], None]) -> None:
+    ``keep`` gets the entries of the files that have keys, by file, after every look at which they changed.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        scope: str,
+        root: Path,
+        notify: Callable[[str], None],
+        keep: Callable[[Mapping[str, Entry]], Awaitable[None]] | None = None,
+    ) -> None:
+        self._keep = keep
+        self._keyed: dict[str, Entry] = {}
+        self._kept: dict[str, Entry] | None = None
         self._library = library
         self._scope = scope
         self._root = root
@@ -91,17 +108,25 @@ class Folder:
             if self._seen.get(name) == stamp:
                 continue
             text, fault = await trio.to_thread.run_sync(read_text, self._root / name)
+            self._keyed.pop(name, None)
             if fault:
                 self._tell(f"✗ {name} is skipped: {fault}.")
                 changes += await self._library.drop_source(self._scope, PREFIX + name)
             else:
                 title = " > ".join(Path(name).with_suffix("").parts)
+                entry, text = entry_of(PREFIX + name, title, text)
+                if entry is not None:
+                    self._keyed[name] = entry
                 changes += await self._library.sync_source(self._scope, PREFIX + name, title, text)
             self._seen[name] = stamp
         for source in await self._library.sources(self._scope):
             if source.startswith(PREFIX) and source.removeprefix(PREFIX) not in files:
                 changes += await self._library.drop_source(self._scope, source)
                 self._seen.pop(source.removeprefix(PREFIX), None)
+        self._keyed = {name: entry for name, entry in self._keyed.items() if name in files}
+        if self._keep is not None and self._kept != self._keyed:
+            await self._keep(self._keyed)
+            self._kept = dict(self._keyed)
         if len(files) == limits.SOURCES_FOLDER:
             self._tell(f"✗ Only the first {limits.SOURCES_FOLDER} files of {self._root} are read.")
         return changes
@@ -299,6 +324,7 @@ class Folders:
         if scope is not None:
             scope.cancel()
         await self._database.write(synced_folders.forget, world_id)
+        await self._database.write(_keep_book, world_id, {}, 0.0)
         for source in await self._library.sources(lore_scope(world_id)):
             if source.startswith(PREFIX):
                 await self._library.drop_source(lore_scope(world_id), source)
@@ -306,13 +332,30 @@ class Folders:
 
     def _follow(self, world_id: str, path: Path) -> None:
         scope = self._following[world_id] = trio.CancelScope()
-        folder = Folder(self._library, lore_scope(world_id), path, self._notify)
+
+        async def keep(entries: Mapping[str, Entry]) -> None:
+            await self._database.write(_keep_book, world_id, entries, time.time())
+
+        folder = Folder(self._library, lore_scope(world_id), path, self._notify, keep)
 
         async def follow() -> None:
             with scope:
                 await folder.follow()
 
         self._nursery.start_soon(guarded, f"following {path}", follow)
+
+
+def _keep_book(db: Connection, world_id: str, entries: Mapping[str, Entry], now: float) -> None:
+    """Makes the book of a world's folder equal to some entries; without any there is none."""
+    book = book_of(world_id, entries)
+    found = books.of_file(db, book.name)
+    if not entries:
+        for number in found:
+            books.remove(db, number)
+    elif not found:
+        books.give(db, books.add(db, book, now), Owner.WORLD, world_id)
+    elif books.read(db, found[0]) != book:
+        books.replace(db, found[0], book, now)
 
 
 def _folder(text: str, roots: Sequence[Path]) -> Path:
