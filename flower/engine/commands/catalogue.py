@@ -215,6 +215,18 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "say who you are in this story; or off",
             "/persona Ines|A surveyor, dry and exact.",
         ),
+        CommandSpec("/persona list", "list the personas of your library"),
+        CommandSpec("/persona use NAME", "be one of them in this story", "/persona use Ines"),
+        CommandSpec("/persona save [TITLE]", "keep who you are here in the library", "/persona save"),
+        CommandSpec(
+            "/persona default NAME", "begin new stories as this one; or off", "/persona default Ines"
+        ),
+        CommandSpec(
+            "/persona bind NAME",
+            "be this one in new stories with the chosen character; or off",
+            "/persona bind Ines",
+        ),
+        CommandSpec("/persona delete NAME", "take one out of the library", "/persona delete Ines"),
         CommandSpec("/cast", "show who is on stage and who speaks"),
         CommandSpec(
             "/cast add ID", "bring a character on stage", "/cast add button-reed", "characters"
