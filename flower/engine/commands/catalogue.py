@@ -149,6 +149,31 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/character select nan-okoro",
             "characters",
         ),
+        CommandSpec(
+            "/character list [PAGE] [WORDS]",
+            "list the characters that have the words in name or tags",
+            "/character list clocks",
+        ),
+        CommandSpec(
+            "/character new NAME|PERSONA",
+            "make a character",
+            "/character new Old Ned|Keeps the ferry, says little, forgets nothing.",
+        ),
+        CommandSpec(
+            "/character edit ID FIELD [TEXT]",
+            "see or change a field of a character; off empties it",
+            "/character edit nan-okoro greeting She puts the kettle on.",
+        ),
+        CommandSpec(
+            "/character copy ID NEWID",
+            "copy a character",
+            "/character copy nan-okoro nan-young",
+        ),
+        CommandSpec(
+            "/character delete ID",
+            "delete a character; stories stay",
+            "/character delete nan-young",
+        ),
     ),
     "Lore and memory": (
         CommandSpec(
