@@ -42,7 +42,7 @@ ORDER = """
     engine.recall                engine.provider
     engine.store
     engine.lorebook
-    engine.character_list
+    engine.character_list        engine.asset_files
     engine.assets
     engine.game
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences

@@ -149,6 +149,31 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/character select nan-okoro",
             "characters",
         ),
+        CommandSpec(
+            "/character list [PAGE] [WORDS]",
+            "list the characters that have the words in name or tags",
+            "/character list clocks",
+        ),
+        CommandSpec(
+            "/character new NAME|PERSONA",
+            "make a character",
+            "/character new Old Ned|Keeps the ferry, says little, forgets nothing.",
+        ),
+        CommandSpec(
+            "/character edit ID FIELD [TEXT]",
+            "see or change a field of a character; off empties it",
+            "/character edit nan-okoro greeting She puts the kettle on.",
+        ),
+        CommandSpec(
+            "/character copy ID NEWID",
+            "copy a character",
+            "/character copy nan-okoro nan-young",
+        ),
+        CommandSpec(
+            "/character delete ID",
+            "delete a character; stories stay",
+            "/character delete nan-young",
+        ),
     ),
     "Lore and memory": (
         CommandSpec(
@@ -215,6 +240,18 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "say who you are in this story; or off",
             "/persona Ines|A surveyor, dry and exact.",
         ),
+        CommandSpec("/persona list", "list the personas of your library"),
+        CommandSpec("/persona use NAME", "be one of them in this story", "/persona use Ines"),
+        CommandSpec("/persona save [TITLE]", "keep who you are here in the library", "/persona save"),
+        CommandSpec(
+            "/persona default NAME", "begin new stories as this one; or off", "/persona default Ines"
+        ),
+        CommandSpec(
+            "/persona bind NAME",
+            "be this one in new stories with the chosen character; or off",
+            "/persona bind Ines",
+        ),
+        CommandSpec("/persona delete NAME", "take one out of the library", "/persona delete Ines"),
         CommandSpec("/cast", "show who is on stage and who speaks"),
         CommandSpec(
             "/cast add ID", "bring a character on stage", "/cast add button-reed", "characters"

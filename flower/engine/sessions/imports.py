@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import trio
 from msgspec.structs import replace
 
+from flower.engine.assets import Character
 from flower.engine.character_list import CharacterList, Imported
 from flower.engine.importing.importer import Importer
 from flower.engine.importing.take import Outcome
@@ -69,9 +70,36 @@ class Imports:
         for stored in await self._runtime.services.database.read(_everybody):
             self.imported.put(stored.brief, stored.packed)
 
+    def write(self, character: Character) -> None:
+        """Takes over a character as its file says it now."""
+        self._rewrite({**self._files, character.id: character})
+
+    def unwrite(self, character_id: str) -> None:
+        """Forgets a character whose file is gone; an imported one of its id is there again."""
+        self._rewrite({key: value for key, value in self._files.items() if key != character_id})
+
+    def drop(self, character_id: str) -> None:
+        """Forgets an imported character that is no longer stored."""
+        self.imported.drop(character_id)
+        self._announce()
+
+    @property
+    def _files(self) -> Mapping[str, Character]:
+        known = self._runtime.services.assets.characters
+        return known.written if isinstance(known, CharacterList) else known
+
+    def _rewrite(self, written: Mapping[str, Character]) -> None:
+        services = self._runtime.services
+        whole = services.assets._replace(characters=CharacterList(written, self.imported))
+        self._runtime.services = replace(services, assets=whole)
+        self._announce()
+
     def _on_change(self, outcome: Outcome) -> None:
-        self._changed = True
         self._stories = self._stories or bool(outcome.stories)
+        self._announce()
+
+    def _announce(self) -> None:
+        self._changed = True
         if not self._telling:
             self._telling = True
             self._nursery.start_soon(guarded, "the list of characters", self._tell)

@@ -1,0 +1,98 @@
+"""Commands about the player's personas: kept in the library, one the default, some bound to characters."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from flower.engine.commands.catalogue import closest
+from flower.engine.game.steering import NOTE_CHARS, Persona
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
+from flower.engine.store import personas, states
+from flower.engine.store.personas import StoredPersona
+from flower.errors import CommandError
+
+SHOWN_CHARS = 70
+OFF = ("off", "none")
+MOST = 1000  # personas of one home
+
+
+async def list_all(engine: Engine, client: Client, argument: str) -> None:
+    listed = await engine.services.database.read(personas.listed)
+    if not listed:
+        raise CommandError("There is no persona in the library; /persona save keeps the present one.")
+    rows = [
+        f"{'* ' if one.is_default else '  '}{shown(one)}: {' '.join(one.description.split())[:SHOWN_CHARS]}"
+        for one in listed
+    ]
+    client.notify("\n".join(["Your personas, * is the default; /persona use NAME plays one:", *rows]))
+
+
+def shown(persona: StoredPersona) -> str:
+    """Returns the name by which commands find a persona."""
+    return f"{persona.name} ({persona.title})" if persona.title else persona.name
+
+
+async def _find(engine: Engine, wanted: str) -> StoredPersona:
+    found = await engine.services.database.read(personas.find, wanted)
+    if found is None:
+        known = [shown(one) for one in await engine.services.database.read(personas.listed)]
+        raise CommandError(f"Which persona? There is no {wanted!r}.{closest(wanted, known)}")
+    return found
+
+
+async def use(engine: Engine, client: Client, argument: str) -> None:
+    found = await _find(engine, argument)
+    if client.session is None:
+        raise CommandError("There is no story here yet; /persona default NAME is for all new ones.")
+    new = Persona(found.name, found.description[:NOTE_CHARS])
+    await engine.services.database.write(
+        states.change_steering, client.session.id, lambda steered: replace(steered, persona=new)
+    )
+    client.notify(f"✓ You are {found.name} in this story.")
+
+
+async def save(engine: Engine, client: Client, argument: str) -> None:
+    """Keeps who the player is in this story; ``argument`` is a title that tells equal names apart."""
+    if client.session is None:
+        raise CommandError("There is no story here yet, so you are nobody to be kept.")
+    now = (await engine.services.database.read(states.steering, client.session.id)).persona
+    if not now.name:
+        raise CommandError("A persona needs a name first: /persona Ines|A surveyor, dry and exact.")
+    if len(await engine.services.database.read(personas.listed)) >= MOST:
+        raise CommandError(f"There are {MOST} personas, the most one home holds; delete some.")
+    await engine.services.database.write(
+        personas.put, now.name, argument[:SHOWN_CHARS], now.text, engine.now()
+    )
+    client.notify(f"✓ {now.name} is in the library; /persona use {now.name} plays it in other stories.")
+
+
+async def default(engine: Engine, client: Client, argument: str) -> None:
+    if argument.lower() in OFF:
+        await engine.services.database.write(personas.make_default, None)
+        client.notify("✓ No persona is the default.")
+        return
+    found = await _find(engine, argument)
+    await engine.services.database.write(personas.make_default, found.id)
+    client.notify(f"✓ New stories begin with you as {found.name}.")
+
+
+async def bind(engine: Engine, client: Client, argument: str) -> None:
+    """To the chosen character: its new stories begin with this persona."""
+    character_id = client.chosen.character_id
+    if not character_id:
+        raise CommandError("Choose a character first: /character select ID.")
+    if argument.lower() in OFF:
+        await engine.services.database.write(personas.unbind, "character", character_id)
+        client.notify("✓ This character has no persona of its own.")
+        return
+    found = await _find(engine, argument)
+    await engine.services.database.write(personas.bind, found.id, "character", character_id)
+    client.notify(f"✓ New stories with {character_id} begin with you as {found.name}.")
+
+
+async def delete(engine: Engine, client: Client, argument: str) -> None:
+    """Out of the library; stories that are played with it keep it."""
+    found = await _find(engine, argument)
+    await engine.services.database.write(personas.remove, found.id)
+    client.notify(f"✓ {shown(found)} is no longer in the library.")
