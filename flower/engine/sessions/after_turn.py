@@ -24,6 +24,7 @@ from flower.engine.sessions.session import FinishedReply, Session
 from flower.engine.store import branches, states, stories, streaming_text
 from flower.engine.store import exchanges as replies
 from flower.engine.store.database import Connection
+from flower.engine.store.database import apart
 from flower.errors import FlowerError, StoreError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, State, SystemUpdate
 
@@ -94,9 +95,10 @@ class AfterTurn:
     async def save_unsaved(self, session: Session) -> None:
         """Saves what the disk did not take before; raises ``StoreError`` if it still does not."""
         for message_id, finished in tuple(session.unsaved.items()):
-            await self._runtime.services.database.write(
-                streaming_text.end, message_id, finished.text, finished.status, None, finished.model
-            )
+            with apart():  # of an earlier turn: no part of what a client's prompt asked for
+                await self._runtime.services.database.write(
+                    streaming_text.end, message_id, finished.text, finished.status, None, finished.model
+                )
             if session.unsaved.pop(message_id, None) is not None:  # else somebody else was faster
                 session.publish(SystemUpdate("✓ The reply is saved now."))
                 await self.follow(session, finished)

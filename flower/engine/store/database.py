@@ -63,6 +63,16 @@ def alongside(function: Callable[[sqlite3.Connection], None]) -> Iterator[Alongs
         _ALONGSIDE.reset(token)
 
 
+@contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Keeps what is written in this block from being the change that ``alongside`` waits for."""
+    token = _ALONGSIDE.set(None)
+    try:
+        yield
+    finally:
+        _ALONGSIDE.reset(token)
+
+
 class OneThread:
     """Runs calls in a worker thread, one at a time and in order; a started call always finishes."""
 
