@@ -209,7 +209,7 @@ QUERIES = {
 def play(folder: Path, *, url: str = "", model: str = "offline/narrator", verbose: bool) -> Player:
     """Plays the whole script in a new home in ``folder``; returns the player, whose face has quit."""
     home, notes = folder / "home", folder / "notes"
-    make_home(home, CONFIG)
+    make_home(home, f"{CONFIG}lore:\n  roots: [{notes}]\n")
     notes.mkdir()
     for name, text in NOTES.items():
         (notes / name).write_text(text, encoding="utf-8")
