@@ -17,7 +17,7 @@ from flower.engine.provider.base import Text
 from flower.engine.sessions import outbox as outbox_module
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ChatMessage, Event
-from tests.engine_process import begin_story, connected, engine
+from tests.engine_process import begin_story, connected, engine, make_home
 from tests.engine_world import EngineWorld, engine_world
 from tests.fakes import ScriptedProvider, words
 
@@ -198,6 +198,7 @@ async def test_hopping_between_connections_misses_and_doubles_nothing(tmp_path: 
 
 async def test_sigterm_is_in_time_with_clients_that_do_not_read(tmp_path: Path) -> None:
     """Three faces have stopped reading in the middle of a stream, one is well: it is told, all is saved."""
+    make_home(tmp_path / "home", "narrator:\n  seed: 7\n  words_per_s: 5\n")
     async with engine(tmp_path / "home") as running, connected(running) as wire:
         await begin_story(wire)
         stalled = []

@@ -55,7 +55,7 @@ lore: |
   Under the pier lives an old pike that nobody has caught.
 """
 # Vectors get an index file from the second on, and it is written soon.
-PROGRAM = with_limits(EXACT_ROWS=1, INDEX_SAVE_IDLE_S=0.2)
+PROGRAM = with_limits(EXACT_ROWS=1, INDEX_SAVE_IDLE_S=0.2, MEMORY_REST_S=0.2)
 TARGETS = {
     "config.yaml": ("config.yaml",),
     "assets": ("assets/worlds/pier.yaml", "assets/worlds/own.yaml"),
@@ -159,7 +159,7 @@ async def _start_or_sentence(home: Path, how: str) -> tuple[Process | None, str]
     if running.process.poll() is None:
         return running, ""
     sentences = [line for line in said.splitlines() if line.startswith("flower: ")]
-    assert running.process.returncode == 1, f"{how}: it died ({running.process.returncode}): {said}"
+    assert running.process.returncode in (1, 78), f"{how}: it died ({running.process.returncode}): {said}"
     assert len(sentences) == 1, f"{how}: {said}"
     assert len(sentences[0]) < 400
     return None, sentences[0]
