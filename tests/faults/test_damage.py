@@ -159,7 +159,9 @@ async def _start_or_sentence(home: Path, how: str) -> tuple[Process | None, str]
     if running.process.poll() is None:
         return running, ""
     sentences = [line for line in said.splitlines() if line.startswith("flower: ")]
-    assert running.process.returncode in (1, 78), f"{how}: it died ({running.process.returncode}): {said}"
+    assert running.process.returncode in (1, 78), (
+        f"{how}: it died ({running.process.returncode}): {said}"
+    )
     assert len(sentences) == 1, f"{how}: {said}"
     assert len(sentences[0]) < 400
     return None, sentences[0]
