@@ -239,3 +239,25 @@ async def test_no_more_lines_wait_than_there_is_room_for(autojump_clock: MockClo
         assert len(await world.database.read(prompts.waiting, session_id)) == limits.PROMPT_QUEUE
         await world.engine.delete_session(session_id)
         assert await world.database.read(prompts.waiting, session_id) == []
+
+
+async def test_a_line_that_was_given_back_may_be_sent_again(
+    autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited, its turn could not begin, its sender was told: the same id is then taken."""
+    async with engine_world(path, ScriptedProvider(words(SLOW), gap_s=0.5)) as world:
+        face = await world.playing()
+        await face.say("One.")
+        await face.say("Two.", "r2")
+
+        def refuse(selection: object) -> str:
+            raise CommandError("This model is gone.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(world.engine.turns.models, "story_model", refuse)
+            await settled(world)
+        (error,) = face.of(ErrorEvent)
+        assert error.metadata.request == "r2"
+        await face.say("Two.", "r2")
+        await settled(world)
+        assert [text for _, text in await world.database.read(spoken)] == ["One.", "Two."]

@@ -23,6 +23,7 @@ from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn import Turn
 from flower.engine.sessions.turn_outcome import STATUS_OF, TurnOutcome
 from flower.engine.store import exchanges, prompts, stories
+from flower.engine.store.database import apart
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError, StoreError
 from flower.protocol.messages import (
@@ -108,7 +109,9 @@ class Turns:
 
     def _begin_waiting_soon(self, session: Session) -> None:
         if session.waiting and not session.busy:
-            self._nursery.start_soon(guarded, "a line that waited", self._begin_waiting, session)
+            # A task of its own, and no part of the prompt that happened to wake it.
+            with apart():
+                self._nursery.start_soon(guarded, "a line that waited", self._begin_waiting, session)
 
     # --- how a turn begins ----------------------------------------------------------------------
 
@@ -234,7 +237,8 @@ class Turns:
             turn.cancel("interrupted")
         if self._idle.is_set():
             self._idle = trio.Event()
-        self._nursery.start_soon(guarded, "a turn", self._run_turn, session, reply, running)
+        with apart():
+            self._nursery.start_soon(guarded, "a turn", self._run_turn, session, reply, running)
 
     # --- how a turn runs and ends ---------------------------------------------------------------
 
@@ -300,13 +304,13 @@ class Turns:
                 if not isinstance(error, FlowerError):
                     log.exception("session=%s: a line that waited crashed", session.id)
                     text = f"The engine failed on this line ({type(error).__name__}); see its log."
+                await self._give_back(waiting)  # first: whoever hears of it may send it again at once
                 session.publish(ErrorEvent(text, ErrorMeta(request=waiting.request or UNSET)))
-                await self._give_back(waiting)
 
     async def _give_back(self, waiting: WaitingLine) -> None:
         """Forgets a line that could not be answered: whoever sent it knows, and has its words."""
         try:
-            await self._runtime.services.database.write(prompts.drop_waiting, waiting.id)
+            await self._runtime.services.database.write(prompts.give_back, waiting.id, waiting.request)
         except StoreError as error:
             log.warning("a line that waited stays: %s", error)
 

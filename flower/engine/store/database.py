@@ -44,6 +44,7 @@ class Alongside:
     def __init__(self, function: Callable[[sqlite3.Connection], None]) -> None:
         self.function = function
         self.done = False
+        self.closed = False  # its block has ended; a task that goes on has nothing to do with it
 
 
 _ALONGSIDE: ContextVar[Alongside | None] = ContextVar("alongside", default=None)
@@ -60,6 +61,7 @@ def alongside(function: Callable[[sqlite3.Connection], None]) -> Iterator[Alongs
     try:
         yield change
     finally:
+        change.closed = True
         _ALONGSIDE.reset(token)
 
 
@@ -171,14 +173,14 @@ class Database:
         along = _ALONGSIDE.get()
 
         def both(connection: sqlite3.Connection) -> T:
-            if along is not None and not along.done:
+            if along is not None and not along.done and not along.closed:
                 along.function(connection)
             return function(connection, *args, **kwargs)
 
         def call() -> T:
             with _translated(self._path):
                 result = _in_transaction(self._connection, both)
-                if along is not None:
+                if along is not None and not along.closed:
                     along.done = True
                 self._check_place()
                 return result

@@ -73,8 +73,15 @@ def waiting(db: sqlite3.Connection, session_id: str) -> list[UnansweredLine]:
 
 
 def drop_waiting(db: sqlite3.Connection, line_id: int) -> None:
-    """Forgets a line: its reply begins, or it was given back with a reason."""
+    """Forgets a line whose reply begins."""
     db.execute("DELETE FROM waiting_lines WHERE id = ?", (line_id,))
+
+
+def give_back(db: sqlite3.Connection, line_id: int, request: str | None) -> None:
+    """Forgets a line that got no reply, and that its prompt was carried out: it may be sent again."""
+    drop_waiting(db, line_id)
+    if request is not None:
+        db.execute("DELETE FROM requests WHERE request = ?", (request,))
 
 
 def drop_all_waiting(db: sqlite3.Connection, session_id: str) -> None:
