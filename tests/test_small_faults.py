@@ -249,7 +249,9 @@ async def test_two_folders_for_a_world_at_once_leave_one_that_is_followed(
     followed: set[Path] = set()
 
     class WatchedFolder:
-        def __init__(self, library: Library, scope: str, path: Path, notify: object) -> None:
+        def __init__(
+            self, library: Library, scope: str, path: Path, notify: object, keep: object
+        ) -> None:
             self.path = path
 
         async def follow(self) -> None:
