@@ -41,6 +41,12 @@ def is_quick(path: Path) -> bool:
     return path.name not in SLOW_FILES and not imported & SLOW_IMPORTS
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m quick`` the other files are not even imported: that alone takes as long as the quick tests."""
+    quick_only = config.getoption("markexpr") == "quick" and collection_path.match("test_*.py")
+    return True if quick_only and not is_quick(collection_path) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if is_quick(item.path):
