@@ -45,11 +45,13 @@ class Face:
         self.arrivals: list[tuple[float, int]] = []
         self.ends = 0
         self.synced = 0
+        self.page_due = False  # after a new connection pieces may come before the page that holds them
         self._moved = trio.Event()
 
     def _post(self, happened: LinkChanged | Received) -> None:
         if isinstance(happened, LinkChanged):
             self.states.append((happened.state, trio.current_time(), happened.note))
+            self.page_due |= happened.state == "lost"
         else:
             self._take(happened.event)
         self._moved.set()
@@ -60,9 +62,12 @@ class Face:
             case SyncState():
                 self.synced += 1
             case ChatHistory(metadata=metadata) if metadata.history:
+                self.page_due = False
                 self.role, self.text = metadata.history[-1].role, metadata.history[-1].content
             case ChatMessage(content=content, metadata=metadata):
                 self.role, self.text = metadata.role, content
+            case ChatChunk() if self.page_due:
+                return
             case ChatChunk(content=content, metadata=metadata):
                 assert metadata.offset == len(self.text), "a gap, or the same text twice"
                 self.text += content
