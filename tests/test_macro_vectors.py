@@ -47,10 +47,8 @@ def test_each_difference_is_in_the_page() -> None:
 def test_blocks_take_time_in_proportion(text: str) -> None:
     """Sixteen times the text takes less than sixteen times two as long, and never raises."""
 
-    def spent(text: str) -> float:
-        return min(_timed(text) for _ in range(3))
-
-    assert spent(text * 16) < 32 * spent(text) + 0.05
+    most = 32 * min(_timed(text) for _ in range(3)) + 0.05
+    assert any(_timed(text * 16) < most for _ in range(3)), "a busy machine only adds"
 
 
 def _timed(text: str) -> float:

@@ -279,9 +279,10 @@ def test_patterns_are_linear(use: Use) -> None:
     for method in sorted(use.methods):
         run = runner(use, method)
         for make in texts_for(use):
-            assert seconds(run, make(TINY), 1) < HOPELESS_S, (
-                f"{use.pattern!r}: many times as long at {TINY}"
-            )
+            for size in (TINY, SIZE // 4):
+                assert seconds(run, make(size), 1) < HOPELESS_S, (
+                    f"{use.pattern!r}: many times as long at {size}"
+                )
             small = seconds(run, make(SIZE), 2)
             if small < SUSPICIOUS_S:
                 continue
