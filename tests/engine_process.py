@@ -21,7 +21,7 @@ import flower
 from flower.engine.store import streaming_text
 
 REPOSITORY = Path(flower.__file__).parents[1]
-CONFIG = "narrator:\n  seed: 7\n  words_per_s: 60\n"
+CONFIG = "narrator:\n  seed: 7\n  words_per_s: 300\n"
 
 
 class Process:

@@ -12,7 +12,7 @@ from flower.engine.importing import watch
 from flower.engine.importing.watch import ImportFolder
 from flower.errors import StoreError
 from tests import import_files
-from tests.engine_process import connected, engine
+from tests.engine_process import connected, engine, with_limits
 from tests.engine_world import engine_world
 
 
@@ -89,7 +89,8 @@ async def test_a_disk_that_refuses_is_no_fault_of_the_file(
 
 async def test_a_running_engine_watches_it(tmp_path: Path) -> None:
     """Whoever is there is told."""
-    async with engine(tmp_path / "home") as running, connected(running) as wire:
+    soon = with_limits(SETTLED_S=0.2)
+    async with engine(tmp_path / "home", program=soon) as running, connected(running) as wire:
         await wire.until("sync_state")
         import_files.write(tmp_path / "home" / "import" / "ada.json", import_files.card())
         with trio.fail_after(30):
