@@ -149,6 +149,11 @@ async def test_a_synced_folder_is_lore_across_restarts_until_it_is_let_go(tmp_pa
         assert "✓ The folder is let go" in await told(face, "/world unsync")
         assert "Ida" not in await told(face, "/lore list")
         assert "follows no folder" in await told(face, "/world unsync")
+    (texts / "tailor.txt").write_text("The tailor Ulf hums.")
+    async with remembering_world(tmp_path) as world:
+        face = await world.playing()
+        assert "follows no folder" in await told(face, "/world unsync")
+        assert not {"Ida", "Ulf"} & set((await told(face, "/lore list")).split())
 
 
 async def until(face: Face, command: str, part: str, *, present: bool = True) -> None:

@@ -59,6 +59,14 @@ def test_prompts_reported_without_what_was_cached_teach_nothing(share: float) ->
     assert checked.scale == 1.0
 
 
+@pytest.mark.parametrize("mad", [10**4, 10**9, 10**30])
+def test_one_mad_count_shortens_no_later_prompt(mad: int) -> None:
+    """A provider that once reports nonsense is believed for no prompt after the next sane report."""
+    assert TokenCounter().calibrated(1_000, mad).calibrated(2_500, 1_000).scale == pytest.approx(1.0)
+    sane = TokenCounter().calibrated(1_000, 1_000)
+    assert sane.calibrated(1_000, mad) == sane
+
+
 def test_counts_rise_at_once_and_fall_slowly() -> None:
     """Too little costs an answer, too much a little of the history."""
     counter = TokenCounter().calibrated(1_000, 900)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -370,6 +371,33 @@ async def test_a_bug_in_the_background_does_not_end_the_engine(
         assert "the list of stories crashed" in caplog.text
         await face.say_and_wait("Two.")
         assert face.reasons == ["done", "done"]
+
+
+async def test_the_list_of_stories_goes_out_at_once_and_then_once_an_interval(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    """However many stories come and go: a crowd that begins at once would cost a list for each change."""
+    async with engine_world(path) as world:
+        face = await world.playing()
+        await trio.sleep(2 * engine_module.STORY_LIST_INTERVAL_S)
+        sent: list[float] = []
+        send = face.client.send
+
+        def note(event: object) -> None:
+            if isinstance(event, SystemUpdate) and event.metadata.available_sessions is not UNSET:
+                sent.append(trio.current_time())
+            send(event)  # type: ignore[arg-type]
+
+        face.client.send = note  # type: ignore[method-assign]
+        begun = trio.current_time()
+        for _ in range(50):
+            world.engine.story_list.changed()
+            await trio.sleep(engine_module.STORY_LIST_INTERVAL_S / 10)
+        await trio.sleep(2 * engine_module.STORY_LIST_INTERVAL_S)
+        assert sent[0] - begun < engine_module.STORY_LIST_INTERVAL_S / 2, "the first one does not wait"
+        assert len(sent) in (6, 7), "five intervals of changes, and what came after the last list"
+        gaps = [later - earlier for earlier, later in pairwise(sent)]
+        assert min(gaps) >= engine_module.STORY_LIST_INTERVAL_S - 1e-6
 
 
 async def test_a_bug_while_a_reply_is_saved_late_does_not_lose_it(

@@ -13,7 +13,7 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.tui.render.messages import Message
 from flower.tui.render.theme import Recipe
-from flower.tui.state import bindings, commands, transcript
+from flower.tui.state import bindings, commands, status_line, transcript
 from flower.tui.state.model import (
     Bell,
     Configured,
@@ -389,6 +389,23 @@ def test_recent_commands_lead_the_palette() -> None:
     from flower.tui.state import popups
 
     assert popups.items(face.model)[0].label == "/rules clear"
+
+
+def test_recent_commands_come_up_while_one_types() -> None:
+    """Of two that fit alike the one used last is first."""
+    names = ["/world select", "/world unsync"]
+    assert commands.rank("world", names, str)[0] == "/world select"
+    assert commands.rank("world", names, str, ("/world unsync",))[0] == "/world unsync"
+    assert commands.rank("world", names, str, ("/world select", "/world unsync"))[0] == "/world select"
+
+
+def test_the_first_key_of_a_chord_is_shown_until_the_second() -> None:
+    face = playing()
+    first, second = next(key.split() for key in face.model.bindings.by_key if " " in key)
+    face = face.type(f"<{first}>")
+    assert status_line.of(face.model).text == f"{first} ..."
+    face = face.type(f"<{second}>" if len(second) > 1 else second)
+    assert status_line.of(face.model).text != f"{first} ..."
 
 
 def test_a_command_that_takes_away_never_leads_the_palette() -> None:

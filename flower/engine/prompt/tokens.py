@@ -52,7 +52,12 @@ class TokenCounter(Struct, frozen=True):
         """
         if estimated < 50 or actual < 50:
             return self
-        seen = min(MOST_SCALE, self.scale * actual / estimated)
+        seen = self.scale * actual / estimated
+        if seen > MOST_SCALE and not exact:
+            # More than any text we know of: a mistake, as one report must not shrink every later prompt.
+            # Before any other it is believed up to the bound, and until the next.
+            return self if self.checked else TokenCounter(MOST_SCALE)
+        seen = min(MOST_SCALE, seen)
         if exact:
             return TokenCounter(max(LEAST_EXACT_SCALE, seen), checked=True)
         if seen < LEAST_SCALE or (self.checked and seen < self.scale * LEAST_FALL):
