@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import trio
 
-from flower.engine.provider.base import Completion, Finish, ModelInfo, Piece, Provider, Spent, Text
+from flower.engine.provider.base import (
+    Completion,
+    Composing,
+    Finish,
+    ModelInfo,
+    Piece,
+    Provider,
+    Spent,
+    Text,
+)
 from flower.engine.recall.base import Considered, Found, Query
 from flower.engine.store.passages import Kind, Passage
 from flower.errors import ProviderError
@@ -102,6 +111,9 @@ class OneModelRoster:
 
     def options(self) -> tuple[ModelOption, ...]:
         return (ModelOption("scripted/one", "Scripted model", 1.0, 2.0),)
+
+    def composes(self, model_id: str) -> bool:
+        return isinstance(self.provider, Composing)
 
 
 class HashEmbedder:

@@ -144,7 +144,11 @@ class ModelInfo(Struct, frozen=True, omit_defaults=True):
 
 @runtime_checkable
 class Composing(Protocol):
-    """A provider that makes replies from phrases of its own, and must know what it said in other stories."""
+    """A provider that makes replies from phrases of its own, without a model.
+
+    It plays from the ``Cue``, which is made for it alone, and must know what it said in other stories. It
+    has no words for a player's own line and writes no summaries.
+    """
 
     composes: bool
 
