@@ -19,7 +19,7 @@ from flower.engine.interchange import book_reader
 from flower.engine.lorebook import situation as situations
 from flower.engine.lorebook.book import Scope, Source
 from flower.engine.lorebook.outcome import Outcome
-from flower.engine.lorebook.rules import EntryId, Library, Matching, Shelved, Strategy
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import Line, Overflow, Settings, Situation
 from flower.engine.lorebook.timed import NOTHING, Timed
@@ -109,7 +109,7 @@ class Story:
         self._requested = frozenset()
         return outcome, rolls
 
-    def _library(self) -> Library:
+    def _library(self) -> KeyedBooks:
         wanted = self._settings
         strategy = wanted["strategy"]
         matching = Matching(
@@ -123,7 +123,7 @@ class Story:
                 continue
             scopes = {Scope(scope.removesuffix("_extra")) for scope in _list(book["scope"])}
             shelved.append(Shelved(book_reader.read(book, name), frozenset(scopes)))
-        return Library(shelved, matching)
+        return KeyedBooks(shelved, matching)
 
     def _situation(self, step: Mapping[str, Any]) -> Situation:
         data = self._case.data

@@ -12,7 +12,7 @@ from flower.engine.lorebook.book import Book, Entry, Logic, Position, Role, Scop
 from flower.engine.lorebook.decorators import NONE, parse
 from flower.engine.lorebook.hidden import split
 from flower.engine.lorebook.outcome import Cause, Outcome, Reason
-from flower.engine.lorebook.rules import EntryId, Library, Matching, Shelved, Strategy
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import (
     Line,
@@ -48,7 +48,7 @@ def play(
     """Returns what a story of one or more lines, parted by bars, brings out."""
     lines = tuple(Line("Mara", text) for text in said.split("|")) if said else ()
     shelved = Shelved(book(*entries, **(of_book or {})), frozenset({Scope.GLOBAL}))
-    library = Library([shelved], Matching())
+    library = KeyedBooks([shelved], Matching())
     return scan(library, Situation(messages=lines, **situation), settings, tools)
 
 
@@ -201,7 +201,7 @@ def test_books_of_the_story_come_first() -> None:
     ]
     orders = {}
     for strategy in Strategy:
-        library = Library(shelved, Matching(strategy=strategy))
+        library = KeyedBooks(shelved, Matching(strategy=strategy))
         orders[strategy] = [rule.id.book for rule in library.rules]
     assert orders[Strategy.CHARACTER_FIRST] == ["chat", "persona", "character", "global"]
     assert orders[Strategy.GLOBAL_FIRST] == ["chat", "persona", "global", "character"]

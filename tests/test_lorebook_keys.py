@@ -16,7 +16,7 @@ from flower.engine.lorebook.index import KeyIndex, Term
 from flower.engine.lorebook.javascript import PatternError, translate
 from flower.engine.lorebook.outcome import Reason
 from flower.engine.lorebook.patterns import Pattern, Stopwatch, bare, slashed
-from flower.engine.lorebook.rules import Library, Matching, Shelved
+from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import Line, Settings, Situation
 
@@ -139,7 +139,7 @@ def test_slow_patterns_end_in_time() -> None:
     entries = tuple(Entry(uid=str(n), keys=(key,), content="x") for n, key in enumerate(evil))
     good = Entry(uid="good", keys=("lamp",), content="x")
     shelved = Shelved(Book(name="b", entries=(*entries, good)), frozenset({Scope.CHAT}))
-    library = Library([shelved], Matching())
+    library = KeyedBooks([shelved], Matching())
     text = "lamp " + "a" * 4_000 + "x" * 4_000
     tools = Tools(tokens=len, chance=lambda purpose: 0.5, clock=time.monotonic)
     start = time.monotonic()

@@ -19,7 +19,7 @@ from flower.engine.lorebook.book import (
     Source,
 )
 from flower.engine.lorebook.outcome import Outcome
-from flower.engine.lorebook.rules import Library, Matching, Shelved, Strategy
+from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import Line, Overflow, Settings, Situation, seeded
 from flower.engine.lorebook.timed import NOTHING, Timed
@@ -94,7 +94,7 @@ ENTRY = st.builds(
     ),
 )
 LIBRARY = st.builds(
-    Library,
+    KeyedBooks,
     st.lists(
         st.builds(
             Shelved,
@@ -141,14 +141,14 @@ def tools(seed: str) -> Tools:
     return Tools(tokens=tokens, chance=seeded(seed), expand=lambda text, values: (text * 2, values))
 
 
-def told(outcome: Outcome, library: Library) -> float:
+def told(outcome: Outcome, library: KeyedBooks) -> float:
     """Returns the tokens of all that counts for the budget."""
     return sum(tokens(f.text) for f in outcome.fired if not library.by_id[f.id].entry.ignore_budget)
 
 
 @given(LIBRARY, SITUATION, SETTINGS, st.text(max_size=3))
 def test_a_scan_ends_keeps_its_budget_and_can_be_repeated(
-    library: Library, situation: Situation, settings: Settings, seed: str
+    library: KeyedBooks, situation: Situation, settings: Settings, seed: str
 ) -> None:
     """Any books and any story: no error, nothing over the budget, the same again from the same place."""
     outcome = scan(library, situation, settings, tools(seed))
@@ -166,7 +166,7 @@ def test_a_scan_ends_keeps_its_budget_and_can_be_repeated(
 
 @given(LIBRARY, st.lists(SITUATION, min_size=2, max_size=4), SETTINGS)
 def test_a_branch_does_not_touch_another(
-    library: Library, situations: list[Situation], settings: Settings
+    library: KeyedBooks, situations: list[Situation], settings: Settings
 ) -> None:
     """Effects go from place to place as values: playing one branch leaves the past of the other as it was."""
 
@@ -183,7 +183,7 @@ def test_a_branch_does_not_touch_another(
 
 
 @given(LIBRARY, SITUATION)
-def test_a_trial_leaves_effects_alone(library: Library, situation: Situation) -> None:
+def test_a_trial_leaves_effects_alone(library: KeyedBooks, situation: Situation) -> None:
     """A dry scan gives back what it was given."""
     assert (
         scan(library, Situation(messages=situation.messages, dry=True), Settings(), tools("s")).timed
@@ -197,7 +197,9 @@ def test_work_grows_no_faster_than_text_and_books() -> None:
     def best(entries: int, letters: int) -> float:
         keys = [f"k{number}x" for number in range(entries)]
         made = tuple(Entry(uid=key, keys=(key, f"{key} y"), content=f"a {key}") for key in keys)
-        library = Library([Shelved(Book(name="b", entries=made), frozenset({Scope.CHAT}))], Matching())
+        library = KeyedBooks(
+            [Shelved(Book(name="b", entries=made), frozenset({Scope.CHAT}))], Matching()
+        )
         times = []
         for number in range(3):
             text = f"{number} " + " ".join(keys[:20]) + " aa" * (letters // 3)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.engine.recall import index as recall_index
 from flower.engine.recall.base import Embedder, Query
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import Kept, context_of
 from flower.engine.store.database import Database, Inline
 from flower.errors import EmbedError
@@ -46,7 +46,9 @@ VAEL, STORY = "lore:vael", "memory:s1"
 class Brain:
     """A library on a database file, with what it said."""
 
-    def __init__(self, library: Library, database: Database, said: list[tuple[str, Progress | None]]):
+    def __init__(
+        self, library: PassageLibrary, database: Database, said: list[tuple[str, Progress | None]]
+    ):
         self.library = library
         self.database = database
         self._said = said
@@ -73,7 +75,7 @@ async def open_brain(
 ) -> AsyncIterator[Brain]:
     said: list[tuple[str, Progress | None]] = []
     database = await Database.open(folder / "flower.db", run or Inline())
-    library = Library(
+    library = PassageLibrary(
         database,
         embedder,
         folder / "index",

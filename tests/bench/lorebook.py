@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from flower.engine.lorebook import words
 from flower.engine.lorebook.book import Book, Entry, Scope
-from flower.engine.lorebook.rules import Library, Matching, Shelved
+from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import Line, Settings, Situation, seeded
 
@@ -96,7 +96,7 @@ def measure(title: str, entries: int, messages: int, whole: bool, patterns: floa
     book = writer.book(entries, patterns)
     shelved = [Shelved(book, frozenset({Scope.GLOBAL}))]
     start = time.perf_counter()
-    library = Library(shelved, Matching(whole_words=whole))
+    library = KeyedBooks(shelved, Matching(whole_words=whole))
     built = (time.perf_counter() - start) * 1000
     settings = Settings(depth=messages, budget=100_000, recursive=True)
     tools = Tools(tokens=lambda text: len(text) / 4, chance=seeded("bench"), clock=time.monotonic)

@@ -11,7 +11,7 @@ from flower.engine.lorebook import words
 from flower.engine.lorebook.book import Entry, Logic
 from flower.engine.lorebook.outcome import Cause, Reason
 from flower.engine.lorebook.patterns import Stopwatch
-from flower.engine.lorebook.rules import EntryId, Key, Library, Rule, key_for
+from flower.engine.lorebook.rules import EntryId, Key, KeyedBooks, Rule, key_for
 from flower.engine.lorebook.scan_text import ScanText, View
 from flower.engine.lorebook.situation import Situation
 from flower.engine.lorebook.timed import Running
@@ -33,7 +33,7 @@ class Judge:
 
     def __init__(
         self,
-        library: Library,
+        library: KeyedBooks,
         situation: Situation,
         text: ScanText,
         running: Running,

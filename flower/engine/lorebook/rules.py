@@ -20,7 +20,7 @@ from flower.engine.lorebook.decorators import Decorators
 from flower.engine.lorebook.index import KeyIndex, Term
 from flower.engine.lorebook.patterns import Pattern, bare, slashed
 
-__all__ = ["EntryId", "Key", "Library", "Matching", "Rule", "Shelved", "Strategy", "key_for"]
+__all__ = ["EntryId", "Key", "KeyedBooks", "Matching", "Rule", "Shelved", "Strategy", "key_for"]
 
 
 class EntryId(Struct, frozen=True, order=True):
@@ -98,7 +98,7 @@ class Rule(Struct, frozen=True, dict=True, eq=False):
         return self.entry.constant and not self.entry.use_regex
 
 
-class Library:
+class KeyedBooks:
     """All rules of some books, and the index of their keys."""
 
     def __init__(self, books: Iterable[Shelved], matching: Matching) -> None:

@@ -23,7 +23,7 @@ from flower.engine.lorebook.judge import Judge
 from flower.engine.lorebook.outcome import Fired, Held, Outcome, Pass, Reason
 from flower.engine.lorebook.patterns import Stopwatch
 from flower.engine.lorebook.placement import place_of
-from flower.engine.lorebook.rules import EntryId, Library, Rule
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, Rule
 from flower.engine.lorebook.scan_text import ScanText
 from flower.engine.lorebook.situation import Overflow, Settings, Situation
 from flower.engine.lorebook.timed import Running, after, begin
@@ -47,14 +47,14 @@ class Tools(Struct, frozen=True):
     clock: Callable[[], float] | None = None
 
 
-def scan(library: Library, situation: Situation, settings: Settings, tools: Tools) -> Outcome:
+def scan(library: KeyedBooks, situation: Situation, settings: Settings, tools: Tools) -> Outcome:
     """Returns what fires in a situation. Never raises, whatever books and messages say."""
     return _Scan(library, situation, settings, tools).run()
 
 
 class _Scan:
     def __init__(
-        self, library: Library, situation: Situation, settings: Settings, tools: Tools
+        self, library: KeyedBooks, situation: Situation, settings: Settings, tools: Tools
     ) -> None:
         self._library = library
         self._situation = situation

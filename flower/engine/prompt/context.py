@@ -27,8 +27,7 @@ from flower.engine.prompt.direction import Direction, StoryRef, changed, direct,
 from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, named, sorted_out, why
 from flower.engine.prompt.macros import Expanded, sets
 from flower.engine.prompt.tokens import MESSAGE_TOKENS
-from flower.engine.recall.base import Considered, Found, Query
-from flower.engine.recall.library import Library
+from flower.engine.recall.base import Considered, Found, Library, Query
 from flower.engine.recall.scopes import (
     CAST_PREFIX,
     book_scope,

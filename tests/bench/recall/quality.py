@@ -21,7 +21,7 @@ from msgspec import structs
 
 from flower.engine.recall.base import Query
 from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.ranking import Tuning
 from flower.engine.store import passages
 from flower.engine.store.database import Database
@@ -108,8 +108,8 @@ def _store(db: sqlite3.Connection, collection: Collection) -> None:
 
 def library_over(
     database: Database, embedder: MiniLM, folder: Path, tuning: Tuning | None = None
-) -> Library:
-    return Library(
+) -> PassageLibrary:
+    return PassageLibrary(
         database,
         embedder,
         folder / "index",
@@ -153,7 +153,7 @@ async def _runs(
     return found
 
 
-async def _recalled(collection: Collection, library: Library) -> Runs:
+async def _recalled(collection: Collection, library: PassageLibrary) -> Runs:
     """Returns by budget what a turn would be given."""
     runs: dict[str, list[list[int]]] = {}
     for budget in MEMORY_BUDGETS:
