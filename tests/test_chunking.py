@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.recall.chunking import chunk, estimate_tokens, outline
-from flower.engine.store.passages import Draft
+from flower.engine.store.passages import Chunk
 
 LORE = """The city of Vael stands on a drowned coast.
 
@@ -47,7 +47,7 @@ def test_headings_become_the_title_path() -> None:
 
 def test_hash_signs_in_code_fences_are_text() -> None:
     (draft,) = chunk("```\n# not a heading\n```")
-    assert draft == Draft("", "```\n# not a heading\n```")
+    assert draft == Chunk("", "```\n# not a heading\n```")
 
 
 def test_windows_and_old_mac_line_ends_read_the_same() -> None:

@@ -18,7 +18,7 @@ from flower.engine.lorebook.outcome import Reason
 from flower.engine.lorebook.patterns import Pattern, Stopwatch, bare, slashed
 from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import Line, Settings, Situation
+from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine
 
 
 def matches(key: str, text: str) -> bool:
@@ -143,7 +143,7 @@ def test_slow_patterns_end_in_time() -> None:
     text = "lamp " + "a" * 4_000 + "x" * 4_000
     tools = Tools(tokens=len, chance=lambda purpose: 0.5, clock=time.monotonic)
     start = time.monotonic()
-    outcome = scan(library, Situation(messages=(Line("M", text),)), Settings(), tools)
+    outcome = scan(library, Situation(messages=(SpokenLine("M", text),)), ScanSettings(), tools)
     taken = time.monotonic() - start
     assert [entry.id.uid for entry in outcome.fired] == ["good"]
     assert {entry.reason for entry in outcome.held} == {Reason.TIME}

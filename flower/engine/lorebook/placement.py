@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flower.engine.lorebook.book import Position, Role
 from flower.engine.lorebook.outcome import Place
-from flower.engine.lorebook.rules import Rule
+from flower.engine.lorebook.rules import ReadyEntry
 
 __all__ = ["place_of"]
 
@@ -16,7 +16,7 @@ _NAMED = {
 }
 
 
-def place_of(rule: Rule, count: int) -> Place:
+def place_of(rule: ReadyEntry, count: int) -> Place:
     """Returns where a rule's text goes in a story of ``count`` messages.
 
     ``@@position`` has the first word, then a depth from either end. A depth beyond the oldest message is

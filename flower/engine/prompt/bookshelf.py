@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.lorebook import decorators
-from flower.engine.lorebook.book import Book, Scope, Source
+from flower.engine.lorebook.book import Book, Scope, TextSource
 from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import Line, Settings, Situation, seeded
+from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, seeded
 from flower.engine.lorebook.timed import NOTHING, Timed
 from flower.engine.prompt.macros import Values, run
 from flower.engine.prompt.tokens import TokenCounter
@@ -56,7 +56,7 @@ class Moment(Struct, frozen=True, kw_only=True):
     count: int  # messages on the whole path
     values: Values
     names: Mapping[str, str] = {}  # of characters, by their ids
-    sources: Mapping[Source, str] = {}
+    sources: Mapping[TextSource, str] = {}
     characters: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     trigger: str = "normal"
@@ -135,7 +135,7 @@ class Bookshelf:
 
     async def scan(self, ready: Ready, moment: Moment) -> Outcome:
         """Returns what fires at a moment."""
-        settings = Settings(budget=moment.tokens)
+        settings = ScanSettings(budget=moment.tokens)
         tools = Tools(
             tokens=TokenCounter().count,
             chance=seeded(moment.seed),
@@ -180,7 +180,7 @@ def _named_alone(book: Book, number: int, names: Mapping[str, int]) -> Book:
 def _situation(moment: Moment) -> Situation:
     visible = [m for m in moment.path if m.content and not m.extra.hidden]
     return Situation(
-        messages=tuple(Line(_speaker(m, moment), m.content) for m in visible),
+        messages=tuple(SpokenLine(_speaker(m, moment), m.content) for m in visible),
         count=max(moment.count, len(visible)),
         replies=sum(m.role == "assistant" for m in visible),
         characters=moment.characters,

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.game.steering import Steering
-from flower.engine.lorebook.book import Source
+from flower.engine.lorebook.book import TextSource
 from flower.engine.lorebook.situation import budget
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.prompt import bookshelf
@@ -228,11 +228,12 @@ def moment_of(
         values=replace(direction.values, variables=live.variables, sheet=live.sheet),
         names={one.id: one.name for one in direction.played},
         sources={
-            Source.PERSONA: standing.steering.persona.text,
-            Source.DESCRIPTION: character.persona if character is not None else "",
-            Source.SCENARIO: direction.values.scenario or (world.scene if world is not None else ""),
-            Source.DEPTH_PROMPT: depth.text if depth is not None else "",
-            Source.CREATOR_NOTES: character.notes if character is not None else "",
+            TextSource.PERSONA: standing.steering.persona.text,
+            TextSource.DESCRIPTION: character.persona if character is not None else "",
+            TextSource.SCENARIO: direction.values.scenario
+            or (world.scene if world is not None else ""),
+            TextSource.DEPTH_PROMPT: depth.text if depth is not None else "",
+            TextSource.CREATOR_NOTES: character.notes if character is not None else "",
         },
         tags=frozenset(tag for one in direction.knowing for tag in one.tags),
         characters=frozenset(one.name for one in direction.knowing),

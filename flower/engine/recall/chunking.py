@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flower import limits
-from flower.engine.store.passages import Draft
+from flower.engine.store.passages import Chunk
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]++(.*)")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-{3,})[ \t]*$")
@@ -27,7 +27,7 @@ def estimate_tokens(text: str) -> int:
     return sum(1 + (len(word) - 1) // _LETTERS_PER_TOKEN for word in _WORD.findall(text))
 
 
-def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> tuple[Draft, ...]:
+def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> tuple[Chunk, ...]:
     """Returns the passages of a text of Markdown or plain paragraphs, in reading order.
 
     ``title`` opens every title path. Each passage has at most about ``budget`` tokens. Text under no heading
@@ -38,7 +38,7 @@ def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> t
         heading = " > ".join(part for part in (title, *path) if part)
         pieces = _pack(paragraphs, budget)
         below = heading or (_first_line(pieces[0]) if len(pieces) > 1 else "")
-        drafts += [Draft(below if place else heading, piece) for place, piece in enumerate(pieces)]
+        drafts += [Chunk(below if place else heading, piece) for place, piece in enumerate(pieces)]
     return tuple(drafts)
 
 

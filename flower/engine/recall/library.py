@@ -33,7 +33,7 @@ from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Searcher
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Connection, Database
-from flower.engine.store.passages import Changed, Draft, Kind, Passage
+from flower.engine.store.passages import Changed, Chunk, Kind, Passage
 from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
 
@@ -404,7 +404,7 @@ class PassageLibrary:
             self._notify(f"✗ Recall {left}: {error}", None)
 
 
-def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequence[Draft]]]:
+def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequence[Chunk]]]:
     """Returns sources as digest and passages."""
     return {
         source: (
@@ -416,7 +416,7 @@ def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequ
 
 
 def _replace_sources(
-    db: Connection, scope: str, sources: Mapping[str, tuple[bytes, Sequence[Draft]]], now: float
+    db: Connection, scope: str, sources: Mapping[str, tuple[bytes, Sequence[Chunk]]], now: float
 ) -> list[Changed]:
     """Makes the passages of a scope equal to those of some sources; what did not change is not written."""
     changes = [

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flower.engine.recall.word_index import Scores, Term, WordIndex
+    from flower.engine.recall.word_index import QueryTerm, Scores, WordIndex
     from flower.engine.store.vector_rows import Vectors
 
     Flags = NDArray[np.bool_]
@@ -220,11 +220,11 @@ def _by_words(
     )
 
 
-def _terms(asked: Asked, languages: Sequence[str]) -> list[Term]:
-    from flower.engine.recall.word_index import Term
+def _terms(asked: Asked, languages: Sequence[str]) -> list[QueryTerm]:
+    from flower.engine.recall.word_index import QueryTerm
 
     return [
-        Term(tuple({term_hash(stem(word, language)) for language in languages}), weight)
+        QueryTerm(tuple({term_hash(stem(word, language)) for language in languages}), weight)
         for word, weight in asked.weights
     ]
 

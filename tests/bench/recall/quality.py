@@ -25,7 +25,7 @@ from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.ranking import Tuning
 from flower.engine.store import passages
 from flower.engine.store.database import Database
-from flower.engine.store.passages import Draft, Passage
+from flower.engine.store.passages import Chunk, Passage
 from tests.bench.recall.baseline import Baseline
 from tests.bench.recall.collections import dialogue, load
 from tests.bench.recall.collections.base import Collection
@@ -102,7 +102,7 @@ def _store(db: sqlite3.Connection, collection: Collection) -> None:
         else:
             source = f"attached:{number}"
             passages.replace_source(
-                db, "lore", document.scope, source, [Draft(title, text)], digest=b"", created=0.0
+                db, "lore", document.scope, source, [Chunk(title, text)], digest=b"", created=0.0
             )
 
 

@@ -20,7 +20,7 @@ from flower.engine.recall.minilm import TOKEN_WIDTH
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
-from flower.engine.store.passages import Draft
+from flower.engine.store.passages import Chunk
 from tests.bench.recall.measure import (
     MODELS,
     in_child,
@@ -257,7 +257,7 @@ def report_recall() -> None:
 
 async def _prepare(size: int, folder: Path) -> None:
     database = await Database.open(folder / "flower.db")
-    drafts = [Draft(f"Part {number}", text) for number, text in enumerate(make_texts(size))]
+    drafts = [Chunk(f"Part {number}", text) for number, text in enumerate(make_texts(size))]
     hashes = [passages.content_hash(draft.title, draft.text) for draft in drafts]
     vectors = make_vectors(size)
     embedder = MiniLM([MODELS], state_dir=folder)
