@@ -272,7 +272,7 @@ def test_problem_free_questions_touch_no_provider(tmp_path: Path) -> None:
 
 async def test_an_unwritable_home_costs_only_the_file(tmp_path: Path) -> None:
     world = World(tmp_path, {"openrouter": TWO}, openrouter_api_key="k-123456")
-    (tmp_path / "catalogue.new").mkdir()
+    (tmp_path / "catalogue.json").mkdir()
     assert await world.roster.refresh() == ()
     assert "openrouter/x/one" in world.ids()
 

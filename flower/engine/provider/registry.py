@@ -30,6 +30,7 @@ from flower.errors import ProviderError
 from flower.home import Home
 from flower.protocol.messages import ModelOption
 from flower.settings.config import Config, SupportedModel
+from flower.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -278,11 +279,9 @@ class Roster:
         return catalogue.decode(data, self._endpoints())
 
     def _save(self, lists: Mapping[str, Listed]) -> None:
-        """Writes beside and renames; a list lost to a full disk is fetched again."""
-        beside = self._file.with_suffix(".new")
+        """A list lost to a full disk is fetched again."""
         try:
-            beside.write_bytes(catalogue.encode(lists))
-            beside.replace(self._file)
+            write_whole(self._file, [catalogue.encode(lists)], durable=False)
         except OSError as error:
             log.warning("the list of models was not kept: %s", error)
 
