@@ -25,6 +25,8 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.recall.base import Considered, Found, Query, Ranked, Score
+from flower.engine.recall.library import PassageLibrary
+from flower.engine.store import vector_rows
 from flower.engine.store.passages import Kind, Passage
 from flower.errors import ProviderError
 from flower.protocol.messages import ModelOption
@@ -281,3 +283,10 @@ class WordLibrary:
             if shared:
                 found.append(Found(passage, len(shared), None, None, 1, shared, len(passage.text) // 4))
         return tuple(sorted(found, key=lambda f: (not f.passage.pinned, -f.score)))
+
+
+async def without_vectors(library: PassageLibrary) -> int:
+    """Returns how many texts of a library wait for their vector."""
+    return await library._database.read(
+        vector_rows.count_pending, library._embedder.model_id, tokens=library._with_tokens
+    )

@@ -45,7 +45,7 @@ ORDER = """
     engine.character_list        engine.asset_files
     engine.assets
     engine.game
-    engine.logs                  engine.tasks       engine.sanitize    engine.sentences
+    engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
     client                       service
     protocol.codec               protocol.tree_text
     reload

@@ -15,7 +15,6 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import (
     ChatMessage,
     Completion,
@@ -27,6 +26,7 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.store import exchanges, stories
+from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError
 from flower.protocol.messages import ChatEnd, ErrorEvent
 from tests.engine_world import EngineWorld, Face, engine_world

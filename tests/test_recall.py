@@ -22,7 +22,7 @@ from flower.engine.recall.query import Kept, context_of
 from flower.engine.store.database import Database, Inline
 from flower.errors import EmbedError
 from flower.protocol.messages import Progress
-from tests.fakes import HashEmbedder
+from tests.fakes import HashEmbedder, without_vectors
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
@@ -60,7 +60,7 @@ class Brain:
     async def settle(self) -> None:
         """Waits until every passage has its vector."""
         self.library.embed_soon()
-        while await self.library.pending():
+        while await without_vectors(self.library):
             await trio.testing.wait_all_tasks_blocked()
 
     async def texts(self, line: str, **more: object) -> list[str]:
@@ -218,7 +218,7 @@ async def test_without_a_model_recall_goes_by_words_and_says_so_once(
         assert brain.lines == ["✗ Recall goes by words only: the embedding model is missing"]
         embedder.broken = False
         await trio.sleep(2 * limits.EMBED_RETRY_S)
-        assert await brain.library.pending() == 0
+        assert await without_vectors(brain.library) == 0
         found = await brain.library.recall(Query("Ash Concord", lore_scope=VAEL))
         assert found[0].similarity is not None
 

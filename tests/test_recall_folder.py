@@ -16,7 +16,7 @@ from flower.engine.lorebook.book import Entry
 from flower.engine.recall.folders import Folder, is_remote, list_files
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.store.database import Database, Inline
-from tests.fakes import HashEmbedder
+from tests.fakes import HashEmbedder, without_vectors
 
 SCOPE = "lore:vael"
 
@@ -123,7 +123,7 @@ async def test_only_changed_passages_are_embedded_and_nothing_after_a_restart(tm
 
 
 async def _embedded(world: World) -> None:
-    while await world.library.pending():
+    while await without_vectors(world.library):
         await trio.lowlevel.checkpoint()
 
 

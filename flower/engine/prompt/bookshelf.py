@@ -24,7 +24,6 @@ from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, seeded
 from flower.engine.lorebook.timed import NOTHING, Timed
 from flower.engine.prompt.macros import Values, run
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.recall.base import Found, Library
 from flower.engine.recall.keyed_files import FILE_BOOK
 from flower.engine.recall.scopes import book_scope
@@ -32,6 +31,7 @@ from flower.engine.store import books
 from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.database import Database
 from flower.engine.store.stories import Message
+from flower.engine.tokens import TokenCounter
 from flower.errors import StoreError
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,6 @@ from flower.engine.prompt.bookshelf import Bookshelf, Moment, Ready
 from flower.engine.prompt.direction import Direction, StoryRef, changed, direct, told_lore
 from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, named, sorted_out, why
 from flower.engine.prompt.macros import Expanded, sets
-from flower.engine.prompt.tokens import MESSAGE_TOKENS
 from flower.engine.recall.base import Considered, Found, Library, Query
 from flower.engine.recall.scopes import (
     CAST_PREFIX,
@@ -38,6 +37,7 @@ from flower.engine.recall.scopes import (
 from flower.engine.recall.secrets import is_secret
 from flower.engine.store import books, hiding, personas, states, stories
 from flower.engine.store.database import Connection, Database
+from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
 log = logging.getLogger(__name__)

@@ -273,12 +273,6 @@ class PassageLibrary:
         """Returns how many passages each source of a scope has."""
         return await self._database.read(passages.list_sources, scope)
 
-    async def pending(self) -> int:
-        """Returns how many texts wait for their vector."""
-        return await self._database.read(
-            vector_rows.count_pending, self._embedder.model_id, tokens=self._with_tokens
-        )
-
     async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
         """Returns the passages of a scope that fit best, whatever their length.
 

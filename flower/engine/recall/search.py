@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.recall import late, ranking
 from flower.engine.recall.base import Considered, Found, Query, Ranked
-from flower.engine.recall.chunking import estimate_tokens
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.query import Asked, words_found
@@ -25,6 +24,7 @@ from flower.engine.store.database import Connection, Database
 from flower.engine.store.passages import Passage
 from flower.engine.store.term_rows import term_hash
 from flower.engine.store.words import ENGLISH, stem
+from flower.engine.tokens import TokenCounter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -335,7 +335,7 @@ def _described(found: Found, asked: Asked) -> Found:
     """Returns it with its words and size, which are worth counting only for what was picked."""
     text = f"{found.passage.title}\n{found.passage.text}"
     words = words_found(text, asked.words, asked.language)
-    return replace(found, keywords=words, tokens=estimate_tokens(text))
+    return replace(found, keywords=words, tokens=TokenCounter().count(text))
 
 
 def _is_open(passage: Passage, query: Query) -> bool:

@@ -30,6 +30,7 @@ from tests.bench.recall.baseline import Baseline
 from tests.bench.recall.collections import dialogue, load
 from tests.bench.recall.collections.base import Collection
 from tests.bench.recall.measure import MODELS, table
+from tests.fakes import without_vectors
 
 Runs = Mapping[str, Sequence[Sequence[int]]]  # by what was asked: for each question the documents found
 ABLATIONS = {
@@ -82,7 +83,7 @@ async def stored(collection: Collection, embedder: MiniLM) -> AsyncIterator[tupl
         async with trio.open_nursery() as nursery:
             library = library_over(database, embedder, Path(folder))
             nursery.start_soon(library.run)
-            while await library.pending():
+            while await without_vectors(library):
                 await trio.sleep(0.05)
             nursery.cancel_scope.cancel()
         try:
