@@ -9,8 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from flower.engine.lorebook.book import Book, Entry, Logic, Position, Role, Scope
-from flower.engine.lorebook.decorators import NONE, parse
-from flower.engine.lorebook.hidden import split
+from flower.engine.lorebook.decorators import NONE, parse, split_hidden_keys
 from flower.engine.lorebook.outcome import Cause, Outcome, Reason
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
@@ -281,8 +280,8 @@ def test_hidden_keys_lead_on_and_are_not_told() -> None:
     """Words of a hidden key are read by other entries only."""
     outcome = play(entry("a", "lamp", "Brass.{{hidden_key: tide}}"), entry("b", "tide"), said="lamp")
     assert [entry.text for entry in outcome.fired] == ["Brass.", "Text b."]
-    assert split("a{{hidden_key:b}}c{{ HIDDEN_KEY : d }}e") == ("ace", ["b", "d"])
-    assert split("a{{hidden_key:b") == ("a{{hidden_key:b", [])
+    assert split_hidden_keys("a{{hidden_key:b}}c{{ HIDDEN_KEY : d }}e") == ("ace", ["b", "d"])
+    assert split_hidden_keys("a{{hidden_key:b") == ("a{{hidden_key:b", [])
 
 
 # --- what lasts ---------------------------------------------------------------------------------

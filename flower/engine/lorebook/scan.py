@@ -17,12 +17,11 @@ from math import ceil
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.lorebook.decorators import split_hidden_keys
 from flower.engine.lorebook.groups import Scoring, losers
-from flower.engine.lorebook.hidden import split
 from flower.engine.lorebook.judge import Judge
-from flower.engine.lorebook.outcome import Fired, Held, Outcome, Pass, Reason
+from flower.engine.lorebook.outcome import Fired, Held, Outcome, Pass, Reason, place_of
 from flower.engine.lorebook.patterns import Stopwatch
-from flower.engine.lorebook.placement import place_of
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
 from flower.engine.lorebook.scan_text import ScanText
 from flower.engine.lorebook.situation import Overflow, ScanSettings, Situation
@@ -166,7 +165,7 @@ class _Scan:
                 continue
             if not self._lucky(rule):
                 continue
-            text, hidden = split(rule.text)
+            text, hidden = split_hidden_keys(rule.text)
             before = self._variables
             text = self._expanded(text)
             size = self._tools.tokens(text)

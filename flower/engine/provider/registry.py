@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import trio
 
 from flower import limits
-from flower.engine.offline import OfflineNarrator
+from flower.engine.offline.provider import OfflineNarrator
 from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
 from flower.engine.provider.base import Composing, ModelInfo, Provider
