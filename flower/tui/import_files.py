@@ -42,12 +42,17 @@ async def bring(
     typed: str, engine_url: Callable[[], str], token: str | None, tell: Callable[[str, str], None]
 ) -> None:
     """Imports what is at the paths in ``typed``; ``tell`` gets sentences and what kind of news they are."""
-    from flower.client.import_upload import Summary, files_in, printable, send  # needed by few sessions
+    from flower.client.import_upload import (  # needed by few sessions
+        UploadSummary,
+        files_in,
+        printable,
+        send,
+    )
 
     try:
         paths, me = _parsed(typed)
         files = await trio.to_thread.run_sync(files_in, paths)
-        summary = Summary()
+        summary = UploadSummary()
         told = trio.current_time()
         async for sent in send(files, engine_url, token, me):
             summary.add(sent)

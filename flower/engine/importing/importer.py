@@ -13,10 +13,10 @@ from pathlib import Path
 import trio
 
 from flower import limits
-from flower.engine.character_list import Imported
+from flower.engine.character_list import ImportedCharacter
 from flower.engine.importing import take
 from flower.engine.importing.names import stem_of
-from flower.engine.importing.take import File, Outcome, Taken
+from flower.engine.importing.take import File, Taken, TakeOutcome
 from flower.engine.interchange import reader
 from flower.engine.store import originals
 from flower.engine.store.database import Database
@@ -31,10 +31,10 @@ class Importer:
     def __init__(
         self,
         database: Database,
-        imported: Imported,
+        imported: ImportedCharacter,
         *,
         written: Callable[[], Container[str]],
-        changed: Callable[[Outcome], None],
+        changed: Callable[[TakeOutcome], None],
         now: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:

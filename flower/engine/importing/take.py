@@ -49,7 +49,7 @@ class Taken(Struct, frozen=True):
     notices: tuple[str, ...] = ()
 
 
-class Outcome(Struct, frozen=True):
+class TakeOutcome(Struct, frozen=True):
     """The same, with what has to be known in memory."""
 
     taken: Taken
@@ -87,7 +87,7 @@ def already_here(db: Connection, hash_: bytes) -> Taken | None:
 
 def take(
     db: Connection, file: File, now: float, new_id: str, taken_ids: Container[str] = frozenset()
-) -> Outcome:
+) -> TakeOutcome:
     """Takes over what is in ``file``.
 
     ``new_id`` begins the ids of new stories; ``taken_ids`` are of characters that files of the home have.
@@ -95,7 +95,7 @@ def take(
     """
     known = already_here(db, file.hash)
     if known is not None:
-        return Outcome(known)
+        return TakeOutcome(known)
     imported = file.imported
     kind = imported.kind.value
     original = originals.keep(db, file.data, file.hash, file.name, kind, now)
@@ -118,7 +118,7 @@ def take(
     originals.drop_unused(db, original)
     state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
     taken = Taken(kind, state, tuple(text for text, _ in items), imported.notices)
-    return Outcome(taken, tuple(stored), tuple(played))
+    return TakeOutcome(taken, tuple(stored), tuple(played))
 
 
 # --- characters ---------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def _steer(home: _Home, session_id: str, chat: Chat, members: list[str]) -> None
         states.begin_with_pins(home.db, session_id, pins)
 
 
-def _note(note: values.Note | None) -> Note | None:
+def _note(note: values.ChatNote | None) -> Note | None:
     if note is None or not note.text.strip():
         return None
     return Note(
@@ -244,7 +244,7 @@ def _note(note: values.Note | None) -> Note | None:
 # --- personas and quick replies -----------------------------------------------------------------
 
 
-def _take_persona(home: _Home, persona: values.Persona) -> tuple[str, State]:
+def _take_persona(home: _Home, persona: values.ImportedPersona) -> tuple[str, State]:
     db = home.db
     name, title = sanitize(persona.name)[: limits.NAME_CHARS], sanitize(persona.title)
     number = personas.put(
