@@ -15,7 +15,6 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Protocol, runtime_checkable
 
 import msgspec
 import trio
@@ -32,7 +31,7 @@ from flower.engine.provider.base import (
     Text,
     Withdrawn,
 )
-from flower.engine.provider.endpoint import Timeouts
+from flower.engine.provider.capabilities import Adaptable, Gated, Patient, Remarking
 from flower.engine.provider.gate import Gate, Ticket
 from flower.errors import ProviderError
 
@@ -53,24 +52,6 @@ CLOUD = Patience(limits.FIRST_SIGN_TIMEOUT_S, limits.FIRST_PIECE_TIMEOUT_S, limi
 LOCAL = Patience(limits.OWN_FIRST_TIMEOUT_S, limits.OWN_FIRST_TIMEOUT_S, limits.OWN_IDLE_TIMEOUT_S)
 
 
-@runtime_checkable
-class Adaptable(Protocol):
-    """A provider that can leave out what a model refuses, and tell what it leaves out."""
-
-    local: bool
-
-    def refuse(self, model: str, field: str) -> bool: ...
-
-    def left_out(self, completion: Completion) -> tuple[str, ...]: ...
-
-
-@runtime_checkable
-class Patient(Protocol):
-    """A provider whose endpoint has deadlines in the settings; 0 leaves the usual one."""
-
-    timeouts: Timeouts
-
-
 def patience_of(provider: Provider) -> Patience:
     """Returns how long to wait for a provider: what its settings say, else long for one's own servers."""
     usual = LOCAL if not isinstance(provider, Adaptable) or provider.local else CLOUD
@@ -80,20 +61,6 @@ def patience_of(provider: Provider) -> Patience:
     first_s = asked.first_s or usual.first_s
     silence_s = asked.silence_s or (asked.first_s if usual is LOCAL else 0.0) or usual.silence_s
     return Patience(silence_s, max(first_s, asked.idle_s), asked.idle_s or usual.idle_s)
-
-
-@runtime_checkable
-class Remarking(Protocol):
-    """A provider that knows something of a model which the player should know."""
-
-    def remarks(self, model: str) -> tuple[str, ...]: ...
-
-
-@runtime_checkable
-class Gated(Protocol):
-    """A provider whose server may be full: requests wait for their turn."""
-
-    def gate(self, model: str) -> Gate: ...
 
 
 class Stream:
