@@ -169,3 +169,15 @@ def test_what_a_newcomer_adds_is_in_three_places_at_most_and_these_are_there() -
         assert 1 <= len(paths) <= 3, row
         for path in paths:
             assert (ROOT / "flower" / path).exists(), path
+
+
+def test_the_map_has_every_folder_and_no_other() -> None:
+    folders = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "flower").rglob("__init__.py")}
+    told = set(
+        re.findall(
+            r"^\| `(flower/[\w/]*)` \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE
+        )
+    )
+    assert told <= folders
+    parts = {"flower/engine/provider/llamacpp/"}  # of a folder that is in the map
+    assert folders - told == parts
