@@ -1,6 +1,6 @@
 """``--reload``: runs a command and restarts it when a file it is made of changes.
 
-For development. The other process needs no restart: a face reconnects, an engine does not notice.
+For development. The other process needs no restart: a client reconnects, an engine does not notice.
 Owns the child process; never imports what it restarts.
 """
 
