@@ -17,7 +17,7 @@ from pathlib import Path
 
 from flower.errors import FlowerError, LaunchError, UsageError
 from flower.home import Home, load_config, open_home, own_token
-from flower.launch import Launcher, find, offered, ignored_variables
+from flower.launch import Launcher, find, ignored_variables, offered
 from flower.protocol import PATH, PORT
 
 _DAILY = ("", "tui", "engine")

@@ -14,7 +14,7 @@ import pytest
 from flower import limits, reload
 from flower.errors import EngineStarting, LaunchError
 from flower.home import Home
-from flower.launch import Launcher, announce, claim, find, last_error, start, ignored_variables
+from flower.launch import Launcher, announce, claim, find, ignored_variables, last_error, start
 
 URL = "ws://127.0.0.1:8000/ws/rpc"
 

@@ -301,9 +301,9 @@ def _certificate(home: Home, config: Config) -> Certificate | None:
     if not all(files):
         raise PlaceError("TLS needs both engine.tls_certificate and engine.tls_key; set the other one")
     certificate, key = (home.root / os.path.expanduser(name) for name in files)
-    found = Certificate(certificate, key)
-    check(found)
-    return found
+    pair = Certificate(certificate, key)
+    check(pair)
+    return pair
 
 
 def _is_loopback(host: str) -> bool:
