@@ -1,7 +1,7 @@
 """Flower: a roleplay engine for the terminal.
 
-Two processes. The engine (``flower.engine``, the Brain) owns all truth: stories, lore, memory,
-models and keys. The TUI (``flower.tui``, the Face) owns one screen. Between them goes one WebSocket
+Two processes. The engine (``flower.engine``) owns all state: stories, lore, memory,
+models and keys. The TUI (``flower.tui``) owns one screen. Between them goes one WebSocket
 with typed JSON messages, defined once in ``flower.protocol.messages``.
 
     cli         the ``flower`` command            launch    starts an engine and joins it

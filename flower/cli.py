@@ -17,7 +17,7 @@ from pathlib import Path
 
 from flower.errors import FlowerError, LaunchError, UsageError
 from flower.home import Home, load_config, open_home, own_token
-from flower.launch import Launcher, find, offered, unheard_variables
+from flower.launch import Launcher, find, ignored_variables, offered
 from flower.protocol import PATH, PORT
 
 _DAILY = ("", "tui", "engine")
@@ -127,7 +127,7 @@ class Connection:
             address = websocket_url(self.url)
             return (lambda: address), self.token or None, str
         token = self.token or own_token(home, os.environ)
-        advice = partial(unheard_variables, home, os.environ)
+        advice = partial(ignored_variables, home, os.environ)
         if not self.starts:
             return partial(_running, home), token, advice
         launcher = Launcher(home)

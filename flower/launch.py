@@ -1,7 +1,7 @@
 """One engine per home: claim it, find it, start it, start it again.
 
 Owns ``run/engine.lock`` (held as long as an engine lives, so it is never stale) and
-``run/engine.json`` (its address). The face calls ``Launcher.url`` before its first frame may be
+``run/engine.json`` (its address). The client calls ``Launcher.url`` before its first frame may be
 complete, so nothing here waits, and nothing heavy is imported (subprocess costs 9 ms).
 It never talks to the engine.
 """
@@ -60,7 +60,7 @@ def claim(home: Home, *, wait_s: float = limits.CLAIM_WAIT_S) -> Claim:
 
 
 def announce(held: Claim, url: str) -> None:
-    """Tells faces of this home where the engine listens; call it when the socket is bound.
+    """Tells clients of this home where the engine listens; call it when the socket is bound.
 
     Raises ``LaunchError``: an engine that nobody finds is of no use.
     """
@@ -154,7 +154,7 @@ def start(home: Home) -> int:
 
 
 class Launcher:
-    """Gives a face the address of its home's engine, starting one when there is none.
+    """Gives a client the address of its home's engine, starting one when there is none.
 
     An engine that dies is started again, at most every ``RESTART_DELAY_S``; after ``QUICK_DEATHS``
     deaths shortly after the start only every ``RESTART_DELAY_LONG_S``, because then something must be
@@ -229,7 +229,7 @@ class Launcher:
             return True
         self._pid = None
         quick = self._clock() - self._started_at < limits.QUICK_DEATH_S
-        if quick and not joined:  # joined: two faces started one each and the other's came first
+        if quick and not joined:  # joined: two clients started one each and the other's came first
             self._quick_deaths += 1
         return False
 
@@ -322,7 +322,7 @@ def _try_lock(descriptor: int, mode: int) -> bool:
 
 
 def _lock_within(wait_s: float, descriptor: int, home: Home) -> None:
-    """Waits a little, because a face that looks whether an engine runs holds the lock for an instant."""
+    """Waits a little, because a client that looks whether an engine runs holds the lock for an instant."""
     deadline = time.monotonic() + wait_s
     while not _try_lock(descriptor, fcntl.LOCK_EX):
         if time.monotonic() >= deadline:
@@ -333,7 +333,7 @@ def _lock_within(wait_s: float, descriptor: int, home: Home) -> None:
 def _held(home: Home) -> bool:
     descriptor = _open_lock(home)
     try:
-        return not _try_lock(descriptor, fcntl.LOCK_SH)  # shared: faces do not disturb each other
+        return not _try_lock(descriptor, fcntl.LOCK_SH)  # shared: clients do not disturb each other
     finally:
         os.close(descriptor)
 
@@ -356,7 +356,7 @@ def _rotate(log: Path) -> None:
 # never values.
 
 
-def unheard_variables(home: Home, environ: Mapping[str, str]) -> str:
+def ignored_variables(home: Home, environ: Mapping[str, str]) -> str:
     """Returns a sentence if the engine that runs on ``home`` was started without settings of ``environ``.
 
     Only the variables of ``config.ENVIRONMENT`` count, and only where they would change something. Names
@@ -375,19 +375,19 @@ def unheard_variables(home: Home, environ: Mapping[str, str]) -> str:
         running, wanted = load_config(home, known), load_config(home, environ)
     except (OSError, ConfigError):
         return ""
-    unheard = [
+    ignored = [
         name
         for name in mine
         if getattr(running, ENVIRONMENT[name]) != getattr(wanted, ENVIRONMENT[name])
     ]
-    if not unheard:
+    if not ignored:
         return ""
-    is_are = "is" if len(unheard) == 1 else "are"
+    is_are = "is" if len(ignored) == 1 else "are"
     other_way = ""
-    if not any(known.get(name) for name in unheard):  # else the engine's own variable would win
-        keys = " and ".join(ENVIRONMENT[name] for name in unheard)
+    if not any(known.get(name) for name in ignored):  # else the engine's own variable would win
+        keys = " and ".join(ENVIRONMENT[name] for name in ignored)
         other_way = f", or write {keys} into config.yaml and run `kill -HUP {pid}`"
     return (
-        f"{' and '.join(unheard)} {is_are} not in use: the engine of this home (process {pid}) was already "
+        f"{' and '.join(ignored)} {is_are} not in use: the engine of this home (process {pid}) was already "
         f"running. Stop it with `kill {pid}` and start Flower again{other_way}; no story is lost."
     )

@@ -201,7 +201,7 @@ LINGER_S_DEFAULT = 30 * 60.0
 HARD_EXIT_S = 5.0
 ENGINE_START_S = 20.0  # a Pi Zero reading imports from an SD card
 RECONNECT_S = 1.0
-CLAIM_WAIT_S = 0.5  # a face that looks whether an engine runs holds the lock for an instant
+CLAIM_WAIT_S = 0.5  # a client that looks whether an engine runs holds the lock for an instant
 LAUNCH_POLL_S = 0.05  # a starting engine is looked for this often, so that joining is not felt
 QUICK_DEATH_S = 20.0  # an engine that lived shorter than this died of its start
 QUICK_DEATHS = 3  # then something must be repaired: restart rarely and say what is wrong
@@ -212,8 +212,8 @@ LOG_TAIL_BYTES = 16 * KIB  # where the last error line is looked for
 ERROR_LINE_CHARS = 240  # of a log line quoted on a screen
 RELOAD_POLL_MS = 250  # --reload looks this often whether its child has ended
 
-# --- the terminal face --------------------------------------------------------------------------
-STORY_MESSAGES = 4_000  # messages a face holds, 4 MB; a reader further back lets the newest go
+# --- the TUI ------------------------------------------------------------------------------------
+STORY_MESSAGES = 4_000  # messages a client holds, 4 MB; a reader further back lets the newest go
 PANE_ROWS_KEPT = 2_000  # laid-out rows remembered: about ten screens of a tall terminal
 COLUMNS_MIN = 40  # below it the screen says so instead of breaking
 ROWS_MIN = 12
@@ -234,10 +234,10 @@ QUIT_PROMPT_S = 0.3  # how long leaving may wait for `/quit` to be sent
 LINK_QUEUE = 64  # frames read ahead of the screen; above it the engine's outbox merges
 UNCONFIRMED_PROMPTS = 16
 POPUP_ITEMS = 1_000
-TREE_TEXTS = 64  # messages of other branches a face has read and keeps
+TREE_TEXTS = 64  # messages of other branches a client has read and keeps
 TREE_TEXT_S = 0.15  # the tree's cursor rests so long before a text is fetched: walking asks nothing
 TREE_REFRESH_S = 0.5  # between two looks at a tree that changes
-TUI_SLOTS = 64  # faces of one home at the same time
+TUI_SLOTS = 64  # clients of one home at the same time
 
 # --- the screen ---------------------------------------------------------------------------------
 CLUSTER_CODE_POINTS = 16  # code points of one on-screen character: the longest emoji has 10

@@ -15,28 +15,28 @@ _NEVER_LIMITED = 1 << 50  # cgroups say "max", older ones a number near 2**63
 
 def total_mib(root: Path = Path("/")) -> int | None:
     """Returns the memory of the machine, or of the group this process is confined to; None if unknown."""
-    known = _meminfo(root).get("MemTotal")
-    limits = [*_limits(root), *([known] if known is not None else [])]
+    total = _meminfo(root).get("MemTotal")
+    limits = [*_limits(root), *([total] if total is not None else [])]
     return min(limits) if limits else None
 
 
 def free_mib(root: Path = Path("/")) -> int | None:
     """Returns how much memory a new program could have, swap included; None if unknown."""
-    known = _meminfo(root)
-    if "MemAvailable" not in known:
+    figures = _meminfo(root)
+    if "MemAvailable" not in figures:
         return None
-    free = known["MemAvailable"] + known.get("SwapFree", 0)
+    free = figures["MemAvailable"] + figures.get("SwapFree", 0)
     return min([free, *_limits(root)])
 
 
 def _meminfo(root: Path) -> dict[str, int]:
-    found = {}
+    figures = {}
     for line in _read(root / "proc/meminfo").splitlines():
         name, _, value = line.partition(":")
         words = value.split()
         if words and words[0].isdecimal():
-            found[name] = int(words[0]) // KIB_PER_MIB
-    return found
+            figures[name] = int(words[0]) // KIB_PER_MIB
+    return figures
 
 
 def _limits(root: Path) -> list[int]:
@@ -46,13 +46,13 @@ def _limits(root: Path) -> list[int]:
         if line.startswith("0::"):
             group = line[3:].strip("/")
     top = root / "sys/fs/cgroup"
-    folder, found = top / group, []
+    folder, limits = top / group, []
     while folder != top.parent and len(folder.parts) >= len(top.parts):
         text = _read(folder / "memory.max").strip()
         if text.isdecimal() and int(text) < _NEVER_LIMITED:
-            found.append(int(text) >> 20)
+            limits.append(int(text) >> 20)
         folder = folder.parent
-    return found
+    return limits
 
 
 def _read(path: Path) -> str:

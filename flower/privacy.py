@@ -33,15 +33,15 @@ def remove_leftovers(environ: Mapping[str, str]) -> bool:
     folder = Path(cache, _LEFT_IN_CACHE)
     if not folder.is_absolute() or not folder.is_dir():
         return False
-    found = False
+    removed = False
     try:
         for name in _LEFT_FILES:
             path = folder / name
             if path.is_file():
                 path.unlink()
-                found = True
+                removed = True
         for empty in (folder, *folder.parents[:2]):
             empty.rmdir()
     except OSError:
-        return found  # not ours to delete, or something else lives there
-    return found
+        return removed  # not ours to delete, or something else lives there
+    return removed

@@ -1,6 +1,6 @@
 """``--reload``: runs a command and restarts it when a file it is made of changes.
 
-For development. The other process needs no restart: a face reconnects, an engine does not notice.
+For development. The other process needs no restart: a client reconnects, an engine does not notice.
 Owns the child process; never imports what it restarts.
 """
 
@@ -62,18 +62,18 @@ def supervise(
     half typed. Returns the exit code; no child is left behind.
     """
     child = spawn()
-    told = False
+    notified = False
     try:
         for changed in changes:
             code = child.poll()
             if changed:
                 _stop(child)
-                child, told = spawn(), False
+                child, notified = spawn(), False
             elif code == 0:
                 return 0
-            elif code is not None and not told:
+            elif code is not None and not notified:
                 print(f"flower: ended with {code}; waiting for a change", file=sys.stderr)
-                told = True
+                notified = True
     except KeyboardInterrupt:
         return 130
     finally:

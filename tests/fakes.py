@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.provider.base import (
     Completion,
-    Composing,
     Finish,
     ModelInfo,
     Piece,
@@ -24,6 +23,7 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
+from flower.engine.provider.capabilities import Composing
 from flower.engine.recall.base import Considered, Found, Query, Ranked, Score
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.store import vector_rows

@@ -158,3 +158,26 @@ def test_every_sentence_about_trust_names_a_test_that_exists() -> None:
     assert not [name for name in named if not (ROOT / name).exists()]
     promises = text.split("## What is not promised")[0].split("\n- ")[1:]
     assert not [promise[:60] for promise in promises if "`tests/" not in promise]
+
+
+def test_what_a_newcomer_adds_is_in_three_places_at_most_and_these_are_there() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where ten changes go")[2]
+    rows = [row for row in table.partition("\n## ")[0].splitlines() if row.startswith("| a")]
+    assert len(rows) == 10
+    for row in rows:
+        paths = re.findall(r"`([\w/]+/[\w.]*)`", row)
+        assert 1 <= len(paths) <= 3, row
+        for path in paths:
+            assert (ROOT / "flower" / path).exists(), path
+
+
+def test_the_map_has_every_folder_and_no_other() -> None:
+    folders = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "flower").rglob("__init__.py")}
+    told = set(
+        re.findall(
+            r"^\| `(flower/[\w/]*)` \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE
+        )
+    )
+    assert told <= folders
+    parts = {"flower/engine/provider/llamacpp/"}  # of a folder that is in the map
+    assert folders - told == parts

@@ -14,7 +14,7 @@ import pytest
 from flower import limits, reload
 from flower.errors import EngineStarting, LaunchError
 from flower.home import Home
-from flower.launch import Launcher, announce, claim, find, last_error, start, unheard_variables
+from flower.launch import Launcher, announce, claim, find, ignored_variables, last_error, start
 
 URL = "ws://127.0.0.1:8000/ws/rpc"
 
@@ -53,7 +53,7 @@ def test_settings_that_a_running_engine_does_not_know_are_named_without_their_va
     home: Home,
 ) -> None:
     given = {"OPENAI_BASE_URL": "http://127.0.0.1:9", "OPENAI_API_KEY": "sk-secret", "HOME": "/x"}
-    assert unheard_variables(home, given) == "", "no engine runs, the next one will hear them"
+    assert ignored_variables(home, given) == "", "no engine runs, the next one will hear them"
     engine = subprocess.Popen(
         [sys.executable, "-c", "print(flush=True); input()"],
         stdin=subprocess.PIPE,
@@ -64,27 +64,27 @@ def test_settings_that_a_running_engine_does_not_know_are_named_without_their_va
         assert engine.stdout is not None
         engine.stdout.readline()  # until then its environment is still ours
         (home.run / "engine.json").write_text(json.dumps({"pid": engine.pid, "url": URL}))
-        told = unheard_variables(home, given)
+        told = ignored_variables(home, given)
         assert told.startswith("OPENAI_API_KEY is not in use")
         assert f"kill {engine.pid}" in told
         assert "config.yaml" not in told, "the engine's own variable would win over the file"
         assert "sk-" not in told
-        told = unheard_variables(home, {"MISTRAL_API_KEY": "sk-m"})
+        told = ignored_variables(home, {"MISTRAL_API_KEY": "sk-m"})
         assert f"kill -HUP {engine.pid}" in told
         assert "mistral_api_key into config.yaml" in told
-        assert unheard_variables(home, {**given, "OPENAI_API_KEY": "sk-other"}) == ""
-        assert unheard_variables(home, {}) == ""
+        assert ignored_variables(home, {**given, "OPENAI_API_KEY": "sk-other"}) == ""
+        assert ignored_variables(home, {}) == ""
         home.config.write_text("openai_base_url: http://127.0.0.1:7\nmistral_api_key: sk-m")
-        assert unheard_variables(home, {"MISTRAL_API_KEY": "sk-m"}) == "", "config.yaml says the same"
+        assert ignored_variables(home, {"MISTRAL_API_KEY": "sk-m"}) == "", "config.yaml says the same"
         home.config.write_text("openai_base_url: [")
-        assert unheard_variables(home, given) == "", "a broken file is told by others"
+        assert ignored_variables(home, given) == "", "a broken file is told by others"
         engine.communicate(b"\n")
 
 
 def test_variables_of_a_process_that_cannot_be_seen_are_no_matter(home: Home) -> None:
     with claim(home):
         (home.run / "engine.json").write_text(json.dumps({"pid": 2**22 + 1, "url": URL}))
-        assert unheard_variables(home, {"MODEL_NAME": "x"}) == ""
+        assert ignored_variables(home, {"MODEL_NAME": "x"}) == ""
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pid": "x", "url": 1}', "\x00" * 64])

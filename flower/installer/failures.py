@@ -87,7 +87,7 @@ def _package(log: str) -> str:
     """Returns the package that the log complains about last, as well as can be told."""
     for line in reversed(log.splitlines()):
         for mark in ("No matching distribution found for ", "Failed building wheel for "):
-            _, found, rest = line.partition(mark)
-            if found and rest.split():
+            _, sign, rest = line.partition(mark)
+            if sign and rest.split():
                 return rest.split()[0].rstrip(",;")
     return "a package"

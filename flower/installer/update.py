@@ -68,15 +68,15 @@ class Update:
         before = self._git("rev-parse", "HEAD")
         say("[1/5] Asking for what is new")
         self._do("nothing could be fetched; nothing was changed", "git", "fetch", "--quiet")
-        wanted = self._git("rev-parse", "@{upstream}")
-        if self._git("merge-base", wanted, "HEAD") == wanted:
+        target = self._git("rev-parse", "@{upstream}")
+        if self._git("merge-base", target, "HEAD") == target:
             return False
         with self._stopped():
             say("[2/5] Keeping a copy of stories and packages")
             self._keep(before)
             try:
                 say("[3/5] Switching to the new version")
-                self._do("git could not switch", "git", "merge", "--quiet", "--ff-only", wanted)
+                self._do("git could not switch", "git", "merge", "--quiet", "--ff-only", target)
                 say("[4/5] Packages")
                 self._do(
                     "the packages could not be installed", "sh", str(self.root / "start.sh"), "--setup"

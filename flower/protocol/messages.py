@@ -1,10 +1,10 @@
-"""The wire between engine and faces: every message, both ways, as frozen typed structs.
+"""The wire between engine and clients: every message, both ways, as frozen typed structs.
 
 Owns the JSON shapes of the V1 Flower protocol and their optional additions. Turning them into frames
 and back is ``flower/protocol/codec.py``'s.
 
 A client sends ``{"prompt": TEXT}``; everything it can do is a prompt. The optional keys ``request``
-(client-made id, sending it twice is safe) and ``client`` (stable id of this face) are additions that
+(client-made id, sending it twice is safe) and ``client`` (stable id of this client) are additions that
 V1 clients never send. The engine sends ``{"event": E, "payload": {"content": str, "metadata": {}}}``.
 Additions are optional metadata keys or new events; a V1 client ignores both.
 
@@ -137,7 +137,7 @@ class QuickReply(Struct, frozen=True):
 
 
 class State(Struct, frozen=True, omit_defaults=True):
-    """What a face shows beside the story. ``sync_state`` sets every V1 key, updates only some."""
+    """What a client shows beside the story. ``sync_state`` sets every V1 key, updates only some."""
 
     status: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
@@ -186,7 +186,7 @@ class HistoryItem(Struct, frozen=True, omit_defaults=True):
     message: int | UnsetType = UNSET
     status: str | UnsetType = UNSET
     model: str | UnsetType = UNSET
-    request: str | UnsetType = UNSET  # tells a face that a line it sent before a restart has arrived
+    request: str | UnsetType = UNSET  # tells a client that a line it sent before a restart has arrived
     variant: int | UnsetType = UNSET  # which of its siblings this is, from 1; set when there are others
     variants: int | UnsetType = UNSET  # how many siblings there are, itself included
     hidden: bool | UnsetType = UNSET  # no narrator reads it
@@ -286,7 +286,7 @@ class MessageMeta(Struct, frozen=True, omit_defaults=True):
 
 
 class ChatMessage(Struct, frozen=True):
-    """Addition to V1: lets several faces on one story show the same thing."""
+    """Addition to V1: lets several clients on one story show the same thing."""
 
     event: ClassVar[str] = "chat_message"
     content: str
@@ -317,7 +317,7 @@ class Recall(Struct, frozen=True):
 
 
 class UnknownEvent(Struct, frozen=True):
-    """An event of a newer engine; faces ignore it."""
+    """An event of a newer engine; clients ignore it."""
 
     event: str
 

@@ -197,9 +197,9 @@ class _Builder:
         )
 
     def _scalar(self, event: Any, line: int) -> None:
-        found = _FORBIDDEN.search(event.value)
-        if found:
-            raise YamlError(line, f"control characters are not allowed (U+{ord(found.group()):04X})")
+        match = _FORBIDDEN.search(event.value)
+        if match:
+            raise YamlError(line, f"control characters are not allowed (U+{ord(match.group()):04X})")
         if self._expects_key():
             self._key(event.value, line)
         else:

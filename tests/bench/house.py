@@ -1,6 +1,7 @@
-"""How easily the code is walked through: ``python -m tests.bench.house [REVISION ...]``.
+"""How easily the code is walked through: ``python -m tests.bench.house [--words] [REVISION ...]``.
 
-Prints a table with a column for each revision of git and one for the files as they are. Counted are modules of
+Prints a table with a column for each revision of git and one for the files as they are; ``--words`` lists
+where words are that a newcomer has to translate. Counted are modules of
 the package; an importer is another module of it that imports one, inside a function or for types too.
 """
 
@@ -18,6 +19,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SMALL = 70  # lines
 LARGE = 400
+
+# Words of our own where the field has one, and participles as names of values.
+DIALECT = re.compile(
+    r"\b(faces?|mailbox|unheard|aftermath|patience|goodbye|standing|stands|told|telling)\b",
+    re.IGNORECASE,
+)
+PARTICIPLES = frozenset({"told", "found", "wanted", "known", "kept", "shown", "said", "asked"})
 
 Sources = dict[str, str]  # name of a module, its text
 
@@ -86,6 +94,15 @@ def class_names_twice(sources: Sources) -> int:
     return sum(count > 1 for count in names.values())
 
 
+def participles(sources: Sources) -> int:
+    """Returns how many times a value gets a participle for a name."""
+    return sum(
+        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in PARTICIPLES
+        for text in sources.values()
+        for node in ast.walk(ast.parse(text))
+    )
+
+
 def figures(sources: Sources) -> dict[str, int]:
     modules = {path: text for path, text in sources.items() if not path.endswith("/__init__.py")}
     lengths = {path: text.count("\n") for path, text in modules.items()}
@@ -106,7 +123,21 @@ def figures(sources: Sources) -> dict[str, int]:
         f"modules over {LARGE} lines": sum(length > LARGE for length in lengths.values()),
         "modules in circles, types included": in_circles(by),
         "class names given twice": class_names_twice(sources),
+        "words of our own": sum(len(DIALECT.findall(text)) for text in sources.values()),
+        "participles as names": participles(sources),
     }
+
+
+def list_words(sources: Sources) -> None:
+    """Prints where words of our own are, most in one module first."""
+    counts = {
+        path: Counter(word.lower() for word in DIALECT.findall(text)) for path, text in sources.items()
+    }
+    for path, words in sorted(counts.items(), key=lambda item: -item[1].total()):
+        if words:
+            print(
+                f"{words.total():>4}  {path}  {', '.join(f'{word} {n}' for word, n in words.most_common())}"
+            )
 
 
 def crossed() -> int:
@@ -124,7 +155,10 @@ def crossed() -> int:
 
 
 def main() -> None:
-    revisions = sys.argv[1:]
+    revisions = [word for word in sys.argv[1:] if word != "--words"]
+    if "--words" in sys.argv:
+        list_words(present())
+        return
     columns = [figures(at(revision)) for revision in revisions] + [figures(present())]
     print(f"{'':42}", *(f"{name:>10}" for name in [*revisions, "now"]))
     for row in columns[-1]:

@@ -116,11 +116,11 @@ def make_kept(home: Home, reason: str, now: float) -> Path:
     forget(unfinished(home))
     make(home.database, path)
     older = listed(home, f"-{reason}")
-    kept = BACKUPS_OTHER
+    count = BACKUPS_OTHER
     if reason == DAILY:
         taken = sum(copy.stat().st_size for copy in older)
-        kept = kept_daily(path.stat().st_size, shutil.disk_usage(path.parent).free + taken)
-    forget(older[kept:])
+        count = kept_daily(path.stat().st_size, shutil.disk_usage(path.parent).free + taken)
+    forget(older[count:])
     return path
 
 

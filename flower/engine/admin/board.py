@@ -46,10 +46,10 @@ def sync_times(folder: Path, clock: Callable[[], float] = time.perf_counter) -> 
 def judged_syncs(taken: list[float]) -> tuple[str, str]:
     """Returns what the times say, and advice. Pure."""
     middle, worst = statistics.median(taken), max(taken)
-    found = f"a write is safe after {middle * 1000:.1f} ms, {worst * 1000:.0f} at worst"
+    finding = f"a write is safe after {middle * 1000:.1f} ms, {worst * 1000:.0f} at worst"
     if middle <= SYNC_SLOW_S:
-        return found, ""
-    return found, "the card or disk is slow or dying; make a backup elsewhere, and try another one"
+        return finding, ""
+    return finding, "the card or disk is slow or dying; make a backup elsewhere, and try another one"
 
 
 def throttling(word: str) -> tuple[str, str]:
@@ -61,12 +61,15 @@ def throttling(word: str) -> tuple[str, str]:
         return "not known", ""
     now = [name for bit, name in _THROTTLED if bits >> bit & 1]
     since = [name for bit, name in _THROTTLED if bits >> (bit + _SINCE) & 1 and name not in now]
-    said = [*(f"{name} now" for name in now), *(f"{name} since it was switched on" for name in since)]
-    if not said:
+    sentences = [
+        *(f"{name} now" for name in now),
+        *(f"{name} since it was switched on" for name in since),
+    ]
+    if not sentences:
         return "enough", ""
     cools = any(name == "too hot" for name in (*now, *since))
     return ", ".join(
-        said
+        sentences
     ), "cool the board" if cools else "use the board's own power supply and a short cable"
 
 

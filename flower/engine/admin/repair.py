@@ -17,8 +17,8 @@ def repair(home: Home, now: float) -> RepairReport:
     before = look(home.database)
     if before.sound:
         return before
-    kept = backup.keep_damaged(home, now)
-    lines = [*before.lines, f"The database as it was is kept at {kept}."]
+    backup_path = backup.keep_damaged(home, now)
+    lines = [*before.lines, f"The database as it was is kept at {backup_path}."]
     try:
         lines += recovery.mend(home.database)
     except StoreError as error:

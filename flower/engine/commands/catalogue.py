@@ -19,7 +19,7 @@ from flower.protocol.messages import CommandOption
 class CommandSpec(Struct, frozen=True):
     """One command; words of ``usage`` in small letters are its name.
 
-    ``argument``: which list of the face completes it, or what it takes from the selected message.
+    ``argument``: which list of the client completes it, or what it takes from the selected message.
     """
 
     usage: str

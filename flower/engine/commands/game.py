@@ -165,16 +165,16 @@ async def _change_sheet(
     engine: Engine, client: Client, change: Callable[[Sheet], tuple[Sheet, str]]
 ) -> None:
     """Carries out a change of the sheet; ``change`` returns the new one and what to say about it."""
-    said: list[str] = []
+    lines: list[str] = []
 
     def changed(state: StoryState) -> StoryState:
         new, text = change(state.sheet)
-        said.append(text)
+        lines.append(text)
         return replace(state, sheet=new)
 
     session = story_of(client)
     await engine.services.database.write(states.change_state, session.id, changed)
-    await publish_sheet(engine, session, f"✓ {said[0][:1].upper()}{said[0][1:]}.")
+    await publish_sheet(engine, session, f"✓ {lines[0][:1].upper()}{lines[0][1:]}.")
 
 
 async def publish_sheet(engine: Engine, session: Session, text: str) -> None:
@@ -210,8 +210,8 @@ async def list_clocks(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def add_clock(engine: Engine, client: Client, argument: str) -> None:
-    found = _CLOCK.fullmatch(" ".join(argument.split()))
-    if found is None:
+    match = _CLOCK.fullmatch(" ".join(argument.split()))
+    if match is None:
         raise CommandError(
             'Which clock, of how many segments? For example /clock add "Flood reaches the docks" 6'
             " every 2 turns: the docks are under water."
@@ -219,10 +219,10 @@ async def add_clock(engine: Engine, client: Client, argument: str) -> None:
     session = story_of(client)
     standing = await standing_of(engine, session)
     clock = clocks.new(
-        found["quoted"] or found["name"],
-        int(found["size"]),
-        found["pace"] or "",
-        (found["then"] or "").strip(),
+        match["quoted"] or match["name"],
+        int(match["size"]),
+        match["pace"] or "",
+        (match["then"] or "").strip(),
         standing.now,
     )
 
@@ -234,22 +234,22 @@ async def add_clock(engine: Engine, client: Client, argument: str) -> None:
 
 async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
     text = " ".join(argument.split())
-    found = _TICKS.search(text)
-    name = (text[: found.start()] if found else text).strip('"')
+    match = _TICKS.search(text)
+    name = (text[: match.start()] if match else text).strip('"')
     if not name:
         raise CommandError("Which clock? For example /clock tick flood, or /clock tick flood -1.")
-    ticks = int(found[1]) if found else 1
+    ticks = int(match[1]) if match else 1
     session = story_of(client)
     now = (await standing_of(engine, session)).now
-    shown: list[str] = []
+    lines: list[str] = []
 
     def tick(state: StoryState) -> StoryState:
         clock = clocks.ticked(clocks.find(state.clocks, name), ticks, now)
-        shown.append(f"{clock.name} {clocks.shown(clock, now)}")
+        lines.append(f"{clock.name} {clocks.shown(clock, now)}")
         return replace(state, clocks=clocks.put(state.clocks, clock))
 
     await engine.services.database.write(states.change_state, session.id, tick)
-    await publish_sheet(engine, session, f"✓ Clock: {shown[0]}")
+    await publish_sheet(engine, session, f"✓ Clock: {lines[0]}")
 
 
 async def remove_clock(engine: Engine, client: Client, argument: str) -> None:
@@ -285,19 +285,19 @@ async def list_people(engine: Engine, client: Client, argument: str) -> None:
 async def add_person(engine: Engine, client: Client, argument: str) -> None:
     faction = argument.lower().startswith("faction ")
     name, _, about = (argument[8:] if faction else argument).partition(":")
-    shown: list[str] = []
+    names: list[str] = []
 
     def add(state: StoryState) -> StoryState:
         person = people.new(name, about, state.sheet.place, faction=faction)
         known = [p for p in state.people if p.name.casefold() == person.name.casefold()]
         if known:  # what they are is told anew; what was between you stays
             person = replace(known[0], about=person.about or known[0].about)
-        shown.append(person.name)
+        names.append(person.name)
         return replace(state, people=people.put(state.people, person))
 
     await engine.services.database.write(states.change_state, story_of(client).id, add)
     client.notify(
-        f"✓ {shown[0]} is known now; /npc mood {shown[0]} +10 REASON changes what they think."
+        f"✓ {names[0]} is known now; /npc mood {names[0]} +10 REASON changes what they think."
     )
 
 
@@ -318,19 +318,19 @@ async def show_person(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def change_mood(engine: Engine, client: Client, argument: str) -> None:
-    found = _MOOD.fullmatch(" ".join(argument.split()))
-    if found is None:
+    match = _MOOD.fullmatch(" ".join(argument.split()))
+    if match is None:
         raise CommandError("By how much? For example /npc mood Mara -10 broke a promise.")
-    shown: list[str] = []
+    names: list[str] = []
 
     def shift(state: StoryState) -> StoryState:
-        person = people.find(state.people, found["name"])
-        person = people.shifted(person, int(found["change"]), found["why"] or "")
-        shown.append(f"{person.name} {person.feels} ({person.standing:+d})")
+        person = people.find(state.people, match["name"])
+        person = people.shifted(person, int(match["change"]), match["why"] or "")
+        names.append(f"{person.name} {person.feels} ({person.standing:+d})")
         return replace(state, people=people.put(state.people, person))
 
     await engine.services.database.write(states.change_state, story_of(client).id, shift)
-    client.notify(f"✓ {shown[0]}.")
+    client.notify(f"✓ {names[0]}.")
 
 
 async def remove_person(engine: Engine, client: Client, argument: str) -> None:
@@ -347,19 +347,19 @@ async def bring_people(engine: Engine, client: Client, argument: str) -> None:
     session = story_of(client)
     listed = await engine.services.database.read(stories.sessions)
     others = [s for s in listed if s.world_id == session.world_id and s.id != session.id]
-    wanted = [s for s in others if not argument or s.id == argument]
-    wanted.sort(key=lambda stored: -stored.updated)
-    if not wanted:
+    sources = [s for s in others if not argument or s.id == argument]
+    sources.sort(key=lambda stored: -stored.updated)
+    if not sources:
         raise CommandError(
             f"There is no other story {argument} in this world.{closest(argument, [s.id for s in others])}"
         )
     database = engine.services.database
-    known = await database.read(states.state_at, wanted[0].id, wanted[0].active_leaf)
+    known = await database.read(states.state_at, sources[0].id, sources[0].active_leaf)
 
     def bring(state: StoryState) -> StoryState:
         return replace(state, people=people.joined(state.people, known.people))
 
     before = (await standing_of(engine, session)).state.people
     after = (await database.write(states.change_state, session.id, bring)).people
-    title = wanted[0].title or "Untitled"
+    title = sources[0].title or "Untitled"
     client.notify(f"✓ {len(after) - len(before)} people came along from {title}.")

@@ -34,22 +34,22 @@ def shown(persona: StoredPersona) -> str:
 
 
 async def _find(engine: Engine, wanted: str) -> StoredPersona:
-    found = await engine.services.database.read(personas.find, wanted)
-    if found is None:
-        known = [shown(one) for one in await engine.services.database.read(personas.listed)]
-        raise CommandError(f"Which persona? There is no {wanted!r}.{closest(wanted, known)}")
-    return found
+    persona = await engine.services.database.read(personas.find, wanted)
+    if persona is None:
+        names = [shown(one) for one in await engine.services.database.read(personas.listed)]
+        raise CommandError(f"Which persona? There is no {wanted!r}.{closest(wanted, names)}")
+    return persona
 
 
 async def use(engine: Engine, client: Client, argument: str) -> None:
-    found = await _find(engine, argument)
+    persona = await _find(engine, argument)
     if client.session is None:
         raise CommandError("There is no story here yet; /persona default NAME is for all new ones.")
-    new = Persona(found.name, found.description[:NOTE_CHARS])
+    new = Persona(persona.name, persona.description[:NOTE_CHARS])
     await engine.services.database.write(
         states.change_steering, client.session.id, lambda steered: replace(steered, persona=new)
     )
-    client.notify(f"✓ You are {found.name} in this story.")
+    client.notify(f"✓ You are {persona.name} in this story.")
 
 
 async def save(engine: Engine, client: Client, argument: str) -> None:
@@ -72,9 +72,9 @@ async def default(engine: Engine, client: Client, argument: str) -> None:
         await engine.services.database.write(personas.make_default, None)
         client.notify("✓ No persona is the default.")
         return
-    found = await _find(engine, argument)
-    await engine.services.database.write(personas.make_default, found.id)
-    client.notify(f"✓ New stories begin with you as {found.name}.")
+    persona = await _find(engine, argument)
+    await engine.services.database.write(personas.make_default, persona.id)
+    client.notify(f"✓ New stories begin with you as {persona.name}.")
 
 
 async def bind(engine: Engine, client: Client, argument: str) -> None:
@@ -86,13 +86,13 @@ async def bind(engine: Engine, client: Client, argument: str) -> None:
         await engine.services.database.write(personas.unbind, "character", character_id)
         client.notify("✓ This character has no persona of its own.")
         return
-    found = await _find(engine, argument)
-    await engine.services.database.write(personas.bind, found.id, "character", character_id)
-    client.notify(f"✓ New stories with {character_id} begin with you as {found.name}.")
+    persona = await _find(engine, argument)
+    await engine.services.database.write(personas.bind, persona.id, "character", character_id)
+    client.notify(f"✓ New stories with {character_id} begin with you as {persona.name}.")
 
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
     """Out of the library; stories that are played with it keep it."""
-    found = await _find(engine, argument)
-    await engine.services.database.write(personas.remove, found.id)
-    client.notify(f"✓ {shown(found)} is no longer in the library.")
+    persona = await _find(engine, argument)
+    await engine.services.database.write(personas.remove, persona.id)
+    client.notify(f"✓ {shown(persona)} is no longer in the library.")

@@ -27,12 +27,12 @@ async def _find(engine: Engine, wanted: str) -> stories.StoredSession:
         if stored is not None:
             return stored
     listed = await engine.services.database.read(stories.sessions, archived=True)
-    known = [stored.id for stored in listed]
-    if not known:
+    ids = [stored.id for stored in listed]
+    if not ids:
         raise CommandError("There is no story yet; /session new starts one.")
     if not wanted:
-        raise CommandError(f"Which story?{closest('', known)}")
-    raise CommandError(f"There is no story {wanted!r}.{closest(wanted, known)}")
+        raise CommandError(f"Which story?{closest('', ids)}")
+    raise CommandError(f"There is no story {wanted!r}.{closest(wanted, ids)}")
 
 
 async def new(engine: Engine, client: Client, argument: str) -> None:
@@ -47,8 +47,8 @@ async def new(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def resume(engine: Engine, client: Client, argument: str) -> None:
-    wanted, _, message = argument.partition(" ")
-    stored = await _find(engine, wanted)
+    target, _, message = argument.partition(" ")
+    stored = await _find(engine, target)
     await engine.open_session(client, stored)
     state = State(
         session_id=stored.id,

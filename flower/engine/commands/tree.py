@@ -225,7 +225,7 @@ def message_number(text: str, usage: str) -> int:
 
 
 async def show_tree(engine: Engine, client: Client, argument: str) -> None:
-    """Tells the asking client alone; what faces draw is in the state, the content is for reading."""
+    """Tells the asking client alone; what clients draw is in the state, the content is for reading."""
     session = session_of(client)
     focus = message_number(argument, "/tree 12 shows the part around message 12.") if argument else None
     found = await engine.services.database.read(outline.read, session.id, focus)
@@ -239,7 +239,7 @@ async def show_tree(engine: Engine, client: Client, argument: str) -> None:
 
 
 def _node(session: Session, found: Outline, node: Node) -> TreeNode:
-    """Returns a node as it goes to faces; a reply that grows has more words than its row."""
+    """Returns a node as it goes to clients; a reply that grows has more words than its row."""
     words = found.words.get(node.message) if not node.folded else None
     role, status, text = (words.role, words.status, words.beginning) if words else ("", "", "")
     growing = _growing(session, node.message)

@@ -113,7 +113,7 @@ async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
     problems = await engine.roster.refresh()
     count = len(engine.roster.options())
     known = "1 model is" if count == 1 else f"{count} models are"
-    # In one piece: a face shows the newest news only, and the count would hide the trouble.
+    # In one piece: a client shows the newest news only, and the count would hide the trouble.
     client.notify(
         f"✗ {' '.join(problems)} {known} in the list." if problems else f"✓ {known} in the list."
     )

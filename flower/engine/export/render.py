@@ -55,15 +55,15 @@ def other_branches(tree: Sequence[Message], path: Sequence[Message]) -> list[lis
     below: dict[int | None, list[Message]] = {}
     for message in tree:
         below.setdefault(message.parent_id, []).append(message)
-    told = {message.id for message in path}
+    on_path = {message.id for message in path}
     rows = []
     for message in tree:
-        if message.id in told:
+        if message.id in on_path:
             continue
         row = [message]
         while row[-1].id in below:
             row.append(below[row[-1].id][0])
-        told.update(part.id for part in row)
+        on_path.update(part.id for part in row)
         rows.append(row)
     return rows
 

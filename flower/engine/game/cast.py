@@ -47,13 +47,13 @@ def speaker(cast: Cast, names: Mapping[str, str], line: str, spoke_last: str) ->
 
 def first_named(names: Mapping[str, str], line: str) -> str:
     """Returns the id of the character whom ``line`` names first, in full or by a first name; "" for none."""
-    found: list[tuple[int, str]] = []
+    places: list[tuple[int, str]] = []
     for member, name in names.items():
         for word in _callings(name):
             at = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", line, re.IGNORECASE)
             if at:
-                found.append((at.start(), member))
-    return min(found)[1] if found else ""
+                places.append((at.start(), member))
+    return min(places)[1] if places else ""
 
 
 def _callings(name: str) -> Sequence[str]:

@@ -61,8 +61,8 @@ def parse_check(text: str, skills: Mapping[str, int]) -> tuple[str, Expression]:
 
 def _taken(pattern: re.Pattern[str], text: str) -> tuple[str, str]:
     """Returns the text without what the pattern finds at its end, and that."""
-    found = pattern.search(text)
-    return (text[: found.start()], found[1]) if found else (text, "")
+    match = pattern.search(text)
+    return (text[: match.start()], match[1]) if match else (text, "")
 
 
 def degree(throw: Throw) -> Degree | None:

@@ -107,10 +107,10 @@ def ticked(clock: Clock, ticks: int, now: Now) -> Clock:
 
 def find(clocks: Sequence[Clock], name: str) -> Clock:
     """Returns the clock whose name begins with or holds ``name``; raises ``CommandError``."""
-    wanted = name.strip(' "').casefold()
+    target = name.strip(' "').casefold()
     for fits in (str.startswith, str.__contains__):
         for clock in clocks:
-            if wanted and fits(clock.name.casefold(), wanted):
+            if target and fits(clock.name.casefold(), target):
                 return clock
     there = ", ".join(clock.name for clock in clocks) or "none yet"
     raise CommandError(f"There is no clock {name!r}. There is: {there}.")

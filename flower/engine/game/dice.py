@@ -135,7 +135,7 @@ def parse(text: str) -> Expression:
     if not text:
         raise CommandError(f"Roll what? For example {EXAMPLE}.")
     terms, end = _terms(text)
-    shown = text[:end]
+    notation = text[:end]
     target = _TARGET.match(text, end)
     if target:
         end = target.end()
@@ -146,7 +146,7 @@ def parse(text: str) -> Expression:
         raise CommandError(f"This roll is not understood from {rest[:20]!r} on. For example {EXAMPLE}.")
     label = rest.strip(" ,;:#")[:ROLL_LABEL_CHARS]
     number = _bounded(target.group(1)) if target else None
-    return Expression(tuple(terms), shown, number, label)
+    return Expression(tuple(terms), notation, number, label)
 
 
 def _terms(text: str) -> tuple[list[Term], int]:
@@ -204,8 +204,10 @@ def _dice(found: re.Match[str], sign: int) -> Dice:
             kept=1,
             explode=explode,
         )
-    kept = int((found["kept"] or "1")[:9]) if name else 0
-    return Dice(sign=sign, count=count, sides=sides, keep=keep, kept=min(kept, count), explode=explode)
+    count_kept = int((found["kept"] or "1")[:9]) if name else 0
+    return Dice(
+        sign=sign, count=count, sides=sides, keep=keep, kept=min(count_kept, count), explode=explode
+    )
 
 
 def _bounded(digits: str) -> int:
@@ -260,6 +262,6 @@ def _value(term: Term, rolled: tuple[Die, ...]) -> int:
 
 
 def _faces(term: Dice, rolled: tuple[Die, ...]) -> str:
-    shown = (_FATE[die.value] if term.sides == 0 else str(die.value) for die in rolled)
-    faces = (text if die.kept else f"({text})" for text, die in zip(shown, rolled, strict=True))
+    texts = (_FATE[die.value] if term.sides == 0 else str(die.value) for die in rolled)
+    faces = (text if die.kept else f"({text})" for text, die in zip(texts, rolled, strict=True))
     return f"[{', '.join(faces)}]"

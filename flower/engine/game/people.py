@@ -67,12 +67,12 @@ def shifted(person: Person, change: int, why: str) -> Person:
 
 def find(people: Sequence[Person], name: str) -> Person:
     """Returns the person called ``name``, in any case, in full or by a word of it; raises ``CommandError``."""
-    wanted = " ".join(name.split()).casefold()
+    target = " ".join(name.split()).casefold()
     for person in people:
-        if person.name.casefold() == wanted:
+        if person.name.casefold() == target:
             return person
     for person in people:
-        if wanted and wanted in person.name.casefold().split():
+        if target and target in person.name.casefold().split():
             return person
     there = ", ".join(person.name for person in people) or "nobody yet"
     raise CommandError(f"Nobody is called {name!r} here. There is: {there}.")

@@ -135,12 +135,12 @@ class UpdateFilter:
         return self._told(last=True)
 
     def _told(self, *, last: bool) -> str:
-        told = []
+        texts = []
         waits = False
         while self._held and not waits:
             text, waits = self._step(last=last)
-            told.append(text)
-        return "".join(told)
+            texts.append(text)
+        return "".join(texts)
 
     def _step(self, *, last: bool) -> tuple[str, bool]:
         """Returns the next part that can be told, and whether the rest must wait."""

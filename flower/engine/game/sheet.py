@@ -110,47 +110,47 @@ def gain(sheet: Sheet, things: str) -> tuple[Sheet, str]:
 
 def lose(sheet: Sheet, things: str) -> tuple[Sheet, str]:
     """Returns the sheet with things given up; without a number all of them."""
-    found = _THINGS.fullmatch(" ".join(things.split()))
-    whole = found is not None and found["count"] is None
+    match = _THINGS.fullmatch(" ".join(things.split()))
+    whole = match is not None and match["count"] is None
     count, name = _counted(things)
-    known = _known(sheet.inventory, name)
-    if known is None:
+    item = _known(sheet.inventory, name)
+    if item is None:
         carried = ", ".join(sheet.inventory) or "nothing"
         raise CommandError(f"You do not carry {name!r}; you carry {carried}.")
-    left = 0 if whole else max(sheet.inventory[known] - count, 0)
+    left = 0 if whole else max(sheet.inventory[item] - count, 0)
     if not left:
-        return replace(sheet, inventory=_without(sheet.inventory, known)), f"you no longer have {known}"
-    inventory = _with(sheet.inventory, known, left)
-    return replace(sheet, inventory=inventory), f"you have {_amount(known, left)} left"
+        return replace(sheet, inventory=_without(sheet.inventory, item)), f"you no longer have {item}"
+    inventory = _with(sheet.inventory, item, left)
+    return replace(sheet, inventory=inventory), f"you have {_amount(item, left)} left"
 
 
 def quest(sheet: Sheet, name: str, state: str) -> tuple[Sheet, str]:
     """Returns the sheet with a quest ``open``, ``done``, ``failed``, or with ``off`` forgotten."""
     name = _name(name, "quest")
-    known = _known(sheet.quests, name)
+    title = _known(sheet.quests, name)
     if state in NOTHING:
-        if known is None:
+        if title is None:
             raise CommandError(f"There is no quest {name!r}.")
-        return replace(sheet, quests=_without(sheet.quests, known)), f"quest forgotten: {known}"
+        return replace(sheet, quests=_without(sheet.quests, title)), f"quest forgotten: {title}"
     if state not in QUEST_STATES:
         raise CommandError(f"A quest is {', '.join(QUEST_STATES)} or off, not {state!r}.")
-    if known is None and state != "open":
+    if title is None and state != "open":
         raise CommandError(f"There is no quest {name!r}; /quest add {name} begins it.")
-    name = known or name
+    name = title or name
     return replace(sheet, quests=_with(sheet.quests, name, state)), f"quest {state}: {name}"
 
 
 def rows(sheet: Sheet) -> tuple[tuple[str, str], ...]:
     """Returns what the sheet holds as pairs of a name and a value, for a screen; empty parts are left out."""
-    found = [(key, getattr(sheet, key)) for key in SCENE]
-    found += [(name, counter.shown) for name, counter in sheet.counters.items()]
-    found.append(("conditions", ", ".join(sheet.conditions)))
-    found.append(("inventory", ", ".join(_amount(n, c) for n, c in sheet.inventory.items())))
-    found += [
+    pairs = [(key, getattr(sheet, key)) for key in SCENE]
+    pairs += [(name, counter.shown) for name, counter in sheet.counters.items()]
+    pairs.append(("conditions", ", ".join(sheet.conditions)))
+    pairs.append(("inventory", ", ".join(_amount(n, c) for n, c in sheet.inventory.items())))
+    pairs += [
         (f"quest, {state}" if state != "open" else "quest", n) for n, state in sheet.quests.items()
     ]
-    found += list(sheet.flags.items())
-    return tuple((name, value) for name, value in found if value)
+    pairs += list(sheet.flags.items())
+    return tuple((name, value) for name, value in pairs if value)
 
 
 def _scene(sheet: Sheet, kind: str, value: str) -> tuple[Sheet, str]:
@@ -201,10 +201,10 @@ def _signed(value: str) -> tuple[bool, str]:
 
 
 def _counted(things: str) -> tuple[int, str]:
-    found = _THINGS.fullmatch(" ".join(things.split()))
-    if found is None:
+    match = _THINGS.fullmatch(" ".join(things.split()))
+    if match is None:
         raise CommandError("Which thing? For example /inv add 3 torches.")
-    return int(found["count"] or 1), _name(found["name"], "thing")
+    return int(match["count"] or 1), _name(match["name"], "thing")
 
 
 def _amount(name: str, count: int) -> str:

@@ -96,5 +96,5 @@ def parse_persona(text: str) -> Persona:
 
 def rules_on(chosen: tuple[str, ...], switched: dict[str, bool]) -> tuple[str, ...]:
     """Returns the ids of the rules that hold: what the player chose, as this story switches it."""
-    kept = [rule for rule in chosen if switched.get(rule, True)]
-    return (*kept, *(rule for rule, on in switched.items() if on and rule not in kept))
+    active = [rule for rule in chosen if switched.get(rule, True)]
+    return (*active, *(rule for rule, on in switched.items() if on and rule not in active))

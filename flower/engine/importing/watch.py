@@ -81,7 +81,7 @@ class ImportFolder:
 
     def _files(self) -> dict[Path, Stamp]:
         """Returns what is in the folder and below it, outside ``done`` and ``failed``."""
-        found: dict[Path, Stamp] = {}
+        stamps: dict[Path, Stamp] = {}
         for folder, folders, names in os.walk(self._root):
             if Path(folder) == self._root:
                 folders[:] = [name for name in folders if name not in (DONE, FAILED)]
@@ -93,10 +93,10 @@ class ImportFolder:
                     status = path.stat()
                 except OSError:
                     continue  # it is gone again
-                found[path] = (status.st_size, status.st_mtime_ns)
-                if len(found) == FILES_MOST:
-                    return found
-        return found
+                stamps[path] = (status.st_size, status.st_mtime_ns)
+                if len(stamps) == FILES_MOST:
+                    return stamps
+        return stamps
 
     async def _take(self, path: Path) -> bool:
         """Imports a file and moves it; returns whether it could not be imported."""
@@ -135,14 +135,14 @@ class ImportFolder:
 
 async def follow(importer: Importer, root: Path, notify: Callable[[str], None]) -> None:
     """Imports what comes into ``root`` until cancelled; trouble with the folder is told once."""
-    told = ""
+    last_reason = ""
     while True:
         try:
             await ImportFolder(importer, root, notify).follow()
         except* (OSError, FlowerError) as group:
             reason = str(_first(group))
-            if reason != told:
-                told = reason
+            if reason != last_reason:
+                last_reason = reason
                 notify(f"✗ The folder import/ cannot be followed: {reason}")
         await trio.sleep(RESCAN_MS / 1000)
 

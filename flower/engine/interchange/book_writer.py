@@ -185,10 +185,10 @@ def _book_entry(entry: Entry) -> dict[str, Any]:
 
 def _put_own(extensions: dict[str, Any], mine: Mapping[str, Any]) -> None:
     """Puts into our own part of the extensions what has a value, and takes out what has none."""
-    kept = {**mapping(extensions.get(OWN)), **mine}
-    kept = {key: value for key, value in kept.items() if value is not None or key not in mine}
-    if kept:
-        extensions[OWN] = kept
+    fields = {**mapping(extensions.get(OWN)), **mine}
+    fields = {key: value for key, value in fields.items() if value is not None or key not in mine}
+    if fields:
+        extensions[OWN] = fields
     else:
         extensions.pop(OWN, None)
 

@@ -54,15 +54,15 @@ def embedded(original: bytes) -> dict[str, bytes]:
     """Returns path and content of every asset in a file of any kind."""
     if not original.startswith(png.SIGNATURE):
         return {name: body for name, body in members(original) if name.startswith("assets/")}
-    found = {}
+    files = {}
     for chunk in png.chunks(original):
         word = png.keyword(original, chunk)
         prefix = next((prefix for prefix in _CHUNKS if word.startswith(prefix)), "")
         if prefix:
             start = chunk.start + len(word) + 1
             path = original[chunk.start : chunk.start + len(word)].decode("latin-1")[len(prefix) :]
-            found[path] = _decoded(original[start : chunk.end])
-    return found
+            files[path] = _decoded(original[start : chunk.end])
+    return files
 
 
 def _decoded(body: bytes) -> bytes:

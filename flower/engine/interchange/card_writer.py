@@ -182,12 +182,12 @@ def card_png(card: Card, original: bytes | None = None) -> bytes:
 
 def _chunks_say(picture: bytes, wanted: Mapping[str, object]) -> bool:
     """Whether each keyword stands in a picture once, with this value."""
-    found = list(png.texts(picture, CARD_KEYWORDS))
+    chunks = list(png.texts(picture, CARD_KEYWORDS))
     try:
-        said = {word: payload.read(body) for word, body in found}
+        values = {word: payload.read(body) for word, body in chunks}
     except ImportFileError:
         return False
-    return len(found) == len(wanted) and said == wanted
+    return len(chunks) == len(wanted) and values == wanted
 
 
 def card_charx(card: Card, original: bytes | None = None) -> bytes:

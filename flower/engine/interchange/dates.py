@@ -33,40 +33,40 @@ def parse(value: object) -> float | None:
     if value.isdigit():
         return seconds(value)
     for read in (_iso, _spoken, _file):
-        found = _tried(read, value)
-        if found is not None:
-            return found
+        moment = _tried(read, value)
+        if moment is not None:
+            return moment
     return None
 
 
 def _tried(read: Callable[[str], datetime | None], value: str) -> float | None:
     try:
-        found = read(value)
-        return found.timestamp() if found else None
+        moment = read(value)
+        return moment.timestamp() if moment else None
     except (ValueError, OverflowError):  # the 31st of February, the year 0
         return None
 
 
 def _iso(value: str) -> datetime | None:
-    found = datetime.fromisoformat(value)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _spoken(value: str) -> datetime | None:
-    found = _SPOKEN.fullmatch(value)
-    if not found or found[1].lower() not in _MONTHS:
+    match = _SPOKEN.fullmatch(value)
+    if not match or match[1].lower() not in _MONTHS:
         return None
-    hour = int(found[4]) % 12 + (12 if found[6].lower() == "pm" else 0)
-    month = _MONTHS.index(found[1].lower()) + 1
-    return datetime(int(found[3]), month, int(found[2]), hour, int(found[5]), tzinfo=UTC)
+    hour = int(match[4]) % 12 + (12 if match[6].lower() == "pm" else 0)
+    month = _MONTHS.index(match[1].lower()) + 1
+    return datetime(int(match[3]), month, int(match[2]), hour, int(match[5]), tzinfo=UTC)
 
 
 def _file(value: str) -> datetime | None:
-    found = _FILE.fullmatch(value)
-    if not found:
+    match = _FILE.fullmatch(value)
+    if not match:
         return None
-    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
-    milliseconds = int(found[7] or 0)
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    milliseconds = int(match[7] or 0)
     return datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=UTC)
 
 

@@ -57,25 +57,25 @@ def number(value: object) -> float | None:
     if not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
+        figure = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return figure if math.isfinite(figure) else None
 
 
 def whole(value: object, least: int = -(2**31), most: int = 2**31) -> int | None:
     """Returns a whole number, kept between two bounds; None for anything that is no number."""
-    found = number(value)
-    return None if found is None else int(min(max(found, least), most))
+    figure = number(value)
+    return None if figure is None else int(min(max(figure, least), most))
 
 
 def seconds(value: object) -> float | None:
     """Returns Unix seconds of a number in seconds or milliseconds; None for zero, which means hidden."""
-    found = number(value)
-    if found is None or found <= 0:
+    figure = number(value)
+    if figure is None or figure <= 0:
         return None
-    found = found / 1000 if found > 1e11 else found
-    return found if found <= MOST_SECONDS else None
+    figure = figure / 1000 if figure > 1e11 else figure
+    return figure if figure <= MOST_SECONDS else None
 
 
 def flag(value: object, default: bool = False) -> bool:

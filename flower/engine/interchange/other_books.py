@@ -278,5 +278,5 @@ def lines(items: Iterable[Mapping[str, Any]], key: str, value: str, name: str) -
 
 
 def _number(value: object, default: float) -> float:
-    found = number(value)
-    return default if found is None else found
+    figure = number(value)
+    return default if figure is None else figure

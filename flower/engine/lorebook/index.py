@@ -46,16 +46,16 @@ class KeyIndex:
 
     def find(self, text: str) -> frozenset[int]:
         """Returns the numbers of the terms that stand in ``text``."""
-        found = self._known.get(text)
-        if found is not None:
+        numbers = self._known.get(text)
+        if numbers is not None:
             self._known.move_to_end(text)
-            return found
-        found = frozenset(self._folded.find(text.lower())) | frozenset(self._exact.find(text))
+            return numbers
+        numbers = frozenset(self._folded.find(text.lower())) | frozenset(self._exact.find(text))
         if len(text) <= limits.LORE_REMEMBERED_CHARS:
-            self._known[text] = found
+            self._known[text] = numbers
             if len(self._known) > limits.LORE_REMEMBERED_TEXTS:
                 self._known.popitem(last=False)
-        return found
+        return numbers
 
 
 class _Half:
@@ -80,16 +80,16 @@ class _Half:
     def find(self, text: str) -> Iterable[int]:
         if not self._terms:
             return ()
-        found: list[int] = []
+        numbers: list[int] = []
         if self._words or self._stems:
             runs = set(words.RUN.findall(text))
-            found.extend(self._words[word] for word in runs & self._words.keys())
+            numbers.extend(self._words[word] for word in runs & self._words.keys())
             if self._stems:
-                found.extend(self._stemmed(runs))
+                numbers.extend(self._stemmed(runs))
         if self._pieces:
-            found.extend(self._pieced(text))
-        found.extend(number for number in self._plain if self._stands(number, text))
-        return found
+            numbers.extend(self._pieced(text))
+        numbers.extend(number for number in self._plain if self._stands(number, text))
+        return numbers
 
     def _stemmed(self, runs: set[str]) -> Iterable[int]:
         for word in runs:

@@ -245,10 +245,14 @@ def _window(
     start = next((i for i, line in enumerate(lines) if line.id == previous), 0)
     sizes = [_line_tokens(line, counter) for line in lines]
     if sum(sizes[start:]) <= room:
-        return start
+        return (
+            start  # it still fits: a prompt that begins as the last one finds it in the server's cache
+        )
+    # It moves. Best to just behind what the summary covers, if that frees enough.
     behind = next((i for i, line in enumerate(lines) if line.id == summarised), -1) + 1
     if start < behind < len(lines) and sum(sizes[behind:]) <= room * WINDOW_HIGH_SHARE:
         return behind
+    # Else far below what fits, counted from the newest line up, so that it rests for many lines again.
     target = int(room * WINDOW_LOW_SHARE)
     total = 0
     for index in range(len(lines) - 1, -1, -1):

@@ -29,8 +29,12 @@ def cue_of(
     if direction.speaker == stage.NARRATOR:
         character = None  # nobody of the cast speaks
     seed = services.seed if services.seed is not None else zlib.crc32(turn.session_id.encode())
-    shown = [m for m in context.path[-CUE_MESSAGES:] if m.role != "system"]
-    begun = shown.pop().content if turn.continues and shown and shown[-1].role == "assistant" else ""
+    messages = [m for m in context.path[-CUE_MESSAGES:] if m.role != "system"]
+    begun = (
+        messages.pop().content
+        if turn.continues and messages and messages[-1].role == "assistant"
+        else ""
+    )
     others = [one for one in direction.played if character is None or one.id != character.id]
     sheet = standing.state.sheet
     around = ambience_of(world, turn.session_id, standing)
@@ -45,7 +49,7 @@ def cue_of(
             *(_headed(item.passage) for item in context.found if item.passage.kind == "lore"),
         ),
         memories=tuple(item.passage.text for item in context.found if item.passage.kind == "memory"),
-        story=tuple(_spoken(message) for message in shown),
+        story=tuple(_spoken(message) for message in messages),
         turn_number=sum(message.role == "user" for message in context.path) - 1,
         seed=seed + turn.variant,
         outcome=_outcome(context.path),
@@ -63,7 +67,7 @@ def cue_of(
         stage=() if character is None else tuple((one.name, one.persona) for one in others),
         pronouns=() if character is None else tuple(one.pronouns for one in (character, *others)),
         speaks=bool(direction.speaker) and direction.speaker != stage.NARRATOR,
-        decided=tuple(_decided(context.path, len(shown))),
+        decided=tuple(_decided(context.path, len(messages))),
         earlier=earlier,
         begun=begun,
     )
@@ -92,11 +96,11 @@ def _nearing(standing: Standing) -> list[str]:
 
 def _decided(path: Sequence[Message], most: int) -> Sequence[str]:
     """Returns the outcome of dice for each of the player's lines among the last messages of a path."""
-    shown = path[-CUE_MESSAGES:]
-    first = len(path) - len(shown)
+    messages = path[-CUE_MESSAGES:]
+    first = len(path) - len(messages)
     return [
         _outcome(path[: first + index + 1])
-        for index, message in enumerate(shown)
+        for index, message in enumerate(messages)
         if message.role == "user"
     ][:most]
 

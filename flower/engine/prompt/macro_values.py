@@ -184,8 +184,8 @@ def _apart(seconds: float) -> str:
 
 def example_blocks(text: str) -> str:
     """Returns the examples of a card as other programs give them: each after a line of stars."""
-    found = [block.strip() for block in re.split(r"<START>", text, flags=re.IGNORECASE)]
-    return "".join(f"***\n{block}\n" for block in found if block)
+    blocks = [block.strip() for block in re.split(r"<START>", text, flags=re.IGNORECASE)]
+    return "".join(f"***\n{block}\n" for block in blocks if block)
 
 
 def _others(values: Values) -> str:
@@ -195,10 +195,10 @@ def _others(values: Values) -> str:
 
 def _shifted(moment: datetime, zone: str) -> datetime:
     """Returns the moment in a zone like ``UTC+2``, as it is in any other."""
-    found = _UTC.fullmatch(zone.strip())
-    if found is None:
+    match = _UTC.fullmatch(zone.strip())
+    if match is None:
         return moment
-    return moment.astimezone(timezone(timedelta(hours=max(-23, min(int(found[1]), 23)))))
+    return moment.astimezone(timezone(timedelta(hours=max(-23, min(int(match[1]), 23)))))
 
 
 def _clock(moment: datetime) -> str:
@@ -212,10 +212,10 @@ def formatted(form: str, moment: datetime) -> str:
 
 def _moment(text: str, now: datetime) -> datetime | None:
     try:
-        found = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=now.tzinfo)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)
 
 
 def _formatted(found: re.Match[str], moment: datetime) -> str:

@@ -38,7 +38,8 @@ from flower.engine.prompt.lore_entries import (
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, note_of, summary_section, with_notes
-from flower.engine.provider.base import Completion, Composing
+from flower.engine.provider.base import Completion
+from flower.engine.provider.capabilities import Composing
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
 from flower.engine.store import exchanges, search, stories

@@ -85,16 +85,16 @@ def due(
         before.update({key: (text, ago) for key, text in texts.items()})
     again = {**AGAIN_LINES, "note": note_every}
     new: list[Section] = []
-    known: list[Section] = []
+    sections: list[Section] = []
     for key, section in now.items():
         text, ago = before.get(key, ("", 0))
         holds = _is(text, section.text) and ago < again.get(section.name, 1)
-        (known if holds else new).append(section)
+        (sections if holds else new).append(section)
     for name, source, text, priority in TAKEN_BACK:
         section = Section(name, source, text, priority)
         if key_of(section) not in now and before.get(key_of(section), (text, 0))[0] != text:
             new.append(section)
-    return tuple(sorted(new, key=lambda section: section.priority)), tuple(known)
+    return tuple(sorted(new, key=lambda section: section.priority)), tuple(sections)
 
 
 def _is(told: str, text: str) -> bool:

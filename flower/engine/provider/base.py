@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -144,17 +144,6 @@ class ModelInfo(Struct, frozen=True, omit_defaults=True):
     price_varies: bool = False
 
 
-@runtime_checkable
-class Composing(Protocol):
-    """A provider that makes replies from phrases of its own, without a model.
-
-    It plays from the ``Cue``, which is made for it alone, and must know what it said in other stories. It
-    has no words for a player's own line and writes no summaries.
-    """
-
-    composes: bool
-
-
 class Provider(Protocol):
     """One endpoint that narrates.
 
@@ -162,7 +151,7 @@ class Provider(Protocol):
     connection at once. Raises ``ProviderError`` from entering or from iterating. Entering it waits
     for the response's head at most; whoever iterates owns the deadlines. It may be entered and iterated
     inside short cancel scopes, so it must not keep a nursery or a cancel scope of its own open in
-    between. A provider may also be ``streaming.Adaptable``.
+    between. What it can do besides is in ``capabilities``.
     """
 
     @property

@@ -171,8 +171,8 @@ def _refused_field(trouble: Trouble, sent: Collection[str]) -> str | None:
 
 
 def _sentence(kind: str, trouble: Trouble, origin: Origin) -> str:
-    label, said = origin.label, trouble.message
-    quoted = f" ({said})" if said else ""
+    label, message = origin.label, trouble.message
+    quoted = f" ({message})" if message else ""
     match kind:
         case "auth":
             return (
@@ -192,7 +192,7 @@ def _sentence(kind: str, trouble: Trouble, origin: Origin) -> str:
                 "lower prompt.context_tokens in config.yaml."
             )
         case "blocked":
-            return str(blocked(origin, said or "content policy"))
+            return str(blocked(origin, message or "content policy"))
         case "model_not_found":
             return _not_found_sentence(trouble, origin)
         case "loading":

@@ -149,22 +149,22 @@ class SseDecoder:
 
     def feed(self, data: bytes) -> list[ServerEvent | Comment]:
         """Returns what ``data`` completes."""
-        found: list[ServerEvent | Comment] = []
+        events: list[ServerEvent | Comment] = []
         for line in self._lines.feed(data):
-            self._take(line, found)
-        return found
+            self._take(line, events)
+        return events
 
     def end(self) -> list[ServerEvent | Comment]:
         """Returns the event that was cut off by the end of the stream, if it holds anything.
 
         The standard drops it; some servers close right after ``data: [DONE]``.
         """
-        found: list[ServerEvent | Comment] = []
+        events: list[ServerEvent | Comment] = []
         rest = self._lines.end()
         if rest:
-            self._take(rest, found)
-        self._dispatch(found)
-        return found
+            self._take(rest, events)
+        self._dispatch(events)
+        return events
 
     def _take(self, line: bytes, found: list[ServerEvent | Comment]) -> None:
         if self._at_start:

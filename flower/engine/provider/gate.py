@@ -60,12 +60,12 @@ class Gate:
         if self._measure is None:
             return
         try:
-            found = await self._measure()
+            slots = await self._measure()
         except ProviderError:
             return  # it is asked again with the next request
         self._measure = None
-        if found is not None:
-            self.limit, self._fixed = found, True
+        if slots is not None:
+            self.limit, self._fixed = slots, True
 
     def place(self, ticket: Ticket) -> int:
         """Returns how many places from the front of the line a ticket is, 1 for the next; 0: it is not in it."""

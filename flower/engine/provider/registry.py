@@ -20,7 +20,8 @@ from flower import limits
 from flower.engine.offline.provider import OfflineNarrator
 from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
-from flower.engine.provider.base import Composing, ModelInfo, Provider
+from flower.engine.provider.base import ModelInfo, Provider
+from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.endpoint import KINDS, Endpoint
 from flower.engine.provider.instruct import BASE_NOTE, is_base
 from flower.engine.provider.llamacpp.models import LocalProvider

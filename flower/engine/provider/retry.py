@@ -4,9 +4,9 @@ Owns the deadlines, the retries before the first word, the fallback models and t
 refused. A provider below only talks; the turn above only listens. Nothing is ever repeated after a
 word of the story has arrived.
 
-Deadlines: any sign of life (a comment, an empty delta, loading progress) keeps the patience for silence
+Deadlines: any sign of life (a comment, an empty delta, loading progress) keeps the deadline for silence
 alive, which is shorter once the reply has begun; but without content or real loading progress nobody waits
-longer than the patience for the first piece, so that a provider that sends comments for ever is cut.
+longer than the deadline for the first piece, so that a provider that sends comments for ever is cut.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Protocol, runtime_checkable
 
 import msgspec
 import trio
@@ -32,7 +31,7 @@ from flower.engine.provider.base import (
     Text,
     Withdrawn,
 )
-from flower.engine.provider.endpoint import Timeouts
+from flower.engine.provider.capabilities import Adaptable, Gated, Patient, Remarking
 from flower.engine.provider.gate import Gate, Ticket
 from flower.errors import ProviderError
 
@@ -41,7 +40,7 @@ _FULL = frozenset({"rate_limit", "overloaded"})
 _NOT_ELSEWHERE = frozenset({"blocked", "bad_request", "context_exceeded"})
 
 
-class Patience(Struct, frozen=True):
+class Deadlines(Struct, frozen=True):
     """How long to wait, in seconds: without a sign of life, for the first content, between contents."""
 
     silence_s: float
@@ -49,29 +48,11 @@ class Patience(Struct, frozen=True):
     idle_s: float
 
 
-CLOUD = Patience(limits.FIRST_SIGN_TIMEOUT_S, limits.FIRST_PIECE_TIMEOUT_S, limits.IDLE_TIMEOUT_S)
-LOCAL = Patience(limits.OWN_FIRST_TIMEOUT_S, limits.OWN_FIRST_TIMEOUT_S, limits.OWN_IDLE_TIMEOUT_S)
+CLOUD = Deadlines(limits.FIRST_SIGN_TIMEOUT_S, limits.FIRST_PIECE_TIMEOUT_S, limits.IDLE_TIMEOUT_S)
+LOCAL = Deadlines(limits.OWN_FIRST_TIMEOUT_S, limits.OWN_FIRST_TIMEOUT_S, limits.OWN_IDLE_TIMEOUT_S)
 
 
-@runtime_checkable
-class Adaptable(Protocol):
-    """A provider that can leave out what a model refuses, and tell what it leaves out."""
-
-    local: bool
-
-    def refuse(self, model: str, field: str) -> bool: ...
-
-    def left_out(self, completion: Completion) -> tuple[str, ...]: ...
-
-
-@runtime_checkable
-class Patient(Protocol):
-    """A provider whose endpoint has deadlines in the settings; 0 leaves the usual one."""
-
-    timeouts: Timeouts
-
-
-def patience_of(provider: Provider) -> Patience:
+def deadlines_of(provider: Provider) -> Deadlines:
     """Returns how long to wait for a provider: what its settings say, else long for one's own servers."""
     usual = LOCAL if not isinstance(provider, Adaptable) or provider.local else CLOUD
     if not isinstance(provider, Patient):
@@ -79,21 +60,7 @@ def patience_of(provider: Provider) -> Patience:
     asked = provider.timeouts
     first_s = asked.first_s or usual.first_s
     silence_s = asked.silence_s or (asked.first_s if usual is LOCAL else 0.0) or usual.silence_s
-    return Patience(silence_s, max(first_s, asked.idle_s), asked.idle_s or usual.idle_s)
-
-
-@runtime_checkable
-class Remarking(Protocol):
-    """A provider that knows something of a model which the player should know."""
-
-    def remarks(self, model: str) -> tuple[str, ...]: ...
-
-
-@runtime_checkable
-class Gated(Protocol):
-    """A provider whose server may be full: requests wait for their turn."""
-
-    def gate(self, model: str) -> Gate: ...
+    return Deadlines(silence_s, max(first_s, asked.idle_s), asked.idle_s or usual.idle_s)
 
 
 class Stream:
@@ -113,7 +80,7 @@ class Stream:
         rng: random.Random | None = None,
         fallbacks: Sequence[tuple[Provider, str]] = (),
         tries: int = limits.TRIES_BEFORE_FIRST_PIECE,
-        patience: Patience | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
         self.provider = provider
         self.model = completion.model
@@ -123,9 +90,9 @@ class Stream:
         self._rng = rng or random.Random()
         self._tries = tries
         self._failures = 0
-        self._asked_patience = patience
+        self._asked_deadlines = deadlines
         self._wait_s = 0.0
-        self._told = False  # a word of the story has arrived
+        self._has_text = False  # a word of the story has arrived
         self._thought = False  # the model has been seen thinking
         self._over = False
         self._manager: AbstractAsyncContextManager[AsyncIterator[Piece]] | None = None
@@ -158,11 +125,11 @@ class Stream:
         try:
             piece = await self._next()
             if type(piece) is Text:  # nearly always: the short way, taken for every token
-                self._told = self._has_content = True
+                self._has_text = self._has_content = True
                 self._content_at = self._life_at = trio.current_time()
                 return piece
             self._note_progress(piece)
-            if isinstance(piece, Finish) and not self._told:
+            if isinstance(piece, Finish) and not self._has_text:
                 self._check_empty(piece)
         except ProviderError as error:
             return await self._failed(error)
@@ -236,15 +203,15 @@ class Stream:
     # --- progress and deadlines -----------------------------------------------------------------
 
     def _start_clock(self) -> None:
-        self._patience = self._asked_patience or patience_of(self.provider)
+        self._deadlines = self._asked_deadlines or deadlines_of(self.provider)
         self._content_at = self._life_at = trio.current_time()
         self._progress: dict[str, int] = {}  # units done, by what is under way
         self._has_content = False
 
     def _deadline(self) -> float:
-        patience = self._patience
-        silence_s = patience.idle_s if self._has_content else patience.silence_s
-        return min(self._life_at + silence_s, self._content_at + patience.first_s)
+        deadlines = self._deadlines
+        silence_s = deadlines.idle_s if self._has_content else deadlines.silence_s
+        return min(self._life_at + silence_s, self._content_at + deadlines.first_s)
 
     def _note_progress(self, piece: Piece) -> None:
         self._life_at = trio.current_time()
@@ -253,7 +220,7 @@ class Stream:
                 self._has_content = self._thought = True
                 self._content_at = self._life_at
             case Withdrawn():
-                self._told = False  # it was thinking, and may be asked for again
+                self._has_text = False  # it was thinking, and may be asked for again
             case Loading(what, done) if done > self._progress.get(what, 0):
                 self._progress[what] = done
                 self._content_at = self._life_at
@@ -290,7 +257,7 @@ class Stream:
             raise self._cut_short()
 
     def _cut_short(self) -> ProviderError:
-        if self._told:
+        if self._has_text:
             return ProviderError(
                 "interrupted",
                 f"{self.provider.name} broke off in the middle of the reply; go on with /continue.",
@@ -305,7 +272,7 @@ class Stream:
     async def _failed(self, error: ProviderError) -> Piece:
         """Returns the piece that says what happens next, or raises when nothing can be done."""
         await self._close()
-        if self._told:
+        if self._has_text:
             self._over = True
             raise _after_words(error) from error
         retry = self._adapt(error) or self._queue(error) or self._retry(error) or self._fall_back(error)
@@ -349,10 +316,10 @@ class Stream:
         return Loading(f"trying {self.provider.name} again in {max(1, round(self._wait_s))} s")
 
     def _poll(self) -> Piece | None:
-        """A server that is loading its model is asked again until the patience for the first piece ends."""
+        """A server that is loading its model is asked again until the deadline for the first piece ends."""
         self._life_at = trio.current_time()
         self._wait_s = limits.LOADING_POLL_S
-        if self._life_at + self._wait_s >= self._content_at + self._patience.first_s:
+        if self._life_at + self._wait_s >= self._content_at + self._deadlines.first_s:
             return None
         return Loading("loading the model")
 
@@ -390,14 +357,14 @@ def stream(
     rng: random.Random | None = None,
     fallbacks: Sequence[tuple[Provider, str]] = (),
     tries: int = limits.TRIES_BEFORE_FIRST_PIECE,
-    patience: Patience | None = None,
+    deadlines: Deadlines | None = None,
 ) -> Stream:
     """Returns the pieces of one completion; use it with ``async with``, then ``async for``.
 
     ``rng`` gives the jitter between tries. ``fallbacks`` are tried in order when ``provider`` fails
     before the first word. Raises ``ProviderError`` while iterating.
     """
-    return Stream(provider, completion, rng=rng, fallbacks=fallbacks, tries=tries, patience=patience)
+    return Stream(provider, completion, rng=rng, fallbacks=fallbacks, tries=tries, deadlines=deadlines)
 
 
 async def short_text(pieces: Stream, most_chars: int) -> str:

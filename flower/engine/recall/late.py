@@ -36,9 +36,9 @@ def scores(question: TokenVectors, packed: Sequence[bytes]) -> NDArray[np.float3
     size = width // 8
     whole = [data if len(data) % size == 0 else b"" for data in packed]
     counts = np.array([len(data) // size for data in whole], np.int64)
-    found = np.zeros(len(packed), np.float32)
+    result = np.zeros(len(packed), np.float32)
     if not counts.any():
-        return found
+        return result
     lengths = np.linalg.norm(question, axis=1, keepdims=True)
     asked = question / np.maximum(lengths, 1e-9) / np.sqrt(width)
     bits = np.frombuffer(b"".join(whole), np.uint8).reshape(-1, size)
@@ -47,5 +47,5 @@ def scores(question: TokenVectors, packed: Sequence[bytes]) -> NDArray[np.float3
     starts = np.concatenate([[0], np.cumsum(counts[filled])[:-1]])
     best = np.maximum.reduceat(ones @ asked.T, starts, axis=0)
     # With signs s = 2 * ones - 1: s @ a = 2 * (ones @ a) - sum(a), a pass over all tokens less.
-    found[filled] = (2 * best - asked.sum(axis=1)).mean(axis=1)
-    return found
+    result[filled] = (2 * best - asked.sum(axis=1)).mean(axis=1)
+    return result

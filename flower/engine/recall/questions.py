@@ -39,9 +39,9 @@ class Questions:
         """Returns the query with its vectors; raises ``EmbedError``."""
         asked, context = self.by_words(query), context_of(query)
         texts = [asked.question, context] if context else [asked.question]
-        found = await self._vectors_of(texts)
-        vector = _mixed([vector for vector, _ in found], asked.context_weight)
-        return replace(asked, vector=vector, tokens=found[0][1])
+        vectors = await self._vectors_of(texts)
+        vector = _mixed([vector for vector, _ in vectors], asked.context_weight)
+        return replace(asked, vector=vector, tokens=vectors[0][1])
 
     def expect(self, context: str) -> bool:
         """Notes that a line may come which follows upon ``context``; returns whether that is news."""

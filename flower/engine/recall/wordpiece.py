@@ -131,11 +131,11 @@ class WordPiece:
         ids, start, prefix = [], 0, ""
         while start < len(word):
             end = min(len(word), start + self._longest)
-            while (found := self.vocabulary.get(prefix + word[start:end])) is None:
+            while (piece := self.vocabulary.get(prefix + word[start:end])) is None:
                 end -= 1
                 if end == start:
                     return self._unknown
-            ids.append(found)
+            ids.append(piece)
             start, prefix = end, "##"
         return ids
 

@@ -1,7 +1,7 @@
-"""One client's socket: a reader, a writer and the mailbox between story and socket.
+"""One client's socket: a reader, a writer and the outbox between story and socket.
 
 Dies with the socket and takes nothing along: turns belong to the engine. Only the writer sends, and
-it waits for its mailbox in every round: on this stack a send to a peer that does not read cannot be
+it waits for its outbox in every round: on this stack a send to a peer that does not read cannot be
 cancelled, and a send to one that has gone returns at once without yielding.
 """
 

@@ -1,7 +1,7 @@
-"""How long an engine lives that was started for a face.
+"""How long an engine lives that was started for a client.
 
-The rule, as a person would expect it: quitting the last face ends the engine, a reply that is still
-streaming first; a face that just vanishes (the SSH link dropped) leaves an engine that lingers, so
+The rule, as a person would expect it: quitting the last client ends the engine, a reply that is still
+streaming first; a client that just vanishes (the SSH link dropped) leaves an engine that lingers, so
 that the next one finds the story where it was. An engine started by hand lives until it is told to
 stop.
 """
@@ -30,7 +30,7 @@ class Lifetime:
         self._managed = managed
         self._linger_s = linger_s
         self._clients = 0
-        self._expected_back = True  # at first: the face that started us is on its way
+        self._expected_back = True  # at first: the client that started us is on its way
         self._changed = trio.Event()
 
     def __repr__(self) -> str:
@@ -74,8 +74,8 @@ class Lifetime:
             changed = self._changed
             if not self._clients and not self._expected_back:
                 return
-            patience = self._linger_s if not self._clients else float("inf")
-            with trio.move_on_after(patience) as lingering:
+            linger_s = self._linger_s if not self._clients else float("inf")
+            with trio.move_on_after(linger_s) as lingering:
                 await changed.wait()
             if lingering.cancelled_caught:
                 return

@@ -32,7 +32,7 @@ FRAME_IN_BYTES = 256 * limits.KIB  # a prompt with a pasted chapter fits; a floo
 HEADERS_S = 5.0  # from connecting to a whole request: slow-loris ends here
 TLS_HANDSHAKE_S = 10.0
 GRACEFUL_S = 1.0  # hypercorn waits so long for connections after we told them goodbye
-PORT_TRIES = 10  # 8000 is a popular port; an engine started for a face may take the next free one
+PORT_TRIES = 10  # 8000 is a popular port; an engine started for a client may take the next free one
 
 BACKLOG = 64
 
@@ -301,9 +301,9 @@ def _certificate(home: Home, config: Config) -> Certificate | None:
     if not all(files):
         raise PlaceError("TLS needs both engine.tls_certificate and engine.tls_key; set the other one")
     certificate, key = (home.root / os.path.expanduser(name) for name in files)
-    found = Certificate(certificate, key)
-    check(found)
-    return found
+    pair = Certificate(certificate, key)
+    check(pair)
+    return pair
 
 
 def _is_loopback(host: str) -> bool:

@@ -17,7 +17,8 @@ from flower.engine.prompt.context import Services
 from flower.engine.prompt.direction import StoryRef, direct
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import line_of
-from flower.engine.provider.base import Completion, Composing, Provider
+from flower.engine.provider.base import Completion, Provider
+from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector

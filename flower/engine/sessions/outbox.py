@@ -1,4 +1,4 @@
-"""A bounded mailbox between a story and one client. Pure.
+"""A bounded queue between a story and one client. Pure.
 
 ``put_nowait`` never waits, so the task that generates a reply never waits for a slow client. What a
 client has not read yet is merged: chunks of the same turn become one longer chunk. What still does

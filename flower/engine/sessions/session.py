@@ -29,7 +29,7 @@ from flower.protocol.messages import (
 
 
 class Subscriber(Protocol):
-    """A mailbox that never makes the sender wait."""
+    """An outbox that never makes the sender wait."""
 
     def put_nowait(self, event: Event) -> None: ...
 
@@ -217,11 +217,11 @@ class Session:
         self._waiting.clear()
 
 
-# --- One connected face, as the engine knows it.
+# --- One connected client, as the engine knows it.
 
 
 class Client:
-    """A face: its mailbox, what it has chosen and the story it watches."""
+    """A client: its outbox, what it has chosen and the story it watches."""
 
     def __init__(self, outbox: Outbox, chosen: Selection, goodbye: Callable[[], None]) -> None:
         self.outbox = outbox
@@ -240,7 +240,7 @@ class Client:
         return self.chosen.client or f"connection {id(self):x}"
 
     def send(self, event: Event) -> None:
-        """Puts an event into its mailbox."""
+        """Puts an event into its outbox."""
         self.outbox.put_nowait(event)
 
     def notify(self, text: str, state: State | None = None) -> None:

@@ -57,7 +57,7 @@ def sync_state(
     quick_replies: tuple[QuickReply, ...],
     commands: tuple[CommandOption, ...],
 ) -> SyncState:
-    """Returns everything a face shows beside the story."""
+    """Returns everything a client shows beside the story."""
     available = models.options()
     chosen_state = selection_state(chosen, models)
     state = State(
@@ -147,7 +147,7 @@ def chat_history(session: Session, page: Page, before: int | None) -> ChatHistor
 
 
 def sheet_rows(rows: Sequence[tuple[str, str]]) -> tuple[SheetRow, ...]:
-    """Returns the rows of a state sheet as they go to faces."""
+    """Returns the rows of a state sheet as they go to clients."""
     return tuple(SheetRow(name, value) for name, value in rows)
 
 

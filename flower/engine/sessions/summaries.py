@@ -26,7 +26,8 @@ from flower.engine.prompt.sections import (
     lines_to_cover,
     summary_prompt,
 )
-from flower.engine.provider.base import Completion, Composing
+from flower.engine.provider.base import Completion
+from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector

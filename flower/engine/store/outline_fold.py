@@ -192,14 +192,14 @@ class _Turns:
         """Returns the turns around a message: above, beside, below."""
         shape = self._shape
         beside = shape.siblings(message)
-        found = [self._up[message]] if self._up[message] else []
+        neighbours = [self._up[message]] if self._up[message] else []
         if len(beside) > 1:
             at = bisect_left(beside, message)
-            found += beside[max(0, at - 1) : at] + beside[at + 1 : at + 2]
+            neighbours += beside[max(0, at - 1) : at] + beside[at + 1 : at + 2]
         kids = shape.children.get(message)
         if kids:
-            found.append(self._down[shape.entry(message, kids)])
-        return found
+            neighbours.append(self._down[shape.entry(message, kids)])
+        return neighbours
 
 
 # --- what is folded -----------------------------------------------------------------------------

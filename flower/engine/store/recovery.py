@@ -57,18 +57,18 @@ def _counts(db: sqlite3.Connection) -> str:
 
 
 def _problems(db: sqlite3.Connection) -> list[str]:
-    found = [text for (text,) in db.execute("PRAGMA integrity_check(20)") if text != "ok"]
+    problems = [text for (text,) in db.execute("PRAGMA integrity_check(20)") if text != "ok"]
     orphans = db.execute("PRAGMA foreign_key_check").fetchall()
     if orphans:
-        found.append(f"{len(orphans)} rows belong to nothing")
-    found += _wrong_rows(db)
+        problems.append(f"{len(orphans)} rows belong to nothing")
+    problems += _wrong_rows(db)
     for index in _word_indexes(db):
         # Only numbers are compared: SQLite's own check of such an index needs to write.
         (rows,) = db.execute(WORD_INDEXES[index]).fetchone()
         (indexed,) = db.execute(f"SELECT count(*) FROM {index}_docsize").fetchone()
         if rows != indexed:
-            found.append(f"{index} knows {indexed} of {rows} rows")
-    return found
+            problems.append(f"{index} knows {indexed} of {rows} rows")
+    return problems
 
 
 def _word_indexes(db: sqlite3.Connection) -> list[str]:
@@ -77,8 +77,8 @@ def _word_indexes(db: sqlite3.Connection) -> list[str]:
 
 
 def _has(db: sqlite3.Connection, table: str) -> bool:
-    found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone() is not None
+    row = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return row.fetchone() is not None
 
 
 # --- in place -----------------------------------------------------------------------------------
@@ -176,8 +176,8 @@ def _wrong_rows(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
-    found = db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column))
-    return found.fetchone() is not None
+    row = db.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = ?", (table, column))
+    return row.fetchone() is not None
 
 
 # --- into a new file ----------------------------------------------------------------------------

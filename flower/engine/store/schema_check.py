@@ -39,7 +39,7 @@ def objects(db: sqlite3.Connection) -> Objects:
 
     Tables count by their columns, since later versions of SQLite may spell a changed table differently.
     """
-    found: Objects = {}
+    statements: Objects = {}
     for kind, name, sql in db.execute("SELECT type, name, sql FROM sqlite_master").fetchall():
         if name.startswith(_SQLITES):
             continue
@@ -47,8 +47,8 @@ def objects(db: sqlite3.Connection) -> Objects:
         if kind == "table" and not text.upper().startswith("CREATE VIRTUAL"):
             columns = db.execute("SELECT name, type, pk FROM pragma_table_info(?)", (name,))
             text = repr(columns.fetchall())
-        found[kind, name] = text
-    return found
+        statements[kind, name] = text
+    return statements
 
 
 def _reference(version: int) -> Objects:

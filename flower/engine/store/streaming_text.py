@@ -42,6 +42,7 @@ def append(db: sqlite3.Connection, message_id: int, at: int, text: str, model: s
     Text that was added at this place before is replaced: a disk may fail after it has written.
     """
     if text:
+        # Message and offset in one integer key: parts are in order, and what was flushed twice has one row.
         place = (message_id << AT_BITS) + at
         db.execute("INSERT OR REPLACE INTO growth VALUES (?, ?)", (place, text))
     # Another model answers when the chosen one fails; the row is written only then.
@@ -51,6 +52,7 @@ def append(db: sqlite3.Connection, message_id: int, at: int, text: str, model: s
 def withdraw(db: sqlite3.Connection, message_id: int, at: int) -> None:
     """Takes back what a growing reply was given from its character ``at`` on."""
     first, last = (message_id << AT_BITS) + at, (message_id << AT_BITS) + (1 << AT_BITS) - 1
+    # The part that begins before ``at`` and may reach over it is cut; all that begin later go.
     db.execute(
         "UPDATE growth SET text = substr(text, 1, ?1 - place) WHERE place = ("
         " SELECT max(place) FROM growth WHERE place >= ?2 AND place < ?1)",

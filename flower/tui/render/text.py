@@ -50,10 +50,10 @@ def _clean_line(line: str) -> str:
         return line.replace("\u3000", "  ")
     if _is_clean(line):
         return line
-    kept: list[str] = []
+    chars: list[str] = []
     marks = 0
     for char in unicodedata.normalize("NFC", line):
-        char = _shown(char, kept)
+        char = _shown(char, chars)
         if not char:
             continue
         if unicodedata.category(char[0]) in ("Mn", "Me"):
@@ -62,8 +62,8 @@ def _clean_line(line: str) -> str:
                 continue
         elif char != cell_width.ZWJ:
             marks = 0
-        kept.append(char)
-    return unicodedata.normalize("NFC", "".join(kept))
+        chars.append(char)
+    return unicodedata.normalize("NFC", "".join(chars))
 
 
 def _is_clean(line: str) -> bool:

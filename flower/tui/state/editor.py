@@ -87,8 +87,8 @@ class Editor(NamedTuple):
         y = next(index for index in range(len(rows) - 1, -1, -1) if rows[index][0] <= self.cursor)
         x = columns_of.width(self.text[rows[y][0] : self.cursor])
         top = max(0, min(y - max_rows // 2, len(rows) - max_rows))
-        shown = rows[top : top + max(1, max_rows)]
-        return [self.text[start:end] for start, end in shown], (x, y - top)
+        visible = rows[top : top + max(1, max_rows)]
+        return [self.text[start:end] for start, end in visible], (x, y - top)
 
     # --- moving ---------------------------------------------------------------------------------
 

@@ -76,6 +76,7 @@ def moved(model: Model, layout: Layout, rows: int) -> Scroll:
         return Scroll()
     index = min(index_of(model.story, model.scroll.key), len(messages) - 1)
     row = model.scroll.row + rows
+    # ``row`` is counted from the top of message ``index``: walk until it is inside of one.
     while row < 0 and index > 0:
         index -= 1
         row += height(model, layout, index)
@@ -105,6 +106,7 @@ def reveal(model: Model, layout: Layout, key: int, row: int = 0) -> Scroll:
     while index < len(messages) and y < layout.pane_rows and messages[index].key != key:
         y += height(model, layout, index)
         index += 1
+    # Here ``y`` is the screen row at which the message begins, if the walk met it before the pane ended.
     visible = index < len(messages) and messages[index].key == key
     if visible and 0 <= y + row < layout.pane_rows - 1:
         return here
@@ -129,17 +131,20 @@ def settled(model: Model, layout: Layout) -> Scroll:
     known = index < len(messages) and messages[index].key == here.key
     place = here
     if known and here.row:
+        # Narrower or folded text may have fewer rows than the one we were at.
         place = here._replace(row=min(here.row, height(model, layout, index) - 1))
     if not here.follow:
         if not known:
             place = Scroll(messages[min(index, len(messages) - 1)].key, 0, follow=False)
         return place
     step = min(ROWS, layout.pane_rows // 3)
+    # One row more than fits is counted: enough to know that the text has run over the pane's end.
     below = rows_below(model, layout, place, layout.pane_rows + 1) if known else 0
     if below > layout.pane_rows:
         growing = model.turn.state != "idle"
-        return bottom(model, layout, step if growing else 0)
+        return bottom(model, layout, step if growing else 0)  # room for the next rows of a reply
     first = place.key == messages[0].key and place.row == 0
+    # The message is gone, or the story has become shorter by more than the step leaves empty.
     if not known or (below < layout.pane_rows - step - 1 and not first):
         return bottom(model, layout)
     return place

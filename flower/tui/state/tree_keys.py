@@ -44,11 +44,11 @@ def _back(model: Model, tree: Tree) -> Model:
 
 def moved(model: Model, steps: int) -> Model:
     """Returns the model with another line chosen, so many further down."""
-    shown = tree_state.lines(model)
-    if not shown or model.tree is None or model.tree.asking in ("name", "delete"):
+    lines = tree_state.lines(model)
+    if not lines or model.tree is None or model.tree.asking in ("name", "delete"):
         return model  # a question is about the message it was asked of
-    place = max(0, min(tree_state.place_of(shown, model.tree.at) + steps, len(shown) - 1))
-    return tree_state.choose(model, shown[place].node.message)
+    place = max(0, min(tree_state.place_of(lines, model.tree.at) + steps, len(lines) - 1))
+    return tree_state.choose(model, lines[place].node.message)
 
 
 def _on_node(model: Model, tree: Tree, node: TreeNode, key: Key, action: str | None) -> Result:

@@ -55,14 +55,14 @@ def colors(term: str, environ: Mapping[str, str], terminfo: Terminfo | None) -> 
         "-direct"
     ):
         return TRUE_COLOR
-    known = terminfo("colors") if terminfo is not None else None
-    if not isinstance(known, int):
+    count = terminfo("colors") if terminfo is not None else None
+    if not isinstance(count, int):
         return 256 if terminfo is None or "256color" in term else 0
-    if known >= 256:
+    if count >= 256:
         return 256
-    if known >= 16 or (known >= 8 and not term.startswith(("vt", "ansi", "sun", "pcansi"))):
+    if count >= 16 or (count >= 8 and not term.startswith(("vt", "ansi", "sun", "pcansi"))):
         return 16  # all of them show the bright colours 90-97
-    return 8 if known >= 8 else 0
+    return 8 if count >= 8 else 0
 
 
 def refined(term: str, environ: Mapping[str, str], known: int, found: int) -> int:

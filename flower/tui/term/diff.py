@@ -243,7 +243,7 @@ def find(prev: Rows, following: Frame, pane: Pane, caps: Capabilities) -> Shift 
     top, bottom = max(0, pane.top), min(len(rows), pane.bottom)
     changed = [y for y in range(top, bottom) if prev[y] is not rows[y] and prev[y] != rows[y]]
     if len(changed) < 2:
-        return None
+        return None  # one row is drawn with fewer bytes than any scroll takes
     top, bottom = changed[0], changed[-1] + 1  # the rows outside have not moved
     full = pane.left <= 0 and pane.right >= rows[0].width
     old = [row if full else row.slice(pane.left, pane.right) for row in prev[top:bottom]]
@@ -251,10 +251,13 @@ def find(prev: Rows, following: Frame, pane: Pane, caps: Capabilities) -> Shift 
     best: Shift | None = None
     cheapest = _cost(prev, rows, top, bottom)
     for by in _shifts(old, new):
+        # The whole width is the shorter sequence; the pane's columns alone leave the sidebar in its place.
         for shift in _variants(top, bottom, pane, rows[0].width, by, caps):
             if not _applies(shift, prev, rows):
                 continue
-            after = moved(prev, shift, PLAIN)
+            after = moved(
+                prev, shift, PLAIN
+            )  # what the terminal would show: is less left to draw then?
             overhead = _MARGINS_BYTES if shift.right - shift.left < rows[0].width else _SCROLL_BYTES
             cost = overhead + _cost(after, rows, top, bottom)
             if cost < cheapest:
@@ -266,12 +269,14 @@ def _shifts(old: Rows, new: Rows) -> list[int]:
     """Returns the most frequent distances by which rows seem to have moved up, best first."""
     places: dict[Row, list[int]] = {}
     for index, row in enumerate(old):
-        if not row.text.isspace():
+        if (
+            not row.text.isspace()
+        ):  # blank rows are alike wherever they are: they say nothing about a shift
             places.setdefault(row, []).append(index)
     votes: Counter[int] = Counter()
     for index, row in enumerate(new):
         for place in places.get(row, ())[:_PLACES]:
-            if place != index:
+            if place != index:  # each row that is elsewhere now votes for the distance between
                 votes[place - index] += 1
     return [by for by, _ in votes.most_common(_CANDIDATES)]
 

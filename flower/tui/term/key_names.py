@@ -119,8 +119,8 @@ class KeyNames:
         if code < 0x20 or code in (0x7F, *range(0xE000, 0xF900)):
             if code == 8:
                 return Key(modified("backspace", mods))
-            found = self._resolved(f"\x1b[{code};{max(1, mods)}u")
-            return self._key(found) if found is not None else None
+            key = self._resolved(f"\x1b[{code};{max(1, mods)}u")
+            return self._key(key) if key is not None else None
         if not _is_char(str(code)):
             return None
         char = chr(code)

@@ -72,10 +72,10 @@ class Decoder:
                 if not self._collect_paste(inputs):
                     break
                 continue
-            found = self._next(bytes(self._data[: limits.SEQUENCE_BYTES]), final=final)
-            if found is None:
+            event = self._next(bytes(self._data[: limits.SEQUENCE_BYTES]), final=final)
+            if event is None:
                 break
-            used, item = found
+            used, item = event
             del self._data[:used]
             if item is not None:
                 inputs.append(item)

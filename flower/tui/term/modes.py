@@ -24,8 +24,8 @@ CANCEL = b"\x18"  # ends a sequence that was cut off in the middle
 
 def title(text: str) -> bytes:
     """Returns the bytes that set the window's title."""
-    shown = "".join(char for char in text if char.isprintable())[: limits.TITLE_CHARS]
-    return b"\x1b]2;" + shown.encode("utf-8", "replace") + b"\x07"
+    printable = "".join(char for char in text if char.isprintable())[: limits.TITLE_CHARS]
+    return b"\x1b]2;" + printable.encode("utf-8", "replace") + b"\x07"
 
 
 def clipboard(text: str, term: str, *, tmux: bool) -> bytes:

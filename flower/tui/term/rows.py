@@ -116,13 +116,13 @@ def _changed(
 
 def _spread(columns: list[int], row: Row, caps: Capabilities) -> list[int]:
     """Returns ``columns`` with the other halves of wide glyphs, and what unsure glyphs may run over."""
-    wanted = set(columns)
+    targets = set(columns)
     grown: list[int] = []
     reach = 0  # up to here an unsure glyph to the left may have drawn
     glyphs = row.glyphs
     for x, glyph in enumerate(glyphs):
-        half = x + 1 in wanted and x + 1 < row.width and glyphs[x + 1] == ""
-        if x in wanted or x < reach or half or (glyph == "" and grown and grown[-1] == x - 1):
+        half = x + 1 in targets and x + 1 < row.width and glyphs[x + 1] == ""
+        if x in targets or x < reach or half or (glyph == "" and grown and grown[-1] == x - 1):
             grown.append(x)
             if glyph and _unsure(glyph, caps):
                 reach = max(reach, x + cell_width.extent(glyph))
