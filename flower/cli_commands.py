@@ -314,6 +314,7 @@ def export(
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=FILE)
 @click.option("--me", default="", metavar="NAME",
               help="Who you are in chats that do not say which speaker is the player.")  # fmt: skip
+@click.option("--scripts", is_flag=True, help="Let the scripts of cards change texts.")
 @_home_option
 @_connection_options
 @click.pass_context
@@ -322,16 +323,19 @@ def import_(
     home_dir: str | None,
     paths: tuple[Path, ...],
     me: str,
+    scripts: bool,
     url: str,
     token: str,
     ca: Path | None,
 ) -> int:
     """Bring in cards, lorebooks, chats and personas: files, folders, all of a SillyTavern."""
     from flower.client import import_cli
+    from flower.client.import_upload import Wishes
 
     connection = _connection(url, token, ca, starts=True)
     engine_url, access, _ = connection.open(_home(ctx, home_dir))
-    return import_cli.run([path.expanduser() for path in paths], engine_url, access, me)
+    wishes = Wishes(me, scripts)
+    return import_cli.run([path.expanduser() for path in paths], engine_url, access, wishes)
 
 
 @commands.group(cls=Group, no_args_is_help=False)

@@ -70,6 +70,7 @@ IMPORT_JSON_DIGITS = 40  # of a whole number; longer ones are no numbers of any 
 IMPORT_ENTRIES = 20_000  # of one lorebook
 IMPORT_MESSAGES = 200_000  # of one chat
 IMPORT_SPEAKERS = 50  # named in a question
+IMPORT_SCRIPTS = 500  # of one card or file
 IMPORT_PERSONAS = 1_000
 
 # --- recall -------------------------------------------------------------------------------------

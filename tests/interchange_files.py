@@ -210,6 +210,8 @@ def files() -> dict[Kind, bytes]:
                           "connections": [{"type": "character", "id": "Hedda.png"}]}}}}),
         Kind.QUICK_REPLIES: as_json({"version": 2, "name": "Set", "qrList": [
             {"id": 1, "label": "Look", "message": "I look around.", **EXTRA}]}),
+        Kind.SCRIPTS: as_json({"id": "a", "scriptName": "Hide", "findRegex": "/<b>.*?<\\/b>/g", "replaceString": "",
+            "placement": [2], "trimStrings": [], "markdownOnly": True, "substituteRegex": 0, **EXTRA}),
     }  # fmt: skip
 
 

@@ -54,6 +54,13 @@ class Answer(Struct, frozen=True):
     speakers: tuple[str, ...] = ()
 
 
+class Wishes(Struct, frozen=True):
+    """What a person says beside the files: who they are, and whether scripts of cards may act."""
+
+    me: str = ""
+    scripts: bool = False
+
+
 class Sent(Struct, frozen=True):
     """A file and what became of it; ``done`` of ``total`` files are through."""
 
@@ -90,15 +97,18 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 async def send(
-    files: Sequence[Path], engine_url: Callable[[], str], token: str | None, me: str = ""
+    files: Sequence[Path],
+    engine_url: Callable[[], str],
+    token: str | None,
+    wishes: Wishes | None = None,
 ) -> AsyncIterator[Sent]:
     """Yields what became of each file. Raises ``LaunchError`` when the engine cannot be reached."""
     for done, path in enumerate(files, start=1):
-        yield Sent(path, await send_one(path, engine_url, token, me), done, len(files))
+        yield Sent(path, await send_one(path, engine_url, token, wishes), done, len(files))
 
 
 async def send_one(
-    path: Path, engine_url: Callable[[], str], token: str | None, me: str = ""
+    path: Path, engine_url: Callable[[], str], token: str | None, wishes: Wishes | None = None
 ) -> Answer:
     """Returns what became of a file. Raises ``LaunchError`` when the engine cannot be reached."""
     try:
@@ -111,7 +121,7 @@ async def send_one(
             return Answer(error="this is no regular file")
         if status.st_size > limits.IMPORT_BYTES:
             return Answer(error=f"the file is larger than {limits.IMPORT_BYTES // limits.MIB} MiB")
-        return await _post(file, status.st_size, path.name, engine_url, token, me)
+        return await _post(file, status.st_size, path.name, engine_url, token, wishes or Wishes())
 
 
 async def _post(
@@ -120,7 +130,7 @@ async def _post(
     name: str,
     engine_url: Callable[[], str],
     token: str | None,
-    me: str,
+    wishes: Wishes,
 ) -> Answer:
     url = await _started(engine_url)
     try:
@@ -138,7 +148,8 @@ async def _post(
         ("Content-Length", str(size)),
         ("Content-Type", "application/octet-stream"),
         ("X-Flower-Name", quote(name)),
-        *([("X-Flower-Me", quote(me))] if me else []),
+        *([("X-Flower-Me", quote(wishes.me))] if wishes.me else []),
+        *([("X-Flower-Scripts", "yes")] if wishes.scripts else []),
         *([("Authorization", f"Bearer {token}")] if token else []),
     ]
     request = h11.Request(method="POST", target=IMPORT_PATH, headers=headers)

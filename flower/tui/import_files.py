@@ -42,14 +42,20 @@ async def bring(
     typed: str, engine_url: Callable[[], str], token: str | None, tell: Callable[[str, str], None]
 ) -> None:
     """Imports what is at the paths in ``typed``; ``tell`` gets sentences and what kind of news they are."""
-    from flower.client.import_upload import Summary, files_in, printable, send  # needed by few sessions
+    from flower.client.import_upload import (  # needed by few sessions
+        Summary,
+        Wishes,
+        files_in,
+        printable,
+        send,
+    )
 
     try:
         paths, me = _parsed(typed)
         files = await trio.to_thread.run_sync(files_in, paths)
         summary = Summary()
         told = trio.current_time()
-        async for sent in send(files, engine_url, token, me):
+        async for sent in send(files, engine_url, token, Wishes(me)):
             summary.add(sent)
             if trio.current_time() >= told + TELL_EVERY_S and sent.done < sent.total:
                 told = trio.current_time()

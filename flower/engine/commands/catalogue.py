@@ -200,6 +200,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "switch a lorebook off in this story; or for world, character, all",
             "/lorebook off The harbour",
         ),
+        CommandSpec("/script list", "list the scripts that change texts, of cards and your own"),
+        CommandSpec(
+            "/script on NAME", "let a script act, by name or number; or all", "/script on Status bar"
+        ),
+        CommandSpec("/script off NAME", "keep a script from acting; or all", "/script off Status bar"),
         CommandSpec(
             "/recall WORDS",
             "see what these words bring to mind, and what each place in the list is made of",

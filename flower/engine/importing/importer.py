@@ -47,10 +47,13 @@ class Importer:
         self._new_id = new_id
         self._one_at_a_time = trio.CapacityLimiter(1)
 
-    async def take(self, path: Path, name: str, me: str = "") -> Taken:
+    async def take(
+        self, path: Path, name: str, me: str = "", *, scripts_allowed: bool = False
+    ) -> Taken:
         """Returns what became of the file at ``path``, which is called ``name`` where it came from.
 
-        ``me`` is the player's name in a chat that does not tell. Raises ``ImportFileError`` with one
+        ``me`` is the player's name in a chat that does not tell; ``scripts_allowed``: the scripts of cards
+        may act at once. Raises ``ImportFileError`` with one
         sentence for a file that cannot be imported, ``StoreError``; then nothing of it was taken over.
         """
         async with self._one_at_a_time:
@@ -62,7 +65,12 @@ class Importer:
             imported = await trio.to_thread.run_sync(reader.read, data, stem, me)
             file = File(stem, data, hash_, imported)
             outcome = await self._database.write(
-                take.take, file, self._now(), self._new_id(), self._written()
+                take.take,
+                file,
+                self._now(),
+                self._new_id(),
+                self._written(),
+                scripts_allowed,
             )
         for stored in outcome.characters:
             self._imported.put(stored.brief, stored.packed)

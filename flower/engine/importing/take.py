@@ -22,6 +22,7 @@ from flower.engine.interchange.characters import character_of
 from flower.engine.interchange.values import Card, Chat, Imported, QuickReplies
 from flower.engine.lorebook.book import Book
 from flower.engine.sanitize import sanitize
+from flower.engine.scripts.script import Script
 from flower.engine.store import (
     books,
     characters,
@@ -29,6 +30,7 @@ from flower.engine.store import (
     originals,
     personas,
     quick_replies,
+    scripts,
     states,
     stories,
 )
@@ -75,6 +77,7 @@ class _Home(Struct, frozen=True):
     now: float
     taken_ids: Container[str]
     new_id: str
+    scripts_allowed: bool
 
 
 def already_here(db: Connection, hash_: bytes) -> Taken | None:
@@ -86,11 +89,17 @@ def already_here(db: Connection, hash_: bytes) -> Taken | None:
 
 
 def take(
-    db: Connection, file: File, now: float, new_id: str, taken_ids: Container[str] = frozenset()
+    db: Connection,
+    file: File,
+    now: float,
+    new_id: str,
+    taken_ids: Container[str] = frozenset(),
+    scripts_allowed: bool = False,
 ) -> Outcome:
     """Takes over what is in ``file``.
 
     ``new_id`` begins the ids of new stories; ``taken_ids`` are of characters that files of the home have.
+    ``scripts_allowed``: the scripts of cards may act.
     Raises ``ImportFileError`` where the home has no room, ``StoreError``.
     """
     known = already_here(db, file.hash)
@@ -99,7 +108,7 @@ def take(
     imported = file.imported
     kind = imported.kind.value
     original = originals.keep(db, file.data, file.hash, file.name, kind, now)
-    home = _Home(db, original, file.name, now, taken_ids, new_id)
+    home = _Home(db, original, file.name, now, taken_ids, new_id, scripts_allowed)
     items: list[tuple[str, State]] = []
     stored: list[Stored] = []
     played: list[str] = []
@@ -114,6 +123,7 @@ def take(
         items.append(item)
     items += [_take_persona(home, persona) for persona in imported.personas]
     items += [_take_replies(home, replies) for replies in imported.quick_replies]
+    items += [_take_script(home, script) for script in imported.scripts]
     items += [(f"group {sanitize(group.name)}", "new") for group in imported.groups]
     originals.drop_unused(db, original)
     state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
@@ -131,6 +141,7 @@ def _take_card(home: _Home, card: Card, place: int) -> tuple[Stored, tuple[str, 
     character = replace(new, id=identity)
     source = Source(home.name, home.original, place, stem_of(card.linked_book))
     stored = characters.put(db, character, source, home.now)
+    scripts.put_of_character(db, identity, card.scripts, home.original, allowed=home.scripts_allowed)
     if card.book is not None:
         _give_own_book(home, identity, card.book)
     if card.linked_book:
@@ -241,7 +252,7 @@ def _note(note: values.Note | None) -> Note | None:
     )
 
 
-# --- personas and quick replies -----------------------------------------------------------------
+# --- personas, quick replies and scripts -----------------------------------------------------------------
 
 
 def _take_persona(home: _Home, persona: values.Persona) -> tuple[str, State]:
@@ -270,3 +281,8 @@ def _take_replies(home: _Home, replies: QuickReplies) -> tuple[str, State]:
     lines = [(sanitize(reply.label), sanitize(reply.text)) for reply in replies.replies]
     quick_replies.put(home.db, name, lines)
     return f"quick replies {name} ({len(lines)})", "new"
+
+
+def _take_script(home: _Home, script: Script) -> tuple[str, State]:
+    old = scripts.put_for_all(home.db, script, home.original)
+    return f"script {script.name}", "updated" if old else "new"

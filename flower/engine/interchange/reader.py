@@ -15,6 +15,7 @@ from flower.engine.interchange import (
     novelai,
     other_books,
     other_chats,
+    script_reader,
     settings,
     sillytavern_chats,
 )
@@ -75,6 +76,8 @@ def _value(value: Any, name: str, me: str) -> Imported:
     chat = other_chats.kind_of(value)
     if chat is not None:
         return other_chats.read(value, chat, name, me)
+    if script_reader.is_scripts(value):
+        return Imported(kind=Kind.SCRIPTS, scripts=script_reader.read(value))
     own = settings.kind_of(value)
     if own is not None:
         return settings.read(value, own, name)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from flower.engine.lorebook.book import Book
+from flower.engine.scripts.script import Script
 
 __all__ = [
     "Asset", "Card", "Chat", "ChatMessage", "DepthPrompt", "Ending", "Group", "Imported", "Kind", "Note",
@@ -58,6 +59,7 @@ class Kind(StrEnum):
     GROUP = "SillyTavern group"
     SETTINGS = "SillyTavern settings"
     QUICK_REPLIES = "SillyTavern quick replies"
+    SCRIPTS = "regex scripts"
 
 
 class DepthPrompt(Struct, frozen=True):
@@ -103,6 +105,7 @@ class Card(Struct, frozen=True, kw_only=True):
     talkativeness: float | None = None  # 0 to 1
     linked_book: str = ""  # name of a World Info file that belongs to it
     book: Book | None = None
+    scripts: tuple[Script, ...] = ()
     extensions: Mapping[str, object] = {}
     assets: tuple[Asset, ...] = ()
     picture: bytes | None = None  # the picture's file as it was; a PNG card is its own picture
@@ -221,4 +224,5 @@ class Imported(Struct, frozen=True, kw_only=True):
     groups: tuple[Group, ...] = ()
     personas: tuple[Persona, ...] = ()
     quick_replies: tuple[QuickReplies, ...] = ()
+    scripts: tuple[Script, ...] = ()  # for everything; those of a card are in the card
     notices: tuple[str, ...] = ()

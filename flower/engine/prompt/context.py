@@ -26,6 +26,15 @@ from flower.engine.prompt.bookshelf import Bookshelf, Moment, Ready
 from flower.engine.prompt.direction import Direction, StoryRef, changed, direct, told_lore
 from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, named, sorted_out, why
 from flower.engine.prompt.macros import Expanded, sets
+from flower.engine.prompt.scripted import (
+    NO_SCRIPTS,
+    Acted,
+    ScriptRunner,
+    told_path,
+)
+from flower.engine.prompt.scripted import (
+    told_lore as scripted_lore,
+)
 from flower.engine.prompt.tokens import MESSAGE_TOKENS
 from flower.engine.recall.base import Considered, Found, Query
 from flower.engine.recall.library import Library
@@ -37,7 +46,8 @@ from flower.engine.recall.scopes import (
     memory_scope,
 )
 from flower.engine.recall.secrets import is_secret
-from flower.engine.store import books, hiding, personas, states, stories
+from flower.engine.scripts.script import Place, Script
+from flower.engine.store import books, hiding, personas, scripts, states, stories
 from flower.engine.store.database import Connection, Database
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
@@ -67,6 +77,7 @@ class Services(Struct, frozen=True, kw_only=True):
     stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
     lore_roots: tuple[Path, ...] = ()  # folders below which lore may be followed
     bookshelf: Bookshelf = field(default_factory=Bookshelf)
+    scripts: ScriptRunner = field(default_factory=ScriptRunner)
 
 
 class TurnInput(Struct, frozen=True, kw_only=True):
@@ -98,6 +109,7 @@ class PromptContext(Struct, frozen=True):
     standing: states.Standing
     recall_late: bool = False
     entries: LoreEntries = NO_ENTRIES
+    acted: Acted = NO_SCRIPTS
 
 
 def most_messages(context: int) -> int:
@@ -110,10 +122,15 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
 
     Recall that takes too long costs the reply its memories, never the reply.
     """
-    path, standing, visible = await services.database.read(
-        _as_it_stands, turn.session_id, turn.leaf, most_messages(services.context_tokens)
+    path, standing, visible, scripts_on = await services.database.read(
+        _as_it_stands, turn, most_messages(services.context_tokens)
     )
     direction = await _direction(services, turn, path, standing)
+    acted = NO_SCRIPTS
+    if scripts_on:
+        path, acted = await trio.to_thread.run_sync(
+            told_path, services.scripts, scripts_on, path, direction.values
+        )
     ready = await ready_books(services, turn.session_id, turn.world_id, direction, standing)
     for character in direction.knowing:  # nothing to do, unless the file has changed
         if character.lore:
@@ -134,7 +151,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         room = await lore_tokens(services, turn.session_id, turn.model_id)
         moment = _moment(turn, direction, standing, path, len(visible), room)
         moment = replace(moment, requested=bookshelf.requested(found, ready))
-        entries = await _fired(services, ready, moment, turn)
+        entries, acted = await _fired(services, ready, moment, turn, acted)
         found = _beside(found, ready, entries, turn.world_id, room)
     if entries.outlets:
         direction = await _direction(services, turn, path, standing, entries.outlets)
@@ -146,6 +163,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         standing=standing,
         recall_late=scope.cancelled_caught,
         entries=entries,
+        acted=acted,
     )
 
 
@@ -241,18 +259,26 @@ def moment_of(
     )
 
 
-async def _fired(services: Services, ready: Ready, moment: Moment, turn: TurnInput) -> LoreEntries:
+async def _fired(
+    services: Services, ready: Ready, moment: Moment, turn: TurnInput, acted: Acted
+) -> tuple[LoreEntries, Acted]:
     outcome = await services.bookshelf.scan(ready, moment)
+    if any(Place.LORE in script.places for script in acted.scripts):
+        fired, acted = await trio.to_thread.run_sync(
+            scripted_lore, services.scripts, acted, outcome.fired, moment.values
+        )
+        outcome = replace(outcome, fired=fired)
     private = ready.owners if len(moment.names) > 1 else {}
     entries = sorted_out(outcome, ready.library, private)
     kept = moment.path[-1].extra.lore_timed if moment.path else None
     lasting = outcome.timed != NOTHING or moment.timed != NOTHING or kept is not None
-    return replace(
+    entries = replace(
         entries,
         timed=outcome.timed if lasting and not turn.continues else None,
         variables=changed(Expanded("", outcome.variables), moment.values),
         trouble=ready.trouble,
     )
+    return entries, acted
 
 
 def _beside(
@@ -279,14 +305,17 @@ def _beside(
 
 
 def _as_it_stands(
-    db: Connection, session_id: str, leaf: int, most: int
-) -> tuple[list[stories.Message], states.Standing, frozenset[int]]:
-    """Returns the end of the path to a message, how the story stands there, and the whole path's ids."""
+    db: Connection, turn: TurnInput, most: int
+) -> tuple[list[stories.Message], states.Standing, frozenset[int], tuple[Script, ...]]:
+    """Returns the end of the path to a turn's message, how the story stands there, the whole path's ids, and
+    the scripts that hold."""
+    session_id, leaf = turn.session_id, turn.leaf
     whole = stories.path(db, leaf, most=most)
     path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
     standing = states.standing(db, session_id, leaf, path[-1].created if path else 0.0)
     unremembered = hiding.unremembered(db, session_id)
-    return path, standing, stories.path_ids(db, leaf) - unremembered
+    held = scripts.holding(db, (turn.character_id, *standing.steering.cast.members))
+    return path, standing, stories.path_ids(db, leaf) - unremembered, held
 
 
 async def _direction(

@@ -1,8 +1,9 @@
 """``POST /import``: a file from a client's disk on its way into the home, streamed to the disk.
 
 The body is the file itself. ``X-Flower-Name`` is its name and ``X-Flower-Me`` the player's name in a chat that
-does not tell, both percent-encoded. The answer is JSON: ``kind``, ``state``, ``items`` and ``notices``, or with
-another status than 200 ``error``, and ``speakers`` where the player has to be named.
+does not tell, both percent-encoded; ``X-Flower-Scripts: yes`` lets the scripts of cards act. The answer is
+JSON: ``kind``, ``state``, ``items`` and ``notices``, or with another status than 200 ``error``, and ``speakers``
+where the player has to be named.
 """
 
 from __future__ import annotations
@@ -43,10 +44,13 @@ class Uploads:
             unquote(request.headers.get(header, "")[:NAME_BYTES])
             for header in ("X-Flower-Name", "X-Flower-Me")
         )
+        scripts = request.headers.get("X-Flower-Scripts", "") == "yes"
         try:
             with trio.fail_after(UPLOAD_S):
                 async with self._at_once, self._received(request) as path:
-                    taken = await self._importer.take(path, name or "unnamed", me)
+                    taken = await self._importer.take(
+                        path, name or "unnamed", me, scripts_allowed=scripts
+                    )
         except UnknownPlayerError as error:
             return _answer(422, {"error": str(error), "speakers": error.speakers})
         except ImportFileError as error:

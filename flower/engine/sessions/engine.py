@@ -20,7 +20,7 @@ from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
 from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
-from flower.engine.sessions import create, recap, snapshot
+from flower.engine.sessions import create, recap, shown_page, snapshot
 from flower.engine.sessions.answers import Answers
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
@@ -269,7 +269,7 @@ class Engine:
         """Sends a page of a story: its end, or what is above message ``before``."""
         while True:
             reply = session.reply
-            page = await self.services.database.read(tree.page, session.id, before)
+            page = await self.services.database.read(shown_page.page, self.services, session, before)
             if page is None:
                 return
             if session.reply is reply:  # else a reply began or ended meanwhile, and the page is old

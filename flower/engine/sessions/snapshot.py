@@ -127,8 +127,8 @@ def chat_history(session: Session, page: Page, before: int | None) -> ChatHistor
     items: list[HistoryItem] = []
     size = 0
     for message in reversed(page.messages[-limits.HISTORY_PAGE_MESSAGES :]):
-        item = _item(session, message, page.variants.get(message.id))
-        size += len(item.content.encode())
+        item = _item(session, message, page)
+        size += len(item.content.encode()) + len((item.shown or "").encode())
         if items and size > HISTORY_PAGE_BYTES:
             break
         items.append(item)
@@ -155,7 +155,8 @@ def no_history() -> ChatHistory:
     return ChatHistory("", HistoryMeta(()))
 
 
-def _item(session: Session, message: Message, variants: tuple[int, int] | None) -> HistoryItem:
+def _item(session: Session, message: Message, page: Page) -> HistoryItem:
+    variants = page.variants.get(message.id)
     content, status = message.content, message.status
     if message.id in session.unsaved:
         content, status = session.unsaved[message.id].text, session.unsaved[message.id].status
@@ -171,6 +172,7 @@ def _item(session: Session, message: Message, variants: tuple[int, int] | None) 
         variant=variants[0] if variants else UNSET,
         variants=variants[1] if variants else UNSET,
         hidden=message.extra.hidden or UNSET,
+        shown=page.shown.get(message.id, UNSET),
     )
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.assets import Character
 from flower.engine.character_list import Brief, brief_of
+from flower.engine.store import scripts
 from flower.engine.store.packing import pack, unpack
 
 _NOT_ID = re.compile(r"[^a-z0-9]+")
@@ -138,6 +139,7 @@ def with_book(db: sqlite3.Connection, book_file: str) -> list[str]:
 def remove(db: sqlite3.Connection, character_id: str) -> bool:
     """Deletes an imported character; returns whether there was one."""
     db.execute("DELETE FROM book_owners WHERE kind = 'character' AND owner = ?", (character_id,))
+    scripts.remove_of_character(db, character_id)
     return db.execute("DELETE FROM characters WHERE id = ?", (character_id,)).rowcount > 0
 
 

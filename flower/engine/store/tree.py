@@ -27,11 +27,13 @@ from flower.errors import CommandError
 
 
 class Page(Struct, frozen=True):
-    """Messages in a row, oldest first. ``variants``: (number from 1, count) of those with siblings."""
+    """Messages in a row, oldest first. ``variants``: (number from 1, count) of those with siblings;
+    ``shown``: by id, what screens show in the place of a message's words."""
 
     messages: Sequence[Message]
     variants: Mapping[int, tuple[int, int]] = {}
     sheet: Sequence[tuple[str, str]] | None = None  # rows of the state sheet; None above the end
+    shown: Mapping[int, str] = {}
 
 
 # --- reading ------------------------------------------------------------------------------------
