@@ -81,6 +81,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "write a lorebook as a file",
             "/export lorebook Eldoria",
         ),
+        CommandSpec("/export library", "write everything of this home as one archive"),
     ),
     "Its tree": (
         CommandSpec("/tree [MESSAGE]", "see the story's tree, or the part around a message", "/tree"),

@@ -96,6 +96,7 @@ ACTIONS: dict[str, Action] = {
     "/export": stories.export,
     "/export character": library.export_character,
     "/export lorebook": library.export_lorebook,
+    "/export library": library.export_library,
     "/roll": game.roll,
     "/check": game.check,
     "/note": steering.note,

@@ -118,6 +118,12 @@ def everybody(db: sqlite3.Connection) -> Iterator[Stored]:
         yield Stored(brief_of(unpacked(packed)), packed)
 
 
+def one(db: sqlite3.Connection, character_id: str) -> Character | None:
+    """Returns an imported character, None if there is none of that id. Raises ``StoreError``."""
+    row = db.execute("SELECT packed FROM characters WHERE id = ?", (character_id,)).fetchone()
+    return unpacked(row[0]) if row else None
+
+
 def named(db: sqlite3.Connection, name: str) -> str:
     """Returns the id of the imported character of that name, or of that file; "" for none."""
     row = db.execute(
