@@ -212,6 +212,8 @@ def files() -> dict[Kind, bytes]:
             {"id": 1, "label": "Look", "message": "I look around.", **EXTRA}]}),
         Kind.SCRIPTS: as_json({"id": "a", "scriptName": "Hide", "findRegex": "/<b>.*?<\\/b>/g", "replaceString": "",
             "placement": [2], "trimStrings": [], "markdownOnly": True, "substituteRegex": 0, **EXTRA}),
+        Kind.ARCHIVE: as_zip({"default-user/characters/Hedda.json": as_json(V2),
+                              "default-user/worlds/Quay.json": as_json(WORLD_INFO)}),
     }  # fmt: skip
 
 

@@ -159,6 +159,8 @@ def _take(
         )
     counts = {table: loader.counts[table] for table in _NAMED if table in loader.counts}
     items = tuple(f"{count} {_NAMED[table]}" for table, count in counts.items())
+    if items:
+        notices.insert(0, f"It brings {', '.join(items)}")
     state: State = "new" if loader.counts else "already here"
     characters = tuple(Stored(brief_of(one), pack(one)) for _, one in loader.characters)
     taken = Taken(KIND, state, items or (name,), tuple(notices))

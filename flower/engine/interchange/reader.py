@@ -39,14 +39,18 @@ def read(data: bytes, name: str = "", me: str = "") -> Imported:
     """
     if len(data) > limits.IMPORT_BYTES:
         raise ImportFileError(f"the file is larger than {limits.IMPORT_BYTES // limits.MIB} MiB")
-    found = containers.read(data, name)
+    return _read(data, name, me, lambda member, called: _read(member, called, me, None))
+
+
+def _read(data: bytes, name: str, me: str, inside: containers.Reader | None) -> Imported:
+    found = containers.read(data, name, inside)
     if found is not None:
         return found
     if not data.strip():
         raise ImportFileError("the file is empty")
     text_ = json_text.decode(data)
     if not text_.lstrip().startswith(_OPENINGS):
-        return _yaml(data, name)
+        return _yaml(text_.encode(), name)
     value, end = json_text.first_value(text_)
     if text_[end:].strip() or _is_line(value):
         return _lines(value, text_, name, me)

@@ -60,6 +60,7 @@ class Kind(StrEnum):
     SETTINGS = "SillyTavern settings"
     QUICK_REPLIES = "SillyTavern quick replies"
     SCRIPTS = "regex scripts"
+    ARCHIVE = "archive of files"
 
 
 class DepthPrompt(Struct, frozen=True):
