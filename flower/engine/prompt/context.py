@@ -47,7 +47,7 @@ from flower.engine.recall.scopes import (
 )
 from flower.engine.recall.secrets import is_secret
 from flower.engine.scripts.script import Place, Script
-from flower.engine.store import books, hiding, personas, scripts, states, stories
+from flower.engine.store import books, hiding, personas, scripts, states, stories, tree
 from flower.engine.store.database import Connection, Database
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
@@ -150,11 +150,12 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     if ready is not None:
         room = await lore_tokens(services, turn.session_id, turn.model_id)
         moment = _moment(turn, direction, standing, path, len(visible), room)
-        moment = replace(moment, requested=bookshelf.requested(found, ready))
+        greeting = await services.database.read(tree.greeting, turn.session_id, visible)
+        moment = replace(moment, requested=bookshelf.requested(found, ready), greeting=greeting)
         entries, acted = await _fired(services, ready, moment, turn, acted)
         found = _beside(found, ready, entries, turn.world_id, room)
-    if entries.outlets:
-        direction = await _direction(services, turn, path, standing, entries.outlets)
+    if entries.outlets or entries.silenced:
+        direction = await _direction(services, turn, path, standing, entries.outlets, entries.silenced)
     return PromptContext(
         path=tuple(path),
         found=found,
@@ -195,10 +196,13 @@ def books_here(
 ) -> list[books.OwnedBook]:
     """Returns the books that hold in a story and are not switched off in it.
 
-    Those of the persona are of the stored one that has the name the player has here.
+    Those of the persona are of the stored one that has the name the player has here: of several, the one
+    that is bound to this story or character, or the default one.
     """
     name = steered.persona.name
-    persona = personas.find(db, name) if name else None
+    bound = personas.for_story(db, story, characters[0] if characters else "") if name else None
+    mine = bound is not None and bound.name == name
+    persona = bound if mine else personas.find(db, name) if name else None
     number = persona.id if persona is not None and persona.name == name else None
     held = books.holding(db, story=story, world=world, characters=characters, persona=number)
     return [one for one in held if one.stored.id not in steered.books]
@@ -324,6 +328,7 @@ async def _direction(
     path: Sequence[stories.Message],
     standing: states.Standing,
     outlets: Mapping[str, str] = {},
+    silenced: frozenset[str] = frozenset(),
 ) -> Direction:
     """Returns how the reply is to be told, as the story stands at the line it answers."""
     before = standing.variables
@@ -341,6 +346,7 @@ async def _direction(
         continues=turn.continues,
         updates=services.narrator_updates,
         outlets=outlets,
+        silenced=silenced,
     )
 
 

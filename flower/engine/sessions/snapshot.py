@@ -13,7 +13,7 @@ import flower
 from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.character_list import briefs
-from flower.engine.sentences import first_sentence
+from flower.engine.sentences import first_sentence, one_line
 from flower.engine.sessions.session import Session
 from flower.engine.store.stories import Message, Selection, StoredSession
 from flower.engine.store.tree import Page
@@ -85,6 +85,17 @@ def sync_state(
         quick_replies=quick_replies,
     )
     return SyncState("", state)
+
+
+def quick_replies_of(rows: Sequence[tuple[str, str]]) -> tuple[QuickReply, ...]:
+    """Returns imported quick replies that are a line of the story; other programs' commands are none."""
+    found = []
+    for label, text in rows:
+        name = one_line(label, limits.QUICK_REPLY_NAME_CHARS)
+        line = " ".join(text.split())
+        if name and line and not line.startswith("/") and len(line) <= limits.QUICK_REPLY_CHARS:
+            found.append(QuickReply(name, line))
+    return tuple(found[: limits.QUICK_REPLIES])
 
 
 def character_options(assets: Assets) -> tuple[Named, ...]:
