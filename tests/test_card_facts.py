@@ -14,7 +14,7 @@ from flower.engine.lorebook.book import Book
 from flower.engine.prompt.context import books_here
 from flower.engine.prompt.direction import insets_of
 from flower.engine.sessions.snapshot import quick_replies_of
-from flower.engine.store import books, personas
+from flower.engine.store import books, personas, states, stories
 from flower.engine.store.books import Owner
 from flower.protocol.messages import ErrorEvent, SyncState
 from tests import import_files
@@ -106,6 +106,24 @@ async def test_of_two_personas_of_one_name_the_bound_one_counts(tmp_path: Path) 
             return [one.stored.name for one in held]
 
         assert await world.database.write(here) == ["sailor"]
+
+
+async def test_a_group_gives_its_stories_their_cast(tmp_path: Path) -> None:
+    """Also members who have said nothing yet."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        importer = world.engine.imports.importer
+        for name in ("Ada", "Bo", "Cy"):
+            path = import_files.write(tmp_path / f"{name}.json", import_files.card(name))
+            await importer.take(path, f"{name}.png")
+        chat = import_files.chat(tmp_path / "2024-1-2.jsonl", [("Ada", "Hello."), ("You", "Hm.")])
+        await importer.take(chat, chat.name)
+        group = {"name": "All", "members": ["Ada.png", "Bo.png", "Cy.png", "gone.png"],
+                 "chat_id": "2024-1-2", "chats": ["2024-1-2"]}  # fmt: skip
+        path = import_files.write(tmp_path / "group.json", group)
+        await importer.take(path, path.name)
+        (story,) = await world.database.read(stories.sessions)
+        steered = await world.database.read(states.steering, story.id)
+        assert {story.character_id, *steered.cast.members} == {"ada", "bo", "cy"}
 
 
 async def test_imported_quick_replies_are_ready(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.game.cast import Cast
-from flower.engine.game.steering import NOTE_CHARS, Note, Persona
+from flower.engine.game.steering import NOTE_CHARS, Note, Persona, Steering
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.nodes import marks_of, nodes_of, speakers
 from flower.engine.interchange import chat_tree, values
 from flower.engine.interchange.characters import character_of
-from flower.engine.interchange.values import Card, Chat, Imported, QuickReplies
+from flower.engine.interchange.values import Card, Chat, Group, Imported, QuickReplies
 from flower.engine.lorebook.book import Book
 from flower.engine.sanitize import sanitize
 from flower.engine.scripts.script import Script
@@ -124,7 +124,7 @@ def take(
     items += [_take_persona(home, persona) for persona in imported.personas]
     items += [_take_replies(home, replies) for replies in imported.quick_replies]
     items += [_take_script(home, script) for script in imported.scripts]
-    items += [(f"group {sanitize(group.name)}", "new") for group in imported.groups]
+    items += [_take_group(home, group) for group in imported.groups]
     originals.drop_unused(db, original)
     state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
     taken = Taken(kind, state, tuple(text for text, _ in items), imported.notices)
@@ -205,6 +205,23 @@ def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, St
     messages = f"{added} more messages" if old else f"{len(chat.messages)} messages"
     title = sanitize(chat.title) or character or "Untitled"
     return session_id, (f"story {title} ({session_id}, {messages})", "updated" if old else "new")
+
+
+def _take_group(home: _Home, group: Group) -> tuple[str, State]:
+    """The members of a group are the cast of its stories, as far as both are here."""
+    db = home.db
+    files = [stem_of(file) for file in group.members[: limits.IMPORT_SPEAKERS]]
+    members = tuple(one for file in files if (one := characters.named(db, file)))
+    for chat in group.chats[: limits.IMPORT_GROUP_CHATS] if members else ():
+        for session_id, character_id in imported_chats.of_file(db, stem_of(chat)):
+
+            def join(steered: Steering, own: str = character_id) -> Steering:
+                both = dict.fromkeys((*steered.cast.members, *members))
+                others = tuple(one for one in both if one != own)
+                return replace(steered, cast=replace(steered.cast, members=others))
+
+            states.change_steering(db, session_id, join)
+    return f"group {sanitize(group.name)}", "new"
 
 
 def _begin(home: _Home, chat: Chat, number: int) -> str:
