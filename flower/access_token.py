@@ -5,12 +5,12 @@ Asked for only by an engine that others can reach and whose config names no toke
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from flower import limits
 from flower.errors import ConfigError
 from flower.home import Home
+from flower.whole_file import write_whole
 
 
 def path_of(home: Home) -> Path:
@@ -32,12 +32,8 @@ def make(home: Home) -> str:
     import secrets  # 5 ms that only this needs
 
     token = secrets.token_urlsafe(limits.TOKEN_BYTES)
-    draft = path_of(home).with_suffix(".new")
     try:
-        draft.unlink(missing_ok=True)
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(token + "\n")
-        draft.replace(path_of(home))
+        write_whole(path_of(home), [f"{token}\n".encode()])
     except OSError as error:
         raise ConfigError(f"cannot write {path_of(home)} ({error.strerror or error})") from error
     return token

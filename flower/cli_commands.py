@@ -23,7 +23,7 @@ from flower.errors import UsageError
 from flower.home import Home
 
 if TYPE_CHECKING:
-    from flower.service.manage import Services
+    from flower.service.manage import HomeService
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
@@ -49,7 +49,7 @@ def _sentence(error: click.UsageError) -> str:
     return text[:1].lower() + text[1:]
 
 
-class Group(click.Group):
+class CommandGroup(click.Group):
     """A group that names the nearest command for one that does not exist."""
 
     def resolve_command(
@@ -146,7 +146,7 @@ def _connection(url: str, token: str, ca: Path | None, *, starts: bool) -> Conne
 
 
 @click.group(
-    cls=Group,
+    cls=CommandGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -358,7 +358,7 @@ def import_(
     return import_cli.run([path.expanduser() for path in paths], engine_url, access, wishes)
 
 
-@commands.group(cls=Group, no_args_is_help=False)
+@commands.group(cls=CommandGroup, no_args_is_help=False)
 def lore() -> None:
     """Lore of a world, from the shell."""
 
@@ -392,7 +392,7 @@ _system_option = click.option(
 )
 
 
-@commands.group(cls=Group, no_args_is_help=False)
+@commands.group(cls=CommandGroup, no_args_is_help=False)
 def service() -> None:
     """Flower as a service of systemd."""
 
@@ -450,11 +450,11 @@ def remove_service(ctx: click.Context, home_dir: str | None, system: bool) -> in
     return 0
 
 
-def _services(ctx: click.Context, home_dir: str | None, *, system: bool) -> Services:
-    from flower.service.manage import SYSTEM_HOME, Services, run_command
+def _services(ctx: click.Context, home_dir: str | None, *, system: bool) -> HomeService:
+    from flower.service.manage import SYSTEM_HOME, HomeService, run_command
 
     home = SYSTEM_HOME if system else _home(ctx, home_dir).root
-    return Services(home, os.environ, system=system, run=run_command)
+    return HomeService(home, os.environ, system=system, run=run_command)
 
 
 def _reload(home: Home, arguments: list[str]) -> int:

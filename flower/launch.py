@@ -18,6 +18,7 @@ from pathlib import Path
 from flower import limits
 from flower.errors import ConfigError, EngineStarting, LaunchError
 from flower.home import Home, load_config
+from flower.whole_file import write_whole
 
 _PRIVATE_FILE = 0o600
 
@@ -66,14 +67,8 @@ def announce(held: Claim, url: str) -> None:
     target = _address_file(held.home)
     import json
 
-    draft = target.with_suffix(".new")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE_FILE)
-        with open(descriptor, "w") as file:
-            json.dump({"pid": os.getpid(), "url": url}, file)
-        draft.replace(
-            target
-        )  # a reader sees the whole address or none; it need not survive a power cut
+    try:  # a reader sees the whole address or none; it need not survive a power cut
+        write_whole(target, [json.dumps({"pid": os.getpid(), "url": url}).encode()], durable=False)
     except OSError as error:
         raise _unusable(held.home, error) from error
 

@@ -121,7 +121,7 @@ async def engine_world(
     new_id: Callable[[], str] = lambda: f"s{next(numbers)}-{path.stat().st_ino % 97}"  # noqa: E731
     services = Services(
         database=database,
-        library=library,  # type: ignore[arg-type] # a fake library
+        library=library,
         assets=ASSETS,
         context_tokens=4096,
         reply_tokens=400,
@@ -134,7 +134,7 @@ async def engine_world(
         async with trio.open_nursery() as nursery:
             engine = Engine(
                 services,
-                OneModelRoster(provider),  # type: ignore[arg-type] # a fake roster
+                OneModelRoster(provider),
                 nursery,
                 now=lambda: 1.0,
                 new_id=new_id,

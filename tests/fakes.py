@@ -5,15 +5,28 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import trio
+from msgspec.structs import replace
 
-from flower.engine.provider.base import Completion, Finish, ModelInfo, Piece, Provider, Spent, Text
-from flower.engine.recall.base import Considered, Found, Query
+from flower import limits
+from flower.engine.provider.base import (
+    Completion,
+    Composing,
+    Finish,
+    ModelInfo,
+    Piece,
+    Provider,
+    Spent,
+    Text,
+)
+from flower.engine.recall.base import Considered, Found, Query, Ranked, Score
+from flower.engine.recall.library import PassageLibrary
+from flower.engine.store import vector_rows
 from flower.engine.store.passages import Kind, Passage
 from flower.errors import ProviderError
 from flower.protocol.messages import ModelOption
@@ -81,7 +94,7 @@ class OneModelRoster:
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
-        self.problems: dict[str, str] = {}
+        self.problems: Mapping[str, str] = {}
         self.on_change: Callable[[], None] = lambda: None
 
     def default(self) -> str:
@@ -102,6 +115,19 @@ class OneModelRoster:
 
     def options(self) -> tuple[ModelOption, ...]:
         return (ModelOption("scripted/one", "Scripted model", 1.0, 2.0),)
+
+    def composes(self, model_id: str) -> bool:
+        return model_id == "scripted/one" and isinstance(self.provider, Composing)
+
+    async def refresh(self) -> tuple[str, ...]:
+        await trio.lowlevel.checkpoint()
+        return ()
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    async def aclose(self) -> None:
+        await self.provider.aclose()
 
 
 class HashEmbedder:
@@ -161,18 +187,41 @@ class WordLibrary:
         return dict(Counter(p.source for p in self.passages if p.scope == scope))
 
     async def drop_source(self, scope: str, source: str) -> int:
+        self._sources.pop((scope, source), None)
+        return await self._keep(lambda passage: (passage.scope, passage.source) != (scope, source))
+
+    async def drop_scope(self, scope: str) -> int:
+        return await self._keep(lambda passage: passage.scope != scope)
+
+    async def forget(self, passage_id: int) -> bool:
+        return bool(await self._keep(lambda passage: passage.id != passage_id))
+
+    async def forget_messages(self, message_ids: Iterable[int]) -> int:
+        gone = frozenset(message_ids)
+        return await self._keep(lambda passage: passage.message_id not in gone)
+
+    async def _keep(self, stays: Callable[[Passage], bool]) -> int:
         await trio.lowlevel.checkpoint()
         before = len(self.passages)
-        self.passages = [p for p in self.passages if (p.scope, p.source) != (scope, source)]
+        self.passages = [passage for passage in self.passages if stays(passage)]
         return before - len(self.passages)
 
-    async def drop_scope(self, scope: str) -> None:
-        await trio.lowlevel.checkpoint()
-        self.passages = [p for p in self.passages if p.scope != scope]
+    async def pin(self, passage_id: int, pinned: bool = True) -> bool:
+        old = await self.get(passage_id)
+        if old is None:
+            return False
+        self.passages[self.passages.index(old)] = replace(old, pinned=pinned)
+        return True
 
-    async def forget_messages(self, message_ids: Sequence[int]) -> None:
+    async def get(self, passage_id: int) -> Passage | None:
         await trio.lowlevel.checkpoint()
-        self.passages = [p for p in self.passages if p.message_id not in message_ids]
+        return next((p for p in self.passages if p.id == passage_id), None)
+
+    async def list(
+        self, scope: str, *, limit: int = limits.PASSAGES_LISTED, after: int = 0
+    ) -> tuple[Passage, ...]:
+        await trio.lowlevel.checkpoint()
+        return tuple(p for p in self.passages if p.scope == scope and p.id > after)[:limit]
 
     def expect(self, context: str) -> None:
         self.expected.append(context)
@@ -180,10 +229,21 @@ class WordLibrary:
     def embed_soon(self) -> None:
         self.hurried = True
 
-    async def remember(self, scope: str, message_id: int, title: str, text: str) -> None:
-        await trio.lowlevel.checkpoint()
-        self.passages = [p for p in self.passages if (p.scope, p.message_id) != (scope, message_id)]
-        self._add("memory", scope, f"message:{message_id}", title, text, message_id)
+    async def remember(
+        self,
+        scope: str,
+        message_id: int | None,
+        title: str,
+        text: str,
+        *,
+        importance: float = 0.0,
+        pinned: bool = False,
+    ) -> None:
+        source = f"message:{message_id}" if message_id is not None else "told"
+        if message_id is not None:
+            await self._keep(lambda passage: (passage.scope, passage.message_id) != (scope, message_id))
+        self._add("memory", scope, source, title, text, message_id)
+        self.passages[-1] = replace(self.passages[-1], importance=importance, pinned=pinned)
 
     def _add(
         self, kind: Kind, scope: str, source: str, title: str, text: str, message_id: int | None
@@ -191,6 +251,15 @@ class WordLibrary:
         self._last_id += 1
         passage = Passage(self._last_id, kind, scope, source, title, text, message_id)
         self.passages.append(passage)
+
+    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
+        return (await self.recall(Query(words, lore_scope=scope)))[:limit]
+
+    async def explain(
+        self, scope: str, words: str, *, limit: int = 10, visible: Container[int] | None = None
+    ) -> tuple[Ranked, ...]:
+        found = await self.recall(Query(words, lore_scope=scope, visible_messages=visible))
+        return tuple(Ranked(one, Score(one.score), 0.5) for one in found[:limit])
 
     async def consider(self, query: Query) -> Considered:
         return Considered(await self.recall(query))
@@ -213,4 +282,11 @@ class WordLibrary:
             shared = tuple(sorted(wanted & set(re.findall(r"\w{4,}", passage.text.lower()))))
             if shared:
                 found.append(Found(passage, len(shared), None, None, 1, shared, len(passage.text) // 4))
-        return tuple(sorted(found, key=lambda f: -f.score))
+        return tuple(sorted(found, key=lambda f: (not f.passage.pinned, -f.score)))
+
+
+async def without_vectors(library: PassageLibrary) -> int:
+    """Returns how many texts of a library wait for their vector."""
+    return await library._database.read(
+        vector_rows.count_pending, library._embedder.model_id, tokens=library._with_tokens
+    )

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from flower.engine.interchange import book_reader
 from flower.engine.lorebook import situation as situations
-from flower.engine.lorebook.book import Scope, Source
+from flower.engine.lorebook.book import Scope, TextSource
 from flower.engine.lorebook.outcome import Outcome
-from flower.engine.lorebook.rules import EntryId, Library, Matching, Shelved, Strategy
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import Line, Overflow, Settings, Situation
+from flower.engine.lorebook.situation import Overflow, ScanSettings, Situation, SpokenLine
 from flower.engine.lorebook.timed import NOTHING, Timed
 from flower.engine.prompt import macros
 
@@ -29,12 +29,12 @@ FOLDER = Path(
     os.environ.get("FLOWER_LORE_VECTORS", Path(__file__).parent / "library" / "vectors" / "lore")
 )
 _SCAN_DATA = {
-    "personaDescription": Source.PERSONA,
-    "characterDescription": Source.DESCRIPTION,
-    "characterPersonality": Source.PERSONALITY,
-    "characterDepthPrompt": Source.DEPTH_PROMPT,
-    "scenario": Source.SCENARIO,
-    "creatorNotes": Source.CREATOR_NOTES,
+    "personaDescription": TextSource.PERSONA,
+    "characterDescription": TextSource.DESCRIPTION,
+    "characterPersonality": TextSource.PERSONALITY,
+    "characterDepthPrompt": TextSource.DEPTH_PROMPT,
+    "scenario": TextSource.SCENARIO,
+    "creatorNotes": TextSource.CREATOR_NOTES,
 }
 
 
@@ -109,7 +109,7 @@ class Story:
         self._requested = frozenset()
         return outcome, rolls
 
-    def _library(self) -> Library:
+    def _library(self) -> KeyedBooks:
         wanted = self._settings
         strategy = wanted["strategy"]
         matching = Matching(
@@ -123,13 +123,13 @@ class Story:
                 continue
             scopes = {Scope(scope.removesuffix("_extra")) for scope in _list(book["scope"])}
             shelved.append(Shelved(book_reader.read(book, name), frozenset(scopes)))
-        return Library(shelved, matching)
+        return KeyedBooks(shelved, matching)
 
     def _situation(self, step: Mapping[str, Any]) -> Situation:
         data = self._case.data
         visible = [m for m in self._messages if not m.get("is_system")]
         return Situation(
-            messages=tuple(Line(m["name"], m["mes"]) for m in visible),
+            messages=tuple(SpokenLine(m["name"], m["mes"]) for m in visible),
             replies=sum(not m["is_user"] for m in visible),
             characters=frozenset({self._case.head["char_file"]}),
             tags=frozenset(data.get("tags", ())),
@@ -142,9 +142,9 @@ class Story:
             dry=bool(step.get("dry")),
         )
 
-    def _scan_settings(self) -> Settings:
+    def _scan_settings(self) -> ScanSettings:
         wanted = self._settings
-        return Settings(
+        return ScanSettings(
             depth=wanted["depth"],
             budget=situations.budget(wanted["budget"], wanted["max_context"], wanted["budget_cap"]),
             overflow=self._overflow,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flower.engine import asset_files
 from flower.engine.assets import READERS, Character, DepthPrompt, load_assets
-from flower.engine.character_list import Brief, CharacterList, Imported
+from flower.engine.character_list import Brief, CharacterList, ImportedCharacter
 from flower.engine.commands.characters import filtered
 from flower.engine.sessions import snapshot
 from flower.errors import AssetError
@@ -124,7 +124,7 @@ def test_what_is_written_over_is_kept(tmp_path: Path) -> None:
 
 
 def thousands() -> CharacterList:
-    imported = Imported(lambda packed: Character("x", "X", "X"))
+    imported = ImportedCharacter(lambda packed: Character("x", "X", "X"))
     for number in range(5000):
         imported.put(Brief(f"p{number}", f"Person {number}", "Mends clocks.", ("clocks",)), b"")
     return CharacterList(ASSETS.characters, imported)

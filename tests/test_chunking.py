@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall.chunking import chunk, estimate_tokens, outline
-from flower.engine.store.passages import Draft
+from flower.engine.recall.chunking import chunk, outline, word_pieces
+from flower.engine.store.passages import Chunk
 
 LORE = """The city of Vael stands on a drowned coast.
 
@@ -47,7 +47,7 @@ def test_headings_become_the_title_path() -> None:
 
 def test_hash_signs_in_code_fences_are_text() -> None:
     (draft,) = chunk("```\n# not a heading\n```")
-    assert draft == Draft("", "```\n# not a heading\n```")
+    assert draft == Chunk("", "```\n# not a heading\n```")
 
 
 def test_windows_and_old_mac_line_ends_read_the_same() -> None:
@@ -84,10 +84,10 @@ def test_nested_mappings_become_headings() -> None:
 
 def test_tokens_are_about_those_of_the_models_tokenizer() -> None:
     """Words, punctuation and CJK characters count; long words count more than once."""
-    assert estimate_tokens("The cat sat.") == 4
-    assert estimate_tokens("antidisestablishmentarianism") == 5
-    assert estimate_tokens("竜の洞窟") == 4
-    assert estimate_tokens(" \n") == 0
+    assert word_pieces("The cat sat.") == 4
+    assert word_pieces("antidisestablishmentarianism") == 5
+    assert word_pieces("竜の洞窟") == 4
+    assert word_pieces(" \n") == 0
 
 
 @given(st.text(alphabet="ab .!?\n#=-竜é\r\t`", max_size=600), st.integers(4, 60))
@@ -95,7 +95,7 @@ def test_passages_hold_every_letter_in_order_within_the_budget(text: str, budget
     """Whatever the text: letters keep their order and no passage is over the budget."""
     drafts = chunk(text, budget=budget)
     assert all(draft.text and draft.text == draft.text.strip() for draft in drafts)
-    assert all(estimate_tokens(draft.text) <= budget for draft in drafts)
+    assert all(word_pieces(draft.text) <= budget for draft in drafts)
     held = "".join(draft.title + draft.text for draft in drafts)
     assert {char for char in text if char.isalpha()} >= {char for char in held if char.isalpha()}
     if "#" not in text and "=" not in text and "-" not in text and len(drafts) < 2:

@@ -23,7 +23,7 @@ from flower import limits
 from flower.engine.recall import embedder, native_check
 from flower.engine.recall import minilm as model_files
 from flower.engine.recall.embedder import Job, MiniLM, Pool
-from flower.engine.recall.minilm import DIMENSION, NAME, TOKEN_WIDTH, Session, find_model
+from flower.engine.recall.minilm import DIMENSION, NAME, TOKEN_WIDTH, OnnxModel, find_model
 from flower.engine.recall.native_check import check_native
 from flower.errors import EmbedError
 
@@ -218,7 +218,7 @@ async def test_what_nobody_foresaw_is_an_error_of_one_request(
 ) -> None:
     """The thread goes on: a turn never waits for an answer that nobody will give."""
     monkeypatch.setattr(FailsOnce, "fails", method)
-    monkeypatch.setattr(embedder, "Session", FailsOnce)
+    monkeypatch.setattr(embedder, "OnnxModel", FailsOnce)
     minilm = MiniLM([])
     with trio.fail_after(30):
         with pytest.raises(EmbedError, match="MemoryError"):
@@ -299,16 +299,16 @@ async def test_urgent_texts_share_runs_and_equal_ones_are_run_once(
     minilm = MiniLM([MODELS])
     await minilm.embed(["warm"])
     batches: list[int] = []
-    run, entered, gate = Session.run, threading.Event(), threading.Event()
+    run, entered, gate = OnnxModel.run, threading.Event(), threading.Event()
 
-    def noted(session: Session, batch: Sequence[Sequence[int]]) -> Vectors:
+    def noted(session: OnnxModel, batch: Sequence[Sequence[int]]) -> Vectors:
         if not entered.is_set():  # the others come while this one runs
             entered.set()
             gate.wait(10)
         batches.append(len(batch))
         return run(session, batch)
 
-    monkeypatch.setattr(Session, "run", noted)
+    monkeypatch.setattr(OnnxModel, "run", noted)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(minilm.embed, ["something that runs already"])
         await trio.to_thread.run_sync(entered.wait, 10)

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from flower.engine.commands import catalogue, dispatch
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.store.database import Database, Inline
 from flower.protocol.messages import ErrorEvent, Recall, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world
@@ -23,7 +23,7 @@ from tests.fakes import HashEmbedder
 async def remembering_world(folder: Path) -> AsyncIterator[EngineWorld]:
     """An engine whose recall is the real one; its library shares the engine's database file."""
     database = await Database.open(folder / "flower.db", Inline())
-    library = Library(database, HashEmbedder(), folder, notify=lambda text, progress: None)
+    library = PassageLibrary(database, HashEmbedder(), folder, notify=lambda text, progress: None)
     try:
         async with engine_world(folder / "flower.db", library=library) as world:  # type: ignore[arg-type] # the real one
             world.nursery.start_soon(library.run)

@@ -8,7 +8,7 @@ import trio.testing
 
 from flower.engine.store import hiding, stories
 from flower.protocol.messages import ChatHistory, ErrorEvent
-from flower.tui.render.messages import Look, Message, StoryPane
+from flower.tui.render.messages import Look, MessageView, StoryPane
 from flower.tui.render.theme import load_theme
 from tests.engine_world import EngineWorld, Face, engine_world
 
@@ -80,5 +80,5 @@ async def test_what_cannot_be_done_is_a_sentence(tmp_path: Path) -> None:
 def test_a_hidden_message_says_so_on_the_screen() -> None:
     """Dimmed is not enough where there are no colours."""
     pane = StoryPane(load_theme("mono", utf8=False))
-    shown = pane._ending(Message(1, "user", "A secret.", hidden=True), Look(80, 76))
+    shown = pane._ending(MessageView(1, "user", "A secret.", hidden=True), Look(80, 76))
     assert "hidden" in "".join(text for line in shown for text, _ in line)

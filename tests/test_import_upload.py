@@ -9,7 +9,7 @@ import trio
 
 from flower import limits
 from flower.client import import_cli, import_upload
-from flower.client.import_upload import Answer, Sent, Summary, Wishes, files_in, send_one
+from flower.client.import_upload import Answer, Sent, UploadSummary, Wishes, files_in, send_one
 from flower.errors import FlowerError, LaunchError
 from tests import import_files
 from tests.engine_process import Process, connected, engine
@@ -133,7 +133,7 @@ def test_a_command_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_summary_counts_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     """A name from the disk cannot move the cursor."""
-    summary = Summary()
+    summary = UploadSummary()
     summary.add(Sent(Path("a.png"), Answer("character card V2", "new", notices=("It sings.",)), 1, 2))
     summary.add(Sent(Path("b\x1b[2J.png"), Answer(error="the file is empty"), 2, 2))
     import_cli._tell(summary)

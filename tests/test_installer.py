@@ -20,7 +20,7 @@ from flower import machine
 from flower.installer import __main__ as program
 from flower.installer import hnswlib, pip, slim, system
 from flower.installer.failures import InstallError, explain
-from flower.installer.requirements import requirements
+from flower.installer.pip import requirements
 from flower.installer.setup import Setup
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from msgspec import structs
 from flower.engine.interchange import book_reader, book_writer
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind
-from flower.engine.lorebook.book import Book, CharacterFilter, Entry, Logic, Position, Role, Source
+from flower.engine.lorebook.book import Book, CharacterFilter, Entry, Logic, Position, Role, TextSource
 from tests.interchange_files import UNKNOWN, WORLD_INFO, as_json, files
 from tests.test_interchange_table import bare_book
 
@@ -58,7 +58,7 @@ def test_world_info_has_every_field() -> None:
         ({"key": [], "keys": ["b"]}, "keys", ("b",)),
         ({"scanDepth": "7"}, "scan_depth", 7),
         ({"groupWeight": "40"}, "group_weight", 40),
-        ({"matchScenario": True}, "scanned", (Source.SCENARIO,)),
+        ({"matchScenario": True}, "scanned", (TextSource.SCENARIO,)),
         ({"order": "many"}, "order", 100),
         ({"depth": "x"}, "depth", 4),
     ],
@@ -146,7 +146,7 @@ ENTRIES = st.builds(
     use_regex=st.booleans(), selective=st.booleans(), logic=st.sampled_from(list(Logic)[:4]), enabled=st.booleans(),
     constant=st.booleans(), vectorized=st.booleans(), case_sensitive=st.none() | st.booleans(),
     whole_words=st.none() | st.booleans(), scan_depth=st.none() | st.integers(0, 50),
-    scanned=st.sets(st.sampled_from(list(Source))).map(lambda found: tuple(s for s in Source if s in found)),
+    scanned=st.sets(st.sampled_from(list(TextSource))).map(lambda found: tuple(s for s in TextSource if s in found)),
     order=st.integers(-5, 500), priority=st.none() | st.integers(0, 9), position=st.sampled_from(list(Position)[:8]),
     depth=st.integers(0, 99), role=st.sampled_from(list(Role)), outlet=st.text("o", max_size=2),
     ignore_budget=st.booleans(),

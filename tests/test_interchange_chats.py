@@ -14,7 +14,7 @@ from msgspec import structs
 from flower.engine.export import render as export
 from flower.engine.interchange import chat_tree, chat_writer, dates, flower_story, kobold
 from flower.engine.interchange.reader import read
-from flower.engine.interchange.values import Chat, ChatMessage, Ending, Kind, Note, Variant
+from flower.engine.interchange.values import Chat, ChatNote, Ending, ImportedMessage, Kind, Variant
 from flower.engine.store import stories
 from flower.errors import ImportFileError, UnknownPlayerError
 from tests.interchange_files import CHAT_LINES, as_json, as_lines, files
@@ -71,7 +71,11 @@ def test_a_message_has_its_swipes_dates_and_thoughts() -> None:
     assert [variant.text for variant in reply.variants] == ["Oh.", "Aye."]
     assert (reply.chosen, reply.variants[1].model, reply.variants[1].reasoning) == (1, "m", "r")
     assert (asked.hidden, asked.variants[0].sent, asked.parent_variant) == (True, MOMENT, 1)
-    assert (chat.character, chat.player, chat.note) == ("Hedda", "Wren", Note("Fog.", 4, 1, "system"))
+    assert (chat.character, chat.player, chat.note) == (
+        "Hedda",
+        "Wren",
+        ChatNote("Fog.", 4, 1, "system"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +159,7 @@ def test_a_story_keeps_its_spaces_and_its_other_ways_on() -> None:
         "".join(message.text for message in chat.messages) == "It rained. It stopped. It rained again."
     )
     assert [variant.text for variant in chat.messages[1].variants] == [" It stopped.", " It snowed."]
-    assert (chat.memory, chat.note) == ("A quay.", Note("[Author's note: Sad.]"))
+    assert (chat.memory, chat.note) == ("A quay.", ChatNote("[Author's note: Sad.]"))
 
 
 def test_chat_mode_is_told_by_names() -> None:
@@ -202,14 +206,14 @@ def test_a_shared_story_has_its_memory() -> None:
     assert (texts(chat)[1], chat.memory, chat.note) == (
         ("assistant", " It stopped."),
         "A quay.",
-        Note("Sad."),
+        ChatNote("Sad."),
     )
 
 
 def test_placeholders_of_a_scenario_become_their_defaults() -> None:
     chat = chat_of(Kind.NOVELAI_SCENARIO)
     assert chat.messages[0].text == "I am Ada here."
-    assert (chat.memory, chat.note, chat.scenario) == ("Memory.", Note("Note."), "d")
+    assert (chat.memory, chat.note, chat.scenario) == ("Memory.", ChatNote("Note."), "d")
 
 
 def test_a_story_s_pieces_are_told_by_who_wrote_them() -> None:
@@ -292,15 +296,15 @@ def test_merging_takes_time_in_proportion() -> None:
 
 def test_a_tree_becomes_a_file_for_each_end_and_branches_name_their_trunk() -> None:
     messages = (
-        ChatMessage(
+        ImportedMessage(
             parent=None,
             role="assistant",
             name="A",
             variants=(Variant(text="x"), Variant(text="y")),
             chosen=1,
         ),
-        ChatMessage(parent=0, parent_variant=1, role="user", variants=(Variant(text="left"),)),
-        ChatMessage(
+        ImportedMessage(parent=0, parent_variant=1, role="user", variants=(Variant(text="left"),)),
+        ImportedMessage(
             parent=0, parent_variant=0, role="user", variants=(Variant(text="right"),), hidden=True
         ),
     )
@@ -309,7 +313,7 @@ def test_a_tree_becomes_a_file_for_each_end_and_branches_name_their_trunk() -> N
         player="Me",
         messages=messages,
         memory="sum",
-        note=Note("N", 2, 3, "user"),
+        note=ChatNote("N", 2, 3, "user"),
         created=MOMENT,
     )
     written = dict(chat_writer.write(chat, "story"))
@@ -388,12 +392,12 @@ VARIANT = st.builds(
 
 @st.composite
 def trees(draw: st.DrawFn) -> Chat:
-    messages: list[ChatMessage] = []
+    messages: list[ImportedMessage] = []
     for index in range(draw(st.integers(0, 7))):
         variants = tuple(draw(st.lists(VARIANT, min_size=1, max_size=3)))
         parent = draw(st.none() | st.integers(0, index - 1)) if index else None
         under = draw(st.integers(0, len(messages[parent].variants) - 1)) if parent is not None else 0
-        messages.append(ChatMessage(
+        messages.append(ImportedMessage(
             parent=parent, parent_variant=under, role=draw(st.sampled_from(["user", "assistant", "system"])),
             name=draw(st.text("n", max_size=2)), variants=variants, chosen=draw(st.integers(0, len(variants) - 1)),
             hidden=draw(st.booleans()),
@@ -403,7 +407,7 @@ def trees(draw: st.DrawFn) -> Chat:
     return Chat(
         title="t", character="c", messages=tuple(messages), variables={"x": "1"}, memory=draw(TEXT),
         endings=tuple(draw(st.lists(endings, min_size=1, max_size=2))),
-        note=draw(st.none() | st.just(Note("n", 0, 2, "user"))),
+        note=draw(st.none() | st.just(ChatNote("n", 0, 2, "user"))),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from flower.engine.interchange import (
     sillytavern_chats,
 )
 from flower.engine.interchange.reader import read
-from flower.engine.interchange.values import Card, Chat, ChatMessage
+from flower.engine.interchange.values import Card, Chat, ImportedMessage
 from flower.engine.lorebook.book import Book
 from flower.errors import ImportFileError
 from tests.test_interchange_table import bare_book
@@ -187,7 +187,7 @@ def test_world_info_becomes_the_book_of_a_card_as_in_the_reference(case: dict[st
 # --- chats --------------------------------------------------------------------------------------
 
 
-def told(messages: tuple[ChatMessage, ...], player: str, character: str) -> list[tuple[Any, ...]]:
+def told(messages: tuple[ImportedMessage, ...], player: str, character: str) -> list[tuple[Any, ...]]:
     names = {"user": player, "assistant": character}
     return [
         (m.role, m.name or names[m.role], tuple(v.text for v in m.variants), m.chosen, m.hidden)

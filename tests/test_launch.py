@@ -55,11 +55,14 @@ def test_settings_that_a_running_engine_does_not_know_are_named_without_their_va
     given = {"OPENAI_BASE_URL": "http://127.0.0.1:9", "OPENAI_API_KEY": "sk-secret", "HOME": "/x"}
     assert unheard_variables(home, given) == "", "no engine runs, the next one will hear them"
     engine = subprocess.Popen(
-        [sys.executable, "-c", "input()"],
+        [sys.executable, "-c", "print(flush=True); input()"],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={**os.environ, "OPENAI_BASE_URL": "http://127.0.0.1:9", "OPENAI_API_KEY": "sk-other"},
     )
     with claim(home), engine:
+        assert engine.stdout is not None
+        engine.stdout.readline()  # until then its environment is still ours
         (home.run / "engine.json").write_text(json.dumps({"pid": engine.pid, "url": URL}))
         told = unheard_variables(home, given)
         assert told.startswith("OPENAI_API_KEY is not in use")

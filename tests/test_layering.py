@@ -46,7 +46,7 @@ ORDER = """
     engine.character_list        engine.asset_files
     engine.assets
     engine.game
-    engine.logs                  engine.tasks       engine.sanitize    engine.sentences
+    engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
     client                       service
     protocol.codec               protocol.tree_text
     reload
@@ -56,7 +56,7 @@ ORDER = """
     settings
     protocol.messages
     privacy                      systemd             build
-    limits                       errors             plain_letters    machine
+    limits                       errors             plain_letters    machine    whole_file
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}

@@ -9,22 +9,21 @@ import pytest
 from msgspec.structs import replace
 
 from flower.engine.lorebook.book import Book, Entry, Logic, Position, Role, Scope
-from flower.engine.lorebook.decorators import NONE, parse
-from flower.engine.lorebook.hidden import split
+from flower.engine.lorebook.decorators import NONE, parse, split_hidden_keys
 from flower.engine.lorebook.outcome import Cause, Outcome, Reason
-from flower.engine.lorebook.rules import EntryId, Library, Matching, Shelved, Strategy
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import (
-    Line,
     Overflow,
-    Settings,
+    ScanSettings,
     Situation,
+    SpokenLine,
     budget,
     seeded,
 )
 from flower.engine.lorebook.timed import NOTHING
 
-USUAL = Settings()
+USUAL = ScanSettings()
 TOOLS = Tools(tokens=lambda text: len(text.split()), chance=lambda purpose: 0.5)
 
 
@@ -41,14 +40,14 @@ def play(
     *entries: Entry,
     said: str = "",
     tools: Tools = TOOLS,
-    settings: Settings = USUAL,
+    settings: ScanSettings = USUAL,
     of_book: Mapping[str, Any] | None = None,
     **situation: Any,
 ) -> Outcome:
     """Returns what a story of one or more lines, parted by bars, brings out."""
-    lines = tuple(Line("Mara", text) for text in said.split("|")) if said else ()
+    lines = tuple(SpokenLine("Mara", text) for text in said.split("|")) if said else ()
     shelved = Shelved(book(*entries, **(of_book or {})), frozenset({Scope.GLOBAL}))
-    library = Library([shelved], Matching())
+    library = KeyedBooks([shelved], Matching())
     return scan(library, Situation(messages=lines, **situation), settings, tools)
 
 
@@ -129,8 +128,8 @@ def test_what_does_not_fit_is_passed_over_or_ends_it() -> None:
         entry("small", "lamp", "one two", order=1),
         entry("free", "lamp", "word " * 99, order=0, ignore_budget=True),
     )
-    skip = play(*entries, said="lamp", settings=Settings(budget=10))
-    stop = play(*entries, said="lamp", settings=Settings(budget=10, overflow=Overflow.STOP))
+    skip = play(*entries, said="lamp", settings=ScanSettings(budget=10))
+    stop = play(*entries, said="lamp", settings=ScanSettings(budget=10, overflow=Overflow.STOP))
     assert fired(skip) == ["small", "free"]
     assert fired(stop) == ["free"]
     assert skip.overflowed
@@ -155,7 +154,7 @@ def test_a_text_that_is_not_told_sets_no_variables() -> None:
         entry("a", "lamp", "{{x}} " + "word " * 20),
         said="lamp",
         tools=tools,
-        settings=Settings(budget=5),
+        settings=ScanSettings(budget=5),
     )
     assert outcome.variables == {}
 
@@ -201,7 +200,7 @@ def test_books_of_the_story_come_first() -> None:
     ]
     orders = {}
     for strategy in Strategy:
-        library = Library(shelved, Matching(strategy=strategy))
+        library = KeyedBooks(shelved, Matching(strategy=strategy))
         orders[strategy] = [rule.id.book for rule in library.rules]
     assert orders[Strategy.CHARACTER_FIRST] == ["chat", "persona", "character", "global"]
     assert orders[Strategy.GLOBAL_FIRST] == ["chat", "persona", "global", "character"]
@@ -272,7 +271,7 @@ def test_decorators_about_the_prompt() -> None:
     """What can wait gets the budget last; prompts an entry wants left out are named."""
     waits = entry("waits", "lamp", "@@ignore_on_max_context\none two three", order=9)
     other = entry("other", "lamp", "@@disable_ui_prompt system_prompt\none two three", order=1)
-    outcome = play(waits, other, said="lamp", settings=Settings(budget=5))
+    outcome = play(waits, other, said="lamp", settings=ScanSettings(budget=5))
     assert fired(outcome) == ["other"]
     assert outcome.silenced == {"system_prompt"}
 
@@ -281,8 +280,8 @@ def test_hidden_keys_lead_on_and_are_not_told() -> None:
     """Words of a hidden key are read by other entries only."""
     outcome = play(entry("a", "lamp", "Brass.{{hidden_key: tide}}"), entry("b", "tide"), said="lamp")
     assert [entry.text for entry in outcome.fired] == ["Brass.", "Text b."]
-    assert split("a{{hidden_key:b}}c{{ HIDDEN_KEY : d }}e") == ("ace", ["b", "d"])
-    assert split("a{{hidden_key:b") == ("a{{hidden_key:b", [])
+    assert split_hidden_keys("a{{hidden_key:b}}c{{ HIDDEN_KEY : d }}e") == ("ace", ["b", "d"])
+    assert split_hidden_keys("a{{hidden_key:b") == ("a{{hidden_key:b", [])
 
 
 # --- what lasts ---------------------------------------------------------------------------------
@@ -295,10 +294,10 @@ def test_effects_are_values_of_a_place_in_the_story() -> None:
     before = first.timed
     again = play(stays, said="lamp", timed=NOTHING)
     assert again == first
-    later = play(stays, said="lamp|no|no", settings=Settings(depth=1), timed=before)
+    later = play(stays, said="lamp|no|no", settings=ScanSettings(depth=1), timed=before)
     assert (fired(later), later.fired[0].cause) == (["a"], Cause.STICKY)
     assert before == first.timed
-    resting = play(stays, said="lamp|no|no|lamp", settings=Settings(depth=1), timed=later.timed)
+    resting = play(stays, said="lamp|no|no|lamp", settings=ScanSettings(depth=1), timed=later.timed)
     assert held(resting) == {"a": Reason.COOLDOWN}
     assert resting.held[0].detail == "2 messages to go"
 
@@ -307,7 +306,7 @@ def test_a_changed_entry_has_no_effects() -> None:
     """An effect belongs to the entry as it was."""
     first = play(entry("a", "lamp", sticky=3), said="lamp")
     changed = entry("a", "lamp", "Another text.", sticky=3)
-    assert fired(play(changed, said="lamp|no", settings=Settings(depth=1), timed=first.timed)) == []
+    assert fired(play(changed, said="lamp|no", settings=ScanSettings(depth=1), timed=first.timed)) == []
 
 
 def test_a_long_story_may_be_given_by_its_end() -> None:

@@ -16,9 +16,9 @@ from flower.engine.lorebook.index import KeyIndex, Term
 from flower.engine.lorebook.javascript import PatternError, translate
 from flower.engine.lorebook.outcome import Reason
 from flower.engine.lorebook.patterns import Pattern, Stopwatch, bare, slashed
-from flower.engine.lorebook.rules import Library, Matching, Shelved
+from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import Line, Settings, Situation
+from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine
 
 
 def matches(key: str, text: str) -> bool:
@@ -139,11 +139,11 @@ def test_slow_patterns_end_in_time() -> None:
     entries = tuple(Entry(uid=str(n), keys=(key,), content="x") for n, key in enumerate(evil))
     good = Entry(uid="good", keys=("lamp",), content="x")
     shelved = Shelved(Book(name="b", entries=(*entries, good)), frozenset({Scope.CHAT}))
-    library = Library([shelved], Matching())
+    library = KeyedBooks([shelved], Matching())
     text = "lamp " + "a" * 4_000 + "x" * 4_000
     tools = Tools(tokens=len, chance=lambda purpose: 0.5, clock=time.monotonic)
     start = time.monotonic()
-    outcome = scan(library, Situation(messages=(Line("M", text),)), Settings(), tools)
+    outcome = scan(library, Situation(messages=(SpokenLine("M", text),)), ScanSettings(), tools)
     taken = time.monotonic() - start
     assert [entry.id.uid for entry in outcome.fired] == ["good"]
     assert {entry.reason for entry in outcome.held} == {Reason.TIME}

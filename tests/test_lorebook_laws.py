@@ -16,12 +16,12 @@ from flower.engine.lorebook.book import (
     Position,
     Role,
     Scope,
-    Source,
+    TextSource,
 )
 from flower.engine.lorebook.outcome import Outcome
-from flower.engine.lorebook.rules import Library, Matching, Shelved, Strategy
+from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import Line, Overflow, Settings, Situation, seeded
+from flower.engine.lorebook.situation import Overflow, ScanSettings, Situation, SpokenLine, seeded
 from flower.engine.lorebook.timed import NOTHING, Timed
 
 WORDS = st.sampled_from(
@@ -69,7 +69,7 @@ ENTRY = st.builds(
     case_sensitive=MAYBE,
     whole_words=MAYBE,
     scan_depth=st.one_of(st.none(), COUNT),
-    scanned=st.lists(st.sampled_from(Source), max_size=2).map(tuple),
+    scanned=st.lists(st.sampled_from(TextSource), max_size=2).map(tuple),
     order=st.floats(-9, 9),
     position=st.sampled_from(Position),
     depth=COUNT,
@@ -94,7 +94,7 @@ ENTRY = st.builds(
     ),
 )
 LIBRARY = st.builds(
-    Library,
+    KeyedBooks,
     st.lists(
         st.builds(
             Shelved,
@@ -112,7 +112,7 @@ LIBRARY = st.builds(
     st.builds(Matching, st.booleans(), st.booleans(), st.sampled_from(Strategy)),
 )
 SETTINGS = st.builds(
-    Settings,
+    ScanSettings,
     depth=st.integers(0, 4),
     budget=st.integers(1, 60),
     overflow=st.sampled_from(Overflow),
@@ -125,8 +125,8 @@ SETTINGS = st.builds(
 )
 SITUATION = st.builds(
     Situation,
-    messages=st.lists(st.builds(Line, st.just("Mara"), TEXT), max_size=5).map(tuple),
-    sources=st.dictionaries(st.sampled_from(Source), TEXT, max_size=2),
+    messages=st.lists(st.builds(SpokenLine, st.just("Mara"), TEXT), max_size=5).map(tuple),
+    sources=st.dictionaries(st.sampled_from(TextSource), TEXT, max_size=2),
     injected=st.lists(TEXT, max_size=2).map(tuple),
     characters=st.just(frozenset({"Mara"})),
     dry=st.booleans(),
@@ -141,14 +141,14 @@ def tools(seed: str) -> Tools:
     return Tools(tokens=tokens, chance=seeded(seed), expand=lambda text, values: (text * 2, values))
 
 
-def told(outcome: Outcome, library: Library) -> float:
+def told(outcome: Outcome, library: KeyedBooks) -> float:
     """Returns the tokens of all that counts for the budget."""
     return sum(tokens(f.text) for f in outcome.fired if not library.by_id[f.id].entry.ignore_budget)
 
 
 @given(LIBRARY, SITUATION, SETTINGS, st.text(max_size=3))
 def test_a_scan_ends_keeps_its_budget_and_can_be_repeated(
-    library: Library, situation: Situation, settings: Settings, seed: str
+    library: KeyedBooks, situation: Situation, settings: ScanSettings, seed: str
 ) -> None:
     """Any books and any story: no error, nothing over the budget, the same again from the same place."""
     outcome = scan(library, situation, settings, tools(seed))
@@ -166,7 +166,7 @@ def test_a_scan_ends_keeps_its_budget_and_can_be_repeated(
 
 @given(LIBRARY, st.lists(SITUATION, min_size=2, max_size=4), SETTINGS)
 def test_a_branch_does_not_touch_another(
-    library: Library, situations: list[Situation], settings: Settings
+    library: KeyedBooks, situations: list[Situation], settings: ScanSettings
 ) -> None:
     """Effects go from place to place as values: playing one branch leaves the past of the other as it was."""
 
@@ -183,10 +183,12 @@ def test_a_branch_does_not_touch_another(
 
 
 @given(LIBRARY, SITUATION)
-def test_a_trial_leaves_effects_alone(library: Library, situation: Situation) -> None:
+def test_a_trial_leaves_effects_alone(library: KeyedBooks, situation: Situation) -> None:
     """A dry scan gives back what it was given."""
     assert (
-        scan(library, Situation(messages=situation.messages, dry=True), Settings(), tools("s")).timed
+        scan(
+            library, Situation(messages=situation.messages, dry=True), ScanSettings(), tools("s")
+        ).timed
         == NOTHING
     )
 
@@ -197,13 +199,15 @@ def test_work_grows_no_faster_than_text_and_books() -> None:
     def best(entries: int, letters: int) -> float:
         keys = [f"k{number}x" for number in range(entries)]
         made = tuple(Entry(uid=key, keys=(key, f"{key} y"), content=f"a {key}") for key in keys)
-        library = Library([Shelved(Book(name="b", entries=made), frozenset({Scope.CHAT}))], Matching())
+        library = KeyedBooks(
+            [Shelved(Book(name="b", entries=made), frozenset({Scope.CHAT}))], Matching()
+        )
         times = []
         for number in range(3):
             text = f"{number} " + " ".join(keys[:20]) + " aa" * (letters // 3)
-            situation = Situation(messages=(Line("M", text),))
+            situation = Situation(messages=(SpokenLine("M", text),))
             start = time.perf_counter()
-            scan(library, situation, Settings(budget=10**9), tools("s"))
+            scan(library, situation, ScanSettings(budget=10**9), tools("s"))
             times.append(time.perf_counter() - start)
         return min(times)
 

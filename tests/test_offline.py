@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flower
-from flower.engine.offline import OfflineNarrator
-from flower.engine.offline.provider import reply
+from flower.engine.offline.provider import OfflineNarrator, reply
 from flower.engine.offline.tables import shipped
 from flower.engine.provider.base import ChatMessage, Completion, Cue, Finish, Provider, Spent, Text
 

@@ -113,7 +113,7 @@ def test_the_words_of_the_parser_are_read() -> None:
 def test_nothing_is_read_or_imported_before_the_first_reply() -> None:
     """A start pays nothing for a narrator that does not narrate."""
     code = (
-        "import sys; from flower.engine.offline import OfflineNarrator; OfflineNarrator(); "
+        "import sys; from flower.engine.offline.provider import OfflineNarrator; OfflineNarrator(); "
         "print([name for name in sys.modules if name.startswith('flower.engine.offline.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.store import passages, term_rows, vector_rows
-from flower.engine.store.passages import Draft, Passage, content_hash
+from flower.engine.store.passages import Chunk, Passage, content_hash
 from flower.engine.store.schema import PASSAGES_SCHEMA, TERMS_SCHEMA
 from flower.engine.store.term_rows import term_hash
 
@@ -33,7 +33,7 @@ def db() -> Iterator[sqlite3.Connection]:
 
 
 def put(db: sqlite3.Connection, scope: str, source: str, *texts: str) -> passages.Changed:
-    drafts = [Draft("", text) for text in texts]
+    drafts = [Chunk("", text) for text in texts]
     return passages.replace_source(db, "lore", scope, source, drafts, digest=b"", created=1.0)
 
 
@@ -133,7 +133,7 @@ def test_a_longer_memory_takes_the_place_of_the_shorter_one(db: sqlite3.Connecti
 
 def test_every_passage_has_its_terms_from_the_start(db: sqlite3.Connection) -> None:
     """And each is the stem's hash with how often it occurs; a word of the title counts twice."""
-    drafts = [Draft("The tide", "The bells and the drowned bell.")]
+    drafts = [Chunk("The tide", "The bells and the drowned bell.")]
     passages.replace_source(db, "lore", VAEL, "a", drafts, digest=b"", created=0.0)
     (terms,) = term_rows.page_of_terms(db, VAEL, after=0, limit=5)
     counts = dict(zip(terms.hashes.tolist(), terms.counts.tolist(), strict=True))

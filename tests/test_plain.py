@@ -21,7 +21,7 @@ from flower.tui import plain
 from flower.tui.plain import Plain, ready
 from flower.tui.reading import Reader, Walk, wrapped_onto
 from flower.tui.render.text import width
-from flower.tui.state.model import Link
+from flower.tui.state.model import LinkState
 from tests.pty_world import ROOT
 from tests.scripted_engine import ScriptedEngine
 from tests.tui_world import Face, chunk, end, reply_begins, user_line
@@ -233,7 +233,7 @@ def test_a_lost_connection_is_said_once_and_its_end_too() -> None:
     reader, said = Reader(), ""
     for state, note in (("lost", "gone"), ("connecting", ""), ("lost", "gone"), ("online", "")):
         before = face.model
-        face.model = face.model._replace(link=Link(state, note))
+        face.model = face.model._replace(link=LinkState(state, note))
         said += reader.news(before, face.model)
     assert said == "! gone\n* The engine is there again.\n"
 

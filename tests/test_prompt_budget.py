@@ -15,7 +15,6 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import (
     ChatMessage,
     Completion,
@@ -27,6 +26,7 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.store import exchanges, stories
+from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError
 from flower.protocol.messages import ChatEnd, ErrorEvent
 from tests.engine_world import EngineWorld, Face, engine_world
@@ -114,7 +114,7 @@ class FallbackRoster(OneModelRoster):
 
 def use_fallback(world: EngineWorld, fallback: Provider) -> None:
     services = msgspec.structs.replace(world.engine.services, fallbacks=("other/small",))
-    world.engine.use(services, FallbackRoster(world.provider, fallback))  # type: ignore[arg-type] # a fake roster
+    world.engine.use(services, FallbackRoster(world.provider, fallback))
 
 
 # --- windows ------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ async def test_a_window_of_many_short_messages_does_not_slide(
     """In a large context the next prompt starts with the same messages as the one before."""
     async with engine_world(tmp_path / "db") as world:
         services = msgspec.structs.replace(world.engine.services, context_tokens=131072)
-        world.engine.use(services, RoomyRoster(world.provider))  # type: ignore[arg-type] # a fake roster
+        world.engine.use(services, RoomyRoster(world.provider))
         face = await world.playing()
         await add_steps(world, face, 210)
         for number in range(3):

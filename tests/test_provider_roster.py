@@ -103,6 +103,20 @@ def test_nothing_configured_means_the_offline_narrator(tmp_path: Path) -> None:
     assert (provider.name, model) == ("offline", "narrator")
 
 
+def test_only_the_offline_narrator_plays_without_a_model(tmp_path: Path) -> None:
+    """Told by what the provider can do: a model of somebody's whose name begins alike is a model."""
+    roster = World(tmp_path, deepseek_api_key="k-123456").roster
+    assert roster.composes(OFFLINE)
+    for model_id in (
+        "deepseek/deepseek-chat",
+        "offline-narrator",
+        "offlined/narrator",
+        "local/a.gguf",
+        "",
+    ):
+        assert not roster.composes(model_id)
+
+
 def test_the_chosen_model_is_the_default(tmp_path: Path) -> None:
     world = World(
         tmp_path, default_model="deepseek-chat", deepseek_api_key="k-123456", groq_api_key="k-123456"
@@ -258,7 +272,7 @@ def test_problem_free_questions_touch_no_provider(tmp_path: Path) -> None:
 
 async def test_an_unwritable_home_costs_only_the_file(tmp_path: Path) -> None:
     world = World(tmp_path, {"openrouter": TWO}, openrouter_api_key="k-123456")
-    (tmp_path / "catalogue.new").mkdir()
+    (tmp_path / "catalogue.json").mkdir()
     assert await world.roster.refresh() == ()
     assert "openrouter/x/one" in world.ids()
 

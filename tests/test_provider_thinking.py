@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flower.engine.provider import markers
 from flower.engine.provider.base import Reasoning, Text, Withdrawn
-from flower.engine.provider.markers import Kind
+from flower.engine.provider.markers import MarkKind
 from flower.engine.provider.story_text import LineStop, StoryReader
 
 CASES = {
@@ -92,20 +92,20 @@ def test_text_without_tags_is_untouched(reply: str) -> None:
     assert split(list(reply)) == (reply, "")
 
 
-@pytest.mark.parametrize("start", markers.TABLE[Kind.OPEN])
+@pytest.mark.parametrize("start", markers.TABLE[MarkKind.OPEN])
 @pytest.mark.parametrize("end", ["</think>", "[/THINK]", "<channel|>"])
 def test_every_start_begins_thinking(start: str, end: str) -> None:
     """Any start mark begins thinking that any end mark ends."""
     assert split(list(f"{start}why{end}story")) == ("story", "why")
 
 
-@pytest.mark.parametrize("end", markers.TABLE[Kind.CLOSE])
+@pytest.mark.parametrize("end", markers.TABLE[MarkKind.CLOSE])
 def test_every_end_takes_back_what_was_thinking(end: str) -> None:
     """Any end mark without a start takes the text before it out of the story."""
     assert split(list(f"why{end}story")) == ("story", "why")
 
 
-@pytest.mark.parametrize("end", markers.TABLE[Kind.END])
+@pytest.mark.parametrize("end", markers.TABLE[MarkKind.END])
 def test_every_end_of_a_template_ends_the_reply(end: str) -> None:
     """Nothing after a template's end mark is told."""
     assert split(list(f"The gate opens.{end}no")) == ("The gate opens.", "")

@@ -9,7 +9,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.store import search, stories, tree
 from flower.protocol.messages import ErrorEvent
 from tests.engine_world import engine_world
@@ -111,7 +111,9 @@ async def test_playing_reads_no_whole_table(
     """What players do costs no more in a home of 750,000 messages than in an empty one."""
     pretend_many_messages(tmp_path / "flower.db", messages)
     async with engine_world(tmp_path / "flower.db") as world:
-        library = Library(world.database, HashEmbedder(), tmp_path, notify=lambda line, progress: None)
+        library = PassageLibrary(
+            world.database, HashEmbedder(), tmp_path, notify=lambda line, progress: None
+        )
         world.engine.use(replace(world.engine.services, library=library), world.engine.roster)
         world.nursery.start_soon(library.run)
         face = await world.face("one")

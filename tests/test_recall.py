@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.engine.recall import index as recall_index
 from flower.engine.recall.base import Embedder, Query
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import Kept, context_of
 from flower.engine.store.database import Database, Inline
 from flower.errors import EmbedError
 from flower.protocol.messages import Progress
-from tests.fakes import HashEmbedder
+from tests.fakes import HashEmbedder, without_vectors
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
@@ -46,7 +46,9 @@ VAEL, STORY = "lore:vael", "memory:s1"
 class Brain:
     """A library on a database file, with what it said."""
 
-    def __init__(self, library: Library, database: Database, said: list[tuple[str, Progress | None]]):
+    def __init__(
+        self, library: PassageLibrary, database: Database, said: list[tuple[str, Progress | None]]
+    ):
         self.library = library
         self.database = database
         self._said = said
@@ -58,7 +60,7 @@ class Brain:
     async def settle(self) -> None:
         """Waits until every passage has its vector."""
         self.library.embed_soon()
-        while await self.library.pending():
+        while await without_vectors(self.library):
             await trio.testing.wait_all_tasks_blocked()
 
     async def texts(self, line: str, **more: object) -> list[str]:
@@ -73,7 +75,7 @@ async def open_brain(
 ) -> AsyncIterator[Brain]:
     said: list[tuple[str, Progress | None]] = []
     database = await Database.open(folder / "flower.db", run or Inline())
-    library = Library(
+    library = PassageLibrary(
         database,
         embedder,
         folder / "index",
@@ -216,7 +218,7 @@ async def test_without_a_model_recall_goes_by_words_and_says_so_once(
         assert brain.lines == ["✗ Recall goes by words only: the embedding model is missing"]
         embedder.broken = False
         await trio.sleep(2 * limits.EMBED_RETRY_S)
-        assert await brain.library.pending() == 0
+        assert await without_vectors(brain.library) == 0
         found = await brain.library.recall(Query("Ash Concord", lore_scope=VAEL))
         assert found[0].similarity is not None
 

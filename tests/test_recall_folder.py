@@ -14,9 +14,9 @@ import trio
 from flower import limits
 from flower.engine.lorebook.book import Entry
 from flower.engine.recall.folders import Folder, is_remote, list_files
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.store.database import Database, Inline
-from tests.fakes import HashEmbedder
+from tests.fakes import HashEmbedder, without_vectors
 
 SCOPE = "lore:vael"
 
@@ -24,7 +24,7 @@ SCOPE = "lore:vael"
 class World:
     """A folder, a library, and what was said."""
 
-    def __init__(self, root: Path, library: Library, embedder: HashEmbedder) -> None:
+    def __init__(self, root: Path, library: PassageLibrary, embedder: HashEmbedder) -> None:
         self.root = root
         self.library = library
         self.embedder = embedder
@@ -46,7 +46,7 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
     root.mkdir(exist_ok=True)
     database = await Database.open(folder / "flower.db", Inline())
     embedder = HashEmbedder()
-    library = Library(database, embedder, folder / "index", notify=lambda line, progress: None)
+    library = PassageLibrary(database, embedder, folder / "index", notify=lambda line, progress: None)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(library.run)
@@ -123,7 +123,7 @@ async def test_only_changed_passages_are_embedded_and_nothing_after_a_restart(tm
 
 
 async def _embedded(world: World) -> None:
-    while await world.library.pending():
+    while await without_vectors(world.library):
         await trio.lowlevel.checkpoint()
 
 

@@ -23,14 +23,14 @@ import trio
 import flower.engine.main
 from flower.engine.recall.base import Query
 from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.store.database import Database
 from flower.errors import EmbedError
 
 async def main(folder):
     said = []
     database = await Database.open(folder / "flower.db")
-    library = Library(database, MiniLM([folder]), folder, notify=lambda line, progress: said.append(line))
+    library = PassageLibrary(database, MiniLM([folder]), folder, notify=lambda line, progress: said.append(line))
     await library.sync_source("lore:w", "book", "The bell", "The bell rings by itself at low water.")
     await library.remember("memory:s", None, "", "The player rang the bell.")
     found = [await library.recall(Query("Who rings the bell?", lore_scope="lore:w")) for _ in range(2)]

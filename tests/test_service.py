@@ -15,7 +15,7 @@ from flower.cli import main
 from flower.errors import FlowerError, UsageError
 from flower.home import Home, open_home
 from flower.service import manage, unit
-from flower.service.manage import ServiceError, Services
+from flower.service.manage import HomeService, ServiceError
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
 EXPOSURE_MAX = 2.0
@@ -112,9 +112,9 @@ def bin_with_systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def services(
     home: Home, bin_folder: Path, units: Path, run: Machine, *, system: bool = False
-) -> Services:
+) -> HomeService:
     environ = {"PATH": str(bin_folder), "FLOWER_HOME": str(home.root)}
-    return Services(home.root, environ, system=system, run=run, units=units)
+    return HomeService(home.root, environ, system=system, run=run, units=units)
 
 
 def test_a_users_service_comes_and_goes(home: Home, bin_with_systemctl: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_service_for_always_starts_with_the_machine(
 def test_every_home_has_a_service_of_its_own(tmp_path: Path) -> None:
     environ = {"PATH": "", "XDG_DATA_HOME": str(tmp_path)}
     names = {
-        Services(tmp_path / name, environ, system=False, run=Machine()).name
+        HomeService(tmp_path / name, environ, system=False, run=Machine()).name
         for name in ("flower", "a", "b")
     }
     assert "flower" in names

@@ -18,7 +18,7 @@ from flower.client.requests import Requests
 from flower.engine.recall import folders as folders_module
 from flower.engine.recall.base import Found, Query
 from flower.engine.recall.folders import Folders
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.server import connection
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions import outbox as outbox_module
@@ -152,7 +152,9 @@ async def test_a_forgotten_memory_is_not_made_again_by_the_next_start(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with engine_world(tmp_path / "db") as world:
-        library = Library(world.database, HashEmbedder(), tmp_path, notify=lambda text, progress: None)
+        library = PassageLibrary(
+            world.database, HashEmbedder(), tmp_path, notify=lambda text, progress: None
+        )
         services = msgspec.structs.replace(world.engine.services, library=library)
         world.engine.use(services, world.engine.roster)
         face = await world.playing()
@@ -168,7 +170,9 @@ async def test_a_forgotten_memory_is_not_made_again_by_the_next_start(
 async def test_a_reply_that_went_on_is_one_memory(autojump_clock: MockClock, tmp_path: Path) -> None:
     """The memory of the shorter text goes, its pin stays; also when the engine died before it could."""
     async with engine_world(tmp_path / "db") as world:
-        library = Library(world.database, HashEmbedder(), tmp_path, notify=lambda text, progress: None)
+        library = PassageLibrary(
+            world.database, HashEmbedder(), tmp_path, notify=lambda text, progress: None
+        )
         services = msgspec.structs.replace(world.engine.services, library=library)
         world.engine.use(services, world.engine.roster)
         face = await world.playing()
@@ -250,7 +254,7 @@ async def test_two_folders_for_a_world_at_once_leave_one_that_is_followed(
 
     class WatchedFolder:
         def __init__(
-            self, library: Library, scope: str, path: Path, notify: object, keep: object
+            self, library: PassageLibrary, scope: str, path: Path, notify: object, keep: object
         ) -> None:
             self.path = path
 
@@ -266,7 +270,9 @@ async def test_two_folders_for_a_world_at_once_leave_one_that_is_followed(
     for path in paths:
         path.mkdir()
     database = await Database.open(tmp_path / "db", Inline())
-    library = Library(database, HashEmbedder(), tmp_path / "index", notify=lambda text, progress: None)
+    library = PassageLibrary(
+        database, HashEmbedder(), tmp_path / "index", notify=lambda text, progress: None
+    )
     database._run = SlowDisk()  # type: ignore[assignment] # runs calls like the real ones
     async with trio.open_nursery() as nursery:
         folders = Folders(database, library, nursery, lambda _: None, roots=lambda: (tmp_path,))

@@ -21,7 +21,6 @@ from flower.engine.prompt.assemble import Assembled
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import SHRINK_SHARE, PreparedPrompt, shorter
 from flower.engine.prompt.sections import NSFW_ON
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import ChatMessage as Said
 from flower.engine.provider.base import Completion
 from flower.engine.recall.index import Indexes
@@ -31,6 +30,7 @@ from flower.engine.sessions import engine as engine_module
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import stories
 from flower.engine.store.exchanges import PromptRecord
+from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError, StoreError
 from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.client.events import Send
 from flower.protocol import messages
-from flower.tui.render.messages import Message
+from flower.tui.render.messages import MessageView
 from flower.tui.render.theme import Recipe
 from flower.tui.state import bindings, commands, status_line, transcript
 from flower.tui.state.model import (
@@ -122,7 +122,7 @@ def test_a_reply_streams_and_ends() -> None:
 @given(st.text(max_size=80), st.lists(st.integers(0, 80), max_size=6))
 def test_pieces_join_to_the_text_whatever_the_cuts_and_repeats(text: str, cuts: list[int]) -> None:
     """Chunks with offsets may overlap what is here; the reply is the engine's text all the same."""
-    story = transcript.append(transcript.Transcript(), Message(0, "assistant", "", turn="t"))
+    story = transcript.append(transcript.Transcript(), MessageView(0, "assistant", "", turn="t"))
     places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
     for start, stop in pairwise(places):
         story = transcript.add_piece(story, "t", max(0, start - 3), text[max(0, start - 3) : stop], "m")
@@ -607,7 +607,7 @@ def test_a_resync_keeps_the_readers_place() -> None:
 
 def test_a_reader_far_back_lets_the_newest_go_and_end_fetches_them() -> None:
     story = transcript.Transcript(session="s", more=1)
-    page = [Message(0, "assistant", str(n), message=n) for n in range(1, 101)]
+    page = [MessageView(0, "assistant", str(n), message=n) for n in range(1, 101)]
     story = transcript.show_page(story, "s", page, 1)
     for _ in range(limits.STORY_MESSAGES // 100):
         story = transcript.show_older(story, page, 1)

@@ -14,7 +14,7 @@ from flower import limits
 from flower.engine.admin import backup, maintenance
 from flower.engine.provider.registry import Roster
 from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.store import stories
 from flower.errors import StoreError
 from flower.home import Home
@@ -69,7 +69,7 @@ async def test_an_hour_of_nothing_writes_nothing(
         embedder = MiniLM(
             (home.models,), state_dir=home.index
         )  # loaded when it is needed, so not at all
-        library = Library(world.database, embedder, home.index, notify=lambda *_: None)
+        library = PassageLibrary(world.database, embedder, home.index, notify=lambda *_: None)
         nursery.start_soon(library.run)
         roster = Roster(Config(), home)
         nursery.start_soon(roster.run)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.protocol import messages
 from flower.tui.render.layout import arrange, too_small
-from flower.tui.render.messages import Look, Message, StoryPane, highlight
+from flower.tui.render.messages import Look, MessageView, StoryPane, highlight
 from flower.tui.render.style import PLAIN, Style
 from flower.tui.render.theme import THEMES, load_theme
 from flower.tui.state import bindings, commands, popups, scroll
@@ -62,7 +62,7 @@ def pane() -> StoryPane:
 
 def test_the_same_message_gives_the_same_rows() -> None:
     rows = pane()
-    message = Message(1, "assistant", "One. *Two.*")
+    message = MessageView(1, "assistant", "One. *Two.*")
     assert rows.rows(message, LOOK) is rows.rows(message._replace(), LOOK)
 
 
@@ -73,34 +73,34 @@ def test_a_growing_reply_looks_like_one_that_came_whole(pieces: list[str]) -> No
     text = ""
     for piece in pieces:
         text += piece
-        shown = growing.rows(Message(1, "assistant", text, status="streaming"), LOOK)[:]
+        shown = growing.rows(MessageView(1, "assistant", text, status="streaming"), LOOK)[:]
     if pieces:
-        assert shown == pane().rows(Message(1, "assistant", text, status="streaming"), LOOK)[:]
+        assert shown == pane().rows(MessageView(1, "assistant", text, status="streaming"), LOOK)[:]
 
 
 def test_rows_before_the_growing_end_stay_the_same_objects() -> None:
     growing = pane()
     text = "A paragraph that is long enough to be wrapped into several rows of the pane. " * 3
-    before = growing.rows(Message(1, "assistant", text, status="streaming"), LOOK)[:]
-    after = growing.rows(Message(1, "assistant", text + "More.", status="streaming"), LOOK)
+    before = growing.rows(MessageView(1, "assistant", text, status="streaming"), LOOK)[:]
+    after = growing.rows(MessageView(1, "assistant", text + "More.", status="streaming"), LOOK)
     assert all(one is other for one, other in zip(before[:-1], after, strict=False))
 
 
 def test_a_reply_that_the_engine_corrected_is_laid_out_anew() -> None:
     rows = pane()
-    rows.rows(Message(1, "assistant", "Wrong start"), LOOK)
-    assert "Right" in rows.rows(Message(1, "assistant", "Right start"), LOOK)[1].text
+    rows.rows(MessageView(1, "assistant", "Wrong start"), LOOK)
+    assert "Right" in rows.rows(MessageView(1, "assistant", "Right start"), LOOK)[1].text
 
 
 def test_rows_far_from_the_view_are_forgotten() -> None:
     rows = pane()
     for number in range(2_000):
-        rows.rows(Message(number, "user", "line\n" * 9), LOOK)
+        rows.rows(MessageView(number, "user", "line\n" * 9), LOOK)
     assert rows._kept <= limits.PANE_ROWS_KEPT
 
 
 def test_thinking_is_folded_until_asked_for() -> None:
-    message = Message(1, "assistant", "Yes.", reasoning="Should the door open? I think so.")
+    message = MessageView(1, "assistant", "Yes.", reasoning="Should the door open? I think so.")
     folded = pane().rows(message, LOOK)
     assert "thinking: 7 words" in folded[1].text
     unfolded = pane().rows(message, LOOK._replace(unfolded=True))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.recall import late, word_index
-from flower.engine.recall.word_index import LENGTH_SHARE, SATURATION, Term, WordIndex
+from flower.engine.recall.word_index import LENGTH_SHARE, SATURATION, QueryTerm, WordIndex
 from flower.engine.store.term_rows import Terms
 from flower.engine.store.words import UNKNOWN, language_of, stem, terms_of, words_of
 
@@ -106,12 +106,12 @@ def test_the_index_scores_like_a_plain_count(
         for i in gone:
             documents.pop(i, None)
     assert len(index) == len(documents)
-    scores, held = index.scores([Term((key,), weight) for key, weight in query.items()])
+    scores, held = index.scores([QueryTerm((key,), weight) for key, weight in query.items()])
     mean = sum(sum(d.values()) for d in documents.values()) / max(1, len(documents))
     tells = {}
     for key, weight in query.items():
         # A removed passage may still count as a holder until its part is made anew.
-        (tells[key],) = index.weights([Term((key,), weight)])
+        (tells[key],) = index.weights([QueryTerm((key,), weight)])
     for passage_id, counts in documents.items():
         expected = 0.0
         for key, tell in tells.items():
@@ -128,7 +128,7 @@ def test_the_index_scores_like_a_plain_count(
 def test_a_rare_word_of_this_scope_tells_more_than_a_common_one() -> None:
     index = WordIndex()
     index.add([terms(n, {1: 1, 2: 1} if n == 1 else {1: 1}) for n in range(1, 11)])
-    common, rare = index.weights([Term((1,)), Term((2,))])
+    common, rare = index.weights([QueryTerm((1,)), QueryTerm((2,))])
     assert rare > 5 * common > 0.0
     assert rare == pytest.approx(math.log(1 + 9.5 / 1.5))
 
@@ -184,7 +184,7 @@ def test_parts_of_bounded_size_score_as_one_part(monkeypatch: pytest.MonkeyPatch
         index.remove(removed)
         assert len(index._parts) > 4 or bound > 4
         assert [index.place(i) is None for i in range(1, 61)] == [i in removed for i in range(1, 61)]
-        scores, held = index.scores([Term((2,)), Term((12,))])
+        scores, held = index.scores([QueryTerm((2,)), QueryTerm((12,))])
         found.append((dict(zip(index.ids.tolist(), scores.tolist(), strict=True)), held.tolist()))
     assert found[0] == found[1]
     assert max(found[0][0].values()) > 0

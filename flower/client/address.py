@@ -20,7 +20,7 @@ class UntrustedError(FlowerError):
     """The peer's certificate is not to be trusted."""
 
 
-class Line(trio.abc.Stream):
+class TimedStream(trio.abc.Stream):
     """A stream that knows when it was heard.
 
     ``heard`` is when bytes last came, on trio's clock: any of them, from the middle of a long page too.
@@ -53,7 +53,7 @@ class Line(trio.abc.Stream):
         await self._stream.aclose()
 
 
-class Place(NamedTuple):
+class EngineAddress(NamedTuple):
     """``path`` of a Unix socket, else ``host`` and ``port``; ``authority`` goes into the Host header."""
 
     secure: bool
@@ -64,7 +64,7 @@ class Place(NamedTuple):
     resource: str
 
     @classmethod
-    def of(cls, url: str) -> Place:
+    def of(cls, url: str) -> EngineAddress:
         """Returns the parts of ``ws://``, ``wss://`` or ``unix:/path``.
 
         Raises ``ValueError`` when ``url`` is none of them.
@@ -79,16 +79,16 @@ class Place(NamedTuple):
         port = parts.port or (443 if secure else 80)
         return cls(secure, parts.hostname, port, "", parts.netloc.rpartition("@")[2], resource)
 
-    async def open(self) -> Line:
+    async def open(self) -> TimedStream:
         """Returns a connected line.
 
         Raises ``UntrustedError``, ``OSError`` and trio's errors of streams.
         """
         if self.path:
-            return Line(await trio.open_unix_socket(self.path))
+            return TimedStream(await trio.open_unix_socket(self.path))
         stream = await trio.open_tcp_stream(self.host, self.port)
         if not self.secure:
-            return Line(stream)
+            return TimedStream(stream)
         import ssl  # only here, as hardly anyone reaches an engine that way
 
         context = ssl.create_default_context()  # the system's authorities, or SSL_CERT_FILE
@@ -106,4 +106,4 @@ class Place(NamedTuple):
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
-        return Line(secured)
+        return TimedStream(secured)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import trio
 
 from flower import limits
-from flower.client.address import Line, Place, UntrustedError
+from flower.client.address import EngineAddress, TimedStream, UntrustedError
 from flower.client.events import LinkChanged, Received, Send
 from flower.client.websocket import EndedError, RejectedError, WebSocket
 from flower.errors import EngineStarting, LaunchError, ProtocolError, only
@@ -100,7 +100,7 @@ class Link:
         """One connection, from its first try to its end. Returns why it ended, for the user."""
         self._refused = False
         try:
-            place = Place.of(url)
+            place = EngineAddress.of(url)
         except ValueError:
             return f"'{url}' is no address of an engine; it looks like ws://127.0.0.1:{PORT}{PATH}."
         try:
@@ -116,7 +116,7 @@ class Link:
         finally:
             await trio.aclose_forcefully(line)
 
-    async def _over(self, line: Line, place: Place, url: str) -> str:
+    async def _over(self, line: TimedStream, place: EngineAddress, url: str) -> str:
         """Speaks over an open line until it ends. Returns why, for the user."""
         socket = WebSocket(line)
         target = _with_client(place.resource, self._client)
@@ -134,7 +134,7 @@ class Link:
             reason = str(only(ended)) if isinstance(only(ended), EndedError) else ""
         return f"The engine closed the connection ({reason})." if reason else "The connection ended."
 
-    async def _converse(self, socket: WebSocket, line: Line) -> str:
+    async def _converse(self, socket: WebSocket, line: TimedStream) -> str:
         self._forget_queue()
         self._socket = socket
         self._post(LinkChanged("syncing"))
@@ -169,7 +169,7 @@ class Link:
             with trio.move_on_after(limits.PING_INTERVAL_S), suppress(*LOST):
                 await socket.ping()
 
-    async def _watch(self, line: Line, scope: trio.CancelScope) -> None:
+    async def _watch(self, line: TimedStream, scope: trio.CancelScope) -> None:
         """Finds half-open lines, as a laptop that slept leaves them: not a byte comes any more.
 
         Any byte is a sign of life: on a slow line the answer to a ping waits behind a page of history.

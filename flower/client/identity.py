@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from flower import limits
+from flower.whole_file import write_whole
 
 
 class Identity:
@@ -43,7 +44,11 @@ class Identity:
         # A failing disk must not disturb writing; the text is still on the screen.
         with contextlib.suppress(OSError):
             if text:
-                _write_whole(self._draft_path, text.encode(errors="replace")[: limits.DRAFT_BYTES])
+                write_whole(
+                    self._draft_path,
+                    [text.encode(errors="replace")[: limits.DRAFT_BYTES]],
+                    durable=False,
+                )
             else:
                 self._draft_path.unlink(missing_ok=True)
             self._saved = text
@@ -95,7 +100,7 @@ def _own_id(path: Path) -> str:
         if found.isalnum() and len(found) <= limits.CLIENT_ID_CHARS // 2:
             return found
     fresh = os.urandom(8).hex()
-    _write_whole(path, fresh.encode())
+    write_whole(path, [fresh.encode()], durable=False)
     return fresh
 
 
@@ -107,12 +112,3 @@ def _try_lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Writes so that a crash leaves the old file or the new one, never half of it."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    scratch.replace(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trio
 
-from flower.client.import_upload import NOTICES_SHOWN, Summary, Wishes, files_in, printable, send
+from flower.client.import_upload import NOTICES_SHOWN, UploadSummary, Wishes, files_in, printable, send
 from flower.errors import only
 
 BAR_COLUMNS = 30
@@ -33,15 +33,15 @@ def run(paths: Sequence[Path], engine_url: Callable[[], str], token: str | None,
 
 async def _send(
     files: Sequence[Path], engine_url: Callable[[], str], token: str | None, wishes: Wishes
-) -> Summary:
-    summary = Summary()
+) -> UploadSummary:
+    summary = UploadSummary()
     async for sent in send(files, engine_url, token, wishes):
         summary.add(sent)
         _show(printable(sent.path.name), sent.done, sent.total)
     return summary
 
 
-def _tell(summary: Summary) -> None:
+def _tell(summary: UploadSummary) -> None:
     rows = summary.rows
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)

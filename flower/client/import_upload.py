@@ -20,7 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.client.address import Place, UntrustedError
+from flower.client.address import EngineAddress, UntrustedError
 from flower.errors import EngineStarting, FlowerError, LaunchError
 from flower.protocol import IMPORT_PATH
 
@@ -147,7 +147,7 @@ async def _post(
 ) -> Answer:
     url = await _started(engine_url)
     try:
-        place = Place.of(_import_url(url))
+        place = EngineAddress.of(_import_url(url))
         with trio.fail_after(limits.LINK_CONNECT_S):
             line = await place.open()
     except ValueError as error:
@@ -240,7 +240,7 @@ def _answer(status: int, body: bytes) -> Answer:
 NOTICES_SHOWN = 50
 
 
-class Summary:
+class UploadSummary:
     """Counts what became of files. ``rows`` are of a table of kinds: kind, new, updated, there, failed."""
 
     def __init__(self) -> None:

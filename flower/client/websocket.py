@@ -25,7 +25,7 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from flower import limits
-from flower.client.address import Line
+from flower.client.address import TimedStream
 from flower.errors import FlowerError
 
 _READ_BYTES = 64 * limits.KIB
@@ -48,7 +48,7 @@ class RejectedError(FlowerError):
 class WebSocket:
     """The client's end. ``greet`` first, then ``read`` in one task and ``send`` and ``ping`` in any."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: TimedStream) -> None:
         """``line`` is neither opened nor closed here."""
         self._line = line
         self._protocol = WSConnection(ConnectionType.CLIENT)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from flower import limits
 from flower.engine.assets import READERS, Character
 from flower.errors import AssetError, YamlError
 from flower.settings import safe_yaml, validators
+from flower.whole_file import write_whole
 
 FOLDER = "characters"
 BEFORE = ".before"  # the ending of what was written over, and of what was deleted
@@ -64,21 +64,9 @@ def write(assets: Path, character: Character) -> Path:
     """
     text = yaml_of(character)
     path = find(assets, character.id) or assets / FOLDER / f"{character.id}.yaml"
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            if path.exists():
-                os.replace(path, path.with_name(path.name + BEFORE))
-            os.replace(draft, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                draft.unlink()
-            raise
+        write_whole(path, [text.encode()], aside=path.with_name(path.name + BEFORE))
     except OSError as error:
         raise AssetError(f"{path} cannot be written: {error.strerror or error}") from error
     return path

@@ -31,7 +31,7 @@ def brief_of(character: Character) -> Brief:
     return Brief(character.id, character.name, summary, character.tags[:20])
 
 
-class Imported:
+class ImportedCharacter:
     """The imported characters of a home, packed. Changed in place as cards come and go."""
 
     def __init__(self, unpack: Callable[[bytes], Character]) -> None:
@@ -58,7 +58,7 @@ class Imported:
 class CharacterList(Mapping[str, Character]):
     """The characters of YAML files, then the imported ones. Iterating values unpacks each: see ``briefs``."""
 
-    def __init__(self, written: Mapping[str, Character], imported: Imported) -> None:
+    def __init__(self, written: Mapping[str, Character], imported: ImportedCharacter) -> None:
         self.written = written
         self.imported = imported
 

@@ -30,8 +30,9 @@ from flower.engine.importing import watch
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
+from flower.engine.recall.base import Library
 from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.server import app, listener
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import Listener, inherited_place, open_place
@@ -140,7 +141,7 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
         if engine is not None:
             engine.broadcast(text, State(progress=progress))
 
-    library = Library(database, embedder, home.index, notify=notify)
+    library = PassageLibrary(database, embedder, home.index, notify=notify)
     services = make_services(config, read_assets(home), database, library)
     roster = Roster(config, home)
     try:

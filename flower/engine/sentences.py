@@ -13,6 +13,22 @@ import re
 _END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»*_)\]]*+(?=\s|\Z)")
 
 
+# Where one ends inside a text; a full stop of Chinese and Japanese needs no white space behind it.
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»*_)\]]*+\s++|(?<=[。！？])")
+
+
+def sentences_of(text: str) -> list[str]:
+    """Returns the sentences of a text, each with the quotation mark that closes it."""
+    found, start = [], 0
+    for match in _SENTENCE_END.finditer(text):
+        if sentence := (text[start : match.start()] + match.group().strip()).strip():
+            found.append(sentence)
+        start = match.end()
+    if rest := text[start:].strip():
+        found.append(rest)
+    return found
+
+
 def first_sentence(text: str, most: int) -> str:
     """Returns the first sentence of a text on one line, cut at a word to at most ``most`` characters.
 

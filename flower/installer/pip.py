@@ -5,12 +5,13 @@ pip itself is not installed: it would be a tenth of what is there, and nothing n
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from flower.installer.failures import InstallError, explain
@@ -157,3 +158,19 @@ def _remove_tree(folder: Path) -> None:
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
+
+
+# --- which packages Flower asks for: ``setup.cfg`` is the one place where they are written down
+
+LATER = "hnswlib"  # compiled in most places, and nothing waits for it
+DEVELOPERS = ("test", "model")  # their tools use parts of packages that playing never needs
+
+
+def requirements(setup_cfg: str, extras: Iterable[str]) -> list[str]:
+    """Returns the requirements of Flower and of ``extras``, a line each, all but the one that comes later."""
+    config = configparser.ConfigParser()
+    config.read_string(setup_cfg)
+    texts = [config["options"]["install_requires"]]
+    texts += [config["options.extras_require"][extra] for extra in extras]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#") and line.split()[0] != LATER]

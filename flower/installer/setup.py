@@ -19,8 +19,7 @@ from pathlib import Path
 from flower import machine
 from flower.installer import hnswlib, system
 from flower.installer.failures import InstallError
-from flower.installer.pip import Pip
-from flower.installer.requirements import DEVELOPERS, requirements
+from flower.installer.pip import DEVELOPERS, Pip, requirements
 from flower.installer.slim import slim
 
 _IMPORTS = "import numpy, numpy.linalg, onnxruntime, trio, quart_trio, hypercorn.trio, httpx, watchfiles, blessed"

@@ -23,25 +23,25 @@ class Strokes(NamedTuple):
 ASCII = Strokes()
 
 
-class Line(NamedTuple):
+class TreeLine(NamedTuple):
     """A node and the strokes before it."""
 
     strokes: str
     node: TreeNode
 
 
-def drawn(nodes: Sequence[TreeNode], strokes: Strokes = ASCII) -> list[Line]:
+def drawn(nodes: Sequence[TreeNode], strokes: Strokes = ASCII) -> list[TreeLine]:
     """Returns the lines of an outline from top to bottom."""
     known = {node.message for node in nodes}
     kids: dict[int, list[TreeNode]] = {}
     for node in nodes:
         kids.setdefault(node.parent if node.parent in known else 0, []).append(node)
-    lines: list[Line] = []
+    lines: list[TreeLine] = []
     # The next one is at the end: its strokes, then those of what hangs below it.
     waiting = _below(kids.get(0, []), "", strokes.begin, strokes.stem)
     while waiting:
         before, stem, node = waiting.pop()
-        lines.append(Line(before, node))
+        lines.append(TreeLine(before, node))
         waiting += _below(kids.get(node.message, []), stem, strokes.turn, strokes.stem)
     return lines
 
@@ -93,7 +93,7 @@ def as_text(nodes: Sequence[TreeNode], stands: int, focus: int, most: int) -> st
     return "\n".join(rows)
 
 
-def _row(line: Line, stands: int) -> str:
+def _row(line: TreeLine, stands: int) -> str:
     node = line.node
     who = {"user": "You: ", "assistant": "", "system": "* "}.get(node.role, "")
     mark = "@" if node.message == stands else "x" if node.thrown else "*" if node.active else "o"

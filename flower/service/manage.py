@@ -34,7 +34,7 @@ class ServiceError(FlowerError):
     """systemd is not there, or refused."""
 
 
-class Services:
+class HomeService:
     """The service of one home. ``run`` carries out a command and returns its exit code."""
 
     def __init__(

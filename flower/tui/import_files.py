@@ -43,7 +43,7 @@ async def bring(
 ) -> None:
     """Imports what is at the paths in ``typed``; ``tell`` gets sentences and what kind of news they are."""
     from flower.client.import_upload import (  # needed by few sessions
-        Summary,
+        UploadSummary,
         Wishes,
         files_in,
         printable,
@@ -53,7 +53,7 @@ async def bring(
     try:
         paths, me = _parsed(typed)
         files = await trio.to_thread.run_sync(files_in, paths)
-        summary = Summary()
+        summary = UploadSummary()
         told = trio.current_time()
         async for sent in send(files, engine_url, token, Wishes(me)):
             summary.add(sent)

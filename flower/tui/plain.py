@@ -25,7 +25,7 @@ from flower.client.events import LinkChanged, Received, Send
 from flower.protocol import messages as protocol
 from flower.tui import import_files
 from flower.tui.reading import DETAIL, USAGE, Reader, Walk, wrapped_onto
-from flower.tui.render.messages import Message, StoryPane
+from flower.tui.render.messages import MessageView, StoryPane
 from flower.tui.render.text import clean
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings, commands, sending
@@ -303,7 +303,7 @@ async def _ask(client: Plain, text: str) -> int:
         print(f"The reply was cut off: {clean(client.model.link.note)}", file=sys.stderr)
         return 1
     said = client.model.story.messages
-    reply = said[-1] if said else Message(0, "", "")
+    reply = said[-1] if said else MessageView(0, "", "")
     if reply.role != "assistant" or reply.status == "error":
         print(clean(client.model.notice.text) or "There was no reply.", file=sys.stderr)
         return 1

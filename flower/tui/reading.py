@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from flower.protocol import messages as protocol
-from flower.tui.render.messages import Message, ending_of
+from flower.tui.render.messages import MessageView, ending_of
 from flower.tui.render.text import clean, width
 from flower.tui.state.checklist import name_of
 from flower.tui.state.model import Model
@@ -78,14 +78,14 @@ class Reader:
             return ""
         return self._line(event.content)
 
-    def _unread(self, model: Model) -> tuple[Message, ...]:
+    def _unread(self, model: Model) -> tuple[MessageView, ...]:
         messages = model.story.messages
         if not self._read:
             for message in messages[:-RECENT]:
                 self._read[message.key] = len(message.text)
         return messages[-RECENT:]
 
-    def _story(self, message: Message, model: Model) -> str:
+    def _story(self, message: MessageView, model: Model) -> str:
         done = self._read.get(message.key)
         if message.role == "assistant":
             return self._reply(message, done)
@@ -97,7 +97,7 @@ class Reader:
         own = message.request.startswith(f"{model.nonce}-")
         return "" if own else self._line(f"You: {clean(message.text)}")
 
-    def _reply(self, message: Message, done: int | None) -> str:
+    def _reply(self, message: MessageView, done: int | None) -> str:
         begins = done is None
         done = done or 0
         if done > len(message.text):  # what was read was none of the story: say so, and begin again
@@ -121,7 +121,7 @@ class Reader:
             self._open = None
         return said
 
-    def _about(self, message: Message) -> list[str]:
+    def _about(self, message: MessageView) -> list[str]:
         """Returns what is said behind a finished message."""
         parts = [ending] if (ending := ending_of(message)) else []
         if self.detail < 3:
@@ -179,7 +179,7 @@ class Walk(NamedTuple):
         return f"* {clean(', '.join(part for part in parts if part))}.\n"
 
 
-def speaker_of(message: Message) -> str:
+def speaker_of(message: MessageView) -> str:
     """Returns who speaks in a message."""
     return _SPEAKERS.get(message.role, "News")
 

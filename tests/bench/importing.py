@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trio
 
-from flower.client.import_upload import Summary, files_in, send
+from flower.client.import_upload import UploadSummary, files_in, send
 from flower.engine.interchange import card_writer, reader
 from tests import import_files
 from tests.engine_process import connected, engine
@@ -78,7 +78,7 @@ async def main(count: int) -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(ask, running.address, waits)
                 began = time.perf_counter()
-                summary = Summary()
+                summary = UploadSummary()
                 files = files_in([root / "cards"])
                 async for sent in send(files, lambda: running.url, None):
                     summary.add(sent)

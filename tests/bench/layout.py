@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from flower.tui.render.messages import Look, Message, StoryPane
+from flower.tui.render.messages import Look, MessageView, StoryPane
 from flower.tui.render.theme import load_theme
 
 SIZES = (2_000, 20_000, 200_000)
@@ -34,7 +34,7 @@ def cost(role: str, text: str) -> float:
     times = []
     for _ in range(RUNS):
         pane, begun = StoryPane(load_theme("petal")), time.perf_counter()
-        rows = pane.rows(Message(1, role, text), Look(100, 76))
+        rows = pane.rows(MessageView(1, role, text), Look(100, 76))
         assert rows[max(0, len(rows) - 60) :]
         times.append(time.perf_counter() - begun)
     return statistics.median(times)

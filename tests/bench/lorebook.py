@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 
 from flower.engine.lorebook import words
 from flower.engine.lorebook.book import Book, Entry, Scope
-from flower.engine.lorebook.rules import Library, Matching, Shelved
+from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import Line, Settings, Situation, seeded
+from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, seeded
 
 KEYS_EACH = 5
 MESSAGE_WORDS = 200
@@ -39,10 +39,10 @@ class Writer:
         body = "".join(draw(_CONSONANTS) + draw(_VOWELS) for _ in range(syllables))
         return body + draw(_ENDS)
 
-    def message(self) -> Line:
+    def message(self) -> SpokenLine:
         """Returns a message of ``MESSAGE_WORDS`` words."""
         chosen = self._random.choices(self._words, self._frequency, k=MESSAGE_WORDS)
-        return Line("Mara", " ".join(chosen).capitalize() + ".")
+        return SpokenLine("Mara", " ".join(chosen).capitalize() + ".")
 
     def key(self, patterns: float) -> str:
         """Returns a key: one word, two, one that the messages may have, or a pattern."""
@@ -69,7 +69,7 @@ class Writer:
         )
 
 
-def naive(books: Sequence[Book], messages: Sequence[Line], whole: bool) -> int:
+def naive(books: Sequence[Book], messages: Sequence[SpokenLine], whole: bool) -> int:
     """Returns how many entries have a key in the messages, found key by key."""
     text = "\n".join(f"{m.speaker}: {m.text}" for m in messages).lower()
     count = 0
@@ -96,9 +96,9 @@ def measure(title: str, entries: int, messages: int, whole: bool, patterns: floa
     book = writer.book(entries, patterns)
     shelved = [Shelved(book, frozenset({Scope.GLOBAL}))]
     start = time.perf_counter()
-    library = Library(shelved, Matching(whole_words=whole))
+    library = KeyedBooks(shelved, Matching(whole_words=whole))
     built = (time.perf_counter() - start) * 1000
-    settings = Settings(depth=messages, budget=100_000, recursive=True)
+    settings = ScanSettings(depth=messages, budget=100_000, recursive=True)
     tools = Tools(tokens=lambda text: len(text) / 4, chance=seeded("bench"), clock=time.monotonic)
     first: list[float] = []
     later: list[float] = []

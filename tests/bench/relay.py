@@ -28,7 +28,7 @@ from flower.engine.recall.minilm import MODEL_ID
 from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
-from flower.engine.store.passages import Draft
+from flower.engine.store.passages import Chunk
 from tests.bench.recall.measure import make_texts, make_vectors
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -141,7 +141,7 @@ def delays_ms(sent: list[float], arrived: list[float]) -> tuple[float, float]:
 
 async def fill(home: Path, count: int) -> None:
     """Gives the world ``count`` passages more, with vectors, so that the engine has none to make."""
-    drafts = [Draft("Lore", text) for text in make_texts(count)]
+    drafts = [Chunk("Lore", text) for text in make_texts(count)]
     vectors = make_vectors(count)
     database = await Database.open(home / "flower.db")
     scope = lore_scope(WORLD)

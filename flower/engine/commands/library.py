@@ -43,13 +43,16 @@ async def export_lorebook(engine: Engine, client: Client, argument: str) -> None
 
 def find_book(listed: list[StoredBook], wanted: str) -> StoredBook:
     """Returns the lorebook of that name or number. Raises ``CommandError`` with those there are."""
-    for book in listed:
-        if wanted.casefold() in (book.name.casefold(), str(book.id)):
-            return book
-    names = [book.name for book in listed]
-    if not names:
+    if not listed:
         raise CommandError("There is no lorebook here; /import brings some.")
-    raise CommandError(f"Which lorebook? There is no {wanted!r}.{closest(wanted, names)}")
+    fits = [one for one in listed if wanted.casefold() in (str(one.id), (one.name or "").casefold())]
+    if not fits:
+        near = closest(wanted, [one.name for one in listed])
+        raise CommandError(f"There is no lorebook {wanted!r}.{near}")
+    if len(fits) > 1:
+        numbers = ", ".join(str(one.id) for one in fits)
+        raise CommandError(f"Several lorebooks are called that; say which by its number: {numbers}.")
+    return fits[0]
 
 
 async def export_story(engine: Engine, client: Client, form: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.library import find_book
 from flower.engine.game.steering import Steering
 from flower.engine.prompt.context import books_here
 from flower.engine.prompt.lore_entries import kept_by, named, why
@@ -129,16 +129,7 @@ async def _meant(engine: Engine, argument: str, example: str) -> tuple[StoredBoo
         name = argument
     if not name.strip():
         raise CommandError(f"Which lorebook? For example {example}, or {example} for world.")
-    listed = await engine.services.database.read(books.listed)
-    wanted = name.strip().casefold()
-    fits = [one for one in listed if wanted == str(one.id) or wanted == (one.name or "").casefold()]
-    if not fits:
-        names = [one.name for one in listed]
-        raise CommandError(f"There is no lorebook {name.strip()!r}.{closest(name.strip(), names)}")
-    if len(fits) > 1:
-        numbers = ", ".join(str(one.id) for one in fits)
-        raise CommandError(f"Several lorebooks are called that; say which by its number: {numbers}.")
-    return fits[0], owner
+    return find_book(await engine.services.database.read(books.listed), name.strip()), owner
 
 
 async def _switch(engine: Engine, session: Session, stored: StoredBook, *, on: bool) -> None:

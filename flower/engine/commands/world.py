@@ -12,8 +12,8 @@ from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.catalogue import closest
 from flower.engine.game.steering import Steering
 from flower.engine.prompt.context import is_kept, reason
+from flower.engine.recall.base import Ranked
 from flower.engine.recall.scopes import lore_scope, memory_scope
-from flower.engine.recall.search import Row
 from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
@@ -299,7 +299,7 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
     client.notify("\n".join(told))
 
 
-def _ranked(row: Row) -> str:
+def _ranked(row: Ranked) -> str:
     """Returns a place in the ranking: parts of the score by which signal, and what was found."""
     found, score = row.found, row.score
     parts = {

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from flower.engine.game.steering import Steering
 from flower.engine.interchange import chat_tree
-from flower.engine.interchange.values import Chat, ChatMessage, Ending, Note, Variant
+from flower.engine.interchange.values import Chat, ChatNote, Ending, ImportedMessage, Variant
 from flower.engine.store.stories import Message, StoredSession
 
 PLAYER = "You"
@@ -48,7 +48,7 @@ def chat_of(
 
 def _messages(
     tree: Sequence[Message], player: str, character: str, names: Mapping[str, str]
-) -> tuple[list[ChatMessage], dict[int, tuple[int, int]]]:
+) -> tuple[list[ImportedMessage], dict[int, tuple[int, int]]]:
     """Returns the messages, and for each id the message and the variant it is."""
     groups: dict[tuple[int | None, str], list[Message]] = {}
     for message in tree:
@@ -56,7 +56,7 @@ def _messages(
         own = "" if message.role == "assistant" else str(message.id)
         groups.setdefault((message.parent_id, own), []).append(message)
     chosen = _chosen(tree)
-    messages: list[ChatMessage] = []
+    messages: list[ImportedMessage] = []
     places: dict[int, tuple[int, int]] = {}
     for (parent, _), variants in groups.items():
         above = places.get(parent) if parent is not None else None
@@ -67,7 +67,7 @@ def _messages(
         for number, one in enumerate(variants):
             places[one.id] = (len(messages), number)
         messages.append(
-            ChatMessage(
+            ImportedMessage(
                 parent=above[0] if above else None,
                 parent_variant=above[1] if above else 0,
                 role=first.role,
@@ -115,9 +115,9 @@ def _endings(
     return tuple(found)
 
 
-def _note(steered: Steering) -> Note | None:
+def _note(steered: Steering) -> ChatNote | None:
     note = steered.note
-    return Note(note.text, note.depth, note.every) if note is not None else None
+    return ChatNote(note.text, note.depth, note.every) if note is not None else None
 
 
 def _with_sources(chat: Chat, originals: Sequence[Chat]) -> Chat:

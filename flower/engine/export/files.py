@@ -5,9 +5,6 @@ Files are the user's alone, appear whole or not at all, and take another's place
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,12 +14,12 @@ from flower.engine.export.render import Story, file_name, other_branches, render
 from flower.engine.store import stories, tree
 from flower.engine.store.database import Connection
 from flower.errors import CommandError
+from flower.whole_file import write_whole
 
 EXPORT_TRIES = 1000  # names tried before an export with a given date finds none free
 
 FOLDER = "exports"  # in the home
 _PRIVATE_DIR = 0o700
-_PRIVATE_FILE = 0o600
 
 
 def read_story(
@@ -111,21 +108,8 @@ def write(story: Story, form: str, path: Path, *, overwrite: bool) -> None:
 
 def write_bytes(pieces: Iterable[bytes], path: Path, *, overwrite: bool) -> None:
     """Writes ``pieces`` to ``path``. Raises ``CommandError`` with a sentence when that cannot be."""
-    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
-        try:
-            with open(descriptor, "wb") as out:
-                out.writelines(pieces)
-                out.flush()
-                os.fsync(out.fileno())
-            if not overwrite and path.exists():
-                raise FileExistsError(None, "it exists already")
-            os.replace(draft, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                draft.unlink()
-            raise
+        write_whole(path, pieces, overwrite=overwrite)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -14,10 +14,10 @@ from pathlib import Path
 import trio
 
 from flower import limits
-from flower.engine.character_list import Imported
+from flower.engine.character_list import ImportedCharacter
 from flower.engine.importing import library_archive, take
 from flower.engine.importing.names import stem_of
-from flower.engine.importing.take import File, Outcome, Taken
+from flower.engine.importing.take import File, Taken, TakeOutcome
 from flower.engine.interchange import reader
 from flower.engine.store import originals
 from flower.engine.store.database import Database
@@ -32,10 +32,10 @@ class Importer:
     def __init__(
         self,
         database: Database,
-        imported: Imported,
+        imported: ImportedCharacter,
         *,
         written: Callable[[], Container[str]],
-        changed: Callable[[Outcome], None],
+        changed: Callable[[TakeOutcome], None],
         now: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
@@ -70,11 +70,11 @@ class Importer:
         self._changed(outcome)
         return outcome.taken
 
-    async def _take_file(self, path: Path, name: str, me: str, scripts_allowed: bool) -> Outcome:
+    async def _take_file(self, path: Path, name: str, me: str, scripts_allowed: bool) -> TakeOutcome:
         data, hash_ = await trio.to_thread.run_sync(_content, path)
         known = await self._database.read(take.already_here, hash_)
         if known is not None:
-            return Outcome(known)
+            return TakeOutcome(known)
         stem = stem_of(name)
         imported = await trio.to_thread.run_sync(reader.read, data, stem, me)
         file = File(stem, data, hash_, imported)
@@ -82,7 +82,7 @@ class Importer:
             take.take, file, self._now(), self._new_id(), self._written(), scripts_allowed
         )
 
-    async def _take_library(self, path: Path, name: str, scripts_allowed: bool) -> Outcome:
+    async def _take_library(self, path: Path, name: str, scripts_allowed: bool) -> TakeOutcome:
         assets = self._database.path.parent / "assets"
         return await self._database.write(
             partial(library_archive.take, scripts_allowed=scripts_allowed), path, stem_of(name), assets

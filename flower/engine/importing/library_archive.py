@@ -21,7 +21,7 @@ import msgspec
 
 from flower import limits
 from flower.engine.character_list import brief_of
-from flower.engine.importing.take import Outcome, State, Taken
+from flower.engine.importing.take import State, Taken, TakeOutcome
 from flower.engine.store import library_rows
 from flower.engine.store.characters import Stored
 from flower.engine.store.database import Connection
@@ -59,7 +59,7 @@ def is_library(path: Path) -> bool:
 
 def take(
     db: Connection, path: Path, name: str, assets: Path, *, scripts_allowed: bool = False
-) -> Outcome:
+) -> TakeOutcome:
     """Takes a library over, beside what is here. Raises ``ImportFileError``, ``StoreError``.
 
     Files that were written below ``assets`` stay when the transaction fails later: each is whole by itself.
@@ -145,7 +145,7 @@ class _Archive:
 
 def _take(
     db: Connection, archive: _Archive, name: str, assets: Path, *, scripts_allowed: bool
-) -> Outcome:
+) -> TakeOutcome:
     _check_version(archive)
     loader = Loader(db, _originals(archive), scripts_allowed=scripts_allowed)
     for table in library_rows.TABLES:
@@ -164,7 +164,7 @@ def _take(
     state: State = "new" if loader.counts else "already here"
     characters = tuple(Stored(brief_of(one), pack(one)) for _, one in loader.characters)
     taken = Taken(KIND, state, items or (name,), tuple(notices))
-    return Outcome(taken, characters, tuple(loader.stories))
+    return TakeOutcome(taken, characters, tuple(loader.stories))
 
 
 _NAMED = {

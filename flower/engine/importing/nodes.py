@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from flower.engine.interchange import chat_tree
 from flower.engine.interchange.values import Chat
 from flower.engine.sanitize import sanitize
-from flower.engine.store.imported_chats import Node
+from flower.engine.store.imported_chats import ChatNode
 
 
-def nodes_of(chat: Chat, now: float) -> tuple[list[Node], int | None]:
+def nodes_of(chat: Chat, now: float) -> tuple[list[ChatNode], int | None]:
     """Returns a node for every text of a chat, and the index of the one it ends at.
 
     A message follows one variant of the message before it. A text without a date has that of the text
     before it, else of the chat, else ``now``.
     """
-    nodes: list[Node] = []
+    nodes: list[ChatNode] = []
     starts: list[int] = []
     for message in chat.messages:
         starts.append(len(nodes))
@@ -25,7 +25,7 @@ def nodes_of(chat: Chat, now: float) -> tuple[list[Node], int | None]:
         above = nodes[parent].created if parent is not None else chat.created or now
         for number, variant in enumerate(message.variants):
             nodes.append(
-                Node(
+                ChatNode(
                     parent,
                     message.role,
                     sanitize(variant.text),

@@ -51,7 +51,7 @@ class Taken(Struct, frozen=True):
     notices: tuple[str, ...] = ()
 
 
-class Outcome(Struct, frozen=True):
+class TakeOutcome(Struct, frozen=True):
     """The same, with what has to be known in memory."""
 
     taken: Taken
@@ -95,7 +95,7 @@ def take(
     new_id: str,
     taken_ids: Container[str] = frozenset(),
     scripts_allowed: bool = False,
-) -> Outcome:
+) -> TakeOutcome:
     """Takes over what is in ``file``.
 
     ``new_id`` begins the ids of new stories; ``taken_ids`` are of characters that files of the home have.
@@ -104,7 +104,7 @@ def take(
     """
     known = already_here(db, file.hash)
     if known is not None:
-        return Outcome(known)
+        return TakeOutcome(known)
     imported = file.imported
     kind = imported.kind.value
     original = originals.keep(db, file.data, file.hash, file.name, kind, now)
@@ -128,7 +128,7 @@ def take(
     originals.drop_unused(db, original)
     state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
     taken = Taken(kind, state, tuple(text for text, _ in items), imported.notices)
-    return Outcome(taken, tuple(stored), tuple(played))
+    return TakeOutcome(taken, tuple(stored), tuple(played))
 
 
 # --- characters ---------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def _steer(home: _Home, session_id: str, chat: Chat, members: list[str]) -> None
         states.begin_with_pins(home.db, session_id, pins)
 
 
-def _note(note: values.Note | None) -> Note | None:
+def _note(note: values.ChatNote | None) -> Note | None:
     if note is None or not note.text.strip():
         return None
     return Note(
@@ -269,10 +269,10 @@ def _note(note: values.Note | None) -> Note | None:
     )
 
 
-# --- personas, quick replies and scripts -----------------------------------------------------------------
+# --- personas, quick replies and scripts --------------------------------------------------------
 
 
-def _take_persona(home: _Home, persona: values.Persona) -> tuple[str, State]:
+def _take_persona(home: _Home, persona: values.ImportedPersona) -> tuple[str, State]:
     db = home.db
     name, title = sanitize(persona.name)[: limits.NAME_CHARS], sanitize(persona.title)
     number = personas.put(

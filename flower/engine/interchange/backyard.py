@@ -13,7 +13,7 @@ from typing import Any
 from flower.engine.interchange import chat_tree, dates, json_text, other_books
 from flower.engine.interchange.archive import Archive
 from flower.engine.interchange.card_reader import UNNAMED, short
-from flower.engine.interchange.chat_tree import Line
+from flower.engine.interchange.chat_tree import UnplacedMessage
 from flower.engine.interchange.fields import first_text, mapping, objects, text, texts
 from flower.engine.interchange.values import Card, Chat, Ending, Imported, Kind, Variant
 from flower.errors import ImportFileError
@@ -151,14 +151,14 @@ def _interleaved(said: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any
         yield from pair
 
 
-def _line(item: Mapping[str, Any], character: str) -> Line:
+def _line(item: Mapping[str, Any], character: str) -> UnplacedMessage:
     if item.get("type") == "human":
         variant = Variant(text=_macro_text(item, "text"), sent=dates.parse(item.get("createdAt")))
-        return Line("user", PLAYER, [variant])
+        return UnplacedMessage("user", PLAYER, [variant])
     return _answer(objects(item.get("outputs")), character)
 
 
-def _answer(outputs: Iterator[dict[str, Any]], character: str) -> Line:
+def _answer(outputs: Iterator[dict[str, Any]], character: str) -> UnplacedMessage:
     variants: list[Variant] = []
     chosen, newest = 0, -1.0
     for index, output in enumerate(outputs):
@@ -168,7 +168,7 @@ def _answer(outputs: Iterator[dict[str, Any]], character: str) -> Line:
         used = dates.parse(output.get("activeTimestamp")) or 0.0
         if used > newest:
             chosen, newest = index, used
-    return Line("assistant", character, variants, chosen)
+    return UnplacedMessage("assistant", character, variants, chosen)
 
 
 def _said(value: str) -> str:
@@ -219,7 +219,7 @@ def _faraday_chat(source: Mapping[str, Any], character: str, greeting: str) -> C
     for item in objects(source.get("ChatItems")):
         if said := _macro_text(item, "input"):
             variant = Variant(text=said, sent=dates.parse(item.get("createdAt")))
-            lines.append(Line("user", PLAYER, [variant]))
+            lines.append(UnplacedMessage("user", PLAYER, [variant]))
         outputs = list(objects(item.get("RegenSwipes"))) or [{"text": item.get("output")}]
         if any(text(output.get("text")) for output in outputs):
             lines.append(_answer(iter(outputs), character))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flower.engine.interchange.fields import flag, flag_or_none, number, text, texts, whole
-from flower.engine.lorebook.book import CharacterFilter, Entry, Logic, Position, Role, Source
+from flower.engine.lorebook.book import CharacterFilter, Entry, Logic, Position, Role, TextSource
 
 _MESSAGES = 100_000  # of a depth or a length of time; no chat is longer
 _LEVELS = 1_000
@@ -114,12 +114,12 @@ FIELDS = (
 )
 # Further texts that an entry may be looked for in: names in World Info and in extensions.
 SCANNED = {
-    Source.PERSONA: ("matchPersonaDescription", "match_persona_description"),
-    Source.DESCRIPTION: ("matchCharacterDescription", "match_character_description"),
-    Source.PERSONALITY: ("matchCharacterPersonality", "match_character_personality"),
-    Source.DEPTH_PROMPT: ("matchCharacterDepthPrompt", "match_character_depth_prompt"),
-    Source.SCENARIO: ("matchScenario", "match_scenario"),
-    Source.CREATOR_NOTES: ("matchCreatorNotes", "match_creator_notes"),
+    TextSource.PERSONA: ("matchPersonaDescription", "match_persona_description"),
+    TextSource.DESCRIPTION: ("matchCharacterDescription", "match_character_description"),
+    TextSource.PERSONALITY: ("matchCharacterPersonality", "match_character_personality"),
+    TextSource.DEPTH_PROMPT: ("matchCharacterDepthPrompt", "match_character_depth_prompt"),
+    TextSource.SCENARIO: ("matchScenario", "match_scenario"),
+    TextSource.CREATOR_NOTES: ("matchCreatorNotes", "match_creator_notes"),
 }
 # Where a field is absent or null.
 WORLD_INFO_DEFAULTS = {"position": Position.NOWHERE, "use_probability": False}

@@ -14,13 +14,13 @@ from msgspec import structs
 
 from flower import limits
 from flower.engine.interchange.fields import mapping, text
-from flower.engine.interchange.values import Chat, ChatMessage, Ending, Variant
+from flower.engine.interchange.values import Chat, Ending, ImportedMessage, Variant
 from flower.errors import ImportFileError
 
 Key: TypeAlias = tuple[int | None, int, str, str, str]  # parent, its variant, role, name, text
 
 
-class Line:
+class UnplacedMessage:
     """A message before it has its place: everything but its parent."""
 
     __slots__ = ("chosen", "hidden", "name", "role", "source", "variants")
@@ -43,15 +43,15 @@ class Line:
         self.source = source or {}
 
 
-def chain(lines: Iterable[Line]) -> tuple[ChatMessage, ...]:
+def chain(lines: Iterable[UnplacedMessage]) -> tuple[ImportedMessage, ...]:
     """Returns messages one after the other. Raises ``ImportFileError`` if they are too many."""
-    messages: list[ChatMessage] = []
+    messages: list[ImportedMessage] = []
     for line in lines:
         if len(messages) >= limits.IMPORT_MESSAGES:
             raise ImportFileError(f"the chat has more than {limits.IMPORT_MESSAGES:,} messages")
         above = messages[-1] if messages else None
         messages.append(
-            ChatMessage(
+            ImportedMessage(
                 parent=len(messages) - 1 if above else None,
                 parent_variant=above.chosen if above else 0,
                 role=line.role,
@@ -65,12 +65,12 @@ def chain(lines: Iterable[Line]) -> tuple[ChatMessage, ...]:
     return tuple(messages)
 
 
-def spoken(text_: str, role: str, name: str, **fields: object) -> Line:
+def spoken(text_: str, role: str, name: str, **fields: object) -> UnplacedMessage:
     """Returns a line with one text."""
-    return Line(role, name, (Variant(text=text_),), **fields)  # type: ignore[arg-type]
+    return UnplacedMessage(role, name, (Variant(text=text_),), **fields)  # type: ignore[arg-type]
 
 
-def last(messages: Sequence[ChatMessage]) -> int | None:
+def last(messages: Sequence[ImportedMessage]) -> int | None:
     return len(messages) - 1 if messages else None
 
 
@@ -164,7 +164,7 @@ def is_branch(chat: Chat) -> bool:
 
 class _Tree:
     def __init__(self) -> None:
-        self.messages: list[ChatMessage] = []
+        self.messages: list[ImportedMessage] = []
         self._found: dict[Key, int] = {}
 
     def add(self, chat: Chat) -> Iterator[Ending]:
@@ -180,7 +180,7 @@ class _Tree:
         for ending in chat.endings:
             yield structs.replace(ending, leaf=None if ending.leaf is None else places[ending.leaf])
 
-    def _put(self, message: ChatMessage) -> tuple[int, dict[int, int]]:
+    def _put(self, message: ImportedMessage) -> tuple[int, dict[int, int]]:
         place = self._find(message)
         if place is None:
             place = len(self.messages)
@@ -194,7 +194,7 @@ class _Tree:
             self._found.setdefault(_key(message, variant.text), place)
         return place, shift
 
-    def _find(self, message: ChatMessage) -> int | None:
+    def _find(self, message: ImportedMessage) -> int | None:
         """A player's line is another line where its text differs; a reply is found by any of its texts."""
         candidates = [message.text, *(variant.text for variant in message.variants)]
         return next(
@@ -203,7 +203,7 @@ class _Tree:
             None,
         )  # fmt: skip
 
-    def _join(self, place: int, message: ChatMessage) -> dict[int, int]:
+    def _join(self, place: int, message: ImportedMessage) -> dict[int, int]:
         """Adds the variants that are new; returns where each one is now."""
         old = self.messages[place]
         variants = list(old.variants)
@@ -220,5 +220,5 @@ class _Tree:
         return shift
 
 
-def _key(message: ChatMessage, text_: str) -> Key:
+def _key(message: ImportedMessage, text_: str) -> Key:
     return message.parent, message.parent_variant, message.role, message.name, text_

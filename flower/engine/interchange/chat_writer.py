@@ -20,7 +20,7 @@ from flower.engine.interchange.sillytavern_chats import (
     line_of,
     variants_of,
 )
-from flower.engine.interchange.values import Chat, ChatMessage, Ending, Variant
+from flower.engine.interchange.values import Chat, Ending, ImportedMessage, Variant
 
 
 def write(chat: Chat, base: str) -> Iterator[tuple[str, bytes]]:
@@ -104,7 +104,7 @@ def _header(chat: Chat) -> dict[str, Any]:
     }
 
 
-def _object(message: ChatMessage, shown: int, chat: Chat) -> dict[str, Any]:
+def _object(message: ImportedMessage, shown: int, chat: Chat) -> dict[str, Any]:
     source = message.source if "mes" in message.source else {}
     if source and shown == message.chosen and _unchanged(message, source):
         return dict(source)
@@ -128,7 +128,7 @@ def _object(message: ChatMessage, shown: int, chat: Chat) -> dict[str, Any]:
     return result
 
 
-def _unchanged(message: ChatMessage, source: Mapping[str, Any]) -> bool:
+def _unchanged(message: ImportedMessage, source: Mapping[str, Any]) -> bool:
     was = line_of(source)
     return (was.variants, was.hidden, was.name, was.role) == (
         message.variants, message.hidden, message.name, message.role,
@@ -145,7 +145,7 @@ def _extra(source: Mapping[str, Any], variant: Variant, system: bool) -> dict[st
     return result
 
 
-def _swipe_info(message: ChatMessage, source: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _swipe_info(message: ImportedMessage, source: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns as many objects as there are swipes, those of the file where their swipe is the same."""
     infos = list(objects(source.get("swipe_info")))
     was, _ = variants_of(source, mapping(source.get("extra"))) if source else ([], 0)

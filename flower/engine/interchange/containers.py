@@ -87,7 +87,8 @@ def _png(data: bytes, name: str) -> Imported:
         book = payload.read(found[_NOVELAI])
         if other_books.kind_of(book) is Kind.NOVELAI_BOOK:
             return Imported(
-                kind=Kind.NOVELAI_BOOK_PNG, books=(other_books.read(book, Kind.NOVELAI_BOOK, name),)
+                kind=Kind.NOVELAI_BOOK_PNG,
+                books=(other_books.read(book, Kind.NOVELAI_BOOK, name),),
             )
     return _from_comments(data, Kind.CARD_PNG, name, problem)
 

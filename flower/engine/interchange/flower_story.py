@@ -13,7 +13,7 @@ from typing import Any
 from flower import limits
 from flower.engine.interchange import chat_tree, dates, json_text
 from flower.engine.interchange.fields import flag, mapping, objects, text, whole
-from flower.engine.interchange.values import Chat, ChatMessage, Ending, Note, Variant
+from flower.engine.interchange.values import Chat, ChatNote, Ending, ImportedMessage, Variant
 from flower.errors import ImportFileError
 
 VERSION = 2
@@ -50,7 +50,7 @@ def write(chat: Chat) -> Iterator[str]:
             yield json_text.compact(_variant_line(chat, starts, index, number)) + "\n"
 
 
-def _starts(messages: Sequence[ChatMessage]) -> list[int]:
+def _starts(messages: Sequence[ImportedMessage]) -> list[int]:
     """Returns, for each message, how many variants come before its first one."""
     starts, count = [], 0
     for message in messages:
@@ -121,22 +121,22 @@ def _rows(text_: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return parsed[0], parsed[1:]
 
 
-def _note(value: object) -> Note | None:
+def _note(value: object) -> ChatNote | None:
     if not isinstance(value, list) or len(value) != 4 or not text(value[0]):
         return None
     role = value[3] if value[3] in ("system", "user", "assistant") else "system"
-    return Note(text(value[0]), whole(value[1], 0, 1000) or 0, whole(value[2], 0, 1000) or 0, role)
+    return ChatNote(text(value[0]), whole(value[1], 0, 1000) or 0, whole(value[2], 0, 1000) or 0, role)
 
 
 def _messages(
     rows: Sequence[Mapping[str, Any]],
-) -> tuple[list[ChatMessage], dict[int, tuple[int, int]]]:
+) -> tuple[list[ImportedMessage], dict[int, tuple[int, int]]]:
     """Returns the messages, and for each id the message and the variant it is."""
     groups: dict[object, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(_group(row), []).append(row)
     places: dict[int, tuple[int, int]] = {}
-    messages: list[ChatMessage] = []
+    messages: list[ImportedMessage] = []
     for group in groups.values():
         parent = whole(group[0].get("parent"))
         if parent is not None and parent not in places:
@@ -158,13 +158,13 @@ def _group(row: Mapping[str, Any]) -> object:
     return ("alone", whole(row.get("id"))) if own else ("replies", whole(row.get("parent")))
 
 
-def _message(group: Sequence[Mapping[str, Any]], parent: int | None, under: int) -> ChatMessage:
+def _message(group: Sequence[Mapping[str, Any]], parent: int | None, under: int) -> ImportedMessage:
     first = group[0]
     chosen = [number for number, row in enumerate(group) if row.get("chosen") or row.get("active")]
     role = first.get("role")
     if role not in _ROLES:
         raise ImportFileError("a message of the story has no role that Flower knows")
-    return ChatMessage(
+    return ImportedMessage(
         parent=parent,
         parent_variant=under,
         role=str(role),
@@ -189,7 +189,7 @@ def _variant(row: Mapping[str, Any]) -> Variant:
 def _endings(
     head: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
-    messages: Sequence[ChatMessage],
+    messages: Sequence[ImportedMessage],
     places: Mapping[int, tuple[int, int]],
 ) -> tuple[Ending, ...]:
     if "endings" in head:

@@ -13,9 +13,9 @@ from typing import Any
 from flower import limits
 from flower.engine.interchange import chat_tree, json_text, other_books
 from flower.engine.interchange.archive import Archive
-from flower.engine.interchange.chat_tree import Line
+from flower.engine.interchange.chat_tree import UnplacedMessage
 from flower.engine.interchange.fields import first_text, mapping, objects, text, whole, words
-from flower.engine.interchange.values import Chat, Ending, Imported, Kind, Note, Variant
+from flower.engine.interchange.values import Chat, ChatNote, Ending, Imported, Kind, Variant
 from flower.errors import ImportFileError, UnknownPlayerError
 
 STORY_JSON = "story.json"
@@ -76,12 +76,12 @@ def read_archive(archive: Archive, name: str = "", me: str = "") -> Imported:
     return Imported(kind=Kind.KOBOLD_STORY_ZIP, chats=found.chats, books=found.books)
 
 
-def _note(value: Mapping[str, Any]) -> Note | None:
+def _note(value: Mapping[str, Any]) -> ChatNote | None:
     note = first_text(value, "authorsnote", "authornote", "ca")
     if not note.strip():
         return None
     template = first_text(value, "anotetemplate", "authornotetemplate", "ct")
-    return Note(template.replace("<|>", note) if "<|>" in template else note)
+    return ChatNote(template.replace("<|>", note) if "<|>" in template else note)
 
 
 def _world_info(value: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -155,7 +155,9 @@ def without_pictures(said: str) -> str:
 # --- who speaks ---------------------------------------------------------------------------------
 
 
-def _lines(pieces: Sequence[list[str]], settings: Mapping[str, Any], mode: int, me: str) -> list[Line]:
+def _lines(
+    pieces: Sequence[list[str]], settings: Mapping[str, Any], mode: int, me: str
+) -> list[UnplacedMessage]:
     whole_text = without_pictures("".join(piece[0] for piece in pieces))
     others = [part for part in text(settings.get("chatopponent")).split(_BETWEEN) if part]
     names = {"user": text(settings.get("chatname")), "assistant": others[0] if others else ""}
@@ -177,7 +179,9 @@ def _tag(settings: Mapping[str, Any], key: str) -> str:
     return first_text(settings, key).replace("\\n", "\n").strip()
 
 
-def _marked(whole_text: str, begin: str, end: str, names: Mapping[str, str]) -> Iterator[Line]:
+def _marked(
+    whole_text: str, begin: str, end: str, names: Mapping[str, str]
+) -> Iterator[UnplacedMessage]:
     """Yields the parts of a text between marks: what follows ``begin`` is the player's."""
     role, rest = "assistant", whole_text
     while rest:
@@ -190,7 +194,7 @@ def _marked(whole_text: str, begin: str, end: str, names: Mapping[str, str]) -> 
         rest = rest[place + len(mark) :] if mark else ""
 
 
-def _dialogue(whole_text: str, player: str, others: Sequence[str]) -> list[Line]:
+def _dialogue(whole_text: str, player: str, others: Sequence[str]) -> list[UnplacedMessage]:
     """Splits a text at lines that begin with a speaker's name and a colon."""
     known = [name for name in (player, *others) if name]
     turns = _turns(whole_text, known)
@@ -225,7 +229,7 @@ def _is_name(value: str) -> bool:
     )
 
 
-def _adventure(pieces: Iterable[list[str]]) -> Iterator[Line]:
+def _adventure(pieces: Iterable[list[str]]) -> Iterator[UnplacedMessage]:
     for piece in pieces:
         said = without_pictures(piece[0]).strip()
         if said.startswith(">"):
@@ -234,11 +238,11 @@ def _adventure(pieces: Iterable[list[str]]) -> Iterator[Line]:
             yield chat_tree.spoken(said, "assistant", "")
 
 
-def _story(pieces: Iterable[list[str]]) -> Iterator[Line]:
+def _story(pieces: Iterable[list[str]]) -> Iterator[UnplacedMessage]:
     """Pieces of a story go on in the middle of a sentence, so their spaces stay."""
     for piece in pieces:
         variants = [
             Variant(text=found) for part in dict.fromkeys(piece) if (found := without_pictures(part))
         ]
         if variants:
-            yield Line("assistant", "", variants)
+            yield UnplacedMessage("assistant", "", variants)

@@ -12,9 +12,9 @@ from typing import Any
 from msgspec import structs
 
 from flower.engine.interchange import chat_tree, dates, other_books
-from flower.engine.interchange.chat_tree import Line
+from flower.engine.interchange.chat_tree import UnplacedMessage
 from flower.engine.interchange.fields import mapping, objects, text
-from flower.engine.interchange.values import Chat, Ending, Imported, Kind, Note
+from flower.engine.interchange.values import Chat, ChatNote, Ending, Imported, Kind
 from flower.engine.lorebook.book import Book
 from flower.errors import ImportFileError
 
@@ -72,7 +72,9 @@ def _imported(
     return Imported(kind=kind, chats=(chat,), books=books, notices=notices)
 
 
-def _chat(lines: Sequence[Line], title: str, holder: Mapping[str, Any], description: str) -> Chat:
+def _chat(
+    lines: Sequence[UnplacedMessage], title: str, holder: Mapping[str, Any], description: str
+) -> Chat:
     """The first text of the context is the memory, the second the author's note."""
     context = [text(item.get("text")) for item in objects(holder.get("context"))] + ["", ""]
     messages = chat_tree.chain(lines)
@@ -83,11 +85,11 @@ def _chat(lines: Sequence[Line], title: str, holder: Mapping[str, Any], descript
         created=dates.parse(mapping(holder.get("metadata")).get("createdAt")),
         scenario=description,
         memory=_filled(context[0]),
-        note=Note(_filled(context[1])) if context[1].strip() else None,
+        note=ChatNote(_filled(context[1])) if context[1].strip() else None,
     )
 
 
-def _fragments(story: Mapping[str, Any]) -> Iterator[Line]:
+def _fragments(story: Mapping[str, Any]) -> Iterator[UnplacedMessage]:
     """Yields the text in pieces of one origin each: the player's, and everything else."""
     role, parts = "", list[str]()
     for fragment in objects(story.get("fragments")):

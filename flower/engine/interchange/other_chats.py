@@ -13,7 +13,7 @@ from typing import Any
 
 from flower import limits
 from flower.engine.interchange import chat_tree, dates, other_books
-from flower.engine.interchange.chat_tree import Line
+from flower.engine.interchange.chat_tree import UnplacedMessage
 from flower.engine.interchange.fields import first_text, flag, mapping, objects, text, texts
 from flower.engine.interchange.values import Chat, Ending, Imported, Kind, Variant
 from flower.errors import ImportFileError, UnknownPlayerError
@@ -50,7 +50,7 @@ def read(value: dict[str, Any], kind: Kind, name: str = "", me: str = "") -> Imp
     return readers[kind](value, name, me)
 
 
-def _chat(lines: Sequence[Line], name: str, **fields: Any) -> Chat:
+def _chat(lines: Sequence[UnplacedMessage], name: str, **fields: Any) -> Chat:
     messages = chat_tree.chain(lines)
     if not messages:
         raise ImportFileError("the chat has no message")
@@ -87,11 +87,11 @@ def _cai(value: dict[str, Any], name: str, me: str) -> Imported:
     return Imported(kind=Kind.CAI_CHAT, chats=chats)
 
 
-def _cai_line(item: Mapping[str, Any]) -> Line:
+def _cai_line(item: Mapping[str, Any]) -> UnplacedMessage:
     speaker = mapping(item.get("src"))
     role = "user" if flag(speaker.get("is_human")) else "assistant"
     variant = Variant(text=text(item.get("text")), sent=dates.parse(item.get("created")))
-    return Line(role, text(speaker.get("name")), [variant], source=item)
+    return UnplacedMessage(role, text(speaker.get("name")), [variant], source=item)
 
 
 # --- Agnai --------------------------------------------------------------------------------------
@@ -123,11 +123,11 @@ def _agnai_speaker(item: Mapping[str, Any]) -> str:
     return first_text(item, "name", "handle", "characterId", "userId")[: limits.NAME_CHARS] or "Unnamed"
 
 
-def _agnai_line(item: Mapping[str, Any], player: bool) -> Line:
+def _agnai_line(item: Mapping[str, Any], player: bool) -> UnplacedMessage:
     texts_ = [text(item.get("msg")), *texts(item.get("retries"))]
     sent = dates.parse(item.get("createdAt"))
     variants = [Variant(text=found, sent=sent) for found in dict.fromkeys(texts_)]
-    return Line(
+    return UnplacedMessage(
         "user" if player else "assistant", first_text(item, "name", "handle"), variants, source=item
     )
 
@@ -147,7 +147,7 @@ def _risu(value: dict[str, Any], name: str, me: str) -> Imported:
     return Imported(kind=Kind.RISU_CHAT, chats=(chat,), books=books)
 
 
-def _risu_line(item: Mapping[str, Any]) -> Line:
+def _risu_line(item: Mapping[str, Any]) -> UnplacedMessage:
     role = "user" if item.get("role") == "user" else "assistant"
     swipes = texts(item.get("swipes"))
     shown = text(item.get("data"))
@@ -156,7 +156,7 @@ def _risu_line(item: Mapping[str, Any]) -> Line:
     variants = [Variant(text=found, sent=sent) for found in dict.fromkeys(choices)]
     chosen = next((index for index, variant in enumerate(variants) if variant.text == shown), 0)
     hidden = bool(item.get("disabled"))
-    return Line(role, text(item.get("name")), variants, chosen, hidden=hidden, source=item)
+    return UnplacedMessage(role, text(item.get("name")), variants, chosen, hidden=hidden, source=item)
 
 
 # --- text-generation-webui ----------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _ooba(value: dict[str, Any], name: str, me: str) -> Imported:
     return Imported(kind=Kind.OOBA_CHAT, chats=(chat,))
 
 
-def _ooba_lines(pairs: Sequence[object]) -> Iterator[Line]:
+def _ooba_lines(pairs: Sequence[object]) -> Iterator[UnplacedMessage]:
     """Texts as they were shown, whose signs are written as in HTML."""
     for pair in pairs:
         if not isinstance(pair, list):
@@ -195,7 +195,7 @@ def read_session(items: Sequence[Mapping[str, Any]], name: str = "") -> Imported
         said = _content(message.get("content"))
         if role in ("user", "assistant", "system") and said:
             sent = dates.parse(item.get("timestamp"))
-            lines.append(Line(str(role), "", [Variant(text=said, sent=sent)], source=item))
+            lines.append(UnplacedMessage(str(role), "", [Variant(text=said, sent=sent)], source=item))
     return Imported(kind=Kind.LLAMA_SESSION, chats=(_chat(lines, name),))
 
 

@@ -21,7 +21,7 @@ _OVERHEAD = 12  # length, kind and checksum
 _KEYWORD_BYTES = 4096  # the standard says 79; old Risu cards put paths of assets there
 
 
-class Chunk(NamedTuple):
+class PngChunk(NamedTuple):
     """One chunk: ``data[start:end]`` is its content, ``data[start - 8:end + 4]`` all of it."""
 
     kind: bytes
@@ -29,12 +29,12 @@ class Chunk(NamedTuple):
     end: int
 
 
-def chunks(data: bytes) -> list[Chunk]:
+def chunks(data: bytes) -> list[PngChunk]:
     """Returns the chunks of a PNG up to its end chunk. Raises ``ImportFileError`` where it is broken."""
     if len(data) > limits.IMPORT_PICTURE_BYTES:
         most = limits.IMPORT_PICTURE_BYTES // limits.MIB
         raise ImportFileError(f"the picture is larger than {most} MiB; make it smaller and try again")
-    found: list[Chunk] = []
+    found: list[PngChunk] = []
     place = len(SIGNATURE)
     while not found or found[-1].kind != b"IEND":
         if len(found) >= limits.IMPORT_PNG_CHUNKS:
@@ -45,7 +45,7 @@ def chunks(data: bytes) -> list[Chunk]:
     return found
 
 
-def _chunk_at(data: bytes, place: int) -> Chunk:
+def _chunk_at(data: bytes, place: int) -> PngChunk:
     if place + _OVERHEAD > len(data):
         raise ImportFileError("the PNG ends too early; copy or download it again")
     length, kind = _HEAD.unpack_from(data, place)
@@ -56,7 +56,7 @@ def _chunk_at(data: bytes, place: int) -> Chunk:
     (checksum,) = struct.unpack_from(">I", data, end)
     if zlib.crc32(memoryview(data)[place + 4 : end]) != checksum:
         raise ImportFileError("a checksum in the PNG is wrong; copy or download it again")
-    return Chunk(kind, start, end)
+    return PngChunk(kind, start, end)
 
 
 def content(data: bytes, kind: bytes) -> bytes | None:
@@ -64,7 +64,7 @@ def content(data: bytes, kind: bytes) -> bytes | None:
     return next((data[part.start : part.end] for part in chunks(data) if part.kind == kind), None)
 
 
-def keyword(data: bytes, chunk: Chunk) -> str:
+def keyword(data: bytes, chunk: PngChunk) -> str:
     """Returns the keyword of a text chunk in lower case: programs differ in it. "" for other chunks."""
     if chunk.kind not in TEXT_KINDS:
         return ""
@@ -83,7 +83,7 @@ def texts(data: bytes, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:
             yield word, _text(data, chunk)
 
 
-def _text(data: bytes, chunk: Chunk) -> bytes:
+def _text(data: bytes, chunk: PngChunk) -> bytes:
     if chunk.end - chunk.start > limits.IMPORT_CHUNK_BYTES:
         raise ImportFileError("a text in the PNG is too large to be a card")
     _, _, rest = data[chunk.start : chunk.end].partition(b"\0")

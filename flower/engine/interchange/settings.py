@@ -12,7 +12,14 @@ from flower import limits
 from flower.engine.interchange import script_reader
 from flower.engine.interchange.card_reader import short
 from flower.engine.interchange.fields import first_text, mapping, objects, text, texts
-from flower.engine.interchange.values import Group, Imported, Kind, Persona, QuickReplies, QuickReply
+from flower.engine.interchange.values import (
+    Group,
+    Imported,
+    ImportedPersona,
+    ImportedQuickReply,
+    Kind,
+    QuickReplies,
+)
 
 
 def kind_of(value: object) -> Kind | None:
@@ -48,7 +55,7 @@ def _group(value: dict[str, Any]) -> Group:
     return Group(text(value.get("name")), texts(value["members"]), tuple(chats), value)
 
 
-def _personas(user: Mapping[str, Any]) -> tuple[Persona, ...]:
+def _personas(user: Mapping[str, Any]) -> tuple[ImportedPersona, ...]:
     described = mapping(user.get("persona_descriptions"))
     default = text(user.get("default_persona"))
     named = list(mapping(user.get("personas")).items())[: limits.IMPORT_PERSONAS]
@@ -59,9 +66,9 @@ def _personas(user: Mapping[str, Any]) -> tuple[Persona, ...]:
     )
 
 
-def _persona(avatar: str, name: object, facts: Mapping[str, Any], default: str) -> Persona:
+def _persona(avatar: str, name: object, facts: Mapping[str, Any], default: str) -> ImportedPersona:
     connections = objects(facts.get("connections"))
-    return Persona(
+    return ImportedPersona(
         name=short(text(name)),
         title=text(facts.get("title")),
         description=text(facts.get("description")),
@@ -87,7 +94,7 @@ def _sets(value: Mapping[str, Any]) -> tuple[QuickReplies, ...]:
 def _set(value: Mapping[str, Any], fallback_name: str) -> QuickReplies:
     slots = objects(value.get("qrList") or value.get("quickReplySlots"))
     replies = tuple(
-        QuickReply(first_text(item, "label", "title", "message", "mes"), said, item)
+        ImportedQuickReply(first_text(item, "label", "title", "message", "mes"), said, item)
         for item in slots
         if (said := first_text(item, "message", "mes"))
     )

@@ -12,9 +12,9 @@ from typing import Any
 
 from flower import limits
 from flower.engine.interchange import chat_tree, dates, json_text
-from flower.engine.interchange.chat_tree import Line
+from flower.engine.interchange.chat_tree import UnplacedMessage
 from flower.engine.interchange.fields import first_text, flag, mapping, text, whole
-from flower.engine.interchange.values import Chat, ChatMessage, Ending, Kind, Note, Variant
+from flower.engine.interchange.values import Chat, ChatNote, Ending, ImportedMessage, Kind, Variant
 from flower.errors import ImportFileError, UnknownPlayerError
 
 UNUSED = "unused"  # the names in headers since 1.13
@@ -112,14 +112,14 @@ def _player(header: Mapping[str, Any], said: Sequence[Mapping[str, Any]], me: st
     return player
 
 
-def _character(header: Mapping[str, Any], messages: Sequence[ChatMessage]) -> str:
+def _character(header: Mapping[str, Any], messages: Sequence[ImportedMessage]) -> str:
     named = text(header.get("character_name"))
     if named and named != UNUSED:
         return named
     return next((message.name for message in messages if message.role == "assistant"), "")
 
 
-def _first_date(messages: Sequence[ChatMessage]) -> float | None:
+def _first_date(messages: Sequence[ImportedMessage]) -> float | None:
     return next((sent for message in messages if (sent := message.variants[message.chosen].sent)), None)
 
 
@@ -132,20 +132,20 @@ def _memory(said: Sequence[Mapping[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def _note(metadata: Mapping[str, Any]) -> Note | None:
+def _note(metadata: Mapping[str, Any]) -> ChatNote | None:
     prompt = text(metadata.get("note_prompt"))
     if not prompt.strip():
         return None
     depth = whole(metadata.get("note_depth"), 0, 1000)
     every = whole(metadata.get("note_interval"), 0, 1000)
     role = whole(metadata.get("note_role"), 0, 2) or 0
-    return Note(prompt, 4 if depth is None else depth, 1 if every is None else every, ROLES[role])
+    return ChatNote(prompt, 4 if depth is None else depth, 1 if every is None else every, ROLES[role])
 
 
 # --- one message --------------------------------------------------------------------------------
 
 
-def line_of(source: Mapping[str, Any], player: str = "") -> Line:
+def line_of(source: Mapping[str, Any], player: str = "") -> UnplacedMessage:
     """Returns a message; ``player`` is a name where the lines do not say who that is."""
     extra = mapping(source.get("extra"))
     name = text(source.get("name"))
@@ -157,7 +157,9 @@ def line_of(source: Mapping[str, Any], player: str = "") -> Line:
             "system" if extra.get("type") in NARRATORS or flag(extra.get("isSmallSys")) else "assistant"
         )
     variants, chosen = variants_of(source, extra)
-    return Line(role, name, variants, chosen, hidden=flag(source.get("is_system")), source=source)
+    return UnplacedMessage(
+        role, name, variants, chosen, hidden=flag(source.get("is_system")), source=source
+    )
 
 
 def variants_of(source: Mapping[str, Any], extra: Mapping[str, Any]) -> tuple[list[Variant], int]:

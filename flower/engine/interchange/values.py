@@ -11,12 +11,25 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from flower.engine.assets import DepthPrompt
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
 
 __all__ = [
-    "Asset", "Card", "Chat", "ChatMessage", "DepthPrompt", "Ending", "Group", "Imported", "Kind", "Note",
-    "Persona", "QuickReplies", "QuickReply", "Variant",
+    "Asset",
+    "Card",
+    "Chat",
+    "ChatNote",
+    "DepthPrompt",
+    "Ending",
+    "Group",
+    "Imported",
+    "ImportedMessage",
+    "ImportedPersona",
+    "ImportedQuickReply",
+    "Kind",
+    "QuickReplies",
+    "Variant",
 ]  # fmt: skip
 
 
@@ -61,14 +74,6 @@ class Kind(StrEnum):
     QUICK_REPLIES = "SillyTavern quick replies"
     SCRIPTS = "regex scripts"
     ARCHIVE = "archive of files"
-
-
-class DepthPrompt(Struct, frozen=True):
-    """A text that goes among the messages, ``depth`` messages from the newest."""
-
-    text: str
-    depth: int = 4
-    role: str = "system"  # or user, assistant
 
 
 class Asset(Struct, frozen=True):
@@ -123,7 +128,7 @@ class Variant(Struct, frozen=True, kw_only=True):
     source: Mapping[str, object] = {}
 
 
-class ChatMessage(Struct, frozen=True, kw_only=True):
+class ImportedMessage(Struct, frozen=True, kw_only=True):
     """A message of a chat. It follows variant ``parent_variant`` of message ``parent``.
 
     ``parent`` is an index in ``Chat.messages`` and smaller than the message's own.
@@ -143,7 +148,7 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
         return self.variants[self.chosen].text
 
 
-class Note(Struct, frozen=True):
+class ChatNote(Struct, frozen=True):
     """An author's note: a text among the messages, ``depth`` from the end, every so many lines."""
 
     text: str
@@ -166,12 +171,12 @@ class Chat(Struct, frozen=True, kw_only=True):
     title: str = ""
     character: str = ""
     player: str = ""
-    messages: tuple[ChatMessage, ...] = ()
+    messages: tuple[ImportedMessage, ...] = ()
     endings: tuple[Ending, ...] = ()
     created: float | None = None
     scenario: str = ""
     memory: str = ""  # a text that is always told, or a summary of what came before
-    note: Note | None = None
+    note: ChatNote | None = None
     variables: Mapping[str, str] = {}
     linked_book: str = ""  # name of a World Info file that belongs to it
     source: Mapping[str, object] = {}  # for kinds with one object for the whole chat
@@ -186,7 +191,7 @@ class Group(Struct, frozen=True):
     source: Mapping[str, object] = {}
 
 
-class Persona(Struct, frozen=True, kw_only=True):
+class ImportedPersona(Struct, frozen=True, kw_only=True):
     """Somebody a player can be."""
 
     name: str
@@ -199,7 +204,7 @@ class Persona(Struct, frozen=True, kw_only=True):
     source: Mapping[str, object] = {}
 
 
-class QuickReply(Struct, frozen=True):
+class ImportedQuickReply(Struct, frozen=True):
     """A line behind a button."""
 
     label: str
@@ -211,7 +216,7 @@ class QuickReplies(Struct, frozen=True):
     """A named set of quick replies."""
 
     name: str
-    replies: tuple[QuickReply, ...]
+    replies: tuple[ImportedQuickReply, ...]
     source: Mapping[str, object] = {}
 
 
@@ -223,7 +228,7 @@ class Imported(Struct, frozen=True, kw_only=True):
     books: tuple[Book, ...] = ()  # of their own; a card's book is in the card
     chats: tuple[Chat, ...] = ()
     groups: tuple[Group, ...] = ()
-    personas: tuple[Persona, ...] = ()
+    personas: tuple[ImportedPersona, ...] = ()
     quick_replies: tuple[QuickReplies, ...] = ()
     scripts: tuple[Script, ...] = ()  # for everything; those of a card are in the card
     notices: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
-__all__ = ["Book", "CharacterFilter", "Entry", "Logic", "Position", "Role", "Scope", "Source"]
+__all__ = ["Book", "CharacterFilter", "Entry", "Logic", "Position", "Role", "Scope", "TextSource"]
 
 
 class Logic(IntEnum):
@@ -58,7 +58,7 @@ class Scope(StrEnum):
     GLOBAL = "global"  # everything, or the story's world
 
 
-class Source(StrEnum):
+class TextSource(StrEnum):
     """A further text that an entry may look for its keys in."""
 
     PERSONA = "persona_description"
@@ -95,7 +95,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     case_sensitive: bool | None = None
     whole_words: bool | None = None
     scan_depth: int | None = None  # newest messages that are read
-    scanned: tuple[Source, ...] = ()  # further texts that are read
+    scanned: tuple[TextSource, ...] = ()  # further texts that are read
 
     order: float = 100  # higher comes later in the prompt and has the budget first
     priority: float | None = None  # of V2 books: lower goes first when the budget is tight

@@ -7,13 +7,14 @@ as with any unknown decorator the ``@@@`` lines below them are tried instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct, structs
 
 from flower.engine.lorebook.book import Role
 
-__all__ = ["NONE", "Decorators", "parse"]
+__all__ = ["NONE", "Decorators", "parse", "split_hidden_keys"]
 
 PLACES = ("after_desc", "before_desc", "personality", "scenario")
 _DIGITS = 9
@@ -136,3 +137,27 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     "is_user_icon": _name,
     "disable_ui_prompt": _names,
 }
+
+
+# --- ``{{hidden_key: words}}`` in a content: not told, but read by other entries (V3)
+
+_HIDDEN_KEY = re.compile(r"\{\{\s{0,9}hidden_key\s{0,9}:", re.IGNORECASE)
+
+
+def split_hidden_keys(content: str) -> tuple[str, list[str]]:
+    """Returns the content without its hidden keys, and these."""
+    found = _HIDDEN_KEY.search(content)
+    if found is None:
+        return content, []
+    told: list[str] = []
+    hidden: list[str] = []
+    at = 0
+    while found is not None:
+        end = content.find("}}", found.end())
+        if end < 0:
+            break
+        told.append(content[at : found.start()])
+        hidden.append(content[found.end() : end].strip())
+        at = end + 2
+        found = _HIDDEN_KEY.search(content, at)
+    return "".join((*told, content[at:])), hidden

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 
-from flower.engine.lorebook.rules import EntryId, Rule
+from flower.engine.lorebook.rules import EntryId, ReadyEntry
 
 __all__ = ["Scoring", "losers"]
 
@@ -12,17 +12,17 @@ __all__ = ["Scoring", "losers"]
 class Scoring:
     """How often the keys of an entry are found, and whether that counts for it."""
 
-    def __init__(self, score: Callable[[Rule], int], everywhere: bool) -> None:
+    def __init__(self, score: Callable[[ReadyEntry], int], everywhere: bool) -> None:
         self.score = score
         self._everywhere = everywhere
 
-    def counts(self, rule: Rule) -> bool:
+    def counts(self, rule: ReadyEntry) -> bool:
         own = rule.entry.group_scoring
         return self._everywhere if own is None else own
 
 
 def losers(
-    found: Sequence[Rule],
+    found: Sequence[ReadyEntry],
     taken: Mapping[str, EntryId],
     sticky: Set[EntryId],
     scoring: Scoring,
@@ -34,7 +34,7 @@ def losers(
     entry's several groups each is settled by itself: one lost is enough to be out.
     """
     lost: dict[int, str] = {}
-    groups: dict[str, list[Rule]] = {}
+    groups: dict[str, list[ReadyEntry]] = {}
     for rule in found:
         for group in rule.entry.groups:
             groups.setdefault(group, []).append(rule)
@@ -54,7 +54,7 @@ def losers(
     return lost
 
 
-def _best(members: list[Rule], scoring: Scoring, lost: dict[int, str]) -> list[Rule]:
+def _best(members: list[ReadyEntry], scoring: Scoring, lost: dict[int, str]) -> list[ReadyEntry]:
     """Returns the members without those that are scored and have fewer keys than the best."""
     if not any(scoring.counts(rule) for rule in members):
         return members
@@ -65,7 +65,7 @@ def _best(members: list[Rule], scoring: Scoring, lost: dict[int, str]) -> list[R
     return left
 
 
-def _winner(name: str, members: Sequence[Rule], chance: Callable[[str], float]) -> Rule:
+def _winner(name: str, members: Sequence[ReadyEntry], chance: Callable[[str], float]) -> ReadyEntry:
     preferred = [rule for rule in members if rule.entry.group_override]
     if preferred:
         return max(preferred, key=lambda rule: rule.entry.order)
@@ -77,7 +77,7 @@ def _winner(name: str, members: Sequence[Rule], chance: Callable[[str], float]) 
     return members[-1]
 
 
-def _lose(members: Sequence[Rule], winners: Sequence[Rule], lost: dict[int, str]) -> None:
+def _lose(members: Sequence[ReadyEntry], winners: Sequence[ReadyEntry], lost: dict[int, str]) -> None:
     kept = {winner.rank for winner in winners}
     for rule in members:
         if rule.rank not in kept:

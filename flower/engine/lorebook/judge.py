@@ -11,7 +11,7 @@ from flower.engine.lorebook import words
 from flower.engine.lorebook.book import Entry, Logic
 from flower.engine.lorebook.outcome import Cause, Reason
 from flower.engine.lorebook.patterns import Stopwatch
-from flower.engine.lorebook.rules import EntryId, Key, Library, Rule, key_for
+from flower.engine.lorebook.rules import EntryId, EntryKey, KeyedBooks, ReadyEntry, key_for
 from flower.engine.lorebook.scan_text import ScanText, View
 from flower.engine.lorebook.situation import Situation
 from flower.engine.lorebook.timed import Running
@@ -33,7 +33,7 @@ class Judge:
 
     def __init__(
         self,
-        library: Library,
+        library: KeyedBooks,
         situation: Situation,
         text: ScanText,
         running: Running,
@@ -50,7 +50,7 @@ class Judge:
         self._kept = frozenset(situation.timed.kept)
         self._done = frozenset(situation.timed.done)
         self._verdicts: dict[int, Verdict] = {}
-        self._slow: set[Key] = set()
+        self._slow: set[EntryKey] = set()
         self.begin_pass(False, True, 0, {}, lambda text: text)
 
     @property
@@ -71,18 +71,18 @@ class Judge:
         self._brought = brought
         self._depth = depth
         self._expand = expand
-        self._resolved: dict[tuple[str, int], Key] = {}
+        self._resolved: dict[tuple[str, int], EntryKey] = {}
 
-    def cause(self, rule: Rule) -> tuple[Cause, str]:
+    def cause(self, rule: ReadyEntry) -> tuple[Cause, str]:
         """Returns why a rule was found, and its key."""
         verdict = self._verdicts[rule.rank]
         return verdict.cause, verdict.key
 
-    def key(self, rule: Rule) -> str:
+    def key(self, rule: ReadyEntry) -> str:
         """Returns the key a rule was found by."""
         return self._verdicts[rule.rank].key
 
-    def verdict(self, rule: Rule) -> Verdict | None:
+    def verdict(self, rule: ReadyEntry) -> Verdict | None:
         """Returns None for a rule that is not found."""
         verdict = self._found(rule)
         if verdict is None or verdict.reason is not None:
@@ -95,7 +95,7 @@ class Judge:
 
     # --- found by what --------------------------------------------------------------------------
 
-    def _found(self, rule: Rule) -> Verdict | None:
+    def _found(self, rule: ReadyEntry) -> Verdict | None:
         if rule.decorators.activate or rule.id in self._kept:
             return Verdict(Cause.DECORATOR)
         if rule.constant:
@@ -107,12 +107,12 @@ class Judge:
         verdict = self._by_key(rule)
         return None if verdict is None else self._allowed(rule, verdict)
 
-    def _allowed(self, rule: Rule, verdict: Verdict) -> Verdict:
+    def _allowed(self, rule: ReadyEntry, verdict: Verdict) -> Verdict:
         if rule.decorators.dont_activate and verdict.reason is None:
             return structs.replace(verdict, reason=Reason.DECORATOR, detail="@@dont_activate")
         return verdict
 
-    def _by_key(self, rule: Rule) -> Verdict | None:
+    def _by_key(self, rule: ReadyEntry) -> Verdict | None:
         view = self._view(rule)
         if view.depth <= 0:
             return None
@@ -129,7 +129,7 @@ class Judge:
             return Verdict(Cause.KEY, key, Reason.EXCLUDED_KEY, excluded)
         return Verdict(Cause.KEY, key)
 
-    def score(self, rule: Rule) -> int:
+    def score(self, rule: ReadyEntry) -> int:
         """Returns how many of a rule's keys are found, for its groups."""
         view = self._view(rule)
         if view.depth <= 0:
@@ -145,7 +145,7 @@ class Judge:
                 return primary + secondary
         return primary
 
-    def _secondary(self, rule: Rule, view: View) -> bool:
+    def _secondary(self, rule: ReadyEntry, view: View) -> bool:
         if not rule.entry.selective or not rule.secondary:
             return True
         found = (self._has(key, rule, view) for key in rule.secondary)
@@ -160,10 +160,10 @@ class Judge:
                 return all(found)
         return False
 
-    def _first(self, keys: tuple[Key, ...], rule: Rule, view: View) -> str | None:
+    def _first(self, keys: tuple[EntryKey, ...], rule: ReadyEntry, view: View) -> str | None:
         return next((key.text for key in keys if self._has(key, rule, view)), None)
 
-    def _has(self, key: Key, rule: Rule, view: View) -> bool:
+    def _has(self, key: EntryKey, rule: ReadyEntry, view: View) -> bool:
         if key.number >= 0:
             return self._text.has(key.number, view)
         if key.macros:
@@ -172,7 +172,7 @@ class Judge:
             return self._matches(key, view)
         return bool(key.term.text) and self._stands(key, view)
 
-    def _matches(self, key: Key, view: View) -> bool:
+    def _matches(self, key: EntryKey, view: View) -> bool:
         assert key.pattern is not None
         if key in self._slow:
             return False
@@ -184,7 +184,7 @@ class Judge:
             self._slow.add(key)
             return False
 
-    def _stands(self, key: Key, view: View) -> bool:
+    def _stands(self, key: EntryKey, view: View) -> bool:
         """Returns whether a key that is not in the index stands in a view."""
         term = key.term
         for part in self._text.parts(view):
@@ -193,7 +193,7 @@ class Judge:
                 return True
         return False
 
-    def _resolve(self, key: Key, rule: Rule) -> Key:
+    def _resolve(self, key: EntryKey, rule: ReadyEntry) -> EntryKey:
         """Returns a key with macros as it is in this pass."""
         known = self._resolved.get((key.text, rule.rank))
         if known is None:
@@ -201,7 +201,7 @@ class Judge:
             self._resolved[(key.text, rule.rank)] = known
         return known
 
-    def _view(self, rule: Rule) -> View:
+    def _view(self, rule: ReadyEntry) -> View:
         depth = self._depth if rule.scan_depth is None else rule.scan_depth
         depth = min(depth, limits.LORE_SCAN_DEPTH)
         brought = self._brought and rule.recursive is not False
@@ -209,7 +209,7 @@ class Judge:
 
     # --- kept out by what -----------------------------------------------------------------------
 
-    def _kept_out(self, rule: Rule) -> tuple[Reason, str] | None:
+    def _kept_out(self, rule: ReadyEntry) -> tuple[Reason, str] | None:
         entry, situation = rule.entry, self._situation
         sticky = rule.id in self._running.held_sticky
         if not entry.enabled:
@@ -229,13 +229,13 @@ class Judge:
             return Reason.RECURSION, ""
         return None
 
-    def _barred(self, rule: Rule) -> bool:
+    def _barred(self, rule: ReadyEntry) -> bool:
         level = rule.entry.delay_until_recursion
         if not self._recursion:
             return level > 0
         return level > self.level or rule.entry.exclude_recursion
 
-    def _rest(self, rule: Rule) -> str:
+    def _rest(self, rule: ReadyEntry) -> str:
         return f"{self._running.cooldown[rule.id].end - self._count} messages to go"
 
     def _filtered(self, entry: Entry) -> bool:
@@ -251,7 +251,7 @@ class Judge:
                 return True
         return False
 
-    def _asked(self, rule: Rule) -> str:
+    def _asked(self, rule: ReadyEntry) -> str:
         """Returns the decorator that is not met, empty if all are."""
         asked, situation = rule.decorators, self._situation
         if rule.id in self._done:

@@ -20,7 +20,16 @@ from flower.engine.lorebook.decorators import Decorators
 from flower.engine.lorebook.index import KeyIndex, Term
 from flower.engine.lorebook.patterns import Pattern, bare, slashed
 
-__all__ = ["EntryId", "Key", "Library", "Matching", "Rule", "Shelved", "Strategy", "key_for"]
+__all__ = [
+    "EntryId",
+    "EntryKey",
+    "KeyedBooks",
+    "Matching",
+    "ReadyEntry",
+    "Shelved",
+    "Strategy",
+    "key_for",
+]
 
 
 class EntryId(Struct, frozen=True, order=True):
@@ -56,7 +65,7 @@ class Matching(Struct, frozen=True):
     strategy: Strategy = Strategy.CHARACTER_FIRST
 
 
-class Key(Struct, frozen=True):
+class EntryKey(Struct, frozen=True):
     """One key: a term of the index, a pattern, or a text with macros. With none of them it never matches.
 
     A pattern is tried only where one of the terms is that it needs.
@@ -70,17 +79,17 @@ class Key(Struct, frozen=True):
     macros: bool = False
 
 
-class Rule(Struct, frozen=True, dict=True, eq=False):
+class ReadyEntry(Struct, frozen=True, dict=True, eq=False):
     """One entry made ready. ``text`` is its content below the decorators."""
 
     id: EntryId
     entry: Entry
     text: str
     decorators: Decorators
-    keys: tuple[Key, ...]
-    secondary: tuple[Key, ...]
-    additional: tuple[tuple[Key, ...], ...]
-    excluded: tuple[Key, ...]
+    keys: tuple[EntryKey, ...]
+    secondary: tuple[EntryKey, ...]
+    additional: tuple[tuple[EntryKey, ...], ...]
+    excluded: tuple[EntryKey, ...]
     scan_depth: int | None
     recursive: bool | None  # as its book says
     book_budget: int | None
@@ -98,7 +107,7 @@ class Rule(Struct, frozen=True, dict=True, eq=False):
         return self.entry.constant and not self.entry.use_regex
 
 
-class Library:
+class KeyedBooks:
     """All rules of some books, and the index of their keys."""
 
     def __init__(self, books: Iterable[Shelved], matching: Matching) -> None:
@@ -115,10 +124,10 @@ class Library:
         self.deepest = max((rule.scan_depth or 0 for rule in self.rules), default=0)
         self.levels = sorted({rule.entry.delay_until_recursion for rule in self.rules} - {0})
 
-    def _rule(self, book: Book, entry: Entry, rank: int) -> Rule:
+    def _rule(self, book: Book, entry: Entry, rank: int) -> ReadyEntry:
         asked, text = decorators.parse(entry.content)
         depth = entry.scan_depth if asked.scan_depth is None else asked.scan_depth
-        return Rule(
+        return ReadyEntry(
             id=EntryId(book.name, entry.uid),
             entry=entry,
             text=text,
@@ -133,12 +142,12 @@ class Library:
             rank=rank,
         )
 
-    def _keys(self, written: Sequence[str], entry: Entry) -> tuple[Key, ...]:
+    def _keys(self, written: Sequence[str], entry: Entry) -> tuple[EntryKey, ...]:
         return tuple(self._key(text, entry) for text in written)
 
-    def _key(self, written: str, entry: Entry) -> Key:
+    def _key(self, written: str, entry: Entry) -> EntryKey:
         if "{{" in written or "<" in written:
-            return Key(written, Term(""), macros=True)
+            return EntryKey(written, Term(""), macros=True)
         key = key_for(written, entry, self.matching)
         if key.pattern is not None:
             needed = [Term(need, key.pattern.folded, False) for need in sorted(key.pattern.needs)]
@@ -148,7 +157,7 @@ class Library:
     def _number(self, term: Term) -> int:
         return self._terms.setdefault(term, len(self._terms))
 
-    def _enter(self, rule: Rule) -> None:
+    def _enter(self, rule: ReadyEntry) -> None:
         numbers = [number for key in rule.keys for number in (key.number, *key.needs)]
         for number in dict.fromkeys(number for number in numbers if number >= 0):
             self.by_term.setdefault(number, []).append(rule.rank)
@@ -160,19 +169,19 @@ class Library:
             self.unindexed.append(rule.rank)
 
 
-def key_for(written: str, entry: Entry, matching: Matching) -> Key:
+def key_for(written: str, entry: Entry, matching: Matching) -> EntryKey:
     """Returns the key of a text without macros, as the entry wants it compared."""
     text = written.strip()
     exact = entry.case_sensitive if entry.case_sensitive is not None else matching.case_sensitive
     if entry.use_regex:
         pattern = slashed(text) or (bare(text, exact) if text else None)
-        return Key(text, Term(""), pattern=pattern)
+        return EntryKey(text, Term(""), pattern=pattern)
     pattern = slashed(text)
     if pattern is not None:
-        return Key(text, Term(""), pattern=pattern)
+        return EntryKey(text, Term(""), pattern=pattern)
     whole = entry.whole_words if entry.whole_words is not None else matching.whole_words
     term = Term(text if exact else text.lower(), not exact, whole and len(text.split()) == 1)
-    return Key(text, term)
+    return EntryKey(text, term)
 
 
 def _ranked(books: Iterable[Shelved], strategy: Strategy) -> list[tuple[Book, Entry]]:

@@ -17,15 +17,14 @@ from math import ceil
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.lorebook.decorators import split_hidden_keys
 from flower.engine.lorebook.groups import Scoring, losers
-from flower.engine.lorebook.hidden import split
 from flower.engine.lorebook.judge import Judge
-from flower.engine.lorebook.outcome import Fired, Held, Outcome, Pass, Reason
+from flower.engine.lorebook.outcome import Fired, Held, Outcome, Pass, Reason, place_of
 from flower.engine.lorebook.patterns import Stopwatch
-from flower.engine.lorebook.placement import place_of
-from flower.engine.lorebook.rules import EntryId, Library, Rule
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
 from flower.engine.lorebook.scan_text import ScanText
-from flower.engine.lorebook.situation import Overflow, Settings, Situation
+from flower.engine.lorebook.situation import Overflow, ScanSettings, Situation
 from flower.engine.lorebook.timed import Running, after, begin
 
 __all__ = ["Tools", "scan"]
@@ -47,14 +46,14 @@ class Tools(Struct, frozen=True):
     clock: Callable[[], float] | None = None
 
 
-def scan(library: Library, situation: Situation, settings: Settings, tools: Tools) -> Outcome:
+def scan(library: KeyedBooks, situation: Situation, settings: ScanSettings, tools: Tools) -> Outcome:
     """Returns what fires in a situation. Never raises, whatever books and messages say."""
     return _Scan(library, situation, settings, tools).run()
 
 
 class _Scan:
     def __init__(
-        self, library: Library, situation: Situation, settings: Settings, tools: Tools
+        self, library: KeyedBooks, situation: Situation, settings: ScanSettings, tools: Tools
     ) -> None:
         self._library = library
         self._situation = situation
@@ -80,7 +79,7 @@ class _Scan:
         self._depth = settings.depth
         self._candidates: set[int] = set(library.unindexed)
         self._fired: dict[EntryId, Fired] = {}
-        self._rules: dict[EntryId, Rule] = {}
+        self._rules: dict[EntryId, ReadyEntry] = {}
         self._out: set[int] = set()  # ranks that had their chance
         self._held: dict[int, Held] = {}
         self._spent = 0  # tokens of earlier passes
@@ -125,7 +124,7 @@ class _Scan:
             self._bring(told)
         return next_state
 
-    def _waiting(self) -> list[Rule]:
+    def _waiting(self) -> list[ReadyEntry]:
         rules = self._library.rules
         return [
             rules[rank]
@@ -133,7 +132,7 @@ class _Scan:
             if rules[rank].id not in self._fired
         ]
 
-    def _is_found(self, rule: Rule) -> bool:
+    def _is_found(self, rule: ReadyEntry) -> bool:
         verdict = self._judge.verdict(rule)
         if verdict is None:
             return False
@@ -142,12 +141,12 @@ class _Scan:
             return False
         return True
 
-    def _served(self, rule: Rule) -> tuple[bool, bool, int]:
+    def _served(self, rule: ReadyEntry) -> tuple[bool, bool, int]:
         """Orders rules as they are served: first those that stay, last those that can wait."""
         sticky = rule.id in self._running.held_sticky
         return not sticky, rule.decorators.ignore_on_max_context, rule.rank
 
-    def _winners(self, found: Sequence[Rule]) -> list[Rule]:
+    def _winners(self, found: Sequence[ReadyEntry]) -> list[ReadyEntry]:
         taken = {group: rule.id for rule in self._rules.values() for group in rule.entry.groups}
         scoring = Scoring(self._judge.score, self._settings.group_scoring)
         lost = losers(found, taken, self._running.held_sticky, scoring, self._tools.chance)
@@ -156,9 +155,9 @@ class _Scan:
                 self._hold(rule, Reason.GROUP, self._judge.key(rule), f"lost to {lost[rule.rank]}")
         return [rule for rule in found if rule.rank not in lost]
 
-    def _admit(self, winners: Sequence[Rule]) -> list[tuple[Rule, str]]:
+    def _admit(self, winners: Sequence[ReadyEntry]) -> list[tuple[ReadyEntry, str]]:
         """Lets in whose dice are good and what fits; returns them with the text that others may read."""
-        told: list[tuple[Rule, str]] = []
+        told: list[tuple[ReadyEntry, str]] = []
         fresh = 0.0
         for rule in winners:
             if self._halted and not rule.entry.ignore_budget:
@@ -166,7 +165,7 @@ class _Scan:
                 continue
             if not self._lucky(rule):
                 continue
-            text, hidden = split(rule.text)
+            text, hidden = split_hidden_keys(rule.text)
             before = self._variables
             text = self._expanded(text)
             size = self._tools.tokens(text)
@@ -181,7 +180,7 @@ class _Scan:
         self._spent += ceil(fresh)
         return told
 
-    def _lucky(self, rule: Rule) -> bool:
+    def _lucky(self, rule: ReadyEntry) -> bool:
         entry = rule.entry
         if not entry.use_probability or entry.probability == 100:
             return True
@@ -195,7 +194,7 @@ class _Scan:
         self._hold(rule, Reason.DICE, self._judge.key(rule), detail)
         return False
 
-    def _fits(self, rule: Rule, fresh: float, size: float) -> bool:
+    def _fits(self, rule: ReadyEntry, fresh: float, size: float) -> bool:
         own = rule.book_budget
         left = self._settings.budget - self._spent - ceil(fresh)
         of_book = self._by_book.get(rule.id.book, 0.0) + size
@@ -210,7 +209,7 @@ class _Scan:
         self._hold(rule, Reason.BUDGET, self._judge.key(rule), detail)
         return False
 
-    def _fire(self, rule: Rule, text: str, size: float) -> None:
+    def _fire(self, rule: ReadyEntry, text: str, size: float) -> None:
         cause, key = self._judge.cause(rule)
         self._fired[rule.id] = Fired(
             id=rule.id,
@@ -232,7 +231,7 @@ class _Scan:
     def _halted(self) -> bool:
         return self._overflowed and self._settings.overflow is Overflow.STOP
 
-    def _next(self, state: str, levels: list[int], told: Sequence[tuple[Rule, str]]) -> str:
+    def _next(self, state: str, levels: list[int], told: Sequence[tuple[ReadyEntry, str]]) -> str:
         settings = self._settings
         next_state = _NONE
         if not self._halted and any(self._leads_on(rule) for rule, _ in told):
@@ -248,7 +247,7 @@ class _Scan:
             next_state = _RECURSION
         return next_state
 
-    def _leads_on(self, rule: Rule) -> bool:
+    def _leads_on(self, rule: ReadyEntry) -> bool:
         of_book = rule.recursive
         recursive = self._settings.recursive if of_book is None else of_book
         return recursive and not rule.entry.prevent_recursion
@@ -262,7 +261,7 @@ class _Scan:
             and not 0 < furthest < self._depth
         )
 
-    def _bring(self, told: Sequence[tuple[Rule, str]]) -> None:
+    def _bring(self, told: Sequence[tuple[ReadyEntry, str]]) -> None:
         """Makes the texts that fired readable for the next pass."""
         texts = [text for rule, text in told if not rule.entry.prevent_recursion]
         if texts:
@@ -289,7 +288,7 @@ class _Scan:
         text, self._variables = self._tools.expand(text, self._variables)
         return text
 
-    def _hold(self, rule: Rule, reason: Reason, key: str, detail: str = "") -> None:
+    def _hold(self, rule: ReadyEntry, reason: Reason, key: str, detail: str = "") -> None:
         title = rule.entry.comment or rule.entry.name
         self._held[rule.rank] = Held(rule.id, title, reason, key, detail)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from flower.engine.lorebook.book import Source
+from flower.engine.lorebook.book import TextSource
 from flower.engine.lorebook.index import KeyIndex
 
 __all__ = ["ScanText", "View"]
@@ -23,7 +23,7 @@ class View(Struct, frozen=True):
     """What one entry sees."""
 
     depth: int
-    sources: tuple[Source, ...]
+    sources: tuple[TextSource, ...]
     recursion: bool  # texts of other entries too
 
 
@@ -34,7 +34,7 @@ class ScanText:
         self,
         index: KeyIndex,
         messages: Sequence[str],
-        sources: Mapping[Source, str],
+        sources: Mapping[TextSource, str],
         injected: Sequence[str],
     ) -> None:
         self._index = index
@@ -91,7 +91,7 @@ class ScanText:
         parts = list(self._messages[: view.depth])
         parts += [
             self._sources[source]
-            for source in Source
+            for source in TextSource
             if source in view.sources and self._sources.get(source)
         ]
         parts += self._injected

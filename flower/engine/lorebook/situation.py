@@ -8,14 +8,14 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from flower.engine.lorebook.book import Source
+from flower.engine.lorebook.book import TextSource
 from flower.engine.lorebook.rules import EntryId
 from flower.engine.lorebook.timed import NOTHING, Timed
 
-__all__ = ["Line", "Overflow", "Settings", "Situation", "budget", "seeded"]
+__all__ = ["Overflow", "ScanSettings", "Situation", "SpokenLine", "budget", "seeded"]
 
 
-class Line(Struct, frozen=True):
+class SpokenLine(Struct, frozen=True):
     """One visible message."""
 
     speaker: str
@@ -29,7 +29,7 @@ class Overflow(StrEnum):
     STOP = "stop"  # so do all after it, and the search ends: as in other programs
 
 
-class Settings(Struct, frozen=True):
+class ScanSettings(Struct, frozen=True):
     """How to scan. The defaults are those of a new installation of the program books are written for."""
 
     depth: int = 2  # newest messages
@@ -47,13 +47,13 @@ class Situation(Struct, frozen=True, kw_only=True):
     """One moment of a story. ``messages`` are the visible ones of its branch, oldest first; of a long
     branch the newest will do if ``count`` says how many there are."""
 
-    messages: tuple[Line, ...] = ()
+    messages: tuple[SpokenLine, ...] = ()
     count: int | None = None
     replies: int = 0  # messages of the character among them
     characters: frozenset[str] = frozenset()  # names that filters may mean
     tags: frozenset[str] = frozenset()
     trigger: str = "normal"
-    sources: Mapping[Source, str] = {}
+    sources: Mapping[TextSource, str] = {}
     injected: tuple[str, ...] = ()  # other parts of the prompt that are searched too
     greeting: int | None = None  # which the story began with
     persona_icon: str = ""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, structs
 
-from flower.engine.lorebook.rules import EntryId, Rule
+from flower.engine.lorebook.rules import EntryId, ReadyEntry
 
 __all__ = ["NOTHING", "Effect", "Running", "Timed", "after", "begin"]
 
@@ -46,7 +46,7 @@ class Running(Struct):
     held_cooldown: set[EntryId]
 
 
-def begin(timed: Timed, rules: Mapping[EntryId, Rule], count: int) -> Running:
+def begin(timed: Timed, rules: Mapping[EntryId, ReadyEntry], count: int) -> Running:
     """Returns what holds at ``count`` messages: what is over is gone, an ended stay begins its rest."""
     running = Running({}, {e.entry: e for e in timed.cooldown}, set(), set())
     for effect in timed.sticky:
@@ -67,7 +67,7 @@ def begin(timed: Timed, rules: Mapping[EntryId, Rule], count: int) -> Running:
     return running
 
 
-def after(timed: Timed, running: Running, fired: Iterable[Rule], count: int) -> Timed:
+def after(timed: Timed, running: Running, fired: Iterable[ReadyEntry], count: int) -> Timed:
     """Returns the effects to keep with the place in the story where ``fired`` were told."""
     kept, done = dict.fromkeys(timed.kept), dict.fromkeys(timed.done)
     for rule in fired:
@@ -88,12 +88,12 @@ def after(timed: Timed, running: Running, fired: Iterable[Rule], count: int) -> 
     )
 
 
-def _rule(effect: Effect, rules: Mapping[EntryId, Rule]) -> Rule | None:
+def _rule(effect: Effect, rules: Mapping[EntryId, ReadyEntry]) -> ReadyEntry | None:
     rule = rules.get(effect.entry)
     return rule if rule is not None and rule.fingerprint == effect.fingerprint else None
 
 
-def _dropped(effect: Effect, rule: Rule | None, count: int, length: int) -> bool:
+def _dropped(effect: Effect, rule: ReadyEntry | None, count: int, length: int) -> bool:
     """Returns whether an effect is over, or void since the story was cut back to before it."""
     if count <= effect.start and not effect.protected:
         return True
@@ -107,5 +107,5 @@ def _ended(effect: Effect, length: int, count: int) -> bool:
     return length > 0 and count >= effect.end and (effect.protected or count > effect.start)
 
 
-def _effect(rule: Rule, length: int, count: int, protected: bool) -> Effect:
+def _effect(rule: ReadyEntry, length: int, count: int, protected: bool) -> Effect:
     return Effect(rule.id, rule.fingerprint, count, count + length, protected)

@@ -15,7 +15,3 @@
 
 Everything but ``provider`` and ``tables`` is pure.
 """
-
-from flower.engine.offline.provider import OfflineNarrator
-
-__all__ = ["OfflineNarrator"]

@@ -70,7 +70,7 @@ class Phrases(Struct, frozen=True):
     )  # that occur in them, small: English that is certainly none of nonsense
 
 
-class _File(Struct, frozen=True):
+class _PhraseFile(Struct, frozen=True):
     """What stands in one file. ``setting`` is "" when it is for any world."""
 
     setting: str
@@ -154,7 +154,7 @@ def word_list(name: str) -> frozenset[str]:
     return vocabulary().sets[name]
 
 
-def _file(path: Path) -> _File:
+def _file(path: Path) -> _PhraseFile:
     content = _read(path)
     setting = path.stem if "words" in content or path.stem == NO_SETTING else ""
     known = frozenset(str(content.pop("words", "")).casefold().split())
@@ -164,7 +164,7 @@ def _file(path: Path) -> _File:
         missing = [name for name in _NEEDED if name not in tables]
         if missing:
             raise ConfigError(f"{path.name}: a setting needs a list of {missing[0]}")
-    return _File(setting, known, tables, events)
+    return _PhraseFile(setting, known, tables, events)
 
 
 def _read(path: Path) -> dict[str, safe_yaml.Value]:

@@ -17,22 +17,21 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.lorebook import decorators
-from flower.engine.lorebook.book import Book, Scope, Source
+from flower.engine.lorebook.book import Book, Scope, TextSource
 from flower.engine.lorebook.outcome import Outcome
-from flower.engine.lorebook.rules import EntryId, Library, Matching, Shelved
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import Line, Settings, Situation, seeded
+from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, seeded
 from flower.engine.lorebook.timed import NOTHING, Timed
 from flower.engine.prompt.macros import Values, run
-from flower.engine.prompt.tokens import TokenCounter
-from flower.engine.recall.base import Found
+from flower.engine.recall.base import Found, Library
 from flower.engine.recall.keyed_files import FILE_BOOK
-from flower.engine.recall.library import Library as Recall
 from flower.engine.recall.scopes import book_scope
 from flower.engine.store import books
 from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.database import Database
 from flower.engine.store.stories import Message
+from flower.engine.tokens import TokenCounter
 from flower.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ ENTRY = "entry:"  # of the sources of a book whose entries are recalled by meani
 class Ready(Struct, frozen=True):
     """Books ready for scanning. ``ids``: by the name that their entries have, which is theirs alone."""
 
-    library: Library
+    library: KeyedBooks
     ids: Mapping[str, int]
     owners: Mapping[str, str] = {}  # of books that are one character's: their ids
     meanings: tuple[int, ...] = ()  # books with entries that are recalled by meaning
@@ -57,7 +56,7 @@ class Moment(Struct, frozen=True, kw_only=True):
     count: int  # messages on the whole path
     values: Values
     names: Mapping[str, str] = {}  # of characters, by their ids
-    sources: Mapping[Source, str] = {}
+    sources: Mapping[TextSource, str] = {}
     characters: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     trigger: str = "normal"
@@ -79,7 +78,7 @@ class Bookshelf:
         self._one = trio.CapacityLimiter(1)
 
     async def ready(
-        self, database: Database, recall: Recall, held: Sequence[OwnedBook]
+        self, database: Database, recall: Library, held: Sequence[OwnedBook]
     ) -> Ready | None:
         """Returns the books ready for scanning, None when there are none. Raises ``StoreError``."""
         if not held:
@@ -93,7 +92,7 @@ class Bookshelf:
             del self._kept[next(iter(self._kept))]
         return found
 
-    async def _made(self, database: Database, recall: Recall, held: Sequence[OwnedBook]) -> Ready:
+    async def _made(self, database: Database, recall: Library, held: Sequence[OwnedBook]) -> Ready:
         shelved: list[Shelved] = []
         ids: dict[str, int] = {}
         meanings: list[int] = []
@@ -119,11 +118,11 @@ class Bookshelf:
             shelved.append(Shelved(book, frozenset({one.scope})))
             if await self._mean(recall, one, book):
                 meanings.append(one.stored.id)
-        library = await trio.to_thread.run_sync(Library, shelved, Matching(), limiter=self._one)
+        library = await trio.to_thread.run_sync(KeyedBooks, shelved, Matching(), limiter=self._one)
         trouble = f"Lorebook {'; '.join(faults)}." if faults else ""
         return Ready(library, ids, characters, tuple(meanings), trouble)
 
-    async def _mean(self, recall: Recall, one: OwnedBook, book: Book) -> bool:
+    async def _mean(self, recall: Library, one: OwnedBook, book: Book) -> bool:
         """Lets recall know the entries that are recalled by meaning; returns whether there are any."""
         texts = {
             f"{ENTRY}{entry.uid}": (entry.comment or entry.name, decorators.parse(entry.content)[1])
@@ -137,7 +136,7 @@ class Bookshelf:
 
     async def scan(self, ready: Ready, moment: Moment) -> Outcome:
         """Returns what fires at a moment."""
-        settings = Settings(budget=moment.tokens)
+        settings = ScanSettings(budget=moment.tokens)
         tools = Tools(
             tokens=TokenCounter().count,
             chance=seeded(moment.seed),
@@ -182,7 +181,7 @@ def _named_alone(book: Book, number: int, names: Mapping[str, int]) -> Book:
 def _situation(moment: Moment) -> Situation:
     visible = [m for m in moment.path if m.content and not m.extra.hidden]
     return Situation(
-        messages=tuple(Line(_speaker(m, moment), m.content) for m in visible),
+        messages=tuple(SpokenLine(_speaker(m, moment), m.content) for m in visible),
         count=max(moment.count, len(visible)),
         replies=sum(m.role == "assistant" for m in visible),
         characters=moment.characters,

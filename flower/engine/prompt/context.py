@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.game.steering import Steering
-from flower.engine.lorebook.book import Source
+from flower.engine.lorebook.book import TextSource
 from flower.engine.lorebook.situation import budget
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.prompt import bookshelf
@@ -35,9 +35,7 @@ from flower.engine.prompt.scripted import (
 from flower.engine.prompt.scripted import (
     told_lore as scripted_lore,
 )
-from flower.engine.prompt.tokens import MESSAGE_TOKENS
-from flower.engine.recall.base import Considered, Found, Query
-from flower.engine.recall.library import Library
+from flower.engine.recall.base import Considered, Found, Library, Query
 from flower.engine.recall.scopes import (
     CAST_PREFIX,
     book_scope,
@@ -49,6 +47,7 @@ from flower.engine.recall.secrets import is_secret
 from flower.engine.scripts.script import Place, Script
 from flower.engine.store import books, hiding, personas, scripts, states, stories, tree
 from flower.engine.store.database import Connection, Database
+from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 
 log = logging.getLogger(__name__)
@@ -251,11 +250,12 @@ def moment_of(
         values=replace(direction.values, variables=live.variables, sheet=live.sheet),
         names={one.id: one.name for one in direction.played},
         sources={
-            Source.PERSONA: standing.steering.persona.text,
-            Source.DESCRIPTION: character.persona if character is not None else "",
-            Source.SCENARIO: direction.values.scenario or (world.scene if world is not None else ""),
-            Source.DEPTH_PROMPT: depth.text if depth is not None else "",
-            Source.CREATOR_NOTES: character.notes if character is not None else "",
+            TextSource.PERSONA: standing.steering.persona.text,
+            TextSource.DESCRIPTION: character.persona if character is not None else "",
+            TextSource.SCENARIO: direction.values.scenario
+            or (world.scene if world is not None else ""),
+            TextSource.DEPTH_PROMPT: depth.text if depth is not None else "",
+            TextSource.CREATOR_NOTES: character.notes if character is not None else "",
         },
         tags=frozenset(tag for one in direction.knowing for tag in one.tags),
         characters=frozenset(one.name for one in direction.knowing),

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from flower.engine.lorebook.book import Position, Role
 from flower.engine.lorebook.decorators import NONE
 from flower.engine.lorebook.outcome import Cause, Fired, Held, Outcome, arrange
-from flower.engine.lorebook.rules import EntryId, Library, Rule
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
 from flower.engine.lorebook.timed import Timed
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.provider.base import Role as ChatRole
@@ -73,7 +73,7 @@ class LoreEntries(Struct, frozen=True, kw_only=True):
 NO_ENTRIES = LoreEntries()
 
 
-def sorted_out(outcome: Outcome, library: Library, private: Mapping[str, str] = {}) -> LoreEntries:
+def sorted_out(outcome: Outcome, library: KeyedBooks, private: Mapping[str, str] = {}) -> LoreEntries:
     """Returns what fired by where it is told. ``private``: by name of a book, the character it is of."""
     placed = arrange(outcome.fired)
     shown = [entry for entry in outcome.fired if entry.text.strip()]
@@ -108,7 +108,7 @@ def sorted_out(outcome: Outcome, library: Library, private: Mapping[str, str] = 
     )
 
 
-def _is_steady(rule: Rule, fired: Fired) -> bool:
+def _is_steady(rule: ReadyEntry, fired: Fired) -> bool:
     """Returns whether an entry fires with every line, so that telling it first keeps prompts as they were."""
     entry = rule.entry
     comes_and_goes = (

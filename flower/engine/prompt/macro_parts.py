@@ -27,7 +27,7 @@ _HEAD = re.compile(
 _END = re.compile(r"\s*+/\s*+(?P<name>//|[a-zA-Z][\w.+-]*)\s*")
 
 
-class Call(Struct, frozen=True):
+class MacroCall(Struct, frozen=True):
     """A macro by its name in small letters. ``arguments`` are what stands between double colons, without the
     white space around it; ``rest`` is all behind the name. ``keeps``: its block keeps its white space."""
 
@@ -58,7 +58,7 @@ def parse(text: str) -> tuple[Part, ...]:
     return tuple(whole)
 
 
-def call_of(macro: Sequence[Part]) -> Call | None:
+def call_of(macro: Sequence[Part]) -> MacroCall | None:
     """Returns what a macro calls, None for one without a name."""
     first = macro[0] if macro and isinstance(macro[0], str) else ""
     head = _HEAD.fullmatch(first)
@@ -71,7 +71,7 @@ def call_of(macro: Sequence[Part]) -> Call | None:
     body = behind.removeprefix("::") if behind.startswith("::") else behind.removeprefix(":")
     there = bool(behind) or len(macro) > 1
     arguments = _arguments((body, *macro[1:])) if there else ()
-    return Call(head["name"].lower(), arguments, (rest, *macro[1:]), "#" in head["flags"])
+    return MacroCall(head["name"].lower(), arguments, (rest, *macro[1:]), "#" in head["flags"])
 
 
 def _arguments(parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:

@@ -22,7 +22,15 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.game import dice
 from flower.engine.game.rng import Seeded
-from flower.engine.prompt.macro_parts import Call, Part, around_else, blocks, call_of, dedented, parse
+from flower.engine.prompt.macro_parts import (
+    MacroCall,
+    Part,
+    around_else,
+    blocks,
+    call_of,
+    dedented,
+    parse,
+)
 from flower.engine.prompt.macro_values import NOBODY, PLAIN, Values, angle, example_blocks, timed
 from flower.errors import CommandError
 
@@ -138,7 +146,7 @@ class _Expansion:
 
     # --- conditions -----------------------------------------------------------------------------
 
-    def _condition(self, call: Call, part: tuple[Part, ...], body: Sequence[Part] | None) -> str:
+    def _condition(self, call: MacroCall, part: tuple[Part, ...], body: Sequence[Part] | None) -> str:
         if body is None and len(call.arguments) < 2:  # never closed: text, and what follows it too
             return f"{{{{{self.told(part)}}}}}"
         condition = call.arguments[0] if call.arguments else ()
@@ -182,7 +190,7 @@ class _Expansion:
         self._left -= len(value)
         return value
 
-    def _evaluated(self, call: Call, number: int, more: tuple[str, ...] = ()) -> str | None:
+    def _evaluated(self, call: MacroCall, number: int, more: tuple[str, ...] = ()) -> str | None:
         """Returns the macro's value, None for one that is not known. ``more``: the inside of its block."""
         values, name = self._values, call.name
         if name in ("//", "comment", "noop", "banned"):

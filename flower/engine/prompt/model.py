@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import ModelInfo, Provider
+from flower.engine.tokens import TokenCounter
 
 REPLY_SHARE = 3  # a reply takes no more than this part of what the model reads
 

@@ -39,7 +39,6 @@ from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.scripted import rows_of_scripts
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, note_of, summary_section, with_notes
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Completion, Composing
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
@@ -49,6 +48,7 @@ from flower.engine.store.exchanges import LineNotes, PromptRecord
 from flower.engine.store.extra import ManifestEntry
 from flower.engine.store.search import Summary
 from flower.engine.store.stories import Message
+from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError
 
 IN_VIEW = "already in view"

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 from flower.engine.assets import Character, Rule, World
 from flower.engine.prompt.assemble import PLAYERS_WORDS, PromptLine, Section
-from flower.engine.prompt.tokens import MESSAGE_TOKENS, TokenCounter
 from flower.engine.provider.base import ChatMessage
 from flower.engine.recall.base import Found
 from flower.engine.sentences import first_sentence
+from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
 
 NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
 NSFW_OFF = "Keep the story free of explicit sexual content."
 
-WAITING = "I wait."  # what going on means to a narrator that plays from the line
 CONTINUE = "Go on from exactly where you stopped, without repeating anything."
 
 RULE_PRIORITY = 80
@@ -104,11 +103,6 @@ def cast_section(character: Character) -> Section:
         f"You also play {character.name}{pronouns}, who is present in the story.\n{character.persona}"
     )
     return Section("character", character.id, persona, 60)
-
-
-def recalled_text(found: Sequence[Found]) -> str:
-    """Returns recalled passages as the block that goes before the player's line, "" if none."""
-    return with_notes("", [note_of(item) for item in found])
 
 
 def with_notes(recalled: str, notes: Sequence[str]) -> str:

@@ -26,7 +26,13 @@ from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import Edge, RemoteProvider
 from flower.engine.provider.lenient import count, mapping, rows, string
 from flower.engine.provider.models import known_model
-from flower.engine.provider.request_fields import alternating, ending_with_user, split_system, without
+from flower.engine.provider.request_fields import (
+    alternating,
+    ending_with_user,
+    not_sent,
+    split_system,
+    without,
+)
 from flower.engine.provider.response import Call
 
 _VERSION = "2023-06-01"
@@ -199,8 +205,7 @@ class AnthropicProvider(RemoteProvider):
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""
         refused = self._refusals.of(completion.model)
-        wanted = wanted_params(completion, self._endpoint)
-        return tuple(name for name in wanted if name not in _PARAMS or _PARAMS[name] in refused)
+        return not_sent(wanted_params(completion, self._endpoint), _PARAMS, refused)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""

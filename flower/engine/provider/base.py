@@ -6,11 +6,13 @@ asks which kind it has. A provider never retries, saves, publishes or decides ab
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
+
+from flower.protocol.messages import ModelOption
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["done", "length", "blocked"]
@@ -144,7 +146,11 @@ class ModelInfo(Struct, frozen=True, omit_defaults=True):
 
 @runtime_checkable
 class Composing(Protocol):
-    """A provider that makes replies from phrases of its own, and must know what it said in other stories."""
+    """A provider that makes replies from phrases of its own, without a model.
+
+    It plays from the ``Cue``, which is made for it alone, and must know what it said in other stories. It
+    has no words for a player's own line and writes no summaries.
+    """
 
     composes: bool
 
@@ -173,3 +179,37 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Closes connections and child processes."""
+
+
+class Registry(Protocol):
+    """The models there are, each with its provider."""
+
+    on_change: Callable[[], None]  # called when the list of models has changed
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Providers that cannot be used, each with a sentence that says why."""
+
+    def resolve(self, model_id: str) -> tuple[Provider, str]:
+        """Returns the provider of a model id and the model's name there; raises ``ProviderError``."""
+
+    def default(self) -> str:
+        """Returns the id of the model that narrates when the user has chosen none."""
+
+    def info(self, model_id: str) -> ModelInfo | None:
+        """Returns what is known of a model; None when nobody offers it."""
+
+    def composes(self, model_id: str) -> bool:
+        """Returns whether a model id means a narrator that plays without a model."""
+
+    def options(self) -> tuple[ModelOption, ...]:
+        """Returns all models for a picker, each id once."""
+
+    async def refresh(self) -> tuple[str, ...]:
+        """Fetches every list of models; returns a sentence for each that could not be had."""
+
+    async def run(self) -> None:
+        """Keeps the list of models fresh, until cancelled."""
+
+    async def aclose(self) -> None:
+        """Closes every connection and ends every child process."""

@@ -102,7 +102,7 @@ def patched(body: dict[str, Any], endpoint: Endpoint, model: str) -> dict[str, A
     return body
 
 
-class Kind(Struct, frozen=True):
+class ServiceKind(Struct, frozen=True):
     """What is known of an API before any configuration."""
 
     family: str
@@ -111,22 +111,26 @@ class Kind(Struct, frozen=True):
     first_model: str = ""  # used when the user names none
 
 
-KINDS: dict[str, Kind] = {
-    "openai": Kind("openai", "https://api.openai.com/v1", first_model="gpt-4.1-mini"),
-    "openrouter": Kind("openai", "https://openrouter.ai/api/v1", first_model="openrouter/auto"),
-    "deepseek": Kind("openai", "https://api.deepseek.com/v1", first_model="deepseek-chat"),
-    "groq": Kind("openai", "https://api.groq.com/openai/v1", first_model="llama-3.3-70b-versatile"),
-    "mistral": Kind("openai", "https://api.mistral.ai/v1", first_model="mistral-small-latest"),
-    "gemini": Kind(
+KINDS: dict[str, ServiceKind] = {
+    "openai": ServiceKind("openai", "https://api.openai.com/v1", first_model="gpt-4.1-mini"),
+    "openrouter": ServiceKind("openai", "https://openrouter.ai/api/v1", first_model="openrouter/auto"),
+    "deepseek": ServiceKind("openai", "https://api.deepseek.com/v1", first_model="deepseek-chat"),
+    "groq": ServiceKind(
+        "openai", "https://api.groq.com/openai/v1", first_model="llama-3.3-70b-versatile"
+    ),
+    "mistral": ServiceKind("openai", "https://api.mistral.ai/v1", first_model="mistral-small-latest"),
+    "gemini": ServiceKind(
         "gemini", "https://generativelanguage.googleapis.com/v1beta", first_model="gemini-flash-latest"
     ),
-    "anthropic": Kind("anthropic", "https://api.anthropic.com/v1", first_model="claude-haiku-4-5"),
-    "ollama": Kind("ollama", "http://127.0.0.1:11434", needs_key=False),
-    "llamacpp": Kind("openai", "http://127.0.0.1:8080/v1", needs_key=False),
-    "koboldcpp": Kind("koboldcpp", "http://127.0.0.1:5001", needs_key=False),
-    "lmstudio": Kind("openai", "http://127.0.0.1:1234/v1", needs_key=False),
-    "vllm": Kind("openai", "http://127.0.0.1:8000/v1", needs_key=False),
-    "compatible": Kind("openai", needs_key=False),
+    "anthropic": ServiceKind(
+        "anthropic", "https://api.anthropic.com/v1", first_model="claude-haiku-4-5"
+    ),
+    "ollama": ServiceKind("ollama", "http://127.0.0.1:11434", needs_key=False),
+    "llamacpp": ServiceKind("openai", "http://127.0.0.1:8080/v1", needs_key=False),
+    "koboldcpp": ServiceKind("koboldcpp", "http://127.0.0.1:5001", needs_key=False),
+    "lmstudio": ServiceKind("openai", "http://127.0.0.1:1234/v1", needs_key=False),
+    "vllm": ServiceKind("openai", "http://127.0.0.1:8000/v1", needs_key=False),
+    "compatible": ServiceKind("openai", needs_key=False),
 }
 
 _DEFAULT_PATH = {"openai": "/v1", "anthropic": "/v1", "gemini": "/v1beta"}

@@ -25,7 +25,13 @@ from flower.engine.provider.endpoint import KINDS, Endpoint, patched, wanted_par
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import RemoteProvider
 from flower.engine.provider.lenient import count, mapping, rows, string
-from flower.engine.provider.request_fields import alternating, ending_with_user, split_system, without
+from flower.engine.provider.request_fields import (
+    alternating,
+    ending_with_user,
+    not_sent,
+    split_system,
+    without,
+)
 from flower.engine.provider.response import Call
 
 _PARAMS = {
@@ -210,8 +216,7 @@ class GeminiProvider(RemoteProvider):
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""
         refused = self._refusals.of(completion.model)
-        wanted = wanted_params(completion, self._endpoint)
-        return tuple(name for name in wanted if name not in _PARAMS or _PARAMS[name] in refused)
+        return not_sent(wanted_params(completion, self._endpoint), _PARAMS, refused)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""

@@ -17,7 +17,7 @@ from msgspec import Struct
 BLANKS = 8  # white space inside one mark; more of it is text
 
 
-class Kind(Enum):
+class MarkKind(Enum):
     """What a mark means for the reply it stands in."""
 
     OPEN = "thinking begins"
@@ -28,19 +28,19 @@ class Kind(Enum):
 
 
 class Mark(Struct, frozen=True):
-    """A mark found in a text: where, how long, and what it means. ``Kind`` None: it may yet become one."""
+    """A mark found in a text: where, how long, and what it means. ``MarkKind`` None: it may yet become one."""
 
     start: int
     end: int
-    kind: Kind | None
+    kind: MarkKind | None
 
 
 _TAGS = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think", "antml:thinking")
 _CHANNEL_FINAL = "<|channel|>final<|message|>"
 _TURN = "<|start|>assistant"
 
-TABLE: dict[Kind, tuple[str, ...]] = {
-    Kind.OPEN: (
+TABLE: dict[MarkKind, tuple[str, ...]] = {
+    MarkKind.OPEN: (
         *(f"<{tag}>" for tag in _TAGS),
         *(f"<|{tag}|>" for tag in ("think", "thinking", "thought", "reasoning")),
         "[think]",
@@ -53,7 +53,7 @@ TABLE: dict[Kind, tuple[str, ...]] = {
         "<|channel|>analysis<|message|>",
         "<|channel|>commentary<|message|>",
     ),
-    Kind.CLOSE: (
+    MarkKind.CLOSE: (
         *(f"</{tag}>" for tag in _TAGS),
         *(f"<|/{tag}|>" for tag in ("think", "thinking", "thought", "reasoning")),
         "[/think]",
@@ -66,7 +66,7 @@ TABLE: dict[Kind, tuple[str, ...]] = {
         _TURN + _CHANNEL_FINAL,
         "<|end|>" + _TURN + _CHANNEL_FINAL,
     ),
-    Kind.END: (
+    MarkKind.END: (
         "<|im_end|>",
         "<|im_start|>",
         "<|im_sep|>",
@@ -98,7 +98,7 @@ TABLE: dict[Kind, tuple[str, ...]] = {
         "<｜user｜>",
         "<｜assistant｜>",
     ),
-    Kind.DROP: (
+    MarkKind.DROP: (
         "<bos>",
         "<|im_start|>assistant",
         "<|start_header_id|>assistant<|end_header_id|>",
@@ -113,7 +113,7 @@ TABLE: dict[Kind, tuple[str, ...]] = {
         "<|end_response|>",
         "<｜begin▁of▁sentence｜>",
     ),
-    Kind.STRIKE: ("<s>",),
+    MarkKind.STRIKE: ("<s>",),
 }
 
 _BEGINS = re.compile(r"[<\[◁]")

@@ -159,20 +159,20 @@ Catalogue = Mapping[str, Listed]  # by endpoint name
 _FORMAT = 1
 
 
-class _File(Struct, frozen=True):
+class _CatalogueFile(Struct, frozen=True):
     format: int
     endpoints: dict[str, Listed]
 
 
 def encode(catalogue: Catalogue) -> bytes:
     """Returns the catalogue as the bytes of its file."""
-    return msgspec.json.encode(_File(_FORMAT, dict(catalogue)))
+    return msgspec.json.encode(_CatalogueFile(_FORMAT, dict(catalogue)))
 
 
 def decode(data: bytes, endpoints: Iterable[Endpoint]) -> dict[str, Listed]:
     """Returns what a file knows of these endpoints; nothing if the file is broken or older."""
     try:
-        file = msgspec.json.decode(data, type=_File)
+        file = msgspec.json.decode(data, type=_CatalogueFile)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return {}
     if file.format != _FORMAT:

@@ -19,7 +19,7 @@ from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
 from flower.engine.provider.framing import NdjsonDecoder
 from flower.engine.provider.http import RemoteProvider
 from flower.engine.provider.lenient import count, mapping, string
-from flower.engine.provider.request_fields import without
+from flower.engine.provider.request_fields import not_sent, without
 from flower.engine.provider.response import Call
 from flower.errors import ProviderError
 
@@ -37,6 +37,7 @@ _OPTIONS = frozenset(
 )
 _RENAMED = {"repetition_penalty": "repeat_penalty"}
 _TOP_LEVEL = frozenset({"keep_alive", "think"})
+_SENT_AS = {name: name for name in _OPTIONS | _TOP_LEVEL} | _RENAMED
 
 
 def build_body(
@@ -135,11 +136,7 @@ class OllamaProvider(RemoteProvider):
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""
         refused = self._refusals.of(completion.model)
-        sent = _OPTIONS | _TOP_LEVEL
-        wanted = wanted_params(completion, self._endpoint)
-        return tuple(
-            n for n in wanted if _RENAMED.get(n, n) not in sent or _RENAMED.get(n, n) in refused
-        )
+        return not_sent(wanted_params(completion, self._endpoint), _SENT_AS, refused)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models that are pulled, with the context they were trained for."""

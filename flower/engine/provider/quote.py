@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection
 
 from flower import limits
+from flower.engine.sentences import one_line
 
 
 def excerpt(data: bytes | str) -> str:
@@ -24,7 +25,4 @@ def clean(text: str, secrets: Collection[str] = ()) -> str:
     """Returns ``text`` fit to be quoted: one line, bounded, printable, without the given secrets."""
     for secret in secrets:
         text = text.replace(secret, "…")
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if len(text) > limits.ERROR_TEXT_CHARS:
-        text = text[: limits.ERROR_TEXT_CHARS - 1].rstrip() + "…"
-    return text
+    return one_line("".join(c if c.isprintable() else " " for c in text), limits.ERROR_TEXT_CHARS)

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import trio
 
 from flower import limits
-from flower.engine.offline import OfflineNarrator
+from flower.engine.offline.provider import OfflineNarrator
 from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
-from flower.engine.provider.base import ModelInfo, Provider
+from flower.engine.provider.base import Composing, ModelInfo, Provider
 from flower.engine.provider.endpoint import KINDS, Endpoint
 from flower.engine.provider.instruct import BASE_NOTE, is_base
 from flower.engine.provider.llamacpp.models import LocalProvider
@@ -30,6 +30,7 @@ from flower.errors import ProviderError
 from flower.home import Home
 from flower.protocol.messages import ModelOption
 from flower.settings.config import Config, SupportedModel
+from flower.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,10 @@ class Roster:
             words_per_s=config.narrator.words_per_s, phrases=home.assets / "phrases"
         )
         self._local = LocalProvider((home.models, SHIPPED_MODELS), home.logs / "llama.log")
-        self._providers: dict[str, Provider] = {"offline": self._offline, "local": self._local}
+        self._built_in = (self._offline.name, self._local.name)
+        self._providers: dict[str, Provider] = dict(
+            zip(self._built_in, (self._offline, self._local), strict=True)
+        )
         self._options: tuple[ModelOption, ...] | None = None
 
     # --- questions ------------------------------------------------------------------------------
@@ -79,7 +83,7 @@ class Roster:
         is missing.
         """
         name, model = self._locate(model_id)
-        if name == "local":
+        if name == self._local.name:
             self._local.check(model)
         return self._provider(name), model
 
@@ -99,6 +103,10 @@ class Roster:
             return None
         known = self._info(name, model)
         return _priced(known, self._favourite(model_id))
+
+    def composes(self, model_id: str) -> bool:
+        """Returns whether a model id means a narrator that plays without a model."""
+        return isinstance(self._providers.get(model_id.partition("/")[0]), Composing)
 
     def options(self) -> tuple[ModelOption, ...]:
         """Returns all models for a picker: favourites, configured, on this machine, offline."""
@@ -141,7 +149,7 @@ class Roster:
 
     def _locate(self, model_id: str) -> tuple[str, str]:
         head, _, rest = model_id.partition("/")
-        if head in ("offline", "local") and rest:
+        if head in self._built_in and rest:
             return head, rest
         if head in self.problems:
             raise ProviderError("bad_request", self.problems[head])
@@ -165,7 +173,7 @@ class Roster:
         return listed.models[0].id
 
     def _info(self, name: str, model: str) -> ModelInfo:
-        if name == "local":
+        if name == self._local.name:
             return self._local.info(model) or ModelInfo(model, model)
         return catalogue.find(self._catalogue, name, model) or known_model(model)
 
@@ -181,7 +189,7 @@ class Roster:
         for endpoint in self._configured:
             yield from self._endpoint_options(endpoint)
         for info in self._local.listed():
-            yield _option(f"local/{info.id}", info, "on this machine")
+            yield _option(f"{self._local.name}/{info.id}", info, "on this machine")
         for endpoint in self._probed:
             if endpoint.name in self._alive:
                 yield from self._endpoint_options(endpoint)
@@ -271,11 +279,9 @@ class Roster:
         return catalogue.decode(data, self._endpoints())
 
     def _save(self, lists: Mapping[str, Listed]) -> None:
-        """Writes beside and renames; a list lost to a full disk is fetched again."""
-        beside = self._file.with_suffix(".new")
+        """A list lost to a full disk is fetched again."""
         try:
-            beside.write_bytes(catalogue.encode(lists))
-            beside.replace(self._file)
+            write_whole(self._file, [catalogue.encode(lists)], durable=False)
         except OSError as error:
             log.warning("the list of models was not kept: %s", error)
 

@@ -86,6 +86,13 @@ class Refusals:
         return frozenset(self._fields.get(model, ()))
 
 
+def not_sent(
+    wanted: Iterable[str], sent_as: Mapping[str, str], refused: Collection[str]
+) -> tuple[str, ...]:
+    """Returns which of the wanted parameters are not sent: without a field here, or with one that was refused."""
+    return tuple(name for name in wanted if name not in sent_as or sent_as[name] in refused)
+
+
 def without(body: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
     """Returns ``body`` without ``fields``, also inside option objects, never inside the prompt."""
     if not fields:

@@ -35,7 +35,7 @@ _VENDOR_HOSTS = {
 }
 
 
-class Setup(Struct, frozen=True):
+class ProviderSetup(Struct, frozen=True):
     """The endpoints in the user's order, those to look for, and what is wrong with the rest.
 
     ``problems``: one sentence by endpoint name; such an endpoint is named, but cannot be used.
@@ -46,7 +46,7 @@ class Setup(Struct, frozen=True):
     problems: Mapping[str, str]
 
 
-def read_setup(config: Config, environ: Mapping[str, str], home: Path) -> Setup:
+def read_setup(config: Config, environ: Mapping[str, str], home: Path) -> ProviderSetup:
     """Returns the endpoints of a configuration. ``home``: where relative key files are."""
     found: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in _flat(config)}
     problems: dict[str, str] = {}
@@ -63,7 +63,7 @@ def read_setup(config: Config, environ: Mapping[str, str], home: Path) -> Setup:
         for endpoint in _local_servers(environ)
         if endpoint.name not in names and endpoint.base_url not in taken
     )
-    return Setup(tuple(found.values()), probed, problems)
+    return ProviderSetup(tuple(found.values()), probed, problems)
 
 
 def _flat(config: Config) -> list[Endpoint]:

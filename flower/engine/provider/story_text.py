@@ -12,7 +12,7 @@ from typing import Literal
 
 from flower.engine.provider import markers
 from flower.engine.provider.base import Reasoning, Text, Withdrawn
-from flower.engine.provider.markers import Kind
+from flower.engine.provider.markers import MarkKind
 
 Told = Text | Reasoning | Withdrawn
 
@@ -87,19 +87,19 @@ class StoryReader:
             text = text[mark.end :]
         return found
 
-    def _pass(self, kind: Kind, mark: str) -> list[Told]:
+    def _pass(self, kind: MarkKind, mark: str) -> list[Told]:
         match kind:
-            case Kind.OPEN:
+            case MarkKind.OPEN:
                 self._expects, self._inside, self._lead = False, True, ""
-            case Kind.CLOSE:
+            case MarkKind.CLOSE:
                 return self._close()
-            case Kind.STRIKE if self._begun:
+            case MarkKind.STRIKE if self._begun:
                 self._struck = True
                 return self._piece(mark)
-            case Kind.END if self._struck and mark.lower() == "</s>":
+            case MarkKind.END if self._struck and mark.lower() == "</s>":
                 self._struck = False
                 return self._piece(mark)
-            case Kind.END if not self._inside and (self._begun or (self._expects and self._unsure)):
+            case MarkKind.END if not self._inside and (self._begun or (self._expects and self._unsure)):
                 self.cut = mark
             case _:
                 pass  # of no meaning here, and not for eyes

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from flower import limits
 from flower.engine.store.passages import Passage
 
 if TYPE_CHECKING:
@@ -35,6 +36,31 @@ class Found(Struct, frozen=True):
         if self.keywords:
             parts.append("words: " + ", ".join(self.keywords[:4]))
         return ", ".join(parts) or "recent"
+
+
+class Score(Struct, frozen=True):
+    """A passage's place in the ranking and what it is made of; only the order of ``total`` means something."""
+
+    total: float
+    words: float = 0.0  # parts of the sum, in standard scores
+    similarity: float = 0.0
+    neighbours: float = 0.0
+    late: float = 0.0
+
+
+class Ranked(Struct, frozen=True):
+    """A passage in the ranking, what its place is made of, and how likely it is of use (0 to 1).
+
+    ``held`` is the share of the query's words in it, weighed by what they tell; ``late`` how well its
+    tokens answer, None where they are not known. ``worth``: likely enough to be recalled, if there is room.
+    """
+
+    found: Found
+    score: Score
+    chance: float
+    held: float = 0.0
+    late: float | None = None
+    worth: bool = False
 
 
 class Considered(Struct, frozen=True):
@@ -92,3 +118,81 @@ class Query(Struct, frozen=True):
     budget_tokens: int = 0
     visible_messages: Container[int] | None = None  # memories of other branches stay hidden
     recent_messages: Container[int] = ()  # already in the history window: no need to recall
+
+
+class Library(Protocol):
+    """Lore and memories: text comes in under a scope, passages of it are found again.
+
+    What is stored is found from then on. Changes and questions raise ``StoreError``.
+    """
+
+    @property
+    def trouble(self) -> str:
+        """Why recall goes by words only at the moment, "" if it does not."""
+
+    # --- changes
+
+    async def sync_source(self, scope: str, source: str, title: str, text: str) -> int:
+        """Makes the passages of one source equal to ``text``; returns how many came or went."""
+
+    async def sync_sources(self, scope: str, texts: Mapping[str, tuple[str, str]]) -> int:
+        """Makes a scope equal to some sources, each a title and a text; returns what came or went."""
+
+    async def remember(
+        self,
+        scope: str,
+        message_id: int | None,
+        title: str,
+        text: str,
+        *,
+        importance: float = 0.0,
+        pinned: bool = False,
+    ) -> None:
+        """Stores the memory that ends with a message, in place of an earlier one."""
+
+    async def drop_source(self, scope: str, source: str) -> int:
+        """Deletes the passages of one source; returns how many there were."""
+
+    async def drop_scope(self, scope: str) -> int:
+        """Deletes all passages of a scope; returns how many there were."""
+
+    async def forget(self, passage_id: int) -> bool:
+        """Deletes one passage; returns whether there was one."""
+
+    async def forget_messages(self, message_ids: Iterable[int]) -> int:
+        """Deletes the memories that end with these messages; returns how many there were."""
+
+    async def pin(self, passage_id: int, pinned: bool = True) -> bool:
+        """Makes a passage come first in every recall; returns whether there is such a passage."""
+
+    # --- questions
+
+    async def get(self, passage_id: int) -> Passage | None:
+        """Returns one passage, or None."""
+
+    async def list(
+        self, scope: str, *, limit: int = limits.PASSAGES_LISTED, after: int = 0
+    ) -> tuple[Passage, ...]:
+        """Returns a page of a scope by id; ``after`` is the last id of the page before."""
+
+    async def sources(self, scope: str) -> dict[str, int]:
+        """Returns how many passages each source of a scope has."""
+
+    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
+        """Returns the passages of a scope that fit best; may raise ``EmbedError``."""
+
+    async def explain(
+        self, scope: str, words: str, *, limit: int = 10, visible: Container[int] | None = None
+    ) -> tuple[Ranked, ...]:
+        """Returns what ``search`` does, with what each place in the ranking is made of."""
+
+    async def consider(self, query: Query) -> Considered:
+        """Returns what a turn should be reminded of, within the query's budget, and what nearly was."""
+
+    # --- hints
+
+    def expect(self, context: str) -> None:
+        """Gets ready for a line that follows upon ``context``, while nobody waits."""
+
+    def embed_soon(self) -> None:
+        """Gives memories their vectors now instead of when nobody plays."""

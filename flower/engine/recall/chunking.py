@@ -11,23 +11,25 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flower import limits
-from flower.engine.store.passages import Draft
+from flower.engine.sentences import sentences_of
+from flower.engine.store.passages import Chunk
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]++(.*)")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-{3,})[ \t]*$")
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+|[^\w\s]")
-# A sentence ends at . ! ? … and what closes a quotation after them, or at a full stop of CJK.
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？])")
-_LETTERS_PER_TOKEN = 6  # long words are cut into pieces by the tokenizer
+_LETTERS_PER_PIECE = 6  # long words are cut into pieces by the tokenizer
 
 
-def estimate_tokens(text: str) -> int:
-    """Returns about how many tokens a text has for a language model; never 0 for a text of words."""
-    return sum(1 + (len(word) - 1) // _LETTERS_PER_TOKEN for word in _WORD.findall(text))
+def word_pieces(text: str) -> int:
+    """Returns about how many pieces the embedding model reads of a text; never 0 for a text of words.
+
+    What a language model reads is counted by ``engine.tokens``.
+    """
+    return sum(1 + (len(word) - 1) // _LETTERS_PER_PIECE for word in _WORD.findall(text))
 
 
-def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> tuple[Draft, ...]:
+def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> tuple[Chunk, ...]:
     """Returns the passages of a text of Markdown or plain paragraphs, in reading order.
 
     ``title`` opens every title path. Each passage has at most about ``budget`` tokens. Text under no heading
@@ -38,7 +40,7 @@ def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> t
         heading = " > ".join(part for part in (title, *path) if part)
         pieces = _pack(paragraphs, budget)
         below = heading or (_first_line(pieces[0]) if len(pieces) > 1 else "")
-        drafts += [Draft(below if place else heading, piece) for place, piece in enumerate(pieces)]
+        drafts += [Chunk(below if place else heading, piece) for place, piece in enumerate(pieces)]
     return tuple(drafts)
 
 
@@ -121,24 +123,12 @@ def _pack(paragraphs: Sequence[str], budget: int) -> list[str]:
     return _join(units, budget, "\n\n")
 
 
-def sentences_of(text: str) -> list[str]:
-    """Returns the sentences of a text, each with the quotation mark that closes it."""
-    found, start = [], 0
-    for match in _SENTENCE_END.finditer(text):
-        if sentence := (text[start : match.start()] + match.group().strip()).strip():
-            found.append(sentence)
-        start = match.end()
-    if rest := text[start:].strip():
-        found.append(rest)
-    return found
-
-
 def _fit(paragraph: str, budget: int) -> list[str]:
-    if estimate_tokens(paragraph) <= budget:
+    if word_pieces(paragraph) <= budget:
         return [paragraph]
     sentences: list[str] = []
-    for sentence in _SENTENCE_END.split(paragraph):
-        if estimate_tokens(sentence) <= budget:
+    for sentence in sentences_of(paragraph):
+        if word_pieces(sentence) <= budget:
             sentences.append(sentence)
         else:
             sentences += _windows(sentence, budget)
@@ -149,7 +139,7 @@ def _join(units: Iterable[str], budget: int, glue: str) -> list[str]:
     joined: list[str] = []
     room = 0
     for unit in units:
-        tokens = estimate_tokens(unit)
+        tokens = word_pieces(unit)
         if joined and tokens <= room:
             joined[-1] += glue + unit
             room -= tokens
@@ -163,8 +153,8 @@ def _windows(sentence: str, budget: int) -> list[str]:
     """Returns overlapping windows over the tokens of a sentence that is too long by itself."""
     starts = [0]  # where a window may begin or end: characters in front of each token
     for match in _WORD.finditer(sentence):
-        pieces = 1 + (len(match.group()) - 1) // _LETTERS_PER_TOKEN
-        starts += [match.start() + _LETTERS_PER_TOKEN * piece for piece in range(pieces)]
+        pieces = 1 + (len(match.group()) - 1) // _LETTERS_PER_PIECE
+        starts += [match.start() + _LETTERS_PER_PIECE * piece for piece in range(pieces)]
     starts[0:2] = [0]
     starts.append(len(sentence))
     step = max(1, budget - min(limits.CHUNK_OVERLAP_TOKENS, budget // 2))

@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.recall.base import Encoded
-from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH, Session
+from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH, OnnxModel
 from flower.engine.recall.numpy_check import load_numpy
 from flower.errors import EmbedError
 
@@ -50,10 +50,10 @@ class MiniLM:
         threads: int = 1,
         unload_after_s: float | None = None,
     ) -> None:
-        self._open = partial(Session, models_dirs, state_dir, threads)
+        self._open = partial(OnnxModel, models_dirs, state_dir, threads)
         self._state_dir = state_dir
         self._unload_after_s = unload_after_s
-        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_EmbedRequest | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     @property
@@ -76,14 +76,14 @@ class MiniLM:
         """Returns the vectors of the texts and of their tokens; else like ``embed``."""
         await load_numpy(self._state_dir)
         if not texts:
-            return _Request((), urgent, lambda: None).encoded
+            return _EmbedRequest((), urgent, lambda: None).encoded
         if self._thread is None:
             worker = _Worker(self._queue, self._open, self._unload_after_s)
             self._thread = threading.Thread(target=worker.run, name="embedder", daemon=True)
             self._thread.start()
         finished = trio.Event()
         token = trio.lowlevel.current_trio_token()
-        request = _Request(texts, urgent, lambda: token.run_sync_soon(finished.set))
+        request = _EmbedRequest(texts, urgent, lambda: token.run_sync_soon(finished.set))
         self._queue.put(request)
         try:
             await finished.wait()
@@ -101,7 +101,7 @@ class MiniLM:
             self._thread = None
 
 
-class _Request:
+class _EmbedRequest:
     """Texts on their way to vectors."""
 
     def __init__(self, texts: Sequence[str], urgent: bool, wake: Callable[[], None]) -> None:
@@ -128,18 +128,18 @@ class _Worker:
 
     def __init__(
         self,
-        requests: queue.SimpleQueue[_Request | None],
-        open_session: Callable[[], Session],
+        requests: queue.SimpleQueue[_EmbedRequest | None],
+        open_session: Callable[[], OnnxModel],
         unload_after_s: float | None,
     ) -> None:
         self._requests = requests
         self._open = open_session
         self._unload_after_s = unload_after_s
-        self._session: Session | None = None
+        self._session: OnnxModel | None = None
         self._urgent = Pool()
         self._later = Pool()
-        self._unread: deque[_Request] = deque()  # not urgent: tokenised when it is their turn
-        self._asked: dict[Job, _Request] = {}  # who wants the vectors of a job
+        self._unread: deque[_EmbedRequest] = deque()  # not urgent: tokenised when it is their turn
+        self._asked: dict[Job, _EmbedRequest] = {}  # who wants the vectors of a job
 
     def run(self) -> None:
         """Works until the queue holds None."""
@@ -172,7 +172,7 @@ class _Worker:
             else:
                 self._unread.append(request)
 
-    def _read(self, request: _Request, pool: Pool) -> None:
+    def _read(self, request: _EmbedRequest, pool: Pool) -> None:
         """Tokenises a request and lets it wait for its batches."""
         if request.dropped:
             return

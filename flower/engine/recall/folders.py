@@ -21,8 +21,8 @@ from watchfiles import awatch
 
 from flower import limits
 from flower.engine.lorebook.book import Entry
+from flower.engine.recall.base import Library
 from flower.engine.recall.keyed_files import book_of, entry_of
-from flower.engine.recall.library import Library
 from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import books, synced_folders
 from flower.engine.store.books import Owner

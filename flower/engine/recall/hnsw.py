@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from flower.engine.recall.native_check import check_native
 from flower.errors import StoreError
+from flower.whole_file import write_whole
 
 if TYPE_CHECKING:
     import hnswlib
@@ -129,8 +130,8 @@ class GraphFiles:
         self._manifest.unlink(missing_ok=True)
         _sync(self._draft)
         self._draft.replace(self._graph)
-        _write(self._marks, data)
-        _write(self._manifest, msgspec.json.encode(manifest))
+        write_whole(self._marks, [data])
+        write_whole(self._manifest, [msgspec.json.encode(manifest)])
         _sync(self._folder)
 
     def load(self) -> tuple[hnswlib.Index, Marks]:
@@ -170,15 +171,6 @@ class GraphFiles:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def _sync(path: Path) -> None:

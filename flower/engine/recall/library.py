@@ -1,6 +1,6 @@
 """The library: lore and memory that a narrator can be reminded of.
 
-``Library`` is what the engine talks to. Text that comes in is cut and stored at once and found by its
+``PassageLibrary`` is the ``Library`` of an engine. Text that comes in is cut and stored at once and found by its
 words from then on; a background task gives it vectors, a few texts at a time, so that a turn that
 waits always goes first. What has a vector keeps it over restarts: nothing is embedded twice.
 
@@ -22,7 +22,7 @@ import trio
 
 from flower import limits
 from flower.engine.recall import late
-from flower.engine.recall.base import Considered, Embedder, Found, Query, TokenEmbedder
+from flower.engine.recall.base import Considered, Embedder, Found, Query, Ranked, TokenEmbedder
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
@@ -30,10 +30,10 @@ from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
 from flower.engine.recall.query import Asked
 from flower.engine.recall.questions import Questions, encode
 from flower.engine.recall.ranking import Tuning
-from flower.engine.recall.search import Row, Searcher
+from flower.engine.recall.search import Searcher
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Connection, Database
-from flower.engine.store.passages import Changed, Draft, Kind, Passage
+from flower.engine.store.passages import Changed, Chunk, Kind, Passage
 from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
 
@@ -45,7 +45,7 @@ CHUNKER = b"2"  # changes when the same text would be cut another way
 Notify = Callable[[str, Progress | None], None]
 
 
-class Library:
+class PassageLibrary:
     """Stores passages, keeps them searchable, recalls them.
 
     ``notify`` gets one line for the user and, while something long runs, how far it is.
@@ -273,12 +273,6 @@ class Library:
         """Returns how many passages each source of a scope has."""
         return await self._database.read(passages.list_sources, scope)
 
-    async def pending(self) -> int:
-        """Returns how many texts wait for their vector."""
-        return await self._database.read(
-            vector_rows.count_pending, self._embedder.model_id, tokens=self._with_tokens
-        )
-
     async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
         """Returns the passages of a scope that fit best, whatever their length.
 
@@ -289,7 +283,7 @@ class Library:
 
     async def explain(
         self, scope: str, words: str, *, limit: int = 10, visible: Container[int] | None = None
-    ) -> tuple[Row, ...]:
+    ) -> tuple[Ranked, ...]:
         """Returns what ``search`` does, with what each place in the ranking is made of; raises the same.
 
         ``visible``: messages whose memories count, None for all.
@@ -404,7 +398,7 @@ class Library:
             self._notify(f"✗ Recall {left}: {error}", None)
 
 
-def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequence[Draft]]]:
+def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequence[Chunk]]]:
     """Returns sources as digest and passages."""
     return {
         source: (
@@ -416,7 +410,7 @@ def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequ
 
 
 def _replace_sources(
-    db: Connection, scope: str, sources: Mapping[str, tuple[bytes, Sequence[Draft]]], now: float
+    db: Connection, scope: str, sources: Mapping[str, tuple[bytes, Sequence[Chunk]]], now: float
 ) -> list[Changed]:
     """Makes the passages of a scope equal to those of some sources; what did not change is not written."""
     changes = [

@@ -38,7 +38,7 @@ _PACKAGES = ("numpy", "onnxruntime")
 _PROBE = "import numpy, onnxruntime; onnxruntime.get_available_providers()"
 
 
-class Session:
+class OnnxModel:
     """The loaded model; lives in the embedder's thread only."""
 
     def __init__(self, models_dirs: Sequence[Path], state_dir: Path | None, threads: int) -> None:

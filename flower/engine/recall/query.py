@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.recall.base import Query
-from flower.engine.recall.chunking import sentences_of
+from flower.engine.sentences import sentences_of
 from flower.engine.store.words import COMMON, language_of, stem, words_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.recall.base import Found
+from flower.engine.recall.base import Found, Score
 from flower.engine.store.passages import Passage
 
 if TYPE_CHECKING:
@@ -56,16 +56,6 @@ class Signals(Struct, frozen=True):
     before: Mapping[int, int] = {}  # id of the exchange before, if it is a candidate, too
     after: Mapping[int, int] = {}
     foreign: bool = False  # the scope is not in the model's language
-
-
-class Score(Struct, frozen=True):
-    """A passage's place in the ranking and what it is made of; only the order of ``total`` means something."""
-
-    total: float
-    words: float = 0.0  # parts of the sum, in standard scores
-    similarity: float = 0.0
-    neighbours: float = 0.0
-    late: float = 0.0
 
 
 def rank(signals: Signals, tuning: Tuning) -> dict[int, Score]:

@@ -14,41 +14,26 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.recall import late, ranking
-from flower.engine.recall.base import Considered, Found, Query
-from flower.engine.recall.chunking import estimate_tokens
+from flower.engine.recall.base import Considered, Found, Query, Ranked
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.query import Asked, words_found
-from flower.engine.recall.ranking import Score, Signals, Tuning
+from flower.engine.recall.ranking import Signals, Tuning
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Connection, Database
 from flower.engine.store.passages import Passage
 from flower.engine.store.term_rows import term_hash
 from flower.engine.store.words import ENGLISH, stem
+from flower.engine.tokens import TokenCounter
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from flower.engine.recall.word_index import Scores, Term, WordIndex
+    from flower.engine.recall.word_index import QueryTerm, Scores, WordIndex
     from flower.engine.store.vector_rows import Vectors
 
     Flags = NDArray[np.bool_]
-
-
-class Row(Struct, frozen=True):
-    """A passage in the ranking, what its place is made of, and how likely it is of use (0 to 1).
-
-    ``held`` is the share of the query's words in it, weighed by what they tell; ``late`` how well its
-    tokens answer, None where they are not known. ``worth``: likely enough to be recalled, if there is room.
-    """
-
-    found: Found
-    score: Score
-    chance: float
-    held: float = 0.0
-    late: float | None = None
-    worth: bool = False
 
 
 NO_ROOM = "no room"
@@ -84,8 +69,8 @@ class Searcher:
         lore = [scope for scope in (query.lore_scope, *query.cast_scopes) if scope]
         memory = [query.memory_scope] if query.memory_scope else []
         pinned: list[Found] = []
-        best: list[Row] = []
-        unlikely: list[Row] = []
+        best: list[Ranked] = []
+        unlikely: list[Ranked] = []
         for scopes, count in (
             (lore, limits.RECALL_LORE_RESULTS),
             (memory, limits.RECALL_MEMORY_RESULTS),
@@ -109,7 +94,7 @@ class Searcher:
         left += [(_described(row.found, asked), UNLIKELY) for row in unlikely]
         return Considered(kept, tuple(left[: limits.RECALL_NEARLY]))
 
-    def _judged(self, rows: Sequence[Row], count: int) -> list[Row]:
+    def _judged(self, rows: Sequence[Ranked], count: int) -> list[Ranked]:
         """Returns rows of one kind, best first, with whether each is worth recalling."""
         worth = ranking.worth_recalling([row.chance for row in rows], self._tuning, count)
         return [replace(row, worth=kept) for row, kept in zip(rows, worth, strict=True)]
@@ -120,7 +105,7 @@ class Searcher:
 
     async def explain(
         self, scope: str, asked: Asked, count: int, query: Query | None = None
-    ) -> tuple[Row, ...]:
+    ) -> tuple[Ranked, ...]:
         """Returns the best passages of one scope with what their places are made of, best first.
 
         With a query only memories that are open to it. Raises ``StoreError``.
@@ -137,7 +122,7 @@ class Searcher:
 
     def _ranked(
         self, candidates: Sequence[Candidates], asked: Asked, taken: Container[int]
-    ) -> tuple[list[Row], dict[int, Vectors]]:
+    ) -> tuple[list[Ranked], dict[int, Vectors]]:
         """Returns the candidates of scopes of one kind, scored on one scale, and their vectors.
 
         Words and sizes are left for ``_described``. ``taken`` are ids that are not wanted.
@@ -168,7 +153,7 @@ class Searcher:
             chance = ranking.chance(similarity, held, of_tokens, signals.foreign)
             near_rank, word_rank = near.get(passage_id), worded.get(passage_id)
             item = Found(passage, total, similarity, near_rank, word_rank, keywords=(), tokens=0)
-            found.append(Row(item, score, chance, held, of_tokens))
+            found.append(Ranked(item, score, chance, held, of_tokens))
         return sorted(found, key=lambda row: -row.found.score), vectors
 
     async def _candidates(self, scope: str, asked: Asked, query: Query | None) -> Candidates:
@@ -235,11 +220,11 @@ def _by_words(
     )
 
 
-def _terms(asked: Asked, languages: Sequence[str]) -> list[Term]:
-    from flower.engine.recall.word_index import Term
+def _terms(asked: Asked, languages: Sequence[str]) -> list[QueryTerm]:
+    from flower.engine.recall.word_index import QueryTerm
 
     return [
-        Term(tuple({term_hash(stem(word, language)) for language in languages}), weight)
+        QueryTerm(tuple({term_hash(stem(word, language)) for language in languages}), weight)
         for word, weight in asked.weights
     ]
 
@@ -350,7 +335,7 @@ def _described(found: Found, asked: Asked) -> Found:
     """Returns it with its words and size, which are worth counting only for what was picked."""
     text = f"{found.passage.title}\n{found.passage.text}"
     words = words_found(text, asked.words, asked.language)
-    return replace(found, keywords=words, tokens=estimate_tokens(text))
+    return replace(found, keywords=words, tokens=TokenCounter().count(text))
 
 
 def _is_open(passage: Passage, query: Query) -> bool:

@@ -31,7 +31,7 @@ Ids = NDArray[np.int64]
 Scores = NDArray[np.float32]
 
 
-class Term(Struct, frozen=True):
+class QueryTerm(Struct, frozen=True):
     """A word of a query: its stems' hashes (one for each language of the scope) and its weight."""
 
     hashes: tuple[int, ...]
@@ -172,7 +172,7 @@ class WordIndex:
         self._alive = np.ones(len(self.ids), bool)
         self._sort()
 
-    def weights(self, terms: Sequence[Term]) -> list[float]:
+    def weights(self, terms: Sequence[QueryTerm]) -> list[float]:
         """Returns what each word tells in this scope: its weight times its inverse document frequency."""
         total = len(self)
         found = []
@@ -181,7 +181,7 @@ class WordIndex:
             found.append(term.weight * math.log(1 + (total - holders + 0.5) / (holders + 0.5)))
         return found
 
-    def _holders(self, term: Term) -> int:
+    def _holders(self, term: QueryTerm) -> int:
         sizes = 0
         for part in self._parts:
             for key in term.hashes:
@@ -189,7 +189,7 @@ class WordIndex:
                 sizes += rows.stop - rows.start
         return min(sizes, len(self))
 
-    def scores(self, terms: Sequence[Term]) -> tuple[Scores, Scores]:
+    def scores(self, terms: Sequence[QueryTerm]) -> tuple[Scores, Scores]:
         """Returns for each place in ``ids`` its BM25 score and the share of the query's weight it holds.
 
         0 to 1 for the share; removed passages have 0 in both.

@@ -17,7 +17,7 @@ from flower.engine.prompt.context import Services
 from flower.engine.prompt.direction import StoryRef, direct
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import line_of
-from flower.engine.provider.base import Completion, Provider
+from flower.engine.provider.base import Completion, Composing, Provider
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
@@ -33,7 +33,6 @@ DRAFT_TOKENS = 160  # of a line drafted for the player
 DRAFT_CHARS = 2_000
 DRAFT_DEADLINE_S = 300.0  # a local model may have to read the whole prompt first
 
-OFFLINE = "offline"  # this narrator plays the world, it has no words for the player
 ASK = (
     "Now step out of the narrator's part for one message. Write the next line of {who} in this story, in the"
     " first person, as the player would type it: what they say or try, one to three sentences, no results,"
@@ -68,7 +67,7 @@ class Drafts:
         if session is None:
             raise CommandError("There is no story here yet; /session new starts one.")
         model, _ = self._models.select(self._models.story_model(client.chosen))
-        if model.provider.name == OFFLINE:
+        if isinstance(model.provider, Composing):  # it has no words for the player
             raise CommandError(
                 "The offline narrator cannot write your lines; choose a model with /model."
             )

@@ -18,7 +18,7 @@ from msgspec import structs
 from flower import limits
 from flower.engine.game.steering import rules_on
 from flower.engine.prompt.context import Services
-from flower.engine.provider.registry import Roster
+from flower.engine.provider.base import Registry
 from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, recap, shown_page, snapshot
@@ -54,7 +54,7 @@ class Engine:
     def __init__(
         self,
         services: Services,
-        roster: Roster,
+        roster: Registry,
         nursery: trio.Nursery,
         *,
         now: Callable[[], float] = time.time,
@@ -97,11 +97,11 @@ class Engine:
         return self.runtime.services
 
     @property
-    def roster(self) -> Roster:
+    def roster(self) -> Registry:
         """The models the next reply can have."""
         return self.runtime.roster
 
-    def use(self, services: Services, roster: Roster) -> None:
+    def use(self, services: Services, roster: Registry) -> None:
         """Goes on with other settings, assets and models; replies under way end as they began."""
         roster.on_change = self._announce_models
         self.runtime.swap(self.imports.added_to(services), roster)

@@ -9,9 +9,9 @@ import trio
 from msgspec.structs import replace
 
 from flower.engine.assets import Character
-from flower.engine.character_list import CharacterList, Imported
+from flower.engine.character_list import CharacterList, ImportedCharacter
 from flower.engine.importing.importer import Importer
-from flower.engine.importing.take import Outcome
+from flower.engine.importing.take import TakeOutcome
 from flower.engine.prompt.context import Services
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.runtime import Runtime
@@ -42,7 +42,7 @@ class Imports:
         self._clients = clients
         self._nursery = nursery
         self._changed = self._telling = self._stories = False
-        self.imported = Imported(characters.unpacked)
+        self.imported = ImportedCharacter(characters.unpacked)
         self.importer = Importer(
             runtime.services.database,
             self.imported,
@@ -94,7 +94,7 @@ class Imports:
         self._runtime.services = replace(services, assets=whole)
         self._announce()
 
-    def _on_change(self, outcome: Outcome) -> None:
+    def _on_change(self, outcome: TakeOutcome) -> None:
         self._stories = self._stories or bool(outcome.stories)
         self._announce()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from flower.engine.prompt.model import ChosenModel
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Provider
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.store.stories import Selection
+from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError
 
 log = logging.getLogger(__name__)

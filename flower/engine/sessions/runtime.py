@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flower.engine.prompt.context import Services
-from flower.engine.provider.registry import Roster
+from flower.engine.provider.base import Registry
 
 
 class Runtime:
@@ -13,10 +13,10 @@ class Runtime:
     being written ends as it began, the next one has the new settings.
     """
 
-    def __init__(self, services: Services, roster: Roster) -> None:
+    def __init__(self, services: Services, roster: Registry) -> None:
         self.services = services
         self.roster = roster
 
-    def swap(self, services: Services, roster: Roster) -> None:
+    def swap(self, services: Services, roster: Registry) -> None:
         """Goes on with others."""
         self.services, self.roster = services, roster

@@ -35,7 +35,6 @@ HISTORY_PAGE_BYTES = 256 * limits.KIB
 ABOUT_CHARS = 160  # what a list says about a world: two rows of a box
 ABOUT_READ_CHARS = 4_000  # of its text: the first sentence that is no heading comes before that
 
-OFFLINE_PREFIX = "offline/"
 CHARACTERS_LISTED = 200  # in the state; a longer list is asked for page by page
 
 
@@ -45,6 +44,8 @@ class Models(Protocol):
     def default(self) -> str: ...
 
     def options(self) -> tuple[ModelOption, ...]: ...
+
+    def composes(self, model_id: str) -> bool: ...
 
 
 def sync_state(
@@ -113,7 +114,7 @@ def selection_state(chosen: Selection, models: Models) -> State:
     """Returns the state keys that follow from the chosen model."""
     model = chosen.model or models.default()
     known = any(option.id == model for option in models.options())
-    return State(model=model, model_confirmed=known, offline=model.startswith(OFFLINE_PREFIX))
+    return State(model=model, model_confirmed=known, offline=models.composes(model))
 
 
 def session_options(sessions: Sequence[StoredSession]) -> tuple[SessionOption, ...]:

@@ -26,7 +26,7 @@ from flower.engine.prompt.sections import (
     lines_to_cover,
     summary_prompt,
 )
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import Completion, Composing
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 
 SUMMARY_TOKENS = 400  # of the record of what left the history
 SUMMARY_DEADLINE_S = 300.0  # a small board reads a long text slowly; nobody waits for it
-
-OFFLINE = "offline"  # this narrator plays, it does not summarise
 
 
 class Failures(Struct, frozen=True):
@@ -146,7 +144,7 @@ class Summariser:
         if len(new) < MIN_NEW_LINES:
             return
         before = known.text if known is not None else ""
-        if model.provider.name == OFFLINE:
+        if isinstance(model.provider, Composing):  # it plays, it does not summarise
             text = extract(before, new)
         else:
             text = await self._ask(model, prompt, before, new)

@@ -23,7 +23,6 @@ from flower.engine.game.proposals import UpdateFilter
 from flower.engine.prompt.context import PromptContext, Services, TurnInput, gather, recall_event
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt, build_prompt, shorter
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import (
     Finish,
     Loading,
@@ -52,6 +51,7 @@ from flower.engine.sessions.turn_outcome import (
     usage_of,
 )
 from flower.engine.store.extra import ManifestEntry
+from flower.engine.tokens import TokenCounter
 from flower.errors import FlowerError, ProviderError, only
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Progress, State, SystemUpdate
 

@@ -8,9 +8,9 @@ from msgspec import UNSET, Struct
 
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt
-from flower.engine.prompt.tokens import TokenCounter
 from flower.engine.provider.base import Finish, ModelInfo, Spent
 from flower.engine.sessions.session import GrowingReply
+from flower.engine.tokens import TokenCounter
 from flower.errors import FlowerError, ProviderError
 from flower.protocol.messages import ChatEnd, EndMeta, ErrorEvent, ErrorMeta, Usage
 

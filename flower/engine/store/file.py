@@ -43,12 +43,20 @@ def _opened(path: Path) -> sqlite3.Connection:
     people want their stories, it would refuse.
     """
     try:
-        db = read_only(path)
-        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return _tried(path)
     except sqlite3.OperationalError as refused:
         if os.access(path.parent, os.W_OK) or not path.exists():
             raise
         return _copied(path, refused)
+
+
+def _tried(path: Path) -> sqlite3.Connection:
+    db = read_only(path)
+    try:
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -61,9 +69,13 @@ def _copied(path: Path, refused: sqlite3.Error) -> sqlite3.Connection:
                     shutil.copyfile(source, copied.with_name(source.name))
         except OSError as error:
             raise refused from error
-        memory = sqlite3.connect(":memory:")
         with closing(sqlite3.connect(copied)) as db:
-            db.backup(memory)
+            memory = sqlite3.connect(":memory:")
+            try:
+                db.backup(memory)
+            except BaseException:
+                memory.close()
+                raise
     return memory
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from flower.engine.store import stories, tree
 
 
-class Node(Struct, frozen=True):
+class ChatNode(Struct, frozen=True):
     """One text of a chat. ``parent`` is the index of the node it follows, smaller than its own."""
 
     parent: int | None
@@ -78,7 +78,12 @@ def mark(
 
 
 def graft(
-    db: sqlite3.Connection, session_id: str, nodes: Sequence[Node], leaf: int | None, *, branch: bool
+    db: sqlite3.Connection,
+    session_id: str,
+    nodes: Sequence[ChatNode],
+    leaf: int | None,
+    *,
+    branch: bool,
 ) -> int:
     """Adds the nodes that a story does not have yet; returns how many.
 
@@ -113,7 +118,7 @@ def _messages(db: sqlite3.Connection, session_id: str) -> dict[tuple[int | None,
     return {(parent, role, content): number for parent, role, content, number in rows}
 
 
-def _insert(db: sqlite3.Connection, session_id: str, parent: int | None, node: Node) -> int:
+def _insert(db: sqlite3.Connection, session_id: str, parent: int | None, node: ChatNode) -> int:
     extra = {"imported": True}
     if node.hidden:
         extra["hidden"] = True

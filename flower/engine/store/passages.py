@@ -43,7 +43,7 @@ class Passage(Struct, frozen=True):
     importance: float = 0.0  # 0 to 1: how much a memory matters, told by whoever made it
 
 
-class Draft(Struct, frozen=True):
+class Chunk(Struct, frozen=True):
     """A passage before it has a row."""
 
     title: str
@@ -86,7 +86,7 @@ def replace_source(
     kind: Kind,
     scope: str,
     source: str,
-    drafts: Sequence[Draft],
+    drafts: Sequence[Chunk],
     *,
     digest: bytes,
     created: float,

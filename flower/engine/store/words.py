@@ -170,11 +170,6 @@ def _stemmer(language: str) -> BaseStemmer:
     return snowballstemmer.stemmer(language)
 
 
-def is_common(word: str, language: str) -> bool:
-    """Returns whether a word of a question tells nothing about what is asked for."""
-    return word in COMMON.get(language, COMMON[ENGLISH])
-
-
 def terms_of(title: str, text: str) -> tuple[str, dict[str, int]]:
     """Returns the language of a passage and how often each of its stems occurs.
 

@@ -30,14 +30,14 @@ ENDINGS = {
 }
 
 
-def ending_of(message: Message) -> str:
+def ending_of(message: MessageView) -> str:
     """Returns how a message ended, in words; nothing when it ended well."""
     if message.status == "interrupted" and not message.text:
         return "interrupted before its first word; /retry tries again"
     return ENDINGS.get(message.status, "")
 
 
-class Message(NamedTuple):
+class MessageView(NamedTuple):
     """One message. ``role`` is user, assistant, system (dice) or notice (the client's own words).
 
     ``status``: sent or pending (a line the engine has not confirmed, with and without a connection),
@@ -118,7 +118,7 @@ class Rows(Sequence[Row]):
 
 
 class _Laid(NamedTuple):
-    message: Message
+    message: MessageView
     look: Look
     rows: Rows
     lines: list[list[Span]]
@@ -134,7 +134,7 @@ class StoryPane:
         self._laid: dict[int, _Laid] = {}  # by message key, least recently used first
         self._kept = 0
 
-    def rows(self, message: Message, look: Look) -> Rows:
+    def rows(self, message: MessageView, look: Look) -> Rows:
         """Returns the rows of ``message``: a blank one, then its text, then how it ended."""
         known = self._laid.pop(message.key, None)
         if (
@@ -152,7 +152,7 @@ class StoryPane:
             self._kept -= len(self._laid.pop(oldest).rows)
         return laid.rows
 
-    def _lay(self, message: Message, look: Look, known: _Laid | None) -> _Laid:
+    def _lay(self, message: MessageView, look: Look, known: _Laid | None) -> _Laid:
         streaming: Streaming | None = None
         if message.role == "assistant":
             streaming, body = self._narration(message, look, known)
@@ -171,7 +171,7 @@ class StoryPane:
         return _Laid(message, look, rows, lines, streaming, settled)
 
     def _narration(
-        self, message: Message, look: Look, known: _Laid | None
+        self, message: MessageView, look: Look, known: _Laid | None
     ) -> tuple[Streaming, list[list[Span]]]:
         from flower.tui.render import markdown  # not needed for the first frame, which has no story
 
@@ -183,7 +183,7 @@ class StoryPane:
             stream.append(message.text[len(before) :])
         return stream, stream.lines()
 
-    def _thinking(self, message: Message, look: Look) -> list[list[Span]]:
+    def _thinking(self, message: MessageView, look: Look) -> list[list[Span]]:
         if not message.reasoning:
             return []
         style = self._theme["thinking"]
@@ -195,7 +195,7 @@ class StoryPane:
             return [[(f"thinking: {counted} (Alt+T shows them)", style)]]
         return [[(line, style)] for line in wrap(clean(message.reasoning), look.text_columns)]
 
-    def _ending(self, message: Message, look: Look) -> list[list[Span]]:
+    def _ending(self, message: MessageView, look: Look) -> list[list[Span]]:
         words = [f"({ending_of(message)})"] if message.status in ENDINGS else []
         if message.hidden:
             words.append("(hidden from the narrator)")
@@ -206,7 +206,7 @@ class StoryPane:
 
     def _as_rows(
         self,
-        message: Message,
+        message: MessageView,
         lines: list[list[Span]],
         look: Look,
         known: _Laid | None,
@@ -228,7 +228,7 @@ class StoryPane:
 
         return Rows(lines, make, known.rows if known is not None else None, same)
 
-    def _mark(self, message: Message, look: Look, place: int) -> Span:
+    def _mark(self, message: MessageView, look: Look, place: int) -> Span:
         glyphs = self._theme.glyphs
         mark, style = "", PLAIN
         if look.selected and place:

@@ -74,10 +74,6 @@ def palette_256(color: int) -> tuple[int, bool]:
     return 16 + 36 * steps[0] + 6 * steps[1] + steps[2], cube == wanted
 
 
-def _nearest_level(value: int) -> int:
-    return sum(value >= edge for edge in _CUBE_EDGES)
-
-
 def _distance(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
 

@@ -12,7 +12,7 @@ import flower
 from flower.client.events import Send
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
-from flower.tui.render.messages import Message
+from flower.tui.render.messages import MessageView
 from flower.tui.state import popups, scroll, status_line, transcript
 from flower.tui.state.model import (
     Bell,
@@ -24,7 +24,7 @@ from flower.tui.state.model import (
     Replica,
     Scroll,
     SetTitle,
-    Turn,
+    TurnState,
 )
 from flower.tui.state.status_line import Result, notify
 from flower.tui.state.transcript import Transcript
@@ -119,7 +119,9 @@ def _sync_state(model: Model, event: messages.SyncState) -> Result:
         return model, ()
     # There is no story to send the waiting lines to: they become the draft again.
     waiting = "\n".join(draft.text for draft in model.unconfirmed)
-    model = model._replace(unconfirmed=(), story=Transcript(next_key=model.story.next_key), turn=Turn())
+    model = model._replace(
+        unconfirmed=(), story=Transcript(next_key=model.story.next_key), turn=TurnState()
+    )
     return (model if model.input.text else model._replace(input=model.input.with_text(waiting))), ()
 
 
@@ -141,7 +143,7 @@ def _merge(model: Model, state: messages.State) -> Model:
         story = Transcript(session=told["session_id"], next_key=model.story.next_key)
         model = model._replace(
             story=story,
-            turn=Turn(),
+            turn=TurnState(),
             recalled=(),
             scroll=Scroll(),
             meter=Meter(),
@@ -184,7 +186,7 @@ def _history(model: Model, meta: messages.HistoryMeta) -> Result:
     model = model._replace(
         story=story,
         selected=_still_selected(model, story),
-        turn=Turn(state, turn),
+        turn=TurnState(state, turn),
         link=model.link._replace(state="online", note="", gap=False),
     )
     model, effects = _send_again(model)
@@ -221,9 +223,9 @@ def _toward_goal(model: Model) -> Result:
     return model._replace(story=story), (Send(f"/history {story.more}"),)
 
 
-def _from_history(item: messages.HistoryItem) -> Message:
+def _from_history(item: messages.HistoryItem) -> MessageView:
     status = _or(item.status, "")
-    return Message(
+    return MessageView(
         0,
         item.role if item.role in ROLES else "notice",
         _or(item.shown, item.content),
@@ -256,7 +258,7 @@ def _send_again(model: Model) -> Result:
         story = transcript.replace(story, index, story.messages[index]._replace(status="sent"))
     model = model._replace(story=story, unconfirmed=tuple(waiting))
     if waiting and model.turn.state == "idle":
-        model = model._replace(turn=Turn("waiting"))
+        model = model._replace(turn=TurnState("waiting"))
     return model, tuple(effects)
 
 
@@ -270,7 +272,7 @@ def _message(model: Model, event: messages.ChatMessage) -> Model:
         story = transcript.confirm(model.story, request, meta.message)
         return model._replace(story=story, unconfirmed=waiting)
     starts = meta.role == "assistant" and bool(turn)
-    line = Message(
+    line = MessageView(
         0,
         meta.role if meta.role in ROLES else "notice",
         event.content,
@@ -289,7 +291,7 @@ def _message(model: Model, event: messages.ChatMessage) -> Model:
     else:
         story = transcript.append(model.story, line)
     model = model._replace(story=story)
-    return model._replace(turn=Turn("waiting", turn)) if starts else model
+    return model._replace(turn=TurnState("waiting", turn)) if starts else model
 
 
 def _chunk(model: Model, event: messages.ChatChunk) -> Result:
@@ -314,7 +316,7 @@ def _chunk(model: Model, event: messages.ChatChunk) -> Result:
     meter = model.meter._replace(
         live_tokens_per_second=meta.tokens_per_second, live_new_words=model.meter.live_new_words + words
     )
-    return model._replace(story=story, turn=Turn(state, turn), meter=meter), ()
+    return model._replace(story=story, turn=TurnState(state, turn), meter=meter), ()
 
 
 def _end(model: Model, meta: messages.EndMeta) -> Result:
@@ -341,7 +343,7 @@ def _end(model: Model, meta: messages.EndMeta) -> Result:
     model = model._replace(
         story=story,
         meter=meter,
-        turn=Turn() if ours else model.turn,
+        turn=TurnState() if ours else model.turn,
         notice=notice if ours else model.notice,
     )
     return model, _signal(model)
@@ -370,15 +372,15 @@ def _error(model: Model, event: messages.ErrorEvent) -> Result:
     if refused is not None:
         waiting = tuple(draft for draft in model.unconfirmed if draft != refused)
         model = model._replace(
-            unconfirmed=waiting, story=transcript.without(model.story, request), turn=Turn()
+            unconfirmed=waiting, story=transcript.without(model.story, request), turn=TurnState()
         )
         if not model.input.text:
             model = model._replace(input=model.input.with_text(refused.text))
     if model.replica.session_id and not _answers_a_line(model, event.metadata):
-        story = transcript.append(model.story, Message(0, "notice", event.content))
+        story = transcript.append(model.story, MessageView(0, "notice", event.content))
         model = model._replace(story=story, notice=model.notice._replace(in_story=True))
     elif not status_line.fits(model, event.content):
         model = popups.came(model, Popup("text", subject=event.content), event.content, asked)
     if model.turn.state == "waiting" and not model.turn.turn:
-        model = model._replace(turn=Turn())
+        model = model._replace(turn=TurnState())
     return model, ()

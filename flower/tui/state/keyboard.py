@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flower import limits
 from flower.client.events import Send
-from flower.tui.render.messages import Message
+from flower.tui.render.messages import MessageView
 from flower.tui.state import (
     actions,
     checklist,
@@ -198,7 +198,7 @@ def _choose(model: Model, index: int) -> Model:
     return model._replace(scroll=scroll.reveal(model, layout_of(model), key))
 
 
-def _chosen(model: Model) -> Message | None:
+def _chosen(model: Model) -> MessageView | None:
     assert model.selected is not None
     index = transcript.index_of(model.story, model.selected)
     return model.story.messages[index] if index < len(model.story.messages) else None

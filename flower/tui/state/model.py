@@ -63,7 +63,7 @@ class Replica(NamedTuple):
     quick_replies: tuple[messages.QuickReply, ...] = ()
 
 
-class Link(NamedTuple):
+class LinkState(NamedTuple):
     """``state`` is connecting, syncing, online or lost; ``note`` says why when it is not online."""
 
     state: str = "connecting"
@@ -71,7 +71,7 @@ class Link(NamedTuple):
     gap: bool = False  # a resync is under way because part of a reply is missing
 
 
-class Turn(NamedTuple):
+class TurnState(NamedTuple):
     """The reply this story waits for or shows growing.
 
     ``state`` is idle, waiting (for its first words), streaming or stopping (``/cancel`` was sent).
@@ -177,9 +177,9 @@ class Model(NamedTuple):
     bindings: Bindings
     settings: Settings = Settings()
     replica: Replica = Replica()
-    link: Link = Link()
+    link: LinkState = LinkState()
     story: Transcript = Transcript()
-    turn: Turn = Turn()
+    turn: TurnState = TurnState()
     meter: Meter = Meter()
     notice: Notice = Notice()
     held: str = ""  # bad news that wait until the engine has greeted, or its greeting would hide them

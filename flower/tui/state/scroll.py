@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from flower.client.events import Send
 from flower.tui.render.layout import Layout
-from flower.tui.render.messages import Look, Message
+from flower.tui.render.messages import Look, MessageView
 from flower.tui.state import commands, transcript
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Effect, Model, Notice, Scroll, Search
@@ -186,7 +186,7 @@ def next_match(model: Model, step: int, *, from_end: bool = False) -> Result:
     return model._replace(notice=notice, asked=line), (Send(line),)
 
 
-def reveal_match(model: Model, message: Message) -> Model:
+def reveal_match(model: Model, message: MessageView) -> Model:
     """Returns the model with ``message`` chosen and the search term in it, if it is there, in view."""
     wanted = model.search.term.casefold()
     model = model._replace(selected=message.key)

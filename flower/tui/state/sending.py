@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from flower import limits
 from flower.client.events import Send
-from flower.tui.render.messages import Message
+from flower.tui.render.messages import MessageView
 from flower.tui.state import checklist, client_commands, commands, popups, transcript
-from flower.tui.state.model import Draft, Effect, Model, Notice, Search, Turn
+from flower.tui.state.model import Draft, Effect, Model, Notice, Search, TurnState
 from flower.tui.state.status_line import Result, notify
 
 TAKE_AWAY = ("/delete", "/session delete", "/lore delete", "/memory forget")  # no habit's Enter
@@ -143,9 +143,9 @@ def _submit_prompt(model: Model, text: str) -> Result:
     request = f"{model.nonce}-{model.requests + 1}"
     online = model.link.state == "online"
     told, text = _slashed(text)
-    line = Message(0, "user", told, request=request, status="sent" if online else "pending")
+    line = MessageView(0, "user", told, request=request, status="sent" if online else "pending")
     story = transcript.append(model.story, line)
-    turn = Turn("waiting") if online and model.turn.state == "idle" else model.turn
+    turn = TurnState("waiting") if online and model.turn.state == "idle" else model.turn
     model = model._replace(
         input=model.input.submit()[1],
         story=story,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flower import limits
-from flower.tui.render.messages import Message
+from flower.tui.render.messages import MessageView
 
 
 class Transcript(NamedTuple):
@@ -21,7 +21,7 @@ class Transcript(NamedTuple):
     ``detached``: the newest messages were let go while the user reads far back.
     """
 
-    messages: tuple[Message, ...] = ()
+    messages: tuple[MessageView, ...] = ()
     session: str = ""
     more: int = 0
     loading: bool = False
@@ -41,7 +41,7 @@ def index_of(story: Transcript, key: int) -> int:
     return bisect_left(story.messages, key, key=lambda message: message.key)
 
 
-def append(story: Transcript, message: Message) -> Transcript:
+def append(story: Transcript, message: MessageView) -> Transcript:
     """Returns the story with ``message`` at its end, under a fresh key.
 
     The user's lines that still wait for the engine stay last: it will take them up after ``message``.
@@ -57,7 +57,7 @@ def append(story: Transcript, message: Message) -> Transcript:
     )
 
 
-def replace(story: Transcript, index: int, message: Message) -> Transcript:
+def replace(story: Transcript, index: int, message: MessageView) -> Transcript:
     """Returns the story with the message at ``index`` exchanged."""
     messages = story.messages
     return story._replace(messages=(*messages[:index], message, *messages[index + 1 :]))
@@ -140,11 +140,11 @@ def add_reasoning(story: Transcript, turn: str, piece: str, model: str) -> Trans
 
 def _begin_reply(story: Transcript, turn: str, model: str) -> tuple[Transcript, int]:
     key = story.next_key
-    story = append(story, Message(0, "assistant", "", turn=turn, status="streaming", model=model))
+    story = append(story, MessageView(0, "assistant", "", turn=turn, status="streaming", model=model))
     return story, index_of(story, key)
 
 
-def show_page(story: Transcript, session: str, page: Sequence[Message], more: int) -> Transcript:
+def show_page(story: Transcript, session: str, page: Sequence[MessageView], more: int) -> Transcript:
     """Returns the story after its newest page came.
 
     Older pages of the same session stay when the new page begins with a message known here; the keys
@@ -159,12 +159,12 @@ def show_page(story: Transcript, session: str, page: Sequence[Message], more: in
         for message in story.messages
         if same and message.status in UNCONFIRMED and message.request not in arrived
     )
-    older: tuple[Message, ...] = ()
+    older: tuple[MessageView, ...] = ()
     if page and not story.detached and (first := known.get(page[0].message)):
         older = story.messages[: index_of(story, first.key)]
         more = story.more
     kept = {line.message for line in page if line.message in known} if not story.detached else set()
-    joined: list[Message] = []
+    joined: list[MessageView] = []
     key = story.next_key
     fresh = False
     for line in page:
@@ -182,7 +182,7 @@ def show_page(story: Transcript, session: str, page: Sequence[Message], more: in
     return Transcript((*older, *joined), session, more, next_key=key)
 
 
-def show_older(story: Transcript, page: Sequence[Message], more: int) -> Transcript:
+def show_older(story: Transcript, page: Sequence[MessageView], more: int) -> Transcript:
     """Returns the story with an older page before it, within ``limits.STORY_MESSAGES``.
 
     At the limit the newest messages are let go and the story is ``detached``.

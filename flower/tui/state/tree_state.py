@@ -14,7 +14,7 @@ from flower import limits
 from flower.client.events import Send
 from flower.protocol import messages, tree_text
 from flower.protocol.messages import UNSET, StoryTree, TreeNode
-from flower.protocol.tree_text import Line, Strokes
+from flower.protocol.tree_text import Strokes, TreeLine
 from flower.tui.render.text import clean, wrap
 from flower.tui.render.theme import Glyphs
 from flower.tui.state import commands, transcript
@@ -57,7 +57,7 @@ def strokes(glyphs: Glyphs) -> Strokes:
 
 
 @lru_cache(maxsize=2)
-def _drawn(nodes: Nodes, look: Strokes) -> tuple[Line, ...]:
+def _drawn(nodes: Nodes, look: Strokes) -> tuple[TreeLine, ...]:
     return tuple(tree_text.drawn(nodes.nodes, look))
 
 
@@ -76,7 +76,7 @@ class Nodes:
         return id(self.nodes)
 
 
-def lines(model: Model) -> tuple[Line, ...]:
+def lines(model: Model) -> tuple[TreeLine, ...]:
     """Returns the lines of the open tree; with a filter only those that have its words."""
     tree = model.tree
     if tree is None or tree.outline is None:
@@ -93,7 +93,7 @@ def _has(node: TreeNode, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def place_of(shown: tuple[Line, ...], message: int) -> int:
+def place_of(shown: tuple[TreeLine, ...], message: int) -> int:
     """Returns which line shows ``message``; 0 if none does."""
     return next((place for place, line in enumerate(shown) if line.node.message == message), 0)
 

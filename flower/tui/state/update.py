@@ -25,7 +25,7 @@ from flower.tui.state.model import (
     Edited,
     Effect,
     Input,
-    Link,
+    LinkState,
     ListPaths,
     Model,
     Notice,
@@ -36,7 +36,7 @@ from flower.tui.state.model import (
     Search,
     SetTitle,
     Tick,
-    Turn,
+    TurnState,
 )
 from flower.tui.state.status_line import Result, notify
 from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
@@ -215,7 +215,7 @@ def _mouse(model: Model, mouse: Mouse) -> Result:
 def _link_changed(model: Model, change: LinkChanged) -> Model:
     if (change.state, change.note) == (model.link.state, model.link.note):
         return model
-    model = model._replace(link=Link(change.state, change.note))
+    model = model._replace(link=LinkState(change.state, change.note))
     if change.state != "lost":
         return model
     waiting = {draft.request for draft in model.unconfirmed}
@@ -226,7 +226,7 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
         for message in model.story.messages
     )
     story = model.story._replace(messages=messages, loading=False)
-    return tree_state.unanswered(model._replace(story=story, turn=Turn(), asked=""))
+    return tree_state.unanswered(model._replace(story=story, turn=TurnState(), asked=""))
 
 
 def _configured(model: Model, told: Configured) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flower.protocol.messages import TreeNode
-from flower.protocol.tree_text import Line
+from flower.protocol.tree_text import TreeLine
 from flower.tui.render.frame import Row
 from flower.tui.render.layout import Layout
 from flower.tui.render.messages import ENDINGS
@@ -58,7 +58,7 @@ def _nodes(model: Model) -> tuple[TreeNode, ...]:
     return outline.nodes if outline is not None else ()
 
 
-def _from(shown: tuple[Line, ...], top: int, rows: int) -> enumerate[Line]:
+def _from(shown: tuple[TreeLine, ...], top: int, rows: int) -> enumerate[TreeLine]:
     return enumerate(shown[top : top + rows], top)
 
 
@@ -72,7 +72,7 @@ def _counted(tree: Tree) -> str:
 # --- the tree -----------------------------------------------------------------------------------
 
 
-def _line(model: Model, line: Line, columns: int, *, here: bool) -> Row:
+def _line(model: Model, line: TreeLine, columns: int, *, here: bool) -> Row:
     """One node: its branches, its mark, its words, and at the right what else is known of it."""
     theme, node = model.theme, line.node
     plain, soft, accent = theme["popup"], theme["popup_dim"], theme["popup_title"]

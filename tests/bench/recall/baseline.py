@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flower.engine.recall.chunking import estimate_tokens
+from flower.engine.recall.chunking import word_pieces
 from flower.engine.store.words import COMMON
 from tests.bench.recall.collections.base import Collection, Document
 
@@ -93,7 +93,7 @@ class Baseline:
         found, room = [], budget
         for number in self.search(scope, text, vector, 4 if scope.startswith("memory:") else 6):
             document = self._documents[number]
-            tokens = estimate_tokens(f"{document.title}\n{document.text}")
+            tokens = word_pieces(f"{document.title}\n{document.text}")
             if tokens <= room:
                 room -= tokens
                 found.append(number)

@@ -21,15 +21,16 @@ from msgspec import structs
 
 from flower.engine.recall.base import Query
 from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.ranking import Tuning
 from flower.engine.store import passages
 from flower.engine.store.database import Database
-from flower.engine.store.passages import Draft, Passage
+from flower.engine.store.passages import Chunk, Passage
 from tests.bench.recall.baseline import Baseline
 from tests.bench.recall.collections import dialogue, load
 from tests.bench.recall.collections.base import Collection
 from tests.bench.recall.measure import MODELS, table
+from tests.fakes import without_vectors
 
 Runs = Mapping[str, Sequence[Sequence[int]]]  # by what was asked: for each question the documents found
 ABLATIONS = {
@@ -82,7 +83,7 @@ async def stored(collection: Collection, embedder: MiniLM) -> AsyncIterator[tupl
         async with trio.open_nursery() as nursery:
             library = library_over(database, embedder, Path(folder))
             nursery.start_soon(library.run)
-            while await library.pending():
+            while await without_vectors(library):
                 await trio.sleep(0.05)
             nursery.cancel_scope.cancel()
         try:
@@ -102,14 +103,14 @@ def _store(db: sqlite3.Connection, collection: Collection) -> None:
         else:
             source = f"attached:{number}"
             passages.replace_source(
-                db, "lore", document.scope, source, [Draft(title, text)], digest=b"", created=0.0
+                db, "lore", document.scope, source, [Chunk(title, text)], digest=b"", created=0.0
             )
 
 
 def library_over(
     database: Database, embedder: MiniLM, folder: Path, tuning: Tuning | None = None
-) -> Library:
-    return Library(
+) -> PassageLibrary:
+    return PassageLibrary(
         database,
         embedder,
         folder / "index",
@@ -153,7 +154,7 @@ async def _runs(
     return found
 
 
-async def _recalled(collection: Collection, library: Library) -> Runs:
+async def _recalled(collection: Collection, library: PassageLibrary) -> Runs:
     """Returns by budget what a turn would be given."""
     runs: dict[str, list[list[int]]] = {}
     for budget in MEMORY_BUDGETS:

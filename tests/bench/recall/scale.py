@@ -15,12 +15,12 @@ from flower import limits
 from flower.engine.recall.base import Encoded, Query
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.hnsw import Exact, Marks
-from flower.engine.recall.library import Library
+from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.minilm import TOKEN_WIDTH
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
-from flower.engine.store.passages import Draft
+from flower.engine.store.passages import Chunk
 from tests.bench.recall.measure import (
     MODELS,
     in_child,
@@ -145,7 +145,9 @@ async def _recall(size: int, folder: Path) -> dict[str, float]:
     database = await Database.open(folder / "flower.db")
     embedder = CountingMiniLM([MODELS], state_dir=folder)
     async with trio.open_nursery() as nursery:
-        library = Library(database, embedder, folder / "index", notify=lambda line, progress: None)
+        library = PassageLibrary(
+            database, embedder, folder / "index", notify=lambda line, progress: None
+        )
         started = time.perf_counter()
         nursery.start_soon(library.run)
         await library.recall(Query(QUESTIONS[0], lore_scope=SCOPE))
@@ -255,7 +257,7 @@ def report_recall() -> None:
 
 async def _prepare(size: int, folder: Path) -> None:
     database = await Database.open(folder / "flower.db")
-    drafts = [Draft(f"Part {number}", text) for number, text in enumerate(make_texts(size))]
+    drafts = [Chunk(f"Part {number}", text) for number, text in enumerate(make_texts(size))]
     hashes = [passages.content_hash(draft.title, draft.text) for draft in drafts]
     vectors = make_vectors(size)
     embedder = MiniLM([MODELS], state_dir=folder)

@@ -32,7 +32,7 @@ class Header(Struct, frozen=True):
     has_template: bool = False
 
 
-class Plan(Struct, frozen=True):
+class LoadPlan(Struct, frozen=True):
     """How a model is run. ``needs_bytes``: memory with this context, weights included."""
 
     context_tokens: int
@@ -63,7 +63,7 @@ def read_header(stream: BinaryIO, *, whole: bool = False) -> Header:
     return _header(values)
 
 
-def plan(header: Header, size_bytes: int, memory_bytes: int, cores: int) -> Plan:
+def plan(header: Header, size_bytes: int, memory_bytes: int, cores: int) -> LoadPlan:
     """Returns the longest useful context that fits beside the weights, at least the minimum.
 
     The caller compares ``needs_bytes`` with what is free: a plan is also made for what does not fit.
@@ -79,7 +79,7 @@ def plan(header: Header, size_bytes: int, memory_bytes: int, cores: int) -> Plan
     # One core stays free: llama.cpp's threads wait for each other by spinning, and a single one that
     # has to share its core makes all of them slow (measured: 2 s per token instead of 0.02 s).
     threads = max(1, min(cores - 1, limits.LOCAL_THREADS_MAX))
-    return Plan(tokens, threads, needs)
+    return LoadPlan(tokens, threads, needs)
 
 
 def template_for(header: Header) -> str:

@@ -25,7 +25,7 @@ from flower.engine.provider.endpoint import Endpoint, Patch
 from flower.engine.provider.gate import Gate
 from flower.engine.provider.instruct import BASE, BASE_NOTE, base_remark, is_base, is_tuned
 from flower.engine.provider.llamacpp import gguf, process
-from flower.engine.provider.llamacpp.gguf import Header, Plan
+from flower.engine.provider.llamacpp.gguf import Header, LoadPlan
 from flower.engine.provider.llamacpp.process import LlamaProcess
 from flower.engine.provider.request_fields import Refusals
 from flower.errors import ProviderError
@@ -38,7 +38,7 @@ class LocalModel(Struct, frozen=True):
     path: Path
     size_bytes: int
     header: Header
-    plan: Plan
+    plan: LoadPlan
 
 
 class LocalProvider:

@@ -14,7 +14,7 @@ import trio
 
 from flower import limits
 from flower.engine.provider.base import Loading
-from flower.engine.provider.llamacpp.gguf import Plan
+from flower.engine.provider.llamacpp.gguf import LoadPlan
 from flower.errors import ProviderError
 from flower.launch import own_python
 
@@ -119,7 +119,7 @@ async def start(
     name: str,
     path: Path,
     size_bytes: int,
-    plan: Plan,
+    plan: LoadPlan,
     template: str,
     log: Path,
     command: tuple[str, ...],
