@@ -12,14 +12,14 @@ from msgspec.structs import replace
 from flower.engine.interchange import reader, script_reader
 from flower.engine.provider.base import Finish
 from flower.engine.provider.base import Text as Piece
-from flower.engine.scripts.apply import Runner, Text, problem_of
-from flower.engine.scripts.script import Macros, Place, Script, When
+from flower.engine.scripts.apply import Runner, ScriptText, problem_of
+from flower.engine.scripts.script import Macros, Script, ScriptPlace, When
 from flower.engine.store import scripts, stories
 from flower.protocol.messages import ChatHistory, ErrorEvent, SystemUpdate
 from tests import import_files
 from tests.engine_world import EngineWorld, Face, engine_world
 
-REPLY = Script(name="s", pattern="/x/g", replacement="y", places=(Place.NARRATOR,))
+REPLY = Script(name="s", pattern="/x/g", replacement="y", places=(ScriptPlace.NARRATOR,))
 
 
 def told(script: Script, text: str, when: When = When.TOLD) -> str:
@@ -31,7 +31,7 @@ def told(script: Script, text: str, when: When = When.TOLD) -> str:
             text = text.replace(name, value)
         return text
 
-    return Runner().run((script,), [Text(text, Place.NARRATOR)], when, expand).texts[0]
+    return Runner().run((script,), [ScriptText(text, ScriptPlace.NARRATOR)], when, expand).texts[0]
 
 
 @pytest.mark.parametrize(
@@ -84,25 +84,25 @@ def test_what_a_model_wrote_never_becomes_a_macro() -> None:
 
 
 def test_where_and_when_a_script_holds() -> None:
-    """Place, screen or prompt, depth, edits: each keeps it out alone."""
+    """ScriptPlace, screen or prompt, depth, edits: each keeps it out alone."""
     shown = replace(REPLY, shown=True)
     assert (told(shown, "x"), told(shown, "x", When.SHOWN)) == ("x", "y")
     prompt = replace(REPLY, told=True, least_depth=1, most_depth=2)
-    assert [prompt.holds(Place.NARRATOR, When.TOLD, n, raw=True) for n in range(4)] == [
+    assert [prompt.holds(ScriptPlace.NARRATOR, When.TOLD, n, raw=True) for n in range(4)] == [
         False, True, True, False,
     ]  # fmt: skip
-    assert not prompt.holds(Place.PLAYER, When.TOLD, 1, raw=True)
-    assert REPLY.holds(Place.NARRATOR, When.SHOWN, 9, raw=True)
-    assert not REPLY.holds(Place.NARRATOR, When.SHOWN, 9, raw=False)
-    assert replace(REPLY, on_edit=True).holds(Place.NARRATOR, When.SHOWN, 9, raw=False)
-    assert not replace(REPLY, off=True).holds(Place.NARRATOR, When.SHOWN, 9, raw=True)
+    assert not prompt.holds(ScriptPlace.PLAYER, When.TOLD, 1, raw=True)
+    assert REPLY.holds(ScriptPlace.NARRATOR, When.SHOWN, 9, raw=True)
+    assert not REPLY.holds(ScriptPlace.NARRATOR, When.SHOWN, 9, raw=False)
+    assert replace(REPLY, on_edit=True).holds(ScriptPlace.NARRATOR, When.SHOWN, 9, raw=False)
+    assert not replace(REPLY, off=True).holds(ScriptPlace.NARRATOR, When.SHOWN, 9, raw=True)
 
 
 def test_a_pattern_that_never_ends_is_stopped_and_named() -> None:
     """The text stays, and other scripts act."""
-    slow = Script(name="slow", pattern="/^(a|aa)+$/", replacement="", places=(Place.NARRATOR,))
+    slow = Script(name="slow", pattern="/^(a|aa)+$/", replacement="", places=(ScriptPlace.NARRATOR,))
     found = Runner().run(
-        (slow, REPLY), [Text("a" * 60 + "x", Place.NARRATOR)], When.TOLD, lambda text: text
+        (slow, REPLY), [ScriptText("a" * 60 + "x", ScriptPlace.NARRATOR)], When.TOLD, lambda text: text
     )
     assert found.texts == ("a" * 60 + "y",)
     assert found.trouble == ("slow",)
@@ -111,7 +111,9 @@ def test_a_pattern_that_never_ends_is_stopped_and_named() -> None:
 
 def test_a_replacement_cannot_grow_without_end() -> None:
     bomb = replace(REPLY, pattern="/./g", replacement="0123456789" * 200)
-    found = Runner().run((bomb,), [Text("a" * 5_000, Place.NARRATOR)], When.TOLD, lambda text: text)
+    found = Runner().run(
+        (bomb,), [ScriptText("a" * 5_000, ScriptPlace.NARRATOR)], When.TOLD, lambda text: text
+    )
     assert found.texts == ("a" * 5_000,)
     assert found.trouble == ("s",)
 
@@ -126,7 +128,7 @@ def test_texts_are_worked_on_once() -> None:
 
     runner = Runner()
     for _ in range(3):
-        runner.run((REPLY,), [Text("x", Place.NARRATOR)], When.TOLD, expand)
+        runner.run((REPLY,), [ScriptText("x", ScriptPlace.NARRATOR)], When.TOLD, expand)
     assert len(calls) == 1
 
 
@@ -138,13 +140,13 @@ def test_scripts_of_old_versions_and_odd_types_are_read() -> None:
          "markdownOnly": 1, "disabled": "false"}
     )  # fmt: skip
     assert one == Script(
-        name="7", pattern="/a/", places=(Place.PLAYER, Place.NARRATOR), macros=Macros.PUT_IN,
+        name="7", pattern="/a/", places=(ScriptPlace.PLAYER, ScriptPlace.NARRATOR), macros=Macros.PUT_IN,
         least_depth=3, shown=True,
     )  # fmt: skip
     (shown,) = script_reader.read({"findRegex": "a", "scriptName": "", "placement": [0]})
-    assert (shown.shown, shown.told, shown.places) == (True, True, tuple(Place))
+    assert (shown.shown, shown.told, shown.places) == (True, True, tuple(ScriptPlace))
     (sent,) = script_reader.read({"findRegex": "a", "replaceString": "", "placement": [4]})
-    assert sent.places == (Place.COMMAND,)
+    assert sent.places == (ScriptPlace.COMMAND,)
 
 
 def test_scripts_of_risu_are_read() -> None:
@@ -161,7 +163,7 @@ def test_scripts_of_risu_are_read() -> None:
     bar, off = script_reader.of_card(card)
     assert bar == Script(
         name="Bar", pattern="/<b>(.*?)</b>/gi", replacement="$1\n$0",
-        places=(Place.PLAYER, Place.NARRATOR), shown=True,
+        places=(ScriptPlace.PLAYER, ScriptPlace.NARRATOR), shown=True,
     )  # fmt: skip
     assert off.off
     assert told(bar, "<B>hi</B>", When.SHOWN) == "hi\n<B>hi</B>"

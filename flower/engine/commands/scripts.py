@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flower.engine.commands.catalogue import closest
 from flower.engine.scripts.apply import problem_of
-from flower.engine.scripts.script import Place, Script
+from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import scripts, states
@@ -15,11 +15,11 @@ from flower.errors import CommandError
 LISTED = 200
 EVERY = "all"
 _PLACES = {
-    Place.PLAYER: "your lines",
-    Place.NARRATOR: "replies",
-    Place.COMMAND: "what commands write",
-    Place.LORE: "lorebooks",
-    Place.REASONING: "thoughts",
+    ScriptPlace.PLAYER: "your lines",
+    ScriptPlace.NARRATOR: "replies",
+    ScriptPlace.COMMAND: "what commands write",
+    ScriptPlace.LORE: "lorebooks",
+    ScriptPlace.REASONING: "thoughts",
 }
 
 

@@ -50,6 +50,7 @@ def write(db: Connection, assets: Path, path: Path) -> Written:
     """
     if path.exists():
         raise CommandError(f"{path} exists; choose another name or move it away")
+    # Not in pieces, as ``whole_file`` writes: a ZIP goes back to what it wrote of each member.
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)

@@ -8,7 +8,6 @@ home's assets, and only where there is none of that name.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import struct
 import zipfile
@@ -28,6 +27,7 @@ from flower.engine.store.database import Connection
 from flower.engine.store.library_rows import Loader
 from flower.engine.store.packing import pack
 from flower.errors import ImportFileError
+from flower.whole_file import write_whole
 
 __all__ = ["is_library", "take"]
 
@@ -214,7 +214,8 @@ def _put_assets(archive: _Archive, assets: Path) -> list[str]:
         data = archive.read(name, _ASSET_BYTES) or b""
         path = assets / found[1] / found[2]
         if not path.exists():
-            _write(path, data)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_whole(path, [data], overwrite=False)
             new.append(found[2])
         elif path.read_bytes() != data:
             other.append(f"{found[1]}/{found[2]}")
@@ -224,13 +225,3 @@ def _put_assets(archive: _Archive, assets: Path) -> list[str]:
     if other:
         notices.append(f"these files are others here and stay as they are: {', '.join(other[:20])}")
     return notices
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)

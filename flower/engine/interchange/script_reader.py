@@ -11,15 +11,15 @@ from typing import Any
 
 from flower import limits
 from flower.engine.interchange.fields import first_text, flag, mapping, number, objects, text, whole
-from flower.engine.scripts.script import PLACES, Macros, Place, Script
+from flower.engine.scripts.script import PLACES, Macros, Script, ScriptPlace
 
 UNNAMED = "script"
 _SHOWN_ONCE, _SEND_AS = 0, 4  # places of old versions
 _RISU = {
-    "editinput": {"places": (Place.PLAYER,)},
-    "editoutput": {"places": (Place.NARRATOR,)},
-    "editprocess": {"places": (Place.PLAYER, Place.NARRATOR), "told": True},
-    "editdisplay": {"places": (Place.PLAYER, Place.NARRATOR), "shown": True},
+    "editinput": {"places": (ScriptPlace.PLAYER,)},
+    "editoutput": {"places": (ScriptPlace.NARRATOR,)},
+    "editprocess": {"places": (ScriptPlace.PLAYER, ScriptPlace.NARRATOR), "told": True},
+    "editdisplay": {"places": (ScriptPlace.PLAYER, ScriptPlace.NARRATOR), "shown": True},
 }  # what it changes, by Risu's word for it
 _RISU_FLAGS = "gimsu"
 
@@ -96,15 +96,15 @@ def _macros(value: object) -> Macros:
     return Macros(found) if found in (1, 2) else Macros.LEFT
 
 
-def _places(value: object) -> tuple[tuple[Place, ...], bool]:
+def _places(value: object) -> tuple[tuple[ScriptPlace, ...], bool]:
     """Returns the places, and whether there was one among them that old versions had for what is shown."""
     found = {whole(item) for item in (value if isinstance(value, list) else [value])}
     once = _SHOWN_ONCE in found
     if found == {_SHOWN_ONCE}:
-        return tuple(Place), True
+        return tuple(ScriptPlace), True
     if found == {_SEND_AS}:
-        return (Place.COMMAND,), False
-    return tuple(sorted(Place(item) for item in found if item in PLACES)), once
+        return (ScriptPlace.COMMAND,), False
+    return tuple(sorted(ScriptPlace(item) for item in found if item in PLACES)), once
 
 
 def _risu(item: Mapping[str, Any]) -> Script | None:
@@ -122,5 +122,5 @@ def _risu(item: Mapping[str, Any]) -> Script | None:
         pattern=f"/{pattern}/{flags}",
         replacement=replacement,
         off=kind not in _RISU,
-        **_RISU.get(kind, {"places": (Place.NARRATOR,)}),  # type: ignore[arg-type]
+        **_RISU.get(kind, {"places": (ScriptPlace.NARRATOR,)}),  # type: ignore[arg-type]
     )

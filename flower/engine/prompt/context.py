@@ -44,7 +44,7 @@ from flower.engine.recall.scopes import (
     memory_scope,
 )
 from flower.engine.recall.secrets import is_secret
-from flower.engine.scripts.script import Place, Script
+from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.store import books, hiding, personas, scripts, states, stories, tree
 from flower.engine.store.database import Connection, Database
 from flower.engine.tokens import MESSAGE_TOKENS
@@ -267,7 +267,7 @@ async def _fired(
     services: Services, ready: Ready, moment: Moment, turn: TurnInput, acted: Acted
 ) -> tuple[LoreEntries, Acted]:
     outcome = await services.bookshelf.scan(ready, moment)
-    if any(Place.LORE in script.places for script in acted.scripts):
+    if any(ScriptPlace.LORE in script.places for script in acted.scripts):
         fired, acted = await trio.to_thread.run_sync(
             scripted_lore, services.scripts, acted, outcome.fired, moment.values
         )

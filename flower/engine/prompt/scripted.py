@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from flower.engine.lorebook.book import Position
 from flower.engine.lorebook.outcome import Fired
 from flower.engine.prompt.macros import Values, expand
-from flower.engine.scripts.apply import Changed, Runner, Text
-from flower.engine.scripts.script import Place, Script, When
+from flower.engine.scripts.apply import Runner, ScriptResult, ScriptText
+from flower.engine.scripts.script import Script, ScriptPlace, When
 from flower.engine.store.extra import ManifestEntry
 from flower.engine.store.stories import Message
 
@@ -47,7 +47,7 @@ class Acted(Struct, frozen=True):
     counts: Mapping[str, int] = {}
     trouble: tuple[str, ...] = ()
 
-    def and_also(self, changed: Changed) -> Acted:
+    def and_also(self, changed: ScriptResult) -> Acted:
         """Returns this with more texts changed."""
         counts = dict(self.counts)
         for name, count in changed.acted.items():
@@ -74,7 +74,11 @@ def told_lore(
 ) -> tuple[tuple[Fired, ...], Acted]:
     """Returns what fired of lorebooks as a model is told it."""
     texts = [
-        Text(one.text, Place.LORE, one.place.depth if one.place.position is Position.AT_DEPTH else None)
+        ScriptText(
+            one.text,
+            ScriptPlace.LORE,
+            one.place.depth if one.place.position is Position.AT_DEPTH else None,
+        )
         for one in fired
     ]
     changed = runner.run(
@@ -103,12 +107,12 @@ def shown_texts(
     return {m.id: text for (_, m), text in pairs if text != m.content}
 
 
-def _text(message: Message, text: str, depth: int) -> Text:
+def _text(message: Message, text: str, depth: int) -> ScriptText:
     extra = message.extra
-    place = Place.NARRATOR if message.role == "assistant" else Place.PLAYER
+    place = ScriptPlace.NARRATOR if message.role == "assistant" else ScriptPlace.PLAYER
     if extra.by or message.role == "system":
-        place = Place.COMMAND
-    return Text(text, place, depth, raw=not (extra.imported or extra.edited))
+        place = ScriptPlace.COMMAND
+    return ScriptText(text, place, depth, raw=not (extra.imported or extra.edited))
 
 
 def _with(message: Message, text: str) -> Message:

@@ -16,9 +16,9 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.lorebook.javascript import PatternError, translate
 from flower.engine.lorebook.patterns import Stopwatch
-from flower.engine.scripts.script import Macros, Place, Script, When
+from flower.engine.scripts.script import Macros, Script, ScriptPlace, When
 
-__all__ = ["Changed", "Runner", "Text", "problem_of"]
+__all__ = ["Runner", "ScriptResult", "ScriptText", "problem_of"]
 
 Expand = Callable[[str], str]
 
@@ -35,16 +35,16 @@ _SIGNS = {**{sign: f"\\{sign}" for sign in "^$\\.*+?()[]{}|/"},
           "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\f": "\\f", "\0": "\\0"}  # fmt: skip
 
 
-class Text(Struct, frozen=True):
+class ScriptText(Struct, frozen=True):
     """A text to be changed; ``depth`` and ``raw`` as in ``Script.holds``."""
 
     text: str
-    place: Place
+    place: ScriptPlace
     depth: int | None = None
     raw: bool = True
 
 
-class Changed(Struct, frozen=True):
+class ScriptResult(Struct, frozen=True):
     """Texts as scripts leave them; ``acted``: how many texts each script changed, by its name.
 
     ``trouble``: names of scripts that took too long or made too much; their texts are as without them.
@@ -74,11 +74,11 @@ class Runner:
     def run(
         self,
         scripts: Sequence[Script],
-        texts: Sequence[Text],
+        texts: Sequence[ScriptText],
         when: When,
         expand: Expand,
         key: str = "",
-    ) -> Changed:
+    ) -> ScriptResult:
         """Returns ``texts`` changed by ``scripts``, one after the other.
 
         ``expand`` expands macros; ``key`` is another one whenever it would say something else.
@@ -97,7 +97,7 @@ class Runner:
                 acted[name] = acted.get(name, 0) + 1
             trouble |= dict.fromkeys(late)
             results.append(text)
-        return Changed(tuple(results), acted, tuple(trouble))
+        return ScriptResult(tuple(results), acted, tuple(trouble))
 
     def _one(
         self, scripts: tuple[Script, ...], text: str, expand: Expand, key: str, stopwatch: Stopwatch

@@ -9,10 +9,10 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-__all__ = ["PLACES", "Macros", "Place", "Script", "When"]
+__all__ = ["PLACES", "Macros", "Script", "ScriptPlace", "When"]
 
 
-class Place(IntEnum):
+class ScriptPlace(IntEnum):
     """Whose words a script changes; the numbers are those of SillyTavern's files."""
 
     PLAYER = 1
@@ -22,7 +22,7 @@ class Place(IntEnum):
     REASONING = 6
 
 
-PLACES = frozenset(Place)
+PLACES = frozenset(ScriptPlace)
 
 
 class Macros(IntEnum):
@@ -51,7 +51,7 @@ class Script(Struct, frozen=True, kw_only=True):
     pattern: str
     replacement: str = ""
     trims: tuple[str, ...] = ()  # taken out of what is put in for ``$1`` and its like
-    places: tuple[Place, ...] = ()
+    places: tuple[ScriptPlace, ...] = ()
     shown: bool = False  # only on screens
     told: bool = False  # only in prompts
     on_edit: bool = False
@@ -60,7 +60,7 @@ class Script(Struct, frozen=True, kw_only=True):
     least_depth: int | None = None
     most_depth: int | None = None
 
-    def holds(self, place: Place, when: When, depth: int | None, *, raw: bool) -> bool:
+    def holds(self, place: ScriptPlace, when: When, depth: int | None, *, raw: bool) -> bool:
         """Returns whether it changes a text. ``raw``: no other program and no hand has changed it before.
 
         ``depth`` is None for what is no message.
@@ -68,7 +68,7 @@ class Script(Struct, frozen=True, kw_only=True):
         if self.off or place not in self.places:
             return False
         if not (self.shown or self.told):
-            return place is not Place.LORE and (raw or self.on_edit)
+            return place is not ScriptPlace.LORE and (raw or self.on_edit)
         if not (self.shown if when is When.SHOWN else self.told):
             return False
         if depth is None:
