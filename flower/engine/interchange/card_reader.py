@@ -182,7 +182,7 @@ def notices(card: Card) -> tuple[str, ...]:
     if card.scripts:
         several = len(card.scripts) > 1
         found.append(
-            f"The card brings {len(card.scripts)} script{'s' if several else ''} that change texts;"
+            f"The card brings {len(card.scripts)} script{'s' if several else ''} that change{'' if several else 's'} texts;"
             f" {'they do' if several else 'it does'} nothing until you say yes: /script list."
         )
     if any(asset.kind == "x-risu-asset" or asset.kind.startswith("x_") for asset in card.assets):
