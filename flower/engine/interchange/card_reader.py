@@ -179,12 +179,14 @@ def notices(card: Card) -> tuple[str, ...]:
         found.append("The card is of a newer version than 3.0; what Flower does not know is kept.")
     if any(key in extensions for key in _SCRIPTED):
         found.append("The card brings JavaScript, which Flower does not run.")
-    if card.scripts:
-        several = len(card.scripts) > 1
-        found.append(
-            f"The card brings {len(card.scripts)} script{'s' if several else ''} that change{'' if several else 's'} texts;"
-            f" {'they do' if several else 'it does'} nothing until you say yes: /script list."
+    count = len(card.scripts)
+    if count:
+        what = (
+            f"{count} scripts that change texts; they do"
+            if count > 1
+            else "a script that changes texts; it does"
         )
+        found.append(f"The card brings {what} nothing until you say yes: /script list.")
     if any(asset.kind == "x-risu-asset" or asset.kind.startswith("x_") for asset in card.assets):
         found.append("The card brings assets that Flower cannot show; they are kept.")
     if any("l2d" in asset.uri or "live2d" in asset.kind.lower() for asset in card.assets):
