@@ -292,28 +292,49 @@ def doctor(ctx: click.Context, home_dir: str | None) -> int:
 @click.argument("session", metavar="[ID]", required=False)
 @_home_option
 @click.option("--format", "form", metavar="FORMAT", default="",
-              help="md, html, txt or jsonl (default: by the file's ending, else md).")  # fmt: skip
+              help="A story: md, html, txt, jsonl, sillytavern or flower; a character: png, v2, v3 or "
+                   "charx; a lorebook: world-info or v3 (default: by the file's ending).")  # fmt: skip
 @click.option("--output", metavar="FILE", default="-",
-              help="Write it there; an existing file is never overwritten.")  # fmt: skip
+              help="Write it there, or into that folder; nothing is ever overwritten.")  # fmt: skip
 @click.option(
     "--all", "whole", is_flag=True, help="The whole tree, not only the branch the story is on."
 )
+@click.option("--character", metavar="ID", default="", help="Write this character as a card.")
+@click.option("--lorebook", metavar="NAME", default="", help="Write this lorebook.")
+@click.option("--library", metavar="FILE", type=FILE,
+              help="Write everything of the home as one ZIP, for `flower import` elsewhere.")  # fmt: skip
 @click.pass_context
 def export(
-    ctx: click.Context, home_dir: str | None, session: str | None, form: str, output: str, whole: bool
+    ctx: click.Context,
+    home_dir: str | None,
+    session: str | None,
+    form: str,
+    output: str,
+    whole: bool,
+    character: str,
+    lorebook: str,
+    library: Path | None,
 ) -> int:
-    """Write a story to standard output or a file; without ID list the stories."""
+    """Write a story, a character, a lorebook or the whole library; without ID list the stories."""
     from flower.engine.admin import export_cli
 
-    return export_cli.run(
-        _home(ctx, home_dir, reads_only=True), session, form=form, output=output, whole=whole
-    )
+    home = _home(ctx, home_dir, reads_only=True)
+    if sum(map(bool, (session, character, lorebook, library))) > 1:
+        raise UsageError("one thing at a time: a story, --character, --lorebook or --library")
+    if library is not None:
+        return export_cli.library(home, library)
+    if character:
+        return export_cli.character(home, character, form=form, output=output)
+    if lorebook:
+        return export_cli.lorebook(home, lorebook, form=form, output=output)
+    return export_cli.run(home, session, form=form, output=output, whole=whole)
 
 
 @commands.command("import")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=FILE)
 @click.option("--me", default="", metavar="NAME",
               help="Who you are in chats that do not say which speaker is the player.")  # fmt: skip
+@click.option("--scripts", is_flag=True, help="Let the scripts of cards change texts.")
 @_home_option
 @_connection_options
 @click.pass_context
@@ -322,16 +343,19 @@ def import_(
     home_dir: str | None,
     paths: tuple[Path, ...],
     me: str,
+    scripts: bool,
     url: str,
     token: str,
     ca: Path | None,
 ) -> int:
     """Bring in cards, lorebooks, chats and personas: files, folders, all of a SillyTavern."""
     from flower.client import import_cli
+    from flower.client.import_upload import Wishes
 
     connection = _connection(url, token, ca, starts=True)
     engine_url, access, _ = connection.open(_home(ctx, home_dir))
-    return import_cli.run([path.expanduser() for path in paths], engine_url, access, me)
+    wishes = Wishes(me, scripts)
+    return import_cli.run([path.expanduser() for path in paths], engine_url, access, wishes)
 
 
 @commands.group(cls=CommandGroup, no_args_is_help=False)

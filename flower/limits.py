@@ -70,6 +70,11 @@ IMPORT_JSON_DIGITS = 40  # of a whole number; longer ones are no numbers of any 
 IMPORT_ENTRIES = 20_000  # of one lorebook
 IMPORT_MESSAGES = 200_000  # of one chat
 IMPORT_SPEAKERS = 50  # named in a question
+IMPORT_GROUP_CHATS = 1_000  # of one group
+LIBRARY_BYTES = 2048 * MIB  # of an archive of a whole home, packed and unpacked
+LIBRARY_MEMBERS = 60_000  # files in it
+LIBRARY_ROW_BYTES = 64 * MIB  # of one row: a lorebook
+IMPORT_SCRIPTS = 500  # of one card or file
 IMPORT_PERSONAS = 1_000
 
 # --- recall -------------------------------------------------------------------------------------

@@ -210,6 +210,10 @@ def files() -> dict[Kind, bytes]:
                           "connections": [{"type": "character", "id": "Hedda.png"}]}}}}),
         Kind.QUICK_REPLIES: as_json({"version": 2, "name": "Set", "qrList": [
             {"id": 1, "label": "Look", "message": "I look around.", **EXTRA}]}),
+        Kind.SCRIPTS: as_json({"id": "a", "scriptName": "Hide", "findRegex": "/<b>.*?<\\/b>/g", "replaceString": "",
+            "placement": [2], "trimStrings": [], "markdownOnly": True, "substituteRegex": 0, **EXTRA}),
+        Kind.ARCHIVE: as_zip({"default-user/characters/Hedda.json": as_json(V2),
+                              "default-user/worlds/Quay.json": as_json(WORLD_INFO)}),
     }  # fmt: skip
 
 

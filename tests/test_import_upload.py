@@ -9,7 +9,7 @@ import trio
 
 from flower import limits
 from flower.client import import_cli, import_upload
-from flower.client.import_upload import Answer, Sent, UploadSummary, files_in, send_one
+from flower.client.import_upload import Answer, Sent, UploadSummary, Wishes, files_in, send_one
 from flower.errors import FlowerError, LaunchError
 from tests import import_files
 from tests.engine_process import Process, connected, engine
@@ -18,7 +18,7 @@ HOUR = "narrator:\n  seed: 7\n"
 
 
 async def upload(running: Process, path: Path, token: str | None = None, me: str = "") -> Answer:
-    return await send_one(path, lambda: running.url, token, me)
+    return await send_one(path, lambda: running.url, token, Wishes(me))
 
 
 async def test_a_card_on_a_laptop_reaches_the_engine(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ ORDER = """
     engine.interchange           engine.offline
     engine.recall                engine.provider
     engine.store
+    engine.scripts
     engine.lorebook
     engine.character_list        engine.asset_files
     engine.assets

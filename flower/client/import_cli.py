@@ -8,20 +8,20 @@ from pathlib import Path
 
 import trio
 
-from flower.client.import_upload import NOTICES_SHOWN, UploadSummary, files_in, printable, send
+from flower.client.import_upload import NOTICES_SHOWN, UploadSummary, Wishes, files_in, printable, send
 from flower.errors import only
 
 BAR_COLUMNS = 30
 
 
-def run(paths: Sequence[Path], engine_url: Callable[[], str], token: str | None, me: str = "") -> int:
+def run(paths: Sequence[Path], engine_url: Callable[[], str], token: str | None, wishes: Wishes) -> int:
     """Imports everything at ``paths``; returns the exit code: 1 if a file could not be imported.
 
     Raises ``FlowerError`` with a sentence.
     """
     files = files_in(paths)
     try:
-        summary = trio.run(_send, files, engine_url, token, me)
+        summary = trio.run(_send, files, engine_url, token, wishes)
     except KeyboardInterrupt:
         print("Stopped; what was imported stays.", file=sys.stderr)
         return 130
@@ -32,10 +32,10 @@ def run(paths: Sequence[Path], engine_url: Callable[[], str], token: str | None,
 
 
 async def _send(
-    files: Sequence[Path], engine_url: Callable[[], str], token: str | None, me: str
+    files: Sequence[Path], engine_url: Callable[[], str], token: str | None, wishes: Wishes
 ) -> UploadSummary:
     summary = UploadSummary()
-    async for sent in send(files, engine_url, token, me):
+    async for sent in send(files, engine_url, token, wishes):
         summary.add(sent)
         _show(printable(sent.path.name), sent.done, sent.total)
     return summary

@@ -17,6 +17,7 @@ import h11
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from flower import limits
 from flower.client.address import EngineAddress, UntrustedError
@@ -25,7 +26,9 @@ from flower.protocol import IMPORT_PATH
 
 PIECE_BYTES = 64 * limits.KIB
 ANSWER_S = 300.0  # a large book on a small board, behind others
+LIBRARY_S = 1800.0  # gigabytes over a poor line
 ANSWER_BYTES = limits.MIB
+_LIBRARY, _LIBRARY_AT = b"flower-library.json", 30  # name of the first file in such an archive
 FILES_MOST = 20_000  # of one command
 # In a folder: what programs keep beside what people wrote. Whoever names such a file is believed.
 SKIPPED_FOLDERS = frozenset({
@@ -52,6 +55,14 @@ class Answer(Struct, frozen=True):
     notices: tuple[str, ...] = ()
     error: str = ""
     speakers: tuple[str, ...] = ()
+
+
+class Wishes(Struct, frozen=True):
+    """What a person says beside the files: who they are, and whether scripts of cards may act."""
+
+    me: str = ""
+    scripts: bool = False
+    library: bool = False  # the file is an archive of a whole home
 
 
 class Sent(Struct, frozen=True):
@@ -90,15 +101,18 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 async def send(
-    files: Sequence[Path], engine_url: Callable[[], str], token: str | None, me: str = ""
+    files: Sequence[Path],
+    engine_url: Callable[[], str],
+    token: str | None,
+    wishes: Wishes | None = None,
 ) -> AsyncIterator[Sent]:
     """Yields what became of each file. Raises ``LaunchError`` when the engine cannot be reached."""
     for done, path in enumerate(files, start=1):
-        yield Sent(path, await send_one(path, engine_url, token, me), done, len(files))
+        yield Sent(path, await send_one(path, engine_url, token, wishes), done, len(files))
 
 
 async def send_one(
-    path: Path, engine_url: Callable[[], str], token: str | None, me: str = ""
+    path: Path, engine_url: Callable[[], str], token: str | None, wishes: Wishes | None = None
 ) -> Answer:
     """Returns what became of a file. Raises ``LaunchError`` when the engine cannot be reached."""
     try:
@@ -109,9 +123,18 @@ async def send_one(
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             return Answer(error="this is no regular file")
-        if status.st_size > limits.IMPORT_BYTES:
-            return Answer(error=f"the file is larger than {limits.IMPORT_BYTES // limits.MIB} MiB")
-        return await _post(file, status.st_size, path.name, engine_url, token, me)
+        most = limits.LIBRARY_BYTES if await _is_library(file) else limits.IMPORT_BYTES
+        if status.st_size > most:
+            return Answer(error=f"the file is larger than {most // limits.MIB} MiB")
+        wishes = replace(wishes or Wishes(), library=most == limits.LIBRARY_BYTES)
+        return await _post(file, status.st_size, path.name, engine_url, token, wishes)
+
+
+async def _is_library(file: trio._file_io.AsyncIOWrapper[BufferedReader]) -> bool:
+    """Whether a file begins as an archive of a whole home does; what it says is looked at by the engine."""
+    head = await file.read(_LIBRARY_AT + len(_LIBRARY))
+    await file.seek(0)
+    return head[_LIBRARY_AT:] == _LIBRARY
 
 
 async def _post(
@@ -120,7 +143,7 @@ async def _post(
     name: str,
     engine_url: Callable[[], str],
     token: str | None,
-    me: str,
+    wishes: Wishes,
 ) -> Answer:
     url = await _started(engine_url)
     try:
@@ -138,15 +161,17 @@ async def _post(
         ("Content-Length", str(size)),
         ("Content-Type", "application/octet-stream"),
         ("X-Flower-Name", quote(name)),
-        *([("X-Flower-Me", quote(me))] if me else []),
+        *([("X-Flower-Me", quote(wishes.me))] if wishes.me else []),
+        *([("X-Flower-Scripts", "yes")] if wishes.scripts else []),
+        *([("X-Flower-Library", "yes")] if wishes.library else []),
         *([("Authorization", f"Bearer {token}")] if token else []),
     ]
     request = h11.Request(method="POST", target=IMPORT_PATH, headers=headers)
     try:
-        with trio.fail_after(ANSWER_S):
+        with trio.fail_after(LIBRARY_S if wishes.library else ANSWER_S):
             return await _converse(line, request, file)
     except trio.TooSlowError as error:
-        raise LaunchError(f"the engine did not answer within {ANSWER_S:.0f} seconds") from error
+        raise LaunchError("the engine did not answer in time") from error
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError) as error:
         raise LaunchError("the connection to the engine was lost") from error
     finally:

@@ -190,6 +190,7 @@ class HistoryItem(Struct, frozen=True, omit_defaults=True):
     variant: int | UnsetType = UNSET  # which of its siblings this is, from 1; set when there are others
     variants: int | UnsetType = UNSET  # how many siblings there are, itself included
     hidden: bool | UnsetType = UNSET  # no narrator reads it
+    shown: str | UnsetType = UNSET  # what to show in the place of ``content``
 
 
 class HistoryMeta(Struct, frozen=True, omit_defaults=True):

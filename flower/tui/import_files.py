@@ -44,6 +44,7 @@ async def bring(
     """Imports what is at the paths in ``typed``; ``tell`` gets sentences and what kind of news they are."""
     from flower.client.import_upload import (  # needed by few sessions
         UploadSummary,
+        Wishes,
         files_in,
         printable,
         send,
@@ -54,7 +55,7 @@ async def bring(
         files = await trio.to_thread.run_sync(files_in, paths)
         summary = UploadSummary()
         told = trio.current_time()
-        async for sent in send(files, engine_url, token, me):
+        async for sent in send(files, engine_url, token, Wishes(me)):
             summary.add(sent)
             if trio.current_time() >= told + TELL_EVERY_S and sent.done < sent.total:
                 told = trio.current_time()

@@ -1,4 +1,4 @@
-"""``flower export``: a story as a file or on standard output, with or without a running engine.
+"""``flower export``: stories, characters, lorebooks, or all of a home, with or without a running engine.
 
 Only reads the database, so nothing can happen to it.
 """
@@ -8,14 +8,19 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from flower.engine.assets import SHIPPED, load_assets
+from flower.engine.character_list import briefs
 from flower.engine.commands.catalogue import closest
-from flower.engine.export.files import names_of, read_story, write
+from flower.engine.export import library_archive, library_files
+from flower.engine.export.files import names_of, read_story, write, write_bytes, write_named
+from flower.engine.export.library_files import STORY_FORMATS, NamedFile
 from flower.engine.export.render import FORMATS, Story, render
 from flower.engine.sanitize import sanitize
-from flower.engine.store import schema, stories
+from flower.engine.store import books, characters, library_rows, schema, stories
 from flower.engine.store.database import Connection
 from flower.engine.store.file import UnreadableError, reading, schema_version
 from flower.errors import CommandError, StoreError
@@ -31,19 +36,124 @@ def run(home: Home, session: str | None, *, form: str, output: str, whole: bool)
     Raises ``CommandError`` or ``StoreError`` with a sentence.
     """
     form = form or _form_of(output)
-    if form not in FORMATS:
-        raise CommandError(f"there is no format {form!r}; --format takes one of: {', '.join(FORMATS)}")
+    if form in STORY_FORMATS and session is not None:
+        return _story_files(home, session, form, output, whole=whole)
+    if form not in (*FORMATS, *STORY_FORMATS):
+        known = ", ".join((*FORMATS, *STORY_FORMATS))
+        raise CommandError(f"there is no format {form!r}; --format takes one of: {known}")
     story = _read(home, session, whole=whole)
     if story is None:
         return 0
     if output == STANDARD_OUTPUT:
         return _print(story, form)
-    path = Path(output).expanduser().absolute()
-    if path.exists():
-        raise CommandError(f"{path} exists; choose another name or move it away")
+    path = _new_path(output)
     write(story, form, path, overwrite=False)
     print(f"Written: {path}", file=sys.stderr)
     return 0
+
+
+def _new_path(output: str) -> Path:
+    path = Path(output).expanduser().absolute()
+    if path.exists():
+        raise CommandError(f"{path} exists; choose another name or move it away")
+    return path
+
+
+# --- characters, lorebooks, stories for other programs ---------------------------------------------
+
+
+def character(home: Home, wanted: str, *, form: str, output: str) -> int:
+    """Writes a character as a card; returns the exit code. Raises like ``run``."""
+    assets = load_assets((SHIPPED, home.assets))
+    with _database(home) as db:
+        known = {brief.id: brief.name for brief in briefs(assets.characters)}
+        known |= {stored.brief.id: stored.brief.name for stored in characters.everybody(db)}
+        found = assets.characters.get(wanted) or characters.one(db, wanted)
+        if found is None:
+            raise CommandError(f"there is no character {wanted!r}.{closest(wanted, list(known))}")
+        source = library_files.read_character(db, found)
+    chosen = form or _ending_of(output, {"png": "png", "charx": "charx", "json": "v3"}) or "png"
+    return _put([library_files.card_file(source, chosen)], output)
+
+
+def lorebook(home: Home, wanted: str, *, form: str, output: str) -> int:
+    """Writes a lorebook; returns the exit code. Raises like ``run``."""
+    with _database(home) as db:
+        listed = books.listed(db)
+        fits = [one for one in listed if wanted.casefold() in (one.name.casefold(), str(one.id))]
+        if not fits:
+            names = [one.name for one in listed]
+            raise CommandError(f"there is no lorebook {wanted!r}.{closest(wanted, names)}")
+        book = books.read(db, fits[0].id)
+    return _put([library_files.book_file(book, form or library_files.BOOK_FORMATS[0])], output)
+
+
+def library(home: Home, file: Path) -> int:
+    """Writes everything of a home as one archive; returns the exit code. Raises like ``run``."""
+    with _database(home) as db:
+        library_rows.one_state(db)
+        written = library_archive.write(db, home.assets, file.expanduser().absolute())
+    print(
+        f"Written: {file}: {written.characters} characters, {written.books} lorebooks,"
+        f" {written.stories} stories. `flower import {file.name}` takes it over elsewhere.",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _story_files(home: Home, session: str, form: str, output: str, *, whole: bool) -> int:
+    """Writes a story for other programs: where it stands, or with ``whole`` a file for each of its ends."""
+    names = library_files.character_names(load_assets((SHIPPED, home.assets)))
+    with _database(home) as db:
+        names |= {one.brief.id: one.brief.name for one in characters.everybody(db)}
+        _check_story(db, session)
+        source = library_files.read_story(db, session)
+    files = list(library_files.story_files(source, names, form))
+    return _put(files if whole else files[:1], output)
+
+
+def _put(files: list[NamedFile], output: str) -> int:
+    """Writes one file to where it is wanted; several, or one into a folder, under names of their own."""
+    if output == STANDARD_OUTPUT:
+        if len(files) > 1:
+            raise CommandError(f"these are {len(files)} files; name a folder for them with --output")
+        if sys.stdout.isatty() and not files[0].name.endswith((".json", ".jsonl")):
+            raise CommandError("a terminal shows no pictures; name a file with --output")
+        return _pipe(file.data for file in files)
+    folder = Path(output).expanduser().absolute()
+    if len(files) == 1 and not folder.is_dir() and not output.endswith(os.sep):
+        paths = [_new_path(output)]
+        write_bytes([files[0].data], paths[0], overwrite=False)
+    else:
+        paths = [write_named(file.data, folder, file.name) for file in files]
+    for path in paths:
+        print(f"Written: {path}", file=sys.stderr)
+    return 0
+
+
+def _ending_of(output: str, forms: Mapping[str, str]) -> str:
+    return forms.get(Path(output).suffix.removeprefix(".").lower(), "")
+
+
+@contextmanager
+def _database(home: Home) -> Iterator[Connection]:
+    if not home.database.exists():
+        raise StoreError(f"there are no stories in {home.root} yet")
+    try:
+        with reading(home.database) as db:
+            _check_version(db)
+            yield db
+    except UnreadableError as error:
+        raise StoreError(f"{home.database} cannot be read ({error}); see `flower check`") from error
+
+
+def _check_story(db: Connection, wanted: str) -> None:
+    if stories.session(db, wanted) is None:
+        known = [stored.id for stored in stories.sessions(db, archived=True)]
+        raise CommandError(f"there is no story {wanted!r}.{closest(wanted, known)}")
+
+
+# --- stories for people ----------------------------------------------------------------------------
 
 
 def _form_of(output: str) -> str:
@@ -52,21 +162,13 @@ def _form_of(output: str) -> str:
 
 
 def _read(home: Home, wanted: str | None, *, whole: bool) -> Story | None:
-    if not home.database.exists():
-        raise StoreError(f"there are no stories in {home.root} yet")
-    try:
-        with reading(home.database) as db:
-            _check_version(db)
-            if wanted is None:
-                _list(stories.sessions(db, archived=True))
-                return None
-            known = [stored.id for stored in stories.sessions(db, archived=True)]
-            if stories.session(db, wanted) is None:
-                raise CommandError(f"there is no story {wanted!r}.{closest(wanted, known)}")
-            names = names_of(load_assets((SHIPPED, home.assets)))
-            return read_story(db, wanted, names, time.time(), whole=whole)
-    except UnreadableError as error:
-        raise StoreError(f"{home.database} cannot be read ({error}); see `flower check`") from error
+    with _database(home) as db:
+        if wanted is None:
+            _list(stories.sessions(db, archived=True))
+            return None
+        _check_story(db, wanted)
+        names = names_of(load_assets((SHIPPED, home.assets)))
+        return read_story(db, wanted, names, time.time(), whole=whole)
 
 
 def _check_version(db: Connection) -> None:
@@ -88,9 +190,14 @@ def _list(listed: list[stories.StoredSession]) -> None:
 
 
 def _print(story: Story, form: str) -> int:
+    return _pipe(piece.encode() for piece in render(story, form))
+
+
+def _pipe(pieces: Iterable[bytes]) -> int:
     try:
-        for piece in render(story, form):
-            sys.stdout.write(piece)
+        sys.stdout.flush()
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough; without this Python would complain again while it exits.

@@ -81,6 +81,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "write a lorebook as a file",
             "/export lorebook Eldoria",
         ),
+        CommandSpec("/export library", "write everything of this home as one archive"),
     ),
     "Its tree": (
         CommandSpec("/tree [MESSAGE]", "see the story's tree, or the part around a message", "/tree"),
@@ -200,6 +201,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "switch a lorebook off in this story; or for world, character, all",
             "/lorebook off The harbour",
         ),
+        CommandSpec("/script list", "list the scripts that change texts, of cards and your own"),
+        CommandSpec(
+            "/script on NAME", "let a script act, by name or number; or all", "/script on Status bar"
+        ),
+        CommandSpec("/script off NAME", "keep a script from acting; or all", "/script off Status bar"),
         CommandSpec(
             "/recall WORDS",
             "see what these words bring to mind, and what each place in the list is made of",

@@ -8,7 +8,7 @@ import trio
 
 from flower.engine.commands.catalogue import closest
 from flower.engine.export import files as export_files
-from flower.engine.export import library_files
+from flower.engine.export import library_archive, library_files
 from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, NamedFile
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -75,3 +75,13 @@ async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
     ]
     others = f" and {len(paths) - 1} more files beside it" if len(paths) > 1 else ""
     client.notify(f"✓ Written: {paths[0]}{others}" if paths else "There is nothing to write.")
+
+
+async def export_library(engine: Engine, client: Client, argument: str) -> None:
+    """Everything of the home as one archive; read beside the engine's own connection, so that nobody waits."""
+    database = engine.services.database.path
+    folder = database.parent / export_files.FOLDER
+    made = await trio.to_thread.run_sync(library_archive.write_new, database, folder)
+    client.notify(
+        f"✓ Written: {made.path}. `flower import {made.path.name}` takes it over on another machine."
+    )

@@ -15,7 +15,7 @@ from flower.engine.export.chats import chat_of
 from flower.engine.game.steering import Steering
 from flower.engine.interchange import book_writer, card_writer, chat_writer, flower_story, reader
 from flower.engine.interchange.characters import card_of
-from flower.engine.interchange.values import Card, Chat
+from flower.engine.interchange.values import Card, Chat, Kind
 from flower.engine.lorebook.book import Book
 from flower.engine.store import books, branches, characters, imported_chats, states, stories
 from flower.engine.store.books import Owner
@@ -78,10 +78,13 @@ def _original(source: CardSource) -> tuple[Card | None, bytes | None]:
         return None, None
     name, data, place = source.file
     try:
-        cards = reader.read(data, name).cards
+        found = reader.read(data, name)
     except ImportFileError:  # a newer reader may be stricter: what was taken over is still here
         return None, None
-    return (cards[place], data) if place < len(cards) else (None, None)
+    if place >= len(found.cards):
+        return None, None
+    alone = len(found.cards) == 1 and found.kind is not Kind.ARCHIVE  # else others are in the file too
+    return found.cards[place], data if alone else None
 
 
 # --- lorebooks ----------------------------------------------------------------------------------

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from flower import limits
 from flower.engine.character_list import ImportedCharacter
-from flower.engine.importing import take
+from flower.engine.importing import library_archive, take
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.take import File, Taken, TakeOutcome
 from flower.engine.interchange import reader
@@ -47,28 +48,52 @@ class Importer:
         self._new_id = new_id
         self._one_at_a_time = trio.CapacityLimiter(1)
 
-    async def take(self, path: Path, name: str, me: str = "") -> Taken:
+    async def take(
+        self, path: Path, name: str, me: str = "", *, scripts_allowed: bool = False
+    ) -> Taken:
         """Returns what became of the file at ``path``, which is called ``name`` where it came from.
 
-        ``me`` is the player's name in a chat that does not tell. Raises ``ImportFileError`` with one
-        sentence for a file that cannot be imported, ``StoreError``; then nothing of it was taken over.
+        ``me`` is the player's name in a chat that does not tell; ``scripts_allowed``: the scripts of cards
+        may act at once. Raises ``ImportFileError`` with one sentence for a file that cannot be imported,
+        ``StoreError``; then nothing of it was taken over.
         """
         async with self._one_at_a_time:
-            data, hash_ = await trio.to_thread.run_sync(_content, path)
-            known = await self._database.read(take.already_here, hash_)
-            if known is not None:
-                return known
-            stem = stem_of(name)
-            imported = await trio.to_thread.run_sync(reader.read, data, stem, me)
-            file = File(stem, data, hash_, imported)
-            outcome = await self._database.write(
-                take.take, file, self._now(), self._new_id(), self._written()
-            )
+            if await trio.to_thread.run_sync(_is_library, path):
+                outcome = await self._take_library(path, name, scripts_allowed)
+            else:
+                outcome = await self._take_file(path, name, me, scripts_allowed)
+        if outcome.taken.state == "already here":
+            return outcome.taken
         for stored in outcome.characters:
             self._imported.put(stored.brief, stored.packed)
         log.info("imported kind=%s state=%s", outcome.taken.kind, outcome.taken.state)
         self._changed(outcome)
         return outcome.taken
+
+    async def _take_file(self, path: Path, name: str, me: str, scripts_allowed: bool) -> TakeOutcome:
+        data, hash_ = await trio.to_thread.run_sync(_content, path)
+        known = await self._database.read(take.already_here, hash_)
+        if known is not None:
+            return TakeOutcome(known)
+        stem = stem_of(name)
+        imported = await trio.to_thread.run_sync(reader.read, data, stem, me)
+        file = File(stem, data, hash_, imported)
+        return await self._database.write(
+            take.take, file, self._now(), self._new_id(), self._written(), scripts_allowed
+        )
+
+    async def _take_library(self, path: Path, name: str, scripts_allowed: bool) -> TakeOutcome:
+        assets = self._database.path.parent / "assets"
+        return await self._database.write(
+            partial(library_archive.take, scripts_allowed=scripts_allowed), path, stem_of(name), assets
+        )
+
+
+def _is_library(path: Path) -> bool:
+    try:
+        return path.is_file() and library_archive.is_library(path)
+    except OSError as error:
+        raise ImportFileError(f"the file cannot be read ({error.strerror or error})") from error
 
 
 def _content(path: Path) -> tuple[bytes, bytes]:

@@ -14,14 +14,15 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.game.cast import Cast
-from flower.engine.game.steering import NOTE_CHARS, Note, Persona
+from flower.engine.game.steering import NOTE_CHARS, Note, Persona, Steering
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.nodes import marks_of, nodes_of, speakers
 from flower.engine.interchange import chat_tree, values
 from flower.engine.interchange.characters import character_of
-from flower.engine.interchange.values import Card, Chat, Imported, QuickReplies
+from flower.engine.interchange.values import Card, Chat, Group, Imported, QuickReplies
 from flower.engine.lorebook.book import Book
 from flower.engine.sanitize import sanitize
+from flower.engine.scripts.script import Script
 from flower.engine.store import (
     books,
     characters,
@@ -29,6 +30,7 @@ from flower.engine.store import (
     originals,
     personas,
     quick_replies,
+    scripts,
     states,
     stories,
 )
@@ -75,6 +77,7 @@ class _Home(Struct, frozen=True):
     now: float
     taken_ids: Container[str]
     new_id: str
+    scripts_allowed: bool
 
 
 def already_here(db: Connection, hash_: bytes) -> Taken | None:
@@ -86,11 +89,17 @@ def already_here(db: Connection, hash_: bytes) -> Taken | None:
 
 
 def take(
-    db: Connection, file: File, now: float, new_id: str, taken_ids: Container[str] = frozenset()
+    db: Connection,
+    file: File,
+    now: float,
+    new_id: str,
+    taken_ids: Container[str] = frozenset(),
+    scripts_allowed: bool = False,
 ) -> TakeOutcome:
     """Takes over what is in ``file``.
 
     ``new_id`` begins the ids of new stories; ``taken_ids`` are of characters that files of the home have.
+    ``scripts_allowed``: the scripts of cards may act.
     Raises ``ImportFileError`` where the home has no room, ``StoreError``.
     """
     known = already_here(db, file.hash)
@@ -99,7 +108,7 @@ def take(
     imported = file.imported
     kind = imported.kind.value
     original = originals.keep(db, file.data, file.hash, file.name, kind, now)
-    home = _Home(db, original, file.name, now, taken_ids, new_id)
+    home = _Home(db, original, file.name, now, taken_ids, new_id, scripts_allowed)
     items: list[tuple[str, State]] = []
     stored: list[Stored] = []
     played: list[str] = []
@@ -114,7 +123,8 @@ def take(
         items.append(item)
     items += [_take_persona(home, persona) for persona in imported.personas]
     items += [_take_replies(home, replies) for replies in imported.quick_replies]
-    items += [(f"group {sanitize(group.name)}", "new") for group in imported.groups]
+    items += [_take_script(home, script) for script in imported.scripts]
+    items += [_take_group(home, group) for group in imported.groups]
     originals.drop_unused(db, original)
     state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
     taken = Taken(kind, state, tuple(text for text, _ in items), imported.notices)
@@ -131,6 +141,7 @@ def _take_card(home: _Home, card: Card, place: int) -> tuple[Stored, tuple[str, 
     character = replace(new, id=identity)
     source = Source(home.name, home.original, place, stem_of(card.linked_book))
     stored = characters.put(db, character, source, home.now)
+    scripts.put_of_character(db, identity, card.scripts, home.original, allowed=home.scripts_allowed)
     if card.book is not None:
         _give_own_book(home, identity, card.book)
     if card.linked_book:
@@ -196,6 +207,23 @@ def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, St
     return session_id, (f"story {title} ({session_id}, {messages})", "updated" if old else "new")
 
 
+def _take_group(home: _Home, group: Group) -> tuple[str, State]:
+    """The members of a group are the cast of its stories, as far as both are here."""
+    db = home.db
+    files = [stem_of(file) for file in group.members[: limits.IMPORT_SPEAKERS]]
+    members = tuple(one for file in files if (one := characters.named(db, file)))
+    for chat in group.chats[: limits.IMPORT_GROUP_CHATS] if members else ():
+        for session_id, character_id in imported_chats.of_file(db, stem_of(chat)):
+
+            def join(steered: Steering, own: str = character_id) -> Steering:
+                both = dict.fromkeys((*steered.cast.members, *members))
+                others = tuple(one for one in both if one != own)
+                return replace(steered, cast=replace(steered.cast, members=others))
+
+            states.change_steering(db, session_id, join)
+    return f"group {sanitize(group.name)}", "new"
+
+
 def _begin(home: _Home, chat: Chat, number: int) -> str:
     db = home.db
     if stories.count_sessions(db) >= stories.SESSIONS_MAX:
@@ -241,7 +269,7 @@ def _note(note: values.ChatNote | None) -> Note | None:
     )
 
 
-# --- personas and quick replies -----------------------------------------------------------------
+# --- personas, quick replies and scripts --------------------------------------------------------
 
 
 def _take_persona(home: _Home, persona: values.ImportedPersona) -> tuple[str, State]:
@@ -270,3 +298,8 @@ def _take_replies(home: _Home, replies: QuickReplies) -> tuple[str, State]:
     lines = [(sanitize(reply.label), sanitize(reply.text)) for reply in replies.replies]
     quick_replies.put(home.db, name, lines)
     return f"quick replies {name} ({len(lines)})", "new"
+
+
+def _take_script(home: _Home, script: Script) -> tuple[str, State]:
+    old = scripts.put_for_all(home.db, script, home.original)
+    return f"script {script.name}", "updated" if old else "new"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flower import limits
-from flower.engine.interchange import book_reader
+from flower.engine.interchange import book_reader, script_reader
 from flower.engine.interchange.fields import (
     first_text,
     mapping,
@@ -105,6 +105,7 @@ def _card(data: Mapping[str, Any], source: Mapping[str, Any], fallback_name: str
         talkativeness=_talkativeness(extensions, source),
         linked_book=text(extensions.get("world")),
         book=book_reader.character_book(data.get("character_book"), name),
+        scripts=script_reader.of_card(extensions),
         extensions=extensions,
         assets=tuple(_asset(item) for item in objects(data.get("assets"))),
         source=source,
@@ -178,6 +179,14 @@ def notices(card: Card) -> tuple[str, ...]:
         found.append("The card is of a newer version than 3.0; what Flower does not know is kept.")
     if any(key in extensions for key in _SCRIPTED):
         found.append("The card brings JavaScript, which Flower does not run.")
+    count = len(card.scripts)
+    if count:
+        what = (
+            f"{count} scripts that change texts; they do"
+            if count > 1
+            else "a script that changes texts; it does"
+        )
+        found.append(f"The card brings {what} nothing until you say yes: /script list.")
     if any(asset.kind == "x-risu-asset" or asset.kind.startswith("x_") for asset in card.assets):
         found.append("The card brings assets that Flower cannot show; they are kept.")
     if any("l2d" in asset.uri or "live2d" in asset.kind.lower() for asset in card.assets):

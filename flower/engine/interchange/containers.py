@@ -6,6 +6,7 @@ the next. Sources: Character Card V2 and V3, Backyard's and NovelAI's cards, Sil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import structs
@@ -25,16 +26,24 @@ from flower.engine.interchange import (
 )
 from flower.engine.interchange.archive import Archive
 from flower.engine.interchange.fields import mapping
-from flower.engine.interchange.values import Card, Imported, Kind
-from flower.errors import ImportFileError
+from flower.engine.interchange.values import Imported, Kind
+from flower.errors import ImportFileError, UnknownPlayerError
 
 WEBP, JPEG, ZIP = b"RIFF", b"\xff\xd8\xff", b"PK\x03\x04"
+EMPTY_ZIP = b"PK\x05\x06"
 _OTHER_ARCHIVES = {b"Rar!": "RAR", b"7z\xbc\xaf": "7z", b"\x1f\x8b": "gzip"}
 _NOVELAI = "naidata"
+_NO_LIBRARY = ("secrets.json", "stats.json", "content.json")  # of SillyTavern; the first has keys
+_NAMED = 8  # files that were not read
 
 
-def read(data: bytes, name: str) -> Imported | None:
+Reader = Callable[[bytes, str], Imported]
+
+
+def read(data: bytes, name: str, inside: Reader | None) -> Imported | None:
     """Returns what is in a picture or an archive, None if ``data`` is neither.
+
+    ``inside`` reads a file of an archive of files; None: in an archive another one is not looked into.
 
     Raises ``ImportFileError`` where it is broken or holds nothing that Flower knows.
     """
@@ -45,14 +54,18 @@ def read(data: bytes, name: str) -> Imported | None:
         return _png(data, name)
     if data.startswith(WEBP) and data[8:12] == b"WEBP":
         return _picture(data, Kind.CARD_WEBP, name)
+    if data.startswith(EMPTY_ZIP):
+        raise ImportFileError("the archive is empty")
     if data.startswith(ZIP):
-        return _archive(data, name)
+        return _archive(data, name, inside)
     if data.startswith(JPEG):
         return (
-            _archive(data, name) if archive.is_archive(data) else _picture(data, Kind.CARD_JPEG, name)
+            _archive(data, name, inside)
+            if archive.is_archive(data)
+            else _picture(data, Kind.CARD_JPEG, name)
         )
     if data.startswith(b"MZ") and archive.is_archive(data):
-        return _archive(data, name)
+        return _archive(data, name, inside)
     return None
 
 
@@ -107,19 +120,28 @@ def _card(source: dict[str, Any], kind: Kind, picture: bytes, name: str) -> Impo
 # --- archives -----------------------------------------------------------------------------------
 
 
-def _archive(data: bytes, name: str) -> Imported:
+def _archive(data: bytes, name: str, inside: Reader | None) -> Imported:
     opened = Archive(data)
     if card_assets.CARD_JSON in opened:
-        return _charx(opened, name)
+        return _charx(opened, card_assets.CARD_JSON, name)
     if backyard.MANIFEST in opened:
         return backyard.read_archive(opened, name)
     if kobold.STORY_JSON in opened:
         return kobold.read_archive(opened, name)
-    return _packed_cards(opened)
+    elsewhere = [path for path in opened.names() if _last(path).lower() == card_assets.CARD_JSON]
+    if len(elsewhere) == 1:  # packed with its folder, or with capital letters
+        return _charx(opened, elsewhere[0], name)
+    if inside is None:
+        raise ImportFileError("this is an archive in an archive; unpack the outer one")
+    return _files(opened, inside)
 
 
-def _charx(opened: Archive, name: str) -> Imported:
-    source = json_text.parse(json_text.decode(opened.read(card_assets.CARD_JSON)))
+def _last(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _charx(opened: Archive, path: str, name: str) -> Imported:
+    source = json_text.parse(json_text.decode(opened.read(path)))
     if not isinstance(source, dict):
         raise ImportFileError("card.json in the archive is no card")
     card = card_reader.read(source, name)
@@ -134,18 +156,44 @@ def _charx(opened: Archive, name: str) -> Imported:
     return Imported(kind=Kind.CHARX, cards=(card,), notices=tuple(notices))
 
 
-def _packed_cards(opened: Archive) -> Imported:
-    """Returns the cards of pictures that somebody packed into an archive."""
-    cards: list[Card] = []
-    notices: list[str] = []
+def _files(opened: Archive, inside: Reader) -> Imported:
+    """Returns what is in the files that somebody packed into an archive: cards, or all of a library.
+
+    Raises ``UnknownPlayerError`` for a chat in it, so that all can be given in again with the name.
+    """
+    found: list[Imported] = []
+    left_out: list[str] = []
+    problem: ImportFileError | None = None
     for path in opened.names():
-        if path.lower().endswith(".png") and len(cards) < limits.IMPORT_SPEAKERS:
-            try:
-                found = _png(opened.read(path), path.rpartition("/")[2][: -len(".png")])
-            except ImportFileError as error:
-                notices.append(f"{path[-limits.KEY_SHOWN_CHARS :]}: {error}.")
-                continue
-            cards += found.cards
-    if not cards:
-        raise ImportFileError("the archive holds no card, no character and no story that Flower knows")
-    return Imported(kind=Kind.CARD_PNG, cards=tuple(cards), notices=tuple(notices))
+        last = _last(path)
+        if last.startswith(".") or "__MACOSX" in path or last in _NO_LIBRARY:
+            continue
+        try:
+            found.append(inside(opened.read(path), last.rpartition(".")[0] or last))
+        except UnknownPlayerError:
+            raise
+        except ImportFileError as error:
+            problem = problem or error
+            left_out.append(last[-limits.KEY_SHOWN_CHARS :])
+    if not found:
+        raise ImportFileError(
+            "the archive holds no card, no character and no story that Flower knows"
+            + (f" ({problem})" if problem is not None and len(left_out) == 1 else "")
+        )
+    notices = [notice for one in found for notice in one.notices]
+    if left_out:
+        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+        names = ", ".join(left_out[:_NAMED])
+        notices.insert(0, f"Not read of the archive: {names}{more}.")
+    kinds = {one.kind for one in found}
+    return Imported(
+        kind=kinds.pop() if len(kinds) == 1 else Kind.ARCHIVE,
+        cards=tuple(card for one in found for card in one.cards),
+        books=tuple(book for one in found for book in one.books),
+        chats=tuple(chat for one in found for chat in one.chats),
+        groups=tuple(group for one in found for group in one.groups),
+        personas=tuple(persona for one in found for persona in one.personas),
+        quick_replies=tuple(replies for one in found for replies in one.quick_replies),
+        scripts=tuple(script for one in found for script in one.scripts),
+        notices=tuple(notices[: limits.IMPORT_SPEAKERS]),
+    )

@@ -19,16 +19,35 @@ from flower.errors import ImportFileError
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[{\]},]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_UNMARKED: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
+}  # texts that begin with ASCII, as JSON does
 _BLANK = " \t\r\n"
 
 
 def decode(data: bytes) -> str:
-    """Returns the text in ``data``: UTF-8, or UTF-16 with its mark. Raises ``ImportFileError``."""
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    """Returns the text in ``data``: UTF-8, or UTF-16 or UTF-32 with or without a mark.
+
+    Zero bytes behind it, which some disks and programs leave, are none of it. Raises ``ImportFileError``.
+    """
+    encoding = _encoding(data)
     try:
-        return data.decode(encoding)
+        return data.decode(encoding).rstrip("\0")
     except UnicodeDecodeError as error:
         raise ImportFileError("the text is not UTF-8; save the file as UTF-8 and try again") from error
+
+
+def _encoding(data: bytes) -> str:
+    """Returns how a text is encoded, by its mark, else by where the zero bytes of its first sign are."""
+    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
+        return "utf-32"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    zeros = tuple(byte == 0 for byte in data[:4])
+    return _UNMARKED.get(zeros, "utf-8-sig")
 
 
 def parse(text: str) -> Any:

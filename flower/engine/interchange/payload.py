@@ -11,12 +11,13 @@ from flower.engine.interchange import json_text
 from flower.errors import ImportFileError
 
 _SPACE = re.compile(rb"\s+")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")  # some writers use the signs for addresses
 _NUMBERS = re.compile(rb"[0-9, ]+")
 
 
 def read(text: bytes) -> dict[str, Any]:
     """Returns the object in a text. Raises ``ImportFileError``."""
-    value = json_text.parse(json_text.decode(_json(text.strip())))
+    value = json_text.parse(json_text.decode(_json(text.rstrip(b"\0").strip())))
     if not isinstance(value, dict):
         raise ImportFileError("the text in the picture is no character card")
     return value
@@ -29,7 +30,7 @@ def _json(text: bytes) -> bytes:
         return bytes(
             int(part) & 255 for part in text.replace(b" ", b"").split(b",") if len(part) in (1, 2, 3)
         )
-    packed = _SPACE.sub(b"", text)
+    packed = _SPACE.sub(b"", text).translate(_URL_SAFE).rstrip(b"=")
     try:
         return base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
     except binascii.Error as error:

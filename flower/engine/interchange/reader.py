@@ -15,6 +15,7 @@ from flower.engine.interchange import (
     novelai,
     other_books,
     other_chats,
+    script_reader,
     settings,
     sillytavern_chats,
 )
@@ -38,14 +39,18 @@ def read(data: bytes, name: str = "", me: str = "") -> Imported:
     """
     if len(data) > limits.IMPORT_BYTES:
         raise ImportFileError(f"the file is larger than {limits.IMPORT_BYTES // limits.MIB} MiB")
-    found = containers.read(data, name)
+    return _read(data, name, me, lambda member, called: _read(member, called, me, None))
+
+
+def _read(data: bytes, name: str, me: str, inside: containers.Reader | None) -> Imported:
+    found = containers.read(data, name, inside)
     if found is not None:
         return found
     if not data.strip():
         raise ImportFileError("the file is empty")
     text_ = json_text.decode(data)
     if not text_.lstrip().startswith(_OPENINGS):
-        return _yaml(data, name)
+        return _yaml(text_.encode(), name)
     value, end = json_text.first_value(text_)
     if text_[end:].strip() or _is_line(value):
         return _lines(value, text_, name, me)
@@ -75,6 +80,8 @@ def _value(value: Any, name: str, me: str) -> Imported:
     chat = other_chats.kind_of(value)
     if chat is not None:
         return other_chats.read(value, chat, name, me)
+    if script_reader.is_scripts(value):
+        return Imported(kind=Kind.SCRIPTS, scripts=script_reader.read(value))
     own = settings.kind_of(value)
     if own is not None:
         return settings.read(value, own, name)

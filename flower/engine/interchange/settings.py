@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flower import limits
+from flower.engine.interchange import script_reader
 from flower.engine.interchange.card_reader import short
 from flower.engine.interchange.fields import first_text, mapping, objects, text, texts
 from flower.engine.interchange.values import (
@@ -41,7 +42,12 @@ def read(value: dict[str, Any], kind: Kind, name: str = "") -> Imported:
     if kind is Kind.QUICK_REPLIES:
         return Imported(kind=kind, quick_replies=(_set(value, name),))
     user = mapping(value.get("power_user")) or value
-    return Imported(kind=kind, personas=_personas(user), quick_replies=_sets(value))
+    return Imported(
+        kind=kind,
+        personas=_personas(user),
+        quick_replies=_sets(value),
+        scripts=script_reader.of_settings(value),
+    )
 
 
 def _group(value: dict[str, Any]) -> Group:

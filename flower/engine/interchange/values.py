@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from flower.engine.assets import DepthPrompt
 from flower.engine.lorebook.book import Book
+from flower.engine.scripts.script import Script
 
 __all__ = [
     "Asset",
@@ -71,6 +72,8 @@ class Kind(StrEnum):
     GROUP = "SillyTavern group"
     SETTINGS = "SillyTavern settings"
     QUICK_REPLIES = "SillyTavern quick replies"
+    SCRIPTS = "regex scripts"
+    ARCHIVE = "archive of files"
 
 
 class Asset(Struct, frozen=True):
@@ -108,6 +111,7 @@ class Card(Struct, frozen=True, kw_only=True):
     talkativeness: float | None = None  # 0 to 1
     linked_book: str = ""  # name of a World Info file that belongs to it
     book: Book | None = None
+    scripts: tuple[Script, ...] = ()
     extensions: Mapping[str, object] = {}
     assets: tuple[Asset, ...] = ()
     picture: bytes | None = None  # the picture's file as it was; a PNG card is its own picture
@@ -226,4 +230,5 @@ class Imported(Struct, frozen=True, kw_only=True):
     groups: tuple[Group, ...] = ()
     personas: tuple[ImportedPersona, ...] = ()
     quick_replies: tuple[QuickReplies, ...] = ()
+    scripts: tuple[Script, ...] = ()  # for everything; those of a card are in the card
     notices: tuple[str, ...] = ()

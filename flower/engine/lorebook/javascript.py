@@ -9,6 +9,7 @@ additions for the web (annex B), or without them under the ``u`` flag.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -52,11 +53,13 @@ class PatternError(ValueError):
 
 class Translated(Struct, frozen=True):
     """A pattern for ``regex.compile``. In every text that it matches stands one of ``needs``, in this case
-    or, where ``folded``, in any; empty if nothing is known."""
+    or, where ``folded``, in any; empty if nothing is known. ``names``: what groups are called in it, by
+    the names they have in the source."""
 
     pattern: str
     needs: frozenset[str]
     folded: bool
+    names: Mapping[str, str] = {}
 
 
 def translate(source: str, flags: str) -> Translated:
@@ -91,7 +94,8 @@ class _Translation:
         pattern = f"(?i:{pattern})" if "i" in flags else pattern
         if any(len(need) < _NEED or not (need.isascii() or not folded) for need in needs):
             needs = frozenset()
-        return Translated(pattern, frozenset(n.lower() if folded else n for n in needs), folded)
+        needs = frozenset(n.lower() if folded else n for n in needs)
+        return Translated(pattern, needs, folded, self._names)
 
     def _ahead(self, text: str) -> bool:
         if self._source.startswith(text, self._at):

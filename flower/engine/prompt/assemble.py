@@ -116,7 +116,7 @@ def assemble(
     system = "\n\n".join(section.text.strip() for section, _ in kept)
     system_tokens = counter.count(system) + MESSAGE_TOKENS
     share = beside // 2 // max(len(insets), 1)
-    insets = [Inset(shorten(inset.text, share, counter), inset.depth) for inset in insets]
+    insets = [Inset(shorten(inset.text, share, counter), inset.depth, inset.role) for inset in insets]
     fitted = _fit_insets(entries, int(budget * INSETS_SHARE), counter)
     inset_tokens = sum(counter.count(inset.text) + MESSAGE_TOKENS for inset in insets)
     latest = _fit_sections(tail, beside - inset_tokens - counter.count(PLAYERS_WORDS), counter)

@@ -60,6 +60,7 @@ class Moment(Struct, frozen=True, kw_only=True):
     characters: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     trigger: str = "normal"
+    greeting: int | None = None  # which one the story began with, 0 for the first
     requested: frozenset[EntryId] = frozenset()
     timed: Timed = NOTHING
     seed: str = ""
@@ -186,6 +187,7 @@ def _situation(moment: Moment) -> Situation:
         characters=moment.characters,
         tags=moment.tags,
         trigger=moment.trigger,
+        greeting=moment.greeting,
         sources=moment.sources,
         requested=moment.requested,
         timed=moment.timed,

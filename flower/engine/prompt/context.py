@@ -26,6 +26,15 @@ from flower.engine.prompt.bookshelf import Bookshelf, Moment, Ready
 from flower.engine.prompt.direction import Direction, StoryRef, changed, direct, told_lore
 from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, named, sorted_out, why
 from flower.engine.prompt.macros import Expanded, sets
+from flower.engine.prompt.scripted import (
+    NO_SCRIPTS,
+    Acted,
+    ScriptRunner,
+    told_path,
+)
+from flower.engine.prompt.scripted import (
+    told_lore as scripted_lore,
+)
 from flower.engine.recall.base import Considered, Found, Library, Query
 from flower.engine.recall.scopes import (
     CAST_PREFIX,
@@ -35,7 +44,8 @@ from flower.engine.recall.scopes import (
     memory_scope,
 )
 from flower.engine.recall.secrets import is_secret
-from flower.engine.store import books, hiding, personas, states, stories
+from flower.engine.scripts.script import Script, ScriptPlace
+from flower.engine.store import books, hiding, personas, scripts, states, stories, tree
 from flower.engine.store.database import Connection, Database
 from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
@@ -66,6 +76,7 @@ class Services(Struct, frozen=True, kw_only=True):
     stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
     lore_roots: tuple[Path, ...] = ()  # folders below which lore may be followed
     bookshelf: Bookshelf = field(default_factory=Bookshelf)
+    scripts: ScriptRunner = field(default_factory=ScriptRunner)
 
 
 class TurnInput(Struct, frozen=True, kw_only=True):
@@ -97,6 +108,7 @@ class PromptContext(Struct, frozen=True):
     standing: states.Standing
     recall_late: bool = False
     entries: LoreEntries = NO_ENTRIES
+    acted: Acted = NO_SCRIPTS
 
 
 def most_messages(context: int) -> int:
@@ -109,10 +121,15 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
 
     Recall that takes too long costs the reply its memories, never the reply.
     """
-    path, standing, visible = await services.database.read(
-        _as_it_stands, turn.session_id, turn.leaf, most_messages(services.context_tokens)
+    path, standing, visible, scripts_on = await services.database.read(
+        _as_it_stands, turn, most_messages(services.context_tokens)
     )
     direction = await _direction(services, turn, path, standing)
+    acted = NO_SCRIPTS
+    if scripts_on:
+        path, acted = await trio.to_thread.run_sync(
+            told_path, services.scripts, scripts_on, path, direction.values
+        )
     ready = await ready_books(services, turn.session_id, turn.world_id, direction, standing)
     for character in direction.knowing:  # nothing to do, unless the file has changed
         if character.lore:
@@ -132,11 +149,12 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     if ready is not None:
         room = await lore_tokens(services, turn.session_id, turn.model_id)
         moment = _moment(turn, direction, standing, path, len(visible), room)
-        moment = replace(moment, requested=bookshelf.requested(found, ready))
-        entries = await _fired(services, ready, moment, turn)
+        greeting = await services.database.read(tree.greeting, turn.session_id, visible)
+        moment = replace(moment, requested=bookshelf.requested(found, ready), greeting=greeting)
+        entries, acted = await _fired(services, ready, moment, turn, acted)
         found = _beside(found, ready, entries, turn.world_id, room)
-    if entries.outlets:
-        direction = await _direction(services, turn, path, standing, entries.outlets)
+    if entries.outlets or entries.silenced:
+        direction = await _direction(services, turn, path, standing, entries.outlets, entries.silenced)
     return PromptContext(
         path=tuple(path),
         found=found,
@@ -145,6 +163,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         standing=standing,
         recall_late=scope.cancelled_caught,
         entries=entries,
+        acted=acted,
     )
 
 
@@ -176,10 +195,13 @@ def books_here(
 ) -> list[books.OwnedBook]:
     """Returns the books that hold in a story and are not switched off in it.
 
-    Those of the persona are of the stored one that has the name the player has here.
+    Those of the persona are of the stored one that has the name the player has here: of several, the one
+    that is bound to this story or character, or the default one.
     """
     name = steered.persona.name
-    persona = personas.find(db, name) if name else None
+    bound = personas.for_story(db, story, characters[0] if characters else "") if name else None
+    mine = bound is not None and bound.name == name
+    persona = bound if mine else personas.find(db, name) if name else None
     number = persona.id if persona is not None and persona.name == name else None
     held = books.holding(db, story=story, world=world, characters=characters, persona=number)
     return [one for one in held if one.stored.id not in steered.books]
@@ -241,18 +263,26 @@ def moment_of(
     )
 
 
-async def _fired(services: Services, ready: Ready, moment: Moment, turn: TurnInput) -> LoreEntries:
+async def _fired(
+    services: Services, ready: Ready, moment: Moment, turn: TurnInput, acted: Acted
+) -> tuple[LoreEntries, Acted]:
     outcome = await services.bookshelf.scan(ready, moment)
+    if any(ScriptPlace.LORE in script.places for script in acted.scripts):
+        fired, acted = await trio.to_thread.run_sync(
+            scripted_lore, services.scripts, acted, outcome.fired, moment.values
+        )
+        outcome = replace(outcome, fired=fired)
     private = ready.owners if len(moment.names) > 1 else {}
     entries = sorted_out(outcome, ready.library, private)
     kept = moment.path[-1].extra.lore_timed if moment.path else None
     lasting = outcome.timed != NOTHING or moment.timed != NOTHING or kept is not None
-    return replace(
+    entries = replace(
         entries,
         timed=outcome.timed if lasting and not turn.continues else None,
         variables=changed(Expanded("", outcome.variables), moment.values),
         trouble=ready.trouble,
     )
+    return entries, acted
 
 
 def _beside(
@@ -279,14 +309,17 @@ def _beside(
 
 
 def _as_it_stands(
-    db: Connection, session_id: str, leaf: int, most: int
-) -> tuple[list[stories.Message], states.Standing, frozenset[int]]:
-    """Returns the end of the path to a message, how the story stands there, and the whole path's ids."""
+    db: Connection, turn: TurnInput, most: int
+) -> tuple[list[stories.Message], states.Standing, frozenset[int], tuple[Script, ...]]:
+    """Returns the end of the path to a turn's message, how the story stands there, the whole path's ids, and
+    the scripts that hold."""
+    session_id, leaf = turn.session_id, turn.leaf
     whole = stories.path(db, leaf, most=most)
     path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
     standing = states.standing(db, session_id, leaf, path[-1].created if path else 0.0)
     unremembered = hiding.unremembered(db, session_id)
-    return path, standing, stories.path_ids(db, leaf) - unremembered
+    held = scripts.holding(db, (turn.character_id, *standing.steering.cast.members))
+    return path, standing, stories.path_ids(db, leaf) - unremembered, held
 
 
 async def _direction(
@@ -295,6 +328,7 @@ async def _direction(
     path: Sequence[stories.Message],
     standing: states.Standing,
     outlets: Mapping[str, str] = {},
+    silenced: frozenset[str] = frozenset(),
 ) -> Direction:
     """Returns how the reply is to be told, as the story stands at the line it answers."""
     before = standing.variables
@@ -312,6 +346,7 @@ async def _direction(
         continues=turn.continues,
         updates=services.narrator_updates,
         outlets=outlets,
+        silenced=silenced,
     )
 
 

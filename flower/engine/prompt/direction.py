@@ -22,6 +22,7 @@ from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.prompt.macros import NOBODY, Expanded, Values, expand, key_of, run
 from flower.engine.prompt.sections import cast_section, split_original, system_sections
+from flower.engine.provider.base import Role
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
 from flower.engine.store.states import Standing
@@ -29,6 +30,7 @@ from flower.engine.store.stories import Message, Selection
 
 SCENE_CHARS = 4_000  # of a message, from its end, in which names of people are looked for
 
+SYSTEM_PROMPT, AFTER_HISTORY = "system_prompt", "post_history_instructions"  # may be silenced
 SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
 
 
@@ -80,12 +82,14 @@ def direct(
     continues: bool = False,
     updates: bool = False,
     outlets: Mapping[str, str] = {},
+    silenced: frozenset[str] = frozenset(),
 ) -> Direction:
     """Returns how the reply to ``line``, the newest on ``path``, is to be told.
 
     ``variables`` are those of macros before this line, so that a second try of its reply sets them to the
     same. ``continues``: it is the last reply that goes on. ``updates``: the narrator may propose changes of
-    the state sheet. ``outlets``: texts of lorebooks by the names under which texts may ask for them.
+    the state sheet. ``outlets``: texts of lorebooks by the names under which texts may ask for them;
+    ``silenced``: which of ``system_prompt`` and ``post_history_instructions`` entries want left out.
     """
     steered, state = standing.steering, standing.state
     members = _members(assets, place.character_id, steered.cast)
@@ -103,9 +107,10 @@ def direct(
     rules = [assets.rules[rule] for rule in chosen_rules if rule in assets.rules]
     persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).told
     pins = tuple(expand(pin, fixed) for pin in state.pins)
+    rules_of_telling = played[0].system_prompt if played else assets.system_rules
     sections = (
         *system_sections(
-            played[0].system_prompt if played else assets.system_rules,
+            "" if SYSTEM_PROMPT in silenced else rules_of_telling,
             [replace(rule, prompt=expand(rule.prompt, fixed)) for rule in rules],
             world,
             played[0] if played else None,
@@ -128,7 +133,7 @@ def direct(
         scene=[m.content[-SCENE_CHARS:] for m in path[-SCENE_MESSAGES - 1 : -1]],
         line=line,
     )
-    insets = insets_of(members[0], now) if members else ()
+    insets = insets_of(members[0], now, silenced) if members else ()
     if note and note.depth and note.due(standing.now.lines):
         insets = (*insets, Inset(f"[{text}]", note.depth))
     note_every = note.every if note is not None else 1
@@ -166,7 +171,9 @@ def played_by(character: Character, fixed: Values, base: str) -> Character:
     )
 
 
-def insets_of(character: Character, now: Values) -> tuple[Inset, ...]:
+def insets_of(
+    character: Character, now: Values, silenced: frozenset[str] = frozenset()
+) -> tuple[Inset, ...]:
     """Returns what a story's own character wants told close to the newest line.
 
     Post-history instructions are told with that line: so a reply that is written changes nothing of what
@@ -175,9 +182,11 @@ def insets_of(character: Character, now: Values) -> tuple[Inset, ...]:
     found = []
     depth = character.depth_prompt
     if depth is not None and depth.text.strip():
-        found.append(Inset(expand(depth.text, now), depth.depth))
+        # Between messages few chat templates know a system, so that the player's side tells it.
+        role: Role = "assistant" if depth.role == "assistant" and depth.depth else "user"
+        found.append(Inset(expand(depth.text, now), depth.depth, role))
     after = "".join(split_original(character.post_history_instructions))
-    if after.strip():
+    if after.strip() and AFTER_HISTORY not in silenced:
         found.append(Inset(expand(after, now), 0))
     return tuple(found)
 

@@ -67,6 +67,7 @@ class LoreEntries(Struct, frozen=True, kw_only=True):
     variables: Mapping[str, str] | None = None
     tokens: float = 0.0
     trouble: str = ""
+    silenced: frozenset[str] = frozenset()  # prompts that an entry wants left out
 
 
 NO_ENTRIES = LoreEntries()
@@ -103,6 +104,7 @@ def sorted_out(outcome: Outcome, library: KeyedBooks, private: Mapping[str, str]
         fired=tuple(shown),
         held=outcome.held[:NEARLY_KEPT],
         tokens=sum(entry.tokens for entry in outcome.fired),
+        silenced=outcome.silenced,
     )
 
 

@@ -37,6 +37,7 @@ from flower.engine.prompt.lore_entries import (
 )
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.scripted import rows_of_scripts
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, note_of, summary_section, with_notes
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
@@ -378,6 +379,7 @@ def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[Mani
         ManifestEntry("model", f"{inputs.model.id}{own}", 0),
         *assembled.manifest,
         *(ManifestEntry(section.name, section.source, 0, IN_VIEW) for section in fresh.known),
+        *rows_of_scripts(inputs.context.acted),
         *rows_of(entries.fired, again),
         *(
             ManifestEntry(

@@ -43,7 +43,7 @@ class _Request(TrioRequest):
 
     def __init__(self, method: str, scheme: str, path: str, *others: Any, **options: Any) -> None:
         options["max_content_length"] = (
-            limits.IMPORT_BYTES if path == IMPORT_PATH else limits.HEADERS_BYTES
+            limits.LIBRARY_BYTES if path == IMPORT_PATH else limits.HEADERS_BYTES
         )
         super().__init__(method, scheme, path, *others, **options)
 

@@ -1,8 +1,10 @@
 """``POST /import``: a file from a client's disk on its way into the home, streamed to the disk.
 
 The body is the file itself. ``X-Flower-Name`` is its name and ``X-Flower-Me`` the player's name in a chat that
-does not tell, both percent-encoded. The answer is JSON: ``kind``, ``state``, ``items`` and ``notices``, or with
-another status than 200 ``error``, and ``speakers`` where the player has to be named.
+does not tell, both percent-encoded; ``X-Flower-Scripts: yes`` lets the scripts of cards act,
+``X-Flower-Library: yes`` announces an archive of a whole home, which may be larger. The answer is JSON:
+``kind``, ``state``, ``items`` and ``notices``, or with another status than 200 ``error``, and ``speakers`` where
+the player has to be named.
 """
 
 from __future__ import annotations
@@ -29,6 +31,12 @@ UPLOAD_S = 600.0  # 64 MiB over a poor line
 NAME_BYTES = 1024  # of a header
 
 
+def most_of(request: Request) -> int:
+    """Returns how many bytes a request may bring: more for an archive of a whole home."""
+    library = request.headers.get("X-Flower-Library", "") == "yes"
+    return limits.LIBRARY_BYTES if library else limits.IMPORT_BYTES
+
+
 class Uploads:
     """Takes files in. ``folder`` is where they lie until they are imported; None: the system's."""
 
@@ -43,17 +51,21 @@ class Uploads:
             unquote(request.headers.get(header, "")[:NAME_BYTES])
             for header in ("X-Flower-Name", "X-Flower-Me")
         )
+        scripts = request.headers.get("X-Flower-Scripts", "") == "yes"
         try:
             with trio.fail_after(UPLOAD_S):
                 async with self._at_once, self._received(request) as path:
-                    taken = await self._importer.take(path, name or "unnamed", me)
+                    taken = await self._importer.take(
+                        path, name or "unnamed", me, scripts_allowed=scripts
+                    )
         except UnknownPlayerError as error:
             return _answer(422, {"error": str(error), "speakers": error.speakers})
         except ImportFileError as error:
             return _answer(422, {"error": str(error)})
         except RequestEntityTooLarge:
-            most = limits.IMPORT_BYTES // limits.MIB
-            return _answer(413, {"error": f"the file is larger than {most} MiB"})
+            return _answer(
+                413, {"error": f"the file is larger than {most_of(request) // limits.MIB} MiB"}
+            )
         except StoreError as error:
             return _answer(507, {"error": str(error)})
         except trio.TooSlowError:
@@ -67,6 +79,8 @@ class Uploads:
         Written piece by piece without a thread: so a piece is on its way to the disk before the next one
         is read, and the file never gathers in memory.
         """
+        if (request.content_length or 0) > most_of(request):
+            raise RequestEntityTooLarge
         number, name = tempfile.mkstemp(prefix="upload-", dir=self._folder)
         path = Path(name)
         try:
@@ -74,7 +88,7 @@ class Uploads:
                 size = 0
                 async for piece in request.body:
                     size += len(piece)
-                    if size > limits.IMPORT_BYTES:  # a body that does not say its length
+                    if size > most_of(request):  # a body that does not say its length
                         raise RequestEntityTooLarge
                     _write(number, piece)
             except OSError as error:

@@ -18,7 +18,7 @@ from flower.engine.game.proposals import Proposed
 from flower.engine.game.state import StoryState, shown_rows
 from flower.engine.prompt.context import Services, around
 from flower.engine.recall.scopes import memory_scope
-from flower.engine.sessions import snapshot
+from flower.engine.sessions import shown_page, snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import FinishedReply, Session
 from flower.engine.store import branches, states, stories, streaming_text
@@ -46,9 +46,21 @@ class AfterTurn:
         The line to come will follow upon this exchange: recall gets ready for it.
         """
         await settle(self._runtime.services, session, finished, self._now())
+        await self._show_scripted(session)
         if finished.text and finished.status != "error":
             self._runtime.services.library.expect(around([finished.line, finished.text]))
             await self._remember_or_tell(session, finished.message_id, finished.line, finished.text)
+
+    async def _show_scripted(self, session: Session) -> None:
+        """Shows the end of a story again if scripts show it otherwise than it streamed."""
+        services = self._runtime.services
+        try:
+            page = await services.database.read(shown_page.changed_page, services, session)
+        except StoreError as error:  # the words as they came are on the screen
+            log.warning("session=%s: its scripts could not be read: %s", session.id, error)
+            return
+        if page is not None and session.reply is None:
+            session.publish(snapshot.chat_history(session, page, None))
 
     # --- memories -------------------------------------------------------------------------------
 

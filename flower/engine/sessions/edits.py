@@ -12,7 +12,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from msgspec import Struct
 
-from flower.engine.sessions import snapshot
+from flower.engine.prompt.context import Services
+from flower.engine.sessions import shown_page, snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turns import Turns, opened
@@ -57,7 +58,9 @@ class Edits:
         async with self._turns.claim(session):
 
             def changed(db: Connection) -> tuple[T, StoryEnd]:
-                return function(db, session.id, *args, **kwargs), _seen(db, session)
+                return function(db, session.id, *args, **kwargs), _seen(
+                    db, self._runtime.services, session
+                )
 
             result, seen = await self._runtime.services.database.write(changed)
             _show(session, seen)
@@ -78,7 +81,9 @@ class Edits:
             model_id = self._turns.models.story_model(selection)
 
             def changed(db: Connection) -> tuple[branches.Opened, StoryEnd]:
-                return open_reply(db, session.id, model_id, self._now()), _seen(db, session)
+                return open_reply(db, session.id, model_id, self._now()), _seen(
+                    db, self._runtime.services, session
+                )
 
             new, seen = await self._runtime.services.database.write(changed)
             session.request = None
@@ -120,8 +125,8 @@ def _show(session: Session, seen: StoryEnd) -> None:
     session.publish(snapshot.chat_history(session, seen.page, None))
 
 
-def _seen(db: Connection, session: Session) -> StoryEnd:
-    page = tree.page(db, session.id)
+def _seen(db: Connection, services: Services, session: Session) -> StoryEnd:
+    page = shown_page.page(db, services, session)
     if page is None:
         raise CommandError("This story is in the trash; /session restore takes it back.")
     start = session.window_start

@@ -15,12 +15,13 @@ from collections.abc import Callable, Collection
 import trio
 from msgspec import structs
 
+from flower import limits
 from flower.engine.game.steering import rules_on
 from flower.engine.prompt.context import Services
 from flower.engine.provider.base import Registry
 from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
-from flower.engine.sessions import create, recap, snapshot
+from flower.engine.sessions import create, recap, shown_page, snapshot
 from flower.engine.sessions.answers import Answers
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
@@ -32,13 +33,15 @@ from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.turns import Turns
-from flower.engine.store import prompts, states, stories, streaming_text, trash, tree
+from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
 from flower.engine.store.database import Database
 from flower.engine.tasks import guarded
 from flower.errors import StoreError
 from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State, SystemUpdate
 
 log = logging.getLogger(__name__)
+
+QUICK_REPLIES_READ = 100  # of imported ones; most sets have commands of other programs among them
 
 PROBLEMS_SHOWN = 20  # of broken files, in the list that a client gets
 
@@ -191,13 +194,15 @@ class Engine:
         listed = await self.services.database.read(stories.sessions)
         shown = structs.replace(client.chosen, rules=await self.active_rules(client))
         services = self.services
+        more = await services.database.read(quick_replies.listed, QUICK_REPLIES_READ)
+        ready = (*services.quick_replies, *snapshot.quick_replies_of(more))
         client.send(
             snapshot.sync_state(
                 services.assets,
                 self.roster,
                 listed,
                 shown,
-                quick_replies=services.quick_replies,
+                quick_replies=ready[: max(limits.QUICK_REPLIES, len(services.quick_replies))],
                 commands=self._commands,
             )
         )
@@ -269,7 +274,7 @@ class Engine:
         """Sends a page of a story: its end, or what is above message ``before``."""
         while True:
             reply = session.reply
-            page = await self.services.database.read(tree.page, session.id, before)
+            page = await self.services.database.read(shown_page.page, self.services, session, before)
             if page is None:
                 return
             if session.reply is reply:  # else a reply began or ended meanwhile, and the page is old

@@ -13,7 +13,7 @@ import flower
 from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.character_list import briefs
-from flower.engine.sentences import first_sentence
+from flower.engine.sentences import first_sentence, one_line
 from flower.engine.sessions.session import Session
 from flower.engine.store.stories import Message, Selection, StoredSession
 from flower.engine.store.tree import Page
@@ -88,6 +88,17 @@ def sync_state(
     return SyncState("", state)
 
 
+def quick_replies_of(rows: Sequence[tuple[str, str]]) -> tuple[QuickReply, ...]:
+    """Returns imported quick replies that are a line of the story; other programs' commands are none."""
+    found = []
+    for label, text in rows:
+        name = one_line(label, limits.QUICK_REPLY_NAME_CHARS)
+        line = " ".join(text.split())
+        if name and line and not line.startswith("/") and len(line) <= limits.QUICK_REPLY_CHARS:
+            found.append(QuickReply(name, line))
+    return tuple(found[: limits.QUICK_REPLIES])
+
+
 def character_options(assets: Assets) -> tuple[Named, ...]:
     """Returns the characters as the state lists them, the first ``CHARACTERS_LISTED`` of them."""
     first = islice(briefs(assets.characters), CHARACTERS_LISTED)
@@ -128,8 +139,8 @@ def chat_history(session: Session, page: Page, before: int | None) -> ChatHistor
     items: list[HistoryItem] = []
     size = 0
     for message in reversed(page.messages[-limits.HISTORY_PAGE_MESSAGES :]):
-        item = _item(session, message, page.variants.get(message.id))
-        size += len(item.content.encode())
+        item = _item(session, message, page)
+        size += len(item.content.encode()) + len((item.shown or "").encode())
         if items and size > HISTORY_PAGE_BYTES:
             break
         items.append(item)
@@ -156,7 +167,8 @@ def no_history() -> ChatHistory:
     return ChatHistory("", HistoryMeta(()))
 
 
-def _item(session: Session, message: Message, variants: tuple[int, int] | None) -> HistoryItem:
+def _item(session: Session, message: Message, page: Page) -> HistoryItem:
+    variants = page.variants.get(message.id)
     content, status = message.content, message.status
     if message.id in session.unsaved:
         content, status = session.unsaved[message.id].text, session.unsaved[message.id].status
@@ -172,6 +184,7 @@ def _item(session: Session, message: Message, variants: tuple[int, int] | None) 
         variant=variants[0] if variants else UNSET,
         variants=variants[1] if variants else UNSET,
         hidden=message.extra.hidden or UNSET,
+        shown=page.shown.get(message.id, UNSET),
     )
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.assets import Character
 from flower.engine.character_list import Brief, brief_of
+from flower.engine.store import scripts
 from flower.engine.store.packing import pack, unpack
 
 _NOT_ID = re.compile(r"[^a-z0-9]+")
@@ -117,6 +118,12 @@ def everybody(db: sqlite3.Connection) -> Iterator[Stored]:
         yield Stored(brief_of(unpacked(packed)), packed)
 
 
+def one(db: sqlite3.Connection, character_id: str) -> Character | None:
+    """Returns an imported character, None if there is none of that id. Raises ``StoreError``."""
+    row = db.execute("SELECT packed FROM characters WHERE id = ?", (character_id,)).fetchone()
+    return unpacked(row[0]) if row else None
+
+
 def named(db: sqlite3.Connection, name: str) -> str:
     """Returns the id of the imported character of that name, or of that file; "" for none."""
     row = db.execute(
@@ -138,6 +145,7 @@ def with_book(db: sqlite3.Connection, book_file: str) -> list[str]:
 def remove(db: sqlite3.Connection, character_id: str) -> bool:
     """Deletes an imported character; returns whether there was one."""
     db.execute("DELETE FROM book_owners WHERE kind = 'character' AND owner = ?", (character_id,))
+    scripts.remove_of_character(db, character_id)
     return db.execute("DELETE FROM characters WHERE id = ?", (character_id,)).rowcount > 0
 
 

@@ -168,3 +168,12 @@ def with_book(db: sqlite3.Connection, book_file: str) -> list[str]:
     """Returns the stories whose files point to a lorebook of this name."""
     rows = db.execute("SELECT DISTINCT session_id FROM chat_files WHERE linked_book = ?", (book_file,))
     return [row[0] for row in rows]
+
+
+def of_file(db: sqlite3.Connection, name: str) -> list[tuple[str, str]]:
+    """Returns the stories that came from a file of this name: their ids, and those of their characters."""
+    return db.execute(
+        "SELECT s.id, s.character_id FROM originals o JOIN chat_files c ON c.original = o.id"
+        " JOIN sessions s ON s.id = c.session_id WHERE o.name = ? AND s.deleted IS NULL LIMIT 20",
+        (name,),
+    ).fetchall()

@@ -54,6 +54,7 @@ _USED = (
     "SELECT original FROM characters WHERE original = ?1",
     "SELECT original FROM books WHERE original = ?1",
     "SELECT original FROM personas WHERE original = ?1",
+    "SELECT original FROM scripts WHERE original = ?1",
     "SELECT c.original FROM chat_files c JOIN sessions s ON s.id = c.session_id"
     " WHERE c.original = ?1 AND s.deleted IS NULL",
 )
@@ -76,6 +77,7 @@ def drop_unused(db: sqlite3.Connection, but: int) -> None:
             SELECT original FROM characters WHERE original IS NOT NULL
             UNION SELECT original FROM books WHERE original IS NOT NULL
             UNION SELECT original FROM personas WHERE original IS NOT NULL
+            UNION SELECT original FROM scripts WHERE original IS NOT NULL
             UNION SELECT original FROM chat_files
         )
         """,

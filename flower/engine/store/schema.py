@@ -324,6 +324,21 @@ CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN
 END;
 """
 
+# Scripts that change texts. ``character_id`` is '' for those that are for everything; a card's are off until
+# somebody switches them on.
+SCRIPTS_SCHEMA = """
+CREATE TABLE scripts (
+    id           INTEGER PRIMARY KEY,
+    character_id TEXT NOT NULL DEFAULT '',
+    place        INTEGER NOT NULL,
+    name         TEXT NOT NULL COLLATE NOCASE,
+    is_on        INTEGER NOT NULL DEFAULT 0,
+    original     INTEGER REFERENCES originals(id),
+    packed       BLOB NOT NULL
+);
+CREATE INDEX scripts_by_character ON scripts(character_id, place);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
@@ -333,6 +348,7 @@ MIGRATIONS: tuple[str, ...] = (
     PROMPTS_SCHEMA,
     LIBRARY_SCHEMA,
     TERMS_SCHEMA,
+    SCRIPTS_SCHEMA,
 )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -27,11 +27,13 @@ from flower.errors import CommandError
 
 
 class Page(Struct, frozen=True):
-    """Messages in a row, oldest first. ``variants``: (number from 1, count) of those with siblings."""
+    """Messages in a row, oldest first. ``variants``: (number from 1, count) of those with siblings;
+    ``shown``: by id, what screens show in the place of a message's words."""
 
     messages: Sequence[Message]
     variants: Mapping[int, tuple[int, int]] = {}
     sheet: Sequence[tuple[str, str]] | None = None  # rows of the state sheet; None above the end
+    shown: Mapping[int, str] = {}
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -122,6 +124,27 @@ def forget_window(db: sqlite3.Connection, session_id: str) -> None:
 def siblings(db: sqlite3.Connection, message: Message) -> list[Message]:
     """Returns a message and its variants, oldest first."""
     return stories.children(db, message.session_id, message.parent_id)
+
+
+def greeting(db: sqlite3.Connection, session_id: str, path: Collection[int]) -> int | None:
+    """Returns which of its greetings a story has on the path with these messages, 0 for the first.
+
+    None for a story that the player began.
+    """
+    root = min(path, default=None)  # what follows has a higher number
+    if root is None or _role(db, root) != "assistant":
+        return None
+    row = db.execute(
+        "SELECT count(*) FROM messages INDEXED BY messages_roots WHERE session_id = ?1 AND parent_id IS NULL"
+        " AND role = 'assistant' AND deleted IS NULL AND id < ?2",
+        (session_id, root),
+    ).fetchone()
+    return int(row[0])
+
+
+def _role(db: sqlite3.Connection, message_id: int) -> str:
+    row = db.execute("SELECT role FROM messages WHERE id = ?", (message_id,)).fetchone()
+    return str(row[0]) if row else ""
 
 
 def variants(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[int, int]]:

@@ -56,6 +56,7 @@ class MessageView(NamedTuple):
     variant: int = 0  # which of its siblings this is, from 1; 0: it has none
     variants: int = 0
     hidden: bool = False  # no narrator reads it
+    written: str = ""  # the words as they are stored, where others are shown
 
 
 class Look(NamedTuple):

@@ -228,7 +228,7 @@ def _from_history(item: messages.HistoryItem) -> MessageView:
     return MessageView(
         0,
         item.role if item.role in ROLES else "notice",
-        item.content,
+        _or(item.shown, item.content),
         message=_or(item.message, 0),
         request=_or(item.request, ""),
         variant=_or(item.variant, 0),
@@ -236,6 +236,7 @@ def _from_history(item: messages.HistoryItem) -> MessageView:
         status="" if status in ENDED_WELL or status == "complete" else status,
         model=_or(item.model, ""),
         hidden=_or(item.hidden, False),
+        written=item.content if item.shown is not UNSET else "",
     )
 
 

@@ -226,7 +226,7 @@ def _on_message(model: Model, command: commands.Command) -> Result:
     line = f"{command.name} {message.message}"
     if command.argument == "message":
         return model._replace(asked=line), (Send(line),)
-    return model._replace(input=model.input.with_text(f"{line} {message.text}")), ()
+    return model._replace(input=model.input.with_text(f"{line} {message.written or message.text}")), ()
 
 
 def _in_input(model: Model, key: Key, action: str | None) -> Result:

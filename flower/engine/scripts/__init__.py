@@ -1,0 +1,1 @@
+"""Scripts that cards and players bring to change texts: find a pattern, put something else. Pure."""
