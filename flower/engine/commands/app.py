@@ -16,9 +16,11 @@ from flower.errors import CommandError
 
 async def cancel(engine: Engine, client: Client, argument: str) -> None:
     drafted = engine.drafts.cancel(client)
+    aside = engine.side_tasks.cancel(client)
     if client.session is not None and engine.turns.cancel(client.session):
         return
-    client.notify("✓ No draft then." if drafted else "Nothing is being written.")
+    stopped = "✓ No draft then." if drafted else "✓ Stopped."
+    client.notify(stopped if drafted or aside else "Nothing is being written.")
 
 
 async def go_on(engine: Engine, client: Client, argument: str) -> None:

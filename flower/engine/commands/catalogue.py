@@ -213,8 +213,25 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/memory list", "list what this story remembers"),
         CommandSpec("/memory search WORDS", "find memories of this story", "/memory search my brother"),
+        CommandSpec("/memory show ID", "read a memory of this story", "/memory show 12"),
+        CommandSpec(
+            "/memory edit ID [TEXT]",
+            "give a memory other words; without them it comes into your input line",
+            "/memory edit 12 My brother left for the islands.",
+        ),
         CommandSpec("/memory forget ID", "forget a memory", "/memory forget 12"),
         CommandSpec("/memory pin ID", "keep a memory in every prompt, or let it go", "/memory pin 12"),
+        CommandSpec("/summary", "read what is told of the part that left the prompt"),
+        CommandSpec(
+            "/summary edit [TEXT]",
+            "write it yourself; without TEXT it comes into your input line",
+            "/summary edit Mara lent me the lamp. The bell has rung twice.",
+        ),
+        CommandSpec(
+            "/summary remake [HOW]",
+            "let the model write it anew, from now on as you say; or off",
+            "/summary remake List who was met, what they want and what I promised them",
+        ),
     ),
     "Narrator": (
         CommandSpec("/model ID", "choose the narrator", "/model offline/narrator", "models"),
