@@ -29,6 +29,7 @@ PROVIDER_KINDS = (
     "anthropic",
     "ollama",
     "llamacpp",
+    "tabbyapi",
     "koboldcpp",
     "lmstudio",
     "vllm",

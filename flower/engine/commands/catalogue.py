@@ -238,9 +238,15 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec("/models refresh", "ask every provider for its models again"),
         CommandSpec(
             "/set [model] [NAME VALUE]",
-            "list or change sampler settings, like temperature",
+            "list or change settings, like temperature, reply_tokens or banned_phrases",
             "/set temperature 0.8",
         ),
+        CommandSpec("/preset save NAME", "keep the settings that hold here", "/preset save calm"),
+        CommandSpec(
+            "/preset load NAME", "give this story the settings of a preset", "/preset load calm"
+        ),
+        CommandSpec("/preset list", "list the presets, and templates that were imported"),
+        CommandSpec("/preset delete NAME", "delete one of them", "/preset delete calm"),
         CommandSpec("/rules add ID", "switch a rule on", "/rules add slow-burn", "rules"),
         CommandSpec("/rules clear", "switch all rules off"),
         CommandSpec(

@@ -49,11 +49,11 @@ from flower.engine.store import books, hiding, personas, scripts, states, storie
 from flower.engine.store.database import Connection, Database
 from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
+from flower.settings.samplers import LORE_TOKENS
 
 log = logging.getLogger(__name__)
 
 RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
-LORE_TOKENS = "lore_tokens"  # the setting, and no model's
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 WHY_KEPT = "a secret"
 

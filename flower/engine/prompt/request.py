@@ -25,7 +25,7 @@ from flower.engine.prompt.assemble import (
     assemble,
     standing_text,
 )
-from flower.engine.prompt.context import LORE_TOKENS, PromptContext, Services, TurnInput, reason
+from flower.engine.prompt.context import PromptContext, Services, TurnInput, reason
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.lore_entries import (
     not_told,
@@ -39,11 +39,12 @@ from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.scripted import rows_of_scripts
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, note_of, summary_section, with_notes
+from flower.engine.prompt.story_settings import settings_of
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
-from flower.engine.store import exchanges, search, stories
+from flower.engine.store import exchanges, search
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.exchanges import LineNotes, PromptRecord
 from flower.engine.store.extra import ManifestEntry
@@ -55,6 +56,7 @@ from flower.errors import ProviderError
 IN_VIEW = "already in view"
 RECALLED_SHARE = LINE_SHARE / 2 * 0.95  # of the budget: half of a line's share, less what frames it
 SHRINK_SHARE = 0.7  # of the context that was refused, when the refusal has no numbers
+SECOND_TRY_SEED = 1_000_003  # more than a line has variants
 NEAR_BUDGET = 0.8  # above this share of the budget an exact count is worth a round trip
 
 
@@ -111,16 +113,19 @@ async def build_prompt(
         counter = await _counted_exactly(model, assembled)
         if counter is not model.counter:
             fresh, assembled = await _settle(inputs, counter, window_start)
+    settings = await settings_of(services, turn.session_id, model.id, turn.variant)
     completion = Completion(
         model=model.name,
         messages=assembled.messages,
         max_tokens=inputs.reply_tokens,
         context_tokens=inputs.context_tokens,
-        params=await _params(services, turn, model),
+        params=settings.params,
         session=turn.session_id,
         cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
         player_names=_player_names(services, context),
         scaffold=SCAFFOLD,
+        banned=settings.banned,
+        template=settings.template,
     )
     return PreparedPrompt(completion, assembled, counter, _record(inputs, fresh, assembled))
 
@@ -328,18 +333,18 @@ def line_of(message: Message, knowing: Container[str] = ()) -> PromptLine:
     )
 
 
-async def _params(services: Services, turn: TurnInput, model: ChosenModel) -> dict[str, object]:
-    """Returns the sampler settings: the story's over the model's over everybody's.
-
-    A seed that was set is another one for each variant, or all would be the same.
-    """
-    own = await services.database.read(stories.of_story, turn.session_id, model.id)
-    settings = {**services.params, **own}
-    settings.pop(LORE_TOKENS, None)
-    seed = settings.get("seed")
-    if isinstance(seed, int) and seed >= 0:
-        settings["seed"] = seed + turn.variant
-    return settings
+def once_more(prompt: PreparedPrompt, ask: str) -> PreparedPrompt:
+    """Returns the prompt for a second try at a reply, with something to mind said at its end."""
+    completion = prompt.completion
+    last = completion.messages[-1:]
+    messages = completion.messages
+    if last and last[0].role != "assistant":  # else the reply goes on in it
+        messages = (*messages[:-1], replace(last[0], content=f"{last[0].content}\n\n{ask}"))
+    params = dict(completion.params)
+    if isinstance(seed := params.get("seed"), int) and seed >= 0:
+        params["seed"] = seed + SECOND_TRY_SEED
+    cue = replace(completion.cue, seed=completion.cue.seed + SECOND_TRY_SEED)
+    return replace(prompt, completion=replace(completion, messages=messages, params=params, cue=cue))
 
 
 def _record(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> PromptRecord:

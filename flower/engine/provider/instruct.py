@@ -11,23 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
-from flower.engine.provider.base import ChatMessage
-
-
-class Template(Struct, frozen=True):
-    """How messages are written as text: what stands before and after each role's, and where a reply ends.
-
-    ``system`` None: the model knows no system role; such text goes before the first line of the player.
-    """
-
-    user: tuple[str, str]
-    assistant: tuple[str, str]
-    system: tuple[str, str] | None = None
-    stop: tuple[str, ...] = ()
-    start: str = ""
-
+from flower.engine.provider.base import ChatMessage, Template
 
 TEMPLATES: dict[str, Template] = {
     "chatml": Template(
@@ -58,6 +42,7 @@ TEMPLATES: dict[str, Template] = {
     "plain": Template(("\n> ", "\n\n"), ("", "\n"), ("", "\n\n* * *\n"), ("\n> ", "\n* * *")),
 }
 BASE = "plain"
+SERVER = "server"  # the chat template that the server itself would use
 BASE_NOTE = "base model: completes text, follows no instructions"
 
 _BASE_NAME = re.compile(r"(?:^|[-_./ ])(?:base|pt|pretrain|pretrained)(?:$|[-_./: ])", re.IGNORECASE)

@@ -25,8 +25,11 @@ FLAVOUR = Flavour(
         "repetition_penalty": "rep_pen",
         "repeat_penalty": "rep_pen",
         "repeat_last_n": "rep_pen_range",
+        "typical_p": "typical",
+        "top_n_sigma": "nsigma",
     },
     usage_option=False,
+    banned_field="banned_tokens",  # phrases: the model is set back when it has written one
 )
 
 

@@ -27,6 +27,7 @@ class Flavour(Struct, frozen=True):
     session_field: str = ""
     body: Mapping[str, Any] = {}
     quiet: Mapping[str, Any] = {}  # fields that tell a model not to think
+    banned_field: str = ""  # takes phrases that the model must not write
 
 
 _NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
@@ -73,6 +74,7 @@ FLAVOURS: dict[str, Flavour] = {
     ),
     "lmstudio": Flavour(renamed={"repetition_penalty": "repeat_penalty"}),
     "vllm": Flavour(renamed={"repeat_penalty": "repetition_penalty"}, quiet=_NO_THINKING),
+    "tabbyapi": Flavour(banned_field="banned_strings", quiet=_NO_THINKING),
     "compatible": Flavour(),
 }
 
@@ -105,6 +107,8 @@ def build_body(
         body["stream_options"] = {"include_usage": True}
     if flavour.session_field and completion.session:
         body[flavour.session_field] = completion.session
+    if flavour.banned_field and completion.banned:
+        body[flavour.banned_field] = list(completion.banned)
     for name, value in wanted_params(completion, endpoint).items():
         if flavour.params is None or name in flavour.params:
             body[flavour.renamed.get(name, name)] = value

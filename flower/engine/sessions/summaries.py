@@ -26,6 +26,7 @@ from flower.engine.prompt.sections import (
     lines_to_cover,
     summary_prompt,
 )
+from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
@@ -195,7 +196,8 @@ class Summariser:
         if not left:
             return None
         last_id = known.last_id if known is not None else left[-1].id
-        context = model.context_tokens(self._runtime.services.context_tokens)
+        services = await with_lengths(self._runtime.services, session.id, model.id)
+        context = model.context_tokens(services.context_tokens)
         room = int((context - SUMMARY_TOKENS - thinking_room(context)) * limits.CONTEXT_USED_SHARE)
         reading = Reading(context, room, model.counter)
         text, whole = "", len(left)

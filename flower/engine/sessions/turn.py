@@ -22,7 +22,8 @@ from flower import limits
 from flower.engine.game.proposals import UpdateFilter
 from flower.engine.prompt.context import PromptContext, Services, TurnInput, gather, recall_event
 from flower.engine.prompt.model import ChosenModel
-from flower.engine.prompt.request import PreparedPrompt, build_prompt, shorter
+from flower.engine.prompt.request import PreparedPrompt, build_prompt, once_more, shorter
+from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import (
     Finish,
     Loading,
@@ -35,6 +36,7 @@ from flower.engine.provider.base import (
 )
 from flower.engine.provider.retry import Stream, stream
 from flower.engine.sanitize import sanitize
+from flower.engine.sessions.banned import RETRY_ASK, BannedPhrases
 from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_storage import ReplyStorage
@@ -93,6 +95,8 @@ class Turn:
         self._elsewhere = False  # a fallback was asked
         self._begins = reply.length
         self._loops = LoopGuard()
+        self._banned = BannedPhrases(())
+        self._wrote_banned = ""
         self._progress_shown = 0.0
 
     def cancel(self, reason: EndReason = "stopped") -> None:
@@ -132,11 +136,15 @@ class Turn:
 
     async def _generate(self) -> EndReason:
         """The first four steps; a prompt that the server finds too long is made and sent once more."""
+        self._services = await with_lengths(
+            self._services, self._input.session_id, self._input.model_id
+        )
         context = await self._gather_context()
         model = self._select_model(context)
         prompt = await self._build_prompt(context, model)
+        self._banned = BannedPhrases(prompt.completion.banned)
         try:
-            return await self._stream(prompt, model)
+            return await self._stream_well(prompt, model)
         except ProviderError as error:
             if error.kind != "context_exceeded" or self._tokens:
                 raise
@@ -145,7 +153,7 @@ class Turn:
             SystemUpdate("The prompt was too long for this model; trying a shorter one.")
         )
         prompt = await self._build_prompt(context, model)
-        return await self._stream(prompt, model)
+        return await self._stream_well(prompt, model)
 
     # --- 1: context -----------------------------------------------------------------------------
 
@@ -187,8 +195,29 @@ class Turn:
 
     # --- 4: stream ------------------------------------------------------------------------------
 
-    async def _stream(self, prompt: PreparedPrompt, model: ChosenModel) -> EndReason:
-        """Streams one completion to its end."""
+    async def _stream_well(self, prompt: PreparedPrompt, model: ChosenModel) -> EndReason:
+        """Streams one completion; one in which a banned phrase comes is taken back, and tried once more."""
+        reason = await self._stream(prompt, model)
+        if not self._wrote_banned:
+            return reason
+        self._session.publish(
+            SystemUpdate(f"The model wrote {self._wrote_banned!r}, which is banned here; once more …")
+        )
+        self._take_back(self._begins)
+        self._loops, self._finish_mark, self._wrote_banned = LoopGuard(), None, ""
+        self._banned.end()
+        phrases = "; ".join(prompt.completion.banned)
+        again = once_more(prompt, RETRY_ASK.format(phrases=phrases))
+        reason = await self._stream(again, model, last_try=True)
+        if self._wrote_banned:
+            text = f"✗ The model wrote {self._wrote_banned!r} again; /retry tells it anew, /edit changes it."
+            self._session.publish(SystemUpdate(text))
+        return reason
+
+    async def _stream(
+        self, prompt: PreparedPrompt, model: ChosenModel, *, last_try: bool = False
+    ) -> EndReason:
+        """Streams one completion to its end, or to a banned phrase if there may be another try."""
         self._reply.join_with(message.content for message in prompt.completion.messages)
         streaming = stream(
             model.provider, prompt.completion, rng=self._services.rng, fallbacks=model.fallbacks
@@ -197,7 +226,7 @@ class Turn:
             async with streaming:
                 async for piece in streaming:
                     self._take(piece, streaming, model)
-                    if self._loops.found:
+                    if self._loops.found or (self._wrote_banned and not last_try):
                         return "length"
                     if self._reply.full or (
                         self._update_filter is not None and self._update_filter.full
@@ -207,6 +236,7 @@ class Turn:
             self._elsewhere = _steps_in(streaming, model)
             for note in streaming.notes:
                 self._session.notify_once(note)
+        self._wrote_banned = self._wrote_banned or self._banned.end()
         return self._finish_mark.reason if self._finish_mark is not None else "interrupted"
 
     def _take(self, piece: Piece, streaming: Stream, model: ChosenModel) -> None:
@@ -241,6 +271,7 @@ class Turn:
         if chunk is None:
             return
         self._session.publish(chunk)
+        self._wrote_banned = self._wrote_banned or self._banned.feed(chunk.content)
         worth = self._loops.feed(chunk.content)
         if worth is not None:
             self._end_loop(worth)

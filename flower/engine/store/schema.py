@@ -339,6 +339,17 @@ CREATE TABLE scripts (
 CREATE INDEX scripts_by_character ON scripts(character_id, place);
 """
 
+# Settings under a name, and templates for prompts as text that were imported.
+PRESETS_SCHEMA = """
+CREATE TABLE presets (
+    kind    TEXT NOT NULL CHECK (kind IN ('samplers', 'instruct')),
+    name    TEXT NOT NULL COLLATE NOCASE,
+    data    TEXT NOT NULL,
+    updated REAL NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
@@ -349,6 +360,7 @@ MIGRATIONS: tuple[str, ...] = (
     LIBRARY_SCHEMA,
     TERMS_SCHEMA,
     SCRIPTS_SCHEMA,
+    PRESETS_SCHEMA,
 )
 
 
