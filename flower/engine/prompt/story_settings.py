@@ -18,6 +18,14 @@ from flower.engine.store import presets, stories
 from flower.settings import samplers
 
 
+class _Around(Struct, frozen=True):
+    """The fields of a stored context preset."""
+
+    before: str = ""
+    after: str = ""
+    chat_start: str = ""
+
+
 class StorySettings(Struct, frozen=True):
     """``params`` are the model's; ``template``: how to write the prompt as text, "server": as the server says."""
 
@@ -68,12 +76,23 @@ async def _template(services: Services, name: str) -> Template | str | None:
     if name in TEMPLATES:
         return TEMPLATES[name]
     found = await services.database.read(presets.find, presets.INSTRUCT, name)
-    return read_template(found[1]) if found is not None else None
+    around = await services.database.read(presets.find, presets.CONTEXT, name)
+    return read_template(found[1], around[1] if around is not None else {}) if found else None
 
 
-def read_template(values: Mapping[str, object]) -> Template | None:
-    """Returns a stored template; None for one that is damaged or of a later version."""
+def read_template(values: Mapping[str, object], around: Mapping[str, object]) -> Template | None:
+    """Returns a stored template, with what the context preset of its name puts around the system text.
+
+    Returns None for one that is damaged or of a later version.
+    """
     try:
-        return msgspec.convert(values, Template)
+        template = msgspec.convert(values, Template)
+        beside = msgspec.convert(around, _Around)
     except msgspec.ValidationError:
         return None
+    system = template.system
+    if beside.before.strip() or beside.after.strip():
+        system = (beside.before, beside.after)
+    if system is not None and beside.chat_start:
+        system = (system[0], f"{system[1]}{beside.chat_start}\n")
+    return replace(template, system=system)

@@ -65,6 +65,7 @@ class Template(Struct, frozen=True):
     """How messages are written as text: what stands before and after each role's, and where a reply ends.
 
     ``system`` None: the model knows no system role; such text goes before the first line of the player.
+    ``reply`` stands before the reply that is asked for, "" for what stands before any of the assistant's.
     """
 
     user: tuple[str, str]
@@ -72,6 +73,7 @@ class Template(Struct, frozen=True):
     system: tuple[str, str] | None = None
     stop: tuple[str, ...] = ()
     start: str = ""
+    reply: str = ""
 
 
 class Completion(Struct, frozen=True):

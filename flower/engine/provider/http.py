@@ -22,13 +22,13 @@ import msgspec
 import trio
 
 from flower import __version__, limits
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import Completion, Template
 from flower.engine.provider.decode import Dialect, Interpreter
 from flower.engine.provider.endpoint import KINDS, Endpoint, read_key
 from flower.engine.provider.errors import Origin, from_response, malformed
 from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
 from flower.engine.provider.gate import Gate
-from flower.engine.provider.instruct import BASE, TEMPLATES, Template, base_remark, is_base
+from flower.engine.provider.instruct import BASE, TEMPLATES, base_remark, is_base
 from flower.engine.provider.proxies import certificates, proxy_for
 from flower.engine.provider.quote import excerpt
 from flower.engine.provider.request_fields import Refusals, field_names

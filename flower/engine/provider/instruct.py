@@ -89,7 +89,7 @@ def render(messages: Sequence[ChatMessage], template: Template) -> str:
         text += f"{template.user[0]}{waiting.rstrip()}{template.user[1]}"
     if messages and messages[-1].role == "assistant":
         return text
-    return (text + template.assistant[0]).rstrip(
+    return (text + (template.reply or template.assistant[0])).rstrip(
         " "
     )  # models trained without a blank start badly after one
 

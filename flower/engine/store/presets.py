@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Literal
 
-Kind = Literal["samplers", "instruct"]
+Kind = Literal["samplers", "instruct", "context"]
 SAMPLERS: Kind = "samplers"
 INSTRUCT: Kind = "instruct"  # how prompts are written as text
-KINDS: tuple[Kind, ...] = (SAMPLERS, INSTRUCT)
+CONTEXT: Kind = "context"  # what stands around the system text in one; it goes with the one of its name
+KINDS: tuple[Kind, ...] = (SAMPLERS, INSTRUCT, CONTEXT)
 LISTED = 1_000
 
 

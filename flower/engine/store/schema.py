@@ -342,7 +342,7 @@ CREATE INDEX scripts_by_character ON scripts(character_id, place);
 # Settings under a name, and templates for prompts as text that were imported.
 PRESETS_SCHEMA = """
 CREATE TABLE presets (
-    kind    TEXT NOT NULL CHECK (kind IN ('samplers', 'instruct')),
+    kind    TEXT NOT NULL CHECK (kind IN ('samplers', 'instruct', 'context')),
     name    TEXT NOT NULL COLLATE NOCASE,
     data    TEXT NOT NULL,
     updated REAL NOT NULL,
