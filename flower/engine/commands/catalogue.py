@@ -313,6 +313,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/narrate The bell rings twice.",
         ),
         CommandSpec(
+            "/suggest [ABOUT]",
+            "offer three things to do next; a digit takes one",
+            "/suggest getting out of here",
+        ),
+        CommandSpec(
             "/impersonate [ABOUT]",
             "let the model draft your next line",
             "/impersonate asking about the key",

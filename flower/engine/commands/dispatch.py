@@ -125,6 +125,7 @@ ACTIONS: dict[str, Action] = {
     "/me": steering.act,
     "/narrate": steering.narrate,
     "/impersonate": steering.impersonate,
+    "/suggest": steering.suggest,
     "/cast": steering.show_cast,
     "/cast add": steering.add_to_cast,
     "/cast remove": steering.remove_from_cast,

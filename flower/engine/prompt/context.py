@@ -93,6 +93,7 @@ class TurnInput(Struct, frozen=True, kw_only=True):
     model_id: str  # the story's; the speaker may have one of their own
     continues: bool = False
     variant: int = 0  # how many replies to the same line there were before
+    ask: str = ""  # what is asked instead of going on, when no line of the player is answered
 
 
 class PromptContext(Struct, frozen=True):

@@ -301,7 +301,7 @@ def _assemble(
     lines = [line_of(message, knowing) for message in inputs.context.path]
     recalled = with_notes(fresh.recalled, [note for _, note in fresh.private])
     if lines and lines[-1].role == "assistant":  # the narrator's words, or the player's in its place
-        ask = CONTINUE if turn.continues else GO_ON
+        ask = turn.ask or (CONTINUE if turn.continues else GO_ON)
         lines.append(PromptLine(turn.leaf + 1, "user", ask, recalled))
     elif lines:
         lines[-1] = replace(lines[-1], recalled=recalled, stands="")

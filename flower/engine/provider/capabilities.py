@@ -50,3 +50,10 @@ class Gated(Protocol):
     """A provider whose server may be full: requests wait for their turn."""
 
     def gate(self, model: str) -> Gate: ...
+
+
+@runtime_checkable
+class Suggesting(Protocol):
+    """A provider with phrases of its own for what the player could do next."""
+
+    async def suggestions(self, completion: Completion) -> tuple[str, ...]: ...
