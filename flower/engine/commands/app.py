@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from flower.engine.commands import library
 from flower.engine.commands.catalogue import help_text
+from flower.engine.export.library_files import NamedFile
 from flower.engine.prompt.lore_entries import FIRED
+from flower.engine.prompt.sent import page_of, text_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import exchanges
@@ -55,6 +58,28 @@ async def why(engine: Engine, client: Client, argument: str) -> None:
     rows = [f"{e.tokens:>6}  {e.section}: {e.source}  {e.note}".rstrip() for e in manifest]
     total = sum(e.tokens for e in manifest if e.section not in ("lore", "memory", FIRED))
     client.notify("\n".join([f"The prompt, about {total} tokens:", *rows]))
+
+
+async def why_full(engine: Engine, client: Client, argument: str) -> None:
+    """Shows the last request word for word, a page at a time, or writes it to a file."""
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    sent = client.session.sent
+    if sent is None:
+        raise CommandError(
+            "No prompt has been sent since this story was opened; the next reply's can be seen."
+        )
+    text = text_of(sent)
+    if argument.lower() == "file":
+        name = f"prompt of message {sent.message_id}.txt"
+        await library.write(engine, client, [NamedFile(name, text.encode("utf-8", "replace"))])
+        return
+    if argument and not argument.isdecimal():
+        raise CommandError("Which page? /why full 2, or /why full file for all of it.")
+    page, count = page_of(text, int(argument[:9] or 1))
+    number = min(max(int(argument[:9] or 1), 1), count)
+    more = f"\n\n(page {number} of {count}; /why full {number % count + 1}, /why full file)"
+    client.notify(page + (more if count > 1 else ""))
 
 
 async def sync(engine: Engine, client: Client, argument: str) -> None:

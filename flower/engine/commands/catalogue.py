@@ -257,6 +257,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/nsfw", "allow or forbid mature themes"),
         CommandSpec(
+            "/why full [PAGE]",
+            "read the last prompt word for word; or file: write it to one",
+            "/why full 2",
+        ),
+        CommandSpec(
             "/why [nearly] [MESSAGE]",
             "show what went into a reply's prompt and why; nearly: which entries did not fire",
             "/why",

@@ -156,6 +156,7 @@ ACTIONS: dict[str, Action] = {
     "/cancel": app.cancel,
     "/history": app.history,
     "/why": app.why,
+    "/why full": app.why_full,
     "/sync": app.sync,
     "/help": app.show_help,
     "/quit": app.quit_,

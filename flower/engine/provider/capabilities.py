@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from flower.engine.provider.base import Completion
 from flower.engine.provider.endpoint import Timeouts
@@ -57,3 +57,10 @@ class Suggesting(Protocol):
     """A provider with phrases of its own for what the player could do next."""
 
     async def suggestions(self, completion: Completion) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Bodied(Protocol):
+    """A stream that knows the body of its request; None where nothing was sent."""
+
+    body: dict[str, Any] | None

@@ -23,6 +23,7 @@ from flower.engine.game.proposals import UpdateFilter
 from flower.engine.prompt.context import PromptContext, Services, TurnInput, gather, recall_event
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt, build_prompt, once_more, shorter
+from flower.engine.prompt.sent import Sent
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import (
     Finish,
@@ -234,6 +235,12 @@ class Turn:
                         return "length"
         finally:
             self._elsewhere = _steps_in(streaming, model)
+            self._session.sent = Sent(
+                self._reply.message_id,
+                f"{streaming.provider.name}/{streaming.model}",
+                prompt.completion.messages,
+                streaming.body,
+            )
             for note in streaming.notes:
                 self._session.notify_once(note)
         self._wrote_banned = self._wrote_banned or self._banned.end()
