@@ -40,8 +40,8 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.scripted import rows_of_scripts
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, note_of, summary_section, with_notes
 from flower.engine.prompt.story_settings import settings_of
-from flower.engine.provider.base import Completion
-from flower.engine.provider.capabilities import Composing
+from flower.engine.provider.base import Completion, Template
+from flower.engine.provider.capabilities import Composing, Prefilling
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
 from flower.engine.store import exchanges, search
@@ -80,6 +80,7 @@ class _Inputs(Struct, frozen=True):
     turn: TurnInput
     model: ChosenModel
     context: PromptContext
+    prefill: bool = False  # the last message is the reply so far, and goes on
 
     @property
     def context_tokens(self) -> int:
@@ -106,14 +107,16 @@ async def build_prompt(
 
     ``window_start``: the first message of the history in this story's last prompt.
     """
-    inputs = _Inputs(services, turn, model, context)
+    settings = await settings_of(services, turn.session_id, model.id, turn.variant)
+    goes_on = turn.continues and bool(context.path) and context.path[-1].role == "assistant"
+    prefill = goes_on and goes_on_exactly(model, settings.template)
+    inputs = _Inputs(services, turn, model, context, prefill)
     counter = model.counter
     fresh, assembled = await _settle(inputs, counter, window_start)
     if not counter.checked or assembled.tokens > NEAR_BUDGET * inputs.budget:
         counter = await _counted_exactly(model, assembled)
         if counter is not model.counter:
             fresh, assembled = await _settle(inputs, counter, window_start)
-    settings = await settings_of(services, turn.session_id, model.id, turn.variant)
     completion = Completion(
         model=model.name,
         messages=assembled.messages,
@@ -128,6 +131,12 @@ async def build_prompt(
         template=settings.template,
     )
     return PreparedPrompt(completion, assembled, counter, _record(inputs, fresh, assembled))
+
+
+def goes_on_exactly(model: ChosenModel, template: Template | str | None) -> bool:
+    """Returns whether a reply of the model that is to be continued goes on in its own words."""
+    provider = model.provider
+    return isinstance(provider, Prefilling) and provider.prefills(model.name, template)
 
 
 async def _said_elsewhere(services: Services, turn: TurnInput, model: ChosenModel) -> tuple[str, ...]:
@@ -212,6 +221,8 @@ def _with_room(
 
 def _fresh(inputs: _Inputs, counter: TokenCounter, window_start: int | None) -> _Fresh:
     context = inputs.context
+    if inputs.prefill:  # there is no line that anything could be told with
+        return _Fresh(found=[], recalled="", private=[], standing=(), known=())
     entries, found = _with_room(
         _entries_not_in_view(context, window_start),
         _not_in_view(context, window_start),
@@ -300,7 +311,10 @@ def _assemble(
     knowing = frozenset(character.id for character in direction.knowing)
     lines = [line_of(message, knowing) for message in inputs.context.path]
     recalled = with_notes(fresh.recalled, [note for _, note in fresh.private])
-    if lines and lines[-1].role == "assistant":  # the narrator's words, or the player's in its place
+    insets = direction.insets
+    if inputs.prefill:  # nothing may stand below the reply that goes on
+        insets = tuple(replace(inset, depth=max(inset.depth, 0)) for inset in insets)
+    elif lines and lines[-1].role == "assistant":  # the narrator's words, or the player's in its place
         ask = turn.ask or (CONTINUE if turn.continues else GO_ON)
         lines.append(PromptLine(turn.leaf + 1, "user", ask, recalled))
     elif lines:
@@ -313,7 +327,7 @@ def _assemble(
         window_start=start,
         summarised=summarised,
         tail=fresh.standing,
-        insets=direction.insets,
+        insets=insets,
         entries=entries.insets,
     )
 
@@ -394,6 +408,7 @@ def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[Mani
                 reason(item) if item.passage.id in ids else f"{reason(item)}; {IN_VIEW}",
             )
             for item in inputs.context.found
+            if not inputs.prefill
         ),
         *(
             ManifestEntry(

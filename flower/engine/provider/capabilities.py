@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import Completion, Template
 from flower.engine.provider.endpoint import Timeouts
 from flower.engine.provider.gate import Gate
 
@@ -64,3 +64,10 @@ class Bodied(Protocol):
     """A stream that knows the body of its request; None where nothing was sent."""
 
     body: dict[str, Any] | None
+
+
+@runtime_checkable
+class Prefilling(Protocol):
+    """A provider that may let a reply go on in its own words, where its last message is the assistant's."""
+
+    def prefills(self, model: str, template: Template | str | None) -> bool: ...

@@ -108,10 +108,19 @@ def as_text(
     body: Mapping[str, Any], messages: Sequence[ChatMessage], template: Template
 ) -> dict[str, Any]:
     """Returns a chat request as one for a completion of text; the template's ends are added to ``stop``."""
+    return with_prompt(body, render(messages, template), template.stop)
+
+
+def with_prompt(body: Mapping[str, Any], prompt: str, stop: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns a chat request with a text in the place of its messages; ``stop`` is added to what ends it."""
     asked = body.get("stop") or ()
     stops = [asked] if isinstance(asked, str) else list(asked)
     rest = {name: value for name, value in body.items() if name not in _CHAT_ONLY}
-    return {**rest, "prompt": render(messages, template), "stop": [*stops, *template.stop]}
+    stops = list(dict.fromkeys([*stops, *stop]))
+    return {**rest, "prompt": prompt, **({"stop": stops} if stops else {})}
 
 
-_CHAT_ONLY = frozenset({"messages", "chat_template_kwargs", "reasoning_effort", "reasoning"})
+_CHAT_ONLY = frozenset(
+    {"messages", "chat_template_kwargs", "reasoning_effort", "reasoning"}
+    | {"continue_final_message", "add_generation_prompt", "continue_assistant_turn", "response_prefix"}
+)

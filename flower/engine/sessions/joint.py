@@ -44,6 +44,7 @@ class Joint:
 
     def __init__(self, before: str) -> None:
         self._before = before
+        self.exact = False  # what comes is the very next of the text, but for blanks at its end
         self._tail = before[-REPEATED_CHARS:]
         self._known: frozenset[str] = frozenset()
         self._held = ""
@@ -59,7 +60,7 @@ class Joint:
         if self._joined:
             return text
         self._held += text
-        if self._open(self._held):
+        if not self.exact and self._open(self._held):
             return ""
         return self.end()
 
@@ -69,6 +70,8 @@ class Joint:
         if self._joined or not held:
             return held
         self._joined = True
+        if self.exact:
+            return held.lstrip() if self._before[-1].isspace() else held
         return self._join(held)
 
     def _open(self, held: str) -> bool:

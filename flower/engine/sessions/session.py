@@ -107,6 +107,11 @@ class GrowingReply:
         if self._joint is not None:
             self._joint.know(words)
 
+    def goes_on_exactly(self) -> None:
+        """Says that what comes is the very next of the text: nothing of it is repeated, no space is missing."""
+        if self._joint is not None:
+            self._joint.exact = True
+
     def rest(self, tokens_per_second: float) -> ChatChunk | None:
         """Returns the chunk for what still waited for more words of a continuation; None for nothing."""
         if self._joint is None:

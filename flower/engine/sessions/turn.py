@@ -22,7 +22,13 @@ from flower import limits
 from flower.engine.game.proposals import UpdateFilter
 from flower.engine.prompt.context import PromptContext, Services, TurnInput, gather, recall_event
 from flower.engine.prompt.model import ChosenModel
-from flower.engine.prompt.request import PreparedPrompt, build_prompt, once_more, shorter
+from flower.engine.prompt.request import (
+    PreparedPrompt,
+    build_prompt,
+    goes_on_exactly,
+    once_more,
+    shorter,
+)
 from flower.engine.prompt.sent import Sent
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import (
@@ -251,6 +257,7 @@ class Turn:
             case Text(text):
                 if not self._first_text:
                     self._begin_text(streaming, model)
+                    self._join_exactly(streaming, model)
                 clean = sanitize(text)
                 self._tokens += model.counter.count(clean)
                 self._publish(
@@ -304,6 +311,14 @@ class Turn:
             self._reply.model = f"{streaming.provider.name}/{streaming.model}"
         if self._progress_shown:
             self._session.publish(SystemUpdate("✓ The narrator begins.", State(progress=None)))
+
+    def _join_exactly(self, streaming: Stream, model: ChosenModel) -> None:
+        """A reply that the model goes on with in its own words needs no guess where it was cut."""
+        asked = self._prompt.completion if self._prompt is not None else None
+        if asked is None or _steps_in(streaming, model) or asked.messages[-1].role != "assistant":
+            return
+        if goes_on_exactly(model, asked.template):  # else it was refused meanwhile
+            self._reply.goes_on_exactly()
 
     def _show_progress(self, progress: Progress) -> None:
         now = trio.current_time()
