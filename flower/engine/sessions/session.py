@@ -107,10 +107,10 @@ class GrowingReply:
         if self._joint is not None:
             self._joint.know(words)
 
-    def goes_on_exactly(self) -> None:
-        """Says that what comes is the very next of the text: nothing of it is repeated, no space is missing."""
+    def goes_on_exactly(self, sent: str) -> None:
+        """Says that what comes is the very next of the text; ``sent``: its end, as the server had it."""
         if self._joint is not None:
-            self._joint.exact = True
+            self._joint.goes_on_exactly(sent)
 
     def rest(self, tokens_per_second: float) -> ChatChunk | None:
         """Returns the chunk for what still waited for more words of a continuation; None for nothing."""

@@ -318,7 +318,7 @@ class Turn:
         if asked is None or _steps_in(streaming, model) or asked.messages[-1].role != "assistant":
             return
         if goes_on_exactly(model, asked.template):  # else it was refused meanwhile
-            self._reply.goes_on_exactly()
+            self._reply.goes_on_exactly(asked.messages[-1].content)
 
     def _show_progress(self, progress: Progress) -> None:
         now = trio.current_time()
