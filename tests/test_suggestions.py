@@ -31,6 +31,7 @@ THREE = ("I open the door.", "I call for Mara.", "I wait.")
         "- I open the door.\n- I call for Mara.\n- I wait.\n- I leave.",
         "**1.** I open the door.\n**2.** I call for Mara.\n**3.** I wait.",
         '1. "I open the door."\n2. “I call for Mara.”\n3. I wait.',
+        "A. I open the door.\nB. I call for Mara.\nC. I wait.",
         "1. I open the door. 2. I call for Mara. 3. I wait.",
         "I open the door.\nI call for Mara.\nI wait.",
     ],

@@ -104,6 +104,8 @@ def _bare(line: str) -> tuple[str, bool]:
     numbered = rest != line and rest[:1] in (".", ")", ":")
     if numbered:
         rest = rest[1:]
+    elif line[:1] in "ABCabc" and line[1:2] in (".", ")"):
+        rest, numbered = line[2:], True
     elif line[:1] in "-•–":
         rest, numbered = line[1:], True
     else:
