@@ -223,10 +223,6 @@ class WordLibrary:
         await trio.lowlevel.checkpoint()
         return tuple(p for p in self.passages if p.scope == scope and p.id > after)[:limit]
 
-    async def get(self, passage_id: int) -> Passage | None:
-        await trio.lowlevel.checkpoint()
-        return next((p for p in self.passages if p.id == passage_id), None)
-
     async def rewrite(self, passage_id: int, text: str) -> int:
         old = await self.get(passage_id)
         if old is None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from flower.engine.prompt.sent import PAGE_CHARS, Sent, page_of, text_of
+from flower.engine.prompt.sent import PAGE_CHARS, SentPrompt, page_of, text_of
 from flower.engine.provider.base import ChatMessage
 from flower.protocol.messages import ErrorEvent, SystemUpdate
 from tests.engine_world import Face, engine_world
@@ -61,7 +61,7 @@ def test_pages_put_together_are_the_text(text: str) -> None:
 
 def test_every_shape_of_a_body_is_read() -> None:
     def shown(body: dict[str, object]) -> str:
-        return text_of(Sent(7, "x/y", (), body))
+        return text_of(SentPrompt(7, "x/y", (), body))
 
     chat = shown({"model": "y", "messages": [{"role": "user", "content": "Hi."}], "temperature": 1})
     assert '{"model": "y", "temperature": 1}' in chat
@@ -77,6 +77,6 @@ def test_every_shape_of_a_body_is_read() -> None:
     )
     assert "--- system ---\nBe.\n\n--- model ---\nHo." in gemini
     assert "--- prompt ---\n<s>Hi" in shown({"prompt": "<s>Hi"})
-    offline = text_of(Sent(7, "offline/narrator", (ChatMessage("user", "Hi."),)))
+    offline = text_of(SentPrompt(7, "offline/narrator", (ChatMessage("user", "Hi."),)))
     assert "Nothing was sent anywhere" in offline
     assert "--- user ---\nHi." in offline

@@ -18,7 +18,7 @@ PAGE_CHARS = 6_000  # a few screens
 _TEXTS = ("messages", "contents", "system", "systemInstruction", "prompt")
 
 
-class Sent(Struct, frozen=True):
+class SentPrompt(Struct, frozen=True):
     """A request as it was sent last. ``body`` is what went over the wire, None if nothing did."""
 
     message_id: int
@@ -27,7 +27,7 @@ class Sent(Struct, frozen=True):
     body: Mapping[str, Any] | None = None
 
 
-def text_of(sent: Sent) -> str:
+def text_of(sent: SentPrompt) -> str:
     """Returns the whole request as text."""
     body = sent.body if sent.body is not None else {"messages": _plain(sent)}
     fields = {name: value for name, value in body.items() if name not in _TEXTS}
@@ -61,7 +61,7 @@ def _pages(text: str) -> Iterator[str]:
         start = end
 
 
-def _plain(sent: Sent) -> list[dict[str, str]]:
+def _plain(sent: SentPrompt) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in sent.messages]
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from flower import limits
-from flower.engine.prompt.sent import Sent
+from flower.engine.prompt.sent import SentPrompt
 from flower.engine.sessions.joint import Joint
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store.stories import Selection
@@ -161,7 +161,7 @@ class Session:
         self.reply: GrowingReply | None = None
         self.busy = False  # from accepting a line until its reply has ended
         self.request: str | None = None  # of the line that is being answered
-        self.sent: Sent | None = None  # the last request for a reply
+        self.sent: SentPrompt | None = None  # the last request for a reply
         self._window_start = window_start
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self._notified: set[str] = set()

@@ -37,6 +37,7 @@ from flower.engine.sessions.session import Session
 from flower.engine.store import search, stories
 from flower.engine.store.database import Database
 from flower.engine.store.search import Summary
+from flower.engine.tokens import TokenCounter
 from flower.errors import FlowerError, ProviderError
 
 log = logging.getLogger(__name__)

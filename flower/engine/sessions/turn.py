@@ -29,7 +29,7 @@ from flower.engine.prompt.request import (
     once_more,
     shorter,
 )
-from flower.engine.prompt.sent import Sent
+from flower.engine.prompt.sent import SentPrompt
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import (
     Finish,
@@ -241,7 +241,7 @@ class Turn:
                         return "length"
         finally:
             self._elsewhere = _steps_in(streaming, model)
-            self._session.sent = Sent(
+            self._session.sent = SentPrompt(
                 self._reply.message_id,
                 f"{streaming.provider.name}/{streaming.model}",
                 prompt.completion.messages,
