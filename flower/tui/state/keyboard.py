@@ -10,6 +10,7 @@ from flower.tui.state import (
     checklist,
     client_commands,
     commands,
+    form_keys,
     popups,
     scroll,
     sending,
@@ -40,6 +41,8 @@ def press(model: Model, key: Key) -> Result:
     if model.popup is not None:
         after, effects = _in_popup(model, key, action)
         return client_commands.previewed(after), effects
+    if model.form is not None:
+        return form_keys.press(model, key, action)
     if model.tree is not None:
         return tree_keys.press(model, key, action)
     if action == "quick_reply":

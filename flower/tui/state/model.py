@@ -24,6 +24,7 @@ from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 if TYPE_CHECKING:
     from flower.protocol import messages
     from flower.protocol.messages import StoryTree
+    from flower.tui.state.form import Form
 
 
 class Settings(NamedTuple):
@@ -199,6 +200,7 @@ class Model(NamedTuple):
     waiting: Popup | None = None  # what came while the player was writing: a key shows it
     asked: str = ""  # the command whose answer the player waits for, having typed nothing since
     tree: Tree | None = None
+    form: Form | None = None
     scroll: Scroll = Scroll()
     status_rows: int = 1  # rows of the status line in the last frame
     search: Search = Search()

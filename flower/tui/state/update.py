@@ -12,6 +12,7 @@ from flower.tui.state import (
     actions,
     commands,
     events,
+    form_keys,
     keyboard,
     popups,
     scroll,
@@ -176,6 +177,8 @@ def _paste(model: Model, paste: Paste) -> Model:
     if model.popup is not None and model.popup.kind != "text":
         return popups.filtered(model, model.popup.filter + first)
     model = model._replace(popup=None)
+    if model.form is not None:
+        return form_keys.pasted(model, text)
     if model.tree is not None and model.tree.asking:
         return tree_keys.written(model, model.tree.typed + first)
     if model.search.typing:
@@ -195,7 +198,12 @@ def _paste(model: Model, paste: Paste) -> Model:
 
 
 def _edited(model: Model, edited: Edited) -> Model:
-    model = sending.written(model._replace(rest=""), edited.text)
+    if model.form is not None:
+        return _kept_whole(form_keys.edited(model, edited.text), edited)
+    return _kept_whole(sending.written(model._replace(rest=""), edited.text), edited)
+
+
+def _kept_whole(model: Model, edited: Edited) -> Model:
     if not edited.kept:
         return model
     return notify(model, f"That is too long; all of it is in {edited.kept}.", "bad")
@@ -207,6 +215,8 @@ def _mouse(model: Model, mouse: Mouse) -> Result:
     up = mouse.kind == "wheel_up"
     if model.popup is not None:
         return popups.moved(model, -1 if up else 1, around=False), ()
+    if model.form is not None:
+        return form_keys.press(model, Key("up" if up else "down"), None)
     if model.tree is not None:
         return tree_keys.moved(model, -WHEEL_ROWS if up else WHEEL_ROWS), ()
     return actions.scroll_by(model, -WHEEL_ROWS if up else WHEEL_ROWS)
