@@ -117,7 +117,7 @@ def test_what_is_written_over_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "characters"
     folder.mkdir()
     (folder / "my friend.yaml").write_text("id: ada\nname: Ada\npersona: Old.\n")
-    path = asset_files.write(tmp_path, Character("ada", "Ada", "New."))
+    path = asset_files.write(tmp_path, Character("ada", "Ada", "New.")).path
     assert path.name == "my friend.yaml"
     assert (folder / "my friend.yaml.before").read_text().endswith("Old.\n")
     assert [one.persona for one in load_assets([tmp_path]).characters.values()] == ["New."]

@@ -23,6 +23,7 @@ from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, recap, shown_page, snapshot
 from flower.engine.sessions.answers import Answers
+from flower.engine.sessions.asset_edits import AssetEdits
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
 from flower.engine.sessions.edits import Edits
@@ -76,6 +77,7 @@ class Engine:
         )
         self.edits = Edits(self.runtime, self.turns, now)
         self.lore = WorldLore(self.runtime)
+        self.asset_edits = AssetEdits(self.runtime, self.imports, self.lore, self.clients)
         self.folders = Folders(
             services.database,
             services.library,

@@ -58,7 +58,7 @@ V1 = (
 PATHS = "paths"  # the argument is a path on the disk of the machine the screen runs on
 ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
-PLUMBING = frozenset({"/sync", "/history"})  # spoken by the client, of no use to people
+PLUMBING = frozenset({"/sync", "/history", "/form save"})  # spoken by the client, of no use to people
 
 
 class Candidate(NamedTuple):

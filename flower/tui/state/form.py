@@ -64,6 +64,7 @@ class Form(NamedTuple):
     asking: bool = False  # whether to leave what was changed
     request: str = ""  # id of the last save
     saving: bool = False  # it was not answered yet
+    sent: tuple[str, dict[str, str]] = ("", {})  # what it was
     note: str = ""  # what was said of the last save
     rows: int = 1  # of the box, in which page up and down move
     columns: int = 40

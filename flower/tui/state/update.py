@@ -11,6 +11,7 @@ from flower.tui.render.messages import StoryPane
 from flower.tui.state import (
     actions,
     commands,
+    engine_forms,
     events,
     form_keys,
     keyboard,
@@ -236,7 +237,8 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
         for message in model.story.messages
     )
     story = model.story._replace(messages=messages, loading=False)
-    return tree_state.unanswered(model._replace(story=story, turn=TurnState(), asked=""))
+    model = model._replace(story=story, turn=TurnState(), asked="")
+    return engine_forms.unanswered(tree_state.unanswered(model))
 
 
 def _configured(model: Model, told: Configured) -> Model:
