@@ -37,6 +37,8 @@ __all__ = [
     "FoundMessage",
     "HistoryItem",
     "HistoryMeta",
+    "Listed",
+    "Listing",
     "MessageMeta",
     "ModelOption",
     "Named",
@@ -174,6 +176,30 @@ class Form(Struct, frozen=True, omit_defaults=True):
     drafted: tuple[str, ...] = ()
 
 
+class Listed(Struct, frozen=True, omit_defaults=True):
+    """Something of the library; ``played``: when a story with it was played last, in Unix seconds."""
+
+    id: str
+    name: str
+    about: str = ""
+    tags: tuple[str, ...] = ()
+    favourite: bool = False
+    played: float = 0.0
+
+
+class Listing(Struct, frozen=True, omit_defaults=True):
+    """A page of the library: favourites first, then what was played last, then by name.
+
+    ``kind``: characters, worlds or books. ``total`` have all of ``words``, of which ``items`` begin at ``offset``.
+    """
+
+    kind: str
+    words: str
+    total: int
+    items: tuple[Listed, ...]
+    offset: int = 0
+
+
 class State(Struct, frozen=True, omit_defaults=True):
     """What a client shows beside the story. ``sync_state`` sets every V1 key, updates only some."""
 
@@ -203,6 +229,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     quick_replies: tuple[QuickReply, ...] | UnsetType = UNSET  # in the order of their keys
     tree: StoryTree | UnsetType = UNSET  # answers /tree
     shown: ShownMessage | UnsetType = UNSET  # answers /show; the text is the content
+    listing: Listing | UnsetType = UNSET  # answers /library
     form: Form | UnsetType = UNSET  # something to edit, or a newer version of what is being edited
     request: str | UnsetType = UNSET  # the id of the prompt that this answers
 

@@ -179,6 +179,18 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "characters",
         ),
         CommandSpec(
+            "/character favourite [ID]",
+            "keep a character at the top of the list, or let it go",
+            "/character favourite nan-okoro",
+            "characters",
+        ),
+        CommandSpec(
+            "/world favourite [ID]",
+            "keep a world at the top of the list, or let it go",
+            "/world favourite orrinsay",
+            "worlds",
+        ),
+        CommandSpec(
             "/world new [NAME|FIRST MESSAGE]",
             "make a world, in a form or at once",
             "/world new The salt road|Wind, and a road of white stones.",
@@ -233,12 +245,20 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/lorebook show BOOK [WORDS]",
             "list the entries of a lorebook",
             "/lorebook show The harbour",
+            "books",
+        ),
+        CommandSpec(
+            "/lorebook favourite BOOK",
+            "keep a lorebook at the top of the list, or let it go",
+            "/lorebook favourite The harbour",
+            "books",
         ),
         CommandSpec("/lorebook new [NAME]", "make a lorebook", "/lorebook new The harbour"),
         CommandSpec(
             "/lorebook edit BOOK [ENTRY|new] [FIELD [TEXT]]",
             "change a lorebook or an entry in a form, or one field",
             "/lorebook edit The harbour new bell, tower|The bell rings by itself.",
+            "books",
         ),
         CommandSpec(
             "/lorebook copy BOOK|NEW NAME",
@@ -450,6 +470,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/form save BASE SUBJECT",
             "save what was typed into a form; screens send this",
             "/form save new character",
+        ),
+        CommandSpec(
+            "/library characters|worlds|books [OFFSET] [WORDS]",
+            "send a page of a list; screens ask for this",
+            "/library characters 0 clocks",
         ),
         CommandSpec("/sync", "send the whole state and story again"),
         CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),

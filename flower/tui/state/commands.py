@@ -58,7 +58,9 @@ V1 = (
 PATHS = "paths"  # the argument is a path on the disk of the machine the screen runs on
 ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
-PLUMBING = frozenset({"/sync", "/history", "/form save"})  # spoken by the client, of no use to people
+PLUMBING = frozenset(
+    {"/sync", "/history", "/form save", "/library"}
+)  # spoken by the client, of no use to people
 
 
 class Candidate(NamedTuple):
@@ -93,7 +95,19 @@ def _argument(argument: str, usage: str, name: str) -> str:
 
 def _needs_more(usage: str, name: str) -> bool:
     """Whether something outside brackets follows the name, as in ``/edit [MESSAGE] TEXT``."""
-    return bool(_BRACKETED.sub("", usage.removeprefix(name)).strip())
+    return words_needed(usage, name) > 0
+
+
+def words_needed(usage: str, name: str) -> int:
+    """Returns how many words have to follow the name, as in ``/lore add WORLD TEXT``."""
+    return len(_bare(usage.removeprefix(name)).split())
+
+
+def _bare(usage: str) -> str:
+    """Returns ``usage`` without what is in brackets, also in brackets in brackets."""
+    while (bare := _BRACKETED.sub("", usage)) != usage:
+        usage = bare
+    return usage
 
 
 def is_plumbing(line: str) -> bool:

@@ -13,7 +13,7 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
 from flower.tui.render.messages import MessageView
-from flower.tui.state import engine_forms, popups, scroll, status_line, transcript
+from flower.tui.state import engine_forms, library_list, popups, scroll, status_line, transcript
 from flower.tui.state.model import (
     Bell,
     Effect,
@@ -75,6 +75,8 @@ def _system_update(model: Model, event: messages.SystemUpdate) -> Result:
         model = model._replace(asked="")
     if content.startswith("✓"):
         model = engine_forms.saved(model, _or(event.metadata.request, ""))
+    if event.metadata.listing is not UNSET:
+        return library_list.came(model, event.metadata.listing), ()
     if event.metadata.form is not UNSET:
         return engine_forms.came(model, event.metadata.form), ()
     if event.metadata.draft is not UNSET:

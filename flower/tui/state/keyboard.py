@@ -11,6 +11,7 @@ from flower.tui.state import (
     client_commands,
     commands,
     form_keys,
+    library_list,
     popups,
     scroll,
     sending,
@@ -75,6 +76,8 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
             return popups.moved(model, -popup.place, around=False), ()
         case "end":
             return popups.moved(model, len(popups.items(model)), around=False), ()
+        case "ctrl+f" if popup.kind in popups.FAVOURITES:
+            return _favourite(model)
         case "delete" if popup.kind == "sessions":
             return _ask_delete(model), ()
         case "backspace":
@@ -92,6 +95,20 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
     return model, ()
 
 
+def _favourite(model: Model) -> Result:
+    """Keeps the chosen entry at the top of its list, or lets it go; the list stays open."""
+    item, popup = popups.chosen(model), model.popup
+    if (
+        item is None
+        or popup is None
+        or not commands.offers(model.replica, popups.FAVOURITES[popup.kind])
+    ):
+        return model, ()
+    line = f"{popups.FAVOURITES[popup.kind]} {item.value}"
+    after, effects = sending.send_command(model, line)
+    return library_list.changed(after), effects
+
+
 def _ask_delete(model: Model) -> Model:
     item = popups.chosen(model)
     if item is None or not item.value:
@@ -106,6 +123,8 @@ def _accept(model: Model) -> Result:
     if item is None:
         return model, ()
     match popup.kind:
+        case "worlds" | "characters" | "rules" | "books" if popup.subject and item.value:
+            return sending.with_choice(closed, popup.subject, item.value)
         case "worlds":
             return sending.send_command(closed, f"/world select {item.value}")
         case "characters":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flower.protocol import messages
     from flower.protocol.messages import StoryTree
     from flower.tui.state.form import Form
+    from flower.tui.state.library_list import Shelf
 
 
 class Settings(NamedTuple):
@@ -198,6 +199,8 @@ class Model(NamedTuple):
     paths: tuple[str, ...] = ()
     popup: Popup | None = None
     waiting: Popup | None = None  # what came while the player was writing: a key shows it
+    shelf: Shelf | None = None  # the library's list in the open popup
+    filtered_at: float = 0.0  # when its filter was typed at, in monotonic seconds
     asked: str = ""  # the command whose answer the player waits for, having typed nothing since
     tree: Tree | None = None
     form: Form | None = None

@@ -15,6 +15,7 @@ from flower.tui.state import (
     events,
     form_keys,
     keyboard,
+    library_list,
     popups,
     scroll,
     sending,
@@ -123,8 +124,9 @@ def _tick(model: Model, tick: Tick) -> Result:
     if place != model.scroll:
         model = model._replace(scroll=place)
     model, effects = tree_state.ticked(model)
-    model, more_effects = _fetch_older(model, layout.pane_rows)
-    return model, (*effects, *more_effects)
+    model, listing = library_list.ticked(model)
+    model, older = _fetch_older(model, layout.pane_rows)
+    return model, (*effects, *listing, *older)
 
 
 def _age_notice(model: Model) -> Model:
@@ -163,7 +165,7 @@ def next_wake(model: Model) -> float | None:
         wakes.append(meter.shown_at + limits.METER_S)
     if model.notice.text:
         wakes.append(model.notice.until)
-    wakes += tree_state.wakes(model)
+    wakes += tree_state.wakes(model) + library_list.wakes(model)
     return min(wakes, default=None)
 
 

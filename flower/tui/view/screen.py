@@ -77,6 +77,7 @@ class Screen:
                 model.theme,
                 model.popup,
                 model.replica,
+                model.shelf,
                 model.recent,
                 model.found,
                 model.settings,
