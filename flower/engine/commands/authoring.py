@@ -5,7 +5,7 @@ Each is also a form where the client shows forms: ``new`` and ``edit`` without m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -23,6 +23,7 @@ from flower.engine.store import books, characters, personas
 from flower.engine.store.books import StoredBook
 from flower.engine.store.personas import StoredPersona
 from flower.errors import CommandError, FormError
+from flower.protocol.messages import State
 from flower.settings import validators
 
 T = TypeVar("T")
@@ -136,6 +137,35 @@ async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -
             raise CommandError(f"There is a {CALLED.get(kind, kind)} {identity!r} already.")
         await editing.store(engine, client, empty, replace(asset, id=identity))
     client.notify(f"✓ {identity} is a copy of {asset.id}.")
+
+
+async def draft(engine: Engine, client: Client, argument: str) -> None:
+    """Lets the model draft a character; a form to edit it, or /character keep as it is."""
+    if not argument:
+        raise CommandError("Of whom? A word or two: /character draft a tired lighthouse keeper")
+
+    def done(texts: Mapping[str, str]) -> None:
+        client.drafted = texts
+        subject = editing.new_asset("character")
+        form = editing.form_of(subject, read_all(subject.specs, dict(texts)))
+        parts = [f"{field.label}: {field.value}" for field in form.fields if field.name in texts]
+        hint = "A draft; /character keep keeps it, /character edit changes it then:"
+        client.notify("\n".join([hint, *parts]), State(form=form))
+
+    engine.character_drafts.begin(client, argument, done)
+
+
+async def keep(engine: Engine, client: Client, argument: str) -> None:
+    """Stores the character that was drafted last, as it was drafted."""
+    if not client.drafted:
+        raise CommandError(
+            "Nothing was drafted yet; /character draft A WORD OR TWO lets the model draft one."
+        )
+    async with engine.asset_edits.one_at_a_time:
+        subject = editing.new_asset("character")
+        made = specs.changed(subject.thing, read_all(subject.specs, dict(client.drafted)))
+        client.notify(await editing.store(engine, client, subject, made))
+    client.drafted = {}
 
 
 async def copy_persona(engine: Engine, client: Client, argument: str) -> None:

@@ -161,6 +161,12 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/character new Old Ned|Keeps the ferry, says little, forgets nothing.",
         ),
         CommandSpec(
+            "/character draft IDEA",
+            "let the model draft a character for you to edit",
+            "/character draft a tired lighthouse keeper",
+        ),
+        CommandSpec("/character keep", "keep the character that was drafted, as it is"),
+        CommandSpec(
             "/character edit ID [FIELD [TEXT]]",
             "change a character in a form, or one field of it",
             "/character edit old-ned greeting The ferry is late tonight.",

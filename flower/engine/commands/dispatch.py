@@ -68,6 +68,8 @@ ACTIONS: dict[str, Action] = {
     "/library": browsing.send_page,
     "/character new": partial(authoring.new, "character"),
     "/character edit": partial(authoring.edit_asset, "character"),
+    "/character draft": authoring.draft,
+    "/character keep": authoring.keep,
     "/character copy": partial(authoring.copy_asset, "character"),
     "/character delete": partial(authoring.delete_asset, "character"),
     "/world new": partial(authoring.new, "world"),

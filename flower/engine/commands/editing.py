@@ -85,12 +85,18 @@ async def subject_of(engine: Engine, text: str) -> Subject:
         return Subject(text.strip(), *await edited_rows.read(engine, kind, rest))
     fields = ASSETS[kind][1]
     if not rest:
-        free = replace(fields[0], needed=False, about="Left empty it is made of the name.")
-        return Subject(kind, (free, *fields[1:]), specs.empty(kind))
+        return new_asset(kind)
     found = getattr(engine.services.assets, FOLDERS[ASSETS[kind][0]]).get(rest)
     if found is None:
         raise CommandError(f"There is no {CALLED.get(kind, kind)} {rest!r} any more.")
     return Subject(f"{kind} {rest}", fields[1:], found)
+
+
+def new_asset(kind: str) -> Subject:
+    """Returns what a form for a new character, world or rule is about."""
+    fields = ASSETS[kind][1]
+    free = replace(fields[0], needed=False, about="Left empty it is made of the name.")
+    return Subject(kind, (free, *fields[1:]), specs.empty(kind))
 
 
 # --- showing ------------------------------------------------------------------------------------

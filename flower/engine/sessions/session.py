@@ -231,6 +231,9 @@ class Client:
         self.request: str | None = None  # of the prompt that is being carried out
         self.answers: list[str] = []  # what has been said of that prompt
         self.fields: Mapping[str, str] = {}  # what that prompt brought of a form
+        self.drafted: Mapping[
+            str, str
+        ] = {}  # the character that was drafted for it last, not stored yet
 
     def __repr__(self) -> str:
         return f"<Client {self.chosen.client!r} on {self.session!r}>"

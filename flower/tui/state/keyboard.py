@@ -266,6 +266,9 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
             return actions.run(model, "bottom")
         case "?" if empty:
             return actions.run(model, "help")
+        case "left" | "right" if empty and (first := _first_of_several(model)) is not None:
+            which = "previous" if key.name == "left" else "next"
+            return model, (Send(f"/variant {which} {first.message}"),)
         case "right" if commands.ghost_of_line(model):
             return actions.complete(model)
     if action is not None:
@@ -276,6 +279,15 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
     if edited.text == model.input.text:
         return model._replace(input=edited), ()
     return model._replace(input=edited, menu=-1, menu_closed=False, asked=""), ()
+
+
+def _first_of_several(model: Model) -> Message | None:
+    """Returns the greeting of a story that has not begun yet, if it has several to choose from."""
+    messages = model.story.messages
+    if len(messages) != 1 or model.story.more or model.link.state != "online":
+        return None
+    first = messages[0]
+    return first if first.role == "assistant" and first.variants > 1 and first.message else None
 
 
 def _choose_step(model: Model, step: int) -> Model:
