@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from flower import limits
 from flower.client.events import LinkChanged, Received, Send
-from flower.protocol.messages import ErrorEvent, ErrorMeta, Form, FormField, State, SystemUpdate
+from flower.protocol.messages import (
+    CommandOption,
+    ErrorEvent,
+    ErrorMeta,
+    Form,
+    FormField,
+    State,
+    SystemUpdate,
+)
+from flower.tui.reading import Reader
+from flower.tui.state.commands import offered
 from flower.tui.term.inputs import Key
 from tests.tui_world import Face
 
@@ -95,6 +105,16 @@ def test_a_newer_version_is_merged_and_saved_over_only_when_asked() -> None:
     assert sent(face) == Send("/form save v2 character mara", sent(face).request, {"name": "Marax"})
 
 
+def test_a_refusal_is_read_whole_on_a_small_screen() -> None:
+    """It takes rows of the fields."""
+    face = Face(40, 12).online().put(event())
+    press(face, "x", "ctrl+s")
+    said = "Mara was changed elsewhere since you opened it. What you typed stays; save again."
+    face.put(Received(ErrorEvent(said, ErrorMeta(request=sent(face).request or ""))))
+    assert said in " ".join(" ".join(row.text.strip("│ ") for row in face.frame.rows).split())
+    assert "Marax" in face.text()
+
+
 def test_a_lost_connection_loses_no_word_and_saves_once() -> None:
     """The same text goes out under the same id when it is saved again."""
     face = press(opened(), "x", "ctrl+s")
@@ -143,3 +163,15 @@ def test_a_story_goes_on_under_a_form() -> None:
     face.put(Received(SystemUpdate("✓ Rule on: Slow burn.")))
     assert face.model.form is not None
     assert face.model.notice.text == "Rule on: Slow burn."
+
+
+def test_a_form_is_read_as_lines_where_there_is_no_screen() -> None:
+    """And drafts are offered where a model can write them."""
+    told = SystemUpdate(
+        "Character: Mara:\n  name: Mara", State(form=Form("character mara", "Mara", FIELDS))
+    )
+    assert Reader().outline(told) == "Character: Mara:\n  name: Mara\n"
+    draft = CommandOption("/character draft", "/character draft IDEA", "let the model draft")
+    for offline in (True, False):
+        replica = Face().online(commands=(draft,), offline=offline).model.replica
+        assert any(one.name == draft.name for one in offered(replica)) != offline

@@ -57,6 +57,7 @@ V1 = (
 )
 PATHS = "paths"  # the argument is a path on the disk of the machine the screen runs on
 ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
+OF_A_MODEL = frozenset({"/character draft", "/character keep"})  # nothing to offer without one
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
 PLUMBING = frozenset(
     {"/sync", "/history", "/form save", "/library"}
@@ -85,7 +86,8 @@ def offered(replica: Replica) -> tuple[Command, ...]:
         for option in replica.commands
     )
     local = {command.name for command in LOCAL}
-    engine = tuple(c for c in told or V1 if c.name not in PLUMBING and c.name not in local)
+    hidden = PLUMBING | local | (OF_A_MODEL if replica.offline else frozenset())
+    engine = tuple(command for command in told or V1 if command.name not in hidden)
     return (*engine, *LOCAL)
 
 

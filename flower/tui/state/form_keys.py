@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from flower.tui.render.text import wrap
 from flower.tui.state import actions
 from flower.tui.state import form as forms
 from flower.tui.state.form import Form, Outcome
@@ -35,6 +36,8 @@ def room_of(model: Model) -> Room:
     place = layout_of(model)
     rows, columns = place.status - place.pane_top - 2, model.columns - EDGES
     about = ABOUT_ROWS if rows >= 4 * ABOUT_ROWS else 1
+    if model.form is not None and model.form.note:  # what went wrong is read whole
+        about = max(about, min(len(wrap(model.form.note, columns)), rows // 2))
     return Room(max(1, rows - about - 1), columns, about)
 
 
