@@ -19,7 +19,7 @@ from flower.errors import FormError
 from flower.protocol.messages import UNSET, ErrorEvent, Form, Prompt, SystemUpdate
 from flower.settings import validators
 from flower.tui.state import form_checks
-from flower.tui.state.form import Field
+from flower.tui.state.form import TypedField
 from tests.engine_world import Face, engine_world
 
 
@@ -298,7 +298,7 @@ SAMPLES = (
 @pytest.mark.parametrize("text", SAMPLES)
 def test_the_screen_checks_as_the_engine_does(spec: Spec, text: str) -> None:
     """What one takes the other takes."""
-    shown = Field(
+    shown = TypedField(
         spec.name, spec.called, spec.kind, text, "", "", spec.choices, spec.needed, spec.low, spec.high, spec.most
     )  # fmt: skip
     try:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flower.tui.state import bindings, form_saves
 from flower.tui.state import form as forms
-from flower.tui.state.form import Field, Form, Outcome
+from flower.tui.state.form import FormOutcome, TypedField, TypedForm
 from flower.tui.state.form_keys import opened
 from flower.tui.state.model import Edited, Model, OpenEditor
 from flower.tui.state.status_line import Result
@@ -16,26 +16,26 @@ from flower.tui.term.inputs import Key, Mouse, Paste
 from tests.tui_world import Face
 
 FIELDS = (
-    Field("id", "id", "id", "mara", "mara", needed=True),
-    Field("name", "name", "line", "Mara", "Mara", "What she is called.", needed=True, most=120),
-    Field("persona", "persona", "text", "Dry, patient.", "Dry, patient.", "Who she is.", needed=True),
-    Field("tags", "tags", "words", "sea, lamps", "sea, lamps"),
-    Field("greetings", "other greetings", "texts", "Fog.\n%\nRain.", "Fog.\n%\nRain."),
-    Field("pronouns", "pronouns", "choice", "", "", choices=("she", "he", "they")),
-    Field("nsfw", "adult", "flag", "no", "no"),
-    Field("priority", "priority", "whole", "50", "50", low=0, high=100),
-    Field("lore", "lore", "text", "Very long …", "Very long …", locked="It is too long to be changed here."),
+    TypedField("id", "id", "id", "mara", "mara", needed=True),
+    TypedField("name", "name", "line", "Mara", "Mara", "What she is called.", needed=True, most=120),
+    TypedField("persona", "persona", "text", "Dry, patient.", "Dry, patient.", "Who she is.", needed=True),
+    TypedField("tags", "tags", "words", "sea, lamps", "sea, lamps"),
+    TypedField("greetings", "other greetings", "texts", "Fog.\n%\nRain.", "Fog.\n%\nRain."),
+    TypedField("pronouns", "pronouns", "choice", "", "", choices=("she", "he", "they")),
+    TypedField("nsfw", "adult", "flag", "no", "no"),
+    TypedField("priority", "priority", "whole", "50", "50", low=0, high=100),
+    TypedField("lore", "lore", "text", "Very long …", "Very long …", locked="It is too long to be changed here."),
 )  # fmt: skip
 KEYS = bindings.default().by_key
 
 
-def form() -> Form:
+def form() -> TypedForm:
     return forms.made("test mara", "Mara", FIELDS)
 
 
-def typed(start: Form, *names: str) -> tuple[Form, Outcome]:
+def typed(start: TypedForm, *names: str) -> tuple[TypedForm, FormOutcome]:
     """The form after keys: names, or texts in quotes typed letter by letter."""
-    outcome = Outcome.NOTHING
+    outcome = FormOutcome.NOTHING
     for name in names:
         keys = [Key(c, c) for c in name[1:]] if name.startswith('"') else [Key(name)]
         for key in keys:
@@ -43,7 +43,7 @@ def typed(start: Form, *names: str) -> tuple[Form, Outcome]:
     return start, outcome
 
 
-def value(shown: Form, name: str) -> str:
+def value(shown: TypedForm, name: str) -> str:
     return next(field.value for field in shown.fields if field.name == name)
 
 
@@ -57,15 +57,15 @@ def test_what_is_typed_is_in_its_field_at_once() -> None:
 
 def test_leaving_asks_only_when_something_was_changed() -> None:
     """Esc twice goes on; d drops, s saves."""
-    assert typed(form(), "escape")[1] is Outcome.CLOSE
+    assert typed(form(), "escape")[1] is FormOutcome.CLOSE
     asked, outcome = typed(form(), "down", '"x', "escape")
     assert asked.asking
-    assert outcome is Outcome.NOTHING
+    assert outcome is FormOutcome.NOTHING
     back, _ = typed(asked, "escape")
     assert not back.asking
     assert value(back, "name") == "Marax"
-    assert typed(asked, '"d')[1] is Outcome.CLOSE
-    assert typed(asked, '"s')[1] is Outcome.SAVE
+    assert typed(asked, '"d')[1] is FormOutcome.CLOSE
+    assert typed(asked, '"s')[1] is FormOutcome.SAVE
     assert typed(asked, '"x')[0] == asked
 
 
@@ -75,16 +75,16 @@ def test_no_way_out_drops_what_was_typed(name: str) -> None:
     changed, _ = typed(form(), "down", '"x')
     after, outcome = forms.press(changed, Key("ctrl+c"), name)
     assert after.asking
-    assert outcome is Outcome.NOTHING
+    assert outcome is FormOutcome.NOTHING
 
 
 def test_what_is_wrong_is_not_saved() -> None:
     """The first wrong field is chosen and says why."""
     wrong, outcome = typed(form(), '"!', "down", "down", "ctrl+s")
-    assert outcome is Outcome.NOTHING
+    assert outcome is FormOutcome.NOTHING
     assert wrong.at == 0
     assert "a-z 0-9" in wrong.note
-    assert typed(wrong, "backspace", "ctrl+s")[1] is Outcome.SAVE
+    assert typed(wrong, "backspace", "ctrl+s")[1] is FormOutcome.SAVE
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_not_saved() -> None:
 )
 def test_every_kind_is_checked(kind: str, text: str, words: str) -> None:
     """By the readers that read the files."""
-    field = Field(
+    field = TypedField(
         "f", "f", kind, text, choices=("she", "he"), needed=True, high=1 if kind == "number" else 100, most=120
     )  # fmt: skip
     assert words in field.problem
@@ -123,7 +123,7 @@ def test_a_locked_field_stays() -> None:
     """Whatever is typed at it."""
     after, outcome = typed(form(), *["down"] * 8, '"abc', "enter", "backspace", "ctrl+x", "ctrl+s")
     assert not forms.changed(after)
-    assert outcome is Outcome.SAVE
+    assert outcome is FormOutcome.SAVE
 
 
 def test_a_refused_form_says_what_is_wrong_until_that_is_changed() -> None:
@@ -243,7 +243,7 @@ def test_a_paste_goes_into_the_field() -> None:
 def test_saving_goes_to_whoever_opened_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the first word of the subject; a form that is being saved takes no key but Esc."""
 
-    def save(model: Model, saved: Form) -> Result:
+    def save(model: Model, saved: TypedForm) -> Result:
         return model._replace(form=saved._replace(saving=True)), ()
 
     monkeypatch.setitem(form_saves.SAVES, "test", save)

@@ -8,13 +8,13 @@ import trio.testing
 
 from flower.client.events import Send
 from flower.engine.character_list import Brief
-from flower.engine.commands.browsing import PAGE, Shelf, arranged
+from flower.engine.commands.browsing import PAGE, Ranking, arranged
 from flower.protocol import codec
 from flower.protocol.messages import (
     UNSET,
     CommandOption,
     ErrorEvent,
-    Listed,
+    LibraryItem,
     Listing,
     State,
     SyncState,
@@ -50,7 +50,7 @@ def fill(world: EngineWorld, count: int) -> None:
 
 def test_favourites_lead_then_what_was_played_last() -> None:
     """Then the rest by name; words filter before."""
-    shelf = Shelf(frozenset({"p7"}), {"p3": 50.0, "p5": 90.0})
+    shelf = Ranking(frozenset({"p7"}), {"p3": 50.0, "p5": 90.0})
     assert [one.id for one in arranged(briefs(9), "", shelf)][:4] == ["p7", "p5", "p3", "p0"]
     assert [one.id for one in arranged(briefs(9), "0005", shelf)] == ["p5"]
 
@@ -96,7 +96,9 @@ async def test_favourites_and_the_last_played_are_told(tmp_path: Path) -> None:
         worlds = (await page(client, "/library worlds")).items
         assert [(one.id, one.favourite, one.played > 0) for one in worlds] == [
             ("forest", True, False), ("harbour", False, True)]  # fmt: skip
-        assert (await page(client, "/library books")).items == (Listed("1", "Harbour", favourite=True),)
+        assert (await page(client, "/library books")).items == (
+            LibraryItem("1", "Harbour", favourite=True),
+        )
         await client.say("/character favourite p4")
         assert not (await page(client, "/library characters")).items[0].favourite
         assert not client.of(ErrorEvent)
@@ -120,7 +122,7 @@ NEW = (
     CommandOption("/character edit", "/character edit ID [FIELD [TEXT]]", "change", "characters"),
     CommandOption("/lore add", "/lore add WORLD TEXT", "add lore", "worlds"),
 )
-EVERY = [Listed(f"p{n}", f"Person {n:04}", "Mends clocks.", ("clocks",)) for n in range(250)]
+EVERY = [LibraryItem(f"p{n}", f"Person {n:04}", "Mends clocks.", ("clocks",)) for n in range(250)]
 
 
 def opened() -> Face:
@@ -196,7 +198,11 @@ def test_a_favourite_is_made_in_the_list() -> None:
     face.says(
         SystemUpdate(
             "",
-            State(listing=Listing("characters", "", 1, (Listed("p1", "Person 0001", favourite=True),))),
+            State(
+                listing=Listing(
+                    "characters", "", 1, (LibraryItem("p1", "Person 0001", favourite=True),)
+                )
+            ),
         )
     )
     assert "✿ Person 0001" in face.text()

@@ -23,7 +23,9 @@ def test_a_command_typed_out_is_that_very_command(option: catalogue.CommandOptio
     """It is sent, or it asks for what it needs; another one is never run."""
     face = engine_face().type(f"{option.name}<enter>")
     prompts = [send.prompt for send in face.sent()]
-    sent = [prompt for prompt in prompts if not prompt.startswith("/library ")]  # for the list it asks with
+    sent = [
+        prompt for prompt in prompts if not prompt.startswith("/library ")
+    ]  # for the list it asks with
     assert sent in ([option.name], [])
     if not sent:
         asks = face.model.popup is not None or face.model.selected is not None

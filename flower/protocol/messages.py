@@ -37,7 +37,7 @@ __all__ = [
     "FoundMessage",
     "HistoryItem",
     "HistoryMeta",
-    "Listed",
+    "LibraryItem",
     "Listing",
     "MessageMeta",
     "ModelOption",
@@ -176,7 +176,7 @@ class Form(Struct, frozen=True, omit_defaults=True):
     drafted: tuple[str, ...] = ()
 
 
-class Listed(Struct, frozen=True, omit_defaults=True):
+class LibraryItem(Struct, frozen=True, omit_defaults=True):
     """Something of the library; ``played``: when a story with it was played last, in Unix seconds."""
 
     id: str
@@ -196,7 +196,7 @@ class Listing(Struct, frozen=True, omit_defaults=True):
     kind: str
     words: str
     total: int
-    items: tuple[Listed, ...]
+    items: tuple[LibraryItem, ...]
     offset: int = 0
 
 

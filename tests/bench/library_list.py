@@ -16,10 +16,10 @@ import trio
 import trio.testing
 
 from flower.engine.character_list import Brief
-from flower.engine.commands.browsing import PAGE, Shelf, arranged
+from flower.engine.commands.browsing import PAGE, Ranking, arranged
 from flower.engine.sessions import snapshot
 from flower.protocol import codec
-from flower.protocol.messages import CommandOption, Listed, Listing, State, SyncState, SystemUpdate
+from flower.protocol.messages import CommandOption, LibraryItem, Listing, State, SyncState, SystemUpdate
 from flower.tui.term.inputs import Key
 from tests.engine_world import Face as Client
 from tests.engine_world import engine_world
@@ -47,12 +47,14 @@ def median_ms(work: Callable[[], object]) -> str:
 
 def pure(count: int) -> None:
     known = briefs(count)
-    shelf = Shelf(frozenset({"person-3", "person-40"}), {f"person-{n}": float(n) for n in range(30)})
+    shelf = Ranking(frozenset({"person-3", "person-40"}), {f"person-{n}": float(n) for n in range(30)})
     print(f"{count:>6}  arranged, no words         {median_ms(lambda: arranged(known, '', shelf))}")
     print(
         f"{count:>6}  arranged, 'city person 4'  {median_ms(lambda: arranged(known, 'city person 4', shelf))}"
     )
-    items = tuple(Listed(b.id, b.name, snapshot.of(b.name, b.summary), b.tags) for b in known[:PAGE])
+    items = tuple(
+        LibraryItem(b.id, b.name, snapshot.of(b.name, b.summary), b.tags) for b in known[:PAGE]
+    )
     page = SystemUpdate("", State(listing=Listing("characters", "", count, items)))
     print(f"{count:>6}  a page on the wire         {len(codec.encode(page)):8,} bytes")
     library = CommandOption("/library", "/library KIND", "a page")

@@ -21,7 +21,7 @@ from flower.engine.store import books, favourites, stories
 from flower.engine.store.database import Connection
 from flower.engine.store.stories import StoredSession
 from flower.errors import CommandError
-from flower.protocol.messages import Listed, Listing, State
+from flower.protocol.messages import LibraryItem, Listing, State
 
 PAGE = 100  # of one frame: 40 KB at most
 ROWS = 40  # of a list as text
@@ -29,17 +29,17 @@ TAGS = 8  # of one character in a list
 KINDS = ("characters", "worlds", "books")
 
 
-class Shelf(Struct, frozen=True):
+class Ranking(Struct, frozen=True):
     """What a list needs beside the things themselves: which are favourites, and when stories were played."""
 
     favourites: frozenset[str] = frozenset()
     played: dict[str, float] = {}
 
 
-def arranged(known: Sequence[Brief], words: str, shelf: Shelf) -> list[Brief]:
+def arranged(known: Sequence[Brief], words: str, ranking: Ranking) -> list[Brief]:
     """Returns those that have all of ``words``, favourites first, then what was played last, then by name."""
     found = filtered(known, words)
-    played, liked = shelf.played, shelf.favourites
+    played, liked = ranking.played, ranking.favourites
     found.sort(key=lambda one: (one.id not in liked, -played.get(one.id, 0.0), one.name.casefold()))
     return found
 
@@ -66,12 +66,12 @@ async def send_page(engine: Engine, client: Client, argument: str) -> None:
     if not first.isdecimal():
         first, words = "0", rest
     words, offset = words.strip()[: limits.FILTER_CHARS], int(first[: limits.NUMBER_DIGITS])
-    found, shelf = await _found(engine, kind, words)
-    page = tuple(_listed(one, shelf) for one in found[offset : offset + PAGE])
+    found, ranking = await _found(engine, kind, words)
+    page = tuple(_listed(one, ranking) for one in found[offset : offset + PAGE])
     client.notify("", State(listing=Listing(kind, words, len(found), page, offset)))
 
 
-async def _found(engine: Engine, kind: str, words: str) -> tuple[list[Brief], Shelf]:
+async def _found(engine: Engine, kind: str, words: str) -> tuple[list[Brief], Ranking]:
     assets, database = engine.services.assets, engine.services.database
     if kind == "books":
         stored = await database.read(books.listed)
@@ -83,32 +83,32 @@ async def _found(engine: Engine, kind: str, words: str) -> tuple[list[Brief], Sh
         ]
     else:
         known = list(briefs(assets.characters))
-    shelf = await database.read(_shelf, kind)
-    return arranged(known, words, shelf), shelf
+    ranking = await database.read(_ranking, kind)
+    return arranged(known, words, ranking), ranking
 
 
-def _shelf(db: Connection, kind: str) -> Shelf:
+def _ranking(db: Connection, kind: str) -> Ranking:
     """Stories that nobody has played for long say nothing: those that the list of stories has are looked at."""
     played: dict[str, float] = {}
     for story in stories.sessions(db) if kind != "books" else []:
         one = _with(story, kind)
         if one:
             played[one] = max(played.get(one, 0.0), story.updated)
-    return Shelf(favourites.of(db, kind), played)
+    return Ranking(favourites.of(db, kind), played)
 
 
 def _with(story: StoredSession, kind: str) -> str:
     return story.world_id if kind == "worlds" else story.character_id
 
 
-def _listed(brief: Brief, shelf: Shelf) -> Listed:
-    return Listed(
+def _listed(brief: Brief, ranking: Ranking) -> LibraryItem:
+    return LibraryItem(
         id=brief.id,
         name=brief.name,
         about=snapshot.of(brief.name, brief.summary),
         tags=brief.tags[:TAGS],
-        favourite=brief.id in shelf.favourites,
-        played=shelf.played.get(brief.id, 0.0),
+        favourite=brief.id in ranking.favourites,
+        played=ranking.played.get(brief.id, 0.0),
     )
 
 
@@ -118,7 +118,7 @@ async def list_characters(engine: Engine, client: Client, argument: str) -> None
     first, _, rest = argument.partition(" ")
     if first.isdecimal():
         number, words = max(int(first[:6]), 1), rest
-    found, shelf = await _found(engine, "characters", words)
+    found, ranking = await _found(engine, "characters", words)
     if not found:
         raise CommandError("There is no such character; /import brings some, /character new makes one.")
     pages = -(-len(found) // ROWS)
@@ -126,7 +126,7 @@ async def list_characters(engine: Engine, client: Client, argument: str) -> None
     rows = []
     for brief in found[(number - 1) * ROWS : number * ROWS]:
         tags = f" [{', '.join(brief.tags[:5])}]" if brief.tags else ""
-        mark = "*" if brief.id in shelf.favourites else " "
+        mark = "*" if brief.id in ranking.favourites else " "
         rows.append(f"{mark} {brief.id}  {brief.name}{tags}  {one_line(brief.summary, 60)}")
     more = f", page {number} of {pages}: /character list {number + 1} shows more" if pages > 1 else ""
     liked = "; * are favourites" if any(row.startswith("*") for row in rows) else ""

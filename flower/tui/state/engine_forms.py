@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from flower import limits
 from flower.client.events import Send
 from flower.tui.state import form as forms
-from flower.tui.state.form import Field, Form
+from flower.tui.state.form import TypedField, TypedForm
 from flower.tui.state.model import Model
 from flower.tui.state.status_line import Result, notify
 
@@ -33,9 +33,9 @@ def came(model: Model, sent: messages.Form) -> Model:
     return notify(model, "Another form is open; close that first.", "bad")
 
 
-def _made(sent: messages.Form) -> Form:
+def _made(sent: messages.Form) -> TypedForm:
     fields = tuple(
-        Field(
+        TypedField(
             field.name,
             field.label,
             field.kind,
@@ -54,7 +54,7 @@ def _made(sent: messages.Form) -> Form:
     return forms.made(sent.subject, sent.title, fields, sent.base)
 
 
-def save(model: Model, form: Form) -> Result:
+def save(model: Model, form: TypedForm) -> Result:
     """Sends what was changed."""
     if model.link.state != "online":
         return model._replace(

@@ -1,7 +1,7 @@
 """A form: named fields one below the other, changed with keys and checked as they are typed. Pure.
 
 Owns what is typed and which field is chosen. Knows nothing of who asked for it or where it is saved: ``press``
-returns the next form and an ``Outcome`` for whoever opened it. What was typed is in ``Field.value`` at once, so
+returns the next form and a ``FormOutcome`` for its opener. What was typed is in ``TypedField.value`` at once, so
 moving on, or closing the box of a long text, never loses a word; leaving a changed form asks first.
 """
 
@@ -23,7 +23,7 @@ SWITCH = ("no", "yes")  # the values of a flag
 SAVE_KEY = "ctrl+s"
 
 
-class Field(NamedTuple):
+class TypedField(NamedTuple):
     """One field. ``value`` is text for every kind, see ``form_checks``; ``was`` is what it was when opened."""
 
     name: str
@@ -51,12 +51,12 @@ class Field(NamedTuple):
         return sentence if sentence and value == self.value else problem_of(self)
 
 
-class Form(NamedTuple):
+class TypedForm(NamedTuple):
     """``subject`` is for whoever opened it. A place behind the last field is the row that saves."""
 
     subject: str
     title: str
-    fields: tuple[Field, ...]
+    fields: tuple[TypedField, ...]
     base: str = ""  # which version of the subject the fields were read from
     at: int = 0
     editor: Editor = Editor()  # of the chosen field, when that is typed or its box is open
@@ -70,7 +70,7 @@ class Form(NamedTuple):
     columns: int = 40
 
 
-class Outcome(Enum):
+class FormOutcome(Enum):
     """What a key asks of whoever opened the form."""
 
     NOTHING = 0
@@ -79,29 +79,29 @@ class Outcome(Enum):
     EDITOR = 3  # the chosen field's text in $EDITOR; ``filled`` takes what comes back
 
 
-def made(subject: str, title: str, fields: tuple[Field, ...], base: str = "") -> Form:
+def made(subject: str, title: str, fields: tuple[TypedField, ...], base: str = "") -> TypedForm:
     """Returns a form at its first field that can be changed."""
-    form = Form(subject, title, fields, base)
+    form = TypedForm(subject, title, fields, base)
     first = next((place for place, field in enumerate(fields) if not field.locked), 0)
     return at(form, first)
 
 
-def chosen(form: Form) -> Field | None:
+def chosen(form: TypedForm) -> TypedField | None:
     """Returns the chosen field, None on the row that saves."""
     return form.fields[form.at] if form.at < len(form.fields) else None
 
 
-def changed(form: Form) -> tuple[Field, ...]:
+def changed(form: TypedForm) -> tuple[TypedField, ...]:
     """Returns the fields that differ from what they were."""
     return tuple(field for field in form.fields if field.changed)
 
 
-def problems(form: Form) -> tuple[Field, ...]:
+def problems(form: TypedForm) -> tuple[TypedField, ...]:
     """Returns the fields that cannot be saved as they are."""
     return tuple(field for field in form.fields if not field.locked and field.problem)
 
 
-def at(form: Form, place: int) -> Form:
+def at(form: TypedForm, place: int) -> TypedForm:
     """Returns the form with another field chosen; its cursor is behind the text."""
     place = max(0, min(place, len(form.fields)))
     form = form._replace(at=place, boxed=False)
@@ -110,7 +110,7 @@ def at(form: Form, place: int) -> Form:
     return form._replace(editor=Editor(text, len(text)))
 
 
-def put(form: Form, value: str) -> Form:
+def put(form: TypedForm, value: str) -> TypedForm:
     """Returns the form with another value in the chosen field."""
     fields = form.fields
     if form.at >= len(fields) or fields[form.at].locked:
@@ -119,7 +119,7 @@ def put(form: Form, value: str) -> Form:
     return form._replace(fields=(*fields[: form.at], field, *fields[form.at + 1 :]))
 
 
-def filled(form: Form, text: str) -> Form:
+def filled(form: TypedForm, text: str) -> TypedForm:
     """Returns the form with the text that $EDITOR gave back in the chosen field."""
     field = chosen(form)
     if field is None:
@@ -129,7 +129,7 @@ def filled(form: Form, text: str) -> Form:
     return at(put(form, Editor().with_text(text).text), form.at)._replace(boxed=form.boxed)
 
 
-def pasted(form: Form, text: str) -> Form:
+def pasted(form: TypedForm, text: str) -> TypedForm:
     """Returns the form with ``text`` put in at the cursor; in a row it becomes one line."""
     field = chosen(form)
     if field is None or field.locked or form.asking:
@@ -142,7 +142,7 @@ def pasted(form: Form, text: str) -> Form:
     return form
 
 
-def refused(form: Form, sentence: str, wrong: dict[str, str]) -> Form:
+def refused(form: TypedForm, sentence: str, wrong: dict[str, str]) -> TypedForm:
     """Returns the form that could not be saved: ``sentence`` says why, ``wrong`` which fields are to blame."""
     fields = tuple(
         field._replace(told=(field.value, wrong[field.name])) if field.name in wrong else field
@@ -153,7 +153,7 @@ def refused(form: Form, sentence: str, wrong: dict[str, str]) -> Form:
     return form if first is None else at(form, first)
 
 
-def rebased(form: Form, fresh: Form) -> Form:
+def rebased(form: TypedForm, fresh: TypedForm) -> TypedForm:
     """Returns the form over a newer version of its subject: what was typed here stays, the rest is the newer one's."""
     typed = {field.name: field for field in form.fields if field.changed}
     fields = tuple(
@@ -172,83 +172,83 @@ def rebased(form: Form, fresh: Form) -> Form:
 # --- keys ---------------------------------------------------------------------------------------
 
 
-def press(form: Form, key: Key, action: str | None) -> tuple[Form, Outcome]:
+def press(form: TypedForm, key: Key, action: str | None) -> tuple[TypedForm, FormOutcome]:
     """Returns the form after a key. ``action`` is what the key is bound to, None for nothing."""
     if form.asking:
         return _answered(form, key, action)
     if form.saving:  # nothing may change under it; Esc does not wait any longer
         waits = action not in ("escape", "interrupt", "quit")
-        return form if waits else form._replace(saving=False), Outcome.NOTHING
+        return form if waits else form._replace(saving=False), FormOutcome.NOTHING
     if key.name == SAVE_KEY:
         return _saving(form)
     if action == "editor":
         field = chosen(form)
         usable = field is not None and not field.locked and field.kind not in (*PICKED, "secret")
-        return form, Outcome.EDITOR if usable else Outcome.NOTHING
+        return form, FormOutcome.EDITOR if usable else FormOutcome.NOTHING
     if form.boxed:
-        return _in_box(form, key, action), Outcome.NOTHING
+        return _in_box(form, key, action), FormOutcome.NOTHING
     if action in ("escape", "interrupt", "quit"):
         return leave(form)
     return _in_rows(form, key, action)
 
 
-def leave(form: Form) -> tuple[Form, Outcome]:
+def leave(form: TypedForm) -> tuple[TypedForm, FormOutcome]:
     """Closes a form that is as it was, asks about one that was changed."""
     if not changed(form):
-        return form, Outcome.CLOSE
-    return form._replace(asking=True, boxed=False), Outcome.NOTHING
+        return form, FormOutcome.CLOSE
+    return form._replace(asking=True, boxed=False), FormOutcome.NOTHING
 
 
-def _answered(form: Form, key: Key, action: str | None) -> tuple[Form, Outcome]:
+def _answered(form: TypedForm, key: Key, action: str | None) -> tuple[TypedForm, FormOutcome]:
     back = form._replace(asking=False)
     letter = key.text.lower()
     if letter == "d":
-        return back, Outcome.CLOSE
+        return back, FormOutcome.CLOSE
     if letter == "s" or key.name == SAVE_KEY:
         return _saving(back)
     if action in ("escape", "submit", "interrupt", "quit") or letter == "g":
-        return back, Outcome.NOTHING
-    return form, Outcome.NOTHING
+        return back, FormOutcome.NOTHING
+    return form, FormOutcome.NOTHING
 
 
-def _saving(form: Form) -> tuple[Form, Outcome]:
+def _saving(form: TypedForm) -> tuple[TypedForm, FormOutcome]:
     """Saves, unless a field is wrong: then that one is chosen."""
     wrong = problems(form)
     if not wrong:
-        return form._replace(boxed=False), Outcome.SAVE
+        return form._replace(boxed=False), FormOutcome.SAVE
     place = form.fields.index(wrong[0])
-    return at(form, place)._replace(note=wrong[0].problem), Outcome.NOTHING
+    return at(form, place)._replace(note=wrong[0].problem), FormOutcome.NOTHING
 
 
-def _in_rows(form: Form, key: Key, action: str | None) -> tuple[Form, Outcome]:
+def _in_rows(form: TypedForm, key: Key, action: str | None) -> tuple[TypedForm, FormOutcome]:
     field = chosen(form)
     match key.name:
         case "up" | "shift+tab":
-            return at(form, form.at - 1), Outcome.NOTHING
+            return at(form, form.at - 1), FormOutcome.NOTHING
         case "down" | "tab":
-            return at(form, form.at + 1), Outcome.NOTHING
+            return at(form, form.at + 1), FormOutcome.NOTHING
         case "pageup":
-            return at(form, form.at - 8), Outcome.NOTHING
+            return at(form, form.at - 8), FormOutcome.NOTHING
         case "pagedown":
-            return at(form, form.at + 8), Outcome.NOTHING
+            return at(form, form.at + 8), FormOutcome.NOTHING
     if field is None:
-        return _saving(form) if action == "submit" else (form, Outcome.NOTHING)
+        return _saving(form) if action == "submit" else (form, FormOutcome.NOTHING)
     if field.locked:
-        return form, Outcome.NOTHING
+        return form, FormOutcome.NOTHING
     if field.kind in PICKED:
-        return _picked(form, field, key, action), Outcome.NOTHING
+        return _picked(form, field, key, action), FormOutcome.NOTHING
     if field.kind in BOXED:
         if action == "submit":
-            return form._replace(boxed=True), Outcome.NOTHING
+            return form._replace(boxed=True), FormOutcome.NOTHING
         if key.text and key.text.isprintable():
-            return _edited(form._replace(boxed=True), form.editor.insert(key.text)), Outcome.NOTHING
-        return form, Outcome.NOTHING
+            return _edited(form._replace(boxed=True), form.editor.insert(key.text)), FormOutcome.NOTHING
+        return form, FormOutcome.NOTHING
     if action == "submit":
-        return at(form, form.at + 1), Outcome.NOTHING
-    return _typed(form, key), Outcome.NOTHING
+        return at(form, form.at + 1), FormOutcome.NOTHING
+    return _typed(form, key), FormOutcome.NOTHING
 
 
-def _picked(form: Form, field: Field, key: Key, action: str | None) -> Form:
+def _picked(form: TypedForm, field: TypedField, key: Key, action: str | None) -> TypedForm:
     options = SWITCH if field.kind == "flag" else field.choices
     place = options.index(field.value) if field.value in options else -1
     if key.name in ("right", " ", "space") or action == "submit" or key.text == " ":
@@ -261,14 +261,14 @@ def _picked(form: Form, field: Field, key: Key, action: str | None) -> Form:
     return put(form, begun[0]) if begun else form
 
 
-def _typed(form: Form, key: Key) -> Form:
+def _typed(form: TypedForm, key: Key) -> TypedForm:
     edited = form.editor.handle(key)
     if edited is None or "\n" in edited.text:
         return form
     return _edited(form, edited)
 
 
-def _edited(form: Form, edited: Editor) -> Form:
+def _edited(form: TypedForm, edited: Editor) -> TypedForm:
     form = form._replace(editor=edited)
     field = chosen(form)
     if field is None or field.value == edited.text:
@@ -276,7 +276,7 @@ def _edited(form: Form, edited: Editor) -> Form:
     return put(form, edited.text)._replace(note="")
 
 
-def _in_box(form: Form, key: Key, action: str | None) -> Form:
+def _in_box(form: TypedForm, key: Key, action: str | None) -> TypedForm:
     """Keys in the box of a long text: Esc and Tab close it, Enter begins a new line."""
     if action in ("escape", "interrupt") or key.name in ("tab", "shift+tab"):
         return form._replace(boxed=False)

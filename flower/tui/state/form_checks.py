@@ -18,12 +18,12 @@ from flower import limits
 from flower.settings import validators
 
 if TYPE_CHECKING:
-    from flower.tui.state.form import Field
+    from flower.tui.state.form import TypedField
 
 BREAK = "%"  # alone on a line it stands between two texts
 
 
-def problem_of(field: Field) -> str:
+def problem_of(field: TypedField) -> str:
     """Returns what is wrong with a field's value as a sentence, "" if nothing is."""
     value, most = field.value, field.most or limits.PROMPT_CHARS
     if not value.strip():
@@ -37,7 +37,7 @@ def problem_of(field: Field) -> str:
     return ""
 
 
-def _read(field: Field, value: str) -> None:
+def _read(field: TypedField, value: str) -> None:
     path = (field.label,)
     match field.kind:
         case "line" | "words":

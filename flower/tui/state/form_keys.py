@@ -10,7 +10,7 @@ from typing import NamedTuple
 from flower.tui.render.text import wrap
 from flower.tui.state import actions
 from flower.tui.state import form as forms
-from flower.tui.state.form import Form, Outcome
+from flower.tui.state.form import FormOutcome, TypedForm
 from flower.tui.state.form_saves import SAVES
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, OpenEditor
@@ -23,7 +23,7 @@ EDGES = 4  # columns of the frame and the space inside it
 ABOUT_ROWS = 2  # that say what the chosen field is for; half of them on a small screen
 
 
-class Room(NamedTuple):
+class FormRoom(NamedTuple):
     """Cells of a form: rows and columns of its fields, and rows below that say what they are for."""
 
     rows: int
@@ -31,17 +31,17 @@ class Room(NamedTuple):
     about: int
 
 
-def room_of(model: Model) -> Room:
+def room_of(model: Model) -> FormRoom:
     """Returns how the panel is divided: all between the header and the status line is its."""
     place = layout_of(model)
     rows, columns = place.status - place.pane_top - 2, model.columns - EDGES
     about = ABOUT_ROWS if rows >= 4 * ABOUT_ROWS else 1
     if model.form is not None and model.form.note:  # what went wrong is read whole
         about = max(about, min(len(wrap(model.form.note, columns)), rows // 2))
-    return Room(max(1, rows - about - 1), columns, about)
+    return FormRoom(max(1, rows - about - 1), columns, about)
 
 
-def opened(model: Model, form: Form) -> Model:
+def opened(model: Model, form: TypedForm) -> Model:
     """Returns the model with a form open."""
     return model._replace(form=form, popup=None, menu=-1)
 
@@ -60,14 +60,14 @@ def press(model: Model, key: Key, action: str | None) -> Result:
     return _done(model._replace(form=after), after, outcome)
 
 
-def _done(model: Model, form: Form, outcome: Outcome) -> Result:
+def _done(model: Model, form: TypedForm, outcome: FormOutcome) -> Result:
     match outcome:
-        case Outcome.CLOSE:
+        case FormOutcome.CLOSE:
             return model._replace(form=None), ()
-        case Outcome.EDITOR:
+        case FormOutcome.EDITOR:
             field = forms.chosen(form)
             return model, (OpenEditor(field.value if field is not None else ""),)
-        case Outcome.SAVE:
+        case FormOutcome.SAVE:
             return SAVES[form.subject.split()[0]](model, form)
         case _:
             return model, ()

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from flower.tui.state import engine_forms
-from flower.tui.state.form import Form
+from flower.tui.state.form import TypedForm
 from flower.tui.state.model import Model
 from flower.tui.state.status_line import Result
 
-Save = Callable[[Model, Form], Result]
+Save = Callable[[Model, TypedForm], Result]
 SAVES: Mapping[str, Save] = dict.fromkeys(
     ("character", "world", "rules", "persona", "lorebook", "entry"), engine_forms.save
 )

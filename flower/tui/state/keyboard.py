@@ -281,7 +281,7 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
     return model._replace(input=edited, menu=-1, menu_closed=False, asked=""), ()
 
 
-def _first_of_several(model: Model) -> Message | None:
+def _first_of_several(model: Model) -> MessageView | None:
     """Returns the greeting of a story that has not begun yet, if it has several to choose from."""
     messages = model.story.messages
     if len(messages) != 1 or model.story.more or model.link.state != "online":

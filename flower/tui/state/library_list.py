@@ -28,7 +28,7 @@ class Shelf(NamedTuple):
 
     kind: str
     words: str = ""
-    items: tuple[messages.Listed, ...] = ()
+    items: tuple[messages.LibraryItem, ...] = ()
     total: int = -1  # not told yet
     asked_at: float = -1.0  # when a page was asked for that has not come; -1: none was
     stale: bool = False  # the library has changed since

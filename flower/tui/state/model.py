@@ -24,7 +24,7 @@ from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 if TYPE_CHECKING:
     from flower.protocol import messages
     from flower.protocol.messages import StoryTree
-    from flower.tui.state.form import Form
+    from flower.tui.state.form import TypedForm
     from flower.tui.state.library_list import Shelf
 
 
@@ -203,7 +203,7 @@ class Model(NamedTuple):
     filtered_at: float = 0.0  # when its filter was typed at, in monotonic seconds
     asked: str = ""  # the command whose answer the player waits for, having typed nothing since
     tree: Tree | None = None
-    form: Form | None = None
+    form: TypedForm | None = None
     scroll: Scroll = Scroll()
     status_rows: int = 1  # rows of the status line in the last frame
     search: Search = Search()

@@ -168,7 +168,7 @@ def total(model: Model) -> int:
     return shelf.total if shelf is not None else len(items(model))
 
 
-def _on_shelf(model: Model, one: messages.Listed) -> Item:
+def _on_shelf(model: Model, one: messages.LibraryItem) -> Item:
     """Returns the entry of something of the library: favourites have a mark, and what is known goes first."""
     replica, glyphs = model.replica, model.theme.glyphs
     chosen = one.id in (replica.character_id, replica.world_id)

@@ -1,6 +1,6 @@
 """A form as rows of cells: its fields, what is known of the chosen one, what the keys do.
 
-Draws any ``state.form.Form`` over everything between the header and the status line, from 40 columns on. A long
+Draws any ``state.form.TypedForm`` over everything between the header and the status line, from 40 columns on. A long
 text is one row of the list, and the whole panel once its box is open.
 """
 
@@ -12,8 +12,8 @@ from flower.tui.render.style import Span
 from flower.tui.render.text import clean, fit, width
 from flower.tui.render.theme import Theme
 from flower.tui.state import form as forms
-from flower.tui.state.form import BOXED, PICKED, SWITCH, Field, Form
-from flower.tui.state.form_keys import EDGES, Room, room_of
+from flower.tui.state.form import BOXED, PICKED, SWITCH, TypedField, TypedForm
+from flower.tui.state.form_keys import EDGES, FormRoom, room_of
 from flower.tui.state.model import Model
 from flower.tui.view.popups import Box, first_rows
 
@@ -23,7 +23,7 @@ MARK = 2  # columns before a label
 HIDDEN = 12  # marks that stand for a secret, however long it is
 
 
-def box(model: Model, form: Form, place: Layout) -> Box:
+def box(model: Model, form: TypedForm, place: Layout) -> Box:
     """Returns the panel and where the cursor is."""
     room = room_of(model)
     field = forms.chosen(form)
@@ -45,7 +45,7 @@ def key(model: Model) -> tuple[object, ...]:
     return (model.theme, model.columns, model.rows, model.form)
 
 
-def _counted(form: Form) -> str:
+def _counted(form: TypedForm) -> str:
     count = len(forms.changed(form))
     return f" {count} changed " if count else ""
 
@@ -53,7 +53,7 @@ def _counted(form: Form) -> str:
 # --- the fields ---------------------------------------------------------------------------------
 
 
-def _listed(theme: Theme, form: Form, room: Room) -> tuple[list[Row], tuple[int, int] | None]:
+def _listed(theme: Theme, form: TypedForm, room: FormRoom) -> tuple[list[Row], tuple[int, int] | None]:
     """Returns the rows around the chosen field, and the cursor in them."""
     labels = min(
         LABEL_MOST,
@@ -79,7 +79,7 @@ def _listed(theme: Theme, form: Form, room: Room) -> tuple[list[Row], tuple[int,
     return rows, cursor
 
 
-def _row(theme: Theme, form: Form, place: int, columns: int, labels: int, values: int) -> Row:
+def _row(theme: Theme, form: TypedForm, place: int, columns: int, labels: int, values: int) -> Row:
     field, here = form.fields[place], place == form.at
     glyphs = theme.glyphs
     wrong = bool(not field.locked and field.problem)
@@ -97,7 +97,7 @@ def _row(theme: Theme, form: Form, place: int, columns: int, labels: int, values
     return Row.of([*spans, (value, said)], columns, plain)
 
 
-def _shown_typed(form: Form, values: int) -> tuple[str, int]:
+def _shown_typed(form: TypedForm, values: int) -> tuple[str, int]:
     """Returns the part of the typed line that fits, and the cursor's column in it."""
     field = forms.chosen(form)
     text, cursor = form.editor.text, form.editor.cursor
@@ -109,7 +109,7 @@ def _shown_typed(form: Form, values: int) -> tuple[str, int]:
     return before + fit(after, values - width(before)), width(before)
 
 
-def _value(theme: Theme, field: Field, columns: int) -> str:
+def _value(theme: Theme, field: TypedField, columns: int) -> str:
     """Returns a value in one row; of texts how many there are, too."""
     glyphs, value = theme.glyphs, field.value
     if field.kind in PICKED:
@@ -131,7 +131,7 @@ def _flat(text: str) -> str:
     return " ".join(clean(text[:2000]).split())
 
 
-def _save_row(theme: Theme, form: Form, room: Room, *, here: bool) -> Row:
+def _save_row(theme: Theme, form: TypedForm, room: FormRoom, *, here: bool) -> Row:
     words = f"saving{theme.glyphs.ellipsis}" if form.saving else f"[ {SAVE} ]"
     style = theme["popup_selected" if here else "popup_title"]
     return Row.of([(" " * MARK, theme["popup"]), (words, style)], room.columns, theme["popup"])
@@ -141,7 +141,7 @@ def _save_row(theme: Theme, form: Form, room: Room, *, here: bool) -> Row:
 
 
 def _boxed(
-    theme: Theme, form: Form, field: Field, room: Room
+    theme: Theme, form: TypedForm, field: TypedField, room: FormRoom
 ) -> tuple[list[Row], tuple[int, int] | None]:
     title = Row.of(
         [(fit(clean(field.label), room.columns), theme["popup_title"])], room.columns, theme["popup"]
@@ -154,7 +154,7 @@ def _boxed(
 # --- below --------------------------------------------------------------------------------------
 
 
-def _about(theme: Theme, form: Form, room: Room) -> list[Row]:
+def _about(theme: Theme, form: TypedForm, room: FormRoom) -> list[Row]:
     """Returns the rows that say what is wrong, or what the chosen field is for."""
     field = forms.chosen(form)
     words, style = form.note, theme["status_bad"]
@@ -168,7 +168,7 @@ def _about(theme: Theme, form: Form, room: Room) -> list[Row]:
     return [rule, *(Row.of([(line, style)], room.columns, theme["popup"]) for line in lines)]
 
 
-def _hints(model: Model, form: Form, room: Room) -> str:
+def _hints(model: Model, form: TypedForm, room: FormRoom) -> str:
     """Returns the longest line about the keys that fits."""
     glyphs, field = model.theme.glyphs, forms.chosen(form)
     arrows = f"{glyphs.up}{glyphs.down}"
