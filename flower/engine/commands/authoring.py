@@ -49,6 +49,7 @@ async def new(kind: str, engine: Engine, client: Client, argument: str) -> None:
         name, bar, text = (part.strip() for part in argument.partition("|"))
         typed = {"name": name} | ({SECOND[kind]: text} if kind in SECOND and (text or bar) else {})
         needed = [spec.name for spec in subject.specs if spec.needed]
+        needed += [SECOND[kind]] if kind in ASSETS else []
         if any(not typed.get(field) for field in needed):
             raise CommandError(f"It needs a name and a text: {EXAMPLES[kind]}")
         try:
