@@ -36,7 +36,7 @@ ORDER = """
     engine.commands              tui.view           tui.reading        tui.import_files
     engine.sessions              tui.state
     engine.prompt                tui.term
-    engine.export                engine.importing   tui.render
+    engine.export                engine.importing   engine.forms       tui.render
     engine.provider.registry
     engine.interchange           engine.offline
     engine.recall                engine.provider
@@ -44,7 +44,7 @@ ORDER = """
     engine.scripts
     engine.lorebook
     engine.character_list        engine.asset_files
-    engine.assets
+    engine.asset_text            engine.assets
     engine.game
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
     client                       service

@@ -15,7 +15,7 @@ from flower.errors import CommandError
 
 
 async def cancel(engine: Engine, client: Client, argument: str) -> None:
-    drafted = engine.drafts.cancel(client)
+    drafted = engine.drafts.cancel(client) or engine.character_drafts.cancel(client)
     if client.session is not None and engine.turns.cancel(client.session):
         return
     client.notify("✓ No draft then." if drafted else "Nothing is being written.")

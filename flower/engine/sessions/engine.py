@@ -23,6 +23,8 @@ from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, recap, shown_page, snapshot
 from flower.engine.sessions.answers import Answers
+from flower.engine.sessions.asset_edits import AssetEdits
+from flower.engine.sessions.character_drafts import CharacterDrafts
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
 from flower.engine.sessions.edits import Edits
@@ -76,6 +78,7 @@ class Engine:
         )
         self.edits = Edits(self.runtime, self.turns, now)
         self.lore = WorldLore(self.runtime)
+        self.asset_edits = AssetEdits(self.runtime, self.imports, self.lore, self.clients)
         self.folders = Folders(
             services.database,
             services.library,
@@ -84,6 +87,7 @@ class Engine:
             roots=lambda: self.services.lore_roots,
         )
         self.drafts = Drafts(self.runtime, self.turns.models, nursery, now=now)
+        self.character_drafts = CharacterDrafts(self.runtime, self.turns.models, nursery)
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
         self._commands = commands
@@ -172,6 +176,7 @@ class Engine:
         self.clients.discard(client)
         self.heap.client_left()
         self.drafts.cancel(client)
+        self.character_drafts.cancel(client)
         self._leave(client)
 
     @property

@@ -9,7 +9,7 @@ events into mailboxes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from msgspec import Struct, structs
@@ -230,6 +230,10 @@ class Client:
         self.goodbye = goodbye  # to be called when it says that it leaves for good
         self.request: str | None = None  # of the prompt that is being carried out
         self.answers: list[str] = []  # what has been said of that prompt
+        self.fields: Mapping[str, str] = {}  # what that prompt brought of a form
+        self.drafted: Mapping[
+            str, str
+        ] = {}  # the character that was drafted for it last, not stored yet
 
     def __repr__(self) -> str:
         return f"<Client {self.chosen.client!r} on {self.session!r}>"

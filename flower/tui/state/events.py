@@ -13,7 +13,7 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
 from flower.tui.render.messages import MessageView
-from flower.tui.state import popups, scroll, status_line, transcript
+from flower.tui.state import engine_forms, library_list, popups, scroll, status_line, transcript
 from flower.tui.state.model import (
     Bell,
     Effect,
@@ -73,6 +73,12 @@ def _system_update(model: Model, event: messages.SystemUpdate) -> Result:
     asked = model.asked
     if content:
         model = model._replace(asked="")
+    if content.startswith("✓"):
+        model = engine_forms.saved(model, _or(event.metadata.request, ""))
+    if event.metadata.listing is not UNSET:
+        return library_list.came(model, event.metadata.listing), ()
+    if event.metadata.form is not UNSET:
+        return engine_forms.came(model, event.metadata.form), ()
     if event.metadata.draft is not UNSET:
         model = _drafted(model, event.metadata.draft)
     if event.metadata.found is not UNSET and event.metadata.found:
@@ -365,9 +371,11 @@ def _answers_a_line(model: Model, meta: messages.ErrorMeta) -> bool:
 
 
 def _error(model: Model, event: messages.ErrorEvent) -> Result:
-    asked = model.asked
+    asked, request = model.asked, _or(event.metadata.request, "")
+    wrong = dict(_or(event.metadata.problems, {}))
+    if (of_form := engine_forms.refused(model, request, event.content, wrong)) is not None:
+        return of_form, ()
     model = notify(model._replace(asked=""), event.content, "bad")
-    request = _or(event.metadata.request, "")
     refused = next((draft for draft in model.unconfirmed if draft.request == request), None)
     if refused is not None:
         waiting = tuple(draft for draft in model.unconfirmed if draft != refused)

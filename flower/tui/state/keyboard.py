@@ -10,6 +10,8 @@ from flower.tui.state import (
     checklist,
     client_commands,
     commands,
+    form_keys,
+    library_list,
     popups,
     scroll,
     sending,
@@ -40,6 +42,8 @@ def press(model: Model, key: Key) -> Result:
     if model.popup is not None:
         after, effects = _in_popup(model, key, action)
         return client_commands.previewed(after), effects
+    if model.form is not None:
+        return form_keys.press(model, key, action)
     if model.tree is not None:
         return tree_keys.press(model, key, action)
     if action == "quick_reply":
@@ -72,6 +76,8 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
             return popups.moved(model, -popup.place, around=False), ()
         case "end":
             return popups.moved(model, len(popups.items(model)), around=False), ()
+        case "ctrl+f" if popup.kind in popups.FAVOURITES:
+            return _favourite(model)
         case "delete" if popup.kind == "sessions":
             return _ask_delete(model), ()
         case "backspace":
@@ -89,6 +95,20 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
     return model, ()
 
 
+def _favourite(model: Model) -> Result:
+    """Keeps the chosen entry at the top of its list, or lets it go; the list stays open."""
+    item, popup = popups.chosen(model), model.popup
+    if (
+        item is None
+        or popup is None
+        or not commands.offers(model.replica, popups.FAVOURITES[popup.kind])
+    ):
+        return model, ()
+    line = f"{popups.FAVOURITES[popup.kind]} {item.value}"
+    after, effects = sending.send_command(model, line)
+    return library_list.changed(after), effects
+
+
 def _ask_delete(model: Model) -> Model:
     item = popups.chosen(model)
     if item is None or not item.value:
@@ -103,6 +123,8 @@ def _accept(model: Model) -> Result:
     if item is None:
         return model, ()
     match popup.kind:
+        case "worlds" | "characters" | "rules" | "books" if popup.subject and item.value:
+            return sending.with_choice(closed, popup.subject, item.value)
         case "worlds":
             return sending.send_command(closed, f"/world select {item.value}")
         case "characters":
@@ -244,6 +266,9 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
             return actions.run(model, "bottom")
         case "?" if empty:
             return actions.run(model, "help")
+        case "left" | "right" if empty and (first := _first_of_several(model)) is not None:
+            which = "previous" if key.name == "left" else "next"
+            return model, (Send(f"/variant {which} {first.message}"),)
         case "right" if commands.ghost_of_line(model):
             return actions.complete(model)
     if action is not None:
@@ -254,6 +279,15 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
     if edited.text == model.input.text:
         return model._replace(input=edited), ()
     return model._replace(input=edited, menu=-1, menu_closed=False, asked=""), ()
+
+
+def _first_of_several(model: Model) -> MessageView | None:
+    """Returns the greeting of a story that has not begun yet, if it has several to choose from."""
+    messages = model.story.messages
+    if len(messages) != 1 or model.story.more or model.link.state != "online":
+        return None
+    first = messages[0]
+    return first if first.role == "assistant" and first.variants > 1 and first.message else None
 
 
 def _choose_step(model: Model, step: int) -> Model:

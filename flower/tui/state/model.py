@@ -24,6 +24,8 @@ from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 if TYPE_CHECKING:
     from flower.protocol import messages
     from flower.protocol.messages import StoryTree
+    from flower.tui.state.form import TypedForm
+    from flower.tui.state.library_list import Shelf
 
 
 class Settings(NamedTuple):
@@ -197,8 +199,11 @@ class Model(NamedTuple):
     paths: tuple[str, ...] = ()
     popup: Popup | None = None
     waiting: Popup | None = None  # what came while the player was writing: a key shows it
+    shelf: Shelf | None = None  # the library's list in the open popup
+    filtered_at: float = 0.0  # when its filter was typed at, in monotonic seconds
     asked: str = ""  # the command whose answer the player waits for, having typed nothing since
     tree: Tree | None = None
+    form: TypedForm | None = None
     scroll: Scroll = Scroll()
     status_rows: int = 1  # rows of the status line in the last frame
     search: Search = Search()

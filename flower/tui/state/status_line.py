@@ -160,6 +160,11 @@ def idle(model: Model) -> tuple[str, ...]:
         return (f"{lines} lines; {key_of(model, 'submit')} sends them, Esc clears", f"{lines} lines")
     keys = f"{key_of(model, 'help')} keys"
     more = f"{keys}, {key_of(model, 'palette')} commands"
+    first = model.story.messages[0] if len(model.story.messages) == 1 else None
+    if first is not None and first.variants > 1 and not model.input.text:
+        arrows = f"{model.theme.glyphs.left}{model.theme.glyphs.right}"
+        others = f"{arrows} other greetings ({first.variant}/{first.variants})"
+        return (f"{others}, {more}", f"{others}, {keys}", others)
     if checklist.visible(model):
         return (f"{more}, {key_of(model, 'quit')} leaves", more, keys)
     return (f"{more}, {key_of(model, 'messages')} messages", more, keys)

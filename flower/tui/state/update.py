@@ -11,8 +11,11 @@ from flower.tui.render.messages import StoryPane
 from flower.tui.state import (
     actions,
     commands,
+    engine_forms,
     events,
+    form_keys,
     keyboard,
+    library_list,
     popups,
     scroll,
     sending,
@@ -121,8 +124,9 @@ def _tick(model: Model, tick: Tick) -> Result:
     if place != model.scroll:
         model = model._replace(scroll=place)
     model, effects = tree_state.ticked(model)
-    model, more_effects = _fetch_older(model, layout.pane_rows)
-    return model, (*effects, *more_effects)
+    model, listing = library_list.ticked(model)
+    model, older = _fetch_older(model, layout.pane_rows)
+    return model, (*effects, *listing, *older)
 
 
 def _age_notice(model: Model) -> Model:
@@ -161,7 +165,7 @@ def next_wake(model: Model) -> float | None:
         wakes.append(meter.shown_at + limits.METER_S)
     if model.notice.text:
         wakes.append(model.notice.until)
-    wakes += tree_state.wakes(model)
+    wakes += tree_state.wakes(model) + library_list.wakes(model)
     return min(wakes, default=None)
 
 
@@ -176,6 +180,8 @@ def _paste(model: Model, paste: Paste) -> Model:
     if model.popup is not None and model.popup.kind != "text":
         return popups.filtered(model, model.popup.filter + first)
     model = model._replace(popup=None)
+    if model.form is not None:
+        return form_keys.pasted(model, text)
     if model.tree is not None and model.tree.asking:
         return tree_keys.written(model, model.tree.typed + first)
     if model.search.typing:
@@ -195,7 +201,12 @@ def _paste(model: Model, paste: Paste) -> Model:
 
 
 def _edited(model: Model, edited: Edited) -> Model:
-    model = sending.written(model._replace(rest=""), edited.text)
+    if model.form is not None:
+        return _kept_whole(form_keys.edited(model, edited.text), edited)
+    return _kept_whole(sending.written(model._replace(rest=""), edited.text), edited)
+
+
+def _kept_whole(model: Model, edited: Edited) -> Model:
     if not edited.kept:
         return model
     return notify(model, f"That is too long; all of it is in {edited.kept}.", "bad")
@@ -207,6 +218,8 @@ def _mouse(model: Model, mouse: Mouse) -> Result:
     up = mouse.kind == "wheel_up"
     if model.popup is not None:
         return popups.moved(model, -1 if up else 1, around=False), ()
+    if model.form is not None:
+        return form_keys.press(model, Key("up" if up else "down"), None)
     if model.tree is not None:
         return tree_keys.moved(model, -WHEEL_ROWS if up else WHEEL_ROWS), ()
     return actions.scroll_by(model, -WHEEL_ROWS if up else WHEEL_ROWS)
@@ -226,7 +239,8 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
         for message in model.story.messages
     )
     story = model.story._replace(messages=messages, loading=False)
-    return tree_state.unanswered(model._replace(story=story, turn=TurnState(), asked=""))
+    model = model._replace(story=story, turn=TurnState(), asked="")
+    return engine_forms.unanswered(tree_state.unanswered(model))
 
 
 def _configured(model: Model, told: Configured) -> Model:

@@ -10,10 +10,10 @@ from flower.tui.render.theme import Theme
 from flower.tui.state import commands, popups
 from flower.tui.state.model import Model, Popup
 
-FILTERED = frozenset({*popups.CHOOSABLE, "palette", "themes", "keys", "found"})
-MARKED = frozenset({*popups.CHOOSABLE, "themes"})  # what is in use has a mark
+FILTERED = frozenset({*popups.CHOOSABLE, "books", "palette", "themes", "keys", "found"})
+MARKED = frozenset({*popups.CHOOSABLE, "books", "themes"})  # what is in use has a mark
 MARK_COLUMNS = 2
-TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "palette", "keys", "found"})
+TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "books", "palette", "keys", "found"})
 NAMED = frozenset({"worlds", "characters", "rules", "models"})  # the words go without the name
 ABOUT_ROWS = 3  # at most, below the list, for the words of the chosen entry
 ABOUT_ITEMS = 100  # so many of the entries decide how many rows; 2 ms
@@ -82,7 +82,8 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
         lines.append([(fit(empty, inner), theme["popup_dim"])])
     if about:
         lines += _about(theme, popup, listed[index], inner, about)
-    counted = f"{index + 1}/{len(listed)}" if len(listed) > shown else ""
+    total = popups.total(model)
+    counted = f"{index + 1}/{total:,}" if total > shown else ""
     rows = _framed(theme, popups.title(model, popup), counted, lines, columns)
     left = (model.columns - columns) // 2
     top = layout.pane_top + max(0, (layout.status - layout.pane_top - len(rows)) // 3)
