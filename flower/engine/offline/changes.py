@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from flower.engine.offline.parse import stems
 from flower.engine.offline.scene import key_of
+from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import word_list
 
 if TYPE_CHECKING:

@@ -15,11 +15,12 @@ from flower.engine.offline.facts import Fact, Lore
 from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop, upper_first
 from flower.engine.offline.hearing import Heard, hear
 from flower.engine.offline.names import Name, NameKind
-from flower.engine.offline.parse import ParsedLine, read, stems
+from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.people import People
 from flower.engine.offline.questions import without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay
+from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import Phrases, Setting, word_list
 from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character

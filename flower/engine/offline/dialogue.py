@@ -11,10 +11,10 @@ from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import in_first_person, sentences, spoken, upper_first
 from flower.engine.offline.narration import about_the_gone, own_words, remark, site
-from flower.engine.offline.parse import stems
 from flower.engine.offline.people import Absent
 from flower.engine.offline.questions import about_me
 from flower.engine.offline.scene import key_of
+from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
 _ABOUT_SELF = re.compile(

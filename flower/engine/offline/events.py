@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from flower.engine.offline.context import Context
-from flower.engine.offline.parse import stems
+from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import Event, word_list
 
 _GENERAL = stems(

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from flower.engine.offline.grammar import sentences
 from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
-from flower.engine.offline.parse import stems
+from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import word_list
 from flower.engine.recall.secrets import secret_text, secret_title
 

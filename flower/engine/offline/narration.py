@@ -7,7 +7,7 @@ import re
 from flower.engine.offline.context import Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import lower_first, spoken
-from flower.engine.offline.parse import stems
+from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
 Paragraphs = list[list[str]]

@@ -18,8 +18,8 @@ from flower.engine.offline.grammar import (
     stop,
     upper_first,
 )
-from flower.engine.offline.parse import stem, stems
 from flower.engine.offline.questions import answers
+from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.provider.base import ChatMessage
 
