@@ -37,6 +37,7 @@ _OBJECT_END = re.compile(
 )
 # In a line with several verbs the first of these that occurs gives the kind; else the last verb does.
 _WEIGHT = ("fight", "risk", "speech", "trade", "search")
+_WHICH = ("first", "second", "last", "other", "same", "third")
 _INTO = re.compile(
     r"\b(?:to|into|towards?|inside|onto|through|across|aboard|down|up|out to|over to|back to|at|along|under)\s+"
     r"(?P<goal>(?:the|a|an|my|your|his|her|their|that|this)\s+(?:[a-z'-]+\s+){0,2}?[a-z'-]+)"
@@ -76,7 +77,9 @@ def clauses(bare: str) -> list[str]:
 
 def main_kind(bare: str, first: str) -> str:
     """Returns the kind of the act that matters most in a line."""
-    kinds = [kind for _, kind in map(verb_of, clauses(bare)) if kind] or [first]
+    found = [(verb, kind) for verb, kind in map(verb_of, clauses(bare)) if kind]
+    acts = [kind for verb, kind in found if verb not in word_list("gestures")]
+    kinds = acts or [kind for _, kind in found] or [first]
     return next((kind for kind in _WEIGHT if kind in kinds), kinds[-1])
 
 
@@ -90,7 +93,7 @@ def last_verb(bare: str, kind: str) -> str:
 
 def second(bare: str) -> str:
     """Returns the act as it stands behind "you", or "" when it is too long to be said back."""
-    bare = re.split(r"(?<=[.!?;])\s+", bare)[0].strip(" .,!?;:")
+    bare = re.split(r"(?<=[.!?;])\s+|:\s", bare)[0].strip(" .,!?;:")
     words = bare.split(" ")
     if not bare or len(words) > 18 or not bare.isascii():
         return ""
@@ -112,7 +115,9 @@ def object_of(text: str) -> str:
         return ""
     noun = _OBJECT_END.sub("", re.sub(r"[.,;:!?].*$", "", found.group(1)))
     words = noun.split(" ")
-    if len(words) < 2 or words[1].lower() in word_list("stop_words") or not noun.isascii():
+    second_word = words[1].lower() if len(words) > 1 else ""
+    vague = second_word in word_list("stop_words") and (len(words) < 3 or second_word not in _WHICH)
+    if not second_word or vague or not noun.isascii():
         return ""
     first = words[0].lower()
     words[0] = {"a": "the", "an": "the", "my": "your", "some": "the", "every": "the"}.get(first, first)

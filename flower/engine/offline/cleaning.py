@@ -6,6 +6,7 @@ import re
 
 from flower import limits
 from flower.engine.offline.grammar import base_verb
+from flower.engine.offline.tables import word_list
 
 
 def clean(line: str) -> str:
@@ -39,3 +40,11 @@ def _in_first_person(act: str) -> str:
         return act
     rest = re.sub(r"\band ([a-z]+s)\b", lambda found: f"and {base_verb(found.group(1))}", rest)
     return f"I {base_verb(first.lower())} {rest}".strip()
+
+
+def in_another_language(line: str) -> bool:
+    """Whether a line has the small words of another European language, and more of them than English ones."""
+    words = re.findall(r"[^\W\d_]+", line.casefold())
+    theirs = sum(word in word_list("foreign_words") for word in words)
+    ours = sum(word in word_list("stop_words") for word in words)
+    return theirs >= 2 and theirs > ours

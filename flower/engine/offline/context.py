@@ -19,7 +19,7 @@ from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.people import People
 from flower.engine.offline.questions import without_call
 from flower.engine.offline.recall import Recollection, remember
-from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay
+from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay, wanted_by
 from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import Phrases, Setting, word_list
 from flower.engine.offline.templates import Chance, Picker
@@ -65,8 +65,9 @@ class Context:
         spoken_of = (cue.scene, *self.replies[:1]) if cue.scene or self.replies else ()
         world = lore_of.gather_world(cue.world_lore, spoken_of)
         self.lore: Lore = lore_of.with_recalled(world, cue.lore, spoken_of)
-        self.scene: Scene = replay(history, cue.decided, self.lore)
         self.cast: tuple[Speaker, ...] = _cast(cue)
+        names = [one.name for one in self.cast]
+        self.scene: Scene = replay(history, cue.decided, self.lore, names)
         self.companion: Speaker | None = self.cast[0] if self.cast else None
         self.setting: Setting = _setting(
             phrases, f"{cue.world} {cue.scene}", " ".join((*cue.lore, *self.replies[:1]))
@@ -141,7 +142,10 @@ class Context:
         prices = stems(" ".join(_PRICE_WORDS))
         asks = line.kind in ("know", "oracle", "speech")
         points = not words or _POINTS.search(line.text) is not None
-        if asks and points and not names and not self.in_any(words | stems(line.topic)) and self.last:
+        meant = self.meant(besides) if asks and not names else ()
+        if meant:
+            names = meant
+        elif asks and points and not names and not self.in_any(words | stems(line.topic)) and self.last:
             names = self._lately_named()  # "Why?" asks about what was just said
         if words & prices and not price:
             cost = self.near(secret=secret, least=least, price=True, besides=besides)
@@ -179,6 +183,35 @@ class Context:
             0 < sum(word in fact.core for fact in self.lore.facts) <= lore_of.COMMON_FACTS
             for word in words
         )
+
+    def meant(self, besides: str = "") -> tuple[Name, ...]:
+        """Returns whom "he" or "she" of a question is about: the last one named so, gone or not."""
+        asked = self.line.speech if self.line.speech_act == "ask" and self.line.speech else ""
+        topic = self.line.topic if self.line.kind == "speech" and not asked else ""
+        wanted = wanted_by(asked or topic or ("" if self.line.kind == "speech" else self.line.text))
+        if not wanted:
+            return ()
+        for message in reversed(self.history[-4:]):
+            found = [
+                name
+                for name in self.lore.named_in(message.content)
+                if name.kind == "person" and name.they == wanted and name.short != besides
+            ]
+            folded = message.content.casefold()
+            if found:
+                return (max(found, key=lambda name: folded.rfind(name.short.casefold())),)
+        return ()
+
+    def again(self, *, besides: str = "", least: int = 24) -> Fact | None:
+        """Returns a fact that was told before and is asked for once more, None when none is meant."""
+        names = tuple(name for name in self.named if name.short != besides) or self.meant(besides)
+        focus = stems(f"{self.line.object} {self.line.topic}")
+        found = lore_of.about(self.lore, self.line.words | focus, focus=focus, names=names)
+        told = ((score, fact) for score, fact in found if not fact.secret and self.told(fact))
+        score, fact = max(told, key=lambda pair: pair[0], default=(0, None))
+        if fact is None or score < least or _core(fact.text).casefold() in self.last.casefold():
+            return None
+        return fact
 
     def _lately_named(self) -> tuple[Name, ...]:
         folded = self.last.casefold()

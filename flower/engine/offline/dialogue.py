@@ -10,7 +10,7 @@ from flower.engine.offline import oracle
 from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import in_first_person, sentences, spoken, upper_first
-from flower.engine.offline.narration import about_the_gone, own_words, remark, site
+from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark, site
 from flower.engine.offline.people import Absent
 from flower.engine.offline.questions import about_me
 from flower.engine.offline.scene import key_of
@@ -32,6 +32,11 @@ _OPINION = re.compile(
 )
 _YES_NO = re.compile(
     r"^(?:[A-Z][\w'-]+,\s+)?(do|does|did|are|is|was|were|will|would|can|could|have|has|should|may|must)\b",
+    re.IGNORECASE,
+)
+_TOLD_BY_ME = re.compile(r"\bwhat did i (?:just )?(?:tell|say|confess)\b", re.IGNORECASE)
+_DOUBTS = re.compile(
+    r"^(?:why should i (?:believe|trust)|how (?:do|can) (?:you|i) know\b|are you (?:sure|certain)|really\?)",
     re.IGNORECASE,
 )
 _OF_YOU = re.compile(r"\b(?:did|do|are|were|have|had|would|could|will) you\b", re.IGNORECASE)
@@ -59,7 +64,8 @@ def talk(context: Context) -> list[list[str]]:
     if isinstance(found, Absent):
         return _no_answer(context, found)
     context.meet(found.name)
-    first = [_beside(context), _meeting(context, found)]
+    shows = context.heard.telling == "affection" and bool(context.line.act) and not context.line.speech
+    first = [f"You {context.line.act}."] if shows else [_beside(context), _meeting(context, found)]
     if context.cue.outcome:
         first.append(context.say(f"persuade_{context.cue.outcome}", found.slots))
     second = _answer(context, found)
@@ -176,9 +182,20 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         quoted = spoken(memory.retold, tagged=True)[1:]
         slots = {"memory_said": quoted, "memory_plain": quoted[:-2]}
         return [context.say("reminded", speaker.slots | slots)]
-    fact = about_the_gone(context) or _fact_for(
-        context, speaker, NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
-    )
+    if _TOLD_BY_ME.search(text) and context.scene.told:
+        quoted = spoken(f"{context.scene.told[-1]}.", tagged=True)[1:]
+        return [
+            context.say(
+                "reminded", speaker.slots | {"memory_said": quoted, "memory_plain": quoted[:-2]}
+            )
+        ]
+    if _DOUBTS.search(text):
+        return [context.say("vouches", speaker.slots)]
+    least = NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
+    fact = about_the_gone(context) or in_charge(context) or _fact_for(context, speaker, least)
+    if fact is None and (told := context.again(besides=speaker.name)) is not None:
+        slots = context.fact_slots(as_told_by(speaker, told, context.line.words))
+        return [context.say("says_again", speaker.slots | slots)]
     if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:
         return [context.say("tells_secret", speaker.slots | context.fact_slots(secret))]
     if _OPINION.search(text) and (fact is None or fact.rank > 2):
@@ -188,6 +205,11 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
     if _YES_NO.match(text) and (fact is None or not _DO_YOU_KNOW.search(text)):
         answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 55)
         said.append(context.say("says_yes" if answer.startswith("yes") else "says_no", speaker.slots))
+    if fact is not None and text.count("?") > 1 and not said:
+        second = _fact_for(context, speaker, NEAR_SCORE)
+        told = as_told_by(speaker, second, context.line.words) if second else None
+        also = context.say("and_also", speaker.slots | context.fact_slots(told)) if told else ""
+        return [answers(context, speaker, fact), also]
     if fact is not None:
         return [*said, answers(context, speaker, fact), _hint(context, speaker, 20)]
     if not said:

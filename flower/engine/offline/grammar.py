@@ -143,6 +143,9 @@ def in_first_person(text: str, name: str, they: str) -> str:
     rest = text.removeprefix("The ").removeprefix(name)
     if rest == text or rest.startswith(("'s", "\u2019s", ",")):
         return text
+    together = re.match(r" and ((?:the )?[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?=[a-z])", rest)
+    if together:  # "Lusk and Carrow were friends" -> "Carrow and I were friends"
+        return f"{upper_first(together.group(1))} and I {rest[together.end() :]}"
     words = rest.split()
     verb = words[0] if words else ""
     after = _I_VERBS.get(verb) or (plural_verb(verb) if verb.endswith("s") and verb != "was" else verb)

@@ -45,6 +45,7 @@ _GONE = re.compile(
     r"never came (?:down|back)|(?:has|have) not been seen|was murdered|was killed|was hanged|died|"
     r"(?<!the )drowned)\b"
 )
+_KIN = ("brother", "sister", "son", "daughter", "wife", "husband", "cousin", "uncle", "aunt")
 _LOST = re.compile(r"\blost (?:his|her|their) \w+ $")
 _SOMEBODY_ELSES = re.compile(
     r"\b(when|who|whose|whom|that|brother|sister|husband|wife|mother|father|sons?|daughters?|the day|before|after)\b"
@@ -214,6 +215,8 @@ def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
             person += 2
         if re.match(r"['\u2019]s\b", after) or last in ("says", "asks", "told"):
             person += 1
+        if last in _KIN:
+            person += 2
         if last in word_list("place_before"):
             place += 2
         if last == "the":

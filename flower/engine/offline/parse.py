@@ -21,7 +21,7 @@ from flower.engine.offline.clauses import (
     topic_of,
     verb_of,
 )
-from flower.engine.offline.cleaning import clean
+from flower.engine.offline.cleaning import clean, in_another_language
 from flower.engine.offline.grammar import base_verb, sentences
 from flower.engine.offline.questions import about_me, tells_what_happens, without_adverb
 from flower.engine.offline.speech_acts import SpeechAct, likely_of, speech_act_of
@@ -50,7 +50,7 @@ class ParsedLine(Struct, frozen=True):
     words: frozenset[str] = frozenset()  # stems of the words that carry meaning
     likely: int = 50  # percent, for a yes-or-no question
     dice: tuple[int, int, int] = (0, 0, 0)  # count, sides, bonus
-    foreign: bool = False  # letters, but none of them Latin
+    foreign: bool = False  # not English, as far as its letters and small words show
 
 
 _DICE = re.compile(r"\b(\d{0,2})[dD](\d{1,4})\b(?:\s*([+-])\s*(\d{1,3}))?")
@@ -75,6 +75,11 @@ _RECALL = re.compile(
     re.IGNORECASE,
 )
 
+_SEES = re.compile(
+    r"^what (?:do|can) (?:i|we) (?:see|hear|smell)\b(?!.*\b(?:when|if|about|in my)\b)|^what is around (?:me|us)\b|"
+    r"^what does (?:it|this place|the (?:room|place)) look like\b",
+    re.IGNORECASE,
+)
 _NEGATED = re.compile(
     r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
     r"wouldn't|couldn't|shouldn't|never|should|must|might)\b",
@@ -143,7 +148,7 @@ def read(line: str) -> ParsedLine:
         kind=kind,
         text=text,
         words=stems(_questions(asked) or text),
-        foreign=bool(letters) and not latin,
+        foreign=bool(letters) and (not latin or in_another_language(text)),
         **details,
     )
 
@@ -183,6 +188,8 @@ def _question(text: str) -> tuple[Kind, dict[str, Any]]:
     if vocabulary().verbs.get(verb) == "speech" and not _WH.match(text) and not _AUX.match(text):
         return _act(text)
     last = re.split(r"(?<=[.!?])\s+", text)[-1]
+    if _SEES.search(last):
+        return "look", {}
     if _RECALL.search(text) or (about_me(last) and not _ADDRESSED.search(last)):
         return "recall", {"topic": topic_of(text)}
     if _ADDRESSED.search(last) or re.match(r"^[A-Z][\w'-]+,\s", text):
