@@ -33,8 +33,8 @@ _ALL_SO_FAR = re.compile(
     re.IGNORECASE,
 )
 _MY_NAME = re.compile(r"\bwho am i\b|\bmy (?:own )?name\b|\bwhat am i called\b", re.IGNORECASE)
+_DID = re.compile(r"\bdid (?:i|we)\b|\bremember\b", re.IGNORECASE)
 _OWN_PAST = re.compile(r"\b(?:did|have|had|was|do) (?:i|we)\b", re.IGNORECASE)
-_ASKED = re.compile(r"^(?:I|We) (?:ask|question|wonder)\w*\b", re.IGNORECASE)
 _TWO = re.compile(r"\?.+\?|,? and (?:who|what|where|when|why|how)\b", re.IGNORECASE)
 _DEAD = re.compile(
     r"\b(?:is|are|was) (?P<who>[^?.!\s](?:[^?.!\n]{0,58}?[^?.!\s])??) (?:still )?"
@@ -92,7 +92,7 @@ def answer_recall(context: Context) -> Paragraphs:
         told = recap(context.history, context.lore)
         return [[context.say("recap"), told]] if told else [[context.say("recap_nothing")]]
     memory = context.memory()
-    if memory is None or (memory.score == 0 and not _OWN_PAST.search(text)):
+    if memory is None or (memory.score == 0 and not _DID.search(text)):
         if not _OWN_PAST.search(text) and context.near(least=12) is not None:
             return answer_know(context)
         return [[context.say("memory_none")], [remark(context, 40)]]
@@ -143,7 +143,7 @@ def answer_know(context: Context) -> Paragraphs:
     if about := here(context.line.text):
         return _here(context, about)
     said = context.memory()
-    if said is not None and said.own and said.whole and not _ASKED.match(said.text):
+    if said is not None and said.own and said.whole:
         mine = put_away(context.line.text, said.text)
         if mine or not context.in_lore(context.line.words):
             return _remembered(context, said)

@@ -39,6 +39,7 @@ _TRIED = ("move", "take", "use", "look", "rest", "think", "state", "other")  # a
 _THROWING = ("fight", "risk", "search")
 _MAGIC = re.compile(
     r"\b(?:magic\w*|spells?|teleport\w*|levitate|fireballs?|conjure|enchant|polymorph|telekine\w+|telepath\w*)\b|"
+    r"\b(?:turn|become|make myself) invisible\b|\bfly (?:to|over|up|away|through|across)\b|"
     r"\bcast (?:a|an|my|the) (?!line\b|net\b|glance\b|look\b|vote\b|shadow\b|eye\b|anchor\b)",
     re.IGNORECASE,
 )
@@ -276,7 +277,8 @@ def _risk(context: Context) -> Paragraphs:
 
 
 def _use(context: Context) -> Paragraphs:
-    own = _verb_of_its_own(context)
+    last = context.line.object.rsplit(" ", 1)[-1]
+    own = "" if last in word_list("body_parts") else _verb_of_its_own(context)
     luck = context.pick.chance.randrange(8)
     table = "use_trouble" if luck == 0 else "use"
     first = own or context.say(table) or context.say("any_act_bare")

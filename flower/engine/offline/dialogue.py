@@ -18,7 +18,8 @@ from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
 _ABOUT_SELF = re.compile(
-    r"\b(who are you|your name|about yourself|are you from|do you do\b|what are you|your (?:life|past|work|story))",
+    r"\b(who are you|your (?:full |real |own |first )?name|about yourself|"
+    r"are you from|do you do\b|what are you|your (?:life|past|work|story))",
     re.IGNORECASE,
 )
 _HOW_ARE_YOU = re.compile(
@@ -35,6 +36,10 @@ _YES_NO = re.compile(
     re.IGNORECASE,
 )
 _TOLD_BY_ME = re.compile(r"\bwhat did i (?:just )?(?:tell|say|confess)\b", re.IGNORECASE)
+_ASKS_YOU = re.compile(
+    r"\b(?:when|why|how|what|where|who)(?: \w+){0,2} (?:do|did|are|were|have|had|will|would) you\b",
+    re.IGNORECASE,
+)
 _DOUBTS = re.compile(
     r"^(?:why should i (?:believe|trust)|how (?:do|can) (?:you|i) know\b|are you (?:sure|certain)|really\?)",
     re.IGNORECASE,
@@ -64,7 +69,11 @@ def talk(context: Context) -> list[list[str]]:
     if isinstance(found, Absent):
         return _no_answer(context, found)
     context.meet(found.name)
-    shows = context.heard.telling == "affection" and bool(context.line.act) and not context.line.speech
+    shows = (
+        context.heard.telling in ("affection", "insult")
+        and bool(context.line.act)
+        and not context.line.speech
+    )
     first = [f"You {context.line.act}."] if shows else [_beside(context), _meeting(context, found)]
     if context.cue.outcome:
         first.append(context.say(f"persuade_{context.cue.outcome}", found.slots))
@@ -245,11 +254,21 @@ def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> F
         least = asked if context.line.speech_act == "ask" else NEAR_SCORE
         fact = context.near(least=least, besides=speaker.name)
         if fact is None or all(name.short != speaker.name for name in fact.names):
-            return fact
+            return None if fact and _of_somebody_else(context, speaker, fact) else fact
         own = fact.subject is not None and fact.subject.short == speaker.name
         if own and fact.core & (context.line.words - stems(speaker.full)):
             return fact
     return None
+
+
+def _of_somebody_else(context: Context, speaker: Speaker, fact: Fact) -> bool:
+    """Whether the speaker is asked of themself, and the fact is about a person nobody asked for."""
+    subject = fact.subject
+    if subject is None or subject.kind != "person" or subject in context.named:
+        return False
+    text = context.line.text
+    indirect = re.search(rf"\b(?:when|why|how|what|where|if|whether) {speaker.they} \w", text)
+    return bool(_ASKS_YOU.search(text) or indirect)
 
 
 def _volunteered(context: Context, speaker: Speaker) -> str:

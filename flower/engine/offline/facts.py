@@ -43,6 +43,9 @@ _LEANS = re.compile(
 )
 
 
+_THERE_ARE = re.compile(r"There (?:is|are|was|were) ")  # at the head of a paragraph it stands alone
+
+
 class Fact(Struct, frozen=True):
     """A sentence of lore. ``more`` leans on it ("She keeps ..."), "" if nothing does."""
 
@@ -265,8 +268,9 @@ def _facts(body: str, rank: int, names: tuple[Name, ...], title: str) -> list[Fa
         parts = sentences(paragraph)
         hidden = secret_title(title) or secret_text(parts[0])
         leant_on = False
-        for sentence in parts:
-            if not _LEANS.match(sentence) and not _hangs(sentence, names):
+        for index, sentence in enumerate(parts):
+            leans = _LEANS.match(sentence) and (index or not _THERE_ARE.match(sentence))
+            if not leans and not _hangs(sentence, names):
                 leant_on = _usable(sentence, FACT_WORDS_MIN)
                 if leant_on:
                     facts.append(_fact(sentence, rank, names, title, hidden=hidden))

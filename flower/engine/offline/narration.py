@@ -26,6 +26,11 @@ _LEADS = re.compile(
     r"(?:the|a) [A-Z]",
     re.IGNORECASE,
 )
+_RULES = re.compile(
+    r"\bis (?:the )?(?:captain|warden|speaker|harbourmistress|harbourmaster|reeve|mayor|governor|lord|lady|king|"
+    r"queen)\b",
+    re.IGNORECASE,
+)
 _LOST_WORDS = re.compile(
     r"\b(?:vanish|disappear|not been seen|missing|found dead|died|killed|murdered)"
 )
@@ -60,7 +65,14 @@ def in_charge(context: Context) -> Fact | None:
         and not fact.secret
         and _LEADS.search(fact.text)
     ]
-    best = sorted(heads, key=lambda fact: (fact.subject not in context.nearby, fact.rank))
+    best = sorted(
+        heads,
+        key=lambda fact: (
+            _RULES.search(fact.text) is None,
+            fact.subject not in context.nearby,
+            fact.rank,
+        ),
+    )
     return next((fact for fact in best if context.use(fact)), None)
 
 

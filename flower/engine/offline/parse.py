@@ -201,7 +201,7 @@ def _question(text: str) -> tuple[Kind, dict[str, Any]]:
 
 def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     if _RECALL.search(text) and re.match(
-        r"^(remind me|i forg[eo]t|tell me again)", text, re.IGNORECASE
+        r"^(remind me|i forg[eo]t|tell me again|summari[sz]e|recap|sum up)", text, re.IGNORECASE
     ):
         return "recall", {"topic": topic_of(text)}
     happens = tells_what_happens(text)

@@ -14,11 +14,11 @@ from msgspec import Struct
 
 from flower.engine.offline.facts import Lore, offices
 from flower.engine.offline.grammar import second_person
-from flower.engine.offline.names import Name, all_stems
+from flower.engine.offline.names import KIN, Name, all_stems
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
 from flower.engine.offline.scene import Scene, key_of, meant_by, wanted_by
-from flower.engine.offline.tables import word_list
+from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
 _NAME = "[A-Z][\\w'\u2019-]+(?: [A-Z][\\w'\u2019-]+)?"
@@ -110,7 +110,8 @@ class People:
             found = of_stranger(name)
         if isinstance(found, Speaker):
             return found
-        return next((one for one in self._cast if wanted and one.they == wanted), None)
+        near = (of_name(one) for one in self._nearby if not self.is_gone(one))
+        return next((one for one in (*self._cast, *near) if wanted and one.they == wanted), None)
 
     def at_hand(self) -> Speaker | None:
         """Returns whom a word without an addressee goes to: who was spoken to last, the companion, others here."""
@@ -197,7 +198,14 @@ def _called(text: str) -> list[str]:
         re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in word_list("no_names") else one
         for one in found
     ]
-    return [one for one in named if can_be_name(one)]  # "Hello Ines" calls Ines
+    kept = [one for one in named if can_be_name(one) and one.casefold() not in vocabulary().verbs]
+    return [one for one in kept if not _is_presented(one, text)]  # "Hello Ines" calls Ines
+
+
+def _is_presented(name: str, text: str) -> bool:
+    """Whether a name is told of somebody: "I have a sister, Wren." calls nobody."""
+    before = text[: text.find(name)].rstrip(", ").split()
+    return len(before) >= 2 and before[-1].casefold() in KIN
 
 
 def can_be_name(word: str) -> bool:

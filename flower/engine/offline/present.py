@@ -20,7 +20,7 @@ _FOUND = re.compile(
     re.IGNORECASE,
 )
 _SAID = re.compile(
-    r"\bwhat (?:did|does|has) (?P<who>he|she|they|it|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?:just )?"
+    r"\b(?i:what) (?:did|does|has) (?P<who>he|she|they|it|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?:just )?"
     r"(?:say|said|tell|told|answer|answered|reply|replied|mean)\b",
 )
 _WEATHER = re.compile(
@@ -101,7 +101,8 @@ def _said(context: Context, who: str) -> str:
         for sentence in reversed(sentences(reply)):
             quoted = _ALOUD.findall(sentence)
             if quoted and re.search(rf"\b{re.escape(name)}\b", _ALOUD.sub(" ", sentence)):
-                words = " ".join(one.rstrip(",") for one in quoted)
+                words = " ".join(quoted)
+                words = f"{words[:-1]}." if words.endswith(",") else words
                 return context.say("they_said", {"name": name, "quote": words})
     return context.say("they_said_nothing", {"name": name})
 

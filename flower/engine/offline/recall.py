@@ -52,6 +52,8 @@ _QUOTED = re.compile('["\u201c]([^"\u201c\u201d]+)["\u201d]')
 _TAG = re.compile(
     r"\bI\b[^.!?]{0,40}\b(?:say|said|ask|asked|whisper|whispered|shout|shouted|reply|answer|add|murmur)\b"
 )
+_ASKED = re.compile(r"^(?:I|We) (?:ask|question|wonder)(?:ed|s)?\b", re.IGNORECASE)
+_BY_OTHERS = re.compile(r"^who \w+ me\b", re.IGNORECASE)  # nothing that I did answers it
 _DIRECTION = re.compile(r"\*[^*\n]{1,200}\*")  # what is done while something is said
 _WORDS_ALOUD = 3  # fewer words between quotation marks are a name or an exclamation
 _FORM_POINTS = 4  # for the form that the question wants
@@ -96,8 +98,11 @@ def remember(
     recalled = _of_memories(memories)
     said = [*recalled, *_of_messages(messages), *((_flat(text), False) for text in sentences(scene))]
     told_from = len(said) - len(sentences(scene))
+    by_others = _BY_OTHERS.search(line) is not None
     best: Recollection | None = None
     for rank, (text, own) in enumerate(said):
+        if (own and _ASKED.match(text)) or (own and by_others and text.startswith("I ")):
+            continue
         if text.endswith("?") or text == _flat(line) or len(text.split()) < 3 or "[" in text:
             continue
         shared = len(words & stems(text))

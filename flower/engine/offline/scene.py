@@ -32,11 +32,13 @@ _SPEAKS = re.compile(
     r"(?:says|asks|hears|listens|nods|looks|turns|is here|comes|thinks|lets|has|takes|stops|answers|gives)\b",
     re.MULTILINE,
 )
+_ADVERB = re.compile(r" [a-z]+ly$")
 _SOMEBODY_THERE = re.compile(
     r"^(?!.*\b(?:side|other|thing|place|moment|light|door|water|silence|tide)\b)"
 )
 _TO = re.compile(
-    r"\b(?:to|with|ask|tell|thank|greet|beg|warn|question|accuse|challenge|find|see|meet) $"
+    r"\b(?:to|with|ask|tell|thank|greet|beg|warn|question|accuse|challenge|find|see|meet|threaten|bribe|insult) "
+    r"(?:[A-Z][a-z]+ )?$"
 )
 _WITH = re.compile(r"\b(?:with|to|beside|after) ")
 _POINTED = re.compile(r"\b(?:(he|him|his)|(she|her|hers))\b")
@@ -142,6 +144,7 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
     if goal:
         if key_of(goal) != key_of(place):
             company, partner = (), ""
+            meant = tuple(_spoken_of(line, lore))[:MEANT]
         place = goal
     if found := _gone_to(line, lore):
         partner = found
@@ -236,7 +239,7 @@ def _after_reply(
 
 def speakers_of(reply: str) -> list[str]:
     """Returns who speaks or is met in a reply, in order, as they are called there."""
-    found = [after or tag or before for after, tag, before in _SPEAKS.findall(reply)]
+    found = [_ADVERB.sub("", after or tag or before) for after, tag, before in _SPEAKS.findall(reply)]
     return [
         one
         for one in found
@@ -245,7 +248,10 @@ def speakers_of(reply: str) -> list[str]:
 
 
 def _is_somebody(described: str) -> bool:
-    last = described.rsplit(" ", 1)[-1].casefold()
+    words = described.split()
+    last = words[-1].casefold()
+    if words[1][0].isupper():  # "The Infirmary has"
+        return False
     return last not in word_list("not_people") and _SOMEBODY_THERE.search(described) is not None
 
 
