@@ -28,6 +28,7 @@ from flower.engine.offline.summary import recap
 
 _POINTING = ("he", "she", "him", "her")
 _ALL_SO_FAR = re.compile(
+    r"^(?:please )?(?:summari[sz]e|recap|sum up)\b|"
     r"\b(so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do|been)|up to now|until now|recap|"
     r"what happened$|what has happened)\b",
     re.IGNORECASE,

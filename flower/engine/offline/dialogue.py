@@ -108,7 +108,7 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
     heard, line = context.heard, context.line
     if line.speech_act == "ask" and heard.telling not in ("confession", "affection"):
         return _asked(context, speaker)
-    if heard.telling in _IN_KIND:
+    if heard.telling in _IN_KIND and line.speech_act != "threat":
         return _in_kind(context, speaker)
     if heard.feeling:
         return [context.say(f"feeling_seen.{heard.feeling} feeling_seen.any", speaker.slots)]

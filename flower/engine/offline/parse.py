@@ -80,6 +80,7 @@ _SEES = re.compile(
     r"^what does (?:it|this place|the (?:room|place)) look like\b",
     re.IGNORECASE,
 )
+_SUM_UP = re.compile(r"^(?:please )?(?:summari[sz]e|recap|sum up)\b", re.IGNORECASE)
 _NEGATED = re.compile(
     r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
     r"wouldn't|couldn't|shouldn't|never|should|must|might)\b",
@@ -140,15 +141,17 @@ _LEAVES = re.compile(
 def read(line: str) -> ParsedLine:
     """Returns the reading of any text a player can send."""
     text = clean(line)
-    kind, details = _kind(text)
     letters = [char for char in text if char.isalpha()]
     latin = any(char < "\u0250" for char in letters)
+    unread = latin and in_another_language(text)
+    nothing: tuple[Kind, dict[str, Any]] = ("other", {})
+    kind, details = nothing if unread else _kind(text)
     asked = details.get("speech", "") if details.get("speech_act") == "ask" else ""
     return ParsedLine(
         kind=kind,
         text=text,
         words=stems(_questions(asked) or text),
-        foreign=bool(letters) and (not latin or in_another_language(text)),
+        foreign=bool(letters) and (not latin or unread),
         **details,
     )
 
@@ -201,9 +204,11 @@ def _question(text: str) -> tuple[Kind, dict[str, Any]]:
 
 def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     if _RECALL.search(text) and re.match(
-        r"^(remind me|i forg[eo]t|tell me again|summari[sz]e|recap|sum up)", text, re.IGNORECASE
+        r"^(remind me|i forg[eo]t|tell me again)", text, re.IGNORECASE
     ):
         return "recall", {"topic": topic_of(text)}
+    if _SUM_UP.match(text):
+        return "recall", {"topic": ""}
     happens = tells_what_happens(text)
     text = without_adverb(text)
     parts = sentences(text)

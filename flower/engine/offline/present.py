@@ -6,7 +6,7 @@ import re
 
 from flower.engine.offline.context import Context
 from flower.engine.offline.facts import Fact
-from flower.engine.offline.grammar import sentences, upper_first
+from flower.engine.offline.grammar import upper_first
 from flower.engine.offline.narration import Paragraphs, remark
 from flower.engine.offline.scene import meant_by
 
@@ -61,7 +61,7 @@ def _now(context: Context, text: str) -> str:
         return _said(context, said["who"])
     if (sky := _WEATHER.search(text)) is not None:
         return _sky(context, sky["sky"].casefold())
-    if _TALK.search(text):
+    if _TALK.search(text) and not re.search(r"\babout\b", text):
         fact = _rumour(context)
         return context.say("overheard", context.fact_slots(fact)) if fact else ""
     return context.say("way_out") if _WAY_OUT.search(text) else ""
@@ -88,7 +88,7 @@ def _said(context: Context, who: str) -> str:
     """Returns the last words of somebody, "" when they have said none lately."""
     if who.casefold() in ("he", "she"):
         name = meant_by(who, context.scene, context.lore) or next(
-            (one.name for one in context.cast if one.they == who.casefold()), ""
+            (one.name for one in context.cast if one.they == who.casefold()), context.scene.partner
         )
     elif who.casefold() in ("they", "it"):
         name = context.scene.partner
@@ -98,9 +98,9 @@ def _said(context: Context, who: str) -> str:
     if not name:
         return ""
     for reply in reversed(context.replies[-_SAID_LOOKED_AT:]):
-        for sentence in reversed(sentences(reply)):
-            quoted = _ALOUD.findall(sentence)
-            if quoted and re.search(rf"\b{re.escape(name)}\b", _ALOUD.sub(" ", sentence)):
+        for paragraph in reversed(reply.split("\n\n")):
+            quoted = _ALOUD.findall(paragraph)
+            if quoted and re.search(rf"\b{re.escape(name)}\b", _ALOUD.sub(" ", paragraph)):
                 words = " ".join(quoted)
                 words = f"{words[:-1]}." if words.endswith(",") else words
                 return context.say("they_said", {"name": name, "quote": words})

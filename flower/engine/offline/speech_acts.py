@@ -27,7 +27,8 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
     ),
     (
         "threat",
-        r"\b(threaten|or else|kill you|hurt you|regret|warn|warned|don't move|last chance|hands up)\b",
+        r"\b(threaten|or else|kill you|hurt you|regret|warn|warned|don't move|last chance|hands up|"
+        r"or i(?:'ll| will)? (?:kill|shoot|cut|burn|break|hit|call))\b",
     ),
     ("thanks", r"\b(thank|thanks|grateful|much obliged|cheers)\b"),
     ("sorry", r"\b(sorry|apologi[sz]e|forgive|my fault|pardon)\b"),
