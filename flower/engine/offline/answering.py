@@ -150,7 +150,7 @@ def answer_know(context: Context) -> Paragraphs:
             return _remembered(context, said)
     fact = about_the_gone(context) or in_charge(context) or context.near(least=ASKED_SCORE)
     memory = call_back(context)
-    if fact is None and (told := context.again()) is not None:
+    if (told := context.again(fact)) is not None:
         return [[context.say("known_again", context.fact_slots(told))], [remark(context, 30)]]
     if fact is None:
         if memory:

@@ -202,12 +202,22 @@ class Context:
                 return (max(found, key=lambda name: folded.rfind(name.short.casefold())),)
         return ()
 
-    def again(self, *, besides: str = "", least: int = 24) -> Fact | None:
-        """Returns a fact that was told before and is asked for once more, None when none is meant."""
+    def again(self, instead: Fact | None, *, besides: str = "", least: int = 24) -> Fact | None:
+        """Returns a fact that was told before and is asked for once more, None when none is meant.
+
+        ``instead``: what would be told for the first time; only a price that it does not name is better.
+        """
+        asks_price = bool(self.line.words & stems(" ".join(_PRICE_WORDS)))
+        if instead is not None and (not asks_price or _AMOUNT.search(instead.text)):
+            return None
         names = tuple(name for name in self.named if name.short != besides) or self.meant(besides)
         focus = stems(f"{self.line.object} {self.line.topic}")
         found = lore_of.about(self.lore, self.line.words | focus, focus=focus, names=names)
-        told = ((score, fact) for score, fact in found if not fact.secret and self.told(fact))
+        told = [
+            (score + least * (asks_price and _AMOUNT.search(fact.text) is not None), fact)
+            for score, fact in found
+            if not fact.secret and self.told(fact)
+        ]
         score, fact = max(told, key=lambda pair: pair[0], default=(0, None))
         if fact is None or score < least or _core(fact.text).casefold() in self.last.casefold():
             return None

@@ -202,7 +202,7 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         return [context.say("vouches", speaker.slots)]
     least = NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
     fact = about_the_gone(context) or in_charge(context) or _fact_for(context, speaker, least)
-    if fact is None and (told := context.again(besides=speaker.name)) is not None:
+    if (told := context.again(fact, besides=speaker.name)) is not None:
         slots = context.fact_slots(as_told_by(speaker, told, context.line.words))
         return [context.say("says_again", speaker.slots | slots)]
     if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:

@@ -12,6 +12,7 @@ from functools import cache
 from msgspec import Struct
 
 from flower.engine.offline.grammar import (
+    IRREGULAR,
     past_verb,
     second_person,
     sentences,
@@ -77,9 +78,14 @@ class Recollection(Struct, frozen=True):
             return upper_first(stop(text))
         text, changed = _act().subn(lambda match: match.group(1) + past_verb(match.group(2)), text)
         if changed:
-            text = _ACT_AND.sub(lambda match: match.group(1) + past_verb(match.group(2)), text)
+            text = _ACT_AND.sub(lambda match: match.group(1) + _past(match.group(2)), text)
             text = re.sub(r"\b(I|we)(?: will|['\u2019]ll)\b", r"\1 would", text)
         return upper_first(stop(second_person(text)))
+
+
+def _past(word: str) -> str:
+    """Returns a word in the past; one that stands there already as it is."""
+    return word if word in IRREGULAR else past_verb(word)
 
 
 def remember(
