@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from flower.tui.render.messages import Message
+from flower.tui.render.messages import MessageView
 from flower.tui.speech import QUEUE, Speech, SpeechSettings, arguments
 from flower.tui.state.spoken import SENTENCE_CHARS, Sentences, Utterance, utterances
 from flower.tui.state.transcript import Transcript
@@ -68,7 +68,7 @@ def test_the_voice_stands_in_the_command() -> None:
 # --- with real programs -----------------------------------------------------------------------------
 def story(text: str, status: str = "streaming", turn: str = "t1") -> Transcript:
     return Transcript(
-        (Message(1, "user", "Hello."), Message(2, "assistant", text, turn=turn, status=status))
+        (MessageView(1, "user", "Hello."), MessageView(2, "assistant", text, turn=turn, status=status))
     )
 
 
@@ -149,7 +149,7 @@ async def test_a_new_line_ends_the_reading_of_the_old_reply() -> None:
     speech.follow(Transcript(story("").messages[:1]), story("One. Two. "))
     assert speech.speaking
     more = story("One. Two. ", "")
-    speech.follow(more, more._replace(messages=(*more.messages, Message(3, "user", "On."))))
+    speech.follow(more, more._replace(messages=(*more.messages, MessageView(3, "user", "On."))))
     assert not speech.speaking
 
 

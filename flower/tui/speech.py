@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import trio
 
-from flower.tui.render.messages import Message
+from flower.tui.render.messages import MessageView
 from flower.tui.state.spoken import Sentences, Utterance, utterances
 from flower.tui.state.transcript import Transcript
 
@@ -96,7 +96,7 @@ class Speech:
             self._sentences = Sentences(len(known.text) if known else 0)
         self._hear(last)
 
-    def _hear(self, reply: Message) -> None:
+    def _hear(self, reply: MessageView) -> None:
         ended = reply.status != "streaming"
         for sentence in self._sentences.take(reply.text, ended=ended):
             for piece in utterances(sentence, self._settings.voices, self._settings.what):

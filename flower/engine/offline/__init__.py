@@ -9,6 +9,7 @@
     people     who is spoken to, who is gone           recall     the sentence of the past that fits
     context    what is at hand for this reply          narration  sentences that all replies are made with
     compose    acts and their outcomes                 dialogue   conversations
+    present    what is at hand, asked for
     answering  replies to questions                    events     complications, the last line of a reply
     changes    what an act changes on the sheet        summary    what has happened so far
     oracle     dice, yes and no                        restate    a question as its answer
