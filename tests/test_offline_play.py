@@ -148,6 +148,16 @@ def test_fire_is_nobody(seed: int) -> None:
     assert "Wren is" not in last("orrinsay", '"I have a sister, Wren."', seed=seed)
 
 
+@SEEDS
+def test_how_many_wants_a_number(seed: int) -> None:
+    assert "four thousand" in last("kessel", "How many people live here?", seed=seed)
+
+
+@SEEDS
+def test_who_says_who_they_are_calls_nobody(seed: int) -> None:
+    assert "I'm Mara" not in last("kessel", '"Hello there, I\'m Mara."', seed=seed)
+
+
 @pytest.mark.parametrize(
     ("line", "kind"),
     [

@@ -38,6 +38,10 @@ _AMOUNT = re.compile(
     r"\b(?:a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|sixty|\d+|and) "
     r"(?:pence|penny|pennies|sixpence|shillings?|pounds?|marks?|coins?|silver|gold|credits?|hours?|cup|tokens?)\b"
 )
+_COUNTS = re.compile(r"\bhow (?:many|old|far|long|high|deep)\b", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\b(?:\d+|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|dozen)\b"
+)
 _POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
 _WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "cloud", "frost")
 _HOURS = ("dusk", "dawn", "noon", "evening", "morning", "midnight", "sunset", "afternoon", "lamplight")
@@ -158,6 +162,14 @@ class Context:
         found = lore_of.about(self.lore, words | focus, focus=focus, names=names, who=who)
         if price:
             found.sort(key=lambda pair: _AMOUNT.search(pair[1].text) is None)
+        if _COUNTS.search(
+            line.text
+        ):  # a number about anything in the question is nearer than no number
+            found = [
+                (max(score, least) if _NUMBER.search(fact.text) and score > 0 else score, fact)
+                for score, fact in found
+            ]
+            found.sort(key=lambda pair: pair[0] < least or _NUMBER.search(pair[1].text) is None)
         for score, fact in found:
             wanted = (secret or not fact.secret) and (fact.price or not price)
             if score >= least and wanted and self.use(fact):

@@ -113,7 +113,7 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
     if heard.feeling:
         return [context.say(f"feeling_seen.{heard.feeling} feeling_seen.any", speaker.slots)]
     act = line.speech_act if line.kind == "speech" else "greet"
-    if act == "greet" and not _fresh(context, speaker):
+    if act == "greet" and key_of(speaker.name) == key_of(context.scene.partner):
         act = "claim"
     said = context.say(f"said_to.{act}.{speaker.register} said_to.{act}.any", speaker.slots)
     return [said, _volunteered(context, speaker)]

@@ -199,6 +199,7 @@ def _called(text: str) -> list[str]:
         for one in found
     ]
     kept = [one for one in named if can_be_name(one) and one.casefold() not in vocabulary().verbs]
+    kept = [one for one in kept if not one.startswith(("I'", "I\u2019"))]  # "Hello, I'm Mara."
     return [one for one in kept if not _is_presented(one, text)]  # "Hello Ines" calls Ines
 
 

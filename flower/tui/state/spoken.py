@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 SENTENCE_CHARS = 600  # a longer one is read in parts
-_END = re.compile(r"[.!?…]++[\"'”’»*_)\]]*+(?=\s)|\n\n++")
+_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’»*_)\]]*+(?=\s)|\n\n++")
 _QUOTE = re.compile(r'"[^"\n]*+"|“[^“”\n]*+”')
 _MARKS = re.compile(r"[*_`#>]++")
 _DICE = re.compile(r"\[[^\[\]\n]{0,80}\]")  # what a throw shows is not read
