@@ -101,10 +101,18 @@ def _said(context: Context, who: str) -> str:
         for paragraph in reversed(reply.split("\n\n")):
             quoted = _ALOUD.findall(paragraph)
             if quoted and re.search(rf"\b{re.escape(name)}\b", _ALOUD.sub(" ", paragraph)):
-                words = " ".join(quoted)
-                words = f"{words[:-1]}." if words.endswith(",") else words
+                words = _joined(quoted)
                 return context.say("they_said", {"name": name, "quote": words})
     return context.say("they_said_nothing", {"name": name})
+
+
+def _joined(quoted: list[str]) -> str:
+    """Returns what was said in pieces as one; a comma before the words beside it ends a sentence now."""
+    ended = [
+        f"{one[:-1]}." if one.endswith(",") and not following[:1].islower() else one
+        for one, following in zip(quoted, [*quoted[1:], ""], strict=True)
+    ]
+    return " ".join(ended)
 
 
 def _sky(context: Context, asked: str) -> str:
