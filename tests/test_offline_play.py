@@ -163,6 +163,9 @@ def test_who_says_who_they_are_calls_nobody(seed: int) -> None:
     [
         ("I sit in the chair and laugh.", "rest"),
         ("I go to sleep.", "rest"),
+        ("When the tide turns I walk out over the sand.", "move"),
+        ("When I wake I go to the harbour.", "move"),
+        ("When did I wake?", "recall"),
         ("What do I see?", "look"),
         ("Summarise the story.", "recall"),
         ("I pick the pocket of a drunk.", "risk"),

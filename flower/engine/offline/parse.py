@@ -81,6 +81,10 @@ _SEES = re.compile(
     re.IGNORECASE,
 )
 _SUM_UP = re.compile(r"^(?:please )?(?:summari[sz]e|recap|sum up)\b", re.IGNORECASE)
+_WHEN = re.compile(
+    r"^(?:when|while|once|after|before|until|as soon as) (?:i )?[^?]{2,200}?[ ,](?=i [a-z]+\b[^?]*\Z)",
+    re.IGNORECASE,
+)
 _NEGATED = re.compile(
     r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
     r"wouldn't|couldn't|shouldn't|never|should|must|might)\b",
@@ -180,6 +184,9 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
         if kind in ("fight", "risk"):
             return kind, details | {"speech": words}
         return "speech", said | {"beside": details.get("act", "") if kind in _BESIDE else ""}
+    told = _WHEN.match(text)
+    if told:  # "When the tide turns I walk on.": an act, and when
+        return _act(text[told.end() :])
     if text.endswith("?") or _WH.match(text):
         return _question(text)
     return _act(text)
