@@ -48,8 +48,7 @@ def test_the_story_is_played_to_its_end(short_folder: Path) -> None:
         statuses = dict(db.execute("SELECT status, count(*) FROM messages GROUP BY status"))
         lines = [text for (text,) in db.execute("SELECT content FROM messages WHERE role = 'user'")]
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert set(statuses) <= {"complete", "stopped", "interrupted"}
-    assert statuses["interrupted"] == 1, "the reply that was being told when the engine was killed"
+    assert set(statuses) <= {"complete", "stopped"}, "what the killed engine was telling was continued"
     said = {step.text for step in STEPS if step.kind == ">" and not step.text.startswith("/")}
     assert said <= set(lines), "no line was lost on its way"
     exports = {file.suffix: file for file in (player.home / "exports").iterdir()}

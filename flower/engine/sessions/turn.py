@@ -25,7 +25,6 @@ from flower.engine.prompt.context import PromptContext, Services, TurnInput, gat
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt, build_prompt, shorter
 from flower.engine.provider.base import (
-    Composing,
     Finish,
     Loading,
     Piece,
@@ -35,6 +34,7 @@ from flower.engine.provider.base import (
     Text,
     Withdrawn,
 )
+from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import Stream, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.loops import LoopGuard, less_alike, told_too_often
