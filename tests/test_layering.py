@@ -33,7 +33,7 @@ ORDER = """
     engine.main                  tui.boot
     engine.server                tui.app
     engine.admin                 tui.plain          tui.user_files
-    engine.commands              tui.view           tui.reading        tui.import_files
+    engine.commands              tui.view           tui.reading        tui.import_files tui.speech
     engine.sessions              tui.state
     engine.prompt                tui.term
     engine.export                engine.importing   engine.forms       tui.render

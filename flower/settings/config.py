@@ -53,6 +53,7 @@ ENVIRONMENT = {
 
 INPUT = "{{input}}"  # in a quick reply: where what has been typed goes, and the cursor
 BELLS = ("off", "bell", "title")
+SPOKEN = ("all", "narration", "dialogue")
 NO_SECRET = Secret()
 
 
@@ -86,6 +87,15 @@ class TuiConfig(Struct, frozen=True):
     bell: str = "off"  # when a reply ends while another window is in use: off, bell or title
     styles: Mapping[str, str] = {}  # role -> style words, laid over any theme
     text_width: int = limits.READING_COLUMNS  # columns of the story at most, in the middle of the pane
+
+
+class SpeechConfig(Struct, frozen=True):
+    """Reading aloud. ``command`` gets each sentence on its standard input; "": nothing is read."""
+
+    command: str = ""
+    voice: str = ""  # takes the place of {voice} in the command
+    voices: Mapping[str, str] = {}  # those of characters, by name
+    what: str = "all"  # all, narration or dialogue
 
 
 class EmbeddingConfig(Struct, frozen=True):
@@ -159,6 +169,7 @@ class Config(Struct, frozen=True):
     fallback_models: tuple[str, ...] = ()  # asked in order when the chosen model fails at once
     engine: EngineConfig = EngineConfig()
     tui: TuiConfig = TuiConfig()
+    speech: SpeechConfig = SpeechConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     prompt: PromptConfig = PromptConfig()
     narrator: NarratorConfig = NarratorConfig()
@@ -347,6 +358,12 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "styles": validators.map_of(validators.short_text),
         "keys": validators.map_of(validators.short_text),
     },
+    "speech": {
+        "command": validators.text,
+        "voice": validators.short_text,
+        "voices": validators.map_of(validators.short_text),
+        "what": validators.one_of(SPOKEN),
+    },
     "embedding": {
         "threads": validators.whole(1, 64),
         "unload_after_s": validators.number(0, _DAY_S),
@@ -375,6 +392,7 @@ _CONFIG = validators.section(
         **_FLAT,
         "engine": validators.section(EngineConfig, SECTIONS["engine"]),
         "tui": validators.section(TuiConfig, SECTIONS["tui"]),
+        "speech": validators.section(SpeechConfig, SECTIONS["speech"]),
         "embedding": validators.section(EmbeddingConfig, SECTIONS["embedding"]),
         "prompt": validators.section(PromptConfig, SECTIONS["prompt"]),
         "narrator": validators.section(NarratorConfig, SECTIONS["narrator"]),

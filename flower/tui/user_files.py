@@ -17,6 +17,7 @@ from flower import limits
 from flower.errors import ConfigError, FlowerError, YamlError
 from flower.home import Home, load_config
 from flower.tui.render.theme import DEFAULT, NO_RECIPES, Recipe, load_theme
+from flower.tui.speech import SpeechSettings
 from flower.tui.state import bindings
 from flower.tui.state.model import Configured, Edited, Model, Settings
 from flower.tui.term.terminal import Terminal
@@ -41,6 +42,7 @@ class Preferences(NamedTuple):
     bell: str = "off"
     styles: Mapping[str, str] = {}
     own_themes: Mapping[str, Recipe] = NO_RECIPES
+    speech: SpeechSettings = SpeechSettings()
     problems: tuple[str, ...] = ()
 
 
@@ -52,9 +54,10 @@ def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preference
     own, problems = _own_themes(home_dir / "themes")
     problems += [sentence for sentence in (advice(),) if sentence]
     try:
-        tui = load_config(Home(home_dir), os.environ).tui
+        config = load_config(Home(home_dir), os.environ)
     except ConfigError as error:
         return Preferences(own_themes=own, problems=(str(error), *problems))
+    tui, speech = config.tui, config.speech
     return Preferences(
         tui.theme,
         tui.text_width,
@@ -65,6 +68,7 @@ def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preference
         tui.bell,
         tui.styles,
         own,
+        SpeechSettings(speech.command, speech.voice, speech.voices, speech.what),
         tuple(problems),
     )
 

@@ -188,13 +188,25 @@ class Player:
             name, _, query = about.partition(" ")
             self.names[name] = str(self._value(query))
         elif what == "kill":
-            address = json.loads((self.home / "run" / "engine.json").read_text())
-            os.kill(address["pid"], signal.SIGKILL)
-            self.expect("Engine ready.", 30.0)
+            killed = self._engine()
+            os.kill(killed, signal.SIGKILL)
+            # A message may be gone again before it is looked for; the engine and the reply it gave up stay.
+            self.wait_for(
+                lambda: self._engine() not in (0, killed) and not self.replies()[2],
+                "no engine comes back",
+            )
+            self.expect("interrupted", 30.0)
         elif what == "begun":
             self.wait_for(lambda: self.replies()[2] > 0, "no reply begins")
         else:
             raise ValueError(f"the story says {what!r}")
+
+    def _engine(self) -> int:
+        """Returns the process of the engine that has said where it listens, 0 while there is none."""
+        try:
+            return int(json.loads((self.home / "run" / "engine.json").read_text())["pid"])
+        except (OSError, ValueError):
+            return 0
 
 
 # The story that was played last, its end, and what was written last.

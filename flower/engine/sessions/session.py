@@ -158,6 +158,7 @@ class Session:
         self._window_start = window_start
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self._notified: set[str] = set()
+        self.looped = ""  # a sentence that the last replies shared when the newest prompt was made
         self._subscribers: set[Subscriber] = set()
         self._waiting: deque[WaitingLine] = deque()
 
