@@ -31,6 +31,7 @@ ORDER = """
     cli_commands
     cli
     engine.main                  tui.boot
+    engine.reconfigure
     engine.server                tui.app
     engine.admin                 tui.plain          tui.user_files
     engine.commands              tui.view           tui.reading        tui.import_files
@@ -51,7 +52,7 @@ ORDER = """
     protocol.codec               protocol.tree_text
     reload
     launch
-    access_token
+    access_token                 config_file
     home
     settings
     protocol.messages
