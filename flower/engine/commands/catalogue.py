@@ -369,6 +369,13 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
     ),
     "Flower": (
         CommandSpec("/help [NAME]", "list the commands, or those that begin with a name", "/help roll"),
+        CommandSpec(
+            "/settings [NAME [VALUE]]",
+            "list the settings, tell about one, or change it; default takes it back",
+            "/settings tui.text_width 80",
+        ),
+        CommandSpec("/reload", "read settings, worlds, characters and rules again"),
+        CommandSpec("/problems", "list what of your files cannot be used, and where"),
         CommandSpec("/sync", "send the whole state and story again"),
         CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),
     ),

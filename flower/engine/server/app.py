@@ -92,7 +92,8 @@ def create_app(
         token = rules.token if rules.needs_token(peer) else None
         with lifetime.client() as guest, guests.admitted(token) as scope:
             client_id = websocket.args.get("client", "")
-            await connection.serve(engine, _WebSocket(), client_id, guest.say_goodbye)
+            rights = rules.rights(peer)
+            await connection.serve(engine, _WebSocket(), client_id, guest.say_goodbye, rights)
         if scope.cancelled_caught:
             await websocket.close(POLICY_VIOLATION)
         return None

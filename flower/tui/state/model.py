@@ -61,6 +61,7 @@ class Replica(NamedTuple):
     queued: int = 0
     sheet: tuple[messages.SheetRow, ...] = ()
     quick_replies: tuple[messages.QuickReply, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class LinkState(NamedTuple):
