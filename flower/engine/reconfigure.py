@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import trio
+from msgspec.structs import replace
 
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets import SHIPPED, Assets, load_assets
@@ -161,7 +162,7 @@ class Reloader:
         try:
             config = await trio.to_thread.run_sync(load_config, self.home, os.environ)
             self._place.retoken(self.home, config)
-            if whole or config != self.config:
+            if whole or _of_models(config) != _of_models(self.config):
                 roster = Roster(config, self.home)
             self.problems = ()
         except FlowerError as error:
@@ -245,6 +246,21 @@ class Reloader:
         known = held.characters
         written = known.written if isinstance(known, CharacterList) else known
         return assets != held._replace(characters=written)
+
+
+def _of_models(config: Config) -> Config:
+    """Returns the settings that models are set up from; the others as they come."""
+    other = Config()
+    return replace(
+        config,
+        engine=other.engine,
+        tui=other.tui,
+        embedding=other.embedding,
+        prompt=other.prompt,
+        game=other.game,
+        lore=other.lore,
+        quick_replies=(),
+    )
 
 
 def stamps(home: Home) -> dict[Path, Stamp]:

@@ -271,9 +271,8 @@ def section(
 
 def _unknown(key: str, fields: Mapping[str, Any], path: Path) -> WrongValueError:
     close = difflib.get_close_matches(key, fields, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(fields)}"
     where = f" in {name_of(path)}" if path else ""
-    allowed = ", ".join(fields)
     return WrongValueError(
-        (*path, key), f"unknown key {key[: limits.KEY_SHOWN_CHARS]!r}{where}; {hint}allowed: {allowed}"
+        (*path, key), f"unknown key {key[: limits.KEY_SHOWN_CHARS]!r}{where}; {hint}"
     )

@@ -226,9 +226,7 @@ class Engine:
         available = self.roster.options()
         for client in self.clients:
             state = snapshot.selection_state(client.chosen, self.roster)
-            client.notify(
-                "The list of models is fresh.", structs.replace(state, available_models=available)
-            )
+            client.notify("", structs.replace(state, available_models=available))
 
     # --- stories --------------------------------------------------------------------------------
 

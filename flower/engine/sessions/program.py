@@ -33,6 +33,6 @@ class Program(Protocol):
 
 def one_problem(problems: Sequence[str]) -> str:
     """Returns the first problem, and how many more there are and where they are told."""
-    if len(problems) == 1:
-        return problems[0].rstrip(".") + "."
-    return f"{problems[0].rstrip('.')}. And {len(problems) - 1} more: /problems."
+    first = problems[0] if problems[0].endswith((".", "?", "!")) else f"{problems[0]}."
+    more = len(problems) - 1
+    return f"{first} And {more} more: /problems." if more else first

@@ -257,6 +257,9 @@ def status(model: Model) -> list[Row]:
     first: list[Span] = [(f"{turning} ", model.theme["spinner"])] if turning else []
     right = status_line.numbers(model)
     if len(lines) > 1 or width(f" {turning} {lines[0]}{right}") > model.columns:
+        mark = status_line.unread_mark(model)
+        right = f"  {mark} " if mark else ""
+    if right and width(f" {turning} {lines[0]}{right}") > model.columns:
         right = ""
     shown = [ends([(" ", style), *first, (lines[0], words)], [(right, style)], model.columns, style)]
     return shown + [ends([(" ", style), (line, words)], [], model.columns, style) for line in lines[1:]]
@@ -270,6 +273,7 @@ def status_key(model: Model) -> tuple[object, ...]:
         model.theme,
         *status_line.of(model),
         status_line.numbers(model),
+        status_line.unread_mark(model),
         spinner(model),
     )
     return (*said, status_line.height(model))
