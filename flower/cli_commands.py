@@ -245,6 +245,26 @@ def say(
 
 
 @commands.command()
+@_home_option
+@click.pass_context
+def status(ctx: click.Context, home_dir: str | None) -> int:
+    """Show home, engine, address, clients, stories, model and memory; ends with 3 if none runs."""
+    from flower import engine_control
+
+    return engine_control.status(_home(ctx, home_dir, reads_only=True), os.environ)
+
+
+@commands.command()
+@_home_option
+@click.pass_context
+def stop(ctx: click.Context, home_dir: str | None) -> int:
+    """Stop the engine of this home; every story is saved."""
+    from flower import engine_control
+
+    return engine_control.stop(_home(ctx, home_dir))
+
+
+@commands.command()
 @click.argument("file", type=FILE, required=False)
 @_home_option
 @click.pass_context

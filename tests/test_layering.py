@@ -50,7 +50,7 @@ ORDER = """
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
     client                       service
     protocol.codec               protocol.tree_text
-    reload
+    reload                       engine_control
     launch
     access_token                 config_file
     home

@@ -66,6 +66,7 @@ class Engine:
         self.new_id = new_id
         self.imports = Imports(self.runtime, self.clients, nursery, now, new_id)
         self.metrics = Metrics()
+        self.started_at = now()
         self.turns = Turns(
             self.runtime,
             nursery,
