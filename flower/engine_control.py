@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flower import limits, machine
+from flower.command_name import as_typed
 from flower.errors import ConfigError, FlowerError, LaunchError
 from flower.home import Home, load_config, own_token
 from flower.launch import find, is_held, running_process
@@ -35,7 +36,11 @@ def status(home: Home, environ: Mapping[str, str]) -> int:
     print(f"Home:    {home.root}")
     pid, url = running_process(home), find(home)
     if pid is None or url is None:
-        print("Engine:  starting" if is_held(home) else "Engine:  not running; `flower` starts it")
+        print(
+            as_typed(
+                "Engine:  starting" if is_held(home) else "Engine:  not running; `flower` starts it"
+            )
+        )
         return NOT_RUNNING
     print(f"Engine:  runs, process {pid}")
     print(f"Address: {url}")

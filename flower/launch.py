@@ -392,7 +392,9 @@ def ignored_variables(home: Home, environ: Mapping[str, str]) -> str:
     if not any(known.get(name) for name in ignored):  # else the engine's own variable would win
         keys = " and ".join(ENVIRONMENT[name] for name in ignored)
         other_way = f", or write {keys} into config.yaml"
-    return (
+    from flower.command_name import as_typed
+
+    return as_typed(
         f"{' and '.join(ignored)} {is_are} not in use: the engine of this home (process {pid}) was already "
         f"running. Stop it with `flower stop` and start Flower again{other_way}; no story is lost."
     )

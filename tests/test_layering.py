@@ -57,7 +57,7 @@ ORDER = """
     settings
     protocol.messages
     privacy                      systemd             build
-    limits                       errors             plain_letters    machine    whole_file
+    limits                       errors             plain_letters    machine    whole_file   command_name
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
