@@ -265,6 +265,18 @@ def stop(ctx: click.Context, home_dir: str | None) -> int:
 
 
 @commands.command()
+@click.argument("source", metavar="[ADDRESS|PATH]", required=False)
+@click.option("--sha256", metavar="DIGITS", default="", help="What its page says it must be.")
+@_home_option
+@click.pass_context
+def models(ctx: click.Context, home_dir: str | None, source: str | None, sha256: str) -> int:
+    """Say which models this machine can run; with ADDRESS or PATH get one."""
+    from flower.engine.admin import models_cli
+
+    return models_cli.run(_home(ctx, home_dir), source or "", sha256)
+
+
+@commands.command()
 @click.argument("file", type=FILE, required=False)
 @_home_option
 @click.pass_context

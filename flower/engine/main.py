@@ -26,7 +26,6 @@ from flower.engine.commands import catalogue
 from flower.engine.importing import watch
 from flower.engine.logs import configure_logging
 from flower.engine.provider.registry import Roster
-from flower.engine.recall.base import Library
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.reconfigure import Reloader, RosterRefresh, make_services, read_assets

@@ -25,7 +25,7 @@ from flower.engine.character_list import CharacterList
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
-from flower.engine.recall.library import Library
+from flower.engine.recall.base import Library
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import Listener
 from flower.engine.sessions.engine import Engine

@@ -220,6 +220,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec("/model ID", "choose the narrator", "/model offline/narrator", "models"),
         CommandSpec("/models refresh", "ask every provider for its models again"),
         CommandSpec(
+            "/models get [ADDRESS|PATH [SHA256]]",
+            "see which models this machine can run, or get one; stop ends that",
+            "/models get ~/Downloads/model-Q4_K_M.gguf",
+        ),
+        CommandSpec(
             "/set [model] [NAME VALUE]",
             "list or change sampler settings, like temperature",
             "/set temperature 0.8",

@@ -26,6 +26,7 @@ from flower.engine.sessions.answers import Answers
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
 from flower.engine.sessions.edits import Edits
+from flower.engine.sessions.fetches import Fetches
 from flower.engine.sessions.heap_trim import HeapTrimmer
 from flower.engine.sessions.imports import Imports
 from flower.engine.sessions.metrics import Metrics
@@ -88,6 +89,7 @@ class Engine:
         self.story_list = StoryList(services.database, self.clients, nursery)
         self._commands = commands
         self.answers = Answers()
+        self.fetches = Fetches(nursery)
         self.program: Program | None = None  # who reads the settings; None in an engine without any
         self._sessions: dict[str, Session] = {}
         self._recapped: dict[str, float] = {}  # by story: when it had been played last, then
@@ -154,6 +156,7 @@ class Engine:
         """Returns a sentence for everything of the user's that cannot be used: settings, files, models."""
         settings = self.program.problems if self.program is not None else ()
         every = (*settings, *self.services.assets.problems, *self.roster.problems.values())
+        every += self.roster.file_problems
         return every[: limits.PROBLEMS_TOLD]
 
     async def _recap_once(self, client: Client) -> None:
@@ -225,8 +228,10 @@ class Engine:
 
     def _announce_models(self) -> None:
         available = self.roster.options()
+        problems = self.problems()
         for client in self.clients:
             state = snapshot.selection_state(client.chosen, self.roster)
+            state = structs.replace(state, problems=problems)
             client.notify("", structs.replace(state, available_models=available))
 
     # --- stories --------------------------------------------------------------------------------
