@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from flower.errors import ConfigError
 from flower.home import Home
 from flower.settings import config, edit, safe_yaml
 from flower.settings.config import Config
+from flower.whole_file import write_whole
 
 _PRIVATE_FILE = 0o600
 
@@ -35,7 +35,7 @@ def change(home: Home, name: str, value: Any, environ: Mapping[str, str]) -> Con
             document = safe_yaml.load(after.encode())
             told = config.parse(document.value, document.lines, environ, source=str(home.config))
             if after != before:
-                _write(home.config, after)
+                write_whole(home.config.resolve(), [after.encode()])  # through a link to where it is
     except OSError as error:
         raise ConfigError(f"{home.config} cannot be changed ({error.strerror or error})") from error
     return told
@@ -53,22 +53,6 @@ def _read(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Puts ``text`` into the place of the file, through a link to where it is."""
-    target = path.resolve()
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE), "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise
 
 
 @contextlib.contextmanager
