@@ -193,9 +193,12 @@ def checklist_rows(model: Model, layout: Layout) -> list[Row]:
         [],
         [(hint if online else f"{state_words(model).capitalize()}{glyphs.ellipsis}", theme["dim"])],
     ]
+    offer = "If you like: /theme, F4 for the narrator; later /persona NAME."
+    left = max(2, min((layout.pane_right - 56) // 2, 12))
+    if online and layout.pane_right >= left + width(offer) and layout.pane_rows > len(lines) + 1:
+        lines.append([(offer, theme["dim"])])
     if layout.pane_rows < len(lines) + 1:
         lines = lines[4:]
-    left = max(2, min((layout.pane_right - 56) // 2, 12))
     above = max(0, (layout.pane_rows - len(lines)) // 3)
     rows = [
         Row.of([(" " * left, PLAIN), *_cut(line, layout.pane_right - left)], layout.pane_right)
