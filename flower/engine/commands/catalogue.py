@@ -220,7 +220,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec("/model ID", "choose the narrator", "/model offline/narrator", "models"),
         CommandSpec("/models refresh", "ask every provider for its models again"),
         CommandSpec(
-            "/models get [ADDRESS|PATH [SHA256]]",
+            "/models get [ADDRESS|PATH] [SHA256]",
             "see which models this machine can run, or get one; stop ends that",
             "/models get ~/Downloads/model-Q4_K_M.gguf",
         ),
@@ -375,7 +375,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
     "Flower": (
         CommandSpec("/help [NAME]", "list the commands, or those that begin with a name", "/help roll"),
         CommandSpec(
-            "/settings [NAME [VALUE]]",
+            "/settings [NAME] [VALUE]",
             "list the settings, tell about one, or change it; default takes it back",
             "/settings tui.text_width 80",
         ),

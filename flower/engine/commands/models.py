@@ -26,7 +26,7 @@ Then: /models get ADDRESS [SHA256], or the path of a file you have. What runs it
 
 
 async def get(engine: Engine, client: Client, argument: str) -> None:
-    """``/models get [ADDRESS|PATH [SHA256]]``, ``/models get stop``."""
+    """``/models get [ADDRESS|PATH] [SHA256]``, ``/models get stop``."""
     source, sha256 = _parts(argument)
     if not source:
         client.notify(f"{await advice(engine)}\n{WHERE}")
