@@ -17,12 +17,16 @@ from flower.engine.sessions.session import Client
 from flower.errors import CommandError
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-WHERE = """\
-Which file: take one whose name says "instruct", "it" or "chat": it follows what the story asks; one without ("base")
-only goes on with text. Each model has files of several quantisations; Q4_K_M is the one to begin with.
-Where: on the web, sites that host models have a page for each; search for GGUF and the size that fits. The page lists
-the files and, behind the name, the SHA-256 of each. Copy the address behind Download, which ends with .gguf.
-Then: /models get ADDRESS [SHA256], or the path of a file you have. What runs it: ./start.sh --setup local, once."""
+WHERE = (
+    'Which file: take one whose name says "instruct", "it" or "chat": it follows what the story '
+    'asks; one without ("base") only goes on with text. Each model has files of several '
+    "quantisations; Q4_K_M is the one to begin with.\n"
+    "Where: on the web, sites that host models have a page for each; search for GGUF and the size "
+    "that fits. The page lists the files and, behind the name, the SHA-256 of each. Copy the address"
+    " behind Download, which ends with .gguf.\n"
+    "Then: /models get ADDRESS [SHA256], or the path of a file you have. What runs it: ./start.sh "
+    "--setup local, once."
+)
 
 
 async def get(engine: Engine, client: Client, argument: str) -> None:

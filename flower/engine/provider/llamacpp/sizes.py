@@ -93,7 +93,7 @@ def advice(memory_bytes: int, cores: int, measured: Sequence[Measured]) -> str:
         weights = file_bytes(size, quantisation)
         speed = _speed(weights, measured)
         lines.append(
-            f"  {size.billions:g}B {quantisation.name:<7} {weights / BILLION:5.1f} GB  {size.about}{speed}"
+            f"  {size.billions:>4g}B {quantisation.name:<7} {weights / BILLION:5.1f} GB  {size.about}{speed}"
         )
     lines += [f"{one.name}: {one.about}." for one in QUANTISATIONS]
     return "\n".join(lines)
