@@ -54,11 +54,13 @@ async def settings(engine: Engine, client: Client, argument: str) -> None:
     if not text.strip():
         client.notify(_told(setting, client))
         return
-    await _change(program, client, setting, text.strip())
+    told = await _change(program, client, setting, text.strip())
     await program.reload()
+    client.notify(told)  # last: a screen shows the newest line only
 
 
-async def _change(program: Program, client: Client, setting: Setting, text: str) -> None:
+async def _change(program: Program, client: Client, setting: Setting, text: str) -> str:
+    """Writes a setting; returns what to say of it. Raises ``CommandError``."""
     _check_may(client, setting, program)
     variable = next((v for v, key in ENVIRONMENT.items() if key == setting.name), "")
     if variable and os.environ.get(variable, "").strip():
@@ -76,7 +78,7 @@ async def _change(program: Program, client: Client, setting: Setting, text: str)
     changed = descriptions.named(now, setting.name)
     assert changed is not None
     shown = changed.value or "as it comes"
-    client.notify(f"✓ {setting.name} is {shown}; {descriptions.in_effect(changed)}.")
+    return f"✓ {setting.name} is {shown}; {descriptions.in_effect(changed)}."
 
 
 def _check_may(client: Client, setting: Setting, program: Program) -> None:
