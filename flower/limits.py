@@ -27,6 +27,11 @@ PROMPTS_PER_S = 10.0  # after that
 TOKEN_BYTES = 24  # of randomness in a token that we make: 192 bits
 DISK_LOW_BYTES = 16 * MIB  # below it the engine is not ready: the next reply may not fit
 
+# --- settings and files that people write -------------------------------------------------------
+MISTAKES_TOLD = 20  # of one file, in one list
+PROBLEMS_TOLD = 100  # of all files, to a client
+SETTING_CHARS = 2_000  # of a value given to a command
+
 # --- mailboxes ----------------------------------------------------------------------------------
 PROMPT_QUEUE = 4  # prompts that may wait while a reply streams
 

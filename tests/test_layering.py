@@ -31,6 +31,7 @@ ORDER = """
     cli_commands
     cli
     engine.main                  tui.boot
+    engine.reconfigure
     engine.server                tui.app
     engine.admin                 tui.plain          tui.user_files
     engine.commands              tui.view           tui.reading        tui.import_files tui.speech
@@ -49,14 +50,14 @@ ORDER = """
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
     client                       service
     protocol.codec               protocol.tree_text
-    reload
+    reload                       engine_control
     launch
-    access_token
+    access_token                 config_file
     home
     settings
     protocol.messages
     privacy                      systemd             build
-    limits                       errors             plain_letters    machine    whole_file
+    limits                       errors             plain_letters    machine    whole_file   command_name
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}

@@ -27,7 +27,7 @@ BEFORE = ".before"  # the ending of what was written over, and of what was delet
 USUAL = {"priority": 50}  # what need not be said
 
 
-class Written(NamedTuple):
+class WrittenAsset(NamedTuple):
     """Where an asset is now; ``whole``: its file was written anew, what a person wrote there is beside it."""
 
     path: Path
@@ -82,7 +82,7 @@ def as_read(asset: Asset) -> Asset:
         raise AssetError(f"{asset.id}: {error}") from None
 
 
-def write(assets: Path, asset: Asset) -> Written:
+def write(assets: Path, asset: Asset) -> WrittenAsset:
     """Writes an asset into its file, a new one if it has none; returns where.
 
     Raises ``AssetError`` with a sentence when that cannot be.
@@ -96,7 +96,7 @@ def write(assets: Path, asset: Asset) -> Written:
         write_whole(path, [text.encode()], aside=path.with_name(path.name + BEFORE))
     except OSError as error:
         raise AssetError(f"{path} cannot be written: {error.strerror or error}") from error
-    return Written(path, whole)
+    return WrittenAsset(path, whole)
 
 
 def _over(path: Path, asset: Asset) -> tuple[str, bool]:

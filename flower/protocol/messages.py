@@ -48,6 +48,7 @@ __all__ = [
     "RecallItem",
     "RecallMeta",
     "SessionOption",
+    "SettingOption",
     "SheetRow",
     "State",
     "SyncState",
@@ -130,6 +131,23 @@ class SheetRow(Struct, frozen=True):
 
     name: str
     value: str
+
+
+class SettingOption(Struct, frozen=True, omit_defaults=True):
+    """A setting as a screen lists it. ``value`` "" is as it comes; of a secret it is "set" or "".
+
+    ``locked``: this client may not change it.
+    """
+
+    name: str
+    value: str = ""
+    default: str = ""
+    about: str = ""
+    allowed: str = ""
+    choices: tuple[str, ...] = ()
+    changed: bool = False
+    secret: bool = False
+    locked: bool = False
 
 
 class QuickReply(Struct, frozen=True):
@@ -227,6 +245,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     sheet: tuple[SheetRow, ...] | UnsetType = UNSET  # of the selected story
     draft: str | UnsetType = UNSET  # a line for the player to change and send
     quick_replies: tuple[QuickReply, ...] | UnsetType = UNSET  # in the order of their keys
+    problems: tuple[str, ...] | UnsetType = UNSET  # what of the user's files cannot be used; sentences
+    settings: tuple[SettingOption, ...] | UnsetType = UNSET  # answers /settings
     tree: StoryTree | UnsetType = UNSET  # answers /tree
     shown: ShownMessage | UnsetType = UNSET  # answers /show; the text is the content
     listing: Listing | UnsetType = UNSET  # answers /library

@@ -1,8 +1,8 @@
 """Settings: from a mapping (``config.yaml``) and the environment to one frozen ``Config``.
 
 Owns every setting's name, type, range and default. Pure: files are read in ``home.py``. A setting that
-is unknown or wrong raises ``ConfigError``: one sentence that names the key, its line and what is
-allowed, and never the value, because values may be keys to someone's account.
+is unknown or wrong raises ``ConfigError``: a sentence, on a line of its own, that names the key, its line and
+what is allowed, and never the value, because values may be keys to someone's account.
 """
 
 from __future__ import annotations
@@ -194,7 +194,8 @@ def parse(
     try:
         config = _CONFIG(mapping, ())
     except WrongValueError as wrong:
-        raise ConfigError(f"{source}, line {validators.line_of(lines, wrong.path)}: {wrong}") from None
+        told = sorted((validators.line_of(lines, one.path), str(one)) for one in wrong.every)
+        raise ConfigError("\n".join(f"{source}, line {line}: {text}" for line, text in told)) from None
     return msgspec.structs.replace(config, **_from_environ(environ))
 
 
@@ -204,7 +205,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
         value = environ.get(variable, "").strip()
         if value:
             try:
-                found[key] = _FLAT[key](value, (variable,))
+                found[key] = FLAT[key](value, (variable,))
             except WrongValueError as wrong:
                 raise ConfigError(f"environment variable {wrong}") from None
     return found
@@ -323,7 +324,7 @@ _QUICK_REPLY = validators.section(
 )
 _QUICK_REPLY_LIST = validators.list_of(_quick_reply)
 
-_FLAT: dict[str, validators.Reader[Any]] = {
+FLAT: dict[str, validators.Reader[Any]] = {
     "openai_base_url": validators.url,
     "openai_api_key": validators.secret,
     "deepseek_api_key": validators.secret,
@@ -335,6 +336,8 @@ _FLAT: dict[str, validators.Reader[Any]] = {
     "default_model": validators.text,
     "supported_models": validators.list_of(_supported_model),
     "fallback_models": validators.list_of(validators.short_text),
+    "providers": _providers,
+    "quick_replies": _quick_replies,
 }
 SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
     "engine": {
@@ -389,7 +392,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
 _CONFIG = validators.section(
     Config,
     {
-        **_FLAT,
+        **FLAT,
         "engine": validators.section(EngineConfig, SECTIONS["engine"]),
         "tui": validators.section(TuiConfig, SECTIONS["tui"]),
         "speech": validators.section(SpeechConfig, SECTIONS["speech"]),
@@ -398,7 +401,5 @@ _CONFIG = validators.section(
         "narrator": validators.section(NarratorConfig, SECTIONS["narrator"]),
         "game": validators.section(GameConfig, SECTIONS["game"]),
         "lore": validators.section(LoreConfig, SECTIONS["lore"]),
-        "providers": _providers,
-        "quick_replies": _quick_replies,
     },
 )

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -29,20 +30,24 @@ from flower.tui import import_files, user_files
 from flower.tui.speech import Speech, SpeechSettings
 from flower.tui.state.model import (
     Bell,
+    ChangeSetting,
     Copy,
     Effect,
     ImportFiles,
     Input,
     ListPaths,
+    ListSettings,
     Model,
     Notice,
     Notified,
     OpenEditor,
     PathsListed,
     Quit,
+    ReadSettings,
     Repaint,
     Resized,
     Restored,
+    SettingsListed,
     SetTitle,
     Suspend,
     Tick,
@@ -152,6 +157,12 @@ class App:
                 self._start(self._list_paths, effect.typed)
             case ImportFiles():
                 self._start(self._import, effect.typed)
+            case ListSettings():
+                self._start(self._list_settings, "")
+            case ChangeSetting():
+                self._start(self._change_setting, f"{effect.name} {effect.value}")
+            case ReadSettings():
+                self._start(self._read_settings, "")
             case Suspend():
                 self._terminal.suspend()
                 self._redraw()
@@ -180,6 +191,26 @@ class App:
 
     def _tell(self, text: str) -> None:
         self.post(Notified(Notice(text.lstrip("✗ "), "bad" if text.startswith("✗") else "info")))
+
+    async def _list_settings(self, _: str) -> None:
+        listed = await trio.to_thread.run_sync(user_files.own_settings, self._home_dir)
+        self.post(SettingsListed(listed))
+
+    async def _change_setting(self, name_and_value: str) -> None:
+        name, _, value = name_and_value.partition(" ")
+        change = partial(user_files.change_setting, self._home_dir, name, value)
+        notice = await trio.to_thread.run_sync(change)
+        await self._read_settings("")
+        if self._model.own_settings:  # a list of them may be open
+            await self._list_settings("")
+        self.post(Notified(notice))
+
+    async def _read_settings(self, _: str) -> None:
+        """Reads the screen's settings and puts them into use."""
+        settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir)
+        self._frame_s = 1 / _tick_hz(settings.tick_hz)
+        self._terminal.use_mouse(settings.mouse)
+        self.post(user_files.configured(settings, self._model, self._terminal))
 
     async def _import(self, typed: str) -> None:
         def tell(text: str, kind: str) -> None:

@@ -6,7 +6,7 @@ import difflib
 import json
 
 from flower.engine.commands.catalogue import help_text
-from flower.engine.prompt.context import LORE_TOKENS
+from flower.engine.prompt.context import LORE_TOKENS, MAX_TOKENS
 from flower.engine.prompt.lore_entries import FIRED
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -78,6 +78,7 @@ async def quit_(engine: Engine, client: Client, argument: str) -> None:
 # Names as OpenAI and llama.cpp have them, with the least and the most that makes sense.
 RANGES: dict[str, tuple[float, float]] = {
     LORE_TOKENS: (0, 100_000),  # ours: what lorebooks and recalled lore may have of a prompt
+    MAX_TOKENS: (16, 100_000),  # the longest reply; prompt.reply_tokens says it for every story
     "temperature": (0, 5),
     "top_p": (0, 1),
     "top_k": (0, 1000),
@@ -95,7 +96,7 @@ RANGES: dict[str, tuple[float, float]] = {
 WORDS = {"reasoning_effort": ("none", "minimal", "low", "medium", "high")}
 LISTS = ("stop",)
 NAMES = (*RANGES, *WORDS, *LISTS)
-WHOLE = ("top_k", "seed", LORE_TOKENS)
+WHOLE = ("top_k", "seed", LORE_TOKENS, MAX_TOKENS)
 
 
 async def set_(engine: Engine, client: Client, argument: str) -> None:

@@ -290,6 +290,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec("/model ID", "choose the narrator", "/model offline/narrator", "models"),
         CommandSpec("/models refresh", "ask every provider for its models again"),
         CommandSpec(
+            "/models get [ADDRESS|PATH] [SHA256]",
+            "see which models this machine can run, or get one; stop ends that",
+            "/models get ~/Downloads/model-Q4_K_M.gguf",
+        ),
+        CommandSpec(
             "/set [model] [NAME VALUE]",
             "list or change sampler settings, like temperature",
             "/set temperature 0.8",
@@ -482,6 +487,13 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "send a page of a list; screens ask for this",
             "/library characters 0 clocks",
         ),
+        CommandSpec(
+            "/settings [NAME] [VALUE]",
+            "list the settings, tell about one, or change it; default takes it back",
+            "/settings tui.text_width 80",
+        ),
+        CommandSpec("/reload", "read settings, worlds, characters and rules again"),
+        CommandSpec("/problems", "list what of your files cannot be used, and where"),
         CommandSpec("/sync", "send the whole state and story again"),
         CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),
     ),

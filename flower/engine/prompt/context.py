@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 
 RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
 LORE_TOKENS = "lore_tokens"  # the setting, and no model's
+MAX_TOKENS = "max_tokens"  # how long a reply may be; of the request itself, not among its parameters
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 WHY_KEPT = "a secret"
 

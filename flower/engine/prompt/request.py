@@ -25,7 +25,14 @@ from flower.engine.prompt.assemble import (
     assemble,
     standing_text,
 )
-from flower.engine.prompt.context import LORE_TOKENS, PromptContext, Services, TurnInput, reason
+from flower.engine.prompt.context import (
+    LORE_TOKENS,
+    MAX_TOKENS,
+    PromptContext,
+    Services,
+    TurnInput,
+    reason,
+)
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.lore_entries import (
     not_told,
@@ -104,6 +111,10 @@ async def build_prompt(
 
     ``window_start``: the first message of the history in this story's last prompt.
     """
+    params = await _params(services, turn, model)
+    longest = params.pop(MAX_TOKENS, None)
+    if isinstance(longest, int) and longest > 0:
+        services = replace(services, reply_tokens=longest)
     inputs = _Inputs(services, turn, model, context)
     counter = model.counter
     fresh, assembled = await _settle(inputs, counter, window_start)
@@ -116,7 +127,7 @@ async def build_prompt(
         messages=assembled.messages,
         max_tokens=inputs.reply_tokens,
         context_tokens=inputs.context_tokens,
-        params=await _params(services, turn, model),
+        params=params,
         session=turn.session_id,
         cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
         player_names=_player_names(services, context),

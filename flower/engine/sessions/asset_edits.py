@@ -14,7 +14,7 @@ import trio
 from msgspec.structs import replace
 
 from flower.engine import asset_files
-from flower.engine.asset_files import Asset, Written
+from flower.engine.asset_files import Asset, WrittenAsset
 from flower.engine.assets import SHIPPED, Assets, Character, Rule, World, load_assets
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.create import WorldLore
@@ -40,7 +40,7 @@ class AssetEdits:
     def _folder(self) -> Path:
         return self._runtime.services.database.path.parent / "assets"
 
-    async def write(self, asset: Asset) -> Written:
+    async def write(self, asset: Asset) -> WrittenAsset:
         """Writes an asset into its file and plays with it from now on. Raises ``AssetError``, ``StoreError``."""
         asset = asset_files.as_read(asset)
         written = await trio.to_thread.run_sync(asset_files.write, self._folder, asset)

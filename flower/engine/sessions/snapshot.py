@@ -56,6 +56,7 @@ def sync_state(
     *,
     quick_replies: tuple[QuickReply, ...],
     commands: tuple[CommandOption, ...],
+    problems: tuple[str, ...] = (),
 ) -> SyncState:
     """Returns everything a client shows beside the story."""
     available = models.options()
@@ -79,6 +80,7 @@ def sync_state(
         offline=chosen_state.offline,
         version=flower.BUILD,
         quick_replies=quick_replies,
+        problems=problems,
     )
     return SyncState("", state)
 

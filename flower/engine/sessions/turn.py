@@ -314,6 +314,7 @@ class Turn:
             counter=self._counter(),
             tokens=self._tokens,
             first_text_s=self._first_text - self._started if self._first_text else None,
+            rate=self._speed(),
             elsewhere=self._elsewhere,
             trouble=kind_of(error) if error is not None else "",
             prompt=self._prompt,

@@ -38,6 +38,8 @@ LOCAL = (
     Command("/copy", "copy the last reply to the clipboard", local=True),
     Command("/tree", "see the story's tree and walk it", "text", local=True, optional=True),
     Command("/import", "bring cards, lorebooks and chats from your disk", "paths", local=True),
+    Command("/settings", "see and change every setting", "text", local=True, optional=True),
+    Command("/problems", "see what is wrong with your files", local=True),
     Command("/keys", "show the keys", local=True),
     Command("/quit", "leave; the story is saved", local=True),
 )

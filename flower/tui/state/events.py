@@ -21,6 +21,7 @@ from flower.tui.state.model import (
     Model,
     Notice,
     Popup,
+    ReadSettings,
     Replica,
     Scroll,
     SetTitle,
@@ -71,6 +72,16 @@ def _system_update(model: Model, event: messages.SystemUpdate) -> Result:
     model = _merge(model, event.metadata)
     content = event.content.strip()
     asked = model.asked
+    if event.metadata.settings is not UNSET and model.popup and model.popup.kind == "settings":
+        return model, ()  # the list is open and has them now
+    if event.metadata.problems is not UNSET and not asked.startswith("/problems"):
+        after, effects = _told(model, event, content, asked)
+        return after, (*effects, ReadSettings())  # files have changed, the screen's own maybe
+    return _told(model, event, content, asked)
+
+
+def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) -> Result:
+    """Applies what an update says in words."""
     if content:
         model = model._replace(asked="")
     if content.startswith("✓"):

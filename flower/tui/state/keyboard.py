@@ -15,6 +15,7 @@ from flower.tui.state import (
     popups,
     scroll,
     sending,
+    settings_list,
     status_line,
     transcript,
     tree_keys,
@@ -142,6 +143,8 @@ def _accept(model: Model) -> Result:
             )
         case "themes":
             return client_commands.use_theme(closed, item.value)
+        case "settings":
+            return settings_list.accepted(model, item.value)
         case "palette" if item.value.startswith(popups.QUICK):
             return sending.quick_reply(closed, int(item.value.removeprefix(popups.QUICK)))
         case "palette":

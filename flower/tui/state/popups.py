@@ -27,6 +27,7 @@ TITLES = {
     "sessions": "Stories",
     "books": "Lorebooks",
     "themes": "Themes",
+    "settings": "Settings",
     "palette": "Commands",
     "keys": "Keys",
     "text": "From the engine",
@@ -141,6 +142,8 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
         case "themes":
             names = (*THEMES, *model.settings.own_themes)
             return tuple(Item(name, "", name, name == model.settings.theme) for name in names)
+        case "settings":
+            return tuple(_setting(one) for one in settings_of(model))
         case "palette":
             return _palette(model)
         case "keys":
@@ -203,6 +206,23 @@ def _hanging(line: str, columns: int) -> list[str]:
 def box_columns(model: Model) -> int:
     """Returns how wide a popup is, its frame included."""
     return min(BOX_COLUMNS, model.columns - 2)
+
+
+def settings_of(model: Model) -> tuple[messages.SettingOption, ...]:
+    """Returns all settings: those of the screen as its own home has them, then the engine's."""
+    engine = (one for one in model.replica.settings if not one.name.startswith("tui."))
+    return (*model.own_settings, *engine)
+
+
+def _setting(option: messages.SettingOption) -> Item:
+    about = [f"{option.about[:1].upper()}{option.about[1:]}."]
+    if option.allowed:
+        about.append(f"It can be {option.allowed}.")
+    if option.default and option.changed:
+        about.append(f"It comes as {option.default}.")
+    if option.locked:
+        about.append("Enter says where it is changed.")
+    return Item(option.name, option.value or "-", option.name, option.changed, " ".join(about))
 
 
 def _named(options: tuple[messages.Named, ...], chosen: tuple[str, ...]) -> tuple[Item, ...]:

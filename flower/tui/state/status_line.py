@@ -133,12 +133,25 @@ def fits(model: Model, text: str) -> bool:
     return len(wrap(clean(text).replace("\n", " "), columns)) <= rows_most(model.rows)
 
 
+def problems_of(model: Model) -> tuple[str, ...]:
+    """Returns what is wrong with the user's files, as engine and screen found it."""
+    every = (*model.own_problems, *model.replica.problems)
+    return tuple(dict.fromkeys(every))
+
+
+def unread_mark(model: Model) -> str:
+    """Returns ``!3`` while there are three problems that nobody has looked at, else ``""``."""
+    count = sum(1 for problem in problems_of(model) if problem not in model.read_problems)
+    return f"!{count}" if count else ""
+
+
 def numbers(model: Model) -> str:
     """Returns tokens, cost, duration and end of the last reply, as far as there is room."""
     if model.selected is not None:
         return ""
     meter = model.meter
-    parts: list[str] = []
+    mark = unread_mark(model)
+    parts = [mark] if mark else []
     if meter.total_tokens and not model.replica.offline:  # no model has read or written any
         parts.append(f"{meter.total_tokens:,} tokens")
     if meter.cost:

@@ -19,6 +19,7 @@ from flower.tui.state import (
     popups,
     scroll,
     sending,
+    status_line,
     tree_keys,
     tree_state,
 )
@@ -37,6 +38,7 @@ from flower.tui.state.model import (
     Resized,
     Restored,
     Search,
+    SettingsListed,
     SetTitle,
     Tick,
     TurnState,
@@ -90,6 +92,8 @@ def _updated(model: Model, happened: Input) -> Result:
             return sending.written(model, restored), ()
         case Configured():
             return _configured(model, happened), ()
+        case SettingsListed():
+            return model._replace(own_settings=happened.options), ()
         case Notified():
             return model._replace(notice=happened.notice), ()
         case PathsListed():
@@ -244,12 +248,20 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
 
 
 def _configured(model: Model, told: Configured) -> Model:
-    model = model._replace(
-        settings=told.settings, theme=told.theme, pane=StoryPane(told.theme), bindings=told.bindings
-    )
-    if not told.problems:
+    settings = told.settings._replace(sidebar=model.settings.sidebar)
+    drawn = (model.settings.styles, model.settings.own_themes)
+    model = model._replace(settings=settings, bindings=told.bindings)
+    same = told.theme.name == model.theme.name and told.theme.glyphs == model.theme.glyphs
+    if not same or (settings.styles, settings.own_themes) != drawn:
+        model = model._replace(theme=told.theme, pane=StoryPane(told.theme))
+    known, model = model.own_problems, model._replace(own_problems=told.problems)
+    if not told.problems or told.problems == known:
         return model
-    problems = " ".join(told.problems)
+    problems = told.problems[0]
+    if len(told.problems) > 1:
+        key = status_line.key_of(model, "problems")
+        problems = problems if problems.endswith((".", "?", "!")) else f"{problems}."
+        problems += f" And {len(told.problems) - 1} more: {key}."
     if model.link.state == "online":
         return notify(model, problems, "bad")
     return model._replace(held=problems)

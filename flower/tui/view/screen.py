@@ -81,6 +81,7 @@ class Screen:
                 model.recent,
                 model.found,
                 model.settings,
+                model.own_settings,
                 model.bindings,
             )
             box = self._part("popup", key, lambda: popups.box(model, popup, place))
