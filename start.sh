@@ -116,6 +116,14 @@ case ${1-} in
     shift
     set_up "$@"
     say "Flower is set up. Play with: ./start.sh"
+    if ! command -v flower >/dev/null 2>&1; then
+        say "To play from any folder by typing flower:"
+        say "    mkdir -p ~/.local/bin && ln -s '$venv/bin/flower' ~/.local/bin/flower"
+        case ":$PATH:" in
+        *":$HOME/.local/bin:"*) ;;
+        *) say "and log in again, so that your shell looks into ~/.local/bin." ;;
+        esac
+    fi
     ;;
 update)
     shift

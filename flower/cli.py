@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = run(arguments)
         sys.stdout.flush()
     except UsageError as error:
-        print(f"flower: {_printable(error)}; see `flower --help`", file=sys.stderr)
+        from flower.command_name import as_typed
+
+        print(f"flower: {_printable(error)}; see {as_typed('`flower --help`')}", file=sys.stderr)
         return error.exit_code
     except FlowerError as error:
         print(f"{_journal_mark()}flower: {_printable(error)}", file=sys.stderr)
@@ -56,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _printable(error: FlowerError) -> str:
     """Returns a sentence fit for a terminal: names of files and words of providers may be in it."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in str(error))
+    from flower.command_name import as_typed
+
+    text = as_typed(str(error))
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
 
 
 def _journal_mark() -> str:

@@ -245,6 +245,38 @@ def say(
 
 
 @commands.command()
+@_home_option
+@click.pass_context
+def status(ctx: click.Context, home_dir: str | None) -> int:
+    """Show home, engine, address, clients, stories, model and memory; ends with 3 if none runs."""
+    from flower import engine_control
+
+    return engine_control.status(_home(ctx, home_dir, reads_only=True), os.environ)
+
+
+@commands.command()
+@_home_option
+@click.pass_context
+def stop(ctx: click.Context, home_dir: str | None) -> int:
+    """Stop the engine of this home; every story is saved."""
+    from flower import engine_control
+
+    return engine_control.stop(_home(ctx, home_dir))
+
+
+@commands.command()
+@click.argument("source", metavar="[ADDRESS|PATH]", required=False)
+@click.option("--sha256", metavar="DIGITS", default="", help="What its page says it must be.")
+@_home_option
+@click.pass_context
+def models(ctx: click.Context, home_dir: str | None, source: str | None, sha256: str) -> int:
+    """Say which models this machine can run; with ADDRESS or PATH get one."""
+    from flower.engine.admin import models_cli
+
+    return models_cli.run(_home(ctx, home_dir), source or "", sha256)
+
+
+@commands.command()
 @click.argument("file", type=FILE, required=False)
 @_home_option
 @click.pass_context

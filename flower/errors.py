@@ -7,6 +7,8 @@ with ``raise ... from``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class FlowerError(Exception):
     """Base of everything Flower raises on purpose; ``str(error)`` may be shown to the user.
@@ -62,6 +64,14 @@ class UnknownPlayerError(ImportFileError):
 
 class CommandError(FlowerError):
     """A slash command that cannot be carried out as typed."""
+
+
+class FormError(CommandError):
+    """What was typed into a form cannot be saved. ``problems`` says what is wrong, by field."""
+
+    def __init__(self, message: str, problems: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class StoreError(FlowerError):

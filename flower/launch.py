@@ -104,6 +104,11 @@ def offered(home: Home) -> str | None:
     return f"unix:{path}"
 
 
+def is_held(home: Home) -> bool:
+    """Whether an engine has this home, be it ready or on its way up or down."""
+    return _held(home)
+
+
 def running_process(home: Home) -> int | None:
     """Returns the process id of the engine that runs on this home, None if none is ready."""
     return _address(home)[0] if _held(home) else None
@@ -386,8 +391,10 @@ def ignored_variables(home: Home, environ: Mapping[str, str]) -> str:
     other_way = ""
     if not any(known.get(name) for name in ignored):  # else the engine's own variable would win
         keys = " and ".join(ENVIRONMENT[name] for name in ignored)
-        other_way = f", or write {keys} into config.yaml and run `kill -HUP {pid}`"
-    return (
+        other_way = f", or write {keys} into config.yaml"
+    from flower.command_name import as_typed
+
+    return as_typed(
         f"{' and '.join(ignored)} {is_are} not in use: the engine of this home (process {pid}) was already "
-        f"running. Stop it with `kill {pid}` and start Flower again{other_way}; no story is lost."
+        f"running. Stop it with `flower stop` and start Flower again{other_way}; no story is lost."
     )

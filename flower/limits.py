@@ -13,6 +13,9 @@ MIB = 1024 * KIB
 HEADERS_BYTES = 16 * KIB
 PROMPT_CHARS = 64_000  # about 16,000 tokens: more than most models can read
 CLIENT_ID_CHARS = 64
+FORM_FIELDS = 100  # of one form; the longest has 25
+FORM_SENT_BYTES = 400 * KIB  # of all texts of a form that an engine sends
+FORM_BYTES = 200 * KIB  # typed into one form and saved at once: a frame to the engine has 256
 REQUEST_ID_CHARS = 64
 PING_INTERVAL_S = 20.0  # keeps NATs open and finds half-open links
 PONG_DEADLINE_S = (
@@ -23,6 +26,11 @@ PROMPTS_BURST = 60  # prompts at once: a script that sets a story up
 PROMPTS_PER_S = 10.0  # after that
 TOKEN_BYTES = 24  # of randomness in a token that we make: 192 bits
 DISK_LOW_BYTES = 16 * MIB  # below it the engine is not ready: the next reply may not fit
+
+# --- settings and files that people write -------------------------------------------------------
+MISTAKES_TOLD = 20  # of one file, in one list
+PROBLEMS_TOLD = 100  # of all files, to a client
+SETTING_CHARS = 2_000  # of a value given to a command
 
 # --- mailboxes ----------------------------------------------------------------------------------
 PROMPT_QUEUE = 4  # prompts that may wait while a reply streams

@@ -37,9 +37,19 @@ def write_whole(
         if not overwrite and path.exists():
             raise FileExistsError(None, "it exists already")
         if aside is not None and path.exists():
-            os.replace(path, aside)
+            _keep(path, aside)
         os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
+
+
+def _keep(path: Path, aside: Path) -> None:
+    """Keeps a file under another name as well, so that there is one of its own name all the time."""
+    with contextlib.suppress(FileNotFoundError):
+        aside.unlink()
+    try:
+        os.link(path, aside)
+    except OSError:  # a file system without links
+        os.replace(path, aside)

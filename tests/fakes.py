@@ -95,10 +95,17 @@ class OneModelRoster:
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
         self.problems: Mapping[str, str] = {}
+        self.file_problems: tuple[str, ...] = ()
         self.on_change: Callable[[], None] = lambda: None
 
     def default(self) -> str:
         return "scripted/one"
+
+    async def look_for_files(self) -> None:
+        self.on_change()
+
+    def local_bytes(self) -> Mapping[str, int]:
+        return {}
 
     def resolve(self, model_id: str) -> tuple[Provider, str]:
         prefix, _, model = model_id.partition("/")

@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from flower import cli, limits
+from flower.command_name import as_typed
 from flower.engine.admin import backup
 from flower.engine.admin import cli as care
 from flower.engine.store import exchanges as replies
@@ -239,7 +240,7 @@ async def test_backup_and_restore_as_typed(home: Home, capsys: pytest.CaptureFix
     assert str(path) in capsys.readouterr().out
     home.database.write_bytes(b"\0" * 4096)
     assert cli.main([*root, "check"]) == 1
-    assert f"flower restore {path}" in capsys.readouterr().err
+    assert as_typed(f"`flower restore {path}`") in capsys.readouterr().err
     assert cli.main([*root, "restore", path.name]) == 0
     assert cli.main([*root, "check"]) == 0
     assert "3 stories, 123 messages." in capsys.readouterr().out

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flower.engine import asset_files
 from flower.engine.assets import READERS, Character, DepthPrompt, load_assets
 from flower.engine.character_list import Brief, CharacterList, ImportedCharacter
-from flower.engine.commands.characters import filtered
+from flower.engine.commands.browsing import filtered
 from flower.engine.sessions import snapshot
 from flower.errors import AssetError
 from flower.protocol.messages import ErrorEvent, State, SystemUpdate
@@ -117,7 +117,7 @@ def test_what_is_written_over_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "characters"
     folder.mkdir()
     (folder / "my friend.yaml").write_text("id: ada\nname: Ada\npersona: Old.\n")
-    path = asset_files.write(tmp_path, Character("ada", "Ada", "New."))
+    path = asset_files.write(tmp_path, Character("ada", "Ada", "New.")).path
     assert path.name == "my friend.yaml"
     assert (folder / "my friend.yaml.before").read_text().endswith("Old.\n")
     assert [one.persona for one in load_assets([tmp_path]).characters.values()] == ["New."]

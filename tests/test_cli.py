@@ -15,6 +15,7 @@ import pytest
 import flower
 from flower import cli, cli_commands
 from flower.cli import main, websocket_url
+from flower.command_name import as_typed
 from flower.errors import ConfigError, UsageError
 from flower.home import Home
 
@@ -133,7 +134,7 @@ def test_what_cannot_be_understood_is_one_sentence(
 ) -> None:
     assert main(["--home", str(home.root), *line.split()] if line != "--home" else ["--home"]) == 2
     sentence = capsys.readouterr().err
-    assert says.casefold() in sentence.casefold()
+    assert as_typed(says).casefold() in sentence.casefold()
     assert sentence.startswith("flower: ")
     assert sentence.count("\n") == 1
 

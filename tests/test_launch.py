@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flower import limits, reload
+from flower.command_name import as_typed
 from flower.errors import EngineStarting, LaunchError
 from flower.home import Home
 from flower.launch import Launcher, announce, claim, find, ignored_variables, last_error, start
@@ -66,11 +67,10 @@ def test_settings_that_a_running_engine_does_not_know_are_named_without_their_va
         (home.run / "engine.json").write_text(json.dumps({"pid": engine.pid, "url": URL}))
         told = ignored_variables(home, given)
         assert told.startswith("OPENAI_API_KEY is not in use")
-        assert f"kill {engine.pid}" in told
+        assert as_typed("`flower stop`") in told
         assert "config.yaml" not in told, "the engine's own variable would win over the file"
         assert "sk-" not in told
         told = ignored_variables(home, {"MISTRAL_API_KEY": "sk-m"})
-        assert f"kill -HUP {engine.pid}" in told
         assert "mistral_api_key into config.yaml" in told
         assert ignored_variables(home, {**given, "OPENAI_API_KEY": "sk-other"}) == ""
         assert ignored_variables(home, {}) == ""

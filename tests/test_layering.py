@@ -31,12 +31,13 @@ ORDER = """
     cli_commands
     cli
     engine.main                  tui.boot
+    engine.reconfigure
     engine.server                tui.app
     engine.admin                 tui.plain          tui.user_files
-    engine.commands              tui.view           tui.reading        tui.import_files
+    engine.commands              tui.view           tui.reading        tui.import_files tui.speech
     engine.sessions              tui.state
     engine.prompt                tui.term
-    engine.export                engine.importing   tui.render
+    engine.export                engine.importing   engine.forms       tui.render
     engine.provider.registry
     engine.interchange           engine.offline
     engine.recall                engine.provider
@@ -44,19 +45,19 @@ ORDER = """
     engine.scripts
     engine.lorebook
     engine.character_list        engine.asset_files
-    engine.assets
+    engine.asset_text            engine.assets
     engine.game
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
     client                       service
     protocol.codec               protocol.tree_text
-    reload
+    reload                       engine_control
     launch
-    access_token
+    access_token                 config_file
     home
     settings
     protocol.messages
     privacy                      systemd             build
-    limits                       errors             plain_letters    machine    whole_file
+    limits                       errors             plain_letters    machine    whole_file   command_name
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}

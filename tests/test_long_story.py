@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -30,17 +32,23 @@ def test_the_story_has_sixty_lines() -> None:
     assert sum(step.kind == ">" for step in STEPS) >= 60
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose name fits into a line of the screen, which names the files that are written there."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(900)
-def test_the_story_is_played_to_its_end(tmp_path: Path) -> None:
+def test_the_story_is_played_to_its_end(short_folder: Path) -> None:
     """What the script says of the screen holds, nothing is left half told, and the exports are there."""
-    player = play.play(tmp_path, verbose=False)
+    player = play.play(short_folder, verbose=False)
     with closing(look_into(player.home)) as db:
         statuses = dict(db.execute("SELECT status, count(*) FROM messages GROUP BY status"))
         lines = [text for (text,) in db.execute("SELECT content FROM messages WHERE role = 'user'")]
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert set(statuses) <= {"complete", "stopped", "interrupted"}
-    assert statuses["interrupted"] == 1, "the reply that was being told when the engine was killed"
+    assert set(statuses) <= {"complete", "stopped"}, "what the killed engine was telling was continued"
     said = {step.text for step in STEPS if step.kind == ">" and not step.text.startswith("/")}
     assert said <= set(lines), "no line was lost on its way"
     exports = {file.suffix: file for file in (player.home / "exports").iterdir()}

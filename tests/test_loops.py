@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
+from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.sessions.loops import LoopGuard
+from flower.engine.sessions.loops import LoopGuard, less_alike, told_too_often
+from flower.engine.store import stories
+from flower.protocol.messages import SystemUpdate
+from tests.engine_world import engine_world
+from tests.fakes import ScriptedProvider, words
 
 STORY = "The tide turns and the lamps come on, one by one, along the quay. "
 
@@ -58,3 +64,61 @@ def test_prose_is_no_loop() -> None:
     text = "".join(prose(4, seed) + " " + verse for seed in range(60))
     assert told(text)[0] is None
     assert told(prose(30), "A" * 500, "! ", "-" * 300, "\n", prose(30, 4))[0] is None
+
+
+# --- from one reply to the next -----------------------------------------------------------------------
+REFRAIN = "The keeper looks at you and says nothing for a long while."
+
+
+def test_a_sentence_in_three_of_five_replies_is_found() -> None:
+    """Whatever stands around it; twice is chance, and a short sentence is a habit."""
+    replies = [f"{prose(3, seed)} {REFRAIN if seed % 2 == 0 else ''}" for seed in range(5)]
+    assert REFRAIN.startswith(told_too_often(replies))
+    assert told_too_often(replies)
+    assert told_too_often(replies[:3]) == ""
+    assert told_too_often(["I see. Yes.", "I see. No.", "I see. Well."]) == ""
+    assert told_too_often([]) == ""
+
+
+def test_a_sentence_many_times_in_one_reply_counts_once() -> None:
+    assert told_too_often([f"{REFRAIN} " * 5, prose(3)]) == ""
+
+
+def test_the_sampler_becomes_livelier_and_keeps_what_else_was_set() -> None:
+    changed = less_alike({"temperature": 0.7, "top_p": 0.9})
+    assert changed["temperature"] == pytest.approx(1.0)
+    assert changed["top_p"] == 0.9
+    assert less_alike({"temperature": 1.4})["temperature"] == 1.5
+    assert less_alike({})["temperature"] == pytest.approx(1.1)
+    assert "frequency_penalty" in less_alike({})
+
+
+async def test_a_model_in_a_loop_gets_another_sampler_once_and_then_a_word(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """The fourth prompt, after three replies alike, is sampled otherwise; from the fifth on it is said."""
+    provider = ScriptedProvider(words(f"{REFRAIN} "))
+    async with engine_world(tmp_path / "db", provider) as world:
+        face = await world.playing()
+        for number in range(6):
+            await face.say_and_wait(f"Line {number}.")
+        stirred = ["frequency_penalty" in one.params for one in provider.completions]
+        assert stirred == [False, False, False, True, False, False]
+        told = [one.content for one in face.of(SystemUpdate) if "same sentence" in one.content]
+        assert len(told) == 1
+
+
+async def test_a_story_that_nobody_named_is_named_after_what_happened(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """With its seventh line a story gets a title of its own; a title of the player's stays."""
+    lines = ["My name is Ada.", "I go to the Patient Eel.", *["I wait."] * 5]
+    for renamed, title in (("", "The Patient Eel"), ("/session rename Mine", "Mine")):
+        async with engine_world(tmp_path / title, ScriptedProvider(words("So it is. "))) as world:
+            face = await world.playing()
+            for line in lines[:2] + ([renamed] if renamed else []) + lines[2:]:
+                await (face.say(line) if line.startswith("/") else face.say_and_wait(line))
+            assert face.client.session is not None
+            stored = await world.database.read(stories.session, face.client.session.id)
+            assert stored is not None
+            assert stored.title == title

@@ -327,13 +327,22 @@ async def test_pieces_make_the_reply_and_end_with_spent_and_finish() -> None:
     assert got[-1] == Finish("done")
 
 
-async def test_the_reply_keeps_to_the_tokens_allowed() -> None:
+async def told(max_tokens: int) -> tuple[str, object]:
     async with OfflineNarrator(words_per_s=0).open(
-        completion("I look around", max_tokens=20)
+        completion("I look around", max_tokens=max_tokens)
     ) as pieces:
         got = [piece async for piece in pieces]
-    assert sum(len(piece.text) for piece in got if isinstance(piece, Text)) <= 80
-    assert got[-1] == Finish("length")
+    return "".join(piece.text for piece in got if isinstance(piece, Text)), got[-1]
+
+
+async def test_the_reply_keeps_to_the_tokens_allowed_in_whole_sentences() -> None:
+    whole, end = await told(800)
+    assert end == Finish("done")
+    short, end = await told(len(whole) * 2 // 3 // 4)
+    assert end == Finish("length")
+    assert len(short) <= len(whole) * 2 // 3
+    assert short.endswith((".", "!", "?", "\u201d", '"'))
+    assert whole.startswith(short)
 
 
 async def test_the_stream_has_the_pace_asked_for(autojump_clock: trio.testing.MockClock) -> None:

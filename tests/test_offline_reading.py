@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from flower import limits
 from flower.engine.offline import grammar, names
 from flower.engine.offline.facts import about, gather
-from flower.engine.offline.parse import read, stems
+from flower.engine.offline.parse import read
 from flower.engine.offline.questions import is_adverb, put_away, without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.restate import restate
+from flower.engine.offline.stems import stems
 from flower.engine.provider.base import ChatMessage
 
 LORE = (

@@ -256,6 +256,11 @@ def seconds(run: Callable[[str], object], text: str, tries: int = 3) -> float:
     return best
 
 
+def is_hopeless(run: Callable[[str], object], text: str) -> bool:
+    """Whether a text takes far too long three times in a row: a busy machine may once."""
+    return all(seconds(run, text, 1) >= HOPELESS_S for _ in range(3))
+
+
 def is_bounded(use: Use) -> bool:
     text = use.pattern if isinstance(use.pattern, str) else use.pattern.decode("latin-1")
     known = BOUNDED.get(use.module.removeprefix("flower."), {})
@@ -279,17 +284,12 @@ def test_patterns_are_linear(use: Use) -> None:
     for method in sorted(use.methods):
         run = runner(use, method)
         for make in texts_for(use):
-            for size in (TINY, SIZE // 4):
-                assert seconds(run, make(size), 1) < HOPELESS_S, (
-                    f"{use.pattern!r}: many times as long at {size}"
-                )
-            small = seconds(run, make(SIZE), 2)
+            what = f"{use.pattern!r} {method} of {make(40)!r}"
+            for size in (TINY, SIZE // 4, SIZE):
+                assert not is_hopeless(run, make(size)), f"{what}: many times as long at {size}"
+            small = seconds(run, make(SIZE))
             if small < SUSPICIOUS_S:
                 continue
-            what = f"{use.pattern!r} {method} of {make(40)!r}"
-            assert small < HOPELESS_S, (
-                f"{what} takes {small:.2f} s for {SIZE} characters, many times as long"
-            )
             middle = seconds(run, make(4 * SIZE))
             assert middle / small < GROWTH, f"{what}: {middle / small:.0f} times as long"
             large = seconds(run, make(16 * SIZE))

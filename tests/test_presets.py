@@ -67,7 +67,7 @@ def test_everything_known_is_taken_over_by_our_names() -> None:
     expected = {
         "repeat_last_n": 1024, "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 2,
         "xtc_probability": 0.5, "xtc_threshold": 0.1, "mirostat": 2, "mirostat_tau": 5, "top_n_sigma": 1.5,
-        "reply_tokens": 350, "context_tokens": 8192, "typical_p": 0.9, "smoothing_factor": 0.2,
+        "max_tokens": 350, "context_tokens": 8192, "typical_p": 0.9, "smoothing_factor": 0.2,
     }  # fmt: skip
     assert expected.items() <= values.items()
 
@@ -117,7 +117,7 @@ def test_presets_of_kobold_and_of_chat_completion_are_read() -> None:
         "temperature": 1,
         "top_p": 0.98,
         "frequency_penalty": 0.2,
-        "reply_tokens": 300,
+        "max_tokens": 300,
         "context_tokens": 4095,
         "reasoning_effort": "high",
     }
@@ -268,12 +268,12 @@ async def test_a_story_has_its_own_length_of_context_and_reply(
 ) -> None:
     async with engine_world(tmp_path / "db") as world:
         face = await world.playing()
-        await face.say("/set reply_tokens 123")
+        await face.say("/set max_tokens 123")
         await face.say("/set context_tokens 2048")
         await face.say_and_wait("I wait.")
         asked = world.provider.completions[-1]
         assert (asked.max_tokens, asked.context_tokens) == (123, 2048)
         assert not samplers.OURS & asked.params.keys()
-        await face.say("/set reply_tokens 3")
+        await face.say("/set max_tokens 3")
         await trio.testing.wait_all_tasks_blocked()
         assert "whole number from 16" in face.of(ErrorEvent)[-1].content

@@ -13,9 +13,17 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.tui.render.messages import MessageView
 from flower.tui.render.theme import Recipe
-from flower.tui.state import bindings, commands, status_line, transcript
+from flower.tui.state import (
+    bindings,
+    client_commands,
+    commands,
+    settings_list,
+    status_line,
+    transcript,
+)
 from flower.tui.state.model import (
     Bell,
+    ChangeSetting,
     Configured,
     Copy,
     Edited,
@@ -194,7 +202,7 @@ def test_problems_of_the_settings_are_told_after_the_greeting_that_would_hide_th
     face.put(Configured(Settings(), look, bindings.default(), ("Mind the gap.", "And the step.")))
     assert "Mind" not in face.text()
     face.online()
-    assert "Mind the gap. And the step." in face.text()
+    assert "Mind the gap. And 1 more: F9." in face.text()
 
 
 # --- Escape -------------------------------------------------------------------------------------
@@ -1010,3 +1018,38 @@ def test_a_reply_that_never_began_does_not_say_that_something_is_kept() -> None:
     )
     assert "interrupted before its first word" in face.text()
     assert "kept" not in face.text()
+
+
+def test_problems_stay_in_the_status_line_until_they_are_read() -> None:
+    face = Face()
+    face.online(problems=("worlds/a.yaml, line 1: no.", "worlds/b.yaml, line 2: no."))
+    assert "!2" in face.text()
+    face.put(Key("f9"))
+    assert "worlds/b.yaml, line 2" in face.text()
+    face.put(Key("escape"))
+    assert "!2" not in face.text()
+    face.says(messages.SystemUpdate("", messages.State(problems=("worlds/c.yaml, line 3: no.",))))
+    assert "!1" in face.text()
+
+
+def test_a_theme_that_was_taken_is_written_down() -> None:
+    face = playing()
+    model, effects = client_commands.use_theme(face.model, "night")
+    assert model.theme.name == "night"
+    assert effects == (ChangeSetting("tui.theme", "night"),)
+
+
+def test_enter_on_a_setting_takes_the_next_value_or_asks_for_one() -> None:
+    face = playing()
+    face.type("/settings")
+    face.put(Key("enter"))
+    told = (
+        messages.SettingOption("prompt.stop_at_player", "true", choices=("true", "false")),
+        messages.SettingOption("prompt.reply_tokens", "800", allowed="a whole number"),
+    )
+    face.says(messages.SystemUpdate("The settings", messages.State(settings=told)))
+    assert "prompt.stop_at_player" in face.text()
+    _, effects = settings_list.accepted(face.model, "prompt.stop_at_player")
+    assert effects == (Send("/settings prompt.stop_at_player false"), Send("/settings"))
+    model, effects = settings_list.accepted(face.model, "prompt.reply_tokens")
+    assert (model.input.text, effects) == ("/settings prompt.reply_tokens 800", ())

@@ -181,7 +181,8 @@ class Link:
         scope.cancel()
 
     async def _send(self, socket: WebSocket, message: Send) -> None:
-        await socket.send(codec.encode(messages.Prompt(message.prompt, message.request, self._client)))
+        prompt = messages.Prompt(message.prompt, message.request, self._client, message.fields)
+        await socket.send(codec.encode(prompt))
 
     def _forget_queue(self) -> None:
         """Drops what an earlier connection left unsent; the model repeats it after the sync."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # msgspec would cost the first frame 20 ms
@@ -22,7 +23,8 @@ class LinkChanged(NamedTuple):
 
 
 class Send(NamedTuple):
-    """Send a prompt; ``request`` makes sending it twice safe."""
+    """Send a prompt; ``request`` makes sending it twice safe, ``fields`` were typed into a form."""
 
     prompt: str
     request: str | None = None
+    fields: Mapping[str, str] | None = None

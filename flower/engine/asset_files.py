@@ -1,83 +1,147 @@
-"""Characters as YAML files of a home: written whole, found by id, put aside.
+"""Worlds, characters and rules as YAML files of a home: written whole, found by id, put aside.
 
-``assets`` reads what people write; here is what commands write for them. A file appears whole or not at all,
-and what it takes the place of is kept beside it.
+``assets`` reads what people write; here is what commands write for them. A file appears whole or not at all, what it
+takes the place of is kept beside it, and what a person wrote into it stays where ``asset_text`` can tell it apart.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-import yaml
 
 from flower import limits
-from flower.engine.assets import READERS, Character
+from flower.engine import asset_text
+from flower.engine.assets import READERS, Character, Rule, World
 from flower.errors import AssetError, YamlError
 from flower.settings import safe_yaml, validators
 from flower.whole_file import write_whole
 
-FOLDER = "characters"
+Asset = Character | World | Rule
+FOLDERS: Mapping[type[Asset], str] = {Character: "characters", World: "worlds", Rule: "rules"}
 BEFORE = ".before"  # the ending of what was written over, and of what was deleted
-COLUMNS = 110
+USUAL = {"priority": 50}  # what need not be said
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as blocks, as people do."""
+class WrittenAsset(NamedTuple):
+    """Where an asset is now; ``whole``: its file was written anew, what a person wrote there is beside it."""
+
+    path: Path
+    whole: bool
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+def values_of(asset: Asset) -> dict[str, Any]:
+    """Returns what a file has to say of an asset."""
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asset))
+    given = {
+        key: value
+        for key, value in values.items()
+        if value not in ("", [], (), None) and USUAL.get(key) != value
+    }
+    if isinstance(asset, Character):
+        given.setdefault("persona", "")
+    return given
 
 
-_Dumper.add_representer(str, _text)
+def yaml_of(asset: Asset, others: Mapping[str, Any] | None = None) -> str:
+    """Returns the file of an asset; reading it gives the same. Raises ``AssetError`` where it would not.
 
-
-def yaml_of(character: Character) -> str:
-    """Returns the file of a character; reading it gives the same. Raises ``AssetError`` where it would not."""
-    values: dict[str, Any] = msgspec.to_builtins(character)
-    given = {key: value for key, value in values.items() if value not in ("", [], (), None)}
-    given.setdefault("persona", "")
-    text = yaml.dump(given, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=COLUMNS)
-    if len(text.encode()) > limits.YAML_BYTES:
-        raise AssetError(f"{character.id} is too long for a file")
+    ``others`` are keys of another program, which stay.
+    """
+    asset = as_read(asset)
+    text = asset_text.dumped({**values_of(asset), **(others or {})})
+    if len(text.encode()) > limits.ASSET_BYTES:
+        raise AssetError(f"{asset.id} is too long for a file")
     try:
-        READERS[FOLDER](safe_yaml.load(text.encode()).value, ())
+        if READERS[FOLDERS[type(asset)]](value_of(text), ()) != asset:
+            raise AssetError(f"{asset.id} holds characters that a file cannot keep; remove them")
     except (validators.WrongValueError, YamlError) as error:
-        raise AssetError(f"{character.id}: {error}") from None
+        raise AssetError(f"{asset.id}: {error}") from None
     return text
 
 
 def value_of(text: str) -> Any:
     """Returns what a file says, as ``assets.READERS`` take it."""
-    return safe_yaml.load(text.encode()).value
+    return safe_yaml.load(text.encode(), most=limits.ASSET_BYTES).value
 
 
-def write(assets: Path, character: Character) -> Path:
-    """Writes a character into its file, a new one if it has none; returns where.
+def as_read(asset: Asset) -> Asset:
+    """Returns the asset as the next start of the engine reads it. Raises ``AssetError`` if it cannot be written."""
+    given = {
+        key: value.strip() if isinstance(value, str) else value
+        for key, value in values_of(asset).items()
+    }
+    try:
+        read: Asset = READERS[FOLDERS[type(asset)]](given, ())
+        return read
+    except validators.WrongValueError as error:
+        raise AssetError(f"{asset.id}: {error}") from None
+
+
+def write(assets: Path, asset: Asset) -> WrittenAsset:
+    """Writes an asset into its file, a new one if it has none; returns where.
 
     Raises ``AssetError`` with a sentence when that cannot be.
     """
-    text = yaml_of(character)
-    path = find(assets, character.id) or assets / FOLDER / f"{character.id}.yaml"
+    asset, folder = as_read(asset), assets / FOLDERS[type(asset)]
+    path = find(assets, asset.id, FOLDERS[type(asset)])
+    text, whole = (yaml_of(asset), False) if path is None else _over(path, asset)
+    path = path or _free(folder, asset.id)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(path, [text.encode()], aside=path.with_name(path.name + BEFORE))
     except OSError as error:
         raise AssetError(f"{path} cannot be written: {error.strerror or error}") from error
+    return WrittenAsset(path, whole)
+
+
+def _over(path: Path, asset: Asset) -> tuple[str, bool]:
+    """Returns the new text of a file that is there, and whether it was written anew as a whole."""
+    try:
+        before = path.read_bytes().decode("utf-8-sig")
+        said = value_of(before)
+    except (OSError, UnicodeDecodeError, YamlError) as error:
+        raise AssetError(f"{path} cannot be read: {error}") from error
+    known = type(asset).__struct_fields__
+    others = {key: value for key, value in said.items() if key not in known}
+    wanted = values_of(asset)
+    now = values_of(READERS[FOLDERS[type(asset)]](said, ()))
+    changes = {key: wanted.get(key) for key in known if wanted.get(key) != now.get(key)}
+    text = asset_text.edited(before, changes)
+    if text is not None and _says(text, asset, others):
+        return text, False
+    return yaml_of(asset, others), True
+
+
+def _says(text: str, asset: Asset, others: Mapping[str, Any]) -> bool:
+    try:
+        value = value_of(text)
+        read = READERS[FOLDERS[type(asset)]](value, ())
+    except (YamlError, validators.WrongValueError):
+        return False
+    known = type(asset).__struct_fields__
+    return bool(read == asset) and {key: v for key, v in value.items() if key not in known} == others
+
+
+def _free(folder: Path, asset_id: str) -> Path:
+    """Returns a name that no file has: one of this name may hold somebody else, or be broken."""
+    path, number = folder / f"{asset_id}.yaml", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{asset_id}-{number}.yaml"
     return path
 
 
-def put_aside(assets: Path, character_id: str) -> Path | None:
-    """Makes a character's file none; returns where its text is now, None if it had no file.
+def put_aside(assets: Path, asset_id: str, folder: str = "characters") -> Path | None:
+    """Makes an asset's file none; returns where its text is now, None if it had no file.
 
     Raises ``AssetError`` with a sentence when that cannot be.
     """
-    path = find(assets, character_id)
+    path = find(assets, asset_id, folder)
     if path is None:
         return None
     aside = path.with_name(path.name + BEFORE)
@@ -88,17 +152,19 @@ def put_aside(assets: Path, character_id: str) -> Path | None:
     return aside
 
 
-def find(assets: Path, character_id: str) -> Path | None:
-    """Returns the file in which a character is; files that cannot be read are passed over."""
-    likely = assets / FOLDER / f"{character_id}.yaml"
+def find(assets: Path, asset_id: str, folder: str = "characters") -> Path | None:
+    """Returns the file in which an asset is; files that cannot be read are passed over."""
+    likely = assets / folder / f"{asset_id}.yaml"
     try:
-        others = sorted((assets / FOLDER).glob("*.y*ml"))
+        others = sorted((assets / folder).glob("*.y*ml"))
     except OSError:
         return None
     for path in [likely, *others]:
         with contextlib.suppress(OSError, YamlError):
             if path.is_file() and not path.name.startswith("."):
-                value = safe_yaml.load(path.read_bytes()[: limits.YAML_BYTES + 1]).value
-                if isinstance(value, dict) and value.get("id") == character_id:
+                with path.open("rb") as file:
+                    data = file.read(limits.ASSET_BYTES + 1)
+                value = safe_yaml.load(data, most=limits.ASSET_BYTES).value
+                if isinstance(value, dict) and value.get("id") == asset_id:
                     return path
     return None

@@ -193,6 +193,11 @@ _CHARACTER_TEXTS = (
     "post_history_instructions",
 )  # fmt: skip
 
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "worlds": World.__struct_fields__,
+    "characters": Character.__struct_fields__,
+    "rules": Rule.__struct_fields__,
+}
 # By folder; each takes a document's value and raises ``WrongValueError``.
 READERS: Mapping[str, validators.Reader[Any]] = {
     "worlds": _reader(
@@ -248,7 +253,7 @@ def _load_folder(read: validators.Reader[Any], folder: Path, problems: list[str]
         try:
             asset = _load_file(read, path, problems)
         except AssetError as error:
-            problems.append(str(error))
+            problems += str(error).splitlines()
             continue
         if asset.id in result:
             problems.append(f"{_label(path)}: another file here has the id {asset.id!r}; change one")
@@ -280,8 +285,10 @@ def _load_file(read: validators.Reader[Any], path: Path, problems: list[str]) ->
     try:
         asset = read(document.value, ())
     except validators.WrongValueError as wrong:
-        line = validators.line_of(document.lines, wrong.path)
-        raise AssetError(f"{_label(path)}, line {line}: {wrong}") from None
+        told = sorted((validators.line_of(document.lines, one.path), str(one)) for one in wrong.every)
+        told_lines = [f"{_label(path)}, line {line}: {text}" for line, text in told]
+        also = _unknown_keys(document, FIELDS[path.parent.name], path)
+        raise AssetError("\n".join([*told_lines, *also])) from None
     problems += _unknown_keys(document, asset.__struct_fields__, path)
     return asset
 

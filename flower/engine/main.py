@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import trio
 
@@ -24,23 +22,19 @@ import flower
 from flower import launch, limits, machine, privacy, systemd
 from flower.engine.admin import backup, maintenance
 from flower.engine.admin.maintenance import keep_running
-from flower.engine.assets import SHIPPED, Assets, load_assets
 from flower.engine.commands import catalogue
 from flower.engine.importing import watch
 from flower.engine.logs import configure_logging
-from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
-from flower.engine.recall.base import Library
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.library import PassageLibrary
+from flower.engine.reconfigure import Reloader, RosterRefresh, make_services, read_assets
 from flower.engine.server import app, listener
 from flower.engine.server.lifetime import Lifetime
-from flower.engine.server.listener import Listener, inherited_place, open_place
+from flower.engine.server.listener import inherited_place, open_place
 from flower.engine.sessions.engine import Engine
 from flower.engine.store.database import Database
-from flower.engine.tasks import guarded
-from flower.errors import FlowerError
-from flower.home import Home, load_config, user_home
+from flower.home import Home
 from flower.protocol.messages import Progress, State
 from flower.settings.config import Config
 
@@ -89,6 +83,8 @@ async def _main(
     else:
         place = open_place(home, config, host=host, port=port, managed=managed)
     async with _engine(home, config) as (engine, refresh), trio.open_nursery() as nursery:
+        reloader = Reloader(home, config, place, engine, refresh)
+        engine.program = reloader
         application = app.create_app(engine, lifetime, access=place.access, home=home)
         serve = partial(listener.serve, certificate=place.certificate)
         await nursery.start(serve, application, place.bound, stop)
@@ -96,7 +92,10 @@ async def _main(
         log.info("ready url=%s version=%s pid=%d", place.url, flower.BUILD, os.getpid())
         supervisor.notify(READY="1", STATUS=_status(engine, lifetime))
         async with trio.open_nursery() as beside:
-            beside.start_soon(_reconfigure_on_hangup, home, place, engine, refresh)
+            beside.start_soon(reloader.reload_on_hangup)
+            beside.start_soon(
+                keep_running, "looking for changed files", partial(reloader.watch, lifetime)
+            )
             beside.start_soon(
                 maintenance.keep_running, "the upkeep", partial(maintenance.run, engine, home)
             )
@@ -193,15 +192,6 @@ async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine) -> None:
                 nursery.cancel_scope.cancel()
 
 
-async def _reconfigure_on_hangup(
-    home: Home, place: Listener, engine: Engine, refresh: RosterRefresh
-) -> NoReturn:
-    with trio.open_signal_receiver(signal.SIGHUP) as signals:
-        async for _ in signals:
-            await reconfigure(home, place, engine, refresh)
-    raise AssertionError("signals never end")
-
-
 @contextmanager
 def _hard_exit() -> Iterator[None]:
     """Ends the process if an orderly end takes too long; everything is on disk by then.
@@ -221,105 +211,3 @@ def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-# --- What an engine is told by ``config.yaml`` and the assets, at the start and again on SIGHUP.
-#
-# Owns the making of services and models from settings, and the change to others while stories run:
-# a reply that is being written ends as it began, the next one has the new settings. Where the engine
-# listens, and the embedding model, stay as they were until a restart.
-
-
-def make_services(config: Config, assets: Assets, database: Database, library: Library) -> Services:
-    return Services(
-        database=database,
-        library=library,
-        assets=assets,
-        context_tokens=config.prompt.context_tokens,
-        reply_tokens=config.prompt.reply_tokens,
-        params=dict(config.prompt.params),
-        seed=config.narrator.seed,
-        rng=random.Random(),
-        fallbacks=config.fallback_models,
-        narrator_updates=config.game.narrator_updates,
-        keep_people=config.game.keep_people,
-        quick_replies=config.quick_replies,
-        stop_at_player=config.prompt.stop_at_player,
-        lore_roots=lore_roots(config, database.path.parent),
-    )
-
-
-def lore_roots(config: Config, home: Path) -> tuple[Path, ...]:
-    """Returns the folders below which lore may be followed: those of the settings, else what is the user's.
-
-    Whoever holds the token can name a folder, and reads what is in it: not the whole machine, then.
-    """
-    if config.lore.roots:
-        return tuple(home / os.path.expanduser(root) for root in config.lore.roots)
-    own = user_home()
-    return (home, own) if own is not None else (home,)
-
-
-def read_assets(home: Home) -> Assets:
-    """Returns the shipped assets and the user's; what cannot be used is in the log."""
-    assets = load_assets((SHIPPED, home.assets))
-    for problem in assets.problems:
-        log.warning("asset skipped: %s", problem)
-    return assets
-
-
-class RosterRefresh:
-    """The roster in use and the task that keeps it fresh."""
-
-    def __init__(self, nursery: trio.Nursery, roster: Roster) -> None:
-        self._nursery = nursery
-        self._scope = trio.CancelScope()
-        self.follow(roster)
-
-    def follow(self, roster: Roster) -> None:
-        """Starts keeping ``roster`` fresh, and stops with the one before."""
-        self._scope.cancel()
-        self._scope = trio.CancelScope()
-        self.roster = roster
-        self._nursery.start_soon(self._run, roster, self._scope)
-
-    def retire(self, roster: Roster, wait_unused: Callable[[], Awaitable[None]]) -> None:
-        """Closes a roster once nobody uses it any more; whoever asks for that does not wait."""
-        self._nursery.start_soon(
-            guarded, "closing the providers before", self._close, roster, wait_unused
-        )
-
-    async def _run(self, roster: Roster, scope: trio.CancelScope) -> None:
-        with scope:
-            await keep_running("the list of models", roster.run)
-
-    async def _close(self, roster: Roster, wait_unused: Callable[[], Awaitable[None]]) -> None:
-        await wait_unused()
-        await roster.aclose()
-
-
-async def reconfigure(home: Home, place: Listener, engine: Engine, refresh: RosterRefresh) -> None:
-    """Reads settings and assets again and goes on with them; if they are wrong, with the old ones."""
-    try:
-        config = load_config(home, os.environ)
-        place.retoken(home, config)
-        roster = Roster(config, home)
-    except FlowerError as error:
-        log.error("settings not read again: %s", error)
-        engine.broadcast(f"✗ {error}. The settings stay as they were.", State())
-        return
-    configure_logging(config, home)
-    old = refresh.roster
-    services = engine.services
-    engine.use(make_services(config, read_assets(home), services.database, services.library), roster)
-    refresh.follow(roster)
-    log.info("settings read again")
-    try:
-        for session in tuple(engine.sessions):
-            await engine.lore.sync(session.world_id)
-        for client in tuple(engine.clients):
-            await engine.sync(client)
-    except FlowerError as error:  # this task must outlive it: without it the engine ends
-        engine.broadcast(f"✗ {error}", State())
-    engine.broadcast("✓ The settings were read again.", State())
-    refresh.retire(old, engine.turns.wait_idle)

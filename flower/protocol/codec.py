@@ -7,6 +7,7 @@ a message or ``ProtocolError`` and nothing else.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, get_args, get_type_hints
 
@@ -190,9 +191,22 @@ def _checked(prompt: Prompt) -> Prompt:
         raise ProtocolError(f"a client id has at most {limits.CLIENT_ID_CHARS} characters")
     if len(prompt.request or "") > limits.REQUEST_ID_CHARS:
         raise ProtocolError(f"a request id has at most {limits.REQUEST_ID_CHARS} characters")
-    if not _has_surrogates(prompt.prompt):
+    fields = prompt.fields
+    if fields is not None:
+        _check_fields(fields)
+        if any(map(_has_surrogates, (*fields, *fields.values()))):
+            fields = _without_surrogates(dict(fields))
+    if fields is prompt.fields and not _has_surrogates(prompt.prompt):
         return prompt
-    return Prompt(_without_surrogates(prompt.prompt), prompt.request, prompt.client)
+    return Prompt(_without_surrogates(prompt.prompt), prompt.request, prompt.client, fields)
+
+
+def _check_fields(fields: Mapping[str, str]) -> None:
+    longest = max(map(len, (*fields, *fields.values())), default=0)
+    if len(fields) > limits.FORM_FIELDS or longest > limits.PROMPT_CHARS:
+        raise ProtocolError(
+            f"a form has at most {limits.FORM_FIELDS} fields of {limits.PROMPT_CHARS} characters"
+        )
 
 
 def _has_surrogates(text: str) -> bool:

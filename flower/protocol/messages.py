@@ -15,6 +15,7 @@ started turn ends with exactly one ``chat_end``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType
@@ -31,9 +32,13 @@ __all__ = [
     "ErrorEvent",
     "ErrorMeta",
     "Event",
+    "Form",
+    "FormField",
     "FoundMessage",
     "HistoryItem",
     "HistoryMeta",
+    "LibraryItem",
+    "Listing",
     "MessageMeta",
     "ModelOption",
     "Named",
@@ -43,6 +48,7 @@ __all__ = [
     "RecallItem",
     "RecallMeta",
     "SessionOption",
+    "SettingOption",
     "SheetRow",
     "State",
     "SyncState",
@@ -58,6 +64,7 @@ class Prompt(Struct, frozen=True, omit_defaults=True):
     prompt: str
     request: str | None = None
     client: str | None = None
+    fields: Mapping[str, str] | None = None  # addition: what was typed into a form, by field
 
 
 class Named(Struct, frozen=True, omit_defaults=True):
@@ -126,6 +133,23 @@ class SheetRow(Struct, frozen=True):
     value: str
 
 
+class SettingOption(Struct, frozen=True, omit_defaults=True):
+    """A setting as a screen lists it. ``value`` "" is as it comes; of a secret it is "set" or "".
+
+    ``locked``: this client may not change it.
+    """
+
+    name: str
+    value: str = ""
+    default: str = ""
+    about: str = ""
+    allowed: str = ""
+    choices: tuple[str, ...] = ()
+    changed: bool = False
+    secret: bool = False
+    locked: bool = False
+
+
 class QuickReply(Struct, frozen=True):
     """A line the player has ready. With ``{{input}}`` in ``text`` it goes into the input, else it is sent.
 
@@ -134,6 +158,64 @@ class QuickReply(Struct, frozen=True):
 
     name: str
     text: str
+
+
+class FormField(Struct, frozen=True, omit_defaults=True):
+    """A field of a form. ``value`` is text for every kind.
+
+    Kinds: line, id, text, flag (yes or no), choice, whole, number; words (commas between them), lines (one text a
+    line), texts (a line with ``%`` alone between two). A client shows a kind that it does not know as text.
+    """
+
+    name: str
+    label: str
+    kind: str = "line"
+    value: str = ""
+    about: str = ""  # a sentence on what it is for
+    choices: tuple[str, ...] = ()
+    needed: bool = False
+    low: float = 0  # of a number
+    high: float = 0
+    most: int = 0  # characters
+    locked: str = ""  # why it cannot be changed here
+
+
+class Form(Struct, frozen=True, omit_defaults=True):
+    """Something that can be edited. ``/form save BASE SUBJECT`` with the changed ``fields`` saves it.
+
+    ``base`` is which version this is: a save over another one is refused, and the new form sent. ``drafted``:
+    fields whose values are not saved yet.
+    """
+
+    subject: str
+    title: str
+    fields: tuple[FormField, ...]
+    base: str = ""
+    drafted: tuple[str, ...] = ()
+
+
+class LibraryItem(Struct, frozen=True, omit_defaults=True):
+    """Something of the library; ``played``: when a story with it was played last, in Unix seconds."""
+
+    id: str
+    name: str
+    about: str = ""
+    tags: tuple[str, ...] = ()
+    favourite: bool = False
+    played: float = 0.0
+
+
+class Listing(Struct, frozen=True, omit_defaults=True):
+    """A page of the library: favourites first, then what was played last, then by name.
+
+    ``kind``: characters, worlds or books. ``total`` have all of ``words``, of which ``items`` begin at ``offset``.
+    """
+
+    kind: str
+    words: str
+    total: int
+    items: tuple[LibraryItem, ...]
+    offset: int = 0
 
 
 class State(Struct, frozen=True, omit_defaults=True):
@@ -166,8 +248,12 @@ class State(Struct, frozen=True, omit_defaults=True):
         UNSET  # lines the player could say next, for this client alone
     )
     quick_replies: tuple[QuickReply, ...] | UnsetType = UNSET  # in the order of their keys
+    problems: tuple[str, ...] | UnsetType = UNSET  # what of the user's files cannot be used; sentences
+    settings: tuple[SettingOption, ...] | UnsetType = UNSET  # answers /settings
     tree: StoryTree | UnsetType = UNSET  # answers /tree
     shown: ShownMessage | UnsetType = UNSET  # answers /show; the text is the content
+    listing: Listing | UnsetType = UNSET  # answers /library
+    form: Form | UnsetType = UNSET  # something to edit, or a newer version of what is being edited
     request: str | UnsetType = UNSET  # the id of the prompt that this answers
 
 
@@ -269,6 +355,7 @@ class ErrorMeta(Struct, frozen=True, omit_defaults=True):
     kind: str | UnsetType = UNSET
     turn: str | UnsetType = UNSET
     request: str | UnsetType = UNSET
+    problems: Mapping[str, str] | UnsetType = UNSET  # addition: what is wrong with fields of a form
 
 
 class ErrorEvent(Struct, frozen=True):

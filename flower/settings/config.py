@@ -1,8 +1,8 @@
 """Settings: from a mapping (``config.yaml``) and the environment to one frozen ``Config``.
 
 Owns every setting's name, type, range and default. Pure: files are read in ``home.py``. A setting that
-is unknown or wrong raises ``ConfigError``: one sentence that names the key, its line and what is
-allowed, and never the value, because values may be keys to someone's account.
+is unknown or wrong raises ``ConfigError``: a sentence, on a line of its own, that names the key, its line and
+what is allowed, and never the value, because values may be keys to someone's account.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ ENVIRONMENT = {
 
 INPUT = "{{input}}"  # in a quick reply: where what has been typed goes, and the cursor
 BELLS = ("off", "bell", "title")
+SPOKEN = ("all", "narration", "dialogue")
 NO_SECRET = Secret()
 
 
@@ -87,6 +88,15 @@ class TuiConfig(Struct, frozen=True):
     bell: str = "off"  # when a reply ends while another window is in use: off, bell or title
     styles: Mapping[str, str] = {}  # role -> style words, laid over any theme
     text_width: int = limits.READING_COLUMNS  # columns of the story at most, in the middle of the pane
+
+
+class SpeechConfig(Struct, frozen=True):
+    """Reading aloud. ``command`` gets each sentence on its standard input; "": nothing is read."""
+
+    command: str = ""
+    voice: str = ""  # takes the place of {voice} in the command
+    voices: Mapping[str, str] = {}  # those of characters, by name
+    what: str = "all"  # all, narration or dialogue
 
 
 class EmbeddingConfig(Struct, frozen=True):
@@ -160,6 +170,7 @@ class Config(Struct, frozen=True):
     fallback_models: tuple[str, ...] = ()  # asked in order when the chosen model fails at once
     engine: EngineConfig = EngineConfig()
     tui: TuiConfig = TuiConfig()
+    speech: SpeechConfig = SpeechConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     prompt: PromptConfig = PromptConfig()
     narrator: NarratorConfig = NarratorConfig()
@@ -184,7 +195,8 @@ def parse(
     try:
         config = _CONFIG(mapping, ())
     except WrongValueError as wrong:
-        raise ConfigError(f"{source}, line {validators.line_of(lines, wrong.path)}: {wrong}") from None
+        told = sorted((validators.line_of(lines, one.path), str(one)) for one in wrong.every)
+        raise ConfigError("\n".join(f"{source}, line {line}: {text}" for line, text in told)) from None
     return msgspec.structs.replace(config, **_from_environ(environ))
 
 
@@ -194,7 +206,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:
         value = environ.get(variable, "").strip()
         if value:
             try:
-                found[key] = _FLAT[key](value, (variable,))
+                found[key] = FLAT[key](value, (variable,))
             except WrongValueError as wrong:
                 raise ConfigError(f"environment variable {wrong}") from None
     return found
@@ -313,7 +325,7 @@ _QUICK_REPLY = validators.section(
 )
 _QUICK_REPLY_LIST = validators.list_of(_quick_reply)
 
-_FLAT: dict[str, validators.Reader[Any]] = {
+FLAT: dict[str, validators.Reader[Any]] = {
     "openai_base_url": validators.url,
     "openai_api_key": validators.secret,
     "deepseek_api_key": validators.secret,
@@ -325,6 +337,8 @@ _FLAT: dict[str, validators.Reader[Any]] = {
     "default_model": validators.text,
     "supported_models": validators.list_of(_supported_model),
     "fallback_models": validators.list_of(validators.short_text),
+    "providers": _providers,
+    "quick_replies": _quick_replies,
 }
 SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
     "engine": {
@@ -347,6 +361,12 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "bell": validators.one_of(BELLS),
         "styles": validators.map_of(validators.short_text),
         "keys": validators.map_of(validators.short_text),
+    },
+    "speech": {
+        "command": validators.text,
+        "voice": validators.short_text,
+        "voices": validators.map_of(validators.short_text),
+        "what": validators.one_of(SPOKEN),
     },
     "embedding": {
         "threads": validators.whole(1, 64),
@@ -373,15 +393,14 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
 _CONFIG = validators.section(
     Config,
     {
-        **_FLAT,
+        **FLAT,
         "engine": validators.section(EngineConfig, SECTIONS["engine"]),
         "tui": validators.section(TuiConfig, SECTIONS["tui"]),
+        "speech": validators.section(SpeechConfig, SECTIONS["speech"]),
         "embedding": validators.section(EmbeddingConfig, SECTIONS["embedding"]),
         "prompt": validators.section(PromptConfig, SECTIONS["prompt"]),
         "narrator": validators.section(NarratorConfig, SECTIONS["narrator"]),
         "game": validators.section(GameConfig, SECTIONS["game"]),
         "lore": validators.section(LoreConfig, SECTIONS["lore"]),
-        "providers": _providers,
-        "quick_replies": _quick_replies,
     },
 )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from flower.errors import CommandError
 
 LORE_TOKENS = "lore_tokens"  # what lorebooks and recalled lore may have of a prompt
-REPLY_TOKENS = "reply_tokens"
+REPLY_TOKENS = "max_tokens"  # the longest reply; of the request itself, not among its parameters
 CONTEXT_TOKENS = "context_tokens"
 BANNED = "banned_phrases"
 TEMPLATE = "template"  # how prompts are written for a server that completes text

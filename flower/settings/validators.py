@@ -23,11 +23,26 @@ _ID = re.compile("[a-z0-9][a-z0-9_-]*")
 
 
 class WrongValueError(Exception):
-    """What is wrong with the value at ``path``; the text is a clause without file and line."""
+    """What is wrong with the value at ``path``; the text is a clause without file and line.
 
-    def __init__(self, path: Path, message: str) -> None:
+    ``others`` are further mistakes of the same text: whoever mends a file wants to know them all at once.
+    """
+
+    def __init__(self, path: Path, message: str, others: Sequence[WrongValueError] = ()) -> None:
         super().__init__(message)
         self.path = path
+        self.others = tuple(others)
+
+    @property
+    def every(self) -> tuple[WrongValueError, ...]:
+        """This mistake and all others."""
+        return (self, *self.others)
+
+
+def _all_of(mistakes: Sequence[WrongValueError]) -> WrongValueError:
+    """Returns one error that knows of all ``mistakes``, at most ``limits.MISTAKES_TOLD``."""
+    every = [one for mistake in mistakes for one in mistake.every][: limits.MISTAKES_TOLD]
+    return WrongValueError(every[0].path, str(every[0]), every[1:])
 
 
 class Secret(str):
@@ -179,16 +194,33 @@ def list_of(item: Reader[T]) -> Reader[tuple[T, ...]]:
     def read(value: object, path: Path) -> tuple[T, ...]:
         if not isinstance(value, list):
             raise must_be(path, "a list", value)
-        return tuple(item(part, (*path, index)) for index, part in enumerate(value))
+        return tuple(_each(item, (((*path, index), part) for index, part in enumerate(value))))
 
     return read
+
+
+def _each(item: Reader[T], parts: Iterable[tuple[Path, object]]) -> list[T]:
+    """Returns the parts as read; raises one error for all that are wrong."""
+    result: list[T] = []
+    mistakes: list[WrongValueError] = []
+    for path, part in parts:
+        try:
+            result.append(item(part, path))
+        except WrongValueError as wrong:
+            mistakes.append(wrong)
+            if len(mistakes) == limits.MISTAKES_TOLD:
+                break
+    if mistakes:
+        raise _all_of(mistakes)
+    return result
 
 
 def map_of(item: Reader[T]) -> Reader[dict[str, T]]:
     def read(value: object, path: Path) -> dict[str, T]:
         if not isinstance(value, dict):
             raise must_be(path, "a section of keys and values", value)
-        return {key: item(part, (*path, key)) for key, part in value.items()}
+        read_ = _each(item, (((*path, key), part) for key, part in value.items()))
+        return dict(zip(value, read_, strict=True))
 
     return read
 
@@ -208,7 +240,7 @@ def section(
     """A mapping with known keys, read into ``make(**values)``.
 
     A key without a value counts as absent. With ``strict`` an unknown key is an error that names the
-    closest known one; without, it is ignored.
+    closest known one; without, it is ignored. All mistakes are told in one error.
     """
     needed = tuple(required)
 
@@ -217,28 +249,30 @@ def section(
             return make()
         if not isinstance(value, dict):
             raise must_be(path, "a section with the keys " + ", ".join(fields), value)
-        for key in value:
-            if strict and key not in fields:
-                raise _unknown(key, fields, path)
-        for key in needed:
-            if value.get(key) is None:
-                raise WrongValueError(path, f"{name_of(path)} has no {key!r}")
-        return make(
-            **{
-                key: fields[key](part, (*path, key))
-                for key, part in value.items()
-                if key in fields and part is not None
-            }
-        )
+        mistakes = [_unknown(key, fields, path) for key in value if strict and key not in fields]
+        mistakes += [
+            WrongValueError(path, f"{name_of(path)} has no {key!r}")
+            for key in needed
+            if value.get(key) is None
+        ]
+        found: dict[str, Any] = {}
+        for key, part in value.items():
+            if key in fields and part is not None:
+                try:
+                    found[key] = fields[key](part, (*path, key))
+                except WrongValueError as wrong:
+                    mistakes.append(wrong)
+        if mistakes:
+            raise _all_of(mistakes)
+        return make(**found)
 
     return read
 
 
 def _unknown(key: str, fields: Mapping[str, Any], path: Path) -> WrongValueError:
     close = difflib.get_close_matches(key, fields, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(fields)}"
     where = f" in {name_of(path)}" if path else ""
-    allowed = ", ".join(fields)
     return WrongValueError(
-        (*path, key), f"unknown key {key[: limits.KEY_SHOWN_CHARS]!r}{where}; {hint}allowed: {allowed}"
+        (*path, key), f"unknown key {key[: limits.KEY_SHOWN_CHARS]!r}{where}; {hint}"
     )

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -26,22 +27,27 @@ from flower.client.events import Send
 from flower.client.identity import Identity
 from flower.errors import TerminalError
 from flower.tui import import_files, user_files
+from flower.tui.speech import Speech, SpeechSettings
 from flower.tui.state.model import (
     Bell,
+    ChangeSetting,
     Copy,
     Effect,
     ImportFiles,
     Input,
     ListPaths,
+    ListSettings,
     Model,
     Notice,
     Notified,
     OpenEditor,
     PathsListed,
     Quit,
+    ReadSettings,
     Repaint,
     Resized,
     Restored,
+    SettingsListed,
     SetTitle,
     Suspend,
     Tick,
@@ -49,7 +55,7 @@ from flower.tui.state.model import (
 from flower.tui.state.update import draft_of, next_wake, update
 from flower.tui.term.blessed_terminal import BlessedTerminal
 from flower.tui.term.diff import Painter
-from flower.tui.term.inputs import Reply
+from flower.tui.term.inputs import Key, Reply
 from flower.tui.term.key_names import KeyNames
 from flower.tui.term.keys import Decoder
 from flower.tui.term.modes import PASTE_MODE
@@ -114,6 +120,7 @@ class App:
         self._keys_scope = trio.CancelScope()
         self._editing: str | None = None
         self._frame_s = 1 / _tick_hz(0.0)
+        self._speech = Speech(SpeechSettings(), self._tell)
 
     # --- inputs and effects ---------------------------------------------------------------------
 
@@ -127,6 +134,7 @@ class App:
         if model is not self._model:
             if model.input is not self._model.input or model.unconfirmed is not self._model.unconfirmed:
                 self._typed.set()
+            self._speech.follow(self._model.story, model.story)
             self._model = model
             self._changed = True
         for effect in effects:
@@ -149,6 +157,12 @@ class App:
                 self._start(self._list_paths, effect.typed)
             case ImportFiles():
                 self._start(self._import, effect.typed)
+            case ListSettings():
+                self._start(self._list_settings, "")
+            case ChangeSetting():
+                self._start(self._change_setting, f"{effect.name} {effect.value}")
+            case ReadSettings():
+                self._start(self._read_settings, "")
             case Suspend():
                 self._terminal.suspend()
                 self._redraw()
@@ -174,6 +188,29 @@ class App:
     async def _list_paths(self, typed: str) -> None:
         found = await trio.to_thread.run_sync(import_files.paths_at, typed, abandon_on_cancel=True)
         self.post(PathsListed(typed, found))
+
+    def _tell(self, text: str) -> None:
+        self.post(Notified(Notice(text.lstrip("✗ "), "bad" if text.startswith("✗") else "info")))
+
+    async def _list_settings(self, _: str) -> None:
+        listed = await trio.to_thread.run_sync(user_files.own_settings, self._home_dir)
+        self.post(SettingsListed(listed))
+
+    async def _change_setting(self, name_and_value: str) -> None:
+        name, _, value = name_and_value.partition(" ")
+        change = partial(user_files.change_setting, self._home_dir, name, value)
+        notice = await trio.to_thread.run_sync(change)
+        await self._read_settings("")
+        if self._model.own_settings:  # a list of them may be open
+            await self._list_settings("")
+        self.post(Notified(notice))
+
+    async def _read_settings(self, _: str) -> None:
+        """Reads the screen's settings and puts them into use."""
+        settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir)
+        self._frame_s = 1 / _tick_hz(settings.tick_hz)
+        self._terminal.use_mouse(settings.mouse)
+        self.post(user_files.configured(settings, self._model, self._terminal))
 
     async def _import(self, typed: str) -> None:
         def tell(text: str, kind: str) -> None:
@@ -209,6 +246,9 @@ class App:
         settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir, self._advice)
         self._frame_s = 1 / _tick_hz(settings.tick_hz)
         self._terminal.use_mouse(settings.mouse)
+        self._speech = Speech(settings.speech, self._tell)
+        if self._speech.on and self._nursery is not None:
+            self._nursery.start_soon(self._speech.run)
         self.post(user_files.configured(settings, self._model, self._terminal))
 
     async def _watch_keys(self) -> None:
@@ -245,6 +285,9 @@ class App:
         for happened in inputs:
             if isinstance(happened, Reply):
                 self._take_answer(happened)
+            if isinstance(happened, Key) and happened.name == "escape" and self._speech.speaking:
+                self._speech.stop()  # and nothing else: the reply goes on
+                continue
             self._apply(happened)
         self._caught_up.set()
         self._show(urgent=True)

@@ -83,8 +83,8 @@ class Plain:
             self._write(self.reader.outline(happened.event))
         if not (self.leaving and isinstance(happened, LinkChanged)):
             self._write(self.reader.news(before, self.model))
-        if self.model.popup is not None:
-            self.model = self.model._replace(popup=None)
+        if self.model.popup is not None or self.model.form is not None:
+            self.model = self.model._replace(popup=None, form=None)
         self.moved.set()
         self.moved = trio.Event()
 

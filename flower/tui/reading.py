@@ -76,8 +76,10 @@ class Reader:
         return not (self._piped and after.replica.queued > before.replica.queued)
 
     def outline(self, event: protocol.Event) -> str:
-        """Returns the tree of a story as lines to read, if that is what came; the screen draws it."""
-        if not isinstance(event, protocol.SystemUpdate) or event.metadata.tree is protocol.UNSET:
+        """Returns the tree of a story or a form as lines to read, if that is what came; the screen draws it."""
+        if not isinstance(event, protocol.SystemUpdate):
+            return ""
+        if event.metadata.tree is protocol.UNSET and event.metadata.form is protocol.UNSET:
             return ""
         return self._line(event.content)
 

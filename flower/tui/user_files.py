@@ -16,9 +16,11 @@ import trio
 from flower import limits
 from flower.errors import ConfigError, FlowerError, YamlError
 from flower.home import Home, load_config
+from flower.protocol.messages import SettingOption
 from flower.tui.render.theme import DEFAULT, NO_RECIPES, Recipe, load_theme
+from flower.tui.speech import SpeechSettings
 from flower.tui.state import bindings
-from flower.tui.state.model import Configured, Edited, Model, Settings
+from flower.tui.state.model import Configured, Edited, Model, Notice, Settings
 from flower.tui.term.terminal import Terminal
 
 # What people have when they set nothing: the system's choice, then the easiest first.
@@ -41,7 +43,9 @@ class Preferences(NamedTuple):
     bell: str = "off"
     styles: Mapping[str, str] = {}
     own_themes: Mapping[str, Recipe] = NO_RECIPES
+    speech: SpeechSettings = SpeechSettings()
     problems: tuple[str, ...] = ()
+    usable: bool = True  # False: ``config.yaml`` is wrong, and what was in use stays
 
 
 def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preferences:
@@ -52,9 +56,11 @@ def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preference
     own, problems = _own_themes(home_dir / "themes")
     problems += [sentence for sentence in (advice(),) if sentence]
     try:
-        tui = load_config(Home(home_dir), os.environ).tui
+        config = load_config(Home(home_dir), os.environ)
     except ConfigError as error:
-        return Preferences(own_themes=own, problems=(str(error), *problems))
+        told = (*str(error).splitlines(), *problems)
+        return Preferences(own_themes=own, problems=told, usable=False)
+    tui, speech = config.tui, config.speech
     return Preferences(
         tui.theme,
         tui.text_width,
@@ -65,8 +71,45 @@ def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preference
         tui.bell,
         tui.styles,
         own,
+        SpeechSettings(speech.command, speech.voice, speech.voices, speech.what),
         tuple(problems),
     )
+
+
+def own_settings(home_dir: Path) -> tuple[SettingOption, ...]:
+    """Returns the settings of the screen as this home has them; as they come where the file is wrong."""
+    from flower.settings import descriptions
+    from flower.settings.config import Config
+
+    try:
+        now = load_config(Home(home_dir), os.environ)
+    except ConfigError:
+        now = Config()
+    return tuple(
+        SettingOption(
+            one.name, one.value, one.default, one.meaning, one.allowed, one.choices, one.changed
+        )
+        for one in descriptions.every(now)
+        if one.name.startswith(descriptions.OWN)
+    )
+
+
+def change_setting(home_dir: Path, name: str, text: str) -> Notice:
+    """Writes a setting of the screen into ``config.yaml``; returns what to say of it."""
+    from flower import config_file
+    from flower.settings import descriptions
+
+    if name not in descriptions.names():
+        return Notice(f"There is no setting {name!r}; /settings lists them all.", "bad")
+    try:
+        value = None if text in ("default", "-") else descriptions.value_of(name, text)
+        now = config_file.change(Home(home_dir), name, value, os.environ)
+    except ConfigError as error:
+        first = str(error).splitlines()[0].rstrip(".")
+        return Notice(f"{first}. {name} is not kept in config.yaml.", "bad")
+    setting = descriptions.named(now, name)
+    assert setting is not None
+    return Notice(f"{name} is {setting.value or 'as it comes'} from now on.", "good")
 
 
 def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
@@ -97,6 +140,8 @@ def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
 def configured(preferences: Preferences, model: Model, terminal: Terminal) -> Configured:
     """Returns the input that puts the settings into use."""
     problems = list(preferences.problems)
+    if not preferences.usable:
+        return Configured(model.settings, model.theme, model.bindings, tuple(problems))
     caps = terminal.capabilities
     try:
         theme = load_theme(

@@ -32,7 +32,10 @@ SCRIPT = Path(__file__).with_name("story.txt")
 SIZE = (100, 30)
 QUIET_S = 0.15  # the screen is at rest when nothing was written for so long
 SLOW_S = 120.0  # the longest wait for a reply: a small machine with a language model
-KEYS = {"<esc>": "\x1b", "<ctrl-u>": "\x15", "<enter>": "\r", "<tab>": "\t", "<alt-1>": "\x1b1"}
+KEYS = {
+    "<esc>": "\x1b", "<ctrl-u>": "\x15", "<enter>": "\r", "<tab>": "\t", "<alt-1>": "\x1b1", "<down>": "\x1b[B",
+    "<ctrl-s>": "\x13",
+}  # fmt: skip
 CONFIG = """\
 narrator:
   seed: 11
@@ -185,13 +188,25 @@ class Player:
             name, _, query = about.partition(" ")
             self.names[name] = str(self._value(query))
         elif what == "kill":
-            address = json.loads((self.home / "run" / "engine.json").read_text())
-            os.kill(address["pid"], signal.SIGKILL)
-            self.expect("Engine ready.", 30.0)
+            killed = self._engine()
+            os.kill(killed, signal.SIGKILL)
+            # A message may be gone again before it is looked for; the engine and the reply it gave up stay.
+            self.wait_for(
+                lambda: self._engine() not in (0, killed) and not self.replies()[2],
+                "no engine comes back",
+            )
+            self.expect("interrupted", 30.0)
         elif what == "begun":
             self.wait_for(lambda: self.replies()[2] > 0, "no reply begins")
         else:
             raise ValueError(f"the story says {what!r}")
+
+    def _engine(self) -> int:
+        """Returns the process of the engine that has said where it listens, 0 while there is none."""
+        try:
+            return int(json.loads((self.home / "run" / "engine.json").read_text())["pid"])
+        except (OSError, ValueError):
+            return 0
 
 
 # The story that was played last, its end, and what was written last.

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from flower import access_token, launch, limits
+from flower.command_name import as_typed
 from flower.engine.admin import backup, repair
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.store import file as database_file
@@ -40,9 +41,13 @@ def back_up(home: Home, file: Path | None) -> int:
 def show_backups(home: Home) -> int:
     paths = backup.listed(home)
     if not paths:
-        print("There are no backups here yet; the engine makes one a day, `flower backup` one now.")
+        print(
+            as_typed(
+                "There are no backups here yet; the engine makes one a day, `flower backup` one now."
+            )
+        )
         return 0
-    print("Backups, newest first; `flower restore FILE` goes back to one:")
+    print(as_typed("Backups, newest first; `flower restore FILE` goes back to one:"))
     for path in paths:
         print(f"  {path}  {_size(path)}")
     return 0
@@ -81,7 +86,7 @@ def _check_stories(home: Home) -> int:
         if not report.sound:
             print(f"Nothing was repaired: {error}.")
     for line in report.lines:
-        print(line)
+        print(as_typed(line))
     return 0 if report.sound else 1
 
 

@@ -24,6 +24,7 @@ import flower
 from flower import access_token, launch, limits
 from flower.engine.admin import backup, board
 from flower.engine.assets import SHIPPED, load_assets
+from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.setup import read_setup
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.store import file, recovery
@@ -74,6 +75,7 @@ def findings(home: Home, environ: Mapping[str, str]) -> Iterator[Finding]:
     config, finding = _config(home, environ)
     yield finding
     yield from _assets(home)
+    yield from _models(home)
     yield from _keys(home, config, environ)
     yield _database(home)
     yield _backups(home)
@@ -136,6 +138,16 @@ def _config(home: Home, environ: Mapping[str, str]) -> tuple[Config, Finding]:
         return Config(), Finding(
             "config", str(error), "mend that line; the engine does not start with it"
         )
+
+
+def _models(home: Home) -> Iterator[Finding]:
+    for path in sorted(home.models.glob("*.gguf")):
+        try:
+            why = gguf.trouble_of(path)
+        except OSError as error:
+            why = f"it cannot be read ({error.strerror or error})"
+        advice = "delete it, or get it again with /models get" if why else ""
+        yield Finding("model", f"{path.name}: {why}" if why else path.name, advice)
 
 
 def _assets(home: Home) -> Iterator[Finding]:

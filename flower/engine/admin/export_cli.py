@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from flower.command_name import as_typed
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.character_list import briefs
 from flower.engine.commands.catalogue import closest
@@ -183,7 +184,11 @@ def _check_version(db: Connection) -> None:
 
 
 def _list(listed: list[stories.StoredSession]) -> None:
-    print("Your stories; `flower export ID` writes one:" if listed else "There are no stories yet.")
+    print(
+        as_typed(
+            "Your stories; `flower export ID` writes one:" if listed else "There are no stories yet."
+        )
+    )
     for stored in listed:
         title = " ".join(sanitize(stored.title).split()) or "Untitled"
         print(f"  {stored.id}  {title} ({stored.world_id}, {stored.messages} messages)")

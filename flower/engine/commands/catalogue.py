@@ -156,24 +156,65 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/character list clocks",
         ),
         CommandSpec(
-            "/character new NAME|PERSONA",
-            "make a character",
+            "/character new [NAME|PERSONA]",
+            "make a character, in a form or at once",
             "/character new Old Ned|Keeps the ferry, says little, forgets nothing.",
         ),
         CommandSpec(
-            "/character edit ID FIELD [TEXT]",
-            "see or change a field of a character; off empties it",
-            "/character edit nan-okoro greeting She puts the kettle on.",
+            "/character draft IDEA",
+            "let the model draft a character for you to edit",
+            "/character draft a tired lighthouse keeper",
+        ),
+        CommandSpec("/character keep", "keep the character that was drafted, as it is"),
+        CommandSpec(
+            "/character edit ID [FIELD [TEXT]]",
+            "change a character in a form, or one field of it",
+            "/character edit old-ned greeting The ferry is late tonight.",
+            "characters",
         ),
         CommandSpec(
-            "/character copy ID NEWID",
-            "copy a character",
+            "/character copy ID [NEW_ID]",
+            "make another character like one",
             "/character copy nan-okoro nan-young",
+            "characters",
         ),
         CommandSpec(
             "/character delete ID",
             "delete a character; stories stay",
             "/character delete nan-young",
+            "characters",
+        ),
+        CommandSpec(
+            "/character favourite [ID]",
+            "keep a character at the top of the list, or let it go",
+            "/character favourite nan-okoro",
+            "characters",
+        ),
+        CommandSpec(
+            "/world favourite [ID]",
+            "keep a world at the top of the list, or let it go",
+            "/world favourite orrinsay",
+            "worlds",
+        ),
+        CommandSpec(
+            "/world new [NAME|FIRST MESSAGE]",
+            "make a world, in a form or at once",
+            "/world new The salt road|Wind, and a road of white stones.",
+        ),
+        CommandSpec(
+            "/world edit ID [FIELD [TEXT]]",
+            "change a world in a form, or one field of it",
+            "/world edit the-salt-road scene Noon, no shade.",
+            "worlds",
+        ),
+        CommandSpec(
+            "/world copy ID [NEW_ID]",
+            "make another world like one",
+            "/world copy orrinsay orrinsay-later",
+            "worlds",
+        ),
+        CommandSpec(
+            "/world delete ID", "delete a world; stories stay", "/world delete orrinsay-later", "worlds"
         ),
     ),
     "Lore and memory": (
@@ -207,6 +248,35 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/script off NAME", "keep a script from acting; or all", "/script off Status bar"),
         CommandSpec(
+            "/lorebook show BOOK [WORDS]",
+            "list the entries of a lorebook",
+            "/lorebook show The harbour",
+            "books",
+        ),
+        CommandSpec(
+            "/lorebook favourite BOOK",
+            "keep a lorebook at the top of the list, or let it go",
+            "/lorebook favourite The harbour",
+            "books",
+        ),
+        CommandSpec("/lorebook new [NAME]", "make a lorebook", "/lorebook new The harbour"),
+        CommandSpec(
+            "/lorebook edit BOOK [ENTRY|new] [FIELD [TEXT]]",
+            "change a lorebook or an entry in a form, or one field",
+            "/lorebook edit The harbour new bell, tower|The bell rings by itself.",
+            "books",
+        ),
+        CommandSpec(
+            "/lorebook copy BOOK|NEW NAME",
+            "make another lorebook like one",
+            "/lorebook copy The harbour|The harbour, later",
+        ),
+        CommandSpec(
+            "/lorebook delete BOOK [ENTRY]",
+            "delete a lorebook, or one of its entries",
+            "/lorebook delete The harbour 0",
+        ),
+        CommandSpec(
             "/recall WORDS",
             "see what these words bring to mind, and what each place in the list is made of",
             "/recall who rang the bell?",
@@ -237,8 +307,13 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec("/model ID", "choose the narrator", "/model offline/narrator", "models"),
         CommandSpec("/models refresh", "ask every provider for its models again"),
         CommandSpec(
+            "/models get [ADDRESS|PATH] [SHA256]",
+            "see which models this machine can run, or get one; stop ends that",
+            "/models get ~/Downloads/model-Q4_K_M.gguf",
+        ),
+        CommandSpec(
             "/set [model] [NAME VALUE]",
-            "list or change settings, like temperature, reply_tokens or banned_phrases",
+            "list or change settings, like temperature, max_tokens or banned_phrases",
             "/set temperature 0.8",
         ),
         CommandSpec("/preset save NAME", "keep the settings that hold here", "/preset save calm"),
@@ -255,6 +330,24 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec(
             "/rules off ID", "switch a rule off for this story alone", "/rules off dice-decide", "rules"
         ),
+        CommandSpec(
+            "/rules new [NAME|TEXT]",
+            "make a rule, in a form or at once",
+            "/rules new Brief|Answer in at most three sentences.",
+        ),
+        CommandSpec(
+            "/rules edit ID [FIELD [TEXT]]",
+            "change a rule in a form, or one field of it",
+            "/rules edit brief priority 80",
+            "rules",
+        ),
+        CommandSpec(
+            "/rules copy ID [NEW_ID]",
+            "make another rule like one",
+            "/rules copy brief briefer",
+            "rules",
+        ),
+        CommandSpec("/rules delete ID", "delete a rule", "/rules delete briefer", "rules"),
         CommandSpec("/nsfw", "allow or forbid mature themes"),
         CommandSpec(
             "/why full [PAGE]",
@@ -284,6 +377,21 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/persona bind NAME",
             "be this one in new stories with the chosen character; or off",
             "/persona bind Ines",
+        ),
+        CommandSpec(
+            "/persona new [NAME|TEXT]",
+            "make one for the library, in a form or at once",
+            "/persona new Ines|A surveyor, dry and exact.",
+        ),
+        CommandSpec(
+            "/persona edit NAME [FIELD [TEXT]]",
+            "change one in a form, or one field of it",
+            "/persona edit Ines title the Elder",
+        ),
+        CommandSpec(
+            "/persona copy NAME|NEW NAME",
+            "make another like one",
+            "/persona copy Ines|Ines the Younger",
         ),
         CommandSpec("/persona delete NAME", "take one out of the library", "/persona delete Ines"),
         CommandSpec("/cast", "show who is on stage and who speaks"),
@@ -402,6 +510,23 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
     ),
     "Flower": (
         CommandSpec("/help [NAME]", "list the commands, or those that begin with a name", "/help roll"),
+        CommandSpec(
+            "/form save BASE SUBJECT",
+            "save what was typed into a form; screens send this",
+            "/form save new character",
+        ),
+        CommandSpec(
+            "/library characters|worlds|books [OFFSET] [WORDS]",
+            "send a page of a list; screens ask for this",
+            "/library characters 0 clocks",
+        ),
+        CommandSpec(
+            "/settings [NAME] [VALUE]",
+            "list the settings, tell about one, or change it; default takes it back",
+            "/settings tui.text_width 80",
+        ),
+        CommandSpec("/reload", "read settings, worlds, characters and rules again"),
+        CommandSpec("/problems", "list what of your files cannot be used, and where"),
         CommandSpec("/sync", "send the whole state and story again"),
         CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),
     ),

@@ -9,15 +9,19 @@ from msgspec import UNSET
 
 from flower.engine.commands import (
     app,
+    authoring,
+    browsing,
     catalogue,
-    characters,
+    editing,
     game,
     library,
     lorebooks,
     memories,
+    models,
     personas,
     sampling,
     scripts,
+    settings,
     steering,
     stories,
     tree,
@@ -28,7 +32,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import prompts
 from flower.engine.store.database import alongside
-from flower.errors import FlowerError
+from flower.errors import FlowerError, FormError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Prompt
 
 Action = Callable[[Engine, Client, str], Awaitable[None]]
@@ -50,6 +54,11 @@ ACTIONS: dict[str, Action] = {
     "/script list": scripts.list_scripts,
     "/script on": scripts.script_on,
     "/script off": scripts.script_off,
+    "/lorebook show": authoring.show_book,
+    "/lorebook new": partial(authoring.new, "lorebook"),
+    "/lorebook edit": authoring.edit_book,
+    "/lorebook copy": authoring.copy_book,
+    "/lorebook delete": authoring.delete_book,
     "/recall": world.recall,
     "/memory list": world.list_memories,
     "/memory search": world.search_memories,
@@ -61,11 +70,26 @@ ACTIONS: dict[str, Action] = {
     "/summary edit": memories.edit_summary,
     "/summary remake": memories.remake_summary,
     "/character select": world.select_character,
-    "/character list": characters.list_all,
-    "/character new": characters.new,
-    "/character edit": characters.edit,
-    "/character copy": characters.copy,
-    "/character delete": characters.delete,
+    "/character list": browsing.list_characters,
+    "/character favourite": partial(browsing.favourite, "characters"),
+    "/world favourite": partial(browsing.favourite, "worlds"),
+    "/lorebook favourite": partial(browsing.favourite, "books"),
+    "/library": browsing.send_page,
+    "/character new": partial(authoring.new, "character"),
+    "/character edit": partial(authoring.edit_asset, "character"),
+    "/character draft": authoring.draft,
+    "/character keep": authoring.keep,
+    "/character copy": partial(authoring.copy_asset, "character"),
+    "/character delete": partial(authoring.delete_asset, "character"),
+    "/world new": partial(authoring.new, "world"),
+    "/world edit": partial(authoring.edit_asset, "world"),
+    "/world copy": partial(authoring.copy_asset, "world"),
+    "/world delete": partial(authoring.delete_asset, "world"),
+    "/rules new": partial(authoring.new, "rules"),
+    "/rules edit": partial(authoring.edit_asset, "rules"),
+    "/rules copy": partial(authoring.copy_asset, "rules"),
+    "/rules delete": partial(authoring.delete_asset, "rules"),
+    "/form save": editing.save_form,
     "/model": world.select_model,
     "/models refresh": world.refresh_models,
     "/set": sampling.set_,
@@ -73,6 +97,7 @@ ACTIONS: dict[str, Action] = {
     "/preset load": sampling.load_preset,
     "/preset list": sampling.list_presets,
     "/preset delete": sampling.delete_preset,
+    "/models get": models.get,
     "/rules add": world.add_rule,
     "/rules clear": world.clear_rules,
     "/rules on": steering.rule_on,
@@ -119,6 +144,9 @@ ACTIONS: dict[str, Action] = {
     "/persona save": personas.save,
     "/persona default": personas.default,
     "/persona bind": personas.bind,
+    "/persona new": partial(authoring.new, "persona"),
+    "/persona edit": authoring.edit_persona,
+    "/persona copy": authoring.copy_persona,
     "/persona delete": personas.delete,
     "/as": steering.speak_as,
     "/ooc": steering.aside,
@@ -157,6 +185,9 @@ ACTIONS: dict[str, Action] = {
     "/history": app.history,
     "/why": app.why,
     "/why full": app.why_full,
+    "/settings": settings.settings,
+    "/reload": settings.reload,
+    "/problems": settings.problems,
     "/sync": app.sync,
     "/help": app.show_help,
     "/quit": app.quit_,
@@ -172,14 +203,15 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
     try:
         if prompt.client is not None and prompt.client != client.chosen.client:
             await engine.identify(client, prompt.client)
-        client.request, client.answers = request, []
+        client.request, client.answers, client.fields = request, [], prompt.fields or {}
         text = sanitize(prompt.prompt).strip()
         if request is None:
             await _carry_out(engine, client, text, None)
             return
         key = (client.key, request)
+        whole = f"{text}\0{sorted(client.fields.items())}" if client.fields else text
         note = partial(
-            prompts.note_request, client=key[0], request=request, prompt=text, now=engine.now()
+            prompts.note_request, client=key[0], request=request, prompt=whole, now=engine.now()
         )
         try:
             with alongside(note) as noted:
@@ -191,7 +223,8 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
             engine.answers.keep(key, tuple(client.answers))
     except FlowerError as error:
         engine.metrics.error(type(error).__name__)
-        client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET)))
+        wrong = error.problems if isinstance(error, FormError) and error.problems else UNSET
+        client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET, problems=wrong)))
     finally:
         client.request = None  # what is said from now on answers nothing
 

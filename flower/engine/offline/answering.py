@@ -13,24 +13,30 @@ from flower.engine.offline.narration import (
     Paragraphs,
     about_the_gone,
     call_back,
+    in_charge,
     memory_slots,
     remark,
     tell,
     the_place,
 )
+from flower.engine.offline.present import answer_now
 from flower.engine.offline.questions import Here, here, put_away
 from flower.engine.offline.recall import Recollection
 from flower.engine.offline.restate import restate
-from flower.engine.offline.scene import key_of
+from flower.engine.offline.scene import key_of, meant_by
 from flower.engine.offline.summary import recap
 
+_POINTING = ("he", "she", "him", "her")
 _ALL_SO_FAR = re.compile(
+    r"^(?:please )?(?:summari[sz]e|recap|sum up)\b|"
     r"\b(so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do|been)|up to now|until now|recap|"
     r"what happened$|what has happened)\b",
     re.IGNORECASE,
 )
 _MY_NAME = re.compile(r"\bwho am i\b|\bmy (?:own )?name\b|\bwhat am i called\b", re.IGNORECASE)
+_DID = re.compile(r"\bdid (?:i|we)\b|\bremember\b", re.IGNORECASE)
 _OWN_PAST = re.compile(r"\b(?:did|have|had|was|do) (?:i|we)\b", re.IGNORECASE)
+_TWO = re.compile(r"\?.+\?|,? and (?:who|what|where|when|why|how)\b", re.IGNORECASE)
 _DEAD = re.compile(
     r"\b(?:is|are|was) (?P<who>[^?.!\s](?:[^?.!\n]{0,58}?[^?.!\s])??) (?:still )?"
     r"(?P<dead>dead|alive|breathing|living|killed|conscious)\b|"
@@ -78,6 +84,8 @@ def answer_unclear(context: Context) -> Paragraphs:
 
 def answer_recall(context: Context) -> Paragraphs:
     """Returns what the player asks about their own past."""
+    if (now := answer_now(context)) is not None:
+        return now
     text = context.line.text
     if _MY_NAME.search(text) and context.player and not re.search(r"\bmy \w+'s name\b", text):
         return [[context.say("your_name")], [remark(context, 30)]]
@@ -85,7 +93,7 @@ def answer_recall(context: Context) -> Paragraphs:
         told = recap(context.history, context.lore)
         return [[context.say("recap"), told]] if told else [[context.say("recap_nothing")]]
     memory = context.memory()
-    if memory is None:
+    if memory is None or (memory.score == 0 and not _DID.search(text)):
         if not _OWN_PAST.search(text) and context.near(least=12) is not None:
             return answer_know(context)
         return [[context.say("memory_none")], [remark(context, 40)]]
@@ -131,6 +139,8 @@ def _who(context: Context) -> str:
 
 def answer_know(context: Context) -> Paragraphs:
     """Returns what is known about what is asked: of the place, the player's own words, the lore."""
+    if (now := answer_now(context)) is not None:
+        return now
     if about := here(context.line.text):
         return _here(context, about)
     said = context.memory()
@@ -138,8 +148,10 @@ def answer_know(context: Context) -> Paragraphs:
         mine = put_away(context.line.text, said.text)
         if mine or not context.in_lore(context.line.words):
             return _remembered(context, said)
-    fact = about_the_gone(context) or context.near(least=ASKED_SCORE)
+    fact = about_the_gone(context) or in_charge(context) or context.near(least=ASKED_SCORE)
     memory = call_back(context)
+    if (told := context.again(fact)) is not None:
+        return [[context.say("known_again", context.fact_slots(told))], [remark(context, 30)]]
     if fact is None:
         if memory:
             return [[memory]]
@@ -149,13 +161,16 @@ def answer_know(context: Context) -> Paragraphs:
         first = answers(context, context.companion, fact)
     else:
         first = context.say("known", context.fact_slots(fact))
-    also = None if fact.price else context.near(least=24)
+    two = _TWO.search(context.line.text) is not None
+    also = None if fact.price else context.near(least=12 if two else 24)
     second = context.say("known_also", context.fact_slots(also)) if also else ""
     return [[first, second], [memory, remark(context, 30)]]
 
 
 def answer_oracle(context: Context) -> Paragraphs:
     """Returns what holds: what the story says of it, else what fate says, the same whenever it is asked."""
+    if (now := answer_now(context)) is not None:
+        return now
     fate = _fate(context)
     if fate:
         return [[fate], [remark(context, 30)]]
@@ -174,6 +189,10 @@ def _fate(context: Context) -> str:
     if not found:
         return ""
     words = (found["who"] or found["whom"] or "").strip(" ?.!")
+    if words.casefold().startswith("there"):  # "Is there anybody else alive?"
+        return _who(context)
+    pointed = meant_by(words, context.scene, context.lore) if words.casefold() in _POINTING else ""
+    words = pointed or words
     name = next((one for one in context.lore.named_in(words) if one.kind == "person"), None)
     who = name.short if name else re.sub(r"^(?:a|an)\b", "the", words, flags=re.IGNORECASE)
     slots = {"who": who, "they": name.they if name else "they"}

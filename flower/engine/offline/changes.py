@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from flower.engine.offline.parse import stems
 from flower.engine.offline.scene import key_of
+from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import word_list
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _COINS = re.compile(
     r"(?P<coin>shillings?|pence|penny|pennies|coins?|silver|gold|marks?|credits?|hours?|copper)\b",
     re.IGNORECASE,
 )
+_HELD = re.compile(r"^\w+ (?:him|her|them)\b")
 _NUMBERS = {
     "a": 1,
     "an": 1,
@@ -50,6 +51,8 @@ def changes_of(context: Context) -> list[str]:
     found += _lit(context)
     found += _coins(context)
     line = context.line
+    if _HELD.match(line.act):
+        return list(dict.fromkeys(found))  # "I grab him by the collar" takes nothing along
     if line.verb in word_list("taking") and line.kind in ("take", "trade"):
         thing = _thing(line.object)
         if thing and not _carried(context, thing):

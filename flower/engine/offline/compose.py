@@ -37,6 +37,16 @@ from flower.engine.provider.base import ChatMessage, Cue
 
 _TRIED = ("move", "take", "use", "look", "rest", "think", "state", "other")  # acts without dice of ours
 _THROWING = ("fight", "risk", "search")
+_MAGIC = re.compile(
+    r"\b(?:magic\w*|spells?|teleport\w*|levitate|fireballs?|conjure|enchant|polymorph|telekine\w+|telepath\w*)\b|"
+    r"\b(?:turn|become|make myself) invisible\b|\bfly (?:to|over|up|away|through|across)\b|"
+    r"\bcast (?:a|an|my|the) (?!line\b|net\b|glance\b|look\b|vote\b|shadow\b|eye\b|anchor\b)",
+    re.IGNORECASE,
+)
+_MAGIC_WORLD = re.compile(
+    r"\b(?:magics?|spells|wizards?|sorcer\w+|witch(?:es|craft)?)\b", re.IGNORECASE
+)
+_SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in charge\b", re.IGNORECASE)
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
 _TOLD = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
@@ -92,6 +102,10 @@ def _kind(context: Context) -> str:
     line, heard = context.line, context.heard
     if context.unclear:
         return "unclear"
+    if line.act and line.kind != "speech" and _MAGIC.search(line.text) and not _has_magic(context):
+        return "magic"
+    if line.kind == "search" and _SOMEBODY.search(line.text):
+        return "know"
     if _seeks_somebody(context):
         return "speech"
     if line.kind in ("take", "use", "trade", "other") and is_gift(context):
@@ -169,6 +183,14 @@ def _seeks_somebody(context: Context) -> bool:
     )
 
 
+def _has_magic(context: Context) -> bool:
+    return _MAGIC_WORLD.search(f"{context.cue.world_lore} {context.cue.scene}") is not None
+
+
+def _magic(context: Context) -> Paragraphs:
+    return [[context.say("no_magic")], [remark(context)]]
+
+
 def _verb_of_its_own(context: Context) -> str:
     """Returns a phrase for just this verb, or "" when the verb has none."""
     return context.say(f"verb.{context.line.verb}")
@@ -181,6 +203,8 @@ def _look(context: Context) -> Paragraphs:
         heard = context.near() or context.spare()
         said = context.say("overheard", context.fact_slots(heard)) if heard else context.air()
         return [[_verb_of_its_own(context) or context.say("look"), said], [remark(context)]]
+    if not line.object and not context.named and (met := with_somebody(context)):
+        return [[met], [remark(context, 30)]]
     if not line.object and not context.named:
         return [
             [context.say_fresh("look_around"), the_place(context), context.sky() or context.air()],
@@ -232,8 +256,10 @@ def _fight(context: Context) -> Paragraphs:
     throw = context.throw()
     meant = None if struck else context.people.pointed_at(context.line.text)
     foe = struck.short if isinstance(struck, Name) else struck or (meant.name if meant else "the other")
-    slots = {"foe": foe, "foe_them": struck.them if isinstance(struck, Name) else "them"}
+    them = struck.them if isinstance(struck, Name) else meant.slots["them"] if meant else "them"
     kills = throw.outcome == "strong" and is_lethal(context.line)
+    act = f"try to {context.line.act}" if is_lethal(context.line) and not kills else context.line.act
+    slots = {"foe": foe, "foe_them": them, "act": act}
     table = "fight_kills" if kills else f"fight_{throw.outcome}"
     if throw.outcome == "miss":
         context.changes.append("condition: +bruised")
@@ -251,7 +277,8 @@ def _risk(context: Context) -> Paragraphs:
 
 
 def _use(context: Context) -> Paragraphs:
-    own = _verb_of_its_own(context)
+    last = context.line.object.rsplit(" ", 1)[-1]
+    own = "" if last in word_list("body_parts") else _verb_of_its_own(context)
     luck = context.pick.chance.randrange(8)
     table = "use_trouble" if luck == 0 else "use"
     first = own or context.say(table) or context.say("any_act_bare")
@@ -340,6 +367,7 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "gift": _gift,
     "know": answering.answer_know,
     "look": _look,
+    "magic": _magic,
     "move": _move,
     "oracle": answering.answer_oracle,
     "other": _other,

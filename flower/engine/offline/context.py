@@ -15,11 +15,12 @@ from flower.engine.offline.facts import Fact, Lore
 from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop, upper_first
 from flower.engine.offline.hearing import Heard, hear
 from flower.engine.offline.names import Name, NameKind
-from flower.engine.offline.parse import ParsedLine, read, stems
+from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.people import People
 from flower.engine.offline.questions import without_call
 from flower.engine.offline.recall import Recollection, remember
-from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay
+from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay, wanted_by
+from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import Phrases, Setting, word_list
 from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character
@@ -36,6 +37,10 @@ _PRICE_WORDS = ("price", "cost", "pay", "charge", "fee")
 _AMOUNT = re.compile(
     r"\b(?:a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|sixty|\d+|and) "
     r"(?:pence|penny|pennies|sixpence|shillings?|pounds?|marks?|coins?|silver|gold|credits?|hours?|cup|tokens?)\b"
+)
+_COUNTS = re.compile(r"\bhow (?:many|old|far|long|high|deep)\b", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\b(?:\d+|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|dozen)\b"
 )
 _POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
 _WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "cloud", "frost")
@@ -64,8 +69,9 @@ class Context:
         spoken_of = (cue.scene, *self.replies[:1]) if cue.scene or self.replies else ()
         world = lore_of.gather_world(cue.world_lore, spoken_of)
         self.lore: Lore = lore_of.with_recalled(world, cue.lore, spoken_of)
-        self.scene: Scene = replay(history, cue.decided, self.lore)
         self.cast: tuple[Speaker, ...] = _cast(cue)
+        names = [one.name for one in self.cast]
+        self.scene: Scene = replay(history, cue.decided, self.lore, names)
         self.companion: Speaker | None = self.cast[0] if self.cast else None
         self.setting: Setting = _setting(
             phrases, f"{cue.world} {cue.scene}", " ".join((*cue.lore, *self.replies[:1]))
@@ -140,7 +146,10 @@ class Context:
         prices = stems(" ".join(_PRICE_WORDS))
         asks = line.kind in ("know", "oracle", "speech")
         points = not words or _POINTS.search(line.text) is not None
-        if asks and points and not names and not self.in_any(words | stems(line.topic)) and self.last:
+        meant = self.meant(besides) if asks and not names else ()
+        if meant:
+            names = meant
+        elif asks and points and not names and not self.in_any(words | stems(line.topic)) and self.last:
             names = self._lately_named()  # "Why?" asks about what was just said
         if words & prices and not price:
             cost = self.near(secret=secret, least=least, price=True, besides=besides)
@@ -153,6 +162,14 @@ class Context:
         found = lore_of.about(self.lore, words | focus, focus=focus, names=names, who=who)
         if price:
             found.sort(key=lambda pair: _AMOUNT.search(pair[1].text) is None)
+        if _COUNTS.search(
+            line.text
+        ):  # a number about anything in the question is nearer than no number
+            found = [
+                (max(score, least) if _NUMBER.search(fact.text) and score > 0 else score, fact)
+                for score, fact in found
+            ]
+            found.sort(key=lambda pair: pair[0] < least or _NUMBER.search(pair[1].text) is None)
         for score, fact in found:
             wanted = (secret or not fact.secret) and (fact.price or not price)
             if score >= least and wanted and self.use(fact):
@@ -178,6 +195,45 @@ class Context:
             0 < sum(word in fact.core for fact in self.lore.facts) <= lore_of.COMMON_FACTS
             for word in words
         )
+
+    def meant(self, besides: str = "") -> tuple[Name, ...]:
+        """Returns whom "he" or "she" of a question is about: the last one named so, gone or not."""
+        asked = self.line.speech if self.line.speech_act == "ask" and self.line.speech else ""
+        topic = self.line.topic if self.line.kind == "speech" and not asked else ""
+        wanted = wanted_by(asked or topic or ("" if self.line.kind == "speech" else self.line.text))
+        if not wanted:
+            return ()
+        for message in reversed(self.history[-4:]):
+            found = [
+                name
+                for name in self.lore.named_in(message.content)
+                if name.kind == "person" and name.they == wanted and name.short != besides
+            ]
+            folded = message.content.casefold()
+            if found:
+                return (max(found, key=lambda name: folded.rfind(name.short.casefold())),)
+        return ()
+
+    def again(self, instead: Fact | None, *, besides: str = "", least: int = 24) -> Fact | None:
+        """Returns a fact that was told before and is asked for once more, None when none is meant.
+
+        ``instead``: what would be told for the first time; only a price that it does not name is better.
+        """
+        asks_price = bool(self.line.words & stems(" ".join(_PRICE_WORDS)))
+        if instead is not None and (not asks_price or _AMOUNT.search(instead.text)):
+            return None
+        names = tuple(name for name in self.named if name.short != besides) or self.meant(besides)
+        focus = stems(f"{self.line.object} {self.line.topic}")
+        found = lore_of.about(self.lore, self.line.words | focus, focus=focus, names=names)
+        told = [
+            (score + least * (asks_price and _AMOUNT.search(fact.text) is not None), fact)
+            for score, fact in found
+            if not fact.secret and self.told(fact)
+        ]
+        score, fact = max(told, key=lambda pair: pair[0], default=(0, None))
+        if fact is None or score < least or _core(fact.text).casefold() in self.last.casefold():
+            return None
+        return fact
 
     def _lately_named(self) -> tuple[Name, ...]:
         folded = self.last.casefold()

@@ -10,15 +10,16 @@ from flower.engine.offline import oracle
 from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import in_first_person, sentences, spoken, upper_first
-from flower.engine.offline.narration import about_the_gone, own_words, remark, site
-from flower.engine.offline.parse import stems
+from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark, site
 from flower.engine.offline.people import Absent
 from flower.engine.offline.questions import about_me
 from flower.engine.offline.scene import key_of
+from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
 _ABOUT_SELF = re.compile(
-    r"\b(who are you|your name|about yourself|are you from|do you do\b|what are you|your (?:life|past|work|story))",
+    r"\b(who are you|your (?:full |real |own |first )?name|about yourself|"
+    r"are you from|do you do\b|what are you|your (?:life|past|work|story))",
     re.IGNORECASE,
 )
 _HOW_ARE_YOU = re.compile(
@@ -32,6 +33,15 @@ _OPINION = re.compile(
 )
 _YES_NO = re.compile(
     r"^(?:[A-Z][\w'-]+,\s+)?(do|does|did|are|is|was|were|will|would|can|could|have|has|should|may|must)\b",
+    re.IGNORECASE,
+)
+_TOLD_BY_ME = re.compile(r"\bwhat did i (?:just )?(?:tell|say|confess)\b", re.IGNORECASE)
+_ASKS_YOU = re.compile(
+    r"\b(?:when|why|how|what|where|who)(?: \w+){0,2} (?:do|did|are|were|have|had|will|would) you\b",
+    re.IGNORECASE,
+)
+_DOUBTS = re.compile(
+    r"^(?:why should i (?:believe|trust)|how (?:do|can) (?:you|i) know\b|are you (?:sure|certain)|really\?)",
     re.IGNORECASE,
 )
 _OF_YOU = re.compile(r"\b(?:did|do|are|were|have|had|would|could|will) you\b", re.IGNORECASE)
@@ -59,7 +69,12 @@ def talk(context: Context) -> list[list[str]]:
     if isinstance(found, Absent):
         return _no_answer(context, found)
     context.meet(found.name)
-    first = [_beside(context), _meeting(context, found)]
+    shows = (
+        context.heard.telling in ("affection", "insult")
+        and bool(context.line.act)
+        and not context.line.speech
+    )
+    first = [f"You {context.line.act}."] if shows else [_beside(context), _meeting(context, found)]
     if context.cue.outcome:
         first.append(context.say(f"persuade_{context.cue.outcome}", found.slots))
     second = _answer(context, found)
@@ -93,12 +108,12 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
     heard, line = context.heard, context.line
     if line.speech_act == "ask" and heard.telling not in ("confession", "affection"):
         return _asked(context, speaker)
-    if heard.telling in _IN_KIND:
+    if heard.telling in _IN_KIND and line.speech_act != "threat":
         return _in_kind(context, speaker)
     if heard.feeling:
         return [context.say(f"feeling_seen.{heard.feeling} feeling_seen.any", speaker.slots)]
     act = line.speech_act if line.kind == "speech" else "greet"
-    if act == "greet" and not _fresh(context, speaker):
+    if act == "greet" and key_of(speaker.name) == key_of(context.scene.partner):
         act = "claim"
     said = context.say(f"said_to.{act}.{speaker.register} said_to.{act}.any", speaker.slots)
     return [said, _volunteered(context, speaker)]
@@ -176,9 +191,20 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         quoted = spoken(memory.retold, tagged=True)[1:]
         slots = {"memory_said": quoted, "memory_plain": quoted[:-2]}
         return [context.say("reminded", speaker.slots | slots)]
-    fact = about_the_gone(context) or _fact_for(
-        context, speaker, NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
-    )
+    if _TOLD_BY_ME.search(text) and context.scene.told:
+        quoted = spoken(f"{context.scene.told[-1]}.", tagged=True)[1:]
+        return [
+            context.say(
+                "reminded", speaker.slots | {"memory_said": quoted, "memory_plain": quoted[:-2]}
+            )
+        ]
+    if _DOUBTS.search(text):
+        return [context.say("vouches", speaker.slots)]
+    least = NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
+    fact = about_the_gone(context) or in_charge(context) or _fact_for(context, speaker, least)
+    if (told := context.again(fact, besides=speaker.name)) is not None:
+        slots = context.fact_slots(as_told_by(speaker, told, context.line.words))
+        return [context.say("says_again", speaker.slots | slots)]
     if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:
         return [context.say("tells_secret", speaker.slots | context.fact_slots(secret))]
     if _OPINION.search(text) and (fact is None or fact.rank > 2):
@@ -188,6 +214,11 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
     if _YES_NO.match(text) and (fact is None or not _DO_YOU_KNOW.search(text)):
         answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 55)
         said.append(context.say("says_yes" if answer.startswith("yes") else "says_no", speaker.slots))
+    if fact is not None and text.count("?") > 1 and not said:
+        second = _fact_for(context, speaker, NEAR_SCORE)
+        told = as_told_by(speaker, second, context.line.words) if second else None
+        also = context.say("and_also", speaker.slots | context.fact_slots(told)) if told else ""
+        return [answers(context, speaker, fact), also]
     if fact is not None:
         return [*said, answers(context, speaker, fact), _hint(context, speaker, 20)]
     if not said:
@@ -223,11 +254,21 @@ def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> F
         least = asked if context.line.speech_act == "ask" else NEAR_SCORE
         fact = context.near(least=least, besides=speaker.name)
         if fact is None or all(name.short != speaker.name for name in fact.names):
-            return fact
+            return None if fact and _of_somebody_else(context, speaker, fact) else fact
         own = fact.subject is not None and fact.subject.short == speaker.name
         if own and fact.core & (context.line.words - stems(speaker.full)):
             return fact
     return None
+
+
+def _of_somebody_else(context: Context, speaker: Speaker, fact: Fact) -> bool:
+    """Whether the speaker is asked of themself, and the fact is about a person nobody asked for."""
+    subject = fact.subject
+    if subject is None or subject.kind != "person" or subject in context.named:
+        return False
+    text = context.line.text
+    indirect = re.search(rf"\b(?:when|why|how|what|where|if|whether) {speaker.they} \w", text)
+    return bool(_ASKS_YOU.search(text) or indirect)
 
 
 def _volunteered(context: Context, speaker: Speaker) -> str:

@@ -8,10 +8,11 @@ from flower.engine.offline.context import Context
 from flower.engine.offline.people import Absent
 from flower.engine.offline.voice import Speaker
 
-_TO_THEM = re.compile(r"\b(?:him|her|them)\b", re.IGNORECASE)
+_TO_THEM = re.compile(r"\b(?:him|her|them|his)\b", re.IGNORECASE)
 _GIVES = re.compile(
-    r"\b(?:give|offer|hand|pass|lend|show|pour|bring|pay|slip|throw|toss)s?\s+(?:him|her|them|(?:the|this|that) "
-    r"(?P<who>[a-z]+)|(?P<name>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?))\s+(?!for\b|to\b|with\b)\w+"
+    r"\b(?:give|offer|hand|pass|lend|show|pour|bring|pay|slip|throw|toss|bribe)s?\s+(?:him|her|them|(?:the|this|that) "
+    r"(?P<who>[a-z]+)|(?P<name>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?))\s+(?!(?:for|to|over|into|in|at|out|on|off|down|away|"
+    r"aside)\b)\w+"
     r"|\b(?:give|offer|hand|pass|lend|show|pour|bring)s?\b[^.]{1,40}\bto (?:him|her|them|[A-Z]\w+)\b"
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from flower.engine.offline.context import Context
-from flower.engine.offline.parse import stems
+from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import Event, word_list
 
 _GENERAL = stems(
@@ -48,6 +48,8 @@ def turned_to(context: Context, event: Event) -> bool:
 
 def close(context: Context, paragraphs: list[list[str]], opened: Event | None) -> None:
     """Adds the end of the reply to its paragraphs: the open event, a new one, or a word to go on from."""
+    if context.line.verb == "die":  # nothing goes on that the player could turn to
+        return
     if opened is not None:
         if not turned_to(context, opened) and context.line.kind not in _QUIET:
             paragraphs.append([context.pick.fill(opened.ignored, _slots(context))])

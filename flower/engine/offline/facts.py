@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from flower.engine.offline.grammar import sentences
 from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
-from flower.engine.offline.parse import stems
+from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import word_list
 from flower.engine.recall.secrets import secret_text, secret_title
 
@@ -41,6 +41,9 @@ _LEANS = re.compile(
     r"Worse|Perhaps|For example|In return|Afterwards|In that|On that|You|Your|"
     r"(?:[A-Z]\w+ )(?:\w+ ){0,2}(?:he|she|they|it)\b)\b"
 )
+
+
+_THERE_ARE = re.compile(r"There (?:is|are|was|were) ")  # at the head of a paragraph it stands alone
 
 
 class Fact(Struct, frozen=True):
@@ -86,7 +89,7 @@ class Lore(Struct, frozen=True):
 
 def by_office(lore: Lore, text: str) -> tuple[Name, ...]:
     """Returns whom a text means by what they are: "the keeper" is whoever has kept something."""
-    called = {stem for noun in re.findall(r"\bthe ([a-z]{4,})\b", text) for stem in stems(noun)}
+    called = {stem for noun in re.findall(r"\bthe ([A-Za-z][a-z]{3,})\b", text) for stem in stems(noun)}
     if not called:
         return ()
     known = (fact for fact in lore.facts if fact.subject is not None and not fact.secret)
@@ -265,8 +268,9 @@ def _facts(body: str, rank: int, names: tuple[Name, ...], title: str) -> list[Fa
         parts = sentences(paragraph)
         hidden = secret_title(title) or secret_text(parts[0])
         leant_on = False
-        for sentence in parts:
-            if not _LEANS.match(sentence) and not _hangs(sentence, names):
+        for index, sentence in enumerate(parts):
+            leans = _LEANS.match(sentence) and (index or not _THERE_ARE.match(sentence))
+            if not leans and not _hangs(sentence, names):
                 leant_on = _usable(sentence, FACT_WORDS_MIN)
                 if leant_on:
                     facts.append(_fact(sentence, rank, names, title, hidden=hidden))

@@ -143,6 +143,9 @@ def in_first_person(text: str, name: str, they: str) -> str:
     rest = text.removeprefix("The ").removeprefix(name)
     if rest == text or rest.startswith(("'s", "\u2019s", ",")):
         return text
+    together = re.match(r" and ((?:the )?[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?=[a-z])", rest)
+    if together:  # "Lusk and Carrow were friends" -> "Carrow and I were friends"
+        return f"{upper_first(together.group(1))} and I {rest[together.end() :]}"
     words = rest.split()
     verb = words[0] if words else ""
     after = _I_VERBS.get(verb) or (plural_verb(verb) if verb.endswith("s") and verb != "was" else verb)
@@ -158,7 +161,7 @@ def in_first_person(text: str, name: str, they: str) -> str:
         rest = re.sub(rf"\b{owner}\b", "me", rest)
         rest = re.sub(r"\b(?:himself|herself)\b", "myself", rest)
     rest = re.sub(
-        r"\band ([a-z]+s)(?= (?:that|the|a|an|to|my|in|on)\b)",
+        r"\band ([a-z]+s)(?= (?:that|the|a|an|to|my|in|on|everywhere|with|for|of|at)\b)",
         lambda m: f"and {_first(m.group(1))}",
         rest,
     )

@@ -90,7 +90,7 @@ _MY = re.compile(r"\bmy (?:heart|hands?|eyes|knees|voice|stomach|head|legs?|arms
 _NOT = re.compile(r"\b(?:not|never|no longer|n't)\s*(?:\w+\s*)?$", re.IGNORECASE)
 
 _CONFESSION = re.compile(
-    r"\b(?:confess|admit|i have to tell you something|it was me|i was the one|it was my fault|i lied|"
+    r"\b(?:a secret: i|confess|admit|i have to tell you something|it was me|i was the one|it was my fault|i lied|"
     r"i(?:'ve| have) (?:lied|killed|stolen|betrayed|never told)|i killed|i stole|i betrayed|i did it|"
     r"i let (?:him|her|them|\w+) (?:die|drown|fall)|i(?:'ve| have) never told|nobody knows (?:that )?i|"
     r"the truth is,? i)\b",
@@ -109,7 +109,8 @@ _WITH_FORCE = re.compile(
 )
 _INSULT = re.compile(
     r"\b(?:idiot|fool|liar|coward|bastard|scum|pig|stupid|damn you|go to hell|shut up|worthless|useless|"
-    r"i (?:hate|despise) you|you (?:disgust|sicken) me|spit (?:at|on))\b",
+    r"i (?:hate|despise) you|you (?:disgust|sicken) me|spit (?:at|on)|(?:throw|toss|pour|empty) .{1,30} (?:in|at|over) "
+    r"(?:his|her|their) (?:face|head))\b",
     re.IGNORECASE,
 )
 _PRAISE = re.compile(
@@ -135,7 +136,8 @@ _KIN = (
 )
 _SELF = re.compile(
     rf"\bmy (?:\w+ ){{0,2}}?(?:{_KIN})\b|\bi (?:was born|grew up|come from|came from|used to|once|lost|have always|"
-    r"have never|was (?:a|an|the)|am (?:a|an|the)|worked|served|married|left home)\b|\bi'm (?:a|an|the)\b|"
+    r"have never|have (?:a|an|one|two|three|no) (?:\w+ )?(?:brother|sister|son|daughter|child|children|wife|husband)|"
+    r"was (?:a|an|the)|am (?:a|an|the)|worked|served|married|left home)\b|\bi'm (?:a|an|the)\b|"
     r"\bwhen i was\b|\bmy (?:\w+ )?(?:favou?rite|trade|job|work|life|past|secret|dream)\b",
     re.IGNORECASE,
 )
@@ -177,7 +179,10 @@ _DOES_AND_TELLS = re.compile(
     r"^i [a-z]+ [^.,\"]{1,60}\band (?:tell|say|confess|admit|whisper|explain|mention)\b", re.IGNORECASE
 )
 _WEEPS = re.compile(r"^i [^\"]{0,40}\band (?:cry|weep|sob)[.!]*$", re.IGNORECASE)
-_GREETS = re.compile(r"^(?:hello|hi|hey|good (?:day|morning|evening))\b", re.IGNORECASE)
+# Is not said back: a greeting, or a sentence that hangs on another.
+_NOT_BACK = re.compile(
+    r"^(?:hello|hi|hey|good (?:day|morning|evening)|she|he|it|they|his|her|their|its)\b", re.IGNORECASE
+)
 _JOIN = re.compile(r"^(?:and|but|so|well|then|now|because|yes|no)\b,?\s+", re.IGNORECASE)
 
 
@@ -256,9 +261,9 @@ def _echo(said: str) -> str:
     """Returns the last sentence that tells something, turned round, without an end mark."""
     for sentence in reversed(re.split(r"(?<=[.!?;])\s+", said.strip())):
         words = sentence.strip(" .!?;,\u2026").split()
-        if not 3 <= len(words) <= ECHO_WORDS or "?" in sentence or _GREETS.match(sentence):
+        if not 3 <= len(words) <= ECHO_WORDS or "?" in sentence or _NOT_BACK.match(sentence):
             continue
-        text = _JOIN.sub("", " ".join(words))
+        text = _JOIN.sub("", " ".join(words)).rpartition(": ")[2]
         if re.search(r"\b(?:you|your|yours)\b", text, re.IGNORECASE):
             to_me = re.fullmatch(r"(?i)(i \w+) you", text)
             return f"{upper_first(second_person(to_me.group(1)))} me" if to_me else ""

@@ -12,8 +12,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.offline.parse import stem
 from flower.engine.offline.questions import is_adverb
+from flower.engine.offline.stems import stem
 from flower.engine.offline.tables import word_list
 
 NameKind = Literal["person", "place", "group", "thing"]
@@ -44,6 +44,20 @@ _GONE = re.compile(
     r"^(?P<between>[^.;]{0,110}?)\b(?:vanished|disappeared|went missing|is missing|is dead|was found dead|"
     r"never came (?:down|back)|(?:has|have) not been seen|was murdered|was killed|was hanged|died|"
     r"(?<!the )drowned)\b"
+)
+KIN = (
+    "brother",
+    "sister",
+    "son",
+    "daughter",
+    "wife",
+    "husband",
+    "cousin",
+    "uncle",
+    "aunt",
+    "friend",
+    "mother",
+    "father",
 )
 _LOST = re.compile(r"\blost (?:his|her|their) \w+ $")
 _SOMEBODY_ELSES = re.compile(
@@ -177,7 +191,8 @@ def _distinct(part: str) -> bool:
 
 def _name(full: str, text: str) -> Name:
     spans = [match.span() for match in re.finditer(rf"\b{re.escape(full)}\b", text)]
-    kind = _kind(full, text, spans)
+    relatives = _relatives(full, text)
+    kind = "person" if relatives else _kind(full, text, spans)
     articles = sum(text[max(0, start - 4) : start].casefold() == "the " for start, _ in spans)
     article = 2 * articles > len(spans)
     if kind != "person":
@@ -186,7 +201,18 @@ def _name(full: str, text: str) -> Name:
     common = frozenset(
         part.casefold() for part in full.split() if re.search(rf"\b{re.escape(part.lower())}s?\b", text)
     )
-    return Name(full, short, kind, _pronoun(full, text), article, _gone(text, spans), common)
+    return Name(
+        full, short, kind, _pronoun(full, text), article, _gone(text, [*spans, *relatives]), common
+    )
+
+
+def _relatives(full: str, text: str) -> list[tuple[int, int]]:
+    """Returns where somebody is called by their first name as a relative: "his daughter Lio"."""
+    first = full.split()[0]
+    if len(full.split()) != 2 or first in word_list("titles"):
+        return []
+    kin = re.compile(rf"\b(?:{'|'.join(KIN)}) (?P<name>{re.escape(first)})\b(?! [A-Z])")
+    return [match.span("name") for match in kin.finditer(text)]
 
 
 def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
@@ -214,6 +240,8 @@ def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
             person += 2
         if re.match(r"['\u2019]s\b", after) or last in ("says", "asks", "told"):
             person += 1
+        if last in KIN:
+            person += 2
         if last in word_list("place_before"):
             place += 2
         if last == "the":

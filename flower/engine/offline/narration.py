@@ -7,12 +7,28 @@ import re
 from flower.engine.offline.context import Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import lower_first, spoken
-from flower.engine.offline.parse import stems
+from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
 Paragraphs = list[list[str]]
 _WHO_IS_GONE = re.compile(
     r"\bwho\b.{0,40}\b(?:vanish|disappear|missing|gone|dead|died|killed|murdered|drowned|lost)",
+    re.IGNORECASE,
+)
+_WHO_LEADS = re.compile(
+    r"\bin charge\b|\bwho (?:runs|rules|leads|commands|governs|owns)\b|\bthe (?:boss|leader|ruler)\b|"
+    r"\bwho is (?:the )?(?:boss|leader|master)\b",
+    re.IGNORECASE,
+)
+_LEADS = re.compile(
+    r"\bis (?:the )?(?:captain|warden|speaker|harbourmistress|harbourmaster|reeve|mayor|chief|head|first|master|"
+    r"mistress|judge|governor|lord|lady|king|queen|abbot|prior|provost)\b|\b(?:keeps|owns|runs|rules|commands|leads) "
+    r"(?:the|a) [A-Z]",
+    re.IGNORECASE,
+)
+_RULES = re.compile(
+    r"\bis (?:the )?(?:captain|warden|speaker|harbourmistress|harbourmaster|reeve|mayor|governor|lord|lady|king|"
+    r"queen)\b",
     re.IGNORECASE,
 )
 _LOST_WORDS = re.compile(
@@ -33,6 +49,30 @@ def about_the_gone(context: Context) -> Fact | None:
         fact for fact in context.lore.facts if not fact.secret and any(one.gone for one in fact.names)
     ]
     best = sorted(lost, key=lambda fact: (not _LOST_WORDS.search(fact.text), fact.rank))
+    return next((fact for fact in best if context.use(fact)), None)
+
+
+def in_charge(context: Context) -> Fact | None:
+    """Returns what is known of somebody with a say, here rather than elsewhere, when the question is who has it."""
+    if not _WHO_LEADS.search(context.line.text):
+        return None
+    heads = [
+        fact
+        for fact in context.lore.facts
+        if fact.subject is not None
+        and fact.subject.kind == "person"
+        and not fact.subject.gone
+        and not fact.secret
+        and _LEADS.search(fact.text)
+    ]
+    best = sorted(
+        heads,
+        key=lambda fact: (
+            _RULES.search(fact.text) is None,
+            fact.subject not in context.nearby,
+            fact.rank,
+        ),
+    )
     return next((fact for fact in best if context.use(fact)), None)
 
 

@@ -14,32 +14,33 @@ from msgspec import Struct
 
 from flower.engine.offline.facts import Lore, offices
 from flower.engine.offline.grammar import second_person
-from flower.engine.offline.names import Name, all_stems
+from flower.engine.offline.names import KIN, Name, all_stems
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
-from flower.engine.offline.scene import Scene, key_of
-from flower.engine.offline.tables import word_list
+from flower.engine.offline.scene import Scene, key_of, meant_by, wanted_by
+from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
 _NAME = "[A-Z][\\w'\u2019-]+(?: [A-Z][\\w'\u2019-]+)?"
 _CALLED = (re.compile(rf"^[\"\u201c']?({_NAME})[,?!]"), re.compile(rf",\s+({_NAME})[.,?!]"))
 _BEFORE_ADDRESSEE = re.compile(
     r"\b(?:to|with|at|ask|asks|tell|tells|thank|thanks|greet|greets|beg|warn|call|shout for|call for|find|see|meet|"
-    r"visit|promise|question|hug|kiss|follow|for|answer|invite|join|hail|nod to|wave to)\s+"
+    r"visit|promise|question|hug|kiss|follow|for|answer|invite|join|hail|nod to|wave to|threaten|bribe|challenge|"
+    r"insult|accuse|wake|help|offer|comfort|slap)\s+"
     r"(?:(?:the|old|dear|poor|young|my)\s+){0,3}$"
 )
 _TO_WHOM = re.compile(
     r"\b(?:(?:talk|speak|chat|say|whisper|call|shout|turn|nod|wave|smile|lie|listen)s?"
     r"(?: quietly| softly| loudly| back)? (?:to|with|at)|ask|tell|thank|greet|beg|warn|question|call for|"
-    r"shout for|hug|kiss)\s+(?:(?:the|a|an|my|that|this)\s+)(?P<who>(?:[a-z'-]+ ){0,2}?[a-z'-]+)"
-    r"(?=$|[.,;:!?]|\s+(?:about|if|whether|who|what|where|why|how|when|for|to|that|with|and|in|on|at|by|not|again))",
+    r"shout for|hug|kiss|flirt with|threaten|bribe|challenge|insult|accuse|wake|comfort|"
+    r"propose(?: marriage)? to)\s+(?:(?:the|a|an|my|that|this)\s+)(?P<who>(?:[a-z'-]+ ){0,2}?[a-z'-]+)"
+    r"(?=$|[.,;:!?]|\s+(?:about|if|whether|who|what|where|why|how|when|for|to|that|with|and|in|on|at|by|not|again|here|of))",
     re.IGNORECASE,
 )
 _ANYBODY = re.compile(
     r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
     re.IGNORECASE,
 )
-_POINTED = re.compile(r"\b(?:(he|him|his)|(she|her|hers))\b")
 _TOPIC = re.compile(
     r"\b(?:about|of|if|whether|who|what|where|why|how|does|do|is|did|has|had|was|that|know|knows|seen|saw|anyone|anybody)\b"
 )
@@ -81,7 +82,9 @@ class People:
         text = self._line.text
         outside = re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text)
         for called in _called(self._line.speech or text):
-            return self._by_name(called) or of_stranger(called)
+            known = self._by_name(called)
+            if known is not None or f"{called}!" not in text:  # "Fire!" calls nobody
+                return known or of_stranger(called)
         if found := self._named_as_addressee(outside):
             return found
         trade = _TO_WHOM.search(outside)
@@ -100,17 +103,15 @@ class People:
 
     def pointed_at(self, text: str) -> Speaker | None:
         """Returns whom "him" or "her" of a text means: the last one at hand who is called so, or None."""
-        pronoun = _POINTED.search(text.casefold())
-        if pronoun is None:
-            return None
-        wanted = "he" if pronoun.group(1) else "she"
-        for name in dict.fromkeys((self._scene.partner, *self._scene.company)):
-            found = self._by_name(name) if name else None
-            if found is None and name.startswith("the "):
-                found = of_stranger(name)
-            if isinstance(found, Speaker) and found.they == wanted:
-                return found
-        return next((one for one in self._cast if one.they == wanted), None)
+        wanted = wanted_by(text)
+        name = meant_by(text, self._scene, self._lore)
+        found = self._by_name(name) if name else None
+        if found is None and name.startswith("the "):
+            found = of_stranger(name)
+        if isinstance(found, Speaker):
+            return found
+        near = (of_name(one) for one in self._nearby if not self.is_gone(one))
+        return next((one for one in (*self._cast, *near) if wanted and one.they == wanted), None)
 
     def at_hand(self) -> Speaker | None:
         """Returns whom a word without an addressee goes to: who was spoken to last, the companion, others here."""
@@ -197,7 +198,15 @@ def _called(text: str) -> list[str]:
         re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in word_list("no_names") else one
         for one in found
     ]
-    return [one for one in named if can_be_name(one)]  # "Hello Ines" calls Ines
+    kept = [one for one in named if can_be_name(one) and one.casefold() not in vocabulary().verbs]
+    kept = [one for one in kept if not one.startswith(("I'", "I\u2019"))]  # "Hello, I'm Mara."
+    return [one for one in kept if not _is_presented(one, text)]  # "Hello Ines" calls Ines
+
+
+def _is_presented(name: str, text: str) -> bool:
+    """Whether a name is told of somebody: "I have a sister, Wren." calls nobody."""
+    before = text[: text.find(name)].rstrip(", ").split()
+    return len(before) >= 2 and before[-1].casefold() in KIN
 
 
 def can_be_name(word: str) -> bool:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 MODEL = "narrator"
 _CHARS_PER_TOKEN = 4  # of English prose, near enough for a figure that costs nothing
 _WORD = re.compile(r"\S++\s*+|\s++")
+_SENTENCE_END = re.compile(r"[.!?…][\"”’)]?(?=\s)")
 
 
 class OfflineNarrator:
@@ -63,13 +64,10 @@ class OfflineNarrator:
         if self._phrases is None:
             self._phrases = _load(self._folder)
         sent = 0
-        limit = completion.max_tokens * _CHARS_PER_TOKEN
-        cut = False
         whole = composed(completion, self._phrases)
-        for word in _WORD.findall(whole.text):
-            if sent + len(word) > limit:
-                cut = True
-                break
+        told = _within(whole.text, completion.max_tokens * _CHARS_PER_TOKEN)
+        cut = told != whole.text
+        for word in _WORD.findall(told):
             yield Text(word)
             sent += len(word)
             if self._gap_s:
@@ -113,6 +111,15 @@ class OfflineNarrator:
     async def aclose(self) -> None:
         """Has nothing to close."""
         await trio.lowlevel.checkpoint()
+
+
+def _within(text: str, most: int) -> str:
+    """Returns the whole sentences of ``text`` that have at most ``most`` characters, the first one in any case."""
+    if len(text) <= most:
+        return text
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    fitting = [end for end in ends if end <= most] or ends[:1]
+    return text[: fitting[-1]] if fitting else text
 
 
 def reply(completion: Completion, phrases: Phrases | None = None) -> str:

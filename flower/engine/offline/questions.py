@@ -29,7 +29,7 @@ _HERE: tuple[tuple[Here, re.Pattern[str]], ...] = (
     (
         "hour",
         re.compile(
-            r"^(?:what time|what hour|how late)\b|^what(?:'s|\u2019s| is) the (?:time|hour|weather)\b|"
+            r"^(?:what time|what hour|how late)\b|^what(?:'s|\u2019s| is) the (?:time|hour|weather)\b|^what day is\b|"
             r"^how(?:'s|\u2019s| is) the weather\b",
             re.IGNORECASE,
         ),
@@ -78,7 +78,7 @@ _PERSONAL = (
     (r"\bhow old am i\b|\bmy age\b", rf"\bI(?:'m|\u2019m| am) (?:{_NUMBER})\b|\byears old\b"),
     (
         r"\bmy (?:job|trade|profession|work|calling)\b|\bfor a living\b",
-        r"\bI(?:'m|\u2019m| am) an? \w+|\bby trade\b|\bI work\b",
+        r"\bI(?:'m|\u2019m| am) (?:[A-Z][\w'-]+(?: [A-Z][\w'-]+)?, )?an? \w+|\bby trade\b|\bI work\b",
     ),
     (
         r"\bwhere (?:am|do|did) i (?:come )?from\b|\bwhere was i born\b",

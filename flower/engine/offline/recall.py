@@ -12,14 +12,15 @@ from functools import cache
 from msgspec import Struct
 
 from flower.engine.offline.grammar import (
+    IRREGULAR,
     past_verb,
     second_person,
     sentences,
     stop,
     upper_first,
 )
-from flower.engine.offline.parse import stem, stems
 from flower.engine.offline.questions import answers
+from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.provider.base import ChatMessage
 
@@ -52,6 +53,8 @@ _QUOTED = re.compile('["\u201c]([^"\u201c\u201d]+)["\u201d]')
 _TAG = re.compile(
     r"\bI\b[^.!?]{0,40}\b(?:say|said|ask|asked|whisper|whispered|shout|shouted|reply|answer|add|murmur)\b"
 )
+_ASKED = re.compile(r"^(?:I|We) (?:ask|question|wonder)(?:ed|s)?\b", re.IGNORECASE)
+_BY_OTHERS = re.compile(r"^who \w+ me\b", re.IGNORECASE)  # nothing that I did answers it
 _DIRECTION = re.compile(r"\*[^*\n]{1,200}\*")  # what is done while something is said
 _WORDS_ALOUD = 3  # fewer words between quotation marks are a name or an exclamation
 _FORM_POINTS = 4  # for the form that the question wants
@@ -75,9 +78,14 @@ class Recollection(Struct, frozen=True):
             return upper_first(stop(text))
         text, changed = _act().subn(lambda match: match.group(1) + past_verb(match.group(2)), text)
         if changed:
-            text = _ACT_AND.sub(lambda match: match.group(1) + past_verb(match.group(2)), text)
+            text = _ACT_AND.sub(lambda match: match.group(1) + _past(match.group(2)), text)
             text = re.sub(r"\b(I|we)(?: will|['\u2019]ll)\b", r"\1 would", text)
         return upper_first(stop(second_person(text)))
+
+
+def _past(word: str) -> str:
+    """Returns a word in the past; one that stands there already as it is."""
+    return word if word in IRREGULAR else past_verb(word)
 
 
 def remember(
@@ -96,8 +104,11 @@ def remember(
     recalled = _of_memories(memories)
     said = [*recalled, *_of_messages(messages), *((_flat(text), False) for text in sentences(scene))]
     told_from = len(said) - len(sentences(scene))
+    by_others = _BY_OTHERS.search(line) is not None
     best: Recollection | None = None
     for rank, (text, own) in enumerate(said):
+        if (own and _ASKED.match(text)) or (own and by_others and text.startswith("I ")):
+            continue
         if text.endswith("?") or text == _flat(line) or len(text.split()) < 3 or "[" in text:
             continue
         shared = len(words & stems(text))

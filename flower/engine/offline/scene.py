@@ -12,15 +12,18 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from flower.engine.offline.clauses import clauses, verb_of
 from flower.engine.offline.facts import Lore
 from flower.engine.offline.grammar import sentences
 from flower.engine.offline.hearing import hear
 from flower.engine.offline.names import Name
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.tables import word_list
+from flower.engine.offline.voice import of_stranger
 from flower.engine.provider.base import ChatMessage
 
 COMPANY = 4  # people at hand: more cannot be kept apart
+MEANT = 6  # people a "him" or "her" may mean
 TOLD = 12  # things the player told of themself that are kept in mind
 _SPEAKS = re.compile(
     r"\" (?:[a-z]+s) (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?=[.,\s])|"
@@ -29,13 +32,19 @@ _SPEAKS = re.compile(
     r"(?:says|asks|hears|listens|nods|looks|turns|is here|comes|thinks|lets|has|takes|stops|answers|gives)\b",
     re.MULTILINE,
 )
+_ADVERB = re.compile(r" [a-z]+ly$")
 _SOMEBODY_THERE = re.compile(
     r"^(?!.*\b(?:side|other|thing|place|moment|light|door|water|silence|tide)\b)"
 )
 _TO = re.compile(
-    r"\b(?:to|with|ask|tell|thank|greet|beg|warn|question|accuse|challenge|find|see|meet) $"
+    r"\b(?:to|with|ask|tell|thank|greet|beg|warn|question|accuse|challenge|find|see|meet|threaten|bribe|insult) "
+    r"(?:[A-Z][a-z]+ )?$"
 )
 _WITH = re.compile(r"\b(?:with|to|beside|after) ")
+_POINTED = re.compile(r"\b(?:(he|him|his)|(she|her|hers))\b")
+_DESCRIBED = re.compile(r"\b(?:the|a|an|this|that) (?P<who>(?:[a-z]+ ){0,2}?[a-z]+)\b", re.IGNORECASE)
+_ALOUD = re.compile('["\u201c][^"\u201c\u201d]*["\u201d]')
+_STRUCK = re.compile(r"^\w+(?: at| down)? (?:him|her|them)\b")
 _ROLLED = re.compile(r"\[2d6: [^\]]*?(it works, at a price|it works|it goes wrong)\]")
 _HOW = {"it works": "strong", "it works, at a price": "mixed", "it goes wrong": "miss"}
 
@@ -50,11 +59,17 @@ class Scene(Struct, frozen=True):
     told: tuple[str, ...] = ()  # sentences the player told of themself, oldest first
     dead: frozenset[str] = frozenset()  # keys of those the player has killed
     spared: frozenset[str] = frozenset()  # keys of those who came away from a fight alive
+    meant: tuple[str, ...] = ()  # who was spoken of or to, last first: whom "him" and "her" may mean
     lines: int = 0  # of the player, so far as they are seen
 
 
-def replay(history: Sequence[ChatMessage], decided: Sequence[str], lore: Lore) -> Scene:
-    """Returns what the messages leave behind; ``decided`` are outcomes of the player's own dice, by line."""
+def replay(
+    history: Sequence[ChatMessage], decided: Sequence[str], lore: Lore, cast: Sequence[str] = ()
+) -> Scene:
+    """Returns what the messages leave behind; ``decided`` are outcomes of the player's own dice, by line.
+
+    ``cast``: names of companions, who are not who "him" means only because they said something.
+    """
     scene = Scene()
     line: ParsedLine | None = None
     number = 0
@@ -65,7 +80,7 @@ def replay(history: Sequence[ChatMessage], decided: Sequence[str], lore: Lore) -
             outcome = decided[number] if number < len(decided) else ""
             number += 1
         else:
-            scene = _after_reply(scene, line, message.content, outcome if line else "", lore)
+            scene = _after_reply(scene, line, message.content, outcome if line else "", lore, cast)
             line = None
     return scene
 
@@ -75,8 +90,37 @@ def key_of(name: str) -> str:
     return name.casefold().removeprefix("the ").removeprefix("a ").removeprefix("your ").strip()
 
 
+def wanted_by(text: str) -> str:
+    """Returns the pronoun that a text points with, ``he`` or ``she``, "" when it points at nobody."""
+    pronoun = _POINTED.search(text.casefold())
+    return "" if pronoun is None else "he" if pronoun.group(1) else "she"
+
+
+def they_of(name: str, lore: Lore) -> str:
+    """Returns the pronoun of somebody by what they are called: of the lore, or by their description."""
+    if name.startswith("the "):
+        return of_stranger(name).they
+    person = next((one for one in lore.of_kind("person") if name in (one.short, one.full)), None)
+    return person.they if person else "they"
+
+
+def meant_by(text: str, scene: Scene, lore: Lore) -> str:
+    """Returns whom "him" or "her" of a text means, the last one called so who is not gone; "" for nobody."""
+    wanted = wanted_by(text)
+    gone = {name.short for name in lore.of_kind("person") if name.gone}
+    named = (*scene.meant, scene.partner, *scene.company)
+    return next(
+        (one for one in named if wanted and one not in gone and they_of(one, lore) == wanted), ""
+    )
+
+
 def victim(line: ParsedLine, lore: Lore) -> Name | str:
-    """Returns whom a blow is meant for: somebody of the lore, or words such as ``the sailor``; "" for nobody."""
+    """Returns whom a blow is meant for: somebody of the lore, or words such as ``the sailor``.
+
+    "" for nobody who is named: "I hit him with a chair" is not meant for the chair.
+    """
+    if _STRUCK.match(line.act):
+        return ""
     named = next((name for name in lore.named_in(line.text) if name.kind == "person"), None)
     if named is not None:
         return named
@@ -95,10 +139,12 @@ def is_lethal(line: ParsedLine) -> bool:
 
 def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
     place, company, partner = scene.place, scene.company, scene.partner
+    meant = tuple(dict.fromkeys((*_spoken_of(line, lore), *scene.meant)))[:MEANT]
     goal = goal_of(line, lore)
     if goal:
         if key_of(goal) != key_of(place):
             company, partner = (), ""
+            meant = tuple(_spoken_of(line, lore))[:MEANT]
         place = goal
     if found := _gone_to(line, lore):
         partner = found
@@ -115,8 +161,23 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
         told,
         scene.dead,
         scene.spared,
+        meant,
         scene.lines + 1,
     )
+
+
+def _spoken_of(line: ParsedLine, lore: Lore) -> list[str]:
+    """Returns who is named or described in a line, the last first."""
+    text = _ALOUD.sub(" ", line.text)
+    named = [one for one in lore.named_in(text) if one.kind == "person"]
+    found = [(text.casefold().find(one.short.casefold()), one.short) for one in named]
+    people = word_list("people")
+    for match in _DESCRIBED.finditer(text):
+        words = match["who"].casefold().split()
+        noun = next((index for index, word in enumerate(words) if word in people), None)
+        if noun is not None and not named:
+            found.append((match.start(), f"the {' '.join(words[: noun + 1])}"))
+    return [who for _, who in sorted(found, reverse=True)]
 
 
 def _is_told(name: Name, text: str) -> bool:
@@ -142,40 +203,56 @@ def _gone_to(line: ParsedLine, lore: Lore) -> str:
 
 def goal_of(line: ParsedLine, lore: Lore) -> str:
     """Returns where a line leads to, "" when it leads nowhere in particular."""
-    if line.kind != "move" and not line.goal:
+    moves = [one for one in clauses(_ALOUD.sub(" ", line.text)) if verb_of(one)[1] == "move"]
+    if line.kind != "move" and not line.goal and not moves:
         return ""
-    places = [name for name in lore.named_in(line.text) if name.kind == "place"]
+    text = line.text if line.kind == "move" else " ".join(moves)
+    places = [name for name in lore.named_in(text) if name.kind == "place"]
     return places[0].said if places else line.goal
 
 
-def _after_reply(scene: Scene, line: ParsedLine | None, reply: str, outcome: str, lore: Lore) -> Scene:
+def _after_reply(
+    scene: Scene, line: ParsedLine | None, reply: str, outcome: str, lore: Lore, cast: Sequence[str]
+) -> Scene:
     speakers = [_short(found, lore) for found in speakers_of(reply)]
     company = tuple(dict.fromkeys([*reversed(speakers), *scene.company]))[:COMPANY]
     quoted = [found for found in speakers if f"{found} says" in reply or f"says {found}" in reply]
-    partner = (quoted or speakers or [scene.partner])[-1]
+    others = [one for one in quoted or speakers if one not in cast]
+    partner = (others or quoted or speakers or [scene.partner])[-1]
+    meant = tuple(dict.fromkeys((*reversed(others), *scene.meant)))[:MEANT]
     dead, spared = scene.dead, scene.spared
     if line is not None and line.kind == "fight":
         rolled = _ROLLED.search(reply)
         how = outcome or (_HOW[rolled.group(1)] if rolled else "")
         struck = victim(line, lore)
-        key = key_of(struck.full if isinstance(struck, Name) else struck)
+        key = key_of(
+            struck.full if isinstance(struck, Name) else struck or meant_by(line.text, scene, lore)
+        )
         if key and how == "strong" and is_lethal(line):
             dead |= {key}
         elif key:
             spared |= {key}
     return Scene(
-        scene.place, company, partner, scene.name, scene.told, dead, spared - dead, scene.lines
+        scene.place, company, partner, scene.name, scene.told, dead, spared - dead, meant, scene.lines
     )
 
 
 def speakers_of(reply: str) -> list[str]:
     """Returns who speaks or is met in a reply, in order, as they are called there."""
-    found = [after or tag or before for after, tag, before in _SPEAKS.findall(reply)]
+    found = [_ADVERB.sub("", after or tag or before) for after, tag, before in _SPEAKS.findall(reply)]
     return [
         one
         for one in found
-        if (_SOMEBODY_THERE.search(one) if one.startswith(("the ", "The ")) else _can_be_name(one))
+        if (_is_somebody(one) if one.startswith(("the ", "The ")) else _can_be_name(one))
     ]
+
+
+def _is_somebody(described: str) -> bool:
+    words = described.split()
+    last = words[-1].casefold()
+    if words[1][0].isupper():  # "The Infirmary has"
+        return False
+    return last not in word_list("not_people") and _SOMEBODY_THERE.search(described) is not None
 
 
 def _short(found: str, lore: Lore) -> str:

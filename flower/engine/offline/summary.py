@@ -7,6 +7,7 @@ Works for stories of every narrator.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from flower.engine.offline.facts import Lore
@@ -16,11 +17,21 @@ from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.recall import Recollection
 from flower.engine.provider.base import ChatMessage
 
-DEEDS = 6  # in a recap: more would be a list
+DEEDS = 5  # in a recap: more would be a list
+TOLD = 3  # things that the player said of themself
+PLACES = 4
 DEED_WORDS = 24
 PEOPLE = 4
 TITLE_WORDS = 7
-_TRIVIAL = ("look", "rest", "continue", "aside", "dice", "recall", "know", "oracle", "think")
+_WEIGHTS = {"fight": 5, "risk": 4, "search": 3, "speech": 2, "look": 0, "rest": 0, "think": 0}
+_GOES = re.compile(
+    r"\b(?:go|walk|run|head|return|travel|climb|move|sail|row|ride|come|sneak|float|march|hurry)\b",
+    re.IGNORECASE,
+)
+_TO_NAMED = re.compile(
+    r"\b(?:to|into|for|towards?) (?P<place>(?:the )?[A-Z][\w'-]+(?: (?:of )?[A-Z][\w'-]+){0,2})(?!\w)"
+)
+_NAMES = re.compile(r"^(?:your name is|you are called|they call you|call you)\b", re.IGNORECASE)
 _JOINTS = ("Then", "After that", "Later", "Next", "And then")
 _MEETS = re.compile(
     r"\b(?:says|asks)\s+([A-Z][\w'-]+)\b|\b([A-Z][\w'-]+) (?:says|asks|nods|answers|listens)\b"
@@ -28,34 +39,89 @@ _MEETS = re.compile(
 
 
 def recap(history: Sequence[ChatMessage], lore: Lore | None = None) -> str:
-    """Returns what the player did, what they told and whom they met, oldest first; "" for nothing yet."""
+    """Returns a summary: what the player told, where they went, what they did and whom they met; "" for nothing.
+
+    It is told in that order, and only the deeds that weigh most, in the order in which they happened.
+    """
     lines = [read(message.content) for message in history if message.role == "user"]
-    deeds = _deeds(lines)
-    if not deeds:
+    told = _told(lines)
+    places = _places(lines)
+    deeds = _deeds(lines, besides_moves=bool(places))
+    if not deeds and not told and not places:
         return ""
-    told = [deeds[0]]
-    for index, deed in enumerate(deeds[1:]):
-        told.append(f"{_JOINTS[index % len(_JOINTS)]} {lower_first(deed)}")
+    parts = [told] if told else []
+    if places:
+        parts.append(_way(places))
+    for index, deed in enumerate(deeds):
+        lead = f"{_JOINTS[(index - 1) % len(_JOINTS)]} " if index else ""
+        parts.append(f"{lead}{lower_first(deed) if lead else deed}")
     people = met(history, lore)
     if people:
-        listed = people[0] if len(people) == 1 else f"{', '.join(people[:-1])} and {people[-1]}"
-        told.append(f"You have spoken with {listed}.")
-    return " ".join(told)
+        parts.append(f"You have spoken with {_listed(people)}.")
+    return " ".join(parts)
 
 
-def title(history: Sequence[ChatMessage], world: str = "") -> str:
+def title(history: Sequence[ChatMessage]) -> str:
     """Returns a few words for what the story is about so far, "" when there is nothing to go by."""
     lines = [read(message.content) for message in history if message.role == "user"]
-    people = met(history, None)
-    goals = [line.goal for line in lines if line.goal]
-    about = next((line.topic or line.object for line in lines if line.topic or line.object), "")
-    if people and goals:
-        return _short(f"{people[0]} and {goals[-1]}")
+    people = _talked_to(history)
+    places = _places(lines)
+    spoken_of = (line.topic or line.object for line in reversed(lines))
+    about = next((one for one in spoken_of if one.startswith("the ")), "")
+    if people and places:
+        return _short(f"{people} and {places[-1]}")
     if people and about:
-        return _short(f"{people[0]}, and {about}")
-    if goals or about:
-        return _short(goals[-1] if goals else about)
-    return people[0] if people else world
+        return _short(f"{people}, and {about}")
+    return _short(people or (places[-1] if places else about))
+
+
+def _talked_to(history: Sequence[ChatMessage]) -> str:
+    """Returns who answered most of what the player said; who only remarks on things does not count."""
+    counts: Counter[str] = Counter()
+    asked = False
+    for message in history:
+        if message.role == "user":
+            asked = read(message.content).kind == "speech"
+        elif asked:
+            counts.update(met([message], None)[:1])
+    return max(reversed(list(counts)), key=lambda name: counts[name]) if counts else ""
+
+
+def _told(lines: Sequence[ParsedLine]) -> str:
+    """Returns what the player told of themself, the first things first; "" for nothing."""
+    heard = [hear(line.text, line.speech) for line in lines]
+    echoes = [
+        one.echo for one in heard if one.telling in ("self", "loss", "confession", "name") and one.echo
+    ]
+    name = next((one.name for one in heard if one.name), "")
+    telling = (one for one in echoes if not _NAMES.match(one) and (not name or name not in one))
+    kept = list(dict.fromkeys(telling))[:TOLD]
+    parts = [f"You are {name}."] if name else []
+    if kept:
+        parts.append(f"You have told that {' and that '.join(map(lower_first, kept))}.")
+    return " ".join(parts)
+
+
+def _places(lines: Sequence[ParsedLine]) -> list[str]:
+    """Returns where the player went, in order, the last few; nowhere twice in a row."""
+    found: list[str] = []
+    for line in lines:
+        if line.kind in ("speech", "move", "rest", "search", "look", "risk", "trade"):
+            named = _TO_NAMED.search(line.text) if _GOES.search(line.text) else None
+            place = named["place"] if named else line.goal
+            if place and found[-1:] != [place]:
+                found.append(place)
+    return found[-PLACES:]
+
+
+def _way(places: Sequence[str]) -> str:
+    if len(places) == 1:
+        return f"You went to {places[0]}."
+    return f"You went to {', to '.join(places[:-1])} and then to {places[-1]}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def met(history: Sequence[ChatMessage], lore: Lore | None) -> list[str]:
@@ -92,15 +158,16 @@ _NOBODY = frozenset(
 )
 
 
-def _deeds(lines: Sequence[ParsedLine]) -> list[str]:
-    """Returns the last things done that were more than a look, as they are told to the player."""
-    told = [deed for deed in map(_deed, lines) if deed]
-    weighty = [
-        deed
-        for line, deed in zip(lines, map(_deed, lines), strict=True)
-        if deed and line.kind not in _TRIVIAL
+def _deeds(lines: Sequence[ParsedLine], *, besides_moves: bool) -> list[str]:
+    """Returns the deeds that weigh most, as they are told to the player, in the order they happened."""
+    weighed = [
+        (_WEIGHTS.get(line.kind, 1), number, deed)
+        for number, line in enumerate(lines)
+        if (deed := _deed(line)) and not (besides_moves and line.kind == "move")
     ]
-    return (weighty if len(weighty) >= 2 else told)[-DEEDS:]
+    weighty = [one for one in weighed if one[0] > 0] or weighed
+    best = sorted(weighty, key=lambda one: (-one[0], -one[1]))[:DEEDS]
+    return [deed for _, _, deed in sorted(best, key=lambda one: one[1])]
 
 
 def _deed(line: ParsedLine) -> str:
@@ -108,8 +175,8 @@ def _deed(line: ParsedLine) -> str:
         return ""
     text = line.text if line.act else ""
     heard = hear(line.text, line.speech)
-    if heard.telling in ("self", "loss", "confession") and heard.echo and "?" not in line.text:
-        return upper_first(stop(f"you told that {lower_first(heard.echo)}"))
+    if heard.name or (heard.telling in ("self", "loss", "confession") and heard.echo):
+        return ""  # that is told apart
     if line.speech and not line.act:
         about = f" about {line.topic}" if line.topic else ""
         said = line.speech.strip(" ,.")

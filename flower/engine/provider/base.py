@@ -197,6 +197,16 @@ class Registry(Protocol):
     def problems(self) -> Mapping[str, str]:
         """Providers that cannot be used, each with a sentence that says why."""
 
+    @property
+    def file_problems(self) -> tuple[str, ...]:
+        """Files in the models folder that are no models, each with the reason."""
+
+    async def look_for_files(self) -> None:
+        """Looks into the models folder again and tells of what is new."""
+
+    def local_bytes(self) -> Mapping[str, int]:
+        """Returns the bytes of each model from a file, by its id."""
+
     def resolve(self, model_id: str) -> tuple[Provider, str]:
         """Returns the provider of a model id and the model's name there; raises ``ProviderError``."""
 

@@ -118,6 +118,21 @@ class Roster:
 
     # --- life -----------------------------------------------------------------------------------
 
+    @property
+    def file_problems(self) -> tuple[str, ...]:
+        """Files in the models folder that are no models, each with the reason."""
+        return self._local.problems
+
+    async def look_for_files(self) -> None:
+        """Looks into the models folder again and tells of what is new."""
+        await self._local.scan()
+        self._options = None
+        self.on_change()
+
+    def local_bytes(self) -> Mapping[str, int]:
+        """Returns the bytes of each model from a file, by its id."""
+        return self._local.sizes()
+
     async def run(self) -> None:
         """Keeps the catalogue fresh and unloads idle local models, until cancelled."""
         self._catalogue.update(await trio.to_thread.run_sync(self._load))

@@ -253,13 +253,13 @@ class Stream:
             raise ProviderError(
                 "bad_request",
                 f"{self.model} used all {self._completion.max_tokens} tokens of the reply for thinking; "
-                "raise reply_tokens or lower reasoning_effort with /set.",
+                "raise max_tokens or lower reasoning_effort with /set.",
             )
         if finish.reason == "done" and self._thought:
             raise ProviderError(
                 "bad_request",
                 f"{self.model} only thought and told nothing; lower its reasoning_effort or raise "
-                "reply_tokens, or choose another model with /model.",
+                "max_tokens, or choose another model with /model.",
             )
         if finish.reason == "done":
             raise self._cut_short()

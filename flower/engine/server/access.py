@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from flower.engine.sessions.program import OWNER, STRANGER, TRUSTED
+
 TOKEN_FREE_TRIES = 3  # wrong ones in a row before waiting begins: people mistype
 TOKEN_WAIT_S = 0.5  # after that, doubled with every further one of that address
 TOKEN_WAIT_MAX_S = 30.0
@@ -100,6 +102,12 @@ class Access:
     def needs_token(self, peer: Peer) -> bool:
         """Whether this peer comes in with a token only."""
         return self.token is not None and not (self.trusts_own and peer.own)
+
+    def rights(self, peer: Peer) -> str:
+        """Returns what somebody who has come in may change of the program itself."""
+        if peer.own:
+            return OWNER
+        return TRUSTED if self.needs_token(peer) else STRANGER
 
     def refusal(self, header: Header, peer: Peer, now: float) -> Refusal | None:
         """Returns why an upgrade is refused, None if it may go on.

@@ -79,6 +79,14 @@ def create_app(
         text = health.render(engine, home)
         return Response(text, content_type=health.CONTENT_TYPE)
 
+    async def status() -> Response:
+        refused = rules.private_refusal(
+            request.headers.get, await _peer(request.scope), trio.current_time()
+        )
+        if refused is not None:
+            return _refused(engine, refused)
+        return Response(health.status(engine), content_type="application/json")
+
     async def rpc() -> Response | None:
         peer = await _peer(websocket.scope)
         refused = rules.refusal(websocket.headers.get, peer, trio.current_time())
@@ -92,7 +100,8 @@ def create_app(
         token = rules.token if rules.needs_token(peer) else None
         with lifetime.client() as guest, guests.admitted(token) as scope:
             client_id = websocket.args.get("client", "")
-            await connection.serve(engine, _WebSocket(), client_id, guest.say_goodbye)
+            rights = rules.rights(peer)
+            await connection.serve(engine, _WebSocket(), client_id, guest.say_goodbye, rights)
         if scope.cancelled_caught:
             await websocket.close(POLICY_VIOLATION)
         return None
@@ -110,6 +119,7 @@ def create_app(
     app.add_url_rule("/", view_func=alive, endpoint="root")
     app.add_url_rule("/healthz", view_func=alive, endpoint="healthz")
     app.add_url_rule("/readyz", view_func=ready, endpoint="readyz")
+    app.add_url_rule("/status", view_func=status, endpoint="status")
     app.add_url_rule("/metrics", view_func=numbers, endpoint="metrics")
     app.add_websocket(PATH, view_func=rpc)
     return app

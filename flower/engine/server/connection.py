@@ -18,6 +18,7 @@ from flower import limits
 from flower.engine.commands import dispatch
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
+from flower.engine.sessions.program import STRANGER
 from flower.engine.sessions.session import Client
 from flower.errors import FlowerError, ProtocolError
 from flower.protocol.codec import Encoder, decode_prompt
@@ -38,9 +39,11 @@ class Socket(Protocol):
     async def close(self, code: int) -> None: ...
 
 
-async def serve(engine: Engine, socket: Socket, client_id: str, goodbye: Callable[[], None]) -> None:
+async def serve(
+    engine: Engine, socket: Socket, client_id: str, goodbye: Callable[[], None], rights: str = STRANGER
+) -> None:
     """Talks with one client until either side goes; ``goodbye`` is called if it says that it leaves."""
-    client = await engine.connect(Outbox(), client_id[: limits.CLIENT_ID_CHARS], goodbye)
+    client = await engine.connect(Outbox(), client_id[: limits.CLIENT_ID_CHARS], goodbye, rights)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_write, engine, client, socket, nursery.cancel_scope)

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import msgspec
 import trio
 from msgspec import Struct
 
@@ -73,6 +74,21 @@ def render(engine: Engine, home: Home | None = None) -> str:
         _sample(lines, name, "gauge", text, value)
     _sample(lines, f'flower_build_info{{version="{flower.__version__}"}}', "gauge", "The version.", 1)
     return "\n".join(lines) + "\n"
+
+
+def status(engine: Engine) -> bytes:
+    """Returns what ``flower status`` shows, as JSON."""
+    return msgspec.json.encode(
+        {
+            "version": flower.BUILD,
+            "started": engine.started_at,
+            "clients": len(engine.clients),
+            "stories": len(engine.sessions),
+            "turns": engine.turns.running,
+            "model": engine.roster.default(),
+            "memory_bytes": next((int(value) for _, _, value in _of_process()), 0),
+        }
+    )
 
 
 Gauge = tuple[str, str, float]

@@ -23,13 +23,17 @@ from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, recap, shown_page, snapshot
 from flower.engine.sessions.answers import Answers
+from flower.engine.sessions.asset_edits import AssetEdits
+from flower.engine.sessions.character_drafts import CharacterDrafts
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.drafts import Drafts
 from flower.engine.sessions.edits import Edits
+from flower.engine.sessions.fetches import Fetches
 from flower.engine.sessions.heap_trim import HeapTrimmer
 from flower.engine.sessions.imports import Imports
 from flower.engine.sessions.metrics import Metrics
 from flower.engine.sessions.outbox import Outbox
+from flower.engine.sessions.program import STRANGER, Program, one_problem
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
@@ -43,8 +47,6 @@ from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State
 log = logging.getLogger(__name__)
 
 QUICK_REPLIES_READ = 100  # of imported ones; most sets have commands of other programs among them
-
-PROBLEMS_SHOWN = 20  # of broken files, in the list that a client gets
 
 STORY_LIST_INTERVAL_S = 1.0  # the list of stories goes to every client, at most so often
 
@@ -68,6 +70,7 @@ class Engine:
         self.new_id = new_id
         self.imports = Imports(self.runtime, self.clients, nursery, now, new_id)
         self.metrics = Metrics()
+        self.started_at = now()
         self.turns = Turns(
             self.runtime,
             nursery,
@@ -77,6 +80,7 @@ class Engine:
         )
         self.edits = Edits(self.runtime, self.turns, now)
         self.lore = WorldLore(self.runtime)
+        self.asset_edits = AssetEdits(self.runtime, self.imports, self.lore, self.clients)
         self.folders = Folders(
             services.database,
             services.library,
@@ -86,10 +90,13 @@ class Engine:
         )
         self.drafts = Drafts(self.runtime, self.turns.models, nursery, now=now)
         self.side_tasks = SideTasks(nursery)
+        self.character_drafts = CharacterDrafts(self.runtime, self.turns.models, nursery)
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
         self._commands = commands
         self.answers = Answers()
+        self.fetches = Fetches(nursery)
+        self.program: Program | None = None  # who reads the settings; None in an engine without any
         self._sessions: dict[str, Session] = {}
         self._recapped: dict[str, float] = {}  # by story: when it had been played last, then
 
@@ -121,14 +128,18 @@ class Engine:
     # --- clients --------------------------------------------------------------------------------
 
     async def connect(
-        self, outbox: Outbox, client_id: str = "", goodbye: Callable[[], None] = lambda: None
+        self,
+        outbox: Outbox,
+        client_id: str = "",
+        goodbye: Callable[[], None] = lambda: None,
+        rights: str = STRANGER,
     ) -> Client:
         """Returns a new client with what it had chosen, and sends it everything it shows.
 
-        Faces that give no id share one selection.
+        Faces that give no id share one selection. ``rights``: see ``program``.
         """
         chosen = await self.services.database.read(stories.load, sanitize(client_id))
-        client = Client(outbox, chosen, goodbye)
+        client = Client(outbox, chosen, goodbye, rights)
         self.clients.add(client)
         try:
             client.notify("✓ Engine ready.", State(status="ok"))
@@ -142,17 +153,17 @@ class Engine:
         return client
 
     def _tell_problems(self, client: Client) -> None:
-        """Tells everything of the user's that cannot be used, in one list."""
-        problems = (*self.services.assets.problems, *self.roster.problems.values())
-        if len(problems) == 1:
-            client.notify(f"✗ {problems[0]}")
-        elif problems:
-            shown = problems[:PROBLEMS_SHOWN]
-            more = len(problems) - len(shown)
-            rows = [f"✗ {len(problems)} things cannot be used; `flower check` lists them:"]
-            rows += [f"  {problem}" for problem in shown]
-            rows += [f"  and {more} more"] if more else []
-            client.notify("\n".join(rows))
+        """Says that something of the user's cannot be used; the list of it stays in the state."""
+        problems = self.problems()
+        if problems:
+            client.notify(f"✗ {one_problem(problems)}")
+
+    def problems(self) -> tuple[str, ...]:
+        """Returns a sentence for everything of the user's that cannot be used: settings, files, models."""
+        settings = self.program.problems if self.program is not None else ()
+        every = (*settings, *self.services.assets.problems, *self.roster.problems.values())
+        every += self.roster.file_problems
+        return every[: limits.PROBLEMS_TOLD]
 
     async def _recap_once(self, client: Client) -> None:
         """Tells what happened last in a story that has rested long, once until it is played again."""
@@ -175,6 +186,7 @@ class Engine:
         self.heap.client_left()
         self.drafts.cancel(client)
         self.side_tasks.cancel(client)
+        self.character_drafts.cancel(client)
         self._leave(client)
 
     @property
@@ -207,6 +219,7 @@ class Engine:
                 shown,
                 quick_replies=ready[: max(limits.QUICK_REPLIES, len(services.quick_replies))],
                 commands=self._commands,
+                problems=self.problems(),
             )
         )
         if client.session is not None:
@@ -223,11 +236,11 @@ class Engine:
 
     def _announce_models(self) -> None:
         available = self.roster.options()
+        problems = self.problems()
         for client in self.clients:
             state = snapshot.selection_state(client.chosen, self.roster)
-            client.notify(
-                "The list of models is fresh.", structs.replace(state, available_models=available)
-            )
+            state = structs.replace(state, problems=problems)
+            client.notify("", structs.replace(state, available_models=available))
 
     # --- stories --------------------------------------------------------------------------------
 

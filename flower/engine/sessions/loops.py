@@ -7,10 +7,14 @@ else they say. Looks only every few hundred characters, at the end of what came,
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from flower import limits
 
+LOOP_REPLIES = 3  # replies with the same sentence, of so many:
+LOOP_REPLIES_READ = 5
 _PROBE = 24  # characters whose return is looked for
 _LOOK_EVERY = 200  # characters
 _PERIODS = 12  # distances tried at one look
@@ -84,6 +88,34 @@ class LoopGuard:
     def _mostly(self, sentence: str, places: list[int], end: int) -> bool:
         recent = list(islice(reversed(places), limits.LOOP_SENTENCES))
         return len(sentence) * len(recent) * 3 >= end - recent[-1]
+
+
+def told_too_often(replies: Sequence[str]) -> str:
+    """Returns a sentence that stands in ``LOOP_REPLIES`` of the last replies, newest last, as it was told; else ""."""
+    counts: Counter[str] = Counter()
+    spelled: dict[str, str] = {}
+    for reply in replies[-LOOP_REPLIES_READ:]:
+        sentences = {
+            letters: one.strip()
+            for one in _ENDS.split(reply[-limits.LOOP_TAIL_CHARS :])
+            if len(letters := _NO_LETTERS.sub("", one).lower()) >= limits.LOOP_SENTENCE_LETTERS
+        }
+        counts.update(sentences.keys())
+        spelled |= sentences
+    letters, times = next(iter(counts.most_common(1)), ("", 0))
+    return spelled[letters] if times >= LOOP_REPLIES else ""
+
+
+def less_alike(params: Mapping[str, object]) -> dict[str, object]:
+    """Returns sampler settings under which a model falls less easily into what it has said before."""
+    warmth = params.get("temperature")
+    warmer = float(warmth) + 0.3 if isinstance(warmth, int | float) else 1.1
+    return {
+        **params,
+        "temperature": min(warmer, 1.5),
+        "frequency_penalty": 0.6,
+        "presence_penalty": 0.4,
+    }
 
 
 def _common_end(a: str, b: str) -> int:

@@ -49,12 +49,15 @@ class Metrics:
         self.errors: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.tokens = 0
+        self.rates: dict[str, float] = {}  # tokens a second of each model's last reply, while it wrote
         self.first_text = Histogram(FIRST_TEXT_BOUNDS_S)
         self.relay = Histogram(RELAY_BOUNDS_S)
 
     def turn_ended(self, outcome: TurnOutcome) -> None:
         self.turns[outcome.reason] += 1
         self.tokens += outcome.tokens
+        if outcome.rate and outcome.model is not None and not outcome.elsewhere:
+            self.rates[outcome.model.id] = outcome.rate
         if outcome.first_text_s is not None:
             self.first_text.add(outcome.first_text_s)
         if outcome.trouble:

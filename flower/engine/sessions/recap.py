@@ -56,15 +56,25 @@ def recap(title: str, rested_s: float, path: Sequence[Message]) -> str:
     said = [m for m in path if m.role == "user"]
     if not replies or not said:
         return ""
-    spoken = [
+    told = summary.recap(_spoken(path))
+    done = told or f"You: {first_sentence(said[-1].content, RECAP_SENTENCE_CHARS)}"
+    last = first_sentence(replies[-1].content, RECAP_SENTENCE_CHARS)
+    return f"Previously in {title}, {ago(rested_s)}:\n\n{done}\n\nIn the end: {last}"
+
+
+def titled(path: Sequence[Message]) -> str:
+    """Returns a few words for what a story is about so far, "" when there is nothing to go by."""
+    from flower.engine.offline import summary  # a story is named once: most engines never load it
+
+    return summary.title(_spoken(path))
+
+
+def _spoken(path: Sequence[Message]) -> list[ChatMessage]:
+    return [
         ChatMessage("user" if m.role == "user" else "assistant", m.content)
         for m in path
         if m.role != "system"
     ]
-    told = summary.recap(spoken)
-    done = told or f"You: {first_sentence(said[-1].content, RECAP_SENTENCE_CHARS)}"
-    last = first_sentence(replies[-1].content, RECAP_SENTENCE_CHARS)
-    return f"Previously in {title}, {ago(rested_s)}:\n\n{done}\n\nIn the end: {last}"
 
 
 def ago(seconds: float) -> str:

@@ -9,7 +9,7 @@ events into mailboxes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from msgspec import Struct, structs
@@ -165,6 +165,7 @@ class Session:
         self._window_start = window_start
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self._notified: set[str] = set()
+        self.looped = ""  # a sentence that the last replies shared when the newest prompt was made
         self._subscribers: set[Subscriber] = set()
         self._waiting: deque[WaitingLine] = deque()
 
@@ -230,13 +231,20 @@ class Session:
 class Client:
     """A client: its outbox, what it has chosen and the story it watches."""
 
-    def __init__(self, outbox: Outbox, chosen: Selection, goodbye: Callable[[], None]) -> None:
+    def __init__(
+        self, outbox: Outbox, chosen: Selection, goodbye: Callable[[], None], rights: str = ""
+    ) -> None:
         self.outbox = outbox
         self.chosen = chosen
         self.session: Session | None = None
+        self.rights = rights  # what it may change of the program; see ``program``
         self.goodbye = goodbye  # to be called when it says that it leaves for good
         self.request: str | None = None  # of the prompt that is being carried out
         self.answers: list[str] = []  # what has been said of that prompt
+        self.fields: Mapping[str, str] = {}  # what that prompt brought of a form
+        self.drafted: Mapping[
+            str, str
+        ] = {}  # the character that was drafted for it last, not stored yet
 
     def __repr__(self) -> str:
         return f"<Client {self.chosen.client!r} on {self.session!r}>"

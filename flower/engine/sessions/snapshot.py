@@ -56,6 +56,7 @@ def sync_state(
     *,
     quick_replies: tuple[QuickReply, ...],
     commands: tuple[CommandOption, ...],
+    problems: tuple[str, ...] = (),
 ) -> SyncState:
     """Returns everything a client shows beside the story."""
     available = models.options()
@@ -67,15 +68,10 @@ def sync_state(
         world_id=chosen.world_id,
         character_id=chosen.character_id,
         session_id=chosen.session_id,
-        available_worlds=_listed(
-            Named(w.id, w.name, of(w.name, w.lore, w.scene, w.start_message))
-            for w in assets.worlds.values()
-        ),
+        available_worlds=world_options(assets),
         available_characters=character_options(assets),
         available_models=available,
-        available_rules=_listed(
-            Named(r.id, r.name, of(r.name, r.prompt)) for r in assets.rules.values()
-        ),
+        available_rules=rule_options(assets),
         available_sessions=session_options(sessions),
         active_rules=chosen.rules,
         client=chosen.client,
@@ -84,6 +80,7 @@ def sync_state(
         offline=chosen_state.offline,
         version=flower.BUILD,
         quick_replies=quick_replies,
+        problems=problems,
     )
     return SyncState("", state)
 
@@ -103,6 +100,19 @@ def character_options(assets: Assets) -> tuple[Named, ...]:
     """Returns the characters as the state lists them, the first ``CHARACTERS_LISTED`` of them."""
     first = islice(briefs(assets.characters), CHARACTERS_LISTED)
     return _listed(Named(one.id, one.name, of(one.name, one.summary)) for one in first)
+
+
+def world_options(assets: Assets) -> tuple[Named, ...]:
+    """Returns the worlds as the state lists them."""
+    return _listed(
+        Named(w.id, w.name, of(w.name, w.lore, w.scene, w.start_message))
+        for w in assets.worlds.values()
+    )
+
+
+def rule_options(assets: Assets) -> tuple[Named, ...]:
+    """Returns the rules as the state lists them."""
+    return _listed(Named(r.id, r.name, of(r.name, r.prompt)) for r in assets.rules.values())
 
 
 def _listed(options: Iterable[Named]) -> tuple[Named, ...]:

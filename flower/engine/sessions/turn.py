@@ -17,6 +17,7 @@ import logging
 from typing import assert_never
 
 import trio
+from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.game.proposals import UpdateFilter
@@ -41,10 +42,11 @@ from flower.engine.provider.base import (
     Text,
     Withdrawn,
 )
+from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import Stream, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.banned import RETRY_ASK, BannedPhrases
-from flower.engine.sessions.loops import LoopGuard
+from flower.engine.sessions.loops import LoopGuard, less_alike, told_too_often
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_storage import ReplyStorage
 from flower.engine.sessions.session import GrowingReply, Session
@@ -196,9 +198,29 @@ class Turn:
         ):  # older messages leave the prompt
             self._services.library.embed_soon()
         self._session.move_window(prompt.assembled.window_start)
+        prompt = self._against_loops(prompt, model)
         self._prompt = prompt
         self._storage.record = prompt.record
         return prompt
+
+    def _against_loops(self, prompt: PreparedPrompt, model: ChosenModel) -> PreparedPrompt:
+        """Returns the prompt with another sampler, once, when the last replies share a sentence; then says so."""
+        if isinstance(model.provider, Composing):
+            return prompt
+        completion = prompt.completion
+        replies = [one.content for one in completion.messages if one.role == "assistant"]
+        sentence = told_too_often(replies)
+        known, self._session.looped = self._session.looped, sentence
+        if not sentence:
+            return prompt
+        if known:
+            self._session.notify_once(
+                "✗ This model says the same sentence in one reply after the other, also with another sampler."
+                " /edit takes it out of the story, /model chooses another model."
+            )
+            return prompt
+        stirred = replace(completion, params=less_alike(completion.params))
+        return replace(prompt, completion=stirred)
 
     # --- 4: stream ------------------------------------------------------------------------------
 
@@ -345,6 +367,7 @@ class Turn:
             counter=self._counter(),
             tokens=self._tokens,
             first_text_s=self._first_text - self._started if self._first_text else None,
+            rate=self._speed(),
             elsewhere=self._elsewhere,
             trouble=kind_of(error) if error is not None else "",
             prompt=self._prompt,

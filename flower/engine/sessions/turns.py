@@ -17,6 +17,7 @@ from flower import limits
 from flower.engine.prompt.context import TurnInput
 from flower.engine.sessions.after_turn import AfterTurn
 from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.recap import titled
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import FinishedReply, GrowingReply, Session, WaitingLine
 from flower.engine.sessions.summaries import Summariser
@@ -178,6 +179,7 @@ class Turns:
                 request,
                 self._now(),
                 waited=waited,
+                title=titled,
             )
         except BaseException:
             session.request = None

@@ -29,6 +29,9 @@ from flower.errors import CommandError
 # ruff: noqa: S608 - only constants are put into statements, values never
 
 
+TITLED_AFTER = 6  # lines: then there is something to name a story after
+
+
 class Exchange(Struct, frozen=True):
     """A player's line and the reply that was opened for it."""
 
@@ -47,11 +50,12 @@ def begin_exchange(
     now: float,
     *,
     waited: int | None = None,
+    title: Callable[[Sequence[stories.Message]], str] | None = None,
 ) -> Exchange:
     """Stores the player's line and opens the reply under the active leaf.
 
     A ``request`` that was stored before changes nothing and returns the exchange it made. ``waited`` is the row of
-    a line that had to wait for this.
+    a line that had to wait for this. ``title`` names a story of ``TITLED_AFTER`` lines that nobody has named.
     """
     if waited is not None:
         prompts.drop_waiting(db, waited)
@@ -76,7 +80,33 @@ def begin_exchange(
         "UPDATE sessions SET title = ? WHERE id = ? AND title = ''",
         (stories.title_of(line), session_id),
     ).rowcount
-    return Exchange(user_id, reply_id, titled=titled > 0)
+    renamed = (
+        title is not None and leaf is not None and _named_anew(db, session_id, leaf, found.title, title)
+    )
+    return Exchange(user_id, reply_id, titled=titled > 0 or renamed)
+
+
+def _named_anew(
+    db: sqlite3.Connection,
+    session_id: str,
+    leaf: int,
+    known: str,
+    title: Callable[[Sequence[stories.Message]], str],
+) -> bool:
+    """Gives a story a title made of what happened, once, in place of its first line; returns whether it did."""
+    path = stories.path(db, leaf, most=2 * TITLED_AFTER + 2)
+    lines = [message.content for message in path if message.role == "user"]
+    if (
+        len(lines) != TITLED_AFTER
+        or path[0].parent_id is not None
+        or known != stories.title_of(lines[0])
+    ):
+        return False
+    found = stories.title_of(title(path))
+    if not found:
+        return False
+    stories.rename(db, session_id, found)
+    return True
 
 
 class LineNotes(Struct, frozen=True, kw_only=True):

@@ -60,6 +60,21 @@ def put(
     return cursor.lastrowid
 
 
+def change(
+    db: sqlite3.Connection, persona_id: int, name: str, title: str, description: str, now: float
+) -> bool:
+    """Stores a persona under other words; returns whether no other one has its name and title."""
+    other = db.execute(
+        "SELECT 1 FROM personas WHERE name = ? AND title = ? AND id != ?", (name, title, persona_id)
+    ).fetchone()
+    if other is None:
+        db.execute(
+            "UPDATE personas SET name = ?, title = ?, description = ?, updated = ? WHERE id = ?",
+            (name, title, description, now, persona_id),
+        )
+    return other is None
+
+
 def listed(db: sqlite3.Connection) -> list[StoredPersona]:
     """Returns all personas, the default one first, then by name."""
     rows = db.execute(

@@ -339,6 +339,15 @@ CREATE TABLE scripts (
 CREATE INDEX scripts_by_character ON scripts(character_id, place);
 """
 
+# What the player keeps at the top of the library's lists: ids of characters and worlds, numbers of books.
+FAVOURITES_SCHEMA = """
+CREATE TABLE favourites (
+    kind TEXT NOT NULL CHECK (kind IN ('characters', 'worlds', 'books')),
+    id   TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+"""
+
 # Settings under a name, and templates for prompts as text that were imported.
 PRESETS_SCHEMA = """
 CREATE TABLE presets (
@@ -360,6 +369,7 @@ MIGRATIONS: tuple[str, ...] = (
     LIBRARY_SCHEMA,
     TERMS_SCHEMA,
     SCRIPTS_SCHEMA,
+    FAVOURITES_SCHEMA,
     PRESETS_SCHEMA,
 )
 

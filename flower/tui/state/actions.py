@@ -9,7 +9,16 @@ from collections.abc import Callable
 
 from flower import limits
 from flower.client.events import Send
-from flower.tui.state import client_commands, commands, popups, scroll, sending, status_line, tree_state
+from flower.tui.state import (
+    client_commands,
+    commands,
+    popups,
+    scroll,
+    sending,
+    settings_list,
+    status_line,
+    tree_state,
+)
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, OpenEditor, Quit, Repaint, Search, Suspend
 from flower.tui.state.status_line import Result, notify
@@ -112,6 +121,7 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "escape": escape,
     "palette": lambda model: (popups.opened(model, "palette"), ()),
     "help": lambda model: (popups.opened(model, "keys"), ()),
+    "problems": settings_list.problems_shown,
     "news": lambda model: (popups.shown(model), ()),
     "recalled": lambda model: (popups.recalled(model), ()),
     "sidebar": _toggle_sidebar,

@@ -45,6 +45,7 @@ ACTIONS = (
     Action("sessions", ("f6", "alt+s"), "stories: new, continue, delete"),
     Action("sidebar", ("f7",), "show or hide the sidebar"),
     Action("tree", ("f8", "alt+g"), "the story's tree: all its branches and variants"),
+    Action("problems", ("f9", "alt+p"), "what is wrong with your files"),
     Action("news", ("alt+n",), "long news that came while you wrote"),
     Action(
         "recalled", ("alt+i",), "read what was recalled for the last reply (it may spoil the story)"

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from flower.errors import ConfigError
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import ASCII, CONSOLE, load_theme
-from flower.tui.state import popups, scroll, tree_state
+from flower.tui.state import popups, scroll, settings_list, tree_state
 from flower.tui.state.geometry import layout_of
-from flower.tui.state.model import Copy, ImportFiles, Model, Popup, Quit
+from flower.tui.state.model import ChangeSetting, Copy, ImportFiles, Model, Popup, Quit
 from flower.tui.state.status_line import Result, notify
 
 
@@ -36,13 +36,14 @@ def copy_last(model: Model, _argument: str = "") -> Result:
 
 
 def use_theme(model: Model, name: str) -> Result:
-    """Changes the colours until the client ends; ``config.yaml`` keeps them."""
+    """Changes the colours, from now on: ``config.yaml`` gets the name."""
     try:
         model = _in_theme(model, name)
     except ConfigError as error:
         words = str(error).removeprefix("tui.theme: ")
         return notify(model, words[:1].upper() + words[1:], "bad"), ()
-    return model._replace(settings=model.settings._replace(theme=name)), ()
+    model = model._replace(settings=model.settings._replace(theme=name))
+    return model, (ChangeSetting(settings_list.THEME, name),)
 
 
 def _in_theme(model: Model, name: str) -> Model:
@@ -91,6 +92,8 @@ COMMANDS: dict[str, Callable[[Model, str], Result]] = {
     "/copy": copy_last,
     "/import": import_files,
     "/tree": tree_state.opened,
+    "/settings": settings_list.asked,
+    "/problems": settings_list.problems_shown,
     "/keys": lambda model, _argument: (model._replace(popup=Popup("keys")), ()),
     "/quit": lambda model, _argument: (model, (Quit(),)),
 }

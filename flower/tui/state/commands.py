@@ -38,6 +38,8 @@ LOCAL = (
     Command("/copy", "copy the last reply to the clipboard", local=True),
     Command("/tree", "see the story's tree and walk it", "text", local=True, optional=True),
     Command("/import", "bring cards, lorebooks and chats from your disk", "paths", local=True),
+    Command("/settings", "see and change every setting", "text", local=True, optional=True),
+    Command("/problems", "see what is wrong with your files", local=True),
     Command("/keys", "show the keys", local=True),
     Command("/quit", "leave; the story is saved", local=True),
 )
@@ -57,8 +59,11 @@ V1 = (
 )
 PATHS = "paths"  # the argument is a path on the disk of the machine the screen runs on
 ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message gives
+OF_A_MODEL = frozenset({"/character draft", "/character keep"})  # nothing to offer without one
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
-PLUMBING = frozenset({"/sync", "/history"})  # spoken by the client, of no use to people
+PLUMBING = frozenset(
+    {"/sync", "/history", "/form save", "/library"}
+)  # spoken by the client, of no use to people
 
 
 class Candidate(NamedTuple):
@@ -83,7 +88,8 @@ def offered(replica: Replica) -> tuple[Command, ...]:
         for option in replica.commands
     )
     local = {command.name for command in LOCAL}
-    engine = tuple(c for c in told or V1 if c.name not in PLUMBING and c.name not in local)
+    hidden = PLUMBING | local | (OF_A_MODEL if replica.offline else frozenset())
+    engine = tuple(command for command in told or V1 if command.name not in hidden)
     return (*engine, *LOCAL)
 
 
@@ -93,7 +99,19 @@ def _argument(argument: str, usage: str, name: str) -> str:
 
 def _needs_more(usage: str, name: str) -> bool:
     """Whether something outside brackets follows the name, as in ``/edit [MESSAGE] TEXT``."""
-    return bool(_BRACKETED.sub("", usage.removeprefix(name)).strip())
+    return words_needed(usage, name) > 0
+
+
+def words_needed(usage: str, name: str) -> int:
+    """Returns how many words have to follow the name, as in ``/lore add WORLD TEXT``."""
+    return len(_bare(usage.removeprefix(name)).split())
+
+
+def _bare(usage: str) -> str:
+    """Returns ``usage`` without what is in brackets, also in brackets in brackets."""
+    while (bare := _BRACKETED.sub("", usage)) != usage:
+        usage = bare
+    return usage
 
 
 def is_plumbing(line: str) -> bool:

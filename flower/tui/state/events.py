@@ -14,7 +14,7 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
 from flower.tui.render.messages import MessageView
-from flower.tui.state import popups, scroll, status_line, transcript
+from flower.tui.state import engine_forms, library_list, popups, scroll, status_line, transcript
 from flower.tui.state.model import (
     Bell,
     Effect,
@@ -22,6 +22,7 @@ from flower.tui.state.model import (
     Model,
     Notice,
     Popup,
+    ReadSettings,
     Replica,
     Scroll,
     SetTitle,
@@ -72,8 +73,24 @@ def _system_update(model: Model, event: messages.SystemUpdate) -> Result:
     model = _merge(model, event.metadata)
     content = event.content.strip()
     asked = model.asked
+    if event.metadata.settings is not UNSET and model.popup and model.popup.kind == "settings":
+        return model, ()  # the list is open and has them now
+    if event.metadata.problems is not UNSET and not asked.startswith("/problems"):
+        after, effects = _told(model, event, content, asked)
+        return after, (*effects, ReadSettings())  # files have changed, the screen's own maybe
+    return _told(model, event, content, asked)
+
+
+def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) -> Result:
+    """Applies what an update says in words."""
     if content:
         model = model._replace(asked="")
+    if content.startswith("✓"):
+        model = engine_forms.saved(model, _or(event.metadata.request, ""))
+    if event.metadata.listing is not UNSET:
+        return library_list.came(model, event.metadata.listing), ()
+    if event.metadata.form is not UNSET:
+        return engine_forms.came(model, event.metadata.form), ()
     if event.metadata.draft is not UNSET:
         model = _drafted(model, event.metadata.draft)
     if event.metadata.suggestions is not UNSET and event.metadata.suggestions:
@@ -372,9 +389,11 @@ def _answers_a_line(model: Model, meta: messages.ErrorMeta) -> bool:
 
 
 def _error(model: Model, event: messages.ErrorEvent) -> Result:
-    asked = model.asked
+    asked, request = model.asked, _or(event.metadata.request, "")
+    wrong = dict(_or(event.metadata.problems, {}))
+    if (of_form := engine_forms.refused(model, request, event.content, wrong)) is not None:
+        return of_form, ()
     model = notify(model._replace(asked=""), event.content, "bad")
-    request = _or(event.metadata.request, "")
     refused = next((draft for draft in model.unconfirmed if draft.request == request), None)
     if refused is not None:
         waiting = tuple(draft for draft in model.unconfirmed if draft != refused)

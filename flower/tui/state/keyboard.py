@@ -10,9 +10,12 @@ from flower.tui.state import (
     checklist,
     client_commands,
     commands,
+    form_keys,
+    library_list,
     popups,
     scroll,
     sending,
+    settings_list,
     status_line,
     transcript,
     tree_keys,
@@ -40,6 +43,8 @@ def press(model: Model, key: Key) -> Result:
     if model.popup is not None:
         after, effects = _in_popup(model, key, action)
         return client_commands.previewed(after), effects
+    if model.form is not None:
+        return form_keys.press(model, key, action)
     if model.tree is not None:
         return tree_keys.press(model, key, action)
     if action == "quick_reply":
@@ -76,6 +81,8 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
             return popups.moved(model, -popup.place, around=False), ()
         case "end":
             return popups.moved(model, len(popups.items(model)), around=False), ()
+        case "ctrl+f" if popup.kind in popups.FAVOURITES:
+            return _favourite(model)
         case "delete" if popup.kind == "sessions":
             return _ask_delete(model), ()
         case "backspace":
@@ -106,6 +113,20 @@ def _suggestion_to_change(model: Model) -> Result:
     return (closed._replace(input=closed.input.with_text(item.value)) if item else closed), ()
 
 
+def _favourite(model: Model) -> Result:
+    """Keeps the chosen entry at the top of its list, or lets it go; the list stays open."""
+    item, popup = popups.chosen(model), model.popup
+    if (
+        item is None
+        or popup is None
+        or not commands.offers(model.replica, popups.FAVOURITES[popup.kind])
+    ):
+        return model, ()
+    line = f"{popups.FAVOURITES[popup.kind]} {item.value}"
+    after, effects = sending.send_command(model, line)
+    return library_list.changed(after), effects
+
+
 def _ask_delete(model: Model) -> Model:
     item = popups.chosen(model)
     if item is None or not item.value:
@@ -120,6 +141,8 @@ def _accept(model: Model) -> Result:
     if item is None:
         return model, ()
     match popup.kind:
+        case "worlds" | "characters" | "rules" | "books" if popup.subject and item.value:
+            return sending.with_choice(closed, popup.subject, item.value)
         case "worlds":
             return sending.send_command(closed, f"/world select {item.value}")
         case "characters":
@@ -137,6 +160,8 @@ def _accept(model: Model) -> Result:
             )
         case "themes":
             return client_commands.use_theme(closed, item.value)
+        case "settings":
+            return settings_list.accepted(model, item.value)
         case "palette" if item.value.startswith(popups.QUICK):
             return sending.quick_reply(closed, int(item.value.removeprefix(popups.QUICK)))
         case "palette":
@@ -263,6 +288,9 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
             return actions.run(model, "bottom")
         case "?" if empty:
             return actions.run(model, "help")
+        case "left" | "right" if empty and (first := _first_of_several(model)) is not None:
+            which = "previous" if key.name == "left" else "next"
+            return model, (Send(f"/variant {which} {first.message}"),)
         case "right" if commands.ghost_of_line(model):
             return actions.complete(model)
     if action is not None:
@@ -273,6 +301,15 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
     if edited.text == model.input.text:
         return model._replace(input=edited), ()
     return model._replace(input=edited, menu=-1, menu_closed=False, asked=""), ()
+
+
+def _first_of_several(model: Model) -> MessageView | None:
+    """Returns the greeting of a story that has not begun yet, if it has several to choose from."""
+    messages = model.story.messages
+    if len(messages) != 1 or model.story.more or model.link.state != "online":
+        return None
+    first = messages[0]
+    return first if first.role == "assistant" and first.variants > 1 and first.message else None
 
 
 def _choose_step(model: Model, step: int) -> Model:

@@ -24,6 +24,8 @@ from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 if TYPE_CHECKING:
     from flower.protocol import messages
     from flower.protocol.messages import StoryTree
+    from flower.tui.state.form import TypedForm
+    from flower.tui.state.library_list import Shelf
 
 
 class Settings(NamedTuple):
@@ -61,6 +63,8 @@ class Replica(NamedTuple):
     queued: int = 0
     sheet: tuple[messages.SheetRow, ...] = ()
     quick_replies: tuple[messages.QuickReply, ...] = ()
+    problems: tuple[str, ...] = ()
+    settings: tuple[messages.SettingOption, ...] = ()
 
 
 class LinkState(NamedTuple):
@@ -196,10 +200,16 @@ class Model(NamedTuple):
     menu_closed: bool = False  # Escape closed the menu for this line
     typed_path: str = ""  # of which ``paths`` are wanted, and what is known of them
     paths: tuple[str, ...] = ()
+    own_settings: tuple[messages.SettingOption, ...] = ()  # of the screen: ``tui.`` in its home
+    own_problems: tuple[str, ...] = ()  # what is wrong with them
+    read_problems: tuple[str, ...] = ()  # what the user has looked at
     popup: Popup | None = None
     waiting: Popup | None = None  # what came while the player was writing: a key shows it
+    shelf: Shelf | None = None  # the library's list in the open popup
+    filtered_at: float = 0.0  # when its filter was typed at, in monotonic seconds
     asked: str = ""  # the command whose answer the player waits for, having typed nothing since
     tree: Tree | None = None
+    form: TypedForm | None = None
     scroll: Scroll = Scroll()
     status_rows: int = 1  # rows of the status line in the last frame
     search: Search = Search()
@@ -268,6 +278,12 @@ class PathsListed(NamedTuple):
     paths: tuple[str, ...]
 
 
+class SettingsListed(NamedTuple):
+    """The screen's own settings as they are now."""
+
+    options: tuple[messages.SettingOption, ...]
+
+
 class Notified(NamedTuple):
     """The app itself has news for the status line."""
 
@@ -289,6 +305,7 @@ Input = (
     | Configured
     | Notified
     | PathsListed
+    | SettingsListed
 )
 
 
@@ -327,6 +344,21 @@ class ImportFiles(NamedTuple):
     typed: str
 
 
+class ListSettings(NamedTuple):
+    """Look up the screen's own settings; ``SettingsListed`` answers."""
+
+
+class ChangeSetting(NamedTuple):
+    """Write one of the screen's own settings, as typed, into its ``config.yaml``, and use it."""
+
+    name: str
+    value: str
+
+
+class ReadSettings(NamedTuple):
+    """Read the screen's own settings again: files have changed."""
+
+
 class Suspend(NamedTuple):
     """Stop the process as Ctrl-Z does."""
 
@@ -341,4 +373,18 @@ class Repaint(NamedTuple):
     """Draw every cell again: something else wrote on the screen."""
 
 
-Effect = Send | Quit | Bell | SetTitle | Copy | ListPaths | ImportFiles | Suspend | OpenEditor | Repaint
+Effect = (
+    Send
+    | Quit
+    | Bell
+    | SetTitle
+    | Copy
+    | ListPaths
+    | ImportFiles
+    | ListSettings
+    | ChangeSetting
+    | ReadSettings
+    | Suspend
+    | OpenEditor
+    | Repaint
+)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flower import limits
 from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.render.theme import THEMES
-from flower.tui.state import bindings, checklist, commands, status_line
+from flower.tui.state import bindings, checklist, commands, library_list, status_line
 from flower.tui.state.model import Model, Popup
 from flower.tui.state.status_line import notify
 
@@ -25,16 +25,28 @@ TITLES = {
     "models": "Models",
     "rules": "Rules",
     "sessions": "Stories",
+    "books": "Lorebooks",
     "themes": "Themes",
+    "settings": "Settings",
     "palette": "Commands",
     "keys": "Keys",
     "text": "From the engine",
     "found": "Found",
 }
+FOR_COMMANDS = (
+    "worlds",
+    "characters",
+    "rules",
+    "books",
+)  # lists that a command asks with, its ``subject``
+FAVOURITES = {
+    "characters": "/character favourite", "worlds": "/world favourite", "books": "/lorebook favourite",
+}  # fmt: skip
 CHOOSABLE = ("worlds", "characters", "models", "rules", "sessions")
 EMPTY = {
     "worlds": "no worlds yet: put YAML files into assets/worlds",
-    "characters": "no characters yet: put YAML files into assets/characters",
+    "characters": "no characters yet: /import brings cards, /character new makes one",
+    "books": "no lorebooks yet: /import brings some, /lorebook new makes one",
     "models": "the engine offers no models",
     "rules": "no rules yet: put YAML files into assets/rules",
 }
@@ -59,7 +71,8 @@ def title(model: Model, popup: Popup) -> str:
         return f"Put '{name}' into the trash?"
     if popup.kind == "suggestions":
         return f"A digit says it, {model.theme.glyphs.right} lets you change it"
-    return TITLES.get(popup.kind, "")
+    named = TITLES.get(popup.kind, "")
+    return f"{named}: {popup.subject}" if popup.kind in FOR_COMMANDS and popup.subject else named
 
 
 class Item(NamedTuple):
@@ -77,6 +90,8 @@ def items(model: Model) -> tuple[Item, ...]:
     popup = model.popup
     if popup is None:
         return ()
+    if (shelf := library_list.known(model)) is not None:
+        return tuple(_on_shelf(model, one) for one in shelf.items)
     every = _entries(model, popup)
     if not popup.filter:
         return every[: limits.POPUP_ITEMS]
@@ -100,6 +115,8 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
             return _named(replica.available_worlds, (replica.world_id,))
         case "characters":
             return _named(replica.available_characters, (replica.character_id,))
+        case "books":
+            return ()  # all of them are asked for
         case "models":
             return tuple(
                 Item(
@@ -127,6 +144,8 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
         case "themes":
             names = (*THEMES, *model.settings.own_themes)
             return tuple(Item(name, "", name, name == model.settings.theme) for name in names)
+        case "settings":
+            return tuple(_setting(one) for one in settings_of(model))
         case "palette":
             return _palette(model)
         case "keys":
@@ -153,6 +172,24 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
             return (Item("Keep it", "", ""), Item("Into the trash", "", "yes"))
 
 
+def total(model: Model) -> int:
+    """Returns how many entries fit, those that have not come yet included."""
+    shelf = library_list.known(model)
+    return shelf.total if shelf is not None else len(items(model))
+
+
+def _on_shelf(model: Model, one: messages.LibraryItem) -> Item:
+    """Returns the entry of something of the library: favourites have a mark, and what is known goes first."""
+    replica, glyphs = model.replica, model.theme.glyphs
+    chosen = one.id in (replica.character_id, replica.world_id)
+    parts = [", ".join(one.tags)] if one.tags else []
+    if one.played and model.wall:
+        parts.append(f"played {age(model.wall - one.played)}")
+    detail = f" {glyphs.dot} ".join([*parts, *([one.about] if one.about else [])])
+    name = one.name or one.id
+    return Item(f"{glyphs.flower} {name}" if one.favourite else name, detail, one.id, chosen)
+
+
 def _text_rows(popup: Popup, columns: int) -> tuple[Item, ...]:
     """Returns the rows of a text; in a list of places, rows that go there when taken."""
     rows: list[Item] = []
@@ -176,6 +213,23 @@ def _hanging(line: str, columns: int) -> list[str]:
 def box_columns(model: Model) -> int:
     """Returns how wide a popup is, its frame included."""
     return min(BOX_COLUMNS, model.columns - 2)
+
+
+def settings_of(model: Model) -> tuple[messages.SettingOption, ...]:
+    """Returns all settings: those of the screen as its own home has them, then the engine's."""
+    engine = (one for one in model.replica.settings if not one.name.startswith("tui."))
+    return (*model.own_settings, *engine)
+
+
+def _setting(option: messages.SettingOption) -> Item:
+    about = [f"{option.about[:1].upper()}{option.about[1:]}."]
+    if option.allowed:
+        about.append(f"It can be {option.allowed}.")
+    if option.default and option.changed:
+        about.append(f"It comes as {option.default}.")
+    if option.locked:
+        about.append("Enter says where it is changed.")
+    return Item(option.name, option.value or "-", option.name, option.changed, " ".join(about))
 
 
 def _named(options: tuple[messages.Named, ...], chosen: tuple[str, ...]) -> tuple[Item, ...]:
@@ -315,7 +369,8 @@ def filtered(model: Model, text: str) -> Model:
     """Returns the model with another filter in its popup."""
     if model.popup is None:
         return model
-    return model._replace(popup=model.popup._replace(filter=text[: limits.FILTER_CHARS], place=0))
+    popup = model.popup._replace(filter=text[: limits.FILTER_CHARS], place=0)
+    return model._replace(popup=popup, filtered_at=model.now)
 
 
 def chosen(model: Model) -> Item | None:

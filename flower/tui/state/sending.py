@@ -13,6 +13,7 @@ from flower.tui.state.model import Draft, Effect, Model, Notice, Search, TurnSta
 from flower.tui.state.status_line import Result, notify
 
 TAKE_AWAY = ("/delete", "/session delete", "/lore delete", "/memory forget")  # no habit's Enter
+USUAL = ("/world select", "/character select", "/rules add")  # what choosing from a list means anyway
 TIME_PASSES = "continue"  # what an empty line says to the offline narrator
 TYPED = "{{input}}"  # in a quick reply: what has been typed goes here, and then the cursor
 
@@ -114,9 +115,10 @@ def run_line(model: Model, line: str) -> Result:
             model = client_commands.choose_messages(_input_done(model)._replace(selected=None))[0]
             key = commands.message_key(command)
             return notify(model, f"Choose a message and press {key} to {command.summary}."), ()
-        if command.argument in (*popups.CHOOSABLE, "themes"):
+        if command.argument in (*popups.CHOOSABLE, "themes", "books"):
             delete = command.name == "/session delete"
-            model = popups.opened(_input_done(model), command.argument)
+            asks = command.argument in popups.FOR_COMMANDS and command.name not in USUAL
+            model = popups.opened(_input_done(model), command.argument, command.name if asks else "")
             return (notify(model, "Delete puts a story into the trash.") if delete else model), ()
         return notify(
             model._replace(input=model.input.with_text(command.name + " ")),
@@ -125,6 +127,14 @@ def run_line(model: Model, line: str) -> Result:
     if not command.local:
         return send_command(model, line)
     return client_commands.COMMANDS[command.name](_remember(_input_done(model), command.name), argument)
+
+
+def with_choice(model: Model, name: str, value: str) -> Result:
+    """Runs a command on what was chosen for it; one that needs more words waits for them in the input line."""
+    usage = next((one.usage for one in model.replica.commands if one.name == name), name)
+    if commands.words_needed(usage, name) > 1:
+        return model._replace(input=model.input.with_text(f"{name} {value} "), menu=-1), ()
+    return send_command(model, f"{name} {value}")
 
 
 def _input_done(model: Model) -> Model:

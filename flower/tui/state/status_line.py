@@ -133,12 +133,25 @@ def fits(model: Model, text: str) -> bool:
     return len(wrap(clean(text).replace("\n", " "), columns)) <= rows_most(model.rows)
 
 
+def problems_of(model: Model) -> tuple[str, ...]:
+    """Returns what is wrong with the user's files, as engine and screen found it."""
+    every = (*model.own_problems, *model.replica.problems)
+    return tuple(dict.fromkeys(every))
+
+
+def unread_mark(model: Model) -> str:
+    """Returns ``!3`` while there are three problems that nobody has looked at, else ``""``."""
+    count = sum(1 for problem in problems_of(model) if problem not in model.read_problems)
+    return f"!{count}" if count else ""
+
+
 def numbers(model: Model) -> str:
     """Returns tokens, cost, duration and end of the last reply, as far as there is room."""
     if model.selected is not None:
         return ""
     meter = model.meter
-    parts: list[str] = []
+    mark = unread_mark(model)
+    parts = [mark] if mark else []
     if meter.total_tokens and not model.replica.offline:  # no model has read or written any
         parts.append(f"{meter.total_tokens:,} tokens")
     if meter.cost:
@@ -160,6 +173,11 @@ def idle(model: Model) -> tuple[str, ...]:
         return (f"{lines} lines; {key_of(model, 'submit')} sends them, Esc clears", f"{lines} lines")
     keys = f"{key_of(model, 'help')} keys"
     more = f"{keys}, {key_of(model, 'palette')} commands"
+    first = model.story.messages[0] if len(model.story.messages) == 1 else None
+    if first is not None and first.variants > 1 and not model.input.text:
+        arrows = f"{model.theme.glyphs.left}{model.theme.glyphs.right}"
+        others = f"{arrows} other greetings ({first.variant}/{first.variants})"
+        return (f"{others}, {more}", f"{others}, {keys}", others)
     if checklist.visible(model):
         return (f"{more}, {key_of(model, 'quit')} leaves", more, keys)
     return (f"{more}, {key_of(model, 'messages')} messages", more, keys)

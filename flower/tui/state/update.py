@@ -11,11 +11,15 @@ from flower.tui.render.messages import StoryPane
 from flower.tui.state import (
     actions,
     commands,
+    engine_forms,
     events,
+    form_keys,
     keyboard,
+    library_list,
     popups,
     scroll,
     sending,
+    status_line,
     tree_keys,
     tree_state,
 )
@@ -34,6 +38,7 @@ from flower.tui.state.model import (
     Resized,
     Restored,
     Search,
+    SettingsListed,
     SetTitle,
     Tick,
     TurnState,
@@ -87,6 +92,8 @@ def _updated(model: Model, happened: Input) -> Result:
             return sending.written(model, restored), ()
         case Configured():
             return _configured(model, happened), ()
+        case SettingsListed():
+            return model._replace(own_settings=happened.options), ()
         case Notified():
             return model._replace(notice=happened.notice), ()
         case PathsListed():
@@ -121,8 +128,9 @@ def _tick(model: Model, tick: Tick) -> Result:
     if place != model.scroll:
         model = model._replace(scroll=place)
     model, effects = tree_state.ticked(model)
-    model, more_effects = _fetch_older(model, layout.pane_rows)
-    return model, (*effects, *more_effects)
+    model, listing = library_list.ticked(model)
+    model, older = _fetch_older(model, layout.pane_rows)
+    return model, (*effects, *listing, *older)
 
 
 def _age_notice(model: Model) -> Model:
@@ -161,7 +169,7 @@ def next_wake(model: Model) -> float | None:
         wakes.append(meter.shown_at + limits.METER_S)
     if model.notice.text:
         wakes.append(model.notice.until)
-    wakes += tree_state.wakes(model)
+    wakes += tree_state.wakes(model) + library_list.wakes(model)
     return min(wakes, default=None)
 
 
@@ -176,6 +184,8 @@ def _paste(model: Model, paste: Paste) -> Model:
     if model.popup is not None and model.popup.kind != "text":
         return popups.filtered(model, model.popup.filter + first)
     model = model._replace(popup=None)
+    if model.form is not None:
+        return form_keys.pasted(model, text)
     if model.tree is not None and model.tree.asking:
         return tree_keys.written(model, model.tree.typed + first)
     if model.search.typing:
@@ -195,7 +205,12 @@ def _paste(model: Model, paste: Paste) -> Model:
 
 
 def _edited(model: Model, edited: Edited) -> Model:
-    model = sending.written(model._replace(rest=""), edited.text)
+    if model.form is not None:
+        return _kept_whole(form_keys.edited(model, edited.text), edited)
+    return _kept_whole(sending.written(model._replace(rest=""), edited.text), edited)
+
+
+def _kept_whole(model: Model, edited: Edited) -> Model:
     if not edited.kept:
         return model
     return notify(model, f"That is too long; all of it is in {edited.kept}.", "bad")
@@ -207,6 +222,8 @@ def _mouse(model: Model, mouse: Mouse) -> Result:
     up = mouse.kind == "wheel_up"
     if model.popup is not None:
         return popups.moved(model, -1 if up else 1, around=False), ()
+    if model.form is not None:
+        return form_keys.press(model, Key("up" if up else "down"), None)
     if model.tree is not None:
         return tree_keys.moved(model, -WHEEL_ROWS if up else WHEEL_ROWS), ()
     return actions.scroll_by(model, -WHEEL_ROWS if up else WHEEL_ROWS)
@@ -226,16 +243,25 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
         for message in model.story.messages
     )
     story = model.story._replace(messages=messages, loading=False)
-    return tree_state.unanswered(model._replace(story=story, turn=TurnState(), asked=""))
+    model = model._replace(story=story, turn=TurnState(), asked="")
+    return engine_forms.unanswered(tree_state.unanswered(model))
 
 
 def _configured(model: Model, told: Configured) -> Model:
-    model = model._replace(
-        settings=told.settings, theme=told.theme, pane=StoryPane(told.theme), bindings=told.bindings
-    )
-    if not told.problems:
+    settings = told.settings._replace(sidebar=model.settings.sidebar)
+    drawn = (model.settings.styles, model.settings.own_themes)
+    model = model._replace(settings=settings, bindings=told.bindings)
+    same = told.theme.name == model.theme.name and told.theme.glyphs == model.theme.glyphs
+    if not same or (settings.styles, settings.own_themes) != drawn:
+        model = model._replace(theme=told.theme, pane=StoryPane(told.theme))
+    known, model = model.own_problems, model._replace(own_problems=told.problems)
+    if not told.problems or told.problems == known:
         return model
-    problems = " ".join(told.problems)
+    problems = told.problems[0]
+    if len(told.problems) > 1:
+        key = status_line.key_of(model, "problems")
+        problems = problems if problems.endswith((".", "?", "!")) else f"{problems}."
+        problems += f" And {len(told.problems) - 1} more: {key}."
     if model.link.state == "online":
         return notify(model, problems, "bad")
     return model._replace(held=problems)

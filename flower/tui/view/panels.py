@@ -193,9 +193,12 @@ def checklist_rows(model: Model, layout: Layout) -> list[Row]:
         [],
         [(hint if online else f"{state_words(model).capitalize()}{glyphs.ellipsis}", theme["dim"])],
     ]
+    offer = "If you like: /theme, F4 for the narrator; later /persona NAME."
+    left = max(2, min((layout.pane_right - 56) // 2, 12))
+    if online and layout.pane_right >= left + width(offer) and layout.pane_rows > len(lines) + 1:
+        lines.append([(offer, theme["dim"])])
     if layout.pane_rows < len(lines) + 1:
         lines = lines[4:]
-    left = max(2, min((layout.pane_right - 56) // 2, 12))
     above = max(0, (layout.pane_rows - len(lines)) // 3)
     rows = [
         Row.of([(" " * left, PLAIN), *_cut(line, layout.pane_right - left)], layout.pane_right)
@@ -257,6 +260,9 @@ def status(model: Model) -> list[Row]:
     first: list[Span] = [(f"{turning} ", model.theme["spinner"])] if turning else []
     right = status_line.numbers(model)
     if len(lines) > 1 or width(f" {turning} {lines[0]}{right}") > model.columns:
+        mark = status_line.unread_mark(model)
+        right = f"  {mark} " if mark else ""
+    if right and width(f" {turning} {lines[0]}{right}") > model.columns:
         right = ""
     shown = [ends([(" ", style), *first, (lines[0], words)], [(right, style)], model.columns, style)]
     return shown + [ends([(" ", style), (line, words)], [], model.columns, style) for line in lines[1:]]
@@ -270,6 +276,7 @@ def status_key(model: Model) -> tuple[object, ...]:
         model.theme,
         *status_line.of(model),
         status_line.numbers(model),
+        status_line.unread_mark(model),
         spinner(model),
     )
     return (*said, status_line.height(model))

@@ -10,10 +10,10 @@ from flower.tui.render.theme import Theme
 from flower.tui.state import commands, popups
 from flower.tui.state.model import Model, Popup
 
-FILTERED = frozenset({*popups.CHOOSABLE, "palette", "themes", "keys", "found"})
-MARKED = frozenset({*popups.CHOOSABLE, "themes"})  # what is in use has a mark
+FILTERED = frozenset({*popups.CHOOSABLE, "books", "palette", "themes", "settings", "keys", "found"})
+MARKED = frozenset({*popups.CHOOSABLE, "books", "themes", "settings"})  # what is in use has a mark
 MARK_COLUMNS = 2
-TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "palette", "keys", "found", "suggestions"})
+TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "books", "palette", "keys", "found", "suggestions"})
 NAMED = frozenset({"worlds", "characters", "rules", "models"})  # the words go without the name
 ABOUT_ROWS = 3  # at most, below the list, for the words of the chosen entry
 ABOUT_ITEMS = 100  # so many of the entries decide how many rows; 2 ms
@@ -82,7 +82,8 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
         lines.append([(fit(empty, inner), theme["popup_dim"])])
     if about:
         lines += _about(theme, popup, listed[index], inner, about)
-    counted = f"{index + 1}/{len(listed)}" if len(listed) > shown else ""
+    total = popups.total(model)
+    counted = f"{index + 1}/{total:,}" if total > shown else ""
     rows = _framed(theme, popups.title(model, popup), counted, lines, columns)
     left = (model.columns - columns) // 2
     top = layout.pane_top + max(0, (layout.status - layout.pane_top - len(rows)) // 3)
@@ -92,6 +93,8 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
 
 def _about_rows(popup: Popup, listed: tuple[popups.Item, ...], columns: int, room: int) -> int:
     """Returns the rows below the list that tell the chosen entry whole, 0 when no entry is cut."""
+    if popup.kind == "settings" and listed and room >= ABOUT_FROM_ROWS:
+        return ABOUT_ROWS
     if popup.kind not in TOLD_WHOLE or room < ABOUT_FROM_ROWS:
         return 0
     cut = (item for item in listed[:ABOUT_ITEMS] if _is_cut(popup, item, columns))
@@ -108,12 +111,15 @@ def _is_cut(popup: Popup, item: popups.Item, columns: int) -> bool:
 
 def _about(theme: Theme, popup: Popup, item: popups.Item, columns: int, rows: int) -> list[list[Span]]:
     """Returns the chosen entry's words in ``rows`` rows."""
-    lines = _words(popup, item, columns) if _is_cut(popup, item, columns) else []
+    cut = popup.kind == "settings" or _is_cut(popup, item, columns)
+    lines = _words(popup, item, columns) if cut else []
     lines += [""] * (rows - len(lines))
     return [[(line, theme["popup_dim"])] for line in lines]
 
 
 def _words(popup: Popup, item: popups.Item, columns: int) -> list[str]:
+    if popup.kind == "settings":
+        return first_rows(clean(item.group), columns, ABOUT_ROWS)
     words = clean(item.detail).replace("\n", " ")
     if popup.kind not in NAMED or width(item.label) > columns - MARK_COLUMNS:
         words = f"{clean(item.label)}: {words}"

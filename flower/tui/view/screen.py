@@ -62,6 +62,14 @@ class Screen:
             )
             rows = _laid_over(rows, whole)
             cursor = whole.cursor
+        if (form := model.form) is not None:
+            from flower.tui.view import form_panel  # as above
+
+            panel = self._part(
+                "form", form_panel.key(model), lambda: form_panel.box(model, form, place)
+            )
+            rows = _laid_over(rows, panel)
+            cursor = panel.cursor
         popup = model.popup
         if popup is not None:
             key = (
@@ -69,9 +77,11 @@ class Screen:
                 model.theme,
                 model.popup,
                 model.replica,
+                model.shelf,
                 model.recent,
                 model.found,
                 model.settings,
+                model.own_settings,
                 model.bindings,
             )
             box = self._part("popup", key, lambda: popups.box(model, popup, place))

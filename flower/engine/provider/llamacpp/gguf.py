@@ -1,13 +1,14 @@
 """What the head of a GGUF file tells about the model, and what fits into this machine.
 
-Pure over a readable stream. Format: ggml docs/gguf.md, versions 2 and 3: magic, counts, then typed
-key-value pairs. Never reads the weights.
+Reads a stream or, in ``trouble_of``, the head of a file. Format: ggml docs/gguf.md, versions 2 and 3: magic, counts,
+then typed key-value pairs. Never reads the weights.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ _MAGIC = b"GGUF"
 _STRING, _ARRAY = 8, 9
 _FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _KEPT_ARRAY = 4_096  # per-layer figures are kept, token lists are not
+_PEEK_BYTES = 512  # tell a web page or a pointer from a model
 _KEY_BYTES = 65_535
 
 
@@ -61,6 +63,26 @@ def read_header(stream: BinaryIO, *, whole: bool = False) -> Header:
             break
         values[key] = reader.value(reader.number("I"))
     return _header(values)
+
+
+def trouble_of(path: Path) -> str:
+    """Returns why a file is no model, a clause; "" for one that may be. Raises ``OSError``."""
+    with path.open("rb") as stream:
+        head = stream.read(_PEEK_BYTES)
+        if not head:
+            return "it is empty; the download failed, fetch it again"
+        if head.lstrip()[:1] == b"<":
+            return "it is a web page, not a model; take the link behind Download"
+        if head.startswith(b"version https://git-lfs"):
+            return "it only says where the model is (a Git LFS pointer); fetch the file itself"
+        if not head.startswith(_MAGIC):
+            return "it is no GGUF file"
+        stream.seek(0)
+        try:
+            read_header(stream)
+        except ValueError as error:
+            return f"{error}; fetch it again"
+    return ""
 
 
 def plan(header: Header, size_bytes: int, memory_bytes: int, cores: int) -> LoadPlan:

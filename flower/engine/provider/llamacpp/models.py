@@ -8,6 +8,7 @@ child like to any llama.cpp server.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,6 +31,8 @@ from flower.engine.provider.llamacpp.gguf import Header, LoadPlan
 from flower.engine.provider.llamacpp.process import LlamaProcess
 from flower.engine.provider.request_fields import Refusals
 from flower.errors import ProviderError
+
+log = logging.getLogger(__name__)
 
 
 class LocalModel(Struct, frozen=True):
@@ -64,6 +67,7 @@ class LocalProvider:
         self._memory = memory or read_memory
         self._command = command
         self._found: dict[str, LocalModel] = {}
+        self.problems: tuple[str, ...] = ()  # files that are no models, with the reason
         self._scanned = False
         self._child: LlamaProcess | None = None
         self._server: Provider | None = None
@@ -121,13 +125,21 @@ class LocalProvider:
     # --- files ----------------------------------------------------------------------------------
 
     async def scan(self) -> None:
-        """Looks for files again."""
+        """Looks for files again; what is no model is in the log and in ``problems``."""
+        before = self.problems
         self._found = await trio.to_thread.run_sync(self._scan)
+        for problem in self.problems:
+            if problem not in before:
+                log.warning("model skipped: %s", problem)
         self._scanned = True
 
     def listed(self) -> tuple[ModelInfo, ...]:
         """Returns what the last scan found."""
         return tuple(_info(model) for model in self._found.values())
+
+    def sizes(self) -> dict[str, int]:
+        """Returns the bytes of every model found, by its id for ``/model``."""
+        return {f"local/{name}": model.size_bytes for name, model in self._found.items()}
 
     def info(self, name: str) -> ModelInfo | None:
         """Returns one of the models found."""
@@ -153,6 +165,7 @@ class LocalProvider:
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         )
         found: dict[str, LocalModel] = {}
+        problems: list[str] = []
         for folder in self._folders:
             for path in sorted(folder.glob("*.gguf")):
                 name = gguf.model_name(path.name)
@@ -160,6 +173,9 @@ class LocalProvider:
                     model = _read_file(name, path, memory_bytes, cores)
                     if model is not None:
                         found[name] = model
+                    else:
+                        problems.append(f"models/{path.name}: {_why(path)}")
+        self.problems = tuple(problems)
         return found
 
     # --- the child ------------------------------------------------------------------------------
@@ -330,6 +346,13 @@ def _read_file(name: str, path: Path, memory_bytes: int, cores: int) -> LocalMod
     return LocalModel(
         name, path, size_bytes, header, gguf.plan(header, size_bytes, memory_bytes, cores)
     )
+
+
+def _why(path: Path) -> str:
+    try:
+        return gguf.trouble_of(path) or "it cannot be read"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
 
 
 def _template(path: Path) -> tuple[str, bool]:

@@ -1,0 +1,51 @@
+"""``flower models``: which models this machine can run, and getting one, without an engine."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import trio
+
+from flower.engine.provider.llamacpp import fetch, gguf, sizes
+from flower.engine.provider.llamacpp.models import read_memory
+from flower.engine.sessions.fetches import Reporter
+from flower.errors import UsageError
+from flower.home import Home
+
+WHERE = (
+    "Take a file whose name says instruct, it or chat, and begin with Q4_K_M. `/models get` in the program and "
+    "docs/local-models.md say where people get them and how to check them.\n"
+    "What runs files: ./start.sh --setup local, once."
+)
+
+
+def run(home: Home, source: str, sha256: str) -> int:
+    """Prints what fits, or gets the file of ``source``; returns the exit code. Raises ``FlowerError``."""
+    if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise UsageError("--sha256 takes 64 digits out of 0-9 and a-f")
+    if source:
+        return _get(home, source, sha256)
+    memory_bytes, _ = read_memory()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    print(sizes.advice(memory_bytes, cores, ()))
+    print(WHERE)
+    for path in sorted(home.models.glob("*.gguf")):
+        print(f"  {path.name}: {gguf.trouble_of(path) or 'a model'}")
+    return 0
+
+
+def _get(home: Home, source: str, sha256: str) -> int:
+    name, path = fetch.file_name(source), Path(source).expanduser()
+    reporter = Reporter(name, lambda line: print(line.partition(";")[0], file=sys.stderr, flush=True))
+
+    async def work() -> fetch.Fetched:
+        if source.lower().startswith(("http://", "https://")):
+            return await fetch.fetch(source, home.models, reporter.told, sha256=sha256)
+        return await fetch.take(path, home.models, sha256=sha256)
+
+    fetched = trio.run(work)
+    print(f"{fetched.path} ({fetched.size_bytes / 1e9:.1f} GB)\nSHA-256 {fetched.sha256}")
+    return 0

@@ -1,0 +1,148 @@
+"""The library as lists: characters, worlds and lorebooks with tags, favourites and when they were played last.
+
+Thousands of cards are listed a page at a time: a client asks for what its player looks at, so that the state which
+every client gets when it comes does not grow with the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.character_list import Brief, briefs
+from flower.engine.commands.catalogue import closest
+from flower.engine.sentences import one_line
+from flower.engine.sessions import snapshot
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client
+from flower.engine.store import books, favourites, stories
+from flower.engine.store.database import Connection
+from flower.engine.store.stories import StoredSession
+from flower.errors import CommandError
+from flower.protocol.messages import LibraryItem, Listing, State
+
+PAGE = 100  # of one frame: 40 KB at most
+ROWS = 40  # of a list as text
+TAGS = 8  # of one character in a list
+KINDS = ("characters", "worlds", "books")
+
+
+class Ranking(Struct, frozen=True):
+    """What a list needs beside the things themselves: which are favourites, and when stories were played."""
+
+    favourites: frozenset[str] = frozenset()
+    played: dict[str, float] = {}
+
+
+def arranged(known: Sequence[Brief], words: str, ranking: Ranking) -> list[Brief]:
+    """Returns those that have all of ``words``, favourites first, then what was played last, then by name."""
+    found = filtered(known, words)
+    played, liked = ranking.played, ranking.favourites
+    found.sort(key=lambda one: (one.id not in liked, -played.get(one.id, 0.0), one.name.casefold()))
+    return found
+
+
+def filtered(known: Sequence[Brief], words: str) -> list[Brief]:
+    """Returns those whose name, id or tags have all of ``words`` in them."""
+    wanted = words.casefold().split()
+    if not wanted:
+        return list(known)
+    found = []
+    for brief in known:
+        text = f"{brief.name}\n{brief.id}\n{' '.join(brief.tags)}".casefold()
+        if all(word in text for word in wanted):
+            found.append(brief)
+    return found
+
+
+async def send_page(engine: Engine, client: Client, argument: str) -> None:
+    """``KIND [OFFSET] [WORDS]``: a page of a list, for screens."""
+    kind, _, rest = argument.partition(" ")
+    if kind not in KINDS:
+        raise CommandError(f"What is listed? One of {', '.join(KINDS)}.")
+    first, _, words = rest.strip().partition(" ")
+    if not first.isdecimal():
+        first, words = "0", rest
+    words, offset = words.strip()[: limits.FILTER_CHARS], int(first[: limits.NUMBER_DIGITS])
+    found, ranking = await _found(engine, kind, words)
+    page = tuple(_listed(one, ranking) for one in found[offset : offset + PAGE])
+    client.notify("", State(listing=Listing(kind, words, len(found), page, offset)))
+
+
+async def _found(engine: Engine, kind: str, words: str) -> tuple[list[Brief], Ranking]:
+    assets, database = engine.services.assets, engine.services.database
+    if kind == "books":
+        stored = await database.read(books.listed)
+        known = [Brief(str(one.id), one.name or f"Lorebook {one.id}") for one in stored]
+    elif kind == "worlds":
+        worlds = assets.worlds.values()
+        known = [
+            Brief(w.id, w.name, snapshot.of(w.name, w.lore, w.scene, w.start_message)) for w in worlds
+        ]
+    else:
+        known = list(briefs(assets.characters))
+    ranking = await database.read(_ranking, kind)
+    return arranged(known, words, ranking), ranking
+
+
+def _ranking(db: Connection, kind: str) -> Ranking:
+    """Stories that nobody has played for long say nothing: those that the list of stories has are looked at."""
+    played: dict[str, float] = {}
+    for story in stories.sessions(db) if kind != "books" else []:
+        one = _with(story, kind)
+        if one:
+            played[one] = max(played.get(one, 0.0), story.updated)
+    return Ranking(favourites.of(db, kind), played)
+
+
+def _with(story: StoredSession, kind: str) -> str:
+    return story.world_id if kind == "worlds" else story.character_id
+
+
+def _listed(brief: Brief, ranking: Ranking) -> LibraryItem:
+    return LibraryItem(
+        id=brief.id,
+        name=brief.name,
+        about=snapshot.of(brief.name, brief.summary),
+        tags=brief.tags[:TAGS],
+        favourite=brief.id in ranking.favourites,
+        played=ranking.played.get(brief.id, 0.0),
+    )
+
+
+async def list_characters(engine: Engine, client: Client, argument: str) -> None:
+    """A page of the characters that have the words in their name or tags, as text."""
+    number, words = 1, argument
+    first, _, rest = argument.partition(" ")
+    if first.isdecimal():
+        number, words = max(int(first[:6]), 1), rest
+    found, ranking = await _found(engine, "characters", words)
+    if not found:
+        raise CommandError("There is no such character; /import brings some, /character new makes one.")
+    pages = -(-len(found) // ROWS)
+    number = min(number, pages)
+    rows = []
+    for brief in found[(number - 1) * ROWS : number * ROWS]:
+        tags = f" [{', '.join(brief.tags[:5])}]" if brief.tags else ""
+        mark = "*" if brief.id in ranking.favourites else " "
+        rows.append(f"{mark} {brief.id}  {brief.name}{tags}  {one_line(brief.summary, 60)}")
+    more = f", page {number} of {pages}: /character list {number + 1} shows more" if pages > 1 else ""
+    liked = "; * are favourites" if any(row.startswith("*") for row in rows) else ""
+    client.notify("\n".join([f"{len(found)} characters{more}{liked}:", *rows]))
+
+
+async def favourite(kind: str, engine: Engine, client: Client, argument: str) -> None:
+    """Keeps something at the top of its list, or lets it go; without a name what is chosen."""
+    chosen = {"characters": client.chosen.character_id, "worlds": client.chosen.world_id}
+    wanted = argument.strip() or chosen.get(kind, "")
+    found, _ = await _found(engine, kind, "")
+    one = next((one for one in found if wanted.casefold() in (one.id, one.name.casefold())), None)
+    if one is None:
+        known = [one.id for one in found[:PAGE]]
+        raise CommandError(f"Which of the {kind}? There is no {wanted!r}.{closest(wanted, known)}")
+    liked = await engine.services.database.write(favourites.switch, kind, one.id)
+    if liked is None:
+        raise CommandError(f"There are {favourites.MOST} favourites, the most there can be.")
+    client.notify(f"✓ {one.name} is {'a favourite' if liked else 'no favourite any more'}.")

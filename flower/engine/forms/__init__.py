@@ -1,0 +1,1 @@
+"""What can be edited, as named fields of text: characters, worlds, rules, personas, lorebooks, entries. Pure."""

@@ -1,0 +1,154 @@
+"""The parts of a line that is an act: its verb, what it is done to, where it leads, what it is about.
+
+Pure. Works on English, clause by clause; what is not found is an empty string.
+"""
+
+from __future__ import annotations
+
+import re
+
+from flower.engine.offline.grammar import base_verb, second_person
+from flower.engine.offline.tables import vocabulary, word_list
+
+LEAD = re.compile(
+    r"^(?:(?:and|then|so|now|okay|ok|well|first|next|finally|instead|suddenly|meanwhile)\b,?\s+)*"
+    r"(?:(?:i|we)\s+|(?:let me|let's|let us)\s+)?"
+    r"(?:(?:will|shall|would like to|want to|wanna|decide to|decided to|am going to|are going to|try to|"
+    r"tried to|attempt to|begin to|start to|need to|have to|going to|can|could|may|would|just|then|also|still|"
+    r"(?:[a-z]{2,}ly\s+and\s+)?[a-z]{2,}ly)\s+)*",
+    re.IGNORECASE,
+)
+_ASKING = re.compile(r"\b(?:ask|asks|asked|question|questions)\b", re.IGNORECASE)
+_ASKED_FOR = re.compile(
+    r"\b(?:about|whether|if|why|where|who|what|how|when|for) (?=[^\n])", re.IGNORECASE
+)
+_ABOUT = re.compile(r"\babout (?=[^\n])", re.IGNORECASE)
+_OBJECT = re.compile(
+    r"\b((?:the|a|an|my|your|his|her|its|their|this|that|these|those|some|every)\s+[\w'-]+"
+    r"(?:\s+[\w'-]+){0,3})",
+    re.IGNORECASE,
+)
+_OBJECT_END = re.compile(
+    r" (?:and|with|in|on|at|to|from|for|of|by|under|over|behind|beside|into|onto|through|until|while|as|"
+    r"about|near|towards?|across|then|but|so|because|before|after|if|who|that|which|what|is|are|was|"
+    r"carefully|quietly|slowly|quickly|closely|again|open|shut|down|up|out|off|away|back|please|now|"
+    r"hard|gently|softly|there|here|him|her|them|it|me|you)\b.*",
+    re.IGNORECASE | re.DOTALL,
+)
+# In a line with several verbs the first of these that occurs gives the kind; else the last verb does.
+_WEIGHT = ("fight", "risk", "speech", "trade", "search")
+_WHICH = ("first", "second", "last", "other", "same", "third")
+_INTO = re.compile(
+    r"\b(?:to|into|towards?|inside|onto|through|across|aboard|down|up|out to|over to|back to|at|along|under)\s+"
+    r"(?P<goal>(?:the|a|an|my|your|his|her|their|that|this)\s+(?:[a-z'-]+\s+){0,2}?[a-z'-]+)"
+    r"(?=$|[.,;:!?]|\s+(?:and|with|to|in|on|of|where|while|before|for|again|as|by|then|now|alone|at))",
+    re.IGNORECASE,
+)
+_ENTERS = re.compile(
+    r"^(?:enter|climb|board|cross|approach|visit|reach|explore|ascend|descend)\s+"
+    r"(?P<goal>(?:the|a|an|my|your|his|her|their|that|this)\s+(?:[a-z'-]+\s+){0,2}?[a-z'-]+)"
+    r"(?=$|[.,;:!?]|\s+(?:and|with|to|in|on|of|where|while|before|for|again|as|by|then|now|alone|at))",
+    re.IGNORECASE,
+)
+
+
+def verb_of(bare: str) -> tuple[str, str]:
+    """Returns the verb a clause begins with and its kind, "" for a verb that is in no table."""
+    words = re.findall(r"[a-z']+", bare.casefold())
+    if not words:
+        return "", ""
+    verb = base_verb(words[0])
+    if verb not in vocabulary().verbs and verb + "e" in vocabulary().verbs:
+        verb += "e"
+    rest = " ".join(words[1:5])
+    for (head, particle), kind in vocabulary().verb_phrases.items():
+        if head == verb and (
+            rest == particle or rest.startswith(particle + " ") or f" {particle} " in f" {rest} "
+        ):
+            return verb, kind
+    return verb, vocabulary().verbs.get(verb, "")
+
+
+def clauses(bare: str) -> list[str]:
+    """Returns the clauses of a line, without what only leads up to their verbs."""
+    parts = re.split(r",\s*(?:and |then )?|;\s*|\.\s+| and then | then | and ", bare)
+    return [LEAD.sub("", part, count=1) for part in parts if part]
+
+
+def main_kind(bare: str, first: str) -> str:
+    """Returns the kind of the act that matters most in a line."""
+    found = [(verb, kind) for verb, kind in map(verb_of, clauses(bare)) if kind]
+    acts = [kind for verb, kind in found if verb not in word_list("gestures")]
+    kinds = acts or [kind for _, kind in found] or [first]
+    return next((kind for kind in _WEIGHT if kind in kinds), kinds[-1])
+
+
+def last_verb(bare: str, kind: str) -> str:
+    """Returns the last verb of the kind, "" when there is none."""
+    return next(
+        (verb for verb, found in reversed([verb_of(part) for part in clauses(bare)]) if found == kind),
+        "",
+    )
+
+
+def second(bare: str) -> str:
+    """Returns the act as it stands behind "you", or "" when it is too long to be said back."""
+    bare = re.split(r"(?<=[.!?;])\s+|:\s", bare)[0].strip(" .,!?;:")
+    words = bare.split(" ")
+    if not bare or len(words) > 18 or not bare.isascii():
+        return ""
+    verb = words[0].lower()
+    present = base_verb(verb)
+    if present not in vocabulary().verbs and present + "e" in vocabulary().verbs:
+        present += "e"
+    if present in vocabulary().verbs:
+        words[0] = present
+    elif verb.endswith(("ed", "ing", "s")):
+        return ""
+    return second_person(" ".join(words)).replace('"', "'")
+
+
+def object_of(text: str) -> str:
+    """Returns the first noun phrase with its article, ``the chest``, or ""."""
+    found = _OBJECT.search(text)
+    if not found:
+        return ""
+    noun = _OBJECT_END.sub("", re.sub(r"[.,;:!?].*$", "", found.group(1)))
+    words = noun.split(" ")
+    second_word = words[1].lower() if len(words) > 1 else ""
+    vague = second_word in word_list("stop_words") and (len(words) < 3 or second_word not in _WHICH)
+    if not second_word or vague or not noun.isascii():
+        return ""
+    first = words[0].lower()
+    words[0] = {"a": "the", "an": "the", "my": "your", "some": "the", "every": "the"}.get(first, first)
+    return " ".join(words)
+
+
+def goal_of_act(bare: str) -> str:
+    """Returns where a move leads, with an article: ``the harbour``."""
+    for clause in clauses(bare):
+        if verb_of(clause)[1] != "move":
+            continue
+        found = _ENTERS.search(clause) or _INTO.search(clause)
+        if found and found["goal"].split()[-1].lower() not in word_list("no_goals"):
+            words = second_person(found["goal"]).split()
+            first = words[0].lower()
+            words[0] = {"a": "the", "an": "the", "that": "the", "this": "the"}.get(first, first)
+            return " ".join(words)
+    return ""
+
+
+def topic_of(text: str) -> str:
+    """Returns what a question or a talk is about, or ""."""
+    asking = _ASKING.search(text)
+    for found in (_ABOUT.search(text), _ASKED_FOR.search(text, asking.end()) if asking else None):
+        if found:
+            topic = re.split(r"[.,;:!?]", text[found.end() :])[0].strip()
+            noun = (
+                object_of(topic)
+                if re.match(r"(?i)^(the|a|an|my|his|her|this|that)\b", topic)
+                else topic
+            )
+            if noun and len(noun.split(" ")) <= 6 and noun.isascii():
+                return second_person(noun)
+    return object_of(text)

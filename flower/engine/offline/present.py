@@ -1,0 +1,131 @@
+"""Answers to questions that what is at hand answers: what one carries, has found, was told, the weather. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from flower.engine.offline.context import Context
+from flower.engine.offline.facts import Fact
+from flower.engine.offline.grammar import upper_first
+from flower.engine.offline.narration import Paragraphs, remark
+from flower.engine.offline.scene import meant_by
+
+_CARRIED = re.compile(
+    r"\bwhat (?:do|am|have) (?:i|we) (?:carry|carrying|have|got|own)(?: with me| on me| left)?\W*$|"
+    r"\bwhat(?:'s| is) in my (?:pockets?|bag|pack|inventory|purse)\b|\bmy inventory\b",
+    re.IGNORECASE,
+)
+_FOUND = re.compile(
+    r"\bwhat (?:did|have|had) (?:i|we) (?:just )?(?:find|found|get|got|gotten|steal|stolen|discover\w*|catch)\W*$",
+    re.IGNORECASE,
+)
+_SAID = re.compile(
+    r"\b(?i:what) (?:did|does|has) (?P<who>he|she|they|it|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?:just )?"
+    r"(?:say|said|tell|told|answer|answered|reply|replied|mean)\b",
+)
+_WEATHER = re.compile(
+    r"^(?:is|was) (?:it|there) (?:still |very |really |any )?(?P<sky>rain|snow|fog|mist|wind|storm|dark|light|sun|"
+    r"cold|warm|night|day|late|early|morning|evening)\w*\W*$",
+    re.IGNORECASE,
+)
+_TALK = re.compile(
+    r"\bwhat (?:do|are|does) (?:the )?(?:people|folk|locals|townspeople|crew|everyone|everybody) (?:say|talk)\w*|"
+    r"\bany (?:news|rumou?rs|gossip)\b|\bwhat(?:'s| is) the (?:news|gossip|talk)\b",
+    re.IGNORECASE,
+)
+_WAY_OUT = re.compile(
+    r"\bhow (?:do|can|could|would|should) (?:i|we) (?:get|go|come|leave|escape)\b.{0,30}\b(?:out|away|here)\b",
+    re.IGNORECASE,
+)
+_FACTUAL = frozenset(
+    {"rain", "snow", "fog", "mist", "wind", "storm", "sun", "night", "morning", "evening"}
+)
+_ALOUD = re.compile('"([^"]{2,240})"')
+_FINDS_LOOKED_AT = 3  # replies back: what was found before has been spoken of since
+_SAID_LOOKED_AT = 8
+
+
+def answer_now(context: Context) -> Paragraphs | None:
+    """Returns the answer to a question about what is at hand, None when the question is another."""
+    text = context.line.text
+    said = _now(context, text)
+    return [[said], [remark(context, 30)]] if said else None
+
+
+def _now(context: Context, text: str) -> str:
+    if _CARRIED.search(text):
+        return _carried(context)
+    if _FOUND.search(text):
+        return _found(context)
+    if (said := _SAID.search(text)) is not None:
+        return _said(context, said["who"])
+    if (sky := _WEATHER.search(text)) is not None:
+        return _sky(context, sky["sky"].casefold())
+    if _TALK.search(text) and not re.search(r"\babout\b", text):
+        fact = _rumour(context)
+        return context.say("overheard", context.fact_slots(fact)) if fact else ""
+    return context.say("way_out") if _WAY_OUT.search(text) else ""
+
+
+def _carried(context: Context) -> str:
+    things = list(context.cue.inventory)[:12]
+    if not things:
+        return context.say("carries_nothing")
+    listed = things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
+    return context.say("carries", {"listed": listed, "listed_first": upper_first(listed)})
+
+
+def _found(context: Context) -> str:
+    for reply in reversed(context.replies[-_FINDS_LOOKED_AT:]):
+        folded = reply.casefold()
+        found = next((one for one in context.setting.finds if one.casefold() in folded), None)
+        if found:
+            return context.say("found", {"find": found})
+    return context.say("found_nothing")
+
+
+def _said(context: Context, who: str) -> str:
+    """Returns the last words of somebody, "" when they have said none lately."""
+    if who.casefold() in ("he", "she"):
+        name = meant_by(who, context.scene, context.lore) or next(
+            (one.name for one in context.cast if one.they == who.casefold()), context.scene.partner
+        )
+    elif who.casefold() in ("they", "it"):
+        name = context.scene.partner
+    else:
+        named = [one.short for one in context.lore.named_in(who) if one.kind == "person"]
+        name = named[0] if named else who
+    if not name:
+        return ""
+    for reply in reversed(context.replies[-_SAID_LOOKED_AT:]):
+        for paragraph in reversed(reply.split("\n\n")):
+            quoted = _ALOUD.findall(paragraph)
+            if quoted and re.search(rf"\b{re.escape(name)}\b", _ALOUD.sub(" ", paragraph)):
+                words = _joined(quoted)
+                return context.say("they_said", {"name": name, "quote": words})
+    return context.say("they_said_nothing", {"name": name})
+
+
+def _joined(quoted: list[str]) -> str:
+    """Returns what was said in pieces as one; a comma before the words beside it ends a sentence now."""
+    ended = [
+        f"{one[:-1]}." if one.endswith(",") and not following[:1].islower() else one
+        for one, following in zip(quoted, [*quoted[1:], ""], strict=True)
+    ]
+    return " ".join(ended)
+
+
+def _sky(context: Context, asked: str) -> str:
+    told = ", ".join(part for part in (context.cue.time, context.cue.weather) if part)
+    if not told:
+        return ""
+    lead = "" if asked not in _FACTUAL else "Yes. " if asked in told.casefold() else "No. "
+    return lead + context.say("it_is", {"sky": told, "sky_first": upper_first(told)})
+
+
+def _rumour(context: Context) -> Fact | None:
+    """Returns something people say that was not told lately."""
+    for fact in context.lore.facts:
+        if "rumour" in fact.section.casefold() and not fact.secret and context.use(fact):
+            return fact
+    return context.spare()

@@ -1,0 +1,94 @@
+"""Worlds, characters and rules of one engine, written as files of its home and in effect at once.
+
+Whoever edits holds ``one_at_a_time`` from looking at what is there until the new one is written, so that of two
+clients who change the same thing the second is told. Nothing outside the home's ``assets`` folder is ever written:
+what comes with Flower is copied there under its id, and is back when that file is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import trio
+from msgspec.structs import replace
+
+from flower.engine import asset_files
+from flower.engine.asset_files import Asset, WrittenAsset
+from flower.engine.assets import SHIPPED, Assets, Character, Rule, World, load_assets
+from flower.engine.sessions import snapshot
+from flower.engine.sessions.create import WorldLore
+from flower.engine.sessions.imports import Imports
+from flower.engine.sessions.runtime import Runtime
+from flower.engine.sessions.session import Client
+from flower.protocol.messages import State, SystemUpdate
+
+
+class AssetEdits:
+    """Changes what ``runtime`` plays with, and tells ``clients`` of it."""
+
+    def __init__(
+        self, runtime: Runtime, imports: Imports, lore: WorldLore, clients: Collection[Client]
+    ) -> None:
+        self._runtime = runtime
+        self._imports = imports
+        self._lore = lore
+        self._clients = clients
+        self.one_at_a_time = trio.Lock()
+
+    @property
+    def _folder(self) -> Path:
+        return self._runtime.services.database.path.parent / "assets"
+
+    async def write(self, asset: Asset) -> WrittenAsset:
+        """Writes an asset into its file and plays with it from now on. Raises ``AssetError``, ``StoreError``."""
+        asset = asset_files.as_read(asset)
+        written = await trio.to_thread.run_sync(asset_files.write, self._folder, asset)
+        await self._take(asset)
+        return written
+
+    async def put_aside(self, kind: type[Asset], asset_id: str) -> Path | None:
+        """Makes an asset's file none; returns where its text is, None if the home has no file of it.
+
+        What came with Flower or was imported under this id is there again. Raises ``AssetError``.
+        """
+        folder = asset_files.FOLDERS[kind]
+        aside = await trio.to_thread.run_sync(asset_files.put_aside, self._folder, asset_id, folder)
+        if aside is None:
+            return None
+        shipped = await trio.to_thread.run_sync(load_assets, (SHIPPED,))
+        before: Asset | None = getattr(shipped, folder).get(asset_id)
+        if before is not None:
+            await self._take(before)
+        elif kind is Character:
+            self._imports.unwrite(asset_id)
+        elif kind is World:
+            worlds = self._runtime.services.assets.worlds
+            self._put_worlds({key: one for key, one in worlds.items() if key != asset_id})
+        else:
+            rules = self._runtime.services.assets.rules
+            self._put_rules({key: one for key, one in rules.items() if key != asset_id})
+        return aside
+
+    async def _take(self, asset: Asset) -> None:
+        if isinstance(asset, Character):
+            self._imports.write(asset)
+            return
+        if isinstance(asset, World):
+            self._put_worlds({**self._runtime.services.assets.worlds, asset.id: asset})
+            await self._lore.sync(asset.id)
+        else:
+            self._put_rules({**self._runtime.services.assets.rules, asset.id: asset})
+
+    def _put_worlds(self, worlds: Mapping[str, World]) -> None:
+        assets = self._runtime.services.assets._replace(worlds=worlds)
+        self._use(assets, State(available_worlds=snapshot.world_options(assets)))
+
+    def _put_rules(self, rules: Mapping[str, Rule]) -> None:
+        assets = self._runtime.services.assets._replace(rules=rules)
+        self._use(assets, State(available_rules=snapshot.rule_options(assets)))
+
+    def _use(self, assets: Assets, state: State) -> None:
+        self._runtime.services = replace(self._runtime.services, assets=assets)
+        for client in self._clients:
+            client.send(SystemUpdate("", state))

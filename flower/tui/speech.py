@@ -1,0 +1,179 @@
+"""Reads replies aloud through a program of the user's: it gets each finished sentence on its standard input.
+
+Owns the queue of sentences and the one program that runs. Decides nothing about the story. A program that
+cannot be started or fails is named once; then the session is silent.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import trio
+
+from flower.tui.render.messages import MessageView
+from flower.tui.state.spoken import Sentences, Utterance, utterances
+from flower.tui.state.transcript import Transcript
+
+QUEUE = 64  # sentences that wait to be read: whoever writes faster than that is not listened to
+SENTENCE_S = 120.0  # the longest that one sentence is read
+VOICE = "{voice}"
+
+
+class SpeechSettings(NamedTuple):
+    """``command`` "": silent. ``voices`` are those of characters by name; ``what``: all, narration, dialogue."""
+
+    command: str = ""
+    voice: str = ""
+    voices: Mapping[str, str] = {}
+    what: str = "all"
+
+
+def arguments(settings: SpeechSettings, speaker: str) -> list[str]:
+    """Returns the program with its arguments for somebody's voice. Raises ``ValueError`` for an open quotation."""
+    voice = settings.voices.get(speaker, settings.voice)
+    words = shlex.split(settings.command)
+    if voice:
+        return [word.replace(VOICE, voice) for word in words]
+    return _without_voice(words)
+
+
+def _without_voice(words: list[str]) -> list[str]:
+    """Leaves out ``{voice}`` with the option before it: ``-v {voice}``."""
+    kept: list[str] = []
+    for word in words:
+        if VOICE not in word:
+            kept.append(word)
+        elif word == VOICE and kept and kept[-1].startswith("-"):
+            kept.pop()
+    return kept
+
+
+class Speech:
+    """Follows the reply that is being written and has its sentences read, one after the other."""
+
+    def __init__(self, settings: SpeechSettings, tell: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._waiting: deque[Utterance] = deque()
+        self._news = trio.Event()
+        self._turn = ""
+        self._sentences = Sentences()
+        self._scope = trio.CancelScope()
+        self._muted = ""  # the turn whose reply is not to be read on
+        self._busy = False
+        self._silent = not settings.command.strip()
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is read."""
+        return not self._silent
+
+    @property
+    def speaking(self) -> bool:
+        """Whether a sentence is read or waits to be."""
+        return self._busy or bool(self._waiting)
+
+    def follow(self, before: Transcript, after: Transcript) -> None:
+        """Takes what a reply has grown by between two moments of the story."""
+        if self._silent or before is after or not after.messages:
+            return
+        last = after.messages[-1]
+        if last.role == "user" and last.key != (before.messages[-1].key if before.messages else 0):
+            self.stop()  # the player goes on: what was before is past
+        if last.role != "assistant" or not last.turn or after.session != before.session:
+            return
+        if last.turn != self._turn:
+            if last.status != "streaming":
+                return
+            self._turn = last.turn
+            known = next((one for one in before.messages if one.turn == last.turn), None)
+            self._sentences = Sentences(len(known.text) if known else 0)
+        self._hear(last)
+
+    def _hear(self, reply: MessageView) -> None:
+        ended = reply.status != "streaming"
+        for sentence in self._sentences.take(reply.text, ended=ended):
+            for piece in utterances(sentence, self._settings.voices, self._settings.what):
+                if len(self._waiting) < QUEUE and reply.turn != self._muted:
+                    self._waiting.append(piece)
+        self._news.set()
+
+    def stop(self) -> None:
+        """Falls silent at once, and for the rest of this reply."""
+        self._muted = self._turn
+        self._waiting.clear()
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        """Reads what comes until it is cancelled; ends at once when nothing is to be read."""
+        while not self._silent:
+            await self._news.wait()
+            self._news = trio.Event()
+            while self._waiting and not self._silent:
+                piece = self._waiting.popleft()
+                with trio.CancelScope() as self._scope:
+                    self._busy = True
+                    try:
+                        await self._say(piece)
+                    finally:
+                        self._busy = False
+
+    async def _say(self, piece: Utterance) -> None:
+        try:
+            words = arguments(self._settings, piece.speaker)
+            with trio.move_on_after(SENTENCE_S):
+                code = await _read_aloud(words, piece.text)
+                if code:
+                    self._give_up(f"it ended with code {code}")
+        except (OSError, ValueError) as error:
+            self._give_up(str(error))
+
+    def _give_up(self, reason: str) -> None:
+        self._silent = True
+        self._waiting.clear()
+        self._tell(
+            f"✗ Nothing is read aloud: speech.command does not work ({reason}). Try it in a shell, then restart."
+        )
+
+
+async def _read_aloud(words: list[str], text: str) -> int:
+    """Returns the exit code of a program that got ``text`` on its standard input.
+
+    When it is cancelled the program and whatever it started are stopped. Raises ``OSError``.
+    """
+    process = await trio.lowlevel.open_process(
+        words,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdin is not None
+        try:
+            await process.stdin.send_all(f"{text}\n".encode())
+            await process.stdin.aclose()
+        except trio.BrokenResourceError:  # it does not read: its exit code says more
+            pass
+        return await process.wait()
+    finally:
+        if process.poll() is None:
+            _stop(process.pid)
+            with trio.CancelScope(shield=True):
+                await process.wait()
+        if process.stdin is not None:
+            with trio.CancelScope(shield=True):
+                await process.stdin.aclose()
+
+
+def _stop(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
