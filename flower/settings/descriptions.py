@@ -50,6 +50,10 @@ MEANINGS: Mapping[str, str] = {
     "tui.bell": "how a reply that ends tells you while you look elsewhere",
     "tui.styles": "other looks for single roles, over any theme",
     "tui.text_width": "columns of the story at most; it stands in the middle of a wide screen",
+    "speech.command": "a program that reads the story aloud, a sentence at a time",
+    "speech.voice": "its voice, which takes the place of {voice} in the command",
+    "speech.voices": "voices of single characters, by name",
+    "speech.what": "what is read: everything, narration or dialogue",
     "embedding.threads": "processor cores for reading lore",
     "embedding.unload_after_s": "idle seconds before the embedding model leaves memory; 0: never",
     "prompt.context_tokens": "what the model can read at once",
@@ -66,13 +70,13 @@ OWN = "tui."  # the screen's own settings: those of the home it was started with
 # What an engine or a screen reads only when it starts; the rest holds from the next reply, or at once.
 AT_START = frozenset({
     "engine.host", "engine.port", "engine.linger_s", "engine.names", "engine.tls_certificate", "engine.tls_key",
-    "engine.socket", "embedding.threads", "embedding.unload_after_s",
+    "engine.socket", "embedding.threads", "embedding.unload_after_s", "speech.voice", "speech.voices", "speech.what",
 })  # fmt: skip
 # What widens who may come in, whom the engine talks to or what it reads: for the engine's own user alone.
 OWNERS = frozenset({"openai_base_url", "lore.roots"})
 OWNERS_SECTION = "engine."
-# Lists of sections: an editor is the place for them.
-BY_HAND = frozenset({"supported_models", "providers", "quick_replies"})
+# Lists of sections, and a program that a screen will run: an editor is the place for them.
+BY_HAND = frozenset({"supported_models", "providers", "quick_replies", "speech.command"})
 _DEFAULTS = Config()
 _NOTHING = object()  # fits no reader, so each says what it wants
 

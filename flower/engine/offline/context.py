@@ -21,7 +21,7 @@ from flower.engine.offline.questions import without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay, wanted_by
 from flower.engine.offline.stems import stems
-from flower.engine.offline.tables import Phrases, Setting, word_list
+from flower.engine.offline.tables import Phrases, Surroundings, word_list
 from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character
 from flower.engine.provider.base import ChatMessage, Cue
@@ -73,7 +73,7 @@ class Context:
         names = [one.name for one in self.cast]
         self.scene: Scene = replay(history, cue.decided, self.lore, names)
         self.companion: Speaker | None = self.cast[0] if self.cast else None
-        self.setting: Setting = _setting(
+        self.setting: Surroundings = _setting(
             phrases, f"{cue.world} {cue.scene}", " ".join((*cue.lore, *self.replies[:1]))
         )
         self.named: tuple[Name, ...] = self.lore.named_in(cue.line) or lore_of.by_office(
@@ -432,7 +432,7 @@ def _core(text: str) -> str:
     return text[1:].rstrip(".!?\"'\u201d\u2019").replace('"', "'")[:60]
 
 
-def _setting(phrases: Phrases, main: str, around: str) -> Setting:
+def _setting(phrases: Phrases, main: str, around: str) -> Surroundings:
     """Returns the setting whose words the scene, four times, and the texts around it, once, use most."""
     scene, rest = _words(main), _words(around)
     counts = [

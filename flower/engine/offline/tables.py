@@ -41,7 +41,7 @@ class Event(Struct, frozen=True):
     setting: str = ""
 
 
-class Setting(Struct, frozen=True):
+class Surroundings(Struct, frozen=True):
     """A kind of world: known by its words, with phrases of its own that go before the general ones."""
 
     key: str
@@ -61,8 +61,8 @@ class Phrases(Struct, frozen=True):
     """Everything that can be said: tables by name (``answer.dry``), settings, events."""
 
     tables: Tables
-    settings: tuple[Setting, ...]  # without the one of no words
-    plain: Setting
+    settings: tuple[Surroundings, ...]  # without the one of no words
+    plain: Surroundings
     events: tuple[Event, ...]
     problems: tuple[str, ...] = ()  # files that could not be used, and why
     words: frozenset[str] = (
@@ -95,7 +95,7 @@ def load(own: Path | None = None) -> Phrases:
     out and named in ``problems``. Raises ``ConfigError`` for a broken shipped file.
     """
     tables: dict[str, tuple[str, ...]] = {}
-    settings: dict[str, Setting] = {}
+    settings: dict[str, Surroundings] = {}
     events: list[Event] = []
     problems: list[str] = []
     shipped = sorted(path for path in FOLDER.glob("*.yaml") if path.name != _WORDS)
@@ -112,7 +112,7 @@ def load(own: Path | None = None) -> Phrases:
             event for event in events if not event.setting or event.setting != found.setting
         ] + found.events
         if found.setting:
-            settings[found.setting] = Setting(found.setting, found.words, found.tables)
+            settings[found.setting] = Surroundings(found.setting, found.words, found.tables)
         else:
             tables |= found.tables
     plain = settings.pop(NO_SETTING)
