@@ -230,6 +230,14 @@ class WordLibrary:
         await trio.lowlevel.checkpoint()
         return tuple(p for p in self.passages if p.scope == scope and p.id > after)[:limit]
 
+    async def rewrite(self, passage_id: int, text: str) -> int:
+        old = await self.get(passage_id)
+        if old is None:
+            return 0
+        self.passages.remove(old)
+        self._add(old.kind, old.scope, old.source, old.title, text, old.message_id)
+        return self._last_id
+
     def expect(self, context: str) -> None:
         self.expected.append(context)
 

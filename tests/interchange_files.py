@@ -55,6 +55,17 @@ WORLD_INFO = {"entries": {"0": {"uid": 0, "key": ["k"], "keysecondary": ["s"], "
               "constant": False, "selective": True, "selectiveLogic": 3, "order": 90, "position": 4, "depth": 2,
               "role": 1, "disable": False, "probability": 60, "useProbability": True, "sticky": 2, "group": "g,h",
               "characterFilter": {"isExclude": True, "names": ["Tam"], "tags": []}, **EXTRA}}}  # fmt: skip
+INSTRUCT = {
+    "name": "Tide",
+    "input_sequence": "<<U>>",
+    "output_sequence": "<<A>>",
+    "system_sequence": "<<S>>",
+    "input_suffix": "<</U>>",
+    "output_suffix": "<</A>>",
+    "stop_sequence": "<</A>>",
+    "wrap": False,
+    **EXTRA,
+}
 NOVELAI_BOOK = {"lorebookVersion": 5, "entries": [{"keys": ["sea & salt"], "text": "Salt.", "displayName": "Sea",
                 "enabled": True, "forceActivation": False, "contextConfig": {"budgetPriority": 400},
                 **EXTRA}]}  # fmt: skip
@@ -214,6 +225,11 @@ def files() -> dict[Kind, bytes]:
             "placement": [2], "trimStrings": [], "markdownOnly": True, "substituteRegex": 0, **EXTRA}),
         Kind.ARCHIVE: as_zip({"default-user/characters/Hedda.json": as_json(V2),
                               "default-user/worlds/Quay.json": as_json(WORLD_INFO)}),
+        Kind.SAMPLER_PRESET: as_json({"temp": 0.9, "rep_pen": 1.05, "min_p": 0.02, "tfs": 0.9, **EXTRA}),
+        Kind.INSTRUCT_PRESET: as_json(INSTRUCT),
+        Kind.CONTEXT_PRESET: as_json({"name": "Tide", "story_string": "<<S>>{{system}}<</S>>", "chat_start": "",
+                                      **EXTRA}),
+        Kind.PRESETS: as_json({"instruct": INSTRUCT, "preset": {"temp": 1, "rep_pen": 1}}),
     }  # fmt: skip
 
 

@@ -153,8 +153,8 @@ async def test_settings_of_the_story_win_over_the_models(autojump_clock: MockClo
         ("/set temprature 1", "Did you mean temperature?"),
         ("/set temperature hot", "a number from 0 to 5"),
         ("/set temperature 9", "a number from 0 to 5"),
-        ("/set top_k 1.5", "a number from 0 to 1000"),
-        ("/set reasoning_effort huge", "one of: none"),
+        ("/set top_k 1.5", "whole number from 0 to 1000"),
+        ("/set reasoning_effort huge", "one of none"),
         ("/set model", "Which setting?"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from flower.engine.provider.base import ChatMessage, Finish
 from flower.engine.provider.endpoint import Patch
-from flower.engine.provider.instruct import TEMPLATES, is_base, render
+from flower.engine.provider.instruct import SERVER, TEMPLATES, is_base, render
 from flower.settings import config
 from tests.provider_world import FAMILIES, Network, completion, make_provider, sse, streamed, text_of
 
@@ -37,7 +37,7 @@ TEXTS = {
 
 def test_the_settings_know_every_template() -> None:
     """What can be chosen is what there is."""
-    assert set(config.TEMPLATES) == set(TEMPLATES) == set(TEXTS)
+    assert set(config.TEMPLATES) - {SERVER} == set(TEMPLATES) == set(TEXTS)
 
 
 @pytest.mark.parametrize("name", TEXTS)

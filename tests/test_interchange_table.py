@@ -15,7 +15,8 @@ from tests.interchange_files import UNKNOWN, files
 
 PAGE = Path(__file__).parents[1] / "docs" / "import.md"
 BEGIN, END = "<!-- kinds: written by tests/test_interchange_table.py -->\n", "<!-- end of kinds -->\n"
-ONLY_READ = (Kind.GROUP, Kind.SETTINGS, Kind.QUICK_REPLIES, Kind.SCRIPTS)
+PRESETS = (Kind.SAMPLER_PRESET, Kind.INSTRUCT_PRESET, Kind.CONTEXT_PRESET, Kind.PRESETS)
+ONLY_READ = (Kind.GROUP, Kind.SETTINGS, Kind.QUICK_REPLIES, Kind.SCRIPTS, *PRESETS)
 AS_THEY_WERE = (Kind.GROUP, Kind.SCRIPTS)  # kept as the file alone
 
 

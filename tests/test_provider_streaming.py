@@ -337,7 +337,7 @@ async def test_thinking_that_used_up_the_reply_is_explained() -> None:
     _, error = await listen(of(Script([Reasoning("hm"), Finish("length")])))
     assert error is not None
     assert error.kind == "bad_request"
-    assert "reply_tokens" in str(error)
+    assert "max_tokens" in str(error)
 
 
 async def test_a_blocked_reply_is_an_end_with_a_reason() -> None:

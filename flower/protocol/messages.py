@@ -244,6 +244,9 @@ class State(Struct, frozen=True, omit_defaults=True):
     found: tuple[FoundMessage, ...] | UnsetType = UNSET  # what a search found, best first
     sheet: tuple[SheetRow, ...] | UnsetType = UNSET  # of the selected story
     draft: str | UnsetType = UNSET  # a line for the player to change and send
+    suggestions: tuple[str, ...] | UnsetType = (
+        UNSET  # lines the player could say next, for this client alone
+    )
     quick_replies: tuple[QuickReply, ...] | UnsetType = UNSET  # in the order of their keys
     problems: tuple[str, ...] | UnsetType = UNSET  # what of the user's files cannot be used; sentences
     settings: tuple[SettingOption, ...] | UnsetType = UNSET  # answers /settings

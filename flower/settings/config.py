@@ -29,6 +29,7 @@ PROVIDER_KINDS = (
     "anthropic",
     "ollama",
     "llamacpp",
+    "tabbyapi",
     "koboldcpp",
     "lmstudio",
     "vllm",
@@ -36,7 +37,7 @@ PROVIDER_KINDS = (
 )
 
 # How prompts are written for servers and models that complete text.
-TEMPLATES = ("chatml", "llama3", "mistral", "gemma", "alpaca", "vicuna", "plain")
+TEMPLATES = ("chatml", "llama3", "mistral", "gemma", "alpaca", "vicuna", "plain", "server")
 
 ENVIRONMENT = {
     "OPENAI_API_KEY": "openai_api_key",

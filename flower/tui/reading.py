@@ -16,6 +16,7 @@ from flower.tui.state.checklist import name_of
 from flower.tui.state.model import Model
 from flower.tui.state.transcript import UNCONFIRMED
 
+TOLD = ("text", "suggestions")  # popups that are read out
 RECENT = 4  # messages of an old story that are read out again
 DETAIL = {1: "the story alone", 2: "the story and news", 3: "all there is, thinking and numbers too"}
 USAGE = (
@@ -46,8 +47,10 @@ class Reader:
         if after.notice != before.notice and self._is_worth(before, after):
             mark = "!" if after.notice.kind == "bad" else "*"
             parts.append(self._line(f"{mark} {after.notice.text}"))
-        if after.popup != before.popup and after.popup is not None and after.popup.kind == "text":
+        if after.popup != before.popup and after.popup is not None and after.popup.kind in TOLD:
             parts.append(self._line(after.popup.subject))
+            if after.popup.kind == "suggestions":
+                parts.append(self._line("* A number alone says one of them."))
         if after.replica.session_id != self._session:
             self._session = after.replica.session_id
             self._read.clear()

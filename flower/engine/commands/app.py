@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-
+from flower.engine.commands import library
 from flower.engine.commands.catalogue import help_text
-from flower.engine.prompt.context import LORE_TOKENS, MAX_TOKENS
+from flower.engine.export.library_files import NamedFile
 from flower.engine.prompt.lore_entries import FIRED
+from flower.engine.prompt.sent import page_of, text_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import exchanges, stories
+from flower.engine.store import exchanges
 from flower.errors import CommandError
 
 
 async def cancel(engine: Engine, client: Client, argument: str) -> None:
     drafted = engine.drafts.cancel(client) or engine.character_drafts.cancel(client)
+    aside = engine.side_tasks.cancel(client)
     if client.session is not None and engine.turns.cancel(client.session):
         return
-    client.notify("✓ No draft then." if drafted else "Nothing is being written.")
+    stopped = "✓ No draft then." if drafted else "✓ Stopped."
+    client.notify(stopped if drafted or aside else "Nothing is being written.")
 
 
 async def go_on(engine: Engine, client: Client, argument: str) -> None:
@@ -59,6 +60,28 @@ async def why(engine: Engine, client: Client, argument: str) -> None:
     client.notify("\n".join([f"The prompt, about {total} tokens:", *rows]))
 
 
+async def why_full(engine: Engine, client: Client, argument: str) -> None:
+    """Shows the last request word for word, a page at a time, or writes it to a file."""
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    sent = client.session.sent
+    if sent is None:
+        raise CommandError(
+            "No prompt has been sent since this story was opened; the next reply's can be seen."
+        )
+    text = text_of(sent)
+    if argument.lower() == "file":
+        name = f"prompt of message {sent.message_id}.txt"
+        await library.write(engine, client, [NamedFile(name, text.encode("utf-8", "replace"))])
+        return
+    if argument and not argument.isdecimal():
+        raise CommandError("Which page? /why full 2, or /why full file for all of it.")
+    page, count = page_of(text, int(argument[:9] or 1))
+    number = min(max(int(argument[:9] or 1), 1), count)
+    more = f"\n\n(page {number} of {count}; /why full {number % count + 1}, /why full file)"
+    client.notify(page + (more if count > 1 else ""))
+
+
 async def sync(engine: Engine, client: Client, argument: str) -> None:
     await engine.sync(client)
 
@@ -71,97 +94,3 @@ async def quit_(engine: Engine, client: Client, argument: str) -> None:
     client.goodbye()
     client.notify("Goodbye.")
     client.outbox.close()
-
-
-# --- Sampler settings: /set lists, sets and takes back; per story, or per model in every story.
-
-# Names as OpenAI and llama.cpp have them, with the least and the most that makes sense.
-RANGES: dict[str, tuple[float, float]] = {
-    LORE_TOKENS: (0, 100_000),  # ours: what lorebooks and recalled lore may have of a prompt
-    MAX_TOKENS: (16, 100_000),  # the longest reply; prompt.reply_tokens says it for every story
-    "temperature": (0, 5),
-    "top_p": (0, 1),
-    "top_k": (0, 1000),
-    "min_p": (0, 1),
-    "typical_p": (0, 1),
-    "frequency_penalty": (-2, 2),
-    "presence_penalty": (-2, 2),
-    "repetition_penalty": (0, 3),
-    "repeat_penalty": (0, 3),
-    "seed": (-1, 2**63 - 1),
-    "dry_multiplier": (0, 10),
-    "xtc_probability": (0, 1),
-    "xtc_threshold": (0, 1),
-}
-WORDS = {"reasoning_effort": ("none", "minimal", "low", "medium", "high")}
-LISTS = ("stop",)
-NAMES = (*RANGES, *WORDS, *LISTS)
-WHOLE = ("top_k", "seed", LORE_TOKENS, MAX_TOKENS)
-
-
-async def set_(engine: Engine, client: Client, argument: str) -> None:
-    words = argument.split(None, 1)
-    if words and words[0] == "model":
-        await _set_for_model(engine, client, words[1] if len(words) > 1 else "")
-    elif words:
-        await _set_for_story(engine, client, *_parsed(argument))
-    else:
-        await _list(engine, client)
-
-
-async def _set_for_story(engine: Engine, client: Client, name: str, value: object) -> None:
-    if client.session is None:
-        raise CommandError("There is no story here yet; /set model NAME VALUE sets it for the model.")
-    await engine.services.database.write(stories.set_of_story, client.session.id, name, value)
-    client.notify(f"✓ {name} is {_shown(value)} in this story.")
-
-
-async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
-    if not argument:
-        raise CommandError("Which setting? /set model temperature 0.8 sets it for the chosen model.")
-    name, value = _parsed(argument)
-    model = client.chosen.model or engine.roster.default()
-    await engine.services.database.write(stories.set_of_model, model, name, value)
-    client.notify(f"✓ {name} is {_shown(value)} for {model}.")
-
-
-async def _list(engine: Engine, client: Client) -> None:
-    model = client.chosen.model or engine.roster.default()
-    session_id = client.session.id if client.session is not None else ""
-    own = await engine.services.database.read(stories.of_story, session_id, model)
-    everywhere = dict(engine.services.params)
-    rows = [f"{name} {_shown(value)}" for name, value in {**everywhere, **own}.items()]
-    known = "It can be one of: " + ", ".join(NAMES) + ". /set NAME off takes a setting back."
-    client.notify("\n".join([f"Settings for {model}:", *(rows or ["none: the model's own"]), known]))
-
-
-def _parsed(argument: str) -> tuple[str, object]:
-    """Returns name and value; the value None takes the setting back. Raises ``CommandError``."""
-    name, _, text = argument.partition(" ")
-    name, text = name.lower(), text.strip()
-    if name not in NAMES:
-        close = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f"Did you mean {close[0]}?" if close else "There is: " + ", ".join(NAMES) + "."
-        raise CommandError(f"There is no setting {name!r}. {hint}")
-    if text.lower() in ("off", "default", "none") and name not in WORDS:
-        return name, None
-    if name in LISTS:
-        return name, [part.strip() for part in text.split("|") if part.strip()]
-    if name in WORDS:
-        if text == "off":
-            return name, None
-        if text not in WORDS[name]:
-            raise CommandError(f"{name} is one of: {', '.join(WORDS[name])}.")
-        return name, text
-    least, most = RANGES[name]
-    try:
-        value = int(text) if name in WHOLE else float(text)
-    except ValueError as error:
-        raise CommandError(f"{name} takes a number from {least} to {most}, or off.") from error
-    if not least <= value <= most:
-        raise CommandError(f"{name} takes a number from {least} to {most}, or off.")
-    return name, value
-
-
-def _shown(value: object) -> str:
-    return "off" if value is None else json.dumps(value, ensure_ascii=False)

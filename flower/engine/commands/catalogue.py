@@ -283,8 +283,25 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/memory list", "list what this story remembers"),
         CommandSpec("/memory search WORDS", "find memories of this story", "/memory search my brother"),
+        CommandSpec("/memory show ID", "read a memory of this story", "/memory show 12"),
+        CommandSpec(
+            "/memory edit ID [TEXT]",
+            "give a memory other words; without them it comes into your input line",
+            "/memory edit 12 My brother left for the islands.",
+        ),
         CommandSpec("/memory forget ID", "forget a memory", "/memory forget 12"),
         CommandSpec("/memory pin ID", "keep a memory in every prompt, or let it go", "/memory pin 12"),
+        CommandSpec("/summary", "read what is told of the part that left the prompt"),
+        CommandSpec(
+            "/summary edit [TEXT]",
+            "write it yourself; without TEXT it comes into your input line",
+            "/summary edit Mara lent me the lamp. The bell has rung twice.",
+        ),
+        CommandSpec(
+            "/summary remake [HOW]",
+            "let the model write it anew, from now on as you say; or off",
+            "/summary remake List who was met, what they want and what I promised them",
+        ),
     ),
     "Narrator": (
         CommandSpec("/model ID", "choose the narrator", "/model offline/narrator", "models"),
@@ -296,9 +313,15 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec(
             "/set [model] [NAME VALUE]",
-            "list or change sampler settings, like temperature",
+            "list or change settings, like temperature, max_tokens or banned_phrases",
             "/set temperature 0.8",
         ),
+        CommandSpec("/preset save NAME", "keep the settings that hold here", "/preset save calm"),
+        CommandSpec(
+            "/preset load NAME", "give this story the settings of a preset", "/preset load calm"
+        ),
+        CommandSpec("/preset list", "list the presets, and templates that were imported"),
+        CommandSpec("/preset delete NAME", "delete one of them", "/preset delete calm"),
         CommandSpec("/rules add ID", "switch a rule on", "/rules add slow-burn", "rules"),
         CommandSpec("/rules clear", "switch all rules off"),
         CommandSpec(
@@ -326,6 +349,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/rules delete ID", "delete a rule", "/rules delete briefer", "rules"),
         CommandSpec("/nsfw", "allow or forbid mature themes"),
+        CommandSpec(
+            "/why full [PAGE]",
+            "read the last prompt word for word; or file: write it to one",
+            "/why full 2",
+        ),
         CommandSpec(
             "/why [nearly] [MESSAGE]",
             "show what went into a reply's prompt and why; nearly: which entries did not fire",
@@ -396,6 +424,11 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/narrate [TEXT]",
             "tell a part yourself, or let the narrator answer",
             "/narrate The bell rings twice.",
+        ),
+        CommandSpec(
+            "/suggest [ABOUT]",
+            "offer three things to do next; a digit takes one",
+            "/suggest getting out of here",
         ),
         CommandSpec(
             "/impersonate [ABOUT]",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -15,6 +16,8 @@ from flower.engine.game import cast, steering
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Steering
 from flower.engine.prompt.direction import model_of
+from flower.engine.provider.capabilities import Suggesting
+from flower.engine.sessions import suggestions
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import exchanges, states
@@ -22,6 +25,7 @@ from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
 from flower.protocol.messages import State
 
+NOTE_CHARS = steering.NOTE_CHARS
 PINS = 32
 PIN_CHARS = 500
 CAST = 12  # characters on one stage: each persona is in every prompt
@@ -284,6 +288,21 @@ async def narrate(engine: Engine, client: Client, argument: str) -> None:
     if len(argument) > limits.REPLY_CHARS:
         raise CommandError(f"A part of the story has {limits.REPLY_CHARS} characters at most.")
     await add_message(engine, client, "assistant", lambda _: (argument, MessageExtra(by="player")))
+
+
+async def suggest(engine: Engine, client: Client, argument: str) -> None:
+    """Offers three things to do next; ``argument`` says what they should be about."""
+    session = story_of(client)
+    if session.busy:
+        raise CommandError("A reply is being written; wait for its end or stop it with /cancel.")
+    if len(argument) > NOTE_CHARS:
+        raise CommandError(f"What they are about can be said in {NOTE_CHARS} characters at most.")
+    models = engine.turns.models
+    model, _ = models.select(models.story_model(client.chosen))
+    if not isinstance(model.provider, Suggesting):
+        client.notify("Thinking of things to do … /cancel stops it.")
+    work = partial(suggestions.suggest, engine.runtime, models, client, session, argument)
+    engine.side_tasks.begin(client, "suggestions", work)
 
 
 async def impersonate(engine: Engine, client: Client, argument: str) -> None:

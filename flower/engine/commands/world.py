@@ -190,14 +190,14 @@ async def search_lore(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def show_lore(engine: Engine, client: Client, argument: str) -> None:
-    passage = await _passage(engine, _lore_scope(client), argument, "/lore show 12")
+    passage = await passage_in(engine, _lore_scope(client), argument, "/lore show 12")
     client.notify(f"{passage.id}  {passage.title}\n({passage.source})\n\n{passage.text}")
 
 
 async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
     """Only what was attached can be deleted: the rest would come back from its file."""
     scope = _lore_scope(client)
-    passage = await _passage(engine, scope, argument, "/lore delete 12")
+    passage = await passage_in(engine, scope, argument, "/lore delete 12")
     if not passage.source.startswith(ATTACHED):
         raise CommandError(
             f"Passage {passage.id} comes from {passage.source}; change it there and it changes here."
@@ -213,7 +213,7 @@ async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
 
 async def list_memories(engine: Engine, client: Client, argument: str) -> None:
     """Lists what can be recalled here: not what belongs to other variants and branches only."""
-    scope = _memory_scope(client)
+    scope = story_scope(client)
     assert client.session is not None  # or there is no scope
     found = await engine.services.library.list(scope)
     database = engine.services.database
@@ -226,11 +226,11 @@ async def list_memories(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def search_memories(engine: Engine, client: Client, argument: str) -> None:
-    await _search(engine, client, _memory_scope(client), argument, "/memory search my brother")
+    await _search(engine, client, story_scope(client), argument, "/memory search my brother")
 
 
 async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
-    passage = await _passage(engine, _memory_scope(client), argument, "/memory forget 12")
+    passage = await passage_in(engine, story_scope(client), argument, "/memory forget 12")
     if passage.message_id is not None:  # else the next start would make it again
         await engine.services.database.write(exchanges.forget, passage.message_id)
     await engine.services.library.forget(passage.id)
@@ -238,7 +238,7 @@ async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def pin_memory(engine: Engine, client: Client, argument: str) -> None:
-    passage = await _passage(engine, _memory_scope(client), argument, "/memory pin 12")
+    passage = await passage_in(engine, story_scope(client), argument, "/memory pin 12")
     await engine.services.library.pin(passage.id, not passage.pinned)
     client.notify(
         f"✓ {'No longer pinned' if passage.pinned else 'Pinned'}: {one_line(passage.text, SHOWN_CHARS)}"
@@ -254,13 +254,13 @@ def _lore_scope(client: Client) -> str:
     return lore_scope(client.chosen.world_id)
 
 
-def _memory_scope(client: Client) -> str:
+def story_scope(client: Client) -> str:
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
     return memory_scope(client.session.id)
 
 
-async def _passage(engine: Engine, scope: str, argument: str, example: str) -> Passage:
+async def passage_in(engine: Engine, scope: str, argument: str, example: str) -> Passage:
     if not argument.isdecimal():
         raise CommandError(f"Which passage? Give its number, for example {example}.")
     passage = await engine.services.library.get(int(argument[:18]))

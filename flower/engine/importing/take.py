@@ -19,7 +19,7 @@ from flower.engine.importing.names import stem_of
 from flower.engine.importing.nodes import marks_of, nodes_of, speakers
 from flower.engine.interchange import chat_tree, values
 from flower.engine.interchange.characters import character_of
-from flower.engine.interchange.values import Card, Chat, Group, Imported, QuickReplies
+from flower.engine.interchange.values import Card, Chat, Group, Imported, Kind, QuickReplies
 from flower.engine.lorebook.book import Book
 from flower.engine.sanitize import sanitize
 from flower.engine.scripts.script import Script
@@ -29,6 +29,7 @@ from flower.engine.store import (
     imported_chats,
     originals,
     personas,
+    presets,
     quick_replies,
     scripts,
     states,
@@ -124,6 +125,7 @@ def take(
     items += [_take_persona(home, persona) for persona in imported.personas]
     items += [_take_replies(home, replies) for replies in imported.quick_replies]
     items += [_take_script(home, script) for script in imported.scripts]
+    items += [_take_preset(home, preset) for preset in imported.presets]
     items += [_take_group(home, group) for group in imported.groups]
     originals.drop_unused(db, original)
     state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
@@ -303,3 +305,20 @@ def _take_replies(home: _Home, replies: QuickReplies) -> tuple[str, State]:
 def _take_script(home: _Home, script: Script) -> tuple[str, State]:
     old = scripts.put_for_all(home.db, script, home.original)
     return f"script {script.name}", "updated" if old else "new"
+
+
+_STORED_AS: dict[Kind, presets.Kind] = {
+    Kind.SAMPLER_PRESET: presets.SAMPLERS,
+    Kind.INSTRUCT_PRESET: presets.INSTRUCT,
+    Kind.CONTEXT_PRESET: presets.CONTEXT,
+}
+
+
+def _take_preset(home: _Home, preset: values.Preset) -> tuple[str, State]:
+    kind = _STORED_AS[preset.kind]
+    name = sanitize(preset.name)
+    before = presets.find(home.db, kind, name)
+    presets.put(home.db, kind, name, preset.values, home.now)
+    how = "/preset load" if kind == presets.SAMPLERS else "/set template"
+    state: State = "new" if before is None else "updated"
+    return f"{kind} preset {name} ({how} {name})", state

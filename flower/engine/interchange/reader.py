@@ -15,6 +15,7 @@ from flower.engine.interchange import (
     novelai,
     other_books,
     other_chats,
+    presets,
     script_reader,
     settings,
     sillytavern_chats,
@@ -85,6 +86,9 @@ def _value(value: Any, name: str, me: str) -> Imported:
     own = settings.kind_of(value)
     if own is not None:
         return settings.read(value, own, name)
+    preset = presets.kind_of(value)
+    if preset is not None:
+        return presets.read(value, preset, name)
     story = novelai.kind_of(value)
     if story is Kind.NOVELAI_SCENARIO:
         return novelai.read_scenario(value, name)

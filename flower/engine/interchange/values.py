@@ -28,6 +28,7 @@ __all__ = [
     "ImportedPersona",
     "ImportedQuickReply",
     "Kind",
+    "Preset",
     "QuickReplies",
     "Variant",
 ]  # fmt: skip
@@ -74,6 +75,10 @@ class Kind(StrEnum):
     QUICK_REPLIES = "SillyTavern quick replies"
     SCRIPTS = "regex scripts"
     ARCHIVE = "archive of files"
+    SAMPLER_PRESET = "SillyTavern sampler preset"
+    INSTRUCT_PRESET = "SillyTavern instruct preset"
+    CONTEXT_PRESET = "SillyTavern context preset"
+    PRESETS = "SillyTavern presets in one file"
 
 
 class Asset(Struct, frozen=True):
@@ -220,6 +225,15 @@ class QuickReplies(Struct, frozen=True):
     source: Mapping[str, object] = {}
 
 
+class Preset(Struct, frozen=True):
+    """Settings under a name: of samplers, or of how a prompt is written as text; ``kind`` says which."""
+
+    name: str
+    kind: Kind
+    values: Mapping[str, object]
+    source: Mapping[str, object] = {}
+
+
 class Imported(Struct, frozen=True, kw_only=True):
     """Everything that one file holds. ``notices`` are sentences for the person who gave it in."""
 
@@ -231,4 +245,5 @@ class Imported(Struct, frozen=True, kw_only=True):
     personas: tuple[ImportedPersona, ...] = ()
     quick_replies: tuple[QuickReplies, ...] = ()
     scripts: tuple[Script, ...] = ()  # for everything; those of a card are in the card
+    presets: tuple[Preset, ...] = ()
     notices: tuple[str, ...] = ()

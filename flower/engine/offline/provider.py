@@ -84,6 +84,16 @@ class OfflineNarrator:
             yield Proposal(whole.changes)
         yield Finish("length" if cut else "done")
 
+    async def suggestions(self, completion: Completion) -> tuple[str, ...]:
+        """Returns what the player could do next, as lines of theirs; another ``turn_number``, others."""
+        await trio.lowlevel.checkpoint()
+        if self._phrases is None:
+            self._phrases = _load(self._folder)
+        from flower.engine.offline.suggest import suggestions
+
+        cue = completion.cue
+        return suggestions(cue, cue.story or completion.messages, _chance(cue), self._phrases)
+
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the one model there is; it costs nothing."""
         await trio.lowlevel.checkpoint()

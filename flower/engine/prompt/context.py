@@ -49,12 +49,11 @@ from flower.engine.store import books, hiding, personas, scripts, states, storie
 from flower.engine.store.database import Connection, Database
 from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
+from flower.settings.samplers import LORE_TOKENS
 
 log = logging.getLogger(__name__)
 
 RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
-LORE_TOKENS = "lore_tokens"  # the setting, and no model's
-MAX_TOKENS = "max_tokens"  # how long a reply may be; of the request itself, not among its parameters
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 WHY_KEPT = "a secret"
 
@@ -94,6 +93,7 @@ class TurnInput(Struct, frozen=True, kw_only=True):
     model_id: str  # the story's; the speaker may have one of their own
     continues: bool = False
     variant: int = 0  # how many replies to the same line there were before
+    ask: str = ""  # what is asked instead of going on, when no line of the player is answered
 
 
 class PromptContext(Struct, frozen=True):

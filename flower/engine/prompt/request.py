@@ -25,14 +25,7 @@ from flower.engine.prompt.assemble import (
     assemble,
     standing_text,
 )
-from flower.engine.prompt.context import (
-    LORE_TOKENS,
-    MAX_TOKENS,
-    PromptContext,
-    Services,
-    TurnInput,
-    reason,
-)
+from flower.engine.prompt.context import PromptContext, Services, TurnInput, reason
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.lore_entries import (
     not_told,
@@ -46,11 +39,12 @@ from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.scripted import rows_of_scripts
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, note_of, summary_section, with_notes
-from flower.engine.provider.base import Completion
-from flower.engine.provider.capabilities import Composing
+from flower.engine.prompt.story_settings import settings_of
+from flower.engine.provider.base import Completion, Template
+from flower.engine.provider.capabilities import Composing, Prefilling
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
-from flower.engine.store import exchanges, search, stories
+from flower.engine.store import exchanges, search
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.exchanges import LineNotes, PromptRecord
 from flower.engine.store.extra import ManifestEntry
@@ -62,6 +56,7 @@ from flower.errors import ProviderError
 IN_VIEW = "already in view"
 RECALLED_SHARE = LINE_SHARE / 2 * 0.95  # of the budget: half of a line's share, less what frames it
 SHRINK_SHARE = 0.7  # of the context that was refused, when the refusal has no numbers
+SECOND_TRY_SEED = 1_000_003  # more than a line has variants
 NEAR_BUDGET = 0.8  # above this share of the budget an exact count is worth a round trip
 
 
@@ -85,6 +80,7 @@ class _Inputs(Struct, frozen=True):
     turn: TurnInput
     model: ChosenModel
     context: PromptContext
+    prefill: bool = False  # the last message is the reply so far, and goes on
 
     @property
     def context_tokens(self) -> int:
@@ -111,11 +107,10 @@ async def build_prompt(
 
     ``window_start``: the first message of the history in this story's last prompt.
     """
-    params = await _params(services, turn, model)
-    longest = params.pop(MAX_TOKENS, None)
-    if isinstance(longest, int) and longest > 0:
-        services = replace(services, reply_tokens=longest)
-    inputs = _Inputs(services, turn, model, context)
+    settings = await settings_of(services, turn.session_id, model.id, turn.variant)
+    goes_on = turn.continues and bool(context.path) and context.path[-1].role == "assistant"
+    prefill = goes_on and goes_on_exactly(model, settings.template)
+    inputs = _Inputs(services, turn, model, context, prefill)
     counter = model.counter
     fresh, assembled = await _settle(inputs, counter, window_start)
     if not counter.checked or assembled.tokens > NEAR_BUDGET * inputs.budget:
@@ -127,13 +122,21 @@ async def build_prompt(
         messages=assembled.messages,
         max_tokens=inputs.reply_tokens,
         context_tokens=inputs.context_tokens,
-        params=params,
+        params=settings.params,
         session=turn.session_id,
         cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
         player_names=_player_names(services, context),
         scaffold=SCAFFOLD,
+        banned=settings.banned,
+        template=settings.template,
     )
     return PreparedPrompt(completion, assembled, counter, _record(inputs, fresh, assembled))
+
+
+def goes_on_exactly(model: ChosenModel, template: Template | str | None) -> bool:
+    """Returns whether a reply of the model that is to be continued goes on in its own words."""
+    provider = model.provider
+    return isinstance(provider, Prefilling) and provider.prefills(model.name, template)
 
 
 async def _said_elsewhere(services: Services, turn: TurnInput, model: ChosenModel) -> tuple[str, ...]:
@@ -218,6 +221,8 @@ def _with_room(
 
 def _fresh(inputs: _Inputs, counter: TokenCounter, window_start: int | None) -> _Fresh:
     context = inputs.context
+    if inputs.prefill:  # there is no line that anything could be told with
+        return _Fresh(found=[], recalled="", private=[], standing=(), known=())
     entries, found = _with_room(
         _entries_not_in_view(context, window_start),
         _not_in_view(context, window_start),
@@ -306,8 +311,11 @@ def _assemble(
     knowing = frozenset(character.id for character in direction.knowing)
     lines = [line_of(message, knowing) for message in inputs.context.path]
     recalled = with_notes(fresh.recalled, [note for _, note in fresh.private])
-    if lines and lines[-1].role == "assistant":  # the narrator's words, or the player's in its place
-        ask = CONTINUE if turn.continues else GO_ON
+    insets = direction.insets
+    if inputs.prefill:  # nothing may stand below the reply that goes on
+        insets = tuple(replace(inset, depth=max(inset.depth, 0)) for inset in insets)
+    elif lines and lines[-1].role == "assistant":  # the narrator's words, or the player's in its place
+        ask = turn.ask or (CONTINUE if turn.continues else GO_ON)
         lines.append(PromptLine(turn.leaf + 1, "user", ask, recalled))
     elif lines:
         lines[-1] = replace(lines[-1], recalled=recalled, stands="")
@@ -319,7 +327,7 @@ def _assemble(
         window_start=start,
         summarised=summarised,
         tail=fresh.standing,
-        insets=direction.insets,
+        insets=insets,
         entries=entries.insets,
     )
 
@@ -339,18 +347,18 @@ def line_of(message: Message, knowing: Container[str] = ()) -> PromptLine:
     )
 
 
-async def _params(services: Services, turn: TurnInput, model: ChosenModel) -> dict[str, object]:
-    """Returns the sampler settings: the story's over the model's over everybody's.
-
-    A seed that was set is another one for each variant, or all would be the same.
-    """
-    own = await services.database.read(stories.of_story, turn.session_id, model.id)
-    settings = {**services.params, **own}
-    settings.pop(LORE_TOKENS, None)
-    seed = settings.get("seed")
-    if isinstance(seed, int) and seed >= 0:
-        settings["seed"] = seed + turn.variant
-    return settings
+def once_more(prompt: PreparedPrompt, ask: str) -> PreparedPrompt:
+    """Returns the prompt for a second try at a reply, with something to mind said at its end."""
+    completion = prompt.completion
+    last = completion.messages[-1:]
+    messages = completion.messages
+    if last and last[0].role != "assistant":  # else the reply goes on in it
+        messages = (*messages[:-1], replace(last[0], content=f"{last[0].content}\n\n{ask}"))
+    params = dict(completion.params)
+    if isinstance(seed := params.get("seed"), int) and seed >= 0:
+        params["seed"] = seed + SECOND_TRY_SEED
+    cue = replace(completion.cue, seed=completion.cue.seed + SECOND_TRY_SEED)
+    return replace(prompt, completion=replace(completion, messages=messages, params=params, cue=cue))
 
 
 def _record(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> PromptRecord:
@@ -400,6 +408,7 @@ def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[Mani
                 reason(item) if item.passage.id in ids else f"{reason(item)}; {IN_VIEW}",
             )
             for item in inputs.context.found
+            if not inputs.prefill
         ),
         *(
             ManifestEntry(

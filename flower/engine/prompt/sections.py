@@ -140,6 +140,10 @@ TASK = (
     " was promised, given, lost, learned and decided, where everyone is, what is unresolved. Past tense,"
     f" plain sentences, at most {SUMMARY_WORDS} words, no headings, nothing that did not happen."
 )
+OWN_TASK = (
+    "You keep the record of a story that is being played. {asked}. Write only the record, at most"
+    f" {SUMMARY_WORDS} words, and nothing that did not happen."
+)
 
 
 def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter) -> int:
@@ -157,15 +161,21 @@ def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter
     return 0
 
 
-def summary_prompt(before: str, lines: Sequence[PromptLine]) -> tuple[ChatMessage, ...]:
-    """Returns the messages that ask a model to bring the record up to date."""
+def summary_prompt(
+    before: str, lines: Sequence[PromptLine], asked: str = ""
+) -> tuple[ChatMessage, ...]:
+    """Returns the messages that ask a model to bring the record up to date.
+
+    ``asked``: how to write it, in the player's own words, instead of ours.
+    """
+    task = OWN_TASK.format(asked=asked.rstrip(". ")) if asked else TASK
     told = "\n\n".join(
         f"{'The player' if line.role == 'user' else 'The narrator'}: {line.content[:LINE_CHARS]}"
         for line in lines
     )
     record = f"The record so far:\n{before}\n\n" if before else ""
     ask = f"{record}What happened since:\n{told}\n\nWrite the whole record anew."
-    return (ChatMessage("system", TASK), ChatMessage("user", ask))
+    return (ChatMessage("system", task), ChatMessage("user", ask))
 
 
 def extract(before: str, lines: Sequence[PromptLine]) -> str:

@@ -18,6 +18,7 @@ from flower.engine.provider.base import (
     ModelInfo,
     Reasoning,
     Spent,
+    Template,
     Text,
 )
 from flower.engine.provider.decode import Item
@@ -206,6 +207,10 @@ class AnthropicProvider(RemoteProvider):
         """Returns the names of the wanted parameters that are not sent."""
         refused = self._refusals.of(completion.model)
         return not_sent(wanted_params(completion, self._endpoint), _PARAMS, refused)
+
+    def prefills(self, model: str, template: Template | str | None) -> bool:
+        """Returns whether a reply of ``model`` can go on in its own words: newer ones refuse that."""
+        return "prefill" not in self._refusals.of(model)
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""

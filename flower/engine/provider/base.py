@@ -61,6 +61,21 @@ class Cue(Struct, frozen=True):
     begun: str = ""  # the reply so far, which is to be continued
 
 
+class Template(Struct, frozen=True):
+    """How messages are written as text: what stands before and after each role's, and where a reply ends.
+
+    ``system`` None: the model knows no system role; such text goes before the first line of the player.
+    ``reply`` stands before the reply that is asked for, "" for what stands before any of the assistant's.
+    """
+
+    user: tuple[str, str]
+    assistant: tuple[str, str]
+    system: tuple[str, str] | None = None
+    stop: tuple[str, ...] = ()
+    start: str = ""
+    reply: str = ""
+
+
 class Completion(Struct, frozen=True):
     """A request for one reply.
 
@@ -68,7 +83,8 @@ class Completion(Struct, frozen=True):
     provider maps those it knows and drops the rest. ``session`` lets servers with slots or sticky
     routing keep a story's prompt cache warm. At a line that begins with one of ``player_names`` and a
     colon the reply ends; lines that begin as one of ``scaffold`` are the prompt's. ``quiet``: a small
-    request nobody watches; models that can are told not to think.
+    request nobody watches; models that can are told not to think. ``banned`` phrases are kept from the model
+    where its server can; ``template`` is how to write the prompt as text, "server": as the server says.
     """
 
     model: str  # the provider's own id, without our prefix
@@ -81,6 +97,8 @@ class Completion(Struct, frozen=True):
     player_names: tuple[str, ...] = ()
     scaffold: tuple[str, ...] = ()
     quiet: bool = False
+    banned: tuple[str, ...] = ()
+    template: Template | str | None = None
 
 
 class Text(Struct, frozen=True):

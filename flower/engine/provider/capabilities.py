@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import Completion, Template
 from flower.engine.provider.endpoint import Timeouts
 from flower.engine.provider.gate import Gate
 
@@ -50,3 +50,24 @@ class Gated(Protocol):
     """A provider whose server may be full: requests wait for their turn."""
 
     def gate(self, model: str) -> Gate: ...
+
+
+@runtime_checkable
+class Suggesting(Protocol):
+    """A provider with phrases of its own for what the player could do next."""
+
+    async def suggestions(self, completion: Completion) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Bodied(Protocol):
+    """A stream that knows the body of its request; None where nothing was sent."""
+
+    body: dict[str, Any] | None
+
+
+@runtime_checkable
+class Prefilling(Protocol):
+    """A provider that may let a reply go on in its own words, where its last message is the assistant's."""
+
+    def prefills(self, model: str, template: Template | str | None) -> bool: ...

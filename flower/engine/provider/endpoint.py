@@ -127,6 +127,7 @@ KINDS: dict[str, ServiceKind] = {
     ),
     "ollama": ServiceKind("ollama", "http://127.0.0.1:11434", needs_key=False),
     "llamacpp": ServiceKind("openai", "http://127.0.0.1:8080/v1", needs_key=False),
+    "tabbyapi": ServiceKind("openai", "http://127.0.0.1:5000/v1", needs_key=False),
     "koboldcpp": ServiceKind("koboldcpp", "http://127.0.0.1:5001", needs_key=False),
     "lmstudio": ServiceKind("openai", "http://127.0.0.1:1234/v1", needs_key=False),
     "vllm": ServiceKind("openai", "http://127.0.0.1:8000/v1", needs_key=False),

@@ -18,6 +18,7 @@ from flower.engine.provider.base import (
     ModelInfo,
     Reasoning,
     Spent,
+    Template,
     Text,
 )
 from flower.engine.provider.decode import Item
@@ -217,6 +218,10 @@ class GeminiProvider(RemoteProvider):
         """Returns the names of the wanted parameters that are not sent."""
         refused = self._refusals.of(completion.model)
         return not_sent(wanted_params(completion, self._endpoint), _PARAMS, refused)
+
+    def prefills(self, model: str, template: Template | str | None) -> bool:
+        """Returns False: this API writes the prompt, and ends it with the player."""
+        return False
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models on offer; raises ``ProviderError``."""

@@ -22,13 +22,12 @@ import msgspec
 import trio
 
 from flower import __version__, limits
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import Completion, Template
 from flower.engine.provider.decode import Dialect, Interpreter
 from flower.engine.provider.endpoint import KINDS, Endpoint, read_key
 from flower.engine.provider.errors import Origin, from_response, malformed
 from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
 from flower.engine.provider.gate import Gate
-from flower.engine.provider.instruct import BASE, TEMPLATES, Template, base_remark, is_base
 from flower.engine.provider.proxies import certificates, proxy_for
 from flower.engine.provider.quote import excerpt
 from flower.engine.provider.request_fields import Refusals, field_names
@@ -42,6 +41,7 @@ from flower.engine.provider.response import (
     read_body,
     read_some,
 )
+from flower.engine.provider.text_prompts import ChatFormat, TextPrompts
 from flower.errors import ProviderError
 
 Auth = Callable[[str], dict[str, str]]
@@ -276,6 +276,7 @@ class RemoteProvider(ABC):
         self._edge = edge
         self._refusals = Refusals(needed)
         self._seen_thinking: set[str] = set()
+        self._texts = TextPrompts(endpoint, self._chat_format)
         self._gates: dict[str, Gate] = {}
         self.local = endpoint.own
         self.timeouts = endpoint.timeouts
@@ -336,19 +337,17 @@ class RemoteProvider(ABC):
             marks=completion.scaffold,
         )
 
-    def _template(self, model: str) -> Template | None:
-        """Returns how to write prompts for ``model`` as text; None: the server does that.
+    async def _chat_format(self) -> ChatFormat:
+        """Returns the chat template that the server says it uses; none where it does not tell."""
+        return ChatFormat()
 
-        The user says so, or the model's name says that it is a base model of a server of one's own.
-        """
-        for patch in self._endpoint.patch:
-            if patch.template and patch.fits(model):
-                return TEMPLATES.get(patch.template)
-        return TEMPLATES[BASE] if self.local and is_base(model) else None
+    def prefills(self, model: str, template: Template | str | None) -> bool:
+        """Returns whether a reply can go on in its own words: a prompt that is text always does."""
+        return self._texts.template(model, template) is not None
 
     def remarks(self, model: str) -> tuple[str, ...]:
         """Returns what the player should know about a model."""
-        return (base_remark(model),) if self.local and is_base(model) else ()
+        return self._texts.remarks(model)
 
     def _thinks(self, model: str) -> bool:
         """Whether replies of ``model`` begin inside its thinking: the user says so, or it was seen."""

@@ -11,23 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct
-
-from flower.engine.provider.base import ChatMessage
-
-
-class Template(Struct, frozen=True):
-    """How messages are written as text: what stands before and after each role's, and where a reply ends.
-
-    ``system`` None: the model knows no system role; such text goes before the first line of the player.
-    """
-
-    user: tuple[str, str]
-    assistant: tuple[str, str]
-    system: tuple[str, str] | None = None
-    stop: tuple[str, ...] = ()
-    start: str = ""
-
+from flower.engine.provider.base import ChatMessage, Template
 
 TEMPLATES: dict[str, Template] = {
     "chatml": Template(
@@ -58,6 +42,7 @@ TEMPLATES: dict[str, Template] = {
     "plain": Template(("\n> ", "\n\n"), ("", "\n"), ("", "\n\n* * *\n"), ("\n> ", "\n* * *")),
 }
 BASE = "plain"
+SERVER = "server"  # the chat template that the server itself would use
 BASE_NOTE = "base model: completes text, follows no instructions"
 
 _BASE_NAME = re.compile(r"(?:^|[-_./ ])(?:base|pt|pretrain|pretrained)(?:$|[-_./: ])", re.IGNORECASE)
@@ -104,7 +89,7 @@ def render(messages: Sequence[ChatMessage], template: Template) -> str:
         text += f"{template.user[0]}{waiting.rstrip()}{template.user[1]}"
     if messages and messages[-1].role == "assistant":
         return text
-    return (text + template.assistant[0]).rstrip(
+    return (text + (template.reply or template.assistant[0])).rstrip(
         " "
     )  # models trained without a blank start badly after one
 
@@ -123,10 +108,19 @@ def as_text(
     body: Mapping[str, Any], messages: Sequence[ChatMessage], template: Template
 ) -> dict[str, Any]:
     """Returns a chat request as one for a completion of text; the template's ends are added to ``stop``."""
+    return with_prompt(body, render(messages, template), template.stop)
+
+
+def with_prompt(body: Mapping[str, Any], prompt: str, stop: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns a chat request with a text in the place of its messages; ``stop`` is added to what ends it."""
     asked = body.get("stop") or ()
     stops = [asked] if isinstance(asked, str) else list(asked)
     rest = {name: value for name, value in body.items() if name not in _CHAT_ONLY}
-    return {**rest, "prompt": render(messages, template), "stop": [*stops, *template.stop]}
+    stops = list(dict.fromkeys([*stops, *stop]))
+    return {**rest, "prompt": prompt, **({"stop": stops} if stops else {})}
 
 
-_CHAT_ONLY = frozenset({"messages", "chat_template_kwargs", "reasoning_effort", "reasoning"})
+_CHAT_ONLY = frozenset(
+    {"messages", "chat_template_kwargs", "reasoning_effort", "reasoning"}
+    | {"continue_final_message", "add_generation_prompt", "continue_assistant_turn", "response_prefix"}
+)

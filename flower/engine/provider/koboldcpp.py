@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from flower.engine.provider.base import Completion, ModelInfo
+from flower.engine.provider.base import Completion, ModelInfo, Template
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import RemoteProvider
-from flower.engine.provider.instruct import as_text
-from flower.engine.provider.openai import ChatStream
-from flower.engine.provider.openai_dialects import Flavour, build_body, left_out
+from flower.engine.provider.openai import ChatStream, read_props
+from flower.engine.provider.openai_dialects import Flavour, build_body, can_prefill, left_out
 from flower.engine.provider.response import Call
+from flower.engine.provider.text_prompts import ChatFormat
 from flower.errors import ProviderError
 
 FLAVOUR = Flavour(
@@ -25,8 +25,12 @@ FLAVOUR = Flavour(
         "repetition_penalty": "rep_pen",
         "repeat_penalty": "rep_pen",
         "repeat_last_n": "rep_pen_range",
+        "typical_p": "typical",
+        "top_n_sigma": "nsigma",
     },
     usage_option=False,
+    prefill={"continue_assistant_turn": True},
+    banned_field="banned_tokens",  # phrases: the model is set back when it has written one
 )
 
 
@@ -36,12 +40,11 @@ class KoboldCppProvider(RemoteProvider):
     async def _prepared(self, completion: Completion) -> Call:
         named = msgspec.structs.replace(completion, model=completion.model or "koboldcpp")
         body = build_body(named, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
-        template = self._template(named.model)
-        if template is not None:
-            body = as_text(body, named.messages, template)
+        text = await self._texts.body(body, named)
+        body = body if text is None else text
         origin = self._edge.origin(named.model, body)
         return Call(
-            "/v1/chat/completions" if template is None else "/v1/completions",
+            "/v1/chat/completions" if text is None else "/v1/completions",
             body,
             origin,
             self._interpreter(SseDecoder(), ChatStream(origin), origin, named),
@@ -51,6 +54,18 @@ class KoboldCppProvider(RemoteProvider):
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the names of the wanted parameters that are not sent."""
         return left_out(completion, self._endpoint, FLAVOUR, self._refusals.of(completion.model))
+
+    def prefills(self, model: str, template: Template | str | None) -> bool:
+        """Returns whether a reply can go on in its own words here."""
+        refused = self._refusals.of(model)
+        return super().prefills(model, template) or can_prefill(FLAVOUR, refused)
+
+    async def _chat_format(self) -> ChatFormat:
+        """Newer ones tell it where llama.cpp does."""
+        try:
+            return read_props(await self._edge.get_json("/props"))
+        except ProviderError:
+            return ChatFormat()
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the loaded model; raises ``ProviderError``."""

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from flower import limits
-from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent, Text
+from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent, Template, Text
 from flower.engine.provider.decode import Item
 from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
 from flower.engine.provider.framing import NdjsonDecoder
 from flower.engine.provider.http import RemoteProvider
 from flower.engine.provider.lenient import count, mapping, string
-from flower.engine.provider.request_fields import not_sent, without
+from flower.engine.provider.request_fields import ending_with_user, not_sent, without
 from flower.engine.provider.response import Call
 from flower.errors import ProviderError
 
@@ -50,7 +50,9 @@ def build_body(
     }
     body: dict[str, Any] = {
         "model": completion.model,
-        "messages": [{"role": m.role, "content": m.content} for m in completion.messages],
+        "messages": [
+            {"role": m.role, "content": m.content} for m in ending_with_user(list(completion.messages))
+        ],
         "stream": True,
         "options": options,
     }
@@ -137,6 +139,10 @@ class OllamaProvider(RemoteProvider):
         """Returns the names of the wanted parameters that are not sent."""
         refused = self._refusals.of(completion.model)
         return not_sent(wanted_params(completion, self._endpoint), _SENT_AS, refused)
+
+    def prefills(self, model: str, template: Template | str | None) -> bool:
+        """Returns False: this API writes the prompt, and ends it with the player."""
+        return False
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the models that are pulled, with the context they were trained for."""

@@ -8,6 +8,7 @@ llama.cpp tools/server/README.md for ``return_progress`` and ``timings``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from flower.engine.provider.base import (
     ModelInfo,
     Reasoning,
     Spent,
+    Template,
     Text,
 )
 from flower.engine.provider.decode import Item
@@ -28,16 +30,27 @@ from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.errors import Origin, from_payload
 from flower.engine.provider.framing import SseDecoder
 from flower.engine.provider.http import Edge, RemoteProvider
-from flower.engine.provider.instruct import as_text
 from flower.engine.provider.lenient import amount, count, mapping, rows, string
 from flower.engine.provider.models import read_models
-from flower.engine.provider.openai_dialects import FLAVOURS, Flavour, build_body, flavour_of, left_out
+from flower.engine.provider.openai_dialects import (
+    FLAVOURS,
+    PREFILL,
+    Flavour,
+    build_body,
+    can_prefill,
+    flavour_of,
+    left_out,
+)
 from flower.engine.provider.quote import clean
 from flower.engine.provider.response import Call
+from flower.engine.provider.text_prompts import ChatFormat
 from flower.errors import ProviderError
 
 # --- the stream ---------------------------------------------------------------------------------
 
+
+BANNED_KEPT = 512  # words whose tokens are remembered
+BANNED_LETTERS = 4  # a shorter one is the beginning of too many other words
 
 _LENGTH = frozenset({"length", "max_tokens", "model_length"})
 _BLOCKED = frozenset({"content_filter", "safety", "refusal"})
@@ -173,6 +186,14 @@ def _spent(document: dict[str, Any], groq: dict[str, Any]) -> Spent | None:
     return Spent(cached + (count(timings.get("prompt_n")) or 0), written, cached)
 
 
+def read_props(payload: object) -> ChatFormat:
+    """Returns the chat template and special tokens in an answer of llama.cpp's ``/props``."""
+    told = mapping(payload)
+    return ChatFormat(
+        string(told.get("chat_template")), string(told.get("bos_token")), string(told.get("eos_token"))
+    )
+
+
 # --- the edge -----------------------------------------------------------------------------------
 
 
@@ -187,6 +208,7 @@ class OpenAIProvider(RemoteProvider):
     def __init__(self, endpoint: Endpoint, edge: Edge) -> None:
         super().__init__(endpoint, edge)
         self._first_model = ""
+        self._tokens_of: dict[str, tuple[int, ...]] = {}  # of banned words
 
     async def _prepared(self, completion: Completion) -> Call:
         """An empty model means the first one on offer."""
@@ -194,12 +216,14 @@ class OpenAIProvider(RemoteProvider):
         refused = self._refusals.of(model)
         named = msgspec.structs.replace(completion, model=model)
         body = build_body(named, self._endpoint, self._flavour(), refused)
-        template = self._template(model)
-        if template is not None:
-            body = as_text(body, named.messages, template)
-        origin = self._edge.origin(model, body)
+        if self._flavour().bans_tokens and named.banned:
+            body.setdefault("logit_bias", await self._banned_tokens(named.banned))
+        text = await self._texts.body(body, named)
+        body = body if text is None else text
+        # "prefill" is what a refusal of a last message that is the assistant's is remembered as.
+        origin = self._edge.origin(model, {**body, PREFILL: True})
         return Call(
-            "/chat/completions" if template is None else "/completions",
+            "/chat/completions" if text is None else "/completions",
             body,
             origin,
             self._interpreter(SseDecoder(), ChatStream(origin), origin, named),
@@ -231,6 +255,48 @@ class OpenAIProvider(RemoteProvider):
             return None  # an estimate will do
         tokens = payload.get("tokens") if isinstance(payload, dict) else None
         return len(tokens) if isinstance(tokens, list) else None
+
+    def prefills(self, model: str, template: Template | str | None) -> bool:
+        """Returns whether a reply of ``model`` can go on in its own words here."""
+        refused = self._refusals.of(model or self._first_model)
+        return super().prefills(model, template) or can_prefill(self._flavour(), refused)
+
+    async def _chat_format(self) -> ChatFormat:
+        """llama.cpp tells it beside its settings, tabbyAPI beside its model."""
+        root = self._endpoint.base_url.removesuffix("/v1")
+        if self._flavour() is FLAVOURS["llamacpp"]:
+            return read_props(await self._edge.get_json("/props", base_url=root))
+        if self._flavour() is FLAVOURS["tabbyapi"]:
+            told = mapping(await self._edge.get_json("/model"))
+            return ChatFormat(string(mapping(told.get("parameters")).get("prompt_template_content")))
+        return ChatFormat()
+
+    async def _banned_tokens(self, phrases: Sequence[str]) -> list[list[object]]:
+        """Returns the tokens that are banned words as a whole; longer phrases are watched for as they come."""
+        found: list[list[object]] = []
+        for phrase in phrases:
+            if phrase not in self._tokens_of:
+                while len(self._tokens_of) >= BANNED_KEPT:
+                    del self._tokens_of[next(iter(self._tokens_of))]
+                self._tokens_of[phrase] = await self._whole_tokens(phrase)
+            found += [[token, False] for token in self._tokens_of[phrase]]
+        return found
+
+    async def _whole_tokens(self, word: str) -> tuple[int, ...]:
+        if len(word) < BANNED_LETTERS or not word.isalpha():
+            return ()
+        root = self._endpoint.base_url.removesuffix("/v1")
+        tokens: list[int] = []
+        for spelled in dict.fromkeys((word, word.capitalize())):
+            for text in (spelled, f" {spelled}"):
+                try:
+                    told = await self._edge.post_json("/tokenize", {"content": text}, base_url=root)
+                except ProviderError:
+                    return ()
+                found = mapping(told).get("tokens")
+                if isinstance(found, list) and len(found) == 1 and isinstance(found[0], int):
+                    tokens.append(found[0])
+        return tuple(dict.fromkeys(tokens))
 
     async def _places(self) -> int | None:
         """A llama.cpp server says how many slots it has."""

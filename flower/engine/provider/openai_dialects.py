@@ -5,15 +5,16 @@ Pure: a table, and the request that follows from it. Anything not listed here is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
-from flower.engine.provider.request_fields import without
+from flower.engine.provider.request_fields import GO_ON, without
 
+PREFILL = "prefill"  # what a refusal of a last message of the assistant's is remembered as
 _COMMON = frozenset({"temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty"})
 
 
@@ -27,6 +28,13 @@ class Flavour(Struct, frozen=True):
     session_field: str = ""
     body: Mapping[str, Any] = {}
     quiet: Mapping[str, Any] = {}  # fields that tell a model not to think
+    bans_tokens: bool = False  # it says which tokens a word is, and can be told not to write them
+    prefill: Mapping[str, Any] | None = (
+        None  # lets a last message of the assistant go on; None: it cannot
+    )
+    prefix_field: str = ""  # takes the beginning of the reply instead of such a message
+    prefix: bool = False  # such a message is marked as the beginning of the reply
+    banned_field: str = ""  # takes phrases that the model must not write
 
 
 _NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
@@ -63,6 +71,8 @@ FLAVOURS: dict[str, Flavour] = {
     "mistral": Flavour(
         _COMMON | {"safe_prompt", "prompt_mode", "reasoning_effort"},
         renamed={"seed": "random_seed"},
+        prefill={},
+        prefix=True,
         usage_option=False,  # refuses fields it does not know; reports usage anyway
     ),
     # cache_prompt is the default; a slot is found by the likeness of prompts, so none is pinned.
@@ -70,9 +80,21 @@ FLAVOURS: dict[str, Flavour] = {
         renamed={"repetition_penalty": "repeat_penalty"},
         body={"return_progress": True, "cache_prompt": True},
         quiet=_NO_THINKING,
+        bans_tokens=True,
+        prefill={},
     ),
     "lmstudio": Flavour(renamed={"repetition_penalty": "repeat_penalty"}),
-    "vllm": Flavour(renamed={"repeat_penalty": "repetition_penalty"}, quiet=_NO_THINKING),
+    "vllm": Flavour(
+        renamed={"repeat_penalty": "repetition_penalty"},
+        quiet=_NO_THINKING,
+        prefill={"continue_final_message": True, "add_generation_prompt": False},
+    ),
+    "tabbyapi": Flavour(
+        banned_field="banned_strings",
+        quiet=_NO_THINKING,
+        prefill={},
+        prefix_field="response_prefix",
+    ),
     "compatible": Flavour(),
 }
 
@@ -93,22 +115,47 @@ def build_body(
         limit_field = (
             "max_tokens" if limit_field == "max_completion_tokens" else "max_completion_tokens"
         )
+    messages, begun = _begun(completion.messages, flavour, refused)
     body: dict[str, Any] = {
         "model": completion.model,
-        "messages": [{"role": m.role, "content": m.content} for m in completion.messages],
+        "messages": messages,
         "stream": True,
         limit_field: completion.max_tokens,
         **flavour.body,
         **(flavour.quiet if completion.quiet else {}),
+        **begun,
     }
     if flavour.usage_option:
         body["stream_options"] = {"include_usage": True}
     if flavour.session_field and completion.session:
         body[flavour.session_field] = completion.session
+    if flavour.banned_field and completion.banned:
+        body[flavour.banned_field] = list(completion.banned)
     for name, value in wanted_params(completion, endpoint).items():
         if flavour.params is None or name in flavour.params:
             body[flavour.renamed.get(name, name)] = value
     return without(patched(body, endpoint, completion.model), refused)
+
+
+def can_prefill(flavour: Flavour, refused: Collection[str]) -> bool:
+    """Returns whether a last message of the assistant's goes on there."""
+    return flavour.prefill is not None and not {PREFILL, *flavour.prefill} & set(refused)
+
+
+def _begun(
+    messages: Sequence[ChatMessage], flavour: Flavour, refused: Collection[str]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Returns the messages as they are sent, and the fields that let the last one go on if it has begun."""
+    rows: list[dict[str, Any]] = [{"role": m.role, "content": m.content} for m in messages]
+    if not rows or rows[-1]["role"] != "assistant":
+        return rows, {}
+    if not can_prefill(flavour, refused):
+        return [*rows, {"role": "user", "content": GO_ON}], {}
+    begun = rows[-1]["content"].rstrip()  # a blank at the end is a token of its own, and leads astray
+    if flavour.prefix_field:
+        return rows[:-1], {flavour.prefix_field: begun}
+    last = {**rows[-1], "content": begun, **({"prefix": True} if flavour.prefix else {})}
+    return [*rows[:-1], last], dict(flavour.prefill or {})
 
 
 def left_out(

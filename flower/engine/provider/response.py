@@ -52,10 +52,12 @@ class PieceStream:
         self._prepare = prepare
         self._items: deque[Item] = deque()
         self._over = False
+        self.body: dict[str, Any] | None = None  # as it is sent, once it is
 
     async def __aenter__(self) -> PieceStream:
         call = await self._prepare()
         self._call = call
+        self.body = call.body
         self._response = await self._send(call)
         self._body = body_of(self._response)
         self._unpack = Unpacker(self._response.headers.get("content-encoding", ""))

@@ -15,6 +15,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import Any
 
 import msgspec
 import trio
@@ -31,7 +32,7 @@ from flower.engine.provider.base import (
     Text,
     Withdrawn,
 )
-from flower.engine.provider.capabilities import Adaptable, Gated, Patient, Remarking
+from flower.engine.provider.capabilities import Adaptable, Bodied, Gated, Patient, Remarking
 from flower.engine.provider.gate import Gate, Ticket
 from flower.errors import ProviderError
 
@@ -97,6 +98,7 @@ class Stream:
         self._over = False
         self._manager: AbstractAsyncContextManager[AsyncIterator[Piece]] | None = None
         self._pieces: AsyncIterator[Piece] | None = None
+        self._opened: AbstractAsyncContextManager[AsyncIterator[Piece]] | None = None
         self._gate: Gate | None = None
         self._ticket: Ticket | None = None
         self._place = 0  # in the line, as it was told last
@@ -115,6 +117,11 @@ class Stream:
             await self._close(kind, error, trace)
         finally:
             self._leave_line()
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """The body of the last request as it was sent; None where nothing was."""
+        return self._opened.body if isinstance(self._opened, Bodied) else None
 
     def __aiter__(self) -> Stream:
         return self
@@ -187,6 +194,7 @@ class Stream:
                     f"{self.provider.name} does not take {name} for this model; it was left out."
                 )
         manager = self.provider.open(completion)
+        self._opened = manager
         self._pieces = await manager.__aenter__()
         self._manager = manager
 
@@ -245,13 +253,13 @@ class Stream:
             raise ProviderError(
                 "bad_request",
                 f"{self.model} used all {self._completion.max_tokens} tokens of the reply for thinking; "
-                "raise prompt.reply_tokens in config.yaml or lower its reasoning_effort with /set.",
+                "raise max_tokens or lower reasoning_effort with /set.",
             )
         if finish.reason == "done" and self._thought:
             raise ProviderError(
                 "bad_request",
-                f"{self.model} only thought and told nothing; lower its reasoning_effort with /set, raise "
-                "prompt.reply_tokens in config.yaml, or choose another model with /model.",
+                f"{self.model} only thought and told nothing; lower its reasoning_effort or raise "
+                "max_tokens, or choose another model with /model.",
             )
         if finish.reason == "done":
             raise self._cut_short()

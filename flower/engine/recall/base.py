@@ -159,6 +159,9 @@ class Library(Protocol):
     async def forget(self, passage_id: int) -> bool:
         """Deletes one passage; returns whether there was one."""
 
+    async def rewrite(self, passage_id: int, text: str) -> int:
+        """Gives a passage another text; returns its new number, 0 if there is none. Raises ``StoreError``."""
+
     async def forget_messages(self, message_ids: Iterable[int]) -> int:
         """Deletes the memories that end with these messages; returns how many there were."""
 

@@ -219,6 +219,16 @@ class PassageLibrary:
             await self._changed(passage.scope, change)
         return bool(change.removed)
 
+    async def rewrite(self, passage_id: int, text: str) -> int:
+        """Gives a passage another text; returns its new number, 0 if there is none. Raises ``StoreError``."""
+        passage = await self.get(passage_id)
+        if passage is None:
+            return 0
+        async with self._changing([passage.scope], rest_s=limits.MEMORY_REST_S):
+            change = await self._database.write(passages.rewrite, passage_id, text)
+            await self._changed(passage.scope, change)
+        return change.added[0] if change.added else 0
+
     async def forget_messages(self, message_ids: Iterable[int]) -> int:
         """Deletes the memories that end with these messages; returns how many there were."""
         changes = await self._database.write(passages.drop_messages, tuple(message_ids))

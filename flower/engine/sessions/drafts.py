@@ -17,6 +17,7 @@ from flower.engine.prompt.context import Services
 from flower.engine.prompt.direction import StoryRef, direct
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import line_of
+from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import Completion, Provider
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
@@ -118,6 +119,7 @@ class Drafts:
             stories.active_path, session.id, most=limits.PROMPT_MESSAGES
         )
         leaf = path[-1].id if path else None
+        services = await with_lengths(services, session.id, model.id)
         standing = await services.database.read(states.standing, session.id, leaf, self._now())
         direction = direct(
             services.assets,

@@ -36,6 +36,7 @@ from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.program import STRANGER, Program, one_problem
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
+from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.turns import Turns
 from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
 from flower.engine.store.database import Database
@@ -88,6 +89,7 @@ class Engine:
             roots=lambda: self.services.lore_roots,
         )
         self.drafts = Drafts(self.runtime, self.turns.models, nursery, now=now)
+        self.side_tasks = SideTasks(nursery)
         self.character_drafts = CharacterDrafts(self.runtime, self.turns.models, nursery)
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
@@ -183,6 +185,7 @@ class Engine:
         self.clients.discard(client)
         self.heap.client_left()
         self.drafts.cancel(client)
+        self.side_tasks.cancel(client)
         self.character_drafts.cancel(client)
         self._leave(client)
 

@@ -44,6 +44,8 @@ class Joint:
 
     def __init__(self, before: str) -> None:
         self._before = before
+        self._exact = False
+        self._echo = ""
         self._tail = before[-REPEATED_CHARS:]
         self._known: frozenset[str] = frozenset()
         self._held = ""
@@ -54,12 +56,20 @@ class Joint:
         """Takes texts whose words are known to be words."""
         self._known = frozenset(word.lower() for text in texts for word in _WORDS.findall(text))
 
+    def goes_on_exactly(self, sent: str) -> None:
+        """Says that what comes is the very next of the text, but for blanks at its end.
+
+        ``sent`` is the end of the text as the server had it: some servers say that again before they go on.
+        """
+        self._exact, self._echo = True, sent.rstrip()
+
     def feed(self, text: str) -> str:
         """Returns what is certain; words wait while they may be those the old text ends with."""
         if self._joined:
             return text
         self._held += text
-        if self._open(self._held):
+        waits = self._echo.startswith(self._held) if self._exact else self._open(self._held)
+        if waits:
             return ""
         return self.end()
 
@@ -69,6 +79,9 @@ class Joint:
         if self._joined or not held:
             return held
         self._joined = True
+        if self._exact:
+            held = held.removeprefix(self._echo)
+            return held.lstrip() if self._before[-1].isspace() else held
         return self._join(held)
 
     def _open(self, held: str) -> bool:

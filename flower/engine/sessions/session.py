@@ -15,6 +15,7 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from flower import limits
+from flower.engine.prompt.sent import SentPrompt
 from flower.engine.sessions.joint import Joint
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store.stories import Selection
@@ -106,6 +107,11 @@ class GrowingReply:
         if self._joint is not None:
             self._joint.know(words)
 
+    def goes_on_exactly(self, sent: str) -> None:
+        """Says that what comes is the very next of the text; ``sent``: its end, as the server had it."""
+        if self._joint is not None:
+            self._joint.goes_on_exactly(sent)
+
     def rest(self, tokens_per_second: float) -> ChatChunk | None:
         """Returns the chunk for what still waited for more words of a continuation; None for nothing."""
         if self._joint is None:
@@ -155,6 +161,7 @@ class Session:
         self.reply: GrowingReply | None = None
         self.busy = False  # from accepting a line until its reply has ended
         self.request: str | None = None  # of the line that is being answered
+        self.sent: SentPrompt | None = None  # the last request for a reply
         self._window_start = window_start
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self._notified: set[str] = set()

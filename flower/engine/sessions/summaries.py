@@ -26,6 +26,7 @@ from flower.engine.prompt.sections import (
     lines_to_cover,
     summary_prompt,
 )
+from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
@@ -35,11 +36,14 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
 from flower.engine.store import search, stories
 from flower.engine.store.database import Database
-from flower.errors import FlowerError
+from flower.engine.store.search import Summary
+from flower.engine.tokens import TokenCounter
+from flower.errors import FlowerError, ProviderError
 
 log = logging.getLogger(__name__)
 
 SUMMARY_TOKENS = 400  # of the record of what left the history
+REMAKE_MESSAGES = 4_000  # the last of a story, from which its whole record is made anew
 SUMMARY_DEADLINE_S = 300.0  # a small board reads a long text slowly; nobody waits for it
 
 
@@ -48,6 +52,14 @@ class Failures(Struct, frozen=True):
 
     times: int = 0
     wait: int = 0
+
+
+class Reading(Struct, frozen=True):
+    """How much a model reads at once for a record, and how it is counted."""
+
+    context_tokens: int
+    room: int  # tokens of the story in one request
+    counter: TokenCounter
 
 
 class Summariser:
@@ -133,6 +145,7 @@ class Summariser:
         known = await self._database.read(search.newest, path[-1].id if path else None)
         if not count:
             return
+        reading = Reading(prompt.completion.context_tokens, prompt.assembled.room, prompt.counter)
         # Also what left the history before anybody had the time to summarise it.
         new = _fitting(
             [
@@ -140,27 +153,82 @@ class Summariser:
                 for line in whole
                 if line.id <= lines[count - 1].id and (known is None or line.id > known.last_id)
             ],
-            prompt,
+            reading,
         )
         if len(new) < MIN_NEW_LINES:
             return
         before = known.text if known is not None else ""
-        if isinstance(model.provider, Composing):  # it plays, it does not summarise
-            text = extract(before, new)
-        else:
-            text = await self._ask(model, prompt, before, new)
+        asked = await self._database.read(search.own_task, session.id)
+        text = await self._record(model, reading, before, new, asked)
         if text:
             await self._database.write(search.add, new[-1].id, text, self._now())
             log.info("session=%s summarised %d messages", session.id, len(new))
 
-    async def _ask(
-        self, model: ChosenModel, prompt: PreparedPrompt, before: str, lines: list[PromptLine]
+    async def remake(
+        self, session: Session, model: ChosenModel, tell: Callable[[str], None]
+    ) -> Summary | None:
+        """Makes the record of a story anew, from its beginning to where it ended, and returns it.
+
+        Where there was none, it reaches to the newest message. A line of the player that comes meanwhile ends
+        it: None, and the old one stays. ``tell`` gets how far it is. Raises ``ProviderError``.
+        """
+        self.interrupt(session.id)
+        with trio.CancelScope() as scope:
+            self._running[session.id] = scope
+            try:
+                return await self._remake(session, model, tell)
+            finally:
+                if self._running.get(session.id) is scope:
+                    del self._running[session.id]
+        return None
+
+    async def _remake(
+        self, session: Session, model: ChosenModel, tell: Callable[[str], None]
+    ) -> Summary | None:
+        database = self._database
+        path = await database.read(stories.active_path, session.id, most=REMAKE_MESSAGES)
+        known = await database.read(search.newest, path[-1].id if path else None)
+        asked = await database.read(search.own_task, session.id)
+        left = [
+            replace(line_of(message), content=message.content)
+            for message in path
+            if not message.extra.hidden and (known is None or message.id <= known.last_id)
+        ]
+        if not left:
+            return None
+        last_id = known.last_id if known is not None else left[-1].id
+        services = await with_lengths(self._runtime.services, session.id, model.id)
+        context = model.context_tokens(services.context_tokens)
+        room = int((context - SUMMARY_TOKENS - thinking_room(context)) * limits.CONTEXT_USED_SHARE)
+        reading = Reading(context, room, model.counter)
+        text, whole = "", len(left)
+        while left:
+            part = _fitting(left, reading) or left[:1]
+            if len(part) < whole:
+                tell(f"Summarising message {whole - len(left) + 1} of {whole} …")
+            text = await self._record(model, reading, text, part, asked)
+            left = left[len(part) :]
+        if not text:
+            raise ProviderError("bad_request", f"{model.id} wrote nothing; the old summary stays.")
+        await database.write(search.add, last_id, text, self._now())
+        return Summary(last_id, text)
+
+    async def _record(
+        self,
+        model: ChosenModel,
+        reading: Reading,
+        before: str,
+        lines: list[PromptLine],
+        asked: str,
     ) -> str:
+        """Returns the record with the lines in it; ``asked``: in the player's own words how to write it."""
+        if isinstance(model.provider, Composing):  # it plays, it does not summarise
+            return extract(before, lines)
         completion = Completion(
             model=model.name,
-            messages=summary_prompt(before, lines),
-            max_tokens=SUMMARY_TOKENS + thinking_room(prompt.completion.context_tokens),
-            context_tokens=prompt.completion.context_tokens,  # another one makes Ollama load anew
+            messages=summary_prompt(before, lines, asked),
+            max_tokens=SUMMARY_TOKENS + thinking_room(reading.context_tokens),
+            context_tokens=reading.context_tokens,  # another one makes Ollama load anew
             params={"temperature": 0.3},
             quiet=True,
         )
@@ -173,11 +241,11 @@ class Summariser:
         return sanitize(text).strip()
 
 
-def _fitting(lines: list[PromptLine], prompt: PreparedPrompt) -> list[PromptLine]:
+def _fitting(lines: list[PromptLine], reading: Reading) -> list[PromptLine]:
     """Returns as many of the oldest lines as one request can hold; the others are next."""
-    left = prompt.assembled.room - SUMMARY_TOKENS
+    left = reading.room - SUMMARY_TOKENS
     for index, line in enumerate(lines):
-        left -= prompt.counter.count(line.content[:LINE_CHARS])
+        left -= reading.counter.count(line.content[:LINE_CHARS])
         if left < 0:
             return lines[:index]
     return lines

@@ -23,7 +23,15 @@ from flower import limits
 from flower.engine.game.proposals import UpdateFilter
 from flower.engine.prompt.context import PromptContext, Services, TurnInput, gather, recall_event
 from flower.engine.prompt.model import ChosenModel
-from flower.engine.prompt.request import PreparedPrompt, build_prompt, shorter
+from flower.engine.prompt.request import (
+    PreparedPrompt,
+    build_prompt,
+    goes_on_exactly,
+    once_more,
+    shorter,
+)
+from flower.engine.prompt.sent import SentPrompt
+from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import (
     Finish,
     Loading,
@@ -37,6 +45,7 @@ from flower.engine.provider.base import (
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import Stream, stream
 from flower.engine.sanitize import sanitize
+from flower.engine.sessions.banned import RETRY_ASK, BannedPhrases
 from flower.engine.sessions.loops import LoopGuard, less_alike, told_too_often
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_storage import ReplyStorage
@@ -95,6 +104,8 @@ class Turn:
         self._elsewhere = False  # a fallback was asked
         self._begins = reply.length
         self._loops = LoopGuard()
+        self._banned = BannedPhrases(())
+        self._wrote_banned = ""
         self._progress_shown = 0.0
 
     def cancel(self, reason: EndReason = "stopped") -> None:
@@ -134,11 +145,15 @@ class Turn:
 
     async def _generate(self) -> EndReason:
         """The first four steps; a prompt that the server finds too long is made and sent once more."""
+        self._services = await with_lengths(
+            self._services, self._input.session_id, self._input.model_id
+        )
         context = await self._gather_context()
         model = self._select_model(context)
         prompt = await self._build_prompt(context, model)
+        self._banned = BannedPhrases(prompt.completion.banned)
         try:
-            return await self._stream(prompt, model)
+            return await self._stream_well(prompt, model)
         except ProviderError as error:
             if error.kind != "context_exceeded" or self._tokens:
                 raise
@@ -147,7 +162,7 @@ class Turn:
             SystemUpdate("The prompt was too long for this model; trying a shorter one.")
         )
         prompt = await self._build_prompt(context, model)
-        return await self._stream(prompt, model)
+        return await self._stream_well(prompt, model)
 
     # --- 1: context -----------------------------------------------------------------------------
 
@@ -209,8 +224,29 @@ class Turn:
 
     # --- 4: stream ------------------------------------------------------------------------------
 
-    async def _stream(self, prompt: PreparedPrompt, model: ChosenModel) -> EndReason:
-        """Streams one completion to its end."""
+    async def _stream_well(self, prompt: PreparedPrompt, model: ChosenModel) -> EndReason:
+        """Streams one completion; one in which a banned phrase comes is taken back, and tried once more."""
+        reason = await self._stream(prompt, model)
+        if not self._wrote_banned:
+            return reason
+        self._session.publish(
+            SystemUpdate(f"The model wrote {self._wrote_banned!r}, which is banned here; once more …")
+        )
+        self._take_back(self._begins)
+        self._loops, self._finish_mark, self._wrote_banned = LoopGuard(), None, ""
+        self._banned.end()
+        phrases = "; ".join(prompt.completion.banned)
+        again = once_more(prompt, RETRY_ASK.format(phrases=phrases))
+        reason = await self._stream(again, model, last_try=True)
+        if self._wrote_banned:
+            text = f"✗ The model wrote {self._wrote_banned!r} again; /retry tells it anew, /edit changes it."
+            self._session.publish(SystemUpdate(text))
+        return reason
+
+    async def _stream(
+        self, prompt: PreparedPrompt, model: ChosenModel, *, last_try: bool = False
+    ) -> EndReason:
+        """Streams one completion to its end, or to a banned phrase if there may be another try."""
         self._reply.join_with(message.content for message in prompt.completion.messages)
         streaming = stream(
             model.provider, prompt.completion, rng=self._services.rng, fallbacks=model.fallbacks
@@ -219,7 +255,7 @@ class Turn:
             async with streaming:
                 async for piece in streaming:
                     self._take(piece, streaming, model)
-                    if self._loops.found:
+                    if self._loops.found or (self._wrote_banned and not last_try):
                         return "length"
                     if self._reply.full or (
                         self._update_filter is not None and self._update_filter.full
@@ -227,8 +263,15 @@ class Turn:
                         return "length"
         finally:
             self._elsewhere = _steps_in(streaming, model)
+            self._session.sent = SentPrompt(
+                self._reply.message_id,
+                f"{streaming.provider.name}/{streaming.model}",
+                prompt.completion.messages,
+                streaming.body,
+            )
             for note in streaming.notes:
                 self._session.notify_once(note)
+        self._wrote_banned = self._wrote_banned or self._banned.end()
         return self._finish_mark.reason if self._finish_mark is not None else "interrupted"
 
     def _take(self, piece: Piece, streaming: Stream, model: ChosenModel) -> None:
@@ -236,6 +279,7 @@ class Turn:
             case Text(text):
                 if not self._first_text:
                     self._begin_text(streaming, model)
+                    self._join_exactly(streaming, model)
                 clean = sanitize(text)
                 self._tokens += model.counter.count(clean)
                 self._publish(
@@ -263,6 +307,7 @@ class Turn:
         if chunk is None:
             return
         self._session.publish(chunk)
+        self._wrote_banned = self._wrote_banned or self._banned.feed(chunk.content)
         worth = self._loops.feed(chunk.content)
         if worth is not None:
             self._end_loop(worth)
@@ -288,6 +333,14 @@ class Turn:
             self._reply.model = f"{streaming.provider.name}/{streaming.model}"
         if self._progress_shown:
             self._session.publish(SystemUpdate("✓ The narrator begins.", State(progress=None)))
+
+    def _join_exactly(self, streaming: Stream, model: ChosenModel) -> None:
+        """A reply that the model goes on with in its own words needs no guess where it was cut."""
+        asked = self._prompt.completion if self._prompt is not None else None
+        if asked is None or _steps_in(streaming, model) or asked.messages[-1].role != "assistant":
+            return
+        if goes_on_exactly(model, asked.template):  # else it was refused meanwhile
+            self._reply.goes_on_exactly(asked.messages[-1].content)
 
     def _show_progress(self, progress: Progress) -> None:
         now = trio.current_time()

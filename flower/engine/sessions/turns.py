@@ -69,7 +69,7 @@ class Turns:
         self._forget = forget
         self._observe = observe
         self.after = AfterTurn(runtime, now)
-        self._summariser = Summariser(runtime, self.models, now)
+        self.summariser = Summariser(runtime, self.models, now)
         self._running: dict[str, RunningTurn] = {}
         self._idle = trio.Event()
         self._idle.set()
@@ -218,7 +218,7 @@ class Turns:
         variant: int = 0,
     ) -> None:
         """Lets a reply begin in a story that is claimed; what tells the watchers is up to the caller."""
-        self._summariser.interrupt(session.id)
+        self.summariser.interrupt(session.id)
         session.reply = reply
         task = TurnInput(
             turn=reply.turn,
@@ -257,7 +257,7 @@ class Turns:
                 self._idle.set()
         if session.busy or outcome is None or outcome.prompt is None or outcome.reason != "done":
             return
-        await self._summariser.refresh(session, running.task.model_id, outcome.prompt)
+        await self.summariser.refresh(session, running.task.model_id, outcome.prompt)
 
     async def _run_and_follow(
         self, session: Session, reply: GrowingReply, running: RunningTurn

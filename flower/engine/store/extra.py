@@ -69,10 +69,12 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class SessionExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is kept with a session. ``window_start``: where its last prompt's history began; ``params``:
-    sampler settings of this story. ``states`` keeps more under keys of its own."""
+    sampler settings of this story; ``summary_task``: how the player wants its summary written. ``states`` keeps
+    more under keys of its own."""
 
     window_start: int | None = None
     params: dict[str, Any] = {}
+    summary_task: str = ""
     others: dict[str, Any] = {}
 
 

@@ -156,6 +156,16 @@ def add_memories(db: sqlite3.Connection, pieces: Sequence[Passage]) -> Changed:
     return Changed(tuple(added), tuple(removed))
 
 
+def rewrite(db: sqlite3.Connection, passage_id: int, text: str) -> Changed:
+    """Puts a passage with another text in the place of one; nothing changes when there is none."""
+    old = get(db, [passage_id]).get(passage_id)
+    if old is None:
+        return Changed()
+    new_id = _insert(db, msgspec.structs.replace(old, text=text), 0)
+    _delete(db, [passage_id])
+    return Changed((new_id,), (passage_id,))
+
+
 def _insert(db: sqlite3.Connection, new: Passage, position: int) -> int:
     cursor = db.execute(
         "INSERT INTO passages (kind, scope, source, position, title, text, hash, message_id,"

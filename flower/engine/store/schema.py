@@ -348,6 +348,17 @@ CREATE TABLE favourites (
 ) WITHOUT ROWID;
 """
 
+# Settings under a name, and templates for prompts as text that were imported.
+PRESETS_SCHEMA = """
+CREATE TABLE presets (
+    kind    TEXT NOT NULL CHECK (kind IN ('samplers', 'instruct', 'context')),
+    name    TEXT NOT NULL COLLATE NOCASE,
+    data    TEXT NOT NULL,
+    updated REAL NOT NULL,
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
@@ -359,6 +370,7 @@ MIGRATIONS: tuple[str, ...] = (
     TERMS_SCHEMA,
     SCRIPTS_SCHEMA,
     FAVOURITES_SCHEMA,
+    PRESETS_SCHEMA,
 )
 
 

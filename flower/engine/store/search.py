@@ -6,6 +6,7 @@ import sqlite3
 
 from msgspec import Struct
 
+from flower.engine.store import stories
 from flower.engine.store.walk import up
 
 SEARCH_RESULTS = 20
@@ -105,3 +106,13 @@ def newest(db: sqlite3.Connection, leaf: int | None, *, before: int | None = Non
         (leaf, before),
     ).fetchone()
     return Summary(*row) if row else None
+
+
+def own_task(db: sqlite3.Connection, session_id: str) -> str:
+    """Returns how the player wants this story's summary written, "" for the usual way."""
+    found = stories.session(db, session_id)
+    return found.extra.summary_task if found is not None else ""
+
+
+def set_own_task(db: sqlite3.Connection, session_id: str, asked: str) -> None:
+    stories.set_session_extra(db, session_id, {"summary_task": asked or None})

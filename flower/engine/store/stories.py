@@ -380,6 +380,12 @@ def set_of_story(db: sqlite3.Connection, session_id: str, name: str, value: Any)
     set_session_extra(db, session_id, {"params": {name: value}})
 
 
+def set_all_of_story(db: sqlite3.Connection, session_id: str, values: Mapping[str, Any]) -> None:
+    """Makes ``values`` all settings of a story."""
+    set_session_extra(db, session_id, {"params": None})
+    set_session_extra(db, session_id, {"params": dict(values) or None})
+
+
 def of_model(db: sqlite3.Connection, model: str) -> dict[str, Any]:
     row = db.execute("SELECT params FROM model_params WHERE model = ?", (model,)).fetchone()
     return _object(row[0]) if row else {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 import flower
+from flower import limits
 from flower.client.events import Send
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
@@ -92,6 +93,11 @@ def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) 
         return engine_forms.came(model, event.metadata.form), ()
     if event.metadata.draft is not UNSET:
         model = _drafted(model, event.metadata.draft)
+    if event.metadata.suggestions is not UNSET and event.metadata.suggestions:
+        offered = event.metadata.suggestions[: limits.QUICK_REPLIES]
+        return popups.came(
+            model._replace(suggestions=offered), Popup("suggestions", subject=content), content, asked
+        ), ()
     if event.metadata.found is not UNSET and event.metadata.found:
         model = model._replace(found=event.metadata.found)
         return popups.came(model, Popup("found"), content, asked), ()
@@ -162,6 +168,7 @@ def _merge(model: Model, state: messages.State) -> Model:
             story=story,
             turn=TurnState(),
             recalled=(),
+            suggestions=(),
             scroll=Scroll(),
             meter=Meter(),
             selected=None,

@@ -64,7 +64,11 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
     typed = key.text and key.text.isprintable()
     if popup.kind == "text" and typed:  # it has been read: what is typed now is the next line
         return press(model._replace(popup=None), key)
+    if popup.kind == "suggestions" and typed:
+        return _suggested(model, key)
     match key.name:
+        case "right" if popup.kind == "suggestions":
+            return _suggestion_to_change(model)
         case "up" | "shift+tab" | "ctrl+p":
             return popups.moved(model, -1), ()
         case "down" | "tab" | "ctrl+n":
@@ -94,6 +98,19 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
     if typed:
         return popups.filtered(model, popup.filter + key.text), ()
     return model, ()
+
+
+def _suggested(model: Model, key: Key) -> Result:
+    """A digit says the line of its number; anything else begins a line of the player's own."""
+    closed = model._replace(popup=None)
+    line = sending.suggestion(model, key.text)
+    return sending.say(closed, line) if line else press(closed, key)
+
+
+def _suggestion_to_change(model: Model) -> Result:
+    item = popups.chosen(model)
+    closed = model._replace(popup=None)
+    return (closed._replace(input=closed.input.with_text(item.value)) if item else closed), ()
 
 
 def _favourite(model: Model) -> Result:
@@ -153,6 +170,8 @@ def _accept(model: Model) -> Result:
                 if item.value.startswith("/")
                 else actions.run(closed, item.value)
             )
+        case "suggestions":
+            return sending.say(closed, item.value)
         case "text" if item.value:
             return sending.send_command(closed, item.value)
         case "found":

@@ -192,6 +192,7 @@ class Model(NamedTuple):
     )
     recalled: tuple[messages.RecallItem, ...] = ()
     found: tuple[messages.FoundMessage, ...] = ()  # what the last search in all stories found
+    suggestions: tuple[str, ...] = ()  # lines to say next; a digit takes one until something was said
     goal: int = 0  # the message that has to come into view, once it is here
     input: Editor = Editor()
     rest: str = ""  # of a text too long for one line: comes into the input when that was sent

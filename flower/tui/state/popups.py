@@ -1,7 +1,7 @@
 """Popups: lists to choose from, filtered by typing.
 
 Each kind has its entries, made from the model; ``accept`` says what taking one does. Kinds: worlds,
-characters, models, rules, sessions, palette, keys, text (news of several lines), found, delete.
+characters, models, rules, sessions, palette, keys, text (news of several lines), found, suggestions, delete.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def title(model: Model, popup: Popup) -> str:
     if popup.kind == "delete":
         name = fit(clean(checklist.name_of(model, "sessions", popup.subject)), TITLE_COLUMNS)
         return f"Put '{name}' into the trash?"
+    if popup.kind == "suggestions":
+        return f"A digit says it, {model.theme.glyphs.right} lets you change it"
     named = TITLES.get(popup.kind, "")
     return f"{named}: {popup.subject}" if popup.kind in FOR_COMMANDS and popup.subject else named
 
@@ -160,6 +162,11 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
         case "found":
             return tuple(
                 Item(hit.text, hit.name, f"{hit.session} {hit.message}") for hit in model.found
+            )
+        case "suggestions":
+            return tuple(
+                Item(f"{number}  {line}", "", line)
+                for number, line in enumerate(model.suggestions, start=1)
             )
         case _:
             return (Item("Keep it", "", ""), Item("Into the trash", "", "yes"))

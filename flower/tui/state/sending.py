@@ -28,9 +28,27 @@ def submit(model: Model) -> Result:
             return _open_step(model)
         idle = model.replica.offline and model.turn.state == "idle" and model.link.state == "online"
         return _submit_prompt(model, TIME_PASSES) if idle and not text else (model, ())
+    if line := suggestion(model, text.strip()):
+        return _submit_prompt(model, line)
     if commands.is_line(text) or _is_order(model, text):
         return _submit_command(model, text.strip())
     return _submit_prompt(model, text)
+
+
+def suggestion(model: Model, typed: str) -> str:
+    """Returns the line that was suggested under a number, "" when what is typed is none."""
+    if len(typed) != 1 or not typed.isascii() or not typed.isdecimal():
+        return ""
+    return "".join(model.suggestions[int(typed) - 1 : int(typed)]) if typed != "0" else ""
+
+
+def say(model: Model, line: str) -> Result:
+    """Sends a line that was not typed; what is being typed stays."""
+    typed = model.input
+    model, effects = _submit_prompt(model._replace(input=typed.clear().insert(line)), line)
+    if model.input.text:  # not sent, with a reason
+        return model, effects
+    return model._replace(input=typed._replace(history=model.input.history)), effects
 
 
 def quick_reply(model: Model, place: int) -> Result:
@@ -166,6 +184,7 @@ def _submit_prompt(model: Model, text: str) -> Result:
         search=Search(),
         notice=Notice(),
         asked="",
+        suggestions=(),
     )
     model = model._replace(scroll=model.scroll._replace(follow=True))
     effects: tuple[Effect, ...] = (Send(text, request),) if online else ()

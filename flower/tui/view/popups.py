@@ -13,7 +13,7 @@ from flower.tui.state.model import Model, Popup
 FILTERED = frozenset({*popups.CHOOSABLE, "books", "palette", "themes", "settings", "keys", "found"})
 MARKED = frozenset({*popups.CHOOSABLE, "books", "themes", "settings"})  # what is in use has a mark
 MARK_COLUMNS = 2
-TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "books", "palette", "keys", "found"})
+TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "books", "palette", "keys", "found", "suggestions"})
 NAMED = frozenset({"worlds", "characters", "rules", "models"})  # the words go without the name
 ABOUT_ROWS = 3  # at most, below the list, for the words of the chosen entry
 ABOUT_ITEMS = 100  # so many of the entries decide how many rows; 2 ms

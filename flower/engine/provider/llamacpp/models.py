@@ -15,13 +15,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import trio
 from msgspec import Struct
 
 from flower import limits
 from flower.engine.provider import factory
-from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider
+from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider, Template
 from flower.engine.provider.endpoint import Endpoint, Patch
 from flower.engine.provider.gate import Gate
 from flower.engine.provider.instruct import BASE, BASE_NOTE, base_remark, is_base, is_tuned
@@ -102,6 +103,10 @@ class LocalProvider:
     def left_out(self, completion: Completion) -> tuple[str, ...]:
         """Returns the wanted parameters that are not sent."""
         return tuple(name for name in completion.params if name in self._refusals.of(completion.model))
+
+    def prefills(self, model: str, template: Template | str | None) -> bool:
+        """Returns True: llama.cpp lets a reply go on in its own words."""
+        return True
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the files on disk as models."""
@@ -287,6 +292,11 @@ class LocalStream:
                 await self._manager.__aexit__(kind, error, trace)
         finally:
             self._local.release(self._completion.model)
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """The body of the request as it was sent; None before the model is loaded."""
+        return getattr(self._manager, "body", None)
 
     def __aiter__(self) -> LocalStream:
         return self
