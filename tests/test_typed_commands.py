@@ -29,7 +29,7 @@ def test_a_command_typed_out_is_that_very_command(option: catalogue.CommandOptio
     assert sent in ([option.name], [])
     if not sent:
         asks = face.model.popup is not None or face.model.selected is not None
-        local = option.name in ("/quit", "/find", "/copy", "/keys", "/theme")
+        local = option.name in ("/quit", "/find", "/copy", "/keys", "/theme", "/problems")
         assert asks or local or face.model.input.text == f"{option.name} "
 
 
