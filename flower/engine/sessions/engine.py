@@ -332,8 +332,8 @@ class Engine:
 
     def _forget(self, session: Session) -> None:
         """Drops a story that nobody watches and that nothing runs in; the database has it."""
-        if not session.in_use:
-            self._sessions.pop(session.id, None)
+        if not session.in_use and self._sessions.get(session.id) is session:
+            del self._sessions[session.id]
 
     # --- lines ----------------------------------------------------------------------------------
 
