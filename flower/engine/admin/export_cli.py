@@ -24,7 +24,7 @@ from flower.engine.sanitize import sanitize
 from flower.engine.store import books, characters, library_rows, schema, stories
 from flower.engine.store.database import Connection
 from flower.engine.store.file import UnreadableError, reading, schema_version
-from flower.errors import CommandError, StoreError
+from flower.errors import CommandError, StoreError, printable_line
 from flower.home import Home
 
 STANDARD_OUTPUT = "-"
@@ -49,7 +49,7 @@ def run(home: Home, session: str | None, *, form: str, output: str, whole: bool)
         return _print(story, form)
     path = _new_path(output)
     write(story, form, path, overwrite=False)
-    print(f"Written: {path}", file=sys.stderr)
+    print(f"Written: {printable_line(path)}", file=sys.stderr)
     return 0
 
 
@@ -191,7 +191,8 @@ def _list(listed: list[stories.StoredSession]) -> None:
     )
     for stored in listed:
         title = " ".join(sanitize(stored.title).split()) or "Untitled"
-        print(f"  {stored.id}  {title} ({stored.world_id}, {stored.messages} messages)")
+        about = f"{stored.world_id}, {stored.messages} messages"
+        print(f"  {printable_line(stored.id)}  {printable_line(title)} ({printable_line(about)})")
 
 
 def _print(story: Story, form: str) -> int:
