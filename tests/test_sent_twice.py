@@ -295,3 +295,33 @@ async def test_a_story_is_not_opened_twice_while_a_line_is_on_its_way(
             lambda db: db.execute("SELECT count(*) FROM messages WHERE content = 'I run.'").fetchone()
         )
         assert said == (1,)
+
+
+async def test_a_story_is_not_opened_twice_while_its_waiting_lines_are_read(
+    autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opened it is still reading when another comes and leaves."""
+    async with engine_world(path) as world:
+        face = await world.playing()
+        chosen = face.client.chosen
+        other = await world.face("other")
+        for one in (face, other):
+            world.engine._leave(one.client)
+        assert chosen.session_id not in world.engine._sessions
+        read, go_on = world.database.read, trio.Event()
+
+        async def slow(function: object, *args: object, **more: object) -> object:
+            result = await read(function, *args, **more)  # type: ignore[arg-type]
+            if function is prompts.waiting:
+                await go_on.wait()
+            return result
+
+        monkeypatch.setattr(world.database, "read", slow)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.engine._attach, face.client)
+            await trio.testing.wait_all_tasks_blocked()
+            other.client.chosen = chosen
+            await world.engine._attach(other.client)
+            world.engine._leave(other.client)
+            go_on.set()
+        assert world.engine._sessions[chosen.session_id] is face.client.session
