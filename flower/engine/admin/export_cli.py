@@ -95,8 +95,8 @@ def library(home: Home, file: Path) -> int:
         library_rows.one_state(db)
         written = library_archive.write(db, home.assets, file.expanduser().absolute())
     print(
-        f"Written: {file}: {written.characters} characters, {written.books} lorebooks,"
-        f" {written.stories} stories. `flower import {file.name}` takes it over elsewhere.",
+        f"Written: {printable_line(file)}: {written.characters} characters, {written.books} lorebooks,"
+        f" {written.stories} stories. `flower import {printable_line(file.name)}` takes it over elsewhere.",
         file=sys.stderr,
     )
     return 0
@@ -128,7 +128,7 @@ def _put(files: list[NamedFile], output: str) -> int:
     else:
         paths = [write_named(file.data, folder, file.name) for file in files]
     for path in paths:
-        print(f"Written: {path}", file=sys.stderr)
+        print(f"Written: {printable_line(path)}", file=sys.stderr)
     return 0
 
 
