@@ -96,7 +96,10 @@ def create_app(
             )
         if refused is not None:
             return _refused(engine, refused)
-        await websocket.accept()
+        try:
+            await websocket.accept()
+        except trio.BrokenResourceError:
+            return None  # gone before the greeting
         token = rules.token if rules.needs_token(peer) else None
         with lifetime.client() as guest, guests.admitted(token) as scope:
             client_id = websocket.args.get("client", "")

@@ -181,9 +181,9 @@ class GuardedWSStream(ws_stream.WSStream):
             connection = getattr(self, "connection", None)
             gone = connection is not None and connection.state is not ConnectionState.OPEN
             if self.closed or gone:
-                if message["type"] == "websocket.send":
+                if message["type"] in ("websocket.send", "websocket.accept"):
                     raise trio.BrokenResourceError("the websocket is closed")
-                return  # a greeting, a refusal, a goodbye: whoever left in the middle of one is no error
+                return  # a refusal, a goodbye: whoever left in the middle of one is no error
         await super().app_send(message)
 
     async def _handle_events(self) -> None:
