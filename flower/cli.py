@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from flower.errors import FlowerError, LaunchError, UsageError
+from flower.errors import FlowerError, LaunchError, UsageError, printable
 from flower.home import Home, load_config, open_home, own_token
 from flower.launch import Launcher, find, ignored_variables, offered
 from flower.protocol import PATH, PORT
@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         from flower.command_name import as_typed
 
-        print(f"flower: {_printable(error)}; see {as_typed('`flower --help`')}", file=sys.stderr)
+        print(f"flower: {_told(error)}; see {as_typed('`flower --help`')}", file=sys.stderr)
         return error.exit_code
     except FlowerError as error:
-        print(f"{_journal_mark()}flower: {_printable(error)}", file=sys.stderr)
+        print(f"{_journal_mark()}flower: {_told(error)}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # Whoever reads has seen enough, as `head` does; without this Python would complain while it exits.
@@ -56,12 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _printable(error: FlowerError) -> str:
-    """Returns a sentence fit for a terminal: names of files and words of providers may be in it."""
+def _told(error: FlowerError) -> str:
+    """Returns a sentence fit for a terminal, with commands as they can be typed here."""
     from flower.command_name import as_typed
 
-    text = as_typed(str(error))
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
+    return printable(as_typed(str(error)))
 
 
 def _journal_mark() -> str:

@@ -139,9 +139,9 @@ def _connection(url: str, token: str, ca: Path | None, *, starts: bool) -> Conne
         trusted = ca.expanduser().absolute()
         if not trusted.is_file():
             raise UsageError(f"--ca: there is no file {trusted}")
-        os.environ["SSL_CERT_FILE"] = str(
-            trusted
-        )  # where TLS libraries look; no engine starts with --url
+        from flower.client import address
+
+        address.trust_only(trusted)
     return Connection(url, token, starts=starts)
 
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from flower import limits, machine
 from flower.command_name import as_typed
-from flower.errors import ConfigError, FlowerError, LaunchError
+from flower.errors import ConfigError, FlowerError, LaunchError, printable_line
 from flower.home import Home, load_config, own_token
 from flower.launch import find, is_held, running_process
 
@@ -33,7 +33,7 @@ ANSWER_BYTES = 64 * limits.KIB
 
 def status(home: Home, environ: Mapping[str, str]) -> int:
     """Prints what there is to know of the home's engine; returns the exit code."""
-    print(f"Home:    {home.root}")
+    print(f"Home:    {printable_line(home.root)}")
     pid, url = running_process(home), find(home)
     if pid is None or url is None:
         print(
@@ -43,14 +43,14 @@ def status(home: Home, environ: Mapping[str, str]) -> int:
         )
         return NOT_RUNNING
     print(f"Engine:  runs, process {pid}")
-    print(f"Address: {url}")
+    print(f"Address: {printable_line(url)}")
     try:
         told = ask(home, url, environ)
     except FlowerError as error:
-        print(f"         {error}")
+        print(f"         {printable_line(error)}")
         return 1
     for row in rows(told, time.time()):
-        print(row)
+        print(printable_line(row))
     return 0
 
 
@@ -134,7 +134,7 @@ def stop(home: Home) -> int:
     """Ends the home's engine in good order; returns the exit code. Raises ``LaunchError`` if it goes on."""
     pid = running_process(home)
     if pid is None:
-        print(f"No engine runs on {home.root}.")
+        print(f"No engine runs on {printable_line(home.root)}.")
         return NOT_RUNNING if not is_held(home) else 1
     try:
         os.kill(pid, signal.SIGTERM)
@@ -147,5 +147,7 @@ def stop(home: Home) -> int:
         if time.monotonic() > deadline:
             raise LaunchError(f"the engine (process {pid}) has not stopped after {STOP_S:.0f} s")
         time.sleep(limits.LAUNCH_POLL_S)
-    print(f"The engine of {home.root} (process {pid}) has stopped; every story is saved.")
+    print(
+        f"The engine of {printable_line(home.root)} (process {pid}) has stopped; every story is saved."
+    )
     return 0

@@ -10,6 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
+def printable(text: object) -> str:
+    """Returns a text of anybody's without anything that a terminal would obey; newlines stay.
+
+    Names of files, tags of YAML, words of providers and exceptions pass through here on their way to a terminal,
+    a log or a list; what a story's text needs beyond that is the screens' own.
+    """
+    plain = str(text)
+    if plain.isprintable():
+        return plain
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in plain)
+
+
+def printable_line(text: object) -> str:
+    """Returns ``printable`` text as one line: nothing in it can look like a line of ours."""
+    return printable(text).replace("\n", "\ufffd")
+
+
 class FlowerError(Exception):
     """Base of everything Flower raises on purpose; ``str(error)`` may be shown to the user.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -13,7 +14,17 @@ import trio.testing
 
 from flower import limits
 from flower.engine.server import access, hypercorn_patches, listener
-from tests.engine_process import Process, Wire, connected, engine, output, with_limits
+from tests.engine_process import (
+    Process,
+    Wire,
+    connected,
+    engine,
+    kill,
+    output,
+    start,
+    wait_announced,
+    with_limits,
+)
 from tests.hostile import UPGRADE, frame, storm
 
 MIB = 1024 * 1024
@@ -204,3 +215,36 @@ async def test_guessing_a_token_over_the_wire_is_slowed_down(tmp_path: Path) -> 
             async with connected(running, Authorization="Bearer correct-horse-battery") as wire:
                 assert await greeted(wire) == "✓ Engine ready."
         assert "correct-horse" not in output(home)
+
+
+async def test_leaving_in_the_middle_of_a_greeting_or_goodbye_is_no_error(tmp_path: Path) -> None:
+    """Nor is an empty frame of bytes, which the libraries below turn into nothing at all."""
+    home = tmp_path / "home"
+    async with engine(home) as running:
+        for _ in range(30):  # some of them leave before they are let in, some after
+            async with await trio.open_tcp_stream(*running.address) as stream:
+                await stream.send_all(UPGRADE + b"\x88\x80aaaa" + b"\x81\x05hello")
+        async with connected(running) as wire:
+            await greeted(wire)
+            await wire.socket.send_message(b"")
+            await wire.say("/help")
+            with trio.fail_after(5):
+                await wire.until("system_update")
+    assert "Traceback" not in output(home)
+
+
+async def test_a_hangup_while_an_engine_stops_does_not_kill_it(tmp_path: Path) -> None:
+    """A terminal that closes sends both; the signal's default is death."""
+    for _ in range(5):
+        running = await start(tmp_path / "home")
+        try:
+            await wait_announced(running)
+            running.process.send_signal(signal.SIGHUP)
+            running.process.terminate()
+            with trio.fail_after(20):
+                while running.process.poll() is None:
+                    running.process.send_signal(signal.SIGHUP)
+                    await trio.testing.wait_all_tasks_blocked(0.005)
+            assert running.process.returncode == 0
+        finally:
+            await kill(running)

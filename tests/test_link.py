@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -18,7 +19,8 @@ import trio
 import trio_websocket
 from trio.testing import MockClock
 
-from flower import limits
+from flower import cli_commands, limits
+from flower.client import address
 from flower.client.connection import Link
 from flower.client.events import LinkChanged, Received, Send
 from flower.errors import EngineStarting, LaunchError
@@ -372,9 +374,21 @@ async def test_a_certificate_of_nobody_is_not_trusted(
         lost = await ear.wait_for(is_state("lost"))
         assert isinstance(lost, LinkChanged)
         assert "--ca" in lost.note
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with monkeypatch.context() as by_variable:
+        by_variable.setenv("SSL_CERT_FILE", str(certificate))
+        async with linked(lambda: url) as (_, ear):
+            await ear.wait_for(is_event(messages.SyncState))
+    monkeypatch.setattr(address, "_authorities", [])  # taken back after the test
+    before = dict(os.environ)
+    cli_commands._connection(url, "", certificate, starts=False)
+    assert dict(os.environ) == before, "what a program is told must not reach those it starts"
     async with linked(lambda: url) as (_, ear):
         await ear.wait_for(is_event(messages.SyncState))
+    address.trust_only(key)
+    async with linked(lambda: url) as (_, ear):
+        lost = await ear.wait_for(is_state("lost"))
+        assert isinstance(lost, LinkChanged)
+        assert "holds no certificates" in lost.note
     nursery.cancel_scope.cancel()
 
 

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.client import lore_upload, requests
+from flower.client import requests
 from flower.client.lore_upload import add, parts, read
 from flower.client.requests import connected as linked
-from flower.errors import FlowerError, LaunchError
+from flower.errors import FlowerError, LaunchError, printable_line
 from flower.protocol import codec, messages
 from tests.engine_process import REPOSITORY, connected, engine
 
@@ -157,4 +157,4 @@ async def test_an_engine_on_a_socket_gets_the_lore_and_no_port_the_token(tmp_pat
 
 
 def test_a_files_name_reaches_the_terminal_without_escapes() -> None:
-    assert lore_upload._printable("a\x1b[31m\u202eb.md") == "a\ufffd[31m\ufffdb.md"
+    assert printable_line("a\x1b[31m\u202eb.md") == "a\ufffd[31m\ufffdb.md"

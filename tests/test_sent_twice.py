@@ -261,3 +261,67 @@ async def test_a_line_that_was_given_back_may_be_sent_again(
         await face.say("Two.", "r2")
         await settled(world)
         assert [text for _, text in await world.database.read(spoken)] == ["One.", "Two."]
+
+
+async def test_a_story_is_not_opened_twice_while_a_line_is_on_its_way(
+    autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender leaves, the reply ends, somebody else comes: the line is answered once."""
+    async with engine_world(path, ScriptedProvider(words("The tide turns. " * 3), gap_s=0.1)) as world:
+        face = await world.playing()
+        session = face.client.session
+        assert session is not None
+        await face.say("I wait.")
+        write, kept = world.database.write, trio.Event()
+
+        async def slow(function: object, *args: object, **more: object) -> object:
+            result = await write(function, *args, **more)  # type: ignore[arg-type]
+            if function is prompts.keep_waiting:
+                await kept.wait()
+            return result
+
+        monkeypatch.setattr(world.database, "write", slow)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.engine.turns.say, session, face.client.chosen, "I run.", "r9")
+            await trio.testing.wait_all_tasks_blocked()
+            world.engine._leave(face.client)
+            await world.engine.turns.wait_idle()
+            assert world.engine._sessions.get(session.id) is session
+            kept.set()
+        with trio.fail_after(60):
+            while session.id in world.engine._sessions:
+                await trio.sleep(0.1)
+        said = await world.database.read(
+            lambda db: db.execute("SELECT count(*) FROM messages WHERE content = 'I run.'").fetchone()
+        )
+        assert said == (1,)
+
+
+async def test_a_story_is_not_opened_twice_while_its_waiting_lines_are_read(
+    autojump_clock: MockClock, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opened it is still reading when another comes and leaves."""
+    async with engine_world(path) as world:
+        face = await world.playing()
+        chosen = face.client.chosen
+        other = await world.face("other")
+        for one in (face, other):
+            world.engine._leave(one.client)
+        assert chosen.session_id not in world.engine._sessions
+        read, go_on = world.database.read, trio.Event()
+
+        async def slow(function: object, *args: object, **more: object) -> object:
+            result = await read(function, *args, **more)  # type: ignore[arg-type]
+            if function is prompts.waiting:
+                await go_on.wait()
+            return result
+
+        monkeypatch.setattr(world.database, "read", slow)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.engine._attach, face.client)
+            await trio.testing.wait_all_tasks_blocked()
+            other.client.chosen = chosen
+            await world.engine._attach(other.client)
+            world.engine._leave(other.client)
+            go_on.set()
+        assert world.engine._sessions[chosen.session_id] is face.client.session

@@ -199,9 +199,8 @@ def test_wrong_settings_of_a_service_are_told_to_who_asks_again(home: Home) -> N
 
 
 def test_the_journal_gets_priorities_and_no_second_time_stamp(tmp_path: Path) -> None:
-    record = logging.LogRecord(
-        "flower.engine", logging.ERROR, "", 1, "first\nsecond key=secret-key", None, None
-    )
+    record = logging.LogRecord("flower.engine", logging.ERROR, "", 1, "first", None, None)
+    record.exc_text = "second key=secret-key"
     lines = RedactingFormatter(["secret-key"], journal=True).format(record)
     assert lines == "<3>flower.engine first\n<3>second key=••••"
     record.levelno = logging.INFO

@@ -5,6 +5,7 @@ Knows TCP, TLS and Unix sockets; speaks nothing over them.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,6 +15,17 @@ from flower.errors import FlowerError
 from flower.protocol import PATH
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
+
+_authorities: list[Path] = []  # of this process, which joins one engine
+
+
+def trust_only(file: Path) -> None:
+    """Lets TLS trust the certificates in a PEM file instead of the system's, in this process alone.
+
+    No variable of the environment: whatever this process starts would trust them too.
+    """
+    _authorities[:] = [file]
 
 
 class UntrustedError(FlowerError):
@@ -91,7 +103,13 @@ class EngineAddress(NamedTuple):
             return TimedStream(stream)
         import ssl  # only here, as hardly anyone reaches an engine that way
 
-        context = ssl.create_default_context()  # the system's authorities, or SSL_CERT_FILE
+        # Without ``--ca`` the system's authorities, or those of SSL_CERT_FILE.
+        file = _authorities[0] if _authorities else None
+        try:
+            context = ssl.create_default_context(cafile=file)
+        except ssl.SSLError as error:
+            await trio.aclose_forcefully(stream)
+            raise UntrustedError(f"{file} holds no certificates (--ca).") from error
         secured = trio.SSLStream(stream, context, server_hostname=self.host)
         try:
             await secured.do_handshake()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import trio
 
-from flower.client.import_upload import NOTICES_SHOWN, UploadSummary, Wishes, files_in, printable, send
-from flower.errors import only
+from flower.client.import_upload import NOTICES_SHOWN, UploadSummary, Wishes, files_in, send
+from flower.errors import only, printable_line
 
 BAR_COLUMNS = 30
 
@@ -37,7 +37,7 @@ async def _send(
     summary = UploadSummary()
     async for sent in send(files, engine_url, token, wishes):
         summary.add(sent)
-        _show(printable(sent.path.name), sent.done, sent.total)
+        _show(sent.path.name, sent.done, sent.total)
     return summary
 
 
@@ -49,14 +49,14 @@ def _tell(summary: UploadSummary) -> None:
         width = max(len(row[0]) for row in rows)
         print(f"{'':{width}}   new  updated  already here  failed")
         for kind, new, updated, here, failed in rows:
-            print(f"{kind:{width}}  {new:>4}  {updated:>7}  {here:>12}  {failed:>6}")
+            print(f"{printable_line(kind):{width}}  {new:>4}  {updated:>7}  {here:>12}  {failed:>6}")
     for notice in summary.notices[:NOTICES_SHOWN]:
-        print(f"- {printable(notice)}")
+        print(f"- {printable_line(notice)}")
     if len(summary.notices) > NOTICES_SHOWN:
         print(f"- and {len(summary.notices) - NOTICES_SHOWN} more remarks")
     for problem in summary.problems:
-        print(f"✗ {printable(problem)}", file=sys.stderr)
-    print(f"{'✗' if summary.problems else '✓'} {summary.sentence}")
+        print(f"✗ {printable_line(problem)}", file=sys.stderr)
+    print(f"{'✗' if summary.problems else '✓'} {printable_line(summary.sentence)}")
 
 
 def _show(what: str, done: int, total: int) -> None:
@@ -64,4 +64,9 @@ def _show(what: str, done: int, total: int) -> None:
         return
     filled = BAR_COLUMNS * done // total if total else 0
     bar = "#" * filled + "." * (BAR_COLUMNS - filled)
-    print(f"\r\x1b[K[{bar}] {done}/{total} {what[:40]}", end="", file=sys.stderr, flush=True)
+    print(
+        f"\r\x1b[K[{bar}] {done}/{total} {printable_line(what)[:40]}",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )

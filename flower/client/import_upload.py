@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.client.address import EngineAddress, UntrustedError
-from flower.errors import EngineStarting, FlowerError, LaunchError
+from flower.errors import EngineStarting, FlowerError, LaunchError, printable_line
 from flower.protocol import IMPORT_PATH
 
 PIECE_BYTES = 64 * limits.KIB
@@ -256,7 +256,7 @@ class UploadSummary:
         counts = self._counts.setdefault(kind, {})
         state = answer.state or "failed"
         counts[state] = counts.get(state, 0) + 1
-        name = printable(sent.path.name)
+        name = printable_line(sent.path.name)
         if answer.error:
             self.problems.append(f"{name}: {answer.error}")
         self.items += answer.items if answer.state != "already here" else ()
@@ -287,8 +287,3 @@ class UploadSummary:
             if self.count(state)
         ]
         return ("Imported: " + ", ".join(parts) if parts else "There is nothing to import") + "."
-
-
-def printable(name: str) -> str:
-    """Returns a name from the file system without anything that a terminal would obey."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in name)

@@ -13,7 +13,7 @@ import trio
 
 from flower import limits
 from flower.client.requests import Requests, connected
-from flower.errors import FlowerError
+from flower.errors import FlowerError, printable_line
 from flower.protocol import messages
 
 BAR_COLUMNS = 30
@@ -66,7 +66,7 @@ async def _add(
     async with connected(engine_url, CLIENT, token) as requests:
         await send(requests, world, texts)
     files = "1 file is" if len(texts) == 1 else f"{len(texts)} files are"
-    print(f"{_after_bar()}✓ {files} lore of {_printable(world)} now.")
+    print(f"{_after_bar()}✓ {files} lore of {printable_line(world)} now.")
 
 
 async def send(requests: Requests, world: str, texts: Sequence[tuple[str, str]]) -> None:
@@ -76,7 +76,7 @@ async def send(requests: Requests, world: str, texts: Sequence[tuple[str, str]])
         await requests.ask(f"/lore add {world} {piece}")
         if len(pieces) > limits.PROMPTS_BURST:  # else the engine refuses the ones after that
             await trio.sleep(1 / limits.PROMPTS_PER_S)
-        _show(f"sent {_printable(name)}", number, len(pieces))
+        _show(f"sent {name}", number, len(pieces))
     await _follow(requests)
 
 
@@ -100,11 +100,6 @@ async def _follow(requests: Requests) -> None:
             _show("reading", progress.done, progress.total)
 
 
-def _printable(name: str) -> str:
-    """Returns a name from the file system without anything that a terminal would obey."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in name)
-
-
 def _after_bar() -> str:
     return "\n" if sys.stderr.isatty() else ""
 
@@ -114,4 +109,4 @@ def _show(what: str, done: int, total: int) -> None:
         return
     filled = BAR_COLUMNS * done // total if total else 0
     bar = "#" * filled + "." * (BAR_COLUMNS - filled)
-    print(f"\r\x1b[K[{bar}] {done}/{total} {what}", end="", file=sys.stderr, flush=True)
+    print(f"\r\x1b[K[{bar}] {done}/{total} {printable_line(what)}", end="", file=sys.stderr, flush=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from flower import limits, systemd
+from flower.errors import printable, printable_line
 from flower.home import Home
 from flower.settings.config import Config
 
@@ -35,8 +36,12 @@ class RedactingFormatter(logging.Formatter):
             (s for s in secrets if len(s) >= MIN_SECRET_CHARS), key=len, reverse=True
         )
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """Returns one line: what somebody else wrote cannot begin one that looks like ours."""
+        return printable_line(super().formatMessage(record))
+
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = printable(super().format(record))
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         return systemd.prioritized(text, priority(record.levelno)) if self._journal else text

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import trio
 
@@ -59,12 +60,22 @@ def run(home: Home, config: Config, *, host: str | None, port: int | None, manag
     configure_logging(config, home)
     if privacy.remove_leftovers(os.environ):
         log.info("removed what onnxruntime had kept in your cache folder to report")
+    # While it starts and while it saves nobody waits for this signal, whose default is death.
+    signal.signal(signal.SIGHUP, _not_now)
     with launch.claim(home) as held:
         try:
             trio.run(partial(_main, home, config, host, port, managed, held, supervisor))
         except BaseExceptionGroup as group:
             raise _only(group) from group
+        finally:
+            signal.signal(
+                signal.SIGHUP, signal.SIG_IGN
+            )  # Python takes handlers away before it has ended
     return 0
+
+
+def _not_now(number: int, frame: FrameType | None) -> None:
+    """Lets a signal pass; not ``SIG_IGN``, which child processes would inherit."""
 
 
 async def _main(
@@ -88,23 +99,27 @@ async def _main(
         application = app.create_app(engine, lifetime, access=place.access, home=home)
         serve = partial(listener.serve, certificate=place.certificate)
         await nursery.start(serve, application, place.bound, stop)
-        launch.announce(held, place.url)
-        log.info("ready url=%s version=%s pid=%d", place.url, flower.BUILD, os.getpid())
-        supervisor.notify(READY="1", STATUS=_status(engine, lifetime))
-        async with trio.open_nursery() as beside:
-            beside.start_soon(reloader.reload_on_hangup)
-            beside.start_soon(
-                keep_running, "looking for changed files", partial(reloader.watch, lifetime)
-            )
-            beside.start_soon(
-                maintenance.keep_running, "the upkeep", partial(maintenance.run, engine, home)
-            )
-            beside.start_soon(keep_running, "the import folder", partial(_follow_imports, home, engine))
-            beside.start_soon(
-                supervisor.report, partial(_status, engine, lifetime), lifetime.wait_changed
-            )
-            await _wait_told_to_stop(lifetime, engine)
-            beside.cancel_scope.cancel()
+        # Signals first: whoever finds the address may send them at once.
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as stops:
+            async with trio.open_nursery() as beside:
+                await beside.start(reloader.reload_on_hangup)
+                launch.announce(held, place.url)
+                log.info("ready url=%s version=%s pid=%d", place.url, flower.BUILD, os.getpid())
+                supervisor.notify(READY="1", STATUS=_status(engine, lifetime))
+                beside.start_soon(
+                    keep_running, "looking for changed files", partial(reloader.watch, lifetime)
+                )
+                beside.start_soon(
+                    maintenance.keep_running, "the upkeep", partial(maintenance.run, engine, home)
+                )
+                beside.start_soon(
+                    keep_running, "the import folder", partial(_follow_imports, home, engine)
+                )
+                beside.start_soon(
+                    supervisor.report, partial(_status, engine, lifetime), lifetime.wait_changed
+                )
+                await _wait_told_to_stop(lifetime, engine, stops)
+                beside.cancel_scope.cancel()
         log.info("stopping")
         supervisor.notify(STOPPING="1", STATUS="saving")
         with _hard_exit():
@@ -178,8 +193,8 @@ def unload_after_s(config: Config, total_mib: int | None) -> float | None:
     return SMALL_UNLOAD_S if total_mib is not None and total_mib < SMALL_MIB else None
 
 
-async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine) -> None:
-    """Waits for SIGTERM, SIGINT, or the moment when nobody needs this engine any more."""
+async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine, stops: AsyncIterator[int]) -> None:
+    """Waits for one of the signals ``stops``, or the moment when nobody needs this engine any more."""
     async with trio.open_nursery() as nursery:
 
         async def nobody_left() -> None:
@@ -187,9 +202,8 @@ async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine) -> None:
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(nobody_left)
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async for _ in signals:
-                nursery.cancel_scope.cancel()
+        async for _ in stops:
+            nursery.cancel_scope.cancel()
 
 
 @contextmanager

@@ -189,9 +189,12 @@ class Reloader:
 
     # --- when ---------------------------------------------------------------------------------
 
-    async def reload_on_hangup(self) -> NoReturn:
-        """Reads everything again at every SIGHUP."""
+    async def reload_on_hangup(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Reads everything again at every SIGHUP; ``started`` once none can be missed."""
         with trio.open_signal_receiver(signal.SIGHUP) as signals:
+            task_status.started()
             async for _ in signals:
                 await self.reload()
         raise AssertionError("signals never end")

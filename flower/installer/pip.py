@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from flower.errors import printable, printable_line
 from flower.installer.failures import InstallError, explain
 
 TAIL_LINES = 12
@@ -90,7 +91,7 @@ class Pip:
         self._unpacking.unlink(missing_ok=True)  # it ended by itself, so it has cleaned up after itself
         if code:
             text = self.log.read_text(errors="replace")
-            print("\n".join(text.splitlines()[-TAIL_LINES:]), file=sys.stderr)
+            print(printable("\n".join(text.splitlines()[-TAIL_LINES:])), file=sys.stderr)
             sentence = explain(text, offline=self.offline is not None)
             raise InstallError(f"{sentence} (the whole log is {self.log})")
         _remove_tree(scratch)
@@ -148,9 +149,14 @@ def _progress(log: Path) -> str:
 def _show(now: str, before: str, seconds: float) -> str:
     """One changing line on a terminal, else a line for every change."""
     if sys.stderr.isatty():
-        print(f"\r\033[K      {seconds:3.0f} s  {now[:60]}", end="", file=sys.stderr, flush=True)
+        print(
+            f"\r\033[K      {seconds:3.0f} s  {printable_line(now)[:60]}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
     elif now and now != before:
-        print(f"      {now}", file=sys.stderr, flush=True)
+        print(f"      {printable_line(now)}", file=sys.stderr, flush=True)
     return now
 
 

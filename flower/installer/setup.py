@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flower import machine
+from flower.errors import printable
 from flower.installer import hnswlib, system
 from flower.installer.failures import InstallError
 from flower.installer.pip import DEVELOPERS, Pip, requirements
@@ -26,7 +27,7 @@ _IMPORTS = "import numpy, numpy.linalg, onnxruntime, trio, quart_trio, hypercorn
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 class Setup:

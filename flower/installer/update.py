@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flower import launch
-from flower.errors import FlowerError, LaunchError
+from flower.errors import FlowerError, LaunchError, printable
 from flower.home import Home, open_home
 from flower.installer.failures import InstallError
 
@@ -34,7 +34,7 @@ Run = Callable[[Sequence[str], Path], int]
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def run_command(command: Sequence[str], cwd: Path) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import flower
 from flower import machine
-from flower.errors import FlowerError, UsageError
+from flower.errors import FlowerError, UsageError, printable_line
 from flower.home import Home, default_path
 from flower.launch import service_socket
 from flower.protocol import PORT
@@ -88,7 +88,7 @@ class HomeService:
             for path, text in texts.items():
                 path.write_text(text)
                 path.chmod(0o644)
-                print(f"wrote {path}")
+                print(f"wrote {printable_line(path)}")
         except OSError as error:
             raise ServiceError(f"cannot write to {self.units} ({error.strerror or error})") from error
         self._systemctl("daemon-reload")
@@ -108,7 +108,7 @@ class HomeService:
         for path in (self.service_file, self.socket_file):
             path.unlink(missing_ok=True)
         self._systemctl("daemon-reload")
-        print(f"Removed. Your stories stay in {self.home}.")
+        print(f"Removed. Your stories stay in {printable_line(self.home)}.")
         if not self._system:
             print("Other services of yours may need lingering; if none: loginctl disable-linger")
 
@@ -171,7 +171,7 @@ class HomeService:
         return [] if self._system else ["--user"]
 
     def _run(self, command: Sequence[str]) -> int:
-        print(f"$ {shlex.join(command)}", flush=True)
+        print(f"$ {printable_line(shlex.join(command))}", flush=True)
         return self._run_command(command)
 
 
@@ -182,7 +182,7 @@ def run_command(command: Sequence[str]) -> int:
     try:
         return subprocess.run(command, check=False).returncode  # noqa: S603 - our own words, no shell
     except FileNotFoundError:
-        print(f"there is no {command[0]} here", file=sys.stderr)
+        print(f"there is no {printable_line(command[0])} here", file=sys.stderr)
         return 127
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from flower import limits
-from flower.errors import TerminalError
+from flower.errors import TerminalError, printable, printable_line
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings
@@ -120,12 +120,15 @@ def _report_crash(error: Exception, home_dir: Path) -> None:
     import traceback
 
     log = home_dir / "logs" / "tui.log"
-    report = f"--- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{''.join(traceback.format_exception(error))}"
+    told = "".join(traceback.format_exception(error))
+    report = f"--- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{told}"
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8", errors="replace") as file:
-            file.write(report)
+            file.write(printable(report))
     except OSError:
-        sys.stderr.write(report)
+        sys.stderr.write(printable(report))
         return
-    sys.stderr.write(f"Flower's screen stopped by a mistake of its own; what happened is in {log}.\n")
+    sys.stderr.write(
+        f"Flower's screen stopped by a mistake of its own; what happened is in {printable_line(log)}.\n"
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from flower.errors import FlowerError
+from flower.errors import FlowerError, printable_line
 
 TELL_EVERY_S = 0.5
 LISTED_MOST = 200  # paths offered for what was typed
@@ -42,13 +42,7 @@ async def bring(
     typed: str, engine_url: Callable[[], str], token: str | None, tell: Callable[[str, str], None]
 ) -> None:
     """Imports what is at the paths in ``typed``; ``tell`` gets sentences and what kind of news they are."""
-    from flower.client.import_upload import (  # needed by few sessions
-        UploadSummary,
-        Wishes,
-        files_in,
-        printable,
-        send,
-    )
+    from flower.client.import_upload import UploadSummary, Wishes, files_in, send  # needed by few
 
     try:
         paths, me = _parsed(typed)
@@ -59,7 +53,7 @@ async def bring(
             summary.add(sent)
             if trio.current_time() >= told + TELL_EVERY_S and sent.done < sent.total:
                 told = trio.current_time()
-                tell(f"Importing {sent.done} of {sent.total}: {printable(sent.path.name)}", "")
+                tell(f"Importing {sent.done} of {sent.total}: {printable_line(sent.path.name)}", "")
     except FlowerError as error:
         tell(f"✗ {error}", "bad")
         return

@@ -18,7 +18,7 @@ from flower.engine.admin import backup, repair
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.store import file as database_file
 from flower.engine.store import recovery
-from flower.errors import ConfigError, LaunchError, StoreError
+from flower.errors import ConfigError, LaunchError, StoreError, printable_line
 from flower.home import Home, load_config
 
 
@@ -32,7 +32,7 @@ def back_up(home: Home, file: Path | None) -> int:
     else:
         backup.check_target(home, file)
         backup.make(home.database, file)
-    print(f"Backup: {file} ({_size(file)})")
+    print(f"Backup: {printable_line(file)} ({_size(file)})")
     if not database_file.is_private(file):
         print("Others may be able to read it: its file system does not keep permissions.")
     return 0
@@ -49,7 +49,7 @@ def show_backups(home: Home) -> int:
         return 0
     print(as_typed("Backups, newest first; `flower restore FILE` goes back to one:"))
     for path in paths:
-        print(f"  {path}  {_size(path)}")
+        print(f"  {printable_line(path)}  {_size(path)}")
     return 0
 
 
@@ -60,9 +60,9 @@ def restore(home: Home, file: Path) -> int:
         raise StoreError(f"there is no file {file}; `flower restore` lists the backups of this home")
     with launch.claim(home):
         before = backup.restore(home, file, time.time())
-    print(f"Restored from {file}.")
+    print(f"Restored from {printable_line(file)}.")
     if before is not None:
-        print(f"The stories as they were are kept in {before}.")
+        print(f"The stories as they were are kept in {printable_line(before)}.")
     return 0
 
 
@@ -70,7 +70,7 @@ def check(home: Home) -> int:
     """Repairs the stories if no engine runs, else only looks; names every asset that cannot be used."""
     problems = load_assets((SHIPPED, home.assets)).problems
     for problem in problems:
-        print(f"assets: {problem}")
+        print(f"assets: {printable_line(problem)}")
     return max(_check_stories(home), int(bool(problems)))
 
 
@@ -84,9 +84,9 @@ def _check_stories(home: Home) -> int:
     except LaunchError as error:  # an engine runs, or the disk cannot be written to
         report = recovery.look(home.database)
         if not report.sound:
-            print(f"Nothing was repaired: {error}.")
+            print(f"Nothing was repaired: {printable_line(error)}.")
     for line in report.lines:
-        print(as_typed(line))
+        print(as_typed(printable_line(line)))
     return 0 if report.sound else 1
 
 
@@ -104,7 +104,7 @@ def show_token(home: Home, *, new: bool) -> int:
             "The running engine takes the new token over; who came in with the old one is asked again.",
             file=sys.stderr,
         )
-    print(token)
+    print(printable_line(token))
     return 0
 
 

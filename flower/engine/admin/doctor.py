@@ -28,7 +28,7 @@ from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.setup import read_setup
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.store import file, recovery
-from flower.errors import ConfigError, FlowerError
+from flower.errors import ConfigError, FlowerError, printable
 from flower.home import Home, load_config
 from flower.settings.config import ENVIRONMENT, Config
 
@@ -58,7 +58,7 @@ def run(home: Home, environ: Mapping[str, str], write: Callable[[str], object]) 
     """Writes one line per check; returns 0 if all is well, else 1."""
     advised = 0
     for finding in findings(home, environ):
-        write(f"{finding}\n")
+        write(f"{printable(finding)}\n")
         advised += bool(finding.advice)
     write(
         "\nAll is well.\n" if not advised else f"\n{advised} things to look at (the lines with --).\n"

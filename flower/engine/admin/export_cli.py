@@ -24,7 +24,7 @@ from flower.engine.sanitize import sanitize
 from flower.engine.store import books, characters, library_rows, schema, stories
 from flower.engine.store.database import Connection
 from flower.engine.store.file import UnreadableError, reading, schema_version
-from flower.errors import CommandError, StoreError
+from flower.errors import CommandError, StoreError, printable_line
 from flower.home import Home
 
 STANDARD_OUTPUT = "-"
@@ -49,7 +49,7 @@ def run(home: Home, session: str | None, *, form: str, output: str, whole: bool)
         return _print(story, form)
     path = _new_path(output)
     write(story, form, path, overwrite=False)
-    print(f"Written: {path}", file=sys.stderr)
+    print(f"Written: {printable_line(path)}", file=sys.stderr)
     return 0
 
 
@@ -95,8 +95,8 @@ def library(home: Home, file: Path) -> int:
         library_rows.one_state(db)
         written = library_archive.write(db, home.assets, file.expanduser().absolute())
     print(
-        f"Written: {file}: {written.characters} characters, {written.books} lorebooks,"
-        f" {written.stories} stories. `flower import {file.name}` takes it over elsewhere.",
+        f"Written: {printable_line(file)}: {written.characters} characters, {written.books} lorebooks,"
+        f" {written.stories} stories. `flower import {printable_line(file.name)}` takes it over elsewhere.",
         file=sys.stderr,
     )
     return 0
@@ -128,7 +128,7 @@ def _put(files: list[NamedFile], output: str) -> int:
     else:
         paths = [write_named(file.data, folder, file.name) for file in files]
     for path in paths:
-        print(f"Written: {path}", file=sys.stderr)
+        print(f"Written: {printable_line(path)}", file=sys.stderr)
     return 0
 
 
@@ -191,7 +191,8 @@ def _list(listed: list[stories.StoredSession]) -> None:
     )
     for stored in listed:
         title = " ".join(sanitize(stored.title).split()) or "Untitled"
-        print(f"  {stored.id}  {title} ({stored.world_id}, {stored.messages} messages)")
+        about = f"{stored.world_id}, {stored.messages} messages"
+        print(f"  {printable_line(stored.id)}  {printable_line(title)} ({printable_line(about)})")
 
 
 def _print(story: Story, form: str) -> int:

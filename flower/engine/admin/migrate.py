@@ -13,7 +13,7 @@ import trio
 
 from flower.engine.store import recovery
 from flower.engine.store.database import Database
-from flower.errors import FlowerError, StoreError
+from flower.errors import FlowerError, StoreError, printable
 
 
 def main(root: Path) -> int:
@@ -27,7 +27,7 @@ def main(root: Path) -> int:
         if not report.sound:
             raise StoreError("; ".join(report.lines))
     except FlowerError as error:
-        print(f"flower: {error}", file=sys.stderr)
+        print(f"flower: {printable(error)}", file=sys.stderr)
         return 1
     return 0
 

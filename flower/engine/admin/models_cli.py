@@ -12,7 +12,7 @@ import trio
 from flower.engine.provider.llamacpp import fetch, gguf, sizes
 from flower.engine.provider.llamacpp.models import read_memory
 from flower.engine.sessions.fetches import Reporter
-from flower.errors import UsageError
+from flower.errors import UsageError, printable, printable_line
 from flower.home import Home
 
 WHERE = (
@@ -30,16 +30,18 @@ def run(home: Home, source: str, sha256: str) -> int:
         return _get(home, source, sha256)
     memory_bytes, _ = read_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    print(sizes.advice(memory_bytes, cores, ()))
+    print(printable(sizes.advice(memory_bytes, cores, ())))
     print(WHERE)
     for path in sorted(home.models.glob("*.gguf")):
-        print(f"  {path.name}: {gguf.trouble_of(path) or 'a model'}")
+        print(f"  {printable_line(path.name)}: {printable_line(gguf.trouble_of(path) or 'a model')}")
     return 0
 
 
 def _get(home: Home, source: str, sha256: str) -> int:
     name, path = fetch.file_name(source), Path(source).expanduser()
-    reporter = Reporter(name, lambda line: print(line.partition(";")[0], file=sys.stderr, flush=True))
+    reporter = Reporter(
+        name, lambda line: print(printable_line(line.partition(";")[0]), file=sys.stderr, flush=True)
+    )
 
     async def work() -> fetch.Fetched:
         if source.lower().startswith(("http://", "https://")):
@@ -47,5 +49,7 @@ def _get(home: Home, source: str, sha256: str) -> int:
         return await fetch.take(path, home.models, sha256=sha256)
 
     fetched = trio.run(work)
-    print(f"{fetched.path} ({fetched.size_bytes / 1e9:.1f} GB)\nSHA-256 {fetched.sha256}")
+    print(
+        f"{printable_line(fetched.path)} ({fetched.size_bytes / 1e9:.1f} GB)\nSHA-256 {printable_line(fetched.sha256)}"
+    )
     return 0

@@ -28,8 +28,8 @@ class _WebSocket:
     """Quart's context-bound websocket behind the interface a connection needs."""
 
     async def receive(self) -> str | bytes:
-        data: str | bytes = await websocket.receive()
-        return data
+        data: str | bytes | None = await websocket.receive()
+        return b"" if data is None else data  # None is what an empty binary frame has become on its way
 
     async def send(self, data: str) -> None:
         await websocket.send(data)
@@ -96,7 +96,10 @@ def create_app(
             )
         if refused is not None:
             return _refused(engine, refused)
-        await websocket.accept()
+        try:
+            await websocket.accept()
+        except trio.BrokenResourceError:
+            return None  # gone before the greeting
         token = rules.token if rules.needs_token(peer) else None
         with lifetime.client() as guest, guests.admitted(token) as scope:
             client_id = websocket.args.get("client", "")

@@ -181,7 +181,9 @@ class GuardedWSStream(ws_stream.WSStream):
             connection = getattr(self, "connection", None)
             gone = connection is not None and connection.state is not ConnectionState.OPEN
             if self.closed or gone:
-                raise trio.BrokenResourceError("the websocket is closed")
+                if message["type"] in ("websocket.send", "websocket.accept"):
+                    raise trio.BrokenResourceError("the websocket is closed")
+                return  # a refusal, a goodbye: whoever left in the middle of one is no error
         await super().app_send(message)
 
     async def _handle_events(self) -> None:

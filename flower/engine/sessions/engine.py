@@ -304,7 +304,7 @@ class Engine:
         session_id = client.chosen.session_id
         if not session_id:
             return
-        session = self._sessions.get(session_id)
+        session, opened = self._sessions.get(session_id), None
         if session is None:
             stored = await self.services.database.read(stories.session, session_id)
             if stored is None:
@@ -314,11 +314,14 @@ class Engine:
             opened = Session(stored.id, stored.world_id, stored.character_id, start)
             # Another client may have opened it meanwhile, and a turn of it laid out its window.
             session = self._sessions.setdefault(session_id, opened)
-            if session is opened:
-                waiting = await self.services.database.read(prompts.waiting, session_id)
-                self.turns.resume(session, waiting, client.chosen)
+        # Without a pause since it was looked up: a story that nobody watches may be dropped and opened again.
         session.subscribe(client.outbox)
         client.session = session
+        if session is opened:
+            # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
+            with trio.CancelScope(shield=True):
+                waiting = await self.services.database.read(prompts.waiting, session_id)
+            self.turns.resume(session, waiting, client.chosen)
         try:
             await self.lore.sync(session.world_id)
         except StoreError as error:  # a full disk keeps nobody from reading
@@ -332,8 +335,8 @@ class Engine:
 
     def _forget(self, session: Session) -> None:
         """Drops a story that nobody watches and that nothing runs in; the database has it."""
-        if not session.in_use:
-            self._sessions.pop(session.id, None)
+        if not session.in_use and self._sessions.get(session.id) is session:
+            del self._sessions[session.id]
 
     # --- lines ----------------------------------------------------------------------------------
 

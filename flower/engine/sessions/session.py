@@ -162,6 +162,7 @@ class Session:
         self.busy = False  # from accepting a line until its reply has ended
         self.request: str | None = None  # of the line that is being answered
         self.sent: SentPrompt | None = None  # the last request for a reply
+        self.expected = 0  # lines and changes on their way to it, which still wait for the disk
         self._window_start = window_start
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self._notified: set[str] = set()
@@ -175,7 +176,7 @@ class Session:
 
     @property
     def in_use(self) -> bool:
-        return self.busy or bool(self._subscribers or self._waiting or self.unsaved)
+        return self.busy or bool(self.expected or self._subscribers or self._waiting or self.unsaved)
 
     @property
     def waiting(self) -> int:

@@ -86,6 +86,20 @@ class Turns:
         finally:
             session.busy = session.reply is not None
 
+    @contextmanager
+    def _expecting(self, session: Session) -> Iterator[None]:
+        """Keeps a story from being dropped while something is on its way to it.
+
+        Whoever sent it may leave meanwhile; whoever came then would open the story a second time, and both would
+        answer the same line.
+        """
+        session.expected += 1
+        try:
+            yield
+        finally:
+            session.expected -= 1
+            self._forget(session)
+
     @asynccontextmanager
     async def claim(self, session: Session) -> AsyncIterator[None]:
         """Keeps replies from beginning in a story while the block runs, but one that it starts itself.
@@ -93,20 +107,23 @@ class Turns:
         Raises ``CommandError`` while one streams. A reply that has ended but is not a memory yet is waited
         for: whoever saw it end may go on. A line that comes meanwhile begins its reply afterwards.
         """
-        while session.busy and session.reply is None and session.id in self._running:
-            await self._running[session.id].ended.wait()
-        if self._stopping:
-            raise CommandError("The engine is stopping; do this again when it is back.")
-        if session.busy and session.reply is None:
-            raise CommandError("This story is being changed at this very moment; do this again.")
-        if session.busy:
-            raise CommandError("A reply is being written; wait for its end or stop it with /cancel.")
-        try:
-            with self._hold(session):
-                await self.after.save_unsaved(session)  # what follows is made of rows
-                yield
-        finally:
-            self._begin_waiting_soon(session)
+        with self._expecting(session):
+            while session.busy and session.reply is None and session.id in self._running:
+                await self._running[session.id].ended.wait()
+            if self._stopping:
+                raise CommandError("The engine is stopping; do this again when it is back.")
+            if session.busy and session.reply is None:
+                raise CommandError("This story is being changed at this very moment; do this again.")
+            if session.busy:
+                raise CommandError(
+                    "A reply is being written; wait for its end or stop it with /cancel."
+                )
+            try:
+                with self._hold(session):
+                    await self.after.save_unsaved(session)  # what follows is made of rows
+                    yield
+            finally:
+                self._begin_waiting_soon(session)
 
     def _begin_waiting_soon(self, session: Session) -> None:
         if session.waiting and not session.busy:
@@ -136,11 +153,12 @@ class Turns:
             raise CommandError(
                 f"{limits.PROMPT_QUEUE} lines are waiting already; wait for the reply or /cancel."
             )
-        # On the disk before it is acknowledged: whoever quits now has said it all the same.
-        line_id = await self._runtime.services.database.write(
-            prompts.keep_waiting, session.id, line, request, self._now()
-        )
-        session.enqueue(WaitingLine(line, selection, request, line_id))
+        with self._expecting(session):
+            # On the disk before it is acknowledged: whoever quits now has said it all the same.
+            line_id = await self._runtime.services.database.write(
+                prompts.keep_waiting, session.id, line, request, self._now()
+            )
+            session.enqueue(WaitingLine(line, selection, request, line_id))
         session.publish(
             SystemUpdate("Your line waits for the running reply.", State(queued=session.waiting))
         )

@@ -236,21 +236,41 @@ def _readable(db: sqlite3.Connection, table: str, columns: str) -> Iterator[Row 
     if not _has_rowid(db, table):
         yield from _until_damage(db, f"SELECT {columns} FROM {table}", ())
         return
-    after, jump, last = 0, FIRST_JUMP, _last_rowid(db, table)
+    # ``hole``: the last row before a damaged place; ``after`` runs ahead of it in growing steps.
+    after, hole, jump, last = 0, 0, FIRST_JUMP, _last_rowid(db, table)
     query = f"SELECT rowid, {columns} FROM {table} WHERE rowid > ? ORDER BY rowid"
-    while after <= last:
+    damaged = True
+    while damaged and after <= last:
         damaged = False
         for row in _until_damage(db, query, (after,)):
             if row is None:
                 damaged = True
-            else:
-                after, jump = row[0], FIRST_JUMP
-                yield row[1:]
-        if not damaged:
-            return
-        if jump == FIRST_JUMP:
+                continue
+            if after > hole:
+                yield from _back_to(hole, row[0], db, table, columns)
+            after, hole, jump = row[0], row[0], FIRST_JUMP
+            yield row[1:]
+        if damaged and jump == FIRST_JUMP:
+            # Python has looked for one row more before it gives one away.
+            for row in _until_damage(db, f"{query} LIMIT 1", (after,)):
+                if row is not None:
+                    after = hole = row[0]
+                    yield row[1:]
             yield None
-        after, jump = after + jump, jump * 2
+        if damaged:
+            after, jump = after + jump, jump * 2
+    if after > hole:
+        yield from _back_to(hole, after + 1, db, table, columns)
+
+
+def _back_to(hole: int, found: int, db: sqlite3.Connection, table: str, columns: str) -> Iterator[Row]:
+    """Yields what the steps ahead have stepped over: the rows before ``found``, back to the damage."""
+    query = f"SELECT rowid, {columns} FROM {table} WHERE rowid > ? AND rowid < ? ORDER BY rowid DESC LIMIT 1"
+    row: Row | None = (found,)
+    while row is not None:
+        row = next(_until_damage(db, query, (hole, row[0])), None)
+        if row is not None:
+            yield row[1:]
 
 
 def _until_damage(
