@@ -214,6 +214,7 @@ def test_a_service_of_the_system_has_a_user_of_its_own(
     service = services(home, bin_with_systemctl, tmp_path / "units", run, system=True)
     service.install(listen="0.0.0.0:9000")
     assert run.ran[0].startswith("useradd --system")
+    assert run.ran[1] == "install -d -m 700 -o flower-nobody-has -g flower-nobody-has /var/lib/flower"
     text = service.service_file.read_text()
     assert "User=flower-nobody-has" in text
     assert "ListenStream=0.0.0.0:9000" in service.socket_file.read_text()

@@ -169,6 +169,10 @@ class HomeService:
                 raise ServiceError(
                     f"cannot make the user {unit.SYSTEM_USER}; see the message above"
                 ) from None
+        # The unit would make it at its first start; its token may be asked for before that.
+        who = ["-o", unit.SYSTEM_USER, "-g", unit.SYSTEM_USER]
+        if self._run(["install", "-d", "-m", "700", *who, str(self.home)]):
+            raise ServiceError(f"cannot make {self.home}; see the message above")
 
     def _systemctl(self, *arguments: str) -> None:
         if self._run(self._control(*arguments)):
