@@ -196,7 +196,15 @@ def main() -> None:
         if arguments.tests:
             run(["./start.sh", "--setup", "test"], clone, environ)
             line = [python, "-m", "pytest", "-q", "-m", "quick", "--timeout", "600"]
-            tests = run(line, clone, environ).splitlines()[-1].split(" in ")[0]
+            done = subprocess.run(
+                line, cwd=clone, env=environ, capture_output=True, text=True, check=False
+            )
+            print(
+                *(text for text in done.stdout.splitlines() if text.startswith("FAILED")),
+                sep="\n",
+                file=sys.stderr,
+            )
+            tests = done.stdout.splitlines()[-1].split(" in ")[0]
         cells += [tests, fidelity, *played]
     if arguments.emulated:
         cells[1] = cells[1].replace(cells[1].split(", ")[1], "-")
