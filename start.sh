@@ -14,8 +14,9 @@ Usage: ./start.sh [FLOWER OPTIONS]         set up if needed, then play
        ./start.sh --setup --wheels DIR     the same, and keep every package in DIR for other machines
        ./start.sh --setup --offline DIR    the same from such a folder, without a network
        ./start.sh update                   the newest Flower; --back: the one before
-       ./start.sh test [--faults] [PYTEST OPTIONS]
-                                           install the test tools, run lint, types and tests
+       ./start.sh test [--every-python] [--faults] [PYTEST OPTIONS]
+                                           install the test tools, run lint, types and tests;
+                                           then the quick tests on every other Python found
        ./start.sh --help                   this text; ./start.sh engine --help has Flower's options
 
 Everything is installed into .venv beside this script; delete that folder to undo it.
@@ -60,6 +61,8 @@ is_ready() {
 }
 
 # --- setting up -----------------------------------------------------------------------------------
+version='import sys; print("%d.%d" % sys.version_info[:2])'
+
 new_enough() {
     command -v "$1" >/dev/null 2>&1 &&
         "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
@@ -69,14 +72,14 @@ find_python() {
     for base in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python3.14; do
         if new_enough "$base"; then return; fi
     done
-    found=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || found=none
+    found=$(python3 -c "$version" 2>/dev/null) || found=none
     die "Flower needs Python 3.11 or newer (found: $found); on Debian 12, Raspberry Pi OS 12 or newer install it with: sudo apt install python3 python3-venv"
 }
 
 # The work is done in Python, by the system's own. A shell does not act on a signal while it waits for a
 # child that runs in the foreground, so this one runs beside it.
 set_up() {
-    find_python
+    [ -n "${base-}" ] || find_python
     installer=
     trap '[ -z "$installer" ] || kill -TERM "$installer" 2>/dev/null || :' INT TERM HUP
     PYTHONPATH=$root "$base" -P -m flower.installer "$root" "$fingerprint" "$@" &
@@ -97,13 +100,40 @@ check() {
     "$python" -m "$@" || failed="$failed $1"
 }
 
+# The quick tests once more, on each other Python from 3.11 on: which one serves best differs between systems.
+# Each has an environment of its own in .venv, which goes when that does.
+test_other_pythons() {
+    ours=$("$python" -c "$version") tested=
+    for other in python3.11 python3.12 python3.13 python3.14; do
+        if [ "$other" = "python$ours" ] || ! new_enough "$other"; then continue; fi
+        if ! "$other" -c 'import ensurepip, venv' 2>/dev/null; then
+            say "--- $other is left out: it has no venv module (sudo apt install $other-venv)"
+            continue
+        fi
+        say "--- $other: quick tests"
+        tested=yes
+        if (base=$other set_up --later --venv "$venv/$other" test); then
+            PYTHONPATH=$root "$venv/$other/bin/python" -m pytest -q -m quick || failed="$failed pytest-on-$other"
+        else
+            failed="$failed set-up-on-$other"
+        fi
+    done
+    [ -n "$tested" ] || say "--- no Python but $ours to test with"
+}
+
 run_tests() {
     cd "$root"
+    every=
+    if [ "${1-}" = --every-python ]; then
+        every=yes
+        shift
+    fi
     failed=
     check ruff check .
     check ruff format --check .
     check mypy --strict flower
     check pytest "$@"
+    [ -z "$every" ] || test_other_pythons
     [ -z "$failed" ] || die "not clean:$failed"
 }
 

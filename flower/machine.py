@@ -41,17 +41,21 @@ def _meminfo(root: Path) -> dict[str, int]:
 
 def _limits(root: Path) -> list[int]:
     """The memory limits of this process's group and of those around it, in MiB."""
-    group = ""
+    limits = []
     for line in _read(root / "proc/self/cgroup").splitlines():
-        if line.startswith("0::"):
-            group = line[3:].strip("/")
-    top = root / "sys/fs/cgroup"
-    folder, limits = top / group, []
-    while folder != top.parent and len(folder.parts) >= len(top.parts):
-        text = _read(folder / "memory.max").strip()
-        if text.isdecimal() and int(text) < _NEVER_LIMITED:
-            limits.append(int(text) >> 20)
-        folder = folder.parent
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":  # version 2: one tree for everything
+            top, file = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in controllers.split(","):  # version 1, in older containers
+            top, file = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        folder = top / group.strip("/")
+        while folder != top.parent and len(folder.parts) >= len(top.parts):
+            text = _read(folder / file).strip()
+            if text.isdecimal() and int(text) < _NEVER_LIMITED:
+                limits.append(int(text) >> 20)
+            folder = folder.parent
     return limits
 
 

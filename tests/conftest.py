@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 from functools import cache
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+import hypothesis
 import pytest
+import pytest_timeout
+import trio
 
 from flower.home import Home, open_home
 from flower.settings.config import ENVIRONMENT
+
+# How long an example takes says something about the machine, nothing about the property.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
+LOOP_GRACE_S = 5.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,6 +66,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("faults"):
                 item.add_marker(pytest.mark.skip(reason="long; run with --faults"))
+
+
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """A test of trio that takes too long is ended by trio's own means; only a loop that hangs is broken into.
+
+    An exception out of a signal handler leaves trio in the middle of a run, and every later test of the file fails.
+    """
+    if settings.method != "signal":
+        return None
+
+    def too_long() -> None:
+        raise AssertionError(f"still running after {settings.timeout} s")
+
+    asked = False
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if trio.lowlevel.in_trio_run() and not asked:
+            asked = True
+            trio.lowlevel.current_trio_token().run_sync_soon(too_long)
+            signal.setitimer(signal.ITIMER_REAL, LOOP_GRACE_S)
+        else:
+            pytest_timeout.timeout_sigalrm(item, settings)
+
+    def cancel() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    item.cancel_timeout = cancel  # type: ignore[attr-defined]
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout)
+    return True
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ A home of 750,000 messages is pretended: SQLite plans by the numbers in ``sqlite
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -32,6 +33,8 @@ STATISTICS = (
     ("summaries", None, "30000"),
     ("growth", None, "20"),
 )
+NAMED = re.compile(r":[a-z]")  # a placeholder that Python 3.12 and newer want to have in a mapping
+QUOTED = re.compile(r"'[^']*'")
 GROWING = ("messages", "sessions", "passages", "vectors", "token_vectors", "passage_terms", "summaries")
 
 
@@ -65,6 +68,10 @@ class Noting(sqlite3.Connection):
         text = " ".join(sql.split())
         if text in self.noted or not text.startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
             return
+        bound_by_name = not isinstance(values, list | tuple)
+        assert bound_by_name or not NAMED.search(QUOTED.sub("", text)), (
+            f"names are bound by name: {text}"
+        )
         rows = super().execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
         self.noted[text] = [row[3] for row in rows]
 

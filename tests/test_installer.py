@@ -374,6 +374,12 @@ def test_memory_is_what_is_free_with_swap_within_the_limits_of_the_group(tmp_pat
     (group.parent / "memory.max").write_text(f"{256 << 20}\n")
     assert machine.free_mib(tmp_path) == 256
     assert machine.total_mib(tmp_path) == 256
+    older = tmp_path / "sys/fs/cgroup/memory/box"
+    older.mkdir(parents=True)
+    (older / "memory.limit_in_bytes").write_text(f"{128 << 20}\n")
+    (older.parent / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    (tmp_path / "proc/self/cgroup").write_text("5:cpu,cpuacct:/box\n4:memory:/box\n0::/\n")
+    assert machine.free_mib(tmp_path) == 128, "of version 1 too"
 
 
 # --- why it failed ---------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ PLAYED = """
 EXCEPTIONS = (
     ("FROM book_owners o JOIN books", "TEMP B-TREE", "the lorebooks of one owner"),
     ("FROM personas p ORDER BY", "TEMP B-TREE", "all personas, when they are listed"),
-    ("FROM json_each(?1) j CROSS JOIN messages", "TEMP B-TREE", "the messages of one page"),
+    ("FROM json_each(:ids) j CROSS JOIN messages", "TEMP B-TREE", "the messages of one page"),
     (
         "FROM characters ORDER BY name, id",
         "TEMP B-TREE",

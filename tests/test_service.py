@@ -52,9 +52,10 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path, system: bool, alw
 
 
 @needs_systemd
-@pytest.mark.parametrize("below_homes", [True, False])
-def test_the_service_of_a_system_is_closed_in(tmp_path: Path, below_homes: bool) -> None:
-    (service, _) = written(tmp_path, plan(below_homes=below_homes))
+@pytest.mark.parametrize(("system", "below_homes"), [(True, True), (True, False), (False, True)])
+def test_a_service_is_closed_in(tmp_path: Path, system: bool, below_homes: bool) -> None:
+    """A user's too, where the kernel has user namespaces; its processes are its user's, which costs some tenths."""
+    (service, _) = written(tmp_path, plan(system=system, below_homes=below_homes))
     line = ["systemd-analyze", "security", "--offline=true", "--no-pager", service]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     (exposure,) = re.findall(r"Overall exposure level for flower\.service: ([\d.]+)", done.stdout)
@@ -71,6 +72,29 @@ def test_paths_are_taken_as_they_are() -> None:
             unit.service(plan(home=bad))
     with pytest.raises(UsageError, match="107 bytes"):
         unit.socket(plan(listen="/" + "x" * 200))
+
+
+def test_a_users_service_without_user_namespaces_has_what_needs_none(
+    home: Home, bin_with_systemctl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Anything more would end it at every start with 218/CAPABILITIES."""
+    run = Machine("systemd-run")
+    service = services(home, bin_with_systemctl, tmp_path / "units", run)
+    service.install()
+    assert run.ran[0].startswith(
+        "systemd-run --user --wait --quiet -p PrivateUsers=yes -p CapabilityBoundingSet="
+    )
+    assert "lets no user close a service in" in capsys.readouterr().out
+    text = service.service_file.read_text()
+    assert "NoNewPrivileges=yes" in text
+    for line in unit.walls(plan(system=False)):
+        assert line not in text
+
+
+def test_a_users_service_writes_to_its_home_alone() -> None:
+    text = unit.service(plan(system=False, below_homes=True))
+    assert 'ProtectSystem=strict\nProtectHome=read-only\nReadWritePaths="/srv/100%%' in text
+    assert "ReadWritePaths" not in unit.service(plan()), "a system's has its StateDirectory"
 
 
 def test_mistakes_do_not_loop_and_the_rest_is_tried_again() -> None:
@@ -124,7 +148,8 @@ def test_a_users_service_comes_and_goes(home: Home, bin_with_systemctl: Path, tm
     assert f"ListenStream={home.run}/service.socket" in service.socket_file.read_text()
     assert f'--home "{home.root}" engine --managed' in service.service_file.read_text()
     name = service.name
-    assert run.ran == [
+    assert run.ran[0].startswith("systemd-run --user")
+    assert run.ran[1:] == [
         "systemctl --user daemon-reload",
         f"systemctl --user enable {name}.socket",
         f"systemctl --user restart {name}.socket",
@@ -189,6 +214,7 @@ def test_a_service_of_the_system_has_a_user_of_its_own(
     service = services(home, bin_with_systemctl, tmp_path / "units", run, system=True)
     service.install(listen="0.0.0.0:9000")
     assert run.ran[0].startswith("useradd --system")
+    assert run.ran[1] == "install -d -m 700 -o flower-nobody-has -g flower-nobody-has /var/lib/flower"
     text = service.service_file.read_text()
     assert "User=flower-nobody-has" in text
     assert "ListenStream=0.0.0.0:9000" in service.socket_file.read_text()

@@ -106,7 +106,7 @@ def test_help_needs_nothing(copy: Copy) -> None:
         "--setup",
         "--wheels DIR",
         "--offline DIR",
-        "test [--faults]",
+        "test [--every-python] [--faults]",
         "--help",
         "docs/install.md",
     ):
@@ -251,3 +251,36 @@ def test_test_runs_everything_and_fails_if_anything_does(copy: Copy, tool: str) 
     assert done.returncode == 1
     assert f"not clean: {tool}" in done.stderr
     assert copy.asked()[-1].startswith("-m pytest")
+
+
+def test_every_other_python_runs_the_quick_tests(copy: Copy) -> None:
+    """In an environment of its own; one that has no venv module is named and left out."""
+    for name, version in (("python3.11", "3.11"), ("python3.12", "3.12"), ("python3.13", "3.13")):
+        text = FAKE_PYTHON.replace("echo 3.9", f"echo {version}")
+        copy.add(name, text.replace("*) echo", "'-c import ensurepip, venv') ;;\n*) echo"))
+    copy.add(
+        "python3.13", (copy.bin / "python3.13").read_text().replace("venv') ;;", "venv') exit 1 ;;")
+    )
+    copy.add("python3", FAKE_PYTHON.replace("echo 3.9", "echo 3.11"))
+    venv = copy.root / ".venv/python3.12"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin/python").symlink_to(copy.bin / "python3.12")
+    done = copy.run("test", "--every-python", "-x")
+    assert done.returncode == 0, done.stderr
+    assert "python3.13 is left out: it has no venv module" in done.stderr
+    asked = copy.asked()
+    assert asked[-3:] == [
+        "-m pytest -x",
+        f"installer {copy.bin}/python3.12 {copy.root}: --later --venv {venv} test",
+        "-m pytest -q -m quick",
+    ]
+    assert not [line for line in asked if "python3.11" in line], "that is the one tested already"
+    failing = copy.run("test", "--every-python", FAKE_FAILS="1")
+    assert failing.returncode == 1
+    assert "set-up-on-python3.12" in failing.stderr
+
+
+def test_without_another_python_every_python_is_one(copy: Copy) -> None:
+    done = copy.run("test", "--every-python")
+    assert done.returncode == 0, done.stderr
+    assert "no Python but 3.9 to test with" in done.stderr

@@ -1,7 +1,8 @@
-"""``python -m flower.installer ROOT FINGERPRINT [--later] [--index] [--wheels DIR] [--offline DIR] [EXTRA ...]``.
+"""``python -m flower.installer ROOT FINGERPRINT [--later] [--index] [FOLDER OPTIONS] [EXTRA ...]``.
 
 Called by ``start.sh``, which knows where it is and has compared the fingerprint. ``--later`` leaves hnswlib for
-``--index``, which runs beside the game.
+``--index``, which runs beside the game. Folder options: ``--wheels DIR``, ``--offline DIR``, and ``--venv DIR`` for an
+environment elsewhere than in ``.venv``.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         flags, folders, extras = _parse(rest)
         setup = Setup(
-            Path(root), fingerprint, wheels=folders.get("--wheels"), offline=folders.get("--offline")
-        )
+            Path(root), fingerprint, wheels=folders.get("--wheels"), offline=folders.get("--offline"),
+            venv=folders.get("--venv"),
+        )  # fmt: skip
         if "--index" in flags:
             setup.finish_index()
         else:
@@ -57,7 +59,7 @@ def _parse(words: Sequence[str]) -> tuple[set[str], dict[str, Path], list[str]]:
     for word in rest:
         if word in ("--later", "--index"):
             flags.add(word)
-        elif word in ("--wheels", "--offline"):
+        elif word in ("--wheels", "--offline", "--venv"):
             value = next(rest, "")
             if not value:
                 raise InstallError(f"{word} needs a folder behind it")
@@ -66,7 +68,7 @@ def _parse(words: Sequence[str]) -> tuple[set[str], dict[str, Path], list[str]]:
             extras.append(word)
         else:
             raise InstallError(f"unknown extra '{word}'; there are: {', '.join(EXTRAS)}")
-    if len(folders) > 1:
+    if {"--wheels", "--offline"} <= folders.keys():
         raise InstallError(
             "--wheels fills a folder and uses it, --offline only uses it; give one of them"
         )

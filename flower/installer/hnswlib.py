@@ -88,15 +88,20 @@ def _apt(packages: str) -> str:
     return f"sudo apt install {packages}"
 
 
+_NAMELESS = "-Wno-builtin-macro-redefined -D__FILE__='\"hnswlib\"'"
+
+
 def compiling_environ(*, portable: bool) -> dict[str, str]:
     """Returns the variables to compile with; ``portable``: for any processor of this kind.
 
     Off x86 -march=native gains nothing, and would tie an SD card to one model of Pi. Debug symbols would
-    cost 160 MB while compiling and 6 on disk; one job, as every further one takes as much again.
+    cost 160 MB while compiling and 6 on disk; one job, as every further one takes as much again. Messages of
+    its headers name their file, whose path is a folder of this very build: a wheel for others does without.
     """
     environ = {"MAKEFLAGS": "-j1"}
     for name in ("CFLAGS", "CXXFLAGS"):  # which of them counts depends on the version of setuptools
-        environ[name] = f"{os.environ.get(name, '')} -g0".strip()
+        nameless = f" {_NAMELESS}" if portable else ""
+        environ[name] = f"{os.environ.get(name, '')} -g0{nameless}".strip()
     if portable or platform.machine() != "x86_64":
         environ["HNSWLIB_NO_NATIVE"] = "1"
     return environ

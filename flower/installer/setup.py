@@ -34,10 +34,11 @@ class Setup:
     """One run for one checkout. ``wheels`` is filled and used, ``offline`` only used."""
 
     def __init__(
-        self, root: Path, fingerprint: str, *, wheels: Path | None = None, offline: Path | None = None
-    ) -> None:
+        self, root: Path, fingerprint: str, *, wheels: Path | None = None, offline: Path | None = None,
+        venv: Path | None = None,
+    ) -> None:  # fmt: skip
         self.root = root
-        self.venv = root / ".venv"
+        self.venv = venv or root / ".venv"
         self.pip = Pip(root, self.venv, offline=offline or wheels)
         self._fingerprint = fingerprint
         self._wheels = wheels

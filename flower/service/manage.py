@@ -15,6 +15,8 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from msgspec import structs
+
 import flower
 from flower import machine
 from flower.errors import FlowerError, UsageError, printable_line
@@ -80,6 +82,9 @@ class HomeService:
         """Writes the units and starts them. Raises ``FlowerError``."""
         self._check()
         plan = self.plan(listen=listen, always=always)
+        if not self._system and self._run(self._try_walls(plan)):
+            print("This kernel lets no user close a service in; it gets what needs no user namespace.")
+            plan = structs.replace(plan, walled=False)
         texts = {self.socket_file: unit.socket(plan), self.service_file: unit.service(plan)}
         if self._system:
             self._make_user()
@@ -127,6 +132,12 @@ class HomeService:
             *(["-f"] if follow else []),
         ])  # fmt: skip
 
+    def _try_walls(self, plan: unit.Plan) -> list[str]:
+        """Returns the command that shows whether the kernel lets this user's manager close a service in."""
+        lines = (line for line in unit.walls(plan) if not line.startswith("ReadWritePaths="))
+        properties = [word for line in lines for word in ("-p", line)]
+        return ["systemd-run", *self._user_flag, "--wait", "--quiet", *properties, "true"]
+
     def _default_place(self) -> str:
         return f"127.0.0.1:{PORT}" if self._system else str(service_socket(Home(self.home)))
 
@@ -158,6 +169,10 @@ class HomeService:
                 raise ServiceError(
                     f"cannot make the user {unit.SYSTEM_USER}; see the message above"
                 ) from None
+        # The unit would make it at its first start; its token may be asked for before that.
+        who = ["-o", unit.SYSTEM_USER, "-g", unit.SYSTEM_USER]
+        if self._run(["install", "-d", "-m", "700", *who, str(self.home)]):
+            raise ServiceError(f"cannot make {self.home}; see the message above")
 
     def _systemctl(self, *arguments: str) -> None:
         if self._run(self._control(*arguments)):

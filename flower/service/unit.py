@@ -1,8 +1,9 @@
 """The text of Flower's units: a service, and the socket that starts it. Pure.
 
 A system's service is closed in as far as the engine allows; each line that is less strict than it could be
-says why. A user's manager may not do most of that without privileges (it would fail at the start with
-``218/CAPABILITIES``), so a user's unit has what holds for anybody: filters of system calls and the like.
+says why. A user's manager has no privileges: it closes a service in inside a user namespace, where the kernel
+lets it make one. Where it does not (``218/CAPABILITIES`` at the start), a user's unit has what holds for anybody:
+filters of system calls and the like.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     always: bool
     total_mib: int | None = None
     below_homes: bool = False
+    walled: bool = True  # of a user's: whether the kernel lets its manager make user namespaces
 
 
 def quoted(text: str) -> str:
@@ -149,16 +151,24 @@ def _hardening(plan: Plan) -> Iterator[str]:
     yield "SystemCallArchitectures=native"
     yield "SystemCallFilter=@system-service"
     yield "SystemCallErrorNumber=EPERM"
-    if not plan.system:
-        return
-    yield "SystemCallFilter=~@privileged @resources"
+    if plan.system or plan.walled:
+        yield "SystemCallFilter=~@privileged @resources"
+        yield from walls(plan)
+
+
+def walls(plan: Plan) -> Iterator[str]:
+    """Yields what takes the rest of the machine out of the engine's reach."""
+    yield "PrivateUsers=yes"  # first in a user's manager, which can do the rest only inside
     yield "CapabilityBoundingSet="
     yield "AmbientCapabilities="
     yield "ProtectSystem=strict"
-    # Where the program itself is below /home or /root it must be read; nothing there is written.
-    yield f"ProtectHome={'read-only' if plan.below_homes else 'yes'}"
+    # Where the program itself is below /home or /root it must be read; nothing there is written. Of a user's home
+    # it also reads lore folders, wherever they are.
+    yield f"ProtectHome={'read-only' if plan.below_homes or not plan.system else 'yes'}"
+    if not plan.system:
+        yield f"ReadWritePaths={quoted(plan.home)}"
     yield from (
-        "PrivateTmp=yes", "PrivateDevices=yes", "PrivateUsers=yes", "ProtectClock=yes", "ProtectHostname=yes",
+        "PrivateTmp=yes", "PrivateDevices=yes", "ProtectClock=yes", "ProtectHostname=yes",
         "ProtectKernelLogs=yes", "ProtectKernelModules=yes", "ProtectKernelTunables=yes",
         "ProtectControlGroups=yes", "ProtectProc=invisible", "RemoveIPC=yes", "KeyringMode=private",
     )  # fmt: skip

@@ -119,9 +119,9 @@ def listed(db: sqlite3.Connection) -> list[StoredBook]:
 def of_file(db: sqlite3.Connection, name: str) -> list[int]:
     """Returns the ids of the books that files of this name brought, or that have this name."""
     rows = db.execute(
-        "SELECT id FROM books WHERE file = ?1 OR (name = ?1 AND file NOT LIKE 'card:%')"
-        " ORDER BY file = ?1 DESC, id LIMIT 20",
-        (name,),
+        "SELECT id FROM books WHERE file = :name OR (name = :name AND file NOT LIKE 'card:%')"
+        " ORDER BY file = :name DESC, id LIMIT 20",
+        {"name": name},
     )
     return [row[0] for row in rows]
 

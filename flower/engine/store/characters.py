@@ -127,9 +127,9 @@ def one(db: sqlite3.Connection, character_id: str) -> Character | None:
 def named(db: sqlite3.Connection, name: str) -> str:
     """Returns the id of the imported character of that name, or of that file; "" for none."""
     row = db.execute(
-        "SELECT id FROM characters WHERE name = ?1 OR file = ?1"
-        " ORDER BY file = ?1 DESC, updated DESC LIMIT 1",
-        (name,),
+        "SELECT id FROM characters WHERE name = :name OR file = :name"
+        " ORDER BY file = :name DESC, updated DESC LIMIT 1",
+        {"name": name},
     ).fetchone()
     return row[0] if row else ""
 

@@ -194,9 +194,9 @@ class Loader:
                 (self._message(leaf, session_id), self._message(root, session_id), session_id),
             )
             self._db.execute(
-                "UPDATE messages SET chosen = NULL WHERE session_id = ?1 AND chosen NOT IN"
-                " (SELECT id FROM messages WHERE session_id = ?1)",
-                (session_id,),
+                "UPDATE messages SET chosen = NULL WHERE session_id = ? AND chosen NOT IN"
+                " (SELECT id FROM messages WHERE session_id = ?)",
+                (session_id, session_id),
             )
 
     # --- numbers --------------------------------------------------------------------------------

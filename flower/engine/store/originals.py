@@ -51,12 +51,12 @@ def data(db: sqlite3.Connection, number: int) -> tuple[str, bytes] | None:
 
 
 _USED = (
-    "SELECT original FROM characters WHERE original = ?1",
-    "SELECT original FROM books WHERE original = ?1",
-    "SELECT original FROM personas WHERE original = ?1",
-    "SELECT original FROM scripts WHERE original = ?1",
+    "SELECT original FROM characters WHERE original = :id",
+    "SELECT original FROM books WHERE original = :id",
+    "SELECT original FROM personas WHERE original = :id",
+    "SELECT original FROM scripts WHERE original = :id",
     "SELECT c.original FROM chat_files c JOIN sessions s ON s.id = c.session_id"
-    " WHERE c.original = ?1 AND s.deleted IS NULL",
+    " WHERE c.original = :id AND s.deleted IS NULL",
 )
 _ALWAYS = ("SillyTavern quick replies", "SillyTavern group")  # nothing else keeps such files
 
@@ -65,7 +65,7 @@ def in_use(db: sqlite3.Connection, original: Original) -> bool:
     """Whether something that came from a file is still here, outside the trash."""
     if original.kind in _ALWAYS:
         return True
-    row = db.execute(" UNION ALL ".join(_USED) + " LIMIT 1", (original.id,)).fetchone()
+    row = db.execute(" UNION ALL ".join(_USED) + " LIMIT 1", {"id": original.id}).fetchone()
     return row is not None
 
 

@@ -132,12 +132,12 @@ def for_story(db: sqlite3.Connection, session_id: str, character_id: str) -> Sto
     row = db.execute(
         f"""
         SELECT {_COLUMNS} FROM personas p LEFT JOIN persona_owners o ON o.persona_id = p.id
-        WHERE (o.kind = 'story' AND o.owner = ?1) OR (o.kind = 'character' AND o.owner = ?2)
+        WHERE (o.kind = 'story' AND o.owner = :story) OR (o.kind = 'character' AND o.owner = :character)
            OR p.is_default
-        ORDER BY o.kind = 'story' AND o.owner = ?1 DESC, o.kind = 'character' AND o.owner = ?2 DESC
+        ORDER BY o.kind = 'story' AND o.owner = :story DESC, o.kind = 'character' AND o.owner = :character DESC
         LIMIT 1
         """,  # noqa: S608 - only constants are put in
-        (session_id, character_id),
+        {"story": session_id, "character": character_id},
     ).fetchone()
     return _persona(row) if row else None
 

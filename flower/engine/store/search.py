@@ -36,13 +36,13 @@ def search(db: sqlite3.Connection, words: str, most: int = SEARCH_RESULTS) -> li
     query = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
     if not query:
         return []
-    found = "messages_fts MATCH ?1 AND m.deleted IS NULL AND s.deleted IS NULL"
+    found = "messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL"
     order = "rowid DESC" if _is_common(db, query) else "rank, messages_fts.rowid DESC"
     # The page first: excerpts of everything that has the words would be cut only to be sorted away.
     page = db.execute(
         "SELECT messages_fts.rowid, s.id, s.title, m.role FROM messages_fts"  # noqa: S608 - our own words
         " CROSS JOIN messages m ON m.id = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id"
-        f" WHERE {found} ORDER BY messages_fts.{order} LIMIT ?2",
+        f" WHERE {found} ORDER BY messages_fts.{order} LIMIT ?",
         (query, most),
     ).fetchall()
     rows = [

@@ -79,7 +79,9 @@ def begin_story(
         if its_variables is not None:
             keep_variables(db, session_id, its_variables, number)
     if others:
-        db.execute("UPDATE sessions SET active_leaf = ?1, root = ?1 WHERE id = ?2", (first, session_id))
+        db.execute(
+            "UPDATE sessions SET active_leaf = ?, root = ? WHERE id = ?", (first, first, session_id)
+        )
 
 
 def begin_with_pins(db: sqlite3.Connection, session_id: str, pins: tuple[str, ...]) -> None:

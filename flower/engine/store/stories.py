@@ -155,10 +155,10 @@ def set_session_extra(db: sqlite3.Connection, session_id: str, changes: Mapping[
 
 def _patch(db: sqlite3.Connection, table: str, row_id: str | int, changes: Mapping[str, Any]) -> None:
     """Merges ``changes`` into a row's extra data; None takes a key out. The same is not written again."""
-    merged = f"json_patch({_EXTRA}, ?1)"
+    merged = f"json_patch({_EXTRA}, :changes)"
     db.execute(
-        f"UPDATE {table} SET extra = {merged} WHERE id = ?2 AND extra != {merged}",
-        (json.dumps(changes), row_id),
+        f"UPDATE {table} SET extra = {merged} WHERE id = :id AND extra != {merged}",
+        {"changes": json.dumps(changes), "id": row_id},
     )
 
 

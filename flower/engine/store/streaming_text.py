@@ -46,7 +46,7 @@ def append(db: sqlite3.Connection, message_id: int, at: int, text: str, model: s
         place = (message_id << AT_BITS) + at
         db.execute("INSERT OR REPLACE INTO growth VALUES (?, ?)", (place, text))
     # Another model answers when the chosen one fails; the row is written only then.
-    db.execute("UPDATE messages SET model = ?1 WHERE id = ?2 AND model != ?1", (model, message_id))
+    db.execute("UPDATE messages SET model = ? WHERE id = ? AND model != ?", (model, message_id, model))
 
 
 def withdraw(db: sqlite3.Connection, message_id: int, at: int) -> None:
@@ -54,9 +54,9 @@ def withdraw(db: sqlite3.Connection, message_id: int, at: int) -> None:
     first, last = (message_id << AT_BITS) + at, (message_id << AT_BITS) + (1 << AT_BITS) - 1
     # The part that begins before ``at`` and may reach over it is cut; all that begin later go.
     db.execute(
-        "UPDATE growth SET text = substr(text, 1, ?1 - place) WHERE place = ("
-        " SELECT max(place) FROM growth WHERE place >= ?2 AND place < ?1)",
-        (first, message_id << AT_BITS),
+        "UPDATE growth SET text = substr(text, 1, :first - place) WHERE place = ("
+        " SELECT max(place) FROM growth WHERE place >= :begin AND place < :first)",
+        {"first": first, "begin": message_id << AT_BITS},
     )
     db.execute("DELETE FROM growth WHERE place BETWEEN ? AND ?", (first, last))
 
@@ -70,7 +70,7 @@ def end(
     model: str | None = None,
 ) -> None:
     """Writes the whole text of a reply that has ended."""
-    db.execute(f"DELETE FROM growth WHERE {_parts_of('?1')}", (message_id,))
+    db.execute(f"DELETE FROM growth WHERE {_parts_of(':id')}", {"id": message_id})
     db.execute(
         "UPDATE messages SET content = ?, status = ?, usage = coalesce(?, usage), model = coalesce(?, model)"
         " WHERE id = ?",

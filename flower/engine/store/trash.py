@@ -59,10 +59,10 @@ def purge(db: sqlite3.Connection, session_id: str) -> bool:
 
 
 _DISCARD = """
-    UPDATE messages SET deleted = ?2, deleted_with = ?1
+    UPDATE messages SET deleted = :now, deleted_with = :id
     WHERE deleted IS NULL AND id IN (
         WITH RECURSIVE below(id) AS (
-            SELECT ?1 UNION SELECT m.id FROM messages m JOIN below ON m.parent_id = below.id
+            SELECT :id UNION SELECT m.id FROM messages m JOIN below ON m.parent_id = below.id
         ) SELECT id FROM below
     )
 """
@@ -92,7 +92,7 @@ def discard(db: sqlite3.Connection, session_id: str, message_id: int, now: float
     leaf = tree.active_leaf(db, session_id)
     on_path = tree.on_path(db, leaf, message_id)
     other = _another_reply(db, message) if on_path else None
-    count = db.execute(_DISCARD, (message_id, now)).rowcount
+    count = db.execute(_DISCARD, {"id": message_id, "now": now}).rowcount
     if on_path:
         leaf = tree.leaf_below(db, other) if other is not None else message.parent_id
     tree.go(db, session_id, leaf)

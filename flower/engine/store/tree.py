@@ -101,8 +101,8 @@ def active_leaf(db: sqlite3.Connection, session_id: str) -> int | None:
 def on_path(db: sqlite3.Connection, leaf: int | None, message_id: int) -> bool:
     """Whether a message is on the way to ``leaf``; ids grow along it, so the walk ends early."""
     found = db.execute(
-        f"{up('?1', until='up.id <= ?2')} SELECT 1 FROM up WHERE id = ?2",  # noqa: S608 - our own words
-        (leaf, message_id),
+        f"{up(':leaf', until='up.id <= :id')} SELECT 1 FROM up WHERE id = :id",  # noqa: S608 - our own words
+        {"leaf": leaf, "id": message_id},
     )
     return found.fetchone() is not None
 
@@ -135,8 +135,8 @@ def greeting(db: sqlite3.Connection, session_id: str, path: Collection[int]) -> 
     if root is None or _role(db, root) != "assistant":
         return None
     row = db.execute(
-        "SELECT count(*) FROM messages INDEXED BY messages_roots WHERE session_id = ?1 AND parent_id IS NULL"
-        " AND role = 'assistant' AND deleted IS NULL AND id < ?2",
+        "SELECT count(*) FROM messages INDEXED BY messages_roots WHERE session_id = ? AND parent_id IS NULL"
+        " AND role = 'assistant' AND deleted IS NULL AND id < ?",
         (session_id, root),
     ).fetchone()
     return int(row[0])
@@ -152,18 +152,18 @@ def variants(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[int,
     rows = db.execute(
         """
         SELECT m.id, count(*) FILTER (WHERE s.id <= m.id), count(*)
-        FROM json_each(?1) j CROSS JOIN messages m ON m.id = j.value CROSS JOIN messages s
+        FROM json_each(:ids) j CROSS JOIN messages m ON m.id = j.value CROSS JOIN messages s
           ON s.parent_id = m.parent_id AND s.deleted IS NULL
         WHERE +m.parent_id IS NOT NULL
         GROUP BY m.id HAVING count(*) > 1
         UNION ALL
         SELECT m.id, count(*) FILTER (WHERE s.id <= m.id), count(*)
-        FROM json_each(?1) j CROSS JOIN messages m ON m.id = j.value CROSS JOIN messages s INDEXED BY messages_roots
+        FROM json_each(:ids) j CROSS JOIN messages m ON m.id = j.value CROSS JOIN messages s INDEXED BY messages_roots
           ON s.session_id = m.session_id AND s.parent_id IS NULL AND s.deleted IS NULL
         WHERE +m.parent_id IS NULL
         GROUP BY m.id HAVING count(*) > 1
         """,
-        (json.dumps(ids),),
+        {"ids": json.dumps(ids)},
     )
     return {message_id: (number, count) for message_id, number, count in rows}
 
