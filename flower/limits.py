@@ -91,6 +91,7 @@ CHUNK_TOKENS = 160  # a paragraph or two: one thought per vector
 EMBED_BATCH_TOKENS = 256  # per run: one long text or several short ones; more is slower and larger
 RECALL_LORE_RESULTS = 6
 RECALL_MEMORY_RESULTS = 12  # the budget and what a memory is worth cut before
+MEMORIES_TITLED = 8  # of an older version, told who spoke in them with every new exchange
 RECALL_BESIDE = 2  # best memories that bring the exchanges beside them along, while there is room
 RECALL_NEARLY = 3  # passages that /why tells of though they were not recalled
 RECALL_TOKENS = 900  # share of the prompt given to recalled text

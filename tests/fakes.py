@@ -200,6 +200,10 @@ class WordLibrary:
     async def drop_scope(self, scope: str) -> int:
         return await self._keep(lambda passage: passage.scope != scope)
 
+    async def title_memories(self, scope: str, title: str, *, after: int = 0) -> int:
+        await trio.lowlevel.checkpoint()
+        return 0
+
     async def forget(self, passage_id: int) -> bool:
         return bool(await self._keep(lambda passage: passage.id != passage_id))
 

@@ -20,6 +20,7 @@ from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import Kept, context_of
 from flower.engine.store.database import Database, Inline
+from flower.engine.store.exchanges import memory_of, memory_title, told_memory
 from flower.errors import EmbedError
 from flower.protocol.messages import Progress
 from tests.fakes import HashEmbedder, without_vectors
@@ -551,3 +552,40 @@ async def test_memories_get_their_vectors_when_a_prompt_needs_them_or_nobody_pla
         brain.library.embed_soon()
         await trio.testing.wait_all_tasks_blocked()
         assert embedder.embedded[2:] == ["The player waits."]
+
+
+async def test_memories_without_names_get_them_and_keep_what_they_are(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A few at a time; pins and the order of the story stay, and a name finds what was said."""
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        many = limits.MEMORIES_TITLED + 2
+        for number in range(many):
+            await brain.library.remember(STORY, number + 1, "", memory_of("I wait.", f"Bell {number}."))
+        await brain.library.pin((await brain.library.list(STORY))[0].id)
+        title = memory_title("Ines", "Mara")
+        last = await brain.library.title_memories(STORY, title)
+        assert await brain.library.title_memories(STORY, title, after=last) == 0
+        await brain.settle()
+        memories = await brain.library.list(STORY)
+        assert {memory.title for memory in memories} == {"Ines / Mara"}
+        assert sorted(m.message_id or 0 for m in memories) == list(range(1, many + 1))
+        assert [m.message_id for m in memories if m.pinned] == [1]
+        found = await brain.library.search(STORY, "What did Mara say?", limit=1)
+        assert "mara" in found[0].keywords
+        assert await brain.library.title_memories(STORY, "Other / Names") == 0
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "told"),
+    [
+        ("Ines / Mara", memory_of("I wait.", "Rain."), "Ines: I wait.\nMara: Rain."),
+        ("", memory_of("I wait.", "Rain."), memory_of("I wait.", "Rain.")),
+        ("Ines / Mara", "The narrator: Rain.", "Mara: Rain."),
+        ("Ines / Mara", "It goes on raining.", "It goes on raining."),
+        (memory_title("", "Mara"), memory_of("I wait.", "Rain."), "The player: I wait.\nMara: Rain."),
+        (memory_title("", ""), "The player: I wait.", "The player: I wait."),
+    ],
+)
+def test_a_memory_is_told_with_the_names_of_who_spoke(title: str, text: str, told: str) -> None:
+    assert told_memory(title, text) == told

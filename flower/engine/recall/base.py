@@ -155,6 +155,9 @@ class Library(Protocol):
     ) -> None:
         """Stores the memory that ends with a message, in place of an earlier one."""
 
+    async def title_memories(self, scope: str, title: str, *, after: int = 0) -> int:
+        """Gives some memories that have no title one; returns the id to go on after, 0 at the end."""
+
     async def drop_source(self, scope: str, source: str) -> int:
         """Deletes the passages of one source; returns how many there were."""
 

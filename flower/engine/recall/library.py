@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,6 +184,24 @@ class PassageLibrary:
         async with self._changing([scope], rest_s=limits.MEMORY_REST_S):
             change = await self._database.write(passages.add_memories, memories)
             await self._changed(scope, change)
+
+    async def title_memories(self, scope: str, title: str, *, after: int = 0) -> int:
+        """Gives some memories that have no title one; returns the id to go on after, 0 at the end.
+
+        They are found by their words at once, and by meaning when their new vectors are made. Raises ``StoreError``.
+        """
+        async with self._changing([scope], rest_s=limits.MEMORY_REST_S):
+            change, last = await self._database.write(
+                partial(
+                    passages.title_memories,
+                    scope=scope,
+                    title=title,
+                    after=after,
+                    limit=limits.MEMORIES_TITLED,
+                )
+            )
+            await self._changed(scope, change)
+        return last
 
     def embed_soon(self) -> None:
         """Gives memories their vectors now: the history of a prompt does not reach back to them any more."""
