@@ -112,6 +112,14 @@ class TokenEmbedder(Embedder, Protocol):
         """Returns what ``embed`` does and the vectors of the tokens; raises ``EmbedError``."""
 
 
+@runtime_checkable
+class PrefixedEmbedder(Embedder, Protocol):
+    """An embedder whose model wants to know what is looked for and what is found."""
+
+    query_prefix: str
+    passage_prefix: str
+
+
 class Query(Struct, frozen=True):
     """What a turn wants to be reminded of."""
 
