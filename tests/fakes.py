@@ -26,6 +26,7 @@ from flower.engine.provider.base import (
 from flower.engine.provider.capabilities import Composing
 from flower.engine.recall.base import Considered, Found, Query, Ranked, Score
 from flower.engine.recall.library import PassageLibrary
+from flower.engine.recall.model_recall import makes_tokens
 from flower.engine.store import vector_rows
 from flower.engine.store.passages import Kind, Passage
 from flower.errors import ProviderError
@@ -200,6 +201,10 @@ class WordLibrary:
     async def drop_scope(self, scope: str) -> int:
         return await self._keep(lambda passage: passage.scope != scope)
 
+    async def title_memories(self, scope: str, title: str, *, after: int = 0) -> int:
+        await trio.lowlevel.checkpoint()
+        return 0
+
     async def forget(self, passage_id: int) -> bool:
         return bool(await self._keep(lambda passage: passage.id != passage_id))
 
@@ -303,5 +308,5 @@ class WordLibrary:
 async def without_vectors(library: PassageLibrary) -> int:
     """Returns how many texts of a library wait for their vector."""
     return await library._database.read(
-        vector_rows.count_pending, library._embedder.model_id, tokens=library._with_tokens
+        vector_rows.count_pending, library._embedder.model_id, tokens=makes_tokens(library._embedder)
     )

@@ -79,7 +79,7 @@ openai_base_url: localhost:5000
 default_model: attic/big
 engine: {host: 0.0.0.0, port: 0, linger_s: 5, token: abc}
 tui: {tick_hz: 30, theme: night, reduced_motion: true, mouse: false, keys: {cancel: ctrl+g}}
-embedding: {threads: 2, unload_after_s: 60}
+embedding: {model: tiny, threads: 2, unload_after_s: 60}
 narrator: {seed: 7, words_per_s: 0}
 providers:
   - name: attic
@@ -92,7 +92,7 @@ providers:
 """)
     assert given_config.engine == config.EngineConfig("0.0.0.0", 0, 5.0, Secret("abc"))
     assert given_config.tui == config.TuiConfig(30.0, "night", True, False, {"cancel": "ctrl+g"})
-    assert given_config.embedding == config.EmbeddingConfig(2, 60.0)
+    assert given_config.embedding == config.EmbeddingConfig("tiny", 2, 60.0)
     assert given_config.narrator == config.NarratorConfig(7, 0.0)
     provider = given_config.providers[0]
     assert provider.models == ("big", "small")

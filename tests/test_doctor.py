@@ -26,7 +26,7 @@ def found(home: Home, environ: dict[str, str] | None = None) -> dict[str, doctor
 @pytest.fixture(autouse=True)
 def _no_model(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     if "model" not in request.node.name:
-        monkeypatch.setattr(doctor, "_embedding", lambda _: doctor.Finding("recall", "not tried"))
+        monkeypatch.setattr(doctor, "_embedding", lambda *_: doctor.Finding("recall", "not tried"))
 
 
 async def test_everything_is_looked_at_and_named(home: Home) -> None:

@@ -20,6 +20,7 @@ from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import Kept, context_of
 from flower.engine.store.database import Database, Inline
+from flower.engine.store.exchanges import memory_of, memory_title, told_memory
 from flower.errors import EmbedError
 from flower.protocol.messages import Progress
 from tests.fakes import HashEmbedder, without_vectors
@@ -406,7 +407,7 @@ async def test_a_change_cancelled_half_way_is_seen_by_the_next_recall(
         stored = {p.id for p in await brain.library.list(VAEL)}
         found = await brain.library.recall(Query("zebra tide", lore_scope=VAEL))
         assert {item.passage.id for item in found if item.vector_rank} <= stored
-        index = brain.library._indexes._open[VAEL]
+        index = brain.library._asked.indexes._open[VAEL]
         assert set(index.marks().ids.tolist()) == stored
 
 
@@ -422,7 +423,7 @@ async def test_a_large_world_gets_a_graph_that_survives_a_restart(
         first = (await brain.texts("paragraph number 77"))[0]
         await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
         with trio.fail_after(10):
-            while not brain.library._indexes.wants_save:
+            while not brain.library._asked.indexes.wants_save:
                 await trio.sleep(0.01)
         assert (await brain.texts("paragraph number 77"))[0] == first
     assert list((tmp_path / "index").glob("*.hnsw"))
@@ -451,11 +452,11 @@ async def test_a_graph_is_made_once_hnswlib_is_there(
         first = (await brain.texts("paragraph number 77"))[0]
         await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
         await brain.settle()
-        assert not brain.library._indexes.wants_save
+        assert not brain.library._asked.indexes.wants_save
         there.append("hnswlib")
         await brain.library.sync_source(VAEL, "most", "", "One more paragraph.")
         with trio.fail_after(10):
-            while not brain.library._indexes.wants_save:
+            while not brain.library._asked.indexes.wants_save:
                 await trio.sleep(0.01)
         assert (await brain.texts("paragraph number 77"))[0] == first
         assert brain.lines == []
@@ -472,7 +473,7 @@ async def test_only_so_many_indexes_stay_open(
         await brain.settle()
         for number in range(limits.INDEXES_OPEN + 3):
             await brain.texts("bell", lore_scope=f"lore:w{number}")
-        assert len(brain.library._indexes._open) <= limits.INDEXES_OPEN
+        assert len(brain.library._asked.indexes._open) <= limits.INDEXES_OPEN
         assert await brain.texts("bell", lore_scope="lore:w0") == ["The bell of world 0."]
 
 
@@ -551,3 +552,40 @@ async def test_memories_get_their_vectors_when_a_prompt_needs_them_or_nobody_pla
         brain.library.embed_soon()
         await trio.testing.wait_all_tasks_blocked()
         assert embedder.embedded[2:] == ["The player waits."]
+
+
+async def test_memories_without_names_get_them_and_keep_what_they_are(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A few at a time; pins and the order of the story stay, and a name finds what was said."""
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        many = limits.MEMORIES_TITLED + 2
+        for number in range(many):
+            await brain.library.remember(STORY, number + 1, "", memory_of("I wait.", f"Bell {number}."))
+        await brain.library.pin((await brain.library.list(STORY))[0].id)
+        title = memory_title("Ines", "Mara")
+        last = await brain.library.title_memories(STORY, title)
+        assert await brain.library.title_memories(STORY, title, after=last) == 0
+        await brain.settle()
+        memories = await brain.library.list(STORY)
+        assert {memory.title for memory in memories} == {"Ines / Mara"}
+        assert sorted(m.message_id or 0 for m in memories) == list(range(1, many + 1))
+        assert [m.message_id for m in memories if m.pinned] == [1]
+        found = await brain.library.search(STORY, "What did Mara say?", limit=1)
+        assert "mara" in found[0].keywords
+        assert await brain.library.title_memories(STORY, "Other / Names") == 0
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "told"),
+    [
+        ("Ines / Mara", memory_of("I wait.", "Rain."), "Ines: I wait.\nMara: Rain."),
+        ("", memory_of("I wait.", "Rain."), memory_of("I wait.", "Rain.")),
+        ("Ines / Mara", "The narrator: Rain.", "Mara: Rain."),
+        ("Ines / Mara", "It goes on raining.", "It goes on raining."),
+        (memory_title("", "Mara"), memory_of("I wait.", "Rain."), "The player: I wait.\nMara: Rain."),
+        (memory_title("", ""), "The player: I wait.", "The player: I wait."),
+    ],
+)
+def test_a_memory_is_told_with_the_names_of_who_spoke(title: str, text: str, told: str) -> None:
+    assert told_memory(title, text) == told

@@ -21,15 +21,19 @@ from flower.engine.recall.query import (
     words_found,
 )
 from flower.engine.recall.ranking import (
+    Cut,
+    Evidence,
     Signals,
     Tuning,
     best_of,
     chance,
     cut,
     distinct,
+    leads,
     rank,
     rank_again,
     weigh_memory,
+    with_neighbours,
     worth_recalling,
 )
 from flower.engine.store.passages import Passage
@@ -110,18 +114,46 @@ def test_while_tokens_are_missing_like_is_compared_with_like() -> None:
 def test_a_chance_grows_with_each_signal(
     similarity: float, held: float, late: float, foreign: bool
 ) -> None:
-    value = chance(similarity, held, late, foreign)
+    def likely(*signals: float | None) -> float:
+        return chance(Evidence(*signals), foreign=foreign)  # type: ignore[arg-type]
+
+    value = likely(similarity, held, late)
     assert 0.0 <= value <= 1.0
-    assert chance(similarity + 0.1, held, late, foreign) >= value
-    assert chance(similarity, held + 0.1, late, foreign) >= value
-    assert chance(similarity, held, late + 0.1, foreign) >= value
-    assert chance(None, held, None) == held, "without a model only words can tell"
+    assert likely(similarity + 0.1, held, late) >= value
+    assert likely(similarity, held + 0.1, late) >= value
+    assert likely(similarity, held, late + 0.1) >= value
+    assert likely(None, held, None) == held, "without a model only words can tell"
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 5), st.floats(0, 1))
+def test_what_stands_out_of_the_crowd_is_likelier(
+    similarity: float, late: float, lead: float, share: float
+) -> None:
+    usual = chance(Evidence(similarity, 0.5, late, lead), share)
+    assert chance(Evidence(similarity, 0.5, late, lead + 0.5), share) >= usual
+
+
+def test_too_few_passages_tell_no_usual_score() -> None:
+    assert leads([2.0, 1.0, 0.5]) is None
+    many = leads([4.0, 3.0, *[1.0] * 18])
+    assert many is not None
+    assert many[:3] == [3.0, 2.0, 0.0]
+
+
+def test_the_exchanges_beside_a_sure_memory_come_along_while_there_is_room() -> None:
+    told = [found(5, tokens=40), found(9, tokens=40)]
+    beside = {5: [found(4, tokens=30), found(6, tokens=30)], 9: [found(5), found(10, tokens=20)]}
+    ids = [[i.passage.id for i in with_neighbours(told, beside, {}, room)] for room in (100, 130, 200)]
+    assert ids == [[5, 9, 10], [5, 9, 4, 10], [5, 9, 4, 6, 10]]
+    same = {4: np.ones(1, np.float32), 5: np.ones(1, np.float32)}
+    assert 4 not in [i.passage.id for i in with_neighbours(told, beside, same, 200)]
+    assert with_neighbours(told, {}, {}, 200) == tuple(told)
 
 
 @given(st.lists(st.floats(0, 1), max_size=12), st.integers(1, 6))
 def test_the_less_likely_the_best_is_the_fewer_are_recalled(chances: list[float], most: int) -> None:
-    tuning = Tuning(enough=0.1, per_chance=10.0, fewest=1, least_of_best=0.5)
-    worth = worth_recalling(chances, tuning, most)
+    where = Cut(enough=0.1, per_chance=10.0, fewest=1, least_of_best=0.5, lead_share=0.5)
+    worth = worth_recalling(chances, where, most)
     best = max(chances, default=0.0)
     assert any(worth) == (best >= 0.1)
     assert sum(worth) <= min(most, max(1, math.ceil(10 * best)))

@@ -27,7 +27,7 @@ from flower.engine.commands import catalogue
 from flower.engine.importing import watch
 from flower.engine.logs import configure_logging
 from flower.engine.provider.registry import Roster
-from flower.engine.recall.embedder import MiniLM
+from flower.engine.recall import choose_model
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.reconfigure import Reloader, RosterRefresh, make_services, read_assets
 from flower.engine.server import app, listener
@@ -143,11 +143,12 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
         backup.make_kept(home, f"before-schema-{version + 1}", time.time())
 
     database = await Database.open(home.database, before_migration=keep_backup)
-    embedder = MiniLM(
+    models = choose_model.choose(
         (home.models, SHIPPED_MODELS),
+        config.embedding.model,
+        home.index,
         threads=config.embedding.threads,
         unload_after_s=unload_after_s(config, machine.total_mib()),
-        state_dir=home.index,
     )
     engine: Engine | None = None
 
@@ -155,7 +156,18 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
         if engine is not None:
             engine.broadcast(text, State(progress=progress))
 
-    library = PassageLibrary(database, embedder, home.index, notify=notify)
+    def settled() -> None:
+        if not models.trouble:
+            choose_model.note(home.index, config.embedding.model)
+
+    library = PassageLibrary(
+        database,
+        models.embedder,
+        home.index,
+        notify=notify,
+        previous=models.previous,
+        settled=settled,
+    )
     services = make_services(config, read_assets(home), database, library)
     roster = Roster(config, home)
     try:
@@ -164,12 +176,14 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
             nursery.start_soon(maintenance.keep_running, "the library", library.run)
             engine = Engine(services, roster, nursery, commands=catalogue.OPTIONS)
             await engine.start()
+            if models.trouble:
+                notify(f"✗ Recall stays with the embedding model of before: {models.trouble}", None)
             yield engine, refresh
             nursery.cancel_scope.cancel()
     finally:
         with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
             await (engine.roster if engine is not None else roster).aclose()
-            await trio.to_thread.run_sync(embedder.close)
+            await trio.to_thread.run_sync(models.close)
             await database.aclose()
 
 

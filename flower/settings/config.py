@@ -100,6 +100,7 @@ class SpeechConfig(Struct, frozen=True):
 
 
 class EmbeddingConfig(Struct, frozen=True):
+    model: str = ""  # folder in models; "": the shipped one
     threads: int = 1
     unload_after_s: float | None = None  # 0: never; None: by the machine's memory
 
@@ -369,6 +370,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "what": validators.one_of(SPOKEN),
     },
     "embedding": {
+        "model": validators.short_text,
         "threads": validators.whole(1, 64),
         "unload_after_s": validators.number(0, _DAY_S),
     },

@@ -54,6 +54,7 @@ MEANINGS: Mapping[str, str] = {
     "speech.voice": "its voice, which takes the place of {voice} in the command",
     "speech.voices": "voices of single characters, by name",
     "speech.what": "what is read: everything, narration or dialogue",
+    "embedding.model": "a folder in models with a sentence model of your own",
     "embedding.threads": "processor cores for reading lore",
     "embedding.unload_after_s": "idle seconds before the embedding model leaves memory; 0: never",
     "prompt.context_tokens": "what the model can read at once",
@@ -70,7 +71,8 @@ OWN = "tui."  # the screen's own settings: those of the home it was started with
 # What an engine or a screen reads only when it starts; the rest holds from the next reply, or at once.
 AT_START = frozenset({
     "engine.host", "engine.port", "engine.linger_s", "engine.names", "engine.tls_certificate", "engine.tls_key",
-    "engine.socket", "embedding.threads", "embedding.unload_after_s", "speech.voice", "speech.voices", "speech.what",
+    "engine.socket", "embedding.model", "embedding.threads", "embedding.unload_after_s",
+    "speech.voice", "speech.voices", "speech.what",
 })  # fmt: skip
 # What widens who may come in, whom the engine talks to or what it reads: for the engine's own user alone.
 OWNERS = frozenset({"openai_base_url", "lore.roots"})

@@ -26,7 +26,7 @@ from flower.engine.admin import backup, board
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.setup import read_setup
-from flower.engine.recall.embedder import MiniLM
+from flower.engine.recall import choose_model
 from flower.engine.store import file, recovery
 from flower.errors import ConfigError, FlowerError, printable
 from flower.home import Home, load_config
@@ -83,7 +83,7 @@ def findings(home: Home, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from _machine(home)
     yield _port(home, config)
     yield from _terminal(environ)
-    yield _embedding(home)
+    yield _embedding(home, config)
 
 
 def _python() -> Finding:
@@ -291,9 +291,12 @@ def _terminal(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("locale", encoding or "unknown", "set LANG to a UTF-8 one, for example C.UTF-8")
 
 
-def _embedding(home: Home) -> Finding:
+def _embedding(home: Home, config: Config) -> Finding:
     """Loads the model and embeds one sentence, in this process: a bad one fails here, not in a story."""
-    embedder = MiniLM((home.models, SHIPPED_MODELS), state_dir=home.index)
+    models = choose_model.choose((home.models, SHIPPED_MODELS), config.embedding.model, home.index)
+    if models.trouble:
+        return Finding("recall", models.trouble, "mend the folder or embedding.model")
+    embedder = models.embedder
 
     async def embed_twice() -> tuple[float, float]:
         begun = trio.current_time()

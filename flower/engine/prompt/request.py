@@ -403,7 +403,7 @@ def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[Mani
         *(
             ManifestEntry(
                 item.passage.kind,
-                item.passage.title or item.passage.source,
+                (item.passage.title if item.passage.kind == "lore" else "") or item.passage.source,
                 item.tokens,
                 reason(item) if item.passage.id in ids else f"{reason(item)}; {IN_VIEW}",
             )

@@ -24,10 +24,13 @@ class Found(Struct, frozen=True):
     keyword_rank: int | None
     keywords: tuple[str, ...]  # words of the query that the passage holds
     tokens: int
+    beside: int = 0  # id of the memory it stands beside, for whose sake alone it is told
 
     @property
     def why(self) -> str:
         """Returns the reason in a few words, for example ``similar 0.62, words: tide, bell``."""
+        if self.beside:
+            return f"stands beside {self.beside}"
         parts = []
         if self.passage.pinned:
             parts.append("pinned")
@@ -52,7 +55,8 @@ class Ranked(Struct, frozen=True):
     """A passage in the ranking, what its place is made of, and how likely it is of use (0 to 1).
 
     ``held`` is the share of the query's words in it, weighed by what they tell; ``late`` how well its
-    tokens answer, None where they are not known. ``worth``: likely enough to be recalled, if there is room.
+    tokens answer, ``lead`` by how much its score is above the usual: None where they are not known.
+    ``worth``: likely enough to be recalled, if there is room.
     """
 
     found: Found
@@ -61,6 +65,7 @@ class Ranked(Struct, frozen=True):
     held: float = 0.0
     late: float | None = None
     worth: bool = False
+    lead: float | None = None
 
 
 class Considered(Struct, frozen=True):
@@ -107,6 +112,14 @@ class TokenEmbedder(Embedder, Protocol):
         """Returns what ``embed`` does and the vectors of the tokens; raises ``EmbedError``."""
 
 
+@runtime_checkable
+class PrefixedEmbedder(Embedder, Protocol):
+    """An embedder whose model wants to know what is looked for and what is found."""
+
+    query_prefix: str
+    passage_prefix: str
+
+
 class Query(Struct, frozen=True):
     """What a turn wants to be reminded of."""
 
@@ -149,6 +162,9 @@ class Library(Protocol):
         pinned: bool = False,
     ) -> None:
         """Stores the memory that ends with a message, in place of an earlier one."""
+
+    async def title_memories(self, scope: str, title: str, *, after: int = 0) -> int:
+        """Gives some memories that have no title one; returns the id to go on after, 0 at the end."""
 
     async def drop_source(self, scope: str, source: str) -> int:
         """Deletes the passages of one source; returns how many there were."""

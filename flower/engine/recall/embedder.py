@@ -1,6 +1,6 @@
-"""Turns text into vectors: all-MiniLM-L6-v2 on onnxruntime, in one thread of its own.
+"""Turns text into vectors: a model on onnxruntime, in one thread of its own. The shipped one is all-MiniLM-L6-v2.
 
-``MiniLM`` owns that thread. Nothing is loaded, not even the modules, before the first text comes.
+``OnnxEmbedder`` owns that thread. Nothing is loaded, not even the modules, before the first text comes.
 Requests are worked off in small batches; between two batches urgent requests (turns are waiting) go
 first, all that wait together, so the background never delays a reply by more than one batch.
 
@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 from msgspec import Struct
@@ -29,28 +29,39 @@ from flower.engine.recall.numpy_check import load_numpy
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
-    from flower.engine.store.vector_rows import Vectors
+    from flower.engine.store.vector_rows import TokenVectors, Vectors
 
 log = logging.getLogger(__name__)
 
 
-class MiniLM:
-    """The shipped embedding model; implements ``recall.base.TokenEmbedder``.
+class Session(Protocol):
+    """A loaded model; lives in the embedder's thread only."""
 
-    ``models_dirs`` are searched in order for a folder ``all-MiniLM-L6-v2``. ``state_dir`` remembers
-    that the native modules run here. ``threads`` is the number of cores one batch may use. After
-    ``unload_after_s`` seconds without work the model leaves memory; ``None`` keeps it.
+    def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of the tokens of each text."""
+
+    def run(self, batch: Sequence[Sequence[int]]) -> tuple[Vectors, list[TokenVectors]]:
+        """Returns the vectors of texts of one length in tokens, and of their tokens; raises ``EmbedError``."""
+
+
+class OnnxEmbedder:
+    """A model in its thread. ``state_dir`` remembers that the native modules run here.
+
+    After ``unload_after_s`` seconds without work the model leaves memory; ``None`` keeps it.
     """
 
     def __init__(
         self,
-        models_dirs: Sequence[Path],
+        open_session: Callable[[], Session],
+        model_id: str,
+        dimension: int,
         *,
         state_dir: Path | None = None,
-        threads: int = 1,
         unload_after_s: float | None = None,
     ) -> None:
-        self._open = partial(OnnxModel, models_dirs, state_dir, threads)
+        self._open = open_session
+        self._model_id = model_id
+        self._dimension = dimension
         self._state_dir = state_dir
         self._unload_after_s = unload_after_s
         self._queue: queue.SimpleQueue[_EmbedRequest | None] = queue.SimpleQueue()
@@ -58,32 +69,26 @@ class MiniLM:
 
     @property
     def model_id(self) -> str:
-        return MODEL_ID
+        return self._model_id
 
     @property
     def dimension(self) -> int:
-        return DIMENSION
+        return self._dimension
 
-    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        """Returns one row of length 1 per text; raises ``EmbedError``.
-
-        Text after ``limits.EMBED_TOKENS`` tokens does not count. Cancelling drops the batches that
-        have not begun.
-        """
-        return (await self.encode(texts, urgent=urgent)).vectors
-
-    async def encode(self, texts: Sequence[str], *, urgent: bool = False) -> Encoded:
-        """Returns the vectors of the texts and of their tokens; else like ``embed``."""
+    async def _encoded(self, texts: Sequence[str], *, urgent: bool) -> Encoded:
+        """Returns the vectors of the texts and of their tokens; raises ``EmbedError``."""
         await load_numpy(self._state_dir)
         if not texts:
-            return _EmbedRequest((), urgent, lambda: None).encoded
+            return _EmbedRequest((), urgent, self._dimension, lambda: None).encoded
         if self._thread is None:
             worker = _Worker(self._queue, self._open, self._unload_after_s)
             self._thread = threading.Thread(target=worker.run, name="embedder", daemon=True)
             self._thread.start()
         finished = trio.Event()
         token = trio.lowlevel.current_trio_token()
-        request = _EmbedRequest(texts, urgent, lambda: token.run_sync_soon(finished.set))
+        request = _EmbedRequest(
+            texts, urgent, self._dimension, lambda: token.run_sync_soon(finished.set)
+        )
         self._queue.put(request)
         try:
             await finished.wait()
@@ -101,16 +106,54 @@ class MiniLM:
             self._thread = None
 
 
+class MiniLM(OnnxEmbedder):
+    """The shipped embedding model; implements ``recall.base.TokenEmbedder``.
+
+    ``models_dirs`` are searched in order for a folder ``all-MiniLM-L6-v2``. ``threads`` is the number of
+    cores one batch may use.
+    """
+
+    def __init__(
+        self,
+        models_dirs: Sequence[Path],
+        *,
+        state_dir: Path | None = None,
+        threads: int = 1,
+        unload_after_s: float | None = None,
+    ) -> None:
+        super().__init__(
+            partial(OnnxModel, models_dirs, state_dir, threads),
+            MODEL_ID,
+            DIMENSION,
+            state_dir=state_dir,
+            unload_after_s=unload_after_s,
+        )
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        """Returns one row of length 1 per text; raises ``EmbedError``.
+
+        Text after ``limits.EMBED_TOKENS`` tokens does not count. Cancelling drops the batches that
+        have not begun.
+        """
+        return (await self.encode(texts, urgent=urgent)).vectors
+
+    async def encode(self, texts: Sequence[str], *, urgent: bool = False) -> Encoded:
+        """Returns the vectors of the texts and of their tokens; else like ``embed``."""
+        return await self._encoded(texts, urgent=urgent)
+
+
 class _EmbedRequest:
     """Texts on their way to vectors."""
 
-    def __init__(self, texts: Sequence[str], urgent: bool, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, texts: Sequence[str], urgent: bool, dimension: int, wake: Callable[[], None]
+    ) -> None:
         import numpy as np
 
         self.texts = texts
         self.urgent = urgent
         nothing = np.empty((0, TOKEN_WIDTH), np.float32)
-        self.encoded = Encoded(np.empty((len(texts), DIMENSION), np.float32), [nothing for _ in texts])
+        self.encoded = Encoded(np.empty((len(texts), dimension), np.float32), [nothing for _ in texts])
         self.error: EmbedError | None = None
         self.dropped = False
         self._wake = wake
@@ -129,13 +172,13 @@ class _Worker:
     def __init__(
         self,
         requests: queue.SimpleQueue[_EmbedRequest | None],
-        open_session: Callable[[], OnnxModel],
+        open_session: Callable[[], Session],
         unload_after_s: float | None,
     ) -> None:
         self._requests = requests
         self._open = open_session
         self._unload_after_s = unload_after_s
-        self._session: OnnxModel | None = None
+        self._session: Session | None = None
         self._urgent = Pool()
         self._later = Pool()
         self._unread: deque[_EmbedRequest] = deque()  # not urgent: tokenised when it is their turn

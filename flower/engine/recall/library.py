@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,14 @@ import trio
 
 from flower import limits
 from flower.engine.recall import late
-from flower.engine.recall.base import Considered, Embedder, Found, Query, Ranked, TokenEmbedder
+from flower.engine.recall.base import Considered, Embedder, Found, Query, Ranked
 from flower.engine.recall.chunking import chunk
-from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
+from flower.engine.recall.model_recall import ModelRecall, makes_tokens
 from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
 from flower.engine.recall.query import Asked
-from flower.engine.recall.questions import Questions, encode
+from flower.engine.recall.questions import as_passages, encode
 from flower.engine.recall.ranking import Tuning
-from flower.engine.recall.search import Searcher
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Connection, Database
 from flower.engine.store.passages import Changed, Chunk, Kind, Passage
@@ -48,7 +48,8 @@ Notify = Callable[[str, Progress | None], None]
 class PassageLibrary:
     """Stores passages, keeps them searchable, recalls them.
 
-    ``notify`` gets one line for the user and, while something long runs, how far it is.
+    ``notify`` gets one line for the user and, while something long runs, how far it is. ``previous`` is the
+    model of before, which is asked until every passage has a vector of ``embedder``; ``settled`` is called then.
     """
 
     def __init__(
@@ -60,27 +61,35 @@ class PassageLibrary:
         notify: Notify,
         clock: Callable[[], float] = time.time,
         tuning: Tuning = Tuning(),  # noqa: B008 - frozen
+        previous: Embedder | None = None,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._embedder = embedder
         self._index_dir = index_dir
         self._notify = notify
         self._clock = clock
-        model_id, dimension = embedder.model_id, embedder.dimension
-        self._indexes = Indexes(
-            database, model_id, dimension, index_dir, lambda line: notify(line, None)
-        )
+        self._tuning = tuning
+        self._settled = settled
         self._keywords = Keywords(database)
-        self._searcher = Searcher(
-            database, self._indexes, self._keywords, model_id, dimension, clock, tuning
-        )
-        self._questions = Questions(embedder, tuning)
-        self._with_tokens = isinstance(embedder, TokenEmbedder)
+        self._asked = self._model_recall(previous or embedder)
+        self._refused = ""  # why a new model cannot take over
         self._work = trio.Event()
         self._rest_until = -math.inf  # trio time before which new memories wait for their vectors
         self._failed_at = -math.inf  # trio time at which the embedder failed last
         self._failure = ""
         self._embedded_to = 0  # up to this id nothing is pending; newer rows have higher ids
+
+    def _model_recall(self, embedder: Embedder) -> ModelRecall:
+        return ModelRecall(
+            self._database,
+            embedder,
+            self._keywords,
+            self._index_dir,
+            say=lambda line: self._notify(line, None),
+            clock=self._clock,
+            tuning=self._tuning,
+        )
 
     async def run(self) -> None:
         """Gives new passages their vectors and keeps the indexes, until cancelled.
@@ -92,15 +101,15 @@ class PassageLibrary:
             while True:
                 self._work = trio.Event()
                 await self._ingest()
-                await self._indexes.maintain()
+                await self._asked.indexes.maintain()
                 resting = self._resting_s
                 with trio.move_on_after(resting or self._pause()) as idle:
                     await self._work.wait()
                 if idle.cancelled_caught and not resting:
-                    await self._indexes.save()
+                    await self._asked.indexes.save()
         finally:
             with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
-                await self._indexes.save()
+                await self._asked.indexes.save()
 
     @property
     def _resting_s(self) -> float:
@@ -108,9 +117,9 @@ class PassageLibrary:
         return max(0.0, self._rest_until - trio.current_time())
 
     def _pause(self) -> float:
-        if self._failure:
+        if self._failure or self._refused:
             return limits.EMBED_RETRY_S
-        return limits.INDEX_SAVE_IDLE_S if self._indexes.wants_save else math.inf
+        return limits.INDEX_SAVE_IDLE_S if self._asked.indexes.wants_save else math.inf
 
     # --- changes --------------------------------------------------------------------------------
 
@@ -153,7 +162,7 @@ class PassageLibrary:
                 _replace_sources, scope, await trio.to_thread.run_sync(_drafts, texts), self._clock()
             )
             for change in changes:
-                await self._indexes.changed(scope, change)
+                await self._asked.indexes.changed(scope, change)
         return sum(len(change.added) + len(change.removed) for change in changes)
 
     async def remember(
@@ -184,6 +193,24 @@ class PassageLibrary:
             change = await self._database.write(passages.add_memories, memories)
             await self._changed(scope, change)
 
+    async def title_memories(self, scope: str, title: str, *, after: int = 0) -> int:
+        """Gives some memories that have no title one; returns the id to go on after, 0 at the end.
+
+        They are found by their words at once, and by meaning when their new vectors are made. Raises ``StoreError``.
+        """
+        async with self._changing([scope], rest_s=limits.MEMORY_REST_S):
+            change, last = await self._database.write(
+                partial(
+                    passages.title_memories,
+                    scope=scope,
+                    title=title,
+                    after=after,
+                    limit=limits.MEMORIES_TITLED,
+                )
+            )
+            await self._changed(scope, change)
+        return last
+
     def embed_soon(self) -> None:
         """Gives memories their vectors now: the history of a prompt does not reach back to them any more."""
         if self._resting_s:
@@ -206,7 +233,7 @@ class PassageLibrary:
         except NoNumpyError as error:
             self._fail(error)  # its files stay: they are of a scope that never comes again
         else:
-            self._indexes.forget(scope)
+            self._asked.indexes.forget(scope)
         return len(change.removed)
 
     async def forget(self, passage_id: int) -> bool:
@@ -251,7 +278,7 @@ class PassageLibrary:
         """
         try:
             names = tuple(scopes)
-            async with self._indexes.changing(names), self._keywords.changing(names):
+            async with self._asked.indexes.changing(names), self._keywords.changing(names):
                 yield
         finally:
             self._rest_until = trio.current_time() + rest_s
@@ -260,7 +287,7 @@ class PassageLibrary:
     async def _changed(self, scope: str, change: Changed) -> None:
         """Carries a change of rows over to both indexes."""
         await self._keywords.changed(scope, change)
-        await self._indexes.changed(scope, change)
+        await self._asked.indexes.changed(scope, change)
 
     @property
     def trouble(self) -> str:
@@ -289,7 +316,7 @@ class PassageLibrary:
         Raises ``StoreError``, and ``EmbedError`` where nothing can be recalled at all.
         """
         await load_numpy(self._index_dir)
-        return await self._searcher.search(scope, await self._ask(Query(words)), limit)
+        return await self._asked.searcher.search(scope, await self._ask(Query(words)), limit)
 
     async def explain(
         self, scope: str, words: str, *, limit: int = 10, visible: Container[int] | None = None
@@ -300,7 +327,7 @@ class PassageLibrary:
         """
         await load_numpy(self._index_dir)
         query = Query(words, visible_messages=visible)
-        return await self._searcher.explain(scope, await self._ask(query), limit, query)
+        return await self._asked.searcher.explain(scope, await self._ask(query), limit, query)
 
     async def recall(self, query: Query) -> tuple[Found, ...]:
         """Returns what ``consider`` found."""
@@ -317,23 +344,23 @@ class PassageLibrary:
         except NoNumpyError as error:
             self._fail(error)
             return Considered()
-        return await self._searcher.recall(query, await self._ask(query))
+        return await self._asked.searcher.recall(query, await self._ask(query))
 
     def expect(self, context: str) -> None:
         """Gets ready for a line that follows upon ``context``, while nobody waits."""
-        if not self._failure and self._questions.expect(context):
+        if not self._failure and self._asked.questions.expect(context):
             self._work.set()
 
     async def _ask(self, query: Query) -> Asked:
         """Returns the query made ready; by its words only while the model fails."""
         if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
             await trio.lowlevel.checkpoint()
-            return self._questions.by_words(query)
+            return self._asked.questions.by_words(query)
         try:
-            asked = await self._questions.ask(query)
+            asked = await self._asked.questions.ask(query)
         except EmbedError as error:
             self._fail(error)
-            return self._questions.by_words(query)
+            return self._asked.questions.by_words(query)
         if self._failure:
             self._failure = ""
             self._work.set()  # what waits for a vector can have it now
@@ -344,31 +371,48 @@ class PassageLibrary:
     async def _ingest(self) -> None:
         """Embeds every text without a vector, oldest first; stops quietly when the model fails."""
         try:
-            await self._questions.prepare()  # somebody may be about to speak
-            if not self._resting_s:
-                await self._embed_pending()
+            await self._asked.questions.prepare()  # somebody may be about to speak
+            if not self._resting_s and await self._embed_pending():
+                self._take_over()
         except EmbedError as error:
             self._fail(error)
         except StoreError as error:
             self._failure = self._failure or str(error)  # tried again after a pause
             self._notify(f"✗ {error}", None)
 
-    async def _embed_pending(self) -> None:
+    def _take_over(self) -> None:
+        """Asks the new model from now on: every passage has a vector of it."""
+        if self._asked.embedder is not self._embedder:
+            self._asked = self._model_recall(self._embedder)
+            self._notify("✓ Recall goes by the new embedding model now.", None)
+        self._refused = ""
+        settled, self._settled = self._settled, lambda: None
+        settled()
+
+    async def _embed_pending(self) -> bool:
+        """Returns whether every passage has a vector now."""
         started = said = trio.current_time()
         model_id = self._embedder.model_id
         done = total = 0
         while True:
-            await self._questions.prepare()  # somebody may be about to speak
+            await self._asked.questions.prepare()  # somebody may be about to speak
             pending, last_id = await self._database.read(
                 vector_rows.list_pending,
                 model_id,
                 limit=limits.EMBED_REQUEST_TEXTS,
                 after=self._embedded_to,
-                tokens=self._with_tokens,
+                tokens=makes_tokens(self._embedder),
             )
             if not pending:
                 break
-            vectors, tokens = await encode(self._embedder, [item.text for item in pending])
+            try:
+                read = as_passages(self._embedder, [item.text for item in pending])
+                vectors, tokens = await encode(self._embedder, read)
+            except EmbedError as error:
+                if self._asked.embedder is self._embedder:
+                    raise
+                self._refuse(error)
+                return False
             self._failure = ""
             hashes = [item.hash for item in pending]
             packed = [late.pack(of_text) for of_text in tokens if of_text is not None]
@@ -383,22 +427,29 @@ class PassageLibrary:
                         vector_rows.count_pending,
                         model_id,
                         after=self._embedded_to,
-                        tokens=self._with_tokens,
+                        tokens=makes_tokens(self._embedder),
                     )
                 rate = done / (now - started)
                 line = f"Reading lore: {done} of {total} passages, {rate:.0f} a second."
                 self._notify(line, Progress("lore", done, total))
         if said > started:
             self._notify(f"✓ Read {done} passages.", None)
+        return True
 
     async def _store(self, hashes: Sequence[bytes], vectors: Vectors, tokens: Sequence[bytes]) -> None:
         model_id = self._embedder.model_id
         scopes = await self._database.write(
             vector_rows.store_vectors, model_id, hashes, vectors, tokens
         )
-        async with self._indexes.changing(scopes):
+        async with self._asked.indexes.changing(scopes):
             for scope, ids in scopes.items():
-                await self._indexes.changed(scope, Changed(added=ids))
+                await self._asked.indexes.changed(scope, Changed(added=ids))
+
+    def _refuse(self, error: EmbedError) -> None:
+        """Goes on with the model of before."""
+        if self._refused != str(error):
+            self._refused = str(error)
+            self._notify(f"✗ Recall stays with the embedding model of before: {error}", None)
 
     def _fail(self, error: EmbedError) -> None:
         self._failed_at = trio.current_time()

@@ -43,31 +43,12 @@ class OnnxModel:
 
     def __init__(self, models_dirs: Sequence[Path], state_dir: Path | None, threads: int) -> None:
         folder = find_model(models_dirs)
-        check_native(_PACKAGES, _PROBE, state_dir)
-        import onnxruntime
-
+        self._session = open_session(folder / "model.onnx", state_dir, threads)
         self._tokenizer = WordPiece.read(folder / "tokenizer.json", limits.EMBED_TOKENS)
         self._tells = _tells(self._tokenizer)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # The arena keeps the memory of the largest batch for ever, which EMBED_BATCH_TOKENS bounds:
-        # 10 MiB less at the peak than malloc, which fragments. A pattern would hold one per shape.
-        options.enable_cpu_mem_arena = True
-        options.enable_mem_pattern = False
-        # Fused operators are slower here than the plain ones the graph was written with.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
-                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-            )
-        except RuntimeError as error:  # onnxruntime's own errors all derive from it
-            raise EmbedError(f"onnxruntime cannot load {folder / 'model.onnx'}: {error}") from error
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
-        return [self._tokenizer.encode(_clean(text)) for text in texts]
+        return [self._tokenizer.encode(clean(text)) for text in texts]
 
     def run(self, batch: Sequence[Sequence[int]]) -> tuple[Vectors, list[TokenVectors]]:
         """Returns the vectors of texts that all have the same number of tokens, and of their tokens.
@@ -83,6 +64,28 @@ class OnnxModel:
             raise EmbedError(f"the embedding model failed: {error}") from error
         telling = [row[self._tells[row_ids]] for row, row_ids in zip(tokens, ids, strict=True)]
         return np.asarray(vectors, np.float32), telling
+
+
+def open_session(path: Path, state_dir: Path | None, threads: int) -> onnxruntime.InferenceSession:
+    """Returns a loaded model; raises ``EmbedError``. ``state_dir`` remembers that onnxruntime runs here."""
+    check_native(_PACKAGES, _PROBE, state_dir)
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # The arena keeps the memory of the largest batch for ever, which EMBED_BATCH_TOKENS bounds:
+    # 10 MiB less at the peak than malloc, which fragments. A pattern would hold one per shape.
+    options.enable_cpu_mem_arena = True
+    options.enable_mem_pattern = False
+    # Fused operators are slower here than the plain ones the shipped graph was written with.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except RuntimeError as error:  # onnxruntime's own errors all derive from it
+        raise EmbedError(f"onnxruntime cannot load {path}: {error}") from error
 
 
 def _tells(tokenizer: WordPiece) -> NDArray[np.bool_]:
@@ -124,6 +127,6 @@ def _whats_wrong(folder: Path) -> str:
     return ""
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Returns what the tokenizer can read: bounded, without lone surrogates."""
     return text[: limits.EMBED_CHARS].encode("utf-8", "replace").decode("utf-8")

@@ -1,6 +1,8 @@
 """Imports numpy, without which nothing can be recalled: in a child process first, and never fatally.
 
-Owns the error that says so. A numpy that is loaded already runs here and is not asked about again.
+Owns the error that says so. A numpy that is loaded already runs here and is not asked about again; one that
+could not be loaded is asked about again by the next start of the program: a child takes a second, and every
+line of a story would wait for it.
 """
 
 from __future__ import annotations
@@ -19,14 +21,21 @@ class NoNumpyError(EmbedError):
     """numpy cannot be used here."""
 
 
+_refused: dict[Path | None, str] = {}  # why not, by where it would be remembered that it can
+
+
 async def load_numpy(marker_dir: Path | None) -> None:
     """Imports numpy; raises ``NoNumpyError`` with the reason."""
     if "numpy" in sys.modules:
         await trio.lowlevel.checkpoint()
         return
+    if marker_dir in _refused:
+        await trio.lowlevel.checkpoint()
+        raise NoNumpyError(_refused[marker_dir])
     try:
         await trio.to_thread.run_sync(_load, marker_dir)
     except EmbedError as error:
+        _refused[marker_dir] = str(error)
         raise NoNumpyError(str(error)) from error
 
 

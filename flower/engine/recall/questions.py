@@ -14,7 +14,7 @@ import trio
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.recall.base import Embedder, Encoded, Query, TokenEmbedder
+from flower.engine.recall.base import Embedder, Encoded, PrefixedEmbedder, Query, TokenEmbedder
 from flower.engine.recall.query import Asked, Kept, context_of, prepare
 from flower.engine.recall.ranking import Tuning
 
@@ -59,20 +59,34 @@ class Questions:
                 for _ in range(min(len(self._expected), limits.EMBED_REQUEST_TEXTS))
             ]
             # Of a context only the vector as a whole is used.
-            for text, vector in zip(texts, await self._embedder.embed(texts), strict=True):
+            read = as_queries(self._embedder, texts)
+            for text, vector in zip(texts, await self._embedder.embed(read), strict=True):
                 self._kept.put(text, vector)
 
     async def _vectors_of(self, texts: list[str]) -> list[tuple[Vectors, TokenVectors | None]]:
         found = {text: kept for text in texts if (kept := self._kept.get(text)) is not None}
         missing = [text for text in dict.fromkeys(texts) if text not in found]
         if missing:
-            vectors, tokens = await encode(self._embedder, missing, urgent=True)
+            read = as_queries(self._embedder, missing)
+            vectors, tokens = await encode(self._embedder, read, urgent=True)
             for text, vector, of_tokens in zip(missing, vectors, tokens, strict=True):
                 found[text] = (vector, of_tokens)
                 self._kept.put(text, vector, of_tokens)
         else:
             await trio.lowlevel.checkpoint()
         return [found[text] for text in texts]
+
+
+def as_queries(embedder: Embedder, texts: Sequence[str]) -> Sequence[str]:
+    """Returns what the model is to read of texts that are looked for."""
+    prefix = embedder.query_prefix if isinstance(embedder, PrefixedEmbedder) else ""
+    return [prefix + text for text in texts] if prefix else texts
+
+
+def as_passages(embedder: Embedder, texts: Sequence[str]) -> Sequence[str]:
+    """Returns what the model is to read of texts that are to be found."""
+    prefix = embedder.passage_prefix if isinstance(embedder, PrefixedEmbedder) else ""
+    return [prefix + text for text in texts] if prefix else texts
 
 
 async def encode(

@@ -27,6 +27,16 @@ RECENCY_SHARE = 0.05
 IMPORTANCE_SHARE = 0.25
 
 
+class Cut(Struct, frozen=True):
+    """Where evidence ends: which of the passages of one kind that were found are recalled."""
+
+    enough: float  # chance of the best passage from which anything is recalled
+    per_chance: float  # passages for a best passage that is certain, up to the number of its kind
+    fewest: int
+    least_of_best: float  # chance of any other, as a share of the best one's
+    lead_share: float  # of the regression with the lead, in the chance; the rest is that without
+
+
 class Tuning(Struct, frozen=True):
     """How much each signal counts. The defaults are what was best over all kinds of text together;
     ``tests/bench/recall`` prints what each is worth.
@@ -39,12 +49,10 @@ class Tuning(Struct, frozen=True):
     foreign_late_share: float = 0.2  # of a scope in another language: the shipped model knows English
     foreign_words_share: float = 0.7
     by_question: bool = True  # ask by the question of a line, not by all of it
-    enough: float = 0.005  # chance of the best passage from which anything is recalled
-    per_chance: float = (
-        50.0  # passages for a best passage that is certain, up to the number of its kind
-    )
-    fewest: int = 3
-    least_of_best: float = 0.05  # chance of any other, as a share of the best one's
+    # Exchanges that speak of the same stand beside one another, so that their lead tells less than lore's.
+    memory_cut: Cut = Cut(0.006, 100.0, 0, 0.094, 0.15)
+    lore_cut: Cut = Cut(0.008, 130.0, 2, 0.18, 0.7)
+    beside: float = 0.06  # chance of a memory from which the exchanges beside it are told along
 
 
 class Signals(Struct, frozen=True):
@@ -127,44 +135,77 @@ def weigh_memory(score: float, passage: Passage, now: float) -> float:
 
 
 # Weights of logistic regressions, fitted by tests/bench/recall/calibrate.py: intercept, similarity, words
-# held, late interaction. In scopes of other languages only words tell.
-_LATE = (-9.57, 2.74, 2.41, 10.87)
+# held, late interaction, lead. In scopes of other languages only words tell.
+_WITH_LEAD = (-7.31, 0.97, -0.75, 3.2, 1.52)
+_LATE = (-8.64, 4.28, 2.58, 5.47)
 _PLAIN = (-6.3, 6.19, 4.15)
 _FOREIGN = (-4.0, 20.0)
+_CROWD = 20  # best passages, of which the later half is what any question of this scope finds
 
 
-def chance(similarity: float | None, held: float, late: float | None, foreign: bool = False) -> float:
+def leads(totals: Sequence[float]) -> list[float] | None:
+    """Returns by how much each total is above the crowd, from totals of one question, best first.
+
+    Where everything speaks of the same people all passages are similar to a question about them, whether
+    one answers it or not; what answers stands out. None with too few to tell what is usual.
+    """
+    crowd = totals[_CROWD // 2 : _CROWD]
+    if len(crowd) < _CROWD // 4:
+        return None
+    usual = math.fsum(crowd) / len(crowd)
+    return [total - usual for total in totals]
+
+
+class Evidence(Struct, frozen=True):
+    """What tells whether a passage answers a question, unlike the scores of ``rank``: it compares questions
+    with one another.
+
+    ``held`` is the share of the question's words in the passage, weighed by what they tell; None is what is
+    not known.
+    """
+
+    similarity: float | None
+    held: float
+    late: float | None = None
+    lead: float | None = None
+
+
+def chance(known: Evidence, lead_share: float = 0.0, *, foreign: bool = False) -> float:
     """Returns about how likely a passage answers the question, from 0 to 1.
 
-    Unlike the scores of ``rank`` this compares questions with one another: where nothing answers, all
-    chances are small. ``held`` is the share of the question's words in the passage, weighed by what they
-    tell; without a model it is all there is.
+    Where nothing answers, all chances are small. Without a model the words held are all there is.
     """
+    similarity, held, late = known.similarity, known.held, known.late
     if similarity is None:
         return held
     if foreign:
         return _logistic(_FOREIGN[0] + _FOREIGN[1] * held)
-    plain = _logistic(_PLAIN[0] + _PLAIN[1] * similarity + _PLAIN[2] * held)
     if late is None:
-        return plain
-    with_late = _logistic(_LATE[0] + _LATE[1] * similarity + _LATE[2] * held + _LATE[3] * late)
-    # Late interaction finds more, the plain signals are fooled less by questions without an answer.
-    return math.sqrt(plain * with_late)
+        return _regression(_PLAIN, similarity, held)
+    by_itself = _regression(_LATE, similarity, held, late)
+    if known.lead is None:
+        return by_itself
+    standing_out = _regression(_WITH_LEAD, similarity, held, late, known.lead)
+    return math.pow(by_itself, 1 - lead_share) * math.pow(standing_out, lead_share)
 
 
-def worth_recalling(chances: Sequence[float], tuning: Tuning, most: int) -> list[bool]:
+def _regression(weights: Sequence[float], *signals: float) -> float:
+    return _logistic(weights[0] + math.fsum(w * x for w, x in zip(weights[1:], signals, strict=True)))
+
+
+def worth_recalling(chances: Sequence[float], where: Cut, most: int) -> list[bool]:
     """Returns for each passage of one question, best first, whether it is to be recalled.
 
     The less likely the best one is, the fewer: what answers a question stands at the top or not at all.
     Nothing is recalled when even the best is unlikely, and nothing that is far behind it.
     """
     best = max(chances, default=0.0)
-    if best < tuning.enough:
+    if best < where.enough:
         return [False] * len(chances)
-    room = min(most, max(tuning.fewest, math.ceil(tuning.per_chance * best)))
+    room = min(most, max(where.fewest, math.ceil(where.per_chance * best)))
     worth = []
     for value in chances:
-        taken = room > 0 and value >= tuning.least_of_best * best
+        taken = room > 0 and value >= where.least_of_best * best
         room -= taken
         worth.append(taken)
     return worth
@@ -193,6 +234,26 @@ def _is_same(one: Found, other: Found, vectors: Mapping[int, Vectors]) -> bool:
         return True
     first, second = vectors.get(one.passage.id), vectors.get(other.passage.id)
     return first is not None and second is not None and float(first @ second) >= SAME
+
+
+def with_neighbours(
+    told: Sequence[Found],
+    beside: Mapping[int, Sequence[Found]],
+    vectors: Mapping[int, Vectors],
+    budget_tokens: int,
+) -> tuple[Found, ...]:
+    """Returns what is told with the exchanges beside the best memories, as far as the budget lets them.
+
+    ``beside``: what stands before and after each memory that is sure enough, by its id.
+    """
+    best = [item for item in told if item.passage.id in beside][: limits.RECALL_BESIDE]
+    fresh: list[Found] = []
+    for one in (one for item in best for one in beside[item.passage.id]):
+        known = [*told, *fresh]
+        ids = {item.passage.id for item in known}
+        if one.passage.id not in ids and not any(_is_same(one, item, vectors) for item in known):
+            fresh.append(one)
+    return (*told, *cut(fresh, budget_tokens - sum(item.tokens for item in told)))
 
 
 def cut(found: Sequence[Found], budget_tokens: int) -> tuple[Found, ...]:

@@ -18,7 +18,7 @@ from flower.engine.recall.base import Considered, Found, Query, Ranked
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.query import Asked, words_found
-from flower.engine.recall.ranking import Signals, Tuning
+from flower.engine.recall.ranking import Cut, Evidence, Signals, Tuning
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Connection, Database
 from flower.engine.store.passages import Passage
@@ -71,33 +71,45 @@ class Searcher:
         pinned: list[Found] = []
         best: list[Ranked] = []
         unlikely: list[Ranked] = []
-        for scopes, count in (
-            (lore, limits.RECALL_LORE_RESULTS),
-            (memory, limits.RECALL_MEMORY_RESULTS),
-        ):
+        beside: dict[int, list[Found]] = {}
+        for scopes in (lore, memory):
             some = [await self._candidates(scope, asked, query) for scope in scopes]
             fixed = [p for one in some for p in one.pinned if _is_open(p, query)]
             pinned += [_pinned(passage, asked) for passage in fixed]
             rows, vectors = self._ranked(some, asked, {passage.id for passage in fixed})
-            several = ranking.distinct([row.found for row in rows], vectors, 2 * count)
+            if scopes is memory:
+                beside = _neighbours(some, rows)
+            several = ranking.distinct(
+                [row.found for row in rows], vectors, 2 * _most(memory=scopes is memory)
+            )
             picked = {found.passage.id for found in several}
             rows = [row for row in rows if row.found.passage.id in picked]
-            rows = self._judged(rows, count)
+            rows = self._judged(rows, memory=scopes is memory)
             best += [row for row in rows if row.worth]
             unlikely += [row for row in rows if not row.worth][: limits.RECALL_NEARLY]
         best.sort(key=lambda row: -row.found.score)
         unlikely.sort(key=lambda row: -row.chance)
         found = [_described(row.found, asked) for row in best]
-        kept = ranking.cut([*pinned, *found], query.budget_tokens or limits.RECALL_TOKENS)
+        room = query.budget_tokens or limits.RECALL_TOKENS
+        kept = ranking.cut([*pinned, *found], room)
+        sure = {row.found.passage.id for row in best if row.chance >= self._tuning.beside}
+        sized = {
+            i: [_described(item, asked) for item in items] for i, items in beside.items() if i in sure
+        }
+        kept = ranking.with_neighbours(kept, sized, vectors, room)
         told = {item.passage.id for item in kept}
         left = [(item, NO_ROOM) for item in found if item.passage.id not in told]
         left += [(_described(row.found, asked), UNLIKELY) for row in unlikely]
         return Considered(kept, tuple(left[: limits.RECALL_NEARLY]))
 
-    def _judged(self, rows: Sequence[Ranked], count: int) -> list[Ranked]:
+    def _judged(self, rows: Sequence[Ranked], *, memory: bool) -> list[Ranked]:
         """Returns rows of one kind, best first, with whether each is worth recalling."""
-        worth = ranking.worth_recalling([row.chance for row in rows], self._tuning, count)
+        chances = [row.chance for row in rows]
+        worth = ranking.worth_recalling(chances, self._cut(memory=memory), _most(memory=memory))
         return [replace(row, worth=kept) for row, kept in zip(rows, worth, strict=True)]
+
+    def _cut(self, *, memory: bool) -> Cut:
+        return self._tuning.memory_cut if memory else self._tuning.lore_cut
 
     async def search(self, scope: str, asked: Asked, count: int) -> tuple[Found, ...]:
         """Returns the best passages of one scope, whatever their length; raises ``StoreError``."""
@@ -114,10 +126,8 @@ class Searcher:
         rows, vectors = self._ranked([candidates], asked, ())
         picked = ranking.distinct([row.found for row in rows], vectors, count)
         by_id = {row.found.passage.id: row for row in rows}
-        most = (
-            limits.RECALL_MEMORY_RESULTS if scope.startswith("memory:") else limits.RECALL_LORE_RESULTS
-        )
-        best = self._judged([by_id[item.passage.id] for item in picked], most)
+        memory = scope.startswith("memory:")
+        best = self._judged([by_id[item.passage.id] for item in picked], memory=memory)
         return tuple(replace(row, found=_described(row.found, asked)) for row in best)
 
     def _ranked(
@@ -150,11 +160,13 @@ class Searcher:
                 total = ranking.weigh_memory(total, passage, self._clock())
             similarity = signals.similarity.get(passage_id)
             held, of_tokens = signals.held.get(passage_id, 0.0), late_scores.get(passage_id)
-            chance = ranking.chance(similarity, held, of_tokens, signals.foreign)
             near_rank, word_rank = near.get(passage_id), worded.get(passage_id)
             item = Found(passage, total, similarity, near_rank, word_rank, keywords=(), tokens=0)
-            found.append(Ranked(item, score, chance, held, of_tokens))
-        return sorted(found, key=lambda row: -row.found.score), vectors
+            found.append(Ranked(item, score, 0.0, held, of_tokens))
+        found.sort(key=lambda row: -row.found.score)
+        memory = any(one.memory for one in candidates)
+        lead_share = self._cut(memory=memory).lead_share
+        return _with_chances(found, lead_share, foreign=signals.foreign), vectors
 
     async def _candidates(self, scope: str, asked: Asked, query: Query | None) -> Candidates:
         """Returns what one scope offers; with a query, what is open to it."""
@@ -168,6 +180,11 @@ class Searcher:
         # Not in a thread: nobody changes the index meanwhile. 100,000 passages take 5 ms.
         worded = _by_words(index, asked, near, query, memory)
         return await self._database.read(_look_up, scope, worded, self._model_id, self._dimension)
+
+
+def _most(*, memory: bool) -> int:
+    """Returns how many passages of a kind are recalled at most."""
+    return limits.RECALL_MEMORY_RESULTS if memory else limits.RECALL_LORE_RESULTS
 
 
 class Worded(Struct, frozen=True):
@@ -192,6 +209,7 @@ class Candidates(Struct, frozen=True):
     before: dict[int, int]
     after: dict[int, int]
     foreign: bool
+    memory: bool
 
 
 def _by_words(
@@ -295,6 +313,7 @@ def _look_up(db: Connection, scope: str, worded: Worded, model_id: str, dimensio
         worded.before,
         worded.after,
         worded.foreign,
+        scope.startswith("memory:"),
     )
 
 
@@ -303,6 +322,30 @@ def _together(candidates: Sequence[Candidates], name: str) -> dict[int, Any]:
     for one in candidates:
         merged |= getattr(one, name)
     return merged
+
+
+def _neighbours(candidates: Sequence[Candidates], rows: Sequence[Ranked]) -> dict[int, list[Found]]:
+    """Returns what stands before and after each memory in the story."""
+    by_id = {row.found.passage.id: row.found for row in rows}
+    found: dict[int, list[Found]] = {}
+    for one in candidates:
+        for sides in (one.before, one.after):
+            for i, other in sides.items():
+                if other in by_id:
+                    found.setdefault(i, []).append(replace(by_id[other], beside=i))
+    return found
+
+
+def _with_chances(rows: Sequence[Ranked], lead_share: float, *, foreign: bool) -> list[Ranked]:
+    """Returns passages of one question, best first, with how likely each answers."""
+    leads = ranking.leads([row.found.score for row in rows])
+    found = []
+    for place, row in enumerate(rows):
+        lead = leads[place] if leads is not None else None
+        known = Evidence(row.found.similarity, row.held, row.late, lead)
+        likely = ranking.chance(known, lead_share, foreign=foreign)
+        found.append(replace(row, lead=lead, chance=likely))
+    return found
 
 
 def _similarity(asked: Asked, vectors: Mapping[int, Vectors]) -> dict[int, float]:

@@ -192,13 +192,15 @@ class WordIndex:
     def scores(self, terms: Sequence[QueryTerm]) -> tuple[Scores, Scores]:
         """Returns for each place in ``ids`` its BM25 score and the share of the query's weight it holds.
 
-        0 to 1 for the share; removed passages have 0 in both.
+        0 to 1 for the share, which is of the terms of the greatest weight, the question itself: words that
+        stand around it say nothing about whether a passage answers. Removed passages have 0 in both.
         """
         scores, held = np.zeros(len(self.ids), np.float32), np.zeros(len(self.ids), np.float32)
         if not len(self):
             return scores, held
         weights = self.weights(terms)
         mean = float(self._lengths[self._alive].mean()) or 1.0
+        most = max((term.weight for term in terms), default=0.0)
         for term, weight in zip(terms, weights, strict=True):
             for part in self._parts:
                 for key in term.hashes:
@@ -210,10 +212,11 @@ class WordIndex:
                     lengths = self._lengths[places] / mean
                     norms = SATURATION * (1 - LENGTH_SHARE + LENGTH_SHARE * lengths)
                     scores[places] += weight * (SATURATION + 1) * counts / (counts + norms)
-                    held[places] += weight
+                    if term.weight == most:
+                        held[places] += weight
         scores[~self._alive] = 0.0
         held[~self._alive] = 0.0
-        total = sum(weights)
+        total = sum(weight for term, weight in zip(terms, weights, strict=True) if term.weight == most)
         return scores, np.minimum(held / total, 1.0) if total else held
 
 

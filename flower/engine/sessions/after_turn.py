@@ -80,15 +80,25 @@ class AfterTurn:
 
     async def _remember_or_tell(self, session: Session, message_id: int, line: str, text: str) -> None:
         try:
-            await self._remember(session.id, message_id, line, text)
+            title = await self._remember(session.id, message_id, line, text)
+            if title and session.titled_to is not None:
+                library, scope = self._runtime.services.library, memory_scope(session.id)
+                last = await library.title_memories(scope, title, after=session.titled_to)
+                session.titled_to = last or None
         except StoreError as error:
             session.publish(
                 ErrorEvent(f"{error}. This exchange is not remembered.", ErrorMeta("store"))
             )
 
-    async def _remember(self, session_id: str, message_id: int, line: str, text: str) -> None:
+    async def _remember(self, session_id: str, message_id: int, line: str, text: str) -> str:
+        """Makes an exchange a memory; returns its title: who spoke."""
+        services = self._runtime.services
+        player, speaker = await services.database.read(replies.speakers, session_id, message_id)
+        character = services.assets.characters.get(speaker)
+        title = replies.memory_title(player, character.called if character is not None else "")
         memory = replies.memory_of(line, text)
-        await self._runtime.services.library.remember(memory_scope(session_id), message_id, "", memory)
+        await services.library.remember(memory_scope(session_id), message_id, title, memory)
+        return title
 
     # --- replies that are not on disk -----------------------------------------------------------
 

@@ -165,6 +165,7 @@ class Session:
         self.expected = 0  # lines and changes on their way to it, which still wait for the disk
         self._window_start = window_start
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
+        self.titled_to: int | None = 0  # passage up to which memories say who spoke; None: all of them
         self._notified: set[str] = set()
         self.looped = ""  # a sentence that the last replies shared when the newest prompt was made
         self._subscribers: set[Subscriber] = set()

@@ -204,9 +204,43 @@ def forget(db: sqlite3.Connection, reply_id: int) -> None:
     stories.set_message_extra(db, reply_id, patch(forgotten=True))
 
 
+PLAYER, NARRATOR = "The player", "The narrator"  # who speaks in a memory, whatever their names
+_BETWEEN_NAMES = " / "
+
+
 def memory_of(line: str, text: str) -> str:
     """Returns the text by which an exchange is remembered."""
-    return f"The player: {line}\nThe narrator: {text}"
+    return f"{PLAYER}: {line}\n{NARRATOR}: {text}"
+
+
+def memory_title(player: str, speaker: str) -> str:
+    """Returns what a memory is headed by: the names of who spoke, "" where nobody has one.
+
+    A question names them, the exchange itself often does not.
+    """
+    return f"{player or PLAYER}{_BETWEEN_NAMES}{speaker or NARRATOR}" if player or speaker else ""
+
+
+def told_memory(title: str, text: str) -> str:
+    """Returns a memory as the narrator is told of it: with the names that its title has."""
+    player, found, speaker = title.partition(_BETWEEN_NAMES)
+    if not found:
+        return text
+    if text.startswith(f"{PLAYER}: "):
+        text = player + text[len(PLAYER) :]
+    line, begins, reply = text.partition(f"\n{NARRATOR}: ")
+    if not begins and text.startswith(f"{NARRATOR}: "):
+        return speaker + text[len(NARRATOR) :]  # a piece of a long exchange
+    return f"{line}\n{speaker}: {reply}" if begins else line
+
+
+def speakers(db: sqlite3.Connection, session_id: str, reply_id: int) -> tuple[str, str]:
+    """Returns the name of the player in a story, and the id of the character that spoke in a reply."""
+    message = stories.message(db, reply_id)
+    stored = stories.session(db, session_id)
+    spoke = message.extra.speaker if message is not None else ""
+    character = stored.character_id if stored is not None else ""
+    return states.steering(db, session_id).persona.name, spoke or character
 
 
 def _letters(text: str) -> str:

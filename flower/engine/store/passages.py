@@ -166,6 +166,26 @@ def rewrite(db: sqlite3.Connection, passage_id: int, text: str) -> Changed:
     return Changed((new_id,), (passage_id,))
 
 
+def title_memories(
+    db: sqlite3.Connection, scope: str, title: str, *, after: int, limit: int
+) -> tuple[Changed, int]:
+    """Gives memories of exchanges that have no title one; returns the change and the id to go on after.
+
+    They get new rows, since the text of a row never changes. ``after`` an id, up to ``limit`` at a time;
+    0 is returned when there are no more.
+    """
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM passages WHERE scope = ? AND id > ? AND title = ''"
+        " AND message_id IS NOT NULL ORDER BY id LIMIT ?",
+        (scope, after, limit),
+    ).fetchall()
+    old = [_passage(row) for row in rows]
+    added = [_insert(db, msgspec.structs.replace(passage, title=title), 0) for passage in old]
+    removed = tuple(passage.id for passage in old)
+    _delete(db, removed)
+    return Changed(tuple(added), removed), removed[-1] if len(removed) == limit else 0
+
+
 def _insert(db: sqlite3.Connection, new: Passage, position: int) -> int:
     cursor = db.execute(
         "INSERT INTO passages (kind, scope, source, position, title, text, hash, message_id,"

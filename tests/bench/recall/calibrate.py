@@ -25,14 +25,14 @@ Array = NDArray[np.float64]
 
 
 async def _rows(asked: Sequence[Collection], embedder: MiniLM) -> list[list[float]]:
-    """Returns (collection, question, answer?, answers, similarity, held, late) of every passage found."""
+    """Returns (collection, question, answer?, answers, similarity, held, late, lead) of every passage found."""
     found = []
     async with stored(asked[0], embedder) as (database, folder):
         library = library_over(database, embedder, folder)
         for number, one in enumerate(asked):
             for place, q in enumerate(one.questions[:: 1 + len(one.questions) // QUESTIONS]):
                 for row in await library.explain(q.scope, q.text, limit=DEPTH):
-                    signals = [row.found.similarity or 0.0, row.held, row.late or 0.0]
+                    signals = [row.found.similarity or 0.0, row.held, row.late or 0.0, row.lead or 0.0]
                     right = float(row.found.passage.id - 1 in q.answers)
                     found.append([number, place, right, len(q.answers), *signals])
     return found
@@ -64,12 +64,16 @@ def main() -> None:
         parts.append(np.column_stack([rows, np.full(len(rows), group), np.full(len(rows), foreign)]))
     data = np.concatenate(parts)
     for name, wanted in (("English", 0.0), ("other languages", 1.0)):
-        part = data[data[:, 8] == wanted]
+        part = data[data[:, 9] == wanted]
         keys, inverse, counts = np.unique(
-            part[:, [7, 0]], axis=0, return_inverse=True, return_counts=True
+            part[:, [8, 0]], axis=0, return_inverse=True, return_counts=True
         )
         weights = len(part) / len(keys) / counts[inverse.ravel()]
-        for signals, columns in (("similarity, held, late", [4, 5, 6]), ("similarity, held", [4, 5])):
+        for signals, columns in (
+            ("similarity, held, late, lead", [4, 5, 6, 7]),
+            ("similarity, held, late", [4, 5, 6]),
+            ("similarity, held", [4, 5]),
+        ):
             found = fit(part[:, columns], part[:, 2], weights)
             print(name, signals, [round(float(value), 2) for value in found])
             _report(part, part[:, columns], found, weights)
@@ -82,12 +86,12 @@ def _report(part: Array, signals: Array, found: Array, weights: Array) -> None:
     chance = 1 / (1 + np.exp(-(found[0] + signals @ found[1:])))
     rows = []
     answered = part[:, 3] > 0
-    questions = len(np.unique(part[~answered][:, [7, 0, 1]], axis=0))
+    questions = len(np.unique(part[~answered][:, [8, 0, 1]], axis=0))
     for threshold in (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3):
         kept = chance >= threshold
         right = (part[:, 2] * weights * kept).sum() / (part[:, 2] * weights).sum()
         wrong = 100 * (kept & ~answered).sum() / max(1, questions)
-        per_answered = kept[answered].sum() / len(np.unique(part[answered][:, [7, 0, 1]], axis=0))
+        per_answered = kept[answered].sum() / len(np.unique(part[answered][:, [8, 0, 1]], axis=0))
         rows.append([threshold, right, wrong, per_answered])
     table("", ["threshold", "evidence kept", "false per 100", "recalled per question"], rows)
 
