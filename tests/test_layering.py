@@ -48,6 +48,7 @@ ORDER = """
     engine.asset_text            engine.assets
     engine.game
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
+    engine.folder_events
     client                       service
     protocol.codec               protocol.tree_text
     reload                       engine_control

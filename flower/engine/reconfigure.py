@@ -2,8 +2,8 @@
 
 Owns the making of services and models from settings, and the change to others while stories run: a reply that is
 being written ends as it began, the next one has the new settings. Where the engine listens, and the embedding
-model, stay as they were until a restart. Files are looked at every ``WATCH_S`` while a client is connected, by
-size and time alone, which the system has in memory; nobody connected, nothing is looked at.
+model, stay as they were until a restart. Files are looked at when the system tells of a change while a client is
+connected, by size and time alone; nobody connected, nothing is looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets import SHIPPED, Assets, load_assets
 from flower.engine.character_list import CharacterList
+from flower.engine.folder_events import FolderEvents
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.context import Services
 from flower.engine.provider.registry import Roster
@@ -39,8 +40,8 @@ from flower.settings.config import Config
 
 log = logging.getLogger(__name__)
 
-WATCH_S = 2.0  # somebody who saves a file looks at the screen after about so long
-SETTLED_S = 0.3  # a file that is still being written is not read
+LOOK_AGAIN_S = 60.0  # changes that the system did not tell of, as on a network mount, are seen then
+WRITTEN_S = 0.3  # a file that is still being written is not read
 WATCHED_FILES = 5_000  # further ones wait for /reload
 NAMES_TOLD = 3  # files named in one line
 
@@ -202,20 +203,22 @@ class Reloader:
     async def watch(self, lifetime: Lifetime) -> NoReturn:
         """Reads again what somebody has changed, for as long as somebody is there to see it."""
         known: Mapping[Path, Stamp] = await trio.to_thread.run_sync(stamps, self.home)
-        while True:
-            while not lifetime.clients:
-                await lifetime.wait_changed()
-            now: Mapping[Path, Stamp] = await trio.to_thread.run_sync(stamps, self.home)
-            if now != known:
-                now = await self._settled(now)
-                await self._take(changed(known, now))
-                known = now
-            await trio.sleep(WATCH_S)
+        with FolderEvents() as events:
+            while True:
+                while not lifetime.clients:
+                    await lifetime.wait_changed()
+                events.watch(folders(self.home))
+                now: Mapping[Path, Stamp] = await trio.to_thread.run_sync(stamps, self.home)
+                if now != known:
+                    now = await self._settled(now)
+                    await self._take(changed(known, now))
+                    known = now
+                await events.wait(LOOK_AGAIN_S)
 
     async def _settled(self, now: Mapping[Path, Stamp]) -> Mapping[Path, Stamp]:
         """Returns how the files are once nobody is writing them any more."""
         while True:
-            await trio.sleep(SETTLED_S)
+            await trio.sleep(WRITTEN_S)
             later = await trio.to_thread.run_sync(stamps, self.home)
             if later == now:
                 return now
@@ -266,10 +269,16 @@ def _of_models(config: Config) -> Config:
     )
 
 
+def folders(home: Home) -> tuple[Path, ...]:
+    """Returns the folders that people write files for Flower in: the home, the assets, those of their kinds."""
+    assets = home.assets
+    kinds = ("worlds", "characters", "rules", "phrases", "phrases/settings")
+    return (home.root, assets, *(assets / name for name in kinds), home.root / "themes")
+
+
 def stamps(home: Home) -> dict[Path, Stamp]:
     """Returns size and time of every file that people write for Flower, by path."""
     assets = home.assets
-    folders = [assets / name for name in ("worlds", "characters", "rules", "phrases")]
     found: dict[Path, Stamp] = {}
     for path in (home.config, assets / "system_rules.yaml"):
         try:
@@ -277,7 +286,7 @@ def stamps(home: Home) -> dict[Path, Stamp]:
         except OSError:
             continue
         found[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
-    for folder in (*folders, assets / "phrases" / "settings", home.root / "themes"):
+    for folder in folders(home)[2:]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:

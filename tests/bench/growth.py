@@ -19,7 +19,7 @@ from pathlib import Path
 
 from flower.engine.export import files
 from flower.engine.export.render import render
-from flower.engine.prompt.context import _as_it_stands
+from flower.engine.prompt.context import TurnInput, _as_it_stands
 from flower.engine.store import branches, exchanges, outline, search, stories, tree
 from flower.engine.store.database import _connect
 
@@ -85,8 +85,23 @@ def _opened(db: sqlite3.Connection, size: int) -> Callable[[], object]:
 
 
 def _prompt(db: sqlite3.Connection) -> object:
-    leaf = tree.active_leaf(db, "s")
-    return _as_it_stands(db, "s", leaf or 0, 400)
+    turn = TurnInput(
+        turn="t",
+        session_id="s",
+        world_id="w",
+        character_id="c",
+        reply_id=0,
+        leaf=tree.active_leaf(db, "s") or 0,
+        line="I knock.",
+        selection=stories.Selection("bench"),
+        model_id="m",
+    )
+    return _as_it_stands(db, turn, 400)
+
+
+def _prompt_far_on(db: sqlite3.Connection, size: int) -> Callable[[], object]:
+    _story(db, "s", 100 * size)
+    return lambda: _prompt(db)
 
 
 # What is done, at which sizes, and the exponent that its cost may grow by at most
@@ -94,6 +109,7 @@ ROWS: tuple[tuple[str, Cost, float], ...] = (
     ("open a story of 100 to 10,000 messages", _opened, 0.8),  # looks all the way up for a state sheet
     ("open one in a home of 750 to 75,000", _in_home(lambda db: tree.page(db, "s")), 0.1),
     ("gather a prompt there", _in_home(_prompt), 0.1),
+    ("gather a prompt at 100 to 10,000", _prompt_far_on, 0.9),  # looks all the way up likewise
     ("list the stories there (200 shown)", _in_home(stories.sessions), 0.7),
     ("search a common word there", _in_home(lambda db: search.search(db, "the")), 0.9),
     ("search a rare word there", _in_home(lambda db: search.search(db, "word77")), 0.7),

@@ -32,7 +32,7 @@ from flower.engine.store.passages import Chunk
 from tests.bench.recall.measure import make_texts, make_vectors
 
 TICKS = os.sysconf("SC_CLK_TCK")
-WORD = "lantern "
+WORD = "lantern"  # with a number behind it: a model that repeats itself is stopped
 WORLD = "orrinsay"
 READING_S = 0.5
 
@@ -67,12 +67,13 @@ class Server:
         )
         self.sent = []
         next_at = trio.current_time()
-        for _ in range(self.count):
+        for number in range(self.count):
             if self.gap_s:
                 next_at += self.gap_s
                 await trio.sleep_until(next_at)
             self.sent.append(trio.current_time())
-            await stream.send_all(_event({"choices": [{"index": 0, "delta": {"content": WORD}}]}))
+            delta = {"content": f"{WORD}{number} "}
+            await stream.send_all(_event({"choices": [{"index": 0, "delta": delta}]}))
         end: dict[str, object] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         await stream.send_all(_event(end) + b"data: [DONE]\n\n")
 
@@ -121,7 +122,7 @@ async def read_through_engine(socket: WebSocketConnection, line: str) -> list[fl
         frame = json.loads(await socket.get_message())
         now = trio.current_time()
         if frame["event"] == "chat_chunk":
-            arrived += [now] * frame["payload"]["content"].count(WORD.strip())
+            arrived += [now] * frame["payload"]["content"].count(WORD)
         if frame["event"] == "error":
             raise RuntimeError(frame["payload"]["content"])
         if frame["event"] == "chat_end":

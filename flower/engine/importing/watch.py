@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from contextlib import aclosing
 from pathlib import Path
+from typing import NoReturn
 
 import trio
-from watchfiles import DefaultFilter, awatch
 
+from flower.engine.folder_events import FolderEvents
 from flower.engine.importing.importer import Importer
 from flower.engine.importing.take import Taken
 from flower.errors import FlowerError, ImportFileError, UnknownPlayerError
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 DONE, FAILED = "done", "failed"
 SETTLED_S = 2.0  # a file that has not changed for so long is whole
-RESCAN_MS = 60_000  # changes that the system did not tell of are seen then
-STEP_MS = 300
+RESCAN_S = 60.0  # changes that the system did not tell of are seen then
 FILES_MOST = 20_000  # of one look
+FOLDERS_MOST = 500  # watched; what comes into further ones is seen at the next rescan
 
 Stamp = tuple[int, int]  # size and time of change
 
@@ -39,24 +39,14 @@ class ImportFolder:
         self._notify = notify
         self._seen: dict[Path, Stamp] = {}
 
-    async def follow(self) -> None:
+    async def follow(self) -> NoReturn:
         """Imports what comes until cancelled. Raises ``OSError`` if the folder cannot be used."""
         await trio.to_thread.run_sync(self._make)
-        stop = trio.Event()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_set_when_cancelled, stop)
-            nursery.start_soon(self.take_all)
-            looks = awatch(
-                self._root,
-                stop_event=stop,
-                step=STEP_MS,
-                rust_timeout=RESCAN_MS,
-                yield_on_timeout=True,
-                watch_filter=DefaultFilter(ignore_paths=(self._root / DONE, self._root / FAILED)),
-            )
-            async with aclosing(looks):
-                async for _ in looks:
-                    await self.take_all()
+        with FolderEvents() as events:
+            while True:
+                if not events.watch(await trio.to_thread.run_sync(self._folders)):
+                    await events.wait(RESCAN_S)
+                await self.take_all()
 
     def _make(self) -> None:
         for folder in (self._root, self._root / DONE, self._root / FAILED):
@@ -78,6 +68,17 @@ class ImportFolder:
         if good or bad:
             failures = f", {bad} not: see import/{FAILED}/" if bad else ""
             self._notify(f"{'✗' if bad else '✓'} From the folder import/: {good} imported{failures}.")
+
+    def _folders(self) -> list[Path]:
+        """Returns the folders that files may come into."""
+        found: list[Path] = []
+        for folder, folders, _ in os.walk(self._root):
+            if Path(folder) == self._root:
+                folders[:] = [name for name in folders if name not in (DONE, FAILED)]
+            found.append(Path(folder))
+            if len(found) == FOLDERS_MOST:
+                break
+        return found
 
     def _files(self) -> dict[Path, Stamp]:
         """Returns what is in the folder and below it, outside ``done`` and ``failed``."""
@@ -144,18 +145,10 @@ async def follow(importer: Importer, root: Path, notify: Callable[[str], None]) 
             if reason != last_reason:
                 last_reason = reason
                 notify(f"✗ The folder import/ cannot be followed: {reason}")
-        await trio.sleep(RESCAN_MS / 1000)
+        await trio.sleep(RESCAN_S)
 
 
 def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-async def _set_when_cancelled(stop: trio.Event) -> None:
-    # The watch sits in a thread that trio cannot cancel; it looks at this event after every step.
-    try:
-        await trio.sleep_forever()
-    finally:
-        stop.set()

@@ -148,9 +148,11 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     )
     entries = NO_ENTRIES
     if ready is not None:
-        room = await lore_tokens(services, turn.session_id, turn.model_id)
+        own, greeting = await services.database.read(
+            _settings_and_greeting, turn.session_id, turn.model_id, visible
+        )
+        room = _lore_room(services, own)
         moment = _moment(turn, direction, standing, path, len(visible), room)
-        greeting = await services.database.read(tree.greeting, turn.session_id, visible)
         moment = replace(moment, requested=bookshelf.requested(found, ready), greeting=greeting)
         entries, acted = await _fired(services, ready, moment, turn, acted)
         found = _beside(found, ready, entries, turn.world_id, room)
@@ -210,7 +212,17 @@ def books_here(
 
 async def lore_tokens(services: Services, session_id: str, model_id: str) -> int:
     """Returns the tokens that entries and recalled lore may have together."""
-    own = await services.database.read(stories.of_story, session_id, model_id)
+    return _lore_room(services, await services.database.read(stories.of_story, session_id, model_id))
+
+
+def _settings_and_greeting(
+    db: Connection, session_id: str, model_id: str, visible: frozenset[int]
+) -> tuple[dict[str, object], int | None]:
+    own = stories.of_story(db, session_id, model_id)
+    return own, tree.greeting(db, session_id, visible)
+
+
+def _lore_room(services: Services, own: Mapping[str, object]) -> int:
     chosen = {**services.params, **own}.get(LORE_TOKENS)
     return chosen if isinstance(chosen, int) else budget(limits.LORE_SHARE, services.context_tokens)
 

@@ -286,12 +286,18 @@ async def _settle_window(
     """
     newest = partial(inputs.services.database.read, search.newest, inputs.turn.leaf)
     ready = await newest()
-    told = await newest(before=start) if start is not None else None
+
+    async def above(place: int | None) -> Summary | None:
+        if ready is None or place is None or ready.last_id < place:
+            return ready  # what reaches furthest of all ends above it: no need to ask again
+        return await newest(before=place)
+
+    told = await above(start) if start is not None else None
     behind = ready.last_id if ready is not None else None
     assembled = _assemble(inputs, fresh, counter, start, told, behind)
     if ready is None or assembled.window_start == start:
         return assembled
-    told = await newest(before=assembled.window_start)
+    told = await above(assembled.window_start)
     return _assemble(inputs, fresh, counter, assembled.window_start, told, behind)
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import trio
 from msgspec import Struct
-from watchfiles import awatch
 
 from flower import limits
 from flower.engine.lorebook.book import Entry
@@ -135,6 +134,10 @@ class Folder:
         return any(source.startswith(PREFIX) for source in await self._library.sources(self._scope))
 
     async def _watch(self) -> None:
+        from watchfiles import (
+            awatch,  # brings multiprocessing along: only whoever has such a folder pays
+        )
+
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_set_when_cancelled, stop)

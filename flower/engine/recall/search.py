@@ -72,8 +72,9 @@ class Searcher:
         best: list[Ranked] = []
         unlikely: list[Ranked] = []
         beside: dict[int, list[Found]] = {}
+        offered = await self._candidates((*lore, *memory), asked, query)
         for scopes in (lore, memory):
-            some = [await self._candidates(scope, asked, query) for scope in scopes]
+            some = [offered[scope] for scope in scopes]
             fixed = [p for one in some for p in one.pinned if _is_open(p, query)]
             pinned += [_pinned(passage, asked) for passage in fixed]
             rows, vectors = self._ranked(some, asked, {passage.id for passage in fixed})
@@ -122,7 +123,7 @@ class Searcher:
 
         With a query only memories that are open to it. Raises ``StoreError``.
         """
-        candidates = await self._candidates(scope, asked, query)
+        candidates = (await self._candidates((scope,), asked, query))[scope]
         rows, vectors = self._ranked([candidates], asked, ())
         picked = ranking.distinct([row.found for row in rows], vectors, count)
         by_id = {row.found.passage.id: row for row in rows}
@@ -168,8 +169,15 @@ class Searcher:
         lead_share = self._cut(memory=memory).lead_share
         return _with_chances(found, lead_share, foreign=signals.foreign), vectors
 
-    async def _candidates(self, scope: str, asked: Asked, query: Query | None) -> Candidates:
-        """Returns what one scope offers; with a query, what is open to it."""
+    async def _candidates(
+        self, scopes: Sequence[str], asked: Asked, query: Query | None
+    ) -> dict[str, Candidates]:
+        """Returns what each scope offers; with a query, what is open to it. One turn of the database's thread."""
+        worded = {scope: await self._worded(scope, asked, query) for scope in scopes}
+        return await self._database.read(_look_up_all, worded, self._model_id, self._dimension)
+
+    async def _worded(self, scope: str, asked: Asked, query: Query | None) -> Worded:
+        """Returns which passages of a scope come into question, by meaning and by words."""
         memory = scope.startswith("memory:")
         near: list[int] = []
         if asked.vector is not None:
@@ -178,8 +186,7 @@ class Searcher:
             near = (await self._indexes.search(scope, asked.vector, count)).ids.tolist()
         index = await self._keywords.index(scope)
         # Not in a thread: nobody changes the index meanwhile. 100,000 passages take 5 ms.
-        worded = _by_words(index, asked, near, query, memory)
-        return await self._database.read(_look_up, scope, worded, self._model_id, self._dimension)
+        return _by_words(index, asked, near, query, memory)
 
 
 def _most(*, memory: bool) -> int:
@@ -296,8 +303,14 @@ def _open_places(index: WordIndex, query: Query | None) -> Flags:
     return opened & index.alive
 
 
+def _look_up_all(
+    db: Connection, worded: Mapping[str, Worded], model_id: str, dimension: int
+) -> dict[str, Candidates]:
+    return {scope: _look_up(db, scope, one, model_id, dimension) for scope, one in worded.items()}
+
+
 def _look_up(db: Connection, scope: str, worded: Worded, model_id: str, dimension: int) -> Candidates:
-    """Returns the candidates of a scope, all in one turn of the database's thread."""
+    """Returns the candidates of a scope."""
     rows = {i: p for i, p in passages.get(db, worded.words).items() if p.scope == scope}
     found = vector_rows.vectors_of(db, model_id, rows, dimension)
     vectors = dict(zip(found.ids.tolist(), found.vectors, strict=True))

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import trio
+
+import flower.engine.server.without_http2  # isort: skip  # noqa: F401 - before hypercorn, whose imports it changes
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.config import Sockets

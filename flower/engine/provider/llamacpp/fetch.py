@@ -13,9 +13,9 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
-import httpx
 import trio
 from msgspec import Struct
 
@@ -23,6 +23,9 @@ from flower import __version__, limits
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.proxies import certificates, proxy_for
 from flower.errors import ProviderError
+
+if TYPE_CHECKING:  # 2 MB and 30 ms, for what is done once in a while: imported where it is used
+    import httpx
 
 CONNECT_S = 20.0
 SILENCE_S = 60.0  # without a byte
@@ -58,6 +61,8 @@ async def fetch(
     url: str, folder: Path, told: Told, *, sha256: str = "", environ: Mapping[str, str] = os.environ
 ) -> Fetched:
     """Downloads ``url`` into ``folder``, going on where an earlier try ended. Raises ``ProviderError``."""
+    import httpx
+
     target = folder / file_name(url)
     _check_new(target)
     part = target.with_name(f"{target.name}.part")
@@ -147,6 +152,8 @@ async def _opened(
     url: str, headers: Mapping[str, str], environ: Mapping[str, str]
 ) -> AsyncIterator[httpx.Response]:
     """The answer of ``url``, redirects followed; never from https to plain http."""
+    import httpx
+
     for _ in range(REDIRECTS + 1):
         proxy = proxy_for(url, environ)
         secure = url.startswith("https:") or proxy.startswith("https:")
