@@ -34,7 +34,6 @@ from flower.engine.server import app, listener
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import inherited_place, open_place
 from flower.engine.sessions.engine import Engine
-from flower.engine.store.database import Database
 from flower.home import Home
 from flower.protocol.messages import Progress, State
 from flower.settings.config import Config

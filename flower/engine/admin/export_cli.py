@@ -6,6 +6,7 @@ Only reads the database, so nothing can happen to it.
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ from flower.engine.export.library_files import STORY_FORMATS, NamedFile
 from flower.engine.export.render import FORMATS, Story, render
 from flower.engine.sanitize import sanitize
 from flower.engine.store import books, characters, library_rows, schema, stories
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.engine.store.file import UnreadableError, reading, schema_version
 from flower.errors import CommandError, StoreError, printable_line
 from flower.home import Home
@@ -172,7 +173,7 @@ def _read(home: Home, wanted: str | None, *, whole: bool) -> Story | None:
         return read_story(db, wanted, names, time.time(), whole=whole)
 
 
-def _check_version(db: Connection) -> None:
+def _check_version(db: sqlite3.Connection) -> None:
     version = schema_version(db)
     newest = len(schema.MIGRATIONS)
     if version > newest:

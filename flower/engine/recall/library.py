@@ -32,7 +32,7 @@ from flower.engine.recall.questions import Questions, encode
 from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Searcher
 from flower.engine.store import passages, vector_rows
-from flower.engine.store.database import Connection, Database
+from flower.engine.store.connection import Connection, Store
 from flower.engine.store.passages import Changed, Chunk, Kind, Passage
 from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
@@ -53,7 +53,7 @@ class PassageLibrary:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         embedder: Embedder,
         index_dir: Path,
         *,

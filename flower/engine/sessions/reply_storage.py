@@ -14,7 +14,7 @@ import trio
 from flower import limits
 from flower.engine.sessions.session import GrowingReply
 from flower.engine.store import exchanges, streaming_text
-from flower.engine.store.database import Connection, Database
+from flower.engine.store.connection import Connection, Store
 from flower.engine.store.exchanges import PromptRecord
 from flower.engine.store.extra import ManifestEntry
 from flower.errors import StoreError
@@ -31,7 +31,7 @@ class ReplyStorage:
     ``record`` is what is still to be stored of the reply's prompt.
     """
 
-    def __init__(self, database: Database, reply: GrowingReply, notify: Callable[[str], None]) -> None:
+    def __init__(self, database: Store, reply: GrowingReply, notify: Callable[[str], None]) -> None:
         self._database = database
         self._reply = reply
         self._notify = notify
