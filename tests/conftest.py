@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # Whoever imports one of these tests files, processes, sockets or whole engines, and takes its time.
 SLOW_IMPORTS = {
     "socket", "sqlite3", "subprocess", "trio", "tests.engine_process", "tests.engine_world", "tests.provider_world",
-    "tests.pty_world", "tests.tui_world",
+    "tests.pty_world", "tests.stores", "tests.tui_world",
 }  # fmt: skip
 SLOW_FILES = {  # pure, but thorough
     "test_fuzz_corpus.py", "test_interchange_hostile.py", "test_layering.py", "test_lorebook_laws.py",
@@ -55,6 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("faults"):
                 item.add_marker(pytest.mark.skip(reason="long; run with --faults"))
+
+
+def pytest_sessionfinish() -> None:
+    """Ends the database server of this run, if a test had one."""
+    if "tests.stores" in sys.modules:
+        sys.modules["tests.stores"].end()
 
 
 @pytest.fixture(autouse=True)

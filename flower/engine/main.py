@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,9 @@ from flower.engine.server import app, listener
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import inherited_place, open_place
 from flower.engine.sessions.engine import Engine
+from flower.engine.store.connection import Store
+from flower.engine.store.database import Database
+from flower.errors import StoreError
 from flower.home import Home
 from flower.protocol.messages import Progress, State
 from flower.settings.config import Config
@@ -141,7 +144,7 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
     def keep_backup(version: int) -> None:
         backup.make_kept(home, f"before-schema-{version + 1}", time.time())
 
-    database = await Database.open(home.database, before_migration=keep_backup)
+    database = await open_store(home, config.store, keep_backup)
     embedder = MiniLM(
         (home.models, SHIPPED_MODELS),
         threads=config.embedding.threads,
@@ -170,6 +173,23 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
             await (engine.roster if engine is not None else roster).aclose()
             await trio.to_thread.run_sync(embedder.close)
             await database.aclose()
+
+
+async def open_store(home: Home, url: str, keep_backup: Callable[[int], None]) -> Store:
+    """Returns the stories: those of the home, or with a ``url`` those in PostgreSQL.
+
+    Raises ``StoreError`` with a sentence if they cannot be opened.
+    """
+    if not url:
+        return await Database.open(home.database, before_migration=keep_backup)
+    try:
+        from flower.engine.store.postgres.database import PostgresDatabase
+    except ImportError as error:
+        raise StoreError(
+            "`store` names a PostgreSQL database, and its driver is not installed:"
+            " ./start.sh --setup postgres, or pip install 'flower-roleplay[postgres]'"
+        ) from error
+    return await PostgresDatabase.open(url, home.database)
 
 
 def _status(engine: Engine, lifetime: Lifetime) -> str:

@@ -63,6 +63,14 @@ class Store(Protocol):
     ) -> T:
         """Returns ``function(connection, ...)`` run in one transaction, on disk when this returns."""
 
+    async def write_batched(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As ``write``, perhaps in one transaction with what others write at this moment."""
+
+    def until_flush(self, interval_s: float) -> float:
+        """Returns after how many seconds, about ``interval_s``, a growing reply is to be written again."""
+
     async def check_place(self) -> None:
         """Raises ``StoreError`` when what is written now would be lost, or cannot be written."""
 

@@ -46,6 +46,11 @@ class Alongside:
         self.done = False
         self.closed = False  # its block has ended; a task that goes on has nothing to do with it
 
+    @property
+    def due(self) -> bool:
+        """Whether the next transaction has to take it along."""
+        return not self.done and not self.closed
+
 
 _ALONGSIDE: ContextVar[Alongside | None] = ContextVar("alongside", default=None)
 
@@ -63,6 +68,11 @@ def alongside(function: Callable[[Connection], None]) -> Iterator[Alongside]:
     finally:
         change.closed = True
         _ALONGSIDE.reset(token)
+
+
+def change_alongside() -> Alongside | None:
+    """Returns the change that goes with what this task writes next."""
+    return _ALONGSIDE.get()
 
 
 @contextlib.contextmanager
@@ -186,6 +196,12 @@ class Database:
                 return result
 
         return await self._run(call)
+
+    write_batched = write  # one file has nobody to share a commit with
+
+    def until_flush(self, interval_s: float) -> float:
+        """Returns after how many seconds a growing reply is to be written again."""
+        return interval_s
 
     async def check_place(self) -> None:
         """Raises ``StoreError`` when the file is no longer at its path, where words would be lost."""
