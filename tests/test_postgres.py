@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from flower.engine.store import schema, search, stories, trash
-from flower.engine.store.connection import Connection, Store
+from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, alongside
 from flower.errors import StoreError
 from flower.settings.config import parse
@@ -23,7 +24,8 @@ from tests.test_recall import LORE, STORY, VAEL, open_brain
 if not postgres_cluster.why_not():
     import psycopg
 
-    from flower.engine.store.postgres import dialect, errors
+    from flower.engine.store.postgres import definitions, dialect, errors, lease, upgrade
+    from flower.engine.store.postgres.connection import PostgresConnection, connect
     from flower.engine.store.postgres.database import PostgresDatabase
     from flower.engine.store.postgres.errors import Kind
     from flower.engine.store.postgres.reading import reading
@@ -76,7 +78,7 @@ def test_tables_and_columns_are_those_of_sqlite() -> None:
             wanted = {row[1] for row in lite.execute(f"PRAGMA table_info({table})").fetchall()}
             own = {"rowid", "changed_in"}
             assert {column for name, column in found if name == table} - own == wanted, table
-        assert {name for name, _ in found} - set(tables) == {"about"}
+        assert {name for name, _ in found} - set(tables) == {"about", "lease"}
 
 
 async def test_recall_finds_the_same_in_the_same_order(
@@ -113,32 +115,30 @@ def test_a_search_finds_the_same_with_the_same_excerpts() -> None:
 async def test_the_index_of_words_follows_the_rows(tmp_path: Path) -> None:
     """Also rows of another engine, and when its file is damaged or of another database."""
     path, url = tmp_path / "flower.db", stores.new_url()
-    database, other = (
-        await open_postgres(path, url),
-        await open_postgres(tmp_path / "b" / "flower.db", url),
-    )
+    database = await open_postgres(path, url)
+    other = PostgresConnection(connect(url, definitions.SETTINGS))
 
-    async def hits(word: str, store: Store = database) -> list[int]:
-        return [hit.message_id for hit in await store.read_slowly(search.search, word)]
+    async def hits(word: str) -> list[int]:
+        return [hit.message_id for hit in await database.read_slowly(search.search, word)]
 
     await database.write(add, "s")
     assert await hits("hello") == [1]
-    await other.write(lambda db: stories.append(db, "s", 1, "user", "A heron.", "complete", now=2.0))
+    stories.append(other, "s", 1, "user", "A heron.", "complete", now=2.0)
     assert await hits("heron") == [2]
-    await other.write(lambda db: db.execute("UPDATE messages SET content = 'A crane.' WHERE id = 2"))
+    other.execute("UPDATE messages SET content = 'A crane.' WHERE id = 2")
     assert (await hits("heron"), await hits("crane")) == ([], [2])
-    await other.write(trash.delete, "s", 5.0)
+    trash.delete(other, "s", 5.0)
     assert await hits("crane") == []
-    await other.write(trash.restore, "s")
+    trash.restore(other, "s")
     await database.aclose()
     (path.with_name("index") / "search.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
     database = await open_postgres(path, url)
-    assert await hits("crane", database) == [2]
+    assert await hits("crane") == [2]
     await database.aclose()
     database = await open_postgres(path)
-    assert await hits("crane", database) == [], "another database has other words"
+    assert await hits("crane") == [], "another database has other words"
     await database.aclose()
-    await other.aclose()
+    other.raw.close()
 
 
 async def test_a_story_is_played_told_and_saved(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -457,16 +457,75 @@ def test_commands_read_without_an_engine() -> None:
             add(db, "s")
 
 
-async def test_two_engines_may_come_first_at_once(tmp_path: Path) -> None:
+async def test_two_engines_may_come_first_at_once() -> None:
+    """Whoever comes second finds the schema made."""
     stores.cluster().sql("CREATE DATABASE both_first")
     url = stores.cluster().url("both_first")
+
+    def come() -> None:
+        with closing(connect(url, {"search_path": definitions.SCHEMA})) as raw:
+            upgrade.bring_up_to_date(raw)
+
     async with trio.open_nursery() as nursery:
-        for name in ("a", "b", "c"):
-            nursery.start_soon(_open_and_close, tmp_path / name / "flower.db", url)
+        for _ in range(3):
+            nursery.start_soon(trio.to_thread.run_sync, come)
 
 
-async def _open_and_close(path: Path, url: str) -> None:
-    await (await open_postgres(path, url, threads=True)).aclose()
+# --- the lease ------------------------------------------------------------------------------------
+
+
+async def test_one_engine_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEWED_S", 0.1)
+    monkeypatch.setattr(lease, "LEASE_S", 0.6)
+    url = stores.new_url()
+    first = await open_postgres(tmp_path / "a" / "flower.db", url)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.keep_lease)
+        with pytest.raises(StoreError, match="has these stories open"):
+            await open_postgres(tmp_path / "b" / "flower.db", url)
+        await first.write(add, "s")
+        nursery.cancel_scope.cancel()
+    await first.aclose()
+    second = await open_postgres(tmp_path / "b" / "flower.db", url)  # at once: it was given back
+    await second.aclose()
+
+
+async def test_an_engine_that_was_paused_changes_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "LEASE_S", 0.3)
+    url = stores.new_url()
+    paused = await open_postgres(tmp_path / "a" / "flower.db", url)
+    await paused.write(add, "before")
+    monkeypatch.setattr(lease, "RENEWED_S", 0.05)
+    other = await open_postgres(tmp_path / "b" / "flower.db", url)  # waits until it has ended
+    for write in (paused.write, paused.write_batched):
+        with pytest.raises(StoreError, match="taken the stories over"):
+            await write(add, "late")
+    with pytest.raises(StoreError, match="taken the stories over"):
+        await paused.check_place()
+    with trio.fail_after(5):
+        await paused.keep_lease()  # returns: the engine ends
+    await other.write(add, "after")
+    ids = await other.read(
+        lambda db: [row[0] for row in db.execute("SELECT id FROM sessions ORDER BY id")]
+    )
+    assert ids == ["after", "before"]
+    await paused.aclose()
+    await other.write(add, "still")
+    await other.aclose()
+
+
+async def test_the_same_home_comes_back_at_once(tmp_path: Path) -> None:
+    """Its lock says that the engine before has ended, however that was."""
+    url = stores.new_url()
+    dead = await open_postgres(tmp_path / "flower.db", url)
+    started = trio.current_time()
+    again = await open_postgres(tmp_path / "flower.db", url)
+    assert trio.current_time() - started < lease.LEASE_S / 3
+    await dead.aclose()
+    await again.write(add, "s")
+    await again.aclose()
 
 
 async def test_a_database_of_a_newer_flower_is_left_alone(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
     def keep_backup(version: int) -> None:
         backup.make_kept(home, f"before-schema-{version + 1}", time.time())
 
-    database = await open_store(home, config.store, keep_backup)
+    database, keep = await open_store(home, config.store, keep_backup)
     embedder = MiniLM(
         (home.models, SHIPPED_MODELS),
         threads=config.embedding.threads,
@@ -164,6 +164,8 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
         async with trio.open_nursery() as nursery:
             refresh = RosterRefresh(nursery, roster)
             nursery.start_soon(maintenance.keep_running, "the library", library.run)
+            if keep is not None:
+                nursery.start_soon(_end_without, keep)
             engine = Engine(services, roster, nursery, commands=catalogue.OPTIONS)
             await engine.start()
             yield engine, refresh
@@ -175,13 +177,22 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
             await database.aclose()
 
 
-async def open_store(home: Home, url: str, keep_backup: Callable[[int], None]) -> Store:
+async def _end_without(keep: Callable[[], Awaitable[None]]) -> None:
+    """Ends the engine, as a signal does, when it may not write any more."""
+    await keep()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def open_store(
+    home: Home, url: str, keep_backup: Callable[[int], None]
+) -> tuple[Store, Callable[[], Awaitable[None]] | None]:
     """Returns the stories: those of the home, or with a ``url`` those in PostgreSQL.
 
+    There the second value makes the right to write them last, and returns when it is lost.
     Raises ``StoreError`` with a sentence if they cannot be opened.
     """
     if not url:
-        return await Database.open(home.database, before_migration=keep_backup)
+        return await Database.open(home.database, before_migration=keep_backup), None
     try:
         from flower.engine.store.postgres.database import PostgresDatabase
     except ImportError as error:
@@ -189,7 +200,8 @@ async def open_store(home: Home, url: str, keep_backup: Callable[[int], None]) -
             "`store` names a PostgreSQL database, and its driver is not installed:"
             " ./start.sh --setup postgres, or pip install 'flower-roleplay[postgres]'"
         ) from error
-    return await PostgresDatabase.open(url, home.database)
+    database = await PostgresDatabase.open(url, home.database)
+    return database, database.keep_lease
 
 
 def _status(engine: Engine, lifetime: Lifetime) -> str:

@@ -6,7 +6,6 @@ Only reads the database, so nothing can happen to it.
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -179,7 +178,7 @@ def _read(home: Home, wanted: str | None, *, whole: bool) -> Story | None:
         return read_story(db, wanted, names, time.time(), whole=whole)
 
 
-def _check_version(db: sqlite3.Connection) -> None:
+def _check_version(db: Connection) -> None:
     version = schema_version(db)
     newest = len(schema.MIGRATIONS)
     if version > newest:

@@ -21,7 +21,7 @@ from psycopg.pq import ConnStatus, ExecStatus
 
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, change_alongside
-from flower.engine.store.postgres import definitions, errors, upgrade
+from flower.engine.store.postgres import definitions, errors, lease, upgrade
 from flower.engine.store.postgres.connection import PostgresConnection, connect
 from flower.engine.store.postgres.errors import Kind
 from flower.engine.store.postgres.search_index import SearchIndex
@@ -38,6 +38,8 @@ AWAY_S = 0.5  # a server that did not answer is not asked again for so long
 UNSURE_S = 2.0  # to learn what became of a commit whose answer was lost
 FLUSH_S = 0.5  # the growing replies of one engine are written together, so often
 GATHER_S = 0.005  # between the first reply of a batch and its transaction
+
+LEASE_POLL_S = 0.5  # while an engine that may have died has the lease
 
 Write = Callable[[Connection], Any]
 
@@ -66,8 +68,7 @@ class _Batch:
 class PostgresDatabase:
     """Runs functions over connections to a server, in order, off the event loop.
 
-    ``path`` is where the home's own database would be. ``guard`` runs first in every transaction that writes;
-    what it raises keeps that transaction from happening.
+    ``path`` is where the home's own database would be.
     """
 
     def __init__(self, url: str, path: Path, run: OneThread | Inline) -> None:
@@ -80,7 +81,7 @@ class PostgresDatabase:
         self._away_until = 0.0
         self._batch: _Batch | None = None
         self._index = SearchIndex(path.with_name("index") / "search.db")
-        self.guard: Write | None = None
+        self._epoch = 0
         self.commits = 0
 
     @property
@@ -92,9 +93,19 @@ class PostgresDatabase:
     async def open(
         cls, url: str, path: Path, run: OneThread | Inline | None = None
     ) -> PostgresDatabase:
-        """Connects, and brings the schema up to date. Raises ``StoreError``."""
+        """Connects, brings the schema up to date and becomes the engine that writes.
+
+        Waits for an engine that may have died. Raises ``StoreError``, also when another one is alive.
+        """
         database = cls(url, path, run if run is not None else OneThread())
         await database._run(database._begin)
+        end = trio.current_time() + lease.LEASE_S + lease.RENEWED_S
+        while not await database._run(database._take_lease):
+            if trio.current_time() > end:
+                holder = await database.read(lambda _: lease.holder_of(database._held_link()))
+                await database.aclose()
+                raise StoreError(f"the engine {holder} has these stories open; stop it first")
+            await trio.sleep(LEASE_POLL_S)
         return database
 
     def _begin(self) -> None:
@@ -102,6 +113,33 @@ class PostgresDatabase:
             with contextlib.closing(connect(self._url, {"search_path": definitions.SCHEMA})) as raw:
                 upgrade.bring_up_to_date(raw)
             self._link = self._connected()
+
+    def _take_lease(self) -> bool:
+        with _translated():
+            epoch = lease.take(self._held_link(), lease.name_of(self._path))
+        self._epoch = epoch or 0
+        return epoch is not None
+
+    def _held_link(self) -> PostgresConnection:
+        if self._link is None or self._link.raw.closed:
+            self._link = self._connected()
+        return self._link
+
+    async def keep_lease(self) -> None:
+        """Makes the right to write last; returns when another engine has it."""
+        while True:
+            await trio.sleep(lease.RENEWED_S)
+            try:
+                kept = await self._run(lambda: self._trying(self._renew, self._plainly))
+            except StoreError as error:  # away: by its clock we may have it still when it is back
+                log.warning("the lease was not made to last: %s", error)
+                continue
+            if not kept:
+                log.error("%s", lease.TAKEN)
+                return
+
+    def _renew(self, _: Connection) -> bool:
+        return lease.renew(self._held_link(), self._epoch)
 
     # --- what the engine asks -------------------------------------------------------------------
 
@@ -209,17 +247,22 @@ class PostgresDatabase:
         return FLUSH_S - trio.current_time() % FLUSH_S
 
     async def check_place(self) -> None:
-        """Raises ``StoreError`` when the server does not answer or takes no writes."""
+        """Raises ``StoreError`` when the server does not answer or takes no writes, or not ours any more."""
         (read_only,) = await self.read(
             lambda db: db.execute("SELECT current_setting('transaction_read_only')").fetchone()
         )
         if read_only == "on":
             raise StoreError("not saved: the database server takes no writes; it is no primary")
+        if not await self.read(lambda _: lease.is_held(self._held_link(), self._epoch)):
+            raise StoreError(lease.TAKEN)
 
     async def aclose(self) -> None:
         """Ends the connections."""
 
         def close() -> None:
+            if self._link is not None and not self._link.raw.closed:
+                with contextlib.suppress(psycopg.Error):  # away: the lease ends by itself
+                    lease.give_back(self._link, self._epoch)
             for link in (self._link, self._slow_link):
                 if link is not None:
                     link.raw.close()
@@ -249,9 +292,7 @@ class PostgresDatabase:
         wait_s, lost = AGAIN_S, False
         for left in reversed(range(TRIES)):
             try:
-                if self._link is None or self._link.raw.closed:
-                    self._link = self._connected()
-                return way(self._link, function)
+                return way(self._held_link(), function)
             except _UnsureError:
                 self._drop()
                 raise StoreError(f"it is not known whether this was saved: {errors.AWAY}") from None
@@ -277,10 +318,10 @@ class PostgresDatabase:
         return function(db)
 
     def _in_transaction(self, db: PostgresConnection, function: Callable[[Connection], T]) -> T:
-        number = _ask(db, "BEGIN; SELECT pg_current_xact_id()::text")
+        number = _ask(db, lease.beginning(self._epoch))
         try:
-            if self.guard is not None:
-                self.guard(db)
+            if not number:
+                raise StoreError(lease.TAKEN)
             result = function(db)
         except BaseException:
             if not db.raw.closed:

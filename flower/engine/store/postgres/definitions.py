@@ -55,6 +55,9 @@ def _line(line: str) -> str:
 BEGINNING = (
     f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
     "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS lease (one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),"
+    " epoch BIGINT NOT NULL, holder TEXT NOT NULL, until TIMESTAMPTZ NOT NULL)",
+    "INSERT INTO lease (epoch, holder, until) VALUES (0, '', '-infinity') ON CONFLICT DO NOTHING",
     "CREATE COLLATION IF NOT EXISTS nocase"
     " (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
 )
@@ -219,7 +222,7 @@ SETTINGS = {
     "synchronous_commit": "on",
     "lock_timeout": "5s",
     "statement_timeout": "60s",
-    "idle_in_transaction_session_timeout": "60s",
+    "idle_in_transaction_session_timeout": "5s",
     "client_encoding": "UTF8",
     "application_name": "flower",
 }
