@@ -58,6 +58,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="long; run with --faults"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was left out, so that a run without PostgreSQL is not taken for one with it."""
+    if "tests.postgres_cluster" in sys.modules and (
+        why := sys.modules["tests.postgres_cluster"].why_not()
+    ):
+        terminalreporter.write_line(f"Left out: tests with PostgreSQL. {why}")
+
+
 def pytest_sessionfinish() -> None:
     """Ends the database server of this run, if a test had one."""
     if "tests.stores" in sys.modules:
