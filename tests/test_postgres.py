@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from flower.engine.store import schema, search, stories, trash
@@ -374,7 +375,8 @@ async def test_a_server_that_is_away_costs_no_word(tmp_path: Path, lonely: Clust
     async with engine_world(path, ScriptedProvider(telling, gap_s=0.2), database=database) as world:
         face = await world.playing()
         await face.say("I wait.")
-        await trio.sleep(1)
+        while face.text.count(" ") < 4:
+            await trio.testing.wait_all_tasks_blocked(0.05)
         await trio.to_thread.run_sync(lonely.stop)
         other = await _new_line(world, face)
         assert "does not answer" in other
@@ -385,7 +387,7 @@ async def test_a_server_that_is_away_costs_no_word(tmp_path: Path, lonely: Clust
         assert session is not None
         with trio.fail_after(20):
             while session.unsaved:
-                await trio.sleep(0.1)
+                await trio.testing.wait_all_tasks_blocked(0.1)
         (kept,) = await database.read(
             lambda db: db.execute(
                 "SELECT content, status FROM messages WHERE role = 'assistant' ORDER BY id DESC LIMIT 1"
@@ -400,7 +402,7 @@ async def _new_line(world: object, face: object) -> str:
     await face.say("/session new")  # type: ignore[attr-defined]
     with trio.fail_after(5):
         while not (told := [str(event) for event in face.events[before:] if "answer" in str(event)]):  # type: ignore[attr-defined]
-            await trio.sleep(0.05)
+            await trio.testing.wait_all_tasks_blocked(0.02)
     return told[0]
 
 
@@ -419,16 +421,17 @@ async def test_a_server_killed_at_any_moment_loses_nothing_acknowledged(
                     try:
                         await database.write(add, f"{attempt}-{number}")
                     except StoreError:
-                        await trio.sleep(0.05)
+                        await trio.testing.wait_all_tasks_blocked(0.05)
                     else:
                         acknowledged.append(f"{attempt}-{number}")
 
             nursery.start_soon(writing)
-            await trio.sleep(0.1 + attempt * 0.07)
+            enough = len(acknowledged) + 10 * (attempt + 1)
+            while len(acknowledged) < enough:
+                await trio.lowlevel.checkpoint()
             await trio.to_thread.run_sync(lonely.stop)
             nursery.cancel_scope.cancel()
         await trio.to_thread.run_sync(lonely.start)
-    await trio.sleep(0.6)
     there = await database.read(
         lambda db: [row[0] for row in db.execute("SELECT id FROM sessions").fetchall()]
     )
