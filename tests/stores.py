@@ -82,6 +82,7 @@ def connected(kind: str) -> Iterator[Connection]:
         "originals",
         "books",
         "personas",
+        "scripts",
     ):
         db.raw.execute(f"ALTER TABLE {table} ALTER COLUMN id RESTART".encode())
     with tempfile.TemporaryDirectory(prefix="flower-words-") as folder:

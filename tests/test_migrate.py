@@ -58,7 +58,12 @@ def _one_row(db: Connection, table: str) -> None:
             key = "rowid" if pointing[column] == "originals" else "id"
             values[column] = db.execute(f"SELECT {key} FROM {pointing[column]} LIMIT 1").fetchone()[0]
         elif column == "kind":
-            values[column] = {"book_owners": "all", "persona_owners": "story"}.get(table, "x")
+            values[column] = {
+                "book_owners": "all",
+                "persona_owners": "story",
+                "favourites": "books",
+                "presets": "samplers",
+            }.get(table, "x")
         else:
             values[column] = {"INTEGER": 7, "REAL": 0.1, "BLOB": b"\0\xfe", "TEXT": "Text"}[kind]
     marks = ", ".join("?" * len(values))

@@ -16,7 +16,7 @@ import trio
 
 from flower import launch
 from flower.engine.store import copying
-from flower.engine.store.connection import Connection, Store
+from flower.engine.store.connection import Store
 from flower.engine.store.copying import Copied
 from flower.engine.store.database import Database
 from flower.engine.store.file import fold_log, make_private, replace_durably
@@ -81,24 +81,10 @@ async def _with_server(url: str, home: Home, work: Callable[[Store], Awaitable[C
 
 async def _copy_to_server(source: Store, home: Home, server: Store) -> Copied:
     mark = f"{home.database.resolve()}"
-    await server.write(_begin, mark)
+    await server.write(copying.begin, mark)
     copied = await copying.copy(source, server, _say)
-    await server.write(_end)
+    await server.write(copying.end)
     return copied
-
-
-def _begin(db: Connection, mark: str) -> None:
-    """Notes whose copy this is. Raises ``StoreError`` when there is something else already."""
-    row = db.execute("SELECT value FROM about WHERE name = 'copying'").fetchone()
-    if row is None and not copying.is_empty(db):
-        raise StoreError("there are stories in that database already; they are not overwritten")
-    if row is not None and row[0] != mark:
-        raise StoreError(f"that database holds an unfinished copy of {row[0]}; empty it first")
-    db.execute("INSERT INTO about VALUES ('copying', ?) ON CONFLICT DO NOTHING", (mark,))
-
-
-def _end(db: Connection) -> None:
-    db.execute("DELETE FROM about WHERE name = 'copying'")
 
 
 async def _bring_home(home: Home, url: str) -> Copied:

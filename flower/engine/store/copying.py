@@ -61,6 +61,9 @@ TABLES = (
     Table("originals", "id", paged=True, page=LARGE_PAGE),
     Table("characters", "id", paged=True),
     Table("books", "id", paged=True, page=LARGE_PAGE),
+    Table("scripts", "id"),
+    Table("favourites", "kind, id"),
+    Table("presets", "kind, name"),
     Table("book_owners", "kind, owner, book_id"),
     Table("personas", "id"),
     Table("persona_owners", "kind, owner"),
@@ -113,6 +116,21 @@ async def compare(source: Store, target: Store) -> Copied:
 def is_empty(db: Connection) -> bool:
     """Whether a database has no row that a copy would bring."""
     return all(db.execute(f"SELECT 1 FROM {table.name} LIMIT 1").fetchone() is None for table in TABLES)
+
+
+def begin(db: Connection, mark: str) -> None:
+    """Notes whose copy this is. Raises ``StoreError`` when there is something else already."""
+    row = db.execute("SELECT value FROM about WHERE name = 'copying'").fetchone()
+    if row is None and not is_empty(db):
+        raise StoreError("there are stories in that database already; they are not overwritten")
+    if row is not None and row[0] != mark:
+        raise StoreError(f"that database holds an unfinished copy of {row[0]}; empty it first")
+    db.execute("INSERT INTO about VALUES ('copying', ?) ON CONFLICT DO NOTHING", (mark,))
+
+
+def end(db: Connection) -> None:
+    """Notes that the copy is whole."""
+    db.execute("DELETE FROM about WHERE name = 'copying'")
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -200,7 +218,7 @@ NUMBERED = (
     "passages",
     "waiting_lines",
 )  # those of which rows are deleted for good
-_NUMBERED_ALL = (*NUMBERED, "originals", "books", "personas")
+_NUMBERED_ALL = (*NUMBERED, "originals", "books", "personas", "scripts")
 
 
 def _counted(db: Connection) -> dict[str, int]:

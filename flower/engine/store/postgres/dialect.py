@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 
 # Tables whose rows are known by a number that the database gives.
 NUMBERED = frozenset(
-    {"messages", "attached_lore", "passages", "waiting_lines", "originals", "books", "personas", "scripts"}
+    {
+        "messages",
+        "attached_lore",
+        "passages",
+        "waiting_lines",
+        "originals",
+        "books",
+        "personas",
+        "scripts",
+    }
 )
 _WORDS = {"group_concat": "string_agg", "INTEGER": "BIGINT"}
 _SEEN = 1024  # statements; all there are
