@@ -197,7 +197,14 @@ class Database:
 
         return await self._run(call)
 
-    write_batched = write  # one file has nobody to share a commit with
+    async def write_batched(
+        self,
+        function: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As ``write``: a commit to a file is shared with nobody."""
+        return await self.write(function, *args, **kwargs)
 
     def until_flush(self, interval_s: float) -> float:
         """Returns after how many seconds a growing reply is to be written again."""
