@@ -10,7 +10,7 @@ usage() {
     cat <<'TEXT'
 Usage: ./start.sh [FLOWER OPTIONS]         set up if needed, then play
        ./start.sh engine|tui [OPTIONS]     the same for one of the two processes alone
-       ./start.sh --setup [EXTRA ...]      only set up; extras: test, local, model
+       ./start.sh --setup [EXTRA ...]      only set up; extras: test, local, postgres, model
        ./start.sh --setup --wheels DIR     the same, and keep every package in DIR for other machines
        ./start.sh --setup --offline DIR    the same from such a folder, without a network
        ./start.sh update                   the newest Flower; --back: the one before

@@ -301,6 +301,18 @@ def restore(ctx: click.Context, home_dir: str | None, file: Path | None) -> int:
 
 
 @commands.command()
+@click.option("--to", "target", metavar="URL", required=True,
+              help="postgresql://USER@HOST/DATABASE, or home: the file of this home.")  # fmt: skip
+@_home_option
+@click.pass_context
+def migrate(ctx: click.Context, home_dir: str | None, target: str) -> int:
+    """Copy all stories into a PostgreSQL database, or back; goes on where it was cut off."""
+    from flower.engine.admin import transfer
+
+    return transfer.run(_home(ctx, home_dir), target)
+
+
+@commands.command()
 @_home_option
 @click.pass_context
 def check(ctx: click.Context, home_dir: str | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import sys
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -31,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # Whoever imports one of these tests files, processes, sockets or whole engines, and takes its time.
 SLOW_IMPORTS = {
     "socket", "sqlite3", "subprocess", "trio", "tests.engine_process", "tests.engine_world", "tests.provider_world",
-    "tests.pty_world", "tests.tui_world",
+    "tests.pty_world", "tests.stores", "tests.tui_world",
 }  # fmt: skip
 SLOW_FILES = {  # pure, but thorough
     "test_fuzz_corpus.py", "test_interchange_hostile.py", "test_layering.py", "test_lorebook_laws.py",
@@ -98,6 +99,20 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, settings.timeout)
     return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was left out, so that a run without PostgreSQL is not taken for one with it."""
+    if "tests.postgres_cluster" in sys.modules and (
+        why := sys.modules["tests.postgres_cluster"].why_not()
+    ):
+        terminalreporter.write_line(f"Left out: tests with PostgreSQL. {why}")
+
+
+def pytest_sessionfinish() -> None:
+    """Ends the database server of this run, if a test had one."""
+    if "tests.stores" in sys.modules:
+        sys.modules["tests.stores"].end()
 
 
 @pytest.fixture(autouse=True)

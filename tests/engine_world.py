@@ -16,6 +16,7 @@ from flower.engine.prompt.context import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.session import Client
+from flower.engine.store.connection import Store
 from flower.engine.store.database import Database, Inline
 from flower.protocol.messages import ChatChunk, ChatEnd, Event, Prompt
 from tests.fakes import OneModelRoster, ScriptedProvider, WordLibrary
@@ -93,7 +94,7 @@ class EngineWorld:
         self.nursery = nursery
 
     @property
-    def database(self) -> Database:
+    def database(self) -> Store:
         return self.engine.services.database
 
     async def face(self, client_id: str = "") -> Face:
@@ -112,11 +113,14 @@ class EngineWorld:
 
 @asynccontextmanager
 async def engine_world(
-    path: Path, provider: ScriptedProvider | None = None, library: WordLibrary | None = None
+    path: Path,
+    provider: ScriptedProvider | None = None,
+    library: WordLibrary | None = None,
+    database: Store | None = None,
 ) -> AsyncIterator[EngineWorld]:
     provider = provider if provider is not None else ScriptedProvider()
     library = library if library is not None else WordLibrary()
-    database = await Database.open(path, Inline())
+    database = database if database is not None else await Database.open(path, Inline())
     numbers = iter(range(1, 1000))
     new_id: Callable[[], str] = lambda: f"s{next(numbers)}-{path.stat().st_ino % 97}"  # noqa: E731
     services = Services(

@@ -103,7 +103,8 @@ providers:
 
 @pytest.mark.parametrize(("variable", "key"), config.ENVIRONMENT.items())
 def test_the_environment_wins_over_the_file(variable: str, key: str) -> None:
-    in_file, in_environ = "http://file", "http://environ"
+    scheme = "postgresql" if key == "store" else "http"
+    in_file, in_environ = f"{scheme}://file", f"{scheme}://environ"
     result = parse(f"{key}: {in_file}", {variable: f" {in_environ} "})
     assert getattr(result, key) == in_environ
     assert getattr(parse(f"{key}: {in_file}", {variable: ""}), key) == in_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 
 import pytest
@@ -23,31 +23,32 @@ from flower.engine.store import (
     trash,
     tree,
 )
-from flower.engine.store.database import Database, migrate
+from flower.engine.store.connection import Connection
+from flower.engine.store.database import Database
 from flower.home import Home
+from tests.stores import KINDS, changes, connected
 
 S = "s"
 
 
-def connect() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute("PRAGMA foreign_keys = ON")
-    migrate(connection)
-    stories.create_session(connection, S, "harbour", "", "The tide is out.", 1.0)
-    return connection
-
-
-@pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
-    with closing(connect()) as connection:
+@contextmanager
+def connect(kind: str = "sqlite") -> Iterator[Connection]:
+    with connected(kind) as connection:
+        stories.create_session(connection, S, "harbour", "", "The tide is out.", 1.0)
         yield connection
 
 
-def begin(db: sqlite3.Connection) -> int:
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connect(request.param) as connection:
+        yield connection
+
+
+def begin(db: Connection) -> int:
     return exchanges.begin_exchange(db, S, "I look.", "m", None, 2.0).reply_id
 
 
-def half_grown(db: sqlite3.Connection) -> int:
+def half_grown(db: Connection) -> int:
     """A reply of which two flushes are there; returns its id."""
     reply = begin(db)
     streaming_text.append(db, reply, 0, "A heron ", "m")
@@ -58,17 +59,17 @@ def half_grown(db: sqlite3.Connection) -> int:
 HALF = "A heron watches"
 
 
-def text_in(db: sqlite3.Connection, reply: int) -> str:
+def text_in(db: Connection, reply: int) -> str:
     found = stories.message(db, reply)
     assert found is not None
     return found.content
 
 
-def rows(db: sqlite3.Connection) -> int:
+def rows(db: Connection) -> int:
     return int(db.execute("SELECT count(*) FROM growth").fetchone()[0])
 
 
-def indexed(db: sqlite3.Connection) -> None:
+def indexed(db: Connection) -> None:
     """The index of words fits the messages; SQLite raises if not."""
     db.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 0)")
 
@@ -76,7 +77,7 @@ def indexed(db: sqlite3.Connection) -> None:
 # --- reading --------------------------------------------------------------------------------------
 
 
-def test_every_way_of_reading_has_the_text_so_far(db: sqlite3.Connection) -> None:
+def test_every_way_of_reading_has_the_text_so_far(db: Connection) -> None:
     reply = half_grown(db)
     page = tree.page(db, S)
     assert page is not None
@@ -94,7 +95,7 @@ def test_every_way_of_reading_has_the_text_so_far(db: sqlite3.Connection) -> Non
         assert (last.id, last.content, last.status) == (reply, HALF, "streaming")
 
 
-def test_a_part_of_no_other_reply_is_read(db: sqlite3.Connection) -> None:
+def test_a_part_of_no_other_reply_is_read(db: Connection) -> None:
     """Replies of several stories grow at the same time, with ids side by side."""
     made = []
     for number in range(3):
@@ -112,20 +113,20 @@ def test_a_part_of_no_other_reply_is_read(db: sqlite3.Connection) -> None:
     ]
 
 
-def test_a_growing_reply_in_the_trash_is_listed_with_its_text(db: sqlite3.Connection) -> None:
+def test_a_growing_reply_in_the_trash_is_listed_with_its_text(db: Connection) -> None:
     reply = half_grown(db)
     trash.discard(db, S, reply, 5.0)
     assert [thrown.content for thrown in trash.list_messages(db, S)] == [HALF]
 
 
-def test_a_deleted_reply_takes_its_parts_along(db: sqlite3.Connection) -> None:
+def test_a_deleted_reply_takes_its_parts_along(db: Connection) -> None:
     reply = half_grown(db)
     trash.discard(db, S, reply, 5.0)
     trash.purge_messages(db, [reply])
     assert rows(db) == 0
 
 
-def test_a_growing_reply_is_searched_for_when_it_has_ended(db: sqlite3.Connection) -> None:
+def test_a_growing_reply_is_searched_for_when_it_has_ended(db: Connection) -> None:
     half_grown(db)
     assert search.search(db, "heron") == []
     streaming_text.recover(db)
@@ -153,7 +154,7 @@ STEPS = st.lists(
 class _Reply:
     """What a turn knows of its reply, and what must be on disk by now."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Connection) -> None:
         self.db = db
         self.id = begin(db)
         self.open = True
@@ -183,11 +184,12 @@ class _Reply:
                 self.open = False
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=300, deadline=None)
-@given(STEPS)
-def test_no_text_is_lost_or_doubled_whatever_happens(steps: list[tuple[str, str]]) -> None:
+@given(steps=STEPS)
+def test_no_text_is_lost_or_doubled_whatever_happens(kind: str, steps: list[tuple[str, str]]) -> None:
     """After any steps the text that is read is what was flushed last, and ended replies have no parts."""
-    with closing(connect()) as db:
+    with connect(kind) as db:
         reply = _Reply(db)
         for step, text in steps:
             reply.take(step, text)
@@ -199,7 +201,7 @@ def test_no_text_is_lost_or_doubled_whatever_happens(steps: list[tuple[str, str]
         indexed(db)
 
 
-def test_another_model_that_answers_is_noted_at_once(db: sqlite3.Connection) -> None:
+def test_another_model_that_answers_is_noted_at_once(db: Connection) -> None:
     reply = begin(db)
     streaming_text.append(db, reply, 0, "A heron.", "other/model")
     streaming_text.recover(db)
@@ -208,11 +210,11 @@ def test_another_model_that_answers_is_noted_at_once(db: sqlite3.Connection) -> 
     assert found.model == "other/model"
 
 
-def test_recovering_is_no_write_when_nothing_grew(db: sqlite3.Connection) -> None:
+def test_recovering_is_no_write_when_nothing_grew(db: Connection) -> None:
     streaming_text.end(db, begin(db), "A heron.", "complete")
-    before = db.total_changes
+    before = changes(db)
     assert streaming_text.recover(db) == 0
-    assert db.total_changes == before
+    assert changes(db) == before
 
 
 # --- files ----------------------------------------------------------------------------------------

@@ -301,7 +301,7 @@ def test_offline_asks_no_index_and_needs_no_compiler(
             "there is no folder /nowhere; ./start.sh --setup --wheels DIR makes one",
         ),
         (["--offline", "/tmp", "--wheels", "/tmp"], "give one of them"),
-        (["lokal"], "unknown extra 'lokal'; there are: test, local, socks, model"),
+        (["lokal"], "unknown extra 'lokal'; there are: test, local, postgres, socks, model"),
     ],
 )
 def test_wrong_words_are_refused_before_anything_happens(

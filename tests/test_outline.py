@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -10,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.store import branches, outline, outline_fold, stories, trash, tree
-from flower.engine.store.database import migrate
+from flower.engine.store.connection import Connection
 from flower.engine.store.outline_fold import Node, Shape, fold
 from flower.errors import CommandError
 from flower.protocol import tree_text
 from flower.protocol.messages import TreeNode
+from tests.stores import KINDS, connected
 
 S = "s"
 # Id, the one above it, the one that the story went on with, whether it is in the trash; 0 for none.
@@ -201,22 +201,20 @@ def test_a_fan_of_variants_does_not_push_out_the_rest() -> None:
 # --- out of the database ------------------------------------------------------------------------
 
 
-@pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(connection)
-    stories.create_session(connection, S, "harbour", "", "Hello.", 1.0)
-    yield connection
-    connection.close()
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connected(request.param) as connection:
+        stories.create_session(connection, S, "harbour", "", "Hello.", 1.0)
+        yield connection
 
 
-def say(db: sqlite3.Connection, line: str) -> int:
+def say(db: Connection, line: str) -> int:
     leaf = tree.active_leaf(db, S)
     said = stories.append(db, S, leaf, "user", line, "complete", now=2.0)
     return stories.append(db, S, said, "assistant", f"{line} Yes.", "complete", now=2.0)
 
 
-def drawn(db: sqlite3.Connection, focus: int | None = None) -> list[str]:
+def drawn(db: Connection, focus: int | None = None) -> list[str]:
     """The outline as a person reads it."""
     found = outline.read(db, S, focus)
     nodes = [
@@ -241,7 +239,7 @@ def drawn(db: sqlite3.Connection, focus: int | None = None) -> list[str]:
 
 
 def test_a_story_with_a_variant_a_named_branch_and_something_in_the_trash(
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> None:
     first = say(db, "One.")
     say(db, "Two.")
@@ -260,7 +258,7 @@ def test_a_story_with_a_variant_a_named_branch_and_something_in_the_trash(
     ]
 
 
-def test_a_long_run_is_one_line_that_says_how_to_open_it(db: sqlite3.Connection) -> None:
+def test_a_long_run_is_one_line_that_says_how_to_open_it(db: Connection) -> None:
     for number in range(30):
         say(db, f"Line {number}.")
     rows = drawn(db)
@@ -270,18 +268,18 @@ def test_a_long_run_is_one_line_that_says_how_to_open_it(db: sqlite3.Connection)
     assert drawn(db, 20)[1] == f": {20 - 2 - outline_fold.OUTLINE_NEAR} messages from message 2"
 
 
-def test_what_is_in_the_trash_is_shown_even_when_all_of_the_story_is(db: sqlite3.Connection) -> None:
+def test_what_is_in_the_trash_is_shown_even_when_all_of_the_story_is(db: Connection) -> None:
     say(db, "One.")
     trash.discard(db, S, 1, 5.0)
     assert drawn(db) == ["x 1 Hello. (in the trash, with 2 below it)"]
 
 
-def test_an_empty_story_has_an_empty_outline(db: sqlite3.Connection) -> None:
+def test_an_empty_story_has_an_empty_outline(db: Connection) -> None:
     stories.create_session(db, "bare", "harbour", "", "", 1.0)
     assert outline.read(db, "bare", None).nodes == []
 
 
-def test_a_message_of_another_story_is_no_focus_and_cannot_be_read(db: sqlite3.Connection) -> None:
+def test_a_message_of_another_story_is_no_focus_and_cannot_be_read(db: Connection) -> None:
     stories.create_session(db, "other", "harbour", "", "Secret.", 1.0)
     other = stories.active_path(db, "other")[0].id
     for look in (outline.read, outline.message):

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower.engine.store import passages, term_rows, vector_rows
+from flower.engine.store.connection import Connection
 from flower.engine.store.passages import Chunk, Passage, content_hash
-from flower.engine.store.schema import PASSAGES_SCHEMA, TERMS_SCHEMA
 from flower.engine.store.term_rows import term_hash
+from tests.stores import KINDS, connected
 
 MODEL, DIMENSION = "test-model", 4
 VAEL, SOLIN = "lore:vael", "lore:solin"
 
 
-def connect() -> sqlite3.Connection:
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    db.executescript(PASSAGES_SCHEMA + TERMS_SCHEMA)
-    return db
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connected(request.param) as connection:
+        yield connection
 
 
-@pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
-    connection = connect()
-    yield connection
-    connection.close()
-
-
-def put(db: sqlite3.Connection, scope: str, source: str, *texts: str) -> passages.Changed:
+def put(db: Connection, scope: str, source: str, *texts: str) -> passages.Changed:
     drafts = [Chunk("", text) for text in texts]
     return passages.replace_source(db, "lore", scope, source, drafts, digest=b"", created=1.0)
 
 
-def embed(db: sqlite3.Connection, *, tokens: bool = False) -> int:
+def embed(db: Connection, *, tokens: bool = False) -> int:
     """Gives every pending text a vector; returns how many there were."""
     pending, _ = vector_rows.list_pending(db, MODEL, limit=1000)
     vectors = np.eye(DIMENSION, dtype=np.float32)[np.arange(len(pending)) % DIMENSION]
@@ -47,11 +40,11 @@ def embed(db: sqlite3.Connection, *, tokens: bool = False) -> int:
     return len(pending)
 
 
-def count(db: sqlite3.Connection, table: str) -> int:
+def count(db: Connection, table: str) -> int:
     return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
-def test_rows_whose_text_stays_keep_their_id(db: sqlite3.Connection) -> None:
+def test_rows_whose_text_stays_keep_their_id(db: Connection) -> None:
     put(db, VAEL, "world", "one", "two", "three")
     before = {p.text: p.id for p in passages.list_passages(db, VAEL)}
     change = put(db, VAEL, "world", "three", "new", "one")
@@ -61,7 +54,7 @@ def test_rows_whose_text_stays_keep_their_id(db: sqlite3.Connection) -> None:
     assert change == passages.Changed((after["new"],), (before["two"],))
 
 
-def test_equal_text_is_embedded_once(db: sqlite3.Connection) -> None:
+def test_equal_text_is_embedded_once(db: Connection) -> None:
     """Also when it stands in another source, another scope, or moves from one to the other."""
     put(db, VAEL, "a", "same", "other")
     put(db, SOLIN, "b", "same")
@@ -72,13 +65,13 @@ def test_equal_text_is_embedded_once(db: sqlite3.Connection) -> None:
     assert vector_rows.count_pending(db, MODEL) == 0
 
 
-def test_another_model_embeds_anew(db: sqlite3.Connection) -> None:
+def test_another_model_embeds_anew(db: Connection) -> None:
     put(db, VAEL, "a", "text")
     embed(db)
     assert vector_rows.count_pending(db, "other-model") == 1
 
 
-def test_ids_are_never_used_again(db: sqlite3.Connection) -> None:
+def test_ids_are_never_used_again(db: Connection) -> None:
     """An index file may still hold the id of a deleted row."""
     (first,) = put(db, VAEL, "a", "text").added
     passages.drop_source(db, VAEL, "a")
@@ -86,7 +79,7 @@ def test_ids_are_never_used_again(db: sqlite3.Connection) -> None:
     assert second > first
 
 
-def test_deleting_takes_vectors_and_words_along(db: sqlite3.Connection) -> None:
+def test_deleting_takes_vectors_and_words_along(db: Connection) -> None:
     put(db, VAEL, "a", "a drowned bell", "shared")
     put(db, SOLIN, "b", "shared")
     embed(db, tokens=True)
@@ -97,7 +90,7 @@ def test_deleting_takes_vectors_and_words_along(db: sqlite3.Connection) -> None:
     assert [p.text for p in passages.list_passages(db, SOLIN)] == ["shared"]
 
 
-def test_messages_take_their_memories_along(db: sqlite3.Connection) -> None:
+def test_messages_take_their_memories_along(db: Connection) -> None:
     for number in (1, 2, 3):
         memory = Passage(0, "memory", "memory:s", f"message:{number}", "", f"m{number}", number)
         passages.add_memories(db, [memory])
@@ -107,7 +100,7 @@ def test_messages_take_their_memories_along(db: sqlite3.Connection) -> None:
     assert [p.text for p in passages.list_passages(db, "memory:s")] == ["m2"]
 
 
-def test_a_longer_memory_takes_the_place_of_the_shorter_one(db: sqlite3.Connection) -> None:
+def test_a_longer_memory_takes_the_place_of_the_shorter_one(db: Connection) -> None:
     """Pieces that stay keep their id; pins, words and vectors follow; other messages are left alone."""
 
     def remember(message_id: int, *texts: str) -> passages.Changed:
@@ -131,7 +124,7 @@ def test_a_longer_memory_takes_the_place_of_the_shorter_one(db: sqlite3.Connecti
     assert count(db, "passage_terms") == 4
 
 
-def test_every_passage_has_its_terms_from_the_start(db: sqlite3.Connection) -> None:
+def test_every_passage_has_its_terms_from_the_start(db: Connection) -> None:
     """And each is the stem's hash with how often it occurs; a word of the title counts twice."""
     drafts = [Chunk("The tide", "The bells and the drowned bell.")]
     passages.replace_source(db, "lore", VAEL, "a", drafts, digest=b"", created=0.0)
@@ -144,7 +137,7 @@ def test_every_passage_has_its_terms_from_the_start(db: sqlite3.Connection) -> N
     assert terms.message_id == 0
 
 
-def test_terms_that_are_missing_are_made_anew(db: sqlite3.Connection) -> None:
+def test_terms_that_are_missing_are_made_anew(db: Connection) -> None:
     """Those of an older version too, in pages."""
     put(db, VAEL, "a", *(f"bell number {n}" for n in range(5)))
     put(db, SOLIN, "b", "another bell")
@@ -159,19 +152,18 @@ def test_terms_that_are_missing_are_made_anew(db: sqlite3.Connection) -> None:
     assert [row.hashes.tolist() for row in after] == [row.hashes.tolist() for row in before]
 
 
-@given(st.text(max_size=60))
-def test_no_text_is_without_terms_that_can_be_read(text: str) -> None:
-    db = connect()
-    try:
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
+@given(text=st.text(max_size=60))
+def test_no_text_is_without_terms_that_can_be_read(kind: str, text: str) -> None:
+    with connected(kind) as db:
         put(db, VAEL, "a", text)
         (terms,) = term_rows.page_of_terms(db, VAEL, after=0, limit=5)
         assert len(terms.hashes) == len(terms.counts)
         assert all(terms.counts)
-    finally:
-        db.close()
 
 
-def test_token_vectors_are_kept_beside_the_others(db: sqlite3.Connection) -> None:
+def test_token_vectors_are_kept_beside_the_others(db: Connection) -> None:
     """A text that has only one of the two is still pending for a model that makes both."""
     put(db, VAEL, "a", "one", "two")
     embed(db)
@@ -184,7 +176,7 @@ def test_token_vectors_are_kept_beside_the_others(db: sqlite3.Connection) -> Non
     assert vector_rows.tokens_of(db, MODEL, [1, 2, 3]) == {1: b"12", 2: b"34"}
 
 
-def test_vectors_come_back_as_stored(db: sqlite3.Connection) -> None:
+def test_vectors_come_back_as_stored(db: Connection) -> None:
     """float16 keeps a cosine within 0.0005."""
     put(db, VAEL, "a", *(f"text {n}" for n in range(50)))
     rng = np.random.default_rng(1)
@@ -201,24 +193,27 @@ def test_vectors_come_back_as_stored(db: sqlite3.Connection) -> None:
     assert marks.tolist() == [*page.marks.tolist(), *rest.marks.tolist()]
 
 
-def test_a_vector_for_text_deleted_meanwhile_is_left_out(db: sqlite3.Connection) -> None:
+def test_a_vector_for_text_deleted_meanwhile_is_left_out(db: Connection) -> None:
     vector_rows.store_vectors(
         db, MODEL, [content_hash("", "gone")], np.eye(1, DIMENSION, dtype=np.float32)
     )
     assert count(db, "vectors") == 0
 
 
-def test_vectors_of_another_size_are_left_out(db: sqlite3.Connection) -> None:
+def test_vectors_of_another_size_are_left_out(db: Connection) -> None:
     put(db, VAEL, "a", "text")
     vector_rows.store_vectors(db, MODEL, [content_hash("", "text")], np.ones((1, 3), np.float32))
     assert len(vector_rows.page_of_vectors(db, MODEL, VAEL, DIMENSION, after=0, limit=9).ids) == 0
 
 
-@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), max_size=8))
-def test_a_source_is_always_equal_to_what_it_was_told_last(versions: list[list[str]]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
+@given(versions=st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), max_size=8))
+def test_a_source_is_always_equal_to_what_it_was_told_last(
+    kind: str, versions: list[list[str]]
+) -> None:
     """Any history of texts, repeated paragraphs included, ends with exactly the last one's rows."""
-    db = connect()
-    try:
+    with connected(kind) as db:
         for version in versions:
             put(db, VAEL, "a", *version)
             embed(db)
@@ -226,5 +221,3 @@ def test_a_source_is_always_equal_to_what_it_was_told_last(versions: list[list[s
             assert [row[0] for row in rows] == version
             assert count(db, "vectors") == len(set(version))
             assert count(db, "passage_terms") == len(version)
-    finally:
-        db.close()

@@ -19,11 +19,13 @@ from flower.engine.recall import index as recall_index
 from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import Kept, context_of
-from flower.engine.store.database import Database, Inline
+from flower.engine.store.connection import Store
+from flower.engine.store.database import Inline
 from flower.engine.store.exchanges import memory_of, memory_title, told_memory
 from flower.errors import EmbedError
 from flower.protocol.messages import Progress
 from tests.fakes import HashEmbedder, without_vectors
+from tests.stores import opened
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
@@ -48,7 +50,7 @@ class Brain:
     """A library on a database file, with what it said."""
 
     def __init__(
-        self, library: PassageLibrary, database: Database, said: list[tuple[str, Progress | None]]
+        self, library: PassageLibrary, database: Store, said: list[tuple[str, Progress | None]]
     ):
         self.library = library
         self.database = database
@@ -72,10 +74,10 @@ class Brain:
 
 @asynccontextmanager
 async def open_brain(
-    folder: Path, embedder: Embedder, run: Inline | None = None
+    folder: Path, embedder: Embedder, run: Inline | None = None, kind: str = "sqlite"
 ) -> AsyncIterator[Brain]:
     said: list[tuple[str, Progress | None]] = []
-    database = await Database.open(folder / "flower.db", run or Inline())
+    database = await opened(kind, folder / "flower.db", run or Inline())
     library = PassageLibrary(
         database,
         embedder,

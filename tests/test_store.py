@@ -13,33 +13,30 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from flower.engine.store import exchanges, schema, stories, streaming_text, trash
+from flower.engine.store.connection import Connection
 from flower.engine.store.database import Database, migrate
 from flower.engine.store.extra import MessageExtra, SessionExtra
 from flower.errors import StoreError
+from tests.stores import KINDS, changes, connected
 
 
-@pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute("PRAGMA foreign_keys = ON")
-    migrate(connection)
-    yield connection
-    connection.close()
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connected(request.param) as connection:
+        yield connection
 
 
-def add_session(db: sqlite3.Connection, session_id: str = "s", greeting: str = "Hello.") -> None:
+def add_session(db: Connection, session_id: str = "s", greeting: str = "Hello.") -> None:
     stories.create_session(db, session_id, "harbour", "mara", greeting, 1.0)
 
 
-def exchange(
-    db: sqlite3.Connection, line: str, reply: str, session_id: str = "s"
-) -> exchanges.Exchange:
+def exchange(db: Connection, line: str, reply: str, session_id: str = "s") -> exchanges.Exchange:
     made = exchanges.begin_exchange(db, session_id, line, "m", None, 2.0)
     streaming_text.end(db, made.reply_id, reply, "complete", {"prompt_tokens": 1})
     return made
 
 
-def test_a_story_is_a_path_from_its_greeting_to_the_active_leaf(db: sqlite3.Connection) -> None:
+def test_a_story_is_a_path_from_its_greeting_to_the_active_leaf(db: Connection) -> None:
     add_session(db)
     exchange(db, "I look.", "You see.")
     stored = stories.session(db, "s")
@@ -52,7 +49,7 @@ def test_a_story_is_a_path_from_its_greeting_to_the_active_leaf(db: sqlite3.Conn
     assert (stored.title, stored.messages) == ("I look.", 3)
 
 
-def test_other_branches_are_not_on_the_path(db: sqlite3.Connection) -> None:
+def test_other_branches_are_not_on_the_path(db: Connection) -> None:
     add_session(db)
     exchange(db, "Left.", "Door.")
     left = stories.session(db, "s")
@@ -84,7 +81,7 @@ def test_pages_put_together_are_the_story(count: int, size: int) -> None:
     connection.close()
 
 
-def test_a_request_is_stored_once(db: sqlite3.Connection) -> None:
+def test_a_request_is_stored_once(db: Connection) -> None:
     add_session(db)
     first = exchanges.begin_exchange(db, "s", "Once.", "m", "r1", 1.0)
     second = exchanges.begin_exchange(db, "s", "Once.", "m", "r1", 1.0)
@@ -93,7 +90,7 @@ def test_a_request_is_stored_once(db: sqlite3.Connection) -> None:
     assert db.execute("SELECT count(*) FROM messages").fetchone() == (3,)
 
 
-def test_the_title_is_the_first_line_shortened(db: sqlite3.Connection) -> None:
+def test_the_title_is_the_first_line_shortened(db: Connection) -> None:
     add_session(db)
     assert exchanges.begin_exchange(db, "s", "word " * 40, "m", None, 1.0).titled
     assert not exchanges.begin_exchange(db, "s", "other", "m", None, 1.0).titled
@@ -104,7 +101,7 @@ def test_the_title_is_the_first_line_shortened(db: sqlite3.Connection) -> None:
     assert stored.title.endswith("…")
 
 
-def test_deleting_a_story_leaves_others_alone(db: sqlite3.Connection) -> None:
+def test_deleting_a_story_leaves_others_alone(db: Connection) -> None:
     for session_id in ("s", "t"):
         add_session(db, session_id)
         exchange(db, "a", "b", session_id)
@@ -122,7 +119,7 @@ def test_deleting_a_story_leaves_others_alone(db: sqlite3.Connection) -> None:
     assert stories.load(db, "client-t").session_id == "t"
 
 
-def test_a_story_comes_back_from_the_trash_whole(db: sqlite3.Connection) -> None:
+def test_a_story_comes_back_from_the_trash_whole(db: Connection) -> None:
     add_session(db, "s")
     exchange(db, "a", "b", "s")
     before = stories.session(db, "s")
@@ -137,7 +134,7 @@ def test_a_story_comes_back_from_the_trash_whole(db: sqlite3.Connection) -> None
 
 
 def test_selections_round_trip_and_new_clients_start_where_the_last_left_off(
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> None:
     assert stories.load(db, "new") == stories.Selection("new")
     chosen = stories.Selection("one", "m", "w", "c", "", ("a", "b"), nsfw=True)
@@ -146,7 +143,7 @@ def test_selections_round_trip_and_new_clients_start_where_the_last_left_off(
     assert stories.load(db, "two").rules == ("a", "b")
 
 
-def test_only_what_was_changed_of_a_selection_is_stored(db: sqlite3.Connection) -> None:
+def test_only_what_was_changed_of_a_selection_is_stored(db: Connection) -> None:
     """Two faces without an id share a row; neither takes back what the other chose there."""
     before = stories.Selection("", "m", "w", "c", "s", ("a",))
     stories.change(db, before, ("world_id",), 1.0)
@@ -156,7 +153,7 @@ def test_only_what_was_changed_of_a_selection_is_stored(db: sqlite3.Connection) 
     assert stories.load(db, "") == structs.replace(before, model="n", rules=("b",))
 
 
-def test_extra_data_is_merged_and_unknown_keys_survive(db: sqlite3.Connection) -> None:
+def test_extra_data_is_merged_and_unknown_keys_survive(db: Connection) -> None:
     add_session(db)
     stories.set_message_extra(db, 1, {"card": {"x": 1}})
     stories.set_message_extra(db, 1, {"recalled": "notes"})
@@ -165,20 +162,20 @@ def test_extra_data_is_merged_and_unknown_keys_survive(db: sqlite3.Connection) -
     assert found.extra == MessageExtra(recalled="notes", others={"card": {"x": 1}})
 
 
-def test_extra_data_that_is_the_same_is_not_written(db: sqlite3.Connection) -> None:
+def test_extra_data_that_is_the_same_is_not_written(db: Connection) -> None:
     """The window of most prompts begins where the one before began."""
     add_session(db)
     stories.set_session_extra(db, "s", {"window_start": 3, "card": {"x": 1}})
-    before = db.total_changes
+    before = changes(db)
     stories.set_session_extra(db, "s", {"window_start": 3})
-    assert db.total_changes == before
+    assert changes(db) == before
     stories.set_session_extra(db, "s", {"window_start": None})
     found = stories.session(db, "s")
     assert found is not None
     assert found.extra == SessionExtra(others={"card": {"x": 1}})
 
 
-def test_unfinished_replies_are_marked(db: sqlite3.Connection) -> None:
+def test_unfinished_replies_are_marked(db: Connection) -> None:
     add_session(db)
     made = exchanges.begin_exchange(db, "s", "Go.", "m", None, 1.0)
     streaming_text.append(db, made.reply_id, 0, "Half", "m")
@@ -191,7 +188,7 @@ def test_unfinished_replies_are_marked(db: sqlite3.Connection) -> None:
 async def test_a_failing_transaction_changes_nothing(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "flower.db")
 
-    def half(db: sqlite3.Connection) -> None:
+    def half(db: Connection) -> None:
         add_session(db)
         raise KeyError("stop here")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import settings
@@ -22,54 +23,49 @@ from flower.engine.store import (
     trash,
     tree,
 )
+from flower.engine.store.connection import Connection
 from flower.engine.store.database import migrate
 from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
+from tests.postgres_cluster import needed
+from tests.stores import KINDS, connected
 
 S = "s"
 
 
-def connect() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute("PRAGMA foreign_keys = ON")
-    migrate(connection)
-    return connection
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connected(request.param) as connection:
+        stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
+        yield connection
 
 
-@pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
-    connection = connect()
-    stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
-    yield connection
-    connection.close()
-
-
-def say(db: sqlite3.Connection, line: str, reply: str) -> exchanges.Exchange:
+def say(db: Connection, line: str, reply: str) -> exchanges.Exchange:
     made = exchanges.begin_exchange(db, S, line, "m", None, 2.0)
     streaming_text.end(db, made.reply_id, reply, "complete")
     return made
 
 
-def retry(db: sqlite3.Connection, text: str, message: int | None = None) -> branches.Opened:
+def retry(db: Connection, text: str, message: int | None = None) -> branches.Opened:
     opened = branches.open_variant(db, S, message, "m", 3.0)
     streaming_text.end(db, opened.reply_id, text, "complete")
     return opened
 
 
-def edit(db: sqlite3.Connection, message: int, text: str, reply: str) -> branches.Opened:
+def edit(db: Connection, message: int, text: str, reply: str) -> branches.Opened:
     opened = branches.open_edit(db, S, message, text, "m", 3.0)
     streaming_text.end(db, opened.reply_id, reply, "complete")
     return opened
 
 
-def told(db: sqlite3.Connection) -> list[str]:
+def told(db: Connection) -> list[str]:
     return [m.content for m in stories.active_path(db, S)]
 
 
 # --- variants and edits -------------------------------------------------------------------------
 
 
-def test_a_retry_is_a_sibling_and_the_old_reply_can_be_shown_again(db: sqlite3.Connection) -> None:
+def test_a_retry_is_a_sibling_and_the_old_reply_can_be_shown_again(db: Connection) -> None:
     first = say(db, "I knock.", "Nobody.")
     opened = retry(db, "A voice.")
     assert (opened.line_id, opened.line, opened.variant) == (first.user_id, "I knock.", 1)
@@ -83,7 +79,7 @@ def test_a_retry_is_a_sibling_and_the_old_reply_can_be_shown_again(db: sqlite3.C
     assert branches.choose_variant(db, S, None, -1, step=True) == (2, 2)
 
 
-def test_a_variant_comes_back_with_everything_that_followed_it(db: sqlite3.Connection) -> None:
+def test_a_variant_comes_back_with_everything_that_followed_it(db: Connection) -> None:
     first = say(db, "I knock.", "Nobody.")
     say(db, "I wait.", "Steps.")
     say(db, "I hide.", "Dark.")
@@ -94,7 +90,7 @@ def test_a_variant_comes_back_with_everything_that_followed_it(db: sqlite3.Conne
 
 
 def test_a_message_of_another_way_can_be_named_as_the_variant_to_go_on_with(
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> None:
     first = say(db, "I knock.", "Nobody.")
     retry(db, "A voice.")
@@ -103,7 +99,7 @@ def test_a_message_of_another_way_can_be_named_as_the_variant_to_go_on_with(
 
 
 def test_an_edited_line_is_a_branch_and_an_edited_reply_says_that_it_was(
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> None:
     first = say(db, "I knock.", "Nobody.")
     say(db, "I wait.", "Steps.")
@@ -117,7 +113,7 @@ def test_an_edited_line_is_a_branch_and_an_edited_reply_says_that_it_was(
 
 
 def test_what_belongs_to_a_message_stays_with_its_edit_but_not_its_prompt(
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> None:
     first = say(db, "I knock.", "Nobody.")
     stories.set_message_extra(
@@ -129,7 +125,7 @@ def test_what_belongs_to_a_message_stays_with_its_edit_but_not_its_prompt(
     assert made.extra == MessageExtra(edited=True, others={"sheet": {"hp": 3}})
 
 
-def test_another_greeting_is_another_beginning(db: sqlite3.Connection) -> None:
+def test_another_greeting_is_another_beginning(db: Connection) -> None:
     branches.edit_reply(db, S, 1, "Welcome.", 2.0)
     say(db, "Hi.", "Ho.")
     assert told(db) == ["Welcome.", "Hi.", "Ho."]
@@ -138,7 +134,7 @@ def test_another_greeting_is_another_beginning(db: sqlite3.Connection) -> None:
     assert tree.variants(db, [1]) == {1: (1, 2)}
 
 
-def test_a_seed_counts_replies_in_the_trash_too(db: sqlite3.Connection) -> None:
+def test_a_seed_counts_replies_in_the_trash_too(db: Connection) -> None:
     say(db, "I knock.", "Nobody.")
     second = retry(db, "A voice.")
     trash.discard(db, S, second.reply_id, 5.0)
@@ -160,13 +156,13 @@ def test_a_seed_counts_replies_in_the_trash_too(db: sqlite3.Connection) -> None:
         (lambda db: branches.edit_reply(db, S, 1, "Hello.", 1.0), "says already"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_a_sentence(db: sqlite3.Connection, change, says) -> None:  # type: ignore[no-untyped-def]
+def test_what_makes_no_sense_is_refused_with_a_sentence(db: Connection, change, says) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(CommandError) as caught:
         change(db)
     assert says in str(caught.value)
 
 
-def test_a_reply_to_the_dice_can_be_written_anew_and_the_dice_stay(db: sqlite3.Connection) -> None:
+def test_a_reply_to_the_dice_can_be_written_anew_and_the_dice_stay(db: Connection) -> None:
     say(db, "One.", "First.")
     stories.append(db, S, tree.active_leaf(db, S), "system", "Roll: 17", "complete", now=3.0)
     exchanges.open_answer(db, S, "m", 3.0)
@@ -180,7 +176,7 @@ def test_a_reply_to_the_dice_can_be_written_anew_and_the_dice_stay(db: sqlite3.C
 # --- back and forth -----------------------------------------------------------------------------
 
 
-def test_undo_goes_back_by_exchanges_and_redo_forth(db: sqlite3.Connection) -> None:
+def test_undo_goes_back_by_exchanges_and_redo_forth(db: Connection) -> None:
     say(db, "One.", "First.")
     say(db, "Two.", "Second.")
     assert tree.undo(db, S).content == "Two."
@@ -192,7 +188,7 @@ def test_undo_goes_back_by_exchanges_and_redo_forth(db: sqlite3.Connection) -> N
     assert told(db)[-1] == "Second."
 
 
-def test_a_note_between_the_lines_is_a_step_of_its_own(db: sqlite3.Connection) -> None:
+def test_a_note_between_the_lines_is_a_step_of_its_own(db: Connection) -> None:
     say(db, "One.", "First.")
     leaf = tree.active_leaf(db, S)
     stories.append(db, S, leaf, "system", "Roll 1d20: 17", "complete", now=3.0)
@@ -207,7 +203,7 @@ def test_a_note_between_the_lines_is_a_step_of_its_own(db: sqlite3.Connection) -
 
 
 def test_after_going_back_a_new_line_is_a_branch_and_there_is_nothing_to_redo(
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> None:
     one = say(db, "Left.", "Door.")
     tree.undo(db, S)
@@ -220,7 +216,7 @@ def test_after_going_back_a_new_line_is_a_branch_and_there_is_nothing_to_redo(
     }
 
 
-def test_a_story_without_a_greeting_can_be_undone_to_nothing_and_back(db: sqlite3.Connection) -> None:
+def test_a_story_without_a_greeting_can_be_undone_to_nothing_and_back(db: Connection) -> None:
     stories.create_session(db, "bare", "harbour", "", "", 1.0)
     exchanges.begin_exchange(db, "bare", "Hi.", "m", None, 1.0)
     tree.undo(db, "bare")
@@ -230,7 +226,7 @@ def test_a_story_without_a_greeting_can_be_undone_to_nothing_and_back(db: sqlite
 
 
 def test_a_note_in_the_place_of_an_answer_goes_back_and_forth_with_its_line(
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> None:
     first = say(db, "One.", "First.")
     trash.discard(db, S, first.reply_id, 3.0)
@@ -244,7 +240,7 @@ def test_a_note_in_the_place_of_an_answer_goes_back_and_forth_with_its_line(
 
 
 def test_a_branch_that_is_in_the_trash_from_its_root_on_leads_to_the_greeting_that_is_left(
-    db: sqlite3.Connection,
+    db: Connection,
 ) -> None:
     branches.begin(db, S, None, "east", 1.0)
     branches.edit_reply(db, S, 1, "Welcome.", 2.0)
@@ -257,7 +253,7 @@ def test_a_branch_that_is_in_the_trash_from_its_root_on_leads_to_the_greeting_th
 # --- the trash ----------------------------------------------------------------------------------
 
 
-def test_a_message_goes_into_the_trash_with_all_below_it_and_comes_back(db: sqlite3.Connection) -> None:
+def test_a_message_goes_into_the_trash_with_all_below_it_and_comes_back(db: Connection) -> None:
     say(db, "One.", "First.")
     two = say(db, "Two.", "Second.")
     say(db, "Three.", "Third.")
@@ -270,14 +266,14 @@ def test_a_message_goes_into_the_trash_with_all_below_it_and_comes_back(db: sqli
     assert told(db) == before
 
 
-def test_in_the_place_of_a_deleted_variant_another_one_is_shown(db: sqlite3.Connection) -> None:
+def test_in_the_place_of_a_deleted_variant_another_one_is_shown(db: Connection) -> None:
     say(db, "I knock.", "Nobody.")
     second = retry(db, "A voice.")
     trash.discard(db, S, second.reply_id, 5.0)
     assert told(db)[-1] == "Nobody."
 
 
-def test_below_what_is_in_the_trash_nothing_can_be_taken_back_first(db: sqlite3.Connection) -> None:
+def test_below_what_is_in_the_trash_nothing_can_be_taken_back_first(db: Connection) -> None:
     one = say(db, "One.", "First.")
     two = say(db, "Two.", "Second.")
     trash.discard(db, S, two.user_id, 5.0)
@@ -290,7 +286,7 @@ def test_below_what_is_in_the_trash_nothing_can_be_taken_back_first(db: sqlite3.
     assert told(db)[-1] == "Second."
 
 
-def test_the_trash_is_emptied_whole_even_if_the_clock_went_back(db: sqlite3.Connection) -> None:
+def test_the_trash_is_emptied_whole_even_if_the_clock_went_back(db: Connection) -> None:
     one = say(db, "One.", "First.")
     two = say(db, "Two.", "Second.")
     trash.discard(db, S, two.user_id, 50.0)
@@ -299,13 +295,14 @@ def test_the_trash_is_emptied_whole_even_if_the_clock_went_back(db: sqlite3.Conn
     assert ids == [one.user_id, one.reply_id, two.user_id, two.reply_id]
     trash.purge_messages(db, ids)
     assert [m.content for m in stories.tree(db, S)] == ["Hello."]
-    assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+    if isinstance(db, sqlite3.Connection):
+        assert db.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
 # --- branches -----------------------------------------------------------------------------------
 
 
-def test_a_branch_is_a_place_to_come_back_to(db: sqlite3.Connection) -> None:
+def test_a_branch_is_a_place_to_come_back_to(db: Connection) -> None:
     one = say(db, "One.", "First.")
     say(db, "Two.", "Second.")
     assert branches.begin(db, S, one.reply_id, "East Door", 5.0) == "East Door"
@@ -320,7 +317,7 @@ def test_a_branch_is_a_place_to_come_back_to(db: sqlite3.Connection) -> None:
     assert told(db)[-1] == "Third."
 
 
-def test_going_to_a_message_leaves_the_branch_where_it_was(db: sqlite3.Connection) -> None:
+def test_going_to_a_message_leaves_the_branch_where_it_was(db: Connection) -> None:
     one = say(db, "One.", "First.")
     say(db, "Two.", "Second.")
     branches.begin(db, S, None, "", 5.0)
@@ -330,7 +327,7 @@ def test_going_to_a_message_leaves_the_branch_where_it_was(db: sqlite3.Connectio
     assert told(db)[-1] == "Second."
 
 
-def test_a_branch_whose_end_is_in_the_trash_ends_above_it(db: sqlite3.Connection) -> None:
+def test_a_branch_whose_end_is_in_the_trash_ends_above_it(db: Connection) -> None:
     one = say(db, "One.", "First.")
     two = say(db, "Two.", "Second.")
     branches.begin(db, S, one.reply_id, "east", 5.0)
@@ -343,7 +340,7 @@ def test_a_branch_whose_end_is_in_the_trash_ends_above_it(db: sqlite3.Connection
 # --- pages and search ---------------------------------------------------------------------------
 
 
-def test_a_page_says_which_messages_have_siblings(db: sqlite3.Connection) -> None:
+def test_a_page_says_which_messages_have_siblings(db: Connection) -> None:
     first = say(db, "I knock.", "Nobody.")
     opened = retry(db, "A voice.")
     page = tree.page(db, S)
@@ -353,13 +350,13 @@ def test_a_page_says_which_messages_have_siblings(db: sqlite3.Connection) -> Non
     assert tree.page(db, "nowhere") is None
 
 
-def test_a_page_above_a_message_of_another_story_is_empty(db: sqlite3.Connection) -> None:
+def test_a_page_above_a_message_of_another_story_is_empty(db: Connection) -> None:
     stories.create_session(db, "other", "harbour", "", "Secret.", 1.0)
     made = exchanges.begin_exchange(db, "other", "Hi.", "m", None, 1.0)
     assert tree.page(db, S, made.user_id) == tree.Page(())
 
 
-def test_words_are_found_on_every_branch_once_their_reply_has_ended(db: sqlite3.Connection) -> None:
+def test_words_are_found_on_every_branch_once_their_reply_has_ended(db: Connection) -> None:
     say(db, "I knock at the river door.", "The otter sleeps.")
     opened = branches.open_variant(db, S, None, "m", 3.0)
     streaming_text.append(db, opened.reply_id, 0, "A heron", "m")
@@ -374,7 +371,7 @@ def test_words_are_found_on_every_branch_once_their_reply_has_ended(db: sqlite3.
     db.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
 
 
-def test_a_deleted_story_is_not_found(db: sqlite3.Connection) -> None:
+def test_a_deleted_story_is_not_found(db: Connection) -> None:
     say(db, "The heron.", "Gone.")
     trash.delete(db, S, 5.0)
     assert search.search(db, "heron") == []
@@ -382,7 +379,7 @@ def test_a_deleted_story_is_not_found(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
 
 
-def test_pinned_stories_come_first_and_archived_ones_are_put_away(db: sqlite3.Connection) -> None:
+def test_pinned_stories_come_first_and_archived_ones_are_put_away(db: Connection) -> None:
     for number, session_id in enumerate(("a", "b", "c")):
         stories.create_session(db, session_id, "harbour", "", "", 10.0 + number)
     stories.set_pinned(db, "a", True)
@@ -421,9 +418,12 @@ def test_a_story_from_before_there_was_a_tree_can_be_searched_and_walked() -> No
 class AnyCommands(RuleBasedStateMachine):
     """Whatever is done in whatever order: one way through the tree, and no word is lost."""
 
+    kind = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
-        self.db = connect()
+        self.resources = ExitStack()
+        self.db = self.resources.enter_context(connected(self.kind))
         self.written: dict[int, str] = {}
         self.clock = 2.0
 
@@ -436,7 +436,7 @@ class AnyCommands(RuleBasedStateMachine):
             self.say()
 
     def teardown(self) -> None:
-        self.db.close()
+        self.resources.close()
 
     def tick(self) -> float:
         self.clock += 1
@@ -459,13 +459,14 @@ class AnyCommands(RuleBasedStateMachine):
 
     def attempt(self, change) -> object:  # type: ignore[no-untyped-def]
         """A refusal is fine; what was refused changed nothing."""
-        self.db.execute("BEGIN")
+        self.db.execute("SAVEPOINT before")
         try:
             result = change()
         except CommandError:
-            self.db.execute("ROLLBACK")
+            self.db.execute("ROLLBACK TO before")
+            self.db.execute("RELEASE before")
             return None
-        self.db.execute("COMMIT")
+        self.db.execute("RELEASE before")
         return result
 
     @rule()
@@ -602,7 +603,19 @@ AnyCommands.TestCase.settings = settings(max_examples=60, stateful_step_count=40
 TestAnyCommands = AnyCommands.TestCase
 
 
-def test_a_long_story_moves_fast_enough(db: sqlite3.Connection) -> None:
+class AnyCommandsInPostgres(AnyCommands):
+    """The same over rows of a server."""
+
+    kind = "postgres"
+
+
+AnyCommandsInPostgres.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=40, deadline=None
+)
+TestAnyCommandsInPostgres = needed(AnyCommandsInPostgres.TestCase)
+
+
+def test_a_long_story_moves_fast_enough(db: Connection) -> None:
     """No part of a move may grow faster than the path: a thousand exchanges are walked, not sorted."""
     for number in range(limits.PROMPT_MESSAGES):
         say(db, f"Line {number}.", "Yes.")

@@ -15,6 +15,7 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from flower.engine.game.state import StoryState
 from flower.engine.store import outline, search, states, stories, tree
+from tests.postgres_cluster import needed
 from tests.test_game import count
 from tests.test_tree import AnyCommands, S
 
@@ -140,3 +141,15 @@ class FollowsTheStory(AnyCommands):
 
 FollowsTheStory.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 TestFollowsTheStory = FollowsTheStory.TestCase
+
+
+class FollowsTheStoryInPostgres(FollowsTheStory):
+    """The same over rows of a server."""
+
+    kind = "postgres"
+
+
+FollowsTheStoryInPostgres.TestCase.settings = settings(
+    max_examples=15, stateful_step_count=40, deadline=None
+)
+TestFollowsTheStoryInPostgres = needed(FollowsTheStoryInPostgres.TestCase)

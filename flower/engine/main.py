@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,9 @@ from flower.engine.server import app, listener
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import inherited_place, open_place
 from flower.engine.sessions.engine import Engine
+from flower.engine.store.connection import Store
 from flower.engine.store.database import Database
+from flower.errors import StoreError
 from flower.home import Home
 from flower.protocol.messages import Progress, State
 from flower.settings.config import Config
@@ -142,7 +144,7 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
     def keep_backup(version: int) -> None:
         backup.make_kept(home, f"before-schema-{version + 1}", time.time())
 
-    database = await Database.open(home.database, before_migration=keep_backup)
+    database, keep = await open_store(home, config.store, keep_backup)
     models = choose_model.choose(
         (home.models, SHIPPED_MODELS),
         config.embedding.model,
@@ -174,6 +176,8 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
         async with trio.open_nursery() as nursery:
             refresh = RosterRefresh(nursery, roster)
             nursery.start_soon(maintenance.keep_running, "the library", library.run)
+            if keep is not None:
+                nursery.start_soon(_end_without, keep)
             engine = Engine(services, roster, nursery, commands=catalogue.OPTIONS)
             await engine.start()
             if models.trouble:
@@ -185,6 +189,33 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
             await (engine.roster if engine is not None else roster).aclose()
             await trio.to_thread.run_sync(models.close)
             await database.aclose()
+
+
+async def _end_without(keep: Callable[[], Awaitable[None]]) -> None:
+    """Ends the engine, as a signal does, when it may not write any more."""
+    await keep()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def open_store(
+    home: Home, url: str, keep_backup: Callable[[int], None]
+) -> tuple[Store, Callable[[], Awaitable[None]] | None]:
+    """Returns the stories: those of the home, or with a ``url`` those in PostgreSQL.
+
+    There the second value makes the right to write them last, and returns when it is lost.
+    Raises ``StoreError`` with a sentence if they cannot be opened.
+    """
+    if not url:
+        return await Database.open(home.database, before_migration=keep_backup), None
+    try:
+        from flower.engine.store.postgres.database import PostgresDatabase
+    except ImportError as error:
+        raise StoreError(
+            "`store` names a PostgreSQL database, and its driver is not installed:"
+            " ./start.sh --setup postgres, or pip install 'flower-roleplay[postgres]'"
+        ) from error
+    database = await PostgresDatabase.open(url, home.database)
+    return database, database.keep_lease
 
 
 def _status(engine: Engine, lifetime: Lifetime) -> str:

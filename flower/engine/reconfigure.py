@@ -31,7 +31,7 @@ from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import Listener
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.program import one_problem
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 from flower.engine.tasks import guarded
 from flower.errors import FlowerError
 from flower.home import Home, load_config, user_home
@@ -48,7 +48,7 @@ NAMES_TOLD = 3  # files named in one line
 Stamp = tuple[int, int, int]  # time of change in ns, size, inode
 
 
-def make_services(config: Config, assets: Assets, database: Database, library: Library) -> Services:
+def make_services(config: Config, assets: Assets, database: Store, library: Library) -> Services:
     return Services(
         database=database,
         library=library,

@@ -15,7 +15,7 @@ from pathlib import Path
 from flower.installer.failures import InstallError
 from flower.installer.setup import Setup, say
 
-EXTRAS = ("test", "local", "socks", "model")
+EXTRAS = ("test", "local", "postgres", "socks", "model")
 
 
 def main(arguments: Sequence[str]) -> int:

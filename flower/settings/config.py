@@ -49,6 +49,7 @@ ENVIRONMENT = {
     "ANTHROPIC_API_KEY": "anthropic_api_key",
     "MISTRAL_API_KEY": "mistral_api_key",
     "MODEL_NAME": "default_model",
+    "FLOWER_STORE": "store",
 }
 
 
@@ -167,6 +168,7 @@ class Config(Struct, frozen=True):
     anthropic_api_key: Secret = NO_SECRET
     mistral_api_key: Secret = NO_SECRET
     default_model: str = ""
+    store: Secret = NO_SECRET  # where the stories are when not in the home; its URL may hold a password
     supported_models: tuple[SupportedModel, ...] = ()
     fallback_models: tuple[str, ...] = ()  # asked in order when the chosen model fails at once
     engine: EngineConfig = EngineConfig()
@@ -336,6 +338,7 @@ FLAT: dict[str, validators.Reader[Any]] = {
     "anthropic_api_key": validators.secret,
     "mistral_api_key": validators.secret,
     "default_model": validators.text,
+    "store": validators.database,
     "supported_models": validators.list_of(_supported_model),
     "fallback_models": validators.list_of(validators.short_text),
     "providers": _providers,

@@ -147,6 +147,18 @@ def url(value: object, path: Path) -> str:
     return result
 
 
+def database(value: object, path: Path) -> Secret:
+    """The URL of a PostgreSQL database; hidden, as it may carry a password."""
+    result = text(value, path)
+    if (
+        not result.startswith(("postgresql://", "postgres://"))
+        or not result.isprintable()
+        or " " in result
+    ):
+        raise must_be(path, "a URL like postgresql://flower@localhost/flower", value)
+    return Secret(result)
+
+
 def pattern(value: object, path: Path) -> str:
     """A regular expression."""
     result = text(value, path)

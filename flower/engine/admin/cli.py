@@ -21,8 +21,12 @@ from flower.engine.store import recovery
 from flower.errors import ConfigError, LaunchError, StoreError, printable_line
 from flower.home import Home, load_config
 
+ELSEWHERE = "the stories are in PostgreSQL (`store` in the settings)"
+
 
 def back_up(home: Home, file: Path | None) -> int:
+    if load_config(home, os.environ).store:
+        raise StoreError(f"{ELSEWHERE}: pg_dump makes backups of them, `flower migrate` a copy")
     if not home.database.exists():
         raise StoreError(f"there are no stories in {home.root} yet")
     if file is not None and file.is_dir():
@@ -54,6 +58,8 @@ def show_backups(home: Home) -> int:
 
 
 def restore(home: Home, file: Path) -> int:
+    if load_config(home, os.environ).store:
+        raise StoreError(f"{ELSEWHERE}: pg_restore brings a backup of them back")
     if not file.exists() and (backup.folder(home) / file.name).exists():
         file = backup.folder(home) / file.name
     if not file.exists():
@@ -75,6 +81,9 @@ def check(home: Home) -> int:
 
 
 def _check_stories(home: Home) -> int:
+    if load_config(home, os.environ).store:
+        print(f"Not checked: {ELSEWHERE}; its own pg_amcheck looks them through.")
+        return 0
     if not home.database.exists():
         print("There are no stories here yet.")
         return 0

@@ -27,8 +27,8 @@ from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.setup import read_setup
 from flower.engine.recall import choose_model
-from flower.engine.store import file, recovery
-from flower.errors import ConfigError, FlowerError, printable
+from flower.engine.store import file, recovery, stories
+from flower.errors import ConfigError, FlowerError, StoreError, printable
 from flower.home import Home, load_config
 from flower.settings.config import ENVIRONMENT, Config
 
@@ -77,7 +77,7 @@ def findings(home: Home, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from _assets(home)
     yield from _models(home)
     yield from _keys(home, config, environ)
-    yield _database(home)
+    yield _database(home) if not config.store else _server(config.store)
     yield _backups(home)
     yield _index(home)
     yield from _machine(home)
@@ -183,6 +183,18 @@ def _database(home: Home) -> Finding:
     if not report.sound:
         return Finding("database", "; ".join(report.lines), "stop the engine and run `flower check`")
     return Finding("database", f"{report.lines[0]} {size / limits.MIB:.1f} MiB, no damage")
+
+
+def _server(url: str) -> Finding:
+    try:
+        from flower.engine.store.postgres.reading import reading
+    except ImportError:
+        return Finding("database", "the driver of PostgreSQL is missing", "./start.sh --setup postgres")
+    try:
+        with reading(url) as db:
+            return Finding("database", f"{stories.count_sessions(db)} stories in PostgreSQL")
+    except StoreError as error:
+        return Finding("database", str(error), "see `store` in config.yaml and the server's log")
 
 
 def _backups(home: Home) -> Finding:

@@ -22,10 +22,10 @@ from flower.engine.export.library_files import STORY_FORMATS, NamedFile
 from flower.engine.export.render import FORMATS, Story, render
 from flower.engine.sanitize import sanitize
 from flower.engine.store import books, characters, library_rows, schema, stories
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.engine.store.file import UnreadableError, reading, schema_version
 from flower.errors import CommandError, StoreError, printable_line
-from flower.home import Home
+from flower.home import Home, load_config
 
 STANDARD_OUTPUT = "-"
 
@@ -138,6 +138,12 @@ def _ending_of(output: str, forms: Mapping[str, str]) -> str:
 
 @contextmanager
 def _database(home: Home) -> Iterator[Connection]:
+    if url := load_config(home, os.environ).store:
+        from flower.engine.store.postgres import reading as postgres
+
+        with postgres.reading(url) as server:
+            yield server
+        return
     if not home.database.exists():
         raise StoreError(f"there are no stories in {home.root} yet")
     try:

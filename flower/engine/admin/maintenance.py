@@ -19,7 +19,7 @@ from flower.engine.prompt.context import Services
 from flower.engine.recall.scopes import memory_scope
 from flower.engine.sessions.engine import Engine
 from flower.engine.store import passages, trash
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.errors import FlowerError
 from flower.home import Home
 from flower.protocol.messages import State

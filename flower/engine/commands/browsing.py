@@ -18,7 +18,7 @@ from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import books, favourites, stories
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.engine.store.stories import StoredSession
 from flower.errors import CommandError
 from flower.protocol.messages import LibraryItem, Listing, State

@@ -15,7 +15,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import books, personas, states
 from flower.engine.store.books import Owner
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.engine.store.personas import StoredPersona
 from flower.errors import CommandError, FormError, StoreError
 

@@ -13,7 +13,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import books, states
 from flower.engine.store.books import OwnedBook, Owner, StoredBook
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 
 TEST_ROWS = 40  # of entries that fire, and of those that nearly do

@@ -8,7 +8,7 @@ from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import scripts, states
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.engine.store.scripts import StoredScript
 from flower.errors import CommandError
 

@@ -10,7 +10,7 @@ from flower.engine.sentences import one_line
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import branches, hiding, outline, stories, trash, tree
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.engine.store.outline import Outline
 from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError

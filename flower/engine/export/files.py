@@ -12,7 +12,7 @@ from flower.engine.assets import Assets
 from flower.engine.character_list import briefs
 from flower.engine.export.render import Story, file_name, other_branches, render
 from flower.engine.store import stories, tree
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 from flower.whole_file import write_whole
 

@@ -20,7 +20,7 @@ import msgspec
 import flower
 from flower import limits
 from flower.engine.store import library_rows
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.engine.store.file import UnreadableError, reading
 from flower.errors import CommandError, StoreError
 

@@ -19,7 +19,7 @@ from flower.engine.interchange.values import Card, Chat, Kind
 from flower.engine.lorebook.book import Book
 from flower.engine.store import books, branches, characters, imported_chats, states, stories
 from flower.engine.store.books import Owner
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.errors import CommandError, ImportFileError
 
 CARD_FORMATS = ("png", "v2", "v3", "charx")

@@ -20,7 +20,7 @@ from flower.engine.importing.names import stem_of
 from flower.engine.importing.take import File, Taken, TakeOutcome
 from flower.engine.interchange import reader
 from flower.engine.store import originals
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 from flower.errors import ImportFileError
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Importer:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         imported: ImportedCharacter,
         *,
         written: Callable[[], Container[str]],

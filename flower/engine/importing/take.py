@@ -37,7 +37,7 @@ from flower.engine.store import (
 )
 from flower.engine.store.books import Owner
 from flower.engine.store.characters import Source, Stored
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.errors import ImportFileError
 
 State = Literal["new", "updated", "already here"]

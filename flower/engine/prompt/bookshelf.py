@@ -29,7 +29,7 @@ from flower.engine.recall.keyed_files import FILE_BOOK
 from flower.engine.recall.scopes import book_scope
 from flower.engine.store import books
 from flower.engine.store.books import OwnedBook, Owner
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 from flower.engine.store.stories import Message
 from flower.engine.tokens import TokenCounter
 from flower.errors import StoreError
@@ -77,9 +77,7 @@ class Bookshelf:
         self._meant: dict[int, float] = {}  # books whose entries recall knows, as they were then
         self._one = trio.CapacityLimiter(1)
 
-    async def ready(
-        self, database: Database, recall: Library, held: Sequence[OwnedBook]
-    ) -> Ready | None:
+    async def ready(self, database: Store, recall: Library, held: Sequence[OwnedBook]) -> Ready | None:
         """Returns the books ready for scanning, None when there are none. Raises ``StoreError``."""
         if not held:
             return None
@@ -92,7 +90,7 @@ class Bookshelf:
             del self._kept[next(iter(self._kept))]
         return found
 
-    async def _made(self, database: Database, recall: Library, held: Sequence[OwnedBook]) -> Ready:
+    async def _made(self, database: Store, recall: Library, held: Sequence[OwnedBook]) -> Ready:
         shelved: list[Shelved] = []
         ids: dict[str, int] = {}
         meanings: list[int] = []

@@ -46,7 +46,7 @@ from flower.engine.recall.scopes import (
 from flower.engine.recall.secrets import is_secret
 from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.store import books, hiding, personas, scripts, states, stories, tree
-from flower.engine.store.database import Connection, Database
+from flower.engine.store.connection import Connection, Store
 from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
 from flower.settings.samplers import LORE_TOKENS
@@ -61,7 +61,7 @@ WHY_KEPT = "a secret"
 class Services(Struct, frozen=True, kw_only=True):
     """What turns work with; the same for all of them."""
 
-    database: Database
+    database: Store
     library: Library
     assets: Assets
     context_tokens: int

@@ -25,7 +25,7 @@ from flower.engine.recall.keyed_files import book_of, entry_of
 from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import books, synced_folders
 from flower.engine.store.books import Owner
-from flower.engine.store.database import Connection, Database
+from flower.engine.store.connection import Connection, Store
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, ConfigError, StoreError
 from flower.home import expanded
@@ -285,7 +285,7 @@ class Folders:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         library: Library,
         nursery: trio.Nursery,
         notify: Callable[[str], None],

@@ -20,7 +20,7 @@ import trio
 
 from flower import limits
 from flower.engine.store import vector_rows
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 from flower.engine.store.passages import Changed
 from flower.errors import FlowerError
 
@@ -44,7 +44,7 @@ class Indexes:
     """Nearest neighbours by scope. ``say`` gets a sentence for the user when something is wrong."""
 
     def __init__(
-        self, database: Database, model_id: str, dimension: int, index_dir: Path, say: Say
+        self, database: Store, model_id: str, dimension: int, index_dir: Path, say: Say
     ) -> None:
         self._database = database
         self._model_id = model_id

@@ -15,7 +15,7 @@ import trio
 
 from flower import limits
 from flower.engine.store import term_rows
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 from flower.engine.store.passages import Changed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Keywords:
     """Keyword indexes by scope."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Store) -> None:
         self._database = database
         self._open: dict[str, WordIndex] = {}  # least recently used first
         self._locks: WeakValueDictionary[str, trio.Lock] = WeakValueDictionary()

@@ -32,7 +32,7 @@ from flower.engine.recall.query import Asked
 from flower.engine.recall.questions import as_passages, encode
 from flower.engine.recall.ranking import Tuning
 from flower.engine.store import passages, vector_rows
-from flower.engine.store.database import Connection, Database
+from flower.engine.store.connection import Connection, Store
 from flower.engine.store.passages import Changed, Chunk, Kind, Passage
 from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
@@ -54,7 +54,7 @@ class PassageLibrary:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         embedder: Embedder,
         index_dir: Path,
         *,

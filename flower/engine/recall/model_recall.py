@@ -15,7 +15,7 @@ from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.questions import Questions
 from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Searcher
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 
 
 class ModelRecall:
@@ -23,7 +23,7 @@ class ModelRecall:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         embedder: Embedder,
         keywords: Keywords,
         index_dir: Path,

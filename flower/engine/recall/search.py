@@ -20,7 +20,7 @@ from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.query import Asked, words_found
 from flower.engine.recall.ranking import Cut, Evidence, Signals, Tuning
 from flower.engine.store import passages, vector_rows
-from flower.engine.store.database import Connection, Database
+from flower.engine.store.connection import Connection, Store
 from flower.engine.store.passages import Passage
 from flower.engine.store.term_rows import term_hash
 from flower.engine.store.words import ENGLISH, stem
@@ -45,7 +45,7 @@ class Searcher:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         indexes: Indexes,
         keywords: Keywords,
         model_id: str,

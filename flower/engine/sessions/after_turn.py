@@ -23,7 +23,8 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import FinishedReply, Session
 from flower.engine.store import branches, states, stories, streaming_text
 from flower.engine.store import exchanges as replies
-from flower.engine.store.database import Connection, apart
+from flower.engine.store.connection import Connection
+from flower.engine.store.database import apart
 from flower.errors import FlowerError, StoreError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, State, SystemUpdate
 

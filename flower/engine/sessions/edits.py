@@ -18,7 +18,7 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turns import Turns, opened
 from flower.engine.store import branches, stories, tree
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 
 P = ParamSpec("P")

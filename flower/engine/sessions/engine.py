@@ -39,7 +39,7 @@ from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.turns import Turns
 from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 from flower.engine.tasks import guarded
 from flower.errors import StoreError
 from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State, SystemUpdate
@@ -364,7 +364,7 @@ class Engine:
 class StoryList:
     """Tells ``clients`` which stories there are, at most once in ``STORY_LIST_INTERVAL_S``."""
 
-    def __init__(self, database: Database, clients: Collection[Client], nursery: trio.Nursery) -> None:
+    def __init__(self, database: Store, clients: Collection[Client], nursery: trio.Nursery) -> None:
         self._database = database
         self._clients = clients
         self._nursery = nursery

@@ -17,7 +17,7 @@ from flower.engine.sessions import snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client
 from flower.engine.store import characters, stories
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 from flower.engine.tasks import guarded
 from flower.errors import StoreError
 from flower.protocol.messages import State, SystemUpdate

@@ -12,7 +12,7 @@ from flower.engine.game.clocks import Clock, Now
 from flower.engine.provider.base import ChatMessage
 from flower.engine.sentences import first_sentence
 from flower.engine.store import states, stories
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 from flower.engine.store.stories import Message, StoredSession
 
 RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what happened
@@ -21,7 +21,7 @@ RECAP_SENTENCE_CHARS = 220
 _MESSAGES_READ = 40  # what is told over is the last of them that was more than a look
 
 
-async def since_last_played(database: Database, stored: StoredSession, now: float) -> str:
+async def since_last_played(database: Store, stored: StoredSession, now: float) -> str:
     """Returns which clocks went on since the story was played last, and after a long rest also what
     happened last (``RECAP_AFTER_S``); "" for nothing. Raises ``StoreError``."""
     rested = now - stored.updated

@@ -6,7 +6,7 @@ What the reply's prompt was made of is written along with the first flush.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import trio
@@ -14,7 +14,7 @@ import trio
 from flower import limits
 from flower.engine.sessions.session import GrowingReply
 from flower.engine.store import exchanges, streaming_text
-from flower.engine.store.database import Connection, Database
+from flower.engine.store.connection import Connection, Store
 from flower.engine.store.exchanges import PromptRecord
 from flower.engine.store.extra import ManifestEntry
 from flower.errors import StoreError
@@ -31,7 +31,7 @@ class ReplyStorage:
     ``record`` is what is still to be stored of the reply's prompt.
     """
 
-    def __init__(self, database: Database, reply: GrowingReply, notify: Callable[[str], None]) -> None:
+    def __init__(self, database: Store, reply: GrowingReply, notify: Callable[[str], None]) -> None:
         self._database = database
         self._reply = reply
         self._notify = notify
@@ -43,7 +43,7 @@ class ReplyStorage:
     async def flush_regularly(self) -> None:
         """Brings the growing reply to the disk, so that a power cut costs half a second of it."""
         while True:
-            await trio.sleep(FLUSH_INTERVAL_S)
+            await trio.sleep(self._database.until_flush(FLUSH_INTERVAL_S))
             if self._reply.length == self._flushed and self.record is None:
                 continue
             try:
@@ -61,7 +61,7 @@ class ReplyStorage:
                 streaming_text.withdraw(db, reply.message_id, at)
             streaming_text.append(db, reply.message_id, at, new, model)
 
-        await self._write(write)
+        await self._write(write, self._database.write_batched)
         if taken_back == self._taken_back:
             self._flushed = at + len(new)
 
@@ -70,8 +70,13 @@ class ReplyStorage:
         self._flushed = min(self._flushed, self._reply.length)
         self._taken_back += 1
 
-    async def _write(self, write: Callable[[Connection], None]) -> None:
+    async def _write(
+        self,
+        write: Callable[[Connection], None],
+        transaction: Callable[[Callable[[Connection], str]], Awaitable[str]] | None = None,
+    ) -> None:
         """Writes in one transaction with what the prompt was made of, if that is not on disk yet."""
+        transaction = transaction if transaction is not None else self._database.write
         record = self.record
 
         def save(db: Connection) -> str:
@@ -80,7 +85,7 @@ class ReplyStorage:
             return note
 
         try:
-            note = await self._database.write(save)
+            note = await transaction(save)
         except StoreError:
             raise
         except Exception:  # a bug in what goes along must not cost the words

@@ -9,7 +9,7 @@ from flower.engine.prompt.direction import StoryRef, values_of
 from flower.engine.prompt.scripted import shown_texts
 from flower.engine.sessions.session import Session
 from flower.engine.store import scripts, states, stories, tree
-from flower.engine.store.database import Connection
+from flower.engine.store.connection import Connection
 
 
 def page(

@@ -35,7 +35,7 @@ from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
 from flower.engine.store import search, stories
-from flower.engine.store.database import Database
+from flower.engine.store.connection import Store
 from flower.engine.store.search import Summary
 from flower.engine.tokens import TokenCounter
 from flower.errors import FlowerError, ProviderError
@@ -75,7 +75,7 @@ class Summariser:
         self._failures: dict[str, Failures] = {}
 
     @property
-    def _database(self) -> Database:
+    def _database(self) -> Store:
         return self._runtime.services.database
 
     def interrupt(self, session_id: str) -> None:

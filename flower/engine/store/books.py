@@ -6,15 +6,18 @@ everything. Every function that writes expects to run inside ``Database.write``.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from flower.engine.lorebook.book import Book, Scope
 from flower.engine.store.packing import pack, unpack
 from flower.errors import StoreError
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 
 class Owner(StrEnum):
@@ -57,9 +60,7 @@ class OwnedBook(Struct, frozen=True):
         return SCOPES[self.owner]
 
 
-def add(
-    db: sqlite3.Connection, book: Book, now: float, *, file: str = "", original: int | None = None
-) -> int:
+def add(db: Connection, book: Book, now: float, *, file: str = "", original: int | None = None) -> int:
     """Stores a book that belongs to nobody yet; returns its id. ``file`` is the name others point to."""
     cursor = db.execute(
         "INSERT INTO books (name, file, original, updated, packed) VALUES (?, ?, ?, ?, ?)",
@@ -70,7 +71,7 @@ def add(
 
 
 def replace(
-    db: sqlite3.Connection, book_id: int, book: Book, now: float, *, original: int | None = None
+    db: Connection, book_id: int, book: Book, now: float, *, original: int | None = None
 ) -> None:
     """Stores another text for a book; its owners stay. Without ``original`` it keeps the one it has."""
     db.execute(
@@ -80,20 +81,20 @@ def replace(
     )
 
 
-def remove(db: sqlite3.Connection, book_id: int) -> None:
+def remove(db: Connection, book_id: int) -> None:
     """Deletes a book for everybody."""
     db.execute("DELETE FROM books WHERE id = ?", (book_id,))
 
 
-def give(db: sqlite3.Connection, book_id: int, owner: Owner, owner_id: str = "") -> None:
+def give(db: Connection, book_id: int, owner: Owner, owner_id: str = "") -> None:
     """Lets a book belong to somebody, beside whoever has it already."""
     db.execute(
-        "INSERT OR IGNORE INTO book_owners (kind, owner, book_id) VALUES (?, ?, ?)",
+        "INSERT INTO book_owners (kind, owner, book_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         (owner.value, owner_id, book_id),
     )
 
 
-def take(db: sqlite3.Connection, book_id: int, owner: Owner, owner_id: str = "") -> bool:
+def take(db: Connection, book_id: int, owner: Owner, owner_id: str = "") -> bool:
     """Lets a book belong to somebody no longer; returns whether it did."""
     cursor = db.execute(
         "DELETE FROM book_owners WHERE book_id = ? AND kind = ? AND owner = ?",
@@ -102,7 +103,7 @@ def take(db: sqlite3.Connection, book_id: int, owner: Owner, owner_id: str = "")
     return cursor.rowcount > 0
 
 
-def read(db: sqlite3.Connection, book_id: int) -> Book:
+def read(db: Connection, book_id: int) -> Book:
     """Returns a book. Raises ``StoreError`` if there is none of that id, or it is damaged."""
     row = db.execute("SELECT packed FROM books WHERE id = ?", (book_id,)).fetchone()
     if row is None:
@@ -110,29 +111,29 @@ def read(db: sqlite3.Connection, book_id: int) -> Book:
     return unpack(row[0], Book)
 
 
-def listed(db: sqlite3.Connection) -> list[StoredBook]:
+def listed(db: Connection) -> list[StoredBook]:
     """Returns all books by name."""
     rows = db.execute("SELECT id, name, updated FROM books ORDER BY name, id")
     return [StoredBook(*row) for row in rows]
 
 
-def of_file(db: sqlite3.Connection, name: str) -> list[int]:
+def of_file(db: Connection, name: str) -> list[int]:
     """Returns the ids of the books that files of this name brought, or that have this name."""
     rows = db.execute(
-        "SELECT id FROM books WHERE file = :name OR (name = :name AND file NOT LIKE 'card:%')"
+        "SELECT id FROM books WHERE file = :name OR (name = :name AND substr(file, 1, 5) != 'card:')"
         " ORDER BY file = :name DESC, id LIMIT 20",
         {"name": name},
     )
     return [row[0] for row in rows]
 
 
-def owners(db: sqlite3.Connection, book_id: int) -> list[tuple[Owner, str]]:
+def owners(db: Connection, book_id: int) -> list[tuple[Owner, str]]:
     """Returns to whom a book belongs."""
     rows = db.execute("SELECT kind, owner FROM book_owners WHERE book_id = ?", (book_id,))
     return [(Owner(kind), owner) for kind, owner in rows]
 
 
-def original(db: sqlite3.Connection, book_id: int) -> bytes | None:
+def original(db: Connection, book_id: int) -> bytes | None:
     """Returns the file a book came from."""
     row = db.execute(
         "SELECT o.data FROM books b JOIN originals o ON o.id = b.original WHERE b.id = ?", (book_id,)
@@ -141,7 +142,7 @@ def original(db: sqlite3.Connection, book_id: int) -> bytes | None:
 
 
 def holding(
-    db: sqlite3.Connection,
+    db: Connection,
     *,
     story: str = "",
     world: str = "",

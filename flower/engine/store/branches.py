@@ -6,7 +6,7 @@ remember where they were left. Functions over a connection, like ``tree``.
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,6 +16,9 @@ from flower.engine.store import stories, streaming_text, tree
 from flower.engine.store.extra import dump_extra
 from flower.engine.store.stories import Message
 from flower.errors import CommandError
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 BRANCHES_MAX = 100  # named branches of one story
 
@@ -39,9 +42,7 @@ class Tip(Struct, frozen=True):
     active: bool
 
 
-def begin(
-    db: sqlite3.Connection, session_id: str, message_id: int | None, name: str, now: float
-) -> str:
+def begin(db: Connection, session_id: str, message_id: int | None, name: str, now: float) -> str:
     """Begins a branch at a message (None: where the story stands) and goes there; returns its name."""
     known = _names(db, session_id)
     if len(known) >= BRANCHES_MAX:
@@ -69,7 +70,7 @@ def _free_name(known: list[str]) -> str:
     return f"branch-{number}"
 
 
-def checkout(db: sqlite3.Connection, session_id: str, name: str, now: float) -> str:
+def checkout(db: Connection, session_id: str, name: str, now: float) -> str:
     """Goes to where a named branch was left; returns its name as it is written."""
     names = {known.lower(): known for known in _names(db, session_id)}
     found = names.get(name.lower())
@@ -87,31 +88,31 @@ def checkout(db: sqlite3.Connection, session_id: str, name: str, now: float) -> 
     return found
 
 
-def goto(db: sqlite3.Connection, session_id: str, message_id: int, now: float) -> Message:
+def goto(db: Connection, session_id: str, message_id: int, now: float) -> Message:
     """Makes the story stand at a message, on no named branch; returns the message it stands at."""
     return _go_off(db, session_id, tree.find(db, session_id, message_id).id, now)
 
 
-def show(db: sqlite3.Connection, session_id: str, message_id: int, now: float) -> Message:
+def show(db: Connection, session_id: str, message_id: int, now: float) -> Message:
     """Goes where the story stood when it went through a message last; returns where that is."""
     target = tree.find(db, session_id, message_id)
     return _go_off(db, session_id, tree.leaf_below(db, target.id), now)
 
 
-def _go_off(db: sqlite3.Connection, session_id: str, leaf: int, now: float) -> Message:
+def _go_off(db: Connection, session_id: str, leaf: int, now: float) -> Message:
     _leave(db, session_id, now)
     tree.go(db, session_id, leaf)
     _be_on(db, session_id, "")
     return tree.find(db, session_id, tree.active_leaf(db, session_id))
 
 
-def current(db: sqlite3.Connection, session_id: str) -> str:
+def current(db: Connection, session_id: str) -> str:
     """Returns the name of the branch that the story is on, "" for none."""
     row = db.execute("SELECT branch FROM sessions WHERE id = ?", (session_id,)).fetchone()
     return str(row[0]) if row else ""
 
 
-def ends(db: sqlite3.Connection, session_id: str) -> list[End]:
+def ends(db: Connection, session_id: str) -> list[End]:
     """Returns the named branches, then the other ends of the tree, the newest first."""
     on, leaf = current(db, session_id), tree.active_leaf(db, session_id)
     with_names = named(db, session_id)
@@ -129,7 +130,7 @@ def ends(db: sqlite3.Connection, session_id: str) -> list[End]:
     return found + [_end(db, session_id, "", end, active=not on and end == leaf) for end in unnamed]
 
 
-def named(db: sqlite3.Connection, session_id: str) -> list[Tip]:
+def named(db: Connection, session_id: str) -> list[Tip]:
     """Returns where the named branches end, in the order in which they were made."""
     on, leaf = current(db, session_id), tree.active_leaf(db, session_id)
     rows = db.execute(
@@ -141,17 +142,17 @@ def named(db: sqlite3.Connection, session_id: str) -> list[Tip]:
     ]
 
 
-def _end(db: sqlite3.Connection, session_id: str, name: str, leaf: int | None, *, active: bool) -> End:
+def _end(db: Connection, session_id: str, name: str, leaf: int | None, *, active: bool) -> End:
     last = stories.visible(db, session_id, leaf) if leaf is not None else None
     return End(name, last, len(stories.path_ids(db, leaf)), active)
 
 
-def _names(db: sqlite3.Connection, session_id: str) -> list[str]:
+def _names(db: Connection, session_id: str) -> list[str]:
     rows = db.execute("SELECT name FROM branches WHERE session_id = ? ORDER BY created", (session_id,))
     return [name for (name,) in rows]
 
 
-def _leave(db: sqlite3.Connection, session_id: str, now: float) -> None:
+def _leave(db: Connection, session_id: str, now: float) -> None:
     """Remembers where the branch that the story is on ends; the first one of a story is ``MAIN``."""
     name = current(db, session_id)
     if not name and not _names(db, session_id):
@@ -160,7 +161,7 @@ def _leave(db: sqlite3.Connection, session_id: str, now: float) -> None:
         _save(db, session_id, name, tree.active_leaf(db, session_id), now)
 
 
-def _save(db: sqlite3.Connection, session_id: str, name: str, leaf: int | None, now: float) -> None:
+def _save(db: Connection, session_id: str, name: str, leaf: int | None, now: float) -> None:
     db.execute(
         "INSERT INTO branches (session_id, name, leaf, created) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (session_id, name) DO UPDATE SET leaf = excluded.leaf",
@@ -168,11 +169,11 @@ def _save(db: sqlite3.Connection, session_id: str, name: str, leaf: int | None, 
     )
 
 
-def _be_on(db: sqlite3.Connection, session_id: str, name: str) -> None:
+def _be_on(db: Connection, session_id: str, name: str) -> None:
     db.execute("UPDATE sessions SET branch = ? WHERE id = ?", (name, session_id))
 
 
-def _still_there(db: sqlite3.Connection, session_id: str, leaf: int | None) -> int | None:
+def _still_there(db: Connection, session_id: str, leaf: int | None) -> int | None:
     """Returns ``leaf`` or the nearest message above it that is not in the trash."""
     while leaf is not None and stories.visible(db, session_id, leaf) is None:
         row = db.execute("SELECT parent_id FROM messages WHERE id = ?", (leaf,)).fetchone()
@@ -208,7 +209,7 @@ class Continued(Struct, frozen=True):
 
 
 def choose_variant(
-    db: sqlite3.Connection, session_id: str, message_id: int | None, number: int, *, step: bool = False
+    db: Connection, session_id: str, message_id: int | None, number: int, *, step: bool = False
 ) -> tuple[int, int]:
     """Goes on with another variant of a message; returns its number and how many there are.
 
@@ -229,7 +230,7 @@ def choose_variant(
 
 
 def open_variant(
-    db: sqlite3.Connection, session_id: str, message_id: int | None, model: str, now: float
+    db: Connection, session_id: str, message_id: int | None, model: str, now: float
 ) -> Opened:
     """Opens another reply beside one of the narrator's, or to a player's line."""
     message = tree.find(db, session_id, message_id)
@@ -246,14 +247,14 @@ def open_variant(
 
 
 def open_edit(
-    db: sqlite3.Connection, session_id: str, message_id: int, text: str, model: str, now: float
+    db: Connection, session_id: str, message_id: int, text: str, model: str, now: float
 ) -> Opened:
     """Puts a changed line beside a player's line and opens the reply to it."""
     line = tree.find(db, session_id, message_id)
     return _open(db, _edited(db, line, text, now), model, now)
 
 
-def _open(db: sqlite3.Connection, line: Message, model: str, now: float) -> Opened:
+def _open(db: Connection, line: Message, model: str, now: float) -> Opened:
     tree.go(db, line.session_id, line.id)
     reply_id = stories.append(
         db, line.session_id, line.id, "assistant", "", "streaming", model=model, now=now
@@ -263,7 +264,7 @@ def _open(db: sqlite3.Connection, line: Message, model: str, now: float) -> Open
     return Opened(line.id, line.content if line.role == "user" else GO_ON, reply_id, earlier)
 
 
-def open_again(db: sqlite3.Connection, session_id: str) -> Continued:
+def open_again(db: Connection, session_id: str) -> Continued:
     """Lets the reply at which a story stands grow again: nothing can come below it until it has ended."""
     path = stories.active_path(db, session_id, most=2)
     if not path or path[-1].role != "assistant":
@@ -275,7 +276,7 @@ def open_again(db: sqlite3.Connection, session_id: str) -> Continued:
     return Continued(reply.id, line, reply.content, earlier)
 
 
-def _earlier_replies(db: sqlite3.Connection, line_id: int, reply_id: int) -> int:
+def _earlier_replies(db: Connection, line_id: int, reply_id: int) -> int:
     """Returns how many replies were written for a line before this one, in the trash or not.
 
     It makes each of them another one, also where a seed decides.
@@ -287,14 +288,12 @@ def _earlier_replies(db: sqlite3.Connection, line_id: int, reply_id: int) -> int
     return int(count)
 
 
-def edit_reply(
-    db: sqlite3.Connection, session_id: str, message_id: int, text: str, now: float
-) -> Message:
+def edit_reply(db: Connection, session_id: str, message_id: int, text: str, now: float) -> Message:
     """Puts a changed text beside a reply; returns the new message. The story goes on from there."""
     return _edited(db, tree.find(db, session_id, message_id), text, now)
 
 
-def _edited(db: sqlite3.Connection, message: Message, text: str, now: float) -> Message:
+def _edited(db: Connection, message: Message, text: str, now: float) -> Message:
     if message.role == "system":
         raise CommandError(f"Message {message.id} was not written by anybody; it stays as it is.")
     if text == message.content:

@@ -7,9 +7,9 @@ run inside ``Database.write``.
 from __future__ import annotations
 
 import re
-import sqlite3
 import unicodedata
 from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -19,9 +19,13 @@ from flower.engine.character_list import Brief, brief_of
 from flower.engine.store import scripts
 from flower.engine.store.packing import pack, unpack
 
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
+
 _NOT_ID = re.compile(r"[^a-z0-9]+")
 NO_LATIN = "character"  # the id of a name without a letter that ids may have
 _UNIQUE_CHARS = 8
+_AFTER_IDS = "~"  # sorts behind whatever an id has
 
 
 class Stored(Struct, frozen=True):
@@ -52,10 +56,12 @@ def id_of(name: str) -> str:
     return short or NO_LATIN
 
 
-def free_id(db: sqlite3.Connection, name: str, taken: Container[str]) -> str:
+def free_id(db: Connection, name: str, taken: Container[str]) -> str:
     """Returns an id for a new character that neither an imported one has nor is in ``taken``."""
     wanted = id_of(name)
-    rows = db.execute("SELECT id FROM characters WHERE id GLOB ?", (f"{wanted}*",))
+    rows = db.execute(
+        "SELECT id FROM characters WHERE id >= ? AND id < ?", (wanted, f"{wanted}{_AFTER_IDS}")
+    )
     used = {row[0] for row in rows}
     number, found = 1, wanted
     while found in used or found in taken:
@@ -64,7 +70,7 @@ def free_id(db: sqlite3.Connection, name: str, taken: Container[str]) -> str:
     return found
 
 
-def earlier(db: sqlite3.Connection, new: Character, file: str) -> Character | None:
+def earlier(db: Connection, new: Character, file: str) -> Character | None:
     """Returns the character of whom ``new`` is another version, None if it is somebody new.
 
     Names alone say little, so one more thing must agree: the creator, the file's name, or the greeting or
@@ -88,7 +94,7 @@ def earlier(db: sqlite3.Connection, new: Character, file: str) -> Character | No
     return None
 
 
-def put(db: sqlite3.Connection, character: Character, source: Source, now: float) -> Stored:
+def put(db: Connection, character: Character, source: Source, now: float) -> Stored:
     """Stores a character under its id, in the place of what was there."""
     packed = pack(character)
     db.execute(
@@ -112,19 +118,19 @@ def put(db: sqlite3.Connection, character: Character, source: Source, now: float
     return Stored(brief_of(character), packed)
 
 
-def everybody(db: sqlite3.Connection) -> Iterator[Stored]:
+def everybody(db: Connection) -> Iterator[Stored]:
     """Yields all imported characters by name; a damaged one is left out."""
     for (packed,) in db.execute("SELECT packed FROM characters ORDER BY name, id"):
         yield Stored(brief_of(unpacked(packed)), packed)
 
 
-def one(db: sqlite3.Connection, character_id: str) -> Character | None:
+def one(db: Connection, character_id: str) -> Character | None:
     """Returns an imported character, None if there is none of that id. Raises ``StoreError``."""
     row = db.execute("SELECT packed FROM characters WHERE id = ?", (character_id,)).fetchone()
     return unpacked(row[0]) if row else None
 
 
-def named(db: sqlite3.Connection, name: str) -> str:
+def named(db: Connection, name: str) -> str:
     """Returns the id of the imported character of that name, or of that file; "" for none."""
     row = db.execute(
         "SELECT id FROM characters WHERE name = :name OR file = :name"
@@ -134,7 +140,7 @@ def named(db: sqlite3.Connection, name: str) -> str:
     return row[0] if row else ""
 
 
-def with_book(db: sqlite3.Connection, book_file: str) -> list[str]:
+def with_book(db: Connection, book_file: str) -> list[str]:
     """Returns the ids of the characters whose cards point to a lorebook of this name."""
     rows = db.execute(
         "SELECT id FROM characters WHERE linked_book = ? AND linked_book != ''", (book_file,)
@@ -142,14 +148,14 @@ def with_book(db: sqlite3.Connection, book_file: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def remove(db: sqlite3.Connection, character_id: str) -> bool:
+def remove(db: Connection, character_id: str) -> bool:
     """Deletes an imported character; returns whether there was one."""
     db.execute("DELETE FROM book_owners WHERE kind = 'character' AND owner = ?", (character_id,))
     scripts.remove_of_character(db, character_id)
     return db.execute("DELETE FROM characters WHERE id = ?", (character_id,)).rowcount > 0
 
 
-def source(db: sqlite3.Connection, character_id: str) -> tuple[str, bytes, int] | None:
+def source(db: Connection, character_id: str) -> tuple[str, bytes, int] | None:
     """Returns the file a character came from: its name, its content, and the card's number in it."""
     row = db.execute(
         "SELECT o.name, o.data, c.place FROM characters c JOIN originals o ON o.id = c.original"
@@ -159,7 +165,7 @@ def source(db: sqlite3.Connection, character_id: str) -> tuple[str, bytes, int] 
     return (row[0], row[1], row[2]) if row else None
 
 
-def notes_to_show(db: sqlite3.Connection, character_id: str) -> str:
+def notes_to_show(db: Connection, character_id: str) -> str:
     """Returns the author's notes the first time they are asked for, "" ever after."""
     row = db.execute(
         "SELECT packed FROM characters WHERE id = ? AND notes_shown = 0", (character_id,)

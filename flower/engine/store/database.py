@@ -24,6 +24,7 @@ import trio
 
 from flower import limits
 from flower.engine.store import schema
+from flower.engine.store.connection import Connection
 from flower.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -35,23 +36,27 @@ T = TypeVar("T")
 WAL_PAGES = 4000
 # Larger databases keep the pages they were made with: rewriting takes too long
 CONVERTED_BYTES = 32 * limits.MIB
-Connection = sqlite3.Connection  # what functions over the database get; nobody else names SQLite
 
 
 class Alongside:
     """A change that goes with the next transaction, whichever it is; ``done`` when that is on disk."""
 
-    def __init__(self, function: Callable[[sqlite3.Connection], None]) -> None:
+    def __init__(self, function: Callable[[Connection], None]) -> None:
         self.function = function
         self.done = False
         self.closed = False  # its block has ended; a task that goes on has nothing to do with it
+
+    @property
+    def due(self) -> bool:
+        """Whether the next transaction has to take it along."""
+        return not self.done and not self.closed
 
 
 _ALONGSIDE: ContextVar[Alongside | None] = ContextVar("alongside", default=None)
 
 
 @contextlib.contextmanager
-def alongside(function: Callable[[sqlite3.Connection], None]) -> Iterator[Alongside]:
+def alongside(function: Callable[[Connection], None]) -> Iterator[Alongside]:
     """Lets ``function`` run inside the next transaction that this block writes, or a task it starts.
 
     What it raises keeps that transaction from happening.
@@ -63,6 +68,11 @@ def alongside(function: Callable[[sqlite3.Connection], None]) -> Iterator[Alongs
     finally:
         change.closed = True
         _ALONGSIDE.reset(token)
+
+
+def change_alongside() -> Alongside | None:
+    """Returns the change that goes with what this task writes next."""
+    return _ALONGSIDE.get()
 
 
 @contextlib.contextmanager
@@ -128,7 +138,7 @@ class Database:
 
     async def read(
         self,
-        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        function: Callable[Concatenate[Connection, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -142,7 +152,7 @@ class Database:
 
     async def read_slowly(
         self,
-        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        function: Callable[Concatenate[Connection, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -160,7 +170,7 @@ class Database:
 
     async def write(
         self,
-        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        function: Callable[Concatenate[Connection, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -172,7 +182,7 @@ class Database:
 
         along = _ALONGSIDE.get()
 
-        def both(connection: sqlite3.Connection) -> T:
+        def both(connection: Connection) -> T:
             if along is not None and not along.done and not along.closed:
                 along.function(connection)
             return function(connection, *args, **kwargs)
@@ -186,6 +196,19 @@ class Database:
                 return result
 
         return await self._run(call)
+
+    async def write_batched(
+        self,
+        function: Callable[Concatenate[Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As ``write``: a commit to a file is shared with nobody."""
+        return await self.write(function, *args, **kwargs)
+
+    def until_flush(self, interval_s: float) -> float:
+        """Returns after how many seconds a growing reply is to be written again."""
+        return interval_s
 
     async def check_place(self) -> None:
         """Raises ``StoreError`` when the file is no longer at its path, where words would be lost."""

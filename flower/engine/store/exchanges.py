@@ -5,8 +5,8 @@ Functions over a connection that expect to run inside ``Database.write``.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,9 @@ from flower.engine.store.extra import (
 )
 from flower.errors import CommandError
 
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
+
 # ruff: noqa: S608 - only constants are put into statements, values never
 
 
@@ -42,7 +45,7 @@ class Exchange(Struct, frozen=True):
 
 
 def begin_exchange(
-    db: sqlite3.Connection,
+    db: Connection,
     session_id: str,
     line: str,
     model: str,
@@ -87,7 +90,7 @@ def begin_exchange(
 
 
 def _named_anew(
-    db: sqlite3.Connection,
+    db: Connection,
     session_id: str,
     leaf: int,
     known: str,
@@ -138,7 +141,7 @@ class PromptRecord(Struct, frozen=True, kw_only=True):
     nearly: Sequence[ManifestEntry] = ()
 
 
-def store_prompt(db: sqlite3.Connection, record: PromptRecord) -> str:
+def store_prompt(db: Connection, record: PromptRecord) -> str:
     """Stores what a prompt was made of; returns a sentence on what could not be kept, else ""."""
     if record.line is not None:
         stories.set_message_extra(db, record.line_id, patch(**msgspec.structs.asdict(record.line)))
@@ -157,7 +160,7 @@ def store_prompt(db: sqlite3.Connection, record: PromptRecord) -> str:
     return ""
 
 
-def add_to_manifest(db: sqlite3.Connection, reply_id: int, entry: ManifestEntry) -> None:
+def add_to_manifest(db: Connection, reply_id: int, entry: ManifestEntry) -> None:
     """Adds a part to what is stored about a reply's prompt, if anything is."""
     db.execute(
         "UPDATE messages SET extra = json_insert(extra, '$.manifest[#]', json(?))"
@@ -167,7 +170,7 @@ def add_to_manifest(db: sqlite3.Connection, reply_id: int, entry: ManifestEntry)
 
 
 def manifest(
-    db: sqlite3.Connection, session_id: str, message_id: int | None = None
+    db: Connection, session_id: str, message_id: int | None = None
 ) -> tuple[ManifestEntry, ...] | None:
     """Returns the parts of the prompt behind a reply (None: the newest); None if there was no prompt."""
     extra = _with_manifest(db, session_id, message_id)
@@ -175,16 +178,14 @@ def manifest(
 
 
 def nearly_fired(
-    db: sqlite3.Connection, session_id: str, message_id: int | None = None
+    db: Connection, session_id: str, message_id: int | None = None
 ) -> tuple[ManifestEntry, ...] | None:
     """Returns the entries that nearly fired for a reply (None: the newest); None if there was no prompt."""
     extra = _with_manifest(db, session_id, message_id)
     return extra.nearly if extra is not None else None
 
 
-def _with_manifest(
-    db: sqlite3.Connection, session_id: str, message_id: int | None
-) -> MessageExtra | None:
+def _with_manifest(db: Connection, session_id: str, message_id: int | None) -> MessageExtra | None:
     row = db.execute(
         "SELECT extra FROM messages WHERE session_id = ? AND id = coalesce(?, id)"
         " AND CASE WHEN json_valid(extra) THEN json_extract(extra, '$.manifest') IS NOT NULL END"
@@ -194,12 +195,12 @@ def _with_manifest(
     return load_extra(row[0], MessageExtra) if row else None
 
 
-def keep_proposal(db: sqlite3.Connection, reply_id: int, block: str) -> None:
+def keep_proposal(db: Connection, reply_id: int, block: str) -> None:
     """Keeps the block of changes that a reply proposed, as it came."""
     stories.set_message_extra(db, reply_id, patch(proposed=block))
 
 
-def forget(db: sqlite3.Connection, reply_id: int) -> None:
+def forget(db: Connection, reply_id: int) -> None:
     """Notes that an exchange is to be no memory."""
     stories.set_message_extra(db, reply_id, patch(forgotten=True))
 
@@ -234,7 +235,7 @@ def told_memory(title: str, text: str) -> str:
     return f"{line}\n{speaker}: {reply}" if begins else line
 
 
-def speakers(db: sqlite3.Connection, session_id: str, reply_id: int) -> tuple[str, str]:
+def speakers(db: Connection, session_id: str, reply_id: int) -> tuple[str, str]:
     """Returns the name of the player in a story, and the id of the character that spoke in a reply."""
     message = stories.message(db, reply_id)
     stored = stories.session(db, session_id)
@@ -245,13 +246,13 @@ def speakers(db: sqlite3.Connection, session_id: str, reply_id: int) -> tuple[st
 
 def _letters(text: str) -> str:
     """Returns the SQL expression for how many characters that are no space or newline a text has."""
-    return f"length(replace(replace({text}, ' ', ''), char(10), ''))"
+    return f"length(replace(replace({text}, ' ', ''), '\n', ''))"
 
 
 _FRAME_LETTERS = len("".join(memory_of("", "").split()))
 
 
-def unremembered(db: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
+def unremembered(db: Connection) -> list[tuple[str, int, str, str]]:
     """Returns (story, reply, line, text) of exchanges that ended without becoming a memory as a whole.
 
     Only the last one of a story can be, or the one at which it stands: it was being saved, or went on
@@ -278,7 +279,7 @@ def unremembered(db: sqlite3.Connection) -> list[tuple[str, int, str, str]]:
 
 
 def add_message(
-    db: sqlite3.Connection,
+    db: Connection,
     session_id: str,
     role: str,
     make: Callable[[int], tuple[str, MessageExtra]],
@@ -311,7 +312,7 @@ def add_message(
     return stories.message(db, message_id)
 
 
-def open_answer(db: sqlite3.Connection, session_id: str, model: str, now: float) -> branches.Opened:
+def open_answer(db: Connection, session_id: str, model: str, now: float) -> branches.Opened:
     """Opens a reply to what stands last in the story: dice, or the player's own narration.
 
     Raises ``CommandError`` when a reply of the narrator stands there, which ``/continue`` lets grow.
@@ -327,9 +328,7 @@ def open_answer(db: sqlite3.Connection, session_id: str, model: str, now: float)
     return branches.Opened(last.id, line, reply, 0)
 
 
-def replies_elsewhere(
-    db: sqlite3.Connection, session_id: str, model: str, most: int
-) -> tuple[str, ...]:
+def replies_elsewhere(db: Connection, session_id: str, model: str, most: int) -> tuple[str, ...]:
     """Returns the last whole replies of a model in other stories, newest first; looks back only so far."""
     rows = db.execute(
         "SELECT content FROM messages WHERE id > (SELECT max(id) FROM messages) - ? AND role = 'assistant'"

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flower.engine.store import schema, schema_check
+from flower.engine.store.connection import Connection
 from flower.errors import StoreError
 
 SQLITE_VERSION = sqlite3.sqlite_version
@@ -84,7 +85,7 @@ def read_only(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
 
 
-def schema_version(db: sqlite3.Connection) -> int:
+def schema_version(db: Connection) -> int:
     """Returns the schema's number; the newest there is are as many as ``schema.MIGRATIONS``."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 

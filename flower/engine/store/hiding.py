@@ -5,19 +5,22 @@ Functions over a connection that expect to run inside ``Database.write``.
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 from flower.engine.store import branches, stories, tree
 from flower.engine.store.stories import Message
 from flower.errors import CommandError
 
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
+
 _HIDDEN = (
     """CASE WHEN instr(extra, '"hidden"') AND json_valid(extra)"""
-    " THEN json_extract(extra, '$.hidden') ELSE 0 END"
+    " THEN json_type(extra, '$.hidden') = 'true' ELSE false END"
 )
 
 
-def set_hidden(db: sqlite3.Connection, session_id: str, first: int, last: int, hidden: bool) -> int:
+def set_hidden(db: Connection, session_id: str, first: int, last: int, hidden: bool) -> int:
     """Hides the messages from ``first`` to ``last`` of the present way, or shows them; returns how many.
 
     Summaries that tell of them are dropped: the next ones are made without. Raises ``CommandError`` when
@@ -37,7 +40,7 @@ def set_hidden(db: sqlite3.Connection, session_id: str, first: int, last: int, h
     return len(changed)
 
 
-def unremembered(db: sqlite3.Connection, session_id: str) -> frozenset[int]:
+def unremembered(db: Connection, session_id: str) -> frozenset[int]:
     """Returns the messages whose memories are not to be recalled: hidden ones, and answers to them."""
     rows = db.execute(
         f"""
@@ -50,7 +53,7 @@ def unremembered(db: sqlite3.Connection, session_id: str) -> frozenset[int]:
     return frozenset(row[0] for row in rows)
 
 
-def without(db: sqlite3.Connection, session_id: str, message_id: int, now: float) -> Message:
+def without(db: Connection, session_id: str, message_id: int, now: float) -> Message:
     """Goes on in a branch that is like the present one but for one message; returns that message.
 
     What follows it is there again as copies, since the old branch keeps its own. Raises ``CommandError``
@@ -74,7 +77,7 @@ def without(db: sqlite3.Connection, session_id: str, message_id: int, now: float
     return gone
 
 
-def _copied(db: sqlite3.Connection, session_id: str, message_id: int, parent: int | None) -> int:
+def _copied(db: Connection, session_id: str, message_id: int, parent: int | None) -> int:
     """Returns the id of a copy of a message under another one; what its prompt told stays with the old."""
     row = db.execute(
         """

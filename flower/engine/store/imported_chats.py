@@ -8,12 +8,15 @@ to: what is there already is found, only the rest is added. Every function that 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from flower.engine.store import stories, tree
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 
 class ChatNode(Struct, frozen=True):
@@ -39,7 +42,7 @@ class Begun(Struct, frozen=True):
     updated: float
 
 
-def story_of(db: sqlite3.Connection, marks: Sequence[bytes]) -> str:
+def story_of(db: Connection, marks: Sequence[bytes]) -> str:
     """Returns the story that one of ``marks`` belongs to, "" for none; one in the trash is none."""
     for mark in marks:
         row = db.execute(
@@ -52,7 +55,7 @@ def story_of(db: sqlite3.Connection, marks: Sequence[bytes]) -> str:
     return ""
 
 
-def begin(db: sqlite3.Connection, begun: Begun) -> None:
+def begin(db: Connection, begun: Begun) -> None:
     """Makes a story without messages."""
     stories.create_session(db, begun.session_id, "", begun.character_id, "", begun.created)
     stories.rename(db, begun.session_id, begun.title)
@@ -60,7 +63,7 @@ def begin(db: sqlite3.Connection, begun: Begun) -> None:
 
 
 def mark(
-    db: sqlite3.Connection,
+    db: Connection,
     session_id: str,
     marks: Sequence[bytes],
     original: int,
@@ -69,16 +72,19 @@ def mark(
 ) -> None:
     """Notes that a file belongs to a story, and what else would."""
     db.executemany(
-        "INSERT OR REPLACE INTO chat_marks VALUES (?, ?)", [(one, session_id) for one in marks]
+        "INSERT INTO chat_marks VALUES (?, ?)"
+        " ON CONFLICT (mark) DO UPDATE SET session_id = excluded.session_id",
+        [(one, session_id) for one in marks],
     )
     db.execute(
-        "INSERT OR REPLACE INTO chat_files VALUES (?, ?, ?, ?)",
+        "INSERT INTO chat_files VALUES (?, ?, ?, ?) ON CONFLICT (session_id, original)"
+        " DO UPDATE SET character = excluded.character, linked_book = excluded.linked_book",
         (session_id, original, character, linked_book),
     )
 
 
 def graft(
-    db: sqlite3.Connection,
+    db: Connection,
     session_id: str,
     nodes: Sequence[ChatNode],
     leaf: int | None,
@@ -109,7 +115,7 @@ def graft(
     return len(added)
 
 
-def _messages(db: sqlite3.Connection, session_id: str) -> dict[tuple[int | None, str, str], int]:
+def _messages(db: Connection, session_id: str) -> dict[tuple[int | None, str, str], int]:
     rows = db.execute(
         "SELECT parent_id, role, content, id FROM messages WHERE session_id = ?"
         " AND deleted IS NULL AND status != 'streaming' ORDER BY id DESC",
@@ -118,7 +124,7 @@ def _messages(db: sqlite3.Connection, session_id: str) -> dict[tuple[int | None,
     return {(parent, role, content): number for parent, role, content, number in rows}
 
 
-def _insert(db: sqlite3.Connection, session_id: str, parent: int | None, node: ChatNode) -> int:
+def _insert(db: Connection, session_id: str, parent: int | None, node: ChatNode) -> int:
     extra = {"imported": True}
     if node.hidden:
         extra["hidden"] = True
@@ -132,17 +138,17 @@ def _insert(db: sqlite3.Connection, session_id: str, parent: int | None, node: C
     return cursor.lastrowid
 
 
-def _played_on(db: sqlite3.Connection, session_id: str, added: set[int]) -> bool:
+def _played_on(db: Connection, session_id: str, added: set[int]) -> bool:
     """Whether the story stands at a message that came from no file."""
     row = db.execute(
-        "SELECT m.id, json_extract(m.extra, '$.imported') FROM sessions s JOIN messages m"
+        "SELECT m.id, json_type(m.extra, '$.imported') FROM sessions s JOIN messages m"
         " ON m.id = s.active_leaf WHERE s.id = ?",
         (session_id,),
     ).fetchone()
-    return row is not None and row[0] not in added and not row[1]
+    return row is not None and row[0] not in added and row[1] != "true"
 
 
-def give_character(db: sqlite3.Connection, name: str, file: str, character_id: str) -> list[str]:
+def give_character(db: Connection, name: str, file: str, character_id: str) -> list[str]:
     """Lets the imported stories with somebody of this name be with that character; returns their ids."""
     rows = db.execute(
         "SELECT DISTINCT s.id FROM chat_files c JOIN sessions s ON s.id = c.session_id"
@@ -154,7 +160,7 @@ def give_character(db: sqlite3.Connection, name: str, file: str, character_id: s
     return [row[0] for row in rows]
 
 
-def files_of(db: sqlite3.Connection, session_id: str) -> list[tuple[str, bytes]]:
+def files_of(db: Connection, session_id: str) -> list[tuple[str, bytes]]:
     """Returns the files a story came from: name and content."""
     rows = db.execute(
         "SELECT o.name, o.data FROM chat_files c JOIN originals o ON o.id = c.original"
@@ -164,13 +170,13 @@ def files_of(db: sqlite3.Connection, session_id: str) -> list[tuple[str, bytes]]
     return [(name, data) for name, data in rows]
 
 
-def with_book(db: sqlite3.Connection, book_file: str) -> list[str]:
+def with_book(db: Connection, book_file: str) -> list[str]:
     """Returns the stories whose files point to a lorebook of this name."""
     rows = db.execute("SELECT DISTINCT session_id FROM chat_files WHERE linked_book = ?", (book_file,))
     return [row[0] for row in rows]
 
 
-def of_file(db: sqlite3.Connection, name: str) -> list[tuple[str, str]]:
+def of_file(db: Connection, name: str) -> list[tuple[str, str]]:
     """Returns the stories that came from a file of this name: their ids, and those of their characters."""
     return db.execute(
         "SELECT s.id, s.character_id FROM originals o JOIN chat_files c ON c.original = o.id"

@@ -14,7 +14,7 @@ import base64
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +27,9 @@ from flower.engine.store import stories
 from flower.engine.store.packing import pack, unpack
 from flower.engine.store.passages import content_hash
 from flower.errors import ImportFileError, StoreError
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 __all__ = ["TABLES", "Loader", "count", "files", "one_state", "rows"]
 
@@ -80,10 +83,19 @@ _ID = re.compile(r"[\w.-]{1,100}")
 _AS_IT_WAS = "source"  # what a value was read from, which is only ever written into files
 
 
-def rows(db: sqlite3.Connection, table: str) -> Iterator[Row]:
+def _of_file(db: Connection) -> sqlite3.Connection:
+    """Returns the connection of a home's own file. Raises ``StoreError`` for stories that are elsewhere."""
+    if not isinstance(db, sqlite3.Connection):
+        raise StoreError(
+            "library archives are made of stories in the home's file; `flower migrate --to home` brings them there"
+        )
+    return db
+
+
+def rows(db: Connection, table: str) -> Iterator[Row]:
     """Yields the rows of one of ``TABLES``, the same for the same library. Raises ``StoreError``."""
     order = _ORDER.get(table, "1")
-    found = db.execute(
+    found = _of_file(db).execute(
         f"SELECT * FROM {table} WHERE {TABLES[table]} ORDER BY {order}"  # noqa: S608 - names of our own
     )
     names = [column[0] for column in found.description]
@@ -98,18 +110,18 @@ def rows(db: sqlite3.Connection, table: str) -> Iterator[Row]:
         yield {name: _written(value) for name, value in row.items()}
 
 
-def one_state(db: sqlite3.Connection) -> None:
+def one_state(db: Connection) -> None:
     """Lets all that is read from now on be of one moment, whatever is played meanwhile."""
     db.execute("BEGIN")
 
 
-def count(db: sqlite3.Connection, table: str) -> int:
+def count(db: Connection, table: str) -> int:
     """Returns how many rows of one of ``TABLES`` a library has."""
     query = f"SELECT count(*) FROM {table} WHERE {TABLES[table]}"  # noqa: S608 - names of our own
     return int(db.execute(query).fetchone()[0])
 
 
-def files(db: sqlite3.Connection) -> Iterator[tuple[bytes, bytes]]:
+def files(db: Connection) -> Iterator[tuple[bytes, bytes]]:
     """Yields hash and content of the files of other programs."""
     for (hash_,) in db.execute("SELECT hash FROM originals ORDER BY hash").fetchall():
         (data,) = db.execute("SELECT data FROM originals WHERE hash = ?", (hash_,)).fetchone()
@@ -142,11 +154,12 @@ class Loader:
 
     def __init__(
         self,
-        db: sqlite3.Connection,
+        db: Connection,
         original: Callable[[bytes], bytes | None],
         *,
         scripts_allowed: bool,
     ) -> None:
+        db = _of_file(db)
         db.execute("PRAGMA defer_foreign_keys = ON")  # rows point to each other
         self._db = db
         self._original = original

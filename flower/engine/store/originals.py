@@ -6,9 +6,12 @@ Every function that writes expects to run inside ``Database.write``.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 
 class Original(Struct, frozen=True):
@@ -25,7 +28,7 @@ def digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def known(db: sqlite3.Connection, hash_: bytes) -> Original | None:
+def known(db: Connection, hash_: bytes) -> Original | None:
     """Returns the file with this content, if it is here already and something of it is still in use."""
     row = db.execute(
         "SELECT id, name, kind, imported FROM originals WHERE hash = ?", (hash_,)
@@ -33,7 +36,7 @@ def known(db: sqlite3.Connection, hash_: bytes) -> Original | None:
     return Original(*row) if row else None
 
 
-def keep(db: sqlite3.Connection, data: bytes, hash_: bytes, name: str, kind: str, now: float) -> int:
+def keep(db: Connection, data: bytes, hash_: bytes, name: str, kind: str, now: float) -> int:
     """Stores a file as it is; returns its id, the one it has if its content is here already."""
     db.execute(
         "INSERT INTO originals (hash, name, kind, imported, data) VALUES (?, ?, ?, ?, ?)"
@@ -44,7 +47,7 @@ def keep(db: sqlite3.Connection, data: bytes, hash_: bytes, name: str, kind: str
     return int(number)
 
 
-def data(db: sqlite3.Connection, number: int) -> tuple[str, bytes] | None:
+def data(db: Connection, number: int) -> tuple[str, bytes] | None:
     """Returns a file's name and content."""
     row = db.execute("SELECT name, data FROM originals WHERE id = ?", (number,)).fetchone()
     return (row[0], row[1]) if row else None
@@ -61,7 +64,7 @@ _USED = (
 _ALWAYS = ("SillyTavern quick replies", "SillyTavern group")  # nothing else keeps such files
 
 
-def in_use(db: sqlite3.Connection, original: Original) -> bool:
+def in_use(db: Connection, original: Original) -> bool:
     """Whether something that came from a file is still here, outside the trash."""
     if original.kind in _ALWAYS:
         return True
@@ -69,7 +72,7 @@ def in_use(db: sqlite3.Connection, original: Original) -> bool:
     return row is not None
 
 
-def drop_unused(db: sqlite3.Connection, but: int) -> None:
+def drop_unused(db: Connection, but: int) -> None:
     """Deletes the files that nothing has come from any more, all of them but one."""
     db.execute(
         """

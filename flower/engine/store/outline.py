@@ -6,8 +6,8 @@ Functions over a connection, like ``tree``. What is folded is decided in ``flowe
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -15,6 +15,9 @@ from flower import limits
 from flower.engine.store import branches, outline_fold, stories, streaming_text, tree
 from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 
 class Words(Struct, frozen=True):
@@ -39,7 +42,7 @@ class Outline(Struct, frozen=True):
     names: dict[int, list[str]]
 
 
-def read(db: sqlite3.Connection, session_id: str, focus: int | None) -> Outline:
+def read(db: Connection, session_id: str, focus: int | None) -> Outline:
     """Returns the outline around a message, None: around where the story stands.
 
     Raises ``CommandError`` if there is no such message, in the tree or in the trash.
@@ -68,14 +71,14 @@ def read(db: sqlite3.Connection, session_id: str, focus: int | None) -> Outline:
     )
 
 
-def _deleted(db: sqlite3.Connection, session_id: str) -> set[int]:
+def _deleted(db: Connection, session_id: str) -> set[int]:
     rows = db.execute(
         "SELECT id FROM messages WHERE session_id = ? AND deleted IS NOT NULL", (session_id,)
     )
     return {message for (message,) in rows}
 
 
-def _names(db: sqlite3.Connection, session_id: str) -> dict[int, list[str]]:
+def _names(db: Connection, session_id: str) -> dict[int, list[str]]:
     """Returns the names of the branches by the message at which they end, the one in use first."""
     found: dict[int, list[str]] = {}
     for end in sorted(branches.named(db, session_id), key=lambda end: not end.active):
@@ -84,7 +87,7 @@ def _names(db: sqlite3.Connection, session_id: str) -> dict[int, list[str]]:
     return found
 
 
-def _words(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Words]:
+def _words(db: Connection, ids: Iterable[int]) -> dict[int, Words]:
     rows = db.execute(
         f"SELECT m.id, m.role, m.status, substr({streaming_text.text_of('m')}, 1, ?) FROM messages m"  # noqa: S608
         " WHERE m.id IN (SELECT value FROM json_each(?))",
@@ -93,7 +96,7 @@ def _words(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Words]:
     return {message: Words(role, status, beginning) for message, role, status, beginning in rows}
 
 
-def message(db: sqlite3.Connection, session_id: str, message_id: int) -> tuple[stories.Message, bool]:
+def message(db: Connection, session_id: str, message_id: int) -> tuple[stories.Message, bool]:
     """Returns a message of a story and whether it is in the trash; raises ``CommandError`` for none."""
     found = stories.message(db, message_id)
     if found is None or found.session_id != session_id:

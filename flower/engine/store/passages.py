@@ -1,6 +1,6 @@
 """Passages of lore and memory as rows: the truth that every index is derived from.
 
-Plain functions over a ``sqlite3.Connection``; the caller owns the transaction and the thread. A
+Plain functions over a ``Connection``; the caller owns the transaction and the thread. A
 passage's id is never used twice and its text never changes, so an id in an index file means one text
 for ever.
 
@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
 
 from flower import limits
 from flower.engine.store import term_rows
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 PINNED_RESULTS = 8  # pinned memories that may take room from found ones
 
@@ -74,7 +76,7 @@ def content_hash(title: str, text: str) -> bytes:
     return hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
 
 
-def source_digest(db: sqlite3.Connection, scope: str, source: str) -> bytes:
+def source_digest(db: Connection, scope: str, source: str) -> bytes:
     """Returns what ``replace_source`` was told last, empty for an unknown source."""
     row = db.execute("SELECT digest FROM sources WHERE scope = ? AND source = ?", (scope, source))
     found = row.fetchone()
@@ -82,7 +84,7 @@ def source_digest(db: sqlite3.Connection, scope: str, source: str) -> bytes:
 
 
 def replace_source(
-    db: sqlite3.Connection,
+    db: Connection,
     kind: Kind,
     scope: str,
     source: str,
@@ -95,7 +97,11 @@ def replace_source(
 
     ``digest`` stands for the text that the drafts were cut from.
     """
-    db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", (scope, source, digest))
+    db.execute(
+        "INSERT INTO sources VALUES (?, ?, ?)"
+        " ON CONFLICT (scope, source) DO UPDATE SET digest = excluded.digest",
+        (scope, source, digest),
+    )
     rows = db.execute("SELECT id, hash FROM passages WHERE scope = ? AND source = ?", (scope, source))
     present: dict[bytes, list[int]] = {}
     for row_id, digest in rows:
@@ -122,7 +128,7 @@ def replace_source(
     return Changed(tuple(added), tuple(removed))
 
 
-def add_memories(db: sqlite3.Connection, pieces: Sequence[Passage]) -> Changed:
+def add_memories(db: Connection, pieces: Sequence[Passage]) -> Changed:
     """Makes ``pieces``, of one exchange, all that is remembered of its message: the reply may have grown.
 
     Rows whose text stays keep their id. A piece that is pinned leaves its pin to the one in its place.
@@ -156,7 +162,7 @@ def add_memories(db: sqlite3.Connection, pieces: Sequence[Passage]) -> Changed:
     return Changed(tuple(added), tuple(removed))
 
 
-def rewrite(db: sqlite3.Connection, passage_id: int, text: str) -> Changed:
+def rewrite(db: Connection, passage_id: int, text: str) -> Changed:
     """Puts a passage with another text in the place of one; nothing changes when there is none."""
     old = get(db, [passage_id]).get(passage_id)
     if old is None:
@@ -167,7 +173,7 @@ def rewrite(db: sqlite3.Connection, passage_id: int, text: str) -> Changed:
 
 
 def title_memories(
-    db: sqlite3.Connection, scope: str, title: str, *, after: int, limit: int
+    db: Connection, scope: str, title: str, *, after: int, limit: int
 ) -> tuple[Changed, int]:
     """Gives memories of exchanges that have no title one; returns the change and the id to go on after.
 
@@ -186,7 +192,7 @@ def title_memories(
     return Changed(tuple(added), removed), removed[-1] if len(removed) == limit else 0
 
 
-def _insert(db: sqlite3.Connection, new: Passage, position: int) -> int:
+def _insert(db: Connection, new: Passage, position: int) -> int:
     cursor = db.execute(
         "INSERT INTO passages (kind, scope, source, position, title, text, hash, message_id,"
         " created, importance, pinned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -209,24 +215,24 @@ def _insert(db: sqlite3.Connection, new: Passage, position: int) -> int:
     return cursor.lastrowid
 
 
-def drop_source(db: sqlite3.Connection, scope: str, source: str) -> Changed:
+def drop_source(db: Connection, scope: str, source: str) -> Changed:
     """Deletes every passage of one source."""
     db.execute("DELETE FROM sources WHERE scope = ? AND source = ?", (scope, source))
     return _drop(db, "scope = ? AND source = ?", (scope, source))
 
 
-def drop_scope(db: sqlite3.Connection, scope: str) -> Changed:
+def drop_scope(db: Connection, scope: str) -> Changed:
     """Deletes a world's lore or a session's memory."""
     db.execute("DELETE FROM sources WHERE scope = ?", (scope,))
     return _drop(db, "scope = ?", (scope,))
 
 
-def drop_passage(db: sqlite3.Connection, passage_id: int) -> Changed:
+def drop_passage(db: Connection, passage_id: int) -> Changed:
     """Deletes one passage; ``removed`` is empty when there was none."""
     return _drop(db, "id = ?", (passage_id,))
 
 
-def drop_messages(db: sqlite3.Connection, message_ids: Iterable[int]) -> dict[str, Changed]:
+def drop_messages(db: Connection, message_ids: Iterable[int]) -> dict[str, Changed]:
     """Deletes the memories that end with these messages; returns the changes by scope."""
     scopes: dict[str, list[int]] = {}
     rows = db.execute(
@@ -239,29 +245,29 @@ def drop_messages(db: sqlite3.Connection, message_ids: Iterable[int]) -> dict[st
     return {scope: Changed(removed=tuple(ids)) for scope, ids in scopes.items()}
 
 
-def _drop(db: sqlite3.Connection, condition: str, values: tuple[object, ...]) -> Changed:
+def _drop(db: Connection, condition: str, values: tuple[object, ...]) -> Changed:
     ids = [row[0] for row in db.execute(f"SELECT id FROM passages WHERE {condition}", values)]
     _delete(db, ids)
     return Changed(removed=tuple(ids))
 
 
-def _delete(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+def _delete(db: Connection, ids: Sequence[int]) -> None:
     db.executemany("DELETE FROM passages WHERE id = ?", ((row_id,) for row_id in ids))
 
 
-def set_pinned(db: sqlite3.Connection, passage_id: int, pinned: bool) -> bool:
+def set_pinned(db: Connection, passage_id: int, pinned: bool) -> bool:
     """Returns whether there is such a passage."""
     return db.execute("UPDATE passages SET pinned = ? WHERE id = ?", (pinned, passage_id)).rowcount > 0
 
 
-def get(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Passage]:
+def get(db: Connection, ids: Iterable[int]) -> dict[int, Passage]:
     """Returns the passages that still exist, by id."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM passages WHERE id IN {LIST}", (id_list(ids),))
     return {row[0]: _passage(row) for row in rows}
 
 
 def list_passages(
-    db: sqlite3.Connection, scope: str, *, limit: int = limits.PASSAGES_LISTED, after: int = 0
+    db: Connection, scope: str, *, limit: int = limits.PASSAGES_LISTED, after: int = 0
 ) -> tuple[Passage, ...]:
     """Returns a page of a scope in the order of its ids; ``after`` is the last id of the page before."""
     rows = db.execute(
@@ -271,16 +277,16 @@ def list_passages(
     return tuple(_passage(row) for row in rows)
 
 
-def list_pinned(db: sqlite3.Connection, scope: str) -> tuple[Passage, ...]:
+def list_pinned(db: Connection, scope: str) -> tuple[Passage, ...]:
     """Returns the pinned passages of a scope, newest first."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM passages WHERE scope = ? AND pinned ORDER BY id DESC LIMIT ?",
+        f"SELECT {_COLUMNS} FROM passages WHERE scope = ? AND pinned /*pg != 0*/ ORDER BY id DESC LIMIT ?",
         (scope, PINNED_RESULTS),
     )
     return tuple(_passage(row) for row in rows)
 
 
-def list_sources(db: sqlite3.Connection, scope: str) -> dict[str, int]:
+def list_sources(db: Connection, scope: str) -> dict[str, int]:
     """Returns the number of passages by source."""
     rows = db.execute("SELECT source, count(*) FROM passages WHERE scope = ? GROUP BY source", (scope,))
     return dict(rows.fetchall())

@@ -6,11 +6,13 @@ expects to run inside ``Database.write``.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 Bound = Literal["character", "file", "story"]  # "file": of a character card that may come later
 
@@ -33,7 +35,7 @@ def _persona(row: tuple[int, str, str, str, int]) -> StoredPersona:
 
 
 def put(
-    db: sqlite3.Connection,
+    db: Connection,
     name: str,
     title: str,
     description: str,
@@ -61,7 +63,7 @@ def put(
 
 
 def change(
-    db: sqlite3.Connection, persona_id: int, name: str, title: str, description: str, now: float
+    db: Connection, persona_id: int, name: str, title: str, description: str, now: float
 ) -> bool:
     """Stores a persona under other words; returns whether no other one has its name and title."""
     other = db.execute(
@@ -75,7 +77,7 @@ def change(
     return other is None
 
 
-def listed(db: sqlite3.Connection) -> list[StoredPersona]:
+def listed(db: Connection) -> list[StoredPersona]:
     """Returns all personas, the default one first, then by name."""
     rows = db.execute(
         f"SELECT {_COLUMNS} FROM personas p ORDER BY p.is_default DESC, p.name, p.title"  # noqa: S608
@@ -83,7 +85,7 @@ def listed(db: sqlite3.Connection) -> list[StoredPersona]:
     return [_persona(row) for row in rows]
 
 
-def find(db: sqlite3.Connection, name: str) -> StoredPersona | None:
+def find(db: Connection, name: str) -> StoredPersona | None:
     """Returns the persona of that name, number or ``name (title)``."""
     for persona in listed(db):
         names = (persona.name, str(persona.id), f"{persona.name} ({persona.title})")
@@ -92,49 +94,55 @@ def find(db: sqlite3.Connection, name: str) -> StoredPersona | None:
     return None
 
 
-def make_default(db: sqlite3.Connection, persona_id: int | None) -> None:
+def make_default(db: Connection, persona_id: int | None) -> None:
     """Makes one persona that of new stories, or none."""
     db.execute(
-        "UPDATE personas SET is_default = (id = ?)", (persona_id if persona_id is not None else -1,)
+        "UPDATE personas SET is_default = CASE WHEN id = ? THEN 1 ELSE 0 END",
+        (persona_id if persona_id is not None else -1,),
     )
 
 
-def bind(db: sqlite3.Connection, persona_id: int, kind: Bound, owner: str) -> None:
+def bind(db: Connection, persona_id: int, kind: Bound, owner: str) -> None:
     """Makes a persona that of a character or story."""
-    db.execute("INSERT OR REPLACE INTO persona_owners VALUES (?, ?, ?)", (kind, owner, persona_id))
+    db.execute(
+        "INSERT INTO persona_owners VALUES (?, ?, ?)"
+        " ON CONFLICT (kind, owner) DO UPDATE SET persona_id = excluded.persona_id",
+        (kind, owner, persona_id),
+    )
 
 
-def unbind(db: sqlite3.Connection, kind: Bound, owner: str) -> bool:
+def unbind(db: Connection, kind: Bound, owner: str) -> bool:
     """Lets a character or story have no persona of its own; returns whether it had."""
     cursor = db.execute("DELETE FROM persona_owners WHERE kind = ? AND owner = ?", (kind, owner))
     return cursor.rowcount > 0
 
 
-def bind_files(db: sqlite3.Connection, persona_id: int, files: Sequence[str]) -> None:
+def bind_files(db: Connection, persona_id: int, files: Sequence[str]) -> None:
     """Binds a persona to cards by the names of their files, whether they are here yet or not."""
     for file in files:
         row = db.execute("SELECT id FROM characters WHERE file = ?", (file,)).fetchone()
         bind(db, persona_id, "character" if row else "file", row[0] if row else file)
 
 
-def claim(db: sqlite3.Connection, file: str, character_id: str) -> None:
+def claim(db: Connection, file: str, character_id: str) -> None:
     """Gives a character the persona that waited for its card's file."""
     db.execute(
-        "INSERT OR IGNORE INTO persona_owners SELECT 'character', ?, persona_id FROM persona_owners"
-        " WHERE kind = 'file' AND owner = ?",
+        "INSERT INTO persona_owners SELECT 'character', ?, persona_id FROM persona_owners"
+        " WHERE kind = 'file' AND owner = ? ON CONFLICT DO NOTHING",
         (character_id, file),
     )
     db.execute("DELETE FROM persona_owners WHERE kind = 'file' AND owner = ?", (file,))
 
 
-def for_story(db: sqlite3.Connection, session_id: str, character_id: str) -> StoredPersona | None:
+def for_story(db: Connection, session_id: str, character_id: str) -> StoredPersona | None:
     """Returns the persona bound to a story, else to its character, else the default one."""
     row = db.execute(
         f"""
         SELECT {_COLUMNS} FROM personas p LEFT JOIN persona_owners o ON o.persona_id = p.id
         WHERE (o.kind = 'story' AND o.owner = :story) OR (o.kind = 'character' AND o.owner = :character)
-           OR p.is_default
-        ORDER BY o.kind = 'story' AND o.owner = :story DESC, o.kind = 'character' AND o.owner = :character DESC
+           OR p.is_default != 0
+        ORDER BY coalesce(o.kind = 'story' AND o.owner = :story, false) DESC,
+            coalesce(o.kind = 'character' AND o.owner = :character, false) DESC
         LIMIT 1
         """,  # noqa: S608 - only constants are put in
         {"story": session_id, "character": character_id},
@@ -142,7 +150,7 @@ def for_story(db: sqlite3.Connection, session_id: str, character_id: str) -> Sto
     return _persona(row) if row else None
 
 
-def with_book(db: sqlite3.Connection, book_file: str) -> list[int]:
+def with_book(db: Connection, book_file: str) -> list[int]:
     """Returns the personas that point to a lorebook of this name."""
     rows = db.execute(
         "SELECT id FROM personas WHERE linked_book = ? AND linked_book != ''", (book_file,)
@@ -150,7 +158,7 @@ def with_book(db: sqlite3.Connection, book_file: str) -> list[int]:
     return [row[0] for row in rows]
 
 
-def remove(db: sqlite3.Connection, persona_id: int) -> bool:
+def remove(db: Connection, persona_id: int) -> bool:
     """Deletes a persona; returns whether there was one."""
     db.execute("DELETE FROM book_owners WHERE kind = 'persona' AND owner = ?", (str(persona_id),))
     return db.execute("DELETE FROM personas WHERE id = ?", (persona_id,)).rowcount > 0

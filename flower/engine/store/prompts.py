@@ -9,11 +9,14 @@ over a connection that expect to run inside a transaction.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from flower.errors import CommandError
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 REMEMBERED_S = 7 * 24 * 3600.0  # longer than anybody's client waits to send a prompt again
 
@@ -30,7 +33,7 @@ class UnansweredLine(Struct, frozen=True):
     request: str | None
 
 
-def note_request(db: sqlite3.Connection, client: str, request: str, prompt: str, now: float) -> None:
+def note_request(db: Connection, client: str, request: str, prompt: str, now: float) -> None:
     """Stores that a client's prompt is being carried out. ``now`` is Unix time in seconds.
 
     Raises ``AlreadyDoneError`` when it was before, ``CommandError`` when its id was another prompt's.
@@ -52,9 +55,7 @@ def note_request(db: sqlite3.Connection, client: str, request: str, prompt: str,
     )
 
 
-def keep_waiting(
-    db: sqlite3.Connection, session_id: str, line: str, request: str | None, now: float
-) -> int:
+def keep_waiting(db: Connection, session_id: str, line: str, request: str | None, now: float) -> int:
     """Stores a line that waits for the running reply; returns its id."""
     row = db.execute(
         "INSERT INTO waiting_lines (session_id, line, request, created) VALUES (?, ?, ?, ?)",
@@ -64,7 +65,7 @@ def keep_waiting(
     return row.lastrowid
 
 
-def waiting(db: sqlite3.Connection, session_id: str) -> list[UnansweredLine]:
+def waiting(db: Connection, session_id: str) -> list[UnansweredLine]:
     """Returns the lines that wait in a story, the oldest first."""
     rows = db.execute(
         "SELECT id, line, request FROM waiting_lines WHERE session_id = ? ORDER BY id", (session_id,)
@@ -72,18 +73,18 @@ def waiting(db: sqlite3.Connection, session_id: str) -> list[UnansweredLine]:
     return [UnansweredLine(*row) for row in rows]
 
 
-def drop_waiting(db: sqlite3.Connection, line_id: int) -> None:
+def drop_waiting(db: Connection, line_id: int) -> None:
     """Forgets a line whose reply begins."""
     db.execute("DELETE FROM waiting_lines WHERE id = ?", (line_id,))
 
 
-def give_back(db: sqlite3.Connection, line_id: int, request: str | None) -> None:
+def give_back(db: Connection, line_id: int, request: str | None) -> None:
     """Forgets a line that got no reply, and that its prompt was carried out: it may be sent again."""
     drop_waiting(db, line_id)
     if request is not None:
         db.execute("DELETE FROM requests WHERE request = ?", (request,))
 
 
-def drop_all_waiting(db: sqlite3.Connection, session_id: str) -> None:
+def drop_all_waiting(db: Connection, session_id: str) -> None:
     """Forgets the lines of a story that is deleted."""
     db.execute("DELETE FROM waiting_lines WHERE session_id = ?", (session_id,))

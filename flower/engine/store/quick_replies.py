@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 
-def put(db: sqlite3.Connection, name: str, replies: Sequence[tuple[str, str]]) -> None:
+def put(db: Connection, name: str, replies: Sequence[tuple[str, str]]) -> None:
     """Stores a set of labels and texts, in the place of the one with its name."""
     db.execute("DELETE FROM quick_replies WHERE name = ?", (name,))
     db.executemany(
@@ -15,7 +18,7 @@ def put(db: sqlite3.Connection, name: str, replies: Sequence[tuple[str, str]]) -
     )
 
 
-def listed(db: sqlite3.Connection, most: int) -> list[tuple[str, str]]:
+def listed(db: Connection, most: int) -> list[tuple[str, str]]:
     """Returns labels and texts of the first so many, set by set."""
     return db.execute(
         "SELECT label, text FROM quick_replies ORDER BY name, place LIMIT ?", (most,)

@@ -6,14 +6,17 @@ expects to run inside ``Database.write``.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from flower.engine.scripts.script import Script
 from flower.engine.store.packing import pack, unpack
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 _COLUMNS = "id, character_id, is_on, packed"
 
@@ -32,7 +35,7 @@ def _stored(row: tuple[int, str, int, bytes]) -> StoredScript:
 
 
 def put_of_character(
-    db: sqlite3.Connection,
+    db: Connection,
     character_id: str,
     scripts: Sequence[Script],
     original: int,
@@ -51,7 +54,7 @@ def put_of_character(
         _insert(db, character_id, place, script, packed, on, original)
 
 
-def put_for_all(db: sqlite3.Connection, script: Script, original: int) -> bool:
+def put_for_all(db: Connection, script: Script, original: int) -> bool:
     """Stores a script for everything, in the place of the one with its name; returns whether that was there.
 
     It is on or off as its file says, unless it was switched here.
@@ -72,7 +75,7 @@ def put_for_all(db: sqlite3.Connection, script: Script, original: int) -> bool:
 
 
 def _insert(
-    db: sqlite3.Connection,
+    db: Connection,
     character_id: str,
     place: int,
     script: Script,
@@ -87,7 +90,7 @@ def _insert(
     )
 
 
-def listed(db: sqlite3.Connection, character_ids: Sequence[str]) -> list[StoredScript]:
+def listed(db: Connection, character_ids: Sequence[str]) -> list[StoredScript]:
     """Returns the scripts for everything, then those of the characters, in the order they are carried out."""
     found = []
     for character_id in dict.fromkeys(["", *character_ids]):
@@ -98,16 +101,16 @@ def listed(db: sqlite3.Connection, character_ids: Sequence[str]) -> list[StoredS
     return [_stored(row) for row in found]
 
 
-def holding(db: sqlite3.Connection, character_ids: Sequence[str]) -> tuple[Script, ...]:
+def holding(db: Connection, character_ids: Sequence[str]) -> tuple[Script, ...]:
     """Returns the scripts that are on, ready to be carried out in this order."""
     return tuple(replace(one.script, off=False) for one in listed(db, character_ids) if one.is_on)
 
 
-def switch(db: sqlite3.Connection, script_id: int, *, on: bool) -> None:
+def switch(db: Connection, script_id: int, *, on: bool) -> None:
     """Lets a script act, or keeps it from that."""
     db.execute("UPDATE scripts SET is_on = ? WHERE id = ?", (on, script_id))
 
 
-def remove_of_character(db: sqlite3.Connection, character_id: str) -> None:
+def remove_of_character(db: Connection, character_id: str) -> None:
     """Deletes the scripts of a character."""
     db.execute("DELETE FROM scripts WHERE character_id = ? AND character_id != ''", (character_id,))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from flower.engine.store import stories
-from flower.engine.store.walk import up
+from flower.engine.store.walk import ID, up
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 SEARCH_RESULTS = 20
 SEARCH_RANKED = 20_000  # messages with the words; of more the newest come first, unranked
@@ -26,7 +29,7 @@ class Hit(Struct, frozen=True):
     excerpt: str
 
 
-def search(db: sqlite3.Connection, words: str, most: int = SEARCH_RESULTS) -> list[Hit]:
+def search(db: Connection, words: str, most: int = SEARCH_RESULTS) -> list[Hit]:
     """Returns the messages that hold all of ``words``, the best first; every branch, no trash.
 
     Of words that very many messages hold, the newest come first.
@@ -61,13 +64,13 @@ def search(db: sqlite3.Connection, words: str, most: int = SEARCH_RESULTS) -> li
     ]
 
 
-def _is_common(db: sqlite3.Connection, query: str) -> bool:
+def _is_common(db: Connection, query: str) -> bool:
     """Whether so many messages hold the words that no ranking tells them apart, while it costs the most."""
     skipped = "SELECT 1 FROM messages_fts WHERE messages_fts MATCH ? LIMIT 1 OFFSET ?"
     return db.execute(skipped, (query, SEARCH_RANKED)).fetchone() is not None
 
 
-def _excerpt(db: sqlite3.Connection, query: str, message_id: int) -> str:
+def _excerpt(db: Connection, query: str, message_id: int) -> str:
     row = db.execute(
         "SELECT snippet(messages_fts, 0, '', '', ?, ?) FROM messages_fts"
         " WHERE messages_fts MATCH ? AND rowid = ?",
@@ -89,18 +92,19 @@ class Summary(Struct, frozen=True):
     text: str
 
 
-def add(db: sqlite3.Connection, last_id: int, text: str, now: float) -> None:
+def add(db: Connection, last_id: int, text: str, now: float) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO summaries (last_id, text, created) VALUES (?, ?, ?)",
+        "INSERT INTO summaries (last_id, text, created) VALUES (?, ?, ?)"
+        " ON CONFLICT (last_id) DO UPDATE SET text = excluded.text, created = excluded.created",
         (last_id, text, now),
     )
 
 
-def newest(db: sqlite3.Connection, leaf: int | None, *, before: int | None = None) -> Summary | None:
+def newest(db: Connection, leaf: int | None, *, before: int | None = None) -> Summary | None:
     """Returns the summary that reaches furthest on the way to ``leaf``, ending above ``before``."""
     row = db.execute(
         f"""
-        {up("?")} SELECT s.last_id, s.text FROM up CROSS JOIN summaries s ON s.last_id = up.id
+        {up(ID)} SELECT s.last_id, s.text FROM up CROSS JOIN summaries s ON s.last_id = up.id
         WHERE up.id < coalesce(?, up.id + 1) LIMIT 1
         """,  # noqa: S608 - our own words; the walk goes up, so the first one found reaches furthest
         (leaf, before),
@@ -108,11 +112,11 @@ def newest(db: sqlite3.Connection, leaf: int | None, *, before: int | None = Non
     return Summary(*row) if row else None
 
 
-def own_task(db: sqlite3.Connection, session_id: str) -> str:
+def own_task(db: Connection, session_id: str) -> str:
     """Returns how the player wants this story's summary written, "" for the usual way."""
     found = stories.session(db, session_id)
     return found.extra.summary_task if found is not None else ""
 
 
-def set_own_task(db: sqlite3.Connection, session_id: str, asked: str) -> None:
+def set_own_task(db: Connection, session_id: str, asked: str) -> None:
     stories.set_session_extra(db, session_id, {"summary_task": asked or None})

@@ -7,9 +7,8 @@ Times are Unix seconds and only shown; order comes from ids, since clocks of sma
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -18,13 +17,17 @@ from flower import limits
 from flower.engine.sentences import one_line
 from flower.engine.store import streaming_text
 from flower.engine.store.extra import MessageExtra, SessionExtra, load_extra, readable
-from flower.engine.store.walk import up
+from flower.engine.store.walk import ID, up
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 # ruff: noqa: S608 - only constants are put into statements, values never
 
 
 Row = tuple[Any, ...]
 SESSIONS_MAX = 10_000  # stories of one home, the trash included
+_ALL = 2**62  # messages: of no limit
 
 
 class Message(Struct, frozen=True):
@@ -94,7 +97,7 @@ def _session(row: Row) -> StoredSession:
 
 
 def create_session(
-    db: sqlite3.Connection, session_id: str, world_id: str, character_id: str, greeting: str, now: float
+    db: Connection, session_id: str, world_id: str, character_id: str, greeting: str, now: float
 ) -> None:
     """Creates a story; a greeting, if any, becomes its root message."""
     db.execute(
@@ -105,14 +108,14 @@ def create_session(
         append(db, session_id, None, "assistant", greeting, "complete", now=now)
 
 
-def session(db: sqlite3.Connection, session_id: str) -> StoredSession | None:
+def session(db: Connection, session_id: str) -> StoredSession | None:
     """Returns a story that is not in the trash."""
     found = where(db, "s.id = ? AND s.deleted IS NULL", (session_id,))
     return found[0] if found else None
 
 
 def sessions(
-    db: sqlite3.Connection, most: int = limits.SESSIONS_LISTED, *, archived: bool = False
+    db: Connection, most: int = limits.SESSIONS_LISTED, *, archived: bool = False
 ) -> list[StoredSession]:
     """Returns the stories: pinned ones first, then the one played last; ``archived`` ones if wanted."""
     order = "ORDER BY s.pinned DESC, s.updated DESC, s.rowid DESC"
@@ -124,36 +127,36 @@ def sessions(
     return where(db, listed, (archived, most))
 
 
-def where(db: sqlite3.Connection, condition: str, values: Row) -> list[StoredSession]:
+def where(db: Connection, condition: str, values: Row) -> list[StoredSession]:
     """Returns the stories ``s`` that an SQL condition, with its order and limit, names."""
     return [_session(row) for row in db.execute(f"{_SESSION} WHERE {condition}", values)]
 
 
-def set_character(db: sqlite3.Connection, session_id: str, character_id: str) -> None:
+def set_character(db: Connection, session_id: str, character_id: str) -> None:
     db.execute("UPDATE sessions SET character_id = ? WHERE id = ?", (character_id, session_id))
 
 
-def rename(db: sqlite3.Connection, session_id: str, title: str) -> None:
+def rename(db: Connection, session_id: str, title: str) -> None:
     """Gives a story another title, cut to ``limits.TITLE_CHARS``."""
     db.execute("UPDATE sessions SET title = ? WHERE id = ?", (title_of(title), session_id))
 
 
-def set_pinned(db: sqlite3.Connection, session_id: str, pinned: bool) -> None:
+def set_pinned(db: Connection, session_id: str, pinned: bool) -> None:
     """Makes a story stand first in every list, or no longer."""
     db.execute("UPDATE sessions SET pinned = ? WHERE id = ?", (pinned, session_id))
 
 
-def set_archived(db: sqlite3.Connection, session_id: str, archived: bool) -> None:
+def set_archived(db: Connection, session_id: str, archived: bool) -> None:
     """Takes a story out of the list of those being played, or puts it back."""
     db.execute("UPDATE sessions SET archived = ? WHERE id = ?", (archived, session_id))
 
 
-def set_session_extra(db: sqlite3.Connection, session_id: str, changes: Mapping[str, Any]) -> None:
+def set_session_extra(db: Connection, session_id: str, changes: Mapping[str, Any]) -> None:
     """Merges ``changes`` into the session's extra data."""
     _patch(db, "sessions", session_id, changes)
 
 
-def _patch(db: sqlite3.Connection, table: str, row_id: str | int, changes: Mapping[str, Any]) -> None:
+def _patch(db: Connection, table: str, row_id: str | int, changes: Mapping[str, Any]) -> None:
     """Merges ``changes`` into a row's extra data; None takes a key out. The same is not written again."""
     merged = f"json_patch({_EXTRA}, :changes)"
     db.execute(
@@ -162,7 +165,7 @@ def _patch(db: sqlite3.Connection, table: str, row_id: str | int, changes: Mappi
     )
 
 
-def count_sessions(db: sqlite3.Connection) -> int:
+def count_sessions(db: Connection) -> int:
     """Returns how many stories there are, those in the trash included."""
     (count,) = db.execute("SELECT count(*) FROM sessions").fetchone()
     return int(count)
@@ -177,7 +180,7 @@ def title_of(line: str) -> str:
 
 
 def append(
-    db: sqlite3.Connection,
+    db: Connection,
     session_id: str,
     parent_id: int | None,
     role: str,
@@ -204,7 +207,7 @@ def append(
     return message_id
 
 
-def visible(db: sqlite3.Connection, session_id: str, message_id: int) -> Message | None:
+def visible(db: Connection, session_id: str, message_id: int) -> Message | None:
     """Returns a message of a story that is not in the trash."""
     found = _messages(
         db, "m.id = ? AND m.session_id = ? AND m.deleted IS NULL", (message_id, session_id)
@@ -212,36 +215,36 @@ def visible(db: sqlite3.Connection, session_id: str, message_id: int) -> Message
     return found[0] if found else None
 
 
-def children(db: sqlite3.Connection, session_id: str, parent_id: int | None) -> list[Message]:
+def children(db: Connection, session_id: str, parent_id: int | None) -> list[Message]:
     """Returns what follows a message (None: the beginnings of a story), oldest first, no trash."""
     place = "m.parent_id = ?" if parent_id is not None else "m.session_id = ? AND m.parent_id IS NULL"
     above = parent_id if parent_id is not None else session_id
     return _messages(db, f"{place} AND m.deleted IS NULL ORDER BY m.id", (above,))
 
 
-def tree(db: sqlite3.Connection, session_id: str) -> list[Message]:
+def tree(db: Connection, session_id: str) -> list[Message]:
     """Returns every message of a story that is not in the trash, parents before children."""
     return _messages(db, "m.session_id = ? AND m.deleted IS NULL ORDER BY m.id", (session_id,))
 
 
-def set_message_extra(db: sqlite3.Connection, message_id: int, changes: Mapping[str, Any]) -> None:
+def set_message_extra(db: Connection, message_id: int, changes: Mapping[str, Any]) -> None:
     """Merges ``changes`` into the message's extra data."""
     _patch(db, "messages", message_id, changes)
 
 
-def message(db: sqlite3.Connection, message_id: int) -> Message | None:
+def message(db: Connection, message_id: int) -> Message | None:
     found = _messages(db, "m.id = ?", (message_id,))
     return found[0] if found else None
 
 
-def _messages(db: sqlite3.Connection, condition: str, values: Row) -> list[Message]:
+def _messages(db: Connection, condition: str, values: Row) -> list[Message]:
     """Returns the messages ``m`` that an SQL condition, with its order, names."""
     rows = db.execute(f"SELECT {_MESSAGE}, m.extra FROM messages m WHERE {condition}", values)
     return [_message(row) for row in rows]
 
 
 def path(
-    db: sqlite3.Connection, leaf: int | None, *, before: int | None = None, most: int | None = None
+    db: Connection, leaf: int | None, *, before: int | None = None, most: int | None = None
 ) -> list[Message]:
     """Returns the messages from the root to ``leaf``, oldest first.
 
@@ -250,27 +253,27 @@ def path(
     """
     if leaf is None:
         return []
-    start = "SELECT parent_id FROM messages WHERE id = ?" if before is not None else "SELECT ?"
+    start = "SELECT parent_id FROM messages WHERE id = ?" if before is not None else f"SELECT {ID}"
     rows = db.execute(
         f"""
         {up(f"({start})")}
         SELECT {_MESSAGE}, {_NO_MANIFEST} FROM up CROSS JOIN messages m ON m.id = up.id LIMIT ?
         """,  # from the leaf upwards, as the walk goes
-        (before if before is not None else leaf, most if most is not None else -1),
+        (before if before is not None else leaf, most if most is not None else _ALL),
     )
     return [_message(row) for row in rows][::-1]
 
 
-def active_path(db: sqlite3.Connection, session_id: str, *, most: int | None = None) -> list[Message]:
+def active_path(db: Connection, session_id: str, *, most: int | None = None) -> list[Message]:
     """Returns the messages from the root to the active leaf, or the last so many of them."""
     found = session(db, session_id)
     return path(db, found.active_leaf if found is not None else None, most=most)
 
 
-def path_ids(db: sqlite3.Connection, leaf: int | None) -> frozenset[int]:
+def path_ids(db: Connection, leaf: int | None) -> frozenset[int]:
     """Returns the ids of every message between the root and ``leaf``."""
     rows = db.execute(
-        f"{up('?')} SELECT id FROM up",
+        f"{up(ID)} SELECT id FROM up",
         (leaf,),
     )
     return frozenset(row[0] for row in rows if row[0] is not None)
@@ -291,7 +294,7 @@ class Selection(Struct, frozen=True):
     nsfw: bool = False
 
 
-def load(db: sqlite3.Connection, client: str) -> Selection:
+def load(db: Connection, client: str) -> Selection:
     """Returns what ``client`` had chosen; a new client starts where the last one left off."""
     row = db.execute(
         "SELECT model, world_id, character_id, session_id, rules, nsfw FROM selections"
@@ -319,7 +322,7 @@ def _rules(data: str) -> tuple[str, ...]:
         return ()
 
 
-def change(db: sqlite3.Connection, chosen: Selection, changed: Sequence[str], now: float) -> None:
+def change(db: Connection, chosen: Selection, changed: Sequence[str], now: float) -> None:
     """Stores the fields ``changed`` of what a client has chosen; all of them for a new client.
 
     Clients without an id share one row: what another one chose there meanwhile stays.
@@ -345,7 +348,7 @@ def change(db: sqlite3.Connection, chosen: Selection, changed: Sequence[str], no
 # --- Lore that a player attached to a world, text by text. Functions over a connection.
 
 
-def attach(db: sqlite3.Connection, world_id: str, text: str, now: float) -> int:
+def attach(db: Connection, world_id: str, text: str, now: float) -> int:
     """Stores a text of lore for a world; returns its id."""
     cursor = db.execute(
         "INSERT INTO attached_lore (world_id, text, created) VALUES (?, ?, ?)", (world_id, text, now)
@@ -354,11 +357,11 @@ def attach(db: sqlite3.Connection, world_id: str, text: str, now: float) -> int:
     return cursor.lastrowid
 
 
-def detach(db: sqlite3.Connection, number: int) -> None:
+def detach(db: Connection, number: int) -> None:
     db.execute("DELETE FROM attached_lore WHERE id = ?", (number,))
 
 
-def listed(db: sqlite3.Connection, world_id: str) -> Sequence[tuple[int, str]]:
+def listed(db: Connection, world_id: str) -> Sequence[tuple[int, str]]:
     """Returns (id, text) of everything attached to a world."""
     return db.execute(
         "SELECT id, text FROM attached_lore WHERE world_id = ? ORDER BY id", (world_id,)
@@ -368,25 +371,25 @@ def listed(db: sqlite3.Connection, world_id: str) -> Sequence[tuple[int, str]]:
 # --- Sampler settings: a model's, and a story's own that win over them. Functions over a connection.
 
 
-def of_story(db: sqlite3.Connection, session_id: str, model: str) -> dict[str, Any]:
+def of_story(db: Connection, session_id: str, model: str) -> dict[str, Any]:
     """Returns the settings that hold for a model in a story; the story's own win."""
     found = session(db, session_id)
     own = found.extra.params if found is not None else {}
     return {**of_model(db, model), **own}
 
 
-def set_of_story(db: sqlite3.Connection, session_id: str, name: str, value: Any) -> None:
+def set_of_story(db: Connection, session_id: str, name: str, value: Any) -> None:
     """Sets one setting of a story, or with None takes it back."""
     set_session_extra(db, session_id, {"params": {name: value}})
 
 
-def set_all_of_story(db: sqlite3.Connection, session_id: str, values: Mapping[str, Any]) -> None:
+def set_all_of_story(db: Connection, session_id: str, values: Mapping[str, Any]) -> None:
     """Makes ``values`` all settings of a story."""
     set_session_extra(db, session_id, {"params": None})
     set_session_extra(db, session_id, {"params": dict(values) or None})
 
 
-def of_model(db: sqlite3.Connection, model: str) -> dict[str, Any]:
+def of_model(db: Connection, model: str) -> dict[str, Any]:
     row = db.execute("SELECT params FROM model_params WHERE model = ?", (model,)).fetchone()
     return _object(row[0]) if row else {}
 
@@ -400,7 +403,10 @@ def _object(data: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def set_of_model(db: sqlite3.Connection, model: str, name: str, value: Any) -> None:
+def set_of_model(db: Connection, model: str, name: str, value: Any) -> None:
     """Sets one setting of a model, or with None takes it back."""
     changed = {key: old for key, old in {**of_model(db, model), name: value}.items() if old is not None}
-    db.execute("INSERT OR REPLACE INTO model_params VALUES (?, ?)", (model, json.dumps(changed)))
+    db.execute(
+        "INSERT INTO model_params VALUES (?, ?) ON CONFLICT (model) DO UPDATE SET params = excluded.params",
+        (model, json.dumps(changed)),
+    )

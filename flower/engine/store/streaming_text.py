@@ -11,9 +11,11 @@ which no row outlives the growing of its reply.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 # ruff: noqa: S608 - only constants are put into statements, values never
 
@@ -26,7 +28,7 @@ def text_of(message: str) -> str:
     grown = f"SELECT text FROM growth WHERE {_parts_of(f'{message}.id')} ORDER BY place"
     return (
         f"CASE {message}.status WHEN 'streaming'"
-        f" THEN {message}.content || coalesce((SELECT group_concat(text, '') FROM ({grown})), '')"
+        f" THEN {message}.content || coalesce((SELECT group_concat(text, '') FROM ({grown}) AS parts), '')"
         f" ELSE {message}.content END"
     )
 
@@ -36,7 +38,7 @@ def _parts_of(message_id: str) -> str:
     return f"place BETWEEN {message_id} << {AT_BITS} AND ({message_id} << {AT_BITS}) + {(1 << AT_BITS) - 1}"
 
 
-def append(db: sqlite3.Connection, message_id: int, at: int, text: str, model: str) -> None:
+def append(db: Connection, message_id: int, at: int, text: str, model: str) -> None:
     """Adds text to a growing reply. ``at``: how many characters of it there are before.
 
     Text that was added at this place before is replaced: a disk may fail after it has written.
@@ -44,12 +46,15 @@ def append(db: sqlite3.Connection, message_id: int, at: int, text: str, model: s
     if text:
         # Message and offset in one integer key: parts are in order, and what was flushed twice has one row.
         place = (message_id << AT_BITS) + at
-        db.execute("INSERT OR REPLACE INTO growth VALUES (?, ?)", (place, text))
+        db.execute(
+            "INSERT INTO growth VALUES (?, ?) ON CONFLICT (place) DO UPDATE SET text = excluded.text",
+            (place, text),
+        )
     # Another model answers when the chosen one fails; the row is written only then.
     db.execute("UPDATE messages SET model = ? WHERE id = ? AND model != ?", (model, message_id, model))
 
 
-def withdraw(db: sqlite3.Connection, message_id: int, at: int) -> None:
+def withdraw(db: Connection, message_id: int, at: int) -> None:
     """Takes back what a growing reply was given from its character ``at`` on."""
     first, last = (message_id << AT_BITS) + at, (message_id << AT_BITS) + (1 << AT_BITS) - 1
     # The part that begins before ``at`` and may reach over it is cut; all that begin later go.
@@ -62,7 +67,7 @@ def withdraw(db: sqlite3.Connection, message_id: int, at: int) -> None:
 
 
 def end(
-    db: sqlite3.Connection,
+    db: Connection,
     message_id: int,
     content: str,
     status: str,
@@ -78,12 +83,12 @@ def end(
     )
 
 
-def reopen(db: sqlite3.Connection, message_id: int) -> None:
+def reopen(db: Connection, message_id: int) -> None:
     """Lets a reply that has ended grow again."""
     db.execute("UPDATE messages SET status = 'streaming' WHERE id = ?", (message_id,))
 
 
-def recover(db: sqlite3.Connection) -> int:
+def recover(db: Connection) -> int:
     """Ends the replies that a dead engine left growing, with all that was flushed; returns how many."""
     ended = db.execute(
         f"UPDATE messages SET content = {text_of('messages')}, status = 'interrupted'"

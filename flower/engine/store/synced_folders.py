@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 
-def load(db: sqlite3.Connection) -> list[tuple[str, str]]:
+def load(db: Connection) -> list[tuple[str, str]]:
     """Returns (world id, path) of every world that follows a folder."""
     return db.execute("SELECT world_id, path FROM synced_folders").fetchall()
 
 
-def save(db: sqlite3.Connection, world_id: str, path: str) -> None:
+def save(db: Connection, world_id: str, path: str) -> None:
     """Makes a world follow a folder instead of the one before."""
-    db.execute("INSERT OR REPLACE INTO synced_folders VALUES (?, ?)", (world_id, path))
+    db.execute(
+        "INSERT INTO synced_folders VALUES (?, ?) ON CONFLICT (world_id) DO UPDATE SET path = excluded.path",
+        (world_id, path),
+    )
 
 
-def forget(db: sqlite3.Connection, world_id: str) -> None:
+def forget(db: Connection, world_id: str) -> None:
     """Makes a world follow no folder."""
     db.execute("DELETE FROM synced_folders WHERE world_id = ?", (world_id,))

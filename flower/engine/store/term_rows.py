@@ -8,7 +8,6 @@ Functions over a connection. Owns the table ``passage_terms``; a trigger deletes
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +19,8 @@ from flower.engine.store.words import terms_of
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from flower.engine.store.connection import Connection
 
 VERSION = 1  # changes when the same text would get other terms
 _MOST = 255  # a count is one byte
@@ -40,7 +41,7 @@ def term_hash(term: str) -> int:
     return zlib.crc32(term.encode("utf-8", "surrogatepass"))
 
 
-def store(db: sqlite3.Connection, passage_id: int, title: str, text: str) -> None:
+def store(db: Connection, passage_id: int, title: str, text: str) -> None:
     """Writes the terms of a passage, in place of older ones."""
     language, counts = terms_of(title, text)
     hashes: dict[int, int] = {}
@@ -49,12 +50,13 @@ def store(db: sqlite3.Connection, passage_id: int, title: str, text: str) -> Non
         hashes[key] = min(_MOST, hashes.get(key, 0) + count)
     data = b"".join(key.to_bytes(4, "little") for key in hashes) + bytes(hashes.values())
     db.execute(
-        "INSERT OR REPLACE INTO passage_terms VALUES (?, ?, ?, ?)",
+        "INSERT INTO passage_terms VALUES (?, ?, ?, ?) ON CONFLICT (passage_id) DO UPDATE"
+        " SET version = excluded.version, language = excluded.language, data = excluded.data",
         (passage_id, VERSION, language, data),
     )
 
 
-def store_missing(db: sqlite3.Connection, scope: str, *, limit: int) -> int:
+def store_missing(db: Connection, scope: str, *, limit: int) -> int:
     """Makes terms for passages of a scope that have none of this version; returns for how many."""
     rows = db.execute(
         "SELECT p.id, p.title, p.text FROM passages p LEFT JOIN passage_terms t ON t.passage_id = p.id"
@@ -66,7 +68,7 @@ def store_missing(db: sqlite3.Connection, scope: str, *, limit: int) -> int:
     return len(rows)
 
 
-def count_missing(db: sqlite3.Connection, scope: str) -> int:
+def count_missing(db: Connection, scope: str) -> int:
     """Returns how many passages of a scope have no terms of this version."""
     row = db.execute(
         "SELECT count(*) FROM passages p LEFT JOIN passage_terms t ON t.passage_id = p.id"
@@ -76,7 +78,7 @@ def count_missing(db: sqlite3.Connection, scope: str) -> int:
     return int(row.fetchone()[0])
 
 
-def page_of_terms(db: sqlite3.Connection, scope: str, *, after: int, limit: int) -> tuple[Terms, ...]:
+def page_of_terms(db: Connection, scope: str, *, after: int, limit: int) -> tuple[Terms, ...]:
     """Returns the terms of the next passages of a scope in the order of their ids."""
     rows = db.execute(
         f"{_SELECT} WHERE p.scope = ? AND p.id > ? ORDER BY p.id LIMIT ?", (scope, after, limit)
@@ -84,7 +86,7 @@ def page_of_terms(db: sqlite3.Connection, scope: str, *, after: int, limit: int)
     return _terms(rows.fetchall())
 
 
-def terms_of_ids(db: sqlite3.Connection, ids: Sequence[int]) -> tuple[Terms, ...]:
+def terms_of_ids(db: Connection, ids: Sequence[int]) -> tuple[Terms, ...]:
     """Returns the terms of these passages, in the order of their ids."""
     marks = ", ".join("?" * len(ids))
     return _terms(db.execute(f"{_SELECT} WHERE p.id IN ({marks}) ORDER BY p.id", ids).fetchall())

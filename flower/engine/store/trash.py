@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -13,8 +13,11 @@ from flower.engine.store import stories, streaming_text, tree
 from flower.engine.store.stories import StoredSession
 from flower.errors import CommandError
 
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
-def delete(db: sqlite3.Connection, session_id: str, now: float) -> bool:
+
+def delete(db: Connection, session_id: str, now: float) -> bool:
     """Puts a story into the trash; returns whether there was one."""
     deleted = db.execute(
         "UPDATE sessions SET deleted = ? WHERE id = ? AND deleted IS NULL", (now, session_id)
@@ -23,24 +26,24 @@ def delete(db: sqlite3.Connection, session_id: str, now: float) -> bool:
     return deleted > 0
 
 
-def restore(db: sqlite3.Connection, session_id: str) -> bool:
+def restore(db: Connection, session_id: str) -> bool:
     """Takes a story out of the trash; returns whether it was there."""
     taken = "UPDATE sessions SET deleted = NULL WHERE id = ? AND deleted IS NOT NULL"
     return db.execute(taken, (session_id,)).rowcount > 0
 
 
-def listed(db: sqlite3.Connection, most: int = limits.SESSIONS_LISTED) -> list[StoredSession]:
+def listed(db: Connection, most: int = limits.SESSIONS_LISTED) -> list[StoredSession]:
     """Returns the stories in the trash, the one deleted last first."""
     return stories.where(db, "s.deleted IS NOT NULL ORDER BY s.deleted DESC LIMIT ?", (most,))
 
 
-def expired(db: sqlite3.Connection, before: float) -> list[str]:
+def expired(db: Connection, before: float) -> list[str]:
     """Returns the ids of the stories that were put into the trash before that time."""
     rows = db.execute("SELECT id FROM sessions WHERE deleted < ?", (before,))
     return [session_id for (session_id,) in rows]
 
 
-def purge(db: sqlite3.Connection, session_id: str) -> bool:
+def purge(db: Connection, session_id: str) -> bool:
     """Deletes a story in the trash for good, with all its messages; returns whether it was there."""
     one = "FROM sessions WHERE id = ? AND deleted IS NOT NULL"
     if db.execute(f"SELECT 1 {one}", (session_id,)).fetchone() is None:
@@ -83,7 +86,7 @@ class Discarded(Struct, frozen=True):
     messages: int
 
 
-def discard(db: sqlite3.Connection, session_id: str, message_id: int, now: float) -> int:
+def discard(db: Connection, session_id: str, message_id: int, now: float) -> int:
     """Puts a message and all below it into the trash; returns how many messages that were.
 
     If the story stood there it goes on with another reply to the same line, else above the message.
@@ -99,7 +102,7 @@ def discard(db: sqlite3.Connection, session_id: str, message_id: int, now: float
     return count
 
 
-def _another_reply(db: sqlite3.Connection, message: stories.Message) -> int | None:
+def _another_reply(db: Connection, message: stories.Message) -> int | None:
     """Returns the reply beside ``message`` that is nearest, older ones first."""
     if message.role != "assistant":
         return None
@@ -108,7 +111,7 @@ def _another_reply(db: sqlite3.Connection, message: stories.Message) -> int | No
     return older[-1] if older else replies[0] if replies else None
 
 
-def restore_messages(db: sqlite3.Connection, session_id: str, message_id: int) -> int:
+def restore_messages(db: Connection, session_id: str, message_id: int) -> int:
     """Takes back what went into the trash together with a message, and goes there; returns how many."""
     row = db.execute(
         "SELECT deleted_with FROM messages WHERE id = ? AND session_id = ? AND deleted IS NOT NULL",
@@ -131,7 +134,7 @@ def restore_messages(db: sqlite3.Connection, session_id: str, message_id: int) -
     return count
 
 
-def list_messages(db: sqlite3.Connection, session_id: str) -> list[Discarded]:
+def list_messages(db: Connection, session_id: str) -> list[Discarded]:
     """Returns what is in the trash of a story, the newest first."""
     rows = db.execute(
         f"SELECT m.id, m.role, {streaming_text.text_of('m')},"
@@ -144,7 +147,7 @@ def list_messages(db: sqlite3.Connection, session_id: str) -> list[Discarded]:
     return [Discarded(*row) for row in rows]
 
 
-def expired_messages(db: sqlite3.Connection, before: float) -> list[int]:
+def expired_messages(db: Connection, before: float) -> list[int]:
     """Returns the ids of all messages that were put into the trash before that time, or hang there."""
     rows = db.execute(
         """
@@ -158,7 +161,7 @@ def expired_messages(db: sqlite3.Connection, before: float) -> list[int]:
     return [message_id for (message_id,) in rows]
 
 
-def purge_messages(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+def purge_messages(db: Connection, ids: Sequence[int]) -> None:
     """Deletes messages in the trash for good; named branches that ended there end above them."""
     gone = (json.dumps(ids),)
     while db.execute(_LIFT_BRANCHES, gone).rowcount:

@@ -14,16 +14,19 @@ Raises ``CommandError`` with the sentence for the player when a change makes no 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from flower import limits
 from flower.engine.store import states, stories
 from flower.engine.store.stories import Message
-from flower.engine.store.walk import up
+from flower.engine.store.walk import ID, up
 from flower.errors import CommandError
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
 
 
 class Page(Struct, frozen=True):
@@ -39,7 +42,7 @@ class Page(Struct, frozen=True):
 # --- reading ------------------------------------------------------------------------------------
 
 
-def page(db: sqlite3.Connection, session_id: str, before: int | None = None) -> Page | None:
+def page(db: Connection, session_id: str, before: int | None = None) -> Page | None:
     """Returns the end of the active path, or what is above message ``before``; None without a story.
 
     It may be one message longer than ``limits.HISTORY_PAGE_MESSAGES``, which tells that there is more.
@@ -58,7 +61,7 @@ def page(db: sqlite3.Connection, session_id: str, before: int | None = None) -> 
     return Page(messages, variants(db, [message.id for message in messages]), sheet)
 
 
-def find(db: sqlite3.Connection, session_id: str, message_id: int | None) -> Message:
+def find(db: Connection, session_id: str, message_id: int | None) -> Message:
     """Returns a message of a story, None: the newest one that somebody wrote.
 
     Dice and other notes between the lines are passed over.
@@ -74,7 +77,7 @@ def find(db: sqlite3.Connection, session_id: str, message_id: int | None) -> Mes
     return written
 
 
-def last_line(db: sqlite3.Connection, session_id: str) -> Message:
+def last_line(db: Connection, session_id: str) -> Message:
     """Returns the player's newest line on the active path."""
     found = _last(db, session_id, ("user",))
     if found is None:
@@ -82,7 +85,7 @@ def last_line(db: sqlite3.Connection, session_id: str) -> Message:
     return found
 
 
-def _last(db: sqlite3.Connection, session_id: str, roles: Sequence[str]) -> Message | None:
+def _last(db: Connection, session_id: str, roles: Sequence[str]) -> Message | None:
     leaf = active_leaf(db, session_id)
     while leaf is not None:
         message = stories.visible(db, session_id, leaf)
@@ -92,22 +95,22 @@ def _last(db: sqlite3.Connection, session_id: str, roles: Sequence[str]) -> Mess
     return None
 
 
-def active_leaf(db: sqlite3.Connection, session_id: str) -> int | None:
+def active_leaf(db: Connection, session_id: str) -> int | None:
     """Returns the message at which the story stands, None before its first one."""
     row = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (session_id,)).fetchone()
     return row[0] if row else None
 
 
-def on_path(db: sqlite3.Connection, leaf: int | None, message_id: int) -> bool:
+def on_path(db: Connection, leaf: int | None, message_id: int) -> bool:
     """Whether a message is on the way to ``leaf``; ids grow along it, so the walk ends early."""
     found = db.execute(
-        f"{up(':leaf', until='up.id <= :id')} SELECT 1 FROM up WHERE id = :id",  # noqa: S608 - our own words
+        f"{up('CAST(:leaf AS INTEGER)', until='up.id <= :id')} SELECT 1 FROM up WHERE id = :id",  # noqa: S608 - our own words
         {"leaf": leaf, "id": message_id},
     )
     return found.fetchone() is not None
 
 
-def window_start(db: sqlite3.Connection, session_id: str) -> int | None:
+def window_start(db: Connection, session_id: str) -> int | None:
     """Returns the message at which the last prompt's history began, None if it began on another way."""
     found = stories.session(db, session_id)
     if found is None:
@@ -116,17 +119,17 @@ def window_start(db: sqlite3.Connection, session_id: str) -> int | None:
     return start if start is not None and on_path(db, found.active_leaf, start) else None
 
 
-def forget_window(db: sqlite3.Connection, session_id: str) -> None:
+def forget_window(db: Connection, session_id: str) -> None:
     """Lets the next prompt lay out its history anew, also after the engine has ended."""
     stories.set_session_extra(db, session_id, {"window_start": None})
 
 
-def siblings(db: sqlite3.Connection, message: Message) -> list[Message]:
+def siblings(db: Connection, message: Message) -> list[Message]:
     """Returns a message and its variants, oldest first."""
     return stories.children(db, message.session_id, message.parent_id)
 
 
-def greeting(db: sqlite3.Connection, session_id: str, path: Collection[int]) -> int | None:
+def greeting(db: Connection, session_id: str, path: Collection[int]) -> int | None:
     """Returns which of its greetings a story has on the path with these messages, 0 for the first.
 
     None for a story that the player began.
@@ -142,12 +145,12 @@ def greeting(db: sqlite3.Connection, session_id: str, path: Collection[int]) -> 
     return int(row[0])
 
 
-def _role(db: sqlite3.Connection, message_id: int) -> str:
+def _role(db: Connection, message_id: int) -> str:
     row = db.execute("SELECT role FROM messages WHERE id = ?", (message_id,)).fetchone()
     return str(row[0]) if row else ""
 
 
-def variants(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+def variants(db: Connection, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
     """Returns (number from 1, count) of every message in ``ids`` that has a sibling."""
     rows = db.execute(
         """
@@ -168,14 +171,14 @@ def variants(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, tuple[int,
     return {message_id: (number, count) for message_id, number, count in rows}
 
 
-def leaf_below(db: sqlite3.Connection, message_id: int) -> int:
+def leaf_below(db: Connection, message_id: int) -> int:
     """Returns where the story stood when it went through this message last."""
     while (child := chosen_child(db, message_id)) is not None:
         message_id = child
     return message_id
 
 
-def chosen_child(db: sqlite3.Connection, message_id: int) -> int | None:
+def chosen_child(db: Connection, message_id: int) -> int | None:
     """Returns the child that the story went on with last, else the newest one; None at an end."""
     row = db.execute(
         "SELECT c.id FROM messages c JOIN messages m ON m.id = c.parent_id"
@@ -185,7 +188,7 @@ def chosen_child(db: sqlite3.Connection, message_id: int) -> int | None:
     return row[0] if row else None
 
 
-def _chosen_root(db: sqlite3.Connection, session_id: str) -> int | None:
+def _chosen_root(db: Connection, session_id: str) -> int | None:
     row = db.execute(
         "SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id"
         " WHERE s.id = ? AND m.parent_id IS NULL AND m.deleted IS NULL"
@@ -198,7 +201,7 @@ def _chosen_root(db: sqlite3.Connection, session_id: str) -> int | None:
 # --- moving -------------------------------------------------------------------------------------
 
 
-def go(db: sqlite3.Connection, session_id: str, leaf: int | None) -> None:
+def go(db: Connection, session_id: str, leaf: int | None) -> None:
     """Makes the active path end at ``leaf``; at the answer to it, if it is a player's line with one.
 
     None: before the first message; in a story with a greeting that is the greeting.
@@ -212,14 +215,14 @@ def go(db: sqlite3.Connection, session_id: str, leaf: int | None) -> None:
     _stand_at(db, session_id, leaf)
 
 
-def _choose_along(db: sqlite3.Connection, leaf: int) -> None:
+def _choose_along(db: Connection, leaf: int) -> None:
     """Notes for each message on the way to ``leaf`` which answer leads there.
 
     Only what differs is written: mostly nothing, once after a switch. Read first and written by id, as the plan
     of an UPDATE from a walk reads every message of the home with SQLite 3.46.
     """
     differing = db.execute(
-        up("?") + " SELECT above.id, below.id FROM up AS below"  # noqa: S608 - no values in it
+        up(ID) + " SELECT above.id, below.id FROM up AS below"  # noqa: S608 - no values in it
         " CROSS JOIN messages AS above ON above.id = (SELECT parent_id FROM messages WHERE id = below.id)"
         " WHERE above.chosen IS NOT below.id",
         (leaf,),
@@ -229,7 +232,7 @@ def _choose_along(db: sqlite3.Connection, leaf: int) -> None:
     )
 
 
-def _greeting(db: sqlite3.Connection, session_id: str) -> int | None:
+def _greeting(db: Connection, session_id: str) -> int | None:
     row = db.execute(
         "SELECT m.id FROM messages m JOIN sessions s ON s.id = m.session_id WHERE s.id = ?"
         " AND m.parent_id IS NULL AND m.deleted IS NULL AND m.role = 'assistant'"
@@ -239,7 +242,7 @@ def _greeting(db: sqlite3.Connection, session_id: str) -> int | None:
     return row[0] if row else None
 
 
-def _settled(db: sqlite3.Connection, session_id: str, leaf: int) -> int:
+def _settled(db: Connection, session_id: str, leaf: int) -> int:
     """Returns ``leaf``, or the answer to it that was shown last."""
     message = stories.visible(db, session_id, leaf)
     if message is None or message.role != "user":
@@ -249,15 +252,15 @@ def _settled(db: sqlite3.Connection, session_id: str, leaf: int) -> int:
     return child if child in answers else answers[-1] if answers else leaf
 
 
-def _answers(db: sqlite3.Connection, session_id: str, line: int) -> list[int]:
+def _answers(db: Connection, session_id: str, line: int) -> list[int]:
     return [m.id for m in stories.children(db, session_id, line) if m.role == "assistant"]
 
 
-def _stand_at(db: sqlite3.Connection, session_id: str, leaf: int | None) -> None:
+def _stand_at(db: Connection, session_id: str, leaf: int | None) -> None:
     db.execute("UPDATE sessions SET active_leaf = ? WHERE id = ?", (leaf, session_id))
 
 
-def undo(db: sqlite3.Connection, session_id: str) -> Message:
+def undo(db: Connection, session_id: str) -> Message:
     """Goes back by one exchange, or by one note between the lines; returns what was taken back."""
     leaf = active_leaf(db, session_id)
     message = stories.visible(db, session_id, leaf) if leaf is not None else None
@@ -271,7 +274,7 @@ def undo(db: sqlite3.Connection, session_id: str) -> Message:
     return message
 
 
-def redo(db: sqlite3.Connection, session_id: str) -> Message:
+def redo(db: Connection, session_id: str) -> Message:
     """Goes down again by what ``undo`` goes back; returns the line or note that is there again."""
     leaf = active_leaf(db, session_id)
     child = chosen_child(db, leaf) if leaf is not None else _chosen_root(db, session_id)
@@ -286,7 +289,7 @@ def redo(db: sqlite3.Connection, session_id: str) -> Message:
     return message
 
 
-def _answered_line(db: sqlite3.Connection, session_id: str, message_id: int | None) -> Message | None:
+def _answered_line(db: Connection, session_id: str, message_id: int | None) -> Message | None:
     """Returns the message if it is a player's line with an answer to show."""
     found = stories.visible(db, session_id, message_id) if message_id is not None else None
     if found is None or found.role != "user" or not _answers(db, session_id, found.id):

@@ -6,7 +6,6 @@ follows from them. Never computes a vector.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from flower.engine.store.passages import LIST, embedded_text, id_list
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from flower.engine.store.connection import Connection
 
     Vectors = NDArray[np.float32]  # shape (n, dimension), rows of length 1
     TokenVectors = NDArray[np.float32]  # shape (tokens, width): what the tokens of one text mean in it
@@ -31,9 +32,7 @@ class Pending(Struct, frozen=True):
     text: str
 
 
-def count_pending(
-    db: sqlite3.Connection, model_id: str, *, after: int = 0, tokens: bool = False
-) -> int:
+def count_pending(db: Connection, model_id: str, *, after: int = 0, tokens: bool = False) -> int:
     """Returns how many different texts of passages after an id have no vector of this model.
 
     With ``tokens`` those without token vectors count, too.
@@ -59,7 +58,7 @@ def _lacks(tokens: bool) -> str:
 
 
 def list_pending(
-    db: sqlite3.Connection, model_id: str, *, limit: int, after: int = 0, tokens: bool = False
+    db: Connection, model_id: str, *, limit: int, after: int = 0, tokens: bool = False
 ) -> tuple[tuple[Pending, ...], int]:
     """Returns texts without a vector, oldest first, and the id to go on after (0: no more)."""
     rows = db.execute(
@@ -72,7 +71,7 @@ def list_pending(
 
 
 def store_vectors(
-    db: sqlite3.Connection,
+    db: Connection,
     model_id: str,
     hashes: Sequence[bytes],
     vectors: Vectors,
@@ -89,16 +88,24 @@ def store_vectors(
         if not rows:
             continue
         blob = vector.astype("<f2").tobytes()
-        db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", (digest, model_id, blob))
+        db.execute(
+            "INSERT INTO vectors VALUES (?, ?, ?)"
+            " ON CONFLICT (hash, model_id) DO UPDATE SET vector = excluded.vector",
+            (digest, model_id, blob),
+        )
         if tokens:
             values = (digest, model_id, tokens[place])
-            db.execute("INSERT OR REPLACE INTO token_vectors VALUES (?, ?, ?)", values)
+            db.execute(
+                "INSERT INTO token_vectors VALUES (?, ?, ?)"
+                " ON CONFLICT (hash, model_id) DO UPDATE SET tokens = excluded.tokens",
+                values,
+            )
         for row_id, scope in rows:
             scopes.setdefault(scope, []).append(row_id)
     return {scope: tuple(ids) for scope, ids in scopes.items()}
 
 
-def tokens_of(db: sqlite3.Connection, model_id: str, ids: Iterable[int]) -> dict[int, bytes]:
+def tokens_of(db: Connection, model_id: str, ids: Iterable[int]) -> dict[int, bytes]:
     """Returns the packed token vectors of these passages; those without are left out."""
     rows = db.execute(
         "SELECT p.id, t.tokens FROM passages p JOIN token_vectors t ON t.hash = p.hash"
@@ -116,7 +123,7 @@ class VectorRows(Struct, frozen=True):
     vectors: Vectors
 
 
-def vectors_of(db: sqlite3.Connection, model_id: str, ids: Iterable[int], dimension: int) -> VectorRows:
+def vectors_of(db: Connection, model_id: str, ids: Iterable[int], dimension: int) -> VectorRows:
     """Returns the vectors of these passages; those without one are left out."""
     rows = db.execute(
         "SELECT p.id, p.hash, v.vector FROM passages p JOIN vectors v ON v.hash = p.hash"
@@ -127,7 +134,7 @@ def vectors_of(db: sqlite3.Connection, model_id: str, ids: Iterable[int], dimens
 
 
 def page_of_vectors(
-    db: sqlite3.Connection, model_id: str, scope: str, dimension: int, *, after: int, limit: int
+    db: Connection, model_id: str, scope: str, dimension: int, *, after: int, limit: int
 ) -> VectorRows:
     """Returns the next ``limit`` vectors of a scope in the order of their ids."""
     rows = db.execute(
@@ -138,9 +145,7 @@ def page_of_vectors(
     return _vector_rows(rows.fetchall(), dimension)
 
 
-def marks_of(
-    db: sqlite3.Connection, model_id: str, scope: str
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def marks_of(db: Connection, model_id: str, scope: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Returns ids and marks of every passage of a scope that has a vector, in the order of ids."""
     import numpy as np
 

@@ -7,6 +7,8 @@ Ids grow along the way, which ends the walk even where a damaged row is its own 
 
 from __future__ import annotations
 
+ID = "CAST(? AS INTEGER)"  # a message's id as a parameter that may be None
+
 
 def up(start: str, *, until: str = "") -> str:
     """Returns a WITH clause: ``up(id)`` is the message that ``start`` selects and all above it, then NULL.

@@ -1,0 +1,114 @@
+"""The two databases that stories can be in, for tests that hold for both."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flower.engine.store.connection import Connection, Store
+from flower.engine.store.database import Database, Inline, OneThread, migrate
+from tests import postgres_cluster
+from tests.postgres_cluster import Cluster
+
+KINDS = ["sqlite", pytest.param("postgres", marks=postgres_cluster.needed)]
+TEMPLATE = "flower_template"
+_numbers = itertools.count(1)
+
+
+@cache
+def cluster() -> Cluster:
+    """The one server of this run; ``conftest`` ends it."""
+    made = Cluster()
+    made.make()
+    made.sql(f"CREATE DATABASE {TEMPLATE}")
+    from flower.engine.store.postgres import definitions, upgrade
+    from flower.engine.store.postgres.connection import connect
+
+    raw = connect(made.url(TEMPLATE), {"search_path": definitions.SCHEMA})
+    upgrade.bring_up_to_date(raw)
+    raw.close()
+    return made
+
+
+def end() -> None:
+    """Ends the server if one was started."""
+    if cluster.cache_info().currsize:
+        _shared().raw.close()
+        cluster().remove()
+
+
+def new_url() -> str:
+    """Returns the URL of a database without stories."""
+    name = f"flower_{next(_numbers)}"
+    cluster().sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    return cluster().url(name)
+
+
+@cache
+def _shared() -> Any:
+    from flower.engine.store.postgres import definitions
+    from flower.engine.store.postgres.connection import PostgresConnection, connect
+
+    return PostgresConnection(connect(new_url(), definitions.SETTINGS))
+
+
+@contextlib.contextmanager
+def connected(kind: str) -> Iterator[Connection]:
+    """A connection to a database without stories, of which nothing stays."""
+    if kind == "sqlite":
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrate(connection)
+        with contextlib.closing(connection):
+            yield connection
+        return
+    from flower.engine.store.postgres.search_index import SearchIndex
+
+    db = _shared()
+    db.raw.execute("BEGIN")
+    for table in (
+        "messages",
+        "attached_lore",
+        "passages",
+        "waiting_lines",
+        "originals",
+        "books",
+        "personas",
+        "scripts",
+    ):
+        db.raw.execute(f"ALTER TABLE {table} ALTER COLUMN id RESTART".encode())
+    with tempfile.TemporaryDirectory(prefix="flower-words-") as folder:
+        index = SearchIndex(Path(folder, "search.db"))
+        db.search_index = index.fresh
+        try:
+            yield db
+        finally:
+            index.close()
+            db.raw.execute("ROLLBACK")
+
+
+def changes(db: Connection) -> object:
+    """Returns something that is another after rows were changed."""
+    if isinstance(db, sqlite3.Connection):
+        return db.total_changes
+    columns = "n_tup_ins, n_tup_upd, n_tup_del"
+    return db.execute(
+        f"SELECT sum({'+'.join(columns.split(', '))}) FROM pg_stat_xact_user_tables"
+    ).fetchone()
+
+
+async def opened(kind: str, path: Path, run: Inline | OneThread | None = None, url: str = "") -> Store:
+    """Opens a database; ``url``: that of PostgreSQL, a new one without it."""
+    if kind == "sqlite":
+        return await Database.open(path, run)
+    from flower.engine.store.postgres.database import PostgresDatabase
+
+    return await PostgresDatabase.open(url or new_url(), path, run)
