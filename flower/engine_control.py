@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from flower import limits, machine
 from flower.command_name import as_typed
+from flower.counting import counted
 from flower.errors import ConfigError, FlowerError, LaunchError, printable_line
 from flower.home import Home, load_config, own_token
 from flower.launch import find, is_held, running_process
@@ -59,20 +60,16 @@ def rows(told: Mapping[str, Any], now: float) -> list[str]:
     minutes = max(0, int((now - float(told.get("started", now))) // 60))
     since = f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
     running = int(told.get("turns", 0))
-    writing = f", {_count(running, 'reply', 'replies')} being written" if running else ""
+    writing = f", {counted(running, 'reply', 'replies')} being written" if running else ""
     used = f"{int(told.get('memory_bytes', 0)) // limits.MIB} MiB"
     total = machine.total_mib()
     return [
         f"Version: {told.get('version', 'unknown')}, up for {since}",
         f"Clients: {told.get('clients', 0)}",
-        f"Stories: {_count(int(told.get('stories', 0)), 'story', 'stories')} open{writing}",
+        f"Stories: {counted(int(told.get('stories', 0)), 'story', 'stories')} open{writing}",
         f"Model:   {told.get('model', 'unknown')}",
         f"Memory:  {used}" + (f" of {total} MiB" if total else ""),
     ]
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def ask(home: Home, url: str, environ: Mapping[str, str]) -> dict[str, Any]:

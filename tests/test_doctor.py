@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flower import limits
+from flower.command_name import as_typed
 from flower.engine.admin import doctor
 from flower.engine.store.database import Database
 from flower.home import Home
@@ -74,7 +75,7 @@ async def test_what_is_wrong_comes_with_what_to_do(
     advice = {
         "config": ("config", "mend that line"),
         "asset": ("assets", "mend or delete that file"),
-        "database": ("database", "flower check"),
+        "database": ("database", as_typed("`flower check`")),
         "disk": ("disk", "free some space"),
         "home": ("home", "chmod 700"),
         "port": ("engine", "engine.port"),

@@ -176,7 +176,7 @@ async def test_a_chat_that_went_on_elsewhere_adds_what_is_new(tmp_path: Path) ->
         await bring(world, path)
         import_files.chat(path, [*LINES, ("You", "Then good night.")])
         taken = await bring(world, path)
-        assert (taken.state, taken.items[0].endswith("1 more messages)")) == ("updated", True)
+        assert (taken.state, taken.items[0].endswith("1 more message)")) == ("updated", True)
         (stored,) = await world.database.read(stories.sessions)
         assert stored.messages == 4
         assert len(await world.database.read(imported_chats.files_of, stored.id)) == 2

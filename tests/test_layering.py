@@ -59,6 +59,7 @@ ORDER = """
     protocol.messages
     privacy                      systemd             build
     limits                       errors             plain_letters    machine    whole_file   command_name
+    counting
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}

@@ -329,3 +329,12 @@ async def say_to(
         stdin=b"",
     )
     await ended.send((done.returncode, done.stderr.decode()))
+
+
+def test_the_same_refusal_is_read_out_for_every_line() -> None:
+    """Who hears the screen and sends twice must hear twice that nothing came of it."""
+    out = io.StringIO()
+    client = Plain(identity.Identity("c", 0, None, None), lambda: "", None, out)
+    client.take("I look around.")
+    client.take("I look around.")
+    assert out.getvalue().count("First begin a story") == 2

@@ -17,6 +17,7 @@ from flower import limits
 from flower.client.address import EngineAddress, TimedStream, UntrustedError
 from flower.client.events import LinkChanged, Received, Send
 from flower.client.websocket import EndedError, RejectedError, WebSocket
+from flower.command_name import as_typed
 from flower.errors import EngineStarting, LaunchError, ProtocolError, only
 from flower.protocol import PATH, PORT, codec, messages
 
@@ -60,11 +61,11 @@ class Link:
             try:
                 url = self._engine_url()
             except EngineStarting as starting:
-                self._post(LinkChanged("starting", str(starting)))
+                self._post(LinkChanged("starting", as_typed(str(starting))))
                 await trio.sleep(limits.LAUNCH_POLL_S)
                 continue
             except LaunchError as error:
-                self._post(LinkChanged("lost", str(error)))
+                self._post(LinkChanged("lost", as_typed(str(error))))
                 await trio.sleep(limits.RECONNECT_S)
                 continue
             note = await self._attempt(url)

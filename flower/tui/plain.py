@@ -28,7 +28,7 @@ from flower.tui.reading import DETAIL, USAGE, Reader, Walk, wrapped_onto
 from flower.tui.render.messages import MessageView, StoryPane
 from flower.tui.render.text import clean
 from flower.tui.render.theme import load_theme
-from flower.tui.state import bindings, commands, sending
+from flower.tui.state import bindings, checklist, commands, sending
 from flower.tui.state.model import Effect, ImportFiles, Input, Model, Notice, Notified
 from flower.tui.state.update import update
 
@@ -59,7 +59,8 @@ class Plain:
         self.walk = Walk()
         self._columns = shutil.get_terminal_size().columns if out is not None and out.isatty() else 0
         self._column = 0  # of the line that is being written
-        self.reader = Reader(piped=not sys.stdin.isatty())
+        self.piped = not sys.stdin.isatty()
+        self.reader = Reader(piped=self.piped)
         self.engine_url, self.token = engine_url, token
         self.nursery: trio.Nursery | None = None  # of what a command starts
         self.importing = trio.Event()  # set when no file is on its way
@@ -115,8 +116,9 @@ class Plain:
 
     def take(self, line: str) -> bool:
         """Does what a typed line says. Returns False when it means leaving."""
-        before = self.model
         self._column = 0  # the terminal has written the line and its end
+        self.model = self.model._replace(notice=Notice())  # the same answer again is news again
+        before = self.model
         if line.startswith(":") and (answer := self._walked(line.split())):
             self._write(answer)
         elif line.startswith("/list"):
@@ -130,6 +132,8 @@ class Plain:
         elif line.strip():
             self.model = self.model._replace(input=self.model.input.with_text(line))
             self._apply(sending.submit(self.model))
+        elif not self.piped and not checklist.visible(before):  # time passes
+            self._apply(sending.submit(self.model._replace(input=self.model.input.clear())))
         self._write(self.reader.news(before, self.model))
         return True
 

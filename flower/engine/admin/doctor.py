@@ -22,6 +22,8 @@ from msgspec import Struct
 
 import flower
 from flower import access_token, launch, limits
+from flower.command_name import as_typed
+from flower.counting import counted
 from flower.engine.admin import backup, board
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
@@ -58,10 +60,12 @@ def run(home: Home, environ: Mapping[str, str], write: Callable[[str], object]) 
     """Writes one line per check; returns 0 if all is well, else 1."""
     advised = 0
     for finding in findings(home, environ):
-        write(f"{printable(finding)}\n")
+        write(as_typed(f"{printable(finding)}\n"))
         advised += bool(finding.advice)
     write(
-        "\nAll is well.\n" if not advised else f"\n{advised} things to look at (the lines with --).\n"
+        "\nAll is well.\n"
+        if not advised
+        else f"\n{counted(advised, 'thing')} to look at (the lines with --).\n"
     )
     return 1 if advised else 0
 
@@ -156,7 +160,8 @@ def _assets(home: Home) -> Iterator[Finding]:
         yield Finding("assets", str(problem), "mend or delete that file")
     yield Finding(
         "assets",
-        f"{len(assets.worlds)} worlds, {len(assets.characters)} characters, {len(assets.rules)} rules",
+        f"{counted(len(assets.worlds), 'world')}, {counted(len(assets.characters), 'character')},"
+        f" {counted(len(assets.rules), 'rule')}",
     )
 
 

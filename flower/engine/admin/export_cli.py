@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flower.command_name import as_typed
+from flower.counting import counted
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.character_list import briefs
 from flower.engine.commands.catalogue import closest
@@ -95,8 +96,9 @@ def library(home: Home, file: Path) -> int:
         library_rows.one_state(db)
         written = library_archive.write(db, home.assets, file.expanduser().absolute())
     print(
-        f"Written: {printable_line(file)}: {written.characters} characters, {written.books} lorebooks,"
-        f" {written.stories} stories. `flower import {printable_line(file.name)}` takes it over elsewhere.",
+        f"Written: {printable_line(file)}: {counted(written.characters, 'character')},"
+        f" {counted(written.books, 'lorebook')}, {counted(written.stories, 'story', 'stories')}."
+        + as_typed(f" `flower import {printable_line(file.name)}` takes it over elsewhere."),
         file=sys.stderr,
     )
     return 0
@@ -197,7 +199,7 @@ def _list(listed: list[stories.StoredSession]) -> None:
     )
     for stored in listed:
         title = " ".join(sanitize(stored.title).split()) or "Untitled"
-        about = f"{stored.world_id}, {stored.messages} messages"
+        about = f"{stored.world_id}, {counted(stored.messages, 'message')}"
         print(f"  {printable_line(stored.id)}  {printable_line(title)} ({printable_line(about)})")
 
 

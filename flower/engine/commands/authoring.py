@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from flower.counting import counted
 from flower.engine.asset_files import FOLDERS, Asset
 from flower.engine.assets import Character
 from flower.engine.commands import edited_rows, editing
@@ -241,7 +242,7 @@ async def show_book(engine: Engine, client: Client, argument: str) -> None:
         if len(rows) > ROWS
         else []
     )
-    head = f"{stored.name}, {len(rows)} entries; /lorebook edit {stored.id} NUMBER changes one:"
+    head = f"{stored.name}, {counted(len(rows), 'entry', 'entries')}; /lorebook edit {stored.id} NUMBER changes one:"
     client.notify("\n".join([head, *rows[:ROWS], *more]))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.character_list import Brief, briefs
 from flower.engine.commands.catalogue import closest
 from flower.engine.sentences import one_line
@@ -130,7 +131,7 @@ async def list_characters(engine: Engine, client: Client, argument: str) -> None
         rows.append(f"{mark} {brief.id}  {brief.name}{tags}  {one_line(brief.summary, 60)}")
     more = f", page {number} of {pages}: /character list {number + 1} shows more" if pages > 1 else ""
     liked = "; * are favourites" if any(row.startswith("*") for row in rows) else ""
-    client.notify("\n".join([f"{len(found)} characters{more}{liked}:", *rows]))
+    client.notify("\n".join([f"{counted(len(found), 'character')}{more}{liked}:", *rows]))
 
 
 async def favourite(kind: str, engine: Engine, client: Client, argument: str) -> None:

@@ -83,5 +83,5 @@ async def export_library(engine: Engine, client: Client, argument: str) -> None:
     folder = database.parent / export_files.FOLDER
     made = await trio.to_thread.run_sync(library_archive.write_new, database, folder)
     client.notify(
-        f"✓ Written: {made.path}. `flower import {made.path.name}` takes it over on another machine."
+        f"✓ Written: {made.path}. On another machine `flower import {made.path.name}` takes it over."
     )

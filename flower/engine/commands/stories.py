@@ -7,6 +7,7 @@ from pathlib import Path
 import trio
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.commands import library
 from flower.engine.commands.catalogue import closest
 from flower.engine.export import files as export_files
@@ -86,7 +87,7 @@ def _described(stored: stories.StoredSession, now: float) -> str:
     marks = [word for word, on in (("pinned", stored.pinned), ("archived", stored.archived)) if on]
     facts = [
         stored.world_id,
-        f"{stored.messages} messages",
+        counted(stored.messages, "message"),
         recap.ago(now - stored.updated),
         *marks,
     ]

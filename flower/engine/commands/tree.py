@@ -6,6 +6,7 @@ What they do to the tree is in ``flower.engine.store``; that every watcher sees 
 from __future__ import annotations
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.sentences import one_line
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
@@ -188,7 +189,9 @@ async def list_branches(engine: Engine, client: Client, argument: str) -> None:
             f"message {end.last.id}: {preview(end.last.content)}" if end.last is not None else "empty"
         )
         mark = "›" if end.active else " "
-        rows.append(f"{mark} {end.name or '(no name)'}, {end.messages} messages, ends at {last}")
+        rows.append(
+            f"{mark} {end.name or '(no name)'}, {counted(end.messages, 'message')}, ends at {last}"
+        )
     head = "Where this story can go on; /checkout NAME or /goto MESSAGE goes there:"
     client.notify("\n".join([head, *rows]))
 
@@ -233,7 +236,8 @@ async def show_tree(engine: Engine, client: Client, argument: str) -> None:
     told = StoryTree(
         session=session.id, focus=found.focus, stands=found.stands, messages=found.messages, nodes=nodes
     )
-    head = f"The story's tree, {found.messages} messages; /goto MESSAGE goes on from one, @ is where it stands:"
+    size = counted(found.messages, "message")
+    head = f"The story's tree, {size}; /goto MESSAGE goes on from one, @ is where it stands:"
     text = tree_text.as_text(nodes, found.stands, found.focus, OUTLINE_LINES)
     client.notify(f"{head}\n{text}", State(tree=told))
 

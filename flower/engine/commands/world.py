@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.catalogue import closest
 from flower.engine.game.steering import Steering
@@ -205,7 +206,7 @@ async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
     number = int(passage.source.removeprefix(ATTACHED))
     await engine.services.database.write(stories.detach, number)
     count = await engine.services.library.drop_source(scope, passage.source)
-    client.notify(f"✓ Deleted, {count} passages.")
+    client.notify(f"✓ Deleted, {counted(count, 'passage')}.")
 
 
 # --- memories -----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.game.cast import Cast
 from flower.engine.game.steering import NOTE_CHARS, Note, Persona, Steering
 from flower.engine.importing.names import stem_of
@@ -171,7 +172,7 @@ def _give_own_book(home: _Home, character_id: str, book: Book) -> None:
 def _take_book(home: _Home, book: Book) -> tuple[str, State]:
     """A book of a file that was here before takes the place of the old one, with whom it belongs to."""
     db = home.db
-    text = f"lorebook {sanitize(book.name)} ({len(book.entries)} entries)"
+    text = f"lorebook {sanitize(book.name)} ({counted(len(book.entries), 'entry', 'entries')})"
     earlier = books.of_file(db, home.name)
     if earlier:
         books.replace(db, earlier[0], book, home.now, original=home.original)
@@ -204,7 +205,7 @@ def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, St
     if book:
         for book_id in books.of_file(db, book):
             books.give(db, book_id, Owner.STORY, session_id)
-    messages = f"{added} more messages" if old else f"{len(chat.messages)} messages"
+    messages = counted(added, "more message") if old else counted(len(chat.messages), "message")
     title = sanitize(chat.title) or character or "Untitled"
     return session_id, (f"story {title} ({session_id}, {messages})", "updated" if old else "new")
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.recall import late
 from flower.engine.recall.base import Considered, Embedder, Found, Query, Ranked
 from flower.engine.recall.chunking import chunk
@@ -430,10 +431,10 @@ class PassageLibrary:
                         tokens=makes_tokens(self._embedder),
                     )
                 rate = done / (now - started)
-                line = f"Reading lore: {done} of {total} passages, {rate:.0f} a second."
+                line = f"Reading lore: {done} of {counted(total, 'passage')}, {rate:.0f} a second."
                 self._notify(line, Progress("lore", done, total))
         if said > started:
-            self._notify(f"✓ Read {done} passages.", None)
+            self._notify(f"✓ Read {counted(done, 'passage')}.", None)
         return True
 
     async def _store(self, hashes: Sequence[bytes], vectors: Vectors, tokens: Sequence[bytes]) -> None:

@@ -21,6 +21,7 @@ from msgspec import Struct
 from quart import Quart
 
 from flower import access_token, limits
+from flower.command_name import as_typed
 from flower.engine.server import hypercorn_patches
 from flower.engine.server.access import Access
 from flower.errors import LaunchError, PlaceError
@@ -243,7 +244,7 @@ def open_place(
         tries=PORT_TRIES if managed else 1,
     )
     if exposed:
-        log.info("others can reach this engine; `flower token` shows the token they need")
+        log.info(as_typed("others can reach this engine; `flower token` shows the token they need"))
         if certificate is None:
             log.warning(
                 "without TLS everybody on the way can read stories and token;"

@@ -23,6 +23,7 @@ from urllib.parse import quote
 import trio
 
 from flower import limits
+from flower.command_name import as_typed
 from flower.engine.store import schema
 from flower.engine.store.connection import Connection
 from flower.errors import StoreError
@@ -227,7 +228,7 @@ class Database:
         )
         raise StoreError(
             f"not saved: {self._path} was moved or deleted while the engine runs; {where}. Stop the engine,"
-            " put the file back or use `flower restore FILE`, and start again"
+            + as_typed(" put the file back or use `flower restore FILE`, and start again")
         )
 
     async def aclose(self) -> None:
@@ -294,7 +295,9 @@ def _sentence(error: sqlite3.Error, path: Path) -> str:
             f"not saved: the disk with {path} reports an error ({error}); copy the story elsewhere soon"
         )
     if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"{path} is damaged ({error}); stop the engine, then `flower check` mends what can be mended"
+        return as_typed(
+            f"{path} is damaged ({error}); stop the engine, then `flower check` mends what can be mended"
+        )
     if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return f"{path} is locked by another program; close it and try again"
     if code.startswith("SQLITE_CANTOPEN"):

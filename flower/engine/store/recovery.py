@@ -17,6 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.store import database, streaming_text
 from flower.engine.store.file import UnreadableError, read_only, reading
 
@@ -53,7 +54,7 @@ def _counts(db: sqlite3.Connection) -> str:
     stories, messages = (
         db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("sessions", "messages")
     )
-    return f"{stories} stories, {messages} messages."
+    return f"{counted(stories, 'story', 'stories')}, {counted(messages, 'message')}."
 
 
 def _problems(db: sqlite3.Connection) -> list[str]:

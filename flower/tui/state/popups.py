@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flower import limits
+from flower.counting import counted
 from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.render.theme import THEMES
 from flower.tui.state import bindings, checklist, commands, library_list, status_line
@@ -291,7 +292,7 @@ def _about_session(model: Model, option: messages.SessionOption) -> str:
     if option.world_id:
         parts.append(checklist.name_of(model, "worlds", option.world_id))
     if option.messages:
-        parts.append("1 message" if option.messages == 1 else f"{option.messages} messages")
+        parts.append(counted(option.messages, "message"))
     if option.updated and model.wall:
         parts.append(age(model.wall - option.updated))
     return ", ".join(parts)

@@ -27,11 +27,14 @@ def submit(model: Model) -> Result:
         if checklist.visible(model):
             return _open_step(model)
         idle = model.replica.offline and model.turn.state == "idle" and model.link.state == "online"
-        return _submit_prompt(model, TIME_PASSES) if idle and not text else (model, ())
-    if line := suggestion(model, text.strip()):
+        if idle and not text:
+            return _submit_prompt(model, TIME_PASSES)
+        return model._replace(input=model.input.clear()), ()  # blanks that nobody sees
+    text = text.strip()  # as the engine takes it: what begins with a slash behind blanks is a command
+    if line := suggestion(model, text):
         return _submit_prompt(model, line)
     if commands.is_line(text) or _is_order(model, text):
-        return _submit_command(model, text.strip())
+        return _submit_command(model, text)
     return _submit_prompt(model, text)
 
 
@@ -139,7 +142,8 @@ def with_choice(model: Model, name: str, value: str) -> Result:
 
 def _input_done(model: Model) -> Model:
     """Returns the model with its input line kept in the history and emptied, if it is a command."""
-    if not (commands.is_line(model.input.text) or _is_order(model, model.input.text)):
+    text = model.input.text.strip()
+    if not (commands.is_line(text) or _is_order(model, text)):
         return model
     return model._replace(input=model.input.submit()[1], menu=-1, menu_closed=False)
 
@@ -165,7 +169,7 @@ def _submit_prompt(model: Model, text: str) -> Result:
     if len(text) > limits.PROMPT_CHARS:
         return written(model, text), ()
     if checklist.visible(model):
-        return notify(model, "First begin a story: empty the line and press Enter, or F6.", "bad"), ()
+        return notify(model, "First begin a story, with /session new or F6.", "bad"), ()
     if len(model.unconfirmed) >= limits.UNCONFIRMED_PROMPTS:
         return notify(model, "Too many lines wait for the engine; this one stays here.", "bad"), ()
     request = f"{model.nonce}-{model.requests + 1}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flower.counting import counted
 from flower.protocol.messages import TreeNode
 from flower.protocol.tree_text import TreeLine
 from flower.tui.render.frame import Row
@@ -66,7 +67,7 @@ def _counted(tree: Tree) -> str:
     if tree.outline is None:
         return ""
     count = tree.outline.messages
-    return " 1 message " if count == 1 else f" {count} messages "
+    return f" {counted(count, 'message')} "
 
 
 # --- the tree -----------------------------------------------------------------------------------
