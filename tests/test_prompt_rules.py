@@ -19,6 +19,8 @@ from flower.engine.lorebook.outcome import Cause, Fired, Place
 from flower.engine.lorebook.rules import EntryId
 from flower.engine.prompt import cue, state_sections
 from flower.engine.prompt.assemble import (
+    INSETS_SHARE,
+    MIN_SECTION_TOKENS,
     Assembled,
     Inset,
     PromptLine,
@@ -104,6 +106,30 @@ def test_a_longer_context_reads_more_messages_and_never_fewer_than_always() -> N
     assert most_messages(10_000_000) == 10_000_000 // (MESSAGE_TOKENS + 1)
 
 
+def test_entries_at_a_depth_share_their_room_and_those_nearest_come_first() -> None:
+    entries = [Inset(f"Entry {depth}: {'word ' * 100}", depth) for depth in range(9, -1, -1)]
+    lines = [PromptLine(number, "user", f"Line {number}.") for number in range(12)]
+    whole = assemble([BASE], lines, budget=2000, counter=COUNTER, entries=entries)
+    text = "\n".join(message.content for message in whole.messages)
+    told = [depth for depth in range(10) if f"Entry {depth}" in text]
+    share = int(2000 * INSETS_SHARE)
+    assert told == list(range(len(told)))
+    size = COUNTER.count(entries[0].text) + MESSAGE_TOKENS
+    assert len(told) == share // size + (share % size >= MIN_SECTION_TOKENS + MESSAGE_TOKENS)
+
+
+@pytest.mark.parametrize("count", [4, 5, 9])
+def test_a_window_that_moves_opens_with_a_line_of_the_player(count: int) -> None:
+    story = [
+        PromptLine(number, "user" if (count - number) % 2 == 0 else "assistant", "word " * 300)
+        for number in range(1, count + 1)
+    ]
+    whole = assemble([BASE], story, budget=1000, counter=COUNTER)
+    first = next(line for line in story if line.id == whole.window_start)
+    assert first.role == "user"
+    assert whole.messages[1].role == "user"
+
+
 # --- parts --------------------------------------------------------------------------------------
 
 
@@ -162,6 +188,8 @@ def test_quests_are_told_as_open_or_by_what_became_of_them() -> None:
         ("2", ">=", "2.0", True),
         ("2", ">", "2", False),
         ("2", "==", "2.0", True),
+        ("2.5", "<=", "2.50", True),
+        ("2.5", ">=", "2.50", True),
         ("2", "!=", "2.0", False),
     ],
 )

@@ -16,7 +16,7 @@ from flower.engine.sessions import after_turn, snapshot
 from flower.engine.sessions.answers import KEPT, Answers
 from flower.engine.sessions.outbox import OUTBOX_EVENTS, RESYNC, Outbox
 from flower.engine.sessions.session import GrowingReply, Session
-from flower.engine.sessions.turn_outcome import complaint_of, cost_of
+from flower.engine.sessions.turn_outcome import complaint_of, cost_of, usage_of
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.stories import Message
 from flower.engine.store.tree import Page
@@ -100,6 +100,11 @@ def test_a_cost_is_what_was_spent_or_tokens_times_price(
     info: ModelInfo | None, spent: Spent | None, elsewhere: bool, cost: float | None
 ) -> None:
     assert cost_of(info, Usage(300, 200), spent, elsewhere=elsewhere) == pytest.approx(cost)
+
+
+def test_tokens_are_the_providers_or_marked_as_guessed() -> None:
+    assert usage_of(None, Spent(7, 5, 3), 9) == Usage(7, 5, 3)
+    assert usage_of(None, None, 9) == Usage(0, 9, estimated=True)
 
 
 def test_a_page_says_where_the_next_one_begins() -> None:

@@ -10,12 +10,14 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
+from flower.engine.assets import Character
 from flower.engine.game.clocks import Clock
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona
 from flower.engine.store import (
     branches,
+    characters,
     exchanges,
     hiding,
     packing,
@@ -206,3 +208,35 @@ def test_a_node_counts_what_is_below_it_and_says_whether_it_ends() -> None:
     assert {number for number, node in nodes.items() if node.leaf} == {3, 4}
     assert (nodes[4].variant, nodes[4].variants) == (2, 2)
     assert [node.folded for node in nodes.values()] == [0] * 4
+
+
+@pytest.mark.parametrize(("went_on", "chosen"), [(2, {1, 2, 3}), (4, {1, 3, 4}), (9, {1, 3, 4})])
+def test_the_story_goes_on_where_it_went_on_before_else_with_the_newest(
+    went_on: int, chosen: set[int]
+) -> None:
+    shape = Shape([(1, 0), (2, 1), (3, 2), (4, 1)], None, set(), {1: went_on}.get)
+    assert {number for number in range(1, 5) if shape.is_chosen(number)} == chosen
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        ({"creator": "A"}, {"creator": "A"}, True),
+        ({"creator": "A", "greeting": "Hello."}, {"creator": "B", "greeting": "Hello."}, False),
+        ({"greeting": "Hello."}, {"greeting": "Hello."}, True),
+        ({"greeting": "Hello."}, {"greeting": "Good day."}, False),
+        ({"creator": "A", "persona": "Old."}, {"persona": "Old."}, True),
+        ({}, {"persona": "Old."}, False),
+        ({"persona": ""}, {"persona": ""}, False),
+    ],
+)
+def test_a_character_of_the_same_name_is_a_version_if_one_more_thing_agrees(
+    db: sqlite3.Connection, old: dict[str, str], new: dict[str, str], same: bool
+) -> None:
+    kept = Character("mara", "Mara", **{"persona": "Other.", **old})
+    db.execute("PRAGMA foreign_keys = OFF")  # the file itself is not needed here
+    characters.put(db, kept, characters.Source("old.png", 1), 1.0)
+    found = characters.earlier(db, Character("x", "Mara", **{"persona": "", **new}), "new.png")
+    assert (found == kept) is same
+    assert characters.earlier(db, Character("x", "Mara", "Words."), "OLD.png") == kept
+    assert characters.earlier(db, Character("x", "Ned", "Other."), "old.png") is None

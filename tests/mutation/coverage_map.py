@@ -52,7 +52,7 @@ def write(packages: tuple[str, ...], files: list[str]) -> int:
 
 
 def tests_of(mutant: Mutant, known: frozenset[str]) -> list[str]:
-    """Returns the ids of tests that run the line of a mutant, those importers of its module first, then quick ones.
+    """Returns the ids of tests that run the line of a mutant, those those about its module first, then quick ones.
 
     ``known`` are those there still are.
     """
@@ -74,9 +74,11 @@ def tests_of(mutant: Mutant, known: frozenset[str]) -> list[str]:
 
 @cache
 def _remoteness(test_file: str, module: str) -> tuple[bool, bool]:
-    """Returns how far from a module a test is: whether its file does not import it, and is slow."""
+    """Returns how far from a module a test is: whether its file is not about it, and is slow."""
     path = REPOSITORY / test_file
-    return not _imports(path, module), not is_quick(path)
+    words = [word.rstrip("s") for word in Path(module).stem.split("_")]
+    near = _imports(path, module) or any(word in path.stem for word in words if len(word) > 3)
+    return not near, not is_quick(path)
 
 
 def known_tests(tree: Path) -> frozenset[str]:
