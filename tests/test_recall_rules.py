@@ -18,7 +18,7 @@ from flower.engine.recall.chunking import _windows as windows
 from flower.engine.recall.chunking import outline
 from flower.engine.recall.embedder import Job, Pool
 from flower.engine.recall.query import context_weight, split_question
-from flower.engine.recall.ranking import chance
+from flower.engine.recall.ranking import Evidence, chance
 from flower.engine.recall.word_index import QueryTerm, WordIndex
 from flower.engine.store import books
 from flower.engine.store.database import migrate
@@ -32,9 +32,9 @@ from flower.errors import EmbedError
     ("similarity", "held", "late", "foreign", "value"),
     [
         (0.6, 0.5, None, False, 0.3750),
-        (0.6, 0.5, 0.7, False, 0.5154),
-        (0.9, 1.0, 0.9, False, 0.9810),
-        (0.2, 0.0, 0.3, False, 0.0044),
+        (0.6, 0.5, 0.7, False, 0.2783),
+        (0.9, 1.0, 0.9, False, 0.9379),
+        (0.2, 0.0, 0.3, False, 0.0021),
         (0.6, 0.5, 0.7, True, 0.9975),
         (0.6, 0.2, None, True, 0.5),
     ],
@@ -43,7 +43,7 @@ def test_chances_are_by_the_weights_that_were_measured(
     similarity: float, held: float, late: float | None, foreign: bool, value: float
 ) -> None:
     """A change of the weights is to be meant: the thresholds of recall are fitted to these values."""
-    assert chance(similarity, held, late, foreign) == pytest.approx(value, abs=0.0001)
+    assert chance(Evidence(similarity, held, late), foreign=foreign) == pytest.approx(value, abs=0.0001)
 
 
 def test_the_context_counts_the_less_the_more_a_line_says() -> None:
