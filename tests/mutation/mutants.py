@@ -1,0 +1,156 @@
+"""Which small changes of the code there are, and which of them no test could or need notice.
+
+Owns what is left out: places where a change changes nothing, and the mutants that ``explained.txt`` names.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator, operator_names
+
+REPOSITORY = Path(__file__).parents[2]
+EXPLAINED = Path(__file__).with_name("explained.txt")
+TUNED = (
+    16  # a constant of a module that is larger than this is a tuned bound: one more or less is as good
+)
+
+
+class Mutant(NamedTuple):
+    module: str  # relative to the repository
+    operator: str
+    occurrence: int
+    line: int
+
+
+class Reason(NamedTuple):
+    """Why a mutant is left out. ``operators``: patterns with ``*``; ``line``: the text of the code."""
+
+    module: str
+    operators: tuple[str, ...]
+    line: str
+
+    def fits(self, mutant: Mutant, line: str) -> bool:
+        """Returns whether it speaks of this mutant, which is in ``line``."""
+        operator = mutant.operator.removeprefix("core/")
+        return (
+            self.module == mutant.module
+            and self.line == line.strip()
+            and any(fnmatchcase(operator, one) for one in self.operators)
+        )
+
+
+def possible(module: str) -> Iterator[Mutant]:
+    """Yields every mutant of a module outside the places where a change changes nothing."""
+    source = (REPOSITORY / module).read_text()
+    dull = _dull_places(source)
+    tuned = _tuned_lines(source)
+    tree = get_ast(source)
+    for name in operator_names():
+        operator_class = get_operator(name)
+        if operator_class.arguments():
+            continue
+        operator = operator_class()
+        positions = [place for node in ast_nodes(tree) for place in operator.mutation_positions(node)]
+        for occurrence, ((line, column), _) in enumerate(positions):
+            if any(first <= (line, column) <= last for first, last in dull):
+                continue
+            if name != "core/NumberReplacer" or line not in tuned:
+                yield Mutant(module, name, occurrence, line)
+
+
+def mutated(mutant: Mutant) -> str | None:
+    """Returns the changed source, None when it is none: it does not compile, or only with a warning."""
+    before = (REPOSITORY / mutant.module).read_text()
+    try:
+        after = mutate_code(before, get_operator(mutant.operator)(), mutant.occurrence)
+    except AttributeError:  # cosmic-ray cannot change what is caught by a dotted name
+        return None
+    if after is None:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            changed = ast.dump(ast.parse(after)) != ast.dump(ast.parse(before))
+            compile(after, mutant.module, "exec")
+    except (SyntaxError, SyntaxWarning, ValueError):
+        return None
+    return after if changed else None
+
+
+def explained() -> tuple[Reason, ...]:
+    """Returns what ``explained.txt`` says of mutants that may live."""
+    reasons = []
+    for text in EXPLAINED.read_text().splitlines():
+        if text and not text.startswith("#"):
+            module, operators, line, _why = text.split(" :: ", 3)
+            reasons.append(Reason(f"flower/{module}", tuple(operators.split(",")), line.strip()))
+    return tuple(reasons)
+
+
+def outdated(reasons: Iterable[Reason]) -> list[str]:
+    """Returns the reasons for lines that are no longer in the code."""
+    return [f"{one.module}: {one.line}" for one in reasons if one.line not in _lines(one.module)]
+
+
+def is_explained(mutant: Mutant, reasons: Sequence[Reason]) -> bool:
+    line = (REPOSITORY / mutant.module).read_text().splitlines()[mutant.line - 1]
+    return any(reason.fits(mutant, line) for reason in reasons)
+
+
+def _lines(module: str) -> set[str]:
+    path = REPOSITORY / module
+    return {line.strip() for line in path.read_text().splitlines()} if path.exists() else set()
+
+
+def _dull_places(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Returns where a change changes nothing that a test should see."""
+    dull: list[ast.AST] = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.arg(annotation=ast.expr() as kind) | ast.AnnAssign(annotation=kind):
+                dull.append(kind)
+            case ast.FunctionDef(name="__repr__"):
+                dull.append(node)
+            case ast.FunctionDef(returns=ast.expr() as kind):
+                dull.append(kind)
+            case ast.AsyncFunctionDef(returns=ast.expr() as kind):
+                dull.append(kind)
+            case ast.Call(func=function) if ast.unparse(function).startswith("log."):
+                dull.append(node)
+            case ast.ClassDef(keywords=words):  # frozen: what would change a value is a type error
+                dull += [word.value for word in words if word.arg == "frozen"]
+            case ast.BinOp(op=ast.BitOr()) if _is_type(node):
+                dull.append(node)
+            case ast.If(test=ast.Name("TYPE_CHECKING")):
+                dull.append(node)
+    return [
+        ((node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset))  # type: ignore[attr-defined]
+        for node in dull
+    ]
+
+
+def _is_type(node: ast.expr) -> bool:
+    """Returns whether an expression is a union of types: names that begin with a capital letter, or None."""
+    if isinstance(node, ast.BinOp):
+        return _is_type(node.left) and _is_type(node.right)
+    return ast.unparse(node).rpartition(".")[2][:1].isupper()
+
+
+def _tuned_lines(source: str) -> set[int]:
+    """Returns the lines of constants like ``KEPT = 256``, of which nobody could say why not 255."""
+    return {
+        node.lineno
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, int | float)
+        and node.value.value > TUNED
+    }

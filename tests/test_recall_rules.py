@@ -1,0 +1,179 @@
+"""Small rules of recall, one by one: what a chance is, what shares a batch, where a window and a passage end."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flower import limits
+from flower.engine.lorebook.book import Entry
+from flower.engine.recall import folders, numpy_check, search
+from flower.engine.recall.base import Query
+from flower.engine.recall.chunking import _windows as windows
+from flower.engine.recall.chunking import outline
+from flower.engine.recall.embedder import Job, Pool
+from flower.engine.recall.query import context_weight, split_question
+from flower.engine.recall.ranking import Evidence, chance
+from flower.engine.recall.word_index import QueryTerm, WordIndex
+from flower.engine.store import books
+from flower.engine.store.database import migrate
+from flower.engine.store.term_rows import Terms
+from flower.errors import EmbedError
+
+# --- chances ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("similarity", "held", "late", "foreign", "value"),
+    [
+        (0.6, 0.5, None, False, 0.3750),
+        (0.6, 0.5, 0.7, False, 0.2783),
+        (0.9, 1.0, 0.9, False, 0.9379),
+        (0.2, 0.0, 0.3, False, 0.0021),
+        (0.6, 0.5, 0.7, True, 0.9975),
+        (0.6, 0.2, None, True, 0.5),
+    ],
+)
+def test_chances_are_by_the_weights_that_were_measured(
+    similarity: float, held: float, late: float | None, foreign: bool, value: float
+) -> None:
+    """A change of the weights is to be meant: the thresholds of recall are fitted to these values."""
+    assert chance(Evidence(similarity, held, late), foreign=foreign) == pytest.approx(value, abs=0.0001)
+
+
+def test_the_context_counts_the_less_the_more_a_line_says() -> None:
+    assert [context_weight(("bell",) * count) for count in range(4)] == [0.6, 0.4, 0.2, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("line", "question"),
+    [
+        (
+            'I nod. "Where is she?" I ask. "Why?" says Dov. It rains.',
+            '"Where is she?" I ask. "Why?" says Dov.',
+        ),
+        ('"Where is she?" I ask Mara. It rains. It pours.', '"Where is she?" I ask Mara.'),
+        ('It rains. "Where is she?"', '"Where is she?"'),
+    ],
+)
+def test_who_is_asked_belongs_to_each_question(line: str, question: str) -> None:
+    assert split_question(line)[0] == question
+
+
+# --- batches of texts ------------------------------------------------------------------------------
+
+
+def test_a_batch_is_as_full_as_it_may_be() -> None:
+    length = 64
+    most = limits.EMBED_BATCH_TOKENS // length
+    pool = Pool()
+    pool.add(Job([(number, *range(length - 1)) for number in range(2 * most + 1)]))
+    sizes = []
+    while pool:
+        sizes.append(len(pool.take().texts))
+    assert sizes == [most, most, 1]
+
+
+def test_a_text_that_is_in_a_full_batch_already_comes_along() -> None:
+    length = 64
+    most = limits.EMBED_BATCH_TOKENS // length
+    texts = [(number, *range(length - 1)) for number in range(most)]
+    pool = Pool()
+    pool.add(Job([*texts, texts[0]]))
+    batch = pool.take()
+    assert (len(batch.texts), len(batch.wanted)) == (most, most + 1)
+    assert not pool
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def terms(number: int, message: int = 0) -> Terms:
+    return Terms(number, message, "english", np.array([7], np.uint32), np.array([1], np.uint8))
+
+
+def test_removed_passages_leave_the_arrays_when_they_are_many() -> None:
+    index = WordIndex()
+    index.add([terms(number) for number in range(1, 11)])
+    index.remove([1, 2, 3])
+    assert (len(index.ids), len(index)) == (10, 7)
+    index.remove([4])
+    assert (index.ids.tolist(), len(index)) == ([5, 6, 7, 8, 9, 10], 6)
+    assert np.count_nonzero(index.scores([QueryTerm((7,))])[0]) == 6
+
+
+def test_the_pieces_beside_a_memory_are_those_of_the_story() -> None:
+    index = WordIndex()
+    # Ids and messages are in different orders: the story's is that of the messages.
+    index.add([terms(1, 30), terms(2, 10), terms(3, 20), terms(4, 40)])
+    opened = np.array([True, True, True, False])
+    before, after = search._beside(index, opened, [0, 1, 2, 3])
+    assert before == {0: 2, 2: 1}
+    assert after == {1: 2, 2: 0}
+
+
+def test_a_memory_is_open_on_its_branch_and_outside_of_the_window() -> None:
+    index = WordIndex()
+    index.add([terms(1), terms(2, 10), terms(3, 20), terms(4, 30)])
+    query = Query("Who?", visible_messages=frozenset({10, 30}), recent_messages=frozenset({30}))
+    assert search._open_places(index, query).tolist() == [True, True, False, False]
+    everywhere = Query("Who?", recent_messages=frozenset({30}))
+    assert search._open_places(index, everywhere).tolist() == [True, True, True, False]
+
+
+# --- lore -----------------------------------------------------------------------------------------
+
+
+def test_headings_of_nested_values_go_down_one_by_one_to_the_sixth() -> None:
+    value: object = "x" * 80
+    for number in range(8, 0, -1):
+        value = {f"h{number}": value}
+    heads = [line for line in outline(value).splitlines() if line.startswith("#")]
+    assert heads == [f"{'#' * min(number, 6)} h{number}" for number in range(1, 9)]
+    assert outline({"name": "x" * 59}) == "name: " + "x" * 59
+    assert outline({"name": "x" * 60}) == "# name\n\n" + "x" * 60
+    assert outline({"a": None, "b": [1, None, 2]}) == "a: \n\n# b\n\n1\n\n\n\n2"
+
+
+@pytest.mark.parametrize(("words", "count"), [(10, 1), (11, 2), (15, 2), (16, 3)])
+def test_a_long_sentence_is_cut_where_the_last_window_reaches_its_end(words: int, count: int) -> None:
+    sentence = " ".join(f"w{number % 10}" for number in range(words))
+    found = windows(sentence, 10)
+    assert len(found) == count
+    assert sentence.startswith(found[0])
+    assert sentence.endswith(found[-1])
+    assert len(set(found)) == len(found)
+
+
+def test_the_book_of_a_folder_follows_its_file() -> None:
+    def entry(text: str) -> dict[str, Entry]:
+        return {"bell.md": Entry(uid="bell", keys=("bell",), content=text)}
+
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db)
+        for text in ("bone", "brass", "brass"):
+            folders._keep_book(db, "harbour", entry(text), 1.0)
+            (number,) = books.of_file(db, folders.book_of("harbour", {}).name)
+            assert [one.content for one in books.read(db, number).entries] == [text]
+        folders._keep_book(db, "harbour", {}, 1.0)
+        assert not books.of_file(db, folders.book_of("harbour", {}).name)
+
+
+# --- numpy ----------------------------------------------------------------------------------------
+
+
+def test_a_numpy_that_broke_since_it_was_checked_is_checked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numpy_check._load(tmp_path)
+    marker = tmp_path / "native-numpy.ok"
+    assert marker.exists()
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(EmbedError, match="numpy cannot be used: "):
+        numpy_check._load(tmp_path)
+    assert not marker.exists()

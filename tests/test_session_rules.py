@@ -1,0 +1,130 @@
+"""Small rules of a running story, one by one: what watchers are told, and what is kept for how long."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine.game.clocks import Clock, Now
+from flower.engine.game.proposals import Proposed
+from flower.engine.game.sheet import Sheet
+from flower.engine.game.state import StoryState
+from flower.engine.provider.base import Finish, ModelInfo, Spent
+from flower.engine.sessions import after_turn, snapshot
+from flower.engine.sessions.answers import KEPT, Answers
+from flower.engine.sessions.outbox import OUTBOX_EVENTS, RESYNC, Outbox
+from flower.engine.sessions.session import GrowingReply, Session
+from flower.engine.sessions.turn_outcome import complaint_of, cost_of, usage_of
+from flower.engine.store.extra import MessageExtra
+from flower.engine.store.stories import Message
+from flower.engine.store.tree import Page
+from flower.protocol.messages import SystemUpdate, Usage
+
+PRICED = ModelInfo("m", "m", prompt_price=1.0, completion_price=2.0)
+
+
+def test_the_newest_answers_are_kept_and_the_oldest_forgotten() -> None:
+    answers = Answers()
+    for number in range(KEPT + 3):
+        answers.keep(("c", str(number)), (f"said {number}",))
+    known = [number for number in range(KEPT + 3) if answers.of(("c", str(number)))]
+    assert known == list(range(3, KEPT + 3))
+
+
+async def test_a_client_that_is_too_far_behind_begins_anew() -> None:
+    outbox = Outbox()
+    for number in range(OUTBOX_EVENTS):
+        outbox.put_nowait(SystemUpdate(str(number)))
+    assert len(outbox) == OUTBOX_EVENTS
+    outbox.put_nowait(SystemUpdate("one too many"))
+    assert [await outbox.get()] == [RESYNC]
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"), [(1, "l0."), (3, "l0; l1; l2."), (5, "l0; l1; l2, and 2 more.")]
+)
+def test_three_refused_proposals_are_named_and_others_counted(refused: int, told: str) -> None:
+    (line,) = after_turn._shown(Proposed(Sheet(), refused=tuple(f"l{n}" for n in range(refused))))
+    assert line.endswith(f"left out: {told}")
+
+
+def test_a_clock_is_told_with_the_lines_that_move_it() -> None:
+    state = StoryState(clocks=(Clock("Flood", 2, every=2, then="The dam breaks"),))
+    told = [after_turn._ticks(state, Now(lines, 0.0)) for lines in range(1, 7)]
+    assert [bool(news) for news in told] == [False, True, False, True, False, False]
+    assert told[1] == ["Clock: Flood [#.] 1/2"]
+    assert told[3] == ["Clock: Flood [##] 2/2 - The dam breaks"]
+
+
+def test_a_reply_ends_at_its_bound() -> None:
+    reply = GrowingReply("t", 1, "line", "m", "w")
+    whole = "a" * (limits.REPLY_CHARS - 5)
+    assert reply.append(whole, 1.0) is not None
+    last = reply.append("0123456789", 1.0)
+    assert last is not None
+    assert (last.content, last.metadata.offset) == ("01234", limits.REPLY_CHARS - 5)
+    assert reply.append("more", 1.0) is None
+    assert len(reply.text) == limits.REPLY_CHARS
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        ("too grim", "The provider blocked this reply: too grim."),
+        ("", "The provider blocked this reply: no reason given."),
+    ],
+)
+def test_a_blocked_reply_says_why(detail: str, told: str) -> None:
+    event = complaint_of("t", "blocked", None, Finish("blocked", detail))
+    assert event is not None
+    assert event.content == told
+    assert complaint_of("t", "complete", None, Finish("stop")) is None
+
+
+@pytest.mark.parametrize(
+    ("info", "spent", "elsewhere", "cost"),
+    [
+        (PRICED, Spent(5, 5, cost=0.25), True, 0.25),  # what the provider says
+        (PRICED, None, False, 0.0007),
+        (PRICED, None, True, None),  # the price of another model
+        (replace(PRICED, price_varies=True), None, False, None),
+        (replace(PRICED, prompt_price=None), None, False, None),
+        (replace(PRICED, completion_price=None), None, False, None),
+        (replace(PRICED, prompt_price=0.0, completion_price=0.0), None, False, 0.0),
+        (None, None, False, None),
+    ],
+)
+def test_a_cost_is_what_was_spent_or_tokens_times_price(
+    info: ModelInfo | None, spent: Spent | None, elsewhere: bool, cost: float | None
+) -> None:
+    assert cost_of(info, Usage(300, 200), spent, elsewhere=elsewhere) == pytest.approx(cost)
+
+
+def test_tokens_are_the_providers_or_marked_as_guessed() -> None:
+    assert usage_of(None, Spent(7, 5, 3), 9) == Usage(7, 5, 3)
+    assert usage_of(None, None, 9) == Usage(0, 9, estimated=True)
+
+
+def test_a_page_says_where_the_next_one_begins() -> None:
+    def page(count: int, words: int = 1) -> Page:
+        return Page([message(number, "w" * words) for number in range(1, count + 1)])
+
+    session = Session("s", "harbour", "mara")
+    whole = snapshot.chat_history(session, page(limits.HISTORY_PAGE_MESSAGES), None).metadata
+    assert (len(whole.history), whole.more, whole.before) == (
+        limits.HISTORY_PAGE_MESSAGES,
+        UNSET,
+        UNSET,
+    )
+    longer = snapshot.chat_history(session, page(limits.HISTORY_PAGE_MESSAGES + 1), 99).metadata
+    assert (len(longer.history), longer.more, longer.before) == (limits.HISTORY_PAGE_MESSAGES, 2, 99)
+    large = snapshot.chat_history(session, page(9, snapshot.HISTORY_PAGE_BYTES // 3), None).metadata
+    assert (len(large.history), large.more) == (3, 7)
+    huge = snapshot.chat_history(session, page(2, snapshot.HISTORY_PAGE_BYTES * 2), None).metadata
+    assert (len(huge.history), huge.more) == (1, 2)
+
+
+def message(number: int, content: str) -> Message:
+    return Message(number, "s", None, "user", content, "complete", "", None, 0.0, MessageExtra())
