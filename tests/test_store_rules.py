@@ -20,6 +20,7 @@ from flower.engine.store import (
     characters,
     exchanges,
     hiding,
+    originals,
     packing,
     personas,
     schema,
@@ -28,40 +29,41 @@ from flower.engine.store import (
     stories,
     streaming_text,
 )
+from flower.engine.store.connection import Connection
 from flower.engine.store.database import migrate
 from flower.engine.store.outline_fold import Shape, fold
 from flower.engine.store.words import stem
 from flower.errors import CommandError, StoreError
-from tests.test_tree import S, connect, retry, say
+from tests.stores import KINDS, connected
+from tests.test_tree import S, retry, say
 
 
-@pytest.fixture
-def db() -> Iterator[sqlite3.Connection]:
-    connection = connect()
-    stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
-    yield connection
-    connection.close()
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connected(request.param) as connection:
+        stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
+        yield connection
 
 
-def told(db: sqlite3.Connection) -> list[str]:
+def told(db: Connection) -> list[str]:
     return [message.content for message in stories.active_path(db, S)]
 
 
 # --- messages -----------------------------------------------------------------------------------
 
 
-def test_the_first_of_several_messages_can_be_taken_out(db: sqlite3.Connection) -> None:
+def test_the_first_of_several_messages_can_be_taken_out(db: Connection) -> None:
     say(db, "I look.", "You see.")
     assert hiding.without(db, S, stories.active_path(db, S)[0].id, 3.0).content == "Hello."
     assert told(db) == ["I look.", "You see."]
 
 
-def test_the_only_message_cannot_be_taken_out(db: sqlite3.Connection) -> None:
+def test_the_only_message_cannot_be_taken_out(db: Connection) -> None:
     with pytest.raises(CommandError, match="only message"):
         hiding.without(db, S, stories.active_path(db, S)[0].id, 3.0)
 
 
-def test_what_is_taken_back_of_a_reply_is_its_end_alone(db: sqlite3.Connection) -> None:
+def test_what_is_taken_back_of_a_reply_is_its_end_alone(db: Connection) -> None:
     replies = [exchanges.begin_exchange(db, S, f"Line {n}.", "m", None, 2.0).reply_id for n in range(3)]
     for reply in replies:
         for at, text in ((0, "One. "), (5, "Two. "), (10, "Three.")):
@@ -77,7 +79,7 @@ def test_what_is_taken_back_of_a_reply_is_its_end_alone(db: sqlite3.Connection) 
 @pytest.mark.parametrize(
     ("steps", "number"), [(0, 3), (1, 1), (2, 2), (3, 3), (-1, 2), (-2, 1), (-3, 3), (7, 1)]
 )
-def test_steps_among_variants_go_round(db: sqlite3.Connection, steps: int, number: int) -> None:
+def test_steps_among_variants_go_round(db: Connection, steps: int, number: int) -> None:
     say(db, "I look.", "One.")
     retry(db, "Two.")
     retry(db, "Three.")
@@ -85,7 +87,7 @@ def test_steps_among_variants_go_round(db: sqlite3.Connection, steps: int, numbe
     assert told(db)[-1] == ("One.", "Two.", "Three.")[number - 1]
 
 
-def play(db: sqlite3.Connection, number: int) -> bool:
+def play(db: Connection, number: int) -> bool:
     """Plays one exchange, and returns whether the story has got a name by it."""
 
     def title(path: Sequence[stories.Message]) -> str:
@@ -96,12 +98,12 @@ def play(db: sqlite3.Connection, number: int) -> bool:
     return made.titled
 
 
-def test_a_story_is_named_anew_once_when_six_lines_are_played(db: sqlite3.Connection) -> None:
+def test_a_story_is_named_anew_once_when_six_lines_are_played(db: Connection) -> None:
     assert [number for number in range(12) if play(db, number)] == [0, 6]
     assert db.execute("SELECT title FROM sessions").fetchone() == ("13 messages",)
 
 
-def test_a_story_that_somebody_named_keeps_its_name(db: sqlite3.Connection) -> None:
+def test_a_story_that_somebody_named_keeps_its_name(db: Connection) -> None:
     play(db, 0)
     stories.rename(db, S, "Mine")
     assert not any(play(db, number) for number in range(1, 12))
@@ -110,7 +112,7 @@ def test_a_story_that_somebody_named_keeps_its_name(db: sqlite3.Connection) -> N
 # --- states ---------------------------------------------------------------------------------------
 
 
-def test_eight_changes_at_one_message_can_be_taken_back(db: sqlite3.Connection) -> None:
+def test_eight_changes_at_one_message_can_be_taken_back(db: Connection) -> None:
     for number in range(10):
         states.change_state(db, S, lambda old, n=number: replace(old, pins=(f"pin {n}",)))
     taken = 0
@@ -120,7 +122,7 @@ def test_eight_changes_at_one_message_can_be_taken_back(db: sqlite3.Connection) 
     assert states.state_at(db, S, states.active_leaf(db, S)).pins == ("pin 1",)
 
 
-def test_the_sheet_shows_clocks_as_they_stood_at_a_message(db: sqlite3.Connection) -> None:
+def test_the_sheet_shows_clocks_as_they_stood_at_a_message(db: Connection) -> None:
     clocks = (Clock("Flood", 6, every=1), Clock("Dawn", 6, time=0.0, period_s=1.0))
     assert states.rows(db, S, states.active_leaf(db, S)) == ()
     states.change_state(db, S, lambda old: replace(old, clocks=clocks))
@@ -134,7 +136,7 @@ def test_the_sheet_shows_clocks_as_they_stood_at_a_message(db: sqlite3.Connectio
     assert [str(rows["b"]).count(f"{n}/6") for n in range(3)] == [0, 1, 1]
 
 
-def test_a_storys_other_greetings_begin_like_the_first(db: sqlite3.Connection) -> None:
+def test_a_storys_other_greetings_begin_like_the_first(db: Connection) -> None:
     state = StoryState(people=(Person("Ned"),))
     others = [("Evening.", None), ("Night.", '{"n": "1"}')]
     states.begin_story(
@@ -151,7 +153,7 @@ def test_a_storys_other_greetings_begin_like_the_first(db: sqlite3.Connection) -
     assert standings[2].variables == {"n": "1"}
 
 
-def test_taking_a_persona_off_says_whether_there_was_one(db: sqlite3.Connection) -> None:
+def test_taking_a_persona_off_says_whether_there_was_one(db: Connection) -> None:
     assert not personas.unbind(db, "session", S)
     assert not personas.remove(db, 9)
 
@@ -231,11 +233,11 @@ def test_the_story_goes_on_where_it_went_on_before_else_with_the_newest(
     ],
 )
 def test_a_character_of_the_same_name_is_a_version_if_one_more_thing_agrees(
-    db: sqlite3.Connection, old: dict[str, str], new: dict[str, str], same: bool
+    db: Connection, old: dict[str, str], new: dict[str, str], same: bool
 ) -> None:
     kept = Character("mara", "Mara", **{"persona": "Other.", **old})
-    db.execute("PRAGMA foreign_keys = OFF")  # the file itself is not needed here
-    characters.put(db, kept, characters.Source("old.png", 1), 1.0)
+    file = originals.keep(db, b"", originals.digest(b""), "old.png", "character", 1.0)
+    characters.put(db, kept, characters.Source("old.png", file), 1.0)
     found = characters.earlier(db, Character("x", "Mara", **{"persona": "", **new}), "new.png")
     assert (found == kept) is same
     assert characters.earlier(db, Character("x", "Mara", "Words."), "OLD.png") == kept
