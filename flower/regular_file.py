@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 IRREGULAR = "it is no regular file"
 
@@ -38,7 +38,7 @@ def opener(path: str, flags: int) -> int:
     return descriptor
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """Returns a regular file that is open for reading bytes. Raises ``OSError``."""
     return open(path, "rb", opener=opener)
 
