@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flower import limits
+from flower import limits, regular_file
 from flower.errors import ConfigError
 from flower.home import Home
 from flower.whole_file import write_whole
@@ -20,10 +20,10 @@ def path_of(home: Home) -> Path:
 def read(home: Home) -> str | None:
     """Returns the token that was made for this home, None if there is none."""
     try:
-        return path_of(home).read_text().strip() or None
+        return regular_file.read_text(path_of(home), limits.KEY_BYTES).strip() or None
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path_of(home)}; delete it and run `flower token`") from error
 
 

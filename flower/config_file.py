@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flower import limits
+from flower import limits, regular_file
 from flower.errors import ConfigError
 from flower.home import Home
 from flower.settings import config, edit, safe_yaml
@@ -43,8 +43,7 @@ def change(home: Home, name: str, value: Any, environ: Mapping[str, str]) -> Con
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(limits.YAML_BYTES + 1)
+        data = regular_file.read(path, limits.YAML_BYTES + 1)
     except FileNotFoundError:
         return ""
     if len(data) > limits.YAML_BYTES:

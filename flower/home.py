@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from flower import limits
+from flower import limits, regular_file
 from flower.errors import ConfigError, YamlError
 
 TYPE_CHECKING = False  # typing's own costs 6 ms to import; type checkers know the name
@@ -199,12 +199,7 @@ def load_config(home: Home, environ: Mapping[str, str]) -> Config:
     )
 
     try:
-        if home.config.exists() and not home.config.is_file():
-            raise ConfigError(
-                f"{home.config} is no file of settings; move it away"
-            )  # a pipe would wait for ever
-        with home.config.open("rb") as file:
-            data = file.read(limits.YAML_BYTES + 1)
+        data = regular_file.read(home.config, limits.YAML_BYTES + 1)
     except FileNotFoundError:
         data = b""
     except OSError as error:
@@ -224,12 +219,11 @@ def own_token(home: Home, environ: Mapping[str, str]) -> str | None:
     the file decides whether it must be read. A broken config is for the engine to report.
     """
     try:
-        with home.config.open("rb") as file:
-            lines = file.read(limits.YAML_BYTES).splitlines()
+        lines = regular_file.read(home.config, limits.YAML_BYTES).splitlines()
         if any(b"token:" in line and not line.lstrip().startswith(b"#") for line in lines):
             token = load_config(home, environ).engine.token
             if token:
                 return token
-        return (home.root / "token").read_text().strip() or None
-    except (OSError, UnicodeDecodeError, ConfigError):
+        return regular_file.read_text(home.root / "token", limits.KEY_BYTES).strip() or None
+    except (OSError, ValueError, ConfigError):
         return None

@@ -58,7 +58,7 @@ ORDER = """
     settings
     protocol.messages
     privacy                      systemd             build
-    limits                       errors             plain_letters    machine    whole_file   command_name
+    limits                       errors             plain_letters    machine    whole_file   regular_file   command_name
     counting
     engine                       tui                protocol           .
 """

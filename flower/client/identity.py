@@ -12,7 +12,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from flower import limits
+from flower import limits, regular_file
 from flower.whole_file import write_whole
 
 
@@ -31,8 +31,8 @@ class Identity:
         if self._draft_path is None:
             return ""
         try:
-            with self._draft_path.open("rb") as file:
-                self._saved = file.read(limits.DRAFT_BYTES).decode(errors="ignore")
+            data = regular_file.read(self._draft_path, limits.DRAFT_BYTES)
+            self._saved = data.decode(errors="ignore")
         except OSError:
             return ""
         return self._saved
@@ -96,7 +96,7 @@ def _stranger() -> Identity:
 
 def _own_id(path: Path) -> str:
     with contextlib.suppress(OSError):
-        found = path.read_text("ascii", errors="ignore").strip()
+        found = regular_file.read(path, limits.CLIENT_ID_CHARS).decode("ascii", errors="ignore").strip()
         if found.isalnum() and len(found) <= limits.CLIENT_ID_CHARS // 2:
             return found
     fresh = os.urandom(8).hex()

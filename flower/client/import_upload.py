@@ -6,7 +6,6 @@ The files are read here, by the person's own hand, wherever the engine is; it ne
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
@@ -19,7 +18,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import limits
+from flower import limits, regular_file
 from flower.client.address import EngineAddress, UntrustedError
 from flower.errors import EngineStarting, FlowerError, LaunchError, printable_line
 from flower.protocol import IMPORT_PATH
@@ -116,13 +115,11 @@ async def send_one(
 ) -> Answer:
     """Returns what became of a file. Raises ``LaunchError`` when the engine cannot be reached."""
     try:
-        file = await trio.open_file(path, "rb")
+        file = await trio.open_file(path, "rb", opener=regular_file.opener)
     except OSError as error:
         return Answer(error=f"the file cannot be read ({error.strerror})")
     async with file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            return Answer(error="this is no regular file")
         most = limits.LIBRARY_BYTES if await _is_library(file) else limits.IMPORT_BYTES
         if status.st_size > most:
             return Answer(error=f"the file is larger than {most // limits.MIB} MiB")

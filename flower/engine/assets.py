@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from flower import limits
+from flower import limits, regular_file
 from flower.engine.game.ambience import Ambience
 from flower.errors import AssetError, YamlError
 from flower.settings import safe_yaml, validators
@@ -334,9 +334,7 @@ def _load_system_rules(directories: Sequence[Path], problems: list[str]) -> str:
 
 def _document(path: Path) -> safe_yaml.Document:
     try:
-        if not path.is_file():
-            raise AssetError(f"{_label(path)}: not a regular file")  # a pipe would block for ever
-        with path.open("rb") as file:
+        with regular_file.opened(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > limits.ASSET_BYTES:
                 most = limits.ASSET_BYTES // limits.MIB

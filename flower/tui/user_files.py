@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import trio
 
-from flower import limits
+from flower import limits, regular_file
 from flower.errors import ConfigError, FlowerError, YamlError
 from flower.home import Home, load_config
 from flower.protocol.messages import SettingOption
@@ -120,7 +120,7 @@ def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
     problems: list[str] = []
     for path in sorted(folder.glob("*.yaml"))[: limits.THEME_FILES]:
         try:
-            with path.open("rb") as file:
+            with regular_file.opened(path) as file:
                 told = safe_yaml.load(file.read(limits.THEME_BYTES)).value
         except OSError as error:
             problems.append(f"cannot read {path} ({error.strerror or error})")
@@ -223,7 +223,7 @@ def _scratch(text: str, folder: Path) -> Path:
 
 
 def _read(path: Path) -> Edited:
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with open(path, encoding="utf-8", errors="replace", opener=regular_file.opener) as file:
         text = file.read(limits.PASTE_BYTES + 1)
     if len(text) > limits.PASTE_BYTES:
         return Edited(text[: limits.PASTE_BYTES], str(path))

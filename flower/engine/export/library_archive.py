@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 import msgspec
 
 import flower
-from flower import limits
+from flower import limits, regular_file
 from flower.engine.store import library_rows
 from flower.engine.store.connection import Connection
 from flower.engine.store.file import UnreadableError, reading
@@ -108,12 +108,17 @@ def _fill(db: Connection, assets: Path, out: IO[bytes]) -> None:
             archive.writestr(_member(f"{ORIGINALS}/{hash_.hex()}"), data)
         for path in _own_files(assets):
             name = f"{ASSETS}/{path.parent.name}/{path.name}"
-            archive.writestr(_member(name), path.read_bytes())
+            archive.writestr(_member(name), regular_file.read(path, limits.ASSET_BYTES))
 
 
 def _own_files(assets: Path) -> Iterator[Path]:
     for folder in ASSET_FOLDERS:
-        yield from (one for one in sorted((assets / folder).glob("*.yaml")) if one.is_file())
+        yield from (one for one in sorted((assets / folder).glob("*.yaml")) if _is_asset(one))
+
+
+def _is_asset(path: Path) -> bool:
+    """Whether a file can be one that the engine reads: it refuses larger ones."""
+    return path.is_file() and path.stat().st_size <= limits.ASSET_BYTES
 
 
 def _member(name: str) -> zipfile.ZipInfo:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from flower import limits
+from flower import limits, regular_file
 from flower.engine.offline.provider import OfflineNarrator
 from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
@@ -289,7 +289,7 @@ class Roster:
 
     def _load(self) -> dict[str, Listed]:
         try:
-            data = self._file.read_bytes()
+            data = regular_file.read(self._file, 32 * limits.MIB)
         except OSError:
             return {}  # the first start, or lists nobody needs
         return catalogue.decode(data, self._endpoints())

@@ -18,7 +18,7 @@ from pathlib import Path
 import trio
 from msgspec import Struct
 
-from flower import limits
+from flower import limits, regular_file
 from flower.engine.lorebook.book import Entry
 from flower.engine.recall.base import Library
 from flower.engine.recall.keyed_files import book_of, entry_of
@@ -243,8 +243,7 @@ def shown(name: str) -> str:
 def read_text(path: Path) -> tuple[str, str]:
     """Returns (text, "") or ("", what is wrong with the file)."""
     try:
-        with path.open("rb") as file:
-            data = file.read(limits.SOURCE_BYTES + 1)
+        data = regular_file.read(path, limits.SOURCE_BYTES + 1)
     except FileNotFoundError:
         return "", "it vanished while it was read"
     except OSError as error:

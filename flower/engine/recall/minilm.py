@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flower import limits
+from flower import limits, regular_file
 from flower.engine.recall.native_check import check_native
 from flower.engine.recall.wordpiece import WordPiece
 from flower.errors import EmbedError
@@ -116,7 +116,7 @@ def _whats_wrong(folder: Path) -> str:
     for name, expected in SHA256.items():
         path = folder / name
         try:
-            with path.open("rb") as file:
+            with regular_file.opened(path) as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return f"{path} is missing; restore the folder {NAME} from the release"

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flower import limits, regular_file
 from flower.errors import EmbedError
 
 _SPACE = "\u2581"
@@ -76,7 +77,7 @@ class Unigram:
 def read_file(path: Path) -> Mapping[str, Any]:
     """Returns a ``tokenizer.json``; raises ``EmbedError``."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(regular_file.read(path, 64 * limits.MIB))
     except (OSError, ValueError) as error:
         raise EmbedError(f"{path} cannot be used ({error})") from error
     if not isinstance(found, dict):

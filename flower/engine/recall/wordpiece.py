@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from flower import limits, regular_file
 from flower.errors import EmbedError
 
 WORD_CHARS = 100  # a longer word is unknown
@@ -72,7 +73,7 @@ class WordPiece:
     def read(cls, path: Path, tokens: int) -> WordPiece:
         """Returns the tokenizer of a ``tokenizer.json``; raises ``EmbedError``."""
         try:
-            vocabulary = json.loads(path.read_bytes())["model"]["vocab"]
+            vocabulary = json.loads(regular_file.read(path, limits.SOURCE_BYTES))["model"]["vocab"]
             return cls(vocabulary, tokens)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EmbedError(f"{path} cannot be used ({error})") from error

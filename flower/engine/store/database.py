@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import trio
 
-from flower import limits
+from flower import limits, regular_file
 from flower.command_name import as_typed
 from flower.engine.store import schema
 from flower.engine.store.connection import Connection
@@ -321,6 +321,8 @@ def _reader(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Connection:
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} cannot be opened: {regular_file.IRREGULAR}; move it away")
     with _translated(path):
         connection = sqlite3.connect(
             path,

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from flower import regular_file
 from flower.engine.store import schema, schema_check
 from flower.engine.store.connection import Connection
 from flower.errors import StoreError
@@ -30,6 +31,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises ``UnreadableError`` for whatever SQLite refuses, in the block as well.
     """
+    if path.exists() and not path.is_file():
+        raise UnreadableError(regular_file.IRREGULAR)  # SQLite would wait for a pipe's other end
     try:
         with closing(_opened(path)) as db:
             yield db
@@ -126,7 +129,7 @@ def is_copy(path: Path) -> bool:
     An engine's own database keeps a write-ahead log, which the header tells (bytes 18 and 19 are 2).
     """
     try:
-        with path.open("rb") as opened:
+        with regular_file.opened(path) as opened:
             header = opened.read(20)
         if header[:16] != b"SQLite format 3\0" or header[18:20] != b"\x01\x01":
             return False

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import trio
 from msgspec import Struct
 
-from flower import __version__, limits
+from flower import __version__, limits, regular_file
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.proxies import certificates, proxy_for
 from flower.errors import ProviderError
@@ -129,7 +129,15 @@ async def _download(url: str, part: Path, mark: Path, told: Told, environ: Mappi
 def _so_far(part: Path, mark: Path) -> tuple[int, str]:
     """Returns the bytes that are here already, and by what the server knows their file."""
     have = part.stat().st_size if part.exists() else 0
-    return have, mark.read_text() if mark.exists() else ""
+    return have, _etag(mark)
+
+
+def _etag(mark: Path) -> str:
+    """Returns what was remembered, "" for a mark that is none: then everything is fetched again."""
+    try:
+        return regular_file.read_text(mark, limits.KEY_BYTES)
+    except (OSError, ValueError):
+        return ""
 
 
 def _remember(mark: Path, etag: str) -> None:
@@ -203,7 +211,7 @@ def _check_digest(digest: str, wanted: str, name: str) -> None:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with regular_file.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import trio
 from msgspec import Struct
 
-from flower import limits
+from flower import limits, regular_file
 from flower.engine.provider import factory
 from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider, Template
 from flower.engine.provider.endpoint import Endpoint, Patch
@@ -335,7 +335,7 @@ def read_memory() -> tuple[int, int]:
 def _read_file(name: str, path: Path, memory_bytes: int, cores: int) -> LocalModel | None:
     """Returns the model in a file; None for a file that cannot be one, which is not listed."""
     try:
-        with path.open("rb") as stream:
+        with regular_file.opened(path) as stream:
             header = gguf.read_header(stream)
         parts = [path]
         if path.stem != name:
@@ -358,7 +358,7 @@ def _why(path: Path) -> str:
 def _template(path: Path) -> tuple[str, bool]:
     """Returns the name of a chat template for a file that brings none, and whether it brings one."""
     try:
-        with path.open("rb") as stream:
+        with regular_file.opened(path) as stream:
             header = gguf.read_header(stream, whole=True)
     except (OSError, ValueError):
         return "", True  # llama.cpp will say what is wrong with the file
