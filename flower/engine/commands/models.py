@@ -35,11 +35,11 @@ async def get(engine: Engine, client: Client, argument: str) -> None:
     if not source:
         client.notify(f"{await advice(engine)}\n{WHERE}")
         return
+    if client.rights != OWNER:
+        raise CommandError("Models are fetched by the engine's own user on its machine only.")
     if source == "stop":
         client.notify("✓ Stopping." if engine.fetches.stop() else "Nothing is being fetched.")
         return
-    if client.rights != OWNER:
-        raise CommandError("Models are fetched by the engine's own user on its machine only.")
     if engine.program is None:
         raise CommandError("This engine has no models folder.")
     folder = engine.program.home.models
