@@ -18,10 +18,10 @@ from flower.launch import own_python
 from tests.engine_process import REPOSITORY, engine
 
 NAMES = (
-    "blessed", "click", "curses", "encodings", "flower", "hnswlib", "httpx", "hypercorn", "json", "logging", "msgspec",
-    "numpy", "onnxruntime", "platformdirs", "quart", "quart_trio", "regex", "signal", "sitecustomize", "socket",
-    "sqlite3", "ssl", "tokenizers", "trio", "trio_websocket", "typing", "usercustomize", "wcwidth", "xllamacpp",
-    "yaml",
+    "blessed", "click", "curses", "encodings", "flower", "hnswlib", "httpx", "hypercorn", "jinja2",
+    "json", "logging", "msgspec", "numpy", "onnxruntime", "platformdirs", "psycopg", "quart",
+    "quart_trio", "regex", "signal", "sitecustomize", "socket", "sqlite3", "ssl", "tokenizers", "trio",
+    "trio_websocket", "typing", "usercustomize", "watchfiles", "wcwidth", "xllamacpp", "yaml",
 )  # fmt: skip
 PYTHON_PATHS = (None, "", ".", "relative/folder", ":/nowhere")
 
@@ -59,6 +59,15 @@ def test_the_poison_works(poisoned: Path) -> None:
         ("backup",),
         ("export",),
         ("token",),
+        ("import", "."),
+        ("export", "--library", "library.zip"),
+        ("lore", "add", "orrinsay", "json.py"),
+        ("migrate", "--to", "postgresql:///nowhere?host=/nowhere"),
+        ("models",),
+        ("say", "Hello."),
+        ("service", "status"),
+        ("status",),
+        ("stop",),
     ],
 )
 def test_no_command_runs_them(poisoned: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
