@@ -28,6 +28,7 @@ MEANINGS: Mapping[str, str] = {
     "openrouter_api_key": "the key of OpenRouter",
     "anthropic_api_key": "the key of Anthropic",
     "mistral_api_key": "the key of Mistral",
+    "store": "the address of a PostgreSQL database for the stories; nothing: a file in the home",
     "default_model": "the model a new story begins with",
     "supported_models": "models for the list, by id or with names and prices",
     "fallback_models": "models that step in, in order, when the chosen one fails before its first word",
