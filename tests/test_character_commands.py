@@ -155,4 +155,4 @@ async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
         assert first.splitlines()[0].startswith("5001 characters, page 1 of 126")
         assert len(first.splitlines()) == 41
         assert "page 126 of 126" in await told(face, "/character list 999")
-        assert (await told(face, "/character list clocks p4999")).startswith("1 characters:")
+        assert (await told(face, "/character list clocks p4999")).startswith("1 character:")

@@ -247,7 +247,7 @@ def test_settings_that_are_no_file_are_one_sentence(home: Home) -> None:
     done = flower_process("--home", str(home.root), "engine")
     assert done.returncode == ConfigError.exit_code
     assert done.stderr.count(b"\n") == 1
-    assert b"is no file of settings" in done.stderr
+    assert b"no regular file" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "doctor", "export", "backup", "token", "restore"])
