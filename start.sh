@@ -150,7 +150,7 @@ case ${1-} in
         say "To play from any folder by typing flower:"
         say "    mkdir -p ~/.local/bin && ln -s '$venv/bin/flower' ~/.local/bin/flower"
         case ":$PATH:" in
-        *":$HOME/.local/bin:"*) ;;
+        *":${HOME-}/.local/bin:"*) ;;
         *) say "and log in again, so that your shell looks into ~/.local/bin." ;;
         esac
     fi

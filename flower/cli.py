@@ -94,7 +94,7 @@ def _run_daily(command: str, home_dir: str | None, managed: bool) -> int:
     home = home_at(home_dir)
     if command == "engine":
         return run_engine(home, managed=managed)
-    return run_tui(home, Connection(starts=command != "tui"))
+    return run_tui(home, EngineChoice(starts=command != "tui"))
 
 
 def home_at(path: str | None, *, reads_only: bool = False) -> Home:
@@ -112,7 +112,7 @@ def run_engine(
     return run(home, config, host=host, port=port, managed=managed)
 
 
-class Connection:
+class EngineChoice:
     """How a client finds its engine: at ``url``, else the home's, which ``starts`` when there is none."""
 
     __slots__ = ("starts", "token", "url")
@@ -139,7 +139,7 @@ class Connection:
         return launcher.url, token, advice
 
 
-def run_tui(home: Home, connection: Connection, *, plain: bool = False) -> int:
+def run_tui(home: Home, connection: EngineChoice, *, plain: bool = False) -> int:
     """Runs the screen, or the line mode, until it is quit; returns the exit code."""
     engine_url, token, advice = connection.open(home)
     if plain:

@@ -18,7 +18,7 @@ import click
 
 import flower
 from flower import limits
-from flower.cli import Connection, home_at, run_engine, run_tui
+from flower.cli import EngineChoice, home_at, run_engine, run_tui
 from flower.errors import UsageError
 from flower.home import Home
 
@@ -130,7 +130,7 @@ def _home(ctx: click.Context, home_dir: str | None, *, reads_only: bool = False)
     return home_at(home_dir or ctx.find_root().params.get("home_dir"), reads_only=reads_only)
 
 
-def _connection(url: str, token: str, ca: Path | None, *, starts: bool) -> Connection:
+def _connection(url: str, token: str, ca: Path | None, *, starts: bool) -> EngineChoice:
     if ca is not None:
         if not url:
             raise UsageError(
@@ -142,7 +142,7 @@ def _connection(url: str, token: str, ca: Path | None, *, starts: bool) -> Conne
         from flower.client import address
 
         address.trust_only(trusted)
-    return Connection(url, token, starts=starts)
+    return EngineChoice(url, token, starts=starts)
 
 
 @click.group(
@@ -163,7 +163,7 @@ def commands(ctx: click.Context, home_dir: str | None, plain: bool) -> int | Non
         if plain:
             raise click.UsageError("--plain belongs to `flower` and `flower tui`")
         return None
-    return run_tui(home_at(home_dir), Connection(), plain=plain)
+    return run_tui(home_at(home_dir), EngineChoice(), plain=plain)
 
 
 @commands.command()
@@ -416,7 +416,7 @@ def add(ctx: click.Context, home_dir: str | None, world: str, files: tuple[str, 
     """Make text files lore of a world."""
     from flower.client import lore_upload
 
-    engine_url, token, _ = Connection().open(_home(ctx, home_dir))
+    engine_url, token, _ = EngineChoice().open(_home(ctx, home_dir))
     return lore_upload.add(world, files, engine_url, token)
 
 

@@ -54,7 +54,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         calls.append(("engine", home.root, options))
         return 0
 
-    def tui(home: Home, connection: cli.Connection, *, plain: bool = False) -> int:
+    def tui(home: Home, connection: cli.EngineChoice, *, plain: bool = False) -> int:
         calls.append(("tui", home.root, connection.url, connection.token, connection.starts, plain))
         return 0
 

@@ -103,7 +103,7 @@ def test_a_missing_config_is_no_error_but_an_unreadable_one_is(home: Home) -> No
     home.config.unlink()
     assert load_config(home, {"MODEL_NAME": "m"}).default_model == "m"
     home.config.mkdir()
-    with pytest.raises(ConfigError, match="is no file of settings"):
+    with pytest.raises(ConfigError, match="Is a directory"):
         load_config(home, {})
 
 

@@ -28,7 +28,7 @@ if not postgres_cluster.why_not():
     from flower.engine.store.postgres import definitions, dialect, errors, lease, upgrade
     from flower.engine.store.postgres.connection import PostgresConnection, connect
     from flower.engine.store.postgres.database import PostgresDatabase
-    from flower.engine.store.postgres.errors import Kind
+    from flower.engine.store.postgres.errors import Failure
     from flower.engine.store.postgres.reading import reading
 
 pytestmark = postgres_cluster.needed
@@ -313,10 +313,10 @@ async def test_what_others_are_in_the_way_of_is_done_again(tmp_path: Path, kind:
 
 
 def test_errors_have_a_kind_and_a_sentence() -> None:
-    assert errors.kind_of(psycopg.errors.UniqueViolation("x")) is Kind.AGAIN
-    assert errors.kind_of(psycopg.errors.ReadOnlySqlTransaction("x")) is Kind.LOST
-    assert errors.kind_of(psycopg.OperationalError("connection refused")) is Kind.LOST
-    assert errors.kind_of(psycopg.errors.UndefinedTable("x")) is Kind.REFUSED
+    assert errors.kind_of(psycopg.errors.UniqueViolation("x")) is Failure.AGAIN
+    assert errors.kind_of(psycopg.errors.ReadOnlySqlTransaction("x")) is Failure.LOST
+    assert errors.kind_of(psycopg.OperationalError("connection refused")) is Failure.LOST
+    assert errors.kind_of(psycopg.errors.UndefinedTable("x")) is Failure.REFUSED
     for error in (
         psycopg.errors.DiskFull("x"),
         psycopg.OperationalError("x"),

@@ -106,12 +106,13 @@ def yaml(data: bytes) -> None:
 
 
 def settings(data: bytes) -> None:
-    """Any ``config.yaml`` is settings, or one sentence."""
+    """Any ``config.yaml`` is settings, or one sentence for each mistake."""
     try:
         document = safe_yaml.load(data)
         config.parse(document.value, document.lines, {})
     except (YamlError, ConfigError) as error:
-        _one_sentence(str(error))
+        for sentence in str(error).split("\n"):
+            _one_sentence(sentence)
 
 
 def terminal(data: bytes) -> None:

@@ -20,7 +20,7 @@ from flower.engine.store.connection import Store
 from flower.engine.store.copying import Copied
 from flower.engine.store.database import Database
 from flower.engine.store.file import fold_log, make_private, replace_durably
-from flower.errors import StoreError
+from flower.errors import StoreError, printable_line
 from flower.home import Home, load_config
 
 HOME = "home"  # the target that is the file of the home
@@ -39,7 +39,9 @@ def run(home: Home, target: str) -> int:
             if not url:
                 raise StoreError("the stories are in the home already; `store` names no database")
             copied = trio.run(partial(_bring_home, home, url))
-            print(f"Copied into {home.database}. Take `store` out of the settings to play there.")
+            print(
+                f"Copied into {printable_line(home.database)}. Take `store` out of the settings to play there."
+            )
         else:
             if not home.database.exists():
                 raise StoreError(f"there are no stories in {home.root} yet")
@@ -111,4 +113,4 @@ def _put_in_place(draft: Path, target: Path) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(printable_line(line), file=sys.stderr)

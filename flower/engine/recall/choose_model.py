@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 NOTE = "embedding-model"
 
 
-class Models(Struct, frozen=True):
+class ChosenModels(Struct, frozen=True):
     """The embedder to use, the one to ask until its vectors are there, and what is wrong with the chosen one."""
 
     embedder: MiniLM | OwnModel
@@ -41,7 +41,7 @@ def choose(
     *,
     threads: int = 1,
     unload_after_s: float | None = None,
-) -> Models:
+) -> ChosenModels:
     """Returns the models; a chosen one that cannot be read leaves recall with the one of before."""
 
     def made(named: str) -> MiniLM | OwnModel:
@@ -57,10 +57,10 @@ def choose(
     try:
         embedder = made(name)
     except EmbedError as error:
-        return Models(_or_shipped(made, before), trouble=str(error))
+        return ChosenModels(_or_shipped(made, before), trouble=str(error))
     if before == name:
-        return Models(embedder)
-    return Models(embedder, previous=_or_shipped(made, before))
+        return ChosenModels(embedder)
+    return ChosenModels(embedder, previous=_or_shipped(made, before))
 
 
 def _or_shipped(made: Callable[[str], MiniLM | OwnModel], name: str) -> MiniLM | OwnModel:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Session(Protocol):
+class ModelSession(Protocol):
     """A loaded model; lives in the embedder's thread only."""
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
@@ -52,7 +52,7 @@ class OnnxEmbedder:
 
     def __init__(
         self,
-        open_session: Callable[[], Session],
+        open_session: Callable[[], ModelSession],
         model_id: str,
         dimension: int,
         *,
@@ -172,13 +172,13 @@ class _Worker:
     def __init__(
         self,
         requests: queue.SimpleQueue[_EmbedRequest | None],
-        open_session: Callable[[], Session],
+        open_session: Callable[[], ModelSession],
         unload_after_s: float | None,
     ) -> None:
         self._requests = requests
         self._open = open_session
         self._unload_after_s = unload_after_s
-        self._session: Session | None = None
+        self._session: ModelSession | None = None
         self._urgent = Pool()
         self._later = Pool()
         self._unread: deque[_EmbedRequest] = deque()  # not urgent: tokenised when it is their turn

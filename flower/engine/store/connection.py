@@ -34,7 +34,7 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """A connection with a transaction open in it. Parameters are ``?``, ``?1`` or ``:name``."""
+    """A connection with a transaction open in it. Parameters are ``?`` or ``:name``."""
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ..., /) -> Cursor: ...
 

@@ -23,7 +23,7 @@ from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, change_alongside
 from flower.engine.store.postgres import definitions, errors, lease, upgrade
 from flower.engine.store.postgres.connection import PostgresConnection, connect
-from flower.engine.store.postgres.errors import Kind
+from flower.engine.store.postgres.errors import Failure
 from flower.engine.store.postgres.search_index import SearchIndex
 from flower.errors import StoreError
 
@@ -109,13 +109,13 @@ class PostgresDatabase:
         return database
 
     def _begin(self) -> None:
-        with _translated():
+        with _as_store_error():
             with contextlib.closing(connect(self._url, {"search_path": definitions.SCHEMA})) as raw:
                 upgrade.bring_up_to_date(raw)
             self._link = self._connected()
 
     def _take_lease(self) -> bool:
-        with _translated():
+        with _as_store_error():
             epoch = lease.take(self._held_link(), lease.name_of(self._path))
         self._epoch = epoch or 0
         return epoch is not None
@@ -159,7 +159,7 @@ class PostgresDatabase:
         """Returns ``function(connection, ...)`` over one state of the database that no turn waits for."""
 
         def call() -> T:
-            with _translated():
+            with _as_store_error():
                 if self._slow_link is None or self._slow_link.raw.closed:
                     self._slow_link = self._connected()
                     self._slow_link.search_index = self._index.fresh
@@ -298,13 +298,13 @@ class PostgresDatabase:
                 raise StoreError(f"it is not known whether this was saved: {errors.AWAY}") from None
             except psycopg.Error as error:
                 kind = errors.kind_of(error)
-                if kind is Kind.LOST:
+                if kind is Failure.LOST:
                     self._drop()
                     log.warning("the database: %s", errors.sentence(error))
-                if kind is Kind.REFUSED or not left or (kind is Kind.LOST and lost):
+                if kind is Failure.REFUSED or not left or (kind is Failure.LOST and lost):
                     raise StoreError(errors.sentence(error)) from error
-                lost = lost or kind is Kind.LOST
-                if kind is Kind.AGAIN:
+                lost = lost or kind is Failure.LOST
+                if kind is Failure.AGAIN:
                     time.sleep(wait_s)
                     wait_s *= 2
         raise AssertionError("the last try returns or raises")
@@ -375,7 +375,7 @@ def _ask(db: PostgresConnection, sql: str) -> str:
     return value.decode() if value is not None else ""
 
 
-class _translated:  # noqa: N801 - reads as the phrase `with _translated()`
+class _as_store_error:  # noqa: N801 - reads as the phrase `with _as_store_error()`
     """Turns every error of the driver into one sentence."""
 
     def __enter__(self) -> None:

@@ -7,7 +7,7 @@ from enum import Enum
 import psycopg
 
 
-class Kind(Enum):
+class Failure(Enum):
     """What to do about an error."""
 
     AGAIN = "again"  # another transaction was in the way: the same once more
@@ -44,17 +44,17 @@ _SENTENCES = {
 AWAY = "the database does not answer; what you wrote stays here, send it again in a moment"
 
 
-def kind_of(error: psycopg.Error) -> Kind:
+def kind_of(error: psycopg.Error) -> Failure:
     """Returns what to do about an error."""
     state = error.sqlstate or ""
     if state in _AGAIN:
-        return Kind.AGAIN
+        return Failure.AGAIN
     if state in _LOST or state.startswith("08"):
-        return Kind.LOST
+        return Failure.LOST
     lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     if not state and (lost or type(error) is psycopg.DatabaseError):
-        return Kind.LOST
-    return Kind.REFUSED
+        return Failure.LOST
+    return Failure.REFUSED
 
 
 def sentence(error: psycopg.Error) -> str:
@@ -62,7 +62,7 @@ def sentence(error: psycopg.Error) -> str:
     state = error.sqlstate or ""
     if state in _SENTENCES:
         return _SENTENCES[state]
-    if kind_of(error) is Kind.LOST:
+    if kind_of(error) is Failure.LOST:
         return f"not saved: {AWAY}"
     told = error.diag.message_primary if error.sqlstate else str(error)
     return f"the database refused: {' '.join(str(told).split())}"
