@@ -433,9 +433,15 @@ async def test_a_server_killed_at_any_moment_loses_nothing_acknowledged(
             await trio.to_thread.run_sync(lonely.stop)
             nursery.cancel_scope.cancel()
         await trio.to_thread.run_sync(lonely.start)
-    there = await database.read(
-        lambda db: [row[0] for row in db.execute("SELECT id FROM sessions").fetchall()]
-    )
+    there = None
+    with trio.fail_after(30):
+        while there is None:
+            try:
+                there = await database.read(
+                    lambda db: [row[0] for row in db.execute("SELECT id FROM sessions").fetchall()]
+                )
+            except StoreError:
+                await trio.sleep(0.02)  # it is asked again only after a moment
     assert len(acknowledged) > 20
     assert set(acknowledged) <= set(there)
     await database.aclose()
