@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower import access_token, config_file, launch, limits, regular_file
+from flower import access_token, config_file, limits, regular_file
 from flower.client import import_upload, lore_upload
 from flower.engine import asset_files, assets
 from flower.engine.importing import importer
@@ -150,23 +149,19 @@ def test_every_command_ends_with_a_sentence(
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     if where != "config.yaml":
-        (home / "config.yaml").write_text("engine: {port: 0}\n")
+        (home / "config.yaml").write_text("engine: {port: 0, linger_s: 1}\n")  # what starts, ends
         (home / "config.yaml").chmod(0o600)
     pipe = home / where if where != "argument" else tmp_path / "pipe"
     os.mkfifo(pipe)
     named = (str(pipe),) if arguments[0] in ("restore", "lore", "import") else ()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "flower", "--home", str(home), *arguments, *named],
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
-    finally:  # what is imported or added goes to an engine, which may have been started for it
-        if (home / "run").exists() and (pid := launch.running_process(Home(home))) is not None:
-            os.kill(pid, signal.SIGKILL)
+    done = subprocess.run(
+        [sys.executable, "-m", "flower", "--home", str(home), *arguments, *named],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
     assert b"Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) < 6
 

@@ -15,7 +15,7 @@ import pytest
 
 from flower.engine.provider.llamacpp import process
 from flower.launch import own_python
-from tests.engine_process import REPOSITORY, engine
+from tests.engine_process import REPOSITORY, engine, make_home
 
 NAMES = (
     "blessed", "click", "curses", "encodings", "flower", "hnswlib", "httpx", "hypercorn", "jinja2",
@@ -71,6 +71,9 @@ def test_the_poison_works(poisoned: Path) -> None:
     ],
 )
 def test_no_command_runs_them(poisoned: Path, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    make_home(
+        tmp_path / "home", "engine: {port: 0, linger_s: 1}\n"
+    )  # what a command starts ends by itself
     done = subprocess.run(
         [sys.executable, "-P", "-m", "flower", "--home", str(tmp_path / "home"), *arguments],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
