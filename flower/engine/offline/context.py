@@ -228,7 +228,7 @@ class Context:
         told = [
             (score + least * (asks_price and _AMOUNT.search(fact.text) is not None), fact)
             for score, fact in found
-            if not fact.secret and self.told(fact)
+            if not fact.secret and _core(fact.text).casefold() in self.recent  # not in this very reply
         ]
         score, fact = max(told, key=lambda pair: pair[0], default=(0, None))
         if fact is None or score < least or _core(fact.text).casefold() in self.last.casefold():
