@@ -137,3 +137,10 @@ def test_names_know_which_of_their_parts_are_words() -> None:
         one for one in find_names("Ilsabet Lamp says that the lamp is lit.") if one.kind == "person"
     ]
     assert name.common == {"lamp"}
+
+
+@SEEDS
+def test_where_one_is_may_be_asked_beside_other_things(seed: int) -> None:
+    """A question about the place is answered by the place, whatever else the line says."""
+    reply = last("kessel", "What is this place? I have never been here before.", seed=seed)
+    assert "Kessel" in reply

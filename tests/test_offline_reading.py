@@ -10,7 +10,7 @@ from flower import limits
 from flower.engine.offline import grammar, names
 from flower.engine.offline.facts import about, gather
 from flower.engine.offline.parse import read
-from flower.engine.offline.questions import is_adverb, put_away, without_call
+from flower.engine.offline.questions import about_the_other, is_adverb, put_away, without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.restate import restate
 from flower.engine.offline.stems import stems
@@ -326,3 +326,20 @@ def test_where_the_player_put_something_is_told_by_the_player(
     question: str, sentence: str, told: bool
 ) -> None:
     assert put_away(question, sentence) is told
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Who are you?", True),
+        ("What brings you here?", True),
+        ("I ask Hanne what she is doing here.", True),
+        ("Why are you here?", True),
+        ("What is she doing with the bell?", False),
+        ("Who brings the salt?", False),
+        ("Why is the bell here?", False),
+    ],
+)
+def test_questions_about_whoever_is_asked_are_told_from_others(text: str, expected: bool) -> None:
+    """What brings somebody here is answered from their own life."""
+    assert about_the_other(text) is expected

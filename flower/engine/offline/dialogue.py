@@ -12,16 +12,11 @@ from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import in_first_person, sentences, spoken, upper_first
 from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark, site
 from flower.engine.offline.people import Absent
-from flower.engine.offline.questions import about_me
+from flower.engine.offline.questions import about_me, about_the_other
 from flower.engine.offline.scene import key_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
-_ABOUT_SELF = re.compile(
-    r"\b(who are you|your (?:full |real |own |first )?name|about yourself|"
-    r"are you from|do you do\b|what are you|your (?:life|past|work|story))",
-    re.IGNORECASE,
-)
 _HOW_ARE_YOU = re.compile(
     r"\bhow (?:are|do) you\b|\bare you (?:all right|okay|ok|well)\b", re.IGNORECASE
 )
@@ -180,7 +175,7 @@ def _in_kind(context: Context, speaker: Speaker) -> list[str]:
 
 def _asked(context: Context, speaker: Speaker) -> list[str]:
     text = context.line.speech or context.line.text
-    if _ABOUT_SELF.search(text):
+    if about_the_other(text):
         return _about_themself(context, speaker)
     if _HOW_ARE_YOU.search(text):
         return [context.say(f"how_are_you.{speaker.register} how_are_you.any", speaker.slots)]

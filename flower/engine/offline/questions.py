@@ -10,6 +10,7 @@ import re
 from typing import Literal
 
 from flower.engine.offline.tables import word_list
+from flower.engine.sentences import sentences_of
 
 Here = Literal["", "place", "hour", "people"]
 
@@ -21,10 +22,21 @@ _ADVICE = re.compile(
     r"\b(?:i|we) (?:do|go|try) (?:now|next|about)\b|\bmy (?:options|choices)\b",
     re.IGNORECASE,
 )
+_OF_THE_OTHER = re.compile(
+    r"\b(?:who are you|your (?:full |real |own |first )?name|about yourself|are you from|do you do|what are you|"
+    r"your (?:life|past|work|story)|why are you here|brings (?:you|her|him|them) here|"
+    r"what (?:he|she|they)(?: is| are|'s|\u2019s) doing here)\b",
+    re.IGNORECASE,
+)
 _HERE: tuple[tuple[Here, re.Pattern[str]], ...] = (
     (
         "place",
-        re.compile(r"^where (?:am i|are we)(?: now)?\W*$|^what (?:is )?this place\W*$", re.IGNORECASE),
+        re.compile(
+            r"^where (?:exactly )?(?:am i|are we)(?: now| exactly)?\W*$|"
+            r"^what(?: is|'s|\u2019s)? (?:this|that) (?:place|town|village|city|house|ship|station)"
+            r"(?: called)?\W*$|^what place is (?:this|that)\W*$",
+            re.IGNORECASE,
+        ),
     ),
     (
         "hour",
@@ -123,9 +135,18 @@ def about_me(text: str) -> bool:
     return mine and not _ADVICE.search(text) and not here(text)
 
 
+def about_the_other(text: str) -> bool:
+    """Whether a question is about whoever is asked: their name, their trade, what brings them here."""
+    return _OF_THE_OTHER.search(text) is not None
+
+
 def here(text: str) -> Here:
-    """Returns what a question about the present moment is about, ``""`` when it is no such question."""
-    return next((kind for kind, pattern in _HERE if pattern.search(text)), "")
+    """Returns what a question about the present moment is about, ``""`` when it is no such question.
+
+    The question may be one sentence of several: "What is this place? I have never been here."
+    """
+    asked = [one for one in sentences_of(text) if one.endswith("?")] or [text]
+    return next((kind for one in asked for kind, pattern in _HERE if pattern.search(one)), "")
 
 
 def answers(question: str, sentence: str) -> tuple[bool, bool]:
