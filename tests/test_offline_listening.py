@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from flower.engine.offline.facts import by_office, gather
@@ -9,6 +11,7 @@ from flower.engine.offline.grammar import in_first_person
 from flower.engine.offline.hearing import hear
 from flower.engine.offline.names import find_names
 from flower.engine.offline.parse import read
+from flower.engine.offline.tables import shipped
 from tests import evening
 
 
@@ -144,3 +147,40 @@ def test_where_one_is_may_be_asked_beside_other_things(seed: int) -> None:
     """A question about the place is answered by the place, whatever else the line says."""
     reply = last("kessel", "What is this place? I have never been here before.", seed=seed)
     assert "Kessel" in reply
+
+
+@SEEDS
+def test_what_is_brought_to_an_office_is_taken_by_its_holder(seed: int) -> None:
+    """The constable of the lore takes it, not whoever was spoken to before."""
+    reply = last(
+        "orrinsay", "I ask Barnaby Lusk about the Teeth.", "I take it to the constable.", seed=seed
+    )
+    assert "Tully" in reply
+    assert "Barnaby" not in reply
+
+
+@SEEDS
+def test_a_contest_is_won_or_lost_and_one_may_ask(seed: int) -> None:
+    """Dice decide who wins, and the answer to "did I win" is what they said."""
+    contest, asked = evening.play(
+        "orrinsay",
+        ("I challenge the biggest sailor to arm wrestling.", "Did I win?"),
+        seed=seed,
+    )
+    words = re.search(r"\[2d6: \d \+ \d = \d+, ([^]]+)\]", contest)
+    assert words is not None
+    said = {
+        "it works": "went_strong",
+        "it works, at a price": "went_mixed",
+        "it goes wrong": "went_miss",
+    }
+    phrases = shipped().tables[said[words.group(1)]]
+    assert any(asked.startswith(one) for one in phrases), asked
+
+
+@SEEDS
+def test_who_asks_what_to_do_is_offered_things_to_do(seed: int) -> None:
+    """Two things one could do, from this place."""
+    reply = last("orrinsay", "What should I do now?", seed=seed)
+    assert re.search(r"\b(?:could|might|one thing to do)\b", reply)
+    assert re.search(r"\b(?:[Oo]r|Another)\b", reply)

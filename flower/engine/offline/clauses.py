@@ -36,7 +36,7 @@ _OBJECT_END = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 # In a line with several verbs the first of these that occurs gives the kind; else the last verb does.
-_WEIGHT = ("fight", "risk", "speech", "trade", "search")
+_WEIGHT = ("fight", "contest", "risk", "speech", "trade", "search")
 _WHICH = ("first", "second", "last", "other", "same", "third")
 _INTO = re.compile(
     r"\b(?:to|into|towards?|inside|onto|through|across|aboard|down|up|out to|over to|back to|at|along|under)\s+"

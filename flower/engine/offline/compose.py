@@ -36,7 +36,7 @@ from flower.engine.offline.templates import Chance
 from flower.engine.provider.base import ChatMessage, Cue
 
 _TRIED = ("move", "take", "use", "look", "rest", "think", "state", "other")  # acts without dice of ours
-_THROWING = ("fight", "risk", "search")
+_THROWING = ("contest", "fight", "risk", "search")
 _MAGIC = re.compile(
     r"\b(?:magic\w*|spells?|teleport\w*|levitate|fireballs?|conjure|enchant|polymorph|telekine\w+|telepath\w*)\b|"
     r"\b(?:turn|become|make myself) invisible\b|\bfly (?:to|over|up|away|through|across)\b|"
@@ -267,6 +267,11 @@ def _fight(context: Context) -> Paragraphs:
     return [[context.say(table, slots), throw.shown], [after, remark(context, 50)]]
 
 
+def _contest(context: Context) -> Paragraphs:
+    throw = context.throw()
+    return [[context.say(f"contest_{throw.outcome}"), throw.shown], [remark(context, 30)]]
+
+
 def _risk(context: Context) -> Paragraphs:
     throw = context.throw()
     told = the_place(context, most=1) if context.goal and throw.outcome != "miss" else ""
@@ -360,6 +365,7 @@ def _continue(context: Context) -> Paragraphs:
 
 _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "aside": answering.answer_aside,
+    "contest": _contest,
     "continue": _continue,
     "dice": answering.answer_dice,
     "feel": _feel_only,

@@ -15,18 +15,26 @@ _GIVES = re.compile(
     r"aside)\b)\w+"
     r"|\b(?:give|offer|hand|pass|lend|show|pour|bring)s?\b[^.]{1,40}\bto (?:him|her|them|[A-Z]\w+)\b"
 )
+# "I take the letter to the constable": whoever holds that office, as far as somebody does.
+_TAKES_TO = re.compile(
+    r"\b(?:take|bring|carry|return|deliver|give|hand|show)s?\b[^.]{1,40}\bto (?:the|our) [a-z]+"
+)
 
 
 def is_gift(context: Context) -> bool:
     """Whether the line gives something to somebody who is there to take it."""
-    return (
-        bool(context.line.act) and bool(_GIVES.search(context.line.text)) and bool(recipient(context))
-    )
+    text = context.line.text
+    given = _GIVES.search(text) or (_TAKES_TO.search(text) and _to_a_person(context))
+    return bool(context.line.act and given and recipient(context))
+
+
+def _to_a_person(context: Context) -> bool:
+    return any(name.kind == "person" for name in context.named)
 
 
 def recipient(context: Context) -> Speaker | None:
     """Returns who is meant by the line's name or pronoun, None for somebody gone or nobody at hand."""
-    if any(name.kind == "person" for name in context.named):
+    if _to_a_person(context):
         found = context.people.addressed()
         return None if isinstance(found, Absent) else found
     if _TO_THEM.search(context.line.text) or _GIVES.search(context.line.text):
@@ -37,7 +45,7 @@ def recipient(context: Context) -> Speaker | None:
 def with_somebody(context: Context) -> str:
     """Returns how somebody takes what the line does to them, "" when it is done to nobody who is there."""
     line = context.line
-    done_to = _TO_THEM.search(line.act) or any(name.kind == "person" for name in context.named)
+    done_to = _TO_THEM.search(line.act) or _to_a_person(context)
     speaker = recipient(context) if done_to and line.act else None
     if speaker is None:
         return ""

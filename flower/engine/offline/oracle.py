@@ -20,6 +20,13 @@ Outcome = Literal["strong", "mixed", "miss"]
 Answer = Literal["yes_and", "yes", "yes_but", "no_but", "no", "no_and"]
 
 
+_WORDS: dict[Outcome, str] = {
+    "strong": "it works",
+    "mixed": "it works, at a price",
+    "miss": "it goes wrong",
+}
+
+
 class RiskRoll(Struct, frozen=True):
     """Two dice and what they decide."""
 
@@ -35,15 +42,20 @@ class RiskRoll(Struct, frozen=True):
         """
         if not self.first:
             return ""
-        words = {"strong": "it works", "mixed": "it works, at a price", "miss": "it goes wrong"}
-        return (
-            f"[2d6: {self.first} + {self.second} = {self.first + self.second}, {words[self.outcome]}]"
-        )
+        total = self.first + self.second
+        return f"[2d6: {self.first} + {self.second} = {total}, {_WORDS[self.outcome]}]"
 
 
 def decided(outcome: Outcome) -> RiskRoll:
     """Returns what dice that the player threw have decided."""
     return RiskRoll(0, 0, outcome)
+
+
+def shown_outcome(reply: str) -> Outcome | Literal[""]:
+    """Returns what the dice that a reply shows have decided, "" when it shows none."""
+    at = reply.rfind("[2d6: ")
+    shown = reply[at : reply.find("]", at)] if at >= 0 else ""
+    return next((outcome for outcome, words in _WORDS.items() if shown.endswith(words)), "")
 
 
 def throw(chance: Chance) -> RiskRoll:

@@ -29,7 +29,7 @@ from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import vocabulary, word_list
 
 Kind = Literal[
-    "continue", "dice", "aside", "recall", "know", "oracle", "speech", "fight", "risk", "trade",
+    "continue", "dice", "aside", "recall", "know", "oracle", "speech", "fight", "contest", "risk", "trade",
     "search", "move", "take", "use", "look", "rest", "think", "state", "other",
 ]  # fmt: skip
 
@@ -129,6 +129,9 @@ _STANDING = re.compile(
 )
 
 
+_CONTEST = re.compile(
+    r"challenge [^.,]{1,40}? to (?:a|an|arm|single|draughts|chess|cards|dice)\b", re.IGNORECASE
+)
 # "order her to stop" is said to somebody, "order a stew" is not; what is left somewhere is no place left.
 _ORDERS = re.compile(r"order \w+(?: \w+)? to\b", re.IGNORECASE)
 _WEAPON = re.compile(
@@ -181,7 +184,7 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
         said = {"speech": words, "speech_act": speech_act_of(words), "topic": topic_of(words)}
         outside = " ".join(_QUOTED.sub(" ", text).split()).strip(" ,.")
         kind, details = _act(outside) if outside else ("speech", {})
-        if kind in ("fight", "risk"):
+        if kind in ("fight", "contest", "risk"):
             return kind, details | {"speech": words}
         return "speech", said | {"beside": details.get("act", "") if kind in _BESIDE else ""}
     told = _WHEN.match(text)
@@ -246,6 +249,8 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     noun = object_of(bare)
     if verb == "order" and _ORDERS.match(bare):
         kind = "speech"
+    elif verb == "challenge" and _CONTEST.match(bare):
+        kind = "contest"
     elif verb == "leave" and _LEAVES.match(bare):
         kind = "use"
     ready = verb in ("draw", "ready") and _WEAPON.search(noun) is not None

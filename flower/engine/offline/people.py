@@ -33,7 +33,9 @@ _TO_WHOM = re.compile(
     r"\b(?:(?:talk|speak|chat|say|whisper|call|shout|turn|nod|wave|smile|lie|listen)s?"
     r"(?: quietly| softly| loudly| back)? (?:to|with|at)|ask|tell|thank|greet|beg|warn|question|call for|"
     r"shout for|hug|kiss|flirt with|threaten|bribe|challenge|insult|accuse|wake|comfort|"
-    r"propose(?: marriage)? to)\s+(?:(?:the|a|an|my|that|this)\s+)(?P<who>(?:[a-z'-]+ ){0,2}?[a-z'-]+)"
+    r"propose(?: marriage)? to|"
+    r"(?:take|bring|carry|give|hand|show|return|deliver)s? (?:it|this|that|them|(?:the|my|a|an|this|that) [\w'-]+) to)"
+    r"\s+(?:(?:the|a|an|my|that|this)\s+)(?P<who>(?:[a-z'-]+ ){0,2}?[a-z'-]+)"
     r"(?=$|[.,;:!?]|\s+(?:about|if|whether|who|what|where|why|how|when|for|to|that|with|and|in|on|at|by|not|again|here|of))",
     re.IGNORECASE,
 )

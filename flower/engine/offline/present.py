@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
+from flower.engine.offline import oracle
+from flower.engine.offline.clauses import LEAD, second
 from flower.engine.offline.context import Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import upper_first
 from flower.engine.offline.narration import Paragraphs, remark
+from flower.engine.offline.questions import wants_advice
 from flower.engine.offline.scene import meant_by
+from flower.engine.offline.suggest import suggestions_of
 
 _CARRIED = re.compile(
     r"\bwhat (?:do|am|have) (?:i|we) (?:carry|carrying|have|got|own)(?: with me| on me| left)?\W*$|"
@@ -37,11 +42,16 @@ _WAY_OUT = re.compile(
     r"\bhow (?:do|can|could|would|should) (?:i|we) (?:get|go|come|leave|escape)\b.{0,30}\b(?:out|away|here)\b",
     re.IGNORECASE,
 )
+_WON = re.compile(
+    r"\bdid (?:i|we) (?:win|lose|make it|manage(?: it)?|succeed|fail|do it|get it|hit (?:him|her|it|them))\W*$",
+    re.IGNORECASE,
+)
 _FACTUAL = frozenset(
     {"rain", "snow", "fog", "mist", "wind", "storm", "sun", "night", "morning", "evening"}
 )
 _ALOUD = re.compile('"([^"]{2,240})"')
 _FINDS_LOOKED_AT = 3  # replies back: what was found before has been spoken of since
+_THROWS_LOOKED_AT = 3
 _SAID_LOOKED_AT = 8
 
 
@@ -53,6 +63,10 @@ def answer_now(context: Context) -> Paragraphs | None:
 
 
 def _now(context: Context, text: str) -> str:
+    if wants_advice(text):
+        return _advice(context)
+    if _WON.search(text) and (fell := _last_throw(context)):
+        return context.say(f"went_{fell}")
     if _CARRIED.search(text):
         return _carried(context)
     if _FOUND.search(text):
@@ -65,6 +79,23 @@ def _now(context: Context, text: str) -> str:
         fact = _rumour(context)
         return context.say("overheard", context.fact_slots(fact)) if fact else ""
     return context.say("way_out") if _WAY_OUT.search(text) else ""
+
+
+def _advice(context: Context) -> str:
+    """Returns two or three things to do, as ``/suggest`` offers them."""
+    lines = suggestions_of(context)
+    acts = [act for line in lines if (act := second(LEAD.sub("", line, count=1)))]
+    if len(acts) < 2:
+        return ""
+    return context.say("advice", {"one": acts[0], "two": acts[1], "three": acts[-1]})
+
+
+def _last_throw(context: Context) -> oracle.Outcome | Literal[""]:
+    """Returns what the dice decided last, "" when none were thrown lately."""
+    for reply in reversed(context.replies[-_THROWS_LOOKED_AT:]):
+        if outcome := oracle.shown_outcome(reply):
+            return outcome
+    return ""
 
 
 def _carried(context: Context) -> str:

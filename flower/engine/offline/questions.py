@@ -22,6 +22,13 @@ _ADVICE = re.compile(
     r"\b(?:i|we) (?:do|go|try) (?:now|next|about)\b|\bmy (?:options|choices)\b",
     re.IGNORECASE,
 )
+_WHAT_NEXT = re.compile(
+    r"\bwhat (?:else )?(?:should|could|can|shall|must|might|would|do) (?:i|we) (?:even )?(?:do|try)"
+    r"(?: now| next| here)?\W*$|"
+    r"\bwhere (?:should|could|can|shall|do) (?:i|we) go(?: now| next| from here)?\W*$|"
+    r"\bwhat are (?:my|our) (?:options|choices)\b|\b(?:any ideas|what next)\W*$|\bi(?: am|'m|\u2019m) stuck\b",
+    re.IGNORECASE,
+)
 _OF_THE_OTHER = re.compile(
     r"\b(?:who are you|your (?:full |real |own |first )?name|about yourself|are you from|do you do|what are you|"
     r"your (?:life|past|work|story)|why are you here|brings (?:you|her|him|them) here|"
@@ -138,6 +145,11 @@ def about_me(text: str) -> bool:
 def about_the_other(text: str) -> bool:
     """Whether a question is about whoever is asked: their name, their trade, what brings them here."""
     return _OF_THE_OTHER.search(text) is not None
+
+
+def wants_advice(text: str) -> bool:
+    """Whether a question is what to do next."""
+    return _WHAT_NEXT.search(text) is not None
 
 
 def here(text: str) -> Here:

@@ -21,7 +21,11 @@ def suggestions(
     cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: Phrases
 ) -> tuple[str, ...]:
     """Returns three different lines for the player: a word to somebody, a way to go, something to do."""
-    context = Context(cue, messages, chance, phrases)
+    return suggestions_of(Context(cue, messages, chance, phrases))
+
+
+def suggestions_of(context: Context) -> tuple[str, ...]:
+    """Returns what ``suggestions`` does, for a turn that is being told."""
     offered: list[str] = []
     for table in TABLES:
         for _ in range(_TRIES):
