@@ -179,6 +179,49 @@ def test_a_contest_is_won_or_lost_and_one_may_ask(seed: int) -> None:
 
 
 @SEEDS
+def test_who_is_followed_is_who_is_spoken_to(seed: int) -> None:
+    """A stranger that the player describes is there from then on."""
+    reply = last(
+        "kessel", "I ask Hanne about the pass.", "I follow the man in the grey coat.",
+        "I grab him by the collar.", '"Who sent you?"', seed=seed,
+    )  # fmt: skip
+    assert "the man" in reply.casefold()
+    assert "Hanne" not in reply
+
+
+@SEEDS
+def test_a_name_that_was_given_is_remembered(seed: int) -> None:
+    """What the player called the horse is what it is called."""
+    reply = last(
+        "kessel", "I go to the stables and look at the horses.", "I name the mare Pepper.",
+        "What is my horse called?", seed=seed,
+    )  # fmt: skip
+    assert "Pepper" in reply
+
+
+@SEEDS
+def test_a_letter_is_heard_by_nobody(seed: int) -> None:
+    """Writing to somebody is an act, whatever is written."""
+    reply = last(
+        "kessel",
+        "I talk to Hanne Brask.",
+        "I write a letter to my sister about all of this.",
+        seed=seed,
+    )
+    assert "letter to your sister" in reply or "write" in reply or not reply.startswith("Hanne")
+    assert '"You write' not in reply
+
+
+@SEEDS
+def test_who_asks_for_a_story_is_told_one(seed: int) -> None:
+    """A tale is told from the lore, in the mouth of who was asked."""
+    reply = last("kessel", "I talk to Hanne Brask.", '"Tell me a story."', seed=seed)
+    assert "Hanne" in reply
+    tales = [one.split('"{fact_plain}')[-1] for one in shipped().tables["tale"]]
+    assert any(fragment in reply for one in tales for fragment in re.findall(r"[\w ]{12,}", one))
+
+
+@SEEDS
 def test_who_asks_what_to_do_is_offered_things_to_do(seed: int) -> None:
     """Two things one could do, from this place."""
     reply = last("orrinsay", "What should I do now?", seed=seed)

@@ -110,7 +110,10 @@ def _kind(context: Context) -> str:
         return "speech"
     if line.kind in ("take", "use", "trade", "other") and is_gift(context):
         return "gift"
-    if heard.telling in _TOLD and line.kind in ("state", "other", "take", "use", "think", "rest"):
+    tells = (
+        heard.telling in _TOLD and line.verb != "write"
+    )  # a letter to one's sister is heard by nobody
+    if tells and line.kind in ("state", "other", "take", "use", "think", "rest"):
         return "speech"
     if heard.feeling and line.kind in ("state", "think", "other", "rest", "speech") and not line.speech:
         return "feel"

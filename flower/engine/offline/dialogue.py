@@ -17,6 +17,11 @@ from flower.engine.offline.scene import key_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
+_TALE = re.compile(
+    r"\b(?i:(?:tell|give|sing) (?:me|us) (?:a|an|another|your|some|one more)(?: \w+)? (?:story|stories|tale|song|"
+    r"legend|yarn|joke)|tell (?:me|us) something)\b|"
+    r"\bask (?:him|her|them|[A-Z]\w+|the \w+) (?:for|to tell)(?: me| us)? a (?:story|tale|song|legend|yarn|joke)\b"
+)
 _HOW_ARE_YOU = re.compile(
     r"\bhow (?:are|do) you\b|\bare you (?:all right|okay|ok|well)\b", re.IGNORECASE
 )
@@ -101,6 +106,9 @@ _JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 
 def _answer(context: Context, speaker: Speaker) -> list[str]:
     heard, line = context.heard, context.line
+    if _TALE.search(line.speech or line.text) and (tale := context.spare()) is not None:
+        told = context.fact_slots(as_told_by(speaker, tale, line.words))
+        return [context.say("tale", speaker.slots | told)]
     if line.speech_act == "ask" and heard.telling not in ("confession", "affection"):
         return _asked(context, speaker)
     if heard.telling in _IN_KIND and line.speech_act != "threat":

@@ -178,6 +178,7 @@ _SAYS_THAT = re.compile(
 _DOES_AND_TELLS = re.compile(
     r"^i [a-z]+ [^.,\"]{1,60}\band (?:tell|say|confess|admit|whisper|explain|mention)\b", re.IGNORECASE
 )
+_WRITES = re.compile(r"^(?:i |we )?(?:write|post|send|scribble)s?\b", re.IGNORECASE)  # heard by nobody
 _WEEPS = re.compile(r"^i [^\"]{0,40}\band (?:cry|weep|sob)[.!]*$", re.IGNORECASE)
 # Is not said back: a greeting, or a sentence that hangs on another.
 _NOT_BACK = re.compile(
@@ -198,6 +199,8 @@ class Heard(Struct, frozen=True):
 
 def hear(text: str, spoken: str) -> Heard:
     """Returns what a line tells; ``spoken`` are the words of it that were said aloud, "" if none were."""
+    if not spoken and _WRITES.match(text):
+        return Heard(feeling=_feeling(text))
     said = spoken or _SAYS_THAT.sub("", text)
     named = _NAME.search(said) or _I_AM_NAME.search(said)
     name = " ".join(named.group("name").split()).strip(" .,") if named else ""

@@ -91,6 +91,11 @@ _FORMS = (
 # questions whose answer need not share a word with them
 _PERSONAL = (
     (
+        r"\bwhat(?:'s|\u2019s| is| was) (?:my|the|her|his|its) (?:\w+ ){0,2}?(?:called|\w+'s name)\b|"
+        r"\bname of my \w+|\bwhat did i (?:call|name)\b",
+        r"\bI (?:will |decide to )?(?:call|name|christen)(?:ed)? (?:the|my|him|her|it|this|that)\b[\w ]{0,24} [A-Z]\w",
+    ),
+    (
         r"\bwho am i\b|\bwhat(?:'s|\u2019s| is| was) my (?:own )?name\b|\bwhat am i called\b",
         r"\bmy name(?:'s|\u2019s| is)\b|\bcall me\b|\bI(?:'m|\u2019m| am) (?:called )?[A-Z]\w",
     ),

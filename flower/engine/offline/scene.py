@@ -17,6 +17,7 @@ from flower.engine.offline.facts import Lore
 from flower.engine.offline.grammar import sentences
 from flower.engine.offline.hearing import hear
 from flower.engine.offline.names import Name
+from flower.engine.offline.oracle import shown_outcome
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.tables import word_list
 from flower.engine.offline.voice import of_stranger
@@ -44,9 +45,8 @@ _WITH = re.compile(r"\b(?:with|to|beside|after) ")
 _POINTED = re.compile(r"\b(?:(he|him|his)|(she|her|hers))\b")
 _DESCRIBED = re.compile(r"\b(?:the|a|an|this|that) (?P<who>(?:[a-z]+ ){0,2}?[a-z]+)\b", re.IGNORECASE)
 _ALOUD = re.compile('["\u201c][^"\u201c\u201d]*["\u201d]')
-_STRUCK = re.compile(r"^\w+(?: at| down)? (?:him|her|them)\b")
-_ROLLED = re.compile(r"\[2d6: [^\]]*?(it works, at a price|it works|it goes wrong)\]")
-_HOW = {"it works": "strong", "it works, at a price": "mixed", "it goes wrong": "miss"}
+_STRUCK = re.compile(r"^\w+(?: at| down)? (?:him|her|them)\b|\b(?:him|her|them) by\b")
+_MET_BY = ("follow", "chase", "pursue", "approach", "join", "catch")  # moves that lead to somebody
 
 
 class Scene(Struct, frozen=True):
@@ -119,7 +119,7 @@ def victim(line: ParsedLine, lore: Lore) -> Name | str:
 
     "" for nobody who is named: "I hit him with a chair" is not meant for the chair.
     """
-    if _STRUCK.match(line.act):
+    if _STRUCK.search(line.act):
         return ""
     named = next((name for name in lore.named_in(line.text) if name.kind == "person"), None)
     if named is not None:
@@ -196,9 +196,10 @@ def _gone_to(line: ParsedLine, lore: Lore) -> str:
         return ""
     if line.kind in ("rest", "search", "look") and not _WITH.search(line.text):
         return ""
-    return next(
-        (one.short for one in lore.named_in(line.text) if one.kind == "person" and not one.gone), ""
-    )
+    named = [one for one in lore.named_in(line.text) if one.kind == "person"]
+    if not named and (line.verb in _MET_BY or line.kind == "fight"):
+        return next(iter(_spoken_of(line, lore)), "")  # "I follow the man in the grey coat"
+    return next((one.short for one in named if not one.gone), "")
 
 
 def goal_of(line: ParsedLine, lore: Lore) -> str:
@@ -222,8 +223,7 @@ def _after_reply(
     meant = tuple(dict.fromkeys((*reversed(others), *scene.meant)))[:MEANT]
     dead, spared = scene.dead, scene.spared
     if line is not None and line.kind == "fight":
-        rolled = _ROLLED.search(reply)
-        how = outcome or (_HOW[rolled.group(1)] if rolled else "")
+        how = outcome or shown_outcome(reply)
         struck = victim(line, lore)
         key = key_of(
             struck.full if isinstance(struck, Name) else struck or meant_by(line.text, scene, lore)
