@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from flower import cli_commands
-from flower.engine.commands import catalogue
+from flower.engine.commands import catalogue, lookup
 from flower.home import Home
 from flower.protocol import messages
 from flower.settings import config
@@ -133,7 +133,7 @@ def test_modules_named_in_the_architecture_exist() -> None:
 def test_every_command_has_an_example_that_is_one() -> None:
     for commands in catalogue.GROUPS.values():
         for command in commands:
-            option, argument = catalogue.parse(command.example or command.usage)
+            option, argument = lookup.parse(command.example or command.usage)
             assert option.name == command.name
             assert not re.search(r"\b[A-Z]{2,}\b", argument), "an example has no place to be filled in"
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from flower.engine.commands.catalogue import GROUPS, OPTIONS, help_text
+from flower.engine.commands.catalogue import GROUPS, OPTIONS
+from flower.engine.commands.lookup import ELSEWHERE, help_text, parse
 from flower.errors import CommandError
 from flower.protocol.messages import CommandOption
 
@@ -38,3 +41,16 @@ def test_a_family_a_group_and_a_beginning_are_found() -> None:
     assert "  /quest done NAME" in help_text("que")
     with pytest.raises(CommandError, match="no command /nothing"):
         help_text("nothing")
+
+
+CLIENT_SIDE = {"/theme", "/quit"}  # of the TUI's own
+
+
+@pytest.mark.parametrize("typed", ELSEWHERE)
+def test_what_other_programs_call_it_leads_to_what_it_is_here(typed: str) -> None:
+    """The name of another program is no command here, and the sentence names one that is."""
+    with pytest.raises(CommandError, match="here it is") as refused:
+        parse(f"{typed} anything")
+    named = re.findall(r"/[a-z]+(?: [a-z]+)?", str(refused.value).partition(";")[2])
+    known = {option.name for option in OPTIONS} | CLIENT_SIDE
+    assert all(one in known or one.split()[0] in known for one in named), named

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flower.engine.commands import catalogue
+from flower.engine.commands import catalogue, lookup
 from tests.engine_process import look_into
 from tests.long_story import play
 
@@ -19,7 +19,7 @@ STEPS = tuple(play.script(play.SCRIPT.read_text(encoding="utf-8")))
 def commands() -> set[str]:
     """The names of the commands that the script types."""
     typed = [step.text for step in STEPS if step.kind in "/>!" and step.text.startswith("/")]
-    return {catalogue.parse(text)[0].name for text in typed}
+    return {lookup.parse(text)[0].name for text in typed}
 
 
 def test_the_story_uses_every_command() -> None:

@@ -16,7 +16,7 @@ from flower.command_name import as_typed
 from flower.counting import counted
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.character_list import briefs
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.export import library_archive, library_files
 from flower.engine.export.files import names_of, read_story, write, write_bytes, write_named
 from flower.engine.export.library_files import STORY_FORMATS, NamedFile

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flower.engine.commands import library
-from flower.engine.commands.catalogue import help_text
+from flower.engine.commands.lookup import help_text
 from flower.engine.export.library_files import NamedFile
 from flower.engine.prompt.lore_entries import FIRED
 from flower.engine.prompt.sent import page_of, text_of

@@ -14,8 +14,8 @@ from flower.counting import counted
 from flower.engine.asset_files import FOLDERS, Asset
 from flower.engine.assets import Character
 from flower.engine.commands import edited_rows, editing
-from flower.engine.commands.catalogue import closest
 from flower.engine.commands.editing import ASSETS, CALLED, Subject
+from flower.engine.commands.lookup import closest
 from flower.engine.forms import specs
 from flower.engine.forms.values import read_all
 from flower.engine.sessions.engine import Engine

@@ -13,7 +13,7 @@ from msgspec import Struct
 from flower import limits
 from flower.counting import counted
 from flower.engine.character_list import Brief, briefs
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine

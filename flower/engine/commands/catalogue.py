@@ -1,18 +1,16 @@
 """The slash commands as people see them: names, usage, one line of help. Pure.
 
-One table that help, the TUI's palette, the documentation and a test share; ``table`` binds each
-name to what it does.
+One table that help, the TUI's palette, the documentation and a test share; ``dispatch`` binds each name to what
+it does, ``lookup`` finds one by what was typed.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from msgspec import Struct
 
-from flower.errors import CommandError
 from flower.protocol.messages import CommandOption
 
 
@@ -547,84 +545,3 @@ EXAMPLES = {
     for commands in GROUPS.values()
     for command in commands
 }
-BY_NAME = {option.name: option for option in OPTIONS}
-_LONGEST_FIRST = sorted(BY_NAME, key=len, reverse=True)
-
-
-def parse(text: str) -> tuple[CommandOption, str]:
-    """Returns the command in ``text`` and its argument.
-
-    Raises ``CommandError`` with the closest match for a command that does not exist or is half typed.
-    """
-    words = text.split(None, 2)
-    for count in (2, 1):
-        name = " ".join(words[:count]).lower()
-        option = BY_NAME.get(name)
-        if option is not None:
-            return option, text.split(None, count)[count].strip() if len(words) > count else ""
-    typed = " ".join(words[:2]).lower()
-    family = [option.usage for option in OPTIONS if option.name.startswith(words[0].lower() + " ")]
-    if family:
-        raise CommandError(f"{words[0]} needs one of: {', '.join(family)}.")
-    close = difflib.get_close_matches(typed, _LONGEST_FIRST, n=1, cutoff=0.5)
-    close = close or difflib.get_close_matches(words[0].lower(), _LONGEST_FIRST, n=1, cutoff=0.5)
-    hint = f" Did you mean {BY_NAME[close[0]].usage}?" if close else ""
-    raise CommandError(
-        f"There is no command {words[0]}.{hint} /help lists them all; "
-        "a line of the story that begins with a slash is written with two."
-    )
-
-
-def closest(wanted: str, ids: list[str]) -> str:
-    """Returns a hint like `` Did you mean lantern-quay?`` or, without a match, what there is."""
-    close = difflib.get_close_matches(wanted.lower(), ids, n=1, cutoff=0.4)
-    if close:
-        return f" Did you mean {close[0]}?"
-    return f" There is: {', '.join(ids[:12])}." if ids else ""
-
-
-# --- What /help tells: all commands under their headings, a family of them, or one with an example. Pure.
-
-USAGE_COLUMNS = 32  # of a list; what is longer pushes its own line to the right
-
-
-def help_text(wanted: str = "") -> str:
-    """Returns all commands under their headings, or with ``wanted`` those of a group, family or name.
-
-    One command alone is told with an example. Raises ``CommandError`` when nothing fits.
-    """
-    if not wanted:
-        groups = [_group(title, OPTIONS) for title in GROUPS]
-        hint = "/help roll tells more about one command, /help dice about one of these groups."
-        return "\n\n".join([hint, *groups])
-    name = "/" + " ".join(wanted.lower().removeprefix("/").split())
-    title = next((title for title in GROUPS if title.lower() == name[1:]), "")
-    exact = BY_NAME.get(name)
-    family = [option for option in OPTIONS if option.name.startswith(f"{name} ")]
-    if title and exact is None:
-        return _group(title, OPTIONS)
-    if exact is None and not family:
-        family = [option for option in OPTIONS if option.name.startswith(name)]
-    if exact is None and len(family) == 1:
-        exact, family = family[0], []
-    parts = [_alone(exact)] if exact is not None else []
-    parts += [_table(family)] if family else []
-    if not parts:
-        raise CommandError(f"There is no command {name}. /help lists them all.")
-    return "\n\n".join(parts)
-
-
-def _group(title: str, options: Sequence[CommandOption]) -> str:
-    return f"{title}\n{_table([option for option in options if option.group == title])}"
-
-
-def _table(options: Sequence[CommandOption]) -> str:
-    width = min(max(len(option.usage) for option in options), USAGE_COLUMNS)
-    return "\n".join(f"  {option.usage:<{width}}  {option.summary}" for option in options)
-
-
-def _alone(option: CommandOption) -> str:
-    summary = f"{option.summary[:1].upper()}{option.summary[1:]}."
-    example = EXAMPLES[option.name]
-    shown = f"\nFor example: {example}" if example != option.usage else ""
-    return f"{option.usage}\n{summary}{shown}"

@@ -11,10 +11,10 @@ from flower.engine.commands import (
     app,
     authoring,
     browsing,
-    catalogue,
     editing,
     game,
     library,
+    lookup,
     lorebooks,
     memories,
     models,
@@ -249,5 +249,5 @@ def _answer_again(
 
 async def run(engine: Engine, client: Client, text: str) -> None:
     """Carries out the command in ``text``; raises ``CommandError`` if it cannot be."""
-    option, argument = catalogue.parse(text)
+    option, argument = lookup.parse(text)
     await ACTIONS[option.name](engine, client, argument)

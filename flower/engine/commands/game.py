@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.game import checks, clocks, dice, people, sheet
 from flower.engine.game.rng import Seeded
 from flower.engine.game.sheet import Sheet

@@ -6,7 +6,7 @@ from functools import partial
 
 import trio
 
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
 from flower.engine.export import library_archive, library_files
 from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, NamedFile

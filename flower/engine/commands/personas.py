@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import NOTE_CHARS, Persona
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.provider.instruct import SERVER, TEMPLATES
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client

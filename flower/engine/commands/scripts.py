@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.scripts.apply import problem_of
 from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.sessions.engine import Engine

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.assets import Character
 from flower.engine.character_list import briefs
-from flower.engine.commands.catalogue import closest
 from flower.engine.commands.game import add_message, standing_of, story_of
+from flower.engine.commands.lookup import closest
 from flower.engine.game import cast, steering
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Steering

@@ -9,7 +9,7 @@ import trio
 from flower import limits
 from flower.counting import counted
 from flower.engine.commands import library
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
 from flower.engine.export.library_files import STORY_FORMATS
 from flower.engine.export.render import FORMATS, Story

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.counting import counted
 from flower.engine.assets import Character, Rule, World
-from flower.engine.commands.catalogue import closest
+from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import Steering
 from flower.engine.prompt.context import is_kept, reason
 from flower.engine.recall.base import Ranked

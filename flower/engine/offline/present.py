@@ -43,7 +43,8 @@ _WAY_OUT = re.compile(
     re.IGNORECASE,
 )
 _WON = re.compile(
-    r"^who (?:has )?won\b|\bdid (?:i|we) (?:win|lose|make it|manage(?: it)?|succeed|fail|do it|get it|hit (?:him|her|it|them))\W*$",
+    r"^who (?:has )?won\b|"
+    r"\bdid (?:i|we) (?:win|lose|make it|manage(?: it)?|succeed|fail|do it|get it|hit (?:him|her|it|them))\W*$",
     re.IGNORECASE,
 )
 _FACTUAL = frozenset(
