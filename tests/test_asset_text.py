@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flower.engine import asset_files, asset_text
@@ -125,6 +125,8 @@ TEXTS = st.text(
 )
 
 
+@example({"id": "0E0"}, {})
+@example({"id": "1" * 400}, {"id": "true"})
 @given(st.dictionaries(KEYS, TEXTS, max_size=5), st.dictionaries(KEYS, TEXTS | st.none(), max_size=3))
 def test_what_is_edited_says_what_was_meant(
     values: dict[str, str], changes: dict[str, str | None]

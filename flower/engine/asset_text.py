@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from flower.settings import safe_yaml
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COLUMNS = 110
 
@@ -21,7 +23,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
+    # What the library writes plain may be a number to our reader: YAML 1.1 knows no 0E0.
+    style = "|" if "\n" in value else None if safe_yaml.is_text(value) else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -248,3 +248,11 @@ def _plain(text: str, line: int) -> Value:
             raise YamlError(line, f"the number {text} is out of range")
         return number
     return text
+
+
+def is_text(scalar: str) -> bool:
+    """Whether ``scalar`` without quotes is read as that text, and not as a number, a truth value or a mistake."""
+    try:
+        return _plain(scalar, 0) == scalar
+    except YamlError:
+        return False
