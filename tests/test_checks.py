@@ -58,7 +58,7 @@ def test_the_story_and_the_narrator_are_told_every_die() -> None:
     throw = dice.roll(expression, Faces(3, 9))
     line = "Check stealth (1d20adv+2): [(3), 9] + 2 = 11 vs 14: failure"
     assert checks.shown(throw, name) == line
-    told = checks.told(throw, name)
+    told = checks.prompt_text(throw, name)
     assert told.startswith(f"[SYSTEM] {line}. ")
     assert checks.BITE["failure"] in told
     assert told.endswith(checks.HONOUR)

@@ -54,7 +54,7 @@ async def story(world: EngineWorld, face: Face) -> list[stories.Message]:
 
 
 async def state(world: EngineWorld, face: Face) -> StoryState:
-    found = await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
+    found = await world.database.read(states.current, face.client.chosen.session_id, 1.0)
     return found.state
 
 
@@ -362,7 +362,7 @@ async def test_people_come_along_into_another_story_of_the_world(
         await face.say("/session new")
         await face.say("/npc add Mara: keeps the lamp")
         assert "✓ 1 people came along" in await told(face, "/npc bring")
-        people = {p.name: p.standing for p in (await state(world, face)).people}
+        people = {p.name: p.attitude for p in (await state(world, face)).people}
         assert people == {"Mara": 0, "Old Ned": 40}
         assert "no other story x" in await told(face, "/npc bring x")
 
@@ -526,7 +526,7 @@ def test_the_state_equals_a_replay_from_the_root(steps: list[tuple[int, int]]) -
                 counted = functools.partial(count, by=change)
                 assert states.change_state(db, "s", counted) == states.state_at(db, "s", new)
         for message, way in above.items():
-            found = states.standing(db, "s", message, 1.0)
+            found = states.current_at(db, "s", message, 1.0)
             assert found.state.sheet.skills.get("hp", 0) == sum(changes.get(m, 0) for m in way)
             assert found.state == states.state_at(db, "s", message)
             assert found.now.lines == len(way) - 1

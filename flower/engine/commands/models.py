@@ -55,15 +55,15 @@ async def get(engine: Engine, client: Client, argument: str) -> None:
     client.notify(f"Fetching {name} …")
 
 
-async def _download(url: str, folder: Path, sha256: str, told: fetch.Told) -> fetch.Fetched:
-    return await fetch.fetch(url, folder, told, sha256=sha256)
+async def _download(url: str, folder: Path, sha256: str, report: fetch.Told) -> fetch.Fetched:
+    return await fetch.fetch(url, folder, report, sha256=sha256)
 
 
 def _path(source: str) -> Path:
     return Path(source).expanduser()
 
 
-async def _take(path: Path, folder: Path, sha256: str, told: fetch.Told) -> fetch.Fetched:
+async def _take(path: Path, folder: Path, sha256: str, report: fetch.Told) -> fetch.Fetched:
     return await fetch.take(path, folder, sha256=sha256)
 
 

@@ -103,16 +103,16 @@ async def list_presets(engine: Engine, client: Client, argument: str) -> None:
     listed = await database.read(presets.listed, presets.SAMPLERS)
     templates = await database.read(presets.names, presets.INSTRUCT)
     rows = [f"  {name}: {_told(samplers.checked(values))}" for name, values in listed.items()]
-    told = [
+    rows = [
         "Presets; /preset load NAME gives this story one:",
         *(rows or ["  none yet: /preset save NAME"]),
     ]
     if templates:
-        told += [
+        rows += [
             "Templates; /set template NAME writes prompts with one:",
             *(f"  {t}" for t in templates),
         ]
-    client.notify("\n".join(told))
+    client.notify("\n".join(rows))
 
 
 async def delete_preset(engine: Engine, client: Client, argument: str) -> None:

@@ -87,7 +87,7 @@ def shown(throw: Throw, name: str = "") -> str:
     return f"{what}{label}: {throw.shown}{against}"
 
 
-def told(throw: Throw, name: str = "") -> str:
+def prompt_text(throw: Throw, name: str = "") -> str:
     """Returns the line the narrator must honour."""
     result = degree(throw)
     bite = f" {BITE[result]}" if result else ""

@@ -133,7 +133,7 @@ def shown(clock: Clock, now: Now) -> str:
     return f"[{BAR_FULL * filled}{BAR_EMPTY * (clock.size - filled)}] {filled}/{clock.size}"
 
 
-def told(clocks: Sequence[Clock], now: Now) -> str:
+def prompt_text(clocks: Sequence[Clock], now: Now) -> str:
     """Returns what the narrator is told of the clocks that are full or near it, "" for none."""
     lines = []
     for clock in clocks:

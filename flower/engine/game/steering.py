@@ -47,7 +47,7 @@ class Persona(Struct, frozen=True, omit_defaults=True):
     text: str = ""
 
     @property
-    def told(self) -> str:
+    def prompt_text(self) -> str:
         """What the narrator is told, "" for nothing."""
         if not self.name:
             return f"The player's character: {self.text}" if self.text else ""

@@ -237,7 +237,7 @@ def _is_same(one: Found, other: Found, vectors: Mapping[int, Vectors]) -> bool:
 
 
 def with_neighbours(
-    told: Sequence[Found],
+    given: Sequence[Found],
     beside: Mapping[int, Sequence[Found]],
     vectors: Mapping[int, Vectors],
     budget_tokens: int,
@@ -246,14 +246,14 @@ def with_neighbours(
 
     ``beside``: what stands before and after each memory that is sure enough, by its id.
     """
-    best = [item for item in told if item.passage.id in beside][: limits.RECALL_BESIDE]
+    best = [item for item in given if item.passage.id in beside][: limits.RECALL_BESIDE]
     fresh: list[Found] = []
     for one in (one for item in best for one in beside[item.passage.id]):
-        known = [*told, *fresh]
+        known = [*given, *fresh]
         ids = {item.passage.id for item in known}
         if one.passage.id not in ids and not any(_is_same(one, item, vectors) for item in known):
             fresh.append(one)
-    return (*told, *cut(fresh, budget_tokens - sum(item.tokens for item in told)))
+    return (*given, *cut(fresh, budget_tokens - sum(item.tokens for item in given)))
 
 
 def cut(found: Sequence[Found], budget_tokens: int) -> tuple[Found, ...]:

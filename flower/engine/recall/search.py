@@ -98,8 +98,8 @@ class Searcher:
             i: [_described(item, asked) for item in items] for i, items in beside.items() if i in sure
         }
         kept = ranking.with_neighbours(kept, sized, vectors, room)
-        told = {item.passage.id for item in kept}
-        left = [(item, NO_ROOM) for item in found if item.passage.id not in told]
+        given = {item.passage.id for item in kept}
+        left = [(item, NO_ROOM) for item in found if item.passage.id not in given]
         left += [(_described(row.found, asked), UNLIKELY) for row in unlikely]
         return Considered(kept, tuple(left[: limits.RECALL_NEARLY]))
 

@@ -146,7 +146,7 @@ async def settle(services: Services, session: Session, finished: FinishedReply, 
     """
     database, message_id = services.database, finished.message_id
     try:
-        before = await database.read(states.standing, session.id, message_id, now)
+        before = await database.read(states.current_at, session.id, message_id, now)
         state = before.state
         news = _ticks(state, before.now) if finished.first else []
         if finished.proposed and finished.status == "complete":

@@ -222,7 +222,7 @@ def memory_title(player: str, speaker: str) -> str:
     return f"{player or PLAYER}{_BETWEEN_NAMES}{speaker or NARRATOR}" if player or speaker else ""
 
 
-def told_memory(title: str, text: str) -> str:
+def memory_text(title: str, text: str) -> str:
     """Returns a memory as the narrator is told of it: with the names that its title has."""
     player, found, speaker = title.partition(_BETWEEN_NAMES)
     if not found:
