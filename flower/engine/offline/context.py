@@ -121,7 +121,7 @@ class Context:
     def facts_of(self, words: str) -> list[Fact]:
         """Returns what is openly known about a place or a person, what begins with the name first."""
         names = self.lore.named_in(words)
-        known = [fact for fact in self.lore.facts if not fact.secret and not self.told(fact)]
+        known = [fact for fact in self.lore.facts if not fact.secret and not self.is_recent(fact)]
         about = [fact for fact in known if fact.subject is not None and fact.subject in names]
         return about + [fact for fact in known if fact not in about and set(names) & set(fact.names)]
 
@@ -225,12 +225,12 @@ class Context:
         names = tuple(name for name in self.named if name.short != besides) or self.meant(besides)
         focus = stems(f"{self.line.object} {self.line.topic}")
         found = lore_of.about(self.lore, self.line.words | focus, focus=focus, names=names)
-        told = [
+        recent = [
             (score + least * (asks_price and _AMOUNT.search(fact.text) is not None), fact)
             for score, fact in found
             if not fact.secret and _core(fact.text).casefold() in self.recent  # not in this very reply
         ]
-        score, fact = max(told, key=lambda pair: pair[0], default=(0, None))
+        score, fact = max(recent, key=lambda pair: pair[0], default=(0, None))
         if fact is None or score < least or _core(fact.text).casefold() in self.last.casefold():
             return None
         return fact
@@ -247,7 +247,7 @@ class Context:
         facts = [
             fact
             for fact in self.lore.facts
-            if not fact.secret and not self.told(fact) and (fact.price or not price) and fact.names
+            if not fact.secret and not self.is_recent(fact) and (fact.price or not price) and fact.names
             and len(fact.words) >= SPARE_STEMS and (fact.rank < SPARE_RANK or price)
             and len(fact.text.split()) <= SPARE_WORDS
         ]  # fmt: skip
@@ -259,12 +259,12 @@ class Context:
 
     def use(self, fact: Fact) -> bool:
         """Marks a fact as told in this reply; returns False if it was told lately."""
-        if self.told(fact):
+        if self.is_recent(fact):
             return False
         self.pick.note(_core(fact.text))
         return True
 
-    def told(self, fact: Fact) -> bool:
+    def is_recent(self, fact: Fact) -> bool:
         """Whether a fact was told in one of the last replies or in this one."""
         core = _core(fact.text)
         return core.casefold() in self.recent or self.pick.noted(core)
@@ -318,9 +318,11 @@ class Context:
 
     def _contradicts(self, sentence: str) -> bool:
         now = f"{self.cue.weather} {self.cue.time}".casefold()
-        told = sentence.casefold()
-        weather = bool(self.cue.weather) and any(word in told and word not in now for word in _WEATHER)
-        hour = bool(self.cue.time) and any(word in told and word not in now for word in _HOURS)
+        folded = sentence.casefold()
+        weather = bool(self.cue.weather) and any(
+            word in folded and word not in now for word in _WEATHER
+        )
+        hour = bool(self.cue.time) and any(word in folded and word not in now for word in _HOURS)
         return weather or hour
 
     def sky(self) -> str:
@@ -421,8 +423,8 @@ def _cast(cue: Cue) -> tuple[Speaker, ...]:
     members = ((cue.character, cue.persona), *cue.stage) if cue.character else cue.stage
     pronouns = (*cue.pronouns, *[""] * len(members))
     return tuple(
-        of_character(name, persona, told)
-        for (name, persona), told in zip(members, pronouns, strict=False)
+        of_character(name, persona, pronoun)
+        for (name, persona), pronoun in zip(members, pronouns, strict=False)
         if name
     )
 

@@ -193,7 +193,7 @@ def with_recalled(world: Lore, passages: Sequence[str], spoken_of: tuple[str, ..
 
 def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]]) -> tuple[Name, ...]:
     """Returns the names with the kind that the heading tells under which a paragraph begins with them."""
-    told: dict[str, NameKind] = {}
+    kinds: dict[str, NameKind] = {}
     for title, body in texts:
         kind: NameKind | None = (
             "person"
@@ -206,8 +206,8 @@ def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]
             continue
         for paragraph in _paragraphs(body):
             start = paragraph.removeprefix("The ")
-            told |= {name.full: kind for name in names if start.startswith(name.full + " ")}
-    return tuple(as_kind(name, told.get(name.full, name.kind)) for name in names)
+            kinds |= {name.full: kind for name in names if start.startswith(name.full + " ")}
+    return tuple(as_kind(name, kinds.get(name.full, name.kind)) for name in names)
 
 
 def about(
