@@ -250,8 +250,8 @@ def _about_themself(context: Context, speaker: Speaker) -> list[str]:
         None,
     )
     if fact is not None and context.use(fact):
-        known = context.fact_slots(fact)["telling"]
-        return [context.say("about_self", speaker.slots | {"known": known})]
+        text = context.fact_slots(fact)["telling"]
+        return [context.say("about_self", speaker.slots | {"known": text})]
     return [context.say("about_self_little", speaker.slots)]
 
 
