@@ -100,5 +100,5 @@ def websocket_url(text: str) -> str:
 
 
 def _has_port(host: str) -> bool:
-    """An IPv6 address stands in brackets, so that its colons are no port."""
+    """An IPv6 address is in brackets, so that its colons are no port."""
     return ":" in host.rpartition("]")[2]

@@ -67,7 +67,7 @@ def test_what_the_narrator_is_told() -> None:
         "It happens now or has happened: C.",
         "It happens now or has happened: The gate opens.",
     ]
-    assert clocks.shown(near, HERE) == "[####..] 4/6"
+    assert clocks.display_text(near, HERE) == "[####..] 4/6"
 
 
 def test_clocks_are_found_by_a_part_of_their_name_and_replaced_by_all_of_it() -> None:

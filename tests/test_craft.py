@@ -60,7 +60,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def with_assets(world: EngineWorld, assets: Assets) -> None:
-    world.engine.use(replace(world.engine.services, assets=assets), world.engine.roster)
+    world.engine.use(replace(world.engine.services, assets=assets), world.engine.registry)
 
 
 def system(world: EngineWorld) -> str:

@@ -62,8 +62,8 @@ async def _throw(
 
     def make(message_id: int) -> tuple[str, MessageExtra]:
         throw = dice.roll(expression, Seeded(f"{session.id}:{message_id}"))
-        record = RollRecord(expression.shown, throw.total, checks.degree(throw))
-        return checks.shown(throw, name), MessageExtra(
+        record = RollRecord(expression.display_text, throw.total, checks.degree(throw))
+        return checks.display_text(throw, name), MessageExtra(
             told=checks.prompt_text(throw, name), roll=record
         )
 
@@ -205,7 +205,9 @@ async def list_clocks(engine: Engine, client: Client, argument: str) -> None:
         await add_clock(engine, client, argument)
         return
     current = await current_of(engine, story_of(client))
-    rows = [f"{clocks.shown(clock, current.now)}  {clock.name}" for clock in current.state.clocks]
+    rows = [
+        f"{clocks.display_text(clock, current.now)}  {clock.name}" for clock in current.state.clocks
+    ]
     client.notify(
         "\n".join(["Clocks:", *rows]) if rows else 'No clocks; /clock add "NAME" 6 starts one.'
     )
@@ -231,7 +233,9 @@ async def add_clock(engine: Engine, client: Client, argument: str) -> None:
     def add(state: StoryState) -> StoryState:
         return replace(state, clocks=clocks.put(state.clocks, clock))
 
-    await _change(engine, client, add, f"✓ Clock: {clock.name} {clocks.shown(clock, current.now)}")
+    await _change(
+        engine, client, add, f"✓ Clock: {clock.name} {clocks.display_text(clock, current.now)}"
+    )
 
 
 async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
@@ -247,7 +251,7 @@ async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
 
     def tick(state: StoryState) -> StoryState:
         clock = clocks.ticked(clocks.find(state.clocks, name), ticks, now)
-        lines.append(f"{clock.name} {clocks.shown(clock, now)}")
+        lines.append(f"{clock.name} {clocks.display_text(clock, now)}")
         return replace(state, clocks=clocks.put(state.clocks, clock))
 
     await engine.services.database.write(states.change_state, session.id, tick)
@@ -278,7 +282,7 @@ _MOOD = re.compile(r"(?P<name>.{1,120}?) (?P<change>[+-]?\d{1,3})(?: (?P<why>.+)
 async def list_people(engine: Engine, client: Client, argument: str) -> None:
     current = await current_of(engine, story_of(client))
     ordered = sorted(current.state.people, key=lambda person: -person.attitude)
-    rows = [people.shown(person) for person in ordered]
+    rows = [people.display_text(person) for person in ordered]
     client.notify(
         "\n".join(["People and factions:", *rows]) if rows else "Nobody yet; /npc add NAME: ABOUT."
     )
@@ -292,7 +296,7 @@ async def add_person(engine: Engine, client: Client, argument: str) -> None:
     def add(state: StoryState) -> StoryState:
         person = people.new(name, about, state.sheet.place, faction=faction)
         known = [p for p in state.people if p.name.casefold() == person.name.casefold()]
-        if known:  # what they are is told anew; what was between you stays
+        if known:  # what they are is given anew; what was between you stays
             person = replace(known[0], about=person.about or known[0].about)
         names.append(person.name)
         return replace(state, people=people.put(state.people, person))
@@ -345,7 +349,7 @@ async def remove_person(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def bring_people(engine: Engine, client: Client, argument: str) -> None:
-    """Takes over the people of another story of this world, with what stands between them and the player."""
+    """Takes over the people of another story of this world, with what is between them and the player."""
     session = story_of(client)
     listed = await engine.services.database.read(stories.sessions)
     others = [s for s in listed if s.world_id == session.world_id and s.id != session.id]

@@ -221,7 +221,7 @@ async def cast_model(engine: Engine, client: Client, argument: str) -> None:
     name = _character(engine, wanted)
     chosen = "" if model.lower() in OFF else model
     if chosen:
-        engine.roster.resolve(chosen)
+        engine.registry.resolve(chosen)
 
     def choose(steered: Steering) -> Steering:
         models = {**steered.cast.models, wanted.lower(): chosen}
@@ -284,7 +284,7 @@ async def act(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def narrate(engine: Engine, client: Client, argument: str) -> None:
-    """The player tells a part of the story; without words the narrator answers what stands there last."""
+    """The player tells a part of the story; without words the narrator answers what is there last."""
     if not argument:
         await engine.edits.rewrite(story_of(client), client.chosen, exchanges.open_answer)
         return

@@ -103,16 +103,16 @@ async def select_character(engine: Engine, client: Client, argument: str) -> Non
 
 async def select_model(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
-        raise CommandError("Which model? /model ID, for example " + engine.roster.default() + ".")
-    engine.roster.resolve(argument)
+        raise CommandError("Which model? /model ID, for example " + engine.registry.default() + ".")
+    engine.registry.resolve(argument)
     await engine.choose(client, model=argument)
-    client.notify(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.roster))
+    client.notify(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.registry))
 
 
 async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
     client.notify("Asking the providers …")
-    problems = await engine.roster.refresh()
-    count = len(engine.roster.options())
+    problems = await engine.registry.refresh()
+    count = len(engine.registry.options())
     known = "1 model is" if count == 1 else f"{count} models are"
     # In one piece: a client shows the newest news only, and the count would hide the trouble.
     client.notify(

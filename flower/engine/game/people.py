@@ -113,7 +113,7 @@ def last_seen(person: Person, story: Sequence[tuple[int, str]]) -> int | None:
     return next((number for number, text in reversed(story) if is_named(person, text)), None)
 
 
-def shown(person: Person) -> str:
+def display_text(person: Person) -> str:
     """Returns one line about the person, for a list."""
     kind = " (faction)" if person.faction else ""
     about = f": {person.about}" if person.about else ""

@@ -226,7 +226,7 @@ def _look(context: Context) -> Paragraphs:
 
 def _search(context: Context) -> Paragraphs:
     throw = context.throw()
-    opening = [context.say("search"), context.say(f"search_{throw.outcome}"), throw.shown]
+    opening = [context.say("search"), context.say(f"search_{throw.outcome}"), throw.display_text]
     if throw.outcome == "miss":
         return [opening, [remark(context)]]
     context.changes.append(f"inventory: +{context.slots['find']}")
@@ -267,7 +267,7 @@ def _fight(context: Context) -> Paragraphs:
     if throw.outcome == "miss":
         context.changes.append("condition: +bruised")
     after = context.say("fight_after") if context.pick.percent(60) else ""
-    return [[context.say(table, slots), throw.shown], [after, remark(context, 50)]]
+    return [[context.say(table, slots), throw.display_text], [after, remark(context, 50)]]
 
 
 def _contest(context: Context) -> Paragraphs:
@@ -279,7 +279,7 @@ def _risk(context: Context) -> Paragraphs:
     throw = context.throw()
     text = the_place(context, most=1) if context.goal and throw.outcome != "miss" else ""
     return [
-        [context.say(f"risk_{throw.outcome}"), throw.shown, text],
+        [context.say(f"risk_{throw.outcome}"), throw.display_text, text],
         [by_the_way(context, 20), remark(context, 50)],
     ]
 
@@ -305,7 +305,10 @@ def _trade(context: Context) -> Paragraphs:
     first = [context.say("trade"), tell(context, price)]
     if context.line.verb in word_list("haggling"):
         throw = context.throw()
-        second = [context.say("trade_stuck" if throw.outcome == "miss" else "trade_works"), throw.shown]
+        second = [
+            context.say("trade_stuck" if throw.outcome == "miss" else "trade_works"),
+            throw.display_text,
+        ]
     else:  # a thing with a price on it needs no luck
         second = [context.say("trade_works")]
     return [first, [*second, remark(context)]]

@@ -26,7 +26,7 @@ from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character
 from flower.engine.provider.base import ChatMessage, Cue
 
-RECENT_REPLIES = 12  # facts of so many replies are not told again
+RECENT_REPLIES = 12  # facts of so many replies are not used again
 NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name
 ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
@@ -135,7 +135,7 @@ class Context:
     def near(
         self, *, secret: bool = False, least: int = NEAR_SCORE, price: bool = False, besides: str = ""
     ) -> Fact | None:
-        """Returns the best fact about the line that was not told lately, or None.
+        """Returns the best fact about the line that was not used lately, or None.
 
         ``besides``: who is spoken to; that they are named says nothing of what the talk is about.
         """
@@ -215,9 +215,9 @@ class Context:
         return ()
 
     def again(self, instead: Fact | None, *, besides: str = "", least: int = 24) -> Fact | None:
-        """Returns a fact that was told before and is asked for once more, None when none is meant.
+        """Returns a fact that was given before and is asked for once more, None when none is meant.
 
-        ``instead``: what would be told for the first time; only a price that it does not name is better.
+        ``instead``: what would be given for the first time; only a price that it does not name is better.
         """
         asks_price = bool(self.line.words & stems(" ".join(_PRICE_WORDS)))
         if instead is not None and (not asks_price or _AMOUNT.search(instead.text)):
@@ -243,7 +243,7 @@ class Context:
         return tuple(named[:3])
 
     def spare(self, *, price: bool = False) -> Fact | None:
-        """Returns some fact recalled for this moment that was not told lately, or None."""
+        """Returns some fact recalled for this moment that was not used lately, or None."""
         facts = [
             fact
             for fact in self.lore.facts
@@ -258,7 +258,7 @@ class Context:
         return fact
 
     def use(self, fact: Fact) -> bool:
-        """Marks a fact as told in this reply; returns False if it was told lately."""
+        """Marks a fact as given in this reply; returns False if it was used lately."""
         if self.is_recent(fact):
             return False
         self.pick.note(_core(fact.text))
@@ -303,7 +303,7 @@ class Context:
         return self.pick.say(options, self.slots | dict(slots or {}))
 
     def say_fresh(self, tables: str) -> str:
-        """Returns a phrase of the tables that was not told in the last replies; "" when there is none."""
+        """Returns a phrase of the tables that was not used in the last replies; "" when there is none."""
         options = [one for name in tables.split() for one in self.table(name)]
         return self.pick.say(self.pick.fresh(options, self.recent), self.slots)
 
@@ -326,7 +326,7 @@ class Context:
         return weather or hour
 
     def sky(self) -> str:
-        """Returns hour and weather of the sheet in words, when they were not told lately."""
+        """Returns hour and weather of the sheet in words, when they were not used lately."""
         parts = [part for part in (self.cue.time, self.cue.weather) if part]
         last = "\n".join(self.replies[-3:]).casefold()
         if not parts or ", ".join(parts).casefold() in last:

@@ -156,7 +156,7 @@ def _sky(context: Context, asked: str) -> str:
 
 
 def _rumour(context: Context) -> Fact | None:
-    """Returns something people say that was not told lately."""
+    """Returns something people say that was not used lately."""
     for fact in context.lore.facts:
         if "rumour" in fact.section.casefold() and not fact.secret and context.use(fact):
             return fact

@@ -84,7 +84,7 @@ class Recollection(Struct, frozen=True):
 
 
 def _past(word: str) -> str:
-    """Returns a word in the past; one that stands there already as it is."""
+    """Returns a word in the past; one that is there already as it is."""
     return word if word in IRREGULAR else past_verb(word)
 
 

@@ -181,7 +181,7 @@ def _spoken_of(line: ParsedLine, lore: Lore) -> list[str]:
 
 
 def _is_told(name: Name, text: str) -> bool:
-    """Whether somebody stands in a line where the one who is spoken to stands."""
+    """Whether somebody is named in a line where the one who is spoken to would be."""
     if name.kind != "person" or name.gone:
         return False
     form = name.full if name.full in text else name.short

@@ -5,7 +5,7 @@ everything from turn to turn.
 
     system   base rules, active rules, the world's tone, character, opening scene
     history  the window of the story, each player's line with what was recalled for it
-    line     what is new of how things stand, then the player's newest line with what is newly recalled
+    line     what is new of the current state, then the player's newest line with what is newly recalled
 
 The state and recalled passages are given once, with the line they were found for, and stay there
 as long as that line is in the window: later prompts then only append. The window's start moves rarely and by a
@@ -26,7 +26,7 @@ SYSTEM_SHARE = 0.6  # of the budget; the story needs the rest
 WINDOW_LOW_SHARE = 0.65  # a trim cuts the history down to this share of its room
 WINDOW_HIGH_SHARE = 0.85  # more than this right after a trim, and the next one would come too soon
 LINE_SHARE = 0.3  # of the budget, for one message: its room would change with the tail
-TAIL_SHARE = 0.15  # of the budget, for how things stand and the author's note
+TAIL_SHARE = 0.15  # of the budget, for the current state and the author's note
 INSETS_SHARE = 0.15  # of the budget, for entries of lorebooks among the messages
 MIN_SECTION_TOKENS = 60  # below it a section tells nothing
 PLAYERS_WORDS = "The player's words:"
@@ -84,7 +84,7 @@ class Assembled(Struct, frozen=True):
 
 
 def state_text(texts: Iterable[str]) -> str:
-    """Returns how things stand, as it goes before a line."""
+    """Returns the current state, as it goes before a line."""
     return "\n".join(text.strip() for text in texts)
 
 

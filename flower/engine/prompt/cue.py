@@ -121,5 +121,5 @@ def _spoken(message: Message) -> ChatMessage:
 
 
 def _headed(passage: Passage) -> str:
-    """Returns a passage under its heading: where lore stands says whether it is a secret."""
+    """Returns a passage under its heading: where lore is kept says whether it is a secret."""
     return f"## {passage.title}\n{passage.text}" if passage.title else passage.text

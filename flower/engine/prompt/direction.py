@@ -35,7 +35,7 @@ SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
 
 
 class StoryRef(Struct, frozen=True):
-    """Which story it is and which character and model it is told with."""
+    """Which story it is and which character and model it has."""
 
     session: str
     world_id: str
@@ -46,7 +46,7 @@ class StoryRef(Struct, frozen=True):
 class Direction(Struct, frozen=True, kw_only=True):
     """The parts of a prompt beside the story itself.
 
-    ``sections`` are stable and come first; ``tail`` is how things stand at the newest line and goes right
+    ``sections`` are stable and come first; ``tail`` is the current state at the newest line and goes right
     before it, unless it is in view; ``insets`` go further up. ``note_every``: so many lines may lie
     between two tellings of the author's note.
     ``speaker``: id of the character the reply belongs to, "" when that is open; ``model``: the id of the
@@ -175,7 +175,7 @@ def insets_of(
     """Returns what a story's own character wants close to the newest line.
 
     Post-history instructions go with that line: so a reply that is written changes nothing of what
-    stands before it.
+    is before it.
     """
     found = []
     depth = character.depth_prompt

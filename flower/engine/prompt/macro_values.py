@@ -12,7 +12,7 @@ MACRO_FORMAT_CHARS = 100  # of a date's form
 
 NOBODY = "the player"  # whom {{user}} means without a persona
 
-# Macros that may be a block: {{trim}}...{{/trim}}. What stands in it is their last argument.
+# Macros that may be a block: {{trim}}...{{/trim}}. What is in it is their last argument.
 SCOPED = frozenset(
     {"if", "reverse", "trim", "upper", "lower", "capitalize", "random", "pick", "comment", "//"}
     | {f"{verb}{kind}" for verb in ("set", "add") for kind in ("var", "globalvar")}

@@ -181,7 +181,7 @@ def summary_prompt(
 
 
 def extract(before: str, lines: Sequence[PromptLine]) -> str:
-    """Returns a summary made of what stands there: each line and the first sentence of its reply.
+    """Returns a summary made of what is there: each line and the first sentence of its reply.
 
     For narrators that cannot summarise. The newest part is kept when all of it is too long.
     """

@@ -130,7 +130,7 @@ def _sheet(sheet: Sheet) -> str:
     if sheet.inventory:
         things = (name if count == 1 else f"{count} {name}" for name, count in sheet.inventory.items())
         parts.append(f"The player carries {', '.join(things)}.")
-    parts += [f"{name}: {counter.shown}." for name, counter in sheet.counters.items()]
+    parts += [f"{name}: {counter.display_text}." for name, counter in sheet.counters.items()]
     parts += [f"Quest: {name}." for name, status in sheet.quests.items() if status == "open"]
     parts += [f"Quest {status}: {name}." for name, status in sheet.quests.items() if status != "open"]
     parts += [f"{name}: {value}." for name, value in sheet.flags.items()]

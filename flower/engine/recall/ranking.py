@@ -52,7 +52,7 @@ class Tuning(Struct, frozen=True):
     # Exchanges that speak of the same stand beside one another, so that their lead tells less than lore's.
     memory_cut: Cut = Cut(0.006, 100.0, 0, 0.094, 0.15)
     lore_cut: Cut = Cut(0.008, 130.0, 2, 0.18, 0.7)
-    beside: float = 0.06  # chance of a memory from which the exchanges beside it are told along
+    beside: float = 0.06  # chance of a memory from which the exchanges beside it are given along
 
 
 class Signals(Struct, frozen=True):
@@ -242,9 +242,9 @@ def with_neighbours(
     vectors: Mapping[int, Vectors],
     budget_tokens: int,
 ) -> tuple[Found, ...]:
-    """Returns what is told with the exchanges beside the best memories, as far as the budget lets them.
+    """Returns what is given with the exchanges beside the best memories, as far as the budget lets them.
 
-    ``beside``: what stands before and after each memory that is sure enough, by its id.
+    ``beside``: what is before and after each memory that is sure enough, by its id.
     """
     best = [item for item in given if item.passage.id in beside][: limits.RECALL_BESIDE]
     fresh: list[Found] = []

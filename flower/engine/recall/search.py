@@ -338,7 +338,7 @@ def _together(candidates: Sequence[Candidates], name: str) -> dict[int, Any]:
 
 
 def _neighbours(candidates: Sequence[Candidates], rows: Sequence[Ranked]) -> dict[int, list[Found]]:
-    """Returns what stands before and after each memory in the story."""
+    """Returns what is before and after each memory in the story."""
     by_id = {row.found.passage.id: row.found for row in rows}
     found: dict[int, list[Found]] = {}
     for one in candidates:

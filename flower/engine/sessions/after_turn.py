@@ -196,7 +196,7 @@ def _ticks(state: StoryState, now: Now) -> list[str]:
     """Returns a line for every clock that this line of the player has moved."""
     earlier = Now(now.lines - 1, now.time)
     return [
-        f"Clock: {clock.name} {clocks.shown(clock, now)}"
+        f"Clock: {clock.name} {clocks.display_text(clock, now)}"
         + (f" - {clock.then or 'it is full'}" if clock.at(now) == clock.size else "")
         for clock in state.clocks
         if clock.every and clock.at(now) != clock.at(earlier)

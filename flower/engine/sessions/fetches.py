@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from flower.engine.provider.llamacpp.fetch import Fetched, Told
+from flower.engine.provider.llamacpp.fetch import Fetched, Report
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 STEP_PERCENT = 5  # between two lines about it
 STEP_S = 2.0
 
-Fetch = Callable[[Told], Awaitable[Fetched]]
+Fetch = Callable[[Report], Awaitable[Fetched]]
 
 
 class Fetches:

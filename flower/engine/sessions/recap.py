@@ -37,7 +37,7 @@ async def since_last_played(database: Store, stored: StoredSession, now: float) 
 def ticked(ticking: Sequence[Clock], before: Now, now: Now) -> str:
     """Returns a line for every clock that has moved between two moments, "" for none."""
     rows = [
-        f"  {clock.name} {clocks.shown(clock, now)}"
+        f"  {clock.name} {clocks.display_text(clock, now)}"
         + (f" - {clock.then or 'it is full'}" if clock.at(now) == clock.size else "")
         for clock in ticking
         if clock.at(now) != clock.at(before)

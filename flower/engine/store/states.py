@@ -39,7 +39,7 @@ STATE_UNDO = 8  # changes at one message that can be taken back one by one
 
 
 class CurrentState(Struct, frozen=True):
-    """How a story stands at one of its messages. ``begun``: when the story was made, Unix seconds."""
+    """The state of a story at one of its messages. ``begun``: when the story was made, Unix seconds."""
 
     state: StoryState
     steering: Steering
@@ -93,7 +93,7 @@ def begin_with_pins(db: Connection, session_id: str, pins: tuple[str, ...]) -> N
 
 
 def current_at(db: Connection, session_id: str, leaf: int | None, now: float) -> CurrentState:
-    """Returns how the story stands at ``leaf``; ``now`` is the time clocks are read at."""
+    """Returns the state of the story at ``leaf``; ``now`` is the time clocks are read at."""
     begun = db.execute("SELECT created FROM sessions WHERE id = ?", (session_id,)).fetchone()
     way = _way(db, leaf)
     spoke = _extra(db, "messages", way.reply, "speaker")
@@ -108,7 +108,7 @@ def current_at(db: Connection, session_id: str, leaf: int | None, now: float) ->
 
 
 def current(db: Connection, session_id: str, now: float) -> CurrentState:
-    """Returns how the story stands at its active leaf."""
+    """Returns the state of the story at its active leaf."""
     return current_at(db, session_id, active_leaf(db, session_id), now)
 
 

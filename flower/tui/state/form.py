@@ -117,7 +117,7 @@ def pasted(form: TypedForm, text: str) -> TypedForm:
 def refused(form: TypedForm, sentence: str, wrong: dict[str, str]) -> TypedForm:
     """Returns the form that could not be saved: ``sentence`` says why, ``wrong`` which fields are to blame."""
     fields = tuple(
-        field._replace(told=(field.value, wrong[field.name])) if field.name in wrong else field
+        field._replace(finding=(field.value, wrong[field.name])) if field.name in wrong else field
         for field in form.fields
     )
     form = form._replace(fields=fields, saving=False, note=sentence)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from flower import limits
 from flower.settings import validators
 
-BREAK = "%"  # alone on a line it stands between two texts
+BREAK = "%"  # alone on a line it is between two texts
 
 
 class TypedField(NamedTuple):
@@ -35,7 +35,7 @@ class TypedField(NamedTuple):
     high: float = 0
     most: int = 0  # characters; 0: no more than a prompt has
     locked: str = ""  # why it cannot be changed here
-    told: tuple[str, str] = ("", "")  # a value, and what whoever saves has found wrong with it
+    finding: tuple[str, str] = ("", "")  # a value, and what whoever saves has found wrong with it
 
     @property
     def changed(self) -> bool:
@@ -44,7 +44,7 @@ class TypedField(NamedTuple):
     @property
     def problem(self) -> str:
         """What is wrong with the value, "" if nothing is."""
-        value, sentence = self.told
+        value, sentence = self.finding
         return sentence if sentence and value == self.value else problem_of(self)
 
 

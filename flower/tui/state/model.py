@@ -144,13 +144,13 @@ class Tree(NamedTuple):
 
     session: str
     outline: StoryTree | None = None  # None until it came
-    at: int = 0  # message of the chosen node; 0: where the story stands
+    at: int = 0  # message of the chosen node; 0: where the story is
     top: int = 0  # the first line in view
     skip: int = 0  # rows of the chosen message's text that are scrolled away
     filter: str = ""
     asking: str = ""
     typed: str = ""
-    follow: bool = False  # the chosen node is where the story stands, wherever that goes
+    follow: bool = False  # the chosen node is where the story is, wherever that goes
     stale: bool = False  # the story has changed since the outline was asked for
     loading: bool = False
     asked_at: float = 0.0  # when the outline was asked for last
