@@ -7,26 +7,30 @@ named there are options, and ``--`` ends them.
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 import flower
 from flower import limits
-from flower.cli import EngineChoice, home_at, run_engine, run_tui
+from flower.cli_parts import (
+    FILE,
+    CommandGroup,
+    TextCommand,
+    connection_of,
+    connection_options,
+    home_of,
+    home_option,
+    plain_option,
+    reload_option,
+)
 from flower.errors import UsageError
 from flower.home import Home
-
-if TYPE_CHECKING:
-    from flower.service.manage import HomeService
-
-F = TypeVar("F", bound=Callable[..., Any])
-FILE = click.Path(path_type=Path)
+from flower.processes import EngineChoice, home_at, run_engine, run_tui
+from flower.service.cli import service
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -49,109 +53,13 @@ def _sentence(error: click.UsageError) -> str:
     return text[:1].lower() + text[1:]
 
 
-class CommandGroup(click.Group):
-    """A group that names the nearest command for one that does not exist."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
-            names = self.list_commands(ctx)
-            close = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {close[0]}?" if close else "there are: " + ", ".join(names)
-            raise click.UsageError(f"unknown command {name!r}; {hint}")
-        return super().resolve_command(ctx, args)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the commands in the order they are declared, which is that of their use."""
-        return list(self.commands)
-
-
-class TextCommand(click.Command):
-    """A command whose words are text: ``- Halt, she says.`` is a line, not an unknown option."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Puts the command's own options first and everything else behind ``--``."""
-        takes_value = {
-            name: not (isinstance(one, click.Option) and one.is_flag)
-            for one in self.get_params(ctx)
-            for name in one.opts
-            if name.startswith("--")
-        }
-        options: list[str] = []
-        text: list[str] = []
-        words = iter(args)
-        for word in words:
-            name, equals, _ = word.partition("=")
-            if word == "--":
-                text += words
-            elif name not in takes_value:
-                text.append(word)
-            else:
-                options.append(word)
-                if takes_value[name] and not equals:
-                    options += [value for value in (next(words, None),) if value is not None]
-        return super().parse_args(ctx, [*options, "--", *text])
-
-
-def _home_option(function: F) -> F:
-    return click.option(
-        "--home", "home_dir", metavar="DIR",
-        help="Where your stories live (default: FLOWER_HOME, else your data folder).",
-    )(function)  # fmt: skip
-
-
-def _connection_options(function: F) -> F:
-    for option in (
-        click.option("--ca", type=FILE, metavar="FILE",
-                     help="With --url wss://: trust the certificates in this PEM file instead of the system's."),
-        click.option("--token", default="", metavar="TOKEN",
-                     help="Its access token (safer: the environment variable FLOWER_TOKEN)."),
-        click.option("--url", default="", metavar="URL",
-                     help="Join this engine (default: the one that runs on this home)."),
-    ):  # fmt: skip
-        function = option(function)
-    return function
-
-
-_plain_option = click.option(
-    "--plain",
-    is_flag=True,
-    help="Lines instead of a screen: for screen readers, pipes, simple terminals.",
-)
-_reload_option = click.option(
-    "--reload", "reloads", is_flag=True, help="Restart when a source file or the config changes."
-)
-
-
-def _home(ctx: click.Context, home_dir: str | None, *, reads_only: bool = False) -> Home:
-    """Returns the home named behind the command, else the one named before it."""
-    return home_at(home_dir or ctx.find_root().params.get("home_dir"), reads_only=reads_only)
-
-
-def _connection(url: str, token: str, ca: Path | None, *, starts: bool) -> EngineChoice:
-    if ca is not None:
-        if not url:
-            raise UsageError(
-                "--ca needs --url; an engine of this machine is reached without certificates"
-            )
-        trusted = ca.expanduser().absolute()
-        if not trusted.is_file():
-            raise UsageError(f"--ca: there is no file {trusted}")
-        from flower.client import address
-
-        address.trust_only(trusted)
-    return EngineChoice(url, token, starts=starts)
-
-
 @click.group(
     cls=CommandGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@_home_option
-@_plain_option
+@home_option
+@plain_option
 @click.version_option(flower.BUILD, prog_name="flower", message="%(prog)s %(version)s")
 @click.pass_context
 def commands(ctx: click.Context, home_dir: str | None, plain: bool) -> int | None:
@@ -167,7 +75,7 @@ def commands(ctx: click.Context, home_dir: str | None, plain: bool) -> int | Non
 
 
 @commands.command()
-@_home_option
+@home_option
 @click.option("--host", metavar="ADDRESS", help="Listen here (default: engine.host, else 127.0.0.1).")
 @click.option(
     "--port",
@@ -176,7 +84,7 @@ def commands(ctx: click.Context, home_dir: str | None, plain: bool) -> int | Non
     help="Listen here (default: engine.port, else 8000; 0: any free port).",
 )
 @click.option("--managed", is_flag=True, help="Stop when the last screen has been quit.")
-@_reload_option
+@reload_option
 @click.pass_context
 def engine(
     ctx: click.Context,
@@ -187,17 +95,17 @@ def engine(
     reloads: bool,
 ) -> int:
     """Run the engine alone, in the foreground."""
-    home = _home(ctx, home_dir)
+    home = home_of(ctx, home_dir)
     if reloads:
         return _reload(home, ["engine", *_given("--host", host), *_given("--port", port)])
     return run_engine(home, host=host, port=port, managed=managed)
 
 
 @commands.command()
-@_home_option
-@_connection_options
-@_plain_option
-@_reload_option
+@home_option
+@connection_options
+@plain_option
+@reload_option
 @click.pass_context
 def tui(
     ctx: click.Context,
@@ -209,8 +117,8 @@ def tui(
     reloads: bool,
 ) -> int:
     """Open the screen alone and join an engine."""
-    home = _home(ctx, home_dir)
-    connection = _connection(url, token, ca, starts=False)
+    home = home_of(ctx, home_dir)
+    connection = connection_of(url, token, ca, starts=False)
     if reloads:
         flag = ["--plain"] if plain else []
         return _reload(
@@ -221,8 +129,8 @@ def tui(
 
 @commands.command(cls=TextCommand, context_settings={"help_option_names": ["--help"]})
 @click.argument("text", nargs=-1)
-@_home_option
-@_connection_options
+@home_option
+@connection_options
 @click.pass_context
 def say(
     ctx: click.Context,
@@ -238,64 +146,64 @@ def say(
     """
     from flower.tui import plain
 
-    home = _home(ctx, home_dir)
+    home = home_of(ctx, home_dir)
     line = " ".join(text) or _piped_text()
-    engine_url, access, advice = _connection(url, token, ca, starts=True).open(home)
+    engine_url, access, advice = connection_of(url, token, ca, starts=True).open(home)
     return plain.say(line, home_dir=home.root, engine_url=engine_url, token=access, advice=advice)
 
 
 @commands.command()
-@_home_option
+@home_option
 @click.pass_context
 def status(ctx: click.Context, home_dir: str | None) -> int:
     """Show home, engine, address, clients, stories, model and memory; ends with 3 if none runs."""
     from flower import engine_control
 
-    return engine_control.status(_home(ctx, home_dir, reads_only=True), os.environ)
+    return engine_control.status(home_of(ctx, home_dir, reads_only=True), os.environ)
 
 
 @commands.command()
-@_home_option
+@home_option
 @click.pass_context
 def stop(ctx: click.Context, home_dir: str | None) -> int:
     """Stop the engine of this home; every story is saved."""
     from flower import engine_control
 
-    return engine_control.stop(_home(ctx, home_dir))
+    return engine_control.stop(home_of(ctx, home_dir))
 
 
 @commands.command()
 @click.argument("source", metavar="[ADDRESS|PATH]", required=False)
 @click.option("--sha256", metavar="DIGITS", default="", help="What its page says it must be.")
-@_home_option
+@home_option
 @click.pass_context
 def models(ctx: click.Context, home_dir: str | None, source: str | None, sha256: str) -> int:
     """Say which models this machine can run; with ADDRESS or PATH get one."""
     from flower.engine.admin import models_cli
 
-    return models_cli.run(_home(ctx, home_dir), source or "", sha256)
+    return models_cli.run(home_of(ctx, home_dir), source or "", sha256)
 
 
 @commands.command()
 @click.argument("file", type=FILE, required=False)
-@_home_option
+@home_option
 @click.pass_context
 def backup(ctx: click.Context, home_dir: str | None, file: Path | None) -> int:
     """Copy all stories, also while an engine runs (default: into the home)."""
     from flower.engine.admin import cli
 
-    return cli.back_up(_home(ctx, home_dir, reads_only=True), _absolute(file))
+    return cli.back_up(home_of(ctx, home_dir, reads_only=True), _absolute(file))
 
 
 @commands.command()
 @click.argument("file", type=FILE, required=False)
-@_home_option
+@home_option
 @click.pass_context
 def restore(ctx: click.Context, home_dir: str | None, file: Path | None) -> int:
     """Go back to a backup; without FILE list those of the home."""
     from flower.engine.admin import cli
 
-    home = _home(ctx, home_dir)
+    home = home_of(ctx, home_dir)
     path = _absolute(file)
     return cli.restore(home, path) if path is not None else cli.show_backups(home)
 
@@ -303,38 +211,38 @@ def restore(ctx: click.Context, home_dir: str | None, file: Path | None) -> int:
 @commands.command()
 @click.option("--to", "target", metavar="URL", required=True,
               help="postgresql://USER@HOST/DATABASE, or home: the file of this home.")  # fmt: skip
-@_home_option
+@home_option
 @click.pass_context
 def migrate(ctx: click.Context, home_dir: str | None, target: str) -> int:
     """Copy all stories into a PostgreSQL database, or back; goes on where it was cut off."""
     from flower.engine.admin import transfer
 
-    return transfer.run(_home(ctx, home_dir), target)
+    return transfer.run(home_of(ctx, home_dir), target)
 
 
 @commands.command()
-@_home_option
+@home_option
 @click.pass_context
 def check(ctx: click.Context, home_dir: str | None) -> int:
     """Look the stories through; repairs what is damaged if no engine runs."""
     from flower.engine.admin import cli
 
-    return cli.check(_home(ctx, home_dir, reads_only=True))
+    return cli.check(home_of(ctx, home_dir, reads_only=True))
 
 
 @commands.command()
-@_home_option
+@home_option
 @click.pass_context
 def doctor(ctx: click.Context, home_dir: str | None) -> int:
     """Look the installation through, and say what to do."""
     from flower.engine.admin import doctor as installation
 
-    return installation.run(_home(ctx, home_dir, reads_only=True), os.environ, sys.stdout.write)
+    return installation.run(home_of(ctx, home_dir, reads_only=True), os.environ, sys.stdout.write)
 
 
 @commands.command()
 @click.argument("session", metavar="[ID]", required=False)
-@_home_option
+@home_option
 @click.option("--format", "form", metavar="FORMAT", default="",
               help="A story: md, html, txt, jsonl, sillytavern or flower; a character: png, v2, v3 or "
                    "charx; a lorebook: world-info or v3 (default: by the file's ending).")  # fmt: skip
@@ -362,7 +270,7 @@ def export(
     """Write a story, a character, a lorebook or the whole library; without ID list the stories."""
     from flower.engine.admin import export_cli
 
-    home = _home(ctx, home_dir, reads_only=True)
+    home = home_of(ctx, home_dir, reads_only=True)
     if sum(map(bool, (session, character, lorebook, library))) > 1:
         raise UsageError("one thing at a time: a story, --character, --lorebook or --library")
     if library is not None:
@@ -379,8 +287,8 @@ def export(
 @click.option("--me", default="", metavar="NAME",
               help="Who you are in chats that do not say which speaker is the player.")  # fmt: skip
 @click.option("--scripts", is_flag=True, help="Let the scripts of cards change texts.")
-@_home_option
-@_connection_options
+@home_option
+@connection_options
 @click.pass_context
 def import_(
     ctx: click.Context,
@@ -396,8 +304,8 @@ def import_(
     from flower.client import import_cli
     from flower.client.import_upload import Wishes
 
-    connection = _connection(url, token, ca, starts=True)
-    engine_url, access, _ = connection.open(_home(ctx, home_dir))
+    connection = connection_of(url, token, ca, starts=True)
+    engine_url, access, _ = connection.open(home_of(ctx, home_dir))
     wishes = Wishes(me, scripts)
     return import_cli.run([path.expanduser() for path in paths], engine_url, access, wishes)
 
@@ -410,95 +318,28 @@ def lore() -> None:
 @lore.command()
 @click.argument("world")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@_home_option
+@home_option
 @click.pass_context
 def add(ctx: click.Context, home_dir: str | None, world: str, files: tuple[str, ...]) -> int:
     """Make text files lore of a world."""
     from flower.client import lore_upload
 
-    engine_url, token, _ = EngineChoice().open(_home(ctx, home_dir))
+    engine_url, token, _ = EngineChoice().open(home_of(ctx, home_dir))
     return lore_upload.add(world, files, engine_url, token)
 
 
 @commands.command()
-@_home_option
+@home_option
 @click.option("--new", is_flag=True, help="Make another one; a running engine takes it over.")
 @click.pass_context
 def token(ctx: click.Context, home_dir: str | None, new: bool) -> int:
     """Show the access token for other machines, made when there is none."""
     from flower.engine.admin import cli
 
-    return cli.show_token(_home(ctx, home_dir), new=new)
+    return cli.show_token(home_of(ctx, home_dir), new=new)
 
 
-_system_option = click.option(
-    "--system", is_flag=True, help="Of the whole machine, with a user of its own (needs sudo)."
-)
-
-
-@commands.group(cls=CommandGroup, no_args_is_help=False)
-def service() -> None:
-    """Flower as a service of systemd."""
-
-
-@service.command("install")
-@_home_option
-@_system_option
-@click.option(
-    "--always", is_flag=True, help="Start with the machine and stay (default: with the first client)."
-)
-@click.option("--listen", default="", metavar="[HOST:]PORT",
-              help="With --system: where clients reach it (default: 127.0.0.1:8000).")  # fmt: skip
-@click.pass_context
-def install_service(
-    ctx: click.Context, home_dir: str | None, system: bool, always: bool, listen: str
-) -> int:
-    """Write the units and start them."""
-    from flower.service.manage import checked_address
-
-    if listen and not system:
-        raise UsageError("--listen needs --system; a service of yours is found without an address")
-    if system and home_dir:
-        raise UsageError("a service of the system has its own home; leave --home away")
-    address = checked_address(listen) if listen else ""
-    _services(ctx, home_dir, system=system).install(listen=address, always=always)
-    return 0
-
-
-@service.command("status")
-@_home_option
-@_system_option
-@click.pass_context
-def service_status(ctx: click.Context, home_dir: str | None, system: bool) -> int:
-    """Show whether it runs, with how many stories and clients."""
-    return _services(ctx, home_dir, system=system).status()
-
-
-@service.command("logs")
-@_home_option
-@_system_option
-@click.option("--follow", is_flag=True, help="Go on with new lines.")
-@click.pass_context
-def service_logs(ctx: click.Context, home_dir: str | None, system: bool, follow: bool) -> int:
-    """Show what it had to say."""
-    return _services(ctx, home_dir, system=system).logs(follow=follow)
-
-
-@service.command("remove")
-@_home_option
-@_system_option
-@click.pass_context
-def remove_service(ctx: click.Context, home_dir: str | None, system: bool) -> int:
-    """Stop it and take its units away; stories stay."""
-    _services(ctx, home_dir, system=system).remove()
-    return 0
-
-
-def _services(ctx: click.Context, home_dir: str | None, *, system: bool) -> HomeService:
-    from flower.service.manage import SYSTEM_HOME, HomeService, run_command
-
-    home = SYSTEM_HOME if system else _home(ctx, home_dir).root
-    return HomeService(home, os.environ, system=system, run=run_command)
+commands.add_command(service)
 
 
 def _reload(home: Home, arguments: list[str]) -> int:

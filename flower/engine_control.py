@@ -46,28 +46,28 @@ def status(home: Home, environ: Mapping[str, str]) -> int:
     print(f"Engine:  runs, process {pid}")
     print(f"Address: {printable_line(url)}")
     try:
-        told = ask(home, url, environ)
+        answer = ask(home, url, environ)
     except FlowerError as error:
         print(f"         {printable_line(error)}")
         return 1
-    for row in rows(told, time.time()):
+    for row in rows(answer, time.time()):
         print(printable_line(row))
     return 0
 
 
-def rows(told: Mapping[str, Any], now: float) -> list[str]:
+def rows(answer: Mapping[str, Any], now: float) -> list[str]:
     """Returns what an engine told of itself, as lines; ``now`` is Unix time in seconds."""
-    minutes = max(0, int((now - float(told.get("started", now))) // 60))
+    minutes = max(0, int((now - float(answer.get("started", now))) // 60))
     since = f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
-    running = int(told.get("turns", 0))
+    running = int(answer.get("turns", 0))
     writing = f", {counted(running, 'reply', 'replies')} being written" if running else ""
-    used = f"{int(told.get('memory_bytes', 0)) // limits.MIB} MiB"
+    used = f"{int(answer.get('memory_bytes', 0)) // limits.MIB} MiB"
     total = machine.total_mib()
     return [
-        f"Version: {told.get('version', 'unknown')}, up for {since}",
-        f"Clients: {told.get('clients', 0)}",
-        f"Stories: {counted(int(told.get('stories', 0)), 'story', 'stories')} open{writing}",
-        f"Model:   {told.get('model', 'unknown')}",
+        f"Version: {answer.get('version', 'unknown')}, up for {since}",
+        f"Clients: {answer.get('clients', 0)}",
+        f"Stories: {counted(int(answer.get('stories', 0)), 'story', 'stories')} open{writing}",
+        f"Model:   {answer.get('model', 'unknown')}",
         f"Memory:  {used}" + (f" of {total} MiB" if total else ""),
     ]
 
@@ -90,10 +90,10 @@ def ask(home: Home, url: str, environ: Mapping[str, str]) -> dict[str, Any]:
     if answer.status != http.client.OK:
         raise LaunchError(f"it answers only: {body.decode(errors='replace').strip()[:200]}")
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except ValueError as error:
         raise LaunchError("it is an older Flower that tells nothing of itself") from error
-    return told if isinstance(told, dict) else {}
+    return answer if isinstance(answer, dict) else {}
 
 
 class _UnixConnection(http.client.HTTPConnection):

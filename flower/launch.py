@@ -276,8 +276,8 @@ def last_error(log: Path, offset: int = 0) -> str:
     except OSError:
         return ""
     lines = [line.strip() for line in tail.splitlines() if line.strip()]
-    told = [line.removeprefix("flower: ") for line in lines if line.startswith("flower: ")]
-    chosen = (told or lines or [""])[-1]
+    ours = [line.removeprefix("flower: ") for line in lines if line.startswith("flower: ")]
+    chosen = (ours or lines or [""])[-1]
     return "".join(char for char in chosen if char.isprintable())[: limits.ERROR_LINE_CHARS]
 
 

@@ -19,7 +19,7 @@ from flower.engine.sessions.session import Client
 from flower.engine.store.connection import Store
 from flower.engine.store.database import Database, Inline
 from flower.protocol.messages import ChatChunk, ChatEnd, Event, Prompt
-from tests.fakes import OneModelRoster, ScriptedProvider, WordLibrary
+from tests.fakes import OneModelRegistry, ScriptedProvider, WordLibrary
 
 E = TypeVar("E")
 
@@ -138,7 +138,7 @@ async def engine_world(
         async with trio.open_nursery() as nursery:
             engine = Engine(
                 services,
-                OneModelRoster(provider),
+                OneModelRegistry(provider),
                 nursery,
                 now=lambda: 1.0,
                 new_id=new_id,

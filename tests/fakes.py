@@ -90,8 +90,8 @@ def words(text: str) -> list[Piece | Exception]:
     return [*pieces, Spent(100, len(pieces)), Finish("done")]
 
 
-class OneModelRoster:
-    """A roster with the one model ``scripted/one``."""
+class OneModelRegistry:
+    """A registry with the one model ``scripted/one``."""
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider

@@ -121,12 +121,12 @@ async def test_a_character_speaks_through_a_model_of_their_own(
         for line in ("Mara?", "Ned?", "Nobody?"):
             await face.say_and_wait(line)
             models.append((await story(world, face))[-1].model)
-        assert models == ["scripted/mara", "scripted/ned", world.engine.roster.default()]
+        assert models == ["scripted/mara", "scripted/ned", world.engine.registry.default()]
         _, ned, _ = [m.id for m in await story(world, face) if m.role == "assistant" and m.model][-3:]
         assert "model: scripted/ned (the speaker's own)" in await told(face, f"/why {ned}")
         await face.say("/cast model ned off")
         await face.say_and_wait("Ned again?")
-        assert (await story(world, face))[-1].model == world.engine.roster.default()
+        assert (await story(world, face))[-1].model == world.engine.registry.default()
 
 
 async def test_a_speakers_model_that_is_not_there_is_named_and_the_storys_speaks(

@@ -22,7 +22,7 @@ from tests.test_dice import Faces, thrown
 def test_a_check_is_read(text: str, name: str, rolled: str, target: int | None) -> None:
     """A counter of the check's name is a bonus, whatever its case."""
     read, expression = checks.parse_check(text, {"Climbing": 4})
-    assert (read, expression.shown, expression.target) == (name, rolled, target)
+    assert (read, expression.display_text, expression.target) == (name, rolled, target)
 
 
 @pytest.mark.parametrize("text", ["", "vs 14", "dc 3", "14", "+2"])
@@ -57,12 +57,12 @@ def test_the_story_and_the_narrator_are_told_every_die() -> None:
     name, expression = checks.parse_check("stealth adv vs 14", {"stealth": 2})
     throw = dice.roll(expression, Faces(3, 9))
     line = "Check stealth (1d20adv+2): [(3), 9] + 2 = 11 vs 14: failure"
-    assert checks.shown(throw, name) == line
-    told = checks.told(throw, name)
+    assert checks.display_text(throw, name) == line
+    told = checks.prompt_text(throw, name)
     assert told.startswith(f"[SYSTEM] {line}. ")
     assert checks.BITE["failure"] in told
     assert told.endswith(checks.HONOUR)
 
 
 def test_a_label_says_what_a_roll_is_for() -> None:
-    assert checks.shown(thrown("2d6 for luck", 1, 2)) == "Roll 2d6 (for luck): [1, 2] = 3"
+    assert checks.display_text(thrown("2d6 for luck", 1, 2)) == "Roll 2d6 (for luck): [1, 2] = 3"

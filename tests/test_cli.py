@@ -13,11 +13,12 @@ import click
 import pytest
 
 import flower
-from flower import cli, cli_commands
-from flower.cli import main, websocket_url
+from flower import cli, cli_commands, processes
+from flower.cli import main
 from flower.command_name import as_typed
 from flower.errors import ConfigError, UsageError
 from flower.home import Home
+from flower.processes import EngineChoice, websocket_url
 
 ROOT = Path(flower.__file__).parents[1]
 
@@ -54,7 +55,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         calls.append(("engine", home.root, options))
         return 0
 
-    def tui(home: Home, connection: cli.EngineChoice, *, plain: bool = False) -> int:
+    def tui(home: Home, connection: EngineChoice, *, plain: bool = False) -> int:
         calls.append(("tui", home.root, connection.url, connection.token, connection.starts, plain))
         return 0
 
@@ -71,7 +72,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         def prepare(self) -> None:
             """Starts nothing."""
 
-    monkeypatch.setattr(cli, "Launcher", NoLauncher)
+    monkeypatch.setattr(processes, "Launcher", NoLauncher)
     for module in (cli, cli_commands):
         monkeypatch.setattr(module, "run_engine", engine)
         monkeypatch.setattr(module, "run_tui", tui)

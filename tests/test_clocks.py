@@ -61,13 +61,13 @@ def test_a_clock_is_never_emptier_than_empty_or_fuller_than_full(
 def test_what_the_narrator_is_told() -> None:
     half, near, full = (Clock(name, 6, filled) for name, filled in (("A", 3), ("B", 4), ("C", 6)))
     ended = Clock("D", 2, 2, then="The gate opens.")
-    assert clocks.told([half], HERE) == ""
-    assert clocks.told([half, near, full, ended], HERE).splitlines() == [
+    assert clocks.prompt_text([half], HERE) == ""
+    assert clocks.prompt_text([half, near, full, ended], HERE).splitlines() == [
         "Coming near (4 of 6): B. Let signs of it be seen.",
         "It happens now or has happened: C.",
         "It happens now or has happened: The gate opens.",
     ]
-    assert clocks.shown(near, HERE) == "[####..] 4/6"
+    assert clocks.display_text(near, HERE) == "[####..] 4/6"
 
 
 def test_clocks_are_found_by_a_part_of_their_name_and_replaced_by_all_of_it() -> None:

@@ -60,7 +60,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def with_assets(world: EngineWorld, assets: Assets) -> None:
-    world.engine.use(replace(world.engine.services, assets=assets), world.engine.roster)
+    world.engine.use(replace(world.engine.services, assets=assets), world.engine.registry)
 
 
 def system(world: EngineWorld) -> str:
@@ -109,7 +109,7 @@ async def test_variables_of_a_note_follow_the_branch_and_a_retry_sets_them_to_th
             seen.append(told_note)
         assert seen == [f"Gulls: {n}, hp 9" for n in (4, 5, 5, 5, 5, 5)]
         assert (await story(world, face))[0].content == "Gulls."
-        found = await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
+        found = await world.database.read(states.current, face.client.chosen.session_id, 1.0)
         assert found.variables == {"gulls": "5"}
 
 
@@ -123,7 +123,7 @@ async def test_what_the_player_or_the_model_writes_sets_nothing(
         await face.say_and_wait(f"One {evil}")
         await face.say_and_wait(f"Two {evil}")
         assert f"note: {evil}|Two {evil}|\n" in newest_prompt(world)
-        found = await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
+        found = await world.database.read(states.current, face.client.chosen.session_id, 1.0)
         assert found.variables == {}
 
 
@@ -454,7 +454,7 @@ async def test_what_is_steered_survives_a_restart(autojump_clock: MockClock, pat
         await face.say("/inv add lamp")
         session = face.client.chosen.session_id
     async with engine_world(path) as world:
-        found = await world.database.read(states.standing_now, session, 1.0)
+        found = await world.database.read(states.current, session, 1.0)
         assert found.steering.note is not None
         assert found.state.sheet.inventory == {"lamp": 1}
 

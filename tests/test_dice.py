@@ -49,7 +49,7 @@ def thrown(text: str, *faces: int) -> dice.Throw:
     ],
 )
 def test_every_die_is_shown_and_the_sum_is_right(text: str, faces: tuple[int, ...], shown: str) -> None:
-    assert thrown(text, *faces).shown == shown
+    assert thrown(text, *faces).display_text == shown
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except CommandError:
         return
     throw = dice.roll(expression, random.Random(1))
-    assert throw.shown.endswith(f"= {throw.total}")
+    assert throw.display_text.endswith(f"= {throw.total}")
     assert sum(len(rolled) for rolled in throw.dice) <= dice.ROLL_DICE
 
 

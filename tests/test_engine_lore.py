@@ -83,7 +83,7 @@ async def test_why_tells_what_was_nearly_recalled(tmp_path: Path) -> None:
             )
         await face.say_and_wait("I ask for tallow candles of the chandler.")
         assert "nearly: lore" in (answer := await told(face, "/why"))
-        assert "not told, " in answer
+        assert "left out, " in answer
 
 
 async def test_lore_from_the_worlds_file_is_changed_there(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_progress_is_told_now_and_then() -> None:
     said: list[str] = []
     reporter = Reporter("a.gguf", said.append, lambda: next(times))
     for done in (0, 100_000_000, 110_000_000, 500_000_000):
-        reporter.told(done, 1_000_000_000)
+        reporter.report(done, 1_000_000_000)
     assert said == [
         "Fetching a.gguf: 10% of 1.0 GB, 27 s left; /models get stop ends it.",
         "Fetching a.gguf: 50% of 1.0 GB, 10 s left; /models get stop ends it.",

@@ -54,7 +54,7 @@ async def story(world: EngineWorld, face: Face) -> list[stories.Message]:
 
 
 async def state(world: EngineWorld, face: Face) -> StoryState:
-    found = await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
+    found = await world.database.read(states.current, face.client.chosen.session_id, 1.0)
     return found.state
 
 
@@ -99,7 +99,7 @@ async def test_a_roll_can_be_played_again_from_story_and_message(
         await face.say("/roll 8d20kh3+4dF vs 12")
         rolled = (await story(world, face))[-1]
         again = dice.roll(dice.parse("8d20kh3+4dF vs 12"), Seeded(f"{rolled.session_id}:{rolled.id}"))
-        assert rolled.content == checks.shown(again)
+        assert rolled.content == checks.display_text(again)
         assert rolled.extra.roll is not None
         assert rolled.extra.roll.total == again.total
 
@@ -362,7 +362,7 @@ async def test_people_come_along_into_another_story_of_the_world(
         await face.say("/session new")
         await face.say("/npc add Mara: keeps the lamp")
         assert "✓ 1 people came along" in await told(face, "/npc bring")
-        people = {p.name: p.standing for p in (await state(world, face)).people}
+        people = {p.name: p.attitude for p in (await state(world, face)).people}
         assert people == {"Mara": 0, "Old Ned": 40}
         assert "no other story x" in await told(face, "/npc bring x")
 
@@ -411,15 +411,15 @@ async def test_people_are_kept_across_the_stories_of_a_world_if_wanted(
         await face.say("/npc add Ned: sells nets")
         await face.say("/npc mood ned -30 caught you cheating")
         known = (await state(world, face)).people
-        world.engine.use(replace(world.engine.services, keep_people=True), world.engine.roster)
+        world.engine.use(replace(world.engine.services, keep_people=True), world.engine.registry)
         await face.say("/session new")
         assert (await state(world, face)).people == known
         await face.say("/undo")
         assert (await state(world, face)).people == known, "they were there from the beginning"
-        world.engine.use(replace(world.engine.services, keep_people=False), world.engine.roster)
+        world.engine.use(replace(world.engine.services, keep_people=False), world.engine.registry)
         await face.say("/session new")
         assert (await state(world, face)).people == ()
-        world.engine.use(replace(world.engine.services, keep_people=True), world.engine.roster)
+        world.engine.use(replace(world.engine.services, keep_people=True), world.engine.registry)
         await face.say("/world select forest")
         await face.say("/session new")
         assert (await state(world, face)).people == ()
@@ -444,7 +444,7 @@ async def test_what_the_narrator_proposes_is_checked_shown_and_goes_with_its_rep
     autojump_clock: MockClock, path: Path
 ) -> None:
     async with engine_world(path, ScriptedProvider(words(PROPOSING))) as world:
-        world.engine.use(replace(world.engine.services, narrator_updates=True), world.engine.roster)
+        world.engine.use(replace(world.engine.services, narrator_updates=True), world.engine.registry)
         face = await world.playing()
         await face.say("/set-state hp 10")
         await face.say_and_wait("I step on the lid.")
@@ -526,7 +526,7 @@ def test_the_state_equals_a_replay_from_the_root(steps: list[tuple[int, int]]) -
                 counted = functools.partial(count, by=change)
                 assert states.change_state(db, "s", counted) == states.state_at(db, "s", new)
         for message, way in above.items():
-            found = states.standing(db, "s", message, 1.0)
+            found = states.current_at(db, "s", message, 1.0)
             assert found.state.sheet.skills.get("hp", 0) == sum(changes.get(m, 0) for m in way)
             assert found.state == states.state_at(db, "s", message)
             assert found.now.lines == len(way) - 1

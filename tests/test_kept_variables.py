@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona
-from flower.engine.prompt.direction import Direction, told_lore
+from flower.engine.prompt.direction import Direction, expanded_lore
 from flower.engine.recall.base import Found
 from flower.engine.store import exchanges, states, streaming_text
 from flower.engine.store.passages import Passage
@@ -29,8 +29,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "flower.db"
 
 
-async def standing(world: EngineWorld, face: Face) -> states.Standing:
-    return await world.database.read(states.standing_now, face.client.chosen.session_id, 1.0)
+async def current_state(world: EngineWorld, face: Face) -> states.CurrentState:
+    return await world.database.read(states.current, face.client.chosen.session_id, 1.0)
 
 
 async def test_undo_takes_back_what_the_player_did_and_no_variable(
@@ -43,14 +43,14 @@ async def test_undo_takes_back_what_the_player_did_and_no_variable(
         await face.say("/set-state place mill")
         for line in ("Two.", "/retry", "/retry"):
             await face.say_and_wait(line)
-        assert (await standing(world, face)).variables == {"n": "2"}
+        assert (await current_state(world, face)).variables == {"n": "2"}
         await face.say("/state undo")
-        after = await standing(world, face)
+        after = await current_state(world, face)
         assert after.state == StoryState()
         assert after.variables == {"n": "2"}
         assert "Nothing has changed the state" in await told(face, "/state undo")
         await face.say_and_wait("Three.")
-        assert (await standing(world, face)).variables == {"n": "3"}
+        assert (await current_state(world, face)).variables == {"n": "3"}
 
 
 async def test_what_a_story_begins_with_cannot_be_taken_back(
@@ -61,7 +61,7 @@ async def test_what_a_story_begins_with_cannot_be_taken_back(
         with_assets(world, ASSETS._replace(worlds={"harbour": greets}))
         face = await world.playing()
         assert "Nothing has changed the state" in await told(face, "/state undo")
-        assert (await standing(world, face)).variables == {"gulls": "3"}
+        assert (await current_state(world, face)).variables == {"gulls": "3"}
 
 
 def test_people_brought_along_stay_when_changes_are_taken_back() -> None:
@@ -143,7 +143,7 @@ async def test_whatever_keeps_a_reply_from_being_saved_its_end_is_told_once(
 def test_old_names_of_the_player_are_replaced_in_lore() -> None:
     def lore(text: str) -> str:
         found = Found(Passage(1, "lore", "lore:w", "world:0", "T", text), 1.0, None, None, None, (), 0)
-        return told_lore([found], Direction(sections=(), values=VALUES))[0].passage.text
+        return expanded_lore([found], Direction(sections=(), values=VALUES))[0].passage.text
 
     assert lore("<USER> owes <BOT> a boat.") == "Ines owes Mara a boat."
     assert lore("Nobody owes a thing.") == "Nobody owes a thing."

@@ -19,7 +19,7 @@ import trio
 import trio_websocket
 from trio.testing import MockClock
 
-from flower import cli_commands, limits
+from flower import cli_parts, limits
 from flower.client import address
 from flower.client.connection import Link
 from flower.client.events import LinkChanged, Received, Send
@@ -380,7 +380,7 @@ async def test_a_certificate_of_nobody_is_not_trusted(
             await ear.wait_for(is_event(messages.SyncState))
     monkeypatch.setattr(address, "_authorities", [])  # taken back after the test
     before = dict(os.environ)
-    cli_commands._connection(url, "", certificate, starts=False)
+    cli_parts.connection_of(url, "", certificate, starts=False)
     assert dict(os.environ) == before, "what a program is told must not reach those it starts"
     async with linked(lambda: url) as (_, ear):
         await ear.wait_for(is_event(messages.SyncState))

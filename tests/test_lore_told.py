@@ -231,7 +231,7 @@ async def test_a_synced_file_that_fires_is_told_once(tmp_path: Path) -> None:
     (folder / "lamp.md").write_text("---\nkeys: lantern\n---\nThe lantern burns green oil.")
     async with engine_world(tmp_path / "flower.db") as world:
         services = structs.replace(world.engine.services, lore_roots=(tmp_path,))
-        world.engine.use(services, world.engine.roster)
+        world.engine.use(services, world.engine.registry)
         face = await world.playing()
         await face.say_and_wait(f"/world sync_folder {folder}")
         while not await world.database.read(books.listed):

@@ -115,8 +115,8 @@ def test_a_request_is_no_question(line: str, act: str) -> None:
 
 
 def test_letting_somebody_go_is_no_confession() -> None:
-    assert hear("I let him go and walk away.", "").telling == ""
-    assert hear("I let him die.", "").telling == "confession"
+    assert hear("I let him go and walk away.", "").disclosure == ""
+    assert hear("I let him die.", "").disclosure == "confession"
 
 
 @pytest.mark.parametrize(

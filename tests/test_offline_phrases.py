@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 import flower
-from flower.engine.offline.hearing import Telling
+from flower.engine.offline.hearing import Disclosure
 from flower.engine.offline.tables import FOLDER, REGISTERS, Event, load, shipped, vocabulary
 from flower.engine.provider.base import ChatMessage, Completion, Cue
 from flower.errors import ConfigError
@@ -23,7 +23,7 @@ CODE = "\n".join(
 )
 NAMED = set(re.findall(r'"([a-z_]+(?:\.[a-z_]+)*)"', CODE))
 COMPOUND = set(re.findall(r'f"([a-z_.]+)\{', CODE))  # f"answer.{register} ..."
-COMPOUND |= {f"{telling}." for telling in get_args(Telling)} | {"site_words."}
+COMPOUND |= {f"{telling}." for telling in get_args(Disclosure)} | {"site_words."}
 SLOTS = set(re.findall(r'"([a-z_]+)":', CODE)) | {"foe_them"}
 SETTING_TABLES = {"air", "strangers", "finds", "hour"}
 

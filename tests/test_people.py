@@ -20,14 +20,14 @@ def test_standing_stays_between_its_ends_and_the_history_adds_up(changes: list[i
     person = MARA
     for change in changes:
         person = people.shifted(person, change, "because")
-        assert -100 <= person.standing <= 100
+        assert -100 <= person.attitude <= 100
     if len(changes) <= people.NPC_SHIFTS:
-        assert sum(shift.change for shift in person.shifts) == person.standing
+        assert sum(shift.change for shift in person.shifts) == person.attitude
     assert len(person.shifts) <= people.NPC_SHIFTS
 
 
 @pytest.mark.parametrize(
-    ("standing", "words"),
+    ("attitude", "words"),
     [
         (-100, "hates"),
         (-60, "hates"),
@@ -37,8 +37,8 @@ def test_standing_stays_between_its_ends_and_the_history_adds_up(changes: list[i
         (61, "anything"),
     ],
 )
-def test_standing_in_words(standing: int, words: str) -> None:
-    assert words in Person("X", standing=standing).feels
+def test_standing_in_words(attitude: int, words: str) -> None:
+    assert words in Person("X", attitude=attitude).feels
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_finding_putting_and_the_last_sight() -> None:
 def test_what_the_narrator_is_told_of_people_in_the_scene() -> None:
     owed = people.shifted(people.shifted(MARA, 40, "you found her son"), -10, "")
     present = people.in_scene((owed, GUILD), ("The lamp is lit.", "I ask Mara."))
-    assert people.told(present) == (
+    assert people.prompt_text(present) == (
         "Mara Voss: keeps the lamp. Mara Voss trusts the player (+30, last because: you found her son)."
     )
 
@@ -112,6 +112,6 @@ def test_one_alone_on_stage_needs_no_turns() -> None:
 
 
 def test_the_instruction() -> None:
-    assert cast.told("ned", NAMES).startswith("In this reply Old Ned acts and speaks")
-    assert "nobody of the cast" in cast.told("narrator", NAMES)
-    assert cast.told("", NAMES) == ""
+    assert cast.prompt_text("ned", NAMES).startswith("In this reply Old Ned acts and speaks")
+    assert "nobody of the cast" in cast.prompt_text("narrator", NAMES)
+    assert cast.prompt_text("", NAMES) == ""

@@ -30,7 +30,7 @@ from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError
 from flower.protocol.messages import ChatEnd, ErrorEvent
 from tests.engine_world import EngineWorld, Face, engine_world
-from tests.fakes import OneModelRoster, ScriptedProvider, words
+from tests.fakes import OneModelRegistry, ScriptedProvider, words
 from tests.test_summaries import Narrating
 
 COUNTER = TokenCounter()
@@ -83,7 +83,7 @@ class LongWinded(ScriptedProvider):
         return super().open(completion)
 
 
-class RoomyRoster(OneModelRoster):
+class RoomyRegistry(OneModelRegistry):
     """Its one model takes 131072 tokens."""
 
     def info(self, model_id: str) -> ModelInfo | None:
@@ -96,8 +96,8 @@ class FallbackProvider(ScriptedProvider):
         return "other"
 
 
-class FallbackRoster(OneModelRoster):
-    """A roster with ``scripted/one``, which costs, and ``other/small``, which is small and free."""
+class FallbackRegistry(OneModelRegistry):
+    """A registry with ``scripted/one``, which costs, and ``other/small``, which is small and free."""
 
     def __init__(self, chosen: Provider, fallback: Provider) -> None:
         super().__init__(chosen)
@@ -114,7 +114,7 @@ class FallbackRoster(OneModelRoster):
 
 def use_fallback(world: EngineWorld, fallback: Provider) -> None:
     services = msgspec.structs.replace(world.engine.services, fallbacks=("other/small",))
-    world.engine.use(services, FallbackRoster(world.provider, fallback))
+    world.engine.use(services, FallbackRegistry(world.provider, fallback))
 
 
 # --- windows ------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ async def test_a_window_of_many_short_messages_does_not_slide(
     """In a large context the next prompt starts with the same messages as the one before."""
     async with engine_world(tmp_path / "db") as world:
         services = msgspec.structs.replace(world.engine.services, context_tokens=131072)
-        world.engine.use(services, RoomyRoster(world.provider))
+        world.engine.use(services, RoomyRegistry(world.provider))
         face = await world.playing()
         await add_steps(world, face, 210)
         for number in range(3):
@@ -225,7 +225,7 @@ async def test_summary_and_history_meet_without_a_gap(
     summarised = 0
     async with engine_world(tmp_path / "db", LongWinded(passage=30, record=70)) as world:
         services = msgspec.structs.replace(world.engine.services, context_tokens=context_tokens)
-        world.engine.use(services, world.engine.roster)
+        world.engine.use(services, world.engine.registry)
         face = await world.playing()
         session_id = face.client.chosen.session_id
         for number in range(60):

@@ -36,7 +36,7 @@ from flower.engine.prompt.sections import note_of, system_sections
 from flower.engine.recall.base import Found
 from flower.engine.store.extra import MessageExtra, RollRecord
 from flower.engine.store.passages import Passage
-from flower.engine.store.states import Standing
+from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
 from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
 from tests.test_macros import VALUES
@@ -212,22 +212,22 @@ def test_a_block_loses_the_indentation_of_its_first_line() -> None:
 # --- what the narrator without a model sees ---------------------------------------------------------
 
 
-def standing(*clocks: Clock, lines: int) -> Standing:
-    return Standing(StoryState(clocks=clocks), Steering(), Now(lines, 0.0), 0.0)
+def current_state(*clocks: Clock, lines: int) -> CurrentState:
+    return CurrentState(StoryState(clocks=clocks), Steering(), Now(lines, 0.0), 0.0)
 
 
 def test_a_clock_happens_with_the_line_that_fills_it_and_no_later() -> None:
     flood = Clock("Flood", 6, line=0, every=1, then="The dam breaks")
-    assert [cue._happening(standing(flood, lines=lines)) for lines in (5, 6, 7)] == [
+    assert [cue._happening(current_state(flood, lines=lines)) for lines in (5, 6, 7)] == [
         [], ["The dam breaks"], []
     ]  # fmt: skip
     by_hand = Clock("Dawn", 4, filled=4, line=9)
-    assert cue._happening(standing(by_hand, lines=9)) == ["Dawn"]
-    assert cue._happening(standing(by_hand, lines=10)) == []
+    assert cue._happening(current_state(by_hand, lines=9)) == ["Dawn"]
+    assert cue._happening(current_state(by_hand, lines=10)) == []
 
 
 def test_a_clock_is_near_from_sixty_per_cent_on_until_it_is_full() -> None:
-    near = [bool(cue._nearing(standing(Clock("Flood", 10, filled=f), lines=1))) for f in range(11)]
+    near = [bool(cue._nearing(current_state(Clock("Flood", 10, filled=f), lines=1))) for f in range(11)]
     assert near == [False] * 6 + [True] * 4 + [False]
 
 

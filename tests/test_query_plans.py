@@ -114,7 +114,7 @@ async def test_playing_reads_no_whole_table(
         library = PassageLibrary(
             world.database, HashEmbedder(), tmp_path, notify=lambda line, progress: None
         )
-        world.engine.use(replace(world.engine.services, library=library), world.engine.roster)
+        world.engine.use(replace(world.engine.services, library=library), world.engine.registry)
         world.nursery.start_soon(library.run)
         face = await world.face("one")
         first = ""

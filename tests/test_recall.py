@@ -21,7 +21,7 @@ from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import Kept, context_of
 from flower.engine.store.connection import Store
 from flower.engine.store.database import Inline
-from flower.engine.store.exchanges import memory_of, memory_title, told_memory
+from flower.engine.store.exchanges import memory_of, memory_text, memory_title
 from flower.errors import EmbedError
 from flower.protocol.messages import Progress
 from tests.fakes import HashEmbedder, without_vectors
@@ -590,4 +590,4 @@ async def test_memories_without_names_get_them_and_keep_what_they_are(
     ],
 )
 def test_a_memory_is_told_with_the_names_of_who_spoke(title: str, text: str, told: str) -> None:
-    assert told_memory(title, text) == told
+    assert memory_text(title, text) == told

@@ -10,19 +10,19 @@ import trio
 import trio.testing
 
 from flower.engine.provider.base import Registry
-from flower.engine.provider.registry import Roster
+from flower.engine.provider.registry import ModelRegistry
 from flower.errors import ProviderError
 from flower.home import Home
 from flower.settings.config import Config
-from tests.fakes import OneModelRoster, ScriptedProvider, words
+from tests.fakes import OneModelRegistry, ScriptedProvider, words
 
 
 def real(folder: Path) -> Registry:
-    return Roster(Config(), Home(folder), environ={})
+    return ModelRegistry(Config(), Home(folder), environ={})
 
 
 def one_model(folder: Path) -> Registry:
-    return OneModelRoster(ScriptedProvider(words("Well met.")))
+    return OneModelRegistry(ScriptedProvider(words("Well met.")))
 
 
 Made = Callable[[Path], Registry]

@@ -164,7 +164,7 @@ async def test_rows_that_are_whole_but_wrong_block_nobody(home: Home, damage: st
         found = await database.read(stories.session, name)
         assert found is not None
         await database.read(stories.active_path, name)
-        await database.read(states.standing, name, found.active_leaf, 2.0)
+        await database.read(states.current_at, name, found.active_leaf, 2.0)
         await database.read(tree.page, name, None)
         await database.read(tree.leaf_below, found.active_leaf or 1)
     await database.aclose()

@@ -156,7 +156,7 @@ async def test_a_forgotten_memory_is_not_made_again_by_the_next_start(
             world.database, HashEmbedder(), tmp_path, notify=lambda text, progress: None
         )
         services = msgspec.structs.replace(world.engine.services, library=library)
-        world.engine.use(services, world.engine.roster)
+        world.engine.use(services, world.engine.registry)
         face = await world.playing()
         await face.say_and_wait("My brother is called Tam.")
         scope = f"memory:{face.client.chosen.session_id}"
@@ -174,7 +174,7 @@ async def test_a_reply_that_went_on_is_one_memory(autojump_clock: MockClock, tmp
             world.database, HashEmbedder(), tmp_path, notify=lambda text, progress: None
         )
         services = msgspec.structs.replace(world.engine.services, library=library)
-        world.engine.use(services, world.engine.roster)
+        world.engine.use(services, world.engine.registry)
         face = await world.playing()
         await face.say_and_wait("My brother is called Tam.")
         scope = f"memory:{face.client.chosen.session_id}"

@@ -147,10 +147,10 @@ def test_a_storys_other_greetings_begin_like_the_first(db: Connection) -> None:
         row[0] for row in db.execute("SELECT id FROM messages WHERE session_id = 't' ORDER BY id")
     ]
     assert first == greetings[0]
-    standings = [states.standing(db, "t", leaf, 1.0) for leaf in greetings]
-    assert [one.state for one in standings] == [state] * 3
-    assert standings[0].variables == {"n": "0"}
-    assert standings[2].variables == {"n": "1"}
+    states_there = [states.current_at(db, "t", leaf, 1.0) for leaf in greetings]
+    assert [one.state for one in states_there] == [state] * 3
+    assert states_there[0].variables == {"n": "0"}
+    assert states_there[2].variables == {"n": "1"}
 
 
 def test_taking_a_persona_off_says_whether_there_was_one(db: Connection) -> None:

@@ -104,7 +104,7 @@ class FollowsTheStory(AnyCommands):
         hp = 0
         for message in (0, *way):
             hp = self.hp.get(message, hp)
-        found = states.standing_now(self.db, S, 1.0)
+        found = states.current(self.db, S, 1.0)
         assert found.state.sheet.skills.get("hp", 0) == hp
         assert found.now.lines == sum(self.roles[message] == "user" for message in way)
         if not any(message in self.hp for message in (0, *way)):

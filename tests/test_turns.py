@@ -170,7 +170,7 @@ async def test_what_a_reply_proposes_is_settled_when_the_disk_has_taken_it(
     proposing = "You fall.\n\n```state\nplace: The cellar\n```"
     async with engine_world(path, ScriptedProvider(words(proposing))) as world:
         services = msgspec.structs.replace(world.engine.services, narrator_updates=True)
-        world.engine.use(services, world.engine.roster)
+        world.engine.use(services, world.engine.registry)
         face = await world.playing()
         assert face.client.session is not None
         session = face.client.session
@@ -316,7 +316,7 @@ async def test_a_fallback_that_is_not_there_is_left_out(
     async with engine_world(path) as world:
         face = await world.playing()
         services = msgspec.structs.replace(world.engine.services, fallbacks=("gone/model",))
-        world.engine.use(services, world.engine.roster)
+        world.engine.use(services, world.engine.registry)
         for line in ("One.", "Two.", "/retry", "/continue"):
             await face.say_and_wait(line)
         assert face.reasons == ["done"] * 4

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.admin import backup, maintenance
-from flower.engine.provider.registry import Roster
+from flower.engine.provider.registry import ModelRegistry
 from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.store import stories
@@ -71,8 +71,8 @@ async def test_an_hour_of_nothing_writes_nothing(
         )  # loaded when it is needed, so not at all
         library = PassageLibrary(world.database, embedder, home.index, notify=lambda *_: None)
         nursery.start_soon(library.run)
-        roster = Roster(Config(), home)
-        nursery.start_soon(roster.run)
+        registry = ModelRegistry(Config(), home)
+        nursery.start_soon(registry.run)
         while not (home.root / "catalogue.json").exists():  # once a day and with a start
             await trio.sleep(1)
         before, lines = files(), len(caplog.records)
@@ -85,7 +85,7 @@ async def test_an_hour_of_nothing_writes_nothing(
         (home.root / "canary").write_text("")
         assert files() != before, "a write is seen"
         nursery.cancel_scope.cancel()
-    await roster.aclose()
+    await registry.aclose()
     embedder.close()
 
 

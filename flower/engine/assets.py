@@ -88,7 +88,7 @@ class Character(Struct, frozen=True):
 
 
 class Rule(Struct, frozen=True):
-    """A way of playing that can be switched on. A higher ``priority``, 0 to 100, is told earlier."""
+    """A way of playing that can be switched on. A higher ``priority``, 0 to 100, is given earlier."""
 
     id: str
     name: str

@@ -26,10 +26,10 @@ from flower.engine.admin.maintenance import keep_running
 from flower.engine.commands import catalogue
 from flower.engine.importing import watch
 from flower.engine.logs import configure_logging
-from flower.engine.provider.registry import Roster
+from flower.engine.provider.registry import ModelRegistry
 from flower.engine.recall import choose_model
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.reconfigure import Reloader, RosterRefresh, make_services, read_assets
+from flower.engine.reconfigure import RegistryRefresh, Reloader, make_services, read_assets
 from flower.engine.server import app, listener
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import inherited_place, open_place
@@ -138,7 +138,7 @@ async def _follow_imports(home: Home, engine: Engine) -> None:
 
 
 @asynccontextmanager
-async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, RosterRefresh]]:
+async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, RegistryRefresh]]:
     """An engine with everything it works with, closed again at the end."""
 
     def keep_backup(version: int) -> None:
@@ -171,14 +171,14 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
         settled=settled,
     )
     services = make_services(config, read_assets(home), database, library)
-    roster = Roster(config, home)
+    registry = ModelRegistry(config, home)
     try:
         async with trio.open_nursery() as nursery:
-            refresh = RosterRefresh(nursery, roster)
+            refresh = RegistryRefresh(nursery, registry)
             nursery.start_soon(maintenance.keep_running, "the library", library.run)
             if keep is not None:
                 nursery.start_soon(_end_without, keep)
-            engine = Engine(services, roster, nursery, commands=catalogue.OPTIONS)
+            engine = Engine(services, registry, nursery, commands=catalogue.OPTIONS)
             await engine.start()
             if models.trouble:
                 notify(f"✗ Recall stays with the embedding model of before: {models.trouble}", None)
@@ -186,7 +186,7 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Ros
             nursery.cancel_scope.cancel()
     finally:
         with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
-            await (engine.roster if engine is not None else roster).aclose()
+            await (engine.registry if engine is not None else registry).aclose()
             await trio.to_thread.run_sync(models.close)
             await database.aclose()
 

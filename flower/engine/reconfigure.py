@@ -25,7 +25,7 @@ from flower.engine.character_list import CharacterList
 from flower.engine.folder_events import FolderEvents
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.context import Services
-from flower.engine.provider.registry import Roster
+from flower.engine.provider.registry import ModelRegistry
 from flower.engine.recall.base import Library
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import Listener
@@ -86,41 +86,41 @@ def read_assets(home: Home) -> Assets:
     return assets
 
 
-class RosterRefresh:
-    """The roster in use and the task that keeps it fresh."""
+class RegistryRefresh:
+    """The registry in use and the task that keeps it fresh."""
 
-    def __init__(self, nursery: trio.Nursery, roster: Roster) -> None:
+    def __init__(self, nursery: trio.Nursery, registry: ModelRegistry) -> None:
         self._nursery = nursery
         self._scope = trio.CancelScope()
-        self.follow(roster)
+        self.follow(registry)
 
-    def follow(self, roster: Roster) -> None:
-        """Starts keeping ``roster`` fresh, and stops with the one before."""
+    def follow(self, registry: ModelRegistry) -> None:
+        """Starts keeping ``registry`` fresh, and stops with the one before."""
         self._scope.cancel()
         self._scope = trio.CancelScope()
-        self.roster = roster
-        self._nursery.start_soon(self._run, roster, self._scope)
+        self.registry = registry
+        self._nursery.start_soon(self._run, registry, self._scope)
 
-    def retire(self, roster: Roster, wait_unused: Callable[[], Awaitable[None]]) -> None:
-        """Closes a roster once nobody uses it any more; whoever asks for that does not wait."""
+    def retire(self, registry: ModelRegistry, wait_unused: Callable[[], Awaitable[None]]) -> None:
+        """Closes a registry once nobody uses it any more; whoever asks for that does not wait."""
         self._nursery.start_soon(
-            guarded, "closing the providers before", self._close, roster, wait_unused
+            guarded, "closing the providers before", self._close, registry, wait_unused
         )
 
-    async def _run(self, roster: Roster, scope: trio.CancelScope) -> None:
+    async def _run(self, registry: ModelRegistry, scope: trio.CancelScope) -> None:
         with scope:
-            await keep_running("the list of models", roster.run)
+            await keep_running("the list of models", registry.run)
 
-    async def _close(self, roster: Roster, wait_unused: Callable[[], Awaitable[None]]) -> None:
+    async def _close(self, registry: ModelRegistry, wait_unused: Callable[[], Awaitable[None]]) -> None:
         await wait_unused()
-        await roster.aclose()
+        await registry.aclose()
 
 
 class Reloader:
     """Settings and assets of a running engine; see ``Program`` for what commands want of it."""
 
     def __init__(
-        self, home: Home, config: Config, place: Listener, engine: Engine, refresh: RosterRefresh
+        self, home: Home, config: Config, place: Listener, engine: Engine, refresh: RegistryRefresh
     ) -> None:
         self.home = home
         self.config = config
@@ -159,33 +159,34 @@ class Reloader:
         """Takes over what is in the files; returns what is wrong with the settings, ``""`` for nothing."""
         bad = ""
         config = self.config
-        roster = None
+        registry = None
         try:
             config = await trio.to_thread.run_sync(load_config, self.home, os.environ)
             self._place.retoken(self.home, config)
             if whole or _of_models(config) != _of_models(self.config):
-                roster = Roster(config, self.home)
+                registry = ModelRegistry(config, self.home)
             self.problems = ()
         except FlowerError as error:
             log.error("settings not read again: %s", error)
             self.problems = tuple(str(error).splitlines())
             bad = one_problem(self.problems)
             config = self.config
-        self._use(config, await trio.to_thread.run_sync(read_assets, self.home), roster)
+        self._use(config, await trio.to_thread.run_sync(read_assets, self.home), registry)
         log.info("settings and assets read again")
         return bad
 
-    def _use(self, config: Config, assets: Assets, roster: Roster | None) -> None:
-        old, engine = self._refresh.roster, self._engine
+    def _use(self, config: Config, assets: Assets, registry: ModelRegistry | None) -> None:
+        old, engine = self._refresh.registry, self._engine
         services = engine.services
         if config != self.config:
             configure_logging(config, self.home)
             self.config = config
         engine.use(
-            make_services(config, assets, services.database, services.library), roster or engine.roster
+            make_services(config, assets, services.database, services.library),
+            registry or engine.registry,
         )
-        if roster is not None:
-            self._refresh.follow(roster)
+        if registry is not None:
+            self._refresh.follow(registry)
             self._refresh.retire(old, engine.turns.wait_idle)
 
     # --- when ---------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Setup:
         subprocess.run(line, check=False)  # noqa: S603 - only makes the first start faster
 
     def _get_index(self) -> None:
-        """Gets hnswlib the cheapest way there is; what stands in the way is said and stops nothing."""
+        """Gets hnswlib the cheapest way there is; what is in the way is said and stops nothing."""
         python = self.pip.python
         if hnswlib.is_there(python) or hnswlib.link_debian(python, self._site_packages):
             self._later.unlink(missing_ok=True)

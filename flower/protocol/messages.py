@@ -105,7 +105,7 @@ class CommandOption(Struct, frozen=True, omit_defaults=True):
     usage: str  # "/world select ID"
     summary: str
     argument: str = ""  # which list completes it: worlds, characters, models, rules, sessions
-    group: str = ""  # the heading it stands under
+    group: str = ""  # the heading it is under
 
 
 class FoundMessage(Struct, frozen=True):
@@ -290,7 +290,7 @@ class HistoryMeta(Struct, frozen=True, omit_defaults=True):
     more: int | UnsetType = UNSET
     before: int | UnsetType = UNSET  # set when this page was asked for by `/history BEFORE`
     turn: str | UnsetType = UNSET  # the last item is this running turn's text so far
-    sheet: tuple[SheetRow, ...] | UnsetType = UNSET  # as the story stands at the end of this page
+    sheet: tuple[SheetRow, ...] | UnsetType = UNSET  # as the story is at the end of this page
 
 
 class ChatHistory(Struct, frozen=True):
@@ -323,7 +323,7 @@ class ChatReasoning(Struct, frozen=True):
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """Tokens of one completion. ``estimated``: counted by us, not told by the provider."""
+    """Tokens of one completion. ``estimated``: counted by us, not by the provider."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0

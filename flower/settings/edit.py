@@ -121,7 +121,7 @@ def _put(text: str, path: tuple[str, ...], value: str) -> str:
 
 
 def _replaced(text: str, key: yaml.ScalarNode, node: yaml.Node, value: str) -> str:
-    """Returns the text with the value of ``key`` replaced; what stands behind it on its line stays."""
+    """Returns the text with the value of ``key`` replaced; what is behind it on its line stays."""
     start, end = node.start_mark.index, _end(node).index
     old = text[start:end]
     if not old:  # a key without a value: the mark may stand lines below
@@ -135,7 +135,7 @@ def _replaced(text: str, key: yaml.ScalarNode, node: yaml.Node, value: str) -> s
 
 
 def _end(node: yaml.Node) -> yaml.Mark:
-    """Returns where a value ends: a block's own mark stands behind the comments below it."""
+    """Returns where a value ends: a block's own mark is behind the comments below it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)

@@ -210,7 +210,7 @@ def main(
 ) -> int:
     """Runs the line mode on standard input and output. Returns the exit code.
 
-    A sentence that ``advice`` gives is told first.
+    A sentence that ``advice`` gives is given first.
     """
 
     _never_fail_to_print()

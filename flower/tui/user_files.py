@@ -58,8 +58,8 @@ def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preference
     try:
         config = load_config(Home(home_dir), os.environ)
     except ConfigError as error:
-        told = (*str(error).splitlines(), *problems)
-        return Preferences(own_themes=own, problems=told, usable=False)
+        content = (*str(error).splitlines(), *problems)
+        return Preferences(own_themes=own, problems=content, usable=False)
     tui, speech = config.tui, config.speech
     return Preferences(
         tui.theme,
@@ -121,15 +121,15 @@ def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
     for path in sorted(folder.glob("*.yaml"))[: limits.THEME_FILES]:
         try:
             with regular_file.opened(path) as file:
-                told = safe_yaml.load(file.read(limits.THEME_BYTES)).value
+                content = safe_yaml.load(file.read(limits.THEME_BYTES)).value
         except OSError as error:
             problems.append(f"cannot read {path} ({error.strerror or error})")
         except YamlError as error:
             problems.append(f"themes/{path.name}, {error}")
         else:
-            if isinstance(told, dict) and all(isinstance(words, str) for words in told.values()):
-                styles = {role: str(words) for role, words in told.items() if role != "like"}
-                own[path.stem] = Recipe(str(told.get("like", DEFAULT)), styles)
+            if isinstance(content, dict) and all(isinstance(words, str) for words in content.values()):
+                styles = {role: str(words) for role, words in content.items() if role != "like"}
+                own[path.stem] = Recipe(str(content.get("like", DEFAULT)), styles)
             else:
                 problems.append(
                     f"themes/{path.name}: write one `role: style` a line, and `like: THEME`."

@@ -58,7 +58,7 @@ async def shares(path: Path, lines: int, book: Book | None, vocabulary: Sequence
     likely = [1 / rank for rank in range(1, len(vocabulary) + 1)]
     async with engine_world(path, provider) as world:
         services = msgspec.structs.replace(world.engine.services, context_tokens=CONTEXT_TOKENS)
-        world.engine.use(services, world.engine.roster)
+        world.engine.use(services, world.engine.registry)
         if book is not None:
             number = await world.database.write(books.add, book, 1.0)
             await world.database.write(books.give, number, Owner.ALL)

@@ -32,7 +32,7 @@ from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt import state_sections
-from flower.engine.prompt.assemble import PromptLine, Section, assemble, standing_text
+from flower.engine.prompt.assemble import PromptLine, Section, assemble, state_text
 from flower.engine.prompt.sections import system_sections
 from flower.engine.tokens import TokenCounter
 
@@ -65,13 +65,13 @@ class Story:
             [self.passages[(n + k) % len(self.passages)] for k in range(RECALLED_PASSAGES)]
             for n in range(turns)
         ]
-        self.standing = [standing_at(turn) for turn in range(turns)]
+        self.state = [state_at(turn) for turn in range(turns)]
         self.sections = system_sections(
             self.assets.system_rules, (), world, self.assets.characters[CHARACTER], nsfw=False
         )
 
 
-def standing_at(turn: int) -> tuple[Section, ...]:
+def state_at(turn: int) -> tuple[Section, ...]:
     """Returns how things stand at a turn: a full sheet of which something changes every few turns."""
     told = Sheet(place=f"The {('mole', 'mill', 'lamp room')[turn // 6 % 3]}")
     for thing in PACK.split(", "):
@@ -96,25 +96,25 @@ def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Message
         line_id = 2 * turn + 1
         told += [(line_id, passage) for passage in new]
         lines.append(PromptLine(line_id, "user", text, "\n".join(new)))
-        standing = story.standing[turn]
+        state = story.state[turn]
         if keep_sheet:
             seen = [texts for at, texts in stood if start is None or at >= start]
-            standing, _ = state_sections.due(standing, seen)
+            state, _ = state_sections.due(state, seen)
         prompt = assemble(
             story.sections,
             lines,
             budget=BUDGET_TOKENS,
             counter=counter,
             window_start=start,
-            tail=standing,
+            tail=state,
         )
         start = prompt.window_start
         yield [{"role": m.role, "content": m.content} for m in prompt.messages]
         if keep_sheet:
             stood.append(
-                (line_id, {state_sections.key_of(section): section.text for section in prompt.told})
+                (line_id, {state_sections.key_of(section): section.text for section in prompt.tail})
             )
-            stands = standing_text(section.text for section in prompt.told)
+            stands = state_text(section.text for section in prompt.tail)
             lines[-1] = PromptLine(line_id, "user", text, lines[-1].recalled, stands)
         lines.append(PromptLine(line_id + 1, "assistant", story.replies[turn]))
 
@@ -125,7 +125,7 @@ def usual_prompts(story: Story) -> Iterator[Messages]:
     history: Messages = [{"role": "assistant", "content": story.greeting}]
     for turn, text in enumerate(story.lines):
         history.append({"role": "user", "content": text})
-        stands = standing_text(section.text for section in story.standing[turn])
+        stands = state_text(section.text for section in story.state[turn])
         system = base + "\n\n" + "\n".join((*story.recalled[turn], stands))
         kept = list(history)
         while sum(counter.count(m["content"]) for m in kept) + counter.count(system) > BUDGET_TOKENS:

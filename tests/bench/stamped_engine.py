@@ -17,7 +17,7 @@ import trio
 from flower import cli
 from flower.engine import main
 from flower.engine.provider.base import Finish, Piece, Spent, Text
-from tests.fakes import OneModelRoster, ScriptedProvider
+from tests.fakes import OneModelRegistry, ScriptedProvider
 
 
 class Clock(ScriptedProvider):
@@ -34,7 +34,7 @@ class Clock(ScriptedProvider):
         yield Finish("done")
 
 
-class Roster(OneModelRoster):
+class ModelRegistry(OneModelRegistry):
     """The narrator above, made as an engine makes its registry."""
 
     def __init__(self, *_: Any) -> None:
@@ -42,5 +42,5 @@ class Roster(OneModelRoster):
 
 
 if __name__ == "__main__":
-    main.Roster = Roster  # type: ignore[attr-defined] # a fake with the same methods
+    main.ModelRegistry = ModelRegistry  # type: ignore[attr-defined] # a fake with the same methods
     sys.exit(cli.main())

@@ -154,8 +154,8 @@ def rolls(data: bytes) -> None:
     assert throw == dice.roll(expression, Seeded("fuzz"))
     assert sum(map(len, throw.dice)) <= 2 * dice.ROLL_DICE
     assert abs(throw.total) <= dice.ROLL_TERMS * dice.ROLL_NUMBER
-    assert dice.parse(expression.shown).terms == expression.terms
-    assert throw.shown.endswith(str(throw.total))
+    assert dice.parse(expression.display_text).terms == expression.terms
+    assert throw.display_text.endswith(str(throw.total))
 
 
 def expansion(data: bytes) -> None:

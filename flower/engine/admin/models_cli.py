@@ -45,7 +45,7 @@ def _get(home: Home, source: str, sha256: str) -> int:
 
     async def work() -> fetch.Fetched:
         if source.lower().startswith(("http://", "https://")):
-            return await fetch.fetch(source, home.models, reporter.told, sha256=sha256)
+            return await fetch.fetch(source, home.models, reporter.report, sha256=sha256)
         return await fetch.take(path, home.models, sha256=sha256)
 
     fetched = trio.run(work)

@@ -91,6 +91,6 @@ async def show_help(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def quit_(engine: Engine, client: Client, argument: str) -> None:
-    client.goodbye()
+    client.on_leave()
     client.notify("Goodbye.")
     client.outbox.close()

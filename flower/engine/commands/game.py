@@ -36,8 +36,8 @@ def story_of(client: Client) -> Session:
     return client.session
 
 
-async def standing_of(engine: Engine, session: Session) -> states.Standing:
-    return await engine.services.database.read(states.standing_now, session.id, engine.now())
+async def current_of(engine: Engine, session: Session) -> states.CurrentState:
+    return await engine.services.database.read(states.current, session.id, engine.now())
 
 
 # --- dice ---------------------------------------------------------------------------------------
@@ -50,8 +50,8 @@ async def roll(engine: Engine, client: Client, argument: str) -> None:
 
 async def check(engine: Engine, client: Client, argument: str) -> None:
     session = story_of(client)
-    standing = await standing_of(engine, session)
-    name, expression = checks.parse_check(argument, standing.state.sheet.skills)
+    current = await current_of(engine, session)
+    name, expression = checks.parse_check(argument, current.state.sheet.skills)
     await _throw(engine, client, session, expression, name)
 
 
@@ -62,8 +62,10 @@ async def _throw(
 
     def make(message_id: int) -> tuple[str, MessageExtra]:
         throw = dice.roll(expression, Seeded(f"{session.id}:{message_id}"))
-        record = RollRecord(expression.shown, throw.total, checks.degree(throw))
-        return checks.shown(throw, name), MessageExtra(told=checks.told(throw, name), roll=record)
+        record = RollRecord(expression.display_text, throw.total, checks.degree(throw))
+        return checks.display_text(throw, name), MessageExtra(
+            told=checks.prompt_text(throw, name), roll=record
+        )
 
     await add_message(engine, client, "system", make)
 
@@ -93,10 +95,10 @@ async def show_state(engine: Engine, client: Client, argument: str) -> None:
         return
     if argument:
         raise CommandError("/state shows how things stand, /state undo takes the last change back.")
-    standing = await standing_of(engine, session)
+    current = await current_of(engine, session)
     found = dict(await engine.services.database.read(_rows, session.id))
     world = engine.services.assets.worlds.get(session.world_id)
-    by_itself = ambience_of(world, session.id, standing)
+    by_itself = ambience_of(world, session.id, current)
     rows = {**{f"{name} (by itself)": v for name, v in by_itself.items() if name not in found}, **found}
     if not rows:
         client.notify("The state sheet is empty. /set-state place The mill puts something on it.")
@@ -118,8 +120,8 @@ async def show_quests(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError(
             f"/quest add {argument} begins a quest; /quest done and /quest failed end one."
         )
-    standing = await standing_of(engine, story_of(client))
-    rows = [f"{state:>6}  {name}" for name, state in standing.state.sheet.quests.items()]
+    current = await current_of(engine, story_of(client))
+    rows = [f"{state:>6}  {name}" for name, state in current.state.sheet.quests.items()]
     client.notify(
         "\n".join(["Quests:", *rows]) if rows else "No quests yet; /quest add NAME begins one."
     )
@@ -148,8 +150,8 @@ async def drop_quest(engine: Engine, client: Client, argument: str) -> None:
 async def show_inventory(engine: Engine, client: Client, argument: str) -> None:
     if argument:
         raise CommandError(f"/inv add {argument} takes it up, /inv drop {argument} gives it away.")
-    standing = await standing_of(engine, story_of(client))
-    carried = dict(sheet.rows(standing.state.sheet)).get("inventory", "nothing")
+    current = await current_of(engine, story_of(client))
+    carried = dict(sheet.rows(current.state.sheet)).get("inventory", "nothing")
     client.notify(f"You carry: {carried}.")
 
 
@@ -202,8 +204,10 @@ async def list_clocks(engine: Engine, client: Client, argument: str) -> None:
     if argument:
         await add_clock(engine, client, argument)
         return
-    standing = await standing_of(engine, story_of(client))
-    rows = [f"{clocks.shown(clock, standing.now)}  {clock.name}" for clock in standing.state.clocks]
+    current = await current_of(engine, story_of(client))
+    rows = [
+        f"{clocks.display_text(clock, current.now)}  {clock.name}" for clock in current.state.clocks
+    ]
     client.notify(
         "\n".join(["Clocks:", *rows]) if rows else 'No clocks; /clock add "NAME" 6 starts one.'
     )
@@ -217,19 +221,21 @@ async def add_clock(engine: Engine, client: Client, argument: str) -> None:
             " every 2 turns: the docks are under water."
         )
     session = story_of(client)
-    standing = await standing_of(engine, session)
+    current = await current_of(engine, session)
     clock = clocks.new(
         match["quoted"] or match["name"],
         int(match["size"]),
         match["pace"] or "",
         (match["then"] or "").strip(),
-        standing.now,
+        current.now,
     )
 
     def add(state: StoryState) -> StoryState:
         return replace(state, clocks=clocks.put(state.clocks, clock))
 
-    await _change(engine, client, add, f"✓ Clock: {clock.name} {clocks.shown(clock, standing.now)}")
+    await _change(
+        engine, client, add, f"✓ Clock: {clock.name} {clocks.display_text(clock, current.now)}"
+    )
 
 
 async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
@@ -240,12 +246,12 @@ async def tick_clock(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError("Which clock? For example /clock tick flood, or /clock tick flood -1.")
     ticks = int(match[1]) if match else 1
     session = story_of(client)
-    now = (await standing_of(engine, session)).now
+    now = (await current_of(engine, session)).now
     lines: list[str] = []
 
     def tick(state: StoryState) -> StoryState:
         clock = clocks.ticked(clocks.find(state.clocks, name), ticks, now)
-        lines.append(f"{clock.name} {clocks.shown(clock, now)}")
+        lines.append(f"{clock.name} {clocks.display_text(clock, now)}")
         return replace(state, clocks=clocks.put(state.clocks, clock))
 
     await engine.services.database.write(states.change_state, session.id, tick)
@@ -274,9 +280,9 @@ _MOOD = re.compile(r"(?P<name>.{1,120}?) (?P<change>[+-]?\d{1,3})(?: (?P<why>.+)
 
 
 async def list_people(engine: Engine, client: Client, argument: str) -> None:
-    standing = await standing_of(engine, story_of(client))
-    ordered = sorted(standing.state.people, key=lambda person: -person.standing)
-    rows = [people.shown(person) for person in ordered]
+    current = await current_of(engine, story_of(client))
+    ordered = sorted(current.state.people, key=lambda person: -person.attitude)
+    rows = [people.display_text(person) for person in ordered]
     client.notify(
         "\n".join(["People and factions:", *rows]) if rows else "Nobody yet; /npc add NAME: ABOUT."
     )
@@ -290,7 +296,7 @@ async def add_person(engine: Engine, client: Client, argument: str) -> None:
     def add(state: StoryState) -> StoryState:
         person = people.new(name, about, state.sheet.place, faction=faction)
         known = [p for p in state.people if p.name.casefold() == person.name.casefold()]
-        if known:  # what they are is told anew; what was between you stays
+        if known:  # what they are is given anew; what was between you stays
             person = replace(known[0], about=person.about or known[0].about)
         names.append(person.name)
         return replace(state, people=people.put(state.people, person))
@@ -303,13 +309,13 @@ async def add_person(engine: Engine, client: Client, argument: str) -> None:
 
 async def show_person(engine: Engine, client: Client, argument: str) -> None:
     session = story_of(client)
-    standing = await standing_of(engine, session)
-    person = people.find(standing.state.people, argument)
+    current = await current_of(engine, session)
+    person = people.find(current.state.people, argument)
     path = await engine.services.database.read(
         stories.active_path, session.id, most=limits.PROMPT_MESSAGES
     )
     seen = people.last_seen(person, [(m.id, m.content) for m in path])
-    rows = [f"{person.name} {person.feels} ({person.standing:+d})."]
+    rows = [f"{person.name} {person.feels} ({person.attitude:+d})."]
     rows += [person.about] if person.about else []
     rows += [f"Met: {person.met}."] if person.met else []
     rows += [f"Last seen in message {seen}." if seen is not None else "Not seen lately."]
@@ -326,7 +332,7 @@ async def change_mood(engine: Engine, client: Client, argument: str) -> None:
     def shift(state: StoryState) -> StoryState:
         person = people.find(state.people, match["name"])
         person = people.shifted(person, int(match["change"]), match["why"] or "")
-        names.append(f"{person.name} {person.feels} ({person.standing:+d})")
+        names.append(f"{person.name} {person.feels} ({person.attitude:+d})")
         return replace(state, people=people.put(state.people, person))
 
     await engine.services.database.write(states.change_state, story_of(client).id, shift)
@@ -343,7 +349,7 @@ async def remove_person(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def bring_people(engine: Engine, client: Client, argument: str) -> None:
-    """Takes over the people of another story of this world, with what stands between them and the player."""
+    """Takes over the people of another story of this world, with what is between them and the player."""
     session = story_of(client)
     listed = await engine.services.database.read(stories.sessions)
     others = [s for s in listed if s.world_id == session.world_id and s.id != session.id]
@@ -359,7 +365,7 @@ async def bring_people(engine: Engine, client: Client, argument: str) -> None:
     def bring(state: StoryState) -> StoryState:
         return replace(state, people=people.joined(state.people, known.people))
 
-    before = (await standing_of(engine, session)).state.people
+    before = (await current_of(engine, session)).state.people
     after = (await database.write(states.change_state, session.id, bring)).people
     title = sources[0].title or "Untitled"
     client.notify(f"✓ {len(after) - len(before)} people came along from {title}.")

@@ -51,19 +51,19 @@ async def get(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError("An address begins with https://; anything else is taken for a path.")
     else:
         work = partial(_take, _path(source), folder, sha256)
-    engine.fetches.start(name, work, client.notify, engine.roster.look_for_files)
+    engine.fetches.start(name, work, client.notify, engine.registry.look_for_files)
     client.notify(f"Fetching {name} …")
 
 
-async def _download(url: str, folder: Path, sha256: str, told: fetch.Told) -> fetch.Fetched:
-    return await fetch.fetch(url, folder, told, sha256=sha256)
+async def _download(url: str, folder: Path, sha256: str, report: fetch.Report) -> fetch.Fetched:
+    return await fetch.fetch(url, folder, report, sha256=sha256)
 
 
 def _path(source: str) -> Path:
     return Path(source).expanduser()
 
 
-async def _take(path: Path, folder: Path, sha256: str, told: fetch.Told) -> fetch.Fetched:
+async def _take(path: Path, folder: Path, sha256: str, report: fetch.Report) -> fetch.Fetched:
     return await fetch.take(path, folder, sha256=sha256)
 
 
@@ -75,8 +75,8 @@ def _parts(argument: str) -> tuple[str, str]:
 
 async def advice(engine: Engine) -> str:
     """Returns what this machine can run."""
-    await engine.roster.look_for_files()
-    known = engine.roster.local_bytes()
+    await engine.registry.look_for_files()
+    known = engine.registry.local_bytes()
     measured = [
         Measured(model, known[model], rate)
         for model, rate in engine.metrics.rates.items()

@@ -49,13 +49,13 @@ async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which setting? /set model temperature 0.8 sets it for the chosen model.")
     name, value = await _known(engine, argument)
-    model = client.chosen.model or engine.roster.default()
+    model = client.chosen.model or engine.registry.default()
     await engine.services.database.write(stories.set_of_model, model, name, value)
     client.notify(f"✓ {name} is {shown(value)} for {model}.")
 
 
 async def _list(engine: Engine, client: Client) -> None:
-    model = client.chosen.model or engine.roster.default()
+    model = client.chosen.model or engine.registry.default()
     own = await _own(engine, client)
     everywhere = dict(engine.services.params)
     rows = [f"{name} {shown(value)}" for name, value in {**everywhere, **own}.items()]
@@ -64,7 +64,7 @@ async def _list(engine: Engine, client: Client) -> None:
 
 
 async def _own(engine: Engine, client: Client) -> dict[str, object]:
-    model = client.chosen.model or engine.roster.default()
+    model = client.chosen.model or engine.registry.default()
     session_id = client.session.id if client.session is not None else ""
     return await engine.services.database.read(stories.of_story, session_id, model)
 
@@ -103,16 +103,16 @@ async def list_presets(engine: Engine, client: Client, argument: str) -> None:
     listed = await database.read(presets.listed, presets.SAMPLERS)
     templates = await database.read(presets.names, presets.INSTRUCT)
     rows = [f"  {name}: {_told(samplers.checked(values))}" for name, values in listed.items()]
-    told = [
+    rows = [
         "Presets; /preset load NAME gives this story one:",
         *(rows or ["  none yet: /preset save NAME"]),
     ]
     if templates:
-        told += [
+        rows += [
             "Templates; /set template NAME writes prompts with one:",
             *(f"  {t}" for t in templates),
         ]
-    client.notify("\n".join(told))
+    client.notify("\n".join(rows))
 
 
 async def delete_preset(engine: Engine, client: Client, argument: str) -> None:

@@ -47,16 +47,16 @@ async def settings(engine: Engine, client: Client, argument: str) -> None:
     if not name:
         options = tuple(_option(one, client) for one in descriptions.every(program.config))
         rows = "\n".join(_row(one) for one in descriptions.every(program.config))
-        told = f"The settings in {program.home.config} (* changed); /settings NAME tells more:\n{rows}"
-        client.notify(told, State(settings=options))
+        text = f"The settings in {program.home.config} (* changed); /settings NAME tells more:\n{rows}"
+        client.notify(text, State(settings=options))
         return
     setting = _named(program, name.lower())
     if not text.strip():
         client.notify(_told(setting, client))
         return
-    told = await _change(program, client, setting, text.strip())
+    text = await _change(program, client, setting, text.strip())
     await program.reload()
-    client.notify(told)  # last: a screen shows the newest line only
+    client.notify(text)  # last: a screen shows the newest line only
 
 
 async def _change(program: Program, client: Client, setting: Setting, text: str) -> str:

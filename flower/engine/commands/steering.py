@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.assets import Character
 from flower.engine.character_list import briefs
-from flower.engine.commands.game import add_message, standing_of, story_of
+from flower.engine.commands.game import add_message, current_of, story_of
 from flower.engine.commands.lookup import closest
 from flower.engine.game import cast, steering
 from flower.engine.game.state import StoryState
@@ -43,7 +43,7 @@ async def _steer(engine: Engine, client: Client, change: Callable[[Steering], St
 
 async def note(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
-        current = (await standing_of(engine, story_of(client))).steering.note
+        current = (await current_of(engine, story_of(client))).steering.note
         if current is None:
             client.notify("There is no note. /note More fog, less talk. /note depth 4, every 2, TEXT")
         else:
@@ -58,7 +58,7 @@ async def pin(engine: Engine, client: Client, argument: str) -> None:
     """Pins are facts of the story, so they go where its state goes."""
     session = story_of(client)
     if not argument:
-        pins = (await standing_of(engine, session)).state.pins
+        pins = (await current_of(engine, session)).state.pins
         rows = [f"{number:>3}  {text}" for number, text in enumerate(pins, start=1)]
         none = "Nothing is pinned; /pin TEXT keeps a fact in front of the narrator."
         client.notify("\n".join(["Pinned; /unpin N lets one go:", *rows]) if rows else none)
@@ -91,14 +91,17 @@ async def unpin(engine: Engine, client: Client, argument: str) -> None:
 
 async def persona(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
-        current = (await standing_of(engine, story_of(client))).steering.persona
+        current = (await current_of(engine, story_of(client))).steering.persona
         client.notify(
-            current.told or "You are nobody in particular. /persona NAME|WHO YOU ARE changes that."
+            current.prompt_text
+            or "You are nobody in particular. /persona NAME|WHO YOU ARE changes that."
         )
         return
     new = steering.Persona() if argument.lower() in OFF else steering.parse_persona(argument)
     await _steer(engine, client, lambda steered: replace(steered, persona=new))
-    client.notify(f"✓ You are {new.name or 'as described'}." if new.told else "✓ You are nobody again.")
+    client.notify(
+        f"✓ You are {new.name or 'as described'}." if new.prompt_text else "✓ You are nobody again."
+    )
 
 
 # --- rules of this story ------------------------------------------------------------------------
@@ -136,7 +139,7 @@ async def show_cast(engine: Engine, client: Client, argument: str) -> None:
             " /cast model ID MODEL."
         )
     session = story_of(client)
-    steered = await standing_of(engine, session)
+    steered = await current_of(engine, session)
     chosen, characters = steered.steering.cast, engine.services.assets.characters
     ids = dict.fromkeys((session.character_id, *chosen.members))
     members = [characters[i] for i in ids if i in characters]
@@ -218,7 +221,7 @@ async def cast_model(engine: Engine, client: Client, argument: str) -> None:
     name = _character(engine, wanted)
     chosen = "" if model.lower() in OFF else model
     if chosen:
-        engine.roster.resolve(chosen)
+        engine.registry.resolve(chosen)
 
     def choose(steered: Steering) -> Steering:
         models = {**steered.cast.models, wanted.lower(): chosen}
@@ -244,7 +247,7 @@ async def speak_as(engine: Engine, client: Client, argument: str) -> None:
     """The line of somebody else, said by the player; the narrator answers it."""
     known: list[str] = []
     if client.session is not None:
-        state = (await standing_of(engine, client.session)).state
+        state = (await current_of(engine, client.session)).state
         known = [person.name for person in state.people]
     known += [brief.name for brief in briefs(engine.services.assets.characters)]
     name, text = _voice(argument, known)
@@ -281,7 +284,7 @@ async def act(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def narrate(engine: Engine, client: Client, argument: str) -> None:
-    """The player tells a part of the story; without words the narrator answers what stands there last."""
+    """The player tells a part of the story; without words the narrator answers what is there last."""
     if not argument:
         await engine.edits.rewrite(story_of(client), client.chosen, exchanges.open_answer)
         return

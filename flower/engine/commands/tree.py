@@ -233,13 +233,13 @@ async def show_tree(engine: Engine, client: Client, argument: str) -> None:
     focus = message_number(argument, "/tree 12 shows the part around message 12.") if argument else None
     found = await engine.services.database.read(outline.read, session.id, focus)
     nodes = tuple(_node(session, found, node) for node in found.nodes)
-    told = StoryTree(
+    tree = StoryTree(
         session=session.id, focus=found.focus, stands=found.stands, messages=found.messages, nodes=nodes
     )
     size = counted(found.messages, "message")
     head = f"The story's tree, {size}; /goto MESSAGE goes on from one, @ is where it stands:"
     text = tree_text.as_text(nodes, found.stands, found.focus, OUTLINE_LINES)
-    client.notify(f"{head}\n{text}", State(tree=told))
+    client.notify(f"{head}\n{text}", State(tree=tree))
 
 
 def _node(session: Session, found: Outline, node: Node) -> TreeNode:

@@ -103,16 +103,16 @@ async def select_character(engine: Engine, client: Client, argument: str) -> Non
 
 async def select_model(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
-        raise CommandError("Which model? /model ID, for example " + engine.roster.default() + ".")
-    engine.roster.resolve(argument)
+        raise CommandError("Which model? /model ID, for example " + engine.registry.default() + ".")
+    engine.registry.resolve(argument)
     await engine.choose(client, model=argument)
-    client.notify(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.roster))
+    client.notify(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.registry))
 
 
 async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
     client.notify("Asking the providers …")
-    problems = await engine.roster.refresh()
-    count = len(engine.roster.options())
+    problems = await engine.registry.refresh()
+    count = len(engine.registry.options())
     known = "1 model is" if count == 1 else f"{count} models are"
     # In one piece: a client shows the newest news only, and the count would hide the trouble.
     client.notify(
@@ -221,9 +221,9 @@ async def list_memories(engine: Engine, client: Client, argument: str) -> None:
     leaf = await database.read(tree.active_leaf, client.session.id)
     visible = await database.read(stories.path_ids, leaf)
     here = tuple(p for p in found if p.message_id is None or p.message_id in visible)
-    told = _listing("Memories of this story", here)
+    text = _listing("Memories of this story", here)
     others = len(found) - len(here)
-    client.notify(f"{told}\n{others} more on other variants and branches." if others else told)
+    client.notify(f"{text}\n{others} more on other variants and branches." if others else text)
 
 
 async def search_memories(engine: Engine, client: Client, argument: str) -> None:
@@ -293,11 +293,11 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
         scopes["Memories"] = memory_scope(session.id)
     if not scopes:
         raise CommandError("Choose a world first: /world select ID.")
-    told = [f"What {argument!r} brings to mind; * would be told to the narrator, if there is room."]
+    text = [f"What {argument!r} brings to mind; * would be told to the narrator, if there is room."]
     for title, scope in scopes.items():
         rows = await engine.services.library.explain(scope, argument, visible=visible)
-        told += ["", f"{title}: {len(rows)}", *(_ranked(row) for row in rows)]
-    client.notify("\n".join(told))
+        text += ["", f"{title}: {len(rows)}", *(_ranked(row) for row in rows)]
+    client.notify("\n".join(text))
 
 
 def _ranked(row: Ranked) -> str:

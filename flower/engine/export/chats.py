@@ -103,7 +103,7 @@ def _endings(
     places: Mapping[int, tuple[int, int]],
     branches: Mapping[int, str],
 ) -> tuple[Ending, ...]:
-    """Returns where the story stands, then where its named branches end."""
+    """Returns where the story is, then where its named branches end."""
     found = []
     if stored.active_leaf is not None and stored.active_leaf in places:
         found.append(Ending("", places[stored.active_leaf][0]))

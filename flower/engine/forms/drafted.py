@@ -98,7 +98,7 @@ def _words(part: object) -> str:
 
 
 def _from_lines(text: str) -> dict[str, str]:
-    """Returns the text behind each label; what stands before the first has the name ""."""
+    """Returns the text behind each label; what is before the first has the name ""."""
     parts: dict[str, list[str]] = {"": []}
     at = ""
     for line in text.split("\n"):

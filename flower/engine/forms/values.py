@@ -16,7 +16,7 @@ from flower.errors import FormError
 from flower.protocol.messages import FormField
 from flower.settings import validators
 
-BREAK = "%"  # alone on a line it stands between two texts
+BREAK = "%"  # alone on a line it is between two texts
 
 
 class Spec(Struct, frozen=True):
@@ -118,7 +118,7 @@ def _between_breaks(text: str) -> list[str]:
 
 
 def cannot_be_text(spec: Spec, value: Any) -> bool:
-    """Whether the field's text would mean something else: a part of a list has what stands between parts."""
+    """Whether the field's text would mean something else: a part of a list has what is between parts."""
     try:
         return bool(value_of(spec, text_of(spec, value)) != _stripped(value))
     except validators.WrongValueError:

@@ -60,7 +60,7 @@ def _callings(name: str) -> Sequence[str]:
     return (name, *(word for word in name.split() if len(word) > 2 and word[0].isupper()))
 
 
-def told(speaking: str, names: Mapping[str, str]) -> str:
+def prompt_text(speaking: str, names: Mapping[str, str]) -> str:
     """Returns the narrator's instruction for this reply, "" when it is left open."""
     if speaking == NARRATOR:
         return "This reply is the narrator's alone: nobody of the cast speaks in it."

@@ -1,6 +1,6 @@
 """Named checks, and what a throw means for the story. Pure.
 
-Owns the words the narrator is told with a result. A narrator that is only told "failure" softens it,
+Owns the words the narrator is given with a result. A narrator that is only told "failure" softens it,
 so every degree says what it costs.
 """
 
@@ -77,18 +77,18 @@ def degree(throw: Throw) -> Degree | None:
     return "narrow failure" if margin >= -NEAR else "failure"
 
 
-def shown(throw: Throw, name: str = "") -> str:
+def display_text(throw: Throw, name: str = "") -> str:
     """Returns the result as the story shows it, for example ``Check stealth: [9] + 2 = 11 vs 14, failure``."""
     expression = throw.expression
-    what = f"Check {name} ({expression.shown})" if name else f"Roll {expression.shown}"
+    what = f"Check {name} ({expression.display_text})" if name else f"Roll {expression.display_text}"
     label = f" ({expression.label})" if expression.label else ""
     result = degree(throw)
     against = f" vs {expression.target}: {result}" if result else ""
-    return f"{what}{label}: {throw.shown}{against}"
+    return f"{what}{label}: {throw.display_text}{against}"
 
 
-def told(throw: Throw, name: str = "") -> str:
+def prompt_text(throw: Throw, name: str = "") -> str:
     """Returns the line the narrator must honour."""
     result = degree(throw)
     bite = f" {BITE[result]}" if result else ""
-    return f"[SYSTEM] {shown(throw, name)}.{bite} {HONOUR}"
+    return f"[SYSTEM] {display_text(throw, name)}.{bite} {HONOUR}"

@@ -127,13 +127,13 @@ def put(clocks: Sequence[Clock], clock: Clock) -> tuple[Clock, ...]:
     return (*clocks, clock)
 
 
-def shown(clock: Clock, now: Now) -> str:
+def display_text(clock: Clock, now: Now) -> str:
     """Returns for example ``[###...] 3/6``."""
     filled = clock.at(now)
     return f"[{BAR_FULL * filled}{BAR_EMPTY * (clock.size - filled)}] {filled}/{clock.size}"
 
 
-def told(clocks: Sequence[Clock], now: Now) -> str:
+def prompt_text(clocks: Sequence[Clock], now: Now) -> str:
     """Returns what the narrator is told of the clocks that are full or near it, "" for none."""
     lines = []
     for clock in clocks:

@@ -77,10 +77,10 @@ Term = Dice | Number
 
 
 class Expression(Struct, frozen=True):
-    """What is rolled. ``shown`` is the notation without its target and label."""
+    """What is rolled. ``display_text`` is the notation without its target and label."""
 
     terms: tuple[Term, ...]
-    shown: str
+    display_text: str
     target: int | None = None
     label: str = ""
 
@@ -119,7 +119,7 @@ class Throw(Struct, frozen=True):
         return faces[0] if len(faces) == 1 else None
 
     @property
-    def shown(self) -> str:
+    def display_text(self) -> str:
         """Every die and the sum, for example ``[4, 2] + 3 = 9``; dropped dice stand in parentheses."""
         parts: list[str] = []
         for term, rolled in zip(self.expression.terms, self.dice, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from flower import limits
@@ -15,7 +15,7 @@ NPCS = 200  # people and factions a story keeps
 NPC_ABOUT_CHARS = 500
 NPC_SHIFTS = 12  # changes of standing remembered of each
 
-STANDING = (
+ATTITUDES = (
     (-60, "hates the player"),
     (-25, "distrusts the player"),
     (-5, "is cool towards the player"),
@@ -39,14 +39,14 @@ class Person(Struct, frozen=True, omit_defaults=True):
     name: str
     about: str = ""
     faction: bool = False
-    standing: int = 0
+    attitude: int = field(default=0, name="standing")
     shifts: tuple[AttitudeChange, ...] = ()  # oldest first
     met: str = ""  # the place
 
     @property
     def feels(self) -> str:
         """The standing in words."""
-        return next((words for most, words in STANDING if self.standing <= most), DEVOTED)
+        return next((words for most, words in ATTITUDES if self.attitude <= most), DEVOTED)
 
 
 def new(name: str, about: str, place: str, *, faction: bool = False) -> Person:
@@ -59,10 +59,10 @@ def new(name: str, about: str, place: str, *, faction: bool = False) -> Person:
 
 def shifted(person: Person, change: int, why: str) -> Person:
     """Returns the person with another standing; the last shifts are kept."""
-    standing = max(-100, min(person.standing + change, 100))
-    shift = AttitudeChange(standing - person.standing, " ".join(why.split())[: limits.SHEET_TEXT_CHARS])
+    attitude = max(-100, min(person.attitude + change, 100))
+    shift = AttitudeChange(attitude - person.attitude, " ".join(why.split())[: limits.SHEET_TEXT_CHARS])
     shifts = (*person.shifts, shift)[-NPC_SHIFTS:]
-    return replace(person, standing=standing, shifts=shifts)
+    return replace(person, attitude=attitude, shifts=shifts)
 
 
 def find(people: Sequence[Person], name: str) -> Person:
@@ -113,14 +113,14 @@ def last_seen(person: Person, story: Sequence[tuple[int, str]]) -> int | None:
     return next((number for number, text in reversed(story) if is_named(person, text)), None)
 
 
-def shown(person: Person) -> str:
+def display_text(person: Person) -> str:
     """Returns one line about the person, for a list."""
     kind = " (faction)" if person.faction else ""
     about = f": {person.about}" if person.about else ""
-    return f"{person.standing:+4d}  {person.name}{kind}{about}"
+    return f"{person.attitude:+4d}  {person.name}{kind}{about}"
 
 
-def told(people: Sequence[Person]) -> str:
+def prompt_text(people: Sequence[Person]) -> str:
     """Returns what the narrator is told of people in the scene, a line each, "" for nobody."""
     lines = []
     for person in people:
@@ -128,6 +128,6 @@ def told(people: Sequence[Person]) -> str:
         why = next((shift.why for shift in reversed(person.shifts) if shift.why), "")
         reason = f", last because: {why}" if why else ""
         lines.append(
-            f"{person.name}: {about}{person.name} {person.feels} ({person.standing:+d}{reason})."
+            f"{person.name}: {about}{person.name} {person.feels} ({person.attitude:+d}{reason})."
         )
     return "\n".join(lines)

@@ -39,7 +39,7 @@ class Counter(Struct, frozen=True, omit_defaults=True):
     most: int = 0
 
     @property
-    def shown(self) -> str:
+    def display_text(self) -> str:
         return f"{self.value}/{self.most}" if self.most else str(self.value)
 
 
@@ -143,7 +143,7 @@ def quest(sheet: Sheet, name: str, state: str) -> tuple[Sheet, str]:
 def rows(sheet: Sheet) -> tuple[tuple[str, str], ...]:
     """Returns what the sheet holds as pairs of a name and a value, for a screen; empty parts are left out."""
     pairs = [(key, getattr(sheet, key)) for key in SCENE]
-    pairs += [(name, counter.shown) for name, counter in sheet.counters.items()]
+    pairs += [(name, counter.display_text) for name, counter in sheet.counters.items()]
     pairs.append(("conditions", ", ".join(sheet.conditions)))
     pairs.append(("inventory", ", ".join(_amount(n, c) for n, c in sheet.inventory.items())))
     pairs += [
@@ -191,8 +191,10 @@ def _count(sheet: Sheet, key: str, number: re.Match[str]) -> tuple[Sheet, str]:
         value = min(value, most)
     value = max(-SHEET_NUMBER, min(value, SHEET_NUMBER))
     new = Counter(value, most)
-    before = f" (was {old.shown})" if name in sheet.counters and old != new else ""
-    return replace(sheet, counters=_with(sheet.counters, name, new)), f"{name} is {new.shown}{before}"
+    before = f" (was {old.display_text})" if name in sheet.counters and old != new else ""
+    return replace(
+        sheet, counters=_with(sheet.counters, name, new)
+    ), f"{name} is {new.display_text}{before}"
 
 
 def _signed(value: str) -> tuple[bool, str]:

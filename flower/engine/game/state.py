@@ -42,7 +42,7 @@ _variables = msgspec.json.Decoder(dict[str, str])
 
 def shown_rows(state: StoryState, now: Now) -> tuple[tuple[str, str], ...]:
     """Returns the sheet and the clocks as rows of a name and a value, for a screen."""
-    ticking = tuple((clock.name, clocks.shown(clock, now)) for clock in state.clocks)
+    ticking = tuple((clock.name, clocks.display_text(clock, now)) for clock in state.clocks)
     return (*sheet_of.rows(state.sheet), *ticking)
 
 

@@ -28,7 +28,7 @@ class Note(Struct, frozen=True, omit_defaults=True):
     """The author's note. ``depth`` 0: right before the player's line, n: n messages above the newest.
 
     It is given with every ``every``-th line of the player. At depth 0 it stays where it was told, so that
-    it need not be told with each of them; further up it moves along.
+    it need not be given with each of them; further up it moves along.
     """
 
     text: str
@@ -47,8 +47,8 @@ class Persona(Struct, frozen=True, omit_defaults=True):
     text: str = ""
 
     @property
-    def told(self) -> str:
-        """What the narrator is told, "" for nothing."""
+    def prompt_text(self) -> str:
+        """What the narrator is given, "" for nothing."""
         if not self.name:
             return f"The player's character: {self.text}" if self.text else ""
         return f"The player's character is called {self.name}. {self.text}".strip()

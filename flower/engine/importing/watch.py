@@ -135,7 +135,7 @@ class ImportFolder:
 
 
 async def follow(importer: Importer, root: Path, notify: Callable[[str], None]) -> None:
-    """Imports what comes into ``root`` until cancelled; trouble with the folder is told once."""
+    """Imports what comes into ``root`` until cancelled; trouble with the folder is reported once."""
     last_reason = ""
     while True:
         try:

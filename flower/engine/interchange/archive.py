@@ -24,7 +24,7 @@ _EARLY = (1980, 1, 1, 0, 0, 0)  # equal content gives an equal file
 
 
 def is_archive(data: bytes) -> bool:
-    """Whether a ZIP archive stands in ``data``, alone or behind something else."""
+    """Whether a ZIP archive is in ``data``, alone or behind something else."""
     return _end_record(data) >= 0
 
 

@@ -89,7 +89,7 @@ def card_object(card: Card, spec: Spec) -> dict[str, Any]:
 
 
 def _beginning(card: Card, known: Kind | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns what stands beside ``data`` and in it before anything is filled in."""
+    """Returns what is beside ``data`` and in it before anything is filled in."""
     if known in (Kind.CARD_V2, Kind.CARD_V3):
         return dict(card.source), dict(mapping(card.source["data"]))
     beside = {field.beside: "" for field in _FIELDS if field.beside}
@@ -181,7 +181,7 @@ def card_png(card: Card, original: bytes | None = None) -> bytes:
 
 
 def _chunks_say(picture: bytes, wanted: Mapping[str, object]) -> bool:
-    """Whether each keyword stands in a picture once, with this value."""
+    """Whether each keyword is in a picture once, with this value."""
     chunks = list(png.texts(picture, CARD_KEYWORDS))
     try:
         values = {word: payload.read(body) for word, body in chunks}

@@ -232,7 +232,7 @@ def _instruct(value: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
 
 
 def _context(value: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
-    """Returns what stands around the system text; which parts come in which order is Flower's own."""
+    """Returns what is around the system text; which parts come in which order is Flower's own."""
     story = text(value.get("story_string"))
     begin, end = story.find("{{"), story.rfind("}}")
     before = story[:begin] if begin >= 0 else story

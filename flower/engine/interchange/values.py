@@ -171,7 +171,7 @@ class Ending(Struct, frozen=True):
 
 
 class Chat(Struct, frozen=True, kw_only=True):
-    """A tree of messages, parents before children; the first ending is where the story stands."""
+    """A tree of messages, parents before children; the first ending is where the story is."""
 
     title: str = ""
     character: str = ""

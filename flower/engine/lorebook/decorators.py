@@ -139,7 +139,7 @@ _READERS: Mapping[str, Callable[[str], object]] = {
 }
 
 
-# --- ``{{hidden_key: words}}`` in a content: not told, but read by other entries (V3)
+# --- ``{{hidden_key: words}}`` in a content: left out, but read by other entries (V3)
 
 _HIDDEN_KEY = re.compile(r"\{\{\s{0,9}hidden_key\s{0,9}:", re.IGNORECASE)
 

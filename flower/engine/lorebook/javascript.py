@@ -162,7 +162,7 @@ class _Translation:
         return atom + count
 
     def _count(self) -> tuple[str, int]:
-        """Returns how often what stands before is wanted, empty for once, and how often at least."""
+        """Returns how often what is before is wanted, empty for once, and how often at least."""
         found = self._match(_COUNT)
         if found is not None:
             if found[3] and int(found[3]) < int(found[1]):

@@ -185,7 +185,7 @@ class Judge:
             return False
 
     def _stands(self, key: EntryKey, view: View) -> bool:
-        """Returns whether a key that is not in the index stands in a view."""
+        """Returns whether a key that is not in the index is in a view."""
         term = key.term
         for part in self._text.parts(view):
             text = part.lower() if term.fold else part

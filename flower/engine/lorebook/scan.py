@@ -117,11 +117,11 @@ class _Scan:
         found = [rule for rule in self._waiting() if self._is_found(rule)]
         found.sort(key=self._served)
         winners = self._winners(found)
-        told = self._admit(winners)
-        next_state = self._next(state, levels, told)
+        admitted = self._admit(winners)
+        next_state = self._next(state, levels, admitted)
         self._passes.append(Pass(state, tuple(rule.id for rule in winners), next_state))
         if next_state != _NONE:
-            self._bring(told)
+            self._bring(admitted)
         return next_state
 
     def _waiting(self) -> list[ReadyEntry]:
@@ -157,7 +157,7 @@ class _Scan:
 
     def _admit(self, winners: Sequence[ReadyEntry]) -> list[tuple[ReadyEntry, str]]:
         """Lets in whose dice are good and what fits; returns them with the text that others may read."""
-        told: list[tuple[ReadyEntry, str]] = []
+        admitted: list[tuple[ReadyEntry, str]] = []
         fresh = 0.0
         for rule in winners:
             if self._halted and not rule.entry.ignore_budget:
@@ -171,14 +171,14 @@ class _Scan:
             size = self._tools.tokens(text)
             if not rule.entry.ignore_budget:
                 if not self._fits(rule, fresh, size):
-                    self._variables = before  # what is not told sets nothing
+                    self._variables = before  # what is left out sets nothing
                     continue
                 fresh += size
                 self._by_book[rule.id.book] = self._by_book.get(rule.id.book, 0.0) + size
             self._fire(rule, text, size)
-            told.append((rule, "\n".join((text, *hidden))))
+            admitted.append((rule, "\n".join((text, *hidden))))
         self._spent += ceil(fresh)
-        return told
+        return admitted
 
     def _lucky(self, rule: ReadyEntry) -> bool:
         entry = rule.entry
@@ -231,10 +231,10 @@ class _Scan:
     def _halted(self) -> bool:
         return self._overflowed and self._settings.overflow is Overflow.STOP
 
-    def _next(self, state: str, levels: list[int], told: Sequence[tuple[ReadyEntry, str]]) -> str:
+    def _next(self, state: str, levels: list[int], admitted: Sequence[tuple[ReadyEntry, str]]) -> str:
         settings = self._settings
         next_state = _NONE
-        if not self._halted and any(self._leads_on(rule) for rule, _ in told):
+        if not self._halted and any(self._leads_on(rule) for rule, _ in admitted):
             next_state = _RECURSION
         if settings.recursive and not self._halted and state == _WIDENING and self._text.grown:
             next_state = _RECURSION
@@ -261,9 +261,9 @@ class _Scan:
             and not 0 < furthest < self._depth
         )
 
-    def _bring(self, told: Sequence[tuple[ReadyEntry, str]]) -> None:
+    def _bring(self, admitted: Sequence[tuple[ReadyEntry, str]]) -> None:
         """Makes the texts that fired readable for the next pass."""
-        texts = [text for rule, text in told if not rule.entry.prevent_recursion]
+        texts = [text for rule, text in admitted if not rule.entry.prevent_recursion]
         if texts:
             self._meet(self._text.add("\n".join(texts)))
 

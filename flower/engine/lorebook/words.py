@@ -23,7 +23,7 @@ LETTERS = (
 )
 _ENDING_LETTERS = 3  # of the endings of Russian nouns and adjectives
 
-RUN = re.compile(f"[{LETTERS}]+")  # a word as it stands in a text
+RUN = re.compile(f"[{LETTERS}]+")  # a word as it is in a text
 _LETTER = re.compile(f"[{LETTERS}]")
 _BORDER = re.compile(f"(?![{LETTERS}])")
 _ENDING = re.compile(f"[{_CYRILLIC}]{{0,{_ENDING_LETTERS}}}+(?![{LETTERS}])")
@@ -51,7 +51,7 @@ def stems(word: str) -> list[str]:
 
 
 def found(text: str, key: str) -> bool:
-    """Returns whether ``key`` stands in ``text`` as a whole word. Both are compared as they are."""
+    """Returns whether ``key`` is in ``text`` as a whole word. Both are compared as they are."""
     after = _ENDING if cyrillic_end(key) else _BORDER
     at = text.find(key)
     while at >= 0:

@@ -90,8 +90,8 @@ def answer_recall(context: Context) -> Paragraphs:
     if _MY_NAME.search(text) and context.player and not re.search(r"\bmy \w+'s name\b", text):
         return [[context.say("your_name")], [remark(context, 30)]]
     if _ALL_SO_FAR.search(text):
-        told = recap(context.history, context.lore)
-        return [[context.say("recap"), told]] if told else [[context.say("recap_nothing")]]
+        text = recap(context.history, context.lore)
+        return [[context.say("recap"), text]] if text else [[context.say("recap_nothing")]]
     memory = context.memory()
     if memory is None or (memory.score == 0 and not _DID.search(text)):
         if not _OWN_PAST.search(text) and context.near(least=12) is not None:
@@ -150,8 +150,8 @@ def answer_know(context: Context) -> Paragraphs:
             return _remembered(context, said)
     fact = about_the_gone(context) or in_charge(context) or context.near(least=ASKED_SCORE)
     memory = call_back(context)
-    if (told := context.again(fact)) is not None:
-        return [[context.say("known_again", context.fact_slots(told))], [remark(context, 30)]]
+    if (again := context.again(fact)) is not None:
+        return [[context.say("known_again", context.fact_slots(again))], [remark(context, 30)]]
     if fact is None:
         if memory:
             return [[memory]]
@@ -209,8 +209,8 @@ def _fate(context: Context) -> str:
     if not _is_lost(name):
         return context.say("fate_alive", slots)
     known = next((fact for fact in context.facts_of(name.full) if fact.subject == name), None)
-    told = context.fact_slots(known)["telling"] if known and context.use(known) else ""
-    return f"{context.say('fate_unknown', slots)} {told}"
+    text = context.fact_slots(known)["telling"] if known and context.use(known) else ""
+    return f"{context.say('fate_unknown', slots)} {text}"
 
 
 def _is_lost(name: Name) -> bool:

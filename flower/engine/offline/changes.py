@@ -89,7 +89,7 @@ def _coins(context: Context) -> list[str]:
 
 
 def _thing(noun: str) -> str:
-    """Returns a noun phrase as it stands in an inventory, "" for what cannot be carried off."""
+    """Returns a noun phrase as it is in an inventory, "" for what cannot be carried off."""
     bare = _ARTICLE.sub("", noun)
     words = bare.split()
     if not words or len(words) > THING_WORDS or words[-1].casefold() in word_list("not_things"):

@@ -92,7 +92,7 @@ def last_verb(bare: str, kind: str) -> str:
 
 
 def second(bare: str) -> str:
-    """Returns the act as it stands behind "you", or "" when it is too long to be said back."""
+    """Returns the act as it is behind "you", or "" when it is too long to be said back."""
     bare = re.split(r"(?<=[.!?;])\s+|:\s", bare)[0].strip(" .,!?;:")
     words = bare.split(" ")
     if not bare or len(words) > 18 or not bare.isascii():

@@ -48,7 +48,7 @@ _MAGIC_WORLD = re.compile(
 )
 _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in charge\b", re.IGNORECASE)
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
-_TOLD = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
+_DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
 
 class Composed(Struct, frozen=True):
@@ -87,8 +87,8 @@ def resumed(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
         exactly = cue.begun if whole.text.startswith(cue.begun) else begun
         return replace(whole, text=whole.text[len(exactly) :])
     if begun.endswith((".", "!", "?", "\u2026", '"', "]", ")")):  # whole as it is: time goes on
-        told = (*messages, ChatMessage("assistant", begun))
-        further = compose(replace(cue, begun="", line="", story=told), told, chance, phrases)
+        so_far = (*messages, ChatMessage("assistant", begun))
+        further = compose(replace(cue, begun="", line="", story=so_far), so_far, chance, phrases)
         return replace(further, text=f"\n\n{further.text}")
     cut = (sentences(begun) or [""])[-1].strip()
     for sentence in sentences(whole.text.replace("\n\n", " ")):
@@ -111,7 +111,7 @@ def _kind(context: Context) -> str:
     if line.kind in ("take", "use", "trade", "other") and is_gift(context):
         return "gift"
     tells = (
-        heard.telling in _TOLD and line.verb != "write"
+        heard.disclosure in _DISCLOSED and line.verb != "write"
     )  # a letter to one's sister is heard by nobody
     if tells and line.kind in ("state", "other", "take", "use", "think", "rest"):
         return "speech"
@@ -219,14 +219,14 @@ def _look(context: Context) -> Paragraphs:
             [context.say("no_sight", {"gone": person.said}), tell(context, context.near())],
             [remark(context)],
         ]
-    told = tell(context, context.near())
+    text = tell(context, context.near())
     opening = _verb_of_its_own(context) or context.say("look")
-    return [[opening, told or context.say("detail")], [call_back(context), remark(context)]]
+    return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
 
 
 def _search(context: Context) -> Paragraphs:
     throw = context.throw()
-    opening = [context.say("search"), context.say(f"search_{throw.outcome}"), throw.shown]
+    opening = [context.say("search"), context.say(f"search_{throw.outcome}"), throw.display_text]
     if throw.outcome == "miss":
         return [opening, [remark(context)]]
     context.changes.append(f"inventory: +{context.slots['find']}")
@@ -267,7 +267,7 @@ def _fight(context: Context) -> Paragraphs:
     if throw.outcome == "miss":
         context.changes.append("condition: +bruised")
     after = context.say("fight_after") if context.pick.percent(60) else ""
-    return [[context.say(table, slots), throw.shown], [after, remark(context, 50)]]
+    return [[context.say(table, slots), throw.display_text], [after, remark(context, 50)]]
 
 
 def _contest(context: Context) -> Paragraphs:
@@ -277,9 +277,9 @@ def _contest(context: Context) -> Paragraphs:
 
 def _risk(context: Context) -> Paragraphs:
     throw = context.throw()
-    told = the_place(context, most=1) if context.goal and throw.outcome != "miss" else ""
+    text = the_place(context, most=1) if context.goal and throw.outcome != "miss" else ""
     return [
-        [context.say(f"risk_{throw.outcome}"), throw.shown, told],
+        [context.say(f"risk_{throw.outcome}"), throw.display_text, text],
         [by_the_way(context, 20), remark(context, 50)],
     ]
 
@@ -305,7 +305,10 @@ def _trade(context: Context) -> Paragraphs:
     first = [context.say("trade"), tell(context, price)]
     if context.line.verb in word_list("haggling"):
         throw = context.throw()
-        second = [context.say("trade_stuck" if throw.outcome == "miss" else "trade_works"), throw.shown]
+        second = [
+            context.say("trade_stuck" if throw.outcome == "miss" else "trade_works"),
+            throw.display_text,
+        ]
     else:  # a thing with a price on it needs no luck
         second = [context.say("trade_works")]
     return [first, [*second, remark(context)]]
@@ -343,7 +346,7 @@ def _gift(context: Context) -> Paragraphs:
 
 
 def _state(context: Context) -> Paragraphs:
-    liked = context.heard.telling in ("love", "hate", "plan")
+    liked = context.heard.disclosure in ("love", "hate", "plan")
     speaker = context.people.at_hand()
     if liked and speaker is not None:
         return talk(context)
@@ -357,8 +360,8 @@ def _other(context: Context) -> Paragraphs:
     if own:
         return [[own], [remark(context, 50)]]
     table = "any_act" if context.line.act else "any_act_bare"
-    told = tell(context, context.near(least=ABOUT_SCORE))
-    return [[context.say(table), told], [call_back(context), remark(context, 50)]]
+    text = tell(context, context.near(least=ABOUT_SCORE))
+    return [[context.say(table), text], [call_back(context), remark(context, 50)]]
 
 
 def _continue(context: Context) -> Paragraphs:

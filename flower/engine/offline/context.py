@@ -26,7 +26,7 @@ from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character
 from flower.engine.provider.base import ChatMessage, Cue
 
-RECENT_REPLIES = 12  # facts of so many replies are not told again
+RECENT_REPLIES = 12  # facts of so many replies are not used again
 NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name
 ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
@@ -121,7 +121,7 @@ class Context:
     def facts_of(self, words: str) -> list[Fact]:
         """Returns what is openly known about a place or a person, what begins with the name first."""
         names = self.lore.named_in(words)
-        known = [fact for fact in self.lore.facts if not fact.secret and not self.told(fact)]
+        known = [fact for fact in self.lore.facts if not fact.secret and not self.is_recent(fact)]
         about = [fact for fact in known if fact.subject is not None and fact.subject in names]
         return about + [fact for fact in known if fact not in about and set(names) & set(fact.names)]
 
@@ -135,7 +135,7 @@ class Context:
     def near(
         self, *, secret: bool = False, least: int = NEAR_SCORE, price: bool = False, besides: str = ""
     ) -> Fact | None:
-        """Returns the best fact about the line that was not told lately, or None.
+        """Returns the best fact about the line that was not used lately, or None.
 
         ``besides``: who is spoken to; that they are named says nothing of what the talk is about.
         """
@@ -215,9 +215,9 @@ class Context:
         return ()
 
     def again(self, instead: Fact | None, *, besides: str = "", least: int = 24) -> Fact | None:
-        """Returns a fact that was told before and is asked for once more, None when none is meant.
+        """Returns a fact that was given before and is asked for once more, None when none is meant.
 
-        ``instead``: what would be told for the first time; only a price that it does not name is better.
+        ``instead``: what would be given for the first time; only a price that it does not name is better.
         """
         asks_price = bool(self.line.words & stems(" ".join(_PRICE_WORDS)))
         if instead is not None and (not asks_price or _AMOUNT.search(instead.text)):
@@ -225,12 +225,12 @@ class Context:
         names = tuple(name for name in self.named if name.short != besides) or self.meant(besides)
         focus = stems(f"{self.line.object} {self.line.topic}")
         found = lore_of.about(self.lore, self.line.words | focus, focus=focus, names=names)
-        told = [
+        recent = [
             (score + least * (asks_price and _AMOUNT.search(fact.text) is not None), fact)
             for score, fact in found
             if not fact.secret and _core(fact.text).casefold() in self.recent  # not in this very reply
         ]
-        score, fact = max(told, key=lambda pair: pair[0], default=(0, None))
+        score, fact = max(recent, key=lambda pair: pair[0], default=(0, None))
         if fact is None or score < least or _core(fact.text).casefold() in self.last.casefold():
             return None
         return fact
@@ -243,11 +243,11 @@ class Context:
         return tuple(named[:3])
 
     def spare(self, *, price: bool = False) -> Fact | None:
-        """Returns some fact recalled for this moment that was not told lately, or None."""
+        """Returns some fact recalled for this moment that was not used lately, or None."""
         facts = [
             fact
             for fact in self.lore.facts
-            if not fact.secret and not self.told(fact) and (fact.price or not price) and fact.names
+            if not fact.secret and not self.is_recent(fact) and (fact.price or not price) and fact.names
             and len(fact.words) >= SPARE_STEMS and (fact.rank < SPARE_RANK or price)
             and len(fact.text.split()) <= SPARE_WORDS
         ]  # fmt: skip
@@ -258,13 +258,13 @@ class Context:
         return fact
 
     def use(self, fact: Fact) -> bool:
-        """Marks a fact as told in this reply; returns False if it was told lately."""
-        if self.told(fact):
+        """Marks a fact as given in this reply; returns False if it was used lately."""
+        if self.is_recent(fact):
             return False
         self.pick.note(_core(fact.text))
         return True
 
-    def told(self, fact: Fact) -> bool:
+    def is_recent(self, fact: Fact) -> bool:
         """Whether a fact was told in one of the last replies or in this one."""
         core = _core(fact.text)
         return core.casefold() in self.recent or self.pick.noted(core)
@@ -303,7 +303,7 @@ class Context:
         return self.pick.say(options, self.slots | dict(slots or {}))
 
     def say_fresh(self, tables: str) -> str:
-        """Returns a phrase of the tables that was not told in the last replies; "" when there is none."""
+        """Returns a phrase of the tables that was not used in the last replies; "" when there is none."""
         options = [one for name in tables.split() for one in self.table(name)]
         return self.pick.say(self.pick.fresh(options, self.recent), self.slots)
 
@@ -318,13 +318,15 @@ class Context:
 
     def _contradicts(self, sentence: str) -> bool:
         now = f"{self.cue.weather} {self.cue.time}".casefold()
-        told = sentence.casefold()
-        weather = bool(self.cue.weather) and any(word in told and word not in now for word in _WEATHER)
-        hour = bool(self.cue.time) and any(word in told and word not in now for word in _HOURS)
+        folded = sentence.casefold()
+        weather = bool(self.cue.weather) and any(
+            word in folded and word not in now for word in _WEATHER
+        )
+        hour = bool(self.cue.time) and any(word in folded and word not in now for word in _HOURS)
         return weather or hour
 
     def sky(self) -> str:
-        """Returns hour and weather of the sheet in words, when they were not told lately."""
+        """Returns hour and weather of the sheet in words, when they were not used lately."""
         parts = [part for part in (self.cue.time, self.cue.weather) if part]
         last = "\n".join(self.replies[-3:]).casefold()
         if not parts or ", ".join(parts).casefold() in last:
@@ -421,8 +423,8 @@ def _cast(cue: Cue) -> tuple[Speaker, ...]:
     members = ((cue.character, cue.persona), *cue.stage) if cue.character else cue.stage
     pronouns = (*cue.pronouns, *[""] * len(members))
     return tuple(
-        of_character(name, persona, told)
-        for (name, persona), told in zip(members, pronouns, strict=False)
+        of_character(name, persona, pronoun)
+        for (name, persona), pronoun in zip(members, pronouns, strict=False)
         if name
     )
 

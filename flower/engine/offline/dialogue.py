@@ -35,7 +35,7 @@ _YES_NO = re.compile(
     r"^(?:[A-Z][\w'-]+,\s+)?(do|does|did|are|is|was|were|will|would|can|could|have|has|should|may|must)\b",
     re.IGNORECASE,
 )
-_TOLD_BY_ME = re.compile(r"\bwhat did i (?:just )?(?:tell|say|confess)\b", re.IGNORECASE)
+_ABOUT_ME = re.compile(r"\bwhat did i (?:just )?(?:tell|say|confess)\b", re.IGNORECASE)
 _ASKS_YOU = re.compile(
     r"\b(?:when|why|how|what|where|who)(?: \w+){0,2} (?:do|did|are|were|have|had|will|would) you\b",
     re.IGNORECASE,
@@ -70,7 +70,7 @@ def talk(context: Context) -> list[list[str]]:
         return _no_answer(context, found)
     context.meet(found.name)
     shows = (
-        context.heard.telling in ("affection", "insult")
+        context.heard.disclosure in ("affection", "insult")
         and bool(context.line.act)
         and not context.line.speech
     )
@@ -86,11 +86,11 @@ def answers(context: Context, speaker: Speaker, fact: Fact) -> str:
     """Returns the fact in the speaker's mouth."""
     return context.say(
         f"answer.{speaker.register} answer.any",
-        speaker.slots | context.fact_slots(as_told_by(speaker, fact, context.line.words)),
+        speaker.slots | context.fact_slots(as_said_by(speaker, fact, context.line.words)),
     )
 
 
-def as_told_by(speaker: Speaker, fact: Fact, asked: frozenset[str]) -> Fact:
+def as_said_by(speaker: Speaker, fact: Fact, asked: frozenset[str]) -> Fact:
     """Returns a fact as somebody tells it: the half that was asked for, and of themself as "I"."""
     text = fact.text
     if asked & fact.words and not asked & fact.core and fact.more:
@@ -107,11 +107,11 @@ _JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 def _answer(context: Context, speaker: Speaker) -> list[str]:
     heard, line = context.heard, context.line
     if _TALE.search(line.speech or line.text) and (tale := context.spare()) is not None:
-        told = context.fact_slots(as_told_by(speaker, tale, line.words))
-        return [context.say("tale", speaker.slots | told)]
-    if line.speech_act == "ask" and heard.telling not in ("confession", "affection"):
+        fact_said = context.fact_slots(as_said_by(speaker, tale, line.words))
+        return [context.say("tale", speaker.slots | fact_said)]
+    if line.speech_act == "ask" and heard.disclosure not in ("confession", "affection"):
         return _asked(context, speaker)
-    if heard.telling in _IN_KIND and line.speech_act != "threat":
+    if heard.disclosure in _IN_KIND and line.speech_act != "threat":
         return _in_kind(context, speaker)
     if heard.feeling:
         return [context.say(f"feeling_seen.{heard.feeling} feeling_seen.any", speaker.slots)]
@@ -169,15 +169,17 @@ def _in_kind(context: Context, speaker: Speaker) -> list[str]:
     parts = []
     if heard.name:
         parts.append(context.say("hears_name", speaker.slots))
-    if heard.telling == "name":
+    if heard.disclosure == "name":
         return [*parts, _volunteered(context, speaker)]
-    if heard.echo and heard.telling in ("confession", "self", "loss") and context.pick.percent(70):
+    if heard.echo and heard.disclosure in ("confession", "self", "loss") and context.pick.percent(70):
         parts.append(context.say("says_back", speaker.slots))
-    parts.append(context.say(f"{heard.telling}.{speaker.register} {heard.telling}.any", speaker.slots))
-    fact = context.near(least=NEAR_SCORE) if heard.telling in ("self", "loss", "plan") else None
+    parts.append(
+        context.say(f"{heard.disclosure}.{speaker.register} {heard.disclosure}.any", speaker.slots)
+    )
+    fact = context.near(least=NEAR_SCORE) if heard.disclosure in ("self", "loss", "plan") else None
     if fact is not None and all(name.short != speaker.name for name in fact.names):
-        told = as_told_by(speaker, fact, context.line.words)
-        parts.append(context.say("volunteer", speaker.slots | context.fact_slots(told)))
+        fact_said = as_said_by(speaker, fact, context.line.words)
+        parts.append(context.say("volunteer", speaker.slots | context.fact_slots(fact_said)))
     return parts
 
 
@@ -194,8 +196,8 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         quoted = spoken(memory.retold, tagged=True)[1:]
         slots = {"memory_said": quoted, "memory_plain": quoted[:-2]}
         return [context.say("reminded", speaker.slots | slots)]
-    if _TOLD_BY_ME.search(text) and context.scene.told:
-        quoted = spoken(f"{context.scene.told[-1]}.", tagged=True)[1:]
+    if _ABOUT_ME.search(text) and context.scene.disclosures:
+        quoted = spoken(f"{context.scene.disclosures[-1]}.", tagged=True)[1:]
         return [
             context.say(
                 "reminded", speaker.slots | {"memory_said": quoted, "memory_plain": quoted[:-2]}
@@ -205,8 +207,8 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         return [context.say("vouches", speaker.slots)]
     least = NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
     fact = about_the_gone(context) or in_charge(context) or _fact_for(context, speaker, least)
-    if (told := context.again(fact, besides=speaker.name)) is not None:
-        slots = context.fact_slots(as_told_by(speaker, told, context.line.words))
+    if (again := context.again(fact, besides=speaker.name)) is not None:
+        slots = context.fact_slots(as_said_by(speaker, again, context.line.words))
         return [context.say("says_again", speaker.slots | slots)]
     if context.cue.outcome == "strong" and (secret := context.hidden(ASKED_SCORE * 4)) is not None:
         return [context.say("tells_secret", speaker.slots | context.fact_slots(secret))]
@@ -219,8 +221,10 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         said.append(context.say("says_yes" if answer.startswith("yes") else "says_no", speaker.slots))
     if fact is not None and text.count("?") > 1 and not said:
         second = _fact_for(context, speaker, NEAR_SCORE)
-        told = as_told_by(speaker, second, context.line.words) if second else None
-        also = context.say("and_also", speaker.slots | context.fact_slots(told)) if told else ""
+        fact_said = as_said_by(speaker, second, context.line.words) if second else None
+        also = (
+            context.say("and_also", speaker.slots | context.fact_slots(fact_said)) if fact_said else ""
+        )
         return [answers(context, speaker, fact), also]
     if fact is not None:
         return [*said, answers(context, speaker, fact), _hint(context, speaker, 20)]
@@ -246,8 +250,8 @@ def _about_themself(context: Context, speaker: Speaker) -> list[str]:
         None,
     )
     if fact is not None and context.use(fact):
-        told = context.fact_slots(fact)["telling"]
-        return [context.say("about_self", speaker.slots | {"known": told})]
+        text = context.fact_slots(fact)["telling"]
+        return [context.say("about_self", speaker.slots | {"known": text})]
     return [context.say("about_self_little", speaker.slots)]
 
 
@@ -280,8 +284,8 @@ def _volunteered(context: Context, speaker: Speaker) -> str:
         return ""
     fact = _fact_for(context, speaker)
     if fact is not None:
-        told = as_told_by(speaker, fact, context.line.words)
-        return context.say("volunteer", speaker.slots | context.fact_slots(told))
+        fact_said = as_said_by(speaker, fact, context.line.words)
+        return context.say("volunteer", speaker.slots | context.fact_slots(fact_said))
     if context.pick.percent(40):
         return own_words(context, speaker, "own_words") or _hint(context, speaker, 50)
     return ""

@@ -75,7 +75,7 @@ def _new_event(context: Context) -> Event | None:
 
 
 def _due(context: Context) -> bool:
-    if context.line.kind in _QUIET or context.heard.feeling or context.heard.telling:
+    if context.line.kind in _QUIET or context.heard.feeling or context.heard.disclosure:
         return False
     if context.cue.happening or context.cue.turn_number < FIRST:
         return False

@@ -1,7 +1,7 @@
 """Makes facts out of recalled passages, so that a narrator can use them piece by piece. Pure.
 
-A passage is Markdown as a person wrote it. A fact is one sentence that stands on its own, with the
-sentence that leans on it. What stands under a heading that speaks of secrets is a secret.
+A passage is Markdown as a person wrote it. A fact is one sentence that can be read alone, with the
+sentence that leans on it. What is under a heading that speaks of secrets is a secret.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LEANS = re.compile(
 )
 
 
-_THERE_ARE = re.compile(r"There (?:is|are|was|were) ")  # at the head of a paragraph it stands alone
+_THERE_ARE = re.compile(r"There (?:is|are|was|were) ")  # at the head of a paragraph it is alone
 
 
 class Fact(Struct, frozen=True):
@@ -56,7 +56,7 @@ class Fact(Struct, frozen=True):
     names: tuple[Name, ...]
     secret: bool
     price: bool
-    section: str = ""  # the headings it stands under
+    section: str = ""  # the headings it is under
     core: frozenset[str] = frozenset()  # those of the words that stand in ``text`` itself
 
     @property
@@ -193,7 +193,7 @@ def with_recalled(world: Lore, passages: Sequence[str], spoken_of: tuple[str, ..
 
 def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]]) -> tuple[Name, ...]:
     """Returns the names with the kind that the heading tells under which a paragraph begins with them."""
-    told: dict[str, NameKind] = {}
+    kinds: dict[str, NameKind] = {}
     for title, body in texts:
         kind: NameKind | None = (
             "person"
@@ -206,8 +206,8 @@ def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]
             continue
         for paragraph in _paragraphs(body):
             start = paragraph.removeprefix("The ")
-            told |= {name.full: kind for name in names if start.startswith(name.full + " ")}
-    return tuple(as_kind(name, told.get(name.full, name.kind)) for name in names)
+            kinds |= {name.full: kind for name in names if start.startswith(name.full + " ")}
+    return tuple(as_kind(name, kinds.get(name.full, name.kind)) for name in names)
 
 
 def about(

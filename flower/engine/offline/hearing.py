@@ -27,7 +27,7 @@ Feeling = Literal[
     "doubt",
     "disgust",
 ]
-Telling = Literal[
+Disclosure = Literal[
     "",
     "confession",
     "affection",
@@ -158,7 +158,7 @@ _LOSS = re.compile(
     rf"\bi lost (?:my|our) (?:\w+ ){{0,2}}?(?:{_KIN})\b",
     re.IGNORECASE,
 )
-_TELLINGS: tuple[tuple[Telling, re.Pattern[str]], ...] = (
+_DISCLOSURES: tuple[tuple[Disclosure, re.Pattern[str]], ...] = (
     ("comfort", _COMFORT),
     ("praise", _PRAISE),
     ("loss", _LOSS),
@@ -191,7 +191,7 @@ class Heard(Struct, frozen=True):
     """What a line tells of the player. ``name`` is what they call themself, "" if they do not."""
 
     feeling: Feeling = ""
-    telling: Telling = ""
+    disclosure: Disclosure = ""
     name: str = ""
     echo: str = ""  # the player's own words as somebody says them back: "your brother drowned here"
     subject: str = ""  # what a liking is about: "this town"
@@ -204,13 +204,13 @@ def hear(text: str, spoken: str) -> Heard:
     said = spoken or _SAYS_THAT.sub("", text)
     named = _NAME.search(said) or _I_AM_NAME.search(said)
     name = " ".join(named.group("name").split()).strip(" .,") if named else ""
-    telling = _telling(text, said, name)
+    disclosure = _disclosure(text, said, name)
     return Heard(
         feeling=_feeling(text),
-        telling=telling,
+        disclosure=disclosure,
         name=name if not name.islower() else "",
         echo="" if _DOES_AND_TELLS.match(said) else _echo(said),
-        subject=_subject(said) if telling in ("love", "hate") else "",
+        subject=_subject(said) if disclosure in ("love", "hate") else "",
     )
 
 
@@ -239,7 +239,7 @@ def _felt(before: str) -> bool:
     )
 
 
-def _telling(text: str, said: str, name: str) -> Telling:
+def _disclosure(text: str, said: str, name: str) -> Disclosure:
     if _CONFESSION.search(said) or re.match(r"^i (?:confess|admit)\b", text, re.IGNORECASE):
         return "confession"
     if _AFFECTION.search(text) and not _WITH_FORCE.search(text):
@@ -247,7 +247,8 @@ def _telling(text: str, said: str, name: str) -> Telling:
     if _INSULT.search(said):
         return "insult"
     return next(
-        (telling for telling, pattern in _TELLINGS if pattern.search(said)), "name" if name else ""
+        (disclosure for disclosure, pattern in _DISCLOSURES if pattern.search(said)),
+        "name" if name else "",
     )
 
 

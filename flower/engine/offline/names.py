@@ -24,7 +24,7 @@ _NAME = re.compile(
     r"\b[A-Z\u00c0-\u00de][\w'\u2019-]*"
     r"(?:\s+(?:(?:of|the|de|van|von|la|le|du)\s+){0,2}[A-Z\u00c0-\u00de][\w'\u2019-]*)*"
 )
-_OPENS_AFTER = tuple(".!?:\"'(\u201c]")  # what stands before the first word of a sentence
+_OPENS_AFTER = tuple(".!?:\"'(\u201c]")  # what is before the first word of a sentence
 _CLOSES = "\"')\u201d"
 _PERSON_VERBS = re.compile(
     r"^[,\s]*(?:who|whose|keeps|runs|owns|says|wants|knows|sells|buys|lives|believes|teaches|swears|remembers|walks|"
@@ -86,7 +86,7 @@ class Name(Struct, frozen=True):
 
     @property
     def said(self) -> str:
-        """Returns the name as it stands in a sentence: "the Salt Stair", "Maud Tolley"."""
+        """Returns the name as it is in a sentence: "the Salt Stair", "Maud Tolley"."""
         return f"the {self.full}" if self.article else self.full
 
     @property

@@ -86,11 +86,11 @@ def by_the_way(context: Context, likely: int) -> str:
 
 def the_place(context: Context, most: int = 2) -> str:
     """Returns what there is to see at the place: what the lore says of it, else what such places have."""
-    told: list[str] = []
+    texts: list[str] = []
     for fact in context.facts_of(context.place)[:most]:
         if context.use(fact):
-            told.append(context.fact_slots(fact)["telling"] if not told else fact.text)
-    return " ".join(told) or site(context)
+            texts.append(context.fact_slots(fact)["telling"] if not texts else fact.text)
+    return " ".join(texts) or site(context)
 
 
 def site(context: Context) -> str:

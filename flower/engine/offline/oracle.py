@@ -35,7 +35,7 @@ class RiskRoll(Struct, frozen=True):
     outcome: Outcome
 
     @property
-    def shown(self) -> str:
+    def display_text(self) -> str:
         """Returns the line players see, for example ``[2d6: 4 + 5 = 9, it works, at a price]``.
 
         "" when nothing was thrown here: the player's own dice have been shown already.
@@ -103,5 +103,5 @@ def roll(chance: Chance, count: int, sides: int, bonus: int) -> tuple[str, float
     if bonus:
         terms += f" {'+' if bonus > 0 else '-'} {abs(bonus)}"
     total = sum(dice) + bonus
-    shown = f"[{name}: {total}]" if terms == str(total) else f"[{name}: {terms} = {total}]"
-    return shown, (sum(dice) - count) / (count * (sides - 1))
+    display_text = f"[{name}: {total}]" if terms == str(total) else f"[{name}: {terms} = {total}]"
+    return display_text, (sum(dice) - count) / (count * (sides - 1))

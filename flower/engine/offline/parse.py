@@ -187,9 +187,9 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
         if kind in ("fight", "contest", "risk"):
             return kind, details | {"speech": words}
         return "speech", said | {"beside": details.get("act", "") if kind in _BESIDE else ""}
-    told = _WHEN.match(text)
-    if told:  # "When the tide turns I walk on.": an act, and when
-        return _act(text[told.end() :])
+    condition = _WHEN.match(text)
+    if condition:  # "When the tide turns I walk on.": an act, and when
+        return _act(text[condition.end() :])
     if text.endswith("?") or _WH.match(text):
         return _question(text)
     return _act(text)

@@ -187,7 +187,7 @@ class People:
 
 
 def _before(name: Name, text: str) -> str:
-    """Returns what stands before the first part of a name, in small letters."""
+    """Returns what is before the first part of a name, in small letters."""
     folded = text.casefold()
     at = [folded.find(part.casefold()) for part in (name.full, *reversed(name.full.split()))]
     return folded[: next((one for one in at if one >= 0), 0)]

@@ -148,15 +148,15 @@ def _joined(quoted: list[str]) -> str:
 
 
 def _sky(context: Context, asked: str) -> str:
-    told = ", ".join(part for part in (context.cue.time, context.cue.weather) if part)
-    if not told:
+    sky = ", ".join(part for part in (context.cue.time, context.cue.weather) if part)
+    if not sky:
         return ""
-    lead = "" if asked not in _FACTUAL else "Yes. " if asked in told.casefold() else "No. "
-    return lead + context.say("it_is", {"sky": told, "sky_first": upper_first(told)})
+    lead = "" if asked not in _FACTUAL else "Yes. " if asked in sky.casefold() else "No. "
+    return lead + context.say("it_is", {"sky": sky, "sky_first": upper_first(sky)})
 
 
 def _rumour(context: Context) -> Fact | None:
-    """Returns something people say that was not told lately."""
+    """Returns something people say that was not used lately."""
     for fact in context.lore.facts:
         if "rumour" in fact.section.casefold() and not fact.secret and context.use(fact):
             return fact

@@ -65,9 +65,9 @@ class OfflineNarrator:
             self._phrases = _load(self._folder)
         sent = 0
         whole = composed(completion, self._phrases)
-        told = _within(whole.text, completion.max_tokens * _CHARS_PER_TOKEN)
-        cut = told != whole.text
-        for word in _WORD.findall(told):
+        text = _within(whole.text, completion.max_tokens * _CHARS_PER_TOKEN)
+        cut = text != whole.text
+        for word in _WORD.findall(text):
             yield Text(word)
             sent += len(word)
             if self._gap_s:

@@ -84,7 +84,7 @@ class Recollection(Struct, frozen=True):
 
 
 def _past(word: str) -> str:
-    """Returns a word in the past; one that stands there already as it is."""
+    """Returns a word in the past; one that is there already as it is."""
     return word if word in IRREGULAR else past_verb(word)
 
 
@@ -116,11 +116,11 @@ def remember(
         if not alone and shared < (1 if own or rank >= told_from or len(words) < 2 else 2):
             continue
         points = shared * 10 + _FORM_POINTS * form + _ALONE_POINTS * alone + (6 if own else 0)
-        told = Recollection(
+        recollection = Recollection(
             text, own, points - min(rank, 5), whole=bool(words) and shared == len(words)
         )
-        if best is None or told.score > best.score:
-            best = told
+        if best is None or recollection.score > best.score:
+            best = recollection
     return best or next(
         (Recollection(text, True, 0) for text, own in recalled if own and not text.endswith("?")), None
     )

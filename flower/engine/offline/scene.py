@@ -25,7 +25,7 @@ from flower.engine.provider.base import ChatMessage
 
 COMPANY = 4  # people at hand: more cannot be kept apart
 MEANT = 6  # people a "him" or "her" may mean
-TOLD = 12  # things the player told of themself that are kept in mind
+DISCLOSURES_KEPT = 12  # things the player told of themself that are kept in mind
 _SPEAKS = re.compile(
     r"\" (?:[a-z]+s) (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?=[.,\s])|"
     r"\" (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) [a-z]+s\b|"
@@ -56,7 +56,7 @@ class Scene(Struct, frozen=True):
     company: tuple[str, ...] = ()  # names of people at hand, the last to speak first
     partner: str = ""  # who is being spoken to
     name: str = ""  # what the player calls themself
-    told: tuple[str, ...] = ()  # sentences the player told of themself, oldest first
+    disclosures: tuple[str, ...] = ()  # sentences the player told of themself, oldest first
     dead: frozenset[str] = frozenset()  # keys of those the player has killed
     spared: frozenset[str] = frozenset()  # keys of those who came away from a fight alive
     meant: tuple[str, ...] = ()  # who was spoken of or to, last first: whom "him" and "her" may mean
@@ -150,15 +150,15 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
         partner = found
         company = (found, *(one for one in company if one != found))[:COMPANY]
     heard = hear(line.text, line.speech)
-    told = scene.told
-    if heard.telling in ("self", "loss", "confession", "name") and heard.echo:
-        told = (*told, heard.echo)[-TOLD:]
+    disclosures = scene.disclosures
+    if heard.disclosure in ("self", "loss", "confession", "name") and heard.echo:
+        disclosures = (*disclosures, heard.echo)[-DISCLOSURES_KEPT:]
     return Scene(
         place,
         company,
         partner,
         heard.name or scene.name,
-        told,
+        disclosures,
         scene.dead,
         scene.spared,
         meant,
@@ -181,7 +181,7 @@ def _spoken_of(line: ParsedLine, lore: Lore) -> list[str]:
 
 
 def _is_told(name: Name, text: str) -> bool:
-    """Whether somebody stands in a line where the one who is spoken to stands."""
+    """Whether somebody is named in a line where the one who is spoken to would be."""
     if name.kind != "person" or name.gone:
         return False
     form = name.full if name.full in text else name.short
@@ -233,7 +233,15 @@ def _after_reply(
         elif key:
             spared |= {key}
     return Scene(
-        scene.place, company, partner, scene.name, scene.told, dead, spared - dead, meant, scene.lines
+        scene.place,
+        company,
+        partner,
+        scene.name,
+        scene.disclosures,
+        dead,
+        spared - dead,
+        meant,
+        scene.lines,
     )
 
 

@@ -18,7 +18,7 @@ from flower.engine.offline.recall import Recollection
 from flower.engine.provider.base import ChatMessage
 
 DEEDS = 5  # in a recap: more would be a list
-TOLD = 3  # things that the player said of themself
+DISCLOSURES = 3  # things that the player said of themself
 PLACES = 4
 DEED_WORDS = 24
 PEOPLE = 4
@@ -53,12 +53,12 @@ def recap(history: Sequence[ChatMessage], lore: Lore | None = None) -> str:
     It is told in that order, and only the deeds that weigh most, in the order in which they happened.
     """
     lines = [read(message.content) for message in history if message.role == "user"]
-    told = _told(lines)
+    disclosures = _disclosures(lines)
     places = _places(lines)
     deeds = _deeds(lines, besides_moves=bool(places))
-    if not deeds and not told and not places:
+    if not deeds and not disclosures and not places:
         return ""
-    parts = [told] if told else []
+    parts = [disclosures] if disclosures else []
     if places:
         parts.append(_way(places))
     for index, deed in enumerate(deeds):
@@ -96,15 +96,17 @@ def _talked_to(history: Sequence[ChatMessage]) -> str:
     return max(reversed(list(counts)), key=lambda name: counts[name]) if counts else ""
 
 
-def _told(lines: Sequence[ParsedLine]) -> str:
+def _disclosures(lines: Sequence[ParsedLine]) -> str:
     """Returns what the player told of themself, the first things first; "" for nothing."""
     heard = [hear(line.text, line.speech) for line in lines]
     echoes = [
-        one.echo for one in heard if one.telling in ("self", "loss", "confession", "name") and one.echo
+        one.echo
+        for one in heard
+        if one.disclosure in ("self", "loss", "confession", "name") and one.echo
     ]
     name = next((one.name for one in heard if one.name), "")
-    telling = (one for one in echoes if not _NAMES.match(one) and (not name or name not in one))
-    kept = list(dict.fromkeys(telling))[:TOLD]
+    rest = (one for one in echoes if not _NAMES.match(one) and (not name or name not in one))
+    kept = list(dict.fromkeys(rest))[:DISCLOSURES]
     parts = [f"You are {name}."] if name else []
     if kept:
         parts.append(f"You have told that {' and that '.join(map(lower_first, kept))}.")
@@ -184,7 +186,7 @@ def _deed(line: ParsedLine) -> str:
         return ""
     text = line.text if line.act else ""
     heard = hear(line.text, line.speech)
-    if heard.name or (heard.telling in ("self", "loss", "confession") and heard.echo):
+    if heard.name or (heard.disclosure in ("self", "loss", "confession") and heard.echo):
         return ""  # that is told apart
     if line.speech and not line.act:
         about = f" about {line.topic}" if line.topic else ""

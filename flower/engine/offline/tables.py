@@ -71,7 +71,7 @@ class Phrases(Struct, frozen=True):
 
 
 class _PhraseFile(Struct, frozen=True):
-    """What stands in one file. ``setting`` is "" when it is for any world."""
+    """What is in one file. ``setting`` is "" when it is for any world."""
 
     setting: str
     words: frozenset[str]

@@ -5,9 +5,9 @@ everything from turn to turn.
 
     system   base rules, active rules, the world's tone, character, opening scene
     history  the window of the story, each player's line with what was recalled for it
-    line     what is new of how things stand, then the player's newest line with what is newly recalled
+    line     what is new of the current state, then the player's newest line with what is newly recalled
 
-How things stand and recalled passages are given once, with the line they were told for, and stay there
+The state and recalled passages are given once, with the line they were found for, and stay there
 as long as that line is in the window: later prompts then only append. The window's start moves rarely and by a
 large step (hysteresis), since every move makes a server read the whole prompt again.
 """
@@ -26,7 +26,7 @@ SYSTEM_SHARE = 0.6  # of the budget; the story needs the rest
 WINDOW_LOW_SHARE = 0.65  # a trim cuts the history down to this share of its room
 WINDOW_HIGH_SHARE = 0.85  # more than this right after a trim, and the next one would come too soon
 LINE_SHARE = 0.3  # of the budget, for one message: its room would change with the tail
-TAIL_SHARE = 0.15  # of the budget, for how things stand and the author's note
+TAIL_SHARE = 0.15  # of the budget, for the current state and the author's note
 INSETS_SHARE = 0.15  # of the budget, for entries of lorebooks among the messages
 MIN_SECTION_TOKENS = 60  # below it a section tells nothing
 PLAYERS_WORDS = "The player's words:"
@@ -44,9 +44,9 @@ class Section(Struct, frozen=True):
 
 
 class Inset(Struct, frozen=True):
-    """A text told ``depth`` messages above the newest line; it moves along as the story goes on.
+    """A text ``depth`` messages above the newest line; it moves along as the story goes on.
 
-    At depth 0 it is told with that line.
+    At depth 0 it goes with that line.
     """
 
     text: str
@@ -57,22 +57,22 @@ class Inset(Struct, frozen=True):
 class PromptLine(Struct, frozen=True):
     """A message of the story as the prompt needs it.
 
-    ``recalled`` goes before the player's words, and before it ``stands``: how things stood then. The role
-    ``system`` is something between the lines, such as dice; it is told like the player's words.
+    ``recalled`` goes before the player's words, and before it ``state``: the state at that time. The role
+    ``system`` is something between the lines, such as dice; it is sent like the player's words.
     """
 
     id: int
     role: str
     content: str
     recalled: str = ""
-    stands: str = ""
+    state: str = ""
 
 
 class Assembled(Struct, frozen=True):
     """A prompt, what is in it and why.
 
     ``window_start``: id of the first message of the history; ``room``: tokens there are for it.
-    ``told``: the sections told with the newest line, as they fitted.
+    ``tail``: the sections given with the newest line, as they fitted.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -80,11 +80,11 @@ class Assembled(Struct, frozen=True):
     tokens: int
     window_start: int | None
     room: int
-    told: tuple[Section, ...] = ()
+    tail: tuple[Section, ...] = ()
 
 
-def standing_text(texts: Iterable[str]) -> str:
-    """Returns how things stand, as it goes before a line."""
+def state_text(texts: Iterable[str]) -> str:
+    """Returns the current state, as it goes before a line."""
     return "\n".join(text.strip() for text in texts)
 
 
@@ -105,8 +105,8 @@ def assemble(
     ``story`` is the active path, oldest first, and ends with the player's line. ``window_start`` is
     what the last prompt of this story used; the history starts there again as long as it fits. When
     it must move, it moves behind message ``summarised`` if what is left then fits, so that summary and
-    history meet. ``tail`` is what has to be told with the newest line; later prompts repeat it there, as
-    that line's ``stands``, so that everything stays as it was. ``inset`` is the author's note,
+    history meet. ``tail`` is what has to be given with the newest line; later prompts repeat it there, as
+    that line's ``state``, so that everything stays as it was. ``inset`` is the author's note,
     ``entries`` are those of lorebooks, both at a depth.
     """
     beside = int(
@@ -120,8 +120,8 @@ def assemble(
     fitted = _fit_insets(entries, int(budget * INSETS_SHARE), counter)
     inset_tokens = sum(counter.count(inset.text) + MESSAGE_TOKENS for inset in insets)
     latest = _fit_sections(tail, beside - inset_tokens - counter.count(PLAYERS_WORDS), counter)
-    told = tuple(section for section, _ in latest)
-    tail_text = standing_text(section.text for section in told)
+    tail_sections = tuple(section for section, _ in latest)
+    tail_text = state_text(section.text for section in tail_sections)
     tail_tokens = counter.count(tail_text) + counter.count(PLAYERS_WORDS) if tail_text else 0
     taken = system_tokens + tail_tokens + inset_tokens
     taken += sum(counter.count(one.text) + MESSAGE_TOKENS for one in fitted)
@@ -133,12 +133,12 @@ def assemble(
         for line in story
         if line.content or line.recalled
     ]
-    lines[-1:] = [_standing(line, "") for line in lines[-1:]]  # the tail takes its place
+    lines[-1:] = [_with_state(line, "") for line in lines[-1:]]  # the tail takes its place
     start = _window(lines, room, window_start, summarised, counter)
     window = lines[start:]
 
     messages = _alternating(
-        [*window[:-1], *(_standing(line, tail_text) for line in window[-1:])], [*fitted, *insets]
+        [*window[:-1], *(_with_state(line, tail_text) for line in window[-1:])], [*fitted, *insets]
     )
     if system:
         messages.insert(0, ChatMessage("system", system))
@@ -157,13 +157,13 @@ def assemble(
         tokens=taken + history_tokens,
         window_start=window[0].id if window else None,
         room=room,
-        told=told,
+        tail=tail_sections,
     )
 
 
-def _standing(line: PromptLine, stands: str) -> PromptLine:
+def _with_state(line: PromptLine, state: str) -> PromptLine:
     return PromptLine(
-        id=line.id, role=line.role, content=line.content, recalled=line.recalled, stands=stands
+        id=line.id, role=line.role, content=line.content, recalled=line.recalled, state=state
     )
 
 
@@ -208,9 +208,7 @@ def _fit_line(line: PromptLine, most: int, counter: TokenCounter) -> PromptLine:
     content = shorten(line.content, most - counter.count(recalled), counter)
     if content is line.content and recalled is line.recalled:
         return line
-    return PromptLine(
-        id=line.id, role=line.role, content=content, recalled=recalled, stands=line.stands
-    )
+    return PromptLine(id=line.id, role=line.role, content=content, recalled=recalled, state=line.state)
 
 
 def shorten(text: str, tokens: int, counter: TokenCounter) -> str:
@@ -230,8 +228,8 @@ def shorten(text: str, tokens: int, counter: TokenCounter) -> str:
 
 
 def _line_tokens(line: PromptLine, counter: TokenCounter) -> int:
-    stands = counter.count(line.stands) + counter.count(PLAYERS_WORDS) if line.stands else 0
-    return stands + counter.count(line.recalled) + counter.count(line.content) + MESSAGE_TOKENS
+    state = counter.count(line.state) + counter.count(PLAYERS_WORDS) if line.state else 0
+    return state + counter.count(line.recalled) + counter.count(line.content) + MESSAGE_TOKENS
 
 
 def _window(
@@ -280,9 +278,9 @@ def _alternating(lines: Sequence[PromptLine], insets: Sequence[Inset]) -> list[C
             if inset.depth >= 0 and index == max(newest - inset.depth, 0):
                 _add(messages, inset.role, inset.text)
         before = [line.recalled] if line.recalled else []
-        if line.stands:
+        if line.state:
             spoken = not line.recalled and line.role == "user"
-            before = [f"{line.stands}\n\n{PLAYERS_WORDS}" if spoken else line.stands, *before]
+            before = [f"{line.state}\n\n{PLAYERS_WORDS}" if spoken else line.state, *before]
         role: Role = "assistant" if line.role == "assistant" else "user"
         _add(messages, role, "\n\n".join((*before, line.content)))
     for inset in insets:

@@ -2,7 +2,7 @@
 
 Reads books from the store and keeps them ready until one of them changes. Making a large book ready and
 reading many messages take longer than the event loop may wait, so both happen in a thread, one at a
-time. What fires is decided in ``flower.engine.lorebook``, where it is told in ``lore_entries``.
+time. What fires is decided in ``flower.engine.lorebook``, where it goes in the prompt in ``lore_entries``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Ready(Struct, frozen=True):
 
 
 class Moment(Struct, frozen=True, kw_only=True):
-    """What a scan is told beside the books."""
+    """What a scan works with beside the books."""
 
     path: Sequence[Message]
     count: int  # messages on the whole path

@@ -23,17 +23,15 @@ from flower.engine.lorebook.situation import budget
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.prompt import bookshelf
 from flower.engine.prompt.bookshelf import Bookshelf, Moment, Ready
-from flower.engine.prompt.direction import Direction, StoryRef, changed, direct, told_lore
+from flower.engine.prompt.direction import Direction, StoryRef, changed, direct, expanded_lore
 from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, named, sorted_out, why
 from flower.engine.prompt.macros import Expanded, sets
 from flower.engine.prompt.scripted import (
     NO_SCRIPTS,
     Acted,
     ScriptRunner,
-    told_path,
-)
-from flower.engine.prompt.scripted import (
-    told_lore as scripted_lore,
+    scripted_lore,
+    scripted_path,
 )
 from flower.engine.recall.base import Considered, Found, Library, Query
 from flower.engine.recall.scopes import (
@@ -97,7 +95,7 @@ class TurnInput(Struct, frozen=True, kw_only=True):
 
 
 class PromptContext(Struct, frozen=True):
-    """The story up to the line, what lore and memory hold about it, and how the reply is to be told.
+    """The story up to the line, what lore and memory hold about it, and how the reply is to be written.
 
     ``recall_late``: recall took too long, so that nothing was found.
     """
@@ -106,7 +104,7 @@ class PromptContext(Struct, frozen=True):
     found: tuple[Found, ...]
     nearly: tuple[tuple[Found, str], ...]  # was not recalled, and why not
     direction: Direction
-    standing: states.Standing
+    current: states.CurrentState
     recall_late: bool = False
     entries: LoreEntries = NO_ENTRIES
     acted: Acted = NO_SCRIPTS
@@ -122,16 +120,16 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
 
     Recall that takes too long costs the reply its memories, never the reply.
     """
-    path, standing, visible, scripts_on = await services.database.read(
-        _as_it_stands, turn, most_messages(services.context_tokens)
+    path, current, visible, scripts_on = await services.database.read(
+        _story_so_far, turn, most_messages(services.context_tokens)
     )
-    direction = await _direction(services, turn, path, standing)
+    direction = await _direction(services, turn, path, current)
     acted = NO_SCRIPTS
     if scripts_on:
         path, acted = await trio.to_thread.run_sync(
-            told_path, services.scripts, scripts_on, path, direction.values
+            scripted_path, services.scripts, scripts_on, path, direction.values
         )
-    ready = await ready_books(services, turn.session_id, turn.world_id, direction, standing)
+    ready = await ready_books(services, turn.session_id, turn.world_id, direction, current)
     for character in direction.knowing:  # nothing to do, unless the file has changed
         if character.lore:
             await services.library.sync_source(
@@ -142,7 +140,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     considered = Considered()
     with trio.move_on_after(RECALL_DEADLINE_S) as scope:
         considered = await services.library.consider(query)
-        found = told_lore(considered.found, direction)
+        found = expanded_lore(considered.found, direction)
     log.debug(
         "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
     )
@@ -152,18 +150,18 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
             _settings_and_greeting, turn.session_id, turn.model_id, visible
         )
         room = _lore_room(services, own)
-        moment = _moment(turn, direction, standing, path, len(visible), room)
+        moment = _moment(turn, direction, current, path, len(visible), room)
         moment = replace(moment, requested=bookshelf.requested(found, ready), greeting=greeting)
         entries, acted = await _fired(services, ready, moment, turn, acted)
         found = _beside(found, ready, entries, turn.world_id, room)
     if entries.outlets or entries.silenced:
-        direction = await _direction(services, turn, path, standing, entries.outlets, entries.silenced)
+        direction = await _direction(services, turn, path, current, entries.outlets, entries.silenced)
     return PromptContext(
         path=tuple(path),
         found=found,
         nearly=considered.nearly,
         direction=direction,
-        standing=standing,
+        current=current,
         recall_late=scope.cancelled_caught,
         entries=entries,
         acted=acted,
@@ -178,7 +176,7 @@ async def ready_books(
     session_id: str,
     world_id: str,
     direction: Direction,
-    standing: states.Standing,
+    current: states.CurrentState,
 ) -> Ready | None:
     """Returns the lorebooks that hold for a reply; a fault of one of them costs the reply no more than that."""
     held = await services.database.read(
@@ -187,7 +185,7 @@ async def ready_books(
             story=session_id,
             world=world_id,
             characters=[character.id for character in direction.knowing],
-            steered=standing.steering,
+            steered=current.steering,
         )
     )
     return await services.bookshelf.ready(services.database, services.library, held)
@@ -230,16 +228,16 @@ def _lore_room(services: Services, own: Mapping[str, object]) -> int:
 def _moment(
     turn: TurnInput,
     direction: Direction,
-    standing: states.Standing,
+    current: states.CurrentState,
     path: Sequence[stories.Message],
     count: int,
     room: int,
 ) -> Moment:
-    """Returns what a scan is told. Its dice are those of the line, so that another try fires the same."""
+    """Returns what a scan works with. Its dice are those of the line, so that another try fires the same."""
     said = path[:-1] if turn.continues and len(path) > 1 else path
     line = said[-1].id if said else turn.leaf
     return replace(
-        moment_of(direction, standing, path, count, room),
+        moment_of(direction, current, path, count, room),
         seed=f"{turn.session_id}:{line}",
         timed=bookshelf.timed_before(said) or NOTHING,
         trigger="continue" if turn.continues else "swipe" if turn.variant else "normal",
@@ -248,12 +246,12 @@ def _moment(
 
 def moment_of(
     direction: Direction,
-    standing: states.Standing,
+    current: states.CurrentState,
     path: Sequence[stories.Message],
     count: int,
     room: int,
 ) -> Moment:
-    """Returns what a scan of a story is told, as the story stands at the end of ``path``."""
+    """Returns what a scan of a story works with, in the state the story has at the end of ``path``."""
     world, character = direction.world, direction.character
     depth = character.depth_prompt if character is not None else None
     live = direction.live if direction.live is not None else direction.values
@@ -263,7 +261,7 @@ def moment_of(
         values=replace(direction.values, variables=live.variables, sheet=live.sheet),
         names={one.id: one.name for one in direction.played},
         sources={
-            TextSource.PERSONA: standing.steering.persona.text,
+            TextSource.PERSONA: current.steering.persona.text,
             TextSource.DESCRIPTION: character.persona if character is not None else "",
             TextSource.SCENARIO: direction.values.scenario
             or (world.scene if world is not None else ""),
@@ -321,38 +319,38 @@ def _beside(
 # --- the story, and recall ------------------------------------------------------------------------
 
 
-def _as_it_stands(
+def _story_so_far(
     db: Connection, turn: TurnInput, most: int
-) -> tuple[list[stories.Message], states.Standing, frozenset[int], tuple[Script, ...]]:
-    """Returns the end of the path to a turn's message, how the story stands there, the whole path's ids, and
+) -> tuple[list[stories.Message], states.CurrentState, frozenset[int], tuple[Script, ...]]:
+    """Returns the end of the path to a turn's message, its state there, the whole path's ids, and
     the scripts that hold."""
     session_id, leaf = turn.session_id, turn.leaf
     whole = stories.path(db, leaf, most=most)
     path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
-    standing = states.standing(db, session_id, leaf, path[-1].created if path else 0.0)
+    current = states.current_at(db, session_id, leaf, path[-1].created if path else 0.0)
     unremembered = hiding.unremembered(db, session_id)
-    held = scripts.holding(db, (turn.character_id, *standing.steering.cast.members))
-    return path, standing, stories.path_ids(db, leaf) - unremembered, held
+    held = scripts.holding(db, (turn.character_id, *current.steering.cast.members))
+    return path, current, stories.path_ids(db, leaf) - unremembered, held
 
 
 async def _direction(
     services: Services,
     turn: TurnInput,
     path: Sequence[stories.Message],
-    standing: states.Standing,
+    current: states.CurrentState,
     outlets: Mapping[str, str] = {},
     silenced: frozenset[str] = frozenset(),
 ) -> Direction:
-    """Returns how the reply is to be told, as the story stands at the line it answers."""
-    before = standing.variables
-    note = standing.steering.note
+    """Returns how the reply is to be written, in the state the story has at the line it answers."""
+    before = current.variables
+    note = current.steering.note
     if note is not None and sets(note.text) and len(path) > 1 and path[-1].role != "assistant":
         before = await services.database.read(states.variables_at, turn.session_id, path[-2].id)
     return direct(
         services.assets,
         turn.selection,
         StoryRef(turn.session_id, turn.world_id, turn.character_id, turn.model_id),
-        standing,
+        current,
         path,
         turn.line,
         variables=before,
@@ -390,9 +388,9 @@ def _query(
     )
 
 
-def around(told: Sequence[str], scene: str = "") -> str:
+def around(texts: Sequence[str], scene: str = "") -> str:
     """Returns what a line follows upon: the last two of the messages before it, the scene at first."""
-    return "\n".join(part for part in (scene, *told[-2:]) if part)
+    return "\n".join(part for part in (scene, *texts[-2:]) if part)
 
 
 def is_kept(item: Found) -> bool:
@@ -411,7 +409,7 @@ def reason(item: Found) -> str:
 def recall_event(turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES) -> Recall:
     """Returns what the watchers of a story are shown of what was recalled for a turn.
 
-    A secret of the world is shown by the heading it stands under alone: who plays may be watching.
+    A secret of the world is shown by its heading alone: who plays may be watching.
     """
     fired = [
         RecallItem(

@@ -14,7 +14,7 @@ from flower.engine.prompt.context import PromptContext, Services, TurnInput
 from flower.engine.prompt.direction import ambience_of
 from flower.engine.provider.base import ChatMessage, Cue
 from flower.engine.store.passages import Passage
-from flower.engine.store.states import Standing
+from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
 
 CUE_MESSAGES = 120  # of the story, as the offline narrator sees it
@@ -24,7 +24,7 @@ def cue_of(
     services: Services, turn: TurnInput, context: PromptContext, earlier: tuple[str, ...] = ()
 ) -> Cue:
     """Returns the moment that the reply is to answer; ``earlier`` are replies in other stories."""
-    direction, standing = context.direction, context.standing
+    direction, current = context.direction, context.current
     world, character = direction.world, direction.character
     if direction.speaker == stage.NARRATOR:
         character = None  # nobody of the cast speaks
@@ -36,8 +36,8 @@ def cue_of(
         else ""
     )
     others = [one for one in direction.played if character is None or one.id != character.id]
-    sheet = standing.state.sheet
-    around = ambience_of(world, turn.session_id, standing)
+    sheet = current.state.sheet
+    around = ambience_of(world, turn.session_id, current)
     return Cue(
         line=turn.line,
         world=world.name if world is not None else "",
@@ -54,16 +54,16 @@ def cue_of(
         seed=seed + turn.variant,
         outcome=_outcome(context.path),
         world_lore=world.lore[: limits.CUE_LORE_CHARS] if world is not None else "",
-        user=standing.steering.persona.name,
+        user=current.steering.persona.name,
         place=sheet.place,
         time=sheet.time or around.get("light", ""),
         weather=sheet.weather or around.get("weather", ""),
         mood=sheet.mood or around.get("mood", ""),
         inventory=tuple(sheet.inventory),
         conditions=sheet.conditions,
-        happening=tuple(_happening(standing)),
-        nearing=tuple(_nearing(standing)),
-        people=tuple(person.name for person in standing.state.people),
+        happening=tuple(_happening(current)),
+        nearing=tuple(_nearing(current)),
+        people=tuple(person.name for person in current.state.people),
         stage=() if character is None else tuple((one.name, one.persona) for one in others),
         pronouns=() if character is None else tuple(one.pronouns for one in (character, *others)),
         speaks=bool(direction.speaker) and direction.speaker != stage.NARRATOR,
@@ -73,23 +73,23 @@ def cue_of(
     )
 
 
-def _happening(standing: Standing) -> list[str]:
+def _happening(current: CurrentState) -> list[str]:
     """Returns what the clocks lead to that this line has filled."""
-    now = standing.now
+    now = current.now
     before = Now(now.lines - 1, now.time)
     return [
         clock.then or clock.name
-        for clock in standing.state.clocks
+        for clock in current.state.clocks
         if clock.at(now) == clock.size and (clock.at(before) < clock.size or clock.line == now.lines)
     ]
 
 
-def _nearing(standing: Standing) -> list[str]:
+def _nearing(current: CurrentState) -> list[str]:
     """Returns the names of the clocks that are nearly full."""
-    now = standing.now
+    now = current.now
     return [
         clock.name
-        for clock in standing.state.clocks
+        for clock in current.state.clocks
         if clock.size * NEAR_SHARE <= clock.at(now) < clock.size
     ]
 
@@ -121,5 +121,5 @@ def _spoken(message: Message) -> ChatMessage:
 
 
 def _headed(passage: Passage) -> str:
-    """Returns a passage under its heading: where lore stands says whether it is a secret."""
+    """Returns a passage under its heading: where lore is kept says whether it is a secret."""
     return f"## {passage.title}\n{passage.text}" if passage.title else passage.text

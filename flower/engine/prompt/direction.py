@@ -1,4 +1,4 @@
-"""How a reply is to be told: the texts of world, rules, cast and state, ready for a prompt. Pure.
+"""How a reply is to be written: the texts of world, rules, cast and state, ready for a prompt. Pure.
 
 Brings together what people wrote (assets, notes, pins; macros are expanded here) and how the story
 stands. Nothing a model or a player wrote in the story is expanded.
@@ -25,7 +25,7 @@ from flower.engine.prompt.sections import cast_section, split_original, system_s
 from flower.engine.provider.base import Role
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
-from flower.engine.store.states import Standing
+from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message, Selection
 
 SCENE_CHARS = 4_000  # of a message, from its end, in which names of people are looked for
@@ -35,7 +35,7 @@ SCENE_MESSAGES = 2  # right before the line: who is named there is in the scene
 
 
 class StoryRef(Struct, frozen=True):
-    """Which story it is and what it is told by."""
+    """Which story it is and which character and model it has."""
 
     session: str
     world_id: str
@@ -46,18 +46,18 @@ class StoryRef(Struct, frozen=True):
 class Direction(Struct, frozen=True, kw_only=True):
     """The parts of a prompt beside the story itself.
 
-    ``sections`` are stable and come first; ``tail`` is how things stand at the newest line and goes right
-    before it, unless it was told before; ``insets`` go further up. ``note_every``: so many lines may lie
+    ``sections`` are stable and come first; ``tail`` is the current state at the newest line and goes right
+    before it, unless it is in view; ``insets`` go further up. ``note_every``: so many lines may lie
     between two tellings of the author's note.
     ``speaker``: id of the character the reply belongs to, "" when that is open; ``model``: the id of the
-    speaker's own one, "" for the story's. ``knowing``: whose lore may be told in this reply.
+    speaker's own one, "" for the story's. ``knowing``: whose lore may be in this reply.
     ``variables``: as the note's macros leave them, None when they set none. ``world`` and ``character``
-    are as told, with their macros expanded.
+    are as in the prompt, with their macros expanded.
     """
 
     sections: tuple[Section, ...]
     values: Values  # of macros in the stable part
-    live: Values | None = None  # of what is told anew with every line, as the note leaves them
+    live: Values | None = None  # of what is written anew with every line, as the note leaves them
     tail: tuple[Section, ...] = ()
     insets: tuple[Inset, ...] = ()
     note_every: int = 1
@@ -74,7 +74,7 @@ def direct(
     assets: Assets,
     chosen: Selection,
     place: StoryRef,
-    standing: Standing,
+    current: CurrentState,
     path: Sequence[Message],
     line: str,
     *,
@@ -84,28 +84,26 @@ def direct(
     outlets: Mapping[str, str] = {},
     silenced: frozenset[str] = frozenset(),
 ) -> Direction:
-    """Returns how the reply to ``line``, the newest on ``path``, is to be told.
+    """Returns how the reply to ``line``, the newest on ``path``, is to be written.
 
     ``variables`` are those of macros before this line, so that a second try of its reply sets them to the
     same. ``continues``: it is the last reply that goes on. ``updates``: the narrator may propose changes of
     the state sheet. ``outlets``: texts of lorebooks by the names under which texts may ask for them;
     ``silenced``: which of ``system_prompt`` and ``post_history_instructions`` entries want left out.
     """
-    steered, state = standing.steering, standing.state
+    steered, state = current.steering, current.state
     members = _members(assets, place.character_id, steered.cast)
     names = {character.id: character.name for character in members}
-    speaker = (
-        standing.speaker if continues else cast.speaker(steered.cast, names, line, standing.speaker)
-    )
-    fixed = values_of(assets, place, standing, members[0] if members else None)
+    speaker = current.speaker if continues else cast.speaker(steered.cast, names, line, current.speaker)
+    fixed = values_of(assets, place, current, members[0] if members else None)
     fixed = replace(fixed, outlets=outlets)
-    now = live(fixed, place, standing, variables, path)
+    now = live(fixed, place, current, variables, path)
     now = replace(now, char=names.get(speaker, fixed.char))
-    world = told_world(assets.worlds.get(place.world_id), fixed)
+    world = expanded_world(assets.worlds.get(place.world_id), fixed)
     played = [played_by(c, fixed, base=assets.system_rules) for c in members]
     chosen_rules = steering.rules_on(chosen.rules, steered.rules)
     rules = [assets.rules[rule] for rule in chosen_rules if rule in assets.rules]
-    persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).told
+    persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).prompt_text
     pins = tuple(expand(pin, fixed) for pin in state.pins)
     rules_of_telling = played[0].system_prompt if played else assets.system_rules
     sections = (
@@ -126,15 +124,15 @@ def direct(
     text = noted.text if noted is not None else ""
     tail = state_sections.latest(
         state,
-        standing.now,
-        ambience=ambience_of(world, place.session, standing),
+        current.now,
+        ambience=ambience_of(world, place.session, current),
         note=text if note is not None and not note.depth else "",
-        speaking=cast.told(speaker, names),
+        speaking=cast.prompt_text(speaker, names),
         scene=[m.content[-SCENE_CHARS:] for m in path[-SCENE_MESSAGES - 1 : -1]],
         line=line,
     )
     insets = insets_of(members[0], now, silenced) if members else ()
-    if note and note.depth and note.due(standing.now.lines):
+    if note and note.depth and note.due(current.now.lines):
         insets = (*insets, Inset(f"[{text}]", note.depth))
     note_every = note.every if note is not None else 1
     shown = next((c for c in played if c.id == speaker), played[0] if played else None)
@@ -156,7 +154,7 @@ def direct(
 
 
 def played_by(character: Character, fixed: Values, base: str) -> Character:
-    """Returns a character with the macros of their texts expanded, and the system prompt they are told by.
+    """Returns a character with the macros of their texts expanded, and the system prompt they are played with.
 
     ``base`` are the rules that hold without one. They are put in as they are.
     """
@@ -174,10 +172,10 @@ def played_by(character: Character, fixed: Values, base: str) -> Character:
 def insets_of(
     character: Character, now: Values, silenced: frozenset[str] = frozenset()
 ) -> tuple[Inset, ...]:
-    """Returns what a story's own character wants told close to the newest line.
+    """Returns what a story's own character wants close to the newest line.
 
-    Post-history instructions are told with that line: so a reply that is written changes nothing of what
-    stands before it.
+    Post-history instructions go with that line: so a reply that is written changes nothing of what
+    is before it.
     """
     found = []
     depth = character.depth_prompt
@@ -216,9 +214,9 @@ def greetings(
 
     They are the character's, else the world's; none where neither has any.
     """
-    standing = Standing(StoryState(), steering.Steering(persona=persona), Now(0, now), now)
+    current = CurrentState(StoryState(), steering.Steering(persona=persona), Now(0, now), now)
     character = assets.characters.get(place.character_id)
-    values = values_of(assets, place, standing, character)
+    values = values_of(assets, place, current, character)
     world = assets.worlds.get(place.world_id)
     texts: tuple[str, ...] = (world.start_message,) if world is not None else ()
     if character is not None and any((character.greeting, *character.alternate_greetings)):
@@ -227,13 +225,13 @@ def greetings(
 
 
 def values_of(
-    assets: Assets, place: StoryRef, standing: Standing, character: Character | None = None
+    assets: Assets, place: StoryRef, current: CurrentState, character: Character | None = None
 ) -> Values:
     """Returns what macros stand for in the stable part of a story's prompts: the same in every prompt."""
     world = assets.worlds.get(place.world_id)
-    steered = standing.steering
+    steered = current.steering
     return Values(
-        moment=datetime.fromtimestamp(standing.begun).astimezone(),
+        moment=datetime.fromtimestamp(current.begun).astimezone(),
         story_seed=place.session,
         seed=place.session,
         user=steered.persona.name or NOBODY,
@@ -272,31 +270,31 @@ def _scenario(character: Character | None, world: World | None) -> str:
 def live(
     values: Values,
     place: StoryRef,
-    standing: Standing,
+    current: CurrentState,
     variables: Mapping[str, str],
     path: Sequence[Message],
 ) -> Values:
-    """Returns what macros stand for in texts that are told anew with every line: as things are now."""
-    sheet = standing.state.sheet
+    """Returns what macros stand for in texts that are written anew with every line: as things are now."""
+    sheet = current.state.sheet
     flags = {key_of(name): value for name, value in sheet.flags.items()}
     counters = {key_of(name): str(counter.value) for name, counter in sheet.counters.items()}
     said = [m for m in path if m.role == "user"]
-    told = [m for m in path if m.role == "assistant"]
+    replies = [m for m in path if m.role == "assistant"]
     return replace(
         values,
-        moment=datetime.fromtimestamp(standing.now.time).astimezone(),
-        seed=f"{place.session}:{standing.now.lines}",
+        moment=datetime.fromtimestamp(current.now.time).astimezone(),
+        seed=f"{place.session}:{current.now.lines}",
         sheet=frozenset({*flags, *counters} - variables.keys()),
         variables={**flags, **counters, **variables},
         last_message=path[-1].content if path else "",
         last_message_id=str(path[-1].id) if path else "",
         last_user_message=said[-1].content if said else "",
-        last_char_message=told[-1].content if told else "",
+        last_char_message=replies[-1].content if replies else "",
         idle_s=max(path[-1].created - path[-2].created, 0.0) if len(path) > 1 else 0.0,
     )
 
 
-def told_world(world: World | None, values: Values) -> World | None:
+def expanded_world(world: World | None, values: Values) -> World | None:
     """Returns a world with the macros of its short texts expanded; its lore is expanded when recalled."""
     if world is None:
         return None
@@ -307,25 +305,25 @@ def told_world(world: World | None, values: Values) -> World | None:
     )
 
 
-def told_lore(found: Sequence[Found], direction: Direction) -> tuple[Found, ...]:
+def expanded_lore(found: Sequence[Found], direction: Direction) -> tuple[Found, ...]:
     """Returns recalled passages with the macros of lore expanded; memories are what was said and stay."""
     names = {cast_scope(character.id): character.name for character in direction.knowing}
 
-    def told(item: Found) -> Found:
+    def expanded(item: Found) -> Found:
         passage = item.passage
         if passage.kind != "lore":
             return item
         values = replace(direction.values, char=names.get(passage.scope, direction.values.char))
         return replace(item, passage=replace(passage, text=expand(passage.text, values)))
 
-    return tuple(told(item) for item in found)
+    return tuple(expanded(item) for item in found)
 
 
-def ambience_of(world: World | None, session: str, standing: Standing) -> dict[str, str]:
+def ambience_of(world: World | None, session: str, current: CurrentState) -> dict[str, str]:
     """Returns what the world's ambience is now, by name; nothing for a world without."""
     if world is None or world.ambience is None:
         return {}
-    return ambience_at(world.ambience, session, standing.now.lines)
+    return ambience_at(world.ambience, session, current.now.lines)
 
 
 def _members(assets: Assets, character_id: str, chosen: cast.Cast) -> list[Character]:

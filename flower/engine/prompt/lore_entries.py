@@ -1,6 +1,6 @@
 """What the lorebooks of a story say for one reply, and where in the prompt it goes. Pure.
 
-Three places. Entries that always fire join the stable beginning. What fires otherwise is told with the
+Three places. Entries that always fire join the stable beginning. What fires otherwise goes with the
 line that fired it and stays there, like recalled passages, so that later prompts only append. Only what
 insists on a depth among the messages moves along with the newest line.
 """
@@ -25,7 +25,7 @@ from flower.engine.store.extra import ManifestEntry
 LORE_PRIORITY = 55  # of entries that always fire: below who is played, above the opening scene
 NEARLY_KEPT = 50  # entries that nearly fired, of one reply
 PART = "lorebook"  # how lists of a prompt's parts call entries in the stable beginning
-FIRED = "entry"  # and what fired, wherever it is told
+FIRED = "entry"  # and what fired, wherever it goes
 
 _CAUSES = {
     Cause.KEY: "fired",
@@ -50,7 +50,7 @@ _SPEAKERS: Mapping[Role, ChatRole] = {
 
 
 class LoreEntries(Struct, frozen=True, kw_only=True):
-    """What fired for a reply, by where it is told.
+    """What fired for a reply, by where it goes.
 
     ``timed`` and ``variables`` are to be kept with the line, None: nothing to keep. ``tokens`` is what
     fired, all of it. ``trouble`` is a sentence about books that cannot be read, or "".
@@ -74,7 +74,7 @@ NO_ENTRIES = LoreEntries()
 
 
 def sorted_out(outcome: Outcome, library: KeyedBooks, private: Mapping[str, str] = {}) -> LoreEntries:
-    """Returns what fired by where it is told. ``private``: by name of a book, the character it is of."""
+    """Returns what fired by where it goes. ``private``: by name of a book, the character it is of."""
     placed = arrange(outcome.fired)
     shown = [entry for entry in outcome.fired if entry.text.strip()]
     inline = sorted(
@@ -109,7 +109,7 @@ def sorted_out(outcome: Outcome, library: KeyedBooks, private: Mapping[str, str]
 
 
 def _is_steady(rule: ReadyEntry, fired: Fired) -> bool:
-    """Returns whether an entry fires with every line, so that telling it first keeps prompts as they were."""
+    """Returns whether an entry fires with every line, so that prompts stay as they were when it comes first."""
     entry = rule.entry
     comes_and_goes = (
         entry.sticky or entry.cooldown or entry.delay or entry.groups or entry.triggers
@@ -136,15 +136,15 @@ def _section(where: str, entries: Sequence[Fired]) -> list[Section]:
     return [Section(PART, f"always, {where}", text, LORE_PRIORITY)] if text else []
 
 
-def telling_of(entry: Fired) -> str:
-    """Returns what one telling of an entry has in common with the next: which entry, and its text."""
+def entry_key(entry: Fired) -> str:
+    """Returns by what an entry is found again in later prompts: which one, and its text."""
     digest = hashlib.blake2b(entry.text.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     return f"{entry.id}#{digest}"
 
 
-def not_told(entries: Sequence[Fired], told: Collection[str]) -> tuple[Fired, ...]:
-    """Returns the entries that are not in view, ``told`` being what was told with the lines there."""
-    return tuple(entry for entry in entries if telling_of(entry) not in told)
+def not_in_view(entries: Sequence[Fired], given: Collection[str]) -> tuple[Fired, ...]:
+    """Returns the entries that are not in view, ``given`` being what was given with the lines there."""
+    return tuple(entry for entry in entries if entry_key(entry) not in given)
 
 
 def note_of_entry(entry: Fired) -> str:

@@ -28,7 +28,7 @@ _END = re.compile(r"\s*+/\s*+(?P<name>//|[a-zA-Z][\w.+-]*)\s*")
 
 
 class MacroCall(Struct, frozen=True):
-    """A macro by its name in small letters. ``arguments`` are what stands between double colons, without the
+    """A macro by its name in small letters. ``arguments`` are what is between double colons, without the
     white space around it; ``rest`` is all behind the name. ``keeps``: its block keeps its white space."""
 
     name: str
@@ -145,7 +145,7 @@ def _mark(part: Part) -> tuple[str, bool]:
 
 
 def around_else(parts: Sequence[Part]) -> tuple[Sequence[Part], Sequence[Part]]:
-    """Returns what stands before and behind the ``{{else}}`` of a block, which is none of a block inside."""
+    """Returns what is before and behind the ``{{else}}`` of a block, which is none of a block inside."""
     ends = blocks(parts)
     number = 0
     while number < len(parts):

@@ -12,7 +12,7 @@ MACRO_FORMAT_CHARS = 100  # of a date's form
 
 NOBODY = "the player"  # whom {{user}} means without a persona
 
-# Macros that may be a block: {{trim}}...{{/trim}}. What stands in it is their last argument.
+# Macros that may be a block: {{trim}}...{{/trim}}. What is in it is their last argument.
 SCOPED = frozenset(
     {"if", "reverse", "trim", "upper", "lower", "capitalize", "random", "pick", "comment", "//"}
     | {f"{verb}{kind}" for verb in ("set", "add") for kind in ("var", "globalvar")}
@@ -31,7 +31,7 @@ _LOCAL = {
     "LLL": "MMMM D, YYYY h:mm A",
     "LLLL": "dddd, MMMM D, YYYY h:mm A",
 }
-# How lengths of time are told: up to so many seconds, in which unit, and what one of it is called.
+# How lengths of time are written: up to so many seconds, in which unit, and what one of it is called.
 _SPANS = (
     (45 * 60, 60, "minute", "a minute", 90),
     (22 * 3600, 3600, "hour", "an hour", 90 * 60),
@@ -45,7 +45,7 @@ _FEW_SECONDS = 45
 class Values(Struct, frozen=True):
     """What macros stand for. ``seed`` is chance for ``random`` and ``roll``; ``story_seed`` for ``pick``.
 
-    The last messages and the idle time, in seconds, are known only where a text is told anew with every
+    The last messages and the idle time, in seconds, are known only where a text is written anew with every
     line; elsewhere they are empty, or a prompt's beginning would change. ``variables`` are by name in
     small letters; those named in ``sheet`` come from the state sheet.
     """
@@ -80,7 +80,7 @@ class Values(Struct, frozen=True):
     box: str = ""  # what the player is typing
     last_swipe_id: str = ""
     current_swipe_id: str = ""
-    outlets: Mapping[str, str] = {}  # texts of lorebooks that are told only where they are asked for
+    outlets: Mapping[str, str] = {}  # texts of lorebooks that are given only where they are asked for
 
 
 # Of programs that have more of these than we do; a prompt is better without their names.

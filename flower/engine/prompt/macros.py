@@ -4,11 +4,11 @@ Names and meaning follow what character cards and world books of other programs 
 cards, worlds, rules, lore, notes and greetings, once, when they enter a prompt or a story; never what a
 model or a player wrote. A result is not looked at again, so nothing inside a value can become a macro.
 
-Everything volatile comes from ``Values``: chance from seeds, time from one moment. What stands in the
+Everything volatile comes from ``Values``: chance from seeds, time from one moment. What is in the
 stable part of a prompt is given the story's seed and the moment it began, so it never changes.
 
 Variables that a text sets hold in the rest of that text. Whoever calls ``run`` gets them back and may
-keep them; only notes and greetings are kept, with the place in the story where they were told.
+keep them; only notes and greetings are kept, with the place in the story where they were written.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def run(text: str, values: Values) -> Expanded:
     """Returns ``text`` as ``expand`` does, with the variables that hold after it."""
     expansion = _Expansion(values)
     parts = parse(text)
-    told = _trimmed(expansion.told(parts))
-    return Expanded(told, expansion.variables)
+    expanded = _trimmed(expansion.expanded(parts))
+    return Expanded(expanded, expansion.variables)
 
 
 def key_of(name: str) -> str:
@@ -102,29 +102,29 @@ class _Expansion:
         self._number = 0  # of the macro in its text: two equal ones have their own chance
         self._done: dict[
             int, str
-        ] = {}  # by macro: each is expanded once, though its text is told twice
-        self._original = values.original or ""  # told once
+        ] = {}  # by macro: each is expanded once, though its text is used twice
+        self._original = values.original or ""  # used once
 
-    def told(self, parts: Sequence[Part]) -> str:
+    def expanded(self, parts: Sequence[Part]) -> str:
         """Returns parts as text; of a condition only the branch that holds is expanded."""
-        told: list[str] = []
+        expanded: list[str] = []
         ends = blocks(parts)
         number = 0
         while number < len(parts):
             part = parts[number]
             end = ends.get(number)
             if isinstance(part, str):
-                told.append(_ESCAPED.sub(r"\1", _ANGLES.sub(self._angle, part)))
+                expanded.append(_ESCAPED.sub(r"\1", _ANGLES.sub(self._angle, part)))
             else:
                 if id(part) not in self._done:
                     body = parts[number + 1 : end] if end is not None else None
                     self._done[id(part)] = self._macro(part, body)
-                told.append(self._done[id(part)])
+                expanded.append(self._done[id(part)])
             number = (number if end is None else end) + 1
-        return "".join(told)
+        return "".join(expanded)
 
     def _macro(self, part: tuple[Part, ...], body: Sequence[Part] | None) -> str:
-        """Returns what a macro stands for; ``body`` is the inside of its block, None for one without."""
+        """Returns what a macro gives; ``body`` is the inside of its block, None for one without."""
         call = call_of(part)
         if call is not None and call.name == "if":
             return self._condition(call, part, body)
@@ -133,13 +133,13 @@ class _Expansion:
         self._number += 1
         number = self._number
         if call is not None and body is not None:
-            inside = self.told(body if call.keeps else dedented(body))
+            inside = self.expanded(body if call.keeps else dedented(body))
             value = self._evaluated(call, number, (inside,))
             if value is not None and len(value) <= self._left:
                 return self._spent(value, "")
-            return f"{{{{{self.told(part)}}}}}{inside}{{{{/{call.name}}}}}"
+            return f"{{{{{self.expanded(part)}}}}}{inside}{{{{/{call.name}}}}}"
         value = self._evaluated(call, number) if call is not None else None
-        inner = self.told(part) if value is None or len(value) > self._left else ""
+        inner = self.expanded(part) if value is None or len(value) > self._left else ""
         if call is None:
             value = self._short(inner)
         return self._spent(value, f"{{{{{inner}}}}}")
@@ -148,17 +148,17 @@ class _Expansion:
 
     def _condition(self, call: MacroCall, part: tuple[Part, ...], body: Sequence[Part] | None) -> str:
         if body is None and len(call.arguments) < 2:  # never closed: text, and what follows it too
-            return f"{{{{{self.told(part)}}}}}"
+            return f"{{{{{self.expanded(part)}}}}}"
         condition = call.arguments[0] if call.arguments else ()
         if body is None:
             inside = [part for argument in call.arguments[1:] for part in ("::", *argument)][1:]
         else:
             inside = list(body)
         branch = around_else(inside)[0 if self._holds(condition) else 1]
-        return self.told(branch if call.keeps else dedented(branch))
+        return self.expanded(branch if call.keeps else dedented(branch))
 
     def _holds(self, parts: Sequence[Part]) -> bool:
-        condition = self.told(parts)
+        condition = self.expanded(parts)
         start = condition.lstrip()
         negated = start.startswith("!") and not start.startswith("!=")
         condition = start[1:].strip() if negated else condition
@@ -171,7 +171,7 @@ class _Expansion:
         return (value.lower() not in _FALSE) != negated
 
     def _operand(self, word: str) -> str:
-        """Returns what a word of a condition stands for: a variable, a plain macro, or itself."""
+        """Returns what a word of a condition means: a variable, a plain macro, or itself."""
         word = word.strip()
         if word[:1] in (".", "$"):
             return self._get(word[1:], everywhere=word[0] == "$")
@@ -197,7 +197,7 @@ class _Expansion:
             return ""
         if name == "trim":
             return more[0] if more else _TRIM
-        arguments = (*(self.told(argument) for argument in call.arguments), *more)
+        arguments = (*(self.expanded(argument) for argument in call.arguments), *more)
         if not arguments and name in PLAIN:
             return PLAIN[name](values)
         if "var" in name:
@@ -205,8 +205,8 @@ class _Expansion:
         argument = "::".join(arguments)
         match name:
             case "original" if not arguments:
-                told, self._original = self._original, ""
-                return told
+                expanded, self._original = self._original, ""
+                return expanded
             case "random" | "pick" if arguments:
                 seed = values.seed if name == "random" else values.story_seed
                 options = list(arguments) if len(arguments) > 1 else _options(argument)
@@ -256,7 +256,7 @@ class _Expansion:
         return ""
 
     def _short(self, inner: str) -> str | None:
-        """Returns what a variable in short form stands for, like ``.coin`` or ``$realm = north``."""
+        """Returns what a variable in short form gives, like ``.coin`` or ``$realm = north``."""
         found = _SHORT.fullmatch(inner)
         if found is None:
             return None
@@ -296,7 +296,7 @@ class _Expansion:
 
     @property
     def _own(self) -> int:
-        """How many variables there are beside what stands on the state sheet."""
+        """How many variables there are beside what is on the state sheet."""
         return len(self.variables.keys() - self._values.sheet)
 
     def _add(self, name: str, value: str, *, everywhere: bool = False) -> str:

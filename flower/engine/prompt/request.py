@@ -7,53 +7,41 @@ Stores nothing: a turn stores the ``PromptRecord`` when the reply is first flush
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container
 from functools import partial
-from itertools import accumulate
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.lorebook.outcome import Fired
-from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import (
     LINE_SHARE,
     Assembled,
     PromptLine,
-    Section,
     assemble,
-    standing_text,
+    state_text,
 )
-from flower.engine.prompt.context import PromptContext, Services, TurnInput, reason
+from flower.engine.prompt.context import PromptContext, Services, TurnInput
 from flower.engine.prompt.cue import cue_of
+from flower.engine.prompt.fresh import NOTHING, Fresh, fresh_of
 from flower.engine.prompt.lore_entries import (
-    not_told,
-    note_of_entry,
-    rows_of,
-    rows_of_held,
-    telling_of,
     with_entries,
 )
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
-from flower.engine.prompt.scripted import rows_of_scripts
-from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, note_of, summary_section, with_notes
+from flower.engine.prompt.record import record_of
+from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, summary_section, with_notes
 from flower.engine.prompt.story_settings import settings_of
 from flower.engine.provider.base import Completion, Template
 from flower.engine.provider.capabilities import Composing, Prefilling
-from flower.engine.recall.base import Found
-from flower.engine.recall.scopes import cast_scope
 from flower.engine.store import exchanges, search
 from flower.engine.store.branches import GO_ON
-from flower.engine.store.exchanges import LineNotes, PromptRecord
-from flower.engine.store.extra import ManifestEntry
+from flower.engine.store.exchanges import PromptRecord
 from flower.engine.store.search import Summary
 from flower.engine.store.stories import Message
 from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError
 
-IN_VIEW = "already in view"
 RECALLED_SHARE = LINE_SHARE / 2 * 0.95  # of the budget: half of a line's share, less what frames it
 SHRINK_SHARE = 0.7  # of the context that was refused, when the refusal has no numbers
 SECOND_TRY_SEED = 1_000_003  # more than a line has variants
@@ -95,6 +83,11 @@ class _Inputs(Struct, frozen=True):
         """Tokens there are for the prompt."""
         return int((self.context_tokens - self.reply_tokens) * limits.CONTEXT_USED_SHARE)
 
+    def fresh(self, counter: TokenCounter, window_start: int | None) -> Fresh:
+        if self.prefill:  # there is no line that anything could go with
+            return NOTHING
+        return fresh_of(self.context, counter, window_start, int(self.budget * RECALLED_SHARE))
+
 
 async def build_prompt(
     services: Services,
@@ -130,7 +123,8 @@ async def build_prompt(
         banned=settings.banned,
         template=settings.template,
     )
-    return PreparedPrompt(completion, assembled, counter, _record(inputs, fresh, assembled))
+    record = record_of(turn, model, context, fresh, assembled, prefill=prefill)
+    return PreparedPrompt(completion, assembled, counter, record)
 
 
 def goes_on_exactly(model: ChosenModel, template: Template | str | None) -> bool:
@@ -166,122 +160,26 @@ async def _counted_exactly(model: ChosenModel, assembled: Assembled) -> TokenCou
     return model.counter.calibrated(estimated, exact, exact=True)
 
 
-def _not_in_view(context: PromptContext, window_start: int | None) -> list[Found]:
-    """Returns what the model does not have in view: neither told before nor said in the window."""
-    window = [m for m in context.path if window_start is None or m.id >= window_start]
-    told = {passage for m in window[:-1] for passage in m.extra.recalled_ids}
-    said = {m.id for m in window}
-    return [f for f in context.found if f.passage.id not in told and f.passage.message_id not in said]
+async def _settle(inputs: _Inputs, counter: TokenCounter, start: int | None) -> tuple[Fresh, Assembled]:
+    """Returns what goes with the newest line, and the prompt; ``start`` is where its window began last time.
 
-
-def _entries_not_in_view(context: PromptContext, window_start: int | None) -> tuple[Fired, ...]:
-    """Returns the entries told with the line that were not told with one that is in the window."""
-    told = {
-        telling
-        for m in context.path[:-1]
-        if window_start is None or m.id >= window_start
-        for telling in m.extra.entries
-    }
-    return not_told(context.entries.with_line, told)
-
-
-class _Fresh(Struct, frozen=True):
-    """What the model does not have in view. ``known``: what it has of the current state."""
-
-    found: list[Found]
-    recalled: str  # for everybody
-    private: list[tuple[str, str]]  # notes of what one character alone knows, with the character's id
-    standing: tuple[Section, ...]
-    known: tuple[Section, ...]
-    entries: tuple[Fired, ...] = ()  # of lorebooks
-
-    @property
-    def size(self) -> int:
-        return len(self.found) + len(self.standing) + len(self.entries)
-
-
-def _with_room(
-    entries: Sequence[Fired], found: list[Found], counter: TokenCounter, room: int
-) -> tuple[tuple[Fired, ...], list[Found]]:
-    """Returns the entries, and the passages beside them, that a line has room for, each as a whole.
-
-    What has none is not told, so it is told with the next line that fires it.
-    """
-    told = []
-    for entry in entries:
-        size = counter.count(note_of_entry(entry))
-        if size <= room:
-            room -= size
-            told.append(entry)
-    if entries:
-        sizes = accumulate(counter.count(note_of(item)) for item in found)
-        found = [item for item, size in zip(found, sizes, strict=True) if size <= room]
-    return tuple(told), found
-
-
-def _fresh(inputs: _Inputs, counter: TokenCounter, window_start: int | None) -> _Fresh:
-    context = inputs.context
-    if inputs.prefill:  # there is no line that anything could be told with
-        return _Fresh(found=[], recalled="", private=[], standing=(), known=())
-    entries, found = _with_room(
-        _entries_not_in_view(context, window_start),
-        _not_in_view(context, window_start),
-        counter,
-        int(inputs.budget * RECALLED_SHARE),
-    )
-    told = [
-        dict(m.extra.stands)
-        for m in context.path[:-1]
-        if m.role != "assistant" and (window_start is None or m.id >= window_start)
-    ]
-    direction = context.direction
-    standing, known = state_sections.due(direction.tail, told, direction.note_every)
-    owners = {cast_scope(character.id): character.id for character in direction.knowing}
-    alone = context.entries.private
-    private = [
-        *((alone[one.id.book], note_of_entry(one)) for one in entries if one.id.book in alone),
-        *(
-            (owners[item.passage.scope], note_of(item, private=True))
-            for item in found
-            if item.passage.scope in owners
-        ),
-    ]
-    shared = [
-        *(note_of_entry(one) for one in entries if one.id.book not in alone),
-        *(note_of(item) for item in found if item.passage.scope not in owners),
-    ]
-    return _Fresh(
-        found=found,
-        recalled=with_notes("", shared),
-        private=private,
-        standing=standing,
-        known=known,
-        entries=entries,
-    )
-
-
-async def _settle(
-    inputs: _Inputs, counter: TokenCounter, start: int | None
-) -> tuple[_Fresh, Assembled]:
-    """Returns what is newly told, and the prompt; ``start`` is where its window began last time.
-
-    When the window moves, what was told or said in the part that went is no longer in view.
+    When the window moves, what was given or said in the part that went is no longer in view.
     """
     while True:
-        fresh = _fresh(inputs, counter, start)
+        fresh = inputs.fresh(counter, start)
         assembled = await _settle_window(inputs, fresh, counter, start)
         moved = assembled.window_start
-        if moved == start or _fresh(inputs, counter, moved).size <= fresh.size:
+        if moved == start or inputs.fresh(counter, moved).size <= fresh.size:
             return fresh, assembled
         start = moved
 
 
 async def _settle_window(
-    inputs: _Inputs, fresh: _Fresh, counter: TokenCounter, start: int | None
+    inputs: _Inputs, fresh: Fresh, counter: TokenCounter, start: int | None
 ) -> Assembled:
     """Returns the prompt; when the history's window moves, with the summary of what went above it.
 
-    A summary that reaches into the window is not told: it waits for the next move, so that in between
+    A summary that reaches into the window is left out: it waits for the next move, so that in between
     the prompt only grows.
     """
     newest = partial(inputs.services.database.read, search.newest, inputs.turn.leaf)
@@ -292,28 +190,28 @@ async def _settle_window(
             return ready  # what reaches furthest of all ends above it: no need to ask again
         return await newest(before=place)
 
-    told = await above(start) if start is not None else None
+    summary = await above(start) if start is not None else None
     behind = ready.last_id if ready is not None else None
-    assembled = _assemble(inputs, fresh, counter, start, told, behind)
+    assembled = _assemble(inputs, fresh, counter, start, summary, behind)
     if ready is None or assembled.window_start == start:
         return assembled
-    told = await above(assembled.window_start)
-    return _assemble(inputs, fresh, counter, assembled.window_start, told, behind)
+    summary = await above(assembled.window_start)
+    return _assemble(inputs, fresh, counter, assembled.window_start, summary, behind)
 
 
 def _assemble(
     inputs: _Inputs,
-    fresh: _Fresh,
+    fresh: Fresh,
     counter: TokenCounter,
     start: int | None,
-    told: Summary | None,
+    summary: Summary | None,
     summarised: int | None,
 ) -> Assembled:
     turn, direction = inputs.turn, inputs.context.direction
     entries = inputs.context.entries
     sections = with_entries(direction.sections, entries.steady)
-    if told is not None:
-        sections = (*sections, summary_section(told.text, told.last_id))
+    if summary is not None:
+        sections = (*sections, summary_section(summary.text, summary.last_id))
     knowing = frozenset(character.id for character in direction.knowing)
     lines = [line_of(message, knowing) for message in inputs.context.path]
     recalled = with_notes(fresh.recalled, [note for _, note in fresh.private])
@@ -324,7 +222,7 @@ def _assemble(
         ask = turn.ask or (CONTINUE if turn.continues else GO_ON)
         lines.append(PromptLine(turn.leaf + 1, "user", ask, recalled))
     elif lines:
-        lines[-1] = replace(lines[-1], recalled=recalled, stands="")
+        lines[-1] = replace(lines[-1], recalled=recalled, state="")
     return assemble(
         sections,
         lines,
@@ -332,25 +230,23 @@ def _assemble(
         counter=counter,
         window_start=start,
         summarised=summarised,
-        tail=fresh.standing,
+        tail=fresh.tail,
         insets=insets,
         entries=entries.insets,
     )
 
 
 def line_of(message: Message, knowing: Container[str] = ()) -> PromptLine:
-    """Returns a message as prompts have it, with what was told for it.
+    """Returns a message as prompts have it, with what was given with it.
 
     ``knowing`` are the ids of the characters who speak now: what others alone know is left out.
     """
     extra = message.extra
     private = [note for owner, note in extra.private if owner in knowing]
-    stands = standing_text(text for _, text in extra.stands)
+    state = state_text(text for _, text in extra.stands)
     content = extra.told or message.content
     recalled = with_notes(extra.recalled, private)
-    return PromptLine(
-        id=message.id, role=message.role, content=content, recalled=recalled, stands=stands
-    )
+    return PromptLine(id=message.id, role=message.role, content=content, recalled=recalled, state=state)
 
 
 def once_more(prompt: PreparedPrompt, ask: str) -> PreparedPrompt:
@@ -365,67 +261,6 @@ def once_more(prompt: PreparedPrompt, ask: str) -> PreparedPrompt:
         params["seed"] = seed + SECOND_TRY_SEED
     cue = replace(completion.cue, seed=completion.cue.seed + SECOND_TRY_SEED)
     return replace(prompt, completion=replace(completion, messages=messages, params=params, cue=cue))
-
-
-def _record(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> PromptRecord:
-    """Returns what is stored of a prompt: for the next prompt and for /why."""
-    turn, path = inputs.turn, inputs.context.path
-    line_of_player = bool(path) and path[-1].role != "assistant"
-    notes = LineNotes(
-        recalled=fresh.recalled,
-        private=fresh.private,
-        recalled_ids=[item.passage.id for item in fresh.found],
-        entries=[telling_of(entry) for entry in fresh.entries],
-        stands=[(state_sections.key_of(section), section.text) for section in assembled.told],
-    )
-    entries = inputs.context.entries
-    variables = inputs.context.direction.variables if entries.variables is None else entries.variables
-    return PromptRecord(
-        session_id=turn.session_id,
-        line_id=turn.leaf,
-        reply_id=turn.reply_id,
-        line=notes if line_of_player else None,
-        manifest=_manifest(inputs, fresh, assembled),
-        window_start=assembled.window_start,
-        speaker=inputs.context.direction.speaker,
-        variables=variables if line_of_player else None,
-        lore_timed=entries.timed,
-        nearly=rows_of_held(entries.held),
-    )
-
-
-def _manifest(inputs: _Inputs, fresh: _Fresh, assembled: Assembled) -> list[ManifestEntry]:
-    """Returns the parts of a prompt as /why lists them."""
-    ids = {item.passage.id for item in fresh.found}
-    entries = inputs.context.entries
-    again = {entry.id for entry in entries.with_line if entry not in fresh.entries}
-    own = " (the speaker's own)" if inputs.context.direction.model == inputs.model.id else ""
-    return [
-        ManifestEntry("model", f"{inputs.model.id}{own}", 0),
-        *assembled.manifest,
-        *(ManifestEntry(section.name, section.source, 0, IN_VIEW) for section in fresh.known),
-        *rows_of_scripts(inputs.context.acted),
-        *rows_of(entries.fired, again),
-        *(
-            ManifestEntry(
-                item.passage.kind,
-                (item.passage.title if item.passage.kind == "lore" else "") or item.passage.source,
-                item.tokens,
-                reason(item) if item.passage.id in ids else f"{reason(item)}; {IN_VIEW}",
-            )
-            for item in inputs.context.found
-            if not inputs.prefill
-        ),
-        *(
-            ManifestEntry(
-                "nearly",
-                f"{item.passage.kind} {item.passage.id} {item.passage.title}".rstrip(),
-                0,
-                f"not told, {why}: {reason(item)}",
-            )
-            for item, why in inputs.context.nearly
-        ),
-    ]
 
 
 def shorter(model: ChosenModel, refused: PreparedPrompt, error: ProviderError) -> ChosenModel:

@@ -1,6 +1,6 @@
 """Scripts on a story: its messages as a model or a screen gets them. The words that are stored stay as they are.
 
-What a script changes for good in other programs is changed here each time it is told or shown: so a script
+What a script changes for good in other programs is changed here each time it is sent or shown: so a script
 that is switched off leaves nothing behind, and what another program changed already is not changed again.
 """
 
@@ -25,9 +25,9 @@ __all__ = [
     "Acted",
     "ScriptRunner",
     "rows_of_scripts",
+    "scripted_lore",
+    "scripted_path",
     "shown_texts",
-    "told_lore",
-    "told_path",
 ]
 
 SCRIPT = "script"  # how /why calls one that acted
@@ -58,21 +58,21 @@ class Acted(Struct, frozen=True):
 NO_SCRIPTS = Acted()
 
 
-def told_path(
+def scripted_path(
     runner: Runner, scripts: tuple[Script, ...], path: Sequence[Message], values: Values
 ) -> tuple[list[Message], Acted]:
-    """Returns the messages as a model is told them; the newest has depth 0."""
+    """Returns the messages as prompts have them; the newest has depth 0."""
     newest = len(path) - 1
     texts = [_text(m, m.extra.told or m.content, newest - number) for number, m in enumerate(path)]
     changed = runner.run(scripts, texts, When.TOLD, lambda text: expand(text, values), _key(values))
-    told = [_with(m, text) for m, text in zip(path, changed.texts, strict=True)]
-    return told, Acted(scripts).and_also(changed)
+    scripted = [_with(m, text) for m, text in zip(path, changed.texts, strict=True)]
+    return scripted, Acted(scripts).and_also(changed)
 
 
-def told_lore(
+def scripted_lore(
     runner: Runner, acted: Acted, fired: Sequence[Fired], values: Values
 ) -> tuple[tuple[Fired, ...], Acted]:
-    """Returns what fired of lorebooks as a model is told it."""
+    """Returns what fired of lorebooks as prompts have it."""
     texts = [
         ScriptText(
             one.text,
@@ -84,11 +84,11 @@ def told_lore(
     changed = runner.run(
         acted.scripts, texts, When.TOLD, lambda text: expand(text, values), _key(values)
     )
-    told = tuple(
+    scripted = tuple(
         one if one.text == text else replace(one, text=text)
         for one, text in zip(fired, changed.texts, strict=True)
     )
-    return told, acted.and_also(changed)
+    return scripted, acted.and_also(changed)
 
 
 def shown_texts(

@@ -1,4 +1,4 @@
-"""The words of a prompt: how rules, world, character and recalled passages are told. Pure."""
+"""The words of a prompt: how rules, world, character and recalled passages are written. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flower.engine.prompt.assemble import PLAYERS_WORDS, PromptLine, Section
 from flower.engine.provider.base import ChatMessage
 from flower.engine.recall.base import Found
 from flower.engine.sentences import first_sentence
-from flower.engine.store.exchanges import told_memory
+from flower.engine.store.exchanges import memory_text
 from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
 
 NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
@@ -52,11 +52,11 @@ def character_sections(character: Character) -> tuple[Section, ...]:
         "" if line.strip().upper() == "<START>" else line
         for line in character.example_dialogue.strip().splitlines()
     ).strip()
-    told = f"How {character.called} may speak; this is no part of the story:\n{examples}"
+    speech = f"How {character.called} may speak; this is no part of the story:\n{examples}"
     scenario = f"The scenario: {character.scenario}" if character.scenario.strip() else ""
     return (
         Section("scenario", character.id, scenario, 55),
-        Section("examples", character.id, told if examples else "", EXAMPLES_PRIORITY),
+        Section("examples", character.id, speech if examples else "", EXAMPLES_PRIORITY),
     )
 
 
@@ -120,7 +120,7 @@ def note_of(found: Found, *, private: bool = False) -> str:
     kind = "From the lore" if passage.kind == "lore" else "Earlier in this story"
     kind = "Known to this character alone" if private else kind
     title = f" ({passage.title})" if passage.title and passage.kind == "lore" else ""
-    text = told_memory(passage.title, passage.text) if passage.kind == "memory" else passage.text
+    text = memory_text(passage.title, passage.text) if passage.kind == "memory" else passage.text
     return f"- {kind}{title}: {text.strip()}"
 
 
@@ -171,17 +171,17 @@ def summary_prompt(
     ``asked``: how to write it, in the player's own words, instead of ours.
     """
     task = OWN_TASK.format(asked=asked.rstrip(". ")) if asked else TASK
-    told = "\n\n".join(
+    story = "\n\n".join(
         f"{'The player' if line.role == 'user' else 'The narrator'}: {line.content[:LINE_CHARS]}"
         for line in lines
     )
     record = f"The record so far:\n{before}\n\n" if before else ""
-    ask = f"{record}What happened since:\n{told}\n\nWrite the whole record anew."
+    ask = f"{record}What happened since:\n{story}\n\nWrite the whole record anew."
     return (ChatMessage("system", task), ChatMessage("user", ask))
 
 
 def extract(before: str, lines: Sequence[PromptLine]) -> str:
-    """Returns a summary made of what stands there: each line and the first sentence of its reply.
+    """Returns a summary made of what is there: each line and the first sentence of its reply.
 
     For narrators that cannot summarise. The newest part is kept when all of it is too long.
     """

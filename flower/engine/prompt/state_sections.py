@@ -1,8 +1,8 @@
-"""What the narrator is told of the state of a story. Pure.
+"""The state of a story as prompts give it. Pure.
 
 Two places: facts that seldom change join the stable beginning of a prompt (``stable``), everything else
-comes right before a line of the player (``latest``). There it stays, as what was true then; it is told
-again (``due``) when it has changed or was told too long ago. So prompts only grow, and a local server
+comes right before a line of the player (``latest``). There it stays, as what was true then; it is given
+again (``due``) when it has changed or was given too long ago. So prompts only grow, and a local server
 need not read again what it has read.
 """
 
@@ -16,12 +16,12 @@ from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt.assemble import CUT_MARK, Section
 
-TOLD_AGAIN_LINES = 8  # how things stand is repeated after so many lines, or a small model forgets it
+REPEATED_AFTER_LINES = 8  # the state is repeated after so many lines, or a small model forgets it
 
-Told = Mapping[str, str]  # texts by ``key_of``, as they were told with one line
+Texts = Mapping[str, str]  # texts by ``key_of``, as they were given with one line
 
-# How things stand; other sections are about one line alone.
-AGAIN_LINES = dict.fromkeys(("people", "sheet", "scene", "clocks"), TOLD_AGAIN_LINES)
+# The state; other sections are about one line alone.
+AGAIN_LINES = dict.fromkeys(("people", "sheet", "scene", "clocks"), REPEATED_AFTER_LINES)
 TAKEN_BACK = (
     ("scene", "/state", "Place, time, weather and mood are open again.", 40),
     ("clocks", "/clock", "Nothing of what came near before is coming any more.", 50),
@@ -54,16 +54,16 @@ def latest(
     scene: Sequence[str],
     line: str,
 ) -> tuple[Section, ...]:
-    """Returns how things stand at the newest line, the least important first.
+    """Returns the state at the newest line, the least important first.
 
-    ``scene`` are the texts right before the line: people named in them or in the line are told of.
+    ``scene`` are the texts right before the line: people named in them or in the line are written of.
     """
     present = people.in_scene(state.people, (*scene, line))
     sections = (
-        *(Section("people", person.name, people.told([person]), 20) for person in present),
+        *(Section("people", person.name, people.prompt_text([person]), 20) for person in present),
         Section("sheet", "/state", _sheet(state.sheet), 30),
         Section("scene", "/state", _scene(state.sheet, ambience), 40),
-        Section("clocks", "/clock", clocks.told(state.clocks, now), 50),
+        Section("clocks", "/clock", clocks.prompt_text(state.clocks, now), 50),
         Section("note", "/note", f"The author's note: {note}" if note else "", 70),
         Section("speaker", "/cast", speaking, 80),
         Section("aside", "/ooc", OOC if is_aside(line) else "", 90),
@@ -72,16 +72,16 @@ def latest(
 
 
 def due(
-    standing: Sequence[Section], told: Sequence[Told], note_every: int = 1
+    sections_now: Sequence[Section], given: Sequence[Texts], note_every: int = 1
 ) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
-    """Returns which sections have to be told with the newest line, and which still are in view.
+    """Returns which sections have to be given with the newest line, and which still are in view.
 
-    ``told`` is what was told with each of the player's lines in view, oldest first, the newest line left
+    ``given`` is what was given with each of the player's lines in view, oldest first, the newest line left
     out. What no longer holds is taken back once.
     """
-    now = {key_of(section): section for section in standing}
-    before: dict[str, tuple[str, int]] = {}  # the last text told, and how many lines ago
-    for ago, texts in zip(range(len(told), 0, -1), told, strict=True):
+    now = {key_of(section): section for section in sections_now}
+    before: dict[str, tuple[str, int]] = {}  # the last text given, and how many lines ago
+    for ago, texts in zip(range(len(given), 0, -1), given, strict=True):
         before.update({key: (text, ago) for key, text in texts.items()})
     again = {**AGAIN_LINES, "note": note_every}
     new: list[Section] = []
@@ -97,14 +97,14 @@ def due(
     return tuple(sorted(new, key=lambda section: section.priority)), tuple(sections)
 
 
-def _is(told: str, text: str) -> bool:
-    """Returns whether a text was told, if only with its middle cut out for want of room."""
-    start, cut, end = told.partition(CUT_MARK)
-    return told == text or (bool(cut) and text.startswith(start) and text.endswith(end))
+def _is(given: str, text: str) -> bool:
+    """Returns whether a text was given, if only with its middle cut out for want of room."""
+    start, cut, end = given.partition(CUT_MARK)
+    return given == text or (bool(cut) and text.startswith(start) and text.endswith(end))
 
 
 def key_of(section: Section) -> str:
-    """Returns what one telling of a thing has in common with the next."""
+    """Returns by what a section is found again in later prompts."""
     return f"{section.name} {section.source}"
 
 
@@ -114,7 +114,7 @@ def is_aside(line: str) -> bool:
 
 
 def _scene(sheet: Sheet, ambience: Mapping[str, str]) -> str:
-    """Returns where and when the story stands; what was set by hand wins over the ambience."""
+    """Returns where and when the story is; what was set by hand wins over the ambience."""
     values = {
         name: getattr(sheet, name, "") or ambience.get(name, "")
         for name in ("place", "time", "weather", "light", "mood")
@@ -130,7 +130,7 @@ def _sheet(sheet: Sheet) -> str:
     if sheet.inventory:
         things = (name if count == 1 else f"{count} {name}" for name, count in sheet.inventory.items())
         parts.append(f"The player carries {', '.join(things)}.")
-    parts += [f"{name}: {counter.shown}." for name, counter in sheet.counters.items()]
+    parts += [f"{name}: {counter.display_text}." for name, counter in sheet.counters.items()]
     parts += [f"Quest: {name}." for name, status in sheet.quests.items() if status == "open"]
     parts += [f"Quest {status}: {name}." for name, status in sheet.quests.items() if status != "open"]
     parts += [f"{name}: {value}." for name, value in sheet.flags.items()]

@@ -39,23 +39,21 @@ async def what_fires(
         if leaf is not None
         else []
     )
-    standing = await database.read(states.standing, session_id, leaf, now)
+    current = await database.read(states.current_at, session_id, leaf, now)
     number = (leaf or 0) + 1
     said = stories.Message(
         number, session_id, leaf, "user", line, "complete", "", None, now, MessageExtra()
     )
     path = [*path, said]
     place = StoryRef(session_id, world_id, character_id)
-    direction = direct(
-        services.assets, chosen, place, standing, path, line, variables=standing.variables
-    )
-    ready = await ready_books(services, session_id, world_id, direction, standing)
+    direction = direct(services.assets, chosen, place, current, path, line, variables=current.variables)
+    ready = await ready_books(services, session_id, world_id, direction, current)
     if ready is None:
         return None
     room = await lore_tokens(services, session_id, chosen.model)
     visible = await database.read(stories.path_ids, leaf) if leaf is not None else frozenset()
     moment = replace(
-        moment_of(direction, standing, path, len(visible) + 1, room),
+        moment_of(direction, current, path, len(visible) + 1, room),
         seed=f"{session_id}:{said.id}",
         timed=bookshelf.timed_before(path) or NOTHING,
     )

@@ -54,7 +54,7 @@ class Cue(Struct, frozen=True):
     nearing: tuple[str, ...] = ()  # names of clocks that are nearly full
     people: tuple[str, ...] = ()  # whom the player keeps in mind
     stage: tuple[tuple[str, str], ...] = ()  # the others of the cast: name and persona
-    pronouns: tuple[str, ...] = ()  # "she", "he/him", "" if not told: the character's, then the stage's
+    pronouns: tuple[str, ...] = ()  # "she", "he/him", "" if unknown: the character's, then the stage's
     speaks: bool = False  # the character is the one whose turn it is to speak
     decided: tuple[str, ...] = ()  # outcome of each of the player's lines in ``story``, "" without dice
     earlier: tuple[str, ...] = ()  # the last replies in other stories, newest first
@@ -62,10 +62,10 @@ class Cue(Struct, frozen=True):
 
 
 class Template(Struct, frozen=True):
-    """How messages are written as text: what stands before and after each role's, and where a reply ends.
+    """How messages are written as text: what is before and after each role's, and where a reply ends.
 
     ``system`` None: the model knows no system role; such text goes before the first line of the player.
-    ``reply`` stands before the reply that is asked for, "" for what stands before any of the assistant's.
+    ``reply`` is before the reply that is asked for, "" for what is before any of the assistant's.
     """
 
     user: tuple[str, str]

@@ -18,7 +18,7 @@ BLANKS = 8  # white space inside one mark; more of it is text
 
 
 class MarkKind(Enum):
-    """What a mark means for the reply it stands in."""
+    """What a mark means for the reply it is in."""
 
     OPEN = "thinking begins"
     CLOSE = "thinking ends"

@@ -188,9 +188,11 @@ def _spent(document: dict[str, Any], groq: dict[str, Any]) -> Spent | None:
 
 def read_props(payload: object) -> ChatFormat:
     """Returns the chat template and special tokens in an answer of llama.cpp's ``/props``."""
-    told = mapping(payload)
+    answer = mapping(payload)
     return ChatFormat(
-        string(told.get("chat_template")), string(told.get("bos_token")), string(told.get("eos_token"))
+        string(answer.get("chat_template")),
+        string(answer.get("bos_token")),
+        string(answer.get("eos_token")),
     )
 
 
@@ -267,8 +269,8 @@ class OpenAIProvider(RemoteProvider):
         if self._flavour() is FLAVOURS["llamacpp"]:
             return read_props(await self._edge.get_json("/props", base_url=root))
         if self._flavour() is FLAVOURS["tabbyapi"]:
-            told = mapping(await self._edge.get_json("/model"))
-            return ChatFormat(string(mapping(told.get("parameters")).get("prompt_template_content")))
+            answer = mapping(await self._edge.get_json("/model"))
+            return ChatFormat(string(mapping(answer.get("parameters")).get("prompt_template_content")))
         return ChatFormat()
 
     async def _banned_tokens(self, phrases: Sequence[str]) -> list[list[object]]:
@@ -290,10 +292,10 @@ class OpenAIProvider(RemoteProvider):
         for spelled in dict.fromkeys((word, word.capitalize())):
             for text in (spelled, f" {spelled}"):
                 try:
-                    told = await self._edge.post_json("/tokenize", {"content": text}, base_url=root)
+                    answer = await self._edge.post_json("/tokenize", {"content": text}, base_url=root)
                 except ProviderError:
                     return ()
-                found = mapping(told).get("tokens")
+                found = mapping(answer).get("tokens")
                 if isinstance(found, list) and len(found) == 1 and isinstance(found[0], int):
                     tokens.append(found[0])
         return tuple(dict.fromkeys(tokens))

@@ -39,7 +39,7 @@ OFFLINE = "offline/narrator"
 SHIPPED_MODELS = Path(__file__).resolve().parents[2] / "models"
 
 
-class Roster:
+class ModelRegistry:
     """All narrators. ``on_change`` is called when the list of models has changed.
 
     ``build`` makes the provider of an endpoint, ``clock`` is Unix time.

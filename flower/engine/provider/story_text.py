@@ -14,7 +14,7 @@ from flower.engine.provider import markers
 from flower.engine.provider.base import Reasoning, Text, Withdrawn
 from flower.engine.provider.markers import MarkKind
 
-Told = Text | Reasoning | Withdrawn
+StoryPart = Text | Reasoning | Withdrawn
 
 
 class StoryReader:
@@ -42,7 +42,7 @@ class StoryReader:
         self._unsure: list[str] = []  # told so far, or kept back, while it may be thinking
         self._struck = False
 
-    def feed(self, text: str) -> list[Told]:
+    def feed(self, text: str) -> list[StoryPart]:
         """Returns what is certain so far; the shortest tail that could be a mark is held back."""
         if self.cut:
             return []
@@ -50,7 +50,7 @@ class StoryReader:
             return self._piece(text)
         return self._read(self._held + text, final=False)
 
-    def end(self, *, complete: bool) -> list[Told]:
+    def end(self, *, complete: bool) -> list[StoryPart]:
         """Returns what was held back; ``complete``: the model has said all it wanted to say."""
         held, self._held = self._held, ""
         found = self._read(held, final=True) if not self.cut else []
@@ -63,14 +63,14 @@ class StoryReader:
         self._expects = False
         self._thought = True
 
-    def _after_all(self) -> list[Told]:
+    def _after_all(self) -> list[StoryPart]:
         """What was taken for thinking is the story: nothing ended it."""
         self._expects = False
         text = "".join(self._unsure).lstrip()
         return [Text(text)] if text else []
 
-    def _read(self, text: str, *, final: bool) -> list[Told]:
-        found: list[Told] = []
+    def _read(self, text: str, *, final: bool) -> list[StoryPart]:
+        found: list[StoryPart] = []
         self._held = ""
         while text:
             mark = markers.find(text, final=final)
@@ -87,7 +87,7 @@ class StoryReader:
             text = text[mark.end :]
         return found
 
-    def _pass(self, kind: MarkKind, mark: str) -> list[Told]:
+    def _pass(self, kind: MarkKind, mark: str) -> list[StoryPart]:
         match kind:
             case MarkKind.OPEN:
                 self._expects, self._inside, self._lead = False, True, ""
@@ -105,8 +105,8 @@ class StoryReader:
                 pass  # of no meaning here, and not for eyes
         return []
 
-    def _close(self) -> list[Told]:
-        found: list[Told] = []
+    def _close(self) -> list[StoryPart]:
+        found: list[StoryPart] = []
         if not self._inside and not self._expects:
             if self._thought or not self._begun:
                 return []  # a stray one
@@ -119,7 +119,7 @@ class StoryReader:
         self._unsure.clear()
         return found
 
-    def _piece(self, text: str) -> list[Told]:
+    def _piece(self, text: str) -> list[StoryPart]:
         if not text:
             return []
         if self._inside:

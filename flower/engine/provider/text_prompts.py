@@ -1,6 +1,6 @@
 """Prompts as text for one endpoint: with which template, and what the server's own chat template makes of one.
 
-Owns the chat templates that servers have told, per model. A template that cannot be used costs nothing but a
+Owns the chat templates that servers have named, per model. A template that cannot be used costs nothing but a
 sentence: the server writes the prompt then, as it would have.
 """
 

@@ -24,7 +24,7 @@ class Found(Struct, frozen=True):
     keyword_rank: int | None
     keywords: tuple[str, ...]  # words of the query that the passage holds
     tokens: int
-    beside: int = 0  # id of the memory it stands beside, for whose sake alone it is told
+    beside: int = 0  # id of the memory it is beside, for whose sake alone it is told
 
     @property
     def why(self) -> str:

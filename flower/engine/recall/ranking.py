@@ -52,7 +52,7 @@ class Tuning(Struct, frozen=True):
     # Exchanges that speak of the same stand beside one another, so that their lead tells less than lore's.
     memory_cut: Cut = Cut(0.006, 100.0, 0, 0.094, 0.15)
     lore_cut: Cut = Cut(0.008, 130.0, 2, 0.18, 0.7)
-    beside: float = 0.06  # chance of a memory from which the exchanges beside it are told along
+    beside: float = 0.06  # chance of a memory from which the exchanges beside it are given along
 
 
 class Signals(Struct, frozen=True):
@@ -237,23 +237,23 @@ def _is_same(one: Found, other: Found, vectors: Mapping[int, Vectors]) -> bool:
 
 
 def with_neighbours(
-    told: Sequence[Found],
+    given: Sequence[Found],
     beside: Mapping[int, Sequence[Found]],
     vectors: Mapping[int, Vectors],
     budget_tokens: int,
 ) -> tuple[Found, ...]:
-    """Returns what is told with the exchanges beside the best memories, as far as the budget lets them.
+    """Returns what is given with the exchanges beside the best memories, as far as the budget lets them.
 
-    ``beside``: what stands before and after each memory that is sure enough, by its id.
+    ``beside``: what is before and after each memory that is sure enough, by its id.
     """
-    best = [item for item in told if item.passage.id in beside][: limits.RECALL_BESIDE]
+    best = [item for item in given if item.passage.id in beside][: limits.RECALL_BESIDE]
     fresh: list[Found] = []
     for one in (one for item in best for one in beside[item.passage.id]):
-        known = [*told, *fresh]
+        known = [*given, *fresh]
         ids = {item.passage.id for item in known}
         if one.passage.id not in ids and not any(_is_same(one, item, vectors) for item in known):
             fresh.append(one)
-    return (*told, *cut(fresh, budget_tokens - sum(item.tokens for item in told)))
+    return (*given, *cut(fresh, budget_tokens - sum(item.tokens for item in given)))
 
 
 def cut(found: Sequence[Found], budget_tokens: int) -> tuple[Found, ...]:

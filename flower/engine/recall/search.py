@@ -98,8 +98,8 @@ class Searcher:
             i: [_described(item, asked) for item in items] for i, items in beside.items() if i in sure
         }
         kept = ranking.with_neighbours(kept, sized, vectors, room)
-        told = {item.passage.id for item in kept}
-        left = [(item, NO_ROOM) for item in found if item.passage.id not in told]
+        given = {item.passage.id for item in kept}
+        left = [(item, NO_ROOM) for item in found if item.passage.id not in given]
         left += [(_described(row.found, asked), UNLIKELY) for row in unlikely]
         return Considered(kept, tuple(left[: limits.RECALL_NEARLY]))
 
@@ -338,7 +338,7 @@ def _together(candidates: Sequence[Candidates], name: str) -> dict[int, Any]:
 
 
 def _neighbours(candidates: Sequence[Candidates], rows: Sequence[Ranked]) -> dict[int, list[Found]]:
-    """Returns what stands before and after each memory in the story."""
+    """Returns what is before and after each memory in the story."""
     by_id = {row.found.passage.id: row.found for row in rows}
     found: dict[int, list[Found]] = {}
     for one in candidates:

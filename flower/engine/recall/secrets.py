@@ -21,7 +21,7 @@ _WORDS = re.compile(
 
 
 def secret_title(title: str) -> bool:
-    """Whether what stands under this heading, or path of headings, is a secret."""
+    """Whether what is under this heading, or path of headings, is a secret."""
     return _TITLE.search(title) is not None
 
 

@@ -116,7 +116,7 @@ class WordPiece:
         return unicodedata.normalize("NFD", cleaned).translate(self._lowered)
 
     def _spell(self, word: str) -> tuple[int, ...]:
-        """Returns the ids of what stands between two spaces; remembers what it has seen."""
+        """Returns the ids of what is between two spaces; remembers what it has seen."""
         ids = self._words.get(word)
         if ids is None:
             ids = tuple(i for part in _cut(word) for i in self._pieces(part))

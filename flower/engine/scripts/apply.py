@@ -231,13 +231,13 @@ def _put_in(
 
     def put_in(found: regex.Match[str]) -> str:
         nonlocal room
-        told = "".join(
+        text = "".join(
             part if isinstance(part, str) else _group(found, part.name, trims) for part in parts
         )
-        room -= len(told)
+        room -= len(text)
         if room < 0:
             raise _TooLong
-        return told
+        return text
 
     return put_in
 

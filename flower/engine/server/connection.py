@@ -40,10 +40,10 @@ class Socket(Protocol):
 
 
 async def serve(
-    engine: Engine, socket: Socket, client_id: str, goodbye: Callable[[], None], rights: str = STRANGER
+    engine: Engine, socket: Socket, client_id: str, on_leave: Callable[[], None], rights: str = STRANGER
 ) -> None:
-    """Talks with one client until either side goes; ``goodbye`` is called if it says that it leaves."""
-    client = await engine.connect(Outbox(), client_id[: limits.CLIENT_ID_CHARS], goodbye, rights)
+    """Talks with one client until either side goes; ``on_leave`` is called if it says that it leaves."""
+    client = await engine.connect(Outbox(), client_id[: limits.CLIENT_ID_CHARS], on_leave, rights)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_write, engine, client, socket, nursery.cancel_scope)

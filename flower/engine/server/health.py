@@ -85,7 +85,7 @@ def status(engine: Engine) -> bytes:
             "clients": len(engine.clients),
             "stories": len(engine.sessions),
             "turns": engine.turns.running,
-            "model": engine.roster.default(),
+            "model": engine.registry.default(),
             "memory_bytes": next((int(value) for _, _, value in _of_process()), 0),
         }
     )

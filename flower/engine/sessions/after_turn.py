@@ -146,7 +146,7 @@ async def settle(services: Services, session: Session, finished: FinishedReply, 
     """
     database, message_id = services.database, finished.message_id
     try:
-        before = await database.read(states.standing, session.id, message_id, now)
+        before = await database.read(states.current_at, session.id, message_id, now)
         state = before.state
         news = _ticks(state, before.now) if finished.first else []
         if finished.proposed and finished.status == "complete":
@@ -196,7 +196,7 @@ def _ticks(state: StoryState, now: Now) -> list[str]:
     """Returns a line for every clock that this line of the player has moved."""
     earlier = Now(now.lines - 1, now.time)
     return [
-        f"Clock: {clock.name} {clocks.shown(clock, now)}"
+        f"Clock: {clock.name} {clocks.display_text(clock, now)}"
         + (f" - {clock.then or 'it is full'}" if clock.at(now) == clock.size else "")
         for clock in state.clocks
         if clock.every and clock.at(now) != clock.at(earlier)

@@ -1,4 +1,4 @@
-"""What clients were told of their last prompts, to be told again when a prompt is repeated. Pure.
+"""What clients were told of their last prompts, to be given again when a prompt is repeated. Pure.
 
 In memory only: that a prompt was carried out is in the database, and after a restart a general sentence will do.
 """

@@ -120,17 +120,17 @@ class Drafts:
         )
         leaf = path[-1].id if path else None
         services = await with_lengths(services, session.id, model.id)
-        standing = await services.database.read(states.standing, session.id, leaf, self._now())
+        current = await services.database.read(states.current_at, session.id, leaf, self._now())
         direction = direct(
             services.assets,
             client.chosen,
             StoryRef(session.id, session.world_id, session.character_id, model.name),
-            standing,
+            current,
             path,
             "",
-            variables=standing.variables,
+            variables=current.variables,
         )
-        who = standing.steering.persona.name or "the player's character"
+        who = current.steering.persona.name or "the player's character"
         ask = ASK.format(who=who) + (f" It should be about: {hint}" if hint else "")
         context = model.context_tokens(services.context_tokens)
         assembled = assemble(

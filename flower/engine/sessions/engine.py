@@ -57,14 +57,14 @@ class Engine:
     def __init__(
         self,
         services: Services,
-        roster: Registry,
+        registry: Registry,
         nursery: trio.Nursery,
         *,
         now: Callable[[], float] = time.time,
         new_id: Callable[[], str] = lambda: secrets.token_hex(4),
         commands: tuple[CommandOption, ...] = (),
     ) -> None:
-        self.runtime = Runtime(services, roster)
+        self.runtime = Runtime(services, registry)
         self.clients: set[Client] = set()
         self.now = now
         self.new_id = new_id
@@ -106,18 +106,18 @@ class Engine:
         return self.runtime.services
 
     @property
-    def roster(self) -> Registry:
+    def registry(self) -> Registry:
         """The models the next reply can have."""
-        return self.runtime.roster
+        return self.runtime.registry
 
-    def use(self, services: Services, roster: Registry) -> None:
+    def use(self, services: Services, registry: Registry) -> None:
         """Goes on with other settings, assets and models; replies under way end as they began."""
-        roster.on_change = self._announce_models
-        self.runtime.swap(self.imports.added_to(services), roster)
+        registry.on_change = self._announce_models
+        self.runtime.swap(self.imports.added_to(services), registry)
 
     async def start(self) -> None:
         """Marks the replies that a dead engine left unfinished, makes memories of them, follows folders."""
-        self.roster.on_change = self._announce_models
+        self.registry.on_change = self._announce_models
         await self.imports.start()
         count = await self.services.database.write(streaming_text.recover)
         if count:
@@ -131,7 +131,7 @@ class Engine:
         self,
         outbox: Outbox,
         client_id: str = "",
-        goodbye: Callable[[], None] = lambda: None,
+        on_leave: Callable[[], None] = lambda: None,
         rights: str = STRANGER,
     ) -> Client:
         """Returns a new client with what it had chosen, and sends it everything it shows.
@@ -139,7 +139,7 @@ class Engine:
         Faces that give no id share one selection. ``rights``: see ``program``.
         """
         chosen = await self.services.database.read(stories.load, sanitize(client_id))
-        client = Client(outbox, chosen, goodbye, rights)
+        client = Client(outbox, chosen, on_leave, rights)
         self.clients.add(client)
         try:
             client.notify("✓ Engine ready.", State(status="ok"))
@@ -161,8 +161,8 @@ class Engine:
     def problems(self) -> tuple[str, ...]:
         """Returns a sentence for everything of the user's that cannot be used: settings, files, models."""
         settings = self.program.problems if self.program is not None else ()
-        every = (*settings, *self.services.assets.problems, *self.roster.problems.values())
-        every += self.roster.file_problems
+        every = (*settings, *self.services.assets.problems, *self.registry.problems.values())
+        every += self.registry.file_problems
         return every[: limits.PROBLEMS_TOLD]
 
     async def _recap_once(self, client: Client) -> None:
@@ -214,7 +214,7 @@ class Engine:
         client.send(
             snapshot.sync_state(
                 services.assets,
-                self.roster,
+                self.registry,
                 listed,
                 shown,
                 quick_replies=ready[: max(limits.QUICK_REPLIES, len(services.quick_replies))],
@@ -235,10 +235,10 @@ class Engine:
             client.notify(text, state)
 
     def _announce_models(self) -> None:
-        available = self.roster.options()
+        available = self.registry.options()
         problems = self.problems()
         for client in self.clients:
-            state = snapshot.selection_state(client.chosen, self.roster)
+            state = snapshot.selection_state(client.chosen, self.registry)
             state = structs.replace(state, problems=problems)
             client.notify("", structs.replace(state, available_models=available))
 

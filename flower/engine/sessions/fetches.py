@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from flower.engine.provider.llamacpp.fetch import Fetched, Told
+from flower.engine.provider.llamacpp.fetch import Fetched, Report
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 STEP_PERCENT = 5  # between two lines about it
 STEP_S = 2.0
 
-Fetch = Callable[[Told], Awaitable[Fetched]]
+Fetch = Callable[[Report], Awaitable[Fetched]]
 
 
 class Fetches:
@@ -52,7 +52,7 @@ class Fetches:
         assert self._scope is not None
         try:
             with self._scope as scope:
-                fetched = await fetch(Reporter(name, tell).told)
+                fetched = await fetch(Reporter(name, tell).report)
                 await done()
                 size = fetched.size_bytes / 1e9
                 tell(
@@ -83,7 +83,7 @@ class Reporter:
         self._from: int | None = None
         self._percent = 0
 
-    def told(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         """Notes how many bytes are here; says so when it is news."""
         now = self._clock()
         if self._from is None:

@@ -91,7 +91,7 @@ class LoopGuard:
 
 
 def told_too_often(replies: Sequence[str]) -> str:
-    """Returns a sentence that stands in ``LOOP_REPLIES`` of the last replies, newest last, as it was told; else ""."""
+    """Returns a sentence that is in ``LOOP_REPLIES`` of the last replies, newest last, as it was told; else ""."""
     counts: Counter[str] = Counter()
     spelled: dict[str, str] = {}
     for reply in replies[-LOOP_REPLIES_READ:]:

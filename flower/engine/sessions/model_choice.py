@@ -25,9 +25,9 @@ class ModelSelector:
 
     def story_model(self, selection: Selection) -> str:
         """Returns the id of the selected model, or of the default; raises ``ProviderError`` if unknown."""
-        roster = self._runtime.roster
-        model_id = selection.model or roster.default()
-        roster.resolve(model_id)
+        registry = self._runtime.registry
+        model_id = selection.model or registry.default()
+        registry.resolve(model_id)
         return model_id
 
     def select(self, story_model: str, speaker_model: str = "") -> tuple[ChosenModel, str]:
@@ -36,7 +36,7 @@ class ModelSelector:
         The speaker's own model comes first, if there is one and it is there; then the story's is the first
         to step in for it. Raises ``ProviderError`` when the story's model is unknown.
         """
-        resolve = self._runtime.roster.resolve
+        resolve = self._runtime.registry.resolve
         provider, name = resolve(story_model)
         note = ""
         if speaker_model not in ("", story_model):
@@ -54,7 +54,7 @@ class ModelSelector:
             id=model_id,
             provider=provider,
             name=name,
-            info=self._runtime.roster.info(model_id),
+            info=self._runtime.registry.info(model_id),
             counter=self._counters.get(model_id, TokenCounter()),
             context_limit=self._context_limits.get(model_id),
             fallbacks=(*first, *self._fallbacks_of(model_id)),
@@ -67,7 +67,7 @@ class ModelSelector:
             if other == model_id:
                 continue
             try:
-                present.append(self._runtime.roster.resolve(other))
+                present.append(self._runtime.registry.resolve(other))
             except ProviderError as error:
                 log.warning("the fallback %s is left out: %s", other, error)
         return tuple(present)

@@ -29,15 +29,15 @@ async def since_last_played(database: Store, stored: StoredSession, now: float) 
     if rested >= RECAP_AFTER_S:
         path = await database.read(stories.path, stored.active_leaf, most=_MESSAGES_READ)
         parts.append(recap(stored.title or "Untitled", rested, path))
-    standing = await database.read(states.standing, stored.id, stored.active_leaf, now)
-    parts.append(ticked(standing.state.clocks, Now(standing.now.lines, stored.updated), standing.now))
+    current = await database.read(states.current_at, stored.id, stored.active_leaf, now)
+    parts.append(ticked(current.state.clocks, Now(current.now.lines, stored.updated), current.now))
     return "\n\n".join(part for part in parts if part)
 
 
 def ticked(ticking: Sequence[Clock], before: Now, now: Now) -> str:
     """Returns a line for every clock that has moved between two moments, "" for none."""
     rows = [
-        f"  {clock.name} {clocks.shown(clock, now)}"
+        f"  {clock.name} {clocks.display_text(clock, now)}"
         + (f" - {clock.then or 'it is full'}" if clock.at(now) == clock.size else "")
         for clock in ticking
         if clock.at(now) != clock.at(before)
@@ -56,8 +56,8 @@ def recap(title: str, rested_s: float, path: Sequence[Message]) -> str:
     said = [m for m in path if m.role == "user"]
     if not replies or not said:
         return ""
-    told = summary.recap(_spoken(path))
-    done = told or f"You: {first_sentence(said[-1].content, RECAP_SENTENCE_CHARS)}"
+    recap = summary.recap(_spoken(path))
+    done = recap or f"You: {first_sentence(said[-1].content, RECAP_SENTENCE_CHARS)}"
     last = first_sentence(replies[-1].content, RECAP_SENTENCE_CHARS)
     return f"Previously in {title}, {ago(rested_s)}:\n\n{done}\n\nIn the end: {last}"
 

@@ -13,10 +13,10 @@ class Runtime:
     being written ends as it began, the next one has the new settings.
     """
 
-    def __init__(self, services: Services, roster: Registry) -> None:
+    def __init__(self, services: Services, registry: Registry) -> None:
         self.services = services
-        self.roster = roster
+        self.registry = registry
 
-    def swap(self, services: Services, roster: Registry) -> None:
+    def swap(self, services: Services, registry: Registry) -> None:
         """Goes on with others."""
-        self.services, self.roster = services, roster
+        self.services, self.registry = services, registry

@@ -234,13 +234,13 @@ class Client:
     """A client: its outbox, what it has chosen and the story it watches."""
 
     def __init__(
-        self, outbox: Outbox, chosen: Selection, goodbye: Callable[[], None], rights: str = ""
+        self, outbox: Outbox, chosen: Selection, on_leave: Callable[[], None], rights: str = ""
     ) -> None:
         self.outbox = outbox
         self.chosen = chosen
         self.session: Session | None = None
         self.rights = rights  # what it may change of the program; see ``program``
-        self.goodbye = goodbye  # to be called when it says that it leaves for good
+        self.on_leave = on_leave  # to be called when it says that it leaves for good
         self.request: str | None = None  # of the prompt that is being carried out
         self.answers: list[str] = []  # what has been said of that prompt
         self.fields: Mapping[str, str] = {}  # what that prompt brought of a form

@@ -25,13 +25,13 @@ def page(
         return found
     place = StoryRef(session.id, session.world_id, session.character_id)
     leaf = tree.active_leaf(db, session.id)
-    standing = states.standing(db, session.id, leaf, found.messages[-1].created)
+    current = states.current_at(db, session.id, leaf, found.messages[-1].created)
     character = services.assets.characters.get(session.character_id)
     below = 0
     if before is not None:
         last = found.messages[-1].id
         below = sum(number > last for number in stories.path_ids(db, leaf))
-    values = values_of(services.assets, place, standing, character)
+    values = values_of(services.assets, place, current, character)
     shown = shown_texts(services.scripts, held, found.messages, values, below)
     return replace(found, shown=shown)
 

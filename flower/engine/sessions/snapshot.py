@@ -39,7 +39,7 @@ CHARACTERS_LISTED = 200  # in the state; a longer list is asked for page by page
 
 
 class Models(Protocol):
-    """What the state says about models; the roster is one."""
+    """What the state says about models; the registry knows them."""
 
     def default(self) -> str: ...
 

@@ -46,8 +46,8 @@ async def suggest(
     model_id = models.story_model(client.chosen)
     model, _ = models.select(model_id)
     services = await with_lengths(runtime.services, session.id, model_id)
-    standing = await database.read(states.steering, session.id)
-    who = standing.persona.name or "the player's character"
+    steering = await database.read(states.steering, session.id)
+    who = steering.persona.name or "the player's character"
     task = TurnInput(
         turn=f"{session.id}-suggest",
         session_id=session.id,

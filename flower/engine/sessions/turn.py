@@ -172,9 +172,9 @@ class Turn:
             self._session.publish(SystemUpdate("✗ Recall took too long; this reply does without it."))
         if context.entries.trouble:
             self._session.notify_once(f"✗ {context.entries.trouble}")
-        told = recall_event(self._reply.turn, context.found, context.entries)
-        if told.metadata.items:
-            self._session.publish(told)
+        event = recall_event(self._reply.turn, context.found, context.entries)
+        if event.metadata.items:
+            self._session.publish(event)
         return context
 
     # --- 2: model -------------------------------------------------------------------------------

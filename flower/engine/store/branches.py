@@ -1,6 +1,6 @@
 """Named branches of a story: places in its tree that one can go back to by name.
 
-A story is on one named branch or on none. The branch it is on ends where the story stands; the others
+A story is on one named branch or on none. The branch it is on ends where the story is; the others
 remember where they were left. Functions over a connection, like ``tree``.
 """
 
@@ -43,7 +43,7 @@ class Tip(Struct, frozen=True):
 
 
 def begin(db: Connection, session_id: str, message_id: int | None, name: str, now: float) -> str:
-    """Begins a branch at a message (None: where the story stands) and goes there; returns its name."""
+    """Begins a branch at a message (None: where the story is) and goes there; returns its name."""
     known = _names(db, session_id)
     if len(known) >= BRANCHES_MAX:
         raise CommandError(f"This story has {len(known)} named branches, the most there can be.")
@@ -89,7 +89,7 @@ def checkout(db: Connection, session_id: str, name: str, now: float) -> str:
 
 
 def goto(db: Connection, session_id: str, message_id: int, now: float) -> Message:
-    """Makes the story stand at a message, on no named branch; returns the message it stands at."""
+    """Takes the story to a message, on no named branch; returns the message it is at."""
     return _go_off(db, session_id, tree.find(db, session_id, message_id).id, now)
 
 
@@ -265,7 +265,7 @@ def _open(db: Connection, line: Message, model: str, now: float) -> Opened:
 
 
 def open_again(db: Connection, session_id: str) -> Continued:
-    """Lets the reply at which a story stands grow again: nothing can come below it until it has ended."""
+    """Lets the last reply of a story grow again: nothing can come below it until it has ended."""
     path = stories.active_path(db, session_id, most=2)
     if not path or path[-1].role != "assistant":
         raise CommandError("There is no reply to continue; write a line first.")

@@ -113,7 +113,7 @@ def _named_anew(
 
 
 class LineNotes(Struct, frozen=True, kw_only=True):
-    """What was told with a line; the fields are those of ``MessageExtra``."""
+    """What was given with a line; the fields are those of ``MessageExtra``."""
 
     recalled: str
     private: Sequence[tuple[str, str]]
@@ -222,7 +222,7 @@ def memory_title(player: str, speaker: str) -> str:
     return f"{player or PLAYER}{_BETWEEN_NAMES}{speaker or NARRATOR}" if player or speaker else ""
 
 
-def told_memory(title: str, text: str) -> str:
+def memory_text(title: str, text: str) -> str:
     """Returns a memory as the narrator is told of it: with the names that its title has."""
     player, found, speaker = title.partition(_BETWEEN_NAMES)
     if not found:
@@ -313,7 +313,7 @@ def add_message(
 
 
 def open_answer(db: Connection, session_id: str, model: str, now: float) -> branches.Opened:
-    """Opens a reply to what stands last in the story: dice, or the player's own narration.
+    """Opens a reply to what is last in the story: dice, or the player's own narration.
 
     Raises ``CommandError`` when a reply of the narrator stands there, which ``/continue`` lets grow.
     """

@@ -39,7 +39,7 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     With a line, what its prompt included: ``recalled`` (a block of notes), ``private`` (character id and
     note), ``recalled_ids`` (passages), ``stands`` (sections about the state, by key). With a reply:
     ``manifest``, ``speaker`` (character id), ``proposed`` (the block of changes). ``told``: other words for
-    the model; ``entries`` (of lorebooks, as told with the line), ``lore_timed``: their lasting effects from
+    the model; ``entries`` (of lorebooks, as given with the line), ``lore_timed``: their lasting effects from
     here on; ``nearly``: entries that nearly fired for a reply; ``by``: "player" when they wrote what the
     narrator would; ``forgotten``: the exchange is to be no memory. ``hidden``: it is on the screen, but no
     model reads it. ``imported``: it came from another program, and there ``name`` said it. ``states`` keeps

@@ -139,7 +139,7 @@ def _insert(db: Connection, session_id: str, parent: int | None, node: ChatNode)
 
 
 def _played_on(db: Connection, session_id: str, added: set[int]) -> bool:
-    """Whether the story stands at a message that came from no file."""
+    """Whether the story is at a message that came from no file."""
     row = db.execute(
         "SELECT m.id, json_type(m.extra, '$.imported') FROM sessions s JOIN messages m"
         " ON m.id = s.active_leaf WHERE s.id = ?",

@@ -31,7 +31,7 @@ class Words(Struct, frozen=True):
 class Outline(Struct, frozen=True):
     """The tree of a story around a message. ``names``: of branches, by the message at which they end.
 
-    ``stands``: where the story stands. ``messages``: of the whole tree, without the trash.
+    ``stands``: where the story is. ``messages``: of the whole tree, without the trash.
     """
 
     focus: int
@@ -43,11 +43,11 @@ class Outline(Struct, frozen=True):
 
 
 def read(db: Connection, session_id: str, focus: int | None) -> Outline:
-    """Returns the outline around a message, None: around where the story stands.
+    """Returns the outline around a message, None: around where the story is.
 
     Raises ``CommandError`` if there is no such message, in the tree or in the trash.
     """
-    # What stands behind the text of a message in its row is slow to read: it is asked of an index, or of
+    # What is behind the text of a message in its row is slow to read: it is asked of an index, or of
     # the few messages where it matters.
     twigs = db.execute(
         "SELECT id, coalesce(parent_id, 0) FROM messages WHERE session_id = ? ORDER BY id",

@@ -34,7 +34,7 @@ class Node(NamedTuple):
     folded: int = 0  # how many messages it stands for; 0: it is one message
     ends: int = 0
     below: int = 0
-    active: bool = False  # the way to where the story stands goes through it
+    active: bool = False  # the way to where the story is goes through it
     chosen: bool = False  # the story goes on here when it comes through ``parent``
     leaf: bool = False
     deleted: bool = False

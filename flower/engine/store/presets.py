@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Kind = Literal["samplers", "instruct", "context"]
 SAMPLERS: Kind = "samplers"
 INSTRUCT: Kind = "instruct"  # how prompts are written as text
-CONTEXT: Kind = "context"  # what stands around the system text in one; it goes with the one of its name
+CONTEXT: Kind = "context"  # what is around the system text in one; it goes with the one of its name
 KINDS: tuple[Kind, ...] = (SAMPLERS, INSTRUCT, CONTEXT)
 LISTED = 1_000
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 STATE_UNDO = 8  # changes at one message that can be taken back one by one
 
 
-class Standing(Struct, frozen=True):
-    """How a story stands at one of its messages. ``begun``: when the story was made, Unix seconds."""
+class CurrentState(Struct, frozen=True):
+    """The state of a story at one of its messages. ``begun``: when the story was made, Unix seconds."""
 
     state: StoryState
     steering: Steering
@@ -92,12 +92,12 @@ def begin_with_pins(db: Connection, session_id: str, pins: tuple[str, ...]) -> N
     _set_states(db, *_row(db, session_id), dump(StoryState(pins=pins)), [])
 
 
-def standing(db: Connection, session_id: str, leaf: int | None, now: float) -> Standing:
-    """Returns how the story stands at ``leaf``; ``now`` is the time clocks are read at."""
+def current_at(db: Connection, session_id: str, leaf: int | None, now: float) -> CurrentState:
+    """Returns the state of the story at ``leaf``; ``now`` is the time clocks are read at."""
     begun = db.execute("SELECT created FROM sessions WHERE id = ?", (session_id,)).fetchone()
     way = _way(db, leaf)
     spoke = _extra(db, "messages", way.reply, "speaker")
-    return Standing(
+    return CurrentState(
         state=_state(db, session_id, way.state),
         steering=steering(db, session_id),
         now=Now(way.lines, now),
@@ -107,9 +107,9 @@ def standing(db: Connection, session_id: str, leaf: int | None, now: float) -> S
     )
 
 
-def standing_now(db: Connection, session_id: str, now: float) -> Standing:
-    """Returns how the story stands at its active leaf."""
-    return standing(db, session_id, active_leaf(db, session_id), now)
+def current(db: Connection, session_id: str, now: float) -> CurrentState:
+    """Returns the state of the story at its active leaf."""
+    return current_at(db, session_id, active_leaf(db, session_id), now)
 
 
 def active_leaf(db: Connection, session_id: str) -> int | None:
@@ -163,8 +163,8 @@ def rows(db: Connection, session_id: str, leaf: int | None) -> tuple[tuple[str, 
         return ()
     if not state.clocks:  # nothing depends on how far the story has come
         return shown_rows(state, Now(0, 0.0))
-    told = stories.message(db, leaf) if leaf is not None else None
-    return shown_rows(state, Now(_way(db, leaf).lines, told.created if told is not None else 0.0))
+    newest = stories.message(db, leaf) if leaf is not None else None
+    return shown_rows(state, Now(_way(db, leaf).lines, newest.created if newest is not None else 0.0))
 
 
 # --- the state ----------------------------------------------------------------------------------

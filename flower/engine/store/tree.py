@@ -266,7 +266,7 @@ def undo(db: Connection, session_id: str) -> Message:
     message = stories.visible(db, session_id, leaf) if leaf is not None else None
     if message is None or (message.parent_id is None and message.role == "assistant"):
         raise CommandError("There is nothing to undo; this is where the story begins.")
-    # A line goes with its answer. So does whatever else stands below a line that has answers: a note,
+    # A line goes with its answer. So does whatever else is below a line that has answers: a note,
     # or another line, said while the answer was in the trash.
     while (line := _answered_line(db, session_id, message.parent_id)) is not None:
         message = line

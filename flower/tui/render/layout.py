@@ -42,7 +42,7 @@ class Layout(NamedTuple):
 
     @property
     def text_left(self) -> int:
-        """Columns left of the story: it stands in the middle of a wide pane."""
+        """Columns left of the story: it is in the middle of a wide pane."""
         return max(MARGIN, (self.pane_right - self.text_columns) // 2)
 
 

@@ -82,7 +82,7 @@ def _is_clean(line: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_ordinary(char: str) -> bool:
-    """True for a character that is shown as it is, whatever stands before it."""
+    """True for a character that is shown as it is, whatever is before it."""
     return _shown(char, []) == char
 
 

@@ -29,7 +29,7 @@ class Command(NamedTuple):
     argument: str = ""
     local: bool = False
     optional: bool = False
-    group: str = ""  # the heading it stands under, by which it can be found, too
+    group: str = ""  # the heading it is under, by which it can be found, too
 
 
 LOCAL = (
@@ -77,7 +77,7 @@ class Candidate(NamedTuple):
 
 def offered(replica: Replica) -> tuple[Command, ...]:
     """Returns the commands of this engine and of the client, without plumbing and doubles."""
-    told = tuple(
+    sent = tuple(
         Command(
             option.name,
             option.summary,
@@ -89,7 +89,7 @@ def offered(replica: Replica) -> tuple[Command, ...]:
     )
     local = {command.name for command in LOCAL}
     hidden = PLUMBING | local | (OF_A_MODEL if replica.offline else frozenset())
-    engine = tuple(command for command in told or V1 if command.name not in hidden)
+    engine = tuple(command for command in sent or V1 if command.name not in hidden)
     return (*engine, *LOCAL)
 
 

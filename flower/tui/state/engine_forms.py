@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from flower import limits
 from flower.client.events import Send
 from flower.tui.state import form as forms
-from flower.tui.state.form import TypedField, TypedForm
+from flower.tui.state.form import TypedForm
+from flower.tui.state.form_field import TypedField
 from flower.tui.state.model import Model
 from flower.tui.state.status_line import Result, notify
 

@@ -150,20 +150,20 @@ def _sync_state(model: Model, event: messages.SyncState) -> Result:
 
 def _merge(model: Model, state: messages.State) -> Model:
     """Returns the model with every state key that the engine told; another session clears the story."""
-    told: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for name in Replica._fields:
         value = getattr(state, name)
         if value is not UNSET:
-            told[name] = value
-    if not told:
+            changes[name] = value
+    if not changes:
         return model
-    model = _timed(model, told)
-    if told.get("model", model.replica.model) != model.replica.model:
+    model = _timed(model, changes)
+    if changes.get("model", model.replica.model) != model.replica.model:
         meter = model.meter._replace(tokens_per_second=0.0, live_tokens_per_second=0.0)
         model = model._replace(meter=meter)  # it was the speed of another model
-    model = model._replace(replica=model.replica._replace(**told))
-    if "session_id" in told and told["session_id"] != model.story.session:
-        story = Transcript(session=told["session_id"], next_key=model.story.next_key)
+    model = model._replace(replica=model.replica._replace(**changes))
+    if "session_id" in changes and changes["session_id"] != model.story.session:
+        story = Transcript(session=changes["session_id"], next_key=model.story.next_key)
         model = model._replace(
             story=story,
             turn=TurnState(),
@@ -177,11 +177,11 @@ def _merge(model: Model, state: messages.State) -> Model:
     return model
 
 
-def _timed(model: Model, told: dict[str, Any]) -> Model:
+def _timed(model: Model, changes: dict[str, Any]) -> Model:
     """Returns the model that knows since when the progress it is told of goes on."""
-    if "progress" not in told:
+    if "progress" not in changes:
         return model
-    now, before = told["progress"], model.replica.progress
+    now, before = changes["progress"], model.replica.progress
     if now is None:
         return model._replace(progress_from=None)
     if before is None or before.what != now.what or now.done < before.done:
@@ -219,7 +219,7 @@ def _history(model: Model, meta: messages.HistoryMeta) -> Result:
 
 
 def _still_selected(model: Model, story: Transcript) -> int | None:
-    """Returns the key of the chosen message in ``story``; of what stands in its place if it is gone.
+    """Returns the key of the chosen message in ``story``; of what is in its place if it is gone.
 
     Its place is behind the message that came before it: another variant has the same one.
     """

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from flower.tui.render.text import cut, width
 from flower.tui.state.editor import Editor
-from flower.tui.state.form_checks import problem_of
+from flower.tui.state.form_field import TypedField
 from flower.tui.state.motions import soft_rows
 from flower.tui.term.inputs import Key
 
@@ -21,34 +21,6 @@ BOXED = frozenset({"text", "lines", "texts"})  # in a box of their own, or in $E
 PICKED = frozenset({"flag", "choice"})  # with space, left and right
 SWITCH = ("no", "yes")  # the values of a flag
 SAVE_KEY = "ctrl+s"
-
-
-class TypedField(NamedTuple):
-    """One field. ``value`` is text for every kind, see ``form_checks``; ``was`` is what it was when opened."""
-
-    name: str
-    label: str
-    kind: str = "line"
-    value: str = ""
-    was: str = ""
-    about: str = ""  # a sentence on what it is for
-    choices: tuple[str, ...] = ()
-    needed: bool = False
-    low: float = 0
-    high: float = 0
-    most: int = 0  # characters; 0: no more than a prompt has
-    locked: str = ""  # why it cannot be changed here
-    told: tuple[str, str] = ("", "")  # a value, and what whoever saves has found wrong with it
-
-    @property
-    def changed(self) -> bool:
-        return self.value != self.was
-
-    @property
-    def problem(self) -> str:
-        """What is wrong with the value, "" if nothing is."""
-        value, sentence = self.told
-        return sentence if sentence and value == self.value else problem_of(self)
 
 
 class TypedForm(NamedTuple):
@@ -145,7 +117,7 @@ def pasted(form: TypedForm, text: str) -> TypedForm:
 def refused(form: TypedForm, sentence: str, wrong: dict[str, str]) -> TypedForm:
     """Returns the form that could not be saved: ``sentence`` says why, ``wrong`` which fields are to blame."""
     fields = tuple(
-        field._replace(told=(field.value, wrong[field.name])) if field.name in wrong else field
+        field._replace(finding=(field.value, wrong[field.name])) if field.name in wrong else field
         for field in form.fields
     )
     form = form._replace(fields=fields, saving=False, note=sentence)

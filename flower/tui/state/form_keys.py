@@ -1,17 +1,17 @@
 """The open form of a model: keys, pastes and texts from $EDITOR go to it, and what it asks for is done.
 
-Pure. ``form`` knows the form, ``form_saves`` who saves it.
+Pure. ``form`` knows the form, ``SAVES`` who saves it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from flower.tui.render.text import wrap
-from flower.tui.state import actions
+from flower.tui.state import actions, engine_forms
 from flower.tui.state import form as forms
 from flower.tui.state.form import FormOutcome, TypedForm
-from flower.tui.state.form_saves import SAVES
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, OpenEditor
 from flower.tui.state.status_line import Result
@@ -20,6 +20,12 @@ from flower.tui.term.inputs import Key
 # Actions that mean the same here as elsewhere.
 KEPT = frozenset({"suspend", "redraw", "help"})
 EDGES = 4  # columns of the frame and the space inside it
+# Who saves a form, by the first word of its subject: returns the model with ``form`` None where it is saved at
+# once, with ``form.saving`` set where an answer has to come first.
+Save = Callable[[Model, TypedForm], Result]
+SAVES: Mapping[str, Save] = dict.fromkeys(
+    ("character", "world", "rules", "persona", "lorebook", "entry"), engine_forms.save
+)
 ABOUT_ROWS = 2  # that say what the chosen field is for; half of them on a small screen
 
 

@@ -1,17 +1,17 @@
 """The engine's library in a list that is open: asked for page by page, as the player types and moves.
 
-Pure. An engine without ``/library`` has told all that it lists; then nothing is asked. Until a page for what was typed
+Pure. An engine without ``/library`` has sent all that it lists; then nothing is asked. Until a page for what was typed
 has come the list shows what is known of it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from flower import limits
 from flower.client.events import Send
 from flower.tui.state import commands
-from flower.tui.state.model import Model
+from flower.tui.state.model import ListedLibrary, Model
 from flower.tui.state.status_line import Result
 
 if TYPE_CHECKING:
@@ -23,19 +23,8 @@ REST_S = 0.12  # typing rests so long before a page is asked for: not every lett
 AHEAD = 20  # entries before the last one known, from which on the next page is asked for
 
 
-class Shelf(NamedTuple):
-    """What is known of the library's list: the first ``items`` of ``total`` that have ``words``."""
-
-    kind: str
-    words: str = ""
-    items: tuple[messages.LibraryItem, ...] = ()
-    total: int = -1  # not told yet
-    asked_at: float = -1.0  # when a page was asked for that has not come; -1: none was
-    stale: bool = False  # the library has changed since
-
-
-def known(model: Model) -> Shelf | None:
-    """Returns the list of the open popup as the engine told it for what is typed; None until it has."""
+def known(model: Model) -> ListedLibrary | None:
+    """Returns the list of the open popup as the engine sent it for what is typed; None until it did."""
     popup, shelf = model.popup, model.shelf
     if popup is None or shelf is None or shelf.total < 0:
         return None
@@ -55,14 +44,14 @@ def ticked(model: Model) -> Result:
         return model, ()
     shelf = model.shelf
     if shelf is None or shelf.kind != popup.kind:
-        return _asked(model, Shelf(popup.kind, _words(popup.filter)), 0)
+        return _asked(model, ListedLibrary(popup.kind, _words(popup.filter)), 0)
     waits = shelf.asked_at >= 0 and model.now < shelf.asked_at + limits.SEND_TIMEOUT_S
     if waits:
         return model, ()
     if shelf.words != _words(popup.filter):
         if model.now < model.filtered_at + REST_S:
             return model, ()
-        return _asked(model, Shelf(popup.kind, _words(popup.filter)), 0)
+        return _asked(model, ListedLibrary(popup.kind, _words(popup.filter)), 0)
     if shelf.stale:
         return _asked(model, shelf._replace(stale=False), 0)
     more = len(shelf.items) < min(shelf.total, limits.POPUP_ITEMS)
@@ -71,7 +60,7 @@ def ticked(model: Model) -> Result:
     return model, ()
 
 
-def _asked(model: Model, shelf: Shelf, offset: int) -> Result:
+def _asked(model: Model, shelf: ListedLibrary, offset: int) -> Result:
     line = f"{COMMAND} {shelf.kind} {offset} {shelf.words}".rstrip()
     return model._replace(shelf=shelf._replace(asked_at=model.now)), (Send(line),)
 

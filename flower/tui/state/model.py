@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from flower.protocol import messages
     from flower.protocol.messages import StoryTree
     from flower.tui.state.form import TypedForm
-    from flower.tui.state.library_list import Shelf
+
+
+class ListedLibrary(NamedTuple):
+    """What is known of the library's list: the first ``items`` of ``total`` that have ``words``."""
+
+    kind: str
+    words: str = ""
+    items: tuple[messages.LibraryItem, ...] = ()
+    total: int = -1  # not known yet
+    asked_at: float = -1.0  # when a page was asked for that has not come; -1: none was
+    stale: bool = False  # the library has changed since
 
 
 class Settings(NamedTuple):
@@ -134,13 +144,13 @@ class Tree(NamedTuple):
 
     session: str
     outline: StoryTree | None = None  # None until it came
-    at: int = 0  # message of the chosen node; 0: where the story stands
+    at: int = 0  # message of the chosen node; 0: where the story is
     top: int = 0  # the first line in view
     skip: int = 0  # rows of the chosen message's text that are scrolled away
     filter: str = ""
     asking: str = ""
     typed: str = ""
-    follow: bool = False  # the chosen node is where the story stands, wherever that goes
+    follow: bool = False  # the chosen node is where the story is, wherever that goes
     stale: bool = False  # the story has changed since the outline was asked for
     loading: bool = False
     asked_at: float = 0.0  # when the outline was asked for last
@@ -205,7 +215,7 @@ class Model(NamedTuple):
     read_problems: tuple[str, ...] = ()  # what the user has looked at
     popup: Popup | None = None
     waiting: Popup | None = None  # what came while the player was writing: a key shows it
-    shelf: Shelf | None = None  # the library's list in the open popup
+    shelf: ListedLibrary | None = None  # the library's list in the open popup
     filtered_at: float = 0.0  # when its filter was typed at, in monotonic seconds
     asked: str = ""  # the command whose answer the player waits for, having typed nothing since
     tree: Tree | None = None

@@ -66,7 +66,7 @@ BOX_EDGES = 4  # columns of the frame and the space inside it
 
 
 def title(model: Model, popup: Popup) -> str:
-    """Returns what stands over a popup."""
+    """Returns what is over a popup."""
     if popup.kind == "delete":
         name = fit(clean(checklist.name_of(model, "sessions", popup.subject)), TITLE_COLUMNS)
         return f"Put '{name}' into the trash?"

@@ -174,8 +174,8 @@ def _submit_prompt(model: Model, text: str) -> Result:
         return notify(model, "Too many lines wait for the engine; this one stays here.", "bad"), ()
     request = f"{model.nonce}-{model.requests + 1}"
     online = model.link.state == "online"
-    told, text = _slashed(text)
-    line = MessageView(0, "user", told, request=request, status="sent" if online else "pending")
+    line_text, text = _slashed(text)
+    line = MessageView(0, "user", line_text, request=request, status="sent" if online else "pending")
     story = transcript.append(model.story, line)
     turn = TurnState("waiting") if online and model.turn.state == "idle" else model.turn
     model = model._replace(

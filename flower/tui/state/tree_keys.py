@@ -71,7 +71,7 @@ def _on_node(model: Model, tree: Tree, node: TreeNode, key: Key, action: str | N
         case "right" | "l":
             return _across(model, node, 1)
         case ".":
-            model = tree_state.choose(model, tree_state.stands(model))
+            model = tree_state.choose(model, tree_state.active_message(model))
             return _following(model), ()
         case "/":
             return model._replace(tree=tree._replace(asking="filter", typed=tree.filter)), ()
@@ -114,7 +114,7 @@ def _enter(model: Model, node: TreeNode) -> Result:
         return tree_state.unfold(model, node)
     if node.thrown:
         return notify(model, "It is in the trash; u takes it back."), ()
-    if node.message == tree_state.stands(model):
+    if node.message == tree_state.active_message(model):
         return model._replace(tree=None), ()
     return _send(model, f"/goto {node.message}", close=True)
 
@@ -139,7 +139,7 @@ def _order(model: Model, tree: Tree, node: TreeNode, letter: str) -> Result:
 
 
 def _following(model: Model) -> Model:
-    """Returns the model with the place where the story stands chosen, wherever that goes."""
+    """Returns the model with the place where the story is chosen, wherever that goes."""
     assert model.tree is not None
     return model._replace(tree=model.tree._replace(follow=True))
 

@@ -22,7 +22,7 @@ from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Effect, Model, Notice, Tree
 
 Result = tuple[Model, tuple[Effect, ...]]
-SIDE_BY_SIDE_COLUMNS = 110  # from here on the text stands beside the tree
+SIDE_BY_SIDE_COLUMNS = 110  # from here on the text is beside the tree
 EDGES = 4  # columns of the frame and the space inside it
 TEXT_ROWS = 9
 
@@ -34,7 +34,7 @@ class Room(NamedTuple):
     columns: int
     text_rows: int
     text_columns: int
-    beside: bool  # the text stands at the right, else below
+    beside: bool  # the text is at the right, else below
 
 
 def room(model: Model) -> Room:
@@ -110,7 +110,7 @@ def words(model: Model, node: TreeNode) -> str:
     return " ".join(text[: limits.PREVIEW_CHARS * 4].split()) if text else tree_text.label(node)
 
 
-def stands(model: Model) -> int:
+def active_message(model: Model) -> int:
     """Returns the message at which the story stands; 0 while that is not known."""
     tree = model.tree
     return tree.outline.stands if tree is not None and tree.outline is not None else 0
@@ -151,7 +151,7 @@ def opened(model: Model, argument: str = "") -> Result:
 
 
 def _ask(model: Model, focus: int) -> Result:
-    """Asks for the outline around a message; 0: around where the story stands."""
+    """Asks for the outline around a message; 0: around where the story is."""
     assert model.tree is not None
     tree = model.tree._replace(loading=True, stale=False, asked_at=model.now)
     return model._replace(tree=tree), (Send(f"/tree {focus or ''}".rstrip()),)
@@ -198,9 +198,11 @@ def answered(model: Model, event: messages.Event) -> Model | None:
     """Returns the model after an answer that is for this view; None for every other event."""
     if not isinstance(event, messages.SystemUpdate):
         return None
-    tree, told, shown = model.tree, event.metadata.tree, event.metadata.shown
-    if told is not UNSET:
-        return _arrived(model, told) if tree is not None and told.session == tree.session else model
+    tree, outline, shown = model.tree, event.metadata.tree, event.metadata.shown
+    if outline is not UNSET:
+        return (
+            _arrived(model, outline) if tree is not None and outline.session == tree.session else model
+        )
     if shown is UNSET or tree is None or shown.message != tree.wanted:
         return None
     text = event.content + (model.theme.glyphs.ellipsis if shown.cut else "")
@@ -211,7 +213,7 @@ def answered(model: Model, event: messages.Event) -> Model | None:
 def _arrived(model: Model, outline: StoryTree) -> Model:
     assert model.tree is not None
     tree = model.tree
-    # What stands at the end may have grown since its text was fetched.
+    # What is at the end may have grown since its text was fetched.
     texts = tuple(known for known in tree.texts if known[0] != outline.stands)
     follows = tree.follow
     model = model._replace(tree=tree._replace(outline=outline, loading=False, texts=texts))

@@ -247,21 +247,21 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
     return engine_forms.unanswered(tree_state.unanswered(model))
 
 
-def _configured(model: Model, told: Configured) -> Model:
-    settings = told.settings._replace(sidebar=model.settings.sidebar)
+def _configured(model: Model, event: Configured) -> Model:
+    settings = event.settings._replace(sidebar=model.settings.sidebar)
     drawn = (model.settings.styles, model.settings.own_themes)
-    model = model._replace(settings=settings, bindings=told.bindings)
-    same = told.theme.name == model.theme.name and told.theme.glyphs == model.theme.glyphs
+    model = model._replace(settings=settings, bindings=event.bindings)
+    same = event.theme.name == model.theme.name and event.theme.glyphs == model.theme.glyphs
     if not same or (settings.styles, settings.own_themes) != drawn:
-        model = model._replace(theme=told.theme, pane=StoryPane(told.theme))
-    known, model = model.own_problems, model._replace(own_problems=told.problems)
-    if not told.problems or told.problems == known:
+        model = model._replace(theme=event.theme, pane=StoryPane(event.theme))
+    known, model = model.own_problems, model._replace(own_problems=event.problems)
+    if not event.problems or event.problems == known:
         return model
-    problems = told.problems[0]
-    if len(told.problems) > 1:
+    problems = event.problems[0]
+    if len(event.problems) > 1:
         key = status_line.key_of(model, "problems")
         problems = problems if problems.endswith((".", "?", "!")) else f"{problems}."
-        problems += f" And {len(told.problems) - 1} more: {key}."
+        problems += f" And {len(event.problems) - 1} more: {key}."
     if model.link.state == "online":
         return notify(model, problems, "bad")
     return model._replace(held=problems)

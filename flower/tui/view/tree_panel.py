@@ -110,7 +110,7 @@ def _mark(model: Model, node: TreeNode) -> str:
         return glyphs.ellipsis
     if node.thrown:
         return glyphs.cross
-    if node.message == tree_state.stands(model):
+    if node.message == tree_state.active_message(model):
         return glyphs.flower
     return glyphs.bullet if node.active else glyphs.todo
 
@@ -119,7 +119,7 @@ def _tail(model: Model, node: TreeNode) -> str:
     parts = [f"[{fit(clean(name), 20)}]" for name in node.branches[:2]]
     if node.variants > 1:
         parts.append(f"{node.variant}/{node.variants}")
-    if node.message == tree_state.stands(model):
+    if node.message == tree_state.active_message(model):
         parts.append("here")
     return " ".join(parts)
 

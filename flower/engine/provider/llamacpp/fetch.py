@@ -34,7 +34,7 @@ KEPT_FREE_BYTES = 512 * limits.MIB  # of the disk: stories are saved there, too
 NAME_CHARS = 120
 OK, PARTIAL, NOT_SATISFIABLE = 200, 206, 416
 
-Told = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
+Report = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
 
 
 class Fetched(Struct, frozen=True):
@@ -58,7 +58,7 @@ def file_name(source: str) -> str:
 
 
 async def fetch(
-    url: str, folder: Path, told: Told, *, sha256: str = "", environ: Mapping[str, str] = os.environ
+    url: str, folder: Path, report: Report, *, sha256: str = "", environ: Mapping[str, str] = os.environ
 ) -> Fetched:
     """Downloads ``url`` into ``folder``, going on where an earlier try ended. Raises ``ProviderError``."""
     import httpx
@@ -68,7 +68,7 @@ async def fetch(
     part = target.with_name(f"{target.name}.part")
     mark = target.with_name(f"{target.name}.etag")
     try:
-        total = await _download(url, part, mark, told, environ)
+        total = await _download(url, part, mark, report, environ)
     except httpx.HTTPError as error:
         raise _wrong(
             f"the download broke off ({type(error).__name__}); the same command goes on with it"
@@ -105,7 +105,9 @@ async def take(path: Path, folder: Path, *, sha256: str = "") -> Fetched:
         raise _wrong(f"{path} cannot be used ({error.strerror or error})") from error
 
 
-async def _download(url: str, part: Path, mark: Path, told: Told, environ: Mapping[str, str]) -> int:
+async def _download(
+    url: str, part: Path, mark: Path, report: Report, environ: Mapping[str, str]
+) -> int:
     have, etag = _so_far(part, mark)
     headers = {"Range": f"bytes={have}-", "If-Range": etag} if have and etag else {}
     async with _opened(url, headers, environ) as response:
@@ -122,7 +124,7 @@ async def _download(url: str, part: Path, mark: Path, told: Told, environ: Mappi
         total = begins + length if length else 0
         _check_room(part.parent, length)
         _remember(mark, response.headers.get("ETag", ""))
-        await _write(response, part, begins, total, told)
+        await _write(response, part, begins, total, report)
         return total
 
 
@@ -144,7 +146,7 @@ def _remember(mark: Path, etag: str) -> None:
     mark.write_text("" if etag.startswith("W/") else etag)  # a weak one promises nothing about bytes
 
 
-async def _write(response: httpx.Response, part: Path, begins: int, total: int, told: Told) -> None:
+async def _write(response: httpx.Response, part: Path, begins: int, total: int, report: Report) -> None:
     done = begins
     with part.open("r+b" if begins else "wb") as file:
         file.seek(begins)
@@ -152,7 +154,7 @@ async def _write(response: httpx.Response, part: Path, begins: int, total: int, 
         async for chunk in response.aiter_raw():
             await trio.to_thread.run_sync(file.write, chunk)
             done += len(chunk)
-            told(done, total)
+            report(done, total)
 
 
 @asynccontextmanager

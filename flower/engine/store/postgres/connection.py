@@ -24,7 +24,7 @@ _NUL_SHOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 class _TextDumper(Dumper):
-    """Texts are texts: the server is not to guess by what stands beside them."""
+    """Texts are texts: the server is not to guess by what is beside them."""
 
     format = Format.BINARY
     oid = 25

@@ -64,5 +64,5 @@ def sentence(error: psycopg.Error) -> str:
         return _SENTENCES[state]
     if kind_of(error) is Failure.LOST:
         return f"not saved: {AWAY}"
-    told = error.diag.message_primary if error.sqlstate else str(error)
-    return f"the database refused: {' '.join(str(told).split())}"
+    message = error.diag.message_primary if error.sqlstate else str(error)
+    return f"the database refused: {' '.join(str(message).split())}"

@@ -1,4 +1,4 @@
-"""What may stand in a field of a form, by its kind. Pure.
+"""A field of a form, and what its kind allows in it. Pure.
 
 The readers of ``flower.settings.validators`` decide, which are those that the engine reads files with: what is said
 here while somebody types is what the engine would say. Every value is text:
@@ -12,15 +12,40 @@ texts           long texts, between them a line with nothing but ``%``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from flower import limits
 from flower.settings import validators
 
-if TYPE_CHECKING:
-    from flower.tui.state.form import TypedField
+BREAK = "%"  # alone on a line it is between two texts
 
-BREAK = "%"  # alone on a line it stands between two texts
+
+class TypedField(NamedTuple):
+    """One field. ``value`` is text for every kind, see above; ``was`` is what it was when opened."""
+
+    name: str
+    label: str
+    kind: str = "line"
+    value: str = ""
+    was: str = ""
+    about: str = ""  # a sentence on what it is for
+    choices: tuple[str, ...] = ()
+    needed: bool = False
+    low: float = 0
+    high: float = 0
+    most: int = 0  # characters; 0: no more than a prompt has
+    locked: str = ""  # why it cannot be changed here
+    finding: tuple[str, str] = ("", "")  # a value, and what whoever saves has found wrong with it
+
+    @property
+    def changed(self) -> bool:
+        return self.value != self.was
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the value, "" if nothing is."""
+        value, sentence = self.finding
+        return sentence if sentence and value == self.value else problem_of(self)
 
 
 def problem_of(field: TypedField) -> str:

@@ -1,4 +1,4 @@
-"""What of how things stand is told with a line, and what is in view already."""
+"""Which sections about the state go with a line, and which are in view already."""
 
 from __future__ import annotations
 
@@ -25,50 +25,50 @@ STANDINGS = st.lists(
 
 @given(STANDINGS, st.integers(1, 10))
 def test_the_narrator_can_always_see_how_things_stand(
-    standings: list[dict[str, str]], note_every: int
+    states: list[dict[str, str]], note_every: int
 ) -> None:
     """The last text told of a thing is what is true of it, and it was told not too long ago."""
-    told: list[dict[str, str]] = []
+    earlier: list[dict[str, str]] = []
     taken_back = {text for _, _, text, _ in TAKEN_BACK}
-    for texts in standings:
-        standing = sections(**texts)
-        new, known = due(standing, told, note_every)
+    for texts in states:
+        sections_now = sections(**texts)
+        new, known = due(sections_now, earlier, note_every)
         assert not set(new) & set(known)
-        told.append({key_of(section): section.text for section in new})
+        earlier.append({key_of(section): section.text for section in new})
         seen: dict[str, tuple[str, int]] = {}
-        for ago, line in enumerate(reversed(told)):
+        for ago, line in enumerate(reversed(earlier)):
             for key, text in line.items():
                 seen.setdefault(key, (text, ago))
-        for section in standing:
+        for section in sections_now:
             text, ago = seen[key_of(section)]
-            most = note_every if section.name == "note" else state_sections.TOLD_AGAIN_LINES
+            most = note_every if section.name == "note" else state_sections.REPEATED_AFTER_LINES
             assert text == section.text
             assert ago < most
-        gone = set(seen) - {key_of(section) for section in standing}
+        gone = set(seen) - {key_of(section) for section in sections_now}
         assert all(seen[key][0] in taken_back for key in gone)
 
 
 @given(STANDINGS)
-def test_what_was_just_told_is_not_told_with_the_next_line(standings: list[dict[str, str]]) -> None:
-    told: list[dict[str, str]] = []
-    for texts in standings:
-        standing = sections(**texts)
-        told.append({key_of(section): section.text for section in due(standing, told, 3)[0]})
-        new, known = due(standing, told, 3)
-        assert not {key_of(section) for section in new} & set(told[-1])
-        assert set(known) | set(new) == set(standing)
+def test_what_was_just_told_is_not_told_with_the_next_line(states: list[dict[str, str]]) -> None:
+    earlier: list[dict[str, str]] = []
+    for texts in states:
+        sections_now = sections(**texts)
+        earlier.append({key_of(section): section.text for section in due(sections_now, earlier, 3)[0]})
+        new, known = due(sections_now, earlier, 3)
+        assert not {key_of(section) for section in new} & set(earlier[-1])
+        assert set(known) | set(new) == set(sections_now)
 
 
 def test_what_was_told_with_its_middle_cut_out_is_not_told_with_every_line() -> None:
     sheet = Section("sheet", "/state", "How things stand: " + "a coin, " * 2000 + "a key.", 30)
     fitted = assemble(
         (), [PromptLine(1, "user", "On.")], budget=600, counter=TokenCounter(), tail=(sheet,)
-    ).told
+    ).tail
     assert fitted[0].text != sheet.text
-    told = {key_of(section): section.text for section in fitted}
-    assert due((sheet,), [told]) == ((), (sheet,))
+    earlier = {key_of(section): section.text for section in fitted}
+    assert due((sheet,), [earlier]) == ((), (sheet,))
     changed = Section("sheet", "/state", "How things stand: a key.", 30)
-    assert due((changed,), [told]) == ((changed,), ())
+    assert due((changed,), [earlier]) == ((changed,), ())
 
 
 def test_what_is_about_one_line_is_told_with_every_such_line() -> None:

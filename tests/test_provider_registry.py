@@ -1,4 +1,4 @@
-"""The roster offers, finds and keeps every narrator without making anybody wait."""
+"""The registry offers, finds and keeps every model without making anybody wait."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 import trio
 import trio.testing
 
-from flower.engine.provider import registry
+from flower.engine.provider import registry as registry_module
 from flower.engine.provider.base import ModelInfo, Provider
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.registry import OFFLINE, Roster, listens
+from flower.engine.provider.registry import OFFLINE, ModelRegistry, listens
 from flower.errors import ProviderError
 from flower.home import Home
 from flower.settings.config import parse
@@ -45,7 +45,7 @@ class Listing(Script):
 
 
 class World:
-    """A roster whose providers are played. ``lists``: endpoint name -> models, an error, None: silence."""
+    """A registry whose providers are played. ``lists``: endpoint name -> models, an error, None: silence."""
 
     def __init__(
         self, tmp_path: Path, lists: Mapping[str, object] | None = None, **settings: object
@@ -57,10 +57,10 @@ class World:
         self.now = 1_000_000.0
         home = Home(tmp_path)
         home.models.mkdir(exist_ok=True)
-        self.roster = Roster(
+        self.registry = ModelRegistry(
             parse(settings, {}, {}), home, environ={}, build=self.build, clock=lambda: self.now
         )
-        self.roster.on_change = self.change
+        self.registry.on_change = self.change
 
     def build(self, endpoint: Endpoint) -> Provider:
         name = endpoint.name
@@ -75,7 +75,7 @@ class World:
             self.fetched.set()
 
     def ids(self) -> list[str]:
-        return [option.id for option in self.roster.options()]
+        return [option.id for option in self.registry.options()]
 
 
 @pytest.fixture(autouse=True)
@@ -86,8 +86,8 @@ def listening(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     async def look(base_url: str) -> bool:
         return base_url in found
 
-    monkeypatch.setattr(registry, "listens", look)
-    monkeypatch.setattr(registry, "SHIPPED_MODELS", Path("/nowhere"))
+    monkeypatch.setattr(registry_module, "listens", look)
+    monkeypatch.setattr(registry_module, "SHIPPED_MODELS", Path("/nowhere"))
     return found
 
 
@@ -97,16 +97,16 @@ TWO = (ModelInfo("x/one", "One", 4096, 1.5, 2.5), ModelInfo("x/two", "Two", 0, N
 
 def test_nothing_configured_means_the_offline_narrator(tmp_path: Path) -> None:
     world = World(tmp_path)
-    assert world.roster.default() == OFFLINE
+    assert world.registry.default() == OFFLINE
     assert world.ids() == [OFFLINE]
-    provider, model = world.roster.resolve(OFFLINE)
+    provider, model = world.registry.resolve(OFFLINE)
     assert (provider.name, model) == ("offline", "narrator")
 
 
 def test_only_the_offline_narrator_plays_without_a_model(tmp_path: Path) -> None:
     """Told by what the provider can do: a model of somebody's whose name begins alike is a model."""
-    roster = World(tmp_path, deepseek_api_key="k-123456").roster
-    assert roster.composes(OFFLINE)
+    registry = World(tmp_path, deepseek_api_key="k-123456").registry
+    assert registry.composes(OFFLINE)
     for model_id in (
         "deepseek/deepseek-chat",
         "offline-narrator",
@@ -114,53 +114,53 @@ def test_only_the_offline_narrator_plays_without_a_model(tmp_path: Path) -> None
         "local/a.gguf",
         "",
     ):
-        assert not roster.composes(model_id)
+        assert not registry.composes(model_id)
 
 
 def test_the_chosen_model_is_the_default(tmp_path: Path) -> None:
     world = World(
         tmp_path, default_model="deepseek-chat", deepseek_api_key="k-123456", groq_api_key="k-123456"
     )
-    assert world.roster.default() == "deepseek-chat"
-    provider, model = world.roster.resolve("deepseek-chat")
+    assert world.registry.default() == "deepseek-chat"
+    provider, model = world.registry.resolve("deepseek-chat")
     assert (provider.name, model) == ("deepseek", "deepseek-chat")
 
 
 def test_a_key_alone_is_enough(tmp_path: Path) -> None:
     world = World(tmp_path, deepseek_api_key="k-123456")
-    assert world.roster.default() == "deepseek/deepseek-chat"
+    assert world.registry.default() == "deepseek/deepseek-chat"
     assert world.ids() == ["deepseek/deepseek-chat", OFFLINE]
     openrouter = World(tmp_path, openrouter_api_key="k-123456")
-    assert openrouter.roster.default() == "openrouter/auto"
-    assert openrouter.roster.resolve("openrouter/auto")[1] == "openrouter/auto"
+    assert openrouter.registry.default() == "openrouter/auto"
+    assert openrouter.registry.resolve("openrouter/auto")[1] == "openrouter/auto"
 
 
 def test_an_address_alone_means_the_first_model_of_the_server(tmp_path: Path) -> None:
     world = World(tmp_path, openai_base_url="http://127.0.0.1:18080")
-    assert world.roster.default() == "openai/default"
-    assert world.roster.resolve("openai/default")[1] == ""
+    assert world.registry.default() == "openai/default"
+    assert world.registry.resolve("openai/default")[1] == ""
 
 
 async def test_lists_are_fetched_in_the_background(tmp_path: Path) -> None:
     world = World(tmp_path, {"openai": GEMMA}, openai_base_url="http://127.0.0.1:18080")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(world.roster.run)
+        nursery.start_soon(world.registry.run)
         await world.fetched.wait()
-        assert world.roster.default() == "openai/gemma"
+        assert world.registry.default() == "openai/gemma"
         assert world.ids() == ["openai/gemma", OFFLINE]
-        assert world.roster.info("openai/gemma") == GEMMA[0]
-        assert world.roster.info("gemma") == GEMMA[0]
+        assert world.registry.info("openai/gemma") == GEMMA[0]
+        assert world.registry.info("gemma") == GEMMA[0]
         nursery.cancel_scope.cancel()
-    await world.roster.aclose()
+    await world.registry.aclose()
     assert world.providers["openai"].closed
 
 
 async def test_lists_survive_a_restart_and_are_not_fetched_again_while_fresh(tmp_path: Path) -> None:
     first = World(tmp_path, {"openrouter": TWO}, openrouter_api_key="k-123456")
-    await first.roster.refresh()
+    await first.registry.refresh()
     second = World(tmp_path, {"openrouter": TWO}, openrouter_api_key="k-123456")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(second.roster.run)
+        nursery.start_soon(second.registry.run)
         await second.fetched.wait()
         nursery.cancel_scope.cancel()
     assert second.ids() == ["openrouter/x/one", "openrouter/x/two", OFFLINE]
@@ -168,7 +168,7 @@ async def test_lists_survive_a_restart_and_are_not_fetched_again_while_fresh(tmp
     third = World(tmp_path, {"openrouter": GEMMA}, openrouter_api_key="k-123456")
     third.now += 3 * 24 * 3600
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(third.roster.run)
+        nursery.start_soon(third.registry.run)
         await third.fetched.wait()
         nursery.cancel_scope.cancel()
     assert third.providers["openrouter"].asked == 1, "an old list is fetched again"
@@ -184,13 +184,13 @@ async def test_a_silent_or_broken_provider_does_not_hold_up_the_others(
     problems: list[str] = []
 
     async def refresh() -> None:
-        problems.extend(await world.roster.refresh())
+        problems.extend(await world.registry.refresh())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(refresh)
         while "groq/gemma" not in world.ids():
             await trio.testing.wait_all_tasks_blocked(0.001)
-            world.roster._options = None
+            world.registry._options = None
         mock_clock.jump(60)
     assert "deepseek is away." in problems
     assert any(problem.startswith("openai did not send") for problem in problems)
@@ -198,23 +198,23 @@ async def test_a_silent_or_broken_provider_does_not_hold_up_the_others(
 
 async def test_the_list_that_was_known_stays_when_a_fetch_fails(tmp_path: Path) -> None:
     world = World(tmp_path, {"openrouter": TWO}, openrouter_api_key="k-123456")
-    assert await world.roster.refresh() == ()
+    assert await world.registry.refresh() == ()
     world.lists["openrouter"] = ProviderError("network", "away.")
-    assert await world.roster.refresh() == ("away.",)
+    assert await world.registry.refresh() == ("away.",)
     assert "openrouter/x/one" in world.ids()
 
 
 async def test_servers_on_this_machine_are_found(tmp_path: Path, listening: set[str]) -> None:
     listening.add("http://127.0.0.1:11434")
     world = World(tmp_path, {"ollama": GEMMA})
-    await world.roster.refresh()
+    await world.registry.refresh()
     assert world.ids() == ["ollama/gemma", OFFLINE]
     assert list(world.providers) == ["ollama"], "nothing is asked where nothing listens"
-    assert world.roster.default() == OFFLINE, "what is found is offered, not imposed"
+    assert world.registry.default() == OFFLINE, "what is found is offered, not imposed"
     listening.clear()
-    await world.roster.refresh()
+    await world.registry.refresh()
     assert world.ids() == [OFFLINE]
-    assert world.roster.resolve("ollama/gemma")[1] == "gemma", (
+    assert world.registry.resolve("ollama/gemma")[1] == "gemma", (
         "a server that is off gets its own sentence"
     )
 
@@ -228,22 +228,22 @@ def test_favourites_come_first_with_the_users_names_and_prices(tmp_path: Path) -
             {"id": "openrouter/y/z", "name": "Zed", "prompt_price": 1.0, "completion_price": 2.0},
         ],
     )
-    first, second, *rest = world.roster.options()
+    first, second, *rest = world.registry.options()
     assert (first.id, second.id, second.name) == ("x/llama", "openrouter/y/z", "Zed")
     assert (second.prompt_price, second.completion_price) == (1.0, 2.0)
     assert [option.id for option in rest] == ["openrouter/auto", OFFLINE]
-    info = world.roster.info("openrouter/y/z")
+    info = world.registry.info("openrouter/y/z")
     assert info is not None
     assert info.completion_price == 2.0
 
 
 async def test_prices_that_vary_or_are_unknown_say_so(tmp_path: Path) -> None:
     world = World(tmp_path, {"openrouter": TWO}, openrouter_api_key="k-123456")
-    await world.roster.refresh()
-    one, two, _ = world.roster.options()
+    await world.registry.refresh()
+    one, two, _ = world.registry.options()
     assert (one.prompt_price, one.completion_price, one.price_varies, one.note) == (1.5, 2.5, False, "")
     assert (two.price_varies, two.prompt_price) == (True, 0.0)
-    unknown = World(tmp_path, groq_api_key="k-123456").roster.options()[0]
+    unknown = World(tmp_path, groq_api_key="k-123456").registry.options()[0]
     assert (unknown.prompt_price, unknown.note) == (0.0, "price unknown")
 
 
@@ -254,26 +254,26 @@ def test_unknown_models_and_broken_providers(tmp_path: Path) -> None:
         providers=[{"name": "mine", "kind": "compatible"}],
     )
     with pytest.raises(ProviderError, match="base_url"):
-        world.roster.resolve("mine/model")
+        world.registry.resolve("mine/model")
     with pytest.raises(ProviderError, match="there is no model 'offlin'") as raised:
-        world.roster.resolve("offlin")
+        world.registry.resolve("offlin")
     assert raised.value.kind == "model_not_found"
-    assert world.roster.info("claude-sonnet") is None
+    assert world.registry.info("claude-sonnet") is None
 
 
 def test_problem_free_questions_touch_no_provider(tmp_path: Path) -> None:
     """Options, default and info cost no connection and no import of a family."""
     world = World(tmp_path, deepseek_api_key="k-123456", groq_api_key="k-123456")
-    world.roster.options()
-    world.roster.default()
-    world.roster.info("deepseek-chat")
+    world.registry.options()
+    world.registry.default()
+    world.registry.info("deepseek-chat")
     assert world.providers == {}
 
 
 async def test_an_unwritable_home_costs_only_the_file(tmp_path: Path) -> None:
     world = World(tmp_path, {"openrouter": TWO}, openrouter_api_key="k-123456")
     (tmp_path / "catalogue.json").mkdir()
-    assert await world.roster.refresh() == ()
+    assert await world.registry.refresh() == ()
     assert "openrouter/x/one" in world.ids()
 
 
