@@ -42,6 +42,7 @@ SESSIONS_LISTED = 200
 TRASH_KEPT_S = 30 * 24 * 3600.0  # a deleted story can be taken back for a month
 BRANCHES_LISTED = 50  # ends of branches, or messages in the trash, in one list
 BRANCH_NAME_CHARS = 40
+PATH_IDS_KEPT = 200_000  # messages of stories whose way is kept in memory, about 16 bytes each
 PREVIEW_CHARS = 72  # of a message in a list: one row of a terminal
 REPLY_CHARS = 200_000  # a model in a loop is stopped here
 PAGE_BYTES = (

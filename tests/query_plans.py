@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from flower.engine.store.database import _connect
+from flower.engine.store.database import StoryConnection, _connect
 
 # Rows of a table for each entry of an index, as ANALYZE would count them; N is the number of messages
 STATISTICS = (
@@ -47,7 +47,7 @@ def pretend_many_messages(path: Path, messages: int) -> None:
         db.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", rows)
 
 
-class Noting(sqlite3.Connection):
+class Noting(StoryConnection):
     """A connection that keeps every statement it is given that reads or changes rows, with its plan."""
 
     noted: dict[str, list[str]]

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from flower.engine.store.connection import Connection, Store
-from flower.engine.store.database import Database, Inline, OneThread, migrate
+from flower.engine.store.database import Database, Inline, OneThread, StoryConnection, migrate
+from flower.engine.store.paths import Paths
 from tests import postgres_cluster
 from tests.postgres_cluster import Cluster
 
@@ -64,7 +65,7 @@ def _shared() -> Any:
 def connected(kind: str) -> Iterator[Connection]:
     """A connection to a database without stories, of which nothing stays."""
     if kind == "sqlite":
-        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection = sqlite3.connect(":memory:", isolation_level=None, factory=StoryConnection)
         connection.execute("PRAGMA foreign_keys = ON")
         migrate(connection)
         with contextlib.closing(connection):
@@ -88,6 +89,7 @@ def connected(kind: str) -> Iterator[Connection]:
     with tempfile.TemporaryDirectory(prefix="flower-words-") as folder:
         index = SearchIndex(Path(folder, "search.db"))
         db.search_index = index.fresh
+        db.paths = Paths()
         try:
             yield db
         finally:

@@ -21,6 +21,7 @@ from flower.engine.game.sheet import put
 from flower.engine.game.state import StoryState
 from flower.engine.offline.provider import reply
 from flower.engine.store import schema, states, stories
+from flower.engine.store.database import StoryConnection
 from flower.protocol.messages import (
     UNSET,
     ChatChunk,
@@ -500,7 +501,7 @@ def test_the_game_layer_computes_and_never_acts() -> None:
 
 
 def empty_database() -> sqlite3.Connection:
-    db = sqlite3.connect(":memory:", isolation_level=None)
+    db = sqlite3.connect(":memory:", isolation_level=None, factory=StoryConnection)
     for script in schema.MIGRATIONS:
         for statement in schema.statements(script):
             db.execute(statement)
@@ -537,7 +538,7 @@ def count(state: StoryState, by: int) -> StoryState:
 
 
 def test_a_state_walk_is_short_in_a_long_story() -> None:
-    """Where something changed, the walk ends; and without any change it stays a matter of milliseconds."""
+    """It is walked up once; after a change only that message is looked at again."""
     with contextlib.closing(empty_database()) as db:
         leaf = states.active_leaf(db, "s")
         db.execute("BEGIN")

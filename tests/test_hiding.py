@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio.testing
 
-from flower.engine.store import hiding, stories
+from flower.engine.store import paths, stories, tree
 from flower.protocol.messages import ChatHistory, ErrorEvent
 from flower.tui.render.messages import Look, MessageView, StoryPane
 from flower.tui.render.theme import load_theme
@@ -50,8 +50,12 @@ async def test_memories_of_hidden_messages_are_not_recalled(tmp_path: Path) -> N
         face, ids = await played(world)
         await face.say(f"/hide {ids[1]}")
         assert face.client.session is not None
-        gone = await world.database.read(hiding.unremembered, face.client.session.id)
-        assert gone == {ids[1], ids[2]}
+        leaf = await world.database.read(tree.active_leaf, face.client.session.id)
+        way = await world.database.read(paths.way, leaf)
+        assert set(way.ids) - set(way.remembered) == {ids[1], ids[2]}
+        assert ids[1] not in way.remembered
+        assert ids[3] in way.remembered
+        assert len(way.remembered) == len(way.ids) - 2
 
 
 async def test_a_message_can_be_taken_out(tmp_path: Path) -> None:

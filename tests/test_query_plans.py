@@ -84,7 +84,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[Noting]:
     connect = sqlite3.connect
 
     def noting(*arguments: object, **named: object) -> sqlite3.Connection:
-        connection = connect(*arguments, factory=Noting, **named)  # type: ignore[call-overload]
+        connection = connect(*arguments, **{**named, "factory": Noting})  # type: ignore[call-overload]
         opened.append(connection)
         return connection
 

@@ -20,7 +20,7 @@ PACKAGE = Path(flower.__file__).parent
 GUARDS = {
     "printable",
     "printable_line",
-    "_told",
+    "_sentence",
     "clean",
 }  # ``clean`` is the screens' own, and stricter
 NUMBERS = {"len", "_size", "_after_bar", "int"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -283,7 +283,7 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Recall what? For example /recall who rang the bell?")
     database, session = engine.services.database, client.session
-    visible: frozenset[int] = frozenset()
+    visible: Container[int] = ()
     if session is not None:
         visible = await database.read(
             stories.path_ids, await database.read(tree.active_leaf, session.id)

@@ -272,7 +272,7 @@ def _fight(context: Context) -> Paragraphs:
 
 def _contest(context: Context) -> Paragraphs:
     throw = context.throw()
-    return [[context.say(f"contest_{throw.outcome}"), throw.shown], [remark(context, 30)]]
+    return [[context.say(f"contest_{throw.outcome}"), throw.display_text], [remark(context, 30)]]
 
 
 def _risk(context: Context) -> Paragraphs:

@@ -43,7 +43,7 @@ from flower.engine.recall.scopes import (
 )
 from flower.engine.recall.secrets import is_secret
 from flower.engine.scripts.script import Script, ScriptPlace
-from flower.engine.store import books, hiding, personas, scripts, states, stories, tree
+from flower.engine.store import books, paths, personas, scripts, states, stories, tree
 from flower.engine.store.connection import Connection, Store
 from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
@@ -214,7 +214,7 @@ async def lore_tokens(services: Services, session_id: str, model_id: str) -> int
 
 
 def _settings_and_greeting(
-    db: Connection, session_id: str, model_id: str, visible: frozenset[int]
+    db: Connection, session_id: str, model_id: str, visible: paths.Ids
 ) -> tuple[dict[str, object], int | None]:
     own = stories.of_story(db, session_id, model_id)
     return own, tree.greeting(db, session_id, visible)
@@ -321,16 +321,15 @@ def _beside(
 
 def _story_so_far(
     db: Connection, turn: TurnInput, most: int
-) -> tuple[list[stories.Message], states.CurrentState, frozenset[int], tuple[Script, ...]]:
+) -> tuple[list[stories.Message], states.CurrentState, paths.Ids, tuple[Script, ...]]:
     """Returns the end of the path to a turn's message, its state there, the whole path's ids, and
     the scripts that hold."""
     session_id, leaf = turn.session_id, turn.leaf
     whole = stories.path(db, leaf, most=most)
     path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
     current = states.current_at(db, session_id, leaf, path[-1].created if path else 0.0)
-    unremembered = hiding.unremembered(db, session_id)
     held = scripts.holding(db, (turn.character_id, *current.steering.cast.members))
-    return path, current, stories.path_ids(db, leaf) - unremembered, held
+    return path, current, paths.way(db, leaf).remembered, held
 
 
 async def _direction(
@@ -366,7 +365,7 @@ def _query(
     turn: TurnInput,
     direction: Direction,
     path: Sequence[stories.Message],
-    visible: frozenset[int],
+    visible: paths.Ids,
     ready: Ready | None,
 ) -> Query:
     earlier = path[:-1]

@@ -51,7 +51,7 @@ async def what_fires(
     if ready is None:
         return None
     room = await lore_tokens(services, session_id, chosen.model)
-    visible = await database.read(stories.path_ids, leaf) if leaf is not None else frozenset()
+    visible = await database.read(stories.path_ids, leaf)
     moment = replace(
         moment_of(direction, current, path, len(visible) + 1, room),
         seed=f"{session_id}:{said.id}",

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.store import stories, streaming_text, tree
+from flower.engine.store import paths, stories, streaming_text, tree
 from flower.engine.store.extra import dump_extra
 from flower.engine.store.stories import Message
 from flower.errors import CommandError
@@ -313,6 +313,7 @@ def _edited(db: Connection, message: Message, text: str, now: float) -> Message:
     # What belongs to the prompt of the old text stays there.
     kept = replace(message.extra, recalled="", recalled_ids=(), manifest=(), edited=True)
     db.execute("UPDATE messages SET extra = ? WHERE id = ?", (dump_extra(kept), new_id))
+    paths.changed(db, new_id)
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, message.session_id))
     made = stories.visible(db, message.session_id, new_id)
     assert made is not None

@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import trio
 
 from flower import limits, regular_file
 from flower.command_name import as_typed
-from flower.engine.store import schema
+from flower.engine.store import paths, schema
 from flower.engine.store.connection import Connection
 from flower.errors import StoreError
 
@@ -320,6 +320,14 @@ def _reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+class StoryConnection(sqlite3.Connection):
+    """The connection of an engine: it alone writes, so that it may keep in memory how stories lie."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.paths = paths.Paths()
+
+
 def _connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Connection:
     if path.exists() and not path.is_file():
         raise StoreError(f"{path} cannot be opened: {regular_file.IRREGULAR}; move it away")
@@ -330,6 +338,7 @@ def _connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Con
             isolation_level=None,  # transactions are ours alone
             check_same_thread=False,  # one thread at a time, but not always the same one
             cached_statements=256,
+            factory=StoryConnection,
         )
         try:
             connection.execute("PRAGMA synchronous = FULL")  # the player's words survive a power cut
@@ -397,6 +406,7 @@ def _in_transaction(
         result = function(connection, *args, **kwargs)
         connection.execute("COMMIT")
     except BaseException:
+        paths.forgotten(connection)
         if connection.in_transaction:  # SQLite rolls back by itself on some errors
             connection.execute("ROLLBACK")
         raise

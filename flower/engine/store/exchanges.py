@@ -14,7 +14,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.game.state import dump_variables
 from flower.engine.lorebook.timed import Timed
-from flower.engine.store import branches, prompts, states, stories, tree
+from flower.engine.store import branches, paths, prompts, states, stories, tree
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.extra import (
     ManifestEntry,
@@ -308,6 +308,7 @@ def add_message(
         "UPDATE messages SET content = ?, extra = ? WHERE id = ?",
         (content, dump_extra(kept), message_id),
     )
+    paths.changed(db, message_id)
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, session_id))
     return stories.message(db, message_id)
 

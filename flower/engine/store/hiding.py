@@ -14,11 +14,6 @@ from flower.errors import CommandError
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
 
-_HIDDEN = (
-    """CASE WHEN instr(extra, '"hidden"') AND json_valid(extra)"""
-    " THEN json_type(extra, '$.hidden') = 'true' ELSE false END"
-)
-
 
 def set_hidden(db: Connection, session_id: str, first: int, last: int, hidden: bool) -> int:
     """Hides the messages from ``first`` to ``last`` of the present way, or shows them; returns how many.
@@ -38,19 +33,6 @@ def set_hidden(db: Connection, session_id: str, first: int, last: int, hidden: b
         db.executemany("DELETE FROM summaries WHERE last_id = ?", later)
         tree.forget_window(db, session_id)
     return len(changed)
-
-
-def unremembered(db: Connection, session_id: str) -> frozenset[int]:
-    """Returns the messages whose memories are not to be recalled: hidden ones, and answers to them."""
-    rows = db.execute(
-        f"""
-        WITH gone(id) AS (SELECT id FROM messages WHERE session_id = ? AND {_HIDDEN})
-        SELECT id FROM gone UNION
-        SELECT m.id FROM messages m JOIN gone ON m.parent_id = gone.id
-        """,  # noqa: S608 - a constant is put in
-        (session_id,),
-    )
-    return frozenset(row[0] for row in rows)
 
 
 def without(db: Connection, session_id: str, message_id: int, now: float) -> Message:

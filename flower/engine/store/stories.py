@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.sentences import one_line
-from flower.engine.store import streaming_text
+from flower.engine.store import paths, streaming_text
 from flower.engine.store.extra import MessageExtra, SessionExtra, load_extra, readable
 from flower.engine.store.walk import ID, up
 
@@ -230,6 +230,8 @@ def tree(db: Connection, session_id: str) -> list[Message]:
 def set_message_extra(db: Connection, message_id: int, changes: Mapping[str, Any]) -> None:
     """Merges ``changes`` into the message's extra data."""
     _patch(db, "messages", message_id, changes)
+    if not paths.ON_A_WAY.isdisjoint(changes):
+        paths.changed(db, message_id)
 
 
 def message(db: Connection, message_id: int) -> Message | None:
@@ -270,13 +272,9 @@ def active_path(db: Connection, session_id: str, *, most: int | None = None) -> 
     return path(db, found.active_leaf if found is not None else None, most=most)
 
 
-def path_ids(db: Connection, leaf: int | None) -> frozenset[int]:
-    """Returns the ids of every message between the root and ``leaf``."""
-    rows = db.execute(
-        f"{up(ID)} SELECT id FROM up",
-        (leaf,),
-    )
-    return frozenset(row[0] for row in rows if row[0] is not None)
+def path_ids(db: Connection, leaf: int | None) -> paths.Ids:
+    """Returns the ids of every message between the root and ``leaf``, the root's first."""
+    return paths.way(db, leaf).ids
 
 
 # --- What every client has chosen, kept so that it finds it again. Functions over a connection.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import stories, streaming_text, tree
+from flower.engine.store import paths, stories, streaming_text, tree
 from flower.engine.store.stories import StoredSession
 from flower.errors import CommandError
 
@@ -50,6 +50,7 @@ def purge(db: Connection, session_id: str) -> bool:
         return False
     db.execute("UPDATE sessions SET active_leaf = NULL WHERE id = ?", (session_id,))
     db.execute(f"DELETE {one}", (session_id,))
+    paths.forgotten(db)
     return True
 
 
@@ -167,3 +168,4 @@ def purge_messages(db: Connection, ids: Sequence[int]) -> None:
     while db.execute(_LIFT_BRANCHES, gone).rowcount:
         pass
     db.execute(_PURGE, gone)
+    paths.forgotten(db)

@@ -14,13 +14,13 @@ Raises ``CommandError`` with the sentence for the player when a change makes no 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import states, stories
+from flower.engine.store import paths, states, stories
 from flower.engine.store.stories import Message
 from flower.engine.store.walk import ID, up
 from flower.errors import CommandError
@@ -129,12 +129,12 @@ def siblings(db: Connection, message: Message) -> list[Message]:
     return stories.children(db, message.session_id, message.parent_id)
 
 
-def greeting(db: Connection, session_id: str, path: Collection[int]) -> int | None:
+def greeting(db: Connection, session_id: str, path: paths.Ids) -> int | None:
     """Returns which of its greetings a story has on the path with these messages, 0 for the first.
 
     None for a story that the player began.
     """
-    root = min(path, default=None)  # what follows has a higher number
+    root = next(iter(path), None)
     if root is None or _role(db, root) != "assistant":
         return None
     row = db.execute(
@@ -210,7 +210,7 @@ def go(db: Connection, session_id: str, leaf: int | None) -> None:
     if leaf is not None:
         leaf = _settled(db, session_id, leaf)
         _choose_along(db, leaf)
-        root = min(stories.path_ids(db, leaf))
+        root = next(iter(stories.path_ids(db, leaf)))
         db.execute("UPDATE sessions SET root = ? WHERE id = ?", (root, session_id))
     _stand_at(db, session_id, leaf)
 

@@ -15,6 +15,7 @@ from psycopg.pq import Format
 from psycopg.types.numeric import Int8BinaryDumper
 
 from flower.engine.store.connection import Cursor
+from flower.engine.store.paths import Paths
 from flower.engine.store.postgres import dialect
 from flower.engine.store.postgres.search_index import Fresh
 
@@ -73,6 +74,7 @@ class PostgresConnection:
         self._cursor = psycopg.RawCursor(raw)
         self._cursor.format = Format.BINARY
         self.search_index: Fresh | None = None  # answers what is asked about words
+        self.paths: Paths | None = None  # with the one that writes
 
     def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> Cursor:
         if "messages_fts" in sql and self.search_index is not None:

@@ -19,6 +19,7 @@ import psycopg
 import trio
 from psycopg.pq import ConnStatus, ExecStatus
 
+from flower.engine.store import paths
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, change_alongside
 from flower.engine.store.postgres import definitions, errors, lease, upgrade
@@ -163,6 +164,7 @@ class PostgresDatabase:
                 if self._slow_link is None or self._slow_link.raw.closed:
                     self._slow_link = self._connected()
                     self._slow_link.search_index = self._index.fresh
+                    self._slow_link.paths = None  # others write meanwhile
                 db = self._slow_link
                 db.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 try:
@@ -278,10 +280,12 @@ class PostgresDatabase:
         if time.monotonic() < self._away_until:
             raise StoreError(f"not saved: {errors.AWAY}")
         try:
-            return PostgresConnection(connect(self._url, definitions.SETTINGS))
+            db = PostgresConnection(connect(self._url, definitions.SETTINGS))
         except psycopg.Error:
             self._away_until = time.monotonic() + AWAY_S
             raise
+        db.paths = paths.Paths()
+        return db
 
     def _trying(
         self,
@@ -324,6 +328,7 @@ class PostgresDatabase:
                 raise StoreError(lease.TAKEN)
             result = function(db)
         except BaseException:
+            paths.forgotten(db)
             if not db.raw.closed:
                 with contextlib.suppress(psycopg.Error):  # lost: the server rolls back by itself
                     _ask(db, "ROLLBACK")
@@ -337,6 +342,7 @@ class PostgresDatabase:
         try:
             _ask(db, "COMMIT")
         except psycopg.Error as error:
+            paths.forgotten(db)
             if not db.raw.closed and db.raw.pgconn.status != ConnStatus.BAD:
                 raise
             if not self._was_committed(number):

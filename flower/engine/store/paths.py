@@ -1,0 +1,205 @@
+"""The ways from where stories stand up to their beginnings, kept in memory.
+
+A prompt asks how many lines lie above it, which message had a state last, which memories belong to this way. To walk
+up the whole story for that costs more the longer it is; kept, only what is new since the last time is read. Ids grow
+along a way, so that a way is a few sorted arrays and everything is asked of them by bisection.
+
+A connection keeps ways only if whoever owns it says so with an attribute ``paths`` and calls ``clear`` when a
+transaction was rolled back; any other walks each time. What changes a message that was there before calls ``changed``,
+what deletes messages ``forgotten``. Not for text: what messages say is never kept here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from flower import limits
+from flower.engine.store.walk import up
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
+
+# A text search goes before the JSON parser: most messages have long extra data and nothing of this kind.
+_HAS = (
+    "CASE WHEN instr(m.extra, '\"{key}\"') AND json_valid(m.extra)"
+    " THEN json_type(m.extra, '$.{key}') = '{type}' ELSE false END"
+)
+_WALK = f"""
+    {up("CAST(:leaf AS INTEGER)", until="up.id <= :until")}
+    SELECT m.id,
+        m.role = 'user' AND m.content NOT LIKE '((%))',
+        {_HAS.format(key="state", type="object")},
+        m.role = 'assistant',
+        {_HAS.format(key="variables", type="object")},
+        {_HAS.format(key="hidden", type="true")}
+    FROM up CROSS JOIN messages m ON m.id = up.id
+"""  # noqa: S608 - constants are put in
+ON_A_WAY = frozenset({"state", "variables", "hidden"})  # of a message's extra data, what a way knows of
+
+
+class Ids(Collection[int]):
+    """The messages of a way, without some of them. A snapshot: what the way becomes later does not change it."""
+
+    def __init__(self, ids: array[int], count: int, without: frozenset[int] = frozenset()) -> None:
+        self._ids, self._count, self._without = ids, count, without
+
+    def __contains__(self, number: object) -> bool:
+        if not isinstance(number, int) or number in self._without:
+            return False
+        place = bisect_left(self._ids, number, 0, self._count)
+        return place < self._count and self._ids[place] == number
+
+    def __len__(self) -> int:
+        return self._count - len(self._without)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yields them from the beginning of the story on."""
+        return (n for n in self._ids[: self._count] if n not in self._without)
+
+
+class _Kept:
+    """Everything known of one story's way; the arrays only ever get longer."""
+
+    __slots__ = ("hidden", "ids", "lines", "replies", "states", "variables")
+
+    def __init__(self) -> None:
+        self.ids, self.lines, self.states = array("q"), array("q"), array("q")
+        self.replies, self.variables, self.hidden = array("q"), array("q"), array("q")
+
+    def __contains__(self, number: int) -> bool:
+        place = bisect_left(self.ids, number)
+        return place < len(self.ids) and self.ids[place] == number
+
+    def of(self, rows: list[tuple[int, bool, bool, bool, bool, bool]]) -> _Kept:
+        """Adds what a walk found; its rows go upwards."""
+        kinds = (self.lines, self.states, self.replies, self.variables, self.hidden)
+        for number, *flags in reversed(rows):
+            self.ids.append(number)
+            for kind, flag in zip(kinds, flags, strict=True):
+                if flag:
+                    kind.append(number)
+        return self
+
+    def above(self, number: int) -> _Kept:
+        """Returns the way above a message."""
+        cut = _Kept()
+        for name in self.__slots__:
+            ids: array[int] = getattr(self, name)
+            setattr(cut, name, ids[: bisect_left(ids, number)])
+        return cut
+
+
+class Way:
+    """What lies between the root and a message. ``lines``: how many the player's are, without asides."""
+
+    def __init__(self, kept: _Kept, leaf: int) -> None:
+        self._kept, self._leaf = kept, leaf
+
+    @property
+    def lines(self) -> int:
+        return bisect_right(self._kept.lines, self._leaf)
+
+    @property
+    def state(self) -> int | None:
+        """The nearest message with a state, None if there is none."""
+        return self._nearest(self._kept.states)
+
+    @property
+    def reply(self) -> int | None:
+        """The nearest message of the narrator."""
+        return self._nearest(self._kept.replies)
+
+    @property
+    def variables(self) -> int | None:
+        """The nearest message with variables of macros."""
+        return self._nearest(self._kept.variables)
+
+    @property
+    def ids(self) -> Ids:
+        return Ids(self._kept.ids, bisect_right(self._kept.ids, self._leaf))
+
+    @property
+    def remembered(self) -> Ids:
+        """The messages whose memories may be recalled: without hidden ones, and answers to them."""
+        ids = self._kept.ids
+        without: set[int] = set()
+        count = bisect_right(ids, self._leaf)
+        for number in self._kept.hidden[: bisect_right(self._kept.hidden, self._leaf)]:
+            place = bisect_left(ids, number)
+            without.update(ids[place : min(place + 2, count)])
+        return Ids(ids, count, frozenset(without))
+
+    def _nearest(self, ids: array[int]) -> int | None:
+        place = bisect_right(ids, self._leaf)
+        return ids[place - 1] if place else None
+
+
+class Paths:
+    """The ways of the stories that were played last, ``limits.PATH_IDS_KEPT`` messages in all."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Kept] = {}  # the story asked for last is the last
+
+    def to(self, db: Connection, session_id: str, leaf: int) -> _Kept:
+        """Returns a way with ``leaf`` on it."""
+        kept = self._kept.pop(session_id, None)
+        if kept is None or leaf not in kept:
+            kept = _grown(db, kept, leaf)
+        self._kept[session_id] = kept
+        total = sum(len(one.ids) for one in self._kept.values())
+        while total > limits.PATH_IDS_KEPT and len(self._kept) > 1:
+            total -= len(self._kept.pop(next(iter(self._kept))).ids)
+        return kept
+
+    def changed(self, number: int) -> None:
+        """Has a message, and what follows it, read anew."""
+        for session_id, kept in self._kept.items():
+            if number in kept:
+                self._kept[session_id] = kept.above(number)
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
+def _grown(db: Connection, kept: _Kept | None, leaf: int) -> _Kept:
+    """Returns the way to ``leaf``, read as far as the kept one does not know it."""
+    place = bisect_left(kept.ids, leaf) if kept is not None else 0
+    if kept is not None and place:
+        rows = _walked(db, leaf, kept.ids[place - 1])
+        met = rows[-1][0] if rows else 0
+        if met in kept:
+            return (kept if met == kept.ids[-1] else kept.above(met + 1)).of(rows[:-1])
+    return _Kept().of(_walked(db, leaf, 0))
+
+
+def _walked(db: Connection, leaf: int, until: int) -> list[tuple[int, bool, bool, bool, bool, bool]]:
+    """Returns id and kinds of the messages from ``leaf`` upwards, to the first that is not above ``until``."""
+    return db.execute(_WALK, {"leaf": leaf, "until": until}).fetchall()
+
+
+def way(db: Connection, leaf: int | None) -> Way:
+    """Returns what lies on the way to ``leaf``; nothing on the way to None."""
+    if leaf is None:
+        return Way(_Kept(), 0)
+    paths: Paths | None = getattr(db, "paths", None)
+    row = db.execute("SELECT session_id FROM messages WHERE id = ?", (leaf,)).fetchone()
+    if paths is None or row is None:
+        return Way(_Kept().of(_walked(db, leaf, 0)), leaf)
+    return Way(paths.to(db, row[0], leaf), leaf)
+
+
+def changed(db: Connection, number: int) -> None:
+    """Says that a message, which was there before, has other extra data or another text."""
+    paths: Paths | None = getattr(db, "paths", None)
+    if paths is not None:
+        paths.changed(number)
+
+
+def forgotten(db: Connection) -> None:
+    """Says that messages were deleted: their ids may be given again."""
+    paths: Paths | None = getattr(db, "paths", None)
+    if paths is not None:
+        paths.clear()
