@@ -1,7 +1,7 @@
 """The answer to a request that was sent before anybody asked: kept, and then played as if it came now.
 
-Owns the pieces of one completion that has ended well, nothing of one that has not. Bounded: an answer longer than a
-reply may be is not kept. Knows nothing of when and what to prepare.
+Owns the pieces of one completion that has ended well, nothing of one that has not, and no more of them than whoever
+asks would read. Knows nothing of when and what to prepare.
 """
 
 from __future__ import annotations
@@ -56,21 +56,26 @@ async def _played(pieces: tuple[Piece, ...]) -> AsyncIterator[Piece]:
         yield piece
 
 
-async def answer_of(streaming: Stream, provider: Provider, completion: Completion) -> Prepared | None:
-    """Returns the whole answer; None for one that is too long, or that another provider stepped in for.
+async def answer_of(
+    streaming: Stream, provider: Provider, completion: Completion, most_chars: int
+) -> Prepared | None:
+    """Returns the answer, to its end or to where its story has ``most_chars``; None if another provider stepped in.
 
     Raises ``ProviderError`` like the stream.
     """
     pieces: list[Piece] = []
-    chars = 0
+    chars = thoughts = 0
     async for piece in streaming:
         if isinstance(piece, Loading):  # it is over
             continue
-        if isinstance(piece, Text | Reasoning):
-            chars += len(piece.text)
         pieces.append(piece)
-        if chars > limits.REPLY_CHARS or len(pieces) > limits.REPLY_CHARS:
-            return None
+        if isinstance(piece, Text):
+            chars += len(piece.text)
+        elif isinstance(piece, Reasoning):
+            thoughts += len(piece.text)
+        if chars >= most_chars or thoughts > limits.REPLY_CHARS:
+            pieces.append(Finish("length"))
+            break
     if streaming.provider is not provider or not pieces or not isinstance(pieces[-1], Finish):
         return None
     return Prepared(provider, completion, tuple(pieces), streaming.body)

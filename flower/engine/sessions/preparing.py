@@ -17,7 +17,7 @@ from collections.abc import Callable
 import trio
 from msgspec.structs import replace
 
-from flower import machine
+from flower import limits, machine
 from flower.engine.prompt.context import TurnInput, gather
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import build_prompt
@@ -108,17 +108,20 @@ class Preparer:
         if not await self._wanted(model):  # the speaker's own model may be a paid one
             return
         prompt = await build_prompt(services, task, model, context, session.window_start)
-        await self._keep(session, model, prompt.completion)
+        await self._keep(session, model, prompt.completion, limits.REPLY_CHARS)
 
     async def _prepare_suggestions(self, session: Session, selection: stories.Selection) -> None:
         asked = await suggestions.request_of(self._runtime, self._models, selection, session)
-        await self._keep(session, asked.model, asked.completion)
+        most = suggestions.SUGGESTIONS_CHARS
+        await self._keep(session, asked.model, asked.completion, most)
 
-    async def _keep(self, session: Session, model: ChosenModel, completion: Completion) -> None:
+    async def _keep(
+        self, session: Session, model: ChosenModel, completion: Completion, most_chars: int
+    ) -> None:
         async with stream(
             model.provider, completion, rng=self._runtime.services.rng, tries=1
         ) as streaming:
-            answer = await answer_of(streaming, model.provider, completion)
+            answer = await answer_of(streaming, model.provider, completion, most_chars)
         if answer is not None:
             session.prepared = (*session.prepared, answer)
 

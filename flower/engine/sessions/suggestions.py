@@ -29,6 +29,7 @@ from flower.protocol.messages import State
 
 COUNT = 3
 SUGGESTION_CHARS = 200
+SUGGESTIONS_CHARS = 1_000  # three, and what a model says before them
 SUGGESTION_TOKENS = 160  # of three short lines
 ASK = (
     "Now step out of the narrator's part for one message. Offer {who} three different things to do or say next,"
@@ -59,7 +60,7 @@ async def suggest(
     else:
         prepared = session.take_prepared(provider, completion)
         async with stream(provider, completion, rng=rng, prepared=prepared) as pieces:
-            offered = parsed(await short_text(pieces, limits.SUMMARY_CHARS))
+            offered = parsed(await short_text(pieces, SUGGESTIONS_CHARS))
     if not offered:
         raise ProviderError(
             "bad_request", "the model wrote none; ask again, or choose another model with /model."

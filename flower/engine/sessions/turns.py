@@ -277,7 +277,9 @@ class Turns:
             await self._begin_waiting(session)
             if not self._running:  # nor is there a line that waits for a reply
                 self._idle.set()
-        if session.busy or outcome is None or outcome.prompt is None or outcome.reason != "done":
+        if session.busy or outcome is None or outcome.prompt is None:
+            return
+        if outcome.reason not in ("done", "length"):
             return
         await self.summariser.refresh(session, running.task.model_id, outcome.prompt)
         if self._runtime.services.prepare != "never" and not self._stopping:
