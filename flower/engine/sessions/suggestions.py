@@ -38,7 +38,7 @@ ASK = (
 )
 
 
-class Asked(Struct, frozen=True):
+class SuggestionRequest(Struct, frozen=True):
     """What a model is asked for suggestions, and the model."""
 
     model: ChosenModel
@@ -71,7 +71,7 @@ async def suggest(
 
 async def request_of(
     runtime: Runtime, models: ModelSelector, chosen: Selection, session: Session, about: str = ""
-) -> Asked:
+) -> SuggestionRequest:
     """Returns the request for three things to do next. Raises ``CommandError`` for a story without a beginning."""
     database = runtime.services.database
     path = await database.read(stories.active_path, session.id, most=limits.PROMPT_MESSAGES)
@@ -97,14 +97,14 @@ async def request_of(
     context = await gather(services, task)
     prompt = await build_prompt(services, task, model, context, session.window_start)
     if isinstance(model.provider, Suggesting):
-        return Asked(model, prompt.completion)
+        return SuggestionRequest(model, prompt.completion)
     completion = replace(
         prompt.completion,
         max_tokens=SUGGESTION_TOKENS + thinking_room(prompt.completion.context_tokens),
         player_names=(),
         quiet=True,
     )
-    return Asked(model, completion)
+    return SuggestionRequest(model, completion)
 
 
 def parsed(text: str) -> tuple[str, ...]:
