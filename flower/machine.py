@@ -1,4 +1,4 @@
-"""What the machine has: memory that is free, and which system it is.
+"""What the machine has: memory that is free, mains power, and which system it is.
 
 Reads ``/proc``, ``/sys`` and what Python knows about itself; changes nothing.
 """
@@ -64,6 +64,18 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
+
+
+def on_battery(root: Path = Path("/")) -> bool:
+    """Whether the machine's own battery, not one of a mouse, gives its power now.
+
+    Format: ``Documentation/ABI/testing/sysfs-class-power`` of Linux.
+    """
+    for supply in sorted((root / "sys/class/power_supply").glob("*")):
+        own = _read(supply / "scope").strip() != "Device"
+        if own and _read(supply / "status").strip() == "Discharging":
+            return True
+    return False
 
 
 def is_32_bit() -> bool:

@@ -109,6 +109,17 @@ def test_a_prompt_is_on_screen_at_once_and_sent_with_a_request() -> None:
     assert face.model.input.text == ""
 
 
+def test_the_first_key_of_a_line_ends_what_is_prepared() -> None:
+    """The engine is told once, by a key or a paste, and not when pages are turned."""
+    face = playing()
+    face.says(messages.SystemUpdate("", messages.State(preparing=True)))
+    assert face.type("<pageup>").sent() == []
+    assert face.type("I").sent() == [Send("/typing")]
+    assert face.type(" wait").sent() == []
+    face.says(messages.SystemUpdate("", messages.State(preparing=True)))
+    assert face.paste(" here").sent() == [Send("/typing")]
+
+
 def test_every_prompt_gets_another_request() -> None:
     face = playing().type("a<enter>b<enter>")
     assert [sent.request for sent in face.sent()] == ["n-1", "n-2"]

@@ -62,6 +62,7 @@ def make_services(config: Config, assets: Assets, database: Store, library: Libr
         narrator_updates=config.game.narrator_updates,
         keep_people=config.game.keep_people,
         quick_replies=config.quick_replies,
+        prepare=config.prompt.prepare,
         stop_at_player=config.prompt.stop_at_player,
         lore_roots=lore_roots(config, database.path.parent),
     )

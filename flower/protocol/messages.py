@@ -243,6 +243,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     queued: int | UnsetType = UNSET
     found: tuple[FoundMessage, ...] | UnsetType = UNSET  # what a search found, best first
     sheet: tuple[SheetRow, ...] | UnsetType = UNSET  # of the selected story
+    preparing: bool | UnsetType = UNSET  # the model works ahead; `/typing` ends that
     draft: str | UnsetType = UNSET  # a line for the player to change and send
     suggestions: tuple[str, ...] | UnsetType = (
         UNSET  # lines the player could say next, for this client alone

@@ -55,6 +55,11 @@ ENVIRONMENT = {
 
 INPUT = "{{input}}"  # in a quick reply: where what has been typed goes, and the cursor
 BELLS = ("off", "bell", "title")
+PREPARED_FOR = (
+    "local",
+    "always",
+    "never",
+)  # local: models of one's own without a price, on mains power
 SPOKEN = ("all", "narration", "dialogue")
 NO_SECRET = Secret()
 
@@ -111,6 +116,7 @@ class PromptConfig(Struct, frozen=True):
     reply_tokens: int = limits.REPLY_TOKENS_DEFAULT
     params: Mapping[str, Any] = {}  # sampler settings for every model, in OpenAI's names
     stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
+    prepare: str = "local"  # for which models to work ahead while the player reads; see PREPARED_FOR
 
 
 class NarratorConfig(Struct, frozen=True):
@@ -382,6 +388,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "reply_tokens": validators.whole(16, 100_000),
         "params": validators.map_of(validators.anything),
         "stop_at_player": validators.flag,
+        "prepare": validators.one_of(PREPARED_FOR),
     },
     "narrator": {
         "seed": validators.whole(0, 2**63 - 1),

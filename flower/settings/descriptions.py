@@ -62,6 +62,7 @@ MEANINGS: Mapping[str, str] = {
     "prompt.reply_tokens": "the longest reply",
     "prompt.params": "sampler settings for every model, in OpenAI's names",
     "prompt.stop_at_player": "a reply ends where a line of it begins as yours",
+    "prompt.prepare": "which models write the next variant and suggestions while you read",
     "narrator.seed": "the same number, the same dice of the offline narrator",
     "narrator.words_per_s": "the offline narrator's pace; 0: all at once",
     "game.narrator_updates": "the narrator may change the state sheet with its replies",

@@ -86,6 +86,10 @@ async def sync(engine: Engine, client: Client, argument: str) -> None:
     await engine.sync(client)
 
 
+async def typing(engine: Engine, client: Client, argument: str) -> None:
+    engine.turns.preparer.interrupt(typing=True)
+
+
 async def show_help(engine: Engine, client: Client, argument: str) -> None:
     client.notify(help_text(argument))
 

@@ -189,9 +189,14 @@ ACTIONS: dict[str, Action] = {
     "/reload": settings.reload,
     "/problems": settings.problems,
     "/sync": app.sync,
+    "/typing": app.typing,
     "/help": app.show_help,
     "/quit": app.quit_,
 }
+
+
+# What a client asks for by itself, and what only looks: the model may go on working ahead.
+LOOKS = frozenset({"/sync", "/history", "/tree", "/show", "/library", "/typing"})
 
 
 async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
@@ -230,6 +235,8 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
 
 
 async def _carry_out(engine: Engine, client: Client, text: str, request: str | None) -> None:
+    if text.partition(" ")[0] not in LOOKS:
+        engine.turns.preparer.interrupt()
     if text.startswith("//"):  # a line of the story that begins with a slash
         await engine.say(client, text[1:], request)
     elif text.startswith("/"):

@@ -71,6 +71,9 @@ class Services(Struct, frozen=True, kw_only=True):
     narrator_updates: bool = False  # the narrator may propose changes of the state sheet
     keep_people: bool = False  # a new story takes over the people of the last one in its world
     quick_replies: tuple[QuickReply, ...] = ()  # lines the player has ready
+    prepare: str = (
+        "never"  # for which models to work ahead while the player reads: local, always, never
+    )
     stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
     lore_roots: tuple[Path, ...] = ()  # folders below which lore may be followed
     bookshelf: Bookshelf = field(default_factory=Bookshelf)

@@ -34,6 +34,7 @@ from flower.engine.provider.base import (
 )
 from flower.engine.provider.capabilities import Adaptable, Bodied, Gated, Patient, Remarking
 from flower.engine.provider.gate import Gate, Ticket
+from flower.engine.provider.prepared import Prepared
 from flower.errors import ProviderError
 
 _RETRIED = frozenset({"rate_limit", "overloaded", "network", "server", "loading", "interrupted"})
@@ -82,6 +83,7 @@ class Stream:
         fallbacks: Sequence[tuple[Provider, str]] = (),
         tries: int = limits.TRIES_BEFORE_FIRST_PIECE,
         deadlines: Deadlines | None = None,
+        prepared: Prepared | None = None,
     ) -> None:
         self.provider = provider
         self.model = completion.model
@@ -92,6 +94,7 @@ class Stream:
         self._tries = tries
         self._failures = 0
         self._asked_deadlines = deadlines
+        self._prepared = prepared  # what the provider has answered already
         self._wait_s = 0.0
         self._has_text = False  # a word of the story has arrived
         self._thought = False  # the model has been seen thinking
@@ -162,7 +165,7 @@ class Stream:
 
     async def _wait_in_line(self) -> Loading | None:
         """Returns the place in the line when it has changed; None when it is this request's turn."""
-        if not isinstance(self.provider, Gated):
+        if self._prepared is not None or not isinstance(self.provider, Gated):
             return None
         if self._ticket is None:
             with trio.move_on_at(self._deadline()):
@@ -187,6 +190,10 @@ class Stream:
             gate.leave(ticket)
 
     async def _open(self) -> None:
+        if self._prepared is not None:
+            self._opened = self._manager = self._prepared.open()
+            self._pieces = await self._manager.__aenter__()
+            return
         completion = msgspec.structs.replace(self._completion, model=self.model)
         if isinstance(self.provider, Adaptable):
             for name in self.provider.left_out(completion):
@@ -366,13 +373,23 @@ def stream(
     fallbacks: Sequence[tuple[Provider, str]] = (),
     tries: int = limits.TRIES_BEFORE_FIRST_PIECE,
     deadlines: Deadlines | None = None,
+    prepared: Prepared | None = None,
 ) -> Stream:
     """Returns the pieces of one completion; use it with ``async with``, then ``async for``.
 
     ``rng`` gives the jitter between tries. ``fallbacks`` are tried in order when ``provider`` fails
-    before the first word. Raises ``ProviderError`` while iterating.
+    before the first word. ``prepared``: the answer to this very completion, which is not asked for again.
+    Raises ``ProviderError`` while iterating.
     """
-    return Stream(provider, completion, rng=rng, fallbacks=fallbacks, tries=tries, deadlines=deadlines)
+    return Stream(
+        provider,
+        completion,
+        rng=rng,
+        fallbacks=fallbacks,
+        tries=tries,
+        deadlines=deadlines,
+        prepared=prepared,
+    )
 
 
 async def short_text(pieces: Stream, most_chars: int) -> str:

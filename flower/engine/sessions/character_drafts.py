@@ -56,6 +56,11 @@ class CharacterDrafts:
         scope = self._running[client] = trio.CancelScope()
         self._nursery.start_soon(self._run, client, idea[:IDEA_CHARS], model, done, scope)
 
+    @property
+    def running(self) -> int:
+        """How many are under way."""
+        return len(self._running)
+
     def cancel(self, client: Client) -> bool:
         """Ends the client's draft; returns whether there was one."""
         scope = self._running.pop(client, None)

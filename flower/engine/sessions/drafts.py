@@ -77,6 +77,11 @@ class Drafts:
         scope = self._running[client] = trio.CancelScope()
         self._nursery.start_soon(self._run, client, session, hint, model, scope)
 
+    @property
+    def running(self) -> int:
+        """How many are under way."""
+        return len(self._running)
+
     def cancel(self, client: Client) -> bool:
         """Ends the client's draft; returns whether there was one."""
         scope = self._running.pop(client, None)

@@ -91,6 +91,9 @@ class Engine:
         self.drafts = Drafts(self.runtime, self.turns.models, nursery, now=now)
         self.side_tasks = SideTasks(nursery)
         self.character_drafts = CharacterDrafts(self.runtime, self.turns.models, nursery)
+        self.turns.alone = lambda: (
+            not (self.drafts.running or self.side_tasks.running or self.character_drafts.running)
+        )
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
         self._commands = commands

@@ -16,6 +16,8 @@ from msgspec import Struct, structs
 
 from flower import limits
 from flower.engine.prompt.sent import SentPrompt
+from flower.engine.provider.base import Completion, Provider
+from flower.engine.provider.prepared import Prepared
 from flower.engine.sessions.joint import Joint
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store.stories import Selection
@@ -163,6 +165,7 @@ class Session:
         self.request: str | None = None  # of the line that is being answered
         self.sent: SentPrompt | None = None  # the last request for a reply
         self.expected = 0  # lines and changes on their way to it, which still wait for the disk
+        self.prepared: tuple[Prepared, ...] = ()  # answers to what may be asked next
         self._window_start = window_start
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self.titled_to: int | None = 0  # passage up to which memories say who spoke; None: all of them
@@ -191,6 +194,14 @@ class Session:
     def move_window(self, start: int | None) -> None:
         """Notes where the history of the newest prompt begins, or that its way through the tree is left."""
         self._window_start = start
+
+    def take_prepared(self, provider: Provider, completion: Completion) -> Prepared | None:
+        """Takes the answer to this very completion, if it was prepared."""
+        for one in self.prepared:
+            if one.provider is provider and one.completion == completion:
+                self.prepared = tuple(other for other in self.prepared if other is not one)
+                return one
+        return None
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.add(subscriber)

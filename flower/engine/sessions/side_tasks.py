@@ -33,6 +33,11 @@ class SideTasks:
         scope = self._running[client] = trio.CancelScope()
         self._nursery.start_soon(self._run, client, what, work, scope)
 
+    @property
+    def running(self) -> int:
+        """How many are under way."""
+        return len(self._running)
+
     def cancel(self, client: Client) -> bool:
         """Ends what a client has begun; returns whether there was anything."""
         scope = self._running.pop(client, None)

@@ -6,13 +6,15 @@ prompt with another question at its end, so that a server's cache is good for it
 
 from __future__ import annotations
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.prompt.context import TurnInput, gather
-from flower.engine.prompt.model import thinking_room
+from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import build_prompt
 from flower.engine.prompt.story_settings import with_lengths
+from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Suggesting
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
@@ -21,11 +23,13 @@ from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import states, stories
+from flower.engine.store.stories import Selection
 from flower.errors import CommandError, ProviderError
 from flower.protocol.messages import State
 
 COUNT = 3
 SUGGESTION_CHARS = 200
+SUGGESTIONS_CHARS = 1_000  # three, and what a model says before them
 SUGGESTION_TOKENS = 160  # of three short lines
 ASK = (
     "Now step out of the narrator's part for one message. Offer {who} three different things to do or say next,"
@@ -34,16 +38,46 @@ ASK = (
 )
 
 
+class SuggestionRequest(Struct, frozen=True):
+    """What a model is asked for suggestions, and the model."""
+
+    model: ChosenModel
+    completion: Completion
+
+
 async def suggest(
     runtime: Runtime, models: ModelSelector, client: Client, session: Session, about: str
 ) -> None:
     """Sends the client three things to do next. Raises ``CommandError`` for a story without a beginning,
     ``ProviderError`` when the model fails or writes none."""
+    asked = await request_of(runtime, models, client.chosen, session, about)
+    provider, completion, rng = asked.model.provider, asked.completion, runtime.services.rng
+    if isinstance(provider, Suggesting):
+        again = completion.cue.seed + rng.randrange(1_000)  # others when asked once more
+        offered = await provider.suggestions(
+            replace(completion, cue=replace(completion.cue, seed=again))
+        )
+    else:
+        prepared = session.take_prepared(provider, completion)
+        async with stream(provider, completion, rng=rng, prepared=prepared) as pieces:
+            offered = parsed(await short_text(pieces, SUGGESTIONS_CHARS))
+    if not offered:
+        raise ProviderError(
+            "bad_request", "the model wrote none; ask again, or choose another model with /model."
+        )
+    rows = [f"{number}. {line}" for number, line in enumerate(offered, start=1)]
+    client.notify("\n".join(["You could:", *rows]), State(suggestions=offered))
+
+
+async def request_of(
+    runtime: Runtime, models: ModelSelector, chosen: Selection, session: Session, about: str = ""
+) -> SuggestionRequest:
+    """Returns the request for three things to do next. Raises ``CommandError`` for a story without a beginning."""
     database = runtime.services.database
     path = await database.read(stories.active_path, session.id, most=limits.PROMPT_MESSAGES)
     if not path:
         raise CommandError("nothing has happened in this story yet.")
-    model_id = models.story_model(client.chosen)
+    model_id = models.story_model(chosen)
     model, _ = models.select(model_id)
     services = await with_lengths(runtime.services, session.id, model_id)
     steering = await database.read(states.steering, session.id)
@@ -56,33 +90,21 @@ async def suggest(
         reply_id=0,
         leaf=path[-1].id,
         line=next((m.content for m in reversed(path) if m.role == "user"), ""),
-        selection=client.chosen,
+        selection=chosen,
         model_id=model_id,
         ask=ASK.format(who=who, about=f" They should be about: {about}." if about else ""),
     )
     context = await gather(services, task)
     prompt = await build_prompt(services, task, model, context, session.window_start)
     if isinstance(model.provider, Suggesting):
-        again = prompt.completion.cue.seed + services.rng.randrange(
-            1_000
-        )  # others when asked once more
-        cue = replace(prompt.completion.cue, seed=again)
-        offered = await model.provider.suggestions(replace(prompt.completion, cue=cue))
-    else:
-        asked = replace(
-            prompt.completion,
-            max_tokens=SUGGESTION_TOKENS + thinking_room(prompt.completion.context_tokens),
-            player_names=(),
-            quiet=True,
-        )
-        async with stream(model.provider, asked, rng=services.rng) as pieces:
-            offered = parsed(await short_text(pieces, limits.SUMMARY_CHARS))
-    if not offered:
-        raise ProviderError(
-            "bad_request", "the model wrote none; ask again, or choose another model with /model."
-        )
-    rows = [f"{number}. {line}" for number, line in enumerate(offered, start=1)]
-    client.notify("\n".join(["You could:", *rows]), State(suggestions=offered))
+        return SuggestionRequest(model, prompt.completion)
+    completion = replace(
+        prompt.completion,
+        max_tokens=SUGGESTION_TOKENS + thinking_room(prompt.completion.context_tokens),
+        player_names=(),
+        quiet=True,
+    )
+    return SuggestionRequest(model, completion)
 
 
 def parsed(text: str) -> tuple[str, ...]:

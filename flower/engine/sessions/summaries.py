@@ -78,6 +78,11 @@ class Summariser:
     def _database(self) -> Store:
         return self._runtime.services.database
 
+    @property
+    def running(self) -> int:
+        """How many stories are being summarised."""
+        return len(self._running)
+
     def interrupt(self, session_id: str) -> None:
         """Stops what is being summarised in a story: its next turn begins."""
         scope = self._running.pop(session_id, None)

@@ -249,7 +249,11 @@ class Turn:
         """Streams one completion to its end, or to a banned phrase if there may be another try."""
         self._reply.join_with(message.content for message in prompt.completion.messages)
         streaming = stream(
-            model.provider, prompt.completion, rng=self._services.rng, fallbacks=model.fallbacks
+            model.provider,
+            prompt.completion,
+            rng=self._services.rng,
+            fallbacks=model.fallbacks,
+            prepared=self._session.take_prepared(model.provider, prompt.completion),
         )
         try:
             async with streaming:

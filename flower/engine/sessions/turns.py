@@ -17,6 +17,7 @@ from flower import limits
 from flower.engine.prompt.context import TurnInput
 from flower.engine.sessions.after_turn import AfterTurn
 from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.preparing import Preparer
 from flower.engine.sessions.recap import titled
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import FinishedReply, GrowingReply, Session, WaitingLine
@@ -70,7 +71,9 @@ class Turns:
         self._observe = observe
         self.after = AfterTurn(runtime, now)
         self.summariser = Summariser(runtime, self.models, now)
+        self.preparer = Preparer(runtime, self.models, self._nothing_runs)
         self._running: dict[str, RunningTurn] = {}
+        self.alone: Callable[[], bool] = lambda: True  # nothing beside the turns asks a model
         self._idle = trio.Event()
         self._idle.set()
         self._stopping = False
@@ -237,6 +240,7 @@ class Turns:
     ) -> None:
         """Lets a reply begin in a story that is claimed; what tells the watchers is up to the caller."""
         self.summariser.interrupt(session.id)
+        self.preparer.interrupt()
         session.reply = reply
         task = TurnInput(
             turn=reply.turn,
@@ -273,9 +277,16 @@ class Turns:
             await self._begin_waiting(session)
             if not self._running:  # nor is there a line that waits for a reply
                 self._idle.set()
-        if session.busy or outcome is None or outcome.prompt is None or outcome.reason != "done":
+        if session.busy or outcome is None or outcome.prompt is None:
+            return
+        if outcome.reason not in ("done", "length"):
             return
         await self.summariser.refresh(session, running.task.model_id, outcome.prompt)
+        if self._runtime.services.prepare != "never" and not self._stopping:
+            await self.preparer.prepare(session, running.task)
+
+    def _nothing_runs(self) -> bool:
+        return not self._running and not self.summariser.running and self.alone()
 
     async def _run_and_follow(
         self, session: Session, reply: GrowingReply, running: RunningTurn
@@ -286,7 +297,7 @@ class Turns:
                     outcome = await running.turn.run()
                     self._observe(outcome)
                 finally:
-                    session.reply = None
+                    session.reply, session.prepared = None, ()
                 log.info(
                     "turn=%s session=%s reason=%s chars=%d",
                     reply.turn,
@@ -364,6 +375,7 @@ class Turns:
     async def stop(self, sessions: Iterable[Session]) -> None:
         """Ends every turn as interrupted and starts no more; lines that wait are kept for the next start."""
         self._stopping = True
+        self.preparer.interrupt()
         stories_open = tuple(sessions)
         for session in stories_open:
             if session.waiting:

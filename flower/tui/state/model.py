@@ -71,6 +71,7 @@ class Replica(NamedTuple):
     version: str = ""
     progress: messages.Progress | None = None
     queued: int = 0
+    preparing: bool = False
     sheet: tuple[messages.SheetRow, ...] = ()
     quick_replies: tuple[messages.QuickReply, ...] = ()
     problems: tuple[str, ...] = ()

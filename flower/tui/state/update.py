@@ -54,6 +54,10 @@ def update(model: Model, happened: Input) -> Result:
     after, effects = _updated(model, happened)
     if after.input is model.input:
         return after, effects
+    if after.replica.preparing and isinstance(happened, Key | Paste):
+        # The model works ahead, on a small machine with all of it: the line that begins comes first.
+        after = after._replace(replica=after.replica._replace(preparing=False))
+        effects = (Send("/typing"), *effects)
     typed = commands.typed_path(after.input.text)
     if typed is None or typed == after.typed_path:
         return after, effects

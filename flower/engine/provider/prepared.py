@@ -1,0 +1,81 @@
+"""The answer to a request that was sent before anybody asked: kept, and then played as if it came now.
+
+Owns the pieces of one completion that has ended well, nothing of one that has not, and no more of them than whoever
+asks would read. Knows nothing of when and what to prepare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import trio
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.provider.base import Completion, Finish, Loading, Piece, Provider, Reasoning, Text
+
+if TYPE_CHECKING:
+    from flower.engine.provider.retry import Stream
+
+
+class Prepared(Struct, frozen=True):
+    """The answer of ``provider`` to ``completion``, which has ended well; ``body``: the request as it was sent."""
+
+    provider: Provider
+    completion: Completion
+    pieces: tuple[Piece, ...]
+    body: dict[str, Any] | None
+
+    def open(self) -> AbstractAsyncContextManager[AsyncIterator[Piece]]:
+        """Returns the pieces, to be entered like a provider's own stream."""
+        return _Replay(self)
+
+
+class _Replay:
+    """The pieces once more, with the body of their request."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.body = prepared.body
+        self._pieces = _played(prepared.pieces)
+
+    async def __aenter__(self) -> AsyncIterator[Piece]:
+        return self._pieces
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pieces.aclose()  # type: ignore[attr-defined] # a generator, closed where it was opened
+
+
+async def _played(pieces: tuple[Piece, ...]) -> AsyncIterator[Piece]:
+    for piece in pieces:
+        await trio.lowlevel.checkpoint()  # whoever listens gets them as they come
+        yield piece
+
+
+async def answer_of(
+    streaming: Stream, provider: Provider, completion: Completion, most_chars: int
+) -> Prepared | None:
+    """Returns the answer, to its end or to where its story has ``most_chars``; None if another provider stepped in.
+
+    Raises ``ProviderError`` like the stream.
+    """
+    pieces: list[Piece] = []
+    chars = thoughts = 0
+    async for piece in streaming:
+        if isinstance(piece, Loading):  # it is over
+            continue
+        pieces.append(piece)
+        if isinstance(piece, Text):
+            chars += len(piece.text)
+        elif isinstance(piece, Reasoning):
+            thoughts += len(piece.text)
+        if chars >= most_chars or thoughts > limits.REPLY_CHARS:
+            pieces.append(Finish("length"))
+            break
+    if streaming.provider is not provider or not pieces or not isinstance(pieces[-1], Finish):
+        return None
+    return Prepared(provider, completion, tuple(pieces), streaming.body)
