@@ -1,9 +1,9 @@
 """How much of each prompt a local server has cached, with a big lorebook and without any.
 
 Plays a story of 40 lines with the real engine and a scripted model. What a server keeps is counted as llama.cpp
-does it: the longest common beginning of a prompt and the one before with the reply. No server is needed; with one, it reads
-the same prompts and replies and says itself how many tokens it had (llama.cpp; a model with sliding windows needs
-``--swa-full``, else its cache cannot be cut).
+does it: the longest common beginning of a prompt and the one before with the reply. No server is needed; with one,
+it reads the same prompts and replies and says itself how many tokens it had (llama.cpp; a model with
+sliding windows needs ``--swa-full``, else its cache cannot be cut).
 
     python -m tests.bench.lore_cache [LINES [ENTRIES [http://127.0.0.1:8080]]]
 """

@@ -17,6 +17,7 @@ from flower.engine.provider.capabilities import Suggesting
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sentences import one_line
+from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
@@ -76,7 +77,7 @@ async def suggest(
             quiet=True,
         )
         async with stream(model.provider, asked, rng=services.rng) as pieces:
-            offered = parsed(await short_text(pieces, limits.SUMMARY_CHARS))
+            offered = parsed(await short_text(pieces, limits.SUMMARY_CHARS, LoopGuard))
     if not offered:
         raise ProviderError(
             "bad_request", "the model wrote none; ask again, or choose another model with /model."

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -331,6 +332,21 @@ def change_steering(
     changed = change(steering(db, session_id))
     _set_session_extra(db, session_id, "steering", dump(changed))
     return changed
+
+
+def change_persona(db: Connection, was: Persona, new: Persona) -> None:
+    """Lets the player be ``new`` in all stories in which they are ``was``, word for word."""
+    rows = db.execute(
+        f"SELECT id FROM sessions WHERE json_extract({_EXTRA}, '$.steering.persona.name') = ?",  # noqa: S608 - names of our own
+        (was.name,),
+    )
+
+    def follow(steered: Steering) -> Steering:
+        return replace(steered, persona=new) if steered.persona == was else steered
+
+    for (session_id,) in rows.fetchall():
+        with suppress(StoreError):  # steering that is damaged is told of where that story is opened
+            change_steering(db, session_id, follow)
 
 
 def _extra(db: Connection, table: str, row_id: str | int | None, key: str) -> str | None:
