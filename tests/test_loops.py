@@ -115,7 +115,9 @@ async def test_a_summary_that_goes_round_in_circles_ends_there(at_once: bool) ->
     """A tiny model's record keeps what was worth it, also when a service sends all of it in one piece."""
     text = "The lamp was lost in the harbour. " + "It was dark. " * 2_000
     provider = ScriptedProvider([Text(text), Finish("done")] if at_once else words(text))
-    async with stream(provider, Completion(model="m", messages=(), max_tokens=9000)) as pieces:
+    async with stream(
+        provider, Completion(model="m", messages=(), max_tokens=9000, context_tokens=9000)
+    ) as pieces:
         kept = await short_text(pieces, limits.REPLY_CHARS, LoopGuard)
     assert kept.startswith("The lamp was lost in the harbour. It was dark.")
     assert len(kept) < 300
