@@ -80,6 +80,7 @@ IMPORT_ENTRIES = 20_000  # of one lorebook
 IMPORT_MESSAGES = 200_000  # of one chat
 IMPORT_SPEAKERS = 50  # named in a question
 IMPORT_GROUP_CHATS = 1_000  # of one group
+IMPORT_GROUPS = 200  # that chats and cards which come later are looked for in
 LIBRARY_BYTES = 2048 * MIB  # of an archive of a whole home, packed and unpacked
 LIBRARY_MEMBERS = 60_000  # files in it
 LIBRARY_ROW_BYTES = 64 * MIB  # of one row: a lorebook

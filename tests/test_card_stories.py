@@ -48,6 +48,38 @@ async def test_a_card_alone_is_enough(tmp_path: Path) -> None:
         assert not face.of(ErrorEvent)
 
 
+async def test_a_cast_begins_with_the_greeting_for_several(tmp_path: Path) -> None:
+    """As long as nothing was said: then it is one more variant of the first message, and only once."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await with_card(
+            world, tmp_path, group_only_greetings=["{{char}} waves at all of you, {{user}}.", " "]
+        )
+        session = face.client.session
+        assert session is not None
+        for members in ("mara", "mara"):
+            await face.say(f"/cast add {members}")
+            (first,) = await world.database.read(stories.active_path, session.id)
+            assert first.content == "Ada waves at all of you, the player."
+            assert await world.database.read(tree.variants, [first.id]) == {first.id: (4, 4)}
+        await face.say("/variant 1")
+        await face.say_and_wait("I knock.")
+        path = await world.database.read(stories.active_path, session.id)
+        await face.say("/cast add mara")
+        assert await world.database.read(stories.active_path, session.id) == path
+        assert not face.of(ErrorEvent)
+
+
+async def test_one_alone_never_says_the_greeting_for_several(tmp_path: Path) -> None:
+    """Neither at the beginning nor when the same character is brought on stage again."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await with_card(world, tmp_path, group_only_greetings=["All here?"])
+        await face.say("/cast add ada")
+        assert face.client.session is not None
+        shown = await world.database.read(stories.children, face.client.session.id, None)
+        assert [one.content for one in shown if "All here" in one.content] == []
+        assert len(shown) == 3
+
+
 async def test_without_world_and_character_there_is_no_story(tmp_path: Path) -> None:
     """And the sentence says what to choose."""
     async with engine_world(tmp_path / "flower.db") as world:

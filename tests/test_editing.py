@@ -204,14 +204,17 @@ async def test_what_comes_with_flower_is_copied_not_changed(tmp_path: Path) -> N
 
 
 async def test_a_persona_is_edited_where_it_is_played(tmp_path: Path) -> None:
-    """The open story follows; two of one name need titles."""
+    """Every story follows, but not one that has its own words for it; two of one name need titles."""
     async with engine_world(tmp_path / "flower.db") as world:
-        face = await world.playing()
+        face, other, own = [await world.playing() for _ in range(3)]
         await told(face, "/persona new Ines|A surveyor.")
         await told(face, "/persona use Ines")
+        await told(other, "/persona use Ines")
+        await told(own, "/persona Ines|A baker.")
         shown = await opened(face, "/persona edit ines")
         await told(face, f"/form save {shown.base} {shown.subject}", description="A smuggler.")
-        assert "smuggler" in await told(face, "/persona")
+        for one, words in ((face, "smuggler"), (other, "smuggler"), (own, "baker")):
+            assert words in await told(one, "/persona")
         assert "another title" in await told(face, "/persona new Ines|Somebody else.")
         assert (await told(face, "/persona copy Ines|Ines the Elder")).startswith("✓")
         assert "Ines the Elder" in await told(face, "/persona list")

@@ -10,7 +10,7 @@ import pytest
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.take import Taken
 from flower.engine.interchange import reader
-from flower.engine.store import books, characters, imported_chats, personas, stories, tree
+from flower.engine.store import books, characters, imported_chats, personas, states, stories, tree
 from flower.engine.store.books import Owner
 from flower.engine.store.database import Connection
 from flower.errors import ImportFileError
@@ -137,6 +137,21 @@ async def test_a_chat_becomes_a_story_with_its_character(tmp_path: Path, card_fi
         assert stored.created < 1.8e9
 
 
+async def test_a_name_longer_than_names_are_is_found_all_the_same(tmp_path: Path) -> None:
+    """The card's name is cut, and so is what a chat calls its character."""
+    name = "Ada of the " + "very " * 60 + "long name"
+    card = import_files.write(tmp_path / "ada.json", import_files.card(name))
+    chat = import_files.chat(tmp_path / "one.jsonl", [(name, "Evening.")])
+    chat.write_text(chat.read_text().replace('"character_name": "Ada"', f'"character_name": "{name}"'))
+    for first, second in ((card, chat), (chat, card)):
+        async with engine_world(tmp_path / f"{first.stem}.db") as world:
+            await bring(world, first)
+            await bring(world, second)
+            (stored,) = await world.database.read(stories.sessions)
+            assert stored.character_id in world.engine.services.assets.characters
+            assert stored.character_id != "mara"
+
+
 async def test_swipes_are_variants_and_hidden_messages_are_hidden(tmp_path: Path) -> None:
     """The swipe that was shown is the one the story goes on with."""
     chat = import_files.chat(tmp_path / "Ada.jsonl", LINES)
@@ -180,6 +195,29 @@ async def test_a_chat_that_went_on_elsewhere_adds_what_is_new(tmp_path: Path) ->
         (stored,) = await world.database.read(stories.sessions)
         assert stored.messages == 4
         assert len(await world.database.read(imported_chats.files_of, stored.id)) == 2
+
+
+@pytest.mark.parametrize(
+    "order", ["group ada bo chat", "group chat ada bo", "ada group chat bo", "chat bo ada group"]
+)
+async def test_a_group_is_the_cast_of_its_chat_in_any_order(tmp_path: Path, order: str) -> None:
+    """Its file, the cards of its members and its chat find each other whichever came first."""
+    group = {"id": "7", "name": "Two", "members": ["Ada.png", "Bo.png"], "chat_id": "7", "chats": ["7"]}
+    files = {
+        "group": import_files.write(tmp_path / "group.json", group),
+        "ada": import_files.write(tmp_path / "Ada.json", import_files.card()),
+        "bo": import_files.write(tmp_path / "Bo.json", import_files.card("Bo")),
+        "chat": import_files.chat(
+            tmp_path / "7.jsonl", [("You", "Hello?"), ("Ada", "Aye."), ("Bo", "No.")]
+        ),
+    }
+    async with engine_world(tmp_path / "flower.db") as world:
+        for name in order.split():
+            await bring(world, files[name])
+        (story,) = await world.database.read(stories.sessions)
+        steered = await world.database.read(states.steering, story.id)
+        assert {story.character_id, *steered.cast.members} - {""} == {"ada", "bo"}
+        assert story.character_id not in steered.cast.members
 
 
 async def test_a_broken_file_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from trio.testing import MockClock
 
 from flower import limits
+from flower.engine.provider.base import Completion, Finish, Text
+from flower.engine.provider.retry import short_text, stream
 from flower.engine.sessions.loops import LoopGuard, less_alike, told_too_often
 from flower.engine.store import stories
 from flower.protocol.messages import SystemUpdate
@@ -106,6 +108,19 @@ async def test_a_model_in_a_loop_gets_another_sampler_once_and_then_a_word(
         assert stirred == [False, False, False, True, False, False]
         told = [one.content for one in face.of(SystemUpdate) if "same sentence" in one.content]
         assert len(told) == 1
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_summary_that_goes_round_in_circles_ends_there(at_once: bool) -> None:
+    """A tiny model's record keeps what was worth it, also when a service sends all of it in one piece."""
+    text = "The lamp was lost in the harbour. " + "It was dark. " * 2_000
+    provider = ScriptedProvider([Text(text), Finish("done")] if at_once else words(text))
+    async with stream(
+        provider, Completion(model="m", messages=(), max_tokens=9000, context_tokens=9000)
+    ) as pieces:
+        kept = await short_text(pieces, limits.REPLY_CHARS, LoopGuard)
+    assert kept.startswith("The lamp was lost in the harbour. It was dark.")
+    assert len(kept) < 300
 
 
 async def test_a_story_that_nobody_named_is_named_after_what_happened(

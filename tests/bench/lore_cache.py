@@ -1,9 +1,11 @@
 """How much of each prompt a local server has cached, with a big lorebook and without any.
 
 Plays a story of 40 lines with the real engine and a scripted model. What a server keeps is counted as llama.cpp
-does it: the longest common beginning of a prompt and the one before with the reply. No server is needed.
+does it: the longest common beginning of a prompt and the one before with the reply. No server is needed; with one,
+it reads the same prompts and replies and says itself how many tokens it had (llama.cpp; a model with
+sliding windows needs ``--swa-full``, else its cache cannot be cut).
 
-    python -m tests.bench.lore_cache [LINES [ENTRIES]]
+    python -m tests.bench.lore_cache [LINES [ENTRIES [http://127.0.0.1:8080]]]
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import msgspec
 import trio
 import trio.testing
@@ -25,12 +28,13 @@ from flower.engine.lorebook.book import Book, Entry, Position
 from flower.engine.provider.base import Completion
 from flower.engine.store import books
 from flower.engine.store.books import Owner
+from tests.bench import prompt_cache
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words
 
 CONTEXT_TOKENS = 8192
 KEYS_IN_LINE = 2  # drawn so that some topics return and many are named once, as words do (Zipf)
-REPLY_WORDS = 110
+REPLY = "The tide turns and the lamps come on along the quay. " * 10
 CONSTANTS = 8
 
 
@@ -50,11 +54,12 @@ def book_of(rng: random.Random, vocabulary: Sequence[str], entries: int, *, dept
     return Book(name="Big", entries=tuple(made))
 
 
-async def shares(path: Path, lines: int, book: Book | None, vocabulary: Sequence[str]) -> list[float]:
+async def prompts(
+    path: Path, lines: int, book: Book | None, vocabulary: Sequence[str]
+) -> list[Completion]:
+    """Returns what was asked of the model, line by line."""
     rng = random.Random(4)
-    provider = ScriptedProvider(
-        words("The tide turns and the lamps come on along the quay. " * (REPLY_WORDS // 11))
-    )
+    provider = ScriptedProvider(words(REPLY))
     likely = [1 / rank for rank in range(1, len(vocabulary) + 1)]
     async with engine_world(path, provider) as world:
         services = msgspec.structs.replace(world.engine.services, context_tokens=CONTEXT_TOKENS)
@@ -68,8 +73,23 @@ async def shares(path: Path, lines: int, book: Book | None, vocabulary: Sequence
                 f"Turn {turn}: I ask of {' and '.join(rng.choices(vocabulary, likely, k=KEYS_IN_LINE))}."
             )
             await world.engine.turns.wait_idle()
-    sent = [_text(completion) for completion in provider.completions if not completion.quiet]
-    return [_common(a, b) / len(b) for a, b in pairwise(sent)]
+    return [completion for completion in provider.completions if not completion.quiet]
+
+
+def counted_shares(sent: Sequence[Completion]) -> list[float]:
+    texts = [_text(completion) for completion in sent]
+    return [_common(a, b) / len(b) for a, b in pairwise(texts)]
+
+
+def measured_shares(sent: Sequence[Completion], url: str) -> list[float]:
+    """The same from a server that reads each prompt, and then the reply as if it had written it."""
+    with httpx.Client(base_url=url, timeout=600) as client:
+        played = prompt_cache.play(
+            client,
+            ([{"role": m.role, "content": m.content} for m in one.messages] for one in sent),
+            [REPLY] * len(sent),
+        )
+    return played.shares
 
 
 def _text(completion: Completion) -> str:
@@ -83,6 +103,7 @@ def _common(before: str, now: str) -> int:
 async def main(arguments: Sequence[str]) -> None:
     lines = int(arguments[0]) if arguments else 40
     entries = int(arguments[1]) if len(arguments) > 1 else 2_000
+    url = arguments[2] if len(arguments) > 2 else ""
     rng = random.Random(3)
     vocabulary = ["".join(rng.choices("abcdefghijklmnoprstuw", k=6)) for _ in range(entries)]
     results = {}
@@ -92,7 +113,8 @@ async def main(arguments: Sequence[str]) -> None:
         ("1 in 20 at depth 4", book_of(rng, vocabulary, entries, depth=True)),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            results[name] = await shares(Path(folder) / "flower.db", lines, book, vocabulary)
+            sent = await prompts(Path(folder) / "flower.db", lines, book, vocabulary)
+        results[name] = measured_shares(sent, url) if url else counted_shares(sent)
     base = statistics.mean(results["no book"])
     print(f"{'':20}{'cached, mean':>14}{'median':>10}{'of no book':>12}")
     for name, found in results.items():

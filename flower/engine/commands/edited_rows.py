@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from flower.engine.forms import specs
 from flower.engine.forms.values import Spec
-from flower.engine.game.steering import NOTE_CHARS, Persona, Steering
+from flower.engine.game.steering import NOTE_CHARS, Persona
 from flower.engine.lorebook.book import Book, Entry
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -66,7 +66,7 @@ async def write(engine: Engine, client: Client, subject: str, before: Struct, ne
     kind, *words = subject.split(" ", 2)
     if isinstance(new, StoredPersona):
         assert isinstance(before, StoredPersona)
-        return await _write_persona(engine, client, before, new)
+        return await _write_persona(engine, before, new)
     if kind == "lorebook":
         assert isinstance(new, Book)
         return await _write_book(engine, client, words, new)
@@ -74,10 +74,8 @@ async def write(engine: Engine, client: Client, subject: str, before: Struct, ne
     return await _write_entry(engine, int(words[0]), new)
 
 
-async def _write_persona(
-    engine: Engine, client: Client, before: StoredPersona, new: StoredPersona
-) -> str:
-    """Stories that are played with it elsewhere keep it as it was; the one that is open follows."""
+async def _write_persona(engine: Engine, before: StoredPersona, new: StoredPersona) -> str:
+    """All stories that are played with it follow; where its words were changed for one story, they stay."""
     database = engine.services.database
     if new.id:
         free = await database.write(
@@ -94,14 +92,10 @@ async def _write_persona(
     if not free:
         said = f"There is a persona {new.name!r} already; give one of them another title."
         raise FormError(said, {"title": said})
-    was = Persona(before.name, before.description[:NOTE_CHARS])
-    now = Persona(new.name, new.description[:NOTE_CHARS])
-    if client.session is not None and before.id:
-
-        def follow(steered: Steering) -> Steering:
-            return replace(steered, persona=now) if steered.persona == was else steered
-
-        await database.write(states.change_steering, client.session.id, follow)
+    if before.id:
+        was = Persona(before.name, before.description[:NOTE_CHARS])
+        now = Persona(new.name, new.description[:NOTE_CHARS])
+        await database.write(states.change_persona, was, now)
     return f"✓ {new.name} is saved: /persona use {new.name}."
 
 

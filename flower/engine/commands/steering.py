@@ -15,12 +15,13 @@ from flower.engine.commands.lookup import closest
 from flower.engine.game import cast, steering
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Steering
-from flower.engine.prompt.direction import model_of
+from flower.engine.prompt.direction import StoryRef, greetings_of_cast, model_of
 from flower.engine.provider.capabilities import Suggesting
 from flower.engine.sessions import suggestions
+from flower.engine.sessions.create import rows_of
 from flower.engine.sessions.engine import Engine
-from flower.engine.sessions.session import Client
-from flower.engine.store import exchanges, states
+from flower.engine.sessions.session import Client, Session
+from flower.engine.store import exchanges, states, stories
 from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
 from flower.protocol.messages import State
@@ -166,8 +167,23 @@ async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
             raise CommandError(f"{CAST} characters are the most on one stage.")
         return replace(steered, cast=replace(steered.cast, members=members))
 
-    await _steer(engine, client, add)
-    client.notify(f"✓ {name} joins the scene.")
+    steered = await _steer(engine, client, add)
+    anew = await _greet_anew(engine, story_of(client), steered)
+    other = " The story begins with a greeting for several; ← → shows the others." if anew else ""
+    client.notify(f"✓ {name} joins the scene.{other}")
+
+
+async def _greet_anew(engine: Engine, session: Session, steered: Steering) -> bool:
+    """Begins a story in which nothing was said yet with what the cards of its cast have for several."""
+    place = StoryRef(session.id, session.world_id, session.character_id)
+    now = engine.now()
+    words = greetings_of_cast(engine.services.assets, place, steered, now)
+    if not words:
+        return False
+    path = await engine.services.database.read(stories.active_path, session.id, most=2)
+    if len(path) != 1:  # nobody is told to wait for a reply for nothing
+        return False
+    return await engine.edits.change(session, states.greet_anew, rows_of(words), now)
 
 
 async def remove_from_cast(engine: Engine, client: Client, argument: str) -> None:

@@ -15,12 +15,14 @@ from msgspec.structs import replace
 from flower import limits
 from flower.counting import counted
 from flower.engine.game.cast import Cast
-from flower.engine.game.steering import NOTE_CHARS, Note, Persona, Steering
+from flower.engine.game.steering import NOTE_CHARS, Note, Persona
+from flower.engine.importing import groups
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.nodes import marks_of, nodes_of, speakers
 from flower.engine.interchange import chat_tree, values
+from flower.engine.interchange.card_reader import short
 from flower.engine.interchange.characters import character_of
-from flower.engine.interchange.values import Card, Chat, Group, Imported, Kind, QuickReplies
+from flower.engine.interchange.values import Card, Chat, Imported, Kind, QuickReplies
 from flower.engine.lorebook.book import Book
 from flower.engine.sanitize import sanitize
 from flower.engine.scripts.script import Script
@@ -127,7 +129,10 @@ def take(
     items += [_take_replies(home, replies) for replies in imported.quick_replies]
     items += [_take_script(home, script) for script in imported.scripts]
     items += [_take_preset(home, preset) for preset in imported.presets]
-    items += [_take_group(home, group) for group in imported.groups]
+    for group in imported.groups:
+        titles = (stem_of(chat.title) for chat in imported.chats)
+        groups.take(db, group, dict(zip(titles, played, strict=True)))
+        items.append((f"group {sanitize(group.name)}", "new"))
     originals.drop_unused(db, original)
     state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
     taken = Taken(kind, state, tuple(text for text, _ in items), imported.notices)
@@ -152,6 +157,8 @@ def _take_card(home: _Home, card: Card, place: int) -> tuple[Stored, tuple[str, 
             books.give(db, book_id, Owner.CHARACTER, identity)
     personas.claim(db, home.name, identity)
     imported_chats.give_character(db, character.name, home.name, identity)
+    if old is None:
+        groups.await_card(db, identity, (home.name, character.name))
     return stored, (f"character {character.name} ({identity})", "new" if old is None else "updated")
 
 
@@ -200,31 +207,16 @@ def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, St
     if not old:
         session_id = _begin(home, chat, number)
     added = imported_chats.graft(db, session_id, nodes, leaf, branch=chat_tree.is_branch(chat))
-    character, book = sanitize(chat.character), stem_of(chat.linked_book)
+    character, book = short(sanitize(chat.character)), stem_of(chat.linked_book)
     imported_chats.mark(db, session_id, marks, home.original, character, book)
     if book:
         for book_id in books.of_file(db, book):
             books.give(db, book_id, Owner.STORY, session_id)
+    if not old:
+        groups.await_chat(db, session_id, home.name)
     messages = counted(added, "more message") if old else counted(len(chat.messages), "message")
     title = sanitize(chat.title) or character or "Untitled"
     return session_id, (f"story {title} ({session_id}, {messages})", "updated" if old else "new")
-
-
-def _take_group(home: _Home, group: Group) -> tuple[str, State]:
-    """The members of a group are the cast of its stories, as far as both are here."""
-    db = home.db
-    files = [stem_of(file) for file in group.members[: limits.IMPORT_SPEAKERS]]
-    members = tuple(one for file in files if (one := characters.named(db, file)))
-    for chat in group.chats[: limits.IMPORT_GROUP_CHATS] if members else ():
-        for session_id, character_id in imported_chats.of_file(db, stem_of(chat)):
-
-            def join(steered: Steering, own: str = character_id) -> Steering:
-                both = dict.fromkeys((*steered.cast.members, *members))
-                others = tuple(one for one in both if one != own)
-                return replace(steered, cast=replace(steered.cast, members=others))
-
-            states.change_steering(db, session_id, join)
-    return f"group {sanitize(group.name)}", "new"
 
 
 def _begin(home: _Home, chat: Chat, number: int) -> str:
@@ -235,8 +227,8 @@ def _begin(home: _Home, chat: Chat, number: int) -> str:
     dates = [v.sent for m in chat.messages for v in m.variants if v.sent is not None]
     created = chat.created or min(dates, default=home.now)
     names = speakers(chat)
-    found = {name: characters.named(db, name) for name in names[: limits.IMPORT_SPEAKERS]}
-    character_id = characters.named(db, chat.character) if chat.character else ""
+    found = {name: characters.named(db, short(name)) for name in names[: limits.IMPORT_SPEAKERS]}
+    character_id = characters.named(db, short(sanitize(chat.character))) if chat.character else ""
     title = sanitize(chat.title or chat.character) or "Untitled"
     begun = imported_chats.Begun(session_id, title, character_id, created, max(dates, default=created))
     imported_chats.begin(db, begun)

@@ -224,6 +224,20 @@ def greetings(
     return tuple(run(text, values) for text in texts if text.strip())
 
 
+def greetings_of_cast(
+    assets: Assets, place: StoryRef, steered: steering.Steering, now: float
+) -> tuple[Expanded, ...]:
+    """Returns the words with which a story of several characters can begin: what their cards have for that alone."""
+    members = _members(assets, place.character_id, steered.cast)
+    standing = Standing(StoryState(), steered, Now(0, now), now)
+    return tuple(
+        run(text, values_of(assets, place, standing, member))
+        for member in (members if len(members) > 1 else ())
+        for text in member.group_greetings
+        if text.strip()
+    )
+
+
 def values_of(
     assets: Assets, place: StoryRef, current: CurrentState, character: Character | None = None
 ) -> Values:

@@ -15,6 +15,7 @@ from flower.engine.forms import drafted
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.provider.retry import short_text, stream
+from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client
@@ -107,4 +108,4 @@ class CharacterDrafts:
             quiet=True,
         )
         async with stream(model.provider, completion, rng=services.rng) as pieces:
-            return await short_text(pieces, drafted.MOST_CHARS)
+            return await short_text(pieces, drafted.MOST_CHARS, LoopGuard)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flower.engine.assets import Assets
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState, dump_variables
@@ -46,12 +48,14 @@ async def begin(services: Services, chosen: Selection, session_id: str, now: flo
         now,
         StoryState(people=people),
         dump_variables(words[0].variables) if words[0].variables else None,
-        [
-            (other.text, dump_variables(other.variables) if other.variables else None)
-            for other in words[1:]
-        ],
+        rows_of(words[1:]),
     )
     services.library.expect(around([words[0].text], world.scene if world is not None else ""))
+
+
+def rows_of(greetings: Sequence[Expanded]) -> list[tuple[str, str | None]]:
+    """Returns greetings as they are stored: their words and the variables they set."""
+    return [(one.text, dump_variables(one.variables) if one.variables else None) for one in greetings]
 
 
 async def _persona(services: Services, chosen: Selection) -> Persona:

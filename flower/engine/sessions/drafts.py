@@ -22,6 +22,7 @@ from flower.engine.provider.base import Completion, Provider
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
+from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
@@ -158,7 +159,7 @@ class Drafts:
 
 async def _written(provider: Provider, completion: Completion, services: Services) -> str:
     async with stream(provider, completion, rng=services.rng) as pieces:
-        return await short_text(pieces, DRAFT_CHARS)
+        return await short_text(pieces, DRAFT_CHARS, LoopGuard)
 
 
 def cleaned(text: str) -> str:

@@ -19,6 +19,7 @@ from flower.engine.provider.capabilities import Suggesting
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sentences import one_line
+from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
@@ -60,7 +61,7 @@ async def suggest(
     else:
         prepared = session.take_prepared(provider, completion)
         async with stream(provider, completion, rng=rng, prepared=prepared) as pieces:
-            offered = parsed(await short_text(pieces, SUGGESTIONS_CHARS))
+            offered = parsed(await short_text(pieces, SUGGESTIONS_CHARS, LoopGuard))
     if not offered:
         raise ProviderError(
             "bad_request", "the model wrote none; ask again, or choose another model with /model."

@@ -31,6 +31,7 @@ from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
+from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
@@ -242,7 +243,7 @@ class Summariser:
             async with stream(
                 model.provider, completion, rng=self._runtime.services.rng, tries=1
             ) as pieces:
-                text = await short_text(pieces, limits.SUMMARY_CHARS)
+                text = await short_text(pieces, limits.SUMMARY_CHARS, LoopGuard)
         return sanitize(text).strip()
 
 

@@ -176,10 +176,17 @@ def with_book(db: Connection, book_file: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def of_file(db: Connection, name: str) -> list[tuple[str, str]]:
-    """Returns the stories that came from a file of this name: their ids, and those of their characters."""
-    return db.execute(
-        "SELECT s.id, s.character_id FROM originals o JOIN chat_files c ON c.original = o.id"
+def of_file(db: Connection, name: str) -> list[str]:
+    """Returns the stories that came from a file of this name."""
+    rows = db.execute(
+        "SELECT DISTINCT s.id FROM originals o JOIN chat_files c ON c.original = o.id"
         " JOIN sessions s ON s.id = c.session_id WHERE o.name = ? AND s.deleted IS NULL LIMIT 20",
         (name,),
-    ).fetchall()
+    )
+    return [row[0] for row in rows]
+
+
+def character_of(db: Connection, session_id: str) -> str:
+    """Returns the id of a story's own character, "" for none."""
+    row = db.execute("SELECT character_id FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return str(row[0]) if row else ""

@@ -53,6 +53,14 @@ def data(db: Connection, number: int) -> tuple[str, bytes] | None:
     return (row[0], row[1]) if row else None
 
 
+def of_kind(db: Connection, kind: str, most: int) -> list[tuple[str, bytes]]:
+    """Returns name and content of the newest files of a kind."""
+    rows = db.execute(
+        "SELECT name, data FROM originals WHERE kind = ? ORDER BY id DESC LIMIT ?", (kind, most)
+    )
+    return [(name, data) for name, data in rows]
+
+
 _USED = (
     "SELECT original FROM characters WHERE original = :id",
     "SELECT original FROM books WHERE original = :id",

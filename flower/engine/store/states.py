@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -74,16 +75,52 @@ def begin_story(
     if persona != Persona():
         change_steering(db, session_id, lambda steered: replace(steered, persona=persona))
     first = active_leaf(db, session_id)
-    for text, its_variables in others:
+    _add_greetings(db, session_id, others, state, now)
+    if others:
+        _begin_with(db, session_id, first)
+
+
+def greet_anew(
+    db: Connection, session_id: str, greetings: Sequence[tuple[str, str | None]], now: float
+) -> bool:
+    """Lets a story of which only the greeting is told begin with the first of ``greetings``; all become variants.
+
+    Returns whether it was so: what is a variant already is not added again, and a story that goes on stays as it is.
+    """
+    path = stories.active_path(db, session_id, most=2)
+    if [message.role for message in path] != ["assistant"]:
+        return False
+    known = {one.content for one in stories.children(db, session_id, None)}
+    new = [one for one in greetings if one[0] not in known]
+    if not new:
+        return False
+    state = _state(db, session_id, _way(db, path[0].id).state)
+    first, *_ = _add_greetings(db, session_id, new, state, now)
+    _begin_with(db, session_id, first)
+    return True
+
+
+def _add_greetings(
+    db: Connection,
+    session_id: str,
+    greetings: Sequence[tuple[str, str | None]],
+    state: StoryState,
+    now: float,
+) -> list[int]:
+    """Adds variants of a story's first message, and what holds at them; returns their numbers."""
+    added = []
+    for text, variables in greetings:
         number = stories.append(db, session_id, None, "assistant", text, "complete", now=now)
         if state != StoryState():
             _set_states(db, "messages", number, dump(state), [])
-        if its_variables is not None:
-            keep_variables(db, session_id, its_variables, number)
-    if others:
-        db.execute(
-            "UPDATE sessions SET active_leaf = ?, root = ? WHERE id = ?", (first, first, session_id)
-        )
+        if variables is not None:
+            keep_variables(db, session_id, variables, number)
+        added.append(number)
+    return added
+
+
+def _begin_with(db: Connection, session_id: str, first: int | None) -> None:
+    db.execute("UPDATE sessions SET active_leaf = ?, root = ? WHERE id = ?", (first, first, session_id))
 
 
 def begin_with_pins(db: Connection, session_id: str, pins: tuple[str, ...]) -> None:
@@ -257,6 +294,21 @@ def change_steering(
     changed = change(steering(db, session_id))
     _set_session_extra(db, session_id, "steering", dump(changed))
     return changed
+
+
+def change_persona(db: Connection, was: Persona, new: Persona) -> None:
+    """Lets the player be ``new`` in all stories in which they are ``was``, word for word."""
+    rows = db.execute(
+        f"SELECT id FROM sessions WHERE json_extract({_EXTRA}, '$.steering.persona.name') = ?",  # noqa: S608 - names of our own
+        (was.name,),
+    )
+
+    def follow(steered: Steering) -> Steering:
+        return replace(steered, persona=new) if steered.persona == was else steered
+
+    for (session_id,) in rows.fetchall():
+        with suppress(StoreError):  # steering that is damaged is told of where that story is opened
+            change_steering(db, session_id, follow)
 
 
 def _extra(db: Connection, table: str, row_id: str | int | None, key: str) -> str | None:
