@@ -229,9 +229,9 @@ def greetings_of_cast(
 ) -> tuple[Expanded, ...]:
     """Returns the words with which a story of several characters can begin: what their cards have for that alone."""
     members = _members(assets, place.character_id, steered.cast)
-    standing = Standing(StoryState(), steered, Now(0, now), now)
+    current = CurrentState(StoryState(), steered, Now(0, now), now)
     return tuple(
-        run(text, values_of(assets, place, standing, member))
+        run(text, values_of(assets, place, current, member))
         for member in (members if len(members) > 1 else ())
         for text in member.group_greetings
         if text.strip()

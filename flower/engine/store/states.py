@@ -94,7 +94,7 @@ def greet_anew(
     new = [one for one in greetings if one[0] not in known]
     if not new:
         return False
-    state = _state(db, session_id, _way(db, path[0].id).state)
+    state = _state(db, session_id, paths.way(db, path[0].id).state)
     first, *_ = _add_greetings(db, session_id, new, state, now)
     _begin_with(db, session_id, first)
     return True
