@@ -50,7 +50,7 @@ class LocalProvider(ScriptedProvider):
 
 def set_up(world: EngineWorld, prepare: str) -> None:
     services = msgspec.structs.replace(world.engine.services, prepare=prepare, params={})
-    world.engine.use(services, world.engine.roster)
+    world.engine.use(services, world.engine.registry)
 
 
 def told(face: Face) -> list[object]:
