@@ -1,4 +1,4 @@
-"""Files written whole: beside, then renamed, so that a crash leaves the old file or the new one.
+"""Files written whole: as a draft beside, then renamed, so that a crash leaves the old file or the new one.
 
 Owns how that is done, and that what is written is its owner's alone. Knows nothing of what is in a file.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 PRIVATE_FILE = 0o600
 _NAME_CHARS = 100  # of the file's own in the name beside it: names have at most 255 bytes
+_DRAFT = re.compile(r"\..+\.[0-9a-f]{8}", re.DOTALL)
 
 
 def write_whole(
@@ -43,6 +45,24 @@ def write_whole(
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
+
+
+def sweep(folder: Path, before: float) -> int:
+    """Deletes the drafts in ``folder`` whose writers were killed; returns how many.
+
+    ``before`` is Unix time in seconds: a draft that was touched since may be one that is being written. A
+    folder that cannot be read, and a draft that cannot be deleted, are left for the next time.
+    """
+    count = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not _DRAFT.fullmatch(entry.name):
+                continue
+            with contextlib.suppress(OSError):
+                if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime < before:
+                    os.unlink(entry)
+                    count += 1
+    return count
 
 
 def _keep(path: Path, aside: Path) -> None:

@@ -98,11 +98,9 @@ def test_no_text_of_a_model_breaks_a_form(text: str) -> None:
 
 
 class OfflineProvider(ScriptedProvider):
-    """Goes by the name of the narrator without a model."""
+    """One that composes, as the offline narrator does."""
 
-    @property
-    def name(self) -> str:
-        return "offline"
+    composes = True
 
 
 def forms(face: Face) -> list[Form]:

@@ -20,7 +20,7 @@ from flower.engine.sessions import outbox as outbox_module
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import exchanges as replies
-from flower.engine.store import stories
+from flower.engine.store import stories, world_lore
 from flower.protocol.messages import ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words
@@ -179,7 +179,7 @@ async def test_attached_lore_up_to_the_most(autojump_clock: MockClock, path: Pat
         await trio.testing.wait_all_tasks_blocked()
         (error,) = face.of(ErrorEvent)
         assert str(limits.ATTACHED_LORE_CHARS) in error.content
-        assert len(await world.database.read(stories.listed, "harbour")) == 1
+        assert len(await world.database.read(world_lore.listed, "harbour")) == 1
 
 
 @pytest.mark.parametrize(("exchanges", "text"), [(80, "short"), (60, "x" * 10_000)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flower import limits
@@ -17,7 +19,7 @@ from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import Position
 from flower.engine.lorebook.outcome import Cause, Fired, Place
 from flower.engine.lorebook.rules import EntryId
-from flower.engine.prompt import cue, state_sections
+from flower.engine.prompt import context, cue, state_sections
 from flower.engine.prompt.assemble import (
     INSETS_SHARE,
     MIN_SECTION_TOKENS,
@@ -25,19 +27,24 @@ from flower.engine.prompt.assemble import (
     Inset,
     PromptLine,
     Section,
+    _fit_insets,
     assemble,
     shorten,
 )
 from flower.engine.prompt.context import most_messages
+from flower.engine.prompt.direction import Direction
 from flower.engine.prompt.lore_entries import with_entries
-from flower.engine.prompt.macro_parts import dedented
+from flower.engine.prompt.macro_parts import Part, dedented, parse
 from flower.engine.prompt.macros import expand
+from flower.engine.prompt.request import SECOND_TRY_SEED, PreparedPrompt, once_more
 from flower.engine.prompt.sections import note_of, system_sections
+from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.recall.base import Found
+from flower.engine.store.exchanges import PromptRecord
 from flower.engine.store.extra import MessageExtra, RollRecord
 from flower.engine.store.passages import Passage
 from flower.engine.store.states import CurrentState
-from flower.engine.store.stories import Message
+from flower.engine.store.stories import Message, Selection
 from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
 from tests.test_macros import VALUES
 
@@ -254,3 +261,136 @@ def test_dice_decided_something_for_each_of_the_players_lines() -> None:
     path = [said(1, "user"), rolled, said(3, "user"), said(4, "assistant"), said(5, "user")]
     assert cue._decided(path, 9) == ["", "strong", ""]
     assert cue._decided(path, 2) == ["", "strong"]
+
+
+# --- macros -------------------------------------------------------------------------------------
+
+
+def written(parts: Sequence[Part]) -> str:
+    return "".join(part if isinstance(part, str) else "{{" + written(part) + "}}" for part in parts)
+
+
+@given(
+    st.text(alphabet="{}ab", max_size=60) | st.lists(st.sampled_from(["{{", "}}", "a"])).map("".join)
+)
+def test_no_brace_is_lost_or_moved(text: str) -> None:
+    """Also of those that have no partner or are nested too deep."""
+    assert written(parse(text)) == text
+
+
+# --- insets -------------------------------------------------------------------------------------
+
+
+def test_insets_that_just_fit_stay_whole() -> None:
+    texts = ["a word or two " * 40, "and some more " * 40]
+    room = sum(COUNTER.count(text) + MESSAGE_TOKENS for text in texts)
+    insets = [Inset(text, depth) for depth, text in enumerate(texts, 1)]
+    fitted = [inset.text for inset in _fit_insets(insets, room, COUNTER)]
+    assert fitted == texts
+    fitted = [inset.text for inset in _fit_insets(insets, room - 1, COUNTER)]
+    assert fitted[0] == texts[0]
+    assert fitted[1] != texts[1]
+
+
+# --- chance of a scan ---------------------------------------------------------------------------
+
+
+def turn_input(*, continues: bool = False, variant: int = 0) -> context.TurnInput:
+    return context.TurnInput(
+        turn="t", session_id="s", world_id="w", character_id="c", reply_id=9, leaf=3, line="Go.",
+        selection=Selection("c"), model_id="m", continues=continues, variant=variant,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("continues", "variant", "path", "seed", "trigger"),
+    [
+        (False, 0, [1, 2, 3], "s:3", "normal"),
+        (False, 1, [1, 2, 3], "s:3", "swipe"),
+        (True, 0, [1, 2, 3], "s:2", "continue"),
+        (True, 0, [1], "s:1", "continue"),
+        (False, 0, [], "s:3", "normal"),
+    ],
+)
+def test_the_dice_of_a_scan_are_those_of_the_line(
+    continues: bool, variant: int, path: list[int], seed: str, trigger: str
+) -> None:
+    """Whichever try it is; a reply that goes on has the dice of the line before it."""
+    messages = [said(number, "user") for number in path]
+    moment = context._moment(
+        turn_input(continues=continues, variant=variant),
+        Direction(sections=(), values=VALUES),
+        current_state(lines=1),
+        messages,
+        len(messages),
+        100,
+    )
+    assert (moment.seed, moment.trigger, moment.count) == (seed, trigger, len(messages))
+
+
+# --- a second try -------------------------------------------------------------------------------
+
+
+def prepared(messages: Sequence[ChatMessage], params: dict[str, object]) -> PreparedPrompt:
+    completion = Completion(
+        model="m", messages=tuple(messages), max_tokens=10, context_tokens=100, params=params
+    )
+    record = PromptRecord(
+        session_id="s", line_id=1, reply_id=2, line=None, manifest=[], window_start=None
+    )
+    return PreparedPrompt(completion, prompt([PromptLine(1, "user", "Go.")]), COUNTER, record)
+
+
+@pytest.mark.parametrize(
+    ("seed", "again"),
+    [(0, SECOND_TRY_SEED), (7, 7 + SECOND_TRY_SEED), (-1, -1), (None, None), ("7", "7")],
+)
+def test_a_second_try_has_another_seed(seed: object, again: object) -> None:
+    """Unless chance decides."""
+    first = prepared([ChatMessage("user", "Go.")], {"seed": seed, "top_k": 5})
+    second = once_more(first, "Mind this.").completion
+    assert second.params == {"seed": again, "top_k": 5}
+    assert second.cue.seed == first.completion.cue.seed + SECOND_TRY_SEED
+    assert first.completion.params == {"seed": seed, "top_k": 5}
+
+
+def test_what_to_mind_is_said_at_the_end_of_the_newest_line() -> None:
+    lines = [ChatMessage("system", "Tell."), ChatMessage("user", "Go.")]
+    assert once_more(prepared(lines, {}), "Mind this.").completion.messages == (
+        lines[0],
+        ChatMessage("user", "Go.\n\nMind this."),
+    )
+    going_on = [*lines, ChatMessage("assistant", "You go")]
+    assert once_more(prepared(going_on, {}), "Mind this.").completion.messages == tuple(going_on)
+    assert once_more(prepared([], {}), "Mind this.").completion.messages == ()
+
+
+# --- counting tokens ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "estimated", "actual", "exact", "after"),
+    [
+        (TokenCounter(), 49, 1000, False, TokenCounter()),  # too short to learn from
+        (TokenCounter(), 1000, 49, False, TokenCounter()),
+        (TokenCounter(), 50, 50, False, TokenCounter(1.0, checked=True)),
+        (TokenCounter(), 100, 120, False, TokenCounter(1.2, checked=True)),
+        (TokenCounter(), 100, 80, False, TokenCounter(0.8, checked=True)),
+        (TokenCounter(), 100, 251, False, TokenCounter(2.5)),  # a mistake, believed until the next
+        (TokenCounter(1.2, checked=True), 100, 250, False, TokenCounter(1.2, checked=True)),
+        (TokenCounter(), 100, 250, False, TokenCounter(2.5, checked=True)),
+        (TokenCounter(), 100, 900, True, TokenCounter(2.5, checked=True)),
+        (TokenCounter(), 1000, 300, True, TokenCounter(0.4, checked=True)),
+        (TokenCounter(), 100, 74, False, TokenCounter()),  # part of it was cached
+        (TokenCounter(), 100, 75, False, TokenCounter(0.75, checked=True)),
+        (TokenCounter(1.0, checked=True), 100, 84, False, TokenCounter(1.0, checked=True)),
+        (TokenCounter(1.0, checked=True), 100, 90, False, TokenCounter(0.96, checked=True)),
+        (TokenCounter(1.0, checked=True), 100, 110, False, TokenCounter(1.1, checked=True)),
+        (TokenCounter(2.0, checked=True), 100, 50, True, TokenCounter(1.0, checked=True)),
+    ],
+)
+def test_a_counter_believes_what_a_text_can_be(
+    before: TokenCounter, estimated: int, actual: int, exact: bool, after: TokenCounter
+) -> None:
+    seen = before.calibrated(estimated, actual, exact=exact)
+    assert (pytest.approx(seen.scale), seen.checked) == (after.scale, after.checked)

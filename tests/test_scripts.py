@@ -14,6 +14,7 @@ from flower.engine.provider.base import Finish
 from flower.engine.provider.base import Text as Piece
 from flower.engine.scripts.apply import Runner, ScriptText, problem_of
 from flower.engine.scripts.script import Macros, Script, ScriptPlace, When
+from flower.engine.sessions import shown_page
 from flower.engine.store import scripts, stories
 from flower.protocol.messages import ChatHistory, ErrorEvent, SystemUpdate
 from tests import import_files
@@ -294,3 +295,27 @@ async def test_scripts_reach_entries_of_lorebooks(tmp_path: Path) -> None:
         await face.say("/lorebook on b")
         await face.say_and_wait("I ring the bell.")
         assert "The lost ring it." in sent(world)
+
+
+async def test_what_a_message_shows_does_not_depend_on_the_page_it_is_on(tmp_path: Path) -> None:
+    """Depth counts from the newest message, also on a page that ends above it."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        script = {**HIDE, "markdownOnly": True, "minDepth": 3, "maxDepth": 5}
+        path = tmp_path / "script.json"
+        path.write_text(json.dumps([script]))
+        await world.engine.imports.importer.take(path, path.name)
+        face = await world.playing()
+        for number in range(5):
+            world.provider.pieces = [Piece(f"{number}.<status>HP 3</status>"), Finish("done")]
+            await face.say_and_wait("Go on.")
+        session, services = face.client.session, world.engine.services
+        assert session is not None
+        whole = await world.database.read(shown_page.page, services, session)
+        assert whole is not None
+        ids = [message.id for message in whole.messages]
+        assert set(whole.shown) == {ids[-5]}  # of those three to five above the newest, one is a reply
+        for at in range(1, len(ids)):
+            part = await world.database.read(shown_page.page, services, session, ids[at])
+            assert part is not None
+            assert [message.id for message in part.messages] == ids[:at]
+            assert set(part.shown) == set(whole.shown) & set(ids[:at])

@@ -16,10 +16,12 @@ from flower.engine.sessions import after_turn, snapshot
 from flower.engine.sessions.answers import KEPT, Answers
 from flower.engine.sessions.outbox import OUTBOX_EVENTS, RESYNC, Outbox
 from flower.engine.sessions.session import GrowingReply, Session
+from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn_outcome import complaint_of, cost_of, usage_of
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.stories import Message
 from flower.engine.store.tree import Page
+from flower.errors import CommandError
 from flower.protocol.messages import SystemUpdate, Usage
 
 PRICED = ModelInfo("m", "m", prompt_price=1.0, completion_price=2.0)
@@ -128,3 +130,42 @@ def test_a_page_says_where_the_next_one_begins() -> None:
 
 def message(number: int, content: str) -> Message:
     return Message(number, "s", None, "user", content, "complete", "", None, 0.0, MessageExtra())
+
+
+# --- summaries that fail ------------------------------------------------------------------------
+
+
+def summariser() -> Summariser:
+    return Summariser(None, None)  # type: ignore[arg-type] # neither is asked for a record here
+
+
+def test_a_story_whose_summaries_fail_waits_longer_each_time() -> None:
+    """Not after the first time, and not for ever."""
+    failing, story = summariser(), Session("s", "harbour", "mara")
+    waits = []
+    for _ in range(9):
+        failing._failed(story, CommandError("no."))
+        turns = 0
+        while failing._waits("s"):
+            turns += 1
+        waits.append(turns)
+    assert waits == [0, 8, 16, 32, 64, 128, 128, 128, 128]
+    assert not failing._waits("other")
+
+
+async def test_a_failing_summary_is_said_once_from_the_second_time_on() -> None:
+    failing, story, outbox = summariser(), Session("s", "harbour", "mara"), Outbox()
+    story.subscribe(outbox)
+    counts = []
+    for _ in range(4):
+        failing._failed(story, CommandError("no."))
+        counts.append(len(outbox))
+    assert counts == [0, 1, 1, 1]
+
+
+def test_the_failures_of_so_many_stories_are_remembered() -> None:
+    failing = summariser()
+    for number in range(limits.SUMMARY_FAILURES_KEPT + 3):
+        failing._failed(Session(f"s{number}", "harbour", "mara"), CommandError("no."))
+    assert len(failing._failures) == limits.SUMMARY_FAILURES_KEPT
+    assert next(iter(failing._failures)) == "s3"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from msgspec import Struct
@@ -19,10 +20,13 @@ from flower.engine.store import (
     branches,
     characters,
     exchanges,
+    file,
     hiding,
+    library_rows,
     originals,
     packing,
     personas,
+    recovery,
     schema,
     schema_check,
     states,
@@ -242,3 +246,87 @@ def test_a_character_of_the_same_name_is_a_version_if_one_more_thing_agrees(
     assert (found == kept) is same
     assert characters.earlier(db, Character("x", "Mara", "Words."), "OLD.png") == kept
     assert characters.earlier(db, Character("x", "Ned", "Other."), "old.png") is None
+
+
+# --- branches -----------------------------------------------------------------------------------
+
+
+def test_each_end_of_the_tree_has_its_last_message_and_its_length(db: Connection) -> None:
+    say(db, "I look.", "You see.")
+    branches.begin(db, S, None, "East", 2.0)
+    say(db, "I go east.", "You go.")
+    branches.goto(db, S, stories.active_path(db, S)[0].id, 3.0)
+    say(db, "I wait.", "You wait.")
+    ends = {
+        (end.name, end.last.content if end.last is not None else "", end.messages)
+        for end in branches.ends(db, S)
+    }
+    assert ends == {("main", "You see.", 3), ("East", "You go.", 5), ("", "You wait.", 3)}
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "flower.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db)
+        stories.create_session(db, S, "harbour", "mara", "Hello.", 1.0)
+        say(db, "I ring the bell.", "It rings.")
+    return path
+
+
+def test_a_copy_is_told_from_a_database_in_use_by_its_header(database: Path, tmp_path: Path) -> None:
+    """Both bytes that say how it is written have to be those of a copy."""
+    copy = tmp_path / "copy.db"
+    file.copy(database, copy)
+    assert file.is_copy(copy)
+    data = copy.read_bytes()
+    for at, value in ((18, 2), (19, 2), (0, ord("T"))):
+        copy.write_bytes(data[:at] + bytes([value]) + data[at + 1 :])
+        assert not file.is_copy(copy), at
+    copy.write_bytes(data[:20])
+    assert not file.is_copy(copy)
+
+
+def test_every_damage_is_one_whatever_letter_its_name_begins_with(database: Path) -> None:
+    """SQLite's words for it begin in capitals, in small letters and with asterisks."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("UPDATE sessions SET active_leaf = NULL")
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'active_leaf  INTEGER', 'active_leaf INTEGER NOT NULL')"
+        )
+        db.execute("PRAGMA writable_schema = RESET")
+    with pytest.raises(StoreError, match="is damaged: NULL value"):
+        file.check_usable(database)
+
+
+def test_an_index_that_cannot_be_read_keeps_nothing_from_being_mended(database: Path) -> None:
+    """A reply that was being written is ended, which changes the row, and so its index."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        reply = exchanges.begin_exchange(db, S, "I wait.", "m", None, 2.0).reply_id
+        streaming_text.append(db, reply, 0, "You wait", "m")
+        db.execute(
+            "DELETE FROM messages_fts_data WHERE id > 10"
+        )  # leaves of the tree: its root is read at once
+        db.execute("DELETE FROM messages_fts_docsize")
+    assert not recovery.look(database).sound
+    recovery.mend(database)
+    assert recovery.look(database).sound
+    with closing(sqlite3.connect(database)) as db:
+        found = db.execute(
+            "SELECT count(*) FROM messages_fts WHERE messages_fts MATCH 'wait'"
+        ).fetchone()
+        assert found == (2,)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**31, True, 1.0, "1", None])
+def test_a_row_of_an_archive_has_a_number_that_can_be_one(database: Path, number: object) -> None:
+    with closing(sqlite3.connect(database, isolation_level=None)) as db:
+        loader = library_rows.Loader(db, lambda _: None, scripts_allowed=False)
+        with pytest.raises(ValueError, match="no number"):
+            loader._number("messages", number)
+        assert loader._number("messages", 1) == 4
+        assert loader._number("messages", 2**31 - 1) == 2**31 + 2

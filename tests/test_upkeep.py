@@ -47,6 +47,22 @@ async def test_what_is_due_is_done_and_nothing_else_is_written(
         assert len(backup.listed(home)) == 2
 
 
+async def test_half_written_files_of_killed_processes_go(home: Home) -> None:
+    """From the home's own folders; a draft of this hour may be under way, what is to be imported is not ours."""
+    now = 1_600_000_000.0
+    folders = [home.root, home.run, home.index / "a" / "b", home.assets / "worlds"]
+    for folder in (*folders, home.imports):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, age in ((".x.0123abcd", 3601), (".y.0123abcd", 3599)):
+            (folder / name).write_text("half")
+            os.utime(folder / name, (now - age, now - age))
+    async with engine_world(home.database) as world:
+        await maintenance.once(world.engine, home, now)
+        assert not any((folder / ".x.0123abcd").exists() for folder in folders)
+        assert all((folder / ".y.0123abcd").exists() for folder in folders)
+        assert (home.imports / ".x.0123abcd").exists()
+
+
 async def test_an_hour_of_nothing_writes_nothing(
     autojump_clock: MockClock, home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:

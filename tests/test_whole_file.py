@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flower.whole_file import write_whole
+from flower.whole_file import sweep, write_whole
 
 
 def broken() -> Iterator[bytes]:
@@ -55,3 +55,37 @@ def test_a_name_of_full_length_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 250)
     write_whole(path, [b"one"], durable=False)
     assert path.read_bytes() == b"one"
+
+
+def draft_of(path: Path) -> str:
+    """Returns the name that is in the folder while ``path`` is being written."""
+    names: list[str] = []
+
+    def pieces() -> Iterator[bytes]:
+        names.extend(os.listdir(path.parent))
+        yield b""
+
+    write_whole(path, pieces())
+    path.unlink()
+    (name,) = names
+    return name
+
+
+@pytest.mark.parametrize("name", ["a", "config.yaml", "two\nlines", "long" * 50])
+def test_what_a_killed_writer_left_is_swept_when_it_is_old(name: str, tmp_path: Path) -> None:
+    """A draft that may be one under way stays, and so does every other file, folder and link."""
+    draft = tmp_path / draft_of(tmp_path / name)
+    others = [tmp_path / other for other in ("a.0123abcd", ".a.0123abc", ".hidden", ".a.0123abcg")]
+    for path in (draft, *others):
+        path.write_text("half")
+        os.utime(path, (1000, 1000))
+    (folder := tmp_path / ".folder.0123abcd").mkdir()
+    os.utime(folder, (1000, 1000))
+    (link := tmp_path / ".link.0123abcd").symlink_to(others[0])
+    assert sweep(tmp_path, 1000.0) == 0
+    assert sweep(tmp_path, 1001.0) == 1
+    assert sorted(tmp_path.iterdir()) == sorted((*others, folder, link))
+
+
+def test_a_folder_that_is_not_there_has_nothing_to_sweep(tmp_path: Path) -> None:
+    assert sweep(tmp_path / "none", 1e12) == 0

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
+from flower import limits
+from flower.errors import ProtocolError
 from flower.protocol import tree_text
-from flower.protocol.codec import encode, shortened
-from flower.protocol.messages import SystemUpdate, TreeNode
+from flower.protocol.codec import decode_prompt, encode, shortened
+from flower.protocol.messages import ShownMessage, SystemUpdate, TreeNode
 
 NODES = [TreeNode(message=n, parent=n - 1, role="user", text=f"Line {n}.") for n in range(1, 21)]
 
@@ -84,3 +87,59 @@ def test_messages_of_a_page_are_the_last_to_go() -> None:
 def test_an_event_of_a_mebibyte_is_a_frame_that_clients_take() -> None:
     data = encode(SystemUpdate("é" * 2**20)).encode()
     assert 800_000 < len(data) <= 2**20 - 4 * 1024
+
+
+def test_an_outline_of_one_row_is_its_focus_or_its_beginning() -> None:
+    assert "Line 7." in tree_text.as_text(NODES, 20, 7, 1)
+    assert "Line 1." in tree_text.as_text(NODES, 20, 99, 1)
+
+
+def test_a_message_is_in_no_trash_unless_it_says_so() -> None:
+    node, shown = (
+        json.loads('{"message": 1, "parent": 0}'),
+        json.loads('{"session": "s", "message": 1, "role": "user"}'),
+    )
+    assert not msgspec.convert(node, TreeNode).thrown
+    assert not msgspec.convert(shown, ShownMessage).thrown
+
+
+def test_a_frame_that_is_too_long_leaves_room_for_what_is_around_it() -> None:
+    """Clients close on more than 1 MiB."""
+    for size in range(limits.MIB - 5 * limits.KIB, limits.MIB, 300):
+        assert len(encode(SystemUpdate("a" * size))) <= limits.MIB - 4 * limits.KIB
+
+
+def test_half_a_letter_of_a_plain_line_is_replaced() -> None:
+    assert decode_prompt("I say \ud800.").prompt == "I say \ufffd."
+    assert decode_prompt("I say \u00e9.").prompt == "I say \u00e9."
+    with pytest.raises(ProtocolError, match="broken JSON"):
+        decode_prompt('{"prompt": "I say \\ud800."}')
+
+
+def form(count: int, longest: int = 1) -> str:
+    fields = {f"f{n}": "x" for n in range(count - 1)} | {"last": "x" * longest}
+    return json.dumps({"prompt": "/form save", "fields": fields})
+
+
+def test_a_form_has_as_much_as_its_bounds_say_and_no_more() -> None:
+    whole = decode_prompt(form(limits.FORM_FIELDS, limits.PROMPT_CHARS)).fields
+    assert whole is not None
+    assert len(whole) == limits.FORM_FIELDS
+    for count, longest in ((limits.FORM_FIELDS + 1, 1), (1, limits.PROMPT_CHARS + 1)):
+        with pytest.raises(ProtocolError, match="a form has at most"):
+            decode_prompt(form(count, longest))
+
+
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [
+        ("prompt", limits.PROMPT_CHARS),
+        ("client", limits.CLIENT_ID_CHARS),
+        ("request", limits.REQUEST_ID_CHARS),
+    ],
+)
+def test_each_part_of_a_prompt_may_be_as_long_as_its_bound(field: str, most: int) -> None:
+    prompt = {"prompt": "I look.", field: "x" * most}
+    assert getattr(decode_prompt(json.dumps(prompt)), field) == "x" * most
+    with pytest.raises(ProtocolError):
+        decode_prompt(json.dumps(prompt | {field: "x" * (most + 1)}))

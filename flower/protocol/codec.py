@@ -13,6 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from flower import limits
 from flower.errors import ProtocolError
@@ -191,14 +192,10 @@ def _checked(prompt: Prompt) -> Prompt:
         raise ProtocolError(f"a client id has at most {limits.CLIENT_ID_CHARS} characters")
     if len(prompt.request or "") > limits.REQUEST_ID_CHARS:
         raise ProtocolError(f"a request id has at most {limits.REQUEST_ID_CHARS} characters")
-    fields = prompt.fields
-    if fields is not None:
-        _check_fields(fields)
-        if any(map(_has_surrogates, (*fields, *fields.values()))):
-            fields = _without_surrogates(dict(fields))
-    if fields is prompt.fields and not _has_surrogates(prompt.prompt):
-        return prompt
-    return Prompt(_without_surrogates(prompt.prompt), prompt.request, prompt.client, fields)
+    if prompt.fields is not None:
+        _check_fields(prompt.fields)
+    # Only a plain text can have half a letter: JSON with one is refused above.
+    return replace(prompt, prompt=_SURROGATE.sub("\ufffd", prompt.prompt))
 
 
 def _check_fields(fields: Mapping[str, str]) -> None:
@@ -207,10 +204,6 @@ def _check_fields(fields: Mapping[str, str]) -> None:
         raise ProtocolError(
             f"a form has at most {limits.FORM_FIELDS} fields of {limits.PROMPT_CHARS} characters"
         )
-
-
-def _has_surrogates(text: str) -> bool:
-    return not text.isascii() and _SURROGATE.search(text) is not None
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What an engine does for its home from time to time: the daily backup, the trash.
+"""What an engine does for its home from time to time: drafts of killed writers, the daily backup, the trash.
 
 Runs beside the stories and never in their way: first a while after the start, and what fails is tried
 again an hour later. It writes nothing when nothing has changed.
@@ -7,9 +7,11 @@ again an hour later. It writes nothing when nothing has changed.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -23,12 +25,14 @@ from flower.engine.store.connection import Connection
 from flower.errors import FlowerError
 from flower.home import Home
 from flower.protocol.messages import State
+from flower.whole_file import sweep
 
 log = logging.getLogger(__name__)
 
 TASK_RESTART_S = 30.0  # before a background task that crashed starts again
 UPKEEP_FIRST_S = 30.0  # after a start: nobody waits for a backup
 UPKEEP_INTERVAL_S = 3600.0
+DRAFT_KEPT_S = 3600.0  # by when any writer is done, or was killed
 
 
 async def keep_running(what: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -62,8 +66,19 @@ async def run(engine: Engine, home: Home, clock: Callable[[], float] = time.time
         await trio.sleep(UPKEEP_INTERVAL_S)
 
 
+def sweep_drafts(home: Home, now: float) -> int:
+    """Deletes what writers that were killed left in the folders of the home; returns how many files."""
+    folders = [home.root, home.run]
+    folders += [Path(path) for top in (home.assets, home.index) for path, _, _ in os.walk(top)]
+    count = sum(sweep(folder, now - DRAFT_KEPT_S) for folder in folders)
+    if count:
+        log.info("upkeep: %d half-written files of killed processes deleted", count)
+    return count
+
+
 async def once(engine: Engine, home: Home, now: float) -> None:
     """Does what is due at ``now``; raises ``FlowerError`` if something could not be done."""
+    await trio.to_thread.run_sync(sweep_drafts, home, now, abandon_on_cancel=True)
     if await trio.to_thread.run_sync(backup.is_due, home, now):
         # Given up at a stop: what is half done has no name yet and is swept up next time.
         path = await trio.to_thread.run_sync(

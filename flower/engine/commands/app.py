@@ -14,7 +14,7 @@ from flower.errors import CommandError
 
 
 async def cancel(engine: Engine, client: Client, argument: str) -> None:
-    drafted = engine.drafts.cancel(client) or engine.character_drafts.cancel(client)
+    drafted = engine.drafts.tasks.cancel(client) or engine.character_drafts.tasks.cancel(client)
     aside = engine.side_tasks.cancel(client)
     if client.session is not None and engine.turns.cancel(client.session):
         return

@@ -19,7 +19,7 @@ from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import exchanges, states, stories, tree
+from flower.engine.store import exchanges, states, stories, tree, world_lore
 from flower.engine.store.passages import Passage
 from flower.errors import CommandError
 from flower.protocol.messages import State
@@ -86,7 +86,7 @@ async def _attach(engine: Engine, client: Client, world: World, text: str, examp
         raise CommandError(
             f"This lore has {len(text)} characters; {limits.ATTACHED_LORE_CHARS} is the most. Split it."
         )
-    await engine.services.database.write(stories.attach, world.id, text, engine.now())
+    await engine.services.database.write(world_lore.attach, world.id, text, engine.now())
     await engine.lore.sync(world.id, again=True)
     client.notify(f"✓ {world.name} knows this now.")
 
@@ -204,7 +204,7 @@ async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
             f"Passage {passage.id} comes from {passage.source}; change it there and it changes here."
         )
     number = int(passage.source.removeprefix(ATTACHED))
-    await engine.services.database.write(stories.detach, number)
+    await engine.services.database.write(world_lore.detach, number)
     count = await engine.services.library.drop_source(scope, passage.source)
     client.notify(f"✓ Deleted, {counted(count, 'passage')}.")
 

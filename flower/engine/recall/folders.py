@@ -23,7 +23,7 @@ from flower.engine.lorebook.book import Entry
 from flower.engine.recall.base import Library
 from flower.engine.recall.keyed_files import book_of, entry_of
 from flower.engine.recall.scopes import lore_scope
-from flower.engine.store import books, synced_folders
+from flower.engine.store import books, world_lore
 from flower.engine.store.books import Owner
 from flower.engine.store.connection import Connection, Store
 from flower.engine.tasks import guarded
@@ -301,7 +301,7 @@ class Folders:
 
     async def start(self) -> None:
         """Follows every folder that was followed before."""
-        for world_id, path in await self._database.read(synced_folders.load):
+        for world_id, path in await self._database.read(world_lore.folders):
             self._follow(world_id, Path(path))
 
     async def sync(self, world_id: str, text: str) -> Path:
@@ -312,7 +312,7 @@ class Folders:
         path = await trio.to_thread.run_sync(_folder, text, self._roots())
         async with self._changing:
             await self._unsync(world_id)
-            await self._database.write(synced_folders.save, world_id, str(path))
+            await self._database.write(world_lore.follow, world_id, str(path))
             self._follow(world_id, path)
         return path
 
@@ -325,7 +325,7 @@ class Folders:
         scope = self._following.pop(world_id, None)
         if scope is not None:
             scope.cancel()
-        await self._database.write(synced_folders.forget, world_id)
+        await self._database.write(world_lore.unfollow, world_id)
         await self._database.write(_keep_book, world_id, {}, 0.0)
         for source in await self._library.sources(lore_scope(world_id)):
             if source.startswith(PREFIX):

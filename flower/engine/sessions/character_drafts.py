@@ -6,25 +6,23 @@ beside the turns, with a deadline and a bound.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import trio
 
 from flower.engine.forms import drafted
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.provider.base import ChatMessage, Completion
+from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client
-from flower.errors import CommandError, FlowerError
-from flower.protocol.messages import ErrorEvent, ErrorMeta
+from flower.engine.sessions.side_tasks import SideTasks
+from flower.errors import CommandError
 
-log = logging.getLogger(__name__)
-
-OFFLINE = "offline"  # this narrator makes up no people
 TOKENS = 900  # of a draft: a page
 DEADLINE_S = 300.0  # a local model on a small board writes some words a second
 IDEA_CHARS = 500
@@ -33,13 +31,12 @@ Done = Callable[[Mapping[str, str]], None]
 
 
 class CharacterDrafts:
-    """The drafts under way."""
+    """Begins drafts; ``tasks`` are those under way."""
 
     def __init__(self, runtime: Runtime, models: ModelSelector, nursery: trio.Nursery) -> None:
         self._runtime = runtime
         self._models = models
-        self._nursery = nursery
-        self._running: dict[Client, trio.CancelScope] = {}
+        self.tasks = SideTasks(nursery, kind="draft", deadline_s=DEADLINE_S)
 
     def begin(self, client: Client, idea: str, done: Done) -> None:
         """Lets the client's model draft a character; ``done`` gets the texts of its fields.
@@ -48,53 +45,20 @@ class CharacterDrafts:
         ``ProviderError`` for an unknown model.
         """
         model, _ = self._models.select(self._models.story_model(client.chosen))
-        if model.provider.name == OFFLINE:
+        if isinstance(model.provider, Composing):  # it makes up no people
             raise CommandError(
                 "The offline narrator cannot draft characters; choose a model with /model, or write one"
                 " yourself: /character new."
             )
-        self.cancel(client)
-        scope = self._running[client] = trio.CancelScope()
-        self._nursery.start_soon(self._run, client, idea[:IDEA_CHARS], model, done, scope)
+        self.tasks.begin(client, "draft", partial(self._draft, client, idea[:IDEA_CHARS], model, done))
 
-    @property
-    def running(self) -> int:
-        """How many are under way."""
-        return len(self._running)
-
-    def cancel(self, client: Client) -> bool:
-        """Ends the client's draft; returns whether there was one."""
-        scope = self._running.pop(client, None)
-        if scope is not None:
-            scope.cancel()
-        return scope is not None
-
-    async def _run(
-        self, client: Client, idea: str, model: ChosenModel, done: Done, scope: trio.CancelScope
-    ) -> None:
+    async def _draft(self, client: Client, idea: str, model: ChosenModel, done: Done) -> None:
         client.notify(f"Drafting {idea}; /cancel stops it …")
-        try:
-            text = None
-            with scope, trio.move_on_after(DEADLINE_S):
-                text = await self._written(idea, model)
-            if scope.cancelled_caught:
-                return
-            found = drafted.parsed(text, idea) if text is not None else {}
-            if found:
-                done(found)
-            elif text is None:
-                client.notify(f"✗ No draft: the model was not done in {DEADLINE_S / 60:.0f} minutes.")
-            else:
-                client.notify("✗ No draft: the model wrote nothing.")
-        except FlowerError as error:
-            client.send(ErrorEvent(f"No draft: {error}", ErrorMeta("draft")))
-        except Exception as bug:  # an edge like a turn's: a bug in a draft must not end the engine
-            log.exception("a draft of a character crashed")
-            text = f"No draft: the engine failed ({type(bug).__name__}); see its log."
-            client.send(ErrorEvent(text, ErrorMeta("engine")))
-        finally:
-            if self._running.get(client) is scope:
-                del self._running[client]
+        fields = drafted.parsed(await self._written(idea, model), idea)
+        if fields:
+            done(fields)
+        else:
+            client.notify("✗ No draft: the model wrote nothing.")
 
     async def _written(self, idea: str, model: ChosenModel) -> str:
         services = self._runtime.services

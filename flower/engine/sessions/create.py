@@ -13,7 +13,7 @@ from flower.engine.prompt.direction import StoryRef, greetings
 from flower.engine.prompt.macros import Expanded
 from flower.engine.recall.scopes import lore_scope
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.store import personas, states, stories
+from flower.engine.store import personas, states, stories, world_lore
 from flower.engine.store.stories import Selection
 from flower.errors import CommandError
 
@@ -102,7 +102,7 @@ class WorldLore:
         scope, library = lore_scope(world_id), services.library
         try:
             await library.sync_source(scope, "world", world.name, world.lore)
-            for number, text in await services.database.read(stories.listed, world_id):
+            for number, text in await services.database.read(world_lore.listed, world_id):
                 await library.sync_source(scope, f"attached:{number}", world.name, text)
         except BaseException:
             self._synced.discard(world_id)  # not all of it: the next one tries again

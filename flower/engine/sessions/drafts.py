@@ -1,13 +1,13 @@
 """Drafts of the player's next line, written by the model when the player asks for one.
 
 A draft is no part of the story: it goes to the one client that asked, as text to change and send.
-Runs beside the turns, in the engine's nursery, and one at a time for a client.
+Runs beside the turns, one at a time for a client.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -26,11 +26,10 @@ from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
+from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.store import states, stories
-from flower.errors import CommandError, FlowerError
-from flower.protocol.messages import ErrorEvent, ErrorMeta, State
-
-log = logging.getLogger(__name__)
+from flower.errors import CommandError
+from flower.protocol.messages import State
 
 DRAFT_TOKENS = 160  # of a line drafted for the player
 DRAFT_CHARS = 2_000
@@ -44,7 +43,7 @@ ASK = (
 
 
 class Drafts:
-    """The drafts under way."""
+    """Begins drafts; ``tasks`` are those under way."""
 
     def __init__(
         self,
@@ -56,9 +55,8 @@ class Drafts:
     ) -> None:
         self._runtime = runtime
         self._models = models
-        self._nursery = nursery
         self._now = now
-        self._running: dict[Client, trio.CancelScope] = {}
+        self.tasks = SideTasks(nursery, kind="draft", deadline_s=DRAFT_DEADLINE_S)
 
     def begin(self, client: Client, hint: str) -> None:
         """Lets the model draft the client's next line; a draft that was under way for it ends.
@@ -74,49 +72,17 @@ class Drafts:
             raise CommandError(
                 "The offline narrator cannot write your lines; choose a model with /model."
             )
-        self.cancel(client)
-        scope = self._running[client] = trio.CancelScope()
-        self._nursery.start_soon(self._run, client, session, hint, model, scope)
+        self.tasks.begin(client, "draft", partial(self._draft, client, session, hint, model))
 
-    @property
-    def running(self) -> int:
-        """How many are under way."""
-        return len(self._running)
-
-    def cancel(self, client: Client) -> bool:
-        """Ends the client's draft; returns whether there was one."""
-        scope = self._running.pop(client, None)
-        if scope is not None:
-            scope.cancel()
-        return scope is not None
-
-    async def _run(
-        self,
-        client: Client,
-        session: Session,
-        hint: str,
-        model: ChosenModel,
-        scope: trio.CancelScope,
-    ) -> None:
+    async def _draft(self, client: Client, session: Session, hint: str, model: ChosenModel) -> None:
         client.notify("Drafting your line …")
-        try:
-            with scope, trio.move_on_after(DRAFT_DEADLINE_S):
-                services = self._runtime.services
-                completion = await self._completion(services, client, session, hint, model)
-                text = cleaned(await _written(model.provider, completion, services))
-                if text:
-                    client.notify("✓ A draft: change it, then send it.", State(draft=text))
-                else:
-                    client.notify("✗ The model wrote nothing.")
-        except FlowerError as error:
-            client.send(ErrorEvent(f"No draft: {error}", ErrorMeta("draft")))
-        except Exception as bug:  # an edge like a turn's: a bug in a draft must not end the engine
-            log.exception("a draft in session=%s crashed", session.id)
-            text = f"No draft: the engine failed ({type(bug).__name__}); see its log."
-            client.send(ErrorEvent(text, ErrorMeta("engine")))
-        finally:
-            if self._running.get(client) is scope:
-                del self._running[client]
+        services = self._runtime.services
+        completion = await self._completion(services, client, session, hint, model)
+        text = cleaned(await _written(model.provider, completion, services))
+        if text:
+            client.notify("✓ A draft: change it, then send it.", State(draft=text))
+        else:
+            client.notify("✗ The model wrote nothing.")
 
     async def _completion(
         self, services: Services, client: Client, session: Session, hint: str, model: ChosenModel

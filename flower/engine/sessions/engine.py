@@ -92,7 +92,11 @@ class Engine:
         self.side_tasks = SideTasks(nursery)
         self.character_drafts = CharacterDrafts(self.runtime, self.turns.models, nursery)
         self.turns.alone = lambda: (
-            not (self.drafts.running or self.side_tasks.running or self.character_drafts.running)
+            not (
+                self.drafts.tasks.running
+                or self.side_tasks.running
+                or self.character_drafts.tasks.running
+            )
         )
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
@@ -187,9 +191,9 @@ class Engine:
         """Forgets a client; its turn goes on."""
         self.clients.discard(client)
         self.heap.client_left()
-        self.drafts.cancel(client)
+        self.drafts.tasks.cancel(client)
         self.side_tasks.cancel(client)
-        self.character_drafts.cancel(client)
+        self.character_drafts.tasks.cancel(client)
         self._leave(client)
 
     @property

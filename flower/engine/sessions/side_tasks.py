@@ -21,10 +21,18 @@ SIDE_TASK_DEADLINE_S = 600.0  # a small board reads a whole story in parts
 
 
 class SideTasks:
-    """The work under way, by the client that asked for it."""
+    """The work under way, by the client that asked for it. ``kind``: of the errors it ends in."""
 
-    def __init__(self, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        kind: str = "side_task",
+        deadline_s: float = SIDE_TASK_DEADLINE_S,
+    ) -> None:
         self._nursery = nursery
+        self._kind = kind
+        self._deadline_s = deadline_s
         self._running: dict[Client, trio.CancelScope] = {}
 
     def begin(self, client: Client, what: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -49,12 +57,14 @@ class SideTasks:
         self, client: Client, what: str, work: Callable[[], Awaitable[None]], scope: trio.CancelScope
     ) -> None:
         try:
-            with scope, trio.move_on_after(SIDE_TASK_DEADLINE_S) as patience:
+            with scope, trio.move_on_after(self._deadline_s) as deadline:
                 await work()
-            if patience.cancelled_caught:
-                client.notify(f"✗ No {what}: the model took too long.")
+            if deadline.cancelled_caught:
+                client.notify(
+                    f"✗ No {what}: the model was not done in {self._deadline_s / 60:.0f} minutes."
+                )
         except FlowerError as error:
-            client.send(ErrorEvent(f"No {what}: {error}", ErrorMeta("side_task")))
+            client.send(ErrorEvent(f"No {what}: {error}", ErrorMeta(self._kind)))
         except Exception as bug:  # an edge like a turn's: a bug here must not end the engine
             log.exception("%s for %r crashed", what, client)
             text = f"No {what}: the engine failed ({type(bug).__name__}); see its log."

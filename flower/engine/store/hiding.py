@@ -46,7 +46,7 @@ def without(db: Connection, session_id: str, message_id: int, now: float) -> Mes
     if place is None:
         raise CommandError(f"Message {message_id} is not on this branch of the story.")
     gone = path[place]
-    if place == 0 and len(path) == 1:
+    if len(path) == 1:
         raise CommandError("It is the only message; /delete puts it into the trash.")
     branches.begin(db, session_id, None, "", now)  # the old way keeps its name
     parent = gone.parent_id

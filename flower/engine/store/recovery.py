@@ -98,8 +98,8 @@ def _mend(path: Path) -> list[str]:
         db.execute("PRAGMA foreign_keys = OFF")
         db.execute("BEGIN IMMEDIATE")
         db.execute("REINDEX")
-        for index in _word_indexes(db):
-            db.execute(f"INSERT INTO {index} ({index}) VALUES ('delete-all')")
+        for broken in _word_indexes(db):
+            db.execute(f"INSERT INTO {broken} ({broken}) VALUES ('delete-all')")
         # Only now, as changes of messages change their index; and no engine is writing them.
         _end_replies(db)
         for index in _word_indexes(db):
