@@ -17,6 +17,8 @@ from flower.errors import ImportFileError
 from tests import import_files
 from tests.engine_world import EngineWorld, engine_world
 
+VECTORS = Path(__file__).parent / "library" / "vectors"
+
 
 def found_damage(db: Connection) -> list[str]:
     """What SQLite finds wrong with the database: a backup that it doubts is not kept."""
@@ -112,6 +114,29 @@ async def test_a_linked_lorebook_is_found_in_any_order(tmp_path: Path, book_firs
             await bring(world, path)
         owned = await world.database.read(books.holding, characters=("ada",))
         assert [(one.stored.name, one.owner) for one in owned] == [("Clockwork", Owner.CHARACTER)]
+
+
+@pytest.mark.parametrize("book_first", [False, True])
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_linked_lorebook_takes_the_place_of_the_card_s_copy(
+    tmp_path: Path, book_first: bool, changed: bool
+) -> None:
+    """Nothing is told twice; a copy that says something else stays in the list and belongs to nobody."""
+    card, book = (
+        VECTORS / "files" / name for name in ("cards/corvin.export.png", "worlds/Saltmere atlas.json")
+    )
+    if changed:
+        book = tmp_path / book.name
+        book.write_text(
+            (VECTORS / "files" / "worlds" / book.name).read_text().replace("nineteen", "twenty")
+        )
+    async with engine_world(tmp_path / "flower.db") as world:
+        for path in (book, card) if book_first else (card, book):
+            await bring(world, path)
+        (owned,) = await world.database.read(books.holding, characters=("corvin",))
+        told = await world.database.read(books.read, owned.stored.id)
+        assert ("twenty" in told.entries[1].content) is changed
+        assert len(await world.database.read(books.listed)) == (2 if changed else 1)
 
 
 LINES = [("Ada", "Evening."), ("You", "Is it late?"), ("Ada", "Ten past.")]
@@ -258,7 +283,7 @@ async def test_every_recorded_file_is_taken_over_or_refused(tmp_path: Path, fold
     """What the readers can read can be stored, and a second time nothing happens."""
     async with engine_world(tmp_path / "flower.db") as world:
         count = 0
-        for path in sorted((Path(__file__).parent / "library" / "vectors" / folder).rglob("*")):
+        for path in sorted((VECTORS / folder).rglob("*")):
             if not path.is_file():
                 continue
             try:

@@ -34,6 +34,7 @@ QUIET_S = 0.15  # the screen is at rest when nothing was written for so long
 SLOW_S = 120.0  # the longest wait for a reply: a small machine with a language model
 KEYS = {
     "<esc>": "\x1b", "<ctrl-u>": "\x15", "<enter>": "\r", "<tab>": "\t", "<alt-1>": "\x1b1", "<down>": "\x1b[B",
+    "<left>": "\x1b[D", "<right>": "\x1b[C",
     "<ctrl-s>": "\x13",
 }  # fmt: skip
 CONFIG = """\

@@ -178,8 +178,13 @@ OVERWRITE = "!"
 
 
 async def export(engine: Engine, client: Client, argument: str) -> None:
-    if argument.strip().lower() in STORY_FORMATS:
-        await library.export_story(engine, client, argument.strip().lower())
+    first, _, rest = argument.strip().lower().partition(" ")
+    if first in STORY_FORMATS:
+        if rest.strip() not in ("", "all"):
+            raise CommandError(
+                f"/export {first} takes no name: it writes all branches as they are called."
+            )
+        await library.export_story(engine, client, first)
         return
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")

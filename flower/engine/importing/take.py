@@ -23,7 +23,7 @@ from flower.engine.interchange import chat_tree, values
 from flower.engine.interchange.card_reader import short
 from flower.engine.interchange.characters import character_of
 from flower.engine.interchange.values import Card, Chat, Imported, Kind, QuickReplies
-from flower.engine.lorebook.book import Book
+from flower.engine.lorebook.book import Book, Entry
 from flower.engine.sanitize import sanitize
 from flower.engine.scripts.script import Script
 from flower.engine.store import (
@@ -154,7 +154,7 @@ def _take_card(home: _Home, card: Card, place: int) -> tuple[Stored, tuple[str, 
         _give_own_book(home, identity, card.book)
     if card.linked_book:
         for book_id in books.of_file(db, stem_of(card.linked_book)):
-            books.give(db, book_id, Owner.CHARACTER, identity)
+            _give_linked_book(db, book_id, identity)
     personas.claim(db, home.name, identity)
     imported_chats.give_character(db, character.name, home.name, identity)
     if old is None:
@@ -176,6 +176,27 @@ def _give_own_book(home: _Home, character_id: str, book: Book) -> None:
 # --- lorebooks ----------------------------------------------------------------------------------
 
 
+def _give_linked_book(db: Connection, number: int, character_id: str) -> None:
+    """The lorebook that a card names holds in the place of the copy in the card: else all is told twice.
+
+    A copy with the same entries goes; another one stays, and can be switched on.
+    """
+    books.give(db, number, Owner.CHARACTER, character_id)
+    linked = _told(books.read(db, number))
+    for copy in books.of_file(db, f"card:{character_id}"):
+        if _told(books.read(db, copy)) == linked:
+            books.remove(db, copy)
+        else:
+            books.take(db, copy, Owner.CHARACTER, character_id)
+
+
+def _told(book: Book) -> list[Entry]:
+    """Returns the entries of a book as files of two kinds agree about them: a card has no "as set"."""
+    return [
+        replace(entry, source={}, group_scoring=bool(entry.group_scoring)) for entry in book.entries
+    ]
+
+
 def _take_book(home: _Home, book: Book) -> tuple[str, State]:
     """A book of a file that was here before takes the place of the old one, with whom it belongs to."""
     db = home.db
@@ -187,7 +208,7 @@ def _take_book(home: _Home, book: Book) -> tuple[str, State]:
     number = books.add(db, book, home.now, file=home.name, original=home.original)
     for name in (home.name, book.name):
         for character_id in characters.with_book(db, name):
-            books.give(db, number, Owner.CHARACTER, character_id)
+            _give_linked_book(db, number, character_id)
         for persona_id in personas.with_book(db, name):
             books.give(db, number, Owner.PERSONA, str(persona_id))
         for session_id in imported_chats.with_book(db, name):
