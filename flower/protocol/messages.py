@@ -218,6 +218,15 @@ class Listing(Struct, frozen=True, omit_defaults=True):
     offset: int = 0
 
 
+class Portrait(Struct, frozen=True, omit_defaults=True):
+    """A character's picture, small. ``pixels``: base64 of rows from the top, a byte each for red, green and blue."""
+
+    character: str
+    width: int = 0  # 0: there is no picture
+    height: int = 0
+    pixels: str = ""
+
+
 class State(Struct, frozen=True, omit_defaults=True):
     """What a client shows beside the story. ``sync_state`` sets every V1 key, updates only some."""
 
@@ -254,6 +263,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     tree: StoryTree | UnsetType = UNSET  # answers /tree
     shown: ShownMessage | UnsetType = UNSET  # answers /show; the text is the content
     listing: Listing | UnsetType = UNSET  # answers /library
+    portrait: Portrait | UnsetType = UNSET  # answers /portrait
+    speaker: str | UnsetType = UNSET  # of a cast: whose reply it is, "" for the narrator's
     form: Form | UnsetType = UNSET  # something to edit, or a newer version of what is being edited
     request: str | UnsetType = UNSET  # the id of the prompt that this answers
 

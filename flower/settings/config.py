@@ -93,6 +93,7 @@ class TuiConfig(Struct, frozen=True):
     keys: Mapping[str, str] = {}  # action -> key name
     bell: str = "off"  # when a reply ends while another window is in use: off, bell or title
     styles: Mapping[str, str] = {}  # role -> style words, laid over any theme
+    portraits: bool = False  # the speaking character's picture in the sidebar
     text_width: int = limits.READING_COLUMNS  # columns of the story at most, in the middle of the pane
 
 
@@ -367,6 +368,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "theme": validators.short_text,
         "text_width": validators.whole(20, 500),
         "reduced_motion": validators.flag,
+        "portraits": validators.flag,
         "mouse": validators.flag,
         "bell": validators.one_of(BELLS),
         "styles": validators.map_of(validators.short_text),

@@ -50,6 +50,7 @@ MEANINGS: Mapping[str, str] = {
     "tui.keys": "other keys for actions",
     "tui.bell": "how a reply that ends tells you while you look elsewhere",
     "tui.styles": "other looks for single roles, over any theme",
+    "tui.portraits": "the picture of who speaks, in the sidebar",
     "tui.text_width": "columns of the story at most; it stands in the middle of a wide screen",
     "speech.command": "a program that reads the story aloud, a sentence at a time",
     "speech.voice": "its voice, which takes the place of {voice} in the command",

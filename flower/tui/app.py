@@ -27,7 +27,9 @@ from flower.client.events import Send
 from flower.client.identity import Identity
 from flower.errors import TerminalError
 from flower.tui import import_files, user_files
+from flower.tui.render.layout import too_small
 from flower.tui.speech import Speech, SpeechSettings
+from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import (
     Bell,
     ChangeSetting,
@@ -42,6 +44,7 @@ from flower.tui.state.model import (
     Notified,
     OpenEditor,
     PathsListed,
+    PicturesShown,
     Quit,
     ReadSettings,
     Repaint,
@@ -59,8 +62,10 @@ from flower.tui.term.inputs import Key, Reply
 from flower.tui.term.key_names import KeyNames
 from flower.tui.term.keys import Decoder
 from flower.tui.term.modes import PASTE_MODE
+from flower.tui.term.pictures import KittyPicture
 from flower.tui.term.terminal import SUPPORTED, Terminal
 from flower.tui.term.unmarked_paste import PasteGuess
+from flower.tui.view import portrait
 from flower.tui.view.screen import Screen
 
 SIGNALS = (
@@ -121,6 +126,8 @@ class App:
         self._editing: str | None = None
         self._frame_s = 1 / _tick_hz(0.0)
         self._speech = Speech(SpeechSettings(), self._tell)
+        self._portraits = False  # the settings ask for them
+        self._picture = KittyPicture()
 
     # --- inputs and effects ---------------------------------------------------------------------
 
@@ -176,6 +183,7 @@ class App:
     def _redraw(self) -> None:
         """Draws every cell again, for the size that the terminal has now."""
         self._painter.forget()
+        self._picture.forget()
         self._apply(Resized(*self._terminal.size()))
         self._changed = True
 
@@ -211,6 +219,16 @@ class App:
         self._frame_s = 1 / _tick_hz(settings.tick_hz)
         self._terminal.use_mouse(settings.mouse)
         self.post(user_files.configured(settings, self._model, self._terminal))
+        self._use_portraits(settings.portraits)
+
+    def _use_portraits(self, wanted: bool) -> None:
+        """Begins or ends to show pictures; a terminal that may have a way of its own is asked once."""
+        if wanted and not self._portraits:
+            self._terminal.ask_for_graphics()
+        self._portraits = wanted
+        how = self._terminal.picture_way() if wanted else ""
+        if how != self._model.pictures:
+            self.post(PicturesShown(how))
 
     async def _import(self, typed: str) -> None:
         def tell(text: str, kind: str) -> None:
@@ -250,6 +268,7 @@ class App:
         if self._speech.on and self._nursery is not None:
             self._nursery.start_soon(self._speech.run)
         self.post(user_files.configured(settings, self._model, self._terminal))
+        self._use_portraits(settings.portraits)
 
     async def _watch_keys(self) -> None:
         while True:
@@ -298,6 +317,7 @@ class App:
         if self._terminal.answered(reply):
             self._painter.adapt(self._terminal.capabilities)
             self._changed = True
+            self._use_portraits(self._portraits)
 
     # --- frames ---------------------------------------------------------------------------------
 
@@ -344,7 +364,20 @@ class App:
         self._next_at = due + self._frame_s
         if self._terminal.entered:
             self._painter.rebase(self._model.theme.base)
-            self._terminal.write(self._painter.paint(self._screen.draw(self._model)))
+            painted = self._painter.paint(self._screen.draw(self._model))
+            if self._model.pictures == "kitty":
+                painted += self._laid_over(painted)
+            self._terminal.write(painted)
+
+    def _laid_over(self, painted: bytes) -> bytes:
+        """Returns the bytes that lay the picture of who speaks over its cells, once they are drawn."""
+        model = self._model
+        where = (
+            None if too_small(model.columns, model.rows) else portrait.place(model, layout_of(model))
+        )
+        picture = portrait.shown(model)
+        shown = (picture.width, picture.height, picture.pixels) if picture is not None else None
+        return self._picture.follow(shown, where, painted)
 
     async def _keep_draft(self) -> None:
         """Saves what is being written at most once in ``DRAFT_IDLE_S``, and only after typing."""

@@ -45,6 +45,7 @@ class Preferences(NamedTuple):
     own_themes: Mapping[str, Recipe] = NO_RECIPES
     speech: SpeechSettings = SpeechSettings()
     problems: tuple[str, ...] = ()
+    portraits: bool = False
     usable: bool = True  # False: ``config.yaml`` is wrong, and what was in use stays
 
 
@@ -73,6 +74,7 @@ def load_settings(home_dir: Path, advice: Callable[[], str] = str) -> Preference
         own,
         SpeechSettings(speech.command, speech.voice, speech.voices, speech.what),
         tuple(problems),
+        tui.portraits,
     )
 
 

@@ -526,6 +526,9 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec("/reload", "read settings, worlds, characters and rules again"),
         CommandSpec("/problems", "list what of your files cannot be used, and where"),
         CommandSpec("/sync", "send the whole state and story again"),
+        CommandSpec(
+            "/portrait [ID]", "send a character's picture; screens ask for this", "/portrait nan-okoro"
+        ),
         CommandSpec("/typing", "let the model stop working ahead: a line is being typed"),
         CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),
     ),

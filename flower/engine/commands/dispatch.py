@@ -190,13 +190,14 @@ ACTIONS: dict[str, Action] = {
     "/problems": settings.problems,
     "/sync": app.sync,
     "/typing": app.typing,
+    "/portrait": library.send_portrait,
     "/help": app.show_help,
     "/quit": app.quit_,
 }
 
 
 # What a client asks for by itself, and what only looks: the model may go on working ahead.
-LOOKS = frozenset({"/sync", "/history", "/tree", "/show", "/library", "/typing"})
+LOOKS = frozenset({"/sync", "/history", "/tree", "/show", "/library", "/portrait", "/typing"})
 
 
 async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:

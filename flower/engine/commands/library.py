@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -15,6 +18,10 @@ from flower.engine.sessions.session import Client
 from flower.engine.store import books
 from flower.engine.store.books import StoredBook
 from flower.errors import CommandError
+from flower.protocol.messages import Portrait, State
+
+if TYPE_CHECKING:
+    from flower.engine.interchange.thumbnail import Thumbnail
 
 
 async def export_character(engine: Engine, client: Client, argument: str) -> None:
@@ -29,6 +36,28 @@ async def export_character(engine: Engine, client: Client, argument: str) -> Non
     form = form.strip().lower() or CARD_FORMATS[0]
     file = await trio.to_thread.run_sync(library_files.card_file, source, form)
     await write(engine, client, [file])
+
+
+async def send_portrait(engine: Engine, client: Client, argument: str) -> None:
+    """Sends a character's picture, as small as screens show it; nothing is said where there is none."""
+    wanted = argument.lower() or client.chosen.character_id
+    character = engine.services.assets.characters.get(wanted)
+    small = None
+    if character is not None and "numpy" in sys.modules:  # else it cannot be used on this machine
+        source = await engine.services.database.read(library_files.read_character, character)
+        small = await trio.to_thread.run_sync(_thumbnail, source)
+    portrait = Portrait(wanted)
+    if small is not None:
+        packed = base64.b64encode(small.pixels).decode()
+        portrait = Portrait(wanted, small.width, small.height, packed)
+    client.notify("", State(portrait=portrait))
+
+
+def _thumbnail(source: library_files.CardSource) -> Thumbnail | None:
+    from flower.engine.interchange import thumbnail  # numpy is loaded when it is known to run here
+
+    picture = library_files.picture_of(source)
+    return thumbnail.of_png(picture) if picture is not None else None
 
 
 async def export_lorebook(engine: Engine, client: Client, argument: str) -> None:

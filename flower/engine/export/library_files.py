@@ -13,7 +13,7 @@ from flower.engine.assets import Assets, Character
 from flower.engine.character_list import briefs
 from flower.engine.export.chats import chat_of
 from flower.engine.game.steering import Steering
-from flower.engine.interchange import book_writer, card_writer, chat_writer, flower_story, reader
+from flower.engine.interchange import book_writer, card_writer, chat_writer, flower_story, png, reader
 from flower.engine.interchange.characters import card_of
 from flower.engine.interchange.values import Card, Chat, Kind
 from flower.engine.lorebook.book import Book
@@ -71,6 +71,14 @@ def card_file(source: CardSource, form: str) -> NamedFile:
         spec: card_writer.Spec = "v2" if form == "v2" else "v3"
         return NamedFile(f"{name}.json", card_writer.card_json(card, spec, data))
     raise CommandError(f"A character is written as one of: {', '.join(CARD_FORMATS)}.")
+
+
+def picture_of(source: CardSource) -> bytes | None:
+    """Returns the picture that came with a character, None for none."""
+    original, data = _original(source)
+    if original is not None and original.picture:
+        return original.picture
+    return data if data is not None and data.startswith(png.SIGNATURE) else None
 
 
 def _original(source: CardSource) -> tuple[Card | None, bytes | None]:

@@ -170,6 +170,7 @@ class Session:
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
         self.titled_to: int | None = 0  # passage up to which memories say who spoke; None: all of them
         self._notified: set[str] = set()
+        self._speaker = ""  # of a cast, whose reply was told last
         self.looped = ""  # a sentence that the last replies shared when the newest prompt was made
         self._subscribers: set[Subscriber] = set()
         self._waiting: deque[WaitingLine] = deque()
@@ -214,6 +215,12 @@ class Session:
         if note not in self._notified:
             self._notified.add(note)
             self.publish(SystemUpdate(note))
+
+    def tell_speaker(self, character_id: str) -> None:
+        """Publishes whose reply it is, when that has changed."""
+        if character_id != self._speaker:
+            self._speaker = character_id
+            self.publish(SystemUpdate("", State(speaker=character_id)))
 
     def publish(self, event: Event) -> None:
         """Hands ``event`` to every watcher; never waits."""

@@ -172,6 +172,7 @@ class Turn:
             self._session.publish(SystemUpdate("✗ Recall took too long; this reply does without it."))
         if context.entries.trouble:
             self._session.notify_once(f"✗ {context.entries.trouble}")
+        self._session.tell_speaker(context.direction.speaker)
         event = recall_event(self._reply.turn, context.found, context.entries)
         if event.metadata.items:
             self._session.publish(event)

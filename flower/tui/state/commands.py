@@ -62,7 +62,7 @@ ON_MESSAGES = ("message", "message_text")  # arguments that choosing a message g
 OF_A_MODEL = frozenset({"/character draft", "/character keep"})  # nothing to offer without one
 _BRACKETED = re.compile(r"\[[^\[\]]*\]")
 PLUMBING = frozenset(
-    {"/sync", "/history", "/form save", "/library", "/typing"}
+    {"/sync", "/history", "/form save", "/library", "/portrait", "/typing"}
 )  # spoken by the client, of no use to people
 
 

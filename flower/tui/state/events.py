@@ -6,6 +6,7 @@ not checked again: a piece that does not fit where the stream was asks for a res
 
 from __future__ import annotations
 
+import base64
 from typing import Any, assert_never
 
 import flower
@@ -21,6 +22,7 @@ from flower.tui.state.model import (
     Meter,
     Model,
     Notice,
+    Picture,
     Popup,
     ReadSettings,
     Replica,
@@ -91,6 +93,8 @@ def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) 
         return library_list.came(model, event.metadata.listing), ()
     if event.metadata.form is not UNSET:
         return engine_forms.came(model, event.metadata.form), ()
+    if event.metadata.portrait is not UNSET:
+        return _pictured(model, event.metadata.portrait), ()
     if event.metadata.draft is not UNSET:
         model = _drafted(model, event.metadata.draft)
     if event.metadata.suggestions is not UNSET and event.metadata.suggestions:
@@ -110,6 +114,17 @@ def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) 
     if kind != "bad" and not status_line.fits(model, words):
         return popups.came(model, Popup("text", subject=words), words, asked), ()
     return notify(model, words, kind), ()
+
+
+def _pictured(model: Model, told: messages.Portrait) -> Model:
+    """Returns the model with a character's picture; one whose pixels are not those of its size is none."""
+    try:
+        pixels = base64.b64decode(told.pixels, validate=True)
+    except ValueError:
+        pixels = b""
+    if not pixels or len(pixels) != 3 * told.width * told.height:
+        return model._replace(picture=Picture(told.character))
+    return model._replace(picture=Picture(told.character, told.width, told.height, pixels))
 
 
 def _drafted(model: Model, draft: str) -> Model:
@@ -163,6 +178,7 @@ def _merge(model: Model, state: messages.State) -> Model:
         model = model._replace(meter=meter)  # it was the speed of another model
     model = model._replace(replica=model.replica._replace(**changes))
     if "session_id" in changes and changes["session_id"] != model.story.session:
+        model = model._replace(replica=model.replica._replace(speaker=changes.get("speaker", "")))
         story = Transcript(session=changes["session_id"], next_key=model.story.next_key)
         model = model._replace(
             story=story,

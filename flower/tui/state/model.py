@@ -72,6 +72,7 @@ class Replica(NamedTuple):
     progress: messages.Progress | None = None
     queued: int = 0
     preparing: bool = False
+    speaker: str = ""
     sheet: tuple[messages.SheetRow, ...] = ()
     quick_replies: tuple[messages.QuickReply, ...] = ()
     problems: tuple[str, ...] = ()
@@ -204,6 +205,9 @@ class Model(NamedTuple):
     recalled: tuple[messages.RecallItem, ...] = ()
     found: tuple[messages.FoundMessage, ...] = ()  # what the last search in all stories found
     suggestions: tuple[str, ...] = ()  # lines to say next; a digit takes one until something was said
+    pictures: str = ""  # how they are shown: "", blocks, kitty
+    picture_asked: str = ""  # whose picture was asked for last
+    picture: Picture | None = None
     goal: int = 0  # the message that has to come into view, once it is here
     input: Editor = Editor()
     rest: str = ""  # of a text too long for one line: comes into the input when that was sent
@@ -273,6 +277,21 @@ class Restored(NamedTuple):
     text: str
 
 
+class PicturesShown(NamedTuple):
+    """How this terminal shows pictures: ``""`` not at all, blocks or kitty."""
+
+    how: str
+
+
+class Picture(NamedTuple):
+    """A character's picture: rows of red, green and blue from the top; no pixels: there is none."""
+
+    character: str
+    width: int = 0
+    height: int = 0
+    pixels: bytes = b""
+
+
 class Configured(NamedTuple):
     """The configuration was read; ``problems`` are sentences for the user."""
 
@@ -317,6 +336,7 @@ Input = (
     | Notified
     | PathsListed
     | SettingsListed
+    | PicturesShown
 )
 
 

@@ -35,6 +35,7 @@ from flower.tui.state.model import (
     Notice,
     Notified,
     PathsListed,
+    PicturesShown,
     Resized,
     Restored,
     Search,
@@ -52,6 +53,8 @@ WHEEL_ROWS = 3
 def update(model: Model, happened: Input) -> Result:
     """Returns the next model and what has to be done for it; the same object when nothing changed."""
     after, effects = _updated(model, happened)
+    after, asked = _followed_by_picture(after)
+    effects = (*effects, *asked)
     if after.input is model.input:
         return after, effects
     if after.replica.preparing and isinstance(happened, Key | Paste):
@@ -96,6 +99,8 @@ def _updated(model: Model, happened: Input) -> Result:
             return sending.written(model, restored), ()
         case Configured():
             return _configured(model, happened), ()
+        case PicturesShown():
+            return model._replace(pictures=happened.how, picture_asked=""), ()
         case SettingsListed():
             return model._replace(own_settings=happened.options), ()
         case Notified():
@@ -106,6 +111,21 @@ def _updated(model: Model, happened: Input) -> Result:
             return model._replace(paths=happened.paths), ()
         case _:
             assert_never(happened)
+
+
+def _followed_by_picture(model: Model) -> Result:
+    """Asks for the picture of whoever speaks now, where pictures are shown."""
+    speaks = model.replica.speaker or model.replica.character_id
+    if (
+        not model.pictures
+        or not speaks
+        or speaks == model.picture_asked
+        or model.link.state != "online"
+    ):
+        return model, ()
+    if not commands.offers(model.replica, "/portrait"):  # an older engine
+        return model, ()
+    return model._replace(picture_asked=speaks), (Send(f"/portrait {speaks}"),)
 
 
 def _tick(model: Model, tick: Tick) -> Result:

@@ -32,6 +32,7 @@ class Capabilities(NamedTuple):
     insert_delete_char: bool = False  # ICH and DCH
     margins: bool = False  # DECSLRM, once the terminal has said so
     sync: bool = False  # mode 2026, once the terminal has said so
+    graphics: bool = False  # kitty's protocol, once the terminal has said so
     ambiguous_wide: bool = False  # quotes and boxes may take two columns here
 
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from flower import limits
 from flower.errors import TerminalError
 from flower.tui.term import capabilities as _detect
-from flower.tui.term import flow_control, modes
+from flower.tui.term import flow_control, modes, pictures
 from flower.tui.term.flow_control import Pace
 from flower.tui.term.pen import Capabilities
 
@@ -189,6 +189,8 @@ class Terminal:
         atexit.unregister(self.leave)
         end = modes.CANCEL if self._rest else b""
         end += self._modes_off()
+        if self._caps.graphics:
+            end += pictures.REMOVED
         if self._titled:
             end += modes.TITLE_POP
         if self._caps.sync:
@@ -358,6 +360,8 @@ class Terminal:
             caps = caps._replace(sync=True)
         elif reply.kind == modes.MARGIN_MODE and supported and caps.scroll_count:
             caps = caps._replace(margins=True)
+        elif reply.kind == "other" and reply.value == pictures.ANSWER:
+            caps = caps._replace(graphics=True)
         elif reply.kind == "kitty":
             self._use_kitty_keys(reply.value)
         elif reply.kind == "cursor" and reply.value.startswith("2;"):
@@ -366,6 +370,24 @@ class Terminal:
         changed = caps != self._caps
         self._caps = caps
         return changed
+
+    def ask_for_graphics(self) -> None:
+        """Asks whether pictures can be laid over cells; only somebody who wants them has it asked."""
+        if self.entered and _detect.answers(self._term) and not self._slow:
+            self.write(pictures.QUESTION)
+
+    def picture_way(self) -> str:
+        """Returns how pictures are shown here: kitty, blocks, or "" over a slow line and without colours."""
+        caps = self._caps
+        if self._slow:
+            return ""
+        if caps.graphics:
+            return "kitty"
+        return "blocks" if caps.utf8 and caps.colors >= 256 and not caps.ambiguous_wide else ""
+
+    @property
+    def _slow(self) -> bool:
+        return bool(self._environ.get("SSH_CONNECTION"))
 
     def _use_kitty_keys(self, flags: str) -> None:
         """Asks for keys that can be told apart, and for what they would be on a Latin layout."""

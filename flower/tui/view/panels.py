@@ -14,6 +14,7 @@ from flower.tui.state.checklist import name_of
 from flower.tui.state.geometry import PROMPT_COLUMNS
 from flower.tui.state.model import Model
 from flower.tui.state.status_line import LINK_WORDS
+from flower.tui.view import portrait
 
 SHEET_ROWS = 12  # of a long sheet; `/state` shows all
 
@@ -97,6 +98,7 @@ def sidebar_key(model: Model, layout: Layout) -> tuple[object, ...]:
         model.recalled,
         model.turn.state,
         model.bindings,
+        portrait.shown(model),
     )
 
 
@@ -104,7 +106,9 @@ def sidebar(model: Model, layout: Layout) -> list[Row]:
     """One row per row of the pane, its border at the left."""
     theme, columns = model.theme, layout.sidebar - 2
     border: Span = (f"{theme.glyphs.v} ", theme["sidebar_border"])
-    lines = [line for section in _sections(model, columns) for line in section][: layout.pane_rows]
+    lines = portrait.lines(model, columns, layout.pane_rows)
+    lines += [line for section in _sections(model, columns) for line in section]
+    lines = lines[: layout.pane_rows]
     lines += [[]] * (layout.pane_rows - len(lines))
     return [Row.of([border, *line], layout.sidebar) for line in lines]
 
