@@ -1,6 +1,6 @@
-"""What the machine has: memory that is free, mains power, and which system it is.
+"""What the machine has: memory that is free, mains power, and which system it is. And what of it a process can give back.
 
-Reads ``/proc``, ``/sys`` and what Python knows about itself; changes nothing.
+Reads ``/proc``, ``/sys`` and what Python knows about itself; changes nothing of the machine.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sysconfig
 from pathlib import Path
 
 KIB_PER_MIB = 1024
+_DONT_NEED = 4  # MADV_DONTNEED of Linux
 _NEVER_LIMITED = 1 << 50  # cgroups say "max", older ones a number near 2**63
 
 
@@ -86,3 +87,34 @@ def is_musl() -> bool:
     """Whether Python was built for musl, as on Alpine: onnxruntime has no builds for it."""
     names = (sysconfig.get_config_var("SOABI"), sysconfig.get_config_var("HOST_GNU_TYPE"))
     return any("musl" in str(name) for name in names)
+
+
+def give_back() -> bool:
+    """Gives what is free back to the system; returns whether this C library can (glibc does)."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is None:
+        return False
+    trim(0)
+    return True
+
+
+def let_go(library: str) -> int:
+    """Lets go of the code of a loaded library, named by a part of its path; returns of how many pieces.
+
+    Most of a large library is read once, when it starts; what is needed again comes from the system's cache. Only
+    code is meant: it is as it is on the disk, and stays where it is as long as the process. Only Linux has this.
+    """
+    import ctypes
+
+    advise = getattr(ctypes.CDLL(None), "madvise", None)
+    if advise is None:
+        return 0
+    pieces = 0
+    for line in _read(Path("/proc/self/maps")).splitlines():
+        addresses, rights, *_, path = line.split()
+        if rights == "r-xp" and library in path:
+            first, end = (int(part, 16) for part in addresses.split("-"))
+            pieces += advise(ctypes.c_void_p(first), ctypes.c_size_t(end - first), _DONT_NEED) == 0
+    return pieces

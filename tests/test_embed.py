@@ -19,7 +19,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower import limits
+from flower import limits, machine
 from flower.engine.recall import embedder, native_check
 from flower.engine.recall import minilm as model_files
 from flower.engine.recall.embedder import Job, MiniLM, Pool
@@ -342,3 +342,38 @@ def test_success_is_remembered_until_something_changes(
     monkeypatch.setattr(sys, "version", "3.99")
     check_native(["numpy"], "import numpy", tmp_path)
     assert len(runs) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_an_idle_model_gives_back_what_only_loading_needed(model: MiniLM) -> None:
+    """The code of its library that is not in use leaves memory; then it computes what it did before."""
+    first = await model.embed(["The tide is out."])
+    kept = resident("onnxruntime_pybind11_state")
+    assert machine.let_go("/onnxruntime_pybind11_state") > 0
+    assert resident("onnxruntime_pybind11_state") < kept / 2
+    assert np.array_equal(first, await model.embed(["The tide is out."]))
+
+
+def resident(name: str) -> int:
+    """Returns the KiB in memory of what is mapped from files of that name."""
+    found, total = False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if "-" in words[0]:
+            found = name in words[-1]
+        elif words[0] == "Rss:" and found:
+            total += int(words[1])
+    return total
+
+
+async def test_memory_is_given_back_once_after_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not again and again: a process at rest sleeps."""
+    monkeypatch.setattr(embedder, "TIDY_AFTER_S", 0.01)
+    given = threading.Semaphore(0)
+    monkeypatch.setattr(machine, "give_back", given.release)
+    minilm = MiniLM([MODELS])
+    await minilm.embed(["a"])
+    assert await trio.to_thread.run_sync(given.acquire, True, 10)
+    await minilm.embed(["b"])
+    minilm.close()
+    assert not given.acquire(blocking=False)

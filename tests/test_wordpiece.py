@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall.wordpiece import CACHED_WORDS, WordPiece
+from flower.engine.recall.wordpiece import CACHED_WORDS, Vocabulary, WordPiece
 from flower.errors import EmbedError
 
 ROOT = Path(__file__).parents[1]
@@ -92,3 +92,17 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: bytes) ->
     file.write_bytes(content)
     with pytest.raises(EmbedError, match=r"tokenizer\.json cannot be used"):
         WordPiece.read(file, TOKENS)
+
+
+def test_a_packed_vocabulary_is_what_it_was_made_of() -> None:
+    """Every piece has its number, in the order they came in, and nothing else has one."""
+    pieces = {"a": 7, "##a": 0, "ab": 3, "é": 4, "漢": 5, "[UNK]": 1_000_000, "": 2} | {
+        f"word{number}": number + 100 for number in range(500)
+    }
+    packed = Vocabulary(pieces)
+    assert dict(packed) == pieces
+    assert list(packed) == list(pieces)
+    assert (len(packed), packed.longest) == (507, 7)
+    assert packed.get("word500") is packed.get("A") is None
+    with pytest.raises(KeyError, match="word500"):
+        packed["word500"]

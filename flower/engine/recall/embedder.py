@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 from msgspec import Struct
 
-from flower import limits
+from flower import limits, machine
 from flower.engine.recall.base import Encoded
 from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH, OnnxModel
 from flower.engine.recall.numpy_check import load_numpy
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors
 
 log = logging.getLogger(__name__)
+
+TIDY_AFTER_S = 5.0  # without work, once the model was loaded, and again after so many batches
+TIDY_BATCHES = 200
 
 
 class ModelSession(Protocol):
@@ -183,6 +186,7 @@ class _Worker:
         self._later = Pool()
         self._unread: deque[_EmbedRequest] = deque()  # not urgent: tokenised when it is their turn
         self._asked: dict[Job, _EmbedRequest] = {}  # who wants the vectors of a job
+        self._untidy = 0  # batches since memory was given back
 
     def run(self) -> None:
         """Works until the queue holds None."""
@@ -198,14 +202,11 @@ class _Worker:
         wait = not (self._urgent or self._later or self._unread)
         while True:
             try:
-                # With nothing loaded there is nothing to unload: sleep until work comes.
-                timeout = None if self._session is None else self._unload_after_s
-                request = self._requests.get(block=wait, timeout=timeout)
+                request = self._requests.get(block=wait, timeout=self._patience())
             except queue.Empty:
                 if not wait:
                     return True
-                self._session = None
-                gc.collect()
+                self._rest()
                 continue
             if request is None:
                 return False
@@ -215,12 +216,29 @@ class _Worker:
             else:
                 self._unread.append(request)
 
+    def _patience(self) -> float | None:
+        """Returns how long to wait for work. With nothing loaded there is nothing to unload: until it comes."""
+        if self._untidy >= TIDY_BATCHES:
+            return TIDY_AFTER_S
+        return None if self._session is None else self._unload_after_s
+
+    def _rest(self) -> None:
+        """Gives memory back when no work has come for a while, and after longer the model."""
+        if self._untidy < TIDY_BATCHES:
+            self._session = None
+            gc.collect()
+        self._untidy = 0
+        machine.let_go("/onnxruntime_pybind11_state")
+        machine.give_back()
+
     def _read(self, request: _EmbedRequest, pool: Pool) -> None:
         """Tokenises a request and lets it wait for its batches."""
         if request.dropped:
             return
         try:
-            self._session = self._session or self._open()
+            if self._session is None:
+                self._session = self._open()
+                self._untidy = TIDY_BATCHES
             job = Job(self._session.tokenise(request.texts))
         except EmbedError as error:
             request.done(error)
@@ -235,6 +253,7 @@ class _Worker:
     def _run(self, pool: Pool) -> None:
         """Runs the next batch of a pool and answers the requests that are complete with it."""
         assert self._session is not None  # it has made the tokens
+        self._untidy += 1
         batch = pool.take()
         error: EmbedError | None = None
         if any(not self._asked[job].dropped for job, _, _ in batch.wanted):

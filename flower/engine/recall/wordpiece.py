@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from flower import limits, regular_file
@@ -56,16 +58,55 @@ class _Lowered(dict[int, str]):
         return made
 
 
+class Vocabulary(Mapping[str, int]):
+    """The pieces and their numbers in a tenth of a dict's memory: the texts in one, found by a table of hashes."""
+
+    def __init__(self, pieces: Mapping[str, int]) -> None:
+        self.longest = max(map(len, pieces))
+        texts = [piece.encode("utf-8", "surrogatepass") for piece in pieces]
+        self._texts = b"".join(texts)
+        self._ends = array("I", [0, *accumulate(map(len, texts))])
+        self._numbers = array("I", pieces.values())
+        self._mask = (1 << (2 * len(pieces)).bit_length()) - 1  # at most half of the slots are taken
+        self._slots = array("I", bytes(4 * (self._mask + 1)))  # places from 1, 0: free
+        for place, text in enumerate(texts):
+            slot = hash(text) & self._mask
+            while self._slots[slot]:
+                slot = slot + 1 & self._mask
+            self._slots[slot] = place + 1
+
+    def __getitem__(self, piece: str) -> int:
+        text = piece.encode("utf-8", "surrogatepass")
+        slot = hash(text) & self._mask
+        while place := self._slots[slot]:
+            if self._texts[self._ends[place - 1] : self._ends[place]] == text:
+                return self._numbers[place - 1]
+            slot = slot + 1 & self._mask
+        raise KeyError(piece)
+
+    def get(self, piece: str, default: int | None = None) -> int | None:  # type: ignore[override]
+        try:
+            return self[piece]
+        except KeyError:
+            return default
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[str]:
+        for first, end in pairwise(self._ends):
+            yield self._texts[first:end].decode("utf-8", "surrogatepass")
+
+
 class WordPiece:
     """Turns text into token ids. Not for several threads at once."""
 
     def __init__(self, vocabulary: Mapping[str, int], tokens: int) -> None:
         """``tokens``: how many ids a text gets at most, the two around it included."""
-        self.vocabulary = vocabulary
+        self.vocabulary = Vocabulary(vocabulary)
         self._unknown = (vocabulary["[UNK]"],)
         self._first, self._last = vocabulary["[CLS]"], vocabulary["[SEP]"]
         self._room = tokens - 2
-        self._longest = max(map(len, vocabulary))
         self._cleaned, self._lowered = _Cleaned(), _Lowered()
         self._words: dict[str, tuple[int, ...]] = {}
 
@@ -131,7 +172,7 @@ class WordPiece:
             return self._unknown
         ids, start, prefix = [], 0, ""
         while start < len(word):
-            end = min(len(word), start + self._longest)
+            end = min(len(word), start + self.vocabulary.longest)
             while (piece := self.vocabulary.get(prefix + word[start:end])) is None:
                 end -= 1
                 if end == start:

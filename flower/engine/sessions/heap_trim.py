@@ -13,6 +13,7 @@ import logging
 import trio
 
 from flower.engine.tasks import guarded
+from flower.machine import give_back
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,3 @@ class HeapTrimmer:
         self._left = 0
         gc.collect()  # connections are cycles: nothing may happen for long that would collect them
         await trio.to_thread.run_sync(give_back, abandon_on_cancel=True)
-
-
-def give_back() -> bool:
-    """Gives what is free back to the system; returns whether this C library can (glibc does)."""
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is None:
-        return False
-    trim(0)
-    return True
