@@ -2,9 +2,10 @@
 
 A scripted OpenAI-compatible server and a client live in this process, the real engine in another.
 The baseline is the same client reading the same server directly, in the same run. ``--passages`` fills
-the world's lore with so many more passages, whose vectors are made up.
+the world's lore with so many more passages, whose vectors are made up. ``--reading`` has the engine read a text
+of 10,000 passages meanwhile, its only other work; ``taskset -c 0`` before it makes a machine of one core.
 
-    python -m tests.bench.relay [--passages 10000]
+    python -m tests.bench.relay [--passages 10000] [--reading]
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Chunk
+from tests.bench.machine import vectors, write_lore
 from tests.bench.recall.measure import make_texts, make_vectors
 
 TICKS = os.sysconf("SC_CLK_TCK")
 WORD = "lantern"  # with a number behind it: a model that repeats itself is stopped
 WORLD = "orrinsay"
 READING_S = 0.5
+READ = 10_000
 
 
 class Server:
@@ -154,7 +157,7 @@ async def fill(home: Path, count: int) -> None:
     await database.aclose()
 
 
-async def main(more_passages: int) -> None:
+async def main(more_passages: int, *, reading: bool) -> None:
     server = Server()
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, server.handle, 0, host="127.0.0.1"))
@@ -162,11 +165,11 @@ async def main(more_passages: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             if more_passages:
                 await fill(Path(folder), more_passages)
-            await _with_engine(Path(folder), server, port)
+            await _with_engine(Path(folder), server, port, reading=reading)
         nursery.cancel_scope.cancel()
 
 
-async def _with_engine(home: Path, server: Server, port: int) -> None:
+async def _with_engine(home: Path, server: Server, port: int, *, reading: bool) -> None:
     config = f"openai_base_url: http://127.0.0.1:{port}/v1\ndefault_model: bench\n"
     (home / "config.yaml").write_text(config)
     (home / "config.yaml").chmod(0o600)
@@ -186,18 +189,26 @@ async def _with_engine(home: Path, server: Server, port: int) -> None:
             trio.open_nursery() as nursery,
         ):
             socket = await wrap_client_stream(nursery, stream, host, "/ws/rpc")
-            await _measure(server, port, process.pid, socket)
+            if reading:
+                await _measure_reading(server, port, socket, home)
+            else:
+                await _measure(server, port, process.pid, socket)
             nursery.cancel_scope.cancel()
     finally:
         process.terminate()
         await process.wait()
 
 
-async def _measure(server: Server, port: int, pid: int, socket: WebSocketConnection) -> None:
+async def _begin(server: Server, socket: WebSocketConnection) -> None:
     for command in (f"/world select {WORLD}", "/session new"):
         await socket.send_message(json.dumps({"prompt": command}))
     server.count = 3
     await read_through_engine(socket, "Warm up: load the embedding model.")
+    print(f"{'':34}{'direct':>12}{'engine':>12}{'ratio':>8}")
+
+
+async def _measure(server: Server, port: int, pid: int, socket: WebSocketConnection) -> None:
+    await _begin(server, socket)
     idle = 0.0
     while idle < 3:  # the world's lore is embedded meanwhile, and an index built
         before = cpu_s(pid)
@@ -210,7 +221,6 @@ async def _measure(server: Server, port: int, pid: int, socket: WebSocketConnect
     async def direct(line: str) -> list[float]:
         return await read_directly(port)
 
-    print(f"{'':34}{'direct':>12}{'engine':>12}{'ratio':>8}")
     await _row_asked(server, direct, through)
     await _row_paced(server, direct, through, pid, tokens=1000, gap_s=0.02)
     await _row_unthrottled(server, direct, through, pid, tokens=20_000)
@@ -252,6 +262,59 @@ async def _row_paced(
     _print_row("engine CPU s per 1,000 tokens", None, used * 1000 / tokens)
 
 
+async def _read_on(socket: WebSocketConnection) -> None:
+    """Takes what comes, so that the engine does not give this client up."""
+    while True:
+        await socket.get_message()
+
+
+async def _measure_reading(server: Server, port: int, socket: WebSocketConnection, home: Path) -> None:
+    """The relay while passages are taken in and embedded; stops the bench if they were done before its end."""
+    await _begin(server, socket)
+    write_lore(home / "lore.md", READ)
+    before = vectors(home)
+    line = [
+        sys.executable,
+        "-m",
+        "flower",
+        "lore",
+        "add",
+        "--home",
+        str(home),
+        WORLD,
+        str(home / "lore.md"),
+    ]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(trio.run_process, line, stdout=subprocess.DEVNULL))
+        with trio.CancelScope() as waiting:
+            nursery.start_soon(_until_read, home, before + 1, waiting)
+            await _read_on(socket)
+        await _compare_reading(server, port, socket, home, before)
+
+
+async def _until_read(home: Path, count: int, waiting: trio.CancelScope) -> None:
+    while vectors(home) < count:
+        await trio.sleep(0.1)
+    waiting.cancel()
+
+
+async def _compare_reading(
+    server: Server, port: int, socket: WebSocketConnection, home: Path, before: int, tokens: int = 1000
+) -> None:
+    server.count, server.gap_s = tokens, 0.02
+    begun, first = trio.current_time(), vectors(home)
+    arrived = await read_through_engine(socket, "Tell me while you read.")
+    own = delays_ms(server.sent, arrived)
+    rate = (vectors(home) - first) / (trio.current_time() - begun)
+    if vectors(home) >= before + READ:
+        sys.exit("everything was read before the reply ended; nothing was measured")
+    arrived = await read_directly(port)
+    base = delays_ms(server.sent, arrived)
+    _print_row("relay beside a reading, p50 ms", base[0], own[0])
+    _print_row("relay beside a reading, p99 ms", base[1], own[1])
+    _print_row("passages a second meanwhile", None, rate)
+
+
 async def _row_unthrottled(
     server: Server, direct: Reader, through: Reader, pid: int, *, tokens: int
 ) -> None:
@@ -276,4 +339,6 @@ def _print_row(name: str, direct: float | None, engine: float) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--passages", type=int, default=0)
-    trio.run(main, parser.parse_args().passages)
+    parser.add_argument("--reading", action="store_true")
+    arguments = parser.parse_args()
+    trio.run(partial(main, arguments.passages, reading=arguments.reading))
