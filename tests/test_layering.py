@@ -30,7 +30,7 @@ ORDER = """
     __main__                     installer
     cli
     cli_commands
-    service.cli
+    service.cli                  user_commands
     cli_parts
     processes
     engine.main                  tui.boot

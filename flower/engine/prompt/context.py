@@ -205,7 +205,7 @@ def books_here(
     name = steered.persona.name
     bound = personas.for_story(db, story, characters[0] if characters else "") if name else None
     mine = bound is not None and bound.name == name
-    persona = bound if mine else personas.find(db, name) if name else None
+    persona = bound if mine else personas.find_in_story(db, name, story) if name else None
     number = persona.id if persona is not None and persona.name == name else None
     held = books.holding(db, story=story, world=world, characters=characters, persona=number)
     return [one for one in held if one.stored.id not in steered.books]

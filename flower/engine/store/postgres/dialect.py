@@ -22,6 +22,8 @@ NUMBERED = frozenset(
         "books",
         "personas",
         "scripts",
+        "users",
+        "audit",
     }
 )
 _WORDS = {"group_concat": "string_agg", "INTEGER": "BIGINT"}
