@@ -86,6 +86,7 @@ def connected(kind: str) -> Iterator[Connection]:
         "scripts",
         "users",
         "audit",
+        "whispers",
     ):
         db.raw.execute(f"ALTER TABLE {table} ALTER COLUMN id RESTART".encode())
     with tempfile.TemporaryDirectory(prefix="flower-words-") as folder:

@@ -52,7 +52,8 @@ def test_no_part_of_a_token_and_no_other_secret_lets_in(db: Connection) -> None:
     users.add_token(db, user, token, "laptop", 1.0)
     secret = token.text.partition(".")[2]
     for wrong in ("", ".", token.mark, f"{token.mark}.", secret, f"{other.mark}.{secret}",
-                  f"{token.mark}.{secret}x", f"{token.mark}.{secret[:-1]}", f"{token.mark}.{token.hash.hex()}"):  # fmt: skip
+                  f"{token.mark}.{secret}x", f"{token.mark}.{secret[:-1]}",
+                  f"{token.mark}.{token.hash.hex()}"):  # fmt: skip
         assert users.by_token(db, wrong, 1.0) is None, wrong
 
 

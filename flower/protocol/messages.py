@@ -255,6 +255,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     shown: ShownMessage | UnsetType = UNSET  # answers /show; the text is the content
     listing: Listing | UnsetType = UNSET  # answers /library
     form: Form | UnsetType = UNSET  # something to edit, or a newer version of what is being edited
+    typing: tuple[str, ...] | UnsetType = UNSET  # who types a line at the table of the selected story
     request: str | UnsetType = UNSET  # the id of the prompt that this answers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from flower.engine.commands import table
 from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import NOTE_CHARS, Persona
 from flower.engine.sessions.engine import Engine
@@ -49,6 +50,10 @@ async def use(engine: Engine, client: Client, argument: str) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /persona default NAME is for all new ones.")
     new = Persona(persona.name, persona.description[:NOTE_CHARS])
+    if client.plays_elsewhere:
+        await table.play(engine, client, new)
+        client.notify(f"✓ At this table you are {persona.name}.")
+        return
     await engine.services.database.write(
         states.change_steering, client.session.id, lambda steered: replace(steered, persona=new)
     )

@@ -19,17 +19,20 @@ _ANYONE = """
     /session list|/session search|/session pin|/session archive|/library|/preset list|/preset delete
     /persona list|/persona default|/persona bind|/persona new|/persona edit|/persona copy|/persona delete
     /character favourite|/world favourite|/lorebook favourite|/lore list|/lore search|/lore show
-    /lorebook list|/lorebook show|/script list|/form save|/sync|/help|/quit|/export character|/export lorebook
+    /lorebook list|/lorebook show|/script list|/form save|/sync|/help|/quit|/table join
+    /export character|/export lorebook
 """
 _READER = """
     /variants|/tree|/show|/branches|/history|/export|/why|/memory list|/memory search|/memory show|/summary|/recall
-    /cast|/state|/quest|/inv|/npc list|/npc show|/clock|/lore test
+    /cast|/table list|/table leave|/whisper
+    /state|/quest|/inv|/npc list|/npc show|/clock|/lore test
 """
 _PLAYER = """
-    /cancel|/continue|/ooc|/me|/suggest|/impersonate|/roll|/check|/retry
-    /quest add|/inv add|/inv drop|/npc add|/persona|/persona use|/persona save
+    /typing|/cancel|/continue|/ooc|/me|/suggest|/impersonate|/roll|/check|/retry
+    /quest add|/inv add|/inv drop|/npc add|/persona|/persona use
 """
 _OWNER = """
+    /table invite|/table code|/table order|/persona save
     /character select|/variant|/edit|/undo|/redo|/hide|/unhide|/remove|/delete|/restore|/branch|/checkout|/goto
     /session rename|/memory edit|/memory forget|/memory pin|/summary edit|/summary remake|/set|/preset save
     /preset load|/rules add|/rules clear|/rules on|/rules off|/why full|/lorebook on|/lorebook off

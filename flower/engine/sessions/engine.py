@@ -39,6 +39,7 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import HOME_OWNER, Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.story_list import StoryList
+from flower.engine.sessions.tables import Tables, is_shared
 from flower.engine.sessions.turns import Turns
 from flower.engine.sessions.user_watch import UserWatch
 from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
@@ -95,6 +96,8 @@ class Engine:
         )
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
+        self.tables = Tables(services.database, self.clients, now, self._leave)
+        self.has_users = False  # whether a user ever came: without them no story is shared
         self.users = UserWatch(services.database, self.clients, nursery, now)
         self.imports.stories_changed = self.story_list.changed
         self._commands = commands
@@ -148,6 +151,7 @@ class Engine:
         client = Client(outbox, chosen, on_leave, rights, visitor)
         self.clients.add(client)
         self.users.came(client)
+        self.has_users = self.has_users or bool(visitor.id)
         try:
             client.notify("✓ Engine ready.", State(status="ok"))
             self._tell_problems(client)
@@ -337,6 +341,8 @@ class Engine:
         # Without a pause since it was looked up: a story that nobody watches may be dropped and opened again.
         session.subscribe(client.outbox)
         client.session, client.role = session, role
+        if self.has_users:
+            session.shared = await self.services.database.read(is_shared, session.id)
         if session is opened:
             # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
             with trio.CancelScope(shield=True):
@@ -360,12 +366,17 @@ class Engine:
 
     # --- lines ----------------------------------------------------------------------------------
 
-    async def say(self, client: Client, line: str, request: str | None) -> None:
-        """Takes the player's line: starts its turn, or lets it wait for the running one."""
+    async def say(self, client: Client, line: str, request: str | None, *, named: bool = False) -> None:
+        """Takes the player's line: starts its turn, or lets it wait for the running one.
+
+        ``named``: the line says itself whose it is.
+        """
         if client.session is None:
             await self.new_session(client)
             await self.sync(client)
         assert client.session is not None
+        if client.session.shared and not named:
+            line = await self.tables.voiced(client, line)
         if await self.turns.say(client.session, client.chosen, line, request):
             self.story_list.changed()
 

@@ -166,6 +166,7 @@ class Session:
     ) -> None:
         self.id = session_id
         self.owner = owner
+        self.shared = False  # others play in it as well
         self.world_id = world_id
         self.character_id = character_id
         self.reply: GrowingReply | None = None
@@ -282,6 +283,11 @@ class Client:
     def check(self, need: Need) -> None:
         """Raises ``CommandError`` when its user may not do what needs this, in the story it watches."""
         check(self.visitor, self.role if self.session is not None else None, need)
+
+    @property
+    def plays_elsewhere(self) -> bool:
+        """Whether it watches another's story, where its user has a persona of their own."""
+        return self.session is not None and self.role is not StoryRole.OWNER
 
     @property
     def name(self) -> str:

@@ -74,6 +74,7 @@ TABLES = (
     Table("user_tokens", "mark"),
     Table("seats", "session_id, user_id", paged=True),
     Table("table_codes", "mark"),
+    Table("whispers", "id", paged=True),
     Table("user_days", "user_id, day", paged=True),
     Table("audit", "id", paged=True),
     Table("own_presets", "owner, name"),
@@ -227,6 +228,7 @@ NUMBERED = (
     "waiting_lines",
     "users",
     "audit",
+    "whispers",
 )  # those of which rows are deleted for good
 _NUMBERED_ALL = (*NUMBERED, "originals", "books", "personas", "scripts")
 

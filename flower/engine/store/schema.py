@@ -361,7 +361,8 @@ CREATE TABLE presets (
 
 # People of one home beside its owner, who is number 0 and in no row. Of a token only ``hash`` is kept, that of its
 # secret part; ``mark`` is its open part, by which it is found. ``seats`` are those at another's story. A code lets
-# whoever has it take a seat until it ends. ``user_days`` counts what somebody's replies used on a day (since 1970).
+# whoever has it take a seat until it ends. ``whispers`` were said by ``one`` user to the ``other``. ``user_days``
+# counts what somebody's replies used on a day (since 1970).
 USERS_SCHEMA = """
 CREATE TABLE users (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -396,6 +397,17 @@ CREATE TABLE table_codes (
     ends       REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX table_codes_by_story ON table_codes(session_id);
+CREATE TABLE whispers (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    message_id INTEGER NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+    one        INTEGER NOT NULL,
+    other      INTEGER NOT NULL,
+    text       TEXT NOT NULL,
+    created    REAL NOT NULL
+);
+CREATE INDEX whispers_by_story ON whispers(session_id);
+CREATE INDEX whispers_by_message ON whispers(message_id);
 CREATE TABLE user_days (
     user_id INTEGER NOT NULL,
     day     INTEGER NOT NULL,

@@ -53,6 +53,16 @@ def at(db: Connection, session_id: str) -> list[Seat]:
     return [Seat(*row) for row in rows]
 
 
+def owner_of(db: Connection, session_id: str) -> tuple[int, str] | None:
+    """Returns number and name of who made a story; "" for the home's owner."""
+    row = db.execute(
+        "SELECT s.owner, coalesce(u.name, '') FROM sessions s LEFT JOIN users u ON u.id = s.owner"
+        " WHERE s.id = ?",
+        (session_id,),
+    ).fetchone()
+    return (int(row[0]), str(row[1])) if row else None
+
+
 def give(db: Connection, session_id: str, user: int, role: str, now: float) -> None:
     """Gives somebody a seat, or the one they have another role. Raises ``CommandError`` when the table is full."""
     known = at(db, session_id)

@@ -24,6 +24,7 @@ NUMBERED = frozenset(
         "scripts",
         "users",
         "audit",
+        "whispers",
     }
 )
 _WORDS = {"group_concat": "string_agg", "INTEGER": "BIGINT"}
