@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.commands import catalogue, dispatch, rights
+from flower.engine.commands import dispatch, lookup, rights
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.program import GUEST
 from flower.engine.sessions.rights import Need, StoryRole, Visitor, refusal
@@ -110,9 +110,9 @@ def attempts(story: str) -> list[str]:
         " file",
         " off",
     )
-    lines = [name + end for name in catalogue.BY_NAME if name != "/quit" for end in ends]
-    lines += [catalogue.EXAMPLES[name] for name in catalogue.BY_NAME if name != "/quit"]
-    lines += [f"{name} Ines" for name in catalogue.BY_NAME if name.startswith("/persona")]
+    lines = [name + end for name in lookup.BY_NAME if name != "/quit" for end in ends]
+    lines += [lookup.EXAMPLES[name] for name in lookup.BY_NAME if name != "/quit"]
+    lines += [f"{name} Ines" for name in lookup.BY_NAME if name.startswith("/persona")]
     lines += ["/persona edit 1", "/form save 0 persona 1", "/persona delete 1", "I step in.", "/quit"]
     return lines
 
@@ -164,9 +164,9 @@ async def test_a_player_does_what_the_table_says_and_no_more(
         face = await at.face(PLAYER)
         await face.say(f"/session continue {at.story}")
         before = await at.rows()
-        for name in catalogue.BY_NAME:
+        for name in lookup.BY_NAME:
             if rights.need_of(name) in (Need.OWNER, Need.HOME):
-                assert "Only whoever" in await hear(face, catalogue.EXAMPLES[name]), name
+                assert "Only whoever" in await hear(face, lookup.EXAMPLES[name]), name
         for line in (
             f"/session delete {at.story}",
             f"/session pin {at.story}",
@@ -248,7 +248,7 @@ async def test_without_users_nobody_is_asked_for_rights(
 
 
 def test_every_command_is_in_the_table_of_rights() -> None:
-    assert set(rights.NEEDS) == set(dispatch.ACTIONS) == set(catalogue.BY_NAME)
+    assert set(rights.NEEDS) == set(dispatch.ACTIONS) == set(lookup.BY_NAME)
 
 
 @pytest.mark.parametrize("need", list(Need))

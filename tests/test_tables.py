@@ -10,7 +10,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower import limits
-from flower.engine.commands import catalogue
+from flower.engine.commands import lookup
 from flower.engine.sessions.tables import next_speaker
 from flower.engine.store import audit, seats, stories, users
 from flower.protocol.messages import ChatMessage, ErrorEvent
@@ -221,7 +221,7 @@ async def test_every_example_of_a_table_is_understood(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with table(tmp_path / "flower.db") as at:
-        for name, example in catalogue.EXAMPLES.items():
+        for name, example in lookup.EXAMPLES.items():
             if name.startswith("/table") and name != "/table join":
                 await hear(at.owner, example)
                 assert not at.owner.of(ErrorEvent), example

@@ -66,7 +66,7 @@ async def write(engine: Engine, client: Client, subject: str, before: Struct, ne
     kind, *words = subject.split(" ", 2)
     if isinstance(new, StoredPersona):
         assert isinstance(before, StoredPersona)
-        return await _write_persona(engine, before, new)
+        return await _write_persona(engine, client.visitor.id, before, new)
     if kind == "lorebook":
         assert isinstance(new, Book)
         return await _write_book(engine, client, words, new)
@@ -74,7 +74,7 @@ async def write(engine: Engine, client: Client, subject: str, before: Struct, ne
     return await _write_entry(engine, int(words[0]), new)
 
 
-async def _write_persona(engine: Engine, before: StoredPersona, new: StoredPersona) -> str:
+async def _write_persona(engine: Engine, user: int, before: StoredPersona, new: StoredPersona) -> str:
     """All stories that are played with it follow; where its words were changed for one story, they stay."""
     database = engine.services.database
     if new.id:
@@ -82,7 +82,7 @@ async def _write_persona(engine: Engine, before: StoredPersona, new: StoredPerso
             personas.change, new.id, new.name, new.title, new.description, engine.now()
         )
     else:
-        known = await database.read(personas.listed, client.visitor.id)
+        known = await database.read(personas.listed, user)
         same = [one for one in known if (one.name, one.title) == (new.name, new.title)]
         free = not same or same[0].description == new.description
         if len(known) >= PERSONAS_MOST:
@@ -94,7 +94,7 @@ async def _write_persona(engine: Engine, before: StoredPersona, new: StoredPerso
                 new.title,
                 new.description,
                 engine.now(),
-                owner=client.visitor.id,
+                owner=user,
             )
     if not free:
         said = f"There is a persona {new.name!r} already; give one of them another title."
@@ -102,7 +102,7 @@ async def _write_persona(engine: Engine, before: StoredPersona, new: StoredPerso
     if before.id:
         was = Persona(before.name, before.description[:NOTE_CHARS])
         now = Persona(new.name, new.description[:NOTE_CHARS])
-        await database.write(states.change_persona, was, now)
+        await database.write(states.change_persona, was, now, user)
     return f"✓ {new.name} is saved: /persona use {new.name}."
 
 

@@ -297,11 +297,12 @@ def change_steering(
     return changed
 
 
-def change_persona(db: Connection, was: Persona, new: Persona) -> None:
-    """Lets the player be ``new`` in all stories in which they are ``was``, word for word."""
+def change_persona(db: Connection, was: Persona, new: Persona, owner: int = 0) -> None:
+    """Lets a user be ``new`` in all stories of theirs in which they are ``was``, word for word."""
     rows = db.execute(
-        f"SELECT id FROM sessions WHERE json_extract({_EXTRA}, '$.steering.persona.name') = ?",  # noqa: S608 - names of our own
-        (was.name,),
+        f"SELECT id FROM sessions WHERE json_extract({_EXTRA}, '$.steering.persona.name') = ?"  # noqa: S608 - names of our own
+        " AND owner = ?",
+        (was.name, owner),
     )
 
     def follow(steered: Steering) -> Steering:
