@@ -31,6 +31,7 @@ from flower.errors import UsageError
 from flower.home import Home
 from flower.processes import EngineChoice, home_at, run_engine, run_tui
 from flower.service.cli import service
+from flower.user_commands import user
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -340,6 +341,7 @@ def token(ctx: click.Context, home_dir: str | None, new: bool) -> int:
 
 
 commands.add_command(service)
+commands.add_command(user)
 
 
 def _reload(home: Home, arguments: list[str]) -> int:

@@ -25,6 +25,18 @@ SEND_TIMEOUT_S = 5.0  # a peer that takes nothing for so long is dropped
 PROMPTS_BURST = 60  # prompts at once: a script that sets a story up
 PROMPTS_PER_S = 10.0  # after that
 TOKEN_BYTES = 24  # of randomness in a token that we make: 192 bits
+USERS = 10_000  # of one home
+USER_NAME_CHARS = 32
+USER_TOKENS = 20  # of one user: a laptop, a phone
+SEATS = 16  # of one table
+TABLE_CODES = 8  # of one table that hold at once
+CODE_S = 24 * 3600.0  # how long an invite code holds, unless somebody says otherwise
+CODE_MOST_S = 30 * 24 * 3600.0
+WHISPERS = 10_000  # of one story
+WHISPER_CHARS = 2_000
+AUDIT_ROWS = 10_000  # kept of logins, invites and refusals
+AUDIT_CHARS = 120
+USERS_LOOK_S = 5.0  # between two looks whether the tokens of those who are in still hold
 DISK_LOW_BYTES = 16 * MIB  # below it the engine is not ready: the next reply may not fit
 
 # --- settings and files that people write -------------------------------------------------------

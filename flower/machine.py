@@ -1,4 +1,4 @@
-"""What the machine has: memory that is free, mains power, and which system it is. And what of it a process can give back.
+"""What the machine has: free memory, mains power, which system it is; and what of it a process can give back.
 
 Reads ``/proc``, ``/sys`` and what Python knows about itself; changes nothing of the machine.
 """

@@ -84,6 +84,9 @@ def connected(kind: str) -> Iterator[Connection]:
         "books",
         "personas",
         "scripts",
+        "users",
+        "audit",
+        "whispers",
     ):
         db.raw.execute(f"ALTER TABLE {table} ALTER COLUMN id RESTART".encode())
     with tempfile.TemporaryDirectory(prefix="flower-words-") as folder:

@@ -164,7 +164,7 @@ def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[
     assert main([*words, "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(" ".join(["Usage: flower", *words]))
-    assert "--home" in text or words in (["lore"], ["service"])
+    assert "--home" in text or words in (["lore"], ["service"], ["user"])
 
 
 def test_what_flower_writes_is_private(home: Home) -> None:

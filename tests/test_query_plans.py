@@ -31,7 +31,7 @@ PLAYED = """
 # A part of the statement, a part of the step of its plan, and why it may stay
 EXCEPTIONS = (
     ("FROM book_owners o JOIN books", "TEMP B-TREE", "the lorebooks of one owner"),
-    ("FROM personas p ORDER BY", "TEMP B-TREE", "all personas, when they are listed"),
+    ("FROM personas p WHERE p.owner", "TEMP B-TREE", "all personas of a user, when they are listed"),
     ("FROM json_each(:ids) j CROSS JOIN messages", "TEMP B-TREE", "the messages of one page"),
     (
         "FROM characters ORDER BY name, id",
@@ -40,7 +40,7 @@ EXCEPTIONS = (
     ),
     ("FROM personas p LEFT JOIN", "TEMP B-TREE", "the few personas that may be meant"),
     (
-        "FROM selections ORDER BY",
+        "FROM selections WHERE",
         "TEMP B-TREE",
         "a row for each client that ever came, once when one comes",
     ),

@@ -266,6 +266,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     portrait: Portrait | UnsetType = UNSET  # answers /portrait
     speaker: str | UnsetType = UNSET  # of a cast: whose reply it is, "" for the narrator's
     form: Form | UnsetType = UNSET  # something to edit, or a newer version of what is being edited
+    typing: tuple[str, ...] | UnsetType = UNSET  # who types a line at the table of the selected story
     request: str | UnsetType = UNSET  # the id of the prompt that this answers
 
 

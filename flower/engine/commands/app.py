@@ -9,7 +9,7 @@ from flower.engine.prompt.lore_entries import FIRED
 from flower.engine.prompt.sent import page_of, text_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import exchanges
+from flower.engine.store import exchanges, whispers
 from flower.errors import CommandError
 
 
@@ -69,6 +69,10 @@ async def why_full(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError(
             "No prompt has been sent since this story was opened; the next reply's can be seen."
         )
+    if client.session.shared and await engine.services.database.read(
+        whispers.has_others, client.session.id, client.visitor.id
+    ):
+        raise CommandError("Others have whispered at this table, and this prompt has what they said.")
     text = text_of(sent)
     if argument.lower() == "file":
         name = f"prompt of message {sent.message_id}.txt"
@@ -84,10 +88,6 @@ async def why_full(engine: Engine, client: Client, argument: str) -> None:
 
 async def sync(engine: Engine, client: Client, argument: str) -> None:
     await engine.sync(client)
-
-
-async def typing(engine: Engine, client: Client, argument: str) -> None:
-    engine.turns.preparer.interrupt(typing=True)
 
 
 async def show_help(engine: Engine, client: Client, argument: str) -> None:

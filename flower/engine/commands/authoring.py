@@ -43,7 +43,7 @@ EXAMPLES = {
 async def new(kind: str, engine: Engine, client: Client, argument: str) -> None:
     """Something new: a form for it, or at once with ``NAME|TEXT``."""
     async with engine.asset_edits.one_at_a_time:
-        subject = await editing.subject_of(engine, kind)
+        subject = await editing.subject_of(engine, client, kind)
         if not argument:
             await editing.open_form(engine, client, subject)
             return
@@ -72,7 +72,7 @@ async def edit_asset(kind: str, engine: Engine, client: Client, argument: str) -
 
 
 async def edit_persona(engine: Engine, client: Client, argument: str) -> None:
-    found, rest = await _persona(engine, argument)
+    found, rest = await _persona(engine, client, argument)
     await _edit(engine, client, f"persona {found.id}", rest, f"/persona edit {found.name}")
 
 
@@ -93,7 +93,7 @@ async def edit_book(engine: Engine, client: Client, argument: str) -> None:
 async def _new_entry(engine: Engine, client: Client, stored: StoredBook, argument: str) -> None:
     """A form for an entry, or at once with ``KEY, KEY|TEXT``."""
     async with engine.asset_edits.one_at_a_time:
-        subject = await editing.subject_of(engine, f"entry {stored.id}")
+        subject = await editing.subject_of(engine, client, f"entry {stored.id}")
         if not argument:
             await editing.open_form(engine, client, subject)
             return
@@ -112,7 +112,7 @@ async def _edit(engine: Engine, client: Client, subject: str, rest: str, given: 
     if field:
         await editing.set_field(engine, client, subject, field, text, given=given)
     else:
-        await editing.open_form(engine, client, await editing.subject_of(engine, subject))
+        await editing.open_form(engine, client, await editing.subject_of(engine, client, subject))
 
 
 async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -> None:
@@ -120,7 +120,7 @@ async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -
     wanted, _, identity = argument.partition(" ")
     asset, identity = _asset(kind, engine, wanted), identity.strip().lower()
     async with engine.asset_edits.one_at_a_time:
-        empty = await editing.subject_of(engine, kind)
+        empty = await editing.subject_of(engine, client, kind)
         if not identity:
             values = {
                 n: v for n, v in specs.taken(asset).items() if v != specs.taken(empty.thing).get(n)
@@ -172,7 +172,7 @@ async def keep(engine: Engine, client: Client, argument: str) -> None:
 
 async def copy_persona(engine: Engine, client: Client, argument: str) -> None:
     wanted, _, name = (part.strip() for part in argument.partition("|"))
-    found, _ = await _persona(engine, wanted)
+    found, _ = await _persona(engine, client, wanted)
     if not name:
         raise CommandError(
             f"What is the copy called? /persona copy {found.name}|{found.name} the Elder"
@@ -262,8 +262,8 @@ def _asset(kind: str, engine: Engine, wanted: str) -> Asset:
     return found
 
 
-async def _persona(engine: Engine, argument: str) -> tuple[StoredPersona, str]:
-    listed = await engine.services.database.read(personas.listed)
+async def _persona(engine: Engine, client: Client, argument: str) -> tuple[StoredPersona, str]:
+    listed = await engine.services.database.read(personas.listed, client.visitor.id)
     return _begun(
         argument, listed, lambda one: (str(one.id), one.name, f"{one.name} ({one.title})"), "persona"
     )

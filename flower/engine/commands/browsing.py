@@ -67,12 +67,12 @@ async def send_page(engine: Engine, client: Client, argument: str) -> None:
     if not first.isdecimal():
         first, words = "0", rest
     words, offset = words.strip()[: limits.FILTER_CHARS], int(first[: limits.NUMBER_DIGITS])
-    found, ranking = await _found(engine, kind, words)
+    found, ranking = await _found(engine, client, kind, words)
     page = tuple(_listed(one, ranking) for one in found[offset : offset + PAGE])
     client.notify("", State(listing=Listing(kind, words, len(found), page, offset)))
 
 
-async def _found(engine: Engine, kind: str, words: str) -> tuple[list[Brief], Ranking]:
+async def _found(engine: Engine, client: Client, kind: str, words: str) -> tuple[list[Brief], Ranking]:
     assets, database = engine.services.assets, engine.services.database
     if kind == "books":
         stored = await database.read(books.listed)
@@ -84,18 +84,18 @@ async def _found(engine: Engine, kind: str, words: str) -> tuple[list[Brief], Ra
         ]
     else:
         known = list(briefs(assets.characters))
-    ranking = await database.read(_ranking, kind)
+    ranking = await database.read(_ranking, kind, client.visitor.id)
     return arranged(known, words, ranking), ranking
 
 
-def _ranking(db: Connection, kind: str) -> Ranking:
+def _ranking(db: Connection, kind: str, user: int) -> Ranking:
     """Stories that nobody has played for long say nothing: those that the list of stories has are looked at."""
     played: dict[str, float] = {}
-    for story in stories.sessions(db) if kind != "books" else []:
+    for story in stories.sessions(db, user=user) if kind != "books" else []:
         one = _with(story, kind)
         if one:
             played[one] = max(played.get(one, 0.0), story.updated)
-    return Ranking(favourites.of(db, kind), played)
+    return Ranking(favourites.of(db, kind, user), played)
 
 
 def _with(story: StoredSession, kind: str) -> str:
@@ -119,7 +119,7 @@ async def list_characters(engine: Engine, client: Client, argument: str) -> None
     first, _, rest = argument.partition(" ")
     if first.isdecimal():
         number, words = max(int(first[:6]), 1), rest
-    found, ranking = await _found(engine, "characters", words)
+    found, ranking = await _found(engine, client, "characters", words)
     if not found:
         raise CommandError("There is no such character; /import brings some, /character new makes one.")
     pages = -(-len(found) // ROWS)
@@ -138,12 +138,12 @@ async def favourite(kind: str, engine: Engine, client: Client, argument: str) ->
     """Keeps something at the top of its list, or lets it go; without a name what is chosen."""
     chosen = {"characters": client.chosen.character_id, "worlds": client.chosen.world_id}
     wanted = argument.strip() or chosen.get(kind, "")
-    found, _ = await _found(engine, kind, "")
+    found, _ = await _found(engine, client, kind, "")
     one = next((one for one in found if wanted.casefold() in (one.id, one.name.casefold())), None)
     if one is None:
         known = [one.id for one in found[:PAGE]]
         raise CommandError(f"Which of the {kind}? There is no {wanted!r}.{closest(wanted, known)}")
-    liked = await engine.services.database.write(favourites.switch, kind, one.id)
+    liked = await engine.services.database.write(favourites.switch, kind, one.id, client.visitor.id)
     if liked is None:
         raise CommandError(f"There are {favourites.MOST} favourites, the most there can be.")
     client.notify(f"✓ {one.name} is {'a favourite' if liked else 'no favourite any more'}.")

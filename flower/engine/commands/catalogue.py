@@ -434,6 +434,35 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/impersonate asking about the key",
         ),
     ),
+    "At a table": (
+        CommandSpec(
+            "/table invite NAME [player|reader]",
+            "give somebody a seat at this story",
+            "/table invite ned reader",
+        ),
+        CommandSpec(
+            "/table leave [NAME]",
+            "give your seat up, or take one from somebody in your story",
+            "/table leave ned",
+        ),
+        CommandSpec("/table list", "list who sits here, who they play and who is away"),
+        CommandSpec(
+            "/table code [player|reader] [TIME]",
+            "make a code to sit down with, which ends; off ends them all",
+            "/table code reader 2h",
+        ),
+        CommandSpec(
+            "/table join CODE", "sit down at somebody's story", "/table join 3fa94c01d2e7.xxxx"
+        ),
+        CommandSpec(
+            "/table order free|round", "let all speak as they like, or in turn", "/table order round"
+        ),
+        CommandSpec(
+            "/whisper [NAME TEXT]",
+            "say something to one other and the narrator alone, or list what was whispered to you",
+            "/whisper ned The lamp is a fake.",
+        ),
+    ),
     "Steering": (
         CommandSpec(
             "/note [depth N,] [every N,] TEXT",

@@ -19,11 +19,13 @@ from flower.engine.commands import (
     memories,
     models,
     personas,
+    rights,
     sampling,
     scripts,
     settings,
     steering,
     stories,
+    table,
     tree,
     world,
 )
@@ -133,6 +135,13 @@ ACTIONS: dict[str, Action] = {
     "/export character": library.export_character,
     "/export lorebook": library.export_lorebook,
     "/export library": library.export_library,
+    "/table invite": table.invite,
+    "/table leave": table.leave,
+    "/table list": table.show,
+    "/table code": table.code,
+    "/table join": table.join,
+    "/table order": table.order,
+    "/whisper": table.whisper,
     "/roll": game.roll,
     "/check": game.check,
     "/note": steering.note,
@@ -189,7 +198,7 @@ ACTIONS: dict[str, Action] = {
     "/reload": settings.reload,
     "/problems": settings.problems,
     "/sync": app.sync,
-    "/typing": app.typing,
+    "/typing": table.typing,
     "/portrait": library.send_portrait,
     "/help": app.show_help,
     "/quit": app.quit_,
@@ -207,7 +216,7 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
     """
     request = prompt.request or None
     try:
-        if prompt.client is not None and prompt.client != client.chosen.client:
+        if prompt.client is not None and prompt.client != client.name:
             await engine.identify(client, prompt.client)
         client.request, client.answers, client.fields = request, [], prompt.fields or {}
         text = sanitize(prompt.prompt).strip()
@@ -238,12 +247,12 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
 async def _carry_out(engine: Engine, client: Client, text: str, request: str | None) -> None:
     if text.partition(" ")[0] not in LOOKS:
         engine.turns.preparer.interrupt()
-    if text.startswith("//"):  # a line of the story that begins with a slash
-        await engine.say(client, text[1:], request)
-    elif text.startswith("/"):
+    if text.startswith("/") and not text.startswith("//"):
         await run(engine, client, text)
     elif text:
-        await engine.say(client, text, request)
+        client.check(rights.LINE)
+        # a line of the story that begins with a slash has two
+        await engine.say(client, text.removeprefix("/"), request)
 
 
 def _answer_again(
@@ -256,6 +265,7 @@ def _answer_again(
 
 
 async def run(engine: Engine, client: Client, text: str) -> None:
-    """Carries out the command in ``text``; raises ``CommandError`` if it cannot be."""
+    """Carries out the command in ``text``; raises ``CommandError`` if it cannot be, or not by this client."""
     option, argument = lookup.parse(text)
+    client.check(rights.need_of(option.name, argument))
     await ACTIONS[option.name](engine, client, argument)

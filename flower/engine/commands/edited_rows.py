@@ -25,13 +25,13 @@ BOOKS_MOST = 5000
 ENTRIES_MOST = 20_000  # of one book: as many as are imported
 
 
-async def read(engine: Engine, kind: str, rest: str) -> Found:
+async def read(engine: Engine, client: Client, kind: str, rest: str) -> Found:
     """Returns the fields and the thing that a subject's words name. Raises ``CommandError`` if it is not there."""
     number, _, uid = rest.partition(" ")
     if kind == "persona":
         if not rest:
             return specs.PERSONA, StoredPersona(0, "", "", "", False)
-        found = await engine.services.database.read(personas.find, number)
+        found = await engine.services.database.read(personas.find, number, client.visitor.id)
         if found is None or str(found.id) != number:
             raise CommandError("This persona is not in the library any more.")
         return specs.PERSONA, found
@@ -66,7 +66,7 @@ async def write(engine: Engine, client: Client, subject: str, before: Struct, ne
     kind, *words = subject.split(" ", 2)
     if isinstance(new, StoredPersona):
         assert isinstance(before, StoredPersona)
-        return await _write_persona(engine, before, new)
+        return await _write_persona(engine, client.visitor.id, before, new)
     if kind == "lorebook":
         assert isinstance(new, Book)
         return await _write_book(engine, client, words, new)
@@ -74,7 +74,7 @@ async def write(engine: Engine, client: Client, subject: str, before: Struct, ne
     return await _write_entry(engine, int(words[0]), new)
 
 
-async def _write_persona(engine: Engine, before: StoredPersona, new: StoredPersona) -> str:
+async def _write_persona(engine: Engine, user: int, before: StoredPersona, new: StoredPersona) -> str:
     """All stories that are played with it follow; where its words were changed for one story, they stay."""
     database = engine.services.database
     if new.id:
@@ -82,20 +82,27 @@ async def _write_persona(engine: Engine, before: StoredPersona, new: StoredPerso
             personas.change, new.id, new.name, new.title, new.description, engine.now()
         )
     else:
-        known = await database.read(personas.listed)
+        known = await database.read(personas.listed, user)
         same = [one for one in known if (one.name, one.title) == (new.name, new.title)]
         free = not same or same[0].description == new.description
         if len(known) >= PERSONAS_MOST:
             raise CommandError(f"There are {PERSONAS_MOST} personas, the most one home holds.")
         if free:
-            await database.write(personas.put, new.name, new.title, new.description, engine.now())
+            await database.write(
+                personas.put,
+                new.name,
+                new.title,
+                new.description,
+                engine.now(),
+                owner=user,
+            )
     if not free:
         said = f"There is a persona {new.name!r} already; give one of them another title."
         raise FormError(said, {"title": said})
     if before.id:
         was = Persona(before.name, before.description[:NOTE_CHARS])
         now = Persona(new.name, new.description[:NOTE_CHARS])
-        await database.write(states.change_persona, was, now)
+        await database.write(states.change_persona, was, now, user)
     return f"✓ {new.name} is saved: /persona use {new.name}."
 
 

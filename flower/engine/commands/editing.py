@@ -78,11 +78,11 @@ def named(thing: Struct) -> str:
     return "it"
 
 
-async def subject_of(engine: Engine, text: str) -> Subject:
+async def subject_of(engine: Engine, client: Client, text: str) -> Subject:
     """Returns what a subject names. Raises ``CommandError`` when it is not there (any more)."""
     kind, _, rest = text.strip().partition(" ")
     if kind not in ASSETS:
-        return Subject(text.strip(), *await edited_rows.read(engine, kind, rest))
+        return Subject(text.strip(), *await edited_rows.read(engine, client, kind, rest))
     fields = ASSETS[kind][1]
     if not rest:
         return new_asset(kind)
@@ -161,7 +161,7 @@ async def save_form(engine: Engine, client: Client, argument: str) -> None:
             "A form is saved by the program that shows it; /character edit ID opens one."
         )
     async with engine.asset_edits.one_at_a_time:
-        subject = await subject_of(engine, wanted)
+        subject = await subject_of(engine, client, wanted)
         new = specs.changed(subject.thing, read_all(subject.specs, dict(client.fields)))
         if new == subject.thing and not subject.is_new:
             client.notify(f"✓ {subject.name} is saved.")  # the second time that this was sent
@@ -218,7 +218,7 @@ async def set_field(
     """Changes one field, or with no ``text`` shows it; ``given`` is the command so far, for messages."""
     field = field.lower()
     async with engine.asset_edits.one_at_a_time:
-        subject = await subject_of(engine, wanted)
+        subject = await subject_of(engine, client, wanted)
         spec = next((spec for spec in subject.specs if spec.name == field), None)
         if spec is None:
             names = ", ".join(spec.name for spec in subject.specs)

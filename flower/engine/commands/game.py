@@ -351,7 +351,7 @@ async def remove_person(engine: Engine, client: Client, argument: str) -> None:
 async def bring_people(engine: Engine, client: Client, argument: str) -> None:
     """Takes over the people of another story of this world, with what is between them and the player."""
     session = story_of(client)
-    listed = await engine.services.database.read(stories.sessions)
+    listed = await engine.services.database.read(stories.sessions, user=client.visitor.id)
     others = [s for s in listed if s.world_id == session.world_id and s.id != session.id]
     sources = [s for s in others if not argument or s.id == argument]
     sources.sort(key=lambda stored: -stored.updated)

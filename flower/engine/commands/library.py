@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -15,7 +16,7 @@ from flower.engine.export import library_archive, library_files
 from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, NamedFile
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import books
+from flower.engine.store import books, stories
 from flower.engine.store.books import StoredBook
 from flower.errors import CommandError
 from flower.protocol.messages import Portrait, State
@@ -97,7 +98,7 @@ async def export_story(engine: Engine, client: Client, form: str) -> None:
 
 async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
     """Writes files into the home's folder of exports and says where; none takes another's place."""
-    folder = engine.services.database.path.parent / export_files.FOLDER
+    folder = folder_of(engine, client)
     paths = [
         await trio.to_thread.run_sync(export_files.write_named, file.data, folder, file.name)
         for file in files
@@ -106,9 +107,19 @@ async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
     client.notify(f"✓ Written: {paths[0]}{others}" if paths else "There is nothing to write.")
 
 
+def folder_of(engine: Engine, client: Client) -> Path:
+    """Returns where a client's files are written: each user has a folder of their own."""
+    folder = engine.services.database.path.parent / export_files.FOLDER
+    return folder / f"@{client.visitor.name}" if client.visitor.id else folder
+
+
 async def export_library(engine: Engine, client: Client, argument: str) -> None:
     """Everything of the home as one archive; read beside the engine's own connection, so that nobody waits."""
     database = engine.services.database.path
+    if await engine.services.database.read(stories.has_others):
+        raise CommandError(
+            "Others have stories in this home, which are theirs; on its machine `flower backup` keeps everything."
+        )
     folder = database.parent / export_files.FOLDER
     made = await trio.to_thread.run_sync(library_archive.write_new, database, folder)
     client.notify(

@@ -10,6 +10,7 @@ from flower.engine.prompt.context import books_here
 from flower.engine.prompt.lore_entries import kept_by, named, why
 from flower.engine.prompt.trial import what_fires
 from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import books, states
 from flower.engine.store.books import OwnedBook, Owner, StoredBook
@@ -58,6 +59,7 @@ async def book_on(engine: Engine, client: Client, argument: str) -> None:
             await engine.services.database.write(books.give, stored.id, Owner.STORY, session.id)
         client.notify(f"✓ {stored.name} holds in this story.")
         return
+    client.check(Need.HOME)  # others play there as well
     await engine.services.database.write(books.give, stored.id, owner, _owner_id(client, owner))
     client.notify(f"✓ {stored.name} belongs to {_owner_name(client, owner)} now.")
 
@@ -71,6 +73,7 @@ async def book_off(engine: Engine, client: Client, argument: str) -> None:
         await engine.services.database.write(books.take, stored.id, Owner.STORY, session.id)
         client.notify(f"✓ {stored.name} is off in this story.")
         return
+    client.check(Need.HOME)
     gone = await engine.services.database.write(books.take, stored.id, owner, _owner_id(client, owner))
     whose = _owner_name(client, owner)
     if not gone:

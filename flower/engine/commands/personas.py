@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from flower.engine.commands import table
 from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import NOTE_CHARS, Persona
 from flower.engine.sessions.engine import Engine
@@ -18,7 +19,7 @@ MOST = 1000  # personas of one home
 
 
 async def list_all(engine: Engine, client: Client, argument: str) -> None:
-    listed = await engine.services.database.read(personas.listed)
+    listed = await engine.services.database.read(personas.listed, client.visitor.id)
     if not listed:
         raise CommandError("There is no persona in the library; /persona save keeps the present one.")
     rows = [
@@ -33,19 +34,26 @@ def shown(persona: StoredPersona) -> str:
     return f"{persona.name} ({persona.title})" if persona.title else persona.name
 
 
-async def _find(engine: Engine, wanted: str) -> StoredPersona:
-    persona = await engine.services.database.read(personas.find, wanted)
+async def _find(engine: Engine, client: Client, wanted: str) -> StoredPersona:
+    persona = await engine.services.database.read(personas.find, wanted, client.visitor.id)
     if persona is None:
-        names = [shown(one) for one in await engine.services.database.read(personas.listed)]
+        names = [
+            shown(one)
+            for one in await engine.services.database.read(personas.listed, client.visitor.id)
+        ]
         raise CommandError(f"Which persona? There is no {wanted!r}.{closest(wanted, names)}")
     return persona
 
 
 async def use(engine: Engine, client: Client, argument: str) -> None:
-    persona = await _find(engine, argument)
+    persona = await _find(engine, client, argument)
     if client.session is None:
         raise CommandError("There is no story here yet; /persona default NAME is for all new ones.")
     new = Persona(persona.name, persona.description[:NOTE_CHARS])
+    if client.plays_elsewhere:
+        await table.play(engine, client, new)
+        client.notify(f"✓ At this table you are {persona.name}.")
+        return
     await engine.services.database.write(
         states.change_steering, client.session.id, lambda steered: replace(steered, persona=new)
     )
@@ -59,21 +67,26 @@ async def save(engine: Engine, client: Client, argument: str) -> None:
     now = (await engine.services.database.read(states.steering, client.session.id)).persona
     if not now.name:
         raise CommandError("A persona needs a name first: /persona Ines|A surveyor, dry and exact.")
-    if len(await engine.services.database.read(personas.listed)) >= MOST:
+    if len(await engine.services.database.read(personas.listed, client.visitor.id)) >= MOST:
         raise CommandError(f"There are {MOST} personas, the most one home holds; delete some.")
     await engine.services.database.write(
-        personas.put, now.name, argument[:SHOWN_CHARS], now.text, engine.now()
+        personas.put,
+        now.name,
+        argument[:SHOWN_CHARS],
+        now.text,
+        engine.now(),
+        owner=client.visitor.id,
     )
     client.notify(f"✓ {now.name} is in the library; /persona use {now.name} plays it in other stories.")
 
 
 async def default(engine: Engine, client: Client, argument: str) -> None:
     if argument.lower() in OFF:
-        await engine.services.database.write(personas.make_default, None)
+        await engine.services.database.write(personas.make_default, None, client.visitor.id)
         client.notify("✓ No persona is the default.")
         return
-    persona = await _find(engine, argument)
-    await engine.services.database.write(personas.make_default, persona.id)
+    persona = await _find(engine, client, argument)
+    await engine.services.database.write(personas.make_default, persona.id, client.visitor.id)
     client.notify(f"✓ New stories begin with you as {persona.name}.")
 
 
@@ -82,17 +95,18 @@ async def bind(engine: Engine, client: Client, argument: str) -> None:
     character_id = client.chosen.character_id
     if not character_id:
         raise CommandError("Choose a character first: /character select ID.")
+    bound_to = personas.of_user(client.visitor.id, character_id)
     if argument.lower() in OFF:
-        await engine.services.database.write(personas.unbind, "character", character_id)
+        await engine.services.database.write(personas.unbind, "character", bound_to)
         client.notify("✓ This character has no persona of its own.")
         return
-    persona = await _find(engine, argument)
-    await engine.services.database.write(personas.bind, persona.id, "character", character_id)
+    persona = await _find(engine, client, argument)
+    await engine.services.database.write(personas.bind, persona.id, "character", bound_to)
     client.notify(f"✓ New stories with {character_id} begin with you as {persona.name}.")
 
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
     """Out of the library; stories that are played with it keep it."""
-    persona = await _find(engine, argument)
+    persona = await _find(engine, client, argument)
     await engine.services.database.write(personas.remove, persona.id)
     client.notify(f"✓ {shown(persona)} is no longer in the library.")

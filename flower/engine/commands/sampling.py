@@ -5,6 +5,7 @@ from __future__ import annotations
 from flower.engine.commands.lookup import closest
 from flower.engine.provider.instruct import SERVER, TEMPLATES
 from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import Client
 from flower.engine.store import presets, stories
 from flower.errors import CommandError
@@ -19,6 +20,7 @@ PRESETS_MOST = 500  # of one home
 async def set_(engine: Engine, client: Client, argument: str) -> None:
     words = argument.split(None, 1)
     if words and words[0] == "model":
+        client.check(Need.HOME)
         await _set_for_model(engine, client, words[1] if len(words) > 1 else "")
     elif words:
         await _set_for_story(engine, client, *await _known(engine, argument))
@@ -81,11 +83,14 @@ async def save_preset(engine: Engine, client: Client, argument: str) -> None:
     own = await _own(engine, client)
     if not own:
         raise CommandError("Nothing is set here; /set temperature 0.8 sets something.")
-    known = await engine.services.database.read(presets.names, presets.SAMPLERS)
+    known = await engine.services.database.read(presets.names, presets.SAMPLERS, client.visitor.id)
     if len(known) >= PRESETS_MOST and argument not in known:
         raise CommandError(f"There are {PRESETS_MOST} presets, the most one home holds; delete some.")
     database = engine.services.database
-    await database.write(presets.put, presets.SAMPLERS, argument, samplers.checked(own), engine.now())
+    values = samplers.checked(own)
+    await database.write(
+        presets.put, presets.SAMPLERS, argument, values, engine.now(), client.visitor.id
+    )
     client.notify(f"✓ Preset {argument}: {_told(own)}.")
 
 
@@ -93,14 +98,14 @@ async def load_preset(engine: Engine, client: Client, argument: str) -> None:
     """Makes the settings of this story those of a preset."""
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
-    name, values = await _preset(engine, argument)
+    name, values = await _preset(engine, client, argument)
     await engine.services.database.write(stories.set_all_of_story, client.session.id, values)
     client.notify(f"✓ This story has the settings of {name}: {_told(values)}.")
 
 
 async def list_presets(engine: Engine, client: Client, argument: str) -> None:
     database = engine.services.database
-    listed = await database.read(presets.listed, presets.SAMPLERS)
+    listed = await database.read(presets.listed, presets.SAMPLERS, client.visitor.id)
     templates = await database.read(presets.names, presets.INSTRUCT)
     rows = [f"  {name}: {_told(samplers.checked(values))}" for name, values in listed.items()]
     rows = [
@@ -118,22 +123,25 @@ async def list_presets(engine: Engine, client: Client, argument: str) -> None:
 async def delete_preset(engine: Engine, client: Client, argument: str) -> None:
     """Deletes a preset, or a template that was imported; stories keep the settings they have."""
     database = engine.services.database
-    for kind in presets.KINDS:
-        if await database.write(presets.remove, kind, argument):
+    user = client.visitor.id
+    for kind in presets.KINDS if not user else (presets.SAMPLERS,):  # templates are everybody's
+        if await database.write(presets.remove, kind, argument, user):
             client.notify(f"✓ {argument} is deleted.")
             return
-    raise CommandError(await _missing(engine, argument))
+    raise CommandError(await _missing(engine, client, argument))
 
 
-async def _preset(engine: Engine, wanted: str) -> tuple[str, dict[str, object]]:
-    found = await engine.services.database.read(presets.find, presets.SAMPLERS, wanted)
+async def _preset(engine: Engine, client: Client, wanted: str) -> tuple[str, dict[str, object]]:
+    found = await engine.services.database.read(
+        presets.find, presets.SAMPLERS, wanted, client.visitor.id
+    )
     if found is None:
-        raise CommandError(await _missing(engine, wanted))
+        raise CommandError(await _missing(engine, client, wanted))
     return found[0], samplers.checked(found[1])
 
 
-async def _missing(engine: Engine, wanted: str) -> str:
-    known = await engine.services.database.read(presets.names, presets.SAMPLERS)
+async def _missing(engine: Engine, client: Client, wanted: str) -> str:
+    known = await engine.services.database.read(presets.names, presets.SAMPLERS, client.visitor.id)
     return f"Which preset? There is no {wanted!r}.{closest(wanted, list(known))}"
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.assets import Character
 from flower.engine.character_list import briefs
+from flower.engine.commands import table
 from flower.engine.commands.game import add_message, current_of, story_of
 from flower.engine.commands.lookup import closest
 from flower.engine.game import cast, steering
@@ -99,6 +100,10 @@ async def persona(engine: Engine, client: Client, argument: str) -> None:
         )
         return
     new = steering.Persona() if argument.lower() in OFF else steering.parse_persona(argument)
+    if client.plays_elsewhere:
+        await table.play(engine, client, new)
+        client.notify(f"✓ At this table you are {new.name or 'as you are called'}.")
+        return
     await _steer(engine, client, lambda steered: replace(steered, persona=new))
     client.notify(
         f"✓ You are {new.name or 'as described'}." if new.prompt_text else "✓ You are nobody again."
@@ -271,7 +276,7 @@ async def speak_as(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError(
             'Who says what? For example /as Mara I never saw it, or /as "Old Ned" Evening.'
         )
-    await engine.say(client, f"{name}: {text}", client.request)
+    await engine.say(client, f"{name}: {text}", client.request, named=True)
 
 
 def _voice(argument: str, known: list[str]) -> tuple[str, str]:

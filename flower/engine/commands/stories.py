@@ -13,8 +13,9 @@ from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
 from flower.engine.export.library_files import STORY_FORMATS
 from flower.engine.export.render import FORMATS, Story
-from flower.engine.sessions import recap
+from flower.engine.sessions import recap, rights
 from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import branches, characters, stories, trash, tree
 from flower.engine.store.search import search as find_words
@@ -22,12 +23,13 @@ from flower.errors import CommandError
 from flower.protocol.messages import FoundMessage, State
 
 
-async def _find(engine: Engine, wanted: str) -> stories.StoredSession:
+async def _find(engine: Engine, client: Client, wanted: str, need: Need) -> stories.StoredSession:
+    database, visitor = engine.services.database, client.visitor
     if wanted:
-        stored = await engine.services.database.read(stories.session, wanted)
+        stored = await rights.story(database, visitor, wanted, need)
         if stored is not None:
             return stored
-    listed = await engine.services.database.read(stories.sessions, archived=True)
+    listed = await database.read(stories.sessions, archived=True, user=visitor.id)
     ids = [stored.id for stored in listed]
     if not ids:
         raise CommandError("There is no story yet; /session new starts one.")
@@ -49,7 +51,7 @@ async def new(engine: Engine, client: Client, argument: str) -> None:
 
 async def resume(engine: Engine, client: Client, argument: str) -> None:
     target, _, message = argument.partition(" ")
-    stored = await _find(engine, target)
+    stored = await _find(engine, client, target, Need.READER)
     await engine.open_session(client, stored)
     state = State(
         session_id=stored.id,
@@ -62,21 +64,24 @@ async def resume(engine: Engine, client: Client, argument: str) -> None:
         await engine.send_history(client, client.session)
         await engine.recap(client, stored)
         if message:
-            await _go_where_it_is(engine, client.session, message.strip())
+            await _go_where_it_is(engine, client, client.session, message.strip())
 
 
-async def _go_where_it_is(engine: Engine, session: Session, message: str) -> None:
+async def _go_where_it_is(engine: Engine, client: Client, session: Session, message: str) -> None:
     """Makes a message part of the way through the tree; a message that is stays where it is."""
     if not (message.isascii() and message.isdecimal()):
         raise CommandError("At which message? /session continue ID 12 goes to message 12.")
     number = int(message[:18])
     leaf = await engine.services.database.read(tree.active_leaf, session.id)
     if not await engine.services.database.read(tree.on_path, leaf, number):
+        client.check(Need.OWNER)
         await engine.edits.change(session, branches.show, number, engine.now())
 
 
 async def list_all(engine: Engine, client: Client, argument: str) -> None:
-    listed = await engine.services.database.read(stories.sessions, archived=True)
+    listed = await engine.services.database.read(
+        stories.sessions, archived=True, user=client.visitor.id
+    )
     if not listed:
         raise CommandError("There is no story yet; /session new starts one.")
     rows = [f"{stored.id}  {_described(stored, engine.now())}" for stored in listed]
@@ -105,7 +110,7 @@ async def rename(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def pin(engine: Engine, client: Client, argument: str) -> None:
-    stored = await _find(engine, argument or client.chosen.session_id)
+    stored = await _find(engine, client, argument or client.chosen.session_id, Need.OWNER)
     await engine.services.database.write(stories.set_pinned, stored.id, not stored.pinned)
     what = "No longer at the top" if stored.pinned else "At the top from now on"
     engine.story_list.changed()
@@ -113,7 +118,7 @@ async def pin(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def archive(engine: Engine, client: Client, argument: str) -> None:
-    stored = await _find(engine, argument or client.chosen.session_id)
+    stored = await _find(engine, client, argument or client.chosen.session_id, Need.OWNER)
     await engine.services.database.write(stories.set_archived, stored.id, not stored.archived)
     what = "Taken out of the archive" if stored.archived else "Put away; /session list still shows it"
     engine.story_list.changed()
@@ -123,7 +128,7 @@ async def archive(engine: Engine, client: Client, argument: str) -> None:
 async def search(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which words? /session search the river door.")
-    hits = await engine.services.database.read_slowly(find_words, argument)
+    hits = await engine.services.database.read_slowly(find_words, argument, user=client.visitor.id)
     if not hits:
         raise CommandError(f"No story has the words {argument!r}.")
     found = tuple(
@@ -142,7 +147,7 @@ async def search(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
-    stored = await _find(engine, argument)
+    stored = await _find(engine, client, argument, Need.OWNER)
     await engine.delete_session(stored.id)
     engine.story_list.changed()
     days = round(limits.TRASH_KEPT_S / 86_400)
@@ -153,15 +158,16 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def restore(engine: Engine, client: Client, argument: str) -> None:
-    database = engine.services.database
-    deleted = {s.id: s.title or "Untitled" for s in await database.read(trash.listed)}
+    database, user = engine.services.database, client.visitor.id
+    listed = await database.read(trash.listed, owner=user)
+    deleted = {s.id: s.title or "Untitled" for s in listed}
     if not deleted:
         raise CommandError("The trash is empty.")
     if not argument:
         rows = [f"{session_id}  {title}" for session_id, title in deleted.items()]
         client.notify("\n".join(["In the trash; /session restore ID takes a story back:", *rows]))
         return
-    if not await database.write(trash.restore, argument):
+    if not await database.write(trash.restore, argument, user):
         raise CommandError(f"The trash has no story {argument!r}.{closest(argument, list(deleted))}")
     engine.story_list.changed()
     client.notify(f"✓ Back: {deleted.get(argument, argument)}. /session continue {argument} opens it.")
@@ -202,7 +208,9 @@ async def export(engine: Engine, client: Client, argument: str) -> None:
     story = await engine.services.database.read_slowly(
         export_files.read_story, client.session.id, names, engine.now(), whole=whole
     )
-    folder = engine.services.database.path.parent / export_files.FOLDER
+    folder = library.folder_of(engine, client)
+    if client.visitor.id and Path(name).name != name:
+        raise CommandError("A name without folders, please: your exports have a folder of their own.")
     path = await trio.to_thread.run_sync(_write, story, form, folder, name, overwrite)
     client.notify(f"✓ Written: {path}")
 

@@ -56,13 +56,23 @@ class Persona(Struct, frozen=True, omit_defaults=True):
 
 class Steering(Struct, frozen=True, omit_defaults=True):
     """``rules``: by id, switched on or off for this story, whatever the player has chosen elsewhere;
-    ``books``: lorebooks, by number, that are switched off in it."""
+    ``books``: lorebooks, by number, that are switched off in it; ``players``: who others at its table play."""
 
     note: Note | None = None
     persona: Persona = Persona()
     cast: Cast = Cast()
     rules: dict[str, bool] = {}
     books: tuple[int, ...] = ()
+    players: tuple[Persona, ...] = ()
+
+    @property
+    def players_text(self) -> str:
+        """What the narrator is told of the other players, "" when there are none."""
+        if not self.players:
+            return ""
+        rows = [f"- {one.name}: {one.text or 'nothing is known of them yet'}" for one in self.players]
+        head = "Others play too; each line begins with the name of the character who says it. Their characters:"
+        return "\n".join([head, *rows])
 
 
 def parse_note(text: str) -> Note:

@@ -43,7 +43,7 @@ from flower.engine.recall.scopes import (
 )
 from flower.engine.recall.secrets import is_secret
 from flower.engine.scripts.script import Script, ScriptPlace
-from flower.engine.store import books, paths, personas, scripts, states, stories, tree
+from flower.engine.store import books, paths, personas, scripts, states, stories, tree, whispers
 from flower.engine.store.connection import Connection, Store
 from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
@@ -205,7 +205,7 @@ def books_here(
     name = steered.persona.name
     bound = personas.for_story(db, story, characters[0] if characters else "") if name else None
     mine = bound is not None and bound.name == name
-    persona = bound if mine else personas.find(db, name) if name else None
+    persona = bound if mine else personas.find_in_story(db, name, story) if name else None
     number = persona.id if persona is not None and persona.name == name else None
     held = books.holding(db, story=story, world=world, characters=characters, persona=number)
     return [one for one in held if one.stored.id not in steered.books]
@@ -331,8 +331,28 @@ def _story_so_far(
     whole = stories.path(db, leaf, most=most)
     path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
     current = states.current_at(db, session_id, leaf, path[-1].created if path else 0.0)
+    if current.steering.players and turn.reply_id and not turn.ask:
+        path = _with_whispers(db, path)  # what a player asks for alone is made without
     held = scripts.holding(db, (turn.character_id, *current.steering.cast.members))
     return path, current, paths.way(db, leaf).remembered, held
+
+
+def _with_whispers(db: Connection, path: list[stories.Message]) -> list[stories.Message]:
+    """Returns the path with what was whispered after each message, for the model alone.
+
+    Not after the last one: a reply that goes on has its own words at its end.
+    """
+    said = whispers.after(db, [message.id for message in path[:-1]])
+    if not said:
+        return path
+    told = []
+    for message in path:
+        words = [f"[{whisper.text}]" for whisper in said.get(message.id, ())]
+        if words:
+            whole = "\n".join([message.extra.told or message.content, *words])
+            message = replace(message, extra=replace(message.extra, told=whole))
+        told.append(message)
+    return told
 
 
 async def _direction(

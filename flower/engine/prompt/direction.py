@@ -104,6 +104,7 @@ def direct(
     chosen_rules = steering.rules_on(chosen.rules, steered.rules)
     rules = [assets.rules[rule] for rule in chosen_rules if rule in assets.rules]
     persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).prompt_text
+    persona = "\n".join(part for part in (persona, steered.players_text) if part)
     pins = tuple(expand(pin, fixed) for pin in state.pins)
     rules_of_telling = played[0].system_prompt if played else assets.system_rules
     sections = (

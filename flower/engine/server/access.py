@@ -4,7 +4,8 @@ A local port is no wall: every web page the user visits can reach it, and every 
 Only browsers send an Origin, and none has business here. A page that has pointed its own name at
 127.0.0.1 (DNS rebinding) is known by the Host it asks for. Programs of the engine's own user come in as they
 are, unless the settings name a token; whoever else asks needs the token, which is compared in constant time,
-and wrong ones are slowed down, for each address by itself.
+and wrong ones are slowed down, for each address by itself. A token of a user lets in as that user; whoever shows
+one that is nobody's does not come in at all, wherever they ask from.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from flower.engine.sessions.program import OWNER, STRANGER, TRUSTED
+from flower.engine.sessions.program import GUEST, OWNER, STRANGER, TRUSTED
+from flower.engine.store.users import User, parts
 
 TOKEN_FREE_TRIES = 3  # wrong ones in a row before waiting begins: people mistype
 TOKEN_WAIT_S = 0.5  # after that, doubled with every further one of that address
@@ -103,16 +105,37 @@ class Access:
         """Whether this peer comes in with a token only."""
         return self.token is not None and not (self.trusts_own and peer.own)
 
-    def rights(self, peer: Peer) -> str:
+    def rights(self, peer: Peer, user: User | None = None) -> str:
         """Returns what somebody who has come in may change of the program itself."""
+        if user is not None:
+            return GUEST
         if peer.own:
             return OWNER
         return TRUSTED if self.needs_token(peer) else STRANGER
 
-    def refusal(self, header: Header, peer: Peer, now: float) -> Refusal | None:
+    def user_token(self, header: Header, peer: Peer, now: float) -> str:
+        """Returns what may be a user's token, to be looked up; "" for none, or while its address has to wait."""
+        sent = _bearer(header("Authorization") or "")
+        if parts(sent) is None or self._attempts.wait_s(peer.address, now):
+            return ""
+        return sent
+
+    def mark(self, header: Header) -> str:
+        """Returns the open part of the user's token that was shown."""
+        found = parts(_bearer(header("Authorization") or ""))
+        return found[0] if found is not None else ""
+
+    def is_home_token(self, header: Header) -> bool:
+        """Whether the home's own token was shown."""
+        return self._is_token(header("Authorization") or "")
+
+    def refusal(
+        self, header: Header, peer: Peer, now: float, user: User | None = None
+    ) -> Refusal | None:
         """Returns why an upgrade is refused, None if it may go on.
 
-        ``header`` returns a header of the request by name; ``now`` is a monotonic time in seconds.
+        ``header`` returns a header of the request by name; ``now`` is a monotonic time in seconds; ``user`` is
+        whose token was shown.
         """
         address = peer.address
         if header("Origin") is not None:
@@ -121,23 +144,35 @@ class Access:
             return Refusal(
                 421, "This engine does not go by that name; add it to engine.names in config.yaml."
             )
-        if not self.needs_token(peer):
+        shown = header("Authorization") or ""
+        as_user = parts(_bearer(shown)) is not None and not self._is_token(shown)
+        if not as_user and not self.needs_token(peer):
             return None
         wait = self._attempts.wait_s(address, now)
         if wait:
             whole = int(wait) + 1
             return Refusal(429, f"Too many wrong tokens; try again in {whole} s.", whole)
-        sent = header("Authorization") or ""
-        if self._is_token(sent):
+        if user is not None or (not as_user and self._is_token(shown)):
             self._attempts.passed(address)
             return None
-        if sent:  # a client that knows of no token does not guess
+        if shown:  # a client that knows of no token does not guess
             self._attempts.failed(address, now)
         return Refusal(401, "The token is missing or wrong; send it as Authorization: Bearer TOKEN.")
 
-    def private_refusal(self, header: Header, peer: Peer, now: float) -> Refusal | None:
+    def owner_refusal(
+        self, header: Header, peer: Peer, now: float, user: User | None = None
+    ) -> Refusal | None:
+        """The same for what is the home owner's alone, whoever else may come in."""
+        refused = self.refusal(header, peer, now, user)
+        if refused is None and user is not None:
+            return Refusal(403, "This is for whoever keeps this home.")
+        return refused
+
+    def private_refusal(
+        self, header: Header, peer: Peer, now: float, user: User | None = None
+    ) -> Refusal | None:
         """The same for pages about the engine itself: without a token they are for this machine alone."""
-        refused = self.refusal(header, peer, now)
+        refused = self.owner_refusal(header, peer, now, user)
         if refused is None and self.token is None and not is_local(peer.address):
             return Refusal(
                 403, "This page is for the engine's own machine; set engine.token to see it."
@@ -151,10 +186,16 @@ class Access:
         return name == "localhost" or _is_loopback(name) or name in self._names
 
     def _is_token(self, authorization: str) -> bool:
-        scheme, _, sent = authorization.partition(" ")
-        right = (self.token or "").encode()
-        same = hmac.compare_digest(sent.strip().encode("utf-8", "replace"), right)
-        return same and scheme.lower() == "bearer"
+        if self.token is None:
+            return False
+        sent = _bearer(authorization).encode("utf-8", "replace")
+        return hmac.compare_digest(sent, self.token.encode())
+
+
+def _bearer(authorization: str) -> str:
+    """Returns the token of an Authorization header, "" for none."""
+    scheme, _, sent = authorization.partition(" ")
+    return sent.strip() if scheme.lower() == "bearer" else ""
 
 
 def is_local(address: str) -> bool:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import trio
 from quart import Quart, Response, request, websocket
+from quart.wrappers import Request, Websocket
 from quart_trio import QuartTrio
 from quart_trio.wrappers import TrioRequest
 
 import flower
 from flower import limits
 from flower.engine.server import connection, health, uploads
-from flower.engine.server.access import Access, Peer, Refusal, is_local
+from flower.engine.server.access import Access, Header, Peer, Refusal, is_local
 from flower.engine.server.guests import Guests
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.local_user import is_own
 from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.session import HOME_OWNER
+from flower.engine.store import audit, users
+from flower.engine.store.users import User
+from flower.errors import StoreError
 from flower.home import Home
 from flower.protocol import IMPORT_PATH, PATH
+
+log = logging.getLogger(__name__)
 
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1: the token was revoked
 
@@ -58,38 +67,34 @@ def create_app(
     guests = Guests()
     rules.on_new_token = guests.revoke_others
 
+    door = Door(engine, rules)
+
     async def alive() -> Response:
         return _text(f"Flower {flower.__version__} is running.", 200)
 
     async def ready() -> Response:
-        refused = rules.private_refusal(
-            request.headers.get, await _peer(request.scope), trio.current_time()
-        )
+        refused = await door.private_refusal(request)
         if refused is not None:
             return _refused(engine, refused)
         report = await health.look(engine)
         return _text("\n".join(report.lines), 200 if report.ready else 503)
 
     async def numbers() -> Response:
-        refused = rules.private_refusal(
-            request.headers.get, await _peer(request.scope), trio.current_time()
-        )
+        refused = await door.private_refusal(request)
         if refused is not None:
             return _refused(engine, refused)
         text = health.render(engine, home)
         return Response(text, content_type=health.CONTENT_TYPE)
 
     async def status() -> Response:
-        refused = rules.private_refusal(
-            request.headers.get, await _peer(request.scope), trio.current_time()
-        )
+        refused = await door.private_refusal(request)
         if refused is not None:
             return _refused(engine, refused)
         return Response(health.status(engine), content_type="application/json")
 
     async def rpc() -> Response | None:
-        peer = await _peer(websocket.scope)
-        refused = rules.refusal(websocket.headers.get, peer, trio.current_time())
+        peer, user = await door.asks(websocket)
+        refused = rules.refusal(websocket.headers.get, peer, trio.current_time(), user)
         if refused is None and len(engine.clients) >= limits.CLIENTS_MAX:
             refused = Refusal(
                 503, f"{limits.CLIENTS_MAX} clients are connected, the most there can be."
@@ -100,11 +105,17 @@ def create_app(
             await websocket.accept()
         except trio.BrokenResourceError:
             return None  # gone before the greeting
-        token = rules.token if rules.needs_token(peer) else None
+        token = rules.token if user is None and rules.needs_token(peer) else None
         with lifetime.client() as guest, guests.admitted(token) as scope:
             client_id = websocket.args.get("client", "")
-            rights = rules.rights(peer)
-            await connection.serve(engine, _WebSocket(), client_id, guest.say_goodbye, rights)
+            await connection.serve(
+                engine,
+                _WebSocket(),
+                client_id,
+                guest.say_goodbye,
+                rules.rights(peer, user),
+                await door.visitor(websocket.headers.get, user, scope.cancel),
+            )
         if scope.cancelled_caught:
             await websocket.close(POLICY_VIOLATION)
         return None
@@ -112,7 +123,8 @@ def create_app(
     incoming = uploads.Uploads(engine.imports.importer, home.run if home is not None else None)
 
     async def import_file() -> Response:
-        refused = rules.refusal(request.headers.get, await _peer(request.scope), trio.current_time())
+        peer, user = await door.asks(request)
+        refused = rules.owner_refusal(request.headers.get, peer, trio.current_time(), user)
         if refused is not None:
             return _refused(engine, refused)
         with lifetime.client():  # whoever sends files needs the engine
@@ -126,6 +138,46 @@ def create_app(
     app.add_url_rule("/metrics", view_func=numbers, endpoint="metrics")
     app.add_websocket(PATH, view_func=rpc)
     return app
+
+
+class Door:
+    """Who asks: the address, and the user whose token was shown. Wrong ones are in the log of logins."""
+
+    def __init__(self, engine: Engine, rules: Access) -> None:
+        self._engine = engine
+        self._rules = rules
+
+    async def asks(self, asked: Request | Websocket) -> tuple[Peer, User | None]:
+        """Returns the peer and its user; without a user's token the database is not asked."""
+        peer = await _peer(asked.scope)
+        text = self._rules.user_token(asked.headers.get, peer, trio.current_time())
+        if not text:
+            return peer, None
+        database, now = self._engine.services.database, self._engine.now()
+        user = await database.read(users.by_token, text, now)
+        if user is None and not self._rules.is_home_token(asked.headers.get):
+            await self._note(users.HOME, "refused", f"a token from {peer.address or 'this machine'}")
+        return peer, user
+
+    async def _note(self, user: int, event: str, about: str) -> None:
+        try:
+            await self._engine.services.database.write(
+                audit.note, user, event, about, self._engine.now()
+            )
+        except StoreError as error:  # a full disk keeps nobody out
+            log.warning("not in the audit log: %s", error)
+
+    async def private_refusal(self, asked: Request) -> Refusal | None:
+        """Returns why a page about the engine is not shown, None if it is."""
+        peer, user = await self.asks(asked)
+        return self._rules.private_refusal(asked.headers.get, peer, trio.current_time(), user)
+
+    async def visitor(self, header: Header, user: User | None, expel: Callable[[], None]) -> Visitor:
+        """Returns who a client is that has come in; a user's login is noted."""
+        if user is None:
+            return HOME_OWNER
+        await self._note(user.id, "login", user.name)
+        return Visitor(user.id, user.name, self._rules.mark(header), expel)
 
 
 async def _peer(scope: Mapping[str, Any]) -> Peer:

@@ -19,7 +19,8 @@ from flower.engine.commands import dispatch
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.program import STRANGER
-from flower.engine.sessions.session import Client
+from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.session import HOME_OWNER, Client
 from flower.errors import FlowerError, ProtocolError
 from flower.protocol.codec import Encoder, decode_prompt
 from flower.protocol.messages import ChatChunk, ErrorEvent, ErrorMeta, Prompt
@@ -40,10 +41,16 @@ class Socket(Protocol):
 
 
 async def serve(
-    engine: Engine, socket: Socket, client_id: str, on_leave: Callable[[], None], rights: str = STRANGER
+    engine: Engine,
+    socket: Socket,
+    client_id: str,
+    on_leave: Callable[[], None],
+    rights: str = STRANGER,
+    visitor: Visitor = HOME_OWNER,
 ) -> None:
     """Talks with one client until either side goes; ``on_leave`` is called if it says that it leaves."""
-    client = await engine.connect(Outbox(), client_id[: limits.CLIENT_ID_CHARS], on_leave, rights)
+    client_id = client_id[: limits.CLIENT_ID_CHARS]
+    client = await engine.connect(Outbox(), client_id, on_leave, rights, visitor)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_write, engine, client, socket, nursery.cancel_scope)

@@ -14,12 +14,16 @@ from flower.engine.prompt.macros import Expanded
 from flower.engine.recall.scopes import lore_scope
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.store import personas, states, stories, world_lore
+from flower.engine.store.connection import Connection
 from flower.engine.store.stories import Selection
+from flower.engine.store.users import HOME
 from flower.errors import CommandError
 
 
-async def begin(services: Services, chosen: Selection, session_id: str, now: float) -> None:
-    """Stores a new story in the chosen world, with the chosen character; one of them is enough.
+async def begin(
+    services: Services, chosen: Selection, session_id: str, now: float, owner: int = HOME
+) -> None:
+    """Stores a new story of ``owner`` in the chosen world, with the chosen character; one of them is enough.
 
     The player is whoever is bound to the character, else who they were in the story before, else their
     default persona. Raises ``CommandError`` without world and character or when there are too many
@@ -30,14 +34,14 @@ async def begin(services: Services, chosen: Selection, session_id: str, now: flo
     if world is None and chosen.character_id not in assets.characters:
         raise CommandError("Choose a world first: /world select ID (" + ", ".join(assets.worlds) + ").")
     world_id = world.id if world is not None else ""
-    if await database.read(stories.count_sessions) >= stories.SESSIONS_MAX:
+    if await database.read(stories.count_sessions, owner) >= stories.SESSIONS_MAX:
         raise CommandError(
             f"There are {stories.SESSIONS_MAX} stories, the most one home holds; use another --home."
         )
-    persona = await _persona(services, chosen)
+    persona = await _persona(services, chosen, owner)
     place = StoryRef(session_id, world_id, chosen.character_id)
     words = greetings(assets, place, persona, now) or (Expanded("", {}),)
-    people = await _known_people(services, world_id) if services.keep_people and world_id else ()
+    people = await _known_people(services, world_id, owner) if services.keep_people and world_id else ()
     await database.write(
         states.begin_story,
         session_id,
@@ -49,6 +53,7 @@ async def begin(services: Services, chosen: Selection, session_id: str, now: flo
         StoryState(people=people),
         dump_variables(words[0].variables) if words[0].variables else None,
         rows_of(words[1:]),
+        owner,
     )
     services.library.expect(around([words[0].text], world.scene if world is not None else ""))
 
@@ -58,18 +63,26 @@ def rows_of(greetings: Sequence[Expanded]) -> list[tuple[str, str | None]]:
     return [(one.text, dump_variables(one.variables) if one.variables else None) for one in greetings]
 
 
-async def _persona(services: Services, chosen: Selection) -> Persona:
-    bound = await services.database.read(personas.for_story, "", chosen.character_id)
-    before = (await services.database.read(states.steering, chosen.session_id)).persona
+async def _persona(services: Services, chosen: Selection, owner: int) -> Persona:
+    bound = await services.database.read(personas.for_story, "", chosen.character_id, owner)
+    before = await services.database.read(_played_before, chosen.session_id, owner)
     if bound is None or (bound.is_default and before != Persona()):
         return before
     return Persona(bound.name, bound.description[:NOTE_CHARS])
 
 
-async def _known_people(services: Services, world_id: str) -> tuple[Person, ...]:
-    """Returns the people of the story that was played last in a world, as they stand at its end."""
-    listed = await services.database.read(stories.sessions, archived=True)
-    last = max((s for s in listed if s.world_id == world_id), key=lambda s: s.updated, default=None)
+def _played_before(db: Connection, session_id: str, owner: int) -> Persona:
+    """Returns who somebody is in a story of theirs; at another's table they have a persona of their own."""
+    if not stories.is_owner(db, session_id, owner):
+        return Persona()
+    return states.steering(db, session_id).persona
+
+
+async def _known_people(services: Services, world_id: str, owner: int) -> tuple[Person, ...]:
+    """Returns the people of the owner's story that was played last in a world, as they stand at its end."""
+    listed = await services.database.read(stories.sessions, archived=True, user=owner)
+    mine = [s for s in listed if s.world_id == world_id and s.owner == owner]
+    last = max(mine, key=lambda s: s.updated, default=None)
     if last is None:
         return ()
     return (await services.database.read(states.state_at, last.id, last.active_leaf)).people

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection
 
 import trio
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from flower import limits
 from flower.engine.game.steering import rules_on
@@ -21,7 +21,7 @@ from flower.engine.prompt.context import Services
 from flower.engine.provider.base import Registry
 from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
-from flower.engine.sessions import create, recap, shown_page, snapshot
+from flower.engine.sessions import create, recap, rights, shown_page, snapshot
 from flower.engine.sessions.answers import Answers
 from flower.engine.sessions.asset_edits import AssetEdits
 from flower.engine.sessions.character_drafts import CharacterDrafts
@@ -34,21 +34,21 @@ from flower.engine.sessions.imports import Imports
 from flower.engine.sessions.metrics import Metrics
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.program import STRANGER, Program, one_problem
+from flower.engine.sessions.rights import StoryRole, Visitor
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.session import Client, Session
+from flower.engine.sessions.session import HOME_OWNER, Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
+from flower.engine.sessions.story_list import StoryList
+from flower.engine.sessions.tables import Tables, is_shared
 from flower.engine.sessions.turns import Turns
+from flower.engine.sessions.user_watch import UserWatch
 from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
-from flower.engine.store.connection import Store
-from flower.engine.tasks import guarded
 from flower.errors import StoreError
-from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State, SystemUpdate
+from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State
 
 log = logging.getLogger(__name__)
 
 QUICK_REPLIES_READ = 100  # of imported ones; most sets have commands of other programs among them
-
-STORY_LIST_INTERVAL_S = 1.0  # the list of stories goes to every client, at most so often
 
 
 class Engine:
@@ -100,6 +100,10 @@ class Engine:
         )
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
+        self.tables = Tables(services.database, self.clients, now, self._leave)
+        self.has_users = False  # whether a user ever came: without them no story is shared
+        self.users = UserWatch(services.database, self.clients, nursery, now)
+        self.imports.stories_changed = self.story_list.changed
         self._commands = commands
         self.answers = Answers()
         self.fetches = Fetches(nursery)
@@ -140,14 +144,18 @@ class Engine:
         client_id: str = "",
         on_leave: Callable[[], None] = lambda: None,
         rights: str = STRANGER,
+        visitor: Visitor = HOME_OWNER,
     ) -> Client:
         """Returns a new client with what it had chosen, and sends it everything it shows.
 
-        Faces that give no id share one selection. ``rights``: see ``program``.
+        Faces that give no id share one selection. ``rights``: see ``program``; ``visitor``: whose client it is.
         """
-        chosen = await self.services.database.read(stories.load, sanitize(client_id))
-        client = Client(outbox, chosen, on_leave, rights)
+        key = stories.client_key(visitor.id, sanitize(client_id))
+        chosen = await self.services.database.read(stories.load, key, visitor.id)
+        client = Client(outbox, chosen, on_leave, rights, visitor)
         self.clients.add(client)
+        self.users.came(client)
+        self.has_users = self.has_users or bool(visitor.id)
         try:
             client.notify("✓ Engine ready.", State(status="ok"))
             self._tell_problems(client)
@@ -161,9 +169,13 @@ class Engine:
 
     def _tell_problems(self, client: Client) -> None:
         """Says that something of the user's cannot be used; the list of it stays in the state."""
-        problems = self.problems()
+        problems = self.problems_for(client)
         if problems:
             client.notify(f"✗ {one_problem(problems)}")
+
+    def problems_for(self, client: Client) -> tuple[str, ...]:
+        """Returns the problems that a client is told: the files are the home owner's business."""
+        return () if client.visitor.id else self.problems()
 
     def problems(self) -> tuple[str, ...]:
         """Returns a sentence for everything of the user's that cannot be used: settings, files, models."""
@@ -203,7 +215,8 @@ class Engine:
 
     async def identify(self, client: Client, client_id: str) -> None:
         """Gives a client what another one of its id had chosen, and its story."""
-        client.chosen = await self.services.database.read(stories.load, sanitize(client_id))
+        key = stories.client_key(client.visitor.id, sanitize(client_id))
+        client.chosen = await self.services.database.read(stories.load, key, client.visitor.id)
         await self._attach(client)
 
     async def choose(self, client: Client, **changes: object) -> None:
@@ -213,8 +226,10 @@ class Engine:
 
     async def sync(self, client: Client) -> None:
         """Sends a client everything it shows: the state, then its story."""
-        listed = await self.services.database.read(stories.sessions)
-        shown = structs.replace(client.chosen, rules=await self.active_rules(client))
+        user = client.visitor.id
+        listed = await self.services.database.read(stories.sessions, user=user)
+        active = await self.active_rules(client)
+        shown = structs.replace(client.chosen, rules=active, client=client.name)
         services = self.services
         more = await services.database.read(quick_replies.listed, QUICK_REPLIES_READ)
         ready = (*services.quick_replies, *snapshot.quick_replies_of(more))
@@ -226,7 +241,7 @@ class Engine:
                 shown,
                 quick_replies=ready[: max(limits.QUICK_REPLIES, len(services.quick_replies))],
                 commands=self._commands,
-                problems=self.problems(),
+                problems=self.problems_for(client),
             )
         )
         if client.session is not None:
@@ -238,15 +253,18 @@ class Engine:
         return rules_on(client.chosen.rules, steered.rules)
 
     def broadcast(self, text: str, state: State) -> None:
+        """Tells every client what has changed, and the home owner's what happened to the home."""
         for client in self.clients:
-            client.notify(text, state)
+            if not client.visitor.id:
+                client.notify(text, state)
+            elif state != State():
+                client.notify("", structs.replace(state, problems=UNSET))
 
     def _announce_models(self) -> None:
         available = self.registry.options()
-        problems = self.problems()
         for client in self.clients:
             state = snapshot.selection_state(client.chosen, self.registry)
-            state = structs.replace(state, problems=problems)
+            state = structs.replace(state, problems=self.problems_for(client))
             client.notify("", structs.replace(state, available_models=available))
 
     # --- stories --------------------------------------------------------------------------------
@@ -254,7 +272,7 @@ class Engine:
     async def new_session(self, client: Client) -> Session:
         """Starts a story in the client's world; raises ``CommandError`` without a world."""
         session_id = self.new_id()
-        await create.begin(self.services, client.chosen, session_id, self.now())
+        await create.begin(self.services, client.chosen, session_id, self.now(), client.visitor.id)
         await self.choose(client, session_id=session_id)
         await self._attach(client)
         session = client.session
@@ -311,19 +329,24 @@ class Engine:
         session_id = client.chosen.session_id
         if not session_id:
             return
-        session, opened = self._sessions.get(session_id), None
-        if session is None:
-            stored = await self.services.database.read(stories.session, session_id)
-            if stored is None:
+        session, opened, role = self._sessions.get(session_id), None, StoryRole.OWNER
+        if session is None or session.owner != client.visitor.id:
+            found = await self.services.database.read(rights.seen, client.visitor.id, session_id)
+            if found is None:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
+            stored, role = found
+            session = self._sessions.get(session_id)
+        if session is None:
             start = await self.services.database.read(tree.window_start, stored.id)
-            opened = Session(stored.id, stored.world_id, stored.character_id, start)
+            opened = Session(stored.id, stored.world_id, stored.character_id, start, stored.owner)
             # Another client may have opened it meanwhile, and a turn of it laid out its window.
             session = self._sessions.setdefault(session_id, opened)
         # Without a pause since it was looked up: a story that nobody watches may be dropped and opened again.
         session.subscribe(client.outbox)
-        client.session = session
+        client.session, client.role = session, role
+        if self.has_users:
+            session.shared = await self.services.database.read(is_shared, session.id)
         if session is opened:
             # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
             with trio.CancelScope(shield=True):
@@ -347,59 +370,22 @@ class Engine:
 
     # --- lines ----------------------------------------------------------------------------------
 
-    async def say(self, client: Client, line: str, request: str | None) -> None:
-        """Takes the player's line: starts its turn, or lets it wait for the running one."""
+    async def say(self, client: Client, line: str, request: str | None, *, named: bool = False) -> None:
+        """Takes the player's line: starts its turn, or lets it wait for the running one.
+
+        ``named``: the line says itself whose it is.
+        """
         if client.session is None:
             await self.new_session(client)
             await self.sync(client)
         assert client.session is not None
+        if client.session.shared and not named:
+            line = await self.tables.voiced(client, line)
         if await self.turns.say(client.session, client.chosen, line, request):
             self.story_list.changed()
 
     async def stop(self) -> None:
         """Ends every turn, saved and told as interrupted, and tells the clients."""
         await self.turns.stop(self._sessions.values())
-        self.broadcast("✗ The engine is stopping.", State(status="stopping"))
-
-
-# --- Keeps every client's list of stories fresh, however many of them begin or end at once.
-#
-# The list grows with the stories and goes to every client: told for each change, a hundred clients that
-# begin a story at the same moment would cost ten thousand lists, in the way of their first words.
-
-
-class StoryList:
-    """Tells ``clients`` which stories there are, at most once in ``STORY_LIST_INTERVAL_S``."""
-
-    def __init__(self, database: Store, clients: Collection[Client], nursery: trio.Nursery) -> None:
-        self._database = database
-        self._clients = clients
-        self._nursery = nursery
-        self._changed = False
-        self._publishing = False
-
-    def changed(self) -> None:
-        """Notes that stories came, went or changed their names; it is told soon."""
-        self._changed = True
-        if not self._publishing:
-            self._publishing = True
-            self._nursery.start_soon(guarded, "the list of stories", self._publish)
-
-    async def _publish(self) -> None:
-        try:
-            while self._changed:
-                self._changed = False
-                await self._publish_once()
-                await trio.sleep(STORY_LIST_INTERVAL_S)
-        finally:
-            self._publishing = False
-
-    async def _publish_once(self) -> None:
-        try:
-            listed = await self._database.read(stories.sessions)
-        except StoreError as error:  # told to whoever meets it next
-            log.warning("the list of stories could not be read: %s", error)
-            return
-        event = SystemUpdate("", State(available_sessions=snapshot.session_options(listed)))
-        for client in self._clients:
-            client.send(event)
+        for client in self.clients:
+            client.notify("✗ The engine is stopping.", State(status="stopping"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping
 
 import trio
@@ -16,13 +15,10 @@ from flower.engine.prompt.context import Services
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client
-from flower.engine.store import characters, stories
+from flower.engine.store import characters
 from flower.engine.store.connection import Connection
 from flower.engine.tasks import guarded
-from flower.errors import StoreError
 from flower.protocol.messages import State, SystemUpdate
-
-log = logging.getLogger(__name__)
 
 TELL_INTERVAL_S = 1.0  # between two lists of characters: five hundred cards may come in a minute
 
@@ -42,6 +38,7 @@ class Imports:
         self._clients = clients
         self._nursery = nursery
         self._changed = self._telling = self._stories = False
+        self.stories_changed: Callable[[], None] = lambda: None  # to be called when stories came
         self.imported = ImportedCharacter(characters.unpacked)
         self.importer = Importer(
             runtime.services.database,
@@ -118,12 +115,7 @@ class Imports:
         state = State(available_characters=listed)
         if self._stories:
             self._stories = False
-            try:
-                found = await self._runtime.services.database.read(stories.sessions)
-            except StoreError as error:  # told to whoever meets it next
-                log.warning("the list of stories could not be read: %s", error)
-            else:
-                state = replace(state, available_sessions=snapshot.session_options(found))
+            self.stories_changed()
         for client in self._clients:
             client.send(SystemUpdate("", state))
 

@@ -8,7 +8,8 @@ from typing import Protocol
 from flower.home import Home
 from flower.settings.config import Config
 
-# Who a client is: what it may change of the program itself. The story is open to whoever comes in.
+# Who a client is: what it may change of the program itself. What they may do in stories is in ``rights``.
+GUEST = "user"  # showed a user's token: has stories, and no part in the program
 STRANGER = ""  # came in without a token, as the settings allow
 TRUSTED = "token"  # showed the token
 OWNER = "owner"  # a program of the engine's own user, on its machine

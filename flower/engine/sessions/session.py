@@ -20,7 +20,9 @@ from flower.engine.provider.base import Completion, Provider
 from flower.engine.provider.prepared import Prepared
 from flower.engine.sessions.joint import Joint
 from flower.engine.sessions.outbox import Outbox
+from flower.engine.sessions.rights import Need, StoryRole, Visitor, check
 from flower.engine.store.stories import Selection
+from flower.engine.store.users import HOME
 from flower.protocol.messages import (
     ChatChunk,
     ChatReasoning,
@@ -155,9 +157,16 @@ class Session:
     """A story with its watchers and its running reply."""
 
     def __init__(
-        self, session_id: str, world_id: str, character_id: str, window_start: int | None = None
+        self,
+        session_id: str,
+        world_id: str,
+        character_id: str,
+        window_start: int | None = None,
+        owner: int = HOME,
     ) -> None:
         self.id = session_id
+        self.owner = owner
+        self.shared = False  # others play in it as well
         self.world_id = world_id
         self.character_id = character_id
         self.reply: GrowingReply | None = None
@@ -247,16 +256,25 @@ class Session:
 
 # --- One connected client, as the engine knows it.
 
+HOME_OWNER = Visitor()
+
 
 class Client:
     """A client: its outbox, what it has chosen and the story it watches."""
 
     def __init__(
-        self, outbox: Outbox, chosen: Selection, on_leave: Callable[[], None], rights: str = ""
+        self,
+        outbox: Outbox,
+        chosen: Selection,
+        on_leave: Callable[[], None],
+        rights: str = "",
+        visitor: Visitor = HOME_OWNER,
     ) -> None:
         self.outbox = outbox
         self.chosen = chosen
+        self.visitor = visitor
         self.session: Session | None = None
+        self.role = StoryRole.NOBODY  # at that story
         self.rights = rights  # what it may change of the program; see ``program``
         self.on_leave = on_leave  # to be called when it says that it leaves for good
         self.request: str | None = None  # of the prompt that is being carried out
@@ -269,10 +287,25 @@ class Client:
     def __repr__(self) -> str:
         return f"<Client {self.chosen.client!r} on {self.session!r}>"
 
+    def check(self, need: Need) -> None:
+        """Raises ``CommandError`` when its user may not do what needs this, in the story it watches."""
+        check(self.visitor, self.role if self.session is not None else None, need)
+
+    @property
+    def plays_elsewhere(self) -> bool:
+        """Whether it watches another's story, where its user has a persona of their own."""
+        return self.session is not None and self.role is not StoryRole.OWNER
+
+    @property
+    def name(self) -> str:
+        """The id that it gave itself."""
+        kept = self.chosen.client
+        return kept.partition("/")[2] if self.visitor.id else kept
+
     @property
     def key(self) -> str:
         """What tells its prompts from others': its id, else this connection."""
-        return self.chosen.client or f"connection {id(self):x}"
+        return self.chosen.client if self.name else f"connection {id(self):x}"
 
     def send(self, event: Event) -> None:
         """Puts an event into its outbox."""

@@ -70,6 +70,15 @@ TABLES = (
     Table("quick_replies", "name, place"),
     Table("chat_marks", "mark", paged=True),
     Table("chat_files", "session_id, original", paged=True),
+    Table("users", "id"),
+    Table("user_tokens", "mark"),
+    Table("seats", "session_id, user_id", paged=True),
+    Table("table_codes", "mark"),
+    Table("whispers", "id", paged=True),
+    Table("user_days", "user_id, day", paged=True),
+    Table("audit", "id", paged=True),
+    Table("own_presets", "owner, name"),
+    Table("own_favourites", "owner, kind, id"),
 )
 
 
@@ -217,6 +226,9 @@ NUMBERED = (
     "attached_lore",
     "passages",
     "waiting_lines",
+    "users",
+    "audit",
+    "whispers",
 )  # those of which rows are deleted for good
 _NUMBERED_ALL = (*NUMBERED, "originals", "books", "personas", "scripts")
 

@@ -69,12 +69,15 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class SessionExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is kept with a session. ``window_start``: where its last prompt's history began; ``params``:
-    sampler settings of this story; ``summary_task``: how the player wants its summary written. ``states`` keeps
-    more under keys of its own."""
+    sampler settings of this story; ``summary_task``: how the player wants its summary written; ``table_order``:
+    "round" when those at its table speak in turn, ``table_last``: the user who spoke last. ``states`` keeps more
+    under keys of its own."""
 
     window_start: int | None = None
     params: dict[str, Any] = {}
     summary_task: str = ""
+    table_order: str = ""
+    table_last: int = -1
     others: dict[str, Any] = {}
 
 

@@ -8,20 +8,36 @@ if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
 
 
+# ruff: noqa: S608 - only constants are put into statements, values never
+
 MOST = 1000  # of one kind: a list of more is no choice
 
 
-def of(db: Connection, kind: str) -> frozenset[str]:
-    """Returns the ids of the favourites of a kind: characters, worlds or books."""
-    rows = db.execute("SELECT id FROM favourites WHERE kind = ? LIMIT ?", (kind, MOST))
+def of(db: Connection, kind: str, user: int = 0) -> frozenset[str]:
+    """Returns the ids of a user's favourites of a kind: characters, worlds or books."""
+    mine, values = _mine(kind, user)
+    rows = db.execute(f"SELECT id FROM {mine} LIMIT ?", (*values, MOST))
     return frozenset(row[0] for row in rows)
 
 
-def switch(db: Connection, kind: str, wanted: str) -> bool | None:
+def switch(db: Connection, kind: str, wanted: str, user: int = 0) -> bool | None:
     """Makes something a favourite, or one no longer; returns whether it is one now, None if there are too many."""
-    if db.execute("DELETE FROM favourites WHERE kind = ? AND id = ?", (kind, wanted)).rowcount:
+    mine, values = _mine(kind, user)
+    if db.execute(f"DELETE FROM {mine} AND id = ?", (*values, wanted)).rowcount:
         return False
-    if db.execute("SELECT count(*) FROM favourites WHERE kind = ?", (kind,)).fetchone()[0] >= MOST:
+    if db.execute(f"SELECT count(*) FROM {mine}", values).fetchone()[0] >= MOST:
         return None
-    db.execute("INSERT INTO favourites (kind, id) VALUES (?, ?)", (kind, wanted))
+    if user:
+        db.execute(
+            "INSERT INTO own_favourites (owner, kind, id) VALUES (?, ?, ?)", (user, kind, wanted)
+        )
+    else:
+        db.execute("INSERT INTO favourites (kind, id) VALUES (?, ?)", (kind, wanted))
     return True
+
+
+def _mine(kind: str, user: int) -> tuple[str, tuple[object, ...]]:
+    """Returns a table with the condition for a user's rows, and its values."""
+    if user:
+        return "own_favourites WHERE owner = ? AND kind = ?", (user, kind)
+    return "favourites WHERE kind = ?", (kind,)

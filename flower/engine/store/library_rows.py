@@ -73,6 +73,8 @@ _ORDER = {
 _NOT_KEPT = {
     "originals": ("data",),
     "passages": ("hash",),
+    "sessions": ("owner",),
+    "personas": ("owner",),
 }  # with the file itself; follows from the text
 _DERIVED = {
     "sessions": "window_start",
@@ -287,6 +289,7 @@ class Loader:
             return False
         if self._known("SELECT 1 FROM personas WHERE is_default"):
             row["is_default"] = 0
+        row["owner"] = 0
         row["original"] = self._here("originals", row.get("original"))
         return self._insert("personas", {**row, "id": self._number("personas", row["id"])})
 
@@ -316,6 +319,7 @@ class Loader:
         self.stories.add(row["id"])
         self._leaves.append((row["id"], row.pop("active_leaf"), row.pop("root")))
         row["deleted"], row["extra"] = None, _clean(row["extra"], self._steered)
+        row["owner"] = 0  # users are another home's
         return self._insert("sessions", row)
 
     def _steered(self, extra: Row) -> Row:

@@ -27,6 +27,7 @@ class StoredPersona(Struct, frozen=True):
     is_default: bool
 
 
+_OWNER_OF_STORY = "coalesce((SELECT owner FROM sessions WHERE id = {}), 0)"
 _COLUMNS = "p.id, p.name, p.title, p.description, p.is_default"
 
 
@@ -44,9 +45,12 @@ def put(
     file: str = "",
     linked_book: str = "",
     original: int | None = None,
+    owner: int = 0,
 ) -> int:
-    """Stores a persona, in the place of the one with its name and title; returns its id."""
-    row = db.execute("SELECT id FROM personas WHERE name = ? AND title = ?", (name, title)).fetchone()
+    """Stores a user's persona, in the place of theirs with its name and title; returns its id."""
+    row = db.execute(
+        "SELECT id FROM personas WHERE name = ? AND title = ? AND owner = ?", (name, title, owner)
+    ).fetchone()
     if row is not None:
         db.execute(
             "UPDATE personas SET description = ?, updated = ?, original = coalesce(?, original) WHERE id = ?",
@@ -54,9 +58,9 @@ def put(
         )
         return int(row[0])
     cursor = db.execute(
-        "INSERT INTO personas (name, title, description, file, linked_book, original, updated)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (name, title, description, file, linked_book, original, now),
+        "INSERT INTO personas (name, title, description, file, linked_book, original, updated, owner)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (name, title, description, file, linked_book, original, now, owner),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
@@ -65,9 +69,11 @@ def put(
 def change(
     db: Connection, persona_id: int, name: str, title: str, description: str, now: float
 ) -> bool:
-    """Stores a persona under other words; returns whether no other one has its name and title."""
+    """Stores a persona under other words; returns whether no other one of its user has its name and title."""
     other = db.execute(
-        "SELECT 1 FROM personas WHERE name = ? AND title = ? AND id != ?", (name, title, persona_id)
+        "SELECT 1 FROM personas WHERE name = ? AND title = ? AND id != ?"
+        " AND owner = (SELECT owner FROM personas WHERE id = ?)",
+        (name, title, persona_id, persona_id),
     ).fetchone()
     if other is None:
         db.execute(
@@ -77,29 +83,49 @@ def change(
     return other is None
 
 
-def listed(db: Connection) -> list[StoredPersona]:
-    """Returns all personas, the default one first, then by name."""
+def listed(db: Connection, owner: int = 0) -> list[StoredPersona]:
+    """Returns all personas of a user, the default one first, then by name."""
+    return _listed(db, "?", owner)
+
+
+def _listed(db: Connection, owner: str, value: int | str) -> list[StoredPersona]:
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM personas p ORDER BY p.is_default DESC, p.name, p.title"  # noqa: S608
+        f"SELECT {_COLUMNS} FROM personas p WHERE p.owner = {owner}"  # noqa: S608 - our own words
+        " ORDER BY p.is_default DESC, p.name, p.title",
+        (value,),
     )
     return [_persona(row) for row in rows]
 
 
-def find(db: Connection, name: str) -> StoredPersona | None:
-    """Returns the persona of that name, number or ``name (title)``."""
-    for persona in listed(db):
+def find(db: Connection, name: str, owner: int = 0) -> StoredPersona | None:
+    """Returns the persona of a user that has that name, number or ``name (title)``."""
+    return _named(listed(db, owner), name)
+
+
+def find_in_story(db: Connection, name: str, session_id: str) -> StoredPersona | None:
+    """Returns the persona of that name of whoever made a story."""
+    return _named(_listed(db, _OWNER_OF_STORY.format("?"), session_id), name)
+
+
+def _named(known: Sequence[StoredPersona], name: str) -> StoredPersona | None:
+    for persona in known:
         names = (persona.name, str(persona.id), f"{persona.name} ({persona.title})")
         if name.casefold() in [one.casefold() for one in names]:
             return persona
     return None
 
 
-def make_default(db: Connection, persona_id: int | None) -> None:
-    """Makes one persona that of new stories, or none."""
+def make_default(db: Connection, persona_id: int | None, owner: int = 0) -> None:
+    """Makes one persona of a user that of their new stories, or none."""
     db.execute(
-        "UPDATE personas SET is_default = CASE WHEN id = ? THEN 1 ELSE 0 END",
-        (persona_id if persona_id is not None else -1,),
+        "UPDATE personas SET is_default = CASE WHEN id = ? THEN 1 ELSE 0 END WHERE owner = ?",
+        (persona_id if persona_id is not None else -1, owner),
     )
+
+
+def of_user(owner: int, character_id: str) -> str:
+    """Returns what a user's persona is bound to when it is bound to a character."""
+    return f"@{owner}/{character_id}" if owner else character_id
 
 
 def bind(db: Connection, persona_id: int, kind: Bound, owner: str) -> None:
@@ -134,18 +160,24 @@ def claim(db: Connection, file: str, character_id: str) -> None:
     db.execute("DELETE FROM persona_owners WHERE kind = 'file' AND owner = ?", (file,))
 
 
-def for_story(db: Connection, session_id: str, character_id: str) -> StoredPersona | None:
-    """Returns the persona bound to a story, else to its character, else the default one."""
+def for_story(
+    db: Connection, session_id: str, character_id: str, owner: int = 0
+) -> StoredPersona | None:
+    """Returns the persona bound to a story, else to its character, else the default one.
+
+    ``owner``: whose story it is to be, while there is none yet.
+    """
     row = db.execute(
         f"""
         SELECT {_COLUMNS} FROM personas p LEFT JOIN persona_owners o ON o.persona_id = p.id
-        WHERE (o.kind = 'story' AND o.owner = :story) OR (o.kind = 'character' AND o.owner = :character)
-           OR p.is_default != 0
+        WHERE p.owner = coalesce((SELECT owner FROM sessions WHERE id = :story), :owner)
+          AND ((o.kind = 'story' AND o.owner = :story) OR (o.kind = 'character' AND o.owner = :character)
+           OR p.is_default != 0)
         ORDER BY coalesce(o.kind = 'story' AND o.owner = :story, false) DESC,
             coalesce(o.kind = 'character' AND o.owner = :character, false) DESC
         LIMIT 1
         """,  # noqa: S608 - only constants are put in
-        {"story": session_id, "character": character_id},
+        {"story": session_id, "character": of_user(owner, character_id), "owner": owner},
     ).fetchone()
     return _persona(row) if row else None
 

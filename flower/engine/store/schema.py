@@ -359,6 +359,88 @@ CREATE TABLE presets (
 ) WITHOUT ROWID;
 """
 
+# People of one home beside its owner, who is number 0 and in no row. Of a token only ``hash`` is kept, that of its
+# secret part; ``mark`` is its open part, by which it is found. ``seats`` are those at another's story. A code lets
+# whoever has it take a seat until it ends. ``whispers`` were said by ``one`` user to the ``other``. ``user_days``
+# counts what somebody's replies used on a day (since 1970).
+USERS_SCHEMA = """
+CREATE TABLE users (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    name    TEXT NOT NULL UNIQUE,
+    created REAL NOT NULL,
+    extra   TEXT NOT NULL DEFAULT '{}'
+);
+CREATE TABLE user_tokens (
+    mark    TEXT PRIMARY KEY,
+    hash    BLOB NOT NULL,
+    user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+    label   TEXT NOT NULL,
+    created REAL NOT NULL,
+    ends    REAL
+) WITHOUT ROWID;
+CREATE INDEX user_tokens_by_user ON user_tokens(user_id);
+CREATE TABLE seats (
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    user_id    INTEGER NOT NULL,
+    role       TEXT NOT NULL,
+    name       TEXT NOT NULL DEFAULT '',
+    about      TEXT NOT NULL DEFAULT '',
+    created    REAL NOT NULL,
+    PRIMARY KEY (session_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX seats_by_user ON seats(user_id);
+CREATE TABLE table_codes (
+    mark       TEXT PRIMARY KEY,
+    hash       BLOB NOT NULL,
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    role       TEXT NOT NULL,
+    ends       REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX table_codes_by_story ON table_codes(session_id);
+CREATE TABLE whispers (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+    message_id INTEGER NOT NULL REFERENCES messages(id) ON DELETE CASCADE,
+    one        INTEGER NOT NULL,
+    other      INTEGER NOT NULL,
+    text       TEXT NOT NULL,
+    created    REAL NOT NULL
+);
+CREATE INDEX whispers_by_story ON whispers(session_id);
+CREATE INDEX whispers_by_message ON whispers(message_id);
+CREATE TABLE user_days (
+    user_id INTEGER NOT NULL,
+    day     INTEGER NOT NULL,
+    prompts INTEGER NOT NULL DEFAULT 0,
+    tokens  INTEGER NOT NULL DEFAULT 0,
+    cost    REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_id, day)
+) WITHOUT ROWID;
+CREATE TABLE audit (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      REAL NOT NULL,
+    user_id INTEGER NOT NULL,
+    event   TEXT NOT NULL,
+    about   TEXT NOT NULL
+);
+CREATE TABLE own_presets (
+    owner   INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+    name    TEXT NOT NULL COLLATE NOCASE,
+    data    TEXT NOT NULL,
+    updated REAL NOT NULL,
+    PRIMARY KEY (owner, name)
+) WITHOUT ROWID;
+CREATE TABLE own_favourites (
+    owner INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+    kind  TEXT NOT NULL,
+    id    TEXT NOT NULL,
+    PRIMARY KEY (owner, kind, id)
+) WITHOUT ROWID;
+ALTER TABLE sessions ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE personas ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX sessions_by_owner ON sessions(owner, deleted);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
@@ -371,6 +453,7 @@ MIGRATIONS: tuple[str, ...] = (
     SCRIPTS_SCHEMA,
     FAVOURITES_SCHEMA,
     PRESETS_SCHEMA,
+    USERS_SCHEMA,
 )
 
 

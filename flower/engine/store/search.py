@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -29,8 +30,8 @@ class Hit(Struct, frozen=True):
     excerpt: str
 
 
-def search(db: Connection, words: str, most: int = SEARCH_RESULTS) -> list[Hit]:
-    """Returns the messages that hold all of ``words``, the best first; every branch, no trash.
+def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int = 0) -> list[Hit]:
+    """Returns the messages ``user`` may see that hold all of ``words``, the best first; every branch, no trash.
 
     Of words that very many messages hold, the newest come first.
 
@@ -39,14 +40,18 @@ def search(db: Connection, words: str, most: int = SEARCH_RESULTS) -> list[Hit]:
     query = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
     if not query:
         return []
-    found = "messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL"
+    found, values = "messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL", [query]
+    if user or stories.has_others(db):
+        # Whose a story is is not in the index of words, which may be a file of its own.
+        found += " AND s.id IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(stories.seen_ids(db, user)))
     order = "rowid DESC" if _is_common(db, query) else "rank, messages_fts.rowid DESC"
     # The page first: excerpts of everything that has the words would be cut only to be sorted away.
     page = db.execute(
         "SELECT messages_fts.rowid, s.id, s.title, m.role FROM messages_fts"  # noqa: S608 - our own words
         " CROSS JOIN messages m ON m.id = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id"
         f" WHERE {found} ORDER BY messages_fts.{order} LIMIT ?",
-        (query, most),
+        (*values, most),
     ).fetchall()
     rows = [
         (session_id, title, message_id, role, _excerpt(db, query, message_id))

@@ -60,6 +60,7 @@ def begin_story(
     state: StoryState,
     variables: str | None,
     others: Sequence[tuple[str, str | None]] = (),
+    owner: int = 0,
 ) -> None:
     """Creates a story in which the player is who they were in the one before.
 
@@ -67,7 +68,7 @@ def begin_story(
     along. ``variables`` of its greeting: as ``dump_variables`` gives them, None for none. ``others`` are
     further greetings with theirs: variants of the first message.
     """
-    stories.create_session(db, session_id, world_id, character_id, greeting, now)
+    stories.create_session(db, session_id, world_id, character_id, greeting, now, owner)
     if state != StoryState():
         _set_states(db, *_row(db, session_id), dump(state), [])
     if variables is not None:
@@ -296,11 +297,12 @@ def change_steering(
     return changed
 
 
-def change_persona(db: Connection, was: Persona, new: Persona) -> None:
-    """Lets the player be ``new`` in all stories in which they are ``was``, word for word."""
+def change_persona(db: Connection, was: Persona, new: Persona, owner: int = 0) -> None:
+    """Lets a user be ``new`` in all stories of theirs in which they are ``was``, word for word."""
     rows = db.execute(
-        f"SELECT id FROM sessions WHERE json_extract({_EXTRA}, '$.steering.persona.name') = ?",  # noqa: S608 - names of our own
-        (was.name,),
+        f"SELECT id FROM sessions WHERE json_extract({_EXTRA}, '$.steering.persona.name') = ?"  # noqa: S608 - names of our own
+        " AND owner = ?",
+        (was.name, owner),
     )
 
     def follow(steered: Steering) -> Steering:

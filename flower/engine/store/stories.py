@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 
 Row = tuple[Any, ...]
-SESSIONS_MAX = 10_000  # stories of one home, the trash included
+SESSIONS_MAX = 10_000  # stories of one user, the trash included
+# Whether somebody, given twice, may see the story ``s``: it is theirs, or they sit at its table.
+SEEN = "(s.owner = ? OR s.id IN (SELECT session_id FROM seats WHERE user_id = ?))"
 _ALL = 2**62  # messages: of no limit
 
 
@@ -47,7 +49,10 @@ class Message(Struct, frozen=True):
 
 
 class StoredSession(Struct, frozen=True):
-    """A story's row; ``messages`` counts its whole tree, ``branch`` is the named one it is on."""
+    """A story's row; ``messages`` counts its whole tree, ``branch`` is the named one it is on.
+
+    ``owner``: the number of the user who made it, 0 for the owner of the home.
+    """
 
     id: str
     world_id: str
@@ -60,6 +65,7 @@ class StoredSession(Struct, frozen=True):
     branch: str
     pinned: int
     archived: int
+    owner: int
     extra: SessionExtra
 
 
@@ -78,7 +84,7 @@ _SESSION = """
     SELECT s.id, s.world_id, s.character_id, s.title, s.active_leaf, s.created, s.updated,
            (SELECT count(*) FROM messages m WHERE m.session_id = s.id)
            - (SELECT count(*) FROM messages m WHERE m.session_id = s.id AND m.deleted IS NOT NULL),
-           s.branch, s.pinned, s.archived, s.extra
+           s.branch, s.pinned, s.archived, s.owner, s.extra
     FROM sessions s
 """
 
@@ -97,12 +103,19 @@ def _session(row: Row) -> StoredSession:
 
 
 def create_session(
-    db: Connection, session_id: str, world_id: str, character_id: str, greeting: str, now: float
+    db: Connection,
+    session_id: str,
+    world_id: str,
+    character_id: str,
+    greeting: str,
+    now: float,
+    owner: int = 0,
 ) -> None:
     """Creates a story; a greeting, if any, becomes its root message."""
     db.execute(
-        "INSERT INTO sessions (id, world_id, character_id, created, updated) VALUES (?, ?, ?, ?, ?)",
-        (session_id, world_id, character_id, now, now),
+        "INSERT INTO sessions (id, world_id, character_id, created, updated, owner)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (session_id, world_id, character_id, now, now, owner),
     )
     if greeting:
         append(db, session_id, None, "assistant", greeting, "complete", now=now)
@@ -115,16 +128,24 @@ def session(db: Connection, session_id: str) -> StoredSession | None:
 
 
 def sessions(
-    db: Connection, most: int = limits.SESSIONS_LISTED, *, archived: bool = False
+    db: Connection,
+    most: int = limits.SESSIONS_LISTED,
+    *,
+    archived: bool = False,
+    user: int | None = None,
 ) -> list[StoredSession]:
-    """Returns the stories: pinned ones first, then the one played last; ``archived`` ones if wanted."""
+    """Returns the stories: pinned ones first, then the one played last; ``archived`` ones if wanted.
+
+    ``user``: only those that they may see.
+    """
     order = "ORDER BY s.pinned DESC, s.updated DESC, s.rowid DESC"
+    seen = f" AND {SEEN}" if user is not None else ""
     # Those that are wanted first: else the messages of all stories would be counted.
     listed = (
-        "s.rowid IN (SELECT s.rowid FROM sessions s WHERE s.deleted IS NULL AND s.archived <= ?"
+        f"s.rowid IN (SELECT s.rowid FROM sessions s WHERE s.deleted IS NULL AND s.archived <= ?{seen}"
         f" {order} LIMIT ?) {order}"
     )
-    return where(db, listed, (archived, most))
+    return where(db, listed, (archived, *((user, user) if user is not None else ()), most))
 
 
 def where(db: Connection, condition: str, values: Row) -> list[StoredSession]:
@@ -165,10 +186,35 @@ def _patch(db: Connection, table: str, row_id: str | int, changes: Mapping[str, 
     )
 
 
-def count_sessions(db: Connection) -> int:
-    """Returns how many stories there are, those in the trash included."""
-    (count,) = db.execute("SELECT count(*) FROM sessions").fetchone()
+def count_sessions(db: Connection, owner: int | None = None) -> int:
+    """Returns how many stories there are, or how many somebody made; those in the trash included."""
+    if owner is None:
+        (count,) = db.execute("SELECT count(*) FROM sessions").fetchone()
+    else:
+        (count,) = db.execute("SELECT count(*) FROM sessions WHERE owner = ?", (owner,)).fetchone()
     return int(count)
+
+
+def has_others(db: Connection) -> bool:
+    """Whether somebody beside the home's owner has made a story."""
+    found = db.execute("SELECT 1 FROM sessions WHERE owner > 0 LIMIT 1").fetchone()
+    return found is not None
+
+
+def is_owner(db: Connection, session_id: str, user: int) -> bool:
+    """Whether a user made a story, be it in the trash."""
+    mine = "SELECT 1 FROM sessions WHERE id = ? AND owner = ?"
+    return db.execute(mine, (session_id, user)).fetchone() is not None
+
+
+def seen_ids(db: Connection, user: int) -> list[str]:
+    """Returns the ids of the stories that a user may see."""
+    rows = db.execute(
+        "SELECT id FROM sessions WHERE owner = ? AND deleted IS NULL"
+        " UNION SELECT session_id FROM seats WHERE user_id = ?",
+        (user, user),
+    )
+    return [session_id for (session_id,) in rows]
 
 
 # --- messages -----------------------------------------------------------------------------------
@@ -292,12 +338,24 @@ class Selection(Struct, frozen=True):
     nsfw: bool = False
 
 
-def load(db: Connection, client: str) -> Selection:
-    """Returns what ``client`` had chosen; a new client starts where the last one left off."""
+def client_key(user: int, client: str) -> str:
+    """Returns under which name what a user's client chooses is kept; one cannot name another's."""
+    if not user:
+        return client.lstrip("@") if "/" in client else client
+    return f"@{user}/{client}"
+
+
+def load(db: Connection, client: str, user: int = 0) -> Selection:
+    """Returns what ``client`` had chosen; a new client starts where the last one of its user left off.
+
+    ``client`` is a ``client_key``.
+    """
+    # The sign behind "/" is "0", behind "@" it is "A".
+    mine = "client >= ? AND client < ?" if user else "(client < '@' OR client >= 'A')"
     row = db.execute(
-        "SELECT model, world_id, character_id, session_id, rules, nsfw FROM selections"
+        f"SELECT model, world_id, character_id, session_id, rules, nsfw FROM selections WHERE {mine}"
         " ORDER BY client = ? DESC, updated DESC LIMIT 1",
-        (client,),
+        (*((f"@{user}/", f"@{user}0") if user else ()), client),
     ).fetchone()
     if row is None:
         return Selection(client)

@@ -26,15 +26,16 @@ def delete(db: Connection, session_id: str, now: float) -> bool:
     return deleted > 0
 
 
-def restore(db: Connection, session_id: str) -> bool:
-    """Takes a story out of the trash; returns whether it was there."""
-    taken = "UPDATE sessions SET deleted = NULL WHERE id = ? AND deleted IS NOT NULL"
-    return db.execute(taken, (session_id,)).rowcount > 0
+def restore(db: Connection, session_id: str, owner: int = 0) -> bool:
+    """Takes a story of ``owner`` out of the trash; returns whether it was there."""
+    taken = "UPDATE sessions SET deleted = NULL WHERE id = ? AND deleted IS NOT NULL AND owner = ?"
+    return db.execute(taken, (session_id, owner)).rowcount > 0
 
 
-def listed(db: Connection, most: int = limits.SESSIONS_LISTED) -> list[StoredSession]:
-    """Returns the stories in the trash, the one deleted last first."""
-    return stories.where(db, "s.deleted IS NOT NULL ORDER BY s.deleted DESC LIMIT ?", (most,))
+def listed(db: Connection, most: int = limits.SESSIONS_LISTED, owner: int = 0) -> list[StoredSession]:
+    """Returns the stories of ``owner`` in the trash, the one deleted last first."""
+    found = "s.deleted IS NOT NULL AND s.owner = ? ORDER BY s.deleted DESC LIMIT ?"
+    return stories.where(db, found, (owner, most))
 
 
 def expired(db: Connection, before: float) -> list[str]:

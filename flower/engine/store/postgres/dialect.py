@@ -22,6 +22,9 @@ NUMBERED = frozenset(
         "books",
         "personas",
         "scripts",
+        "users",
+        "audit",
+        "whispers",
     }
 )
 _WORDS = {"group_concat": "string_agg", "INTEGER": "BIGINT"}

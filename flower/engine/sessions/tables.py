@@ -1,0 +1,171 @@
+"""Stories that several play: who sits there, whose turn it is, and in whose name a line is said.
+
+A table is a story with seats. Who sits there is in the database; an open story knows only whether others play in it, so
+that a line of one who plays alone costs nothing more. Who may do what is decided in ``rights``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower.engine.game.steering import Persona
+from flower.engine.sessions import rights, snapshot
+from flower.engine.sessions.rights import StoryRole
+from flower.engine.sessions.session import Client, Session
+from flower.engine.store import audit, seats, states, stories
+from flower.engine.store.connection import Connection, Store
+from flower.engine.store.seats import Seat
+from flower.errors import CommandError
+from flower.protocol.messages import State, SystemUpdate
+
+ROUND, FREE = "round", "free"
+HOST = "The host"  # who plays without any name
+OUTSIDE = "(("  # words outside the story are nobody's line
+
+
+class Sitting(Struct, frozen=True):
+    """Somebody at a table. ``voice``: the name of who they play; "" for readers."""
+
+    user: int
+    user_name: str
+    role: StoryRole
+    voice: str
+
+
+def sitting(db: Connection, session_id: str) -> list[Sitting]:
+    """Returns everybody at a table, whoever made the story first."""
+    found = seats.owner_of(db, session_id)
+    if found is None:
+        return []
+    owner, name = found
+    voice = states.steering(db, session_id).persona.name or name.capitalize() or HOST
+    host = Sitting(owner, name or HOST.lower(), StoryRole.OWNER, voice)
+    return [host, *(_of_seat(seat) for seat in seats.at(db, session_id))]
+
+
+def _of_seat(seat: Seat) -> Sitting:
+    plays = seat.role == seats.PLAYER
+    name = seat.user_name or HOST.lower()
+    voice = (seat.name or name.capitalize()) if plays else ""
+    return Sitting(seat.user, name, StoryRole.PLAYER if plays else StoryRole.READER, voice)
+
+
+def tell_narrator(db: Connection, session_id: str) -> None:
+    """Lets the narrator know who else plays; to be called whenever seats have changed."""
+    others = tuple(
+        Persona(one.voice, seat.about)
+        for seat in seats.at(db, session_id)
+        if (one := _of_seat(seat)).role is StoryRole.PLAYER
+    )
+    if others != states.steering(db, session_id).players:
+        states.change_steering(db, session_id, lambda steered: replace(steered, players=others))
+
+
+def is_shared(db: Connection, session_id: str) -> bool:
+    """Whether others play in a story."""
+    return bool(states.steering(db, session_id).players)
+
+
+def next_speaker(players: Iterable[int], last: int, present: Collection[int]) -> int | None:
+    """Returns whose turn it is at a table that speaks in turn: the next one who is there; None for anybody's."""
+    order = list(players)
+    start = order.index(last) + 1 if last in order else 0
+    for user in order[start:] + order[:start]:
+        if user in present:
+            return user
+    return None
+
+
+class Tables:
+    """What the engine does for tables. ``clients`` are those that are connected."""
+
+    def __init__(
+        self,
+        database: Store,
+        clients: Collection[Client],
+        now: Callable[[], float],
+        leave: Callable[[Client], None],
+    ) -> None:
+        self._database = database
+        self._clients = clients
+        self._now = now
+        self._leave = leave
+
+    # --- lines ----------------------------------------------------------------------------------
+
+    async def voiced(self, client: Client, line: str) -> str:
+        """Returns a line with the name of who says it. Raises ``CommandError`` when it is another's turn."""
+        session = client.session
+        assert session is not None
+        here, order, last = await self._database.read(_standing, session.id)
+        mine = next((one for one in here if one.user == client.visitor.id), None)
+        if mine is None or mine.role < StoryRole.PLAYER:
+            raise CommandError("You have no seat here any more.")
+        if order == ROUND:
+            turn = self._turn_of(session, here, last)
+            if turn is not None and turn.user != mine.user:
+                raise CommandError(f"It is the turn of {turn.voice}; at this table you speak in turn.")
+            if not line.startswith(OUTSIDE):
+                await self._database.write(
+                    stories.set_session_extra, session.id, {"table_last": mine.user}
+                )
+                follows = self._turn_of(session, here, mine.user)
+                if follows is not None:
+                    session.publish(SystemUpdate(f"Next: {follows.voice}."))
+        return line if line.startswith(OUTSIDE) else f"{mine.voice}: {line}"
+
+    def _turn_of(self, session: Session, here: list[Sitting], last: int) -> Sitting | None:
+        players = [one.user for one in here if one.role >= StoryRole.PLAYER]
+        turn = next_speaker(players, last, self.present(session))
+        return next((one for one in here if one.user == turn), None)
+
+    def present(self, session: Session) -> frozenset[int]:
+        """Returns the users who watch a story now."""
+        return frozenset(one.visitor.id for one in self._clients if one.session is session)
+
+    # --- seats ----------------------------------------------------------------------------------
+
+    async def change(
+        self, session_id: str, work: Callable[[Connection], None], event: str, about: str, by: int
+    ) -> None:
+        """Changes who sits at a table, tells the narrator, and lets those watch no more who sit no more."""
+
+        def write(db: Connection) -> bool:
+            work(db)
+            tell_narrator(db, session_id)
+            audit.note(db, by, event, about, self._now())
+            return is_shared(db, session_id)
+
+        shared = await self._database.write(write)
+        for client in tuple(self._clients):
+            session = client.session
+            if session is None or session.id != session_id:
+                continue
+            session.shared = shared
+            found = await self._database.read(rights.seen, client.visitor.id, session_id)
+            if client.session is not session:
+                continue
+            if found is not None:
+                client.role = found[1]
+                continue
+            self._leave(client)
+            client.notify("You have no seat at this table any more.", State(session_id=""))
+            client.send(snapshot.no_history())
+
+    async def here(self, session: Session) -> list[Sitting]:
+        """Returns everybody at a story's table."""
+        return await self._database.read(sitting, session.id)
+
+    def of_user(self, user: int) -> list[Client]:
+        """Returns the clients of a user that are connected."""
+        return [client for client in self._clients if client.visitor.id == user]
+
+
+def _standing(db: Connection, session_id: str) -> tuple[list[Sitting], str, int]:
+    stored = stories.session(db, session_id)
+    if stored is None:
+        return [], FREE, -1
+    return sitting(db, session_id), stored.extra.table_order, stored.extra.table_last

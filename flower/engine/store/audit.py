@@ -1,0 +1,45 @@
+"""What happened at the door and at tables, for whoever keeps the home: logins, invites, refusals. Bounded.
+
+Functions over a connection; those that write expect to run inside ``Database.write``. Names and words of ours only:
+never a token, nor a word of a story.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from flower import limits
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
+
+
+class AuditEntry(Struct, frozen=True):
+    """One thing that happened. ``name``: of the user, "" for the home's owner or somebody who is gone."""
+
+    at: float
+    name: str
+    event: str
+    about: str
+
+
+def note(db: Connection, user_id: int, event: str, about: str, now: float) -> None:
+    """Adds an entry; of more than ``limits.AUDIT_ROWS`` the oldest goes."""
+    number = db.execute(
+        "INSERT INTO audit (at, user_id, event, about) VALUES (?, ?, ?, ?)",
+        (now, user_id, event, about[: limits.AUDIT_CHARS]),
+    ).lastrowid
+    assert number is not None
+    db.execute("DELETE FROM audit WHERE id <= ?", (number - limits.AUDIT_ROWS,))
+
+
+def newest(db: Connection, most: int) -> list[AuditEntry]:
+    """Returns the last entries, the newest first."""
+    rows = db.execute(
+        "SELECT a.at, coalesce(u.name, ''), a.event, a.about FROM audit a"
+        " LEFT JOIN users u ON u.id = a.user_id ORDER BY a.id DESC LIMIT ?",
+        (most,),
+    )
+    return [AuditEntry(*row) for row in rows]

@@ -1,0 +1,132 @@
+"""Who sits at whose story, and the codes that let somebody sit down, as functions over a connection.
+
+Every function that writes expects to run inside ``Database.write``.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from flower import limits
+from flower.engine.store.users import NewToken, hash_of, parts
+from flower.errors import CommandError
+
+if TYPE_CHECKING:
+    from flower.engine.store.connection import Connection
+
+PLAYER, READER = "player", "reader"
+ROLES = (PLAYER, READER)
+_NONE = b"\0" * 32
+_COLUMNS = "s.user_id, coalesce(u.name, ''), s.role, s.name, s.about"
+
+
+class Seat(Struct, frozen=True):
+    """A seat. ``user_name``: "" for the home's owner. ``name`` and ``about``: who they play there."""
+
+    user: int
+    user_name: str
+    role: str
+    name: str
+    about: str
+
+
+def find(db: Connection, session_id: str, user: int) -> Seat | None:
+    """Returns the seat that somebody has at a story."""
+    row = db.execute(
+        f"SELECT {_COLUMNS} FROM seats s LEFT JOIN users u ON u.id = s.user_id"  # noqa: S608 - our own words
+        " WHERE s.session_id = ? AND s.user_id = ?",
+        (session_id, user),
+    ).fetchone()
+    return Seat(*row) if row else None
+
+
+def at(db: Connection, session_id: str) -> list[Seat]:
+    """Returns everybody at a story, in the order in which they came."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM seats s LEFT JOIN users u ON u.id = s.user_id"  # noqa: S608 - our own words
+        " WHERE s.session_id = ? ORDER BY s.created, s.user_id",
+        (session_id,),
+    )
+    return [Seat(*row) for row in rows]
+
+
+def owner_of(db: Connection, session_id: str) -> tuple[int, str] | None:
+    """Returns number and name of who made a story; "" for the home's owner."""
+    row = db.execute(
+        "SELECT s.owner, coalesce(u.name, '') FROM sessions s LEFT JOIN users u ON u.id = s.owner"
+        " WHERE s.id = ?",
+        (session_id,),
+    ).fetchone()
+    return (int(row[0]), str(row[1])) if row else None
+
+
+def give(db: Connection, session_id: str, user: int, role: str, now: float) -> None:
+    """Gives somebody a seat, or the one they have another role. Raises ``CommandError`` when the table is full."""
+    known = at(db, session_id)
+    if len(known) >= limits.SEATS and all(seat.user != user for seat in known):
+        raise CommandError(f"{limits.SEATS} sit at this table, the most there can be.")
+    db.execute(
+        "INSERT INTO seats (session_id, user_id, role, created) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (session_id, user_id) DO UPDATE SET role = excluded.role",
+        (session_id, user, role, now),
+    )
+
+
+def take(db: Connection, session_id: str, user: int) -> bool:
+    """Takes somebody's seat away; returns whether they had one."""
+    done = db.execute("DELETE FROM seats WHERE session_id = ? AND user_id = ?", (session_id, user))
+    return done.rowcount > 0
+
+
+def play(db: Connection, session_id: str, user: int, name: str, about: str) -> bool:
+    """Stores who somebody plays at a story; returns whether they sit there."""
+    done = db.execute(
+        "UPDATE seats SET name = ?, about = ? WHERE session_id = ? AND user_id = ?",
+        (name, about, session_id, user),
+    )
+    return done.rowcount > 0
+
+
+# --- codes ------------------------------------------------------------------------------------------
+
+
+def add_code(
+    db: Connection, session_id: str, secret: NewToken, role: str, ends: float, now: float
+) -> None:
+    """Stores a code for a story's table; those that have ended go. Raises ``CommandError`` for too many."""
+    db.execute("DELETE FROM table_codes WHERE session_id = ? AND ends <= ?", (session_id, now))
+    (count,) = db.execute(
+        "SELECT count(*) FROM table_codes WHERE session_id = ?", (session_id,)
+    ).fetchone()
+    if count >= limits.TABLE_CODES:
+        raise CommandError(
+            f"{limits.TABLE_CODES} codes of this table hold, the most; /table code off ends them all."
+        )
+    db.execute(
+        "INSERT INTO table_codes (mark, hash, session_id, role, ends) VALUES (?, ?, ?, ?, ?)",
+        (secret.mark, secret.hash, session_id, role, ends),
+    )
+
+
+def end_codes(db: Connection, session_id: str) -> int:
+    """Ends the codes of a story's table; returns how many there were."""
+    return db.execute("DELETE FROM table_codes WHERE session_id = ?", (session_id,)).rowcount
+
+
+def by_code(db: Connection, text: str, now: float) -> tuple[str, str] | None:
+    """Returns story and role that a code gives, None when it holds for none."""
+    found = parts(text)
+    row = (
+        db.execute(
+            "SELECT c.hash, c.session_id, c.role FROM table_codes c JOIN sessions s ON s.id = c.session_id"
+            " WHERE c.mark = ? AND c.ends > ? AND s.deleted IS NULL",
+            (found[0], now),
+        ).fetchone()
+        if found is not None
+        else None
+    )
+    same = hmac.compare_digest(hash_of(found[1] if found else ""), bytes(row[0]) if row else _NONE)
+    return (str(row[1]), str(row[2])) if row is not None and same else None

@@ -1,0 +1,269 @@
+"""Every command as everybody: none reads or changes another's story, and the table of rights is the one in the docs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from flower.engine.commands import dispatch, lookup, rights
+from flower.engine.sessions.outbox import Outbox
+from flower.engine.sessions.program import GUEST
+from flower.engine.sessions.rights import Need, StoryRole, Visitor, refusal
+from flower.engine.store import seats, users
+from flower.engine.store.connection import Connection
+from flower.protocol.messages import ErrorEvent
+from tests.engine_world import EngineWorld, Face, engine_world
+from tests.fakes import ScriptedProvider, words
+
+SECRET = "marmalade"
+NAMES = ("ines", "ned", "mara", "olaf")  # owner, player, reader, stranger
+OWNER, PLAYER, READER, STRANGER = range(1, 5)
+HOME = users.HOME
+
+
+class Table:
+    """A story of Ines's with a secret in it, at which Ned plays and Mara reads."""
+
+    def __init__(self, world: EngineWorld, owner: Face) -> None:
+        self.world = world
+        self.owner = owner
+        assert owner.client.session is not None
+        self.story = owner.client.session.id
+
+    async def face(self, user: int, client_id: str = "here") -> Face:
+        return await face_of(self.world, user, client_id)
+
+    async def rows(self) -> str:
+        """Everything that is stored of the story, but for when it was looked at."""
+        return await self.world.database.read(_rows, self.story)
+
+
+def _rows(db: Connection, story: str) -> str:
+    found = [
+        db.execute(f"SELECT * FROM {table} WHERE {key} = ? ORDER BY 1, 2", (value,)).fetchall()
+        for table, key, value in (
+            ("sessions", "id", story),
+            ("messages", "session_id", story),
+            ("branches", "session_id", story),
+            ("seats", "session_id", story),
+            ("table_codes", "session_id", story),
+            ("whispers", "session_id", story),
+            ("waiting_lines", "session_id", story),
+            ("passages", "scope", f"memory:{story}"),
+            ("book_owners", "owner", story),
+            ("persona_owners", "owner", story),
+        )
+    ]
+    found.append(db.execute("SELECT * FROM personas WHERE owner = 1").fetchall())
+    found.append(db.execute("SELECT * FROM own_presets WHERE owner = 1").fetchall())
+    return repr(found)
+
+
+async def face_of(world: EngineWorld, user: int, client_id: str = "here") -> Face:
+    visitor = Visitor(user, NAMES[user - 1], f"mark{user}") if user else Visitor()
+    client = await world.engine.connect(
+        Outbox(), client_id, rights=GUEST if user else "", visitor=visitor
+    )
+    face = Face(world.engine, client)
+    world.nursery.start_soon(face.listen)
+    return face
+
+
+@asynccontextmanager
+async def table(path: Path) -> AsyncIterator[Table]:
+    provider = ScriptedProvider(words(f"She hides the {SECRET} behind the orange crate. "))
+    async with engine_world(path, provider) as world:
+        for name in NAMES:
+            await world.database.write(users.add, name, 1.0)
+        owner = await face_of(world, OWNER)
+        for line in ("/world select harbour", "/session new", "/persona Ines|She loves marmalade."):
+            await owner.say(line)
+        await owner.say_and_wait(f"I look for the {SECRET} by the orange lamp.")
+        for line in (f"/session rename The {SECRET}", "/persona save", "/set temperature 0.5",
+                     f"/preset save {SECRET}", f"/branch 1 {SECRET}", f"/pin {SECRET} it is"):  # fmt: skip
+            await owner.say(line)
+        assert owner.client.session is not None
+        await owner.say("/table invite ned")
+        await owner.say("/table invite mara reader")
+        provider.pieces = words("The tide turns. ")
+        yield Table(world, owner)
+
+
+def attempts(story: str) -> list[str]:
+    """Every command, with everything that could name the story or what is in it; goodbye last."""
+    ends = (
+        "",
+        f" {story}",
+        f" {story} 2",
+        " 1",
+        " 2",
+        " orange",
+        " md all",
+        " jsonl",
+        " full",
+        " file",
+        " off",
+    )
+    lines = [name + end for name in lookup.BY_NAME if name != "/quit" for end in ends]
+    lines += [lookup.EXAMPLES[name] for name in lookup.BY_NAME if name != "/quit"]
+    lines += [f"{name} Ines" for name in lookup.BY_NAME if name.startswith("/persona")]
+    lines += ["/persona edit 1", "/form save 0 persona 1", "/persona delete 1", "I step in.", "/quit"]
+    return lines
+
+
+async def hear(face: Face, line: str) -> str:
+    """Says a line; returns everything that came of it at once."""
+    await trio.testing.wait_all_tasks_blocked()
+    face.events.clear()
+    await face.say(line)
+    await trio.testing.wait_all_tasks_blocked()
+    return repr(face.events)
+
+
+@pytest.mark.parametrize("user", [STRANGER, HOME])
+async def test_whoever_has_no_seat_reads_and_changes_nothing(
+    autojump_clock: MockClock, tmp_path: Path, user: int
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        before = await at.rows()
+        face = await at.face(user)
+        for line in attempts(at.story):
+            assert SECRET not in await hear(face, line), line
+        await at.world.engine.turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert await at.rows() == before
+        assert (
+            not list((tmp_path / "exports").rglob("*arm*")) if (tmp_path / "exports").exists() else True
+        )
+
+
+async def test_a_reader_changes_nothing(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        before = await at.rows()
+        face = await at.face(READER)
+        assert SECRET in await hear(face, f"/session continue {at.story}")
+        for line in attempts(at.story):
+            if line.startswith("/table leave"):
+                continue  # their own seat is theirs
+            if face.client.session is None or face.client.session.id != at.story:
+                await face.say(f"/session continue {at.story}")
+            await face.say(line)
+            assert await at.rows() == before, line
+
+
+async def test_a_player_does_what_the_table_says_and_no_more(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        face = await at.face(PLAYER)
+        await face.say(f"/session continue {at.story}")
+        before = await at.rows()
+        for name in lookup.BY_NAME:
+            if rights.need_of(name) in (Need.OWNER, Need.HOME):
+                assert "Only whoever" in await hear(face, lookup.EXAMPLES[name]), name
+        for line in (
+            f"/session delete {at.story}",
+            f"/session pin {at.story}",
+            f"/session archive {at.story}",
+        ):
+            await face.say(line)
+        assert await at.rows() == before
+        await face.say_and_wait("I light the lamp.")
+        assert "I light the lamp." in await at.rows()
+
+
+async def test_errors_say_the_same_of_anothers_story_and_of_none(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        face = await at.face(STRANGER)
+        for command in ("/session continue", "/session delete", "/session pin", "/session restore"):
+            texts = []
+            for story in (at.story, "nothere"):
+                texts.append((await hear(face, f"{command} {story}")).replace(story, "ID"))
+                assert face.of(ErrorEvent) or command == "/session restore"
+            assert texts[0] == texts[1], command
+
+
+async def test_no_client_id_leads_to_another_users_choice(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        for user in (STRANGER, HOME):
+            for client_id in ("here", "@1/here", "1/here", "@1", ""):
+                face = await at.face(user, client_id)
+                await trio.testing.wait_all_tasks_blocked()
+                assert face.client.session is None, (user, client_id)
+                assert SECRET not in repr(face.events)
+
+
+async def test_a_seat_that_is_taken_away_ends_the_watching_at_the_next_visit(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        face = await at.face(PLAYER)
+        await face.say(f"/session continue {at.story}")
+        assert face.client.session is not None
+        await at.world.database.write(seats.take, at.story, PLAYER)
+        again = await at.face(PLAYER)
+        assert again.client.session is None
+
+
+async def test_users_have_libraries_of_their_own(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        face = await at.face(STRANGER)
+        for line in (
+            "/world select harbour",
+            "/session new",
+            "/persona Ines|Another one.",
+            "/persona save",
+        ):
+            await face.say(line)
+        mine, hers = await hear(face, "/persona list"), await hear(at.owner, "/persona list")
+        assert "Another one." in mine
+        assert SECRET not in mine
+        assert SECRET in hers
+        assert "Another one." not in hers
+
+
+async def test_without_users_nobody_is_asked_for_rights(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """One person: neither seats nor users are read on the way of a line."""
+    statements: list[str] = []
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.playing()
+        await world.database.read(lambda db: db.set_trace_callback(statements.append))  # type: ignore[attr-defined]
+        await face.say_and_wait("I wait.")
+        words_of_users = ("seats", "users", "user_days", "user_tokens")
+        asked = [one for one in statements if any(word in one for word in words_of_users)]
+        assert len(statements) > 5
+        assert asked == []
+
+
+def test_every_command_is_in_the_table_of_rights() -> None:
+    assert set(rights.NEEDS) == set(dispatch.ACTIONS) == set(lookup.BY_NAME)
+
+
+@pytest.mark.parametrize("need", list(Need))
+def test_each_role_may_what_those_below_it_may(need: Need) -> None:
+    may = [not refusal(Visitor(7, "x", "m"), role, need) for role in StoryRole]
+    assert may == sorted(may)
+    assert (need is Need.HOME) == bool(refusal(Visitor(7, "x", "m"), StoryRole.OWNER, need))
+    assert not refusal(Visitor(), StoryRole.OWNER, need)
+
+
+def test_the_table_in_the_documentation_is_the_one_in_the_code() -> None:
+    text = Path(__file__).parent.parent.joinpath("docs", "remote.md").read_text()
+    for need in Need:
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| {need.value} |"))
+        told = {name.strip(" `") for name in row.split("|")[3].split(",")}
+        assert told - {"lines of the story"} == {
+            n for n, other in rights.NEEDS.items() if other is need
+        }
