@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall.wordpiece import CACHED_WORDS, Vocabulary, WordPiece
+from flower.engine.recall.wordpiece import CACHED_WORDS, PieceTable, WordPiece
 from flower.errors import EmbedError
 
 ROOT = Path(__file__).parents[1]
@@ -99,7 +99,7 @@ def test_a_packed_vocabulary_is_what_it_was_made_of() -> None:
     pieces = {"a": 7, "##a": 0, "ab": 3, "é": 4, "漢": 5, "[UNK]": 1_000_000, "": 2} | {
         f"word{number}": number + 100 for number in range(500)
     }
-    packed = Vocabulary(pieces)
+    packed = PieceTable(pieces)
     assert dict(packed) == pieces
     assert list(packed) == list(pieces)
     assert (len(packed), packed.longest) == (507, 7)

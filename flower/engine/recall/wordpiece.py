@@ -58,7 +58,7 @@ class _Lowered(dict[int, str]):
         return made
 
 
-class Vocabulary(Mapping[str, int]):
+class PieceTable(Mapping[str, int]):
     """The pieces and their numbers in a tenth of a dict's memory: the texts in one, found by a table of hashes."""
 
     def __init__(self, pieces: Mapping[str, int]) -> None:
@@ -103,7 +103,7 @@ class WordPiece:
 
     def __init__(self, vocabulary: Mapping[str, int], tokens: int) -> None:
         """``tokens``: how many ids a text gets at most, the two around it included."""
-        self.vocabulary = Vocabulary(vocabulary)
+        self.vocabulary = PieceTable(vocabulary)
         self._unknown = (vocabulary["[UNK]"],)
         self._first, self._last = vocabulary["[CLS]"], vocabulary["[SEP]"]
         self._room = tokens - 2

@@ -17,7 +17,7 @@ ANSWER = "Gi=71;OK"
 REMOVED = b"\x1b_Ga=d,d=I,i=70,q=2\x1b\\"  # placements and what they show
 PICTURE_BYTES = 64 * 1024  # on the way to the terminal, once
 _CHUNK = 4096
-_MOVED = re.compile(rb"\x1b\[\d*[JLMST]|\x1bM|\x1b\[\d*;?\d*r")  # lines scroll, are put in or erased
+_MOVED = re.compile(rb"\x1b\[\d*+(?:[JLMST]|;?+\d*+r)|\x1bM")  # lines scroll, are put in or erased
 
 Where = tuple[int, int, int, int]  # cells from 0: x, y, columns, rows
 
