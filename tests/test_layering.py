@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,17 +82,28 @@ MAY = {
 }
 
 
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+@cache
+def modules() -> tuple[Path, ...]:
+    return tuple(sorted(PACKAGE.rglob("*.py")))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yields every module a file imports, inside functions too, as absolute dotted names."""
-    for node in ast.walk(ast.parse(path.read_text())):
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Returns every module a file imports, inside functions too, as absolute dotted names."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -107,15 +119,21 @@ def part_of(module: str) -> str:
     return next((name for name in names if name in LAYER), "")
 
 
+@cache
 def dotted(path: Path) -> str:
     """Returns a module's name without ``flower.``; "." for the package itself."""
     name = name_of(path).removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
     return name or "."
 
 
+@cache
+def names_of_modules() -> frozenset[str]:
+    return frozenset(map(dotted, modules()))
+
+
 def imported_modules(path: Path) -> Iterator[str]:
     """Yields the modules of ours that a file imports, each name without ``flower.``."""
-    known = {dotted(other) for other in modules()}
+    known = names_of_modules()
     for name in imports(path):
         if name == "flower":
             yield "."
@@ -139,9 +157,10 @@ def test_nothing_is_imported_against_the_order(path: Path) -> None:
             assert LAYER[theirs] > LAYER[mine], f"{module} imports {other}, which is not below it"
 
 
+@cache
 def calls_itself_pure(path: Path) -> bool:
     """Whether a module's docstring has the sentence "Pure", or one that begins with "Pure:"."""
-    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+    docstring = ast.get_docstring(tree_of(path)) or ""
     return re.search(r"\bPure[.:]", docstring) is not None
 
 
@@ -195,8 +214,7 @@ def test_the_common_ground_knows_neither_process() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     for path in modules():
-        source = path.read_text()
-        assert not source or ast.get_docstring(ast.parse(source)), name_of(path)
+        assert not path.stat().st_size or ast.get_docstring(tree_of(path)), name_of(path)
 
 
 def test_only_the_store_knows_sqlite() -> None:
@@ -204,9 +222,5 @@ def test_only_the_store_knows_sqlite() -> None:
     for path in modules():
         if not name_of(path).startswith("engine/store/"):
             assert "sqlite3" not in set(imports(path)), name_of(path)
-            calls = [
-                node.attr
-                for node in ast.walk(ast.parse(path.read_text()))
-                if isinstance(node, ast.Attribute)
-            ]
+            calls = [node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)]
             assert "execute" not in calls, name_of(path)
