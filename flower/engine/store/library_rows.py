@@ -24,6 +24,7 @@ from flower.engine.lorebook.book import Book
 from flower.engine.sanitize import sanitize
 from flower.engine.scripts.script import Script
 from flower.engine.store import stories
+from flower.engine.store.copying import columns, counted, go_on_counting
 from flower.engine.store.packing import pack, unpack
 from flower.engine.store.passages import content_hash
 from flower.errors import ImportFileError, StoreError
@@ -44,32 +45,28 @@ _SUMMARIES = (
 )
 # In this order rows find what they point to.
 TABLES: Mapping[str, str] = {
-    "originals": "1",
-    "characters": "1",
-    "books": "1",
-    "personas": "1",
-    "quick_replies": "1",
-    "scripts": "1",
-    "persona_owners": "1",
+    "originals": "TRUE",
+    "characters": "TRUE",
+    "books": "TRUE",
+    "personas": "TRUE",
+    "quick_replies": "TRUE",
+    "scripts": "TRUE",
+    "persona_owners": "TRUE",
     "sessions": "deleted IS NULL",
     "messages": f"{_LIVING} AND status != 'streaming'",
     "branches": _LIVING,
     "summaries": _SUMMARIES,
     "passages": _MEMORIES,
-    "book_owners": "1",
+    "book_owners": "TRUE",
     "chat_marks": _LIVING,
     "chat_files": _LIVING,
-    "attached_lore": "1",
-    "model_params": "1",
+    "attached_lore": "TRUE",
+    "model_params": "TRUE",
+    "favourites": "TRUE",
+    "presets": "TRUE",
 }  # the condition for rows that are a part
-_ORDER = {
-    "messages": "id",
-    "originals": "id",
-    "scripts": "id",
-    "books": "id",
-    "personas": "id",
-    "passages": "id",
-}
+_KEYS = {"characters": "id", "book_owners": "kind, owner, book_id", "quick_replies": "name, place"}
+PAGE = 500  # rows asked for at once
 _NOT_KEPT = {
     "originals": ("data",),
     "passages": ("hash",),
@@ -85,23 +82,10 @@ _ID = re.compile(r"[\w.-]{1,100}")
 _AS_IT_WAS = "source"  # what a value was read from, which is only ever written into files
 
 
-def _of_file(db: Connection) -> sqlite3.Connection:
-    """Returns the connection of a home's own file. Raises ``StoreError`` for stories that are elsewhere."""
-    if not isinstance(db, sqlite3.Connection):
-        raise StoreError(
-            "library archives are made of stories in the home's file; `flower migrate --to home` brings them there"
-        )
-    return db
-
-
 def rows(db: Connection, table: str) -> Iterator[Row]:
     """Yields the rows of one of ``TABLES``, the same for the same library. Raises ``StoreError``."""
-    order = _ORDER.get(table, "1")
-    found = _of_file(db).execute(
-        f"SELECT * FROM {table} WHERE {TABLES[table]} ORDER BY {order}"  # noqa: S608 - names of our own
-    )
-    names = [column[0] for column in found.description]
-    for values in found:
+    names = columns(table)
+    for values in _read_rows(db, table, ", ".join(names)):
         row = dict(zip(names, values, strict=True))
         for name in _NOT_KEPT.get(table, ()):
             row.pop(name)
@@ -112,9 +96,22 @@ def rows(db: Connection, table: str) -> Iterator[Row]:
         yield {name: _written(value) for name, value in row.items()}
 
 
+def _read_rows(db: Connection, table: str, names: str) -> Iterator[tuple[Any, ...]]:
+    """Yields the rows of a table in pages where it may be large: a server sends all that is asked at once."""
+    query = f"SELECT {names} FROM {table} WHERE ({TABLES[table]})"  # noqa: S608 - names of our own
+    if table not in _NUMBERED:
+        yield from db.execute(f"{query} ORDER BY {_KEYS.get(table, '1')}")
+        return
+    last = 0
+    while page := db.execute(f"{query} AND id > ? ORDER BY id LIMIT {PAGE}", (last,)).fetchall():
+        yield from page
+        last = page[-1][columns(table).index("id")]
+
+
 def one_state(db: Connection) -> None:
-    """Lets all that is read from now on be of one moment, whatever is played meanwhile."""
-    db.execute("BEGIN")
+    """Lets all that is read from now on be of one moment; a server's connection for reading is so by itself."""
+    if isinstance(db, sqlite3.Connection):
+        db.execute("BEGIN")
 
 
 def count(db: Connection, table: str) -> int:
@@ -161,15 +158,14 @@ class Loader:
         *,
         scripts_allowed: bool,
     ) -> None:
-        db = _of_file(db)
-        db.execute("PRAGMA defer_foreign_keys = ON")  # rows point to each other
+        if isinstance(db, sqlite3.Connection):  # a server gets the rows in an order that fits
+            db.execute("PRAGMA defer_foreign_keys = ON")
         self._db = db
         self._original = original
         self._scripts_allowed = scripts_allowed
         self._ids: dict[tuple[str, int], int] = {}  # by table and number there: the number here
         self._same_books: set[int] = set()  # numbers here of books that were here before
         self._session_of: dict[int, str] = {}  # by number here
-        self._columns: dict[str, set[str]] = {}
         # The last numbers that were here before: only those rows can be here already.
         self._first = {
             table: int(db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])  # noqa: S608
@@ -203,6 +199,7 @@ class Loader:
 
     def finish(self) -> None:
         """Lets stories stand where they stood, once all their messages are here."""
+        go_on_counting(self._db, counted(self._db))
         for session_id, leaf, root in self._leaves:
             self._db.execute(
                 "UPDATE sessions SET active_leaf = ?, root = ? WHERE id = ?",
@@ -231,14 +228,12 @@ class Loader:
         here = self._here("messages", old)
         return here if here is not None and self._session_of[here] == session_id else None
 
-    def _insert(self, table: str, values: Row, how: str = "INSERT") -> bool:
-        if table not in self._columns:
-            info = self._db.execute(f"PRAGMA table_info({table})").fetchall()
-            self._columns[table] = {column[1] for column in info}
-        known = {name: value for name, value in values.items() if name in self._columns[table]}
+    def _insert(self, table: str, values: Row, *, or_ignore: bool = False) -> bool:
+        known = {name: value for name, value in values.items() if name in columns(table)}
         names, marks = ", ".join(known), ", ".join("?" * len(known))
+        ignore = " ON CONFLICT DO NOTHING" if or_ignore else ""
         cursor = self._db.execute(
-            f"{how} INTO {table} ({names}) VALUES ({marks})",
+            f"INSERT INTO {table} ({names}) VALUES ({marks}){ignore}",  # noqa: S608 - names of our own
             tuple(known.values()),
         )
         return cursor.rowcount > 0
@@ -287,7 +282,7 @@ class Loader:
         if known is not None:
             self._ids["personas", row["id"]] = known[0]
             return False
-        if self._known("SELECT 1 FROM personas WHERE is_default"):
+        if self._known("SELECT 1 FROM personas WHERE is_default = 1"):
             row["is_default"] = 0
         row["owner"] = 0
         row["original"] = self._here("originals", row.get("original"))
@@ -307,7 +302,7 @@ class Loader:
 
     def _take_persona_owner(self, row: Row) -> bool:
         row["persona_id"] = self._here("personas", row["persona_id"])
-        return row["persona_id"] is not None and self._insert("persona_owners", row, "INSERT OR IGNORE")
+        return row["persona_id"] is not None and self._insert("persona_owners", row, or_ignore=True)
 
     def _take_session(self, row: Row) -> bool:
         if not _ID.fullmatch(row["id"]):
@@ -349,7 +344,7 @@ class Loader:
         if row["session_id"] not in self.stories:
             return False
         row["leaf"] = self._message(row["leaf"], row["session_id"])
-        return self._insert("branches", row, "INSERT OR IGNORE")
+        return self._insert("branches", row, or_ignore=True)
 
     def _take_summary(self, row: Row) -> bool:
         row["last_id"] = self._here("messages", row["last_id"])
@@ -374,16 +369,16 @@ class Loader:
             row["owner"] = str(persona) if persona is not None else None
         if row["book_id"] is None or row["owner"] is None:
             return False
-        return self._insert("book_owners", row, "INSERT OR IGNORE")
+        return self._insert("book_owners", row, or_ignore=True)
 
     def _take_chat_mark(self, row: Row) -> bool:
-        return row["session_id"] in self.stories and self._insert("chat_marks", row, "INSERT OR IGNORE")
+        return row["session_id"] in self.stories and self._insert("chat_marks", row, or_ignore=True)
 
     def _take_chat_file(self, row: Row) -> bool:
         row["original"] = self._here("originals", row["original"])
         if row["session_id"] not in self.stories or row["original"] is None:
             return False
-        return self._insert("chat_files", row, "INSERT OR IGNORE")
+        return self._insert("chat_files", row, or_ignore=True)
 
     def _take_attached(self, row: Row) -> bool:
         if self._known(
@@ -395,8 +390,14 @@ class Loader:
             return False
         return self._insert("attached_lore", {**row, "id": self._number("attached_lore", row["id"])})
 
+    def _take_favourite(self, row: Row) -> bool:
+        if row["kind"] == "books":
+            book = self._here("books", int(row["id"]))
+            row["id"] = str(book) if book is not None else None
+        return row["id"] is not None and self._insert("favourites", row, or_ignore=True)
+
     def _take_plain(self, table: str, row: Row) -> bool:
-        return self._insert(table, row, "INSERT OR IGNORE")
+        return self._insert(table, row, or_ignore=True)
 
     def _known(self, query: str, *values: object) -> bool:
         return self._db.execute(f"{query} LIMIT 1", values).fetchone() is not None
@@ -452,4 +453,6 @@ _TAKE: Mapping[str, Callable[[Loader, Row], bool]] = {
     "chat_files": Loader._take_chat_file,
     "attached_lore": Loader._take_attached,
     "model_params": lambda loader, row: loader._take_plain("model_params", row),
+    "favourites": Loader._take_favourite,
+    "presets": lambda loader, row: loader._take_plain("presets", row),
 }
