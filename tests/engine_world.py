@@ -122,7 +122,7 @@ async def engine_world(
     library = library if library is not None else WordLibrary()
     database = database if database is not None else await Database.open(path, Inline())
     numbers = iter(range(1, 1000))
-    new_id: Callable[[], str] = lambda: f"s{next(numbers)}-{path.stat().st_ino % 97}"  # noqa: E731
+    new_id: Callable[[], str] = lambda: f"s{next(numbers)}-{path.parent.stat().st_ino % 97}"  # noqa: E731
     services = Services(
         database=database,
         library=library,

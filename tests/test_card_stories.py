@@ -121,7 +121,7 @@ async def test_the_card_directs_the_narrator(tmp_path: Path) -> None:
             tmp_path,
             system_prompt="Write as {{char}}. {{original}} Be brief.",
             post_history_instructions="{{original}}Never say {{user}}'s thoughts.",
-            extensions={"depth_prompt": {"prompt": "Ada is tired.", "depth": 1, "role": "system"}},
+            extensions={"depth_prompt": {"prompt": "Ada is tired.", "depth": 2, "role": "system"}},
         )
         await face.say_and_wait("I knock.")
         await face.say_and_wait("I wait.")
@@ -131,9 +131,9 @@ async def test_the_card_directs_the_narrator(tmp_path: Path) -> None:
         assert "the player: Hello?\nAda: Mind the gears." in messages[0]
         assert messages[-1].startswith("Never say the player's thoughts.")
         assert messages[-1].endswith("I wait.")
-        assert [index for index, text in enumerate(messages) if "Ada is tired." in text] == [
-            len(messages) - 2
-        ] or any("Ada is tired." in text for text in messages[1:])
+        (place,) = [index for index, text in enumerate(messages) if "Ada is tired." in text]
+        assert place == len(messages) - 3, "with what stands above the two newest messages"
+        assert messages[place].endswith("Ada is tired.")
         assert sum("Never say" in text for text in messages) == 1
 
 

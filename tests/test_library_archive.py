@@ -22,8 +22,8 @@ from flower.engine.store.books import Owner
 from flower.engine.store.file import reading
 from flower.errors import CommandError, ImportFileError, UnknownPlayerError
 from flower.home import Home
-from flower.protocol.messages import SystemUpdate
-from tests import import_files
+from flower.protocol.messages import ErrorEvent, SystemUpdate
+from tests import import_files, postgres_cluster, stores
 from tests.engine_world import EngineWorld, engine_world
 from tests.interchange_files import files
 
@@ -330,3 +330,37 @@ async def test_a_library_is_written_from_inside(tmp_path: Path) -> None:
     made = sorted((tmp_path / "exports").iterdir())
     assert [path.name for path in made] == ["flower-library 2.zip", "flower-library.zip"]
     assert made[0].read_bytes() == made[1].read_bytes()
+
+
+@pytest.mark.parametrize(("first", "then"), [("sqlite", "postgres"), ("postgres", "sqlite")])
+@pytest.mark.skipif(bool(postgres_cluster.why_not()), reason=postgres_cluster.why_not())
+async def test_a_library_goes_from_one_database_into_another(
+    tmp_path: Path, first: str, then: str
+) -> None:
+    """A server's library is the same archive as a file's, and rows that come later have numbers of their own."""
+    homes = [tmp_path / kind for kind in (first, then)]
+    archives = [tmp_path / f"{kind}.zip" for kind in (first, then)]
+    for number, (kind, home) in enumerate(zip((first, then), homes, strict=True)):
+        home.mkdir()
+        store = await stores.opened(kind, home / "flower.db")
+        async with engine_world(home / "flower.db", database=store) as world:
+            importer = world.engine.imports.importer
+            if number:
+                await importer.take(archives[0], "library.zip", scripts_allowed=True)
+            else:
+                await fill(world, home)
+                for line in (
+                    "/character favourite ada",
+                    "/preset save calm",
+                    "/lorebook favourite Quay",
+                ):
+                    await (await world.face()).say(line)
+            await store.read_slowly(library_archive.write, home / "assets", archives[number])
+            if number:
+                face = await world.playing()
+                await face.say_and_wait("And now?")
+                assert not face.of(ErrorEvent)
+    one, two = (content(path) for path in archives)
+    assert {n: sorted(d.splitlines()) for n, d in two.items()} == {
+        n: sorted(d.splitlines()) for n, d in one.items()
+    }

@@ -11,6 +11,7 @@ import pytest
 import trio.testing
 from trio.testing import MockClock
 
+from flower.engine.lorebook.book import Book, Entry, Position
 from flower.engine.prompt.sections import CONTINUE
 from flower.engine.provider.base import ChatMessage, Completion, Finish, Text
 from flower.engine.provider.endpoint import Endpoint, Patch
@@ -18,6 +19,8 @@ from flower.engine.provider.openai_dialects import FLAVOURS, build_body
 from flower.engine.provider.request_fields import GO_ON
 from flower.engine.provider.retry import stream
 from flower.engine.sessions.joint import Joint
+from flower.engine.store import books
+from flower.engine.store.books import Owner
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider
 from tests.provider_world import (
@@ -170,6 +173,31 @@ async def test_the_reply_so_far_is_the_end_of_the_prompt_and_nothing_is_guessed(
     assert messages[-1] == ChatMessage("assistant", "The door op")
     assert not any(CONTINUE in message.content for message in messages)
     assert messages[:2] == provider.completions[0].messages[:2]  # the cache is good for it
+
+
+async def test_lore_below_the_newest_message_stands_above_a_reply_that_goes_on(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Whatever is told at depth 0: else there is nothing to go on from."""
+    book = Book(
+        name="B",
+        entries=(
+            Entry(uid="0", constant=True, content="The tide.", position=Position.AT_DEPTH, depth=0),
+        ),
+    )
+    provider = GoesOn()
+    async with engine_world(tmp_path / "db", provider) as world:
+        await world.database.write(
+            books.give, await world.database.write(books.add, book, 1.0), Owner.ALL
+        )
+        face = await world.playing()
+        await face.say_and_wait("I knock.")
+        await face.say_and_wait("/continue")
+        await trio.testing.wait_all_tasks_blocked()
+    first, second = (one.messages for one in provider.completions)
+    assert first[-1].content.endswith("[The tide.]")
+    assert second[-1] == ChatMessage("assistant", "The door op")
+    assert second[-2].content.endswith("[The tide.]")
 
 
 async def test_where_it_cannot_it_is_asked_to_go_on(autojump_clock: MockClock, tmp_path: Path) -> None:

@@ -115,13 +115,14 @@ def folder_of(engine: Engine, client: Client) -> Path:
 
 async def export_library(engine: Engine, client: Client, argument: str) -> None:
     """Everything of the home as one archive; read beside the engine's own connection, so that nobody waits."""
-    database = engine.services.database.path
     if await engine.services.database.read(stories.has_others):
         raise CommandError(
             "Others have stories in this home, which are theirs; on its machine `flower backup` keeps everything."
         )
-    folder = database.parent / export_files.FOLDER
-    made = await trio.to_thread.run_sync(library_archive.write_new, database, folder)
+    home = engine.services.database.path.parent
+    made = await engine.services.database.read_slowly(
+        library_archive.write_new, home / library_archive.ASSETS, home / export_files.FOLDER
+    )
     client.notify(
         f"✓ Written: {made.path}. On another machine `flower import {made.path.name}` takes it over."
     )

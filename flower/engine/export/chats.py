@@ -117,7 +117,7 @@ def _endings(
 
 def _note(steered: Steering) -> ChatNote | None:
     note = steered.note
-    return ChatNote(note.text, note.depth, note.every) if note is not None else None
+    return ChatNote(note.text, note.depth + 1, note.every) if note is not None else None
 
 
 def _with_sources(chat: Chat, originals: Sequence[Chat]) -> Chat:

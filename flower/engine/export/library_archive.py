@@ -21,8 +21,7 @@ import flower
 from flower import limits, regular_file
 from flower.engine.store import library_rows
 from flower.engine.store.connection import Connection
-from flower.engine.store.file import UnreadableError, reading
-from flower.errors import CommandError, StoreError
+from flower.errors import CommandError
 
 MANIFEST = "flower-library.json"
 NAME = "flower-library"
@@ -77,21 +76,17 @@ def write(db: Connection, assets: Path, path: Path) -> Written:
     )
 
 
-def write_new(database: Path, folder: Path) -> Written:
-    """Writes the library of the home with this database into ``folder``, under a name that is free."""
+def write_new(db: Connection, assets: Path, folder: Path) -> Written:
+    """Writes the library of ``db`` into ``folder``, under a name that is free. Raises like ``write``."""
     number, path = 1, folder / f"{NAME}.zip"
     while path.exists():
         number += 1
         path = folder / f"{NAME} {number}.zip"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with reading(database) as db:
-            library_rows.one_state(db)
-            return write(db, database.parent / ASSETS, path)
-    except UnreadableError as error:
-        raise StoreError(f"{database} cannot be read ({error}); see `flower check`") from error
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return write(db, assets, path)
 
 
 def _fill(db: Connection, assets: Path, out: IO[bytes]) -> None:

@@ -24,7 +24,7 @@ from flower.engine.importing.take import State, Taken, TakeOutcome
 from flower.engine.store import library_rows
 from flower.engine.store.characters import Stored
 from flower.engine.store.connection import Connection
-from flower.engine.store.library_rows import Loader
+from flower.engine.store.library_loader import Loader
 from flower.engine.store.packing import pack
 from flower.errors import ImportFileError
 from flower.whole_file import write_whole

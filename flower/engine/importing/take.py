@@ -280,9 +280,9 @@ def _steer(home: _Home, session_id: str, chat: Chat, members: list[str]) -> None
 def _note(note: values.ChatNote | None) -> Note | None:
     if note is None or not note.text.strip():
         return None
-    return Note(
-        sanitize(note.text)[:NOTE_CHARS], min(max(note.depth, 1), 50), min(max(note.every, 1), 100)
-    )
+    # There the depth is the number of messages below the note, here of those between it and the newest one.
+    depth = min(max(note.depth - 1, 0), 50)
+    return Note(sanitize(note.text)[:NOTE_CHARS], depth, min(max(note.every, 1), 100))
 
 
 # --- personas, quick replies and scripts --------------------------------------------------------

@@ -183,7 +183,7 @@ def insets_of(
     if depth is not None and depth.text.strip():
         # Between messages few chat templates know a system, so that the player's side tells it.
         role: Role = "assistant" if depth.role == "assistant" and depth.depth else "user"
-        found.append(Inset(expand(depth.text, now), depth.depth, role))
+        found.append(Inset(expand(depth.text, now), depth.depth - 1, role))
     after = "".join(split_original(character.post_history_instructions))
     if after.strip() and AFTER_HISTORY not in silenced:
         found.append(Inset(expand(after, now), 0))

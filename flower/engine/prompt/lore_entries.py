@@ -92,7 +92,7 @@ def sorted_out(outcome: Outcome, library: KeyedBooks, private: Mapping[str, str]
             block.depth - 1,
             _SPEAKERS[block.role] if block.depth else "user",
         )
-        for block in placed.at_depth
+        for block in sorted(placed.at_depth, key=lambda block: block.role, reverse=True)
         if (text := "\n".join(block.texts).strip())
     ]
     return LoreEntries(

@@ -7,7 +7,7 @@ Stores nothing: a turn stores the ``PromptRecord`` when the reply is first flush
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from flower import limits
 from flower.engine.prompt.assemble import (
     LINE_SHARE,
     Assembled,
+    Inset,
     PromptLine,
     assemble,
     state_text,
@@ -215,12 +216,14 @@ def _assemble(
     knowing = frozenset(character.id for character in direction.knowing)
     lines = [line_of(message, knowing) for message in inputs.context.path]
     recalled = with_notes(fresh.recalled, [note for _, note in fresh.private])
-    insets = direction.insets
+    insets, placed = direction.insets, entries.insets
     if inputs.prefill:  # nothing may stand below the reply that goes on
-        insets = tuple(replace(inset, depth=max(inset.depth, 0)) for inset in insets)
+        insets, placed = (_moved(texts, lambda depth: max(depth, 0)) for texts in (insets, placed))
     elif lines and lines[-1].role == "assistant":  # the narrator's words, or the player's in its place
         ask = turn.ask or (CONTINUE if turn.continues else GO_ON)
         lines.append(PromptLine(turn.leaf + 1, "user", ask, recalled))
+        # Depths are counted from the newest message of the story, which our own line is not.
+        insets, placed = (_moved(texts, lambda depth: depth + 1) for texts in (insets, placed))
     elif lines:
         lines[-1] = replace(lines[-1], recalled=recalled, state="")
     return assemble(
@@ -232,8 +235,12 @@ def _assemble(
         summarised=summarised,
         tail=fresh.tail,
         insets=insets,
-        entries=entries.insets,
+        entries=placed,
     )
+
+
+def _moved(insets: Sequence[Inset], move: Callable[[int], int]) -> tuple[Inset, ...]:
+    return tuple(replace(inset, depth=move(inset.depth)) for inset in insets)
 
 
 def line_of(message: Message, knowing: Container[str] = ()) -> PromptLine:

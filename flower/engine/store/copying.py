@@ -104,7 +104,7 @@ async def copy(source: Store, target: Store, say: Callable[[str], None]) -> Copi
     leaves = await source.read(_leaves)
     for first in range(0, len(leaves), PAGE):
         await target.write(_set_leaves, leaves[first : first + PAGE])
-    await target.write(_go_on_counting, await source.read(_counted))
+    await target.write(go_on_counting, await source.read(counted))
     return await compare(source, target)
 
 
@@ -233,7 +233,7 @@ NUMBERED = (
 _NUMBERED_ALL = (*NUMBERED, "originals", "books", "personas", "scripts")
 
 
-def _counted(db: Connection) -> dict[str, int]:
+def counted(db: Connection) -> dict[str, int]:
     """Returns the last number that was given in each table, also to a row that is gone."""
     if isinstance(db, sqlite3.Connection):
         given = dict(db.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
@@ -250,7 +250,8 @@ def _counted(db: Connection) -> dict[str, int]:
     return {table: given[table] for table in _NUMBERED_ALL}
 
 
-def _go_on_counting(db: Connection, given: dict[str, int]) -> None:
+def go_on_counting(db: Connection, given: dict[str, int]) -> None:
+    """Lets the next row of each table have a number above the last one that was ``given``."""
     for table, last in given.items():
         if not isinstance(db, sqlite3.Connection):
             db.execute(

@@ -1,8 +1,6 @@
-"""All rows of a library as JSON objects, and back into another database, as functions over a connection.
+"""All rows of a library as JSON objects, as functions over a connection; ``library_loader`` takes them back.
 
-Numbers of rows are moved so that they meet none of those that are there; what is there already (a story or a
-character of that id, a book of that name and text) stays as it is. Values that are packed in the database are
-written out, so that nothing is taken over that is not what it should be. ``load`` runs inside ``Database.write``.
+Values that are packed in the database are written out, so that nothing is taken over that is not what it should be.
 
 Left out: what is made anew (vectors, words), what belongs to a machine or a client (followed folders, what
 clients chose, prompts under way), and what is in the trash.
@@ -11,9 +9,8 @@ clients chose, prompts under way), and what is in the trash.
 from __future__ import annotations
 
 import base64
-import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,21 +18,18 @@ from msgspec import Struct
 
 from flower.engine.assets import Character
 from flower.engine.lorebook.book import Book
-from flower.engine.sanitize import sanitize
 from flower.engine.scripts.script import Script
-from flower.engine.store import stories
-from flower.engine.store.packing import pack, unpack
-from flower.engine.store.passages import content_hash
-from flower.errors import ImportFileError, StoreError
+from flower.engine.store.copying import columns
+from flower.engine.store.packing import unpack
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
 
-__all__ = ["TABLES", "Loader", "count", "files", "one_state", "rows"]
+__all__ = ["NUMBERED", "PACKED", "TABLES", "Row", "count", "files", "one_state", "rows"]
 
 Row = dict[str, Any]
 
-_PACKED: Mapping[str, type[Struct]] = {"characters": Character, "books": Book, "scripts": Script}
+PACKED: Mapping[str, type[Struct]] = {"characters": Character, "books": Book, "scripts": Script}
 _LIVING = "session_id IN (SELECT id FROM sessions WHERE deleted IS NULL)"
 _MEMORIES = "kind = 'memory' AND scope IN (SELECT 'memory:' || id FROM sessions WHERE deleted IS NULL)"
 _SUMMARIES = (
@@ -44,32 +38,28 @@ _SUMMARIES = (
 )
 # In this order rows find what they point to.
 TABLES: Mapping[str, str] = {
-    "originals": "1",
-    "characters": "1",
-    "books": "1",
-    "personas": "1",
-    "quick_replies": "1",
-    "scripts": "1",
-    "persona_owners": "1",
+    "originals": "TRUE",
+    "characters": "TRUE",
+    "books": "TRUE",
+    "personas": "TRUE",
+    "quick_replies": "TRUE",
+    "scripts": "TRUE",
+    "persona_owners": "TRUE",
     "sessions": "deleted IS NULL",
     "messages": f"{_LIVING} AND status != 'streaming'",
     "branches": _LIVING,
     "summaries": _SUMMARIES,
     "passages": _MEMORIES,
-    "book_owners": "1",
+    "book_owners": "TRUE",
     "chat_marks": _LIVING,
     "chat_files": _LIVING,
-    "attached_lore": "1",
-    "model_params": "1",
+    "attached_lore": "TRUE",
+    "model_params": "TRUE",
+    "favourites": "TRUE",
+    "presets": "TRUE",
 }  # the condition for rows that are a part
-_ORDER = {
-    "messages": "id",
-    "originals": "id",
-    "scripts": "id",
-    "books": "id",
-    "personas": "id",
-    "passages": "id",
-}
+_KEYS = {"characters": "id", "book_owners": "kind, owner, book_id", "quick_replies": "name, place"}
+PAGE = 500  # rows asked for at once
 _NOT_KEPT = {
     "originals": ("data",),
     "passages": ("hash",),
@@ -80,41 +70,39 @@ _DERIVED = {
     "sessions": "window_start",
     "messages": "recalled_ids",
 }  # in ``extra``; numbers of this database
-_NUMBERED = ("originals", "books", "personas", "scripts", "messages", "passages", "attached_lore")
-_ID = re.compile(r"[\w.-]{1,100}")
-_AS_IT_WAS = "source"  # what a value was read from, which is only ever written into files
-
-
-def _of_file(db: Connection) -> sqlite3.Connection:
-    """Returns the connection of a home's own file. Raises ``StoreError`` for stories that are elsewhere."""
-    if not isinstance(db, sqlite3.Connection):
-        raise StoreError(
-            "library archives are made of stories in the home's file; `flower migrate --to home` brings them there"
-        )
-    return db
+NUMBERED = ("originals", "books", "personas", "scripts", "messages", "passages", "attached_lore")
 
 
 def rows(db: Connection, table: str) -> Iterator[Row]:
     """Yields the rows of one of ``TABLES``, the same for the same library. Raises ``StoreError``."""
-    order = _ORDER.get(table, "1")
-    found = _of_file(db).execute(
-        f"SELECT * FROM {table} WHERE {TABLES[table]} ORDER BY {order}"  # noqa: S608 - names of our own
-    )
-    names = [column[0] for column in found.description]
-    for values in found:
+    names = columns(table)
+    for values in _read_rows(db, table, ", ".join(names)):
         row = dict(zip(names, values, strict=True))
         for name in _NOT_KEPT.get(table, ()):
             row.pop(name)
-        if table in _PACKED:
-            row["value"] = msgspec.to_builtins(unpack(row.pop("packed"), _PACKED[table]))
+        if table in PACKED:
+            row["value"] = msgspec.to_builtins(unpack(row.pop("packed"), PACKED[table]))
         if table in _DERIVED:
             row["extra"] = _without(row["extra"], _DERIVED[table])
         yield {name: _written(value) for name, value in row.items()}
 
 
+def _read_rows(db: Connection, table: str, names: str) -> Iterator[tuple[Any, ...]]:
+    """Yields the rows of a table in pages where it may be large: a server sends all that is asked at once."""
+    query = f"SELECT {names} FROM {table} WHERE ({TABLES[table]})"  # noqa: S608 - names of our own
+    if table not in NUMBERED:
+        yield from db.execute(f"{query} ORDER BY {_KEYS.get(table, '1')}")
+        return
+    last = 0
+    while page := db.execute(f"{query} AND id > ? ORDER BY id LIMIT {PAGE}", (last,)).fetchall():
+        yield from page
+        last = page[-1][columns(table).index("id")]
+
+
 def one_state(db: Connection) -> None:
-    """Lets all that is read from now on be of one moment, whatever is played meanwhile."""
-    db.execute("BEGIN")
+    """Lets all that is read from now on be of one moment; a server's connection for reading is so by itself."""
+    if isinstance(db, sqlite3.Connection):
+        db.execute("BEGIN")
 
 
 def count(db: Connection, table: str) -> int:
@@ -144,312 +132,3 @@ def _without(extra: str, key: str) -> str:
         return extra
     values.pop(key, None)
     return msgspec.json.encode(values).decode()
-
-
-class Loader:
-    """Takes rows over into ``db``, table by table in the order of ``TABLES``. Raises ``ImportFileError``.
-
-    ``characters`` are the ids of those that came, ``stories`` likewise; ``counts`` says what else is new.
-    ``original`` gives the file with a hash, None if it is not there; ``scripts_allowed``: scripts that are on
-    stay so.
-    """
-
-    def __init__(
-        self,
-        db: Connection,
-        original: Callable[[bytes], bytes | None],
-        *,
-        scripts_allowed: bool,
-    ) -> None:
-        db = _of_file(db)
-        db.execute("PRAGMA defer_foreign_keys = ON")  # rows point to each other
-        self._db = db
-        self._original = original
-        self._scripts_allowed = scripts_allowed
-        self._ids: dict[tuple[str, int], int] = {}  # by table and number there: the number here
-        self._same_books: set[int] = set()  # numbers here of books that were here before
-        self._session_of: dict[int, str] = {}  # by number here
-        self._columns: dict[str, set[str]] = {}
-        # The last numbers that were here before: only those rows can be here already.
-        self._first = {
-            table: int(db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])  # noqa: S608
-            for table in _NUMBERED
-        }
-        self._leaves: list[tuple[str, object, object]] = []
-        self.characters: list[tuple[str, Character]] = []
-        self.stories: set[str] = set()
-        self.counts: dict[str, int] = {}
-        self.resting = 0  # scripts that are off although they were on
-
-    def take(self, table: str, row: Row) -> None:
-        """Takes one row over."""
-        try:
-            values = {name: _read(value) for name, value in row.items()}
-            if table in _PACKED:
-                values["packed"] = pack(
-                    msgspec.convert(_sanitized(values.pop("value")), _PACKED[table])
-                )
-            new = _TAKE[table](self, values)
-            if new:
-                self.counts[table] = self.counts.get(table, 0) + 1
-        except (KeyError, TypeError, ValueError, msgspec.MsgspecError, StoreError) as error:
-            raise ImportFileError(
-                f"the library archive is damaged: a row of {table} is none"
-            ) from error
-        except sqlite3.IntegrityError as error:
-            raise ImportFileError(
-                f"the library archive is damaged: a row of {table} does not fit the others"
-            ) from error
-
-    def finish(self) -> None:
-        """Lets stories stand where they stood, once all their messages are here."""
-        for session_id, leaf, root in self._leaves:
-            self._db.execute(
-                "UPDATE sessions SET active_leaf = ?, root = ? WHERE id = ?",
-                (self._message(leaf, session_id), self._message(root, session_id), session_id),
-            )
-            self._db.execute(
-                "UPDATE messages SET chosen = NULL WHERE session_id = ? AND chosen NOT IN"
-                " (SELECT id FROM messages WHERE session_id = ?)",
-                (session_id, session_id),
-            )
-
-    # --- numbers --------------------------------------------------------------------------------
-
-    def _number(self, table: str, old: object) -> int:
-        """Returns the number a row gets here: as there, behind the last one that was here before."""
-        if not isinstance(old, int) or isinstance(old, bool) or not 0 < old < 2**31:
-            raise ValueError("no number of a row")
-        number = self._ids[table, old] = self._first[table] + old
-        return number
-
-    def _here(self, table: str, old: object) -> int | None:
-        """Returns the number here of a row of the archive, None for none."""
-        return self._ids.get((table, old)) if isinstance(old, int) else None
-
-    def _message(self, old: object, session_id: str) -> int | None:
-        here = self._here("messages", old)
-        return here if here is not None and self._session_of[here] == session_id else None
-
-    def _insert(self, table: str, values: Row, how: str = "INSERT") -> bool:
-        if table not in self._columns:
-            info = self._db.execute(f"PRAGMA table_info({table})").fetchall()
-            self._columns[table] = {column[1] for column in info}
-        known = {name: value for name, value in values.items() if name in self._columns[table]}
-        names, marks = ", ".join(known), ", ".join("?" * len(known))
-        cursor = self._db.execute(
-            f"{how} INTO {table} ({names}) VALUES ({marks})",
-            tuple(known.values()),
-        )
-        return cursor.rowcount > 0
-
-    # --- tables ---------------------------------------------------------------------------------
-
-    def _take_original(self, row: Row) -> bool:
-        data = self._original(row["hash"])
-        if data is None:
-            raise ValueError("without its file")
-        known = self._db.execute("SELECT id FROM originals WHERE hash = ?", (row["hash"],)).fetchone()
-        if known is not None:
-            self._ids["originals", row["id"]] = known[0]
-            return False
-        return self._insert(
-            "originals", {**row, "id": self._number("originals", row["id"]), "data": data}
-        )
-
-    def _take_character(self, row: Row) -> bool:
-        character = unpack(row["packed"], Character)
-        if character.id != row["id"] or not _ID.fullmatch(row["id"]):
-            raise ValueError("another id")
-        if self._known("SELECT 1 FROM characters WHERE id = ?", row["id"]):
-            return False
-        row["original"] = self._here("originals", row.get("original"))
-        self.characters.append((row["id"], character))
-        return self._insert("characters", row)
-
-    def _take_book(self, row: Row) -> bool:
-        rows = self._db.execute(
-            "SELECT id FROM books WHERE name = ? AND file = ? AND packed = ? AND id <= ? ORDER BY id",
-            (row["name"], row["file"], row["packed"], self._first["books"]),
-        )
-        for (number,) in rows.fetchall():
-            if number not in self._same_books:  # two may be alike, and be of two characters
-                self._same_books.add(number)
-                self._ids["books", row["id"]] = number
-                return False
-        row["original"] = self._here("originals", row.get("original"))
-        return self._insert("books", {**row, "id": self._number("books", row["id"])})
-
-    def _take_persona(self, row: Row) -> bool:
-        known = self._db.execute(
-            "SELECT id FROM personas WHERE name = ? AND title = ?", (row["name"], row["title"])
-        ).fetchone()
-        if known is not None:
-            self._ids["personas", row["id"]] = known[0]
-            return False
-        if self._known("SELECT 1 FROM personas WHERE is_default"):
-            row["is_default"] = 0
-        row["owner"] = 0
-        row["original"] = self._here("originals", row.get("original"))
-        return self._insert("personas", {**row, "id": self._number("personas", row["id"])})
-
-    def _take_script(self, row: Row) -> bool:
-        if self._known(
-            "SELECT 1 FROM scripts WHERE character_id = ? AND name = ? AND packed = ? AND id <= ?",
-            row["character_id"], row["name"], row["packed"], self._first["scripts"],
-        ):  # fmt: skip
-            return False
-        if row["is_on"] and not self._scripts_allowed:
-            row["is_on"] = 0
-            self.resting += 1
-        row["original"] = self._here("originals", row.get("original"))
-        return self._insert("scripts", {**row, "id": self._number("scripts", row["id"])})
-
-    def _take_persona_owner(self, row: Row) -> bool:
-        row["persona_id"] = self._here("personas", row["persona_id"])
-        return row["persona_id"] is not None and self._insert("persona_owners", row, "INSERT OR IGNORE")
-
-    def _take_session(self, row: Row) -> bool:
-        if not _ID.fullmatch(row["id"]):
-            raise ValueError("no id")
-        if self._known("SELECT 1 FROM sessions WHERE id = ?", row["id"]):
-            return False
-        if stories.count_sessions(self._db) >= stories.SESSIONS_MAX:
-            raise ImportFileError(f"there are {stories.SESSIONS_MAX} stories, the most one home holds")
-        self.stories.add(row["id"])
-        self._leaves.append((row["id"], row.pop("active_leaf"), row.pop("root")))
-        row["deleted"], row["extra"] = None, _clean(row["extra"], self._steered)
-        row["owner"] = 0  # users are another home's
-        return self._insert("sessions", row)
-
-    def _steered(self, extra: Row) -> Row:
-        """Returns the extra data of a story with the numbers that its books have here."""
-        steering = extra.get("steering")
-        if isinstance(steering, dict) and isinstance(steering.get("books"), list):
-            here = [self._here("books", old) for old in steering["books"]]
-            steering["books"] = [number for number in here if number is not None]
-        return extra
-
-    def _take_message(self, row: Row) -> bool:
-        session_id, old = row["session_id"], row["id"]
-        if session_id not in self.stories:
-            return False
-        above = row["parent_id"]
-        row["parent_id"] = self._message(above, session_id)
-        if above is not None and (row["parent_id"] is None or above >= old):
-            raise ValueError("follows what is not there")
-        row["id"] = self._number("messages", old)
-        self._session_of[row["id"]] = session_id
-        for name in ("chosen", "deleted_with"):  # may point to a message that is still to come
-            row[name] = self._first["messages"] + row[name] if isinstance(row[name], int) else None
-        row["extra"] = _clean(row["extra"])
-        return self._insert("messages", row)
-
-    def _take_branch(self, row: Row) -> bool:
-        if row["session_id"] not in self.stories:
-            return False
-        row["leaf"] = self._message(row["leaf"], row["session_id"])
-        return self._insert("branches", row, "INSERT OR IGNORE")
-
-    def _take_summary(self, row: Row) -> bool:
-        row["last_id"] = self._here("messages", row["last_id"])
-        return row["last_id"] is not None and self._insert("summaries", row)
-
-    def _take_passage(self, row: Row) -> bool:
-        session_id = row["scope"].removeprefix("memory:")
-        if session_id not in self.stories or row["kind"] != "memory":
-            return False
-        if row["message_id"] is not None:
-            row["message_id"] = self._message(row["message_id"], session_id)
-            if row["message_id"] is None:
-                return False
-            row["source"] = f"message:{row['message_id']}"
-        row["hash"] = content_hash(row["title"], row["text"])
-        return self._insert("passages", {**row, "id": self._number("passages", row["id"])})
-
-    def _take_book_owner(self, row: Row) -> bool:
-        row["book_id"] = self._here("books", row["book_id"])
-        if row["kind"] == "persona":
-            persona = self._here("personas", int(row["owner"]))
-            row["owner"] = str(persona) if persona is not None else None
-        if row["book_id"] is None or row["owner"] is None:
-            return False
-        return self._insert("book_owners", row, "INSERT OR IGNORE")
-
-    def _take_chat_mark(self, row: Row) -> bool:
-        return row["session_id"] in self.stories and self._insert("chat_marks", row, "INSERT OR IGNORE")
-
-    def _take_chat_file(self, row: Row) -> bool:
-        row["original"] = self._here("originals", row["original"])
-        if row["session_id"] not in self.stories or row["original"] is None:
-            return False
-        return self._insert("chat_files", row, "INSERT OR IGNORE")
-
-    def _take_attached(self, row: Row) -> bool:
-        if self._known(
-            "SELECT 1 FROM attached_lore WHERE world_id = ? AND text = ? AND id <= ?",
-            row["world_id"],
-            row["text"],
-            self._first["attached_lore"],
-        ):
-            return False
-        return self._insert("attached_lore", {**row, "id": self._number("attached_lore", row["id"])})
-
-    def _take_plain(self, table: str, row: Row) -> bool:
-        return self._insert(table, row, "INSERT OR IGNORE")
-
-    def _known(self, query: str, *values: object) -> bool:
-        return self._db.execute(f"{query} LIMIT 1", values).fetchone() is not None
-
-
-def _read(value: object) -> Any:
-    """Returns a value of a column. Raises ``ValueError``."""
-    if isinstance(value, dict) and set(value) == {"base64"}:
-        return base64.b64decode(value["base64"], validate=True)
-    if isinstance(value, str):
-        return sanitize(value)
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("a number too large")
-    return value
-
-
-def _clean(extra: str, change: Callable[[Row], Row] = lambda extra: extra) -> str:
-    """Returns a row's extra data without what a terminal would obey. Raises ``MsgspecError``."""
-    if extra == "{}":
-        return extra
-    values = change(_sanitized(msgspec.json.decode(extra, type=dict[str, Any])))
-    return msgspec.json.encode(values).decode()
-
-
-def _sanitized(value: Any) -> Any:
-    if isinstance(value, str):
-        return sanitize(value)
-    if isinstance(value, dict):
-        return {
-            sanitize(name): part if name == _AS_IT_WAS else _sanitized(part)
-            for name, part in value.items()
-        }
-    if isinstance(value, list):
-        return [_sanitized(part) for part in value]
-    return value
-
-
-_TAKE: Mapping[str, Callable[[Loader, Row], bool]] = {
-    "originals": Loader._take_original,
-    "characters": Loader._take_character,
-    "books": Loader._take_book,
-    "personas": Loader._take_persona,
-    "quick_replies": lambda loader, row: loader._take_plain("quick_replies", row),
-    "scripts": Loader._take_script,
-    "persona_owners": Loader._take_persona_owner,
-    "sessions": Loader._take_session,
-    "messages": Loader._take_message,
-    "branches": Loader._take_branch,
-    "summaries": Loader._take_summary,
-    "passages": Loader._take_passage,
-    "book_owners": Loader._take_book_owner,
-    "chat_marks": Loader._take_chat_mark,
-    "chat_files": Loader._take_chat_file,
-    "attached_lore": Loader._take_attached,
-    "model_params": lambda loader, row: loader._take_plain("model_params", row),
-}

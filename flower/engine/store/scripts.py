@@ -44,7 +44,7 @@ def put_of_character(
 ) -> None:
     """Stores the scripts of a card in the place of those it had; a yes holds for those that are the same."""
     rows = db.execute(
-        "SELECT packed FROM scripts WHERE character_id = ? AND is_on", (character_id,)
+        "SELECT packed FROM scripts WHERE character_id = ? AND is_on = 1", (character_id,)
     ).fetchall()
     agreed = {row[0] for row in rows}
     remove_of_character(db, character_id)
