@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 
 from flower.errors import FlowerError, UsageError, printable
 from flower.processes import EngineChoice, home_at, run_engine, run_tui
@@ -23,10 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line (default: this process's); returns the exit code."""
     os.umask(0o077)  # stories, logs and keys are the user's alone, whichever module writes them
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not (_writes_utf8(sys.stdout) and _writes_utf8(sys.stderr)):
+    ascii_only = _asks_for_ascii(os.environ)
+    if ascii_only or not (_writes_utf8(sys.stdout) and _writes_utf8(sys.stderr)):
         from flower import plain_letters
 
         plain_letters.use_for(sys.stdout, sys.stderr)
+        if ascii_only and ("--plain" in arguments or sys.stdout.isatty()):  # a file gets all letters
+            plain_letters.write_ascii(sys.stdout, sys.stderr)
     try:
         daily = parse_daily(arguments)
         if daily is not None:
@@ -66,6 +69,17 @@ def _journal_mark() -> str:
     from flower.systemd import is_journal
 
     return "<3>" if is_journal(2, os.environ) else ""
+
+
+def _asks_for_ascii(environ: MutableMapping[str, str]) -> bool:
+    """Whether the user has chosen the C locale, over which Python puts UTF-8; takes that back (PEP 538, PEP 540)."""
+    if not sys.flags.utf8_mode or environ.get("PYTHONUTF8"):
+        return False
+    chosen = environ.get("LC_ALL") or environ.get("LANG")
+    if chosen not in ("C", "POSIX"):
+        return False  # nothing is chosen, as in most containers: their terminals show all letters
+    environ.pop("LC_CTYPE", None)  # Python's own doing, or it would not be in this mode
+    return True
 
 
 def _writes_utf8(stream: object) -> bool:

@@ -47,3 +47,11 @@ def use_for(*streams: TextIO) -> None:
     for stream in streams:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors=NAME)
+
+
+def write_ascii(*streams: TextIO) -> None:
+    """Lets the streams write nothing but ASCII, other letters plainly."""
+    codecs.register_error(NAME, _replace)
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="ascii", errors=NAME)

@@ -30,7 +30,7 @@ def svg(frame: Frame) -> str:
         x = 0
         for style, count in row.runs:
             text = "".join(row.glyphs[x : x + count])
-            parts += _run(text, 12 + x * wide, 12 + y * tall, count, style)
+            parts += run(text, 12 + x * wide, 12 + y * tall, count, style)
             x += count
     if frame.cursor is not None:
         x, y = frame.cursor
@@ -42,14 +42,18 @@ def svg(frame: Frame) -> str:
 
 def svg_of_screen(screen: Screen) -> str:
     """Returns what a terminal shows as an SVG document."""
-    rows = tuple(
+    return svg(Frame(rows_of(screen), (screen.x, screen.y) if screen.visible else None))
+
+
+def rows_of(screen: Screen) -> tuple[Row, ...]:
+    """Returns what a terminal shows as rows of cells, with colours instead of entries of its palette."""
+    return tuple(
         Row(
             [glyph for glyph, _ in line],
             [(style._replace(fg=_rgb(style.fg), bg=_rgb(style.bg)), 1) for _, style in line],
         )
         for line in screen.grid
     )
-    return svg(Frame(rows, (screen.x, screen.y) if screen.visible else None))
 
 
 def _rgb(color: int | None) -> int | None:
@@ -64,7 +68,8 @@ def _rgb(color: int | None) -> int | None:
     return LEVELS[red] << 16 | LEVELS[green] << 8 | LEVELS[blue]
 
 
-def _run(text: str, x: float, y: float, count: int, style: Style) -> list[str]:
+def run(text: str, x: float, y: float, count: int, style: Style) -> list[str]:
+    """Returns cells of one style that begin at ``x`` and ``y``, in pixels."""
     ink, paper = (INK if style.fg is None else style.fg), style.bg
     if style.reverse:
         ink, paper = (PAPER if paper is None else paper), ink

@@ -63,6 +63,21 @@ def test_a_command_in_a_latin_locale(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("locale", [{"LANG": "C"}, {"LC_ALL": "POSIX"}])
+def test_the_c_locale_gets_ascii(tmp_path: Path, locale: dict[str, str]) -> None:
+    """What the C locale has is ASCII, though Python would write UTF-8: every other letter is written plainly."""
+    environ = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-m", "flower", "--home", str(tmp_path), "--plain", "é…"],
+        env={**environ, **locale},
+        capture_output=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.stdout + done.stderr
+    assert (done.stdout + done.stderr).isascii()
+
+
 def test_a_backup_on_a_disk_without_permissions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

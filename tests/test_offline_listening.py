@@ -227,3 +227,34 @@ def test_who_asks_what_to_do_is_offered_things_to_do(seed: int) -> None:
     reply = last("orrinsay", "What should I do now?", seed=seed)
     assert re.search(r"\b(?:could|might|one thing to do)\b", reply)
     assert re.search(r"\b(?:[Oo]r|Another)\b", reply)
+
+
+@SEEDS
+@pytest.mark.parametrize("line", ["Help!", '"Help!"', "I shout for help."])
+def test_a_call_for_help_is_heard_in_the_story(seed: int, line: str) -> None:
+    """Somebody comes; only the bare word asks how to play."""
+    reply = last("orrinsay", line, seed=seed)
+    pieces = [
+        piece
+        for one in shipped().tables["called_for_help"]
+        for piece in re.findall(r"[\w ,.]{8,}", re.sub(r"\{\w+\}", '"', one))
+    ]
+    assert any(piece in reply for piece in pieces), reply
+    assert "aside" in last("orrinsay", "help", seed=seed)
+
+
+@SEEDS
+@pytest.mark.parametrize("line", ["What is at the top?", "What's behind it?", "And what is inside?"])
+def test_what_cannot_be_seen_from_here_is_not_made_of_lore(seed: int, line: str) -> None:
+    """Lore that has the word "top" in it is not what lies at the top."""
+    reply = last("orrinsay", "I climb the stairs.", line, seed=seed)
+    assert any(one in reply for one in shipped().tables["out_of_sight"]), reply
+
+
+@SEEDS
+@pytest.mark.parametrize("name", ["Dorcas Vye", "Barnaby Lusk", "Lucian Bray"])
+def test_nobody_has_told_before_what_introduces_them(seed: int, name: str) -> None:
+    """A first question about who somebody is gets no "you have had that from me already"."""
+    reply = last("orrinsay", f"I ask {name} about {name}.", seed=seed)
+    for one in shipped().tables["says_again"]:
+        assert not any(piece in reply for piece in re.findall(r"[\w ]{12,}", one.split('"{')[0])), reply

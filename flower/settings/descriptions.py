@@ -75,7 +75,6 @@ OWN = "tui."  # the screen's own settings: those of the home it was started with
 AT_START = frozenset({
     "engine.host", "engine.port", "engine.linger_s", "engine.names", "engine.tls_certificate", "engine.tls_key",
     "engine.socket", "embedding.model", "embedding.threads", "embedding.unload_after_s",
-    "speech.voice", "speech.voices", "speech.what",
 })  # fmt: skip
 # What widens who may come in, whom the engine talks to or what it reads: for the engine's own user alone.
 OWNERS = frozenset({"openai_base_url", "lore.roots"})

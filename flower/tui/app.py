@@ -218,6 +218,8 @@ class App:
         settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir)
         self._frame_s = 1 / _tick_hz(settings.tick_hz)
         self._terminal.use_mouse(settings.mouse)
+        if settings.usable:
+            self._speech.use(settings.speech)
         self.post(user_files.configured(settings, self._model, self._terminal))
         self._use_portraits(settings.portraits)
 
@@ -246,6 +248,7 @@ class App:
                 nursery.start_soon(self._draw)
                 nursery.start_soon(self._watch_keys)
                 nursery.start_soon(self._keep_draft)
+                nursery.start_soon(self._speech.run)
                 nursery.start_soon(self._settle_in)
                 await self._leaving.wait()
                 if self._goodbye:
@@ -264,9 +267,7 @@ class App:
         settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir, self._advice)
         self._frame_s = 1 / _tick_hz(settings.tick_hz)
         self._terminal.use_mouse(settings.mouse)
-        self._speech = Speech(settings.speech, self._tell)
-        if self._speech.on and self._nursery is not None:
-            self._nursery.start_soon(self._speech.run)
+        self._speech.use(settings.speech)
         self.post(user_files.configured(settings, self._model, self._terminal))
         self._use_portraits(settings.portraits)
 

@@ -79,6 +79,13 @@ class Speech:
         """Whether a sentence is read or waits to be."""
         return self._busy or bool(self._waiting)
 
+    def use(self, settings: SpeechSettings) -> None:
+        """Goes on with changed settings, whatever failed before; what is being read is not read on."""
+        if settings != self._settings:
+            self.stop()
+            self._settings = settings
+            self._silent = not settings.command.strip()
+
     def follow(self, before: Transcript, after: Transcript) -> None:
         """Takes what a reply has grown by between two moments of the story."""
         if self._silent or before is after or not after.messages:
@@ -111,8 +118,8 @@ class Speech:
         self._scope.cancel()
 
     async def run(self) -> None:
-        """Reads what comes until it is cancelled; ends at once when nothing is to be read."""
-        while not self._silent:
+        """Reads what comes until it is cancelled."""
+        while True:
             await self._news.wait()
             self._news = trio.Event()
             while self._waiting and not self._silent:
@@ -138,7 +145,7 @@ class Speech:
         self._silent = True
         self._waiting.clear()
         self._tell(
-            f"✗ Nothing is read aloud: speech.command does not work ({reason}). Try it in a shell, then restart."
+            f"✗ Nothing is read aloud: speech.command does not work ({reason}). Try it in a shell, then correct it."
         )
 
 

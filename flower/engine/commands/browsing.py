@@ -27,6 +27,7 @@ from flower.protocol.messages import LibraryItem, Listing, State
 PAGE = 100  # of one frame: 40 KB at most
 ROWS = 40  # of a list as text
 TAGS = 8  # of one character in a list
+TUTORIAL = "tutorial"  # the shipped world that teaches to play
 KINDS = ("characters", "worlds", "books")
 
 
@@ -85,7 +86,10 @@ async def _found(engine: Engine, client: Client, kind: str, words: str) -> tuple
     else:
         known = list(briefs(assets.characters))
     ranking = await database.read(_ranking, kind, client.visitor.id)
-    return arranged(known, words, ranking), ranking
+    found = arranged(known, words, ranking)
+    if kind == "worlds" and not ranking.played and not ranking.favourites:  # a newcomer's
+        found.sort(key=lambda one: one.id != TUTORIAL)
+    return found, ranking
 
 
 def _ranking(db: Connection, kind: str, user: int) -> Ranking:

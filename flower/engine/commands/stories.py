@@ -22,6 +22,8 @@ from flower.engine.store.search import search as find_words
 from flower.errors import CommandError
 from flower.protocol.messages import FoundMessage, State
 
+STORIES_NAMED = 4  # of those whose ids begin alike
+
 
 async def _find(engine: Engine, client: Client, wanted: str, need: Need) -> stories.StoredSession:
     database, visitor = engine.services.database, client.visitor
@@ -35,6 +37,12 @@ async def _find(engine: Engine, client: Client, wanted: str, need: Need) -> stor
         raise CommandError("There is no story yet; /session new starts one.")
     if not wanted:
         raise CommandError(f"Which story?{closest('', ids)}")
+    begun = [stored for stored in listed if stored.id.startswith(wanted)]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        named = ", ".join(f"{one.id} ({one.title or 'Untitled'})" for one in begun[:STORIES_NAMED])
+        raise CommandError(f"Several stories begin with {wanted!r}: {named}. Type more of it.")
     raise CommandError(f"There is no story {wanted!r}.{closest(wanted, ids)}")
 
 
@@ -167,6 +175,9 @@ async def restore(engine: Engine, client: Client, argument: str) -> None:
         rows = [f"{session_id}  {title}" for session_id, title in deleted.items()]
         client.notify("\n".join(["In the trash; /session restore ID takes a story back:", *rows]))
         return
+    begun = [one for one in deleted if one.startswith(argument)]
+    if argument not in deleted and len(begun) == 1:
+        argument = begun[0]
     if not await database.write(trash.restore, argument, user):
         raise CommandError(f"The trash has no story {argument!r}.{closest(argument, list(deleted))}")
     engine.story_list.changed()

@@ -36,6 +36,12 @@ _ALL_SO_FAR = re.compile(
 _MY_NAME = re.compile(r"\bwho am i\b|\bmy (?:own )?name\b|\bwhat am i called\b", re.IGNORECASE)
 _DID = re.compile(r"\bdid (?:i|we)\b|\bremember\b", re.IGNORECASE)
 _OWN_PAST = re.compile(r"\b(?:did|have|had|was|do) (?:i|we)\b", re.IGNORECASE)
+_OUT_OF_SIGHT = re.compile(
+    r"^(?:and |so )?what(?:'s|\u2019s| is| was| lies| waits) (?:up |down |over )?"
+    r"(?:(?:at|on|in) (?:the|its|that) (?:very )?(?:top|bottom|end|other side|far end|far side|back|middle)|"
+    r"(?:behind|beyond|under|above|below|inside)(?: it| that| this)?|there)\W*$",
+    re.IGNORECASE,
+)
 _TWO = re.compile(r"\?.+\?|,? and (?:who|what|where|when|why|how)\b", re.IGNORECASE)
 _DEAD = re.compile(
     r"\b(?:is|are|was) (?P<who>[^?.!\s](?:[^?.!\n]{0,58}?[^?.!\s])??) (?:still )?"
@@ -143,6 +149,8 @@ def answer_know(context: Context) -> Paragraphs:
         return now
     if about := here(context.line.text):
         return _here(context, about)
+    if _OUT_OF_SIGHT.search(context.line.text):
+        return [[context.say("out_of_sight"), remark(context, 50)]]
     said = context.memory()
     if said is not None and said.own and said.whole:
         mine = put_away(context.line.text, said.text)

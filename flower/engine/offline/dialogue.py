@@ -106,6 +106,8 @@ _JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 
 def _answer(context: Context, speaker: Speaker) -> list[str]:
     heard, line = context.heard, context.line
+    if line.speech_act == "help":
+        return [context.say("called_for_help", speaker.slots)]
     if _TALE.search(line.speech or line.text) and (tale := context.spare()) is not None:
         fact_said = context.fact_slots(as_said_by(speaker, tale, line.words))
         return [context.say("tale", speaker.slots | fact_said)]

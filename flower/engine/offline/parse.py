@@ -171,7 +171,10 @@ def _questions(speech: str) -> str:
 def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
     if _CONTINUE.match(text):
         return "continue", {}
-    if _ASIDE.match(text) or text.casefold().strip(" .!?") == "help":
+    called = text.casefold().strip(" .!?") == "help"
+    if called and "!" in text:  # in the story; "help" alone is asked of the game
+        return "speech", {"speech": text, "speech_act": speech_act_of(text), "topic": ""}
+    if called or _ASIDE.match(text):
         return "aside", {}
     dice = _DICE.search(text)
     if dice and (re.search(r"\broll", text, re.IGNORECASE) or len(text) <= 12):

@@ -6,8 +6,9 @@ import re
 from typing import Literal
 
 SpeechAct = Literal[
-    "greet", "ask", "request", "threat", "thanks", "sorry", "bye", "agree", "refuse", "gesture", "claim"
-]
+    "greet", "ask", "request", "threat", "thanks", "sorry", "bye", "agree", "refuse", "gesture", "claim",
+    "help",
+]  # fmt: skip
 _LIKELY = (
     (re.compile(r"\b(surely|certainly|of course|obviously|definitely)\b", re.IGNORECASE), 85),
     (re.compile(r"\b(probably|likely|still|usually|supposed)\b", re.IGNORECASE), 70),
@@ -16,6 +17,11 @@ _LIKELY = (
     (re.compile(r"\b(impossible|by any chance|somehow|magically|miracle)\b", re.IGNORECASE), 15),
 )
 _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
+    (
+        "help",
+        r"^\W*(?:please,? |somebody,? |someone,? |anybody,? )?help(?: me| us)?\W*$|"
+        r"\b(?:shout|call|cry|scream|yell)s? (?:out )?(?:loudly )?for help\b",
+    ),
     (
         "request",
         r"^(?:i |we )?(?:ask|beg|tell|order|command|urge|invite|plead with)s? (?:\w+ ){1,3}?to (?!me\b)",

@@ -130,8 +130,21 @@ def choices(
     """Returns (id, name) of everything that completes ``argument``."""
     if argument == "themes":
         return tuple((name, "") for name in themes)
+    if argument == "settings":
+        return _settings()
     options = getattr(replica, f"available_{argument}", ())
     return tuple((option.id, option.name) for option in options)
+
+
+def _settings() -> tuple[tuple[str, str], ...]:
+    """Returns the names of all settings with their meanings, and those with few values with each of them."""
+    from flower.settings import config, descriptions  # YAML and its checks: not before somebody asks
+
+    found = []
+    for one in descriptions.every(config.Config()):
+        found.append((one.name, one.meaning))
+        found += [(f"{one.name} {value}", "") for value in one.choices if not one.by_hand]
+    return tuple(found)
 
 
 def split(line: str, commands: tuple[Command, ...]) -> tuple[Command, str] | None:
@@ -201,6 +214,8 @@ def _arguments(
     known = choices(replica, command.argument, themes)
     if any(typed == option for option, _ in known):
         return ()
+    if command.argument == "settings" and " " not in typed:  # values come behind a name
+        known = tuple(option for option in known if " " not in option[0])
     ranked = rank(typed, known, lambda option: f"{option[0]} {option[1]}")
     return tuple(
         Candidate(option, name if name != option else "", f"{command.name} {option}", runs=True)

@@ -19,7 +19,8 @@ ABOUT_ROWS = 3  # at most, below the list, for the words of the chosen entry
 ABOUT_ITEMS = 100  # so many of the entries decide how many rows; 2 ms
 ABOUT_FROM_ROWS = 6  # of room for list and words
 SCRAP_COLUMNS = 20  # less of a detail says nothing
-KEY_COLUMNS = 24
+KEY_COLUMNS = 23
+GAP_COLUMNS = 2  # between names and their words
 
 
 class Box:
@@ -61,7 +62,8 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     inner = columns - popups.BOX_EDGES
     has_filter = popup.kind in FILTERED
     room = max(1, layout.status - layout.pane_top - 2 - has_filter)
-    about = _about_rows(popup, listed, inner, room)
+    names = _name_columns(popup, listed, inner)
+    about = _about_rows(popup, listed, inner, room, names)
     room -= about
     shown = min(room, max(1, len(listed)))
     index = min(popup.place, len(listed) - 1)
@@ -76,12 +78,14 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
             ]
         )
     for place, item in enumerate(listed[first : first + shown], first):
-        lines.append(_entry(theme, popup, item, inner, here=place == index, told_below=about > 0))
+        lines.append(
+            _entry(theme, popup, item, inner, names, here=place == index, told_below=about > 0)
+        )
     if not listed:
         empty = "nothing fits" if popup.filter else popups.EMPTY.get(popup.kind, "nothing here")
         lines.append([(fit(empty, inner), theme["popup_dim"])])
     if about:
-        lines += _about(theme, popup, listed[index], inner, about)
+        lines += _about(theme, popup, listed[index], inner, about, names)
     total = popups.total(model)
     counted = f"{index + 1}/{total:,}" if total > shown else ""
     rows = _framed(theme, popups.title(model, popup), counted, lines, columns)
@@ -91,37 +95,52 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     return Box(rows, left, top, cursor)
 
 
-def _about_rows(popup: Popup, listed: tuple[popups.Item, ...], columns: int, room: int) -> int:
+def _name_columns(popup: Popup, listed: tuple[popups.Item, ...], columns: int) -> int:
+    """Returns the columns of the names in a list whose words stand below each other, 0 in any other."""
+    if popup.kind == "keys":
+        return min(KEY_COLUMNS, columns * 2 // 5)
+    if popup.kind not in NAMED:
+        return 0
+    longest = max((width(clean(item.label)) for item in listed[:ABOUT_ITEMS]), default=0)
+    return min(longest, columns * 2 // 5)
+
+
+def _about_rows(
+    popup: Popup, listed: tuple[popups.Item, ...], columns: int, room: int, names: int
+) -> int:
     """Returns the rows below the list that tell the chosen entry whole, 0 when no entry is cut."""
     if popup.kind == "settings" and listed and room >= ABOUT_FROM_ROWS:
         return ABOUT_ROWS
     if popup.kind not in TOLD_WHOLE or room < ABOUT_FROM_ROWS:
         return 0
-    cut = (item for item in listed[:ABOUT_ITEMS] if _is_cut(popup, item, columns))
-    return max((len(_words(popup, item, columns)) for item in cut), default=0)
+    cut = (item for item in listed[:ABOUT_ITEMS] if _is_cut(popup, item, columns, names))
+    return max((len(_words(popup, item, columns, names)) for item in cut), default=0)
 
 
-def _is_cut(popup: Popup, item: popups.Item, columns: int) -> bool:
-    if popup.kind == "keys":
-        names = _key_columns(columns)
-        return width(item.label) > names or width(item.detail) > columns - names - 1
+def _is_cut(popup: Popup, item: popups.Item, columns: int, names: int) -> bool:
+    if names:
+        mark = MARK_COLUMNS if popup.kind in MARKED else 0
+        room = columns - mark - names - GAP_COLUMNS
+        return width(clean(item.label)) > names or width(clean(item.detail)) > room
     room = columns - MARK_COLUMNS * (popup.kind in MARKED) - width(item.label)
     return bool(room < 0 or (item.detail and width(item.detail) > min(room - 2, columns * 3 // 5)))
 
 
-def _about(theme: Theme, popup: Popup, item: popups.Item, columns: int, rows: int) -> list[list[Span]]:
+def _about(
+    theme: Theme, popup: Popup, item: popups.Item, columns: int, rows: int, names: int
+) -> list[list[Span]]:
     """Returns the chosen entry's words in ``rows`` rows."""
-    cut = popup.kind == "settings" or _is_cut(popup, item, columns)
-    lines = _words(popup, item, columns) if cut else []
+    cut = popup.kind == "settings" or _is_cut(popup, item, columns, names)
+    lines = _words(popup, item, columns, names) if cut else []
     lines += [""] * (rows - len(lines))
     return [[(line, theme["popup_dim"])] for line in lines]
 
 
-def _words(popup: Popup, item: popups.Item, columns: int) -> list[str]:
+def _words(popup: Popup, item: popups.Item, columns: int, names: int) -> list[str]:
     if popup.kind == "settings":
         return first_rows(clean(item.group), columns, ABOUT_ROWS)
     words = clean(item.detail).replace("\n", " ")
-    if popup.kind not in NAMED or width(item.label) > columns - MARK_COLUMNS:
+    if popup.kind not in NAMED or width(clean(item.label)) > names:
         words = f"{clean(item.label)}: {words}"
     return first_rows(words, columns, ABOUT_ROWS)
 
@@ -132,11 +151,6 @@ def first_rows(text: str, columns: int, rows: int) -> list[str]:
     if len(lines) <= rows:
         return lines
     return [*lines[: rows - 1], fit(f"{lines[rows - 1]} {lines[rows]}", columns)]
-
-
-def _key_columns(columns: int) -> int:
-    """Returns the columns for the keys in the list of keys."""
-    return min(KEY_COLUMNS, columns * 2 // 5)
 
 
 def _tail(text: str, columns: int) -> str:
@@ -152,34 +166,39 @@ def _entry(
     popup: Popup,
     item: popups.Item,
     columns: int,
+    names: int,
     *,
     here: bool,
     told_below: bool,
 ) -> list[Span]:
-    """Returns one row of the list; a scrap of a detail that is told below it is left out."""
+    """Returns one row of the list, its words behind ``names`` columns of names.
+
+    A scrap of a detail that is told below the list is left out.
+    """
     plain = theme["popup_selected" if here else "popup"]
     soft = plain if here else theme["popup_dim"]
     mark = f"{theme.glyphs.done if item.chosen else ' '} " if popup.kind in MARKED else ""
-    detail_room = max(0, columns * 3 // 5)
-    label = fit(clean(item.label), columns - width(mark))
-    detail = (
-        fit(clean(item.detail), min(detail_room, columns - width(mark + label) - 2))
-        if item.detail
-        else ""
-    )
+    room = columns - width(mark)
+    label, detail = clean(item.label), clean(item.detail)
+    if names:
+        label = fit(label, names)
+        gap = names - width(label) + GAP_COLUMNS
+        detail = fit(detail, room - names - GAP_COLUMNS)
+    else:
+        label = fit(label, room)
+        detail = fit(detail, max(0, min(columns * 3 // 5, room - width(label) - 2))) if detail else ""
+        gap = 0
     if told_below and len(detail) < min(len(item.detail), SCRAP_COLUMNS):
         detail = ""
-    if popup.kind == "keys":
-        label = fit(label, _key_columns(columns)).ljust(_key_columns(columns))
-        detail = fit(item.detail, columns - _key_columns(columns) - 1)
-    gap = columns - width(mark) - width(label) - width(detail)
+    rest = max(0, room - width(label) - gap - width(detail))
     spans: list[Span] = [
         (mark, plain),
         *_matched(label, popup.filter, plain, plain if here else theme["popup_match"]),
     ]
-    if popup.kind == "keys":
-        return [*spans, (" ", plain), (detail, soft), (" " * max(0, gap - 1), plain)]
-    return [*spans, (" " * max(0, gap), plain), (detail, soft)]
+    blank = (" " * rest, plain)
+    if names:
+        return [*spans, (" " * gap, plain), (detail, soft), blank]
+    return [*spans, blank, (detail, soft)]
 
 
 def _matched(label: str, pattern: str, plain: Style, match: Style) -> list[Span]:
