@@ -1,84 +1,39 @@
-"""Keys stay in the engine: a canary key must turn up nowhere else, whatever goes wrong."""
+"""A passage that says of itself that it is a secret is one, however long it is."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
-from functools import partial
-from pathlib import Path
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-import trio
+from flower.engine.recall import secrets
 
-from flower.engine.logs import RedactingFormatter, known_secrets
-from flower.settings.config import parse
-from tests.engine_process import connected, engine
-
-CANARY = "sk-canary-9d1c6e0b7a"
-
-
-async def unfriendly(stream: trio.SocketStream) -> None:
-    """A provider that answers every request with an error that quotes the key."""
-    with contextlib.suppress(trio.BrokenResourceError):  # the engine ends in the middle of a request
-        await _refuse(stream)
+SAID = [
+    "in secret", "secretly", "a secret", "in truth", "the truth is", "the truth about", "nobody knows", "no one knows",
+    "has never told", "has told nobody", "has told no one", "has not told", "and nobody else", "and to nobody else",
+    "unknown to", "where no one could see", "where noone could see", "has said nothing", "tells nobody",
+    "is hiding the", "only lie",
+]  # fmt: skip
 
 
-async def _refuse(stream: trio.SocketStream) -> None:
-    async with stream:
-        while await stream.receive_some():
-            body = json.dumps(
-                {"error": {"message": f"Incorrect API key provided: {CANARY}", "code": 401}}
-            ).encode()
-            head = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: "
-            await stream.send_all(f"{head}{len(body)}\r\n\r\n".encode() + body)
+@pytest.mark.parametrize("words", [*SAID, *map(str.upper, SAID)])
+def test_every_way_of_saying_so_is_heard(words: str) -> None:
+    """In the middle of a long text."""
+    assert secrets.secret_text(f"The tide is out. {words} her. {'It rains. ' * 50}")
 
 
-async def test_a_key_shows_up_in_no_event_log_file_or_process_list(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    home.mkdir()
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(partial(trio.serve_tcp, unfriendly, 0, host="127.0.0.1"))
-        port = listeners[0].socket.getsockname()[1]
-        (home / "config.yaml").write_text(
-            f"openai_base_url: http://127.0.0.1:{port}/v1\nopenai_api_key: {CANARY}\ndefault_model: any\n"
-        )
-        (home / "config.yaml").chmod(0o600)
-        frames: list[str] = []
-        async with engine(home) as running, connected(running) as wire:
-            for prompt in (
-                "/world select orrinsay",
-                "/session new",
-                "Hello?",
-                "/why",
-                "/models refresh",
-            ):
-                await wire.say(prompt)
-            with trio.move_on_after(20):
-                while not (frames and '"chat_end"' in frames[-1]):
-                    frames.append(await wire.socket.get_message())
-            with trio.move_on_after(1):
-                while True:
-                    frames.append(await wire.socket.get_message())
-            command = Path(f"/proc/{running.process.pid}/cmdline").read_text()
-            running.process.terminate()
-            await running.process.wait()
-        nursery.cancel_scope.cancel()
-    assert any('"error"' in frame for frame in frames), "the provider's refusal was told"
-    assert not [frame for frame in frames if CANARY in frame]
-    assert CANARY not in command
-    holders = [
-        path.name
-        for path in tmp_path.rglob("*")
-        if path.is_file() and CANARY.encode() in path.read_bytes()
-    ]
-    assert holders == ["config.yaml"]
+@pytest.mark.parametrize("text", ["(Secret): The door.", "secret: yes\nThe door.", "* SECRET: the door"])
+def test_a_mark_in_front_is_heard(text: str) -> None:
+    assert secrets.secret_text(text)
 
 
-def test_the_log_masks_every_known_secret() -> None:
-    config = parse({"groq_api_key": CANARY, "engine": {"token": "tok-" + CANARY}}, {}, {})
-    formatter = RedactingFormatter(known_secrets(config))
-    record = logging.LogRecord(
-        "flower", logging.INFO, "", 0, "tried %s with tok-%s", (CANARY, CANARY), None
+@given(
+    st.lists(
+        st.sampled_from([*SAID, "told", "ſecretly", "a", "lıe", " ", "\n", "SECRET", "only lıe", "K"])
     )
-    assert CANARY not in formatter.format(record)
-    assert "tok-" not in formatter.format(record)
+)
+def test_what_is_looked_for_first_hides_nothing(pieces: list[str]) -> None:
+    """The short way to "no" agrees with the patterns, folded letters included."""
+    text = " ".join(pieces)
+    found = secrets._MARK.search(text) is not None or secrets._WORDS.search(text) is not None
+    assert secrets.secret_text(text) is found

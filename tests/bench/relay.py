@@ -11,13 +11,14 @@ of 10,000 passages meanwhile, its only other work; ``taskset -c 0`` before it ma
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -46,6 +47,7 @@ class Server:
     def __init__(self) -> None:
         self.count = 0
         self.gap_s = 0.0
+        self.tell: Callable[[int], str] = lambda number: f"{WORD}{number} "
         self.asked_at = 0.0
         self.sent: list[float] = []
 
@@ -75,7 +77,7 @@ class Server:
                 next_at += self.gap_s
                 await trio.sleep_until(next_at)
             self.sent.append(trio.current_time())
-            delta = {"content": f"{WORD}{number} "}
+            delta = {"content": self.tell(number)}
             await stream.send_all(_event({"choices": [{"index": 0, "delta": delta}]}))
         end: dict[str, object] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         await stream.send_all(_event(end) + b"data: [DONE]\n\n")
@@ -169,7 +171,9 @@ async def main(more_passages: int, *, reading: bool) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def _with_engine(home: Path, server: Server, port: int, *, reading: bool) -> None:
+@contextlib.asynccontextmanager
+async def engine_at(home: Path, port: int) -> AsyncIterator[tuple[int, str, int]]:
+    """Runs an engine whose model is at a port of this machine; yields its process id, host and port."""
     config = f"openai_base_url: http://127.0.0.1:{port}/v1\ndefault_model: bench\n"
     (home / "config.yaml").write_text(config)
     (home / "config.yaml").chmod(0o600)
@@ -184,19 +188,22 @@ async def _with_engine(home: Path, server: Server, port: int, *, reading: bool) 
             await trio.sleep(0.05)
         url = json.loads((home / "run" / "engine.json").read_text())["url"]
         host, number = url.removeprefix("ws://").split("/")[0].split(":")
-        async with (
-            await trio.open_tcp_stream(host, int(number)) as stream,
-            trio.open_nursery() as nursery,
-        ):
+        yield process.pid, host, int(number)
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+async def _with_engine(home: Path, server: Server, port: int, *, reading: bool) -> None:
+    async with engine_at(home, port) as (pid, host, number):  # noqa: SIM117 - a nursery ends first
+        async with await trio.open_tcp_stream(host, number) as stream, trio.open_nursery() as nursery:
             socket = await wrap_client_stream(nursery, stream, host, "/ws/rpc")
             if reading:
                 await _measure_reading(server, port, socket, home)
             else:
-                await _measure(server, port, process.pid, socket)
+                await _measure(server, port, pid, socket)
             nursery.cancel_scope.cancel()
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def _begin(server: Server, socket: WebSocketConnection) -> None:
@@ -212,7 +219,9 @@ async def _measure(server: Server, port: int, pid: int, socket: WebSocketConnect
     idle = 0.0
     while idle < 3:  # the world's lore is embedded meanwhile, and an index built
         before = cpu_s(pid)
-        await trio.sleep(1)
+        with trio.move_on_after(1):  # reading, as a client that does not is taken for dead
+            while True:
+                await socket.get_message()
         idle = idle + 1 if cpu_s(pid) - before < 0.1 else 0.0
 
     async def through(line: str) -> list[float]:

@@ -447,11 +447,11 @@ def recall_event(turn: str, found: Sequence[Found], entries: LoreEntries = NO_EN
         RecallItem(
             kind=item.passage.kind,
             title=item.passage.title,
-            text="" if is_kept(item) else item.passage.text,
-            why=reason(item),
+            text="" if kept else item.passage.text,
+            why=WHY_KEPT if kept else item.why,
             similarity=round(item.similarity or 0.0, 3),
         )
-        for item in found
+        for item, kept in zip(found, map(is_kept, found), strict=True)
     ]
     items = (*fired, *recalled)
     lore = sum(item.kind == "lore" for item in items)

@@ -18,6 +18,9 @@ _WORDS = re.compile(
     r"unknown to|where no ?one could see|has said nothing|tells nobody|is hiding the|only lie)\b",
     re.IGNORECASE,
 )
+# One of these is in whatever the two patterns find; to look for them takes a hundredth of the time. Folded, and
+# without the letters that a pattern takes for others than folding does (i and the dotless one).
+_STEMS = ("secret", "truth", "nobody", "no one", "noone", "told", "unknown to", "has sa", "ding the", "only l")
 
 
 def secret_title(title: str) -> bool:
@@ -27,6 +30,9 @@ def secret_title(title: str) -> bool:
 
 def secret_text(text: str) -> bool:
     """Whether a sentence or a paragraph says of itself that it is a secret: ``Nobody knows that ...``."""
+    folded = text.casefold()
+    if not any(stem in folded for stem in _STEMS):
+        return False
     return _MARK.search(text) is not None or _WORDS.search(text) is not None
 
 
