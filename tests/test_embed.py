@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -129,6 +130,17 @@ async def test_urgent_texts_go_before_the_rest_of_the_background(model: MiniLM) 
         await model.embed(["Where is Mara?"], urgent=True)
         order.append("turn")
     assert order == ["turn", "lore"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a nice value of its own for each thread")
+async def test_on_a_busy_core_embedding_goes_after_the_rest(model: MiniLM) -> None:
+    """So that a streamed reply does not wait for vectors; the engine's other threads stay as they were."""
+    ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    await model.embed(["The tide turns."])
+    (thread,) = [one for one in threading.enumerate() if one.name == "embedder"]
+    assert thread.native_id is not None
+    assert os.getpriority(os.PRIO_PROCESS, thread.native_id) == min(19, ours + embedder.POLITENESS)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == ours
 
 
 async def test_a_cancelled_request_does_not_hold_up_the_next(model: MiniLM) -> None:

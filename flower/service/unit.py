@@ -153,6 +153,7 @@ def _hardening(plan: Plan) -> Iterator[str]:
     yield "SystemCallErrorNumber=EPERM"
     if plan.system or plan.walled:
         yield "SystemCallFilter=~@privileged @resources"
+        yield "SystemCallFilter=setpriority"  # downwards alone: embedding goes after all else
         yield from walls(plan)
 
 
