@@ -307,6 +307,7 @@ class WordLibrary:
 
 async def without_vectors(library: PassageLibrary) -> int:
     """Returns how many texts of a library wait for their vector."""
+    embedder = library._background._embedder
     return await library._database.read(
-        vector_rows.count_pending, library._embedder.model_id, tokens=makes_tokens(library._embedder)
+        vector_rows.count_pending, embedder.model_id, tokens=makes_tokens(embedder)
     )

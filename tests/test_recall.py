@@ -409,7 +409,7 @@ async def test_a_change_cancelled_half_way_is_seen_by_the_next_recall(
         stored = {p.id for p in await brain.library.list(VAEL)}
         found = await brain.library.recall(Query("zebra tide", lore_scope=VAEL))
         assert {item.passage.id for item in found if item.vector_rank} <= stored
-        index = brain.library._asked.indexes._open[VAEL]
+        index = brain.library._background.asked.indexes._open[VAEL]
         assert set(index.marks().ids.tolist()) == stored
 
 
@@ -425,7 +425,7 @@ async def test_a_large_world_gets_a_graph_that_survives_a_restart(
         first = (await brain.texts("paragraph number 77"))[0]
         await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
         with trio.fail_after(10):
-            while not brain.library._asked.indexes.wants_save:
+            while not brain.library._background.asked.indexes.wants_save:
                 await trio.sleep(0.01)
         assert (await brain.texts("paragraph number 77"))[0] == first
     assert list((tmp_path / "index").glob("*.hnsw"))
@@ -454,11 +454,11 @@ async def test_a_graph_is_made_once_hnswlib_is_there(
         first = (await brain.texts("paragraph number 77"))[0]
         await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
         await brain.settle()
-        assert not brain.library._asked.indexes.wants_save
+        assert not brain.library._background.asked.indexes.wants_save
         there.append("hnswlib")
         await brain.library.sync_source(VAEL, "most", "", "One more paragraph.")
         with trio.fail_after(10):
-            while not brain.library._asked.indexes.wants_save:
+            while not brain.library._background.asked.indexes.wants_save:
                 await trio.sleep(0.01)
         assert (await brain.texts("paragraph number 77"))[0] == first
         assert brain.lines == []
@@ -475,7 +475,7 @@ async def test_only_so_many_indexes_stay_open(
         await brain.settle()
         for number in range(limits.INDEXES_OPEN + 3):
             await brain.texts("bell", lore_scope=f"lore:w{number}")
-        assert len(brain.library._asked.indexes._open) <= limits.INDEXES_OPEN
+        assert len(brain.library._background.asked.indexes._open) <= limits.INDEXES_OPEN
         assert await brain.texts("bell", lore_scope="lore:w0") == ["The bell of world 0."]
 
 

@@ -12,6 +12,18 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.recall.base import Found, Query
+from flower.engine.recall.budget import cut, distinct, with_neighbours
+from flower.engine.recall.chances import Cut, Evidence, answered, chance, leads, worth_recalling
+from flower.engine.recall.fusion import (
+    Share,
+    Signals,
+    Tuning,
+    best_of,
+    rank,
+    rank_again,
+    said,
+    weigh_memory,
+)
 from flower.engine.recall.query import (
     context_of,
     context_weight,
@@ -19,22 +31,6 @@ from flower.engine.recall.query import (
     prepare,
     split_question,
     words_found,
-)
-from flower.engine.recall.ranking import (
-    Cut,
-    Evidence,
-    Signals,
-    Tuning,
-    best_of,
-    chance,
-    cut,
-    distinct,
-    leads,
-    rank,
-    rank_again,
-    weigh_memory,
-    with_neighbours,
-    worth_recalling,
 )
 from flower.engine.store.passages import Passage
 from flower.engine.store.words import words_of
@@ -49,15 +45,17 @@ def found(number: int, score: float = 1.0, text: str = "", tokens: int = 10) -> 
 
 @given(SCORES, SCORES)
 def test_every_candidate_gets_a_score(words: dict[int, float], similarity: dict[int, float]) -> None:
-    scores = rank(Signals(words, similarity), Tuning())
-    ranked = rank_again(scores, dict.fromkeys(scores, 0.5), Tuning())
+    signals = Signals(words, similarity)
+    scores = rank(signals, Tuning())
+    ranked = rank_again(scores, dict.fromkeys(scores, 0.5), signals, Tuning())
     assert ranked.keys() == {*words, *similarity}
     assert all(math.isfinite(score.total) for score in ranked.values())
 
 
 @given(SCORES.filter(lambda scores: len(set(scores.values())) > 1))
 def test_the_best_in_every_list_is_the_best_of_all(values: dict[int, float]) -> None:
-    ranked = rank_again(rank(Signals(values, values), Tuning()), values, Tuning())
+    signals = Signals(values, values)
+    ranked = rank_again(rank(signals, Tuning()), values, signals, Tuning())
     best = max(values.values())
     assert values[max(ranked, key=lambda i: ranked[i].total)] == pytest.approx(best, abs=1e-9)
 
@@ -98,16 +96,56 @@ def test_late_interaction_decides_among_the_best_only() -> None:
     words = {number: float(many - number) for number in range(many)}
     scores = rank(Signals(words), Tuning())
     late = {number: number / many for number in best_of(scores)}
-    ranked = rank_again(scores, late, Tuning(late_share=1.0))
+    ranked = rank_again(scores, late, Signals(words), Tuning(late_share=Share(1.0, 1.0)))
     order = sorted(ranked, key=lambda i: -ranked[i].total)
     assert order[0] == limits.LATE_CANDIDATES - 1
     assert order[-5:] == list(range(limits.LATE_CANDIDATES, many))
 
 
 def test_while_tokens_are_missing_like_is_compared_with_like() -> None:
-    scores = rank(Signals({1: 5.0, 2: 4.0, 3: 0.0}), Tuning())
-    assert rank_again(scores, {1: 0.1, 2: 0.9}, Tuning()) == scores
-    assert rank_again(scores, {1: 0.1, 2: 0.9, 3: 0.5}, Tuning()) != scores
+    signals = Signals({1: 5.0, 2: 4.0, 3: 0.0})
+    scores = rank(signals, Tuning())
+    assert rank_again(scores, {1: 0.1, 2: 0.9}, signals, Tuning()) == scores
+    assert rank_again(scores, {1: 0.1, 2: 0.9, 3: 0.5}, signals, Tuning()) != scores
+
+
+@given(SCORES.filter(lambda scores: len(scores) > 1), st.data())
+def test_what_parts_two_passages_in_the_ranking_are_their_parts(
+    words: dict[int, float], data: st.DataObject
+) -> None:
+    """So that the parts which are shown explain the order."""
+    late = {i: data.draw(st.floats(-1, 1)) for i in words}
+    ids = sorted(words)
+    signals = Signals(words, before=dict(pairwise(ids)))
+    scores = rank_again(rank(signals, Tuning()), late, signals, Tuning())
+    rests = [s.total - s.words - s.similarity - s.neighbours - s.late for s in scores.values()]
+    assert max(rests) == pytest.approx(min(rests), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("held", "value"),
+    [((), 0.0), ((0.4,), 0.0), ((0.8,), 0.5), ((0.2, 0.2), 0.0), ((0.5, 0.3, 0.1), 0.5), ((1.0, 0.9), 1.0)],
+)  # fmt: skip
+def test_a_question_is_said_as_far_as_two_passages_have_its_words(
+    held: tuple[float, ...], value: float
+) -> None:
+    assert said(Signals({}, {}, dict(enumerate(held)))) == pytest.approx(value)
+    assert Share(0.2, 0.7).at(value) == pytest.approx(0.2 + 0.5 * value)
+
+
+def test_words_decide_where_the_question_is_said_and_meaning_where_it_is_not() -> None:
+    words, similarity = {1: 9.0, 2: 1.0, 3: 0.0}, {1: 0.1, 2: 0.9, 3: 0.0}
+    for held, best in (({1: 1.0, 2: 1.0}, 1), ({1: 0.2, 2: 0.1}, 2)):
+        ranked = rank(Signals(words, similarity, held), Tuning())
+        assert max(ranked, key=lambda i: ranked[i].total) == best
+
+
+def test_late_interaction_counts_of_the_exchange_before_too() -> None:
+    signals = Signals({1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0}, before={2: 1, 3: 4})
+    late = {1: 0.9, 2: 0.5, 3: 0.5, 4: 0.1}
+    ranked = rank_again(rank(signals, Tuning()), late, signals, Tuning())
+    assert ranked[2].total > ranked[3].total
+    assert ranked[2].neighbours > 0.0 == ranked[3].neighbours
 
 
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(-1, 1), st.booleans())
@@ -125,12 +163,25 @@ def test_a_chance_grows_with_each_signal(
     assert likely(None, held, None) == held, "without a model only words can tell"
 
 
-@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 5), st.floats(0, 1))
-def test_what_stands_out_of_the_crowd_is_likelier(
-    similarity: float, late: float, lead: float, share: float
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 5))
+def test_what_stands_out_of_the_crowd_is_likelier(similarity: float, late: float, lead: float) -> None:
+    usual = chance(Evidence(similarity, 0.5, late, lead))
+    assert chance(Evidence(similarity, 0.5, late, lead + 0.5)) >= usual
+
+
+SIGNALS = st.tuples(st.floats(-1, 1), st.floats(0, 1), st.floats(-1, 1), st.floats(0, 5))
+
+
+@given(st.lists(SIGNALS, min_size=1, max_size=9), SIGNALS)
+def test_another_passage_never_makes_an_answer_less_likely(
+    drawn: list[tuple[float, float, float, float]], more: tuple[float, float, float, float]
 ) -> None:
-    usual = chance(Evidence(similarity, 0.5, late, lead), share)
-    assert chance(Evidence(similarity, 0.5, late, lead + 0.5), share) >= usual
+    passages = [Evidence(*signals) for signals in drawn]
+    likely = answered(passages)
+    assert 0.0 <= likely <= answered([Evidence(*more), *passages])
+    ahead = [Evidence(one.similarity, one.held, one.late, 9.0) for one in passages]
+    assert answered(ahead) == likely, "something is always ahead"
+    assert answered([passages[0]] * 10 + [Evidence(1.0, 1.0, 1.0)]) == answered([passages[0]])
 
 
 def test_too_few_passages_tell_no_usual_score() -> None:
@@ -150,17 +201,24 @@ def test_the_exchanges_beside_a_sure_memory_come_along_while_there_is_room() -> 
     assert with_neighbours(told, {}, {}, 200) == tuple(told)
 
 
-@given(st.lists(st.floats(0, 1), max_size=12), st.integers(1, 6))
-def test_the_less_likely_the_best_is_the_fewer_are_recalled(chances: list[float], most: int) -> None:
-    where = Cut(enough=0.1, per_chance=10.0, fewest=1, least_of_best=0.5, lead_share=0.5)
-    worth = worth_recalling(chances, where, most)
-    best = max(chances, default=0.0)
-    assert any(worth) == (best >= 0.1)
-    assert sum(worth) <= min(most, max(1, math.ceil(10 * best)))
+@given(st.lists(st.floats(0, 1), max_size=12), st.floats(0, 1), st.integers(1, 6))
+def test_the_less_likely_an_answer_is_the_fewer_are_recalled(
+    chances: list[float], likely: float, most: int
+) -> None:
+    where = Cut(enough=0.1, certain=0.5, least_of_best=0.5)
+    worth = worth_recalling(chances, likely, where, most)
+    near = [value for value in chances if value >= 0.5 * max(chances)]
+    assert any(worth) == (likely >= 0.1 and bool(chances))
     taken = [value for value, kept in zip(chances, worth, strict=True) if kept]
-    assert all(value >= 0.5 * best for value in taken)
-    near = [value for value in chances if value >= 0.5 * best]
     assert taken == near[: len(taken)], "of those near the best the first"
+    assert sum(worth) <= sum(worth_recalling(chances, min(1.0, likely + 0.1), where, most))
+    assert sum(worth_recalling(chances, 0.5, where, most)) == min(most, len(near))
+
+
+def test_one_passage_is_recalled_where_an_answer_is_only_just_likely_enough() -> None:
+    where = Cut(enough=0.1, certain=0.5, least_of_best=0.5)
+    counts = [sum(worth_recalling([0.5] * 9, p, where, 5)) for p in (0.09, 0.1, 0.21, 0.31, 0.499, 0.5)]
+    assert counts == [0, 1, 2, 3, 4, 5]
 
 
 @given(

@@ -12,13 +12,13 @@ import pytest
 
 from flower import limits
 from flower.engine.lorebook.book import Entry
-from flower.engine.recall import folders, numpy_check, search
+from flower.engine.recall import candidates, folders, numpy_check
 from flower.engine.recall.base import Query
+from flower.engine.recall.chances import Evidence, answered, chance
 from flower.engine.recall.chunking import _windows as windows
 from flower.engine.recall.chunking import outline
 from flower.engine.recall.embedder import Job, Pool
 from flower.engine.recall.query import context_weight, split_question
-from flower.engine.recall.ranking import Evidence, chance
 from flower.engine.recall.word_index import QueryTerm, WordIndex
 from flower.engine.store import books
 from flower.engine.store.database import migrate
@@ -29,21 +29,34 @@ from flower.errors import EmbedError
 
 
 @pytest.mark.parametrize(
-    ("similarity", "held", "late", "foreign", "value"),
+    ("similarity", "held", "late", "foreign", "value", "likely"),
     [
-        (0.6, 0.5, None, False, 0.3750),
-        (0.6, 0.5, 0.7, False, 0.2783),
-        (0.9, 1.0, 0.9, False, 0.9379),
-        (0.2, 0.0, 0.3, False, 0.0021),
-        (0.6, 0.5, 0.7, True, 0.9975),
-        (0.6, 0.2, None, True, 0.5),
+        (0.6, 0.5, None, False, 0.2717, 0.8248),
+        (0.6, 0.5, 0.7, False, 0.4190, 0.8542),
+        (0.9, 1.0, 0.9, False, 0.9663, 0.9986),
+        (0.2, 0.0, 0.3, False, 0.0043, 0.0202),
+        (0.6, 0.5, 0.7, True, 0.9975, 0.9975),
+        (0.6, 0.2, None, True, 0.5, 0.5),
+        (None, 0.3, None, False, 0.3, 0.3),
     ],
 )
 def test_chances_are_by_the_weights_that_were_measured(
-    similarity: float, held: float, late: float | None, foreign: bool, value: float
+    similarity: float | None,
+    held: float,
+    late: float | None,
+    foreign: bool,
+    value: float,
+    likely: float,
 ) -> None:
     """A change of the weights is to be meant: the thresholds of recall are fitted to these values."""
-    assert chance(Evidence(similarity, held, late), foreign=foreign) == pytest.approx(value, abs=0.0001)
+    known = Evidence(similarity, held, late)
+    assert chance(known, foreign=foreign) == pytest.approx(value, abs=0.0001)
+    assert answered([known], foreign=foreign) == pytest.approx(likely, abs=0.0001)
+
+
+def test_the_chance_of_a_passage_that_leads_is_by_weights_of_its_own() -> None:
+    assert chance(Evidence(0.6, 0.5, 0.7, 2.0)) == pytest.approx(0.2007, abs=0.0001)
+    assert answered([]) == 0.0
 
 
 def test_the_context_counts_the_less_the_more_a_line_says() -> None:
@@ -112,7 +125,7 @@ def test_the_pieces_beside_a_memory_are_those_of_the_story() -> None:
     # Ids and messages are in different orders: the story's is that of the messages.
     index.add([terms(1, 30), terms(2, 10), terms(3, 20), terms(4, 40)])
     opened = np.array([True, True, True, False])
-    before, after = search._beside(index, opened, [0, 1, 2, 3])
+    before, after = candidates.beside(index, opened, [0, 1, 2, 3])
     assert before == {0: 2, 2: 1}
     assert after == {1: 2, 2: 0}
 
@@ -121,9 +134,9 @@ def test_a_memory_is_open_on_its_branch_and_outside_of_the_window() -> None:
     index = WordIndex()
     index.add([terms(1), terms(2, 10), terms(3, 20), terms(4, 30)])
     query = Query("Who?", visible_messages=frozenset({10, 30}), recent_messages=frozenset({30}))
-    assert search._open_places(index, query).tolist() == [True, True, False, False]
+    assert candidates.open_places(index, query).tolist() == [True, True, False, False]
     everywhere = Query("Who?", recent_messages=frozenset({30}))
-    assert search._open_places(index, everywhere).tolist() == [True, True, True, False]
+    assert candidates.open_places(index, everywhere).tolist() == [True, True, True, False]
 
 
 # --- lore -----------------------------------------------------------------------------------------

@@ -22,7 +22,9 @@ def test_every_way_of_saying_so_is_heard(words: str) -> None:
     assert secrets.secret_text(f"The tide is out. {words} her. {'It rains. ' * 50}")
 
 
-@pytest.mark.parametrize("text", ["(Secret): The door.", "secret: yes\nThe door.", "* SECRET: the door"])
+@pytest.mark.parametrize(
+    "text", ["(Secret): The door.", "secret: yes\nThe door.", "* SECRET: the door"]
+)
 def test_a_mark_in_front_is_heard(text: str) -> None:
     assert secrets.secret_text(text)
 

@@ -147,20 +147,33 @@ def test_late_interaction_is_the_mean_of_the_best(sizes: list[int]) -> None:
     rng = np.random.default_rng(len(sizes))
     question = rng.normal(size=(3, 16)).astype(np.float32)
     documents = [rng.normal(size=(size, 16)).astype(np.float32) for size in sizes]
-    found = late.scores(question, [late.pack(tokens) for tokens in documents])
+    ranked, found = late.scores(question, [late.pack(tokens) for tokens in documents])
     unit = question / np.linalg.norm(question, axis=1, keepdims=True)
-    for score, tokens in zip(found, documents, strict=True):
-        if not len(tokens):
-            assert score == 0.0
-            continue
-        signs = np.where(tokens > 0, 1.0, -1.0) / 4.0
-        assert score == pytest.approx((unit @ signs.T).max(axis=1).mean(), abs=1e-5)
+    filled = [np.where(tokens > 0, 1.0, -1.0) / 4.0 for tokens in documents if len(tokens)]
+    alike = np.array([(unit @ signs.T).max(axis=1) for signs in filled]).reshape(-1, 3)
+    telling = 1 - alike.mean(axis=0) if len(filled) else np.zeros(3)
+    has = np.array([len(tokens) > 0 for tokens in documents], bool)
+    assert found[has].tolist() == pytest.approx(alike.mean(axis=1).tolist(), abs=1e-5)
+    assert ranked[has].tolist() == pytest.approx((alike @ telling / telling.sum()).tolist(), abs=1e-5)
+    assert not found[~has].any()
+    assert not ranked[~has].any()
+
+
+def test_a_token_that_all_passages_have_tells_little() -> None:
+    question = np.eye(2, 16, dtype=np.float32) * 16
+    both, first = -np.ones((2, 16), np.float32), -np.ones((1, 16), np.float32)
+    first[0, 0] = both[0, 0] = both[1, 1] = 1.0
+    ranked, plain = late.scores(question, [late.pack(first)] * 9 + [late.pack(both)])
+    assert plain[9] - plain[0] == pytest.approx(0.25)
+    assert ranked[9] - ranked[0] > 0.3
 
 
 def test_damaged_token_vectors_are_left_out() -> None:
     question = np.ones((1, 16), np.float32)
     good = late.pack(np.ones((2, 16), np.float32))
-    assert late.scores(question, [b"123", good]).tolist() == [0.0, 1.0]
+    ranked, plain = late.scores(question, [b"123", good])
+    assert plain.tolist() == ranked.tolist() == [0.0, 1.0]
+    assert [part.tolist() for part in late.scores(question, [b"123"])] == [[0.0], [0.0]]
 
 
 def test_counts_of_words_are_of_stems() -> None:

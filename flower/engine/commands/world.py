@@ -296,12 +296,17 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
     text = [f"What {argument!r} brings to mind; * would be told to the narrator, if there is room."]
     for title, scope in scopes.items():
         rows = await engine.services.library.explain(scope, argument, visible=visible)
-        text += ["", f"{title}: {len(rows)}", *(_ranked(row) for row in rows)]
+        none = ", none likely enough" if rows and not any(_would_be_told(row) for row in rows) else ""
+        text += ["", f"{title}: {len(rows)}{none}", *(_ranked(row) for row in rows)]
     client.notify("\n".join(text))
 
 
+def _would_be_told(row: Ranked) -> bool:
+    return row.worth or row.found.passage.pinned
+
+
 def _ranked(row: Ranked) -> str:
-    """Returns a place in the ranking: parts of the score by which signal, and what was found."""
+    """Returns a place in the ranking: parts of the score by signal, how far it is ahead, and what was found."""
     found, score = row.found, row.score
     parts = {
         "words": score.words,
@@ -311,7 +316,9 @@ def _ranked(row: Ranked) -> str:
     }
     shown = " ".join(f"{name} {part:+.2f}" for name, part in parts.items() if abs(part) >= 0.005)
     text = found.passage.title if is_kept(found) else one_line(found.passage.text, SHOWN_CHARS)
-    mark = "*" if row.worth or found.passage.pinned else " "
+    if row.lead is not None:
+        shown = f"{shown} ahead {row.lead:+.2f}".lstrip()
+    mark = "*" if _would_be_told(row) else " "
     return (
         f"{mark}{found.passage.id:>6}  {row.chance:4.0%}  {text}\n"
         f"               {shown or 'no part'}  ({reason(found)})"

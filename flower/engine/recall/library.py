@@ -1,11 +1,10 @@
 """The library: lore and memory that a narrator can be reminded of.
 
 ``PassageLibrary`` is the ``Library`` of an engine. Text that comes in is cut and stored at once and found by its
-words from then on; a background task gives it vectors, a few texts at a time, so that a turn that
-waits always goes first. What has a vector keeps it over restarts: nothing is embedded twice.
+words from then on; ``Background`` gives it vectors. What has a vector keeps it over restarts: nothing is
+embedded twice.
 
-Owns the background task and the sentences about it. Without a model recall goes by words only, which
-is said once.
+Without a model recall goes by words only, which is said once.
 """
 
 from __future__ import annotations
@@ -17,33 +16,21 @@ from collections.abc import AsyncIterator, Callable, Container, Iterable, Mappin
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trio
 
 from flower import limits
-from flower.counting import counted
-from flower.engine.recall import late
+from flower.engine.recall.background import Background, Notify
 from flower.engine.recall.base import Considered, Embedder, Found, Query, Ranked
 from flower.engine.recall.chunking import chunk
+from flower.engine.recall.fusion import Tuning
 from flower.engine.recall.keywords import Keywords
-from flower.engine.recall.model_recall import ModelRecall, makes_tokens
 from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
-from flower.engine.recall.query import Asked
-from flower.engine.recall.questions import as_passages, encode
-from flower.engine.recall.ranking import Tuning
-from flower.engine.store import passages, vector_rows
+from flower.engine.store import passages
 from flower.engine.store.connection import Connection, Store
 from flower.engine.store.passages import Changed, Chunk, Kind, Passage
-from flower.errors import EmbedError, StoreError
-from flower.protocol.messages import Progress
-
-if TYPE_CHECKING:
-    from flower.engine.store.vector_rows import Vectors
 
 CHUNKER = b"2"  # changes when the same text would be cut another way
-
-Notify = Callable[[str, Progress | None], None]
 
 
 class PassageLibrary:
@@ -66,61 +53,24 @@ class PassageLibrary:
         settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
-        self._embedder = embedder
         self._index_dir = index_dir
-        self._notify = notify
         self._clock = clock
-        self._tuning = tuning
-        self._settled = settled
         self._keywords = Keywords(database)
-        self._asked = self._model_recall(previous or embedder)
-        self._refused = ""  # why a new model cannot take over
-        self._work = trio.Event()
-        self._rest_until = -math.inf  # trio time before which new memories wait for their vectors
-        self._failed_at = -math.inf  # trio time at which the embedder failed last
-        self._failure = ""
-        self._embedded_to = 0  # up to this id nothing is pending; newer rows have higher ids
-
-    def _model_recall(self, embedder: Embedder) -> ModelRecall:
-        return ModelRecall(
-            self._database,
+        self._background = Background(
+            database,
             embedder,
             self._keywords,
-            self._index_dir,
-            say=lambda line: self._notify(line, None),
-            clock=self._clock,
-            tuning=self._tuning,
+            index_dir,
+            notify=notify,
+            clock=clock,
+            tuning=tuning,
+            previous=previous,
+            settled=settled,
         )
 
     async def run(self) -> None:
-        """Gives new passages their vectors and keeps the indexes, until cancelled.
-
-        Cancelled, it saves the indexes within ``limits.SAVE_SHIELD_S``; what is not saved then is made
-        anew from the rows.
-        """
-        try:
-            while True:
-                self._work = trio.Event()
-                await self._ingest()
-                await self._asked.indexes.maintain()
-                resting = self._resting_s
-                with trio.move_on_after(resting or self._pause()) as idle:
-                    await self._work.wait()
-                if idle.cancelled_caught and not resting:
-                    await self._asked.indexes.save()
-        finally:
-            with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
-                await self._asked.indexes.save()
-
-    @property
-    def _resting_s(self) -> float:
-        """Returns for how many seconds memories still wait for their vectors."""
-        return max(0.0, self._rest_until - trio.current_time())
-
-    def _pause(self) -> float:
-        if self._failure or self._refused:
-            return limits.EMBED_RETRY_S
-        return limits.INDEX_SAVE_IDLE_S if self._asked.indexes.wants_save else math.inf
+        """Gives new passages their vectors and keeps the indexes, until cancelled."""
+        await self._background.run()
 
     # --- changes --------------------------------------------------------------------------------
 
@@ -163,7 +113,7 @@ class PassageLibrary:
                 _replace_sources, scope, await trio.to_thread.run_sync(_drafts, texts), self._clock()
             )
             for change in changes:
-                await self._asked.indexes.changed(scope, change)
+                await self._background.asked.indexes.changed(scope, change)
         return sum(len(change.added) + len(change.removed) for change in changes)
 
     async def remember(
@@ -214,9 +164,7 @@ class PassageLibrary:
 
     def embed_soon(self) -> None:
         """Gives memories their vectors now: the history of a prompt does not reach back to them any more."""
-        if self._resting_s:
-            self._rest_until = -math.inf
-            self._work.set()
+        self._background.embed_soon()
 
     async def drop_source(self, scope: str, source: str) -> int:
         """Deletes the passages of one source; returns how many there were. Raises ``StoreError``."""
@@ -232,9 +180,9 @@ class PassageLibrary:
         try:
             await load_numpy(self._index_dir)
         except NoNumpyError as error:
-            self._fail(error)  # its files stay: they are of a scope that never comes again
+            self._background.fail(error)  # its files stay: they are of a scope that never comes again
         else:
-            self._asked.indexes.forget(scope)
+            self._background.asked.indexes.forget(scope)
         return len(change.removed)
 
     async def forget(self, passage_id: int) -> bool:
@@ -279,21 +227,20 @@ class PassageLibrary:
         """
         try:
             names = tuple(scopes)
-            async with self._asked.indexes.changing(names), self._keywords.changing(names):
+            async with self._background.asked.indexes.changing(names), self._keywords.changing(names):
                 yield
         finally:
-            self._rest_until = trio.current_time() + rest_s
-            self._work.set()
+            self._background.wake(rest_s)
 
     async def _changed(self, scope: str, change: Changed) -> None:
         """Carries a change of rows over to both indexes."""
         await self._keywords.changed(scope, change)
-        await self._asked.indexes.changed(scope, change)
+        await self._background.asked.indexes.changed(scope, change)
 
     @property
     def trouble(self) -> str:
         """Why recall goes by words only at the moment, "" if it does not."""
-        return self._failure
+        return self._background.trouble
 
     # --- questions ------------------------------------------------------------------------------
 
@@ -317,7 +264,9 @@ class PassageLibrary:
         Raises ``StoreError``, and ``EmbedError`` where nothing can be recalled at all.
         """
         await load_numpy(self._index_dir)
-        return await self._asked.searcher.search(scope, await self._ask(Query(words)), limit)
+        return await self._background.asked.searcher.search(
+            scope, await self._background.ask(Query(words)), limit
+        )
 
     async def explain(
         self, scope: str, words: str, *, limit: int = 10, visible: Container[int] | None = None
@@ -328,7 +277,9 @@ class PassageLibrary:
         """
         await load_numpy(self._index_dir)
         query = Query(words, visible_messages=visible)
-        return await self._asked.searcher.explain(scope, await self._ask(query), limit, query)
+        return await self._background.asked.searcher.explain(
+            scope, await self._background.ask(query), limit, query
+        )
 
     async def recall(self, query: Query) -> tuple[Found, ...]:
         """Returns what ``consider`` found."""
@@ -343,121 +294,13 @@ class PassageLibrary:
         try:
             await load_numpy(self._index_dir)
         except NoNumpyError as error:
-            self._fail(error)
+            self._background.fail(error)
             return Considered()
-        return await self._asked.searcher.recall(query, await self._ask(query))
+        return await self._background.asked.searcher.recall(query, await self._background.ask(query))
 
     def expect(self, context: str) -> None:
         """Gets ready for a line that follows upon ``context``, while nobody waits."""
-        if not self._failure and self._asked.questions.expect(context):
-            self._work.set()
-
-    async def _ask(self, query: Query) -> Asked:
-        """Returns the query made ready; by its words only while the model fails."""
-        if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
-            await trio.lowlevel.checkpoint()
-            return self._asked.questions.by_words(query)
-        try:
-            asked = await self._asked.questions.ask(query)
-        except EmbedError as error:
-            self._fail(error)
-            return self._asked.questions.by_words(query)
-        if self._failure:
-            self._failure = ""
-            self._work.set()  # what waits for a vector can have it now
-        return asked
-
-    # --- the background -------------------------------------------------------------------------
-
-    async def _ingest(self) -> None:
-        """Embeds every text without a vector, oldest first; stops quietly when the model fails."""
-        try:
-            await self._asked.questions.prepare()  # somebody may be about to speak
-            if not self._resting_s and await self._embed_pending():
-                self._take_over()
-        except EmbedError as error:
-            self._fail(error)
-        except StoreError as error:
-            self._failure = self._failure or str(error)  # tried again after a pause
-            self._notify(f"✗ {error}", None)
-
-    def _take_over(self) -> None:
-        """Asks the new model from now on: every passage has a vector of it."""
-        if self._asked.embedder is not self._embedder:
-            self._asked = self._model_recall(self._embedder)
-            self._notify("✓ Recall goes by the new embedding model now.", None)
-        self._refused = ""
-        settled, self._settled = self._settled, lambda: None
-        settled()
-
-    async def _embed_pending(self) -> bool:
-        """Returns whether every passage has a vector now."""
-        started = said = trio.current_time()
-        model_id = self._embedder.model_id
-        done = total = 0
-        while True:
-            await self._asked.questions.prepare()  # somebody may be about to speak
-            pending, last_id = await self._database.read(
-                vector_rows.list_pending,
-                model_id,
-                limit=limits.EMBED_REQUEST_TEXTS,
-                after=self._embedded_to,
-                tokens=makes_tokens(self._embedder),
-            )
-            if not pending:
-                break
-            try:
-                read = as_passages(self._embedder, [item.text for item in pending])
-                vectors, tokens = await encode(self._embedder, read)
-            except EmbedError as error:
-                if self._asked.embedder is self._embedder:
-                    raise
-                self._refuse(error)
-                return False
-            self._failure = ""
-            hashes = [item.hash for item in pending]
-            packed = [late.pack(of_text) for of_text in tokens if of_text is not None]
-            await self._store(hashes, vectors, packed)
-            self._embedded_to = last_id
-            done += len(pending)
-            now = trio.current_time()
-            if now >= said + limits.PROGRESS_INTERVAL_S:
-                said = now
-                if done >= total:  # the first time, and when lore was added meanwhile
-                    total = done + await self._database.read(
-                        vector_rows.count_pending,
-                        model_id,
-                        after=self._embedded_to,
-                        tokens=makes_tokens(self._embedder),
-                    )
-                rate = done / (now - started)
-                line = f"Reading lore: {done} of {counted(total, 'passage')}, {rate:.0f} a second."
-                self._notify(line, Progress("lore", done, total))
-        if said > started:
-            self._notify(f"✓ Read {counted(done, 'passage')}.", None)
-        return True
-
-    async def _store(self, hashes: Sequence[bytes], vectors: Vectors, tokens: Sequence[bytes]) -> None:
-        model_id = self._embedder.model_id
-        scopes = await self._database.write(
-            vector_rows.store_vectors, model_id, hashes, vectors, tokens
-        )
-        async with self._asked.indexes.changing(scopes):
-            for scope, ids in scopes.items():
-                await self._asked.indexes.changed(scope, Changed(added=ids))
-
-    def _refuse(self, error: EmbedError) -> None:
-        """Goes on with the model of before."""
-        if self._refused != str(error):
-            self._refused = str(error)
-            self._notify(f"✗ Recall stays with the embedding model of before: {error}", None)
-
-    def _fail(self, error: EmbedError) -> None:
-        self._failed_at = trio.current_time()
-        if self._failure != str(error):
-            self._failure = str(error)
-            left = "is off" if isinstance(error, NoNumpyError) else "goes by words only"
-            self._notify(f"✗ Recall {left}: {error}", None)
+        self._background.expect(context)
 
 
 def _drafts(texts: Mapping[str, tuple[str, str]]) -> dict[str, tuple[bytes, Sequence[Chunk]]]:

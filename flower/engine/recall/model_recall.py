@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flower.engine.recall.base import Embedder, TokenEmbedder
+from flower.engine.recall.candidates import Finder
+from flower.engine.recall.fusion import Tuning
 from flower.engine.recall.index import Indexes, Say
 from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.questions import Questions
-from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Searcher
 from flower.engine.store.connection import Store
 
@@ -35,7 +36,8 @@ class ModelRecall:
         self.embedder = embedder
         model_id, dimension = embedder.model_id, embedder.dimension
         self.indexes = Indexes(database, model_id, dimension, index_dir, say)
-        self.searcher = Searcher(database, self.indexes, keywords, model_id, dimension, clock, tuning)
+        finder = Finder(database, self.indexes, keywords, model_id, dimension)
+        self.searcher = Searcher(finder, clock, tuning)
         self.questions = Questions(embedder, tuning)
 
 

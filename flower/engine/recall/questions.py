@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.recall.base import Embedder, Encoded, PrefixedEmbedder, Query, TokenEmbedder
+from flower.engine.recall.fusion import Tuning
 from flower.engine.recall.query import Asked, Kept, context_of, prepare
-from flower.engine.recall.ranking import Tuning
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors

@@ -20,7 +20,18 @@ _WORDS = re.compile(
 )
 # One of these is in whatever the two patterns find; to look for them takes a hundredth of the time. Folded, and
 # without the letters that a pattern takes for others than folding does (i and the dotless one).
-_STEMS = ("secret", "truth", "nobody", "no one", "noone", "told", "unknown to", "has sa", "ding the", "only l")
+_STEMS = (
+    "secret",
+    "truth",
+    "nobody",
+    "no one",
+    "noone",
+    "told",
+    "unknown to",
+    "has sa",
+    "ding the",
+    "only l",
+)
 
 
 def secret_title(title: str) -> bool:

@@ -21,8 +21,8 @@ from msgspec import structs
 
 from flower.engine.recall.base import Query
 from flower.engine.recall.embedder import MiniLM
+from flower.engine.recall.fusion import Share, Tuning
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.recall.ranking import Tuning
 from flower.engine.store import passages
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Chunk, Passage
@@ -35,10 +35,11 @@ from tests.fakes import without_vectors
 Runs = Mapping[str, Sequence[Sequence[int]]]  # by what was asked: for each question the documents found
 ABLATIONS = {
     "recall": Tuning(),
-    "without words": Tuning(words_share=0.0, foreign_words_share=0.0),
-    "without similarity": Tuning(words_share=1.0, foreign_words_share=1.0),
-    "without late interaction": Tuning(late_share=0.0, foreign_late_share=0.0),
-    "without neighbours": Tuning(before=0.0, after=0.0),
+    "without words": Tuning(words_share=Share(0.0, 0.0), foreign_words_share=0.0),
+    "without similarity": Tuning(words_share=Share(1.0, 1.0), foreign_words_share=1.0),
+    "without late interaction": Tuning(late_share=Share(0.0, 0.0), foreign_late_share=0.0),
+    "without neighbours": Tuning(before=0.0, after=0.0, late_before=0.0),
+    "one share for all questions": Tuning(words_share=Share(0.45, 0.45), late_share=Share(0.6, 0.6)),
     "without question sentence": Tuning(by_question=False),
 }
 QUESTIONS = 200  # of one collection at most
@@ -48,7 +49,7 @@ MEMORY_BUDGETS = (300, 450, 600, 900)
 def collections() -> list[Collection]:
     """Returns all collections, those that share their documents one after the other."""
     friends, tale = load.friends(), load.tale()
-    plain = [
+    fitted = [
         dialogue.load(),
         friends,
         load.plain(friends),
@@ -58,8 +59,36 @@ def collections() -> list[Collection]:
         load.stdlib(),
         load.technical(),
     ]
-    every = [*plain, *(load.longer(one) for one in plain[:6]), *load.languages()]
-    return [_fewer(one) for one in every]
+    housemates, orchard = load.friends("housemates"), load.tale("orchard")
+    held_out = [
+        dialogue.load("voyage"),
+        dialogue.load("voyage", plain=True),
+        housemates,
+        load.plain(housemates),
+        orchard,
+        load.plain(orchard),
+        load.reference(),
+    ]
+    lines = [load.longer(one) for one in (*fitted[:6], *held_out[:6])]
+    return [_fewer(one) for one in (*fitted, *held_out, *lines, *load.languages())]
+
+
+# By the name of the documents: what weights, shares and cuts were fitted to, and what judged them.
+FITTED = frozenset({"dialogue", "friends", "tale", "vael", "stdlib", "technical"})
+HELD_OUT = frozenset({"voyage", "housemates", "orchard", "reference"})
+
+
+def documents_of(name: str) -> str:
+    """Returns the name of the documents that a collection asks about."""
+    return name.partition(",")[0]
+
+
+def by_documents(every: Sequence[Collection]) -> list[list[Collection]]:
+    """Returns collections together that ask about the same documents."""
+    groups: dict[str, list[Collection]] = {}
+    for one in every:
+        groups.setdefault(documents_of(one.name), []).append(one)
+    return list(groups.values())
 
 
 def _fewer(collection: Collection) -> Collection:
@@ -169,11 +198,8 @@ async def _recalled(collection: Collection, library: PassageLibrary) -> Runs:
 def report() -> None:
     warnings.simplefilter("ignore")  # deprecated modules
     every = collections()
-    by_documents: dict[str, list[Collection]] = {}
-    for one in every:
-        by_documents.setdefault(one.name.split(",")[0], []).append(one)
     found: dict[str, Runs] = {}
-    for asked in by_documents.values():
+    for asked in by_documents(every):
         embedder = MiniLM([MODELS])
         found |= trio.run(_runs, asked[0], embedder, asked)
         embedder.close()
@@ -188,12 +214,27 @@ def _print_quality(every: Sequence[Collection], found: Mapping[str, Runs]) -> No
         for one in every:
             scores = [mean(one, found[one.name][name], measure) for name in names]
             rows.append([one.name, *(f"{score:.3f}" for score in scores)])
-        means = [
-            sum(mean(one, found[one.name][name], measure) for one in every) / len(every)
-            for name in names
-        ]
-        rows.append(["mean", *(f"{value:.3f}" for value in means)])
+        for label, some in _kinds(every).items():
+            means = [_mean_of(some, found, name, measure) for name in names]
+            rows.append([label, *(f"{value:.3f}" for value in means)])
         table(what, ["collection", *names], rows)
+
+
+def _kinds(every: Sequence[Collection]) -> dict[str, list[Collection]]:
+    """Returns collections under what their mean is called."""
+    return {
+        "mean, fitted to": [one for one in every if documents_of(one.name) in FITTED],
+        "mean, held out": [one for one in every if documents_of(one.name) in HELD_OUT],
+        "mean, other languages": [
+            one for one in every if documents_of(one.name) not in FITTED | HELD_OUT
+        ],
+    }
+
+
+def _mean_of(
+    some: Sequence[Collection], found: Mapping[str, Runs], name: str, measure: object
+) -> float:
+    return sum(mean(one, found[one.name][name], measure) for one in some) / len(some)
 
 
 def _print_recalled(every: Sequence[Collection], found: Mapping[str, Runs]) -> None:
@@ -207,6 +248,20 @@ def _print_recalled(every: Sequence[Collection], found: Mapping[str, Runs]) -> N
             ]
             row.append(f"{100 * sum(wrong) / len(wrong):.0f}" if wrong else "-")
             row += [f"{mean(one, runs[budget], held):.3f}" for budget in runs]
+        rows.append(row)
+    for label, some in _kinds(every).items():
+        row = [label]
+        for then in (" recalled before", " recalled"):
+            wrong = [
+                100 * len(hits)
+                for one in some
+                for q, hits in zip(one.questions, found[one.name + then]["900"], strict=True)
+                if not q.answers
+            ]
+            row.append(f"{sum(wrong) / len(wrong):.0f}")
+            for budget in MEMORY_BUDGETS:
+                scores = [mean(one, found[one.name + then][str(budget)], held) for one in some]
+                row.append(f"{sum(scores) / len(scores):.3f}")
         rows.append(row)
     budgets = [str(budget) for budget in MEMORY_BUDGETS]
     head = ["collection", "before: false per 100", *budgets, "now: false per 100", *budgets]

@@ -22,28 +22,38 @@ SEED = 20
 ALIASES = ("Emeric Vane", "Tilda Roan", "Casimir Holt", "Oda Pretorius", "Leopold Sark", "Magda Fenn")
 
 
-def load(player: str = "The player", narrator: str = "The narrator") -> Collection:
-    """Returns all stories; each is a scope of its own, its exchanges in the order they were told."""
-    parts = yaml.safe_load((Path(__file__).parent / "dialogue.yaml").read_text())
+def load(
+    name: str = "dialogue",
+    player: str = "The player",
+    narrator: str = "The narrator",
+    *,
+    plain: bool = False,
+) -> Collection:
+    """Returns all stories; each is a scope of its own, its exchanges in the order they were told.
+
+    ``plain``: asked in much the same words as were told.
+    """
+    parts = yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text())
     documents: list[Document] = []
     questions: list[Question] = []
     for story in range(STORIES):
-        _tell(parts, story, player, narrator, documents, questions)
-    return Collection("dialogue", "memory", documents, questions)
+        _tell(parts, f"memory:{name} {story}", story, player, narrator, documents, questions, plain)
+    return Collection(f"{name}, plain" if plain else name, "memory", documents, questions)
 
 
 def _tell(
     parts: Mapping[str, Any],
+    scope: str,
     story: int,
     player: str,
     narrator: str,
     documents: list[Document],
     questions: list[Question],
+    plain: bool,
 ) -> None:
     rng = random.Random(SEED + story)
     cast = rng.sample(parts["people"], 9)
     me = parts["heroes"][story]
-    scope = f"memory:{story}"
     beats: list[tuple[Sequence[Sequence[str]], dict[str, str], Mapping[str, Any] | None]] = []
     told = [(fact, person) for fact in parts["facts"] for person in rng.sample(cast, 3)]
     for fact, person in rng.sample(told, FACTS):
@@ -63,7 +73,8 @@ def _tell(
             )
         if fact is not None:
             evidence = frozenset(first + place for place in fact.get("evidence", [0]))
-            ask = rng.choice(fact["ask"])
+            number = rng.randrange(len(fact["ask"]))
+            ask = fact["plain"][number % 2] if plain else fact["ask"][number]
             questions.append(Question(scope, ask.format(**values), evidence))
     for ask in parts["unanswerable"]:
         values = _values(parts, rng, cast, me, rng.choice(cast))

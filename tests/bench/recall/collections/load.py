@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flower.engine.recall.chunking import chunk
@@ -30,46 +30,65 @@ dis
 """
 
 
-def friends() -> Collection:
-    """Two friends over a year; an exchange a document, the date in its first one."""
+def friends(name: str = "friends") -> Collection:
+    """Friends who write for months; an exchange a document, headed by its date."""
+    scope = f"memory:{name}"
     documents: list[Document] = []
     questions: list[Question] = []
     lines: list[str] = []
     date = ""
-    for line in _lines("friends.txt"):
+    for line in _lines(f"{name}.txt"):
         if line[:2] in ("? ", "- "):
-            _close(lines, date, documents)
+            _close(lines, scope, date, documents)
             answers = {len(documents) - 1} if line[0] == "?" else set()
-            questions.append(Question("memory:friends", line[2:], frozenset(answers)))
+            questions.append(Question(scope, line[2:], frozenset(answers)))
         elif line.startswith("= "):
-            _close(lines, date, documents)
+            _close(lines, scope, date, documents)
             date = line[2:]
         else:
             if len(lines) == 2:
-                _close(lines, date, documents)
+                _close(lines, scope, date, documents)
             lines.append(line)
-    _close(lines, date, documents)
-    return Collection("friends", "memory", documents, questions)
+    _close(lines, scope, date, documents)
+    return Collection(name, "memory", documents, questions)
 
 
-def _close(lines: list[str], date: str, documents: list[Document]) -> None:
+def _close(lines: list[str], scope: str, date: str, documents: list[Document]) -> None:
     if lines:
-        documents.append(Document("memory:friends", "", f"({date}) " + "\n".join(lines)))
+        documents.append(Document(scope, "", f"({date}) " + "\n".join(lines)))
         lines.clear()
 
 
-def tale() -> Collection:
-    """Three stories in prose, a paragraph or two a document."""
-    drafts = chunk((HERE / "tale.md").read_text(), budget=90)
-    documents = [Document("lore:tale", draft.title, draft.text) for draft in drafts]
-    questions = []
-    for line in _lines("tale_questions.tsv"):
+def tale(name: str = "tale") -> Collection:
+    """Stories in prose, a paragraph or two a document."""
+    drafts = chunk((HERE / f"{name}.md").read_text(), budget=90)
+    documents = [Document(f"lore:{name}", draft.title, draft.text) for draft in drafts]
+    questions = _by_phrases(f"{name}_questions.tsv", documents)
+    if any(phrase is None for phrase in questions):
+        raise ValueError(f"a passage asked for is not in {name}.md")
+    return Collection(name, "lore", documents, [q for q in questions if q is not None])
+
+
+def reference() -> Collection:
+    """Python's reference, as installed with it: technical prose, asked in other words."""
+    topics = importlib.import_module("pydoc_data.topics").topics
+    texts = {draft.text: draft for text in topics.values() for draft in chunk(text)}
+    documents = [Document("lore:reference", draft.title, draft.text) for draft in texts.values()]
+    questions = _by_phrases("reference_questions.tsv", documents)
+    return Collection("reference", "lore", documents, [q for q in questions if q is not None])
+
+
+def _by_phrases(name: str, documents: Sequence[Document]) -> list[Question | None]:
+    """Returns questions, each answered by the passages with its phrase ("-": none); None where no passage has it."""
+    flat = [" ".join(one.text.split()) for one in documents]
+    found: list[Question | None] = []
+    for line in _lines(name):
         text, phrase = line.split("\t")
-        answers = [i for i, d in enumerate(documents) if phrase in d.text]
-        if phrase != "-" and not answers:
-            raise ValueError(f"no passage of the tale has {phrase!r}")
-        questions.append(Question("lore:tale", text, frozenset(answers if phrase != "-" else ())))
-    return Collection("tale", "lore", documents, questions)
+        answers = frozenset(i for i, passage in enumerate(flat) if phrase in passage)
+        if phrase == "-":
+            answers = frozenset()
+        found.append(Question(documents[0].scope, text, answers) if answers or phrase == "-" else None)
+    return found
 
 
 def plain(collection: Collection) -> Collection:

@@ -1,0 +1,241 @@
+"""What recall asks, and the background in which it becomes able to: passages get their vectors, indexes are kept.
+
+``Background`` gives every text its vector a few at a time, so that a turn that waits always goes first. It owns which
+model is asked: that of before until every passage has a vector of the new one. A model that fails is said once
+and tried again after a while; recall goes by words until then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from flower import limits
+from flower.counting import counted
+from flower.engine.recall import late
+from flower.engine.recall.base import Embedder, Query
+from flower.engine.recall.fusion import Tuning
+from flower.engine.recall.keywords import Keywords
+from flower.engine.recall.model_recall import ModelRecall, makes_tokens
+from flower.engine.recall.numpy_check import NoNumpyError
+from flower.engine.recall.query import Asked
+from flower.engine.recall.questions import as_passages, encode
+from flower.engine.store import vector_rows
+from flower.engine.store.connection import Store
+from flower.engine.store.passages import Changed
+from flower.errors import EmbedError, StoreError
+from flower.protocol.messages import Progress
+
+if TYPE_CHECKING:
+    from flower.engine.store.vector_rows import Vectors
+
+Notify = Callable[[str, Progress | None], None]
+
+
+class Background:
+    """Gives passages their vectors; ``asked`` is what answers now.
+
+    ``previous`` is the model of before, which is asked until every passage has a vector of ``embedder``;
+    ``settled`` is called then.
+    """
+
+    def __init__(
+        self,
+        database: Store,
+        embedder: Embedder,
+        keywords: Keywords,
+        index_dir: Path,
+        *,
+        notify: Notify,
+        clock: Callable[[], float],
+        tuning: Tuning,
+        previous: Embedder | None,
+        settled: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._keywords = keywords
+        self._index_dir = index_dir
+        self._notify = notify
+        self._clock = clock
+        self._tuning = tuning
+        self._settled = settled
+        self.asked = self._model_recall(previous or embedder)
+        self._refused = ""  # why a new model cannot take over
+        self._work = trio.Event()
+        self._rest_until = -math.inf  # trio time before which new memories wait for their vectors
+        self._failed_at = -math.inf  # trio time at which the embedder failed last
+        self._failure = ""
+        self._embedded_to = 0  # up to this id nothing is pending; newer rows have higher ids
+
+    def _model_recall(self, embedder: Embedder) -> ModelRecall:
+        return ModelRecall(
+            self._database,
+            embedder,
+            self._keywords,
+            self._index_dir,
+            say=lambda line: self._notify(line, None),
+            clock=self._clock,
+            tuning=self._tuning,
+        )
+
+    async def run(self) -> None:
+        """Gives new passages their vectors and keeps the indexes, until cancelled.
+
+        Cancelled, it saves the indexes within ``limits.SAVE_SHIELD_S``; what is not saved then is made
+        anew from the rows.
+        """
+        try:
+            while True:
+                self._work = trio.Event()
+                await self._ingest()
+                await self.asked.indexes.maintain()
+                resting = self._resting_s
+                with trio.move_on_after(resting or self._pause()) as idle:
+                    await self._work.wait()
+                if idle.cancelled_caught and not resting:
+                    await self.asked.indexes.save()
+        finally:
+            with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
+                await self.asked.indexes.save()
+
+    @property
+    def _resting_s(self) -> float:
+        """Returns for how many seconds memories still wait for their vectors."""
+        return max(0.0, self._rest_until - trio.current_time())
+
+    def _pause(self) -> float:
+        if self._failure or self._refused:
+            return limits.EMBED_RETRY_S
+        return limits.INDEX_SAVE_IDLE_S if self.asked.indexes.wants_save else math.inf
+
+    @property
+    def trouble(self) -> str:
+        """Why recall goes by words only at the moment, "" if it does not."""
+        return self._failure
+
+    def wake(self, rest_s: float = -math.inf) -> None:
+        """Tells of new passages, which may wait for their vectors for ``rest_s``; what cannot takes them along."""
+        self._rest_until = trio.current_time() + rest_s
+        self._work.set()
+
+    def embed_soon(self) -> None:
+        """Gives what waits its vectors now."""
+        if self._resting_s:
+            self._rest_until = -math.inf
+            self._work.set()
+
+    def expect(self, context: str) -> None:
+        """Gets ready for a line that follows upon ``context``, while nobody waits."""
+        if not self._failure and self.asked.questions.expect(context):
+            self._work.set()
+
+    async def ask(self, query: Query) -> Asked:
+        """Returns the query made ready; by its words only while the model fails."""
+        if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
+            await trio.lowlevel.checkpoint()
+            return self.asked.questions.by_words(query)
+        try:
+            asked = await self.asked.questions.ask(query)
+        except EmbedError as error:
+            self.fail(error)
+            return self.asked.questions.by_words(query)
+        if self._failure:
+            self._failure = ""
+            self._work.set()  # what waits for a vector can have it now
+        return asked
+
+    async def _ingest(self) -> None:
+        """Embeds every text without a vector, oldest first; stops quietly when the model fails."""
+        try:
+            await self.asked.questions.prepare()  # somebody may be about to speak
+            if not self._resting_s and await self._embed_pending():
+                self._take_over()
+        except EmbedError as error:
+            self.fail(error)
+        except StoreError as error:
+            self._failure = self._failure or str(error)  # tried again after a pause
+            self._notify(f"✗ {error}", None)
+
+    def _take_over(self) -> None:
+        """Asks the new model from now on: every passage has a vector of it."""
+        if self.asked.embedder is not self._embedder:
+            self.asked = self._model_recall(self._embedder)
+            self._notify("✓ Recall goes by the new embedding model now.", None)
+        self._refused = ""
+        settled, self._settled = self._settled, lambda: None
+        settled()
+
+    async def _embed_pending(self) -> bool:
+        """Returns whether every passage has a vector now."""
+        started = said = trio.current_time()
+        model_id = self._embedder.model_id
+        done = total = 0
+        while True:
+            await self.asked.questions.prepare()  # somebody may be about to speak
+            pending, last_id = await self._database.read(
+                vector_rows.list_pending,
+                model_id,
+                limit=limits.EMBED_REQUEST_TEXTS,
+                after=self._embedded_to,
+                tokens=makes_tokens(self._embedder),
+            )
+            if not pending:
+                break
+            try:
+                read = as_passages(self._embedder, [item.text for item in pending])
+                vectors, tokens = await encode(self._embedder, read)
+            except EmbedError as error:
+                if self.asked.embedder is self._embedder:
+                    raise
+                self._refuse(error)
+                return False
+            self._failure = ""
+            hashes = [item.hash for item in pending]
+            packed = [late.pack(of_text) for of_text in tokens if of_text is not None]
+            await self._store(hashes, vectors, packed)
+            self._embedded_to = last_id
+            done += len(pending)
+            now = trio.current_time()
+            if now >= said + limits.PROGRESS_INTERVAL_S:
+                said = now
+                if done >= total:  # the first time, and when lore was added meanwhile
+                    total = done + await self._database.read(
+                        vector_rows.count_pending,
+                        model_id,
+                        after=self._embedded_to,
+                        tokens=makes_tokens(self._embedder),
+                    )
+                rate = done / (now - started)
+                line = f"Reading lore: {done} of {counted(total, 'passage')}, {rate:.0f} a second."
+                self._notify(line, Progress("lore", done, total))
+        if said > started:
+            self._notify(f"✓ Read {counted(done, 'passage')}.", None)
+        return True
+
+    async def _store(self, hashes: Sequence[bytes], vectors: Vectors, tokens: Sequence[bytes]) -> None:
+        model_id = self._embedder.model_id
+        scopes = await self._database.write(
+            vector_rows.store_vectors, model_id, hashes, vectors, tokens
+        )
+        async with self.asked.indexes.changing(scopes):
+            for scope, ids in scopes.items():
+                await self.asked.indexes.changed(scope, Changed(added=ids))
+
+    def _refuse(self, error: EmbedError) -> None:
+        """Goes on with the model of before."""
+        if self._refused != str(error):
+            self._refused = str(error)
+            self._notify(f"✗ Recall stays with the embedding model of before: {error}", None)
+
+    def fail(self, error: EmbedError) -> None:
+        """Says once why recall goes by words only, or not at all."""
+        self._failed_at = trio.current_time()
+        if self._failure != str(error):
+            self._failure = str(error)
+            left = "is off" if isinstance(error, NoNumpyError) else "goes by words only"
+            self._notify(f"✗ Recall {left}: {error}", None)

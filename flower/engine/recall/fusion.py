@@ -1,0 +1,166 @@
+"""From signals to a ranking: fusion, neighbours, late interaction, age. Pure.
+
+Similarity and BM25 are put on one scale by their standard scores (z), so that how much better the first is
+than the second counts, which reciprocal ranks throw away (Bruch, Gai and Ingber 2023, compare such scales).
+The best of the sum are ranked again with their tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine.recall.base import Score
+from flower.engine.recall.chances import Cut
+from flower.engine.store.passages import Passage
+
+RECENCY_HALF_LIFE_S = 3 * 24 * 3600.0
+# Between memories that are alike: in long dialogues age made no difference to what is asked for.
+RECENCY_SHARE = 0.05
+IMPORTANCE_SHARE = 0.25
+
+
+class Share(Struct, frozen=True):
+    """A share, from 0 to 1, by how much of the question stands in passages word by word.
+
+    Words that are there tell more than any vector; where a question is asked in other words they are chance.
+    """
+
+    of_meant: float  # where no passage has the words of the question
+    of_said: float  # where some have most of them
+
+    def at(self, said: float) -> float:
+        """Returns the share for a question that is said so much, from 0 to 1."""
+        return self.of_meant + (self.of_said - self.of_meant) * said
+
+
+class Tuning(Struct, frozen=True):
+    """How much each signal counts. The defaults are what was best over all kinds of text together;
+    ``tests/bench/recall`` prints what each is worth.
+    """
+
+    words_share: Share = Share(0.2, 0.7)  # of words in the sum with similarity; the rest is similarity
+    late_share: Share = Share(0.75, 0.5)  # of late interaction among the best; the rest is that sum
+    before: float = 0.3  # what the exchange before a memory adds: an answer is about its question
+    after: float = 0.1
+    late_before: float = 0.2  # the same for late interaction
+    foreign_words_share: float = 0.7  # of a scope in another language: the shipped model knows English
+    foreign_late_share: float = 0.2
+    by_question: bool = True  # ask by the question of a line, not by all of it
+    memory_cut: Cut = Cut(0.04, 0.5, 0.012)
+    lore_cut: Cut = Cut(0.02, 0.45, 0.01)
+    beside: float = 0.06  # chance of a memory from which the exchanges beside it are told along
+
+
+class Signals(Struct, frozen=True):
+    """What is known about the candidates of a query, by passage id; a missing id has no such signal."""
+
+    words: Mapping[int, float]  # BM25
+    similarity: Mapping[int, float] = {}  # cosine to the query
+    held: Mapping[int, float] = {}  # share of the query's words, weighed by what they tell
+    before: Mapping[int, int] = {}  # id of the exchange before, if it is a candidate, too
+    after: Mapping[int, int] = {}
+    foreign: bool = False  # the scope is not in the model's language
+
+
+SAID_FROM, SAID_TO = 0.2, 0.6  # share of the question's words, from which they count and count fully
+_SAID_BY = 2  # passages: in one of many there are some words by chance
+
+
+def said(signals: Signals) -> float:
+    """Returns how much of the question is said in passages word by word, from 0 to 1."""
+    most = sorted(signals.held.values(), reverse=True)[:_SAID_BY]
+    held = math.fsum(most) / _SAID_BY
+    return min(1.0, max(0.0, (held - SAID_FROM) / (SAID_TO - SAID_FROM)))
+
+
+def rank(signals: Signals, tuning: Tuning) -> dict[int, Score]:
+    """Returns a score for every id that has one of the signals."""
+    ids = list({**signals.words, **signals.similarity})
+    share = tuning.foreign_words_share if signals.foreign else tuning.words_share.at(said(signals))
+    if not signals.similarity:
+        share = 1.0
+    words = _standard({i: signals.words.get(i, 0.0) for i in ids})
+    similarity = _standard(signals.similarity)
+    scores = {}
+    for i in ids:
+        by_words, by_meaning = share * words[i], (1 - share) * similarity.get(i, 0.0)
+        scores[i] = Score(by_words + by_meaning, by_words, by_meaning)
+    sums = {i: score.total for i, score in scores.items()}
+    for i, score in scores.items():
+        beside = tuning.before * _led(sums, signals.before.get(i))
+        beside += tuning.after * _led(sums, signals.after.get(i))
+        scores[i] = Score(score.total + beside, score.words, score.similarity, beside)
+    return scores
+
+
+def _led(scores: Mapping[int, float], other: int | None) -> float:
+    """Returns what a passage gains by one beside it: by how much that is better than the mean."""
+    return 0.0 if other is None else max(0.0, scores.get(other, 0.0))
+
+
+def best_of(scores: Mapping[int, Score]) -> list[int]:
+    """Returns the ids that are ranked again token by token, best first."""
+    return sorted(scores, key=lambda i: -scores[i].total)[: limits.LATE_CANDIDATES]
+
+
+def rank_again(
+    scores: Mapping[int, Score], late: Mapping[int, float], signals: Signals, tuning: Tuning
+) -> dict[int, Score]:
+    """Returns the scores with those that ``late`` knows ranked by late interaction, too.
+
+    The others stay behind them. While tokens of some of the best are still being made nothing changes:
+    only like can be compared with like.
+    """
+    share = tuning.foreign_late_share if signals.foreign else tuning.late_share.at(said(signals))
+    if not share or any(i not in late for i in best_of(scores)):
+        return dict(scores)
+    sums = {i: scores[i].total for i in late}
+    mean, spread = _mean_and_spread(sums)
+    scale = (1 - share) / spread if spread else 0.0
+    tokens = _standard(late)
+    found = {}
+    for i, total in sums.items():
+        score = scores[i]
+        by_tokens = share * tokens[i]
+        beside = share * tuning.late_before * _led(tokens, signals.before.get(i))
+        found[i] = Score(
+            scale * (total - mean) + by_tokens + beside,
+            scale * score.words,
+            scale * score.similarity,
+            scale * score.neighbours + beside,
+            by_tokens,
+        )
+    last = min((score.total for score in found.values()), default=0.0)
+    rest = {i: score for i, score in scores.items() if i not in late}
+    top = max((score.total for score in rest.values()), default=0.0)
+    for i, score in rest.items():
+        found[i] = replace(score, total=last - 1.0 + score.total - top)
+    return found
+
+
+def _standard(values: Mapping[int, float]) -> dict[int, float]:
+    """Returns standard scores; all 0 when the values are equal."""
+    mean, spread = _mean_and_spread(values)
+    return {i: (value - mean) / spread if spread else 0.0 for i, value in values.items()}
+
+
+def _mean_and_spread(values: Mapping[int, float]) -> tuple[float, float]:
+    """Returns mean and standard deviation, 0 for values that are equal or not there."""
+    count = len(values)
+    if not count:
+        return 0.0, 0.0
+    mean = math.fsum(values.values()) / count
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values.values()) / count)
+    return mean, spread if spread > 1e-9 else 0.0
+
+
+def weigh_memory(score: float, passage: Passage, now: float) -> float:
+    """Returns the score of a memory raised by its importance and, a little, by how recent it is."""
+    age_s = max(0.0, now - passage.created)
+    recency = math.exp2(-age_s / RECENCY_HALF_LIFE_S)
+    return score + RECENCY_SHARE * recency + IMPORTANCE_SHARE * passage.importance
