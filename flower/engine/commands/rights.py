@@ -67,6 +67,15 @@ NEEDS: Mapping[str, Need] = {
 CHANGING_WITH_WORDS = frozenset({"/state", "/quest", "/inv", "/clock", "/cast"})
 
 
+# These ask a model for something, or may.
+ASKS_MODEL = frozenset(
+    _named(
+        "/retry|/continue|/ooc|/me|/as|/narrate|/suggest|/impersonate|/summary remake|/edit|/character draft"
+    )
+)
+STORIES = frozenset({"/session new"})  # begin one
+
+
 def need_of(command: str, argument: str = "") -> Need:
     """Returns what a command needs. Raises ``CommandError`` for one that nobody has thought about."""
     if argument and command in CHANGING_WITH_WORDS:

@@ -131,12 +131,16 @@ class Tables:
     async def change(
         self, session_id: str, work: Callable[[Connection], None], event: str, about: str, by: int
     ) -> None:
-        """Changes who sits at a table, tells the narrator, and lets those watch no more who sit no more."""
+        """Changes who sits at a table, tells the narrator, and lets those watch no more who sit no more.
+
+        ``event`` and ``about`` go into the audit log, "" into none.
+        """
 
         def write(db: Connection) -> bool:
             work(db)
             tell_narrator(db, session_id)
-            audit.note(db, by, event, about, self._now())
+            if event:
+                audit.note(db, by, event, about, self._now())
             return is_shared(db, session_id)
 
         shared = await self._database.write(write)

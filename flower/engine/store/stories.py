@@ -345,6 +345,12 @@ def client_key(user: int, client: str) -> str:
     return f"@{user}/{client}"
 
 
+def user_of(key: str) -> int:
+    """Returns the user whose client has this key."""
+    number = key[1:].partition("/")[0] if key.startswith("@") else ""
+    return int(number) if number.isdecimal() else 0
+
+
 def load(db: Connection, client: str, user: int = 0) -> Selection:
     """Returns what ``client`` had chosen; a new client starts where the last one of its user left off.
 
