@@ -206,6 +206,27 @@ async def test_who_types_is_shown_to_the_others_and_is_no_event_of_its_own(
         assert (event.event, event.content, event.metadata.typing) == ("system_update", "", ("Ned",))  # type: ignore[union-attr]
 
 
+async def test_who_was_away_recalls_nothing_of_what_was_said_meanwhile(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        await at.owner.say_and_wait("The zither is under the floor.")
+        player = await at_table(at, PLAYER)
+        await player.say_and_wait("I look for the accordion.")
+        memories = await at.world.engine.services.library.list(f"memory:{at.story}")
+        (secret,) = (one.id for one in memories if "zither" in one.text)
+        for line in (
+            "/memory list",
+            "/memory search zither floor",
+            f"/memory show {secret}",
+            "/recall zither",
+        ):
+            heard = (await hear(player, line)).replace("'zither floor'", "").replace("'zither'", "")
+            assert "zither" not in heard, line
+        assert "accordion" in await hear(player, "/memory list")
+        assert "zither" in await hear(at.owner, "/memory list")
+
+
 async def test_a_table_has_so_many_seats_and_codes(autojump_clock: MockClock, tmp_path: Path) -> None:
     async with table(tmp_path / "flower.db") as at:
         for number in range(limits.SEATS - 2):

@@ -18,7 +18,7 @@ _ANYONE = """
     /world select|/character list|/model|/nsfw|/session new|/session continue|/session delete|/session restore
     /session list|/session search|/session pin|/session archive|/library|/portrait|/preset list|/preset delete
     /persona list|/persona default|/persona bind|/persona new|/persona edit|/persona copy|/persona delete
-    /character favourite|/world favourite|/lorebook favourite|/lore list|/lore search|/lore show
+    /portrait|/character favourite|/world favourite|/lorebook favourite|/lore list|/lore search|/lore show
     /lorebook list|/lorebook show|/script list|/form save|/sync|/help|/quit|/table join
     /export character|/export lorebook
 """

@@ -110,6 +110,7 @@ class Engine:
             lambda name: files.folder_of(services.database.path, name),
         )
         self.tables = Tables(services.database, self.clients, now, self._leave)
+        self.turns.witnesses = self.tables.present
         self.has_users = False  # whether a user ever came: without them no story is shared
         self.users = UserWatch(services.database, self.clients, nursery, now)
         self.imports.stories_changed = self.story_list.changed

@@ -159,6 +159,13 @@ class Tables:
             client.notify("You have no seat at this table any more.", State(session_id=""))
             client.send(snapshot.no_history())
 
+    async def unwitnessed(self, client: Client) -> frozenset[int]:
+        """Returns the messages of the story a client watches that its user was not there to hear."""
+        session = client.session
+        if session is None or not session.shared:
+            return frozenset()
+        return await self._database.read(seats.unwitnessed, session.id, client.visitor.id)
+
     async def here(self, session: Session) -> list[Sitting]:
         """Returns everybody at a story's table."""
         return await self._database.read(sitting, session.id)
