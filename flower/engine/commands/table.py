@@ -191,14 +191,7 @@ def _heard_by(here: list[Sitting], argument: str) -> tuple[Sitting | None, str]:
 async def typing(engine: Engine, client: Client, argument: str) -> None:
     """Ends what the model works ahead, and tells the others at a table; screens send this, and nothing answers."""
     engine.turns.preparer.interrupt(typing=True)
-    session = client.session
-    if session is None or not session.shared:
-        return
-    here = await engine.tables.here(session)
-    name = next((one.voice for one in here if one.user == client.visitor.id), "")
-    for other in engine.clients:
-        if other.session is session and other is not client:
-            other.notify("", State(typing=(name,)))
+    await engine.tables.types(client)
 
 
 async def play(engine: Engine, client: Client, new: Persona) -> None:

@@ -109,7 +109,7 @@ class Engine:
             now,
             lambda name: files.folder_of(services.database.path, name),
         )
-        self.tables = Tables(services.database, self.clients, now, self._leave)
+        self.tables = Tables(services.database, self.clients, now, self._leave, nursery)
         self.turns.witnesses = self.tables.present
         self.has_users = False  # whether a user ever came: without them no story is shared
         self.users = UserWatch(services.database, self.clients, nursery, now)
@@ -336,6 +336,8 @@ class Engine:
                 break
         # No checkpoint between taking the reply's text and sending it: no chunk is lost or doubled.
         client.send(snapshot.chat_history(session, page, before))
+        if session.shared and before is None:
+            await self.tables.tell(client)
 
     async def _attach(self, client: Client) -> None:
         """Makes the client watch the story it has selected, if that still exists."""

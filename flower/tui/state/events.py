@@ -172,6 +172,8 @@ def _merge(model: Model, state: messages.State) -> Model:
             changes[name] = value
     if not changes:
         return model
+    if changes.get("session_id", model.replica.session_id) != model.replica.session_id:
+        changes = {"table": (), "typing": (), **changes}
     model = _timed(model, changes)
     if changes.get("model", model.replica.model) != model.replica.model:
         meter = model.meter._replace(tokens_per_second=0.0, live_tokens_per_second=0.0)
