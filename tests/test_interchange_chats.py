@@ -368,7 +368,7 @@ def test_what_a_story_s_export_writes_is_read() -> None:
         message(2, 1, "user", "Hello."),
         message(4, 2, "assistant", "No."),
     ]
-    stored = stories.StoredSession("s", "w", "c", "Title", 1, MOMENT, MOMENT, 1, "main", 0, 0, 0, {})
+    stored = stories.StoredSession("s", "w", "c", "Title", 1, MOMENT, MOMENT, 1, "main", 0, 0, {})
     story = export.Story(
         stored, "World", "Tam", path, [[message(3, 2, "assistant", "Aye.")]], {}, MOMENT
     )

@@ -65,8 +65,8 @@ class StoredSession(Struct, frozen=True):
     branch: str
     pinned: int
     archived: int
-    owner: int
     extra: SessionExtra
+    owner: int = 0
 
 
 # The columns of a message but the last, its extra data.
@@ -95,8 +95,8 @@ def _message(row: Row) -> Message:
 
 
 def _session(row: Row) -> StoredSession:
-    *columns, data = row
-    return StoredSession(*[*columns, load_extra(data, SessionExtra)])
+    *columns, owner, data = row
+    return StoredSession(*[*columns, load_extra(data, SessionExtra), owner])
 
 
 # --- sessions -----------------------------------------------------------------------------------

@@ -311,7 +311,7 @@ def _message(model: Model, event: messages.ChatMessage) -> Model:
     request, turn = _or(meta.request, ""), _or(meta.turn, "")
     if request and any(draft.request == request for draft in model.unconfirmed):
         waiting = tuple(draft for draft in model.unconfirmed if draft.request != request)
-        story = transcript.confirm(model.story, request, meta.message)
+        story = transcript.confirm(model.story, request, meta.message, event.content)
         return model._replace(story=story, unconfirmed=waiting)
     starts = meta.role == "assistant" and bool(turn)
     line = MessageView(
