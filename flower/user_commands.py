@@ -67,6 +67,19 @@ def user_token(
     return users_cli.token(home_of(ctx, home_dir), name, label, lasting, revoked=revoked)
 
 
+@user.command("limit")
+@click.argument("name")
+@click.argument("what", default="")
+@click.argument("number", default="")
+@home_option
+@click.pass_context
+def user_limit(ctx: click.Context, home_dir: str | None, name: str, what: str, number: str) -> int:
+    """Show what a user may use, or change it: stories, prompts a minute, tokens and cost a day, disk."""
+    from flower.engine.admin import users_cli
+
+    return users_cli.limit(home_of(ctx, home_dir), name, what, number)
+
+
 @user.command("log")
 @home_option
 @click.pass_context

@@ -10,10 +10,13 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower import limits
+from flower.client.events import Send
 from flower.engine.commands import lookup
 from flower.engine.sessions.tables import next_speaker
 from flower.engine.store import audit, seats, stories, users
-from flower.protocol.messages import ChatMessage, ErrorEvent
+from flower.protocol.messages import UNSET, ChatMessage, ErrorEvent, State, SystemUpdate
+from flower.tui.state import status_line
+from tests import tui_world
 from tests.engine_world import Face
 from tests.test_rights import HOME, OWNER, PLAYER, READER, STRANGER, Table, face_of, hear, table
 
@@ -201,9 +204,49 @@ async def test_who_types_is_shown_to_the_others_and_is_no_event_of_its_own(
     async with table(tmp_path / "flower.db") as at:
         player = await at_table(at, PLAYER)
         at.owner.events.clear()
-        assert await hear(player, "/typing") == "[]"
-        (event,) = at.owner.events
-        assert (event.event, event.content, event.metadata.typing) == ("system_update", "", ("Ned",))  # type: ignore[union-attr]
+        for _ in range(3):
+            assert await hear(player, "/typing") == "[]"
+        (event,) = at.owner.of(SystemUpdate)
+        assert (event.content, event.metadata) == ("", State(typing=("Ned",)))
+        await trio.sleep(10)
+        assert at.owner.of(SystemUpdate)[-1].metadata == State(typing=()), "it fades"
+        await player.say("/typing")
+        await player.say_and_wait("I light the lamp.")
+        told = [
+            one.metadata.typing for one in at.owner.of(SystemUpdate) if one.metadata.typing is not UNSET
+        ]
+        assert told[-2:] == [("Ned",), ()], "said"
+
+
+async def test_who_comes_is_told_who_sits_there(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        player = await at.face(PLAYER)
+        told = await hear(player, f"/session continue {at.story}")
+        assert "table=('Ines', 'Ned', 'mara')" in told
+        await at.owner.say("/table leave mara")
+        await trio.testing.wait_all_tasks_blocked()
+        assert player.of(SystemUpdate)[-1].metadata == State(table=("Ines", "Ned"))
+
+
+async def test_who_was_away_recalls_nothing_of_what_was_said_meanwhile(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        await at.owner.say_and_wait("The zither is under the floor.")
+        player = await at_table(at, PLAYER)
+        await player.say_and_wait("I look for the accordion.")
+        memories = await at.world.engine.services.library.list(f"memory:{at.story}")
+        (secret,) = (one.id for one in memories if "zither" in one.text)
+        for line in (
+            "/memory list",
+            "/memory search zither floor",
+            f"/memory show {secret}",
+            "/recall zither",
+        ):
+            heard = (await hear(player, line)).replace("'zither floor'", "").replace("'zither'", "")
+            assert "zither" not in heard, line
+        assert "accordion" in await hear(player, "/memory list")
+        assert "zither" in await hear(at.owner, "/memory list")
 
 
 async def test_a_table_has_so_many_seats_and_codes(autojump_clock: MockClock, tmp_path: Path) -> None:
@@ -227,3 +270,34 @@ async def test_every_example_of_a_table_is_understood(
                 assert not at.owner.of(ErrorEvent), example
         again = await face_of(at.world, OWNER)
         assert again.client.session is not None
+
+
+def test_a_screen_tells_a_table_that_a_line_is_typed_and_no_command() -> None:
+    screen = tui_world.Face().online(session="s", chosen=True, table=("Ines", "Ned"))
+    assert _typed(screen, "Hi") == 1
+    screen.tick(2.0)
+    assert _typed(screen, "!") == 0, "at most every three seconds"
+    screen.tick(2.0)
+    assert _typed(screen, "!") == 1
+    alone = tui_world.Face().online(session="s", chosen=True)
+    assert _typed(alone, "Hello") == 0
+    commanding = tui_world.Face().online(session="s", chosen=True, table=("Ines", "Ned"))
+    assert _typed(commanding, "/table list") == 0
+
+
+def _typed(screen: tui_world.Face, keys: str) -> int:
+    """Types keys; returns how often the engine was told."""
+    screen.effects.clear()
+    screen.type(keys)
+    return sum(isinstance(one, Send) and one.prompt == "/typing" for one in screen.effects)
+
+
+def test_a_screen_shows_who_types_until_they_stop() -> None:
+    screen = tui_world.Face().online(session="s", chosen=True, table=("Ines", "Ned", "Mara"))
+    screen.says(SystemUpdate("", State(typing=("Ned", "Mara"))))
+    assert "Ned and Mara typing" in status_line.of(screen.model).text
+    screen.says(SystemUpdate("", State(typing=())))
+    assert "typing" not in status_line.of(screen.model).text
+    screen.says(SystemUpdate("", State(typing=("Ned",))))
+    screen.says(SystemUpdate("", State(session_id="another")))
+    assert screen.model.replica.table == screen.model.replica.typing == ()

@@ -101,6 +101,17 @@ def test_the_audit_log_keeps_the_newest_alone(db: Connection, monkeypatch: pytes
     assert all(len(entry.about) <= limits.AUDIT_CHARS for entry in audit.newest(db, 10))
 
 
+def test_nobody_pushes_others_out_of_the_audit_log(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "AUDIT_ROWS_USER", 3)
+    audit.note(db, 0, "refused", "a token", 1.0)
+    audit.note(db, 2, "login", "ned", 2.0)
+    for number in range(20):
+        audit.note(db, 1, "invited", "ned as player", 3.0 + number)
+    assert [entry.event for entry in audit.newest(db, 10)] == ["invited"] * 3 + ["login", "refused"]
+
+
 # --- at the door ------------------------------------------------------------------------------------
 
 

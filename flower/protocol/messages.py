@@ -266,7 +266,8 @@ class State(Struct, frozen=True, omit_defaults=True):
     portrait: Portrait | UnsetType = UNSET  # answers /portrait
     speaker: str | UnsetType = UNSET  # of a cast: whose reply it is, "" for the narrator's
     form: Form | UnsetType = UNSET  # something to edit, or a newer version of what is being edited
-    typing: tuple[str, ...] | UnsetType = UNSET  # who types a line at the table of the selected story
+    table: tuple[str, ...] | UnsetType = UNSET  # who sits at the selected story; empty: nobody else
+    typing: tuple[str, ...] | UnsetType = UNSET  # who of the others there types a line
     request: str | UnsetType = UNSET  # the id of the prompt that this answers
 
 

@@ -17,7 +17,7 @@ import trio
 
 from flower.command_name import as_typed
 from flower.counting import counted
-from flower.engine.store import audit, users
+from flower.engine.store import allowances, audit, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Database
 from flower.errors import CommandError, StoreError, printable_line
@@ -27,6 +27,13 @@ T = TypeVar("T")
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 AGES_S = 10 * 366 * 86_400.0
+MEANINGS = {
+    "stories": "stories, those in the trash too",
+    "prompts": "prompts a minute",
+    "tokens": "tokens a day, read and written by models",
+    "cost": "USD a day",
+    "disk": "MiB of stories and exports",
+}
 LOG_ROWS = 50
 FIRST_LABEL = "first"
 
@@ -58,7 +65,7 @@ def show(home: Home) -> int:
             as_typed("There are no users: the home is one person's. `flower user add NAME` makes one.")
         )
     for user, tokens in found:
-        print(f"{user.name}  {counted(user.stories, 'story', 'stories')}")
+        print(f"{user.name}  user {user.id}, {counted(user.stories, 'story', 'stories')}")
         for token in tokens:
             print(f"  {printable_line(token.label)}  made {_day(token.created)}{_until(token.ends)}")
     return 0
@@ -109,6 +116,25 @@ def token(home: Home, name: str, label: str, lasting: str, *, revoked: bool) -> 
 
     change(home, write)
     _show(name, secret)
+    return 0
+
+
+def limit(home: Home, name: str, what: str, number: str) -> int:
+    """Shows or changes what a user may use."""
+
+    def work(db: Connection) -> allowances.UserLimits:
+        user = users.named(db, name)
+        if what and number:
+            audit.note(db, user.id, "limit", f"{user.name} {what} {number}", time.time())
+            return allowances.set_limit(db, user.id, what, number)
+        return allowances.limits_of(db, user.id)
+
+    if bool(what) != bool(number):
+        raise CommandError(f"Which limit, and how much? One of {', '.join(allowances.NAMES)}, or off.")
+    found = change(home, work)
+    for one in allowances.NAMES:
+        value = getattr(found, one)
+        print(f"{one:<8} {'no limit' if value is None else f'{value:g}'}  {MEANINGS[one]}")
     return 0
 
 

@@ -251,6 +251,7 @@ async def _carry_out(engine: Engine, client: Client, text: str, request: str | N
         await run(engine, client, text)
     elif text:
         client.check(rights.LINE)
+        await _allow(engine, client, model=True, story=client.session is None)
         # a line of the story that begins with a slash has two
         await engine.say(client, text.removeprefix("/"), request)
 
@@ -264,8 +265,18 @@ def _answer_again(
             client.notify(answer)
 
 
+async def _allow(engine: Engine, client: Client, *, model: bool, story: bool) -> None:
+    """Raises ``CommandError`` when a user has used what they may; the home's owner has no limits."""
+    visitor = client.visitor
+    if visitor.id:
+        await engine.allowances.check(visitor.id, visitor.name, model=model, story=story)
+
+
 async def run(engine: Engine, client: Client, text: str) -> None:
     """Carries out the command in ``text``; raises ``CommandError`` if it cannot be, or not by this client."""
     option, argument = lookup.parse(text)
     client.check(rights.need_of(option.name, argument))
+    if option.name not in LOOKS:
+        model, story = option.name in rights.ASKS_MODEL, option.name in rights.STORIES
+        await _allow(engine, client, model=model, story=story)
     await ACTIONS[option.name](engine, client, argument)

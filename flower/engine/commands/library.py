@@ -109,8 +109,7 @@ async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
 
 def folder_of(engine: Engine, client: Client) -> Path:
     """Returns where a client's files are written: each user has a folder of their own."""
-    folder = engine.services.database.path.parent / export_files.FOLDER
-    return folder / f"@{client.visitor.name}" if client.visitor.id else folder
+    return export_files.folder_of(engine.services.database.path, client.visitor.name)
 
 
 async def export_library(engine: Engine, client: Client, argument: str) -> None:

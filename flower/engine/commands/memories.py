@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flower import limits
-from flower.engine.commands.world import passage_in, story_scope
+from flower.engine.commands.world import memory_in, story_scope
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import exchanges, search, tree
@@ -101,7 +101,7 @@ async def _known(engine: Engine, client: Client) -> tuple[Session, Summary | Non
 
 
 async def show_memory(engine: Engine, client: Client, argument: str) -> None:
-    passage = await passage_in(engine, story_scope(client), argument, "/memory show 12")
+    passage = await memory_in(engine, client, argument, "/memory show 12")
     pinned = ", pinned" if passage.pinned else ""
     of = f"message {passage.message_id}" if passage.message_id is not None else "no message"
     client.notify(f"Memory {passage.id}, of {of}{pinned}:\n\n{passage.text}")
@@ -111,7 +111,7 @@ async def edit_memory(engine: Engine, client: Client, argument: str) -> None:
     """Gives a memory other words; without words its own come into the player's input line."""
     number, _, text = argument.partition(" ")
     text = text.strip()
-    passage = await passage_in(engine, story_scope(client), number, "/memory edit 12 TEXT")
+    passage = await memory_in(engine, client, number, "/memory edit 12 TEXT")
     if not text:
         draft = f"/memory edit {passage.id} {passage.text}"
         client.notify("Change it and send it.", State(draft=draft))

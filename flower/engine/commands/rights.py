@@ -18,7 +18,7 @@ _ANYONE = """
     /world select|/character list|/model|/nsfw|/session new|/session continue|/session delete|/session restore
     /session list|/session search|/session pin|/session archive|/library|/portrait|/preset list|/preset delete
     /persona list|/persona default|/persona bind|/persona new|/persona edit|/persona copy|/persona delete
-    /character favourite|/world favourite|/lorebook favourite|/lore list|/lore search|/lore show
+    /portrait|/character favourite|/world favourite|/lorebook favourite|/lore list|/lore search|/lore show
     /lorebook list|/lorebook show|/script list|/form save|/sync|/help|/quit|/table join
     /export character|/export lorebook
 """
@@ -65,6 +65,15 @@ NEEDS: Mapping[str, Need] = {
 
 # These only show something when nothing stands behind them, and change it when something does.
 CHANGING_WITH_WORDS = frozenset({"/state", "/quest", "/inv", "/clock", "/cast"})
+
+
+# These ask a model for something, or may.
+ASKS_MODEL = frozenset(
+    _named(
+        "/retry|/continue|/ooc|/me|/as|/narrate|/suggest|/impersonate|/summary remake|/edit|/character draft"
+    )
+)
+STORIES = frozenset({"/session new"})  # begin one
 
 
 def need_of(command: str, argument: str = "") -> Need:

@@ -191,14 +191,7 @@ def _heard_by(here: list[Sitting], argument: str) -> tuple[Sitting | None, str]:
 async def typing(engine: Engine, client: Client, argument: str) -> None:
     """Ends what the model works ahead, and tells the others at a table; screens send this, and nothing answers."""
     engine.turns.preparer.interrupt(typing=True)
-    session = client.session
-    if session is None or not session.shared:
-        return
-    here = await engine.tables.here(session)
-    name = next((one.voice for one in here if one.user == client.visitor.id), "")
-    for other in engine.clients:
-        if other.session is session and other is not client:
-            other.notify("", State(typing=(name,)))
+    await engine.tables.types(client)
 
 
 async def play(engine: Engine, client: Client, new: Persona) -> None:
@@ -208,7 +201,7 @@ async def play(engine: Engine, client: Client, new: Persona) -> None:
     def write(db: Connection) -> None:
         seats.play(db, session.id, me, one_line(new.name, limits.NAME_CHARS), new.text[:NOTE_CHARS])
 
-    await engine.tables.change(session.id, write, "plays", client.visitor.name, me)
+    await engine.tables.change(session.id, write, "", "", me)
 
 
 async def _named(engine: Engine, session: Session, wanted: str) -> Sitting:

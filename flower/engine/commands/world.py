@@ -216,7 +216,8 @@ async def list_memories(engine: Engine, client: Client, argument: str) -> None:
     """Lists what can be recalled here: not what belongs to other variants and branches only."""
     scope = story_scope(client)
     assert client.session is not None  # or there is no scope
-    found = await engine.services.library.list(scope)
+    away = await engine.tables.unwitnessed(client)
+    found = [p for p in await engine.services.library.list(scope) if p.message_id not in away]
     database = engine.services.database
     leaf = await database.read(tree.active_leaf, client.session.id)
     visible = await database.read(stories.path_ids, leaf)
@@ -227,11 +228,12 @@ async def list_memories(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def search_memories(engine: Engine, client: Client, argument: str) -> None:
-    await _search(engine, client, story_scope(client), argument, "/memory search my brother")
+    away = await engine.tables.unwitnessed(client)
+    await _search(engine, client, story_scope(client), argument, "/memory search my brother", away)
 
 
 async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
-    passage = await passage_in(engine, story_scope(client), argument, "/memory forget 12")
+    passage = await memory_in(engine, client, argument, "/memory forget 12")
     if passage.message_id is not None:  # else the next start would make it again
         await engine.services.database.write(exchanges.forget, passage.message_id)
     await engine.services.library.forget(passage.id)
@@ -239,7 +241,7 @@ async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def pin_memory(engine: Engine, client: Client, argument: str) -> None:
-    passage = await passage_in(engine, story_scope(client), argument, "/memory pin 12")
+    passage = await memory_in(engine, client, argument, "/memory pin 12")
     await engine.services.library.pin(passage.id, not passage.pinned)
     client.notify(
         f"✓ {'No longer pinned' if passage.pinned else 'Pinned'}: {one_line(passage.text, SHOWN_CHARS)}"
@@ -261,6 +263,14 @@ def story_scope(client: Client) -> str:
     return memory_scope(client.session.id)
 
 
+async def memory_in(engine: Engine, client: Client, argument: str, example: str) -> Passage:
+    """Returns a memory of the story that a client watches; one of what its user did not hear is none."""
+    passage = await passage_in(engine, story_scope(client), argument, example)
+    if passage.message_id in await engine.tables.unwitnessed(client):
+        raise CommandError(f"There is no passage {argument} here; list them to see the numbers.")
+    return passage
+
+
 async def passage_in(engine: Engine, scope: str, argument: str, example: str) -> Passage:
     if not argument.isdecimal():
         raise CommandError(f"Which passage? Give its number, for example {example}.")
@@ -270,10 +280,18 @@ async def passage_in(engine: Engine, scope: str, argument: str, example: str) ->
     return passage
 
 
-async def _search(engine: Engine, client: Client, scope: str, words: str, example: str) -> None:
+async def _search(
+    engine: Engine,
+    client: Client,
+    scope: str,
+    words: str,
+    example: str,
+    away: frozenset[int] = frozenset(),
+) -> None:
     if not words:
         raise CommandError(f"Search for what? For example {example}.")
     found = await engine.services.library.search(scope, words)
+    found = tuple(one for one in found if one.passage.message_id not in away)
     rows = [f"{f.passage.id:>6}  {one_line(f.passage.text, SHOWN_CHARS)}  ({f.why})" for f in found]
     client.notify("\n".join([f"{len(rows)} found for {words!r}:", *rows]))
 
@@ -285,9 +303,9 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
     database, session = engine.services.database, client.session
     visible: Container[int] = ()
     if session is not None:
-        visible = await database.read(
-            stories.path_ids, await database.read(tree.active_leaf, session.id)
-        )
+        way = await database.read(stories.path_ids, await database.read(tree.active_leaf, session.id))
+        away = await engine.tables.unwitnessed(client)
+        visible = frozenset(way) - away if away else way
     scopes = {"Lore": lore_scope(client.chosen.world_id)} if client.chosen.world_id else {}
     if session is not None:
         scopes["Memories"] = memory_scope(session.id)

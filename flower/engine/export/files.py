@@ -58,6 +58,12 @@ def names_of(assets: Assets) -> dict[str, str]:
     }
 
 
+def folder_of(database: Path, user: str) -> Path:
+    """Returns where the files of a user go, "" for the home's owner; each has a folder of their own."""
+    folder = database.parent / FOLDER
+    return folder / f"@{user}" if user else folder
+
+
 def place(name: str, form: str, folder: Path) -> Path:
     """Returns where a file of that name goes: into ``folder`` unless the name says another place.
 

@@ -41,6 +41,7 @@ from flower.engine.store import (
 from flower.engine.store.books import Owner
 from flower.engine.store.characters import Source, Stored
 from flower.engine.store.connection import Connection
+from flower.engine.store.users import HOME
 from flower.errors import ImportFileError
 
 State = Literal["new", "updated", "already here"]
@@ -242,7 +243,7 @@ def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, St
 
 def _begin(home: _Home, chat: Chat, number: int) -> str:
     db = home.db
-    if stories.count_sessions(db) >= stories.SESSIONS_MAX:
+    if stories.count_sessions(db, HOME) >= stories.SESSIONS_MAX:
         raise ImportFileError(f"there are {stories.SESSIONS_MAX} stories, the most one home holds")
     session_id = home.new_id if not number else f"{home.new_id}-{number + 1}"
     dates = [v.sent for m in chat.messages for v in m.variants if v.sent is not None]

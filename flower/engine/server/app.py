@@ -30,6 +30,7 @@ from flower.protocol import IMPORT_PATH, PATH
 
 log = logging.getLogger(__name__)
 
+REFUSALS_NOTED_S = 1.0  # between two refusals in the audit log: who guesses is not to fill it
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1: the token was revoked
 
 
@@ -99,6 +100,8 @@ def create_app(
             refused = Refusal(
                 503, f"{limits.CLIENTS_MAX} clients are connected, the most there can be."
             )
+        if refused is None and user is not None and door.is_crowded_by(user):
+            refused = Refusal(503, f"{limits.USER_CLIENTS} clients of yours are connected, the most.")
         if refused is not None:
             return _refused(engine, refused)
         try:
@@ -146,6 +149,12 @@ class Door:
     def __init__(self, engine: Engine, rules: Access) -> None:
         self._engine = engine
         self._rules = rules
+        self._noted = -REFUSALS_NOTED_S
+
+    def is_crowded_by(self, user: User) -> bool:
+        """Whether a user has so many clients here that there is no room for another."""
+        mine = sum(client.visitor.id == user.id for client in self._engine.clients)
+        return mine >= limits.USER_CLIENTS
 
     async def asks(self, asked: Request | Websocket) -> tuple[Peer, User | None]:
         """Returns the peer and its user; without a user's token the database is not asked."""
@@ -155,7 +164,9 @@ class Door:
             return peer, None
         database, now = self._engine.services.database, self._engine.now()
         user = await database.read(users.by_token, text, now)
-        if user is None and not self._rules.is_home_token(asked.headers.get):
+        strange = user is None and not self._rules.is_home_token(asked.headers.get)
+        if strange and trio.current_time() - self._noted >= REFUSALS_NOTED_S:
+            self._noted = trio.current_time()
             await self._note(users.HOME, "refused", f"a token from {peer.address or 'this machine'}")
         return peer, user
 

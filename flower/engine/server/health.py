@@ -70,6 +70,7 @@ def render(engine: Engine, home: Home | None = None) -> str:
     _histogram(
         lines, "flower_relay_seconds", "From a piece of text to the client's socket.", metrics.relay
     )
+    _of_users(lines, engine)
     for name, text, value in (*_of_engine(engine), *_of_process(), *(_of_files(home) if home else ())):
         _sample(lines, name, "gauge", text, value)
     _sample(lines, f'flower_build_info{{version="{flower.__version__}"}}', "gauge", "The version.", 1)
@@ -131,6 +132,20 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _of_users(lines: list[str], engine: Engine) -> None:
+    """Numbers of users, never names: those are in ``flower user list``, as are the numbers."""
+    used = engine.allowances.used
+    if not used:
+        return
+    for key, name, text, unit in (
+        ("replies", "flower_user_replies_total", "Replies by user.", 1),
+        ("tokens", "flower_user_tokens_total", "Tokens by user, read and written.", 1),
+        ("microdollars", "flower_user_cost_usd_total", "Cost by user.", 1e-6),
+    ):
+        _head(lines, name, "counter", text)
+        lines += [f'{name}{{user="{user}"}} {used[user][key] * unit:g}' for user in sorted(used)]
 
 
 def _head(lines: list[str], name: str, kind: str, text: str) -> None:

@@ -16,12 +16,14 @@ import trio
 from msgspec import UNSET, structs
 
 from flower import limits
+from flower.engine.export import files
 from flower.engine.game.steering import rules_on
 from flower.engine.prompt.context import Services
 from flower.engine.provider.base import Registry
 from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, recap, rights, shown_page, snapshot
+from flower.engine.sessions.allowances import Allowances
 from flower.engine.sessions.answers import Answers
 from flower.engine.sessions.asset_edits import AssetEdits
 from flower.engine.sessions.character_drafts import CharacterDrafts
@@ -40,6 +42,7 @@ from flower.engine.sessions.session import HOME_OWNER, Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.story_list import StoryList
 from flower.engine.sessions.tables import Tables, is_shared
+from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.sessions.turns import Turns
 from flower.engine.sessions.user_watch import UserWatch
 from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
@@ -76,7 +79,7 @@ class Engine:
             nursery,
             now=now,
             forget=self._forget,
-            observe=self.metrics.turn_ended,
+            observe=self._observe,
         )
         self.edits = Edits(self.runtime, self.turns, now)
         self.lore = WorldLore(self.runtime)
@@ -100,7 +103,14 @@ class Engine:
         )
         self.heap = HeapTrimmer(nursery)
         self.story_list = StoryList(services.database, self.clients, nursery)
-        self.tables = Tables(services.database, self.clients, now, self._leave)
+        self.allowances = Allowances(
+            services.database,
+            nursery,
+            now,
+            lambda name: files.folder_of(services.database.path, name),
+        )
+        self.tables = Tables(services.database, self.clients, now, self._leave, nursery)
+        self.turns.witnesses = self.tables.present
         self.has_users = False  # whether a user ever came: without them no story is shared
         self.users = UserWatch(services.database, self.clients, nursery, now)
         self.imports.stories_changed = self.story_list.changed
@@ -125,6 +135,10 @@ class Engine:
         """Goes on with other settings, assets and models; replies under way end as they began."""
         registry.on_change = self._announce_models
         self.runtime.swap(self.imports.added_to(services), registry)
+
+    def _observe(self, outcome: TurnOutcome) -> None:
+        self.metrics.turn_ended(outcome)
+        self.allowances.turn_ended(outcome)
 
     async def start(self) -> None:
         """Marks the replies that a dead engine left unfinished, makes memories of them, follows folders."""
@@ -322,6 +336,8 @@ class Engine:
                 break
         # No checkpoint between taking the reply's text and sending it: no chunk is lost or doubled.
         client.send(snapshot.chat_history(session, page, before))
+        if session.shared and before is None:
+            await self.tables.tell(client)
 
     async def _attach(self, client: Client) -> None:
         """Makes the client watch the story it has selected, if that still exists."""

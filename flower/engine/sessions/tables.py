@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
+import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -18,10 +19,12 @@ from flower.engine.sessions.session import Client, Session
 from flower.engine.store import audit, seats, states, stories
 from flower.engine.store.connection import Connection, Store
 from flower.engine.store.seats import Seat
+from flower.engine.tasks import guarded
 from flower.errors import CommandError
 from flower.protocol.messages import State, SystemUpdate
 
 ROUND, FREE = "round", "free"
+TYPING_S = 5.0  # after the last sign of it
 HOST = "The host"  # who plays without any name
 OUTSIDE = "(("  # words outside the story are nobody's line
 
@@ -88,7 +91,10 @@ class Tables:
         clients: Collection[Client],
         now: Callable[[], float],
         leave: Callable[[Client], None],
+        nursery: trio.Nursery,
     ) -> None:
+        self._nursery = nursery
+        self._typing: dict[Session, dict[int, tuple[str, float]]] = {}  # user: voice, until when
         self._database = database
         self._clients = clients
         self._now = now
@@ -104,6 +110,7 @@ class Tables:
         mine = next((one for one in here if one.user == client.visitor.id), None)
         if mine is None or mine.role < StoryRole.PLAYER:
             raise CommandError("You have no seat here any more.")
+        self._types_no_more(session, mine.user)
         if order == ROUND:
             turn = self._turn_of(session, here, last)
             if turn is not None and turn.user != mine.user:
@@ -126,17 +133,66 @@ class Tables:
         """Returns the users who watch a story now."""
         return frozenset(one.visitor.id for one in self._clients if one.session is session)
 
+    # --- who is typing --------------------------------------------------------------------------
+
+    async def types(self, client: Client) -> None:
+        """Tells the others at a table that somebody types a line, until they say it or stop."""
+        session = client.session
+        if session is None or not session.shared:
+            return
+        user = client.visitor.id
+        here = await self.here(session)
+        voice = next((one.voice for one in here if one.user == user), "")
+        if client.session is not session or not voice:
+            return
+        if not self._typing:
+            self._nursery.start_soon(guarded, "who is typing", self._fade)
+        known = self._typing.setdefault(session, {})
+        is_new = user not in known
+        known[user] = (voice, trio.current_time() + TYPING_S)
+        if is_new:
+            self._tell_typing(session, {user})
+
+    def _types_no_more(self, session: Session, user: int) -> None:
+        if self._typing.get(session, {}).pop(user, None) is not None:
+            self._tell_typing(session, {user})
+
+    async def _fade(self) -> None:
+        while self._typing:
+            await trio.sleep(1.0)
+            now = trio.current_time()
+            for session, known in tuple(self._typing.items()):
+                kept = {user: one for user, one in known.items() if one[1] > now}
+                if kept:
+                    self._typing[session] = kept
+                else:
+                    del self._typing[session]
+                if len(kept) < len(known):
+                    self._tell_typing(session, known.keys() - kept.keys())
+
+    def _tell_typing(self, session: Session, changed: Collection[int]) -> None:
+        """Tells everybody who types but those who are the only ones that began or stopped."""
+        known = self._typing.get(session, {})
+        for client in self._clients:
+            if client.session is session and set(changed) != {client.visitor.id}:
+                names = tuple(voice for user, (voice, _) in known.items() if user != client.visitor.id)
+                client.send(SystemUpdate("", State(typing=names)))
+
     # --- seats ----------------------------------------------------------------------------------
 
     async def change(
         self, session_id: str, work: Callable[[Connection], None], event: str, about: str, by: int
     ) -> None:
-        """Changes who sits at a table, tells the narrator, and lets those watch no more who sit no more."""
+        """Changes who sits at a table, tells the narrator, and lets those watch no more who sit no more.
+
+        ``event`` and ``about`` go into the audit log, "" into none.
+        """
 
         def write(db: Connection) -> bool:
             work(db)
             tell_narrator(db, session_id)
-            audit.note(db, by, event, about, self._now())
+            if event:
+                audit.note(db, by, event, about, self._now())
             return is_shared(db, session_id)
 
         shared = await self._database.write(write)
@@ -150,10 +206,25 @@ class Tables:
                 continue
             if found is not None:
                 client.role = found[1]
+                await self.tell(client)
                 continue
             self._leave(client)
             client.notify("You have no seat at this table any more.", State(session_id=""))
             client.send(snapshot.no_history())
+
+    async def unwitnessed(self, client: Client) -> frozenset[int]:
+        """Returns the messages of the story a client watches that its user was not there to hear."""
+        session = client.session
+        if session is None or not session.shared:
+            return frozenset()
+        return await self._database.read(seats.unwitnessed, session.id, client.visitor.id)
+
+    async def tell(self, client: Client) -> None:
+        """Tells a client who sits at the story it watches."""
+        session = client.session
+        if session is not None:
+            names = tuple(one.voice or one.user_name for one in await self.here(session))
+            client.send(SystemUpdate("", State(table=names if session.shared else ())))
 
     async def here(self, session: Session) -> list[Sitting]:
         """Returns everybody at a story's table."""

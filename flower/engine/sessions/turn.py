@@ -97,6 +97,7 @@ class Turn:
         self._prompt: PreparedPrompt | None = None
         self._update_filter = UpdateFilter() if services.narrator_updates else None
         self._spent: Spent | None = None
+        self._cost: float | None = None
         self._finish_mark: Finish | None = None
         self._started = trio.current_time()
         self._first_text = 0.0
@@ -376,6 +377,9 @@ class Turn:
             elsewhere=self._elsewhere,
             trouble=kind_of(error) if error is not None else "",
             prompt=self._prompt,
+            client=self._input.selection.client,
+            prompt_tokens=usage_of(self._prompt, self._spent, self._tokens).prompt_tokens,
+            cost=self._cost or 0.0,
         )
 
     def _publish_rest(self) -> None:
@@ -400,7 +404,7 @@ class Turn:
         if complaint is not None:
             session.publish(complaint)
         info = self._model.info if self._model is not None else None
-        cost = cost_of(info, usage, self._spent, elsewhere=self._elsewhere)
+        cost = self._cost = cost_of(info, usage, self._spent, elsewhere=self._elsewhere)
         seconds = trio.current_time() - self._started
         session.publish(end_event(session.id, reply, reason, usage, cost, seconds, self._speed()))
         return not failure

@@ -28,6 +28,9 @@ class TurnOutcome(Struct, frozen=True, kw_only=True):
     tokens: int  # of the reply, as we count them
     first_text_s: float | None  # from accepting the line to the first text
     rate: float = 0.0  # tokens a second while it was written, 0 for unknown
+    client: str = ""  # the key of the client that asked for it
+    prompt_tokens: int = 0
+    cost: float = 0.0  # USD, 0 for unknown
     elsewhere: bool  # a fallback narrated: what was learned is not about the model that was asked
     trouble: str  # the kind of error it ended with, "" for none
     prompt: PreparedPrompt | None  # the last one, if it came to one

@@ -7,7 +7,7 @@ in ``model_choice``, what happens inside a turn in ``turn``, what follows it in 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import trio
@@ -74,6 +74,7 @@ class Turns:
         self.preparer = Preparer(runtime, self.models, self._nothing_runs)
         self._running: dict[str, RunningTurn] = {}
         self.alone: Callable[[], bool] = lambda: True  # nothing beside the turns asks a model
+        self.witnesses: Callable[[Session], Collection[int]] = lambda _: ()  # who is at a table
         self._idle = trio.Event()
         self._idle.set()
         self._stopping = False
@@ -201,6 +202,7 @@ class Turns:
                 self._now(),
                 waited=waited,
                 title=titled,
+                there=self.witnesses(session) if session.shared else (),
             )
         except BaseException:
             session.request = None

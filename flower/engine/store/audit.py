@@ -26,13 +26,19 @@ class AuditEntry(Struct, frozen=True):
 
 
 def note(db: Connection, user_id: int, event: str, about: str, now: float) -> None:
-    """Adds an entry; of more than ``limits.AUDIT_ROWS`` the oldest goes."""
+    """Adds an entry; of more than ``limits.AUDIT_ROWS``, or ``AUDIT_ROWS_USER`` of one user, the oldest goes."""
     number = db.execute(
         "INSERT INTO audit (at, user_id, event, about) VALUES (?, ?, ?, ?)",
         (now, user_id, event, about[: limits.AUDIT_CHARS]),
     ).lastrowid
     assert number is not None
     db.execute("DELETE FROM audit WHERE id <= ?", (number - limits.AUDIT_ROWS,))
+    if user_id:
+        db.execute(
+            "DELETE FROM audit WHERE user_id = :user AND id <= coalesce((SELECT id FROM audit"
+            " WHERE user_id = :user ORDER BY id DESC LIMIT 1 OFFSET :most), 0)",
+            {"user": user_id, "most": limits.AUDIT_ROWS_USER},
+        )
 
 
 def newest(db: Connection, most: int) -> list[AuditEntry]:

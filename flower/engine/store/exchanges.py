@@ -5,7 +5,7 @@ Functions over a connection that expect to run inside ``Database.write``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,11 +54,13 @@ def begin_exchange(
     *,
     waited: int | None = None,
     title: Callable[[Sequence[stories.Message]], str] | None = None,
+    there: Collection[int] = (),
 ) -> Exchange:
     """Stores the player's line and opens the reply under the active leaf.
 
     A ``request`` that was stored before changes nothing and returns the exchange it made. ``waited`` is the row of
-    a line that had to wait for this. ``title`` names a story of ``TITLED_AFTER`` lines that nobody has named.
+    a line that had to wait for this. ``there``: the users who were at the table. ``title`` names a story of
+    ``TITLED_AFTER`` lines that nobody has named.
     """
     if waited is not None:
         prompts.drop_waiting(db, waited)
@@ -78,6 +80,8 @@ def begin_exchange(
     reply_id = stories.append(
         db, session_id, user_id, "assistant", "", "streaming", model=model, now=now
     )
+    for message_id in (user_id, reply_id) if there else ():
+        stories.set_message_extra(db, message_id, patch(there=sorted(there)))
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, session_id))
     titled = db.execute(
         "UPDATE sessions SET title = ? WHERE id = ? AND title = ''",

@@ -41,7 +41,8 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``manifest``, ``speaker`` (character id), ``proposed`` (the block of changes). ``told``: other words for
     the model; ``entries`` (of lorebooks, as given with the line), ``lore_timed``: their lasting effects from
     here on; ``nearly``: entries that nearly fired for a reply; ``by``: "player" when they wrote what the
-    narrator would; ``forgotten``: the exchange is to be no memory. ``hidden``: it is on the screen, but no
+    narrator would; ``forgotten``: the exchange is to be no memory. ``there``: at a table, the
+    users who were there when it was said. ``hidden``: it is on the screen, but no
     model reads it. ``imported``: it came from another program, and there ``name`` said it. ``states`` keeps
     more under keys of its own.
     """
@@ -62,6 +63,7 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     edited: bool = False
     forgotten: bool = False
     hidden: bool = False
+    there: tuple[int, ...] = ()
     imported: bool = False
     name: str = ""
     others: dict[str, Any] = {}

@@ -21,6 +21,7 @@ from flower.engine.store.copying import columns, counted, go_on_counting
 from flower.engine.store.library_rows import NUMBERED, PACKED, Row
 from flower.engine.store.packing import pack, unpack
 from flower.engine.store.passages import content_hash
+from flower.engine.store.users import HOME
 from flower.errors import ImportFileError, StoreError
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Loader:
             raise ValueError("no id")
         if self._known("SELECT 1 FROM sessions WHERE id = ?", row["id"]):
             return False
-        if stories.count_sessions(self._db) >= stories.SESSIONS_MAX:
+        if stories.count_sessions(self._db, HOME) >= stories.SESSIONS_MAX:
             raise ImportFileError(f"there are {stories.SESSIONS_MAX} stories, the most one home holds")
         self.stories.add(row["id"])
         self._leaves.append((row["id"], row.pop("active_leaf"), row.pop("root")))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.store.extra import MessageExtra, load_extra
 from flower.engine.store.users import NewToken, hash_of, parts
 from flower.errors import CommandError
 
@@ -88,6 +89,16 @@ def play(db: Connection, session_id: str, user: int, name: str, about: str) -> b
         (name, about, session_id, user),
     )
     return done.rowcount > 0
+
+
+def unwitnessed(db: Connection, session_id: str, user: int) -> frozenset[int]:
+    """Returns the messages of a story that were said while somebody was away."""
+    rows = db.execute(
+        "SELECT id, extra FROM messages WHERE session_id = ? AND instr(extra, '\"there\"')",
+        (session_id,),
+    )
+    found = ((number, load_extra(data, MessageExtra).there) for number, data in rows)
+    return frozenset(number for number, there in found if there and user not in there)
 
 
 # --- codes ------------------------------------------------------------------------------------------

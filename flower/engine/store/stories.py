@@ -65,8 +65,8 @@ class StoredSession(Struct, frozen=True):
     branch: str
     pinned: int
     archived: int
-    owner: int
     extra: SessionExtra
+    owner: int = 0
 
 
 # The columns of a message but the last, its extra data.
@@ -95,8 +95,8 @@ def _message(row: Row) -> Message:
 
 
 def _session(row: Row) -> StoredSession:
-    *columns, data = row
-    return StoredSession(*[*columns, load_extra(data, SessionExtra)])
+    *columns, owner, data = row
+    return StoredSession(*[*columns, load_extra(data, SessionExtra), owner])
 
 
 # --- sessions -----------------------------------------------------------------------------------
@@ -343,6 +343,12 @@ def client_key(user: int, client: str) -> str:
     if not user:
         return client.lstrip("@") if "/" in client else client
     return f"@{user}/{client}"
+
+
+def user_of(key: str) -> int:
+    """Returns the user whose client has this key."""
+    number = key[1:].partition("/")[0] if key.startswith("@") else ""
+    return int(number) if number.isdecimal() else 0
 
 
 def load(db: Connection, client: str, user: int = 0) -> Selection:

@@ -172,6 +172,8 @@ def _merge(model: Model, state: messages.State) -> Model:
             changes[name] = value
     if not changes:
         return model
+    if changes.get("session_id", model.replica.session_id) != model.replica.session_id:
+        changes = {"table": (), "typing": (), **changes}
     model = _timed(model, changes)
     if changes.get("model", model.replica.model) != model.replica.model:
         meter = model.meter._replace(tokens_per_second=0.0, live_tokens_per_second=0.0)
@@ -309,7 +311,7 @@ def _message(model: Model, event: messages.ChatMessage) -> Model:
     request, turn = _or(meta.request, ""), _or(meta.turn, "")
     if request and any(draft.request == request for draft in model.unconfirmed):
         waiting = tuple(draft for draft in model.unconfirmed if draft.request != request)
-        story = transcript.confirm(model.story, request, meta.message)
+        story = transcript.confirm(model.story, request, meta.message, event.content)
         return model._replace(story=story, unconfirmed=waiting)
     starts = meta.role == "assistant" and bool(turn)
     line = MessageView(

@@ -72,6 +72,8 @@ class Replica(NamedTuple):
     progress: messages.Progress | None = None
     queued: int = 0
     preparing: bool = False
+    table: tuple[str, ...] = ()
+    typing: tuple[str, ...] = ()
     speaker: str = ""
     sheet: tuple[messages.SheetRow, ...] = ()
     quick_replies: tuple[messages.QuickReply, ...] = ()
@@ -213,6 +215,7 @@ class Model(NamedTuple):
     rest: str = ""  # of a text too long for one line: comes into the input when that was sent
     menu: int = -1  # chosen entry of the completion menu; -1: none
     menu_closed: bool = False  # Escape closed the menu for this line
+    typing_told: float = -60.0  # when a table was told last that a line is typed
     typed_path: str = ""  # of which ``paths`` are wanted, and what is known of them
     paths: tuple[str, ...] = ()
     own_settings: tuple[messages.SettingOption, ...] = ()  # of the screen: ``tui.`` in its home

@@ -56,6 +56,8 @@ def of(model: Model) -> News:
     if model.turn.state == "waiting":
         queued = f", {model.replica.queued} more waiting" if model.replica.queued else ""
         return News(f"narrating{queued}; Esc stops")
+    if model.replica.typing:
+        return News(f"{clean(' and '.join(model.replica.typing))} typing{model.theme.glyphs.ellipsis}")
     if notice.text:
         return News(notice.text, notice.kind)
     if model.selected is not None:

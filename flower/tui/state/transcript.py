@@ -197,13 +197,16 @@ def show_older(story: Transcript, page: Sequence[MessageView], more: int) -> Tra
     )
 
 
-def confirm(story: Transcript, request: str, message: int) -> Transcript:
-    """Returns the story with the user's line of ``request`` confirmed as the engine's ``message``."""
+def confirm(story: Transcript, request: str, message: int, text: str = "") -> Transcript:
+    """Returns the story with the user's line of ``request`` confirmed as the engine's ``message``.
+
+    ``text``: as the engine has it; at a table it begins with who says it.
+    """
     index = find_request(story, request)
     if index is None:
         return story
     line = story.messages[index]
-    return replace(story, index, line._replace(status="", message=message))
+    return replace(story, index, line._replace(status="", message=message, text=text or line.text))
 
 
 def without(story: Transcript, request: str) -> Transcript:

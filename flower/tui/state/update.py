@@ -48,6 +48,7 @@ from flower.tui.state.status_line import Result, notify
 from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 
 WHEEL_ROWS = 3
+TYPING_S = 3.0  # between two signs that a line is typed
 
 
 def update(model: Model, happened: Input) -> Result:
@@ -57,7 +58,10 @@ def update(model: Model, happened: Input) -> Result:
     effects = (*effects, *asked)
     if after.input is model.input:
         return after, effects
-    if after.replica.preparing and isinstance(happened, Key | Paste):
+    if _tells_typing(after, happened):
+        after = after._replace(typing_told=after.now)
+        effects = (Send("/typing"), *effects)
+    elif after.replica.preparing and isinstance(happened, Key | Paste):
         # The model works ahead, on a small machine with all of it: the line that begins comes first.
         after = after._replace(replica=after.replica._replace(preparing=False))
         effects = (Send("/typing"), *effects)
@@ -65,6 +69,14 @@ def update(model: Model, happened: Input) -> Result:
     if typed is None or typed == after.typed_path:
         return after, effects
     return after._replace(typed_path=typed), (*effects, ListPaths(typed))
+
+
+def _tells_typing(model: Model, happened: Input) -> bool:
+    """Whether the others at a table are to be told now that the player types a line."""
+    if not model.replica.table or not isinstance(happened, Key | Paste):
+        return False
+    is_line = bool(model.input.text) and not model.input.text.startswith("/")
+    return is_line and model.now - model.typing_told >= TYPING_S
 
 
 def _updated(model: Model, happened: Input) -> Result:
