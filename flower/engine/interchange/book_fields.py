@@ -27,6 +27,10 @@ class Field(NamedTuple):
     write: Callable[[Any], Any] = lambda value: value
 
 
+# From here on a float is no whole number that anybody meant, and has too many digits to be read again.
+_EXACT = 2**53
+
+
 def _logic(value: object) -> Logic:
     found = whole(value)
     if found is None:
@@ -79,7 +83,7 @@ def _groups(value: object) -> tuple[str, ...]:
 
 def plain_number(value: float) -> int | float:
     """Returns a number as a whole one where it is: files hold 100, not 100.0."""
-    return int(value) if value == int(value) else value
+    return int(value) if value == int(value) and abs(value) < _EXACT else value
 
 
 def _duration(value: int) -> int | None:
