@@ -85,6 +85,8 @@ VALUES = Values(
         ("char}} {", "char}} {"),
         ("{{}}", "{{}}"),
         ("{{{{char}}}}", "{{Mara}}"),
+        ("{{{char}}} {{reverse:{{{char}}}}}", "{Mara} araM{}"),
+        ("a{{hidden_key: door}}b", "ab"),
         ("plain", "plain"),
     ],
 )

@@ -20,7 +20,7 @@ MACRO_BLOCKS = 48  # open blocks inside each other
 
 Part: TypeAlias = "str | tuple[Part, ...]"  # text, or the inside of a macro
 
-_BRACES = re.compile(r"\{\{|\}\}")
+_BRACES = re.compile(r"\{(?=\{\{)|\{\{|\}\}")  # of three that open, the first is text
 _HEAD = re.compile(
     r"\s*+(?P<flags>[!?~#]{0,4}+)\s*+(?P<name>//|[a-zA-Z][\w.+-]*)(?P<rest>.*)", re.DOTALL
 )

@@ -193,7 +193,7 @@ class _Expansion:
     def _evaluated(self, call: MacroCall, number: int, more: tuple[str, ...] = ()) -> str | None:
         """Returns the macro's value, None for one that is not known. ``more``: the inside of its block."""
         values, name = self._values, call.name
-        if name in ("//", "comment", "noop", "banned"):
+        if name in ("//", "comment", "hidden_key", "noop", "banned"):
             return ""
         if name == "trim":
             return more[0] if more else _TRIM
