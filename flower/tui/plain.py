@@ -170,6 +170,11 @@ class Plain:
                     return f"* {USAGE}\n"
                 self.reader.detail = level
                 return f"* From now on {DETAIL[level]}.\n"
+        if (
+            len(words) == 1 and words[0][1:].isalpha()
+        ):  # a slip of the keys, which is no part of a story
+            word = clean(words[0])
+            return f"* There is no {word}; there are :prev, :next, :who and :detail, and /help.\n"
         return ""
 
     def _listed(self, what: str) -> str:
