@@ -521,3 +521,29 @@ async def test_after_a_cancel_the_waiting_line_is_next(autojump_clock: MockClock
         await face.say("/cancel")
         await trio.sleep(60)
         assert face.reasons == ["stopped", "done"]
+
+
+async def test_a_story_is_found_by_any_beginning_that_is_its_own(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """In /session continue and /session restore; a beginning of several names them."""
+    async with engine_world(tmp_path / "db") as world:
+        ids = iter(["3f2a91", "3fbb00", "77cc12"])
+        world.engine.new_id = lambda: next(ids)
+        face = await world.playing()
+        for _ in range(2):
+            await face.say("/session new")
+        await face.say("/session continue 3f2a")
+        assert face.client.chosen.session_id == "3f2a91"
+        await face.say("/session continue 7")
+        assert face.client.chosen.session_id == "77cc12"
+        await face.say("/session continue 3f")
+        await trio.testing.wait_all_tasks_blocked()
+        assert face.client.chosen.session_id == "77cc12"
+        told = face.of(ErrorEvent)[-1].content
+        assert "3f2a91" in told
+        assert "3fbb00" in told
+        await face.say("/session delete 77")
+        await face.say("/session restore 7")
+        await face.say("/session continue 77cc")
+        assert face.client.chosen.session_id == "77cc12"

@@ -362,7 +362,7 @@ async def test_people_come_along_into_another_story_of_the_world(
         await face.say("/npc mood Ned +40 you pulled him out")
         await face.say("/session new")
         await face.say("/npc add Mara: keeps the lamp")
-        assert "✓ 1 people came along" in await told(face, "/npc bring")
+        assert "✓ 1 person came along" in await told(face, "/npc bring")
         people = {p.name: p.attitude for p in (await state(world, face)).people}
         assert people == {"Mara": 0, "Old Ned": 40}
         assert "no other story x" in await told(face, "/npc bring x")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import trio.testing
+from msgspec.structs import replace
 
 from flower.client.events import Send
 from flower.engine.character_list import Brief
-from flower.engine.commands.browsing import PAGE, Ranking, arranged
+from flower.engine.commands.browsing import PAGE, TUTORIAL, Ranking, arranged
 from flower.protocol import codec
 from flower.protocol.messages import (
     UNSET,
@@ -22,7 +23,7 @@ from flower.protocol.messages import (
 )
 from flower.tui.state import popups
 from flower.tui.term.inputs import Key
-from tests.engine_world import EngineWorld, engine_world
+from tests.engine_world import ASSETS, EngineWorld, engine_world
 from tests.engine_world import Face as Client
 from tests.tui_world import COMMANDS, Face
 
@@ -78,6 +79,27 @@ async def test_a_library_is_sent_in_pages_that_fit_a_frame(tmp_path: Path) -> No
         found = await page(client, "/library characters 0 CLOCKS p4999")
         assert [one.name for one in found.items] == ["Person 4999"]
         assert (await page(client, "/library characters clocks 4998")).total == 1
+
+
+async def test_a_newcomer_finds_the_world_that_teaches_first(tmp_path: Path) -> None:
+    """Until something was played or liked; then it stands where its name does."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        client = await world.face()
+        services = world.engine.services
+        taught = {**ASSETS.worlds, TUTORIAL: replace(ASSETS.worlds["harbour"], id=TUTORIAL, name="Zed")}
+        services = replace(services, assets=services.assets._replace(worlds=taught))
+        world.engine.use(services, world.engine.registry)
+        assert [w.id for w in (await page(client, "/library worlds")).items] == [
+            TUTORIAL,
+            "forest",
+            "harbour",
+        ]
+        await client.say("/world favourite forest")
+        assert [w.id for w in (await page(client, "/library worlds")).items] == [
+            "forest",
+            "harbour",
+            TUTORIAL,
+        ]
 
 
 async def test_favourites_and_the_last_played_are_told(tmp_path: Path) -> None:

@@ -86,6 +86,12 @@ def test_an_office_is_its_holder() -> None:
         ),
         ("Jory Pike is captain of the gate.", "Jory Pike", "he", "I am captain of the gate."),
         ("Maud Tolley's boat is blue.", "Maud Tolley", "she", "Maud Tolley's boat is blue."),
+        (
+            "Nib is ten or so and sells tide tables at the head of the road.",
+            "Nib",
+            "they",
+            "I am ten or so and sell tide tables at the head of the road.",
+        ),
     ],
 )
 def test_in_first_person(text: str, name: str, they: str, said: str) -> None:

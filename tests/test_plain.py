@@ -338,3 +338,13 @@ def test_the_same_refusal_is_read_out_for_every_line() -> None:
     client.take("I look around.")
     client.take("I look around.")
     assert out.getvalue().count("First begin a story") == 2
+
+
+def test_a_slip_behind_a_colon_is_no_line_of_the_story() -> None:
+    """A word alone behind a colon is answered here; anything else with a colon may be a line."""
+    out = io.StringIO()
+    client = Plain(identity.Identity("c", 0, None, None), lambda: "", None, out)
+    client.take(":help")
+    assert "There is no :help; there are :prev" in out.getvalue()
+    client.take(":) she says.")
+    assert "First begin a story" in out.getvalue()

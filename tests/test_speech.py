@@ -188,3 +188,28 @@ def test_the_settings_are_read(tmp_path: Path) -> None:
     told = {"command": "cat", "voice": "en", "voices": {"Ines": "f3"}, "what": "dialogue"}
     speech = parse({"speech": told}, {}, {}).speech
     assert (speech.command, speech.voice, dict(speech.voices), speech.what) == tuple(told.values())
+
+
+async def test_changed_settings_are_used_for_what_comes(tmp_path: Path) -> None:
+    """A program that failed is forgotten with the settings that named it; nothing is restarted."""
+    out, told = tmp_path / "said", []
+    speech = Speech(SpeechSettings("no-such-program-anywhere"), told.append)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(speech.run)
+        speech.follow(Transcript(story("").messages[:1]), story("One. Two. "))
+        await silence(speech)
+        assert len(told) == 1
+        assert not speech.on
+        speech.use(SpeechSettings(writer(out)))
+        assert speech.on
+        speech.follow(story("One. Two. "), story("One. Two. Three. "))
+        later = story("One. Two. Three. ")
+        again = Transcript((*later.messages, later.messages[-1]._replace(key=9, turn="t9", text="")))
+        speech.follow(later, again)
+        grown = again._replace(
+            messages=(*again.messages[:-1], again.messages[-1]._replace(text="Four. Five. "))
+        )
+        speech.follow(again, grown)
+        await silence(speech)
+        nursery.cancel_scope.cancel()
+    assert out.read_text().splitlines() == ["Four.", "Five."]

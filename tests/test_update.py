@@ -1064,3 +1064,14 @@ def test_enter_on_a_setting_takes_the_next_value_or_asks_for_one() -> None:
     assert effects == (Send("/settings prompt.stop_at_player false"), Send("/settings"))
     model, effects = settings_list.accepted(face.model, "prompt.reply_tokens")
     assert (model.input.text, effects) == ("/settings prompt.reply_tokens 800", ())
+
+
+def test_settings_are_completed_with_their_values() -> None:
+    """Names first, with what they mean; behind a name of few values each of them."""
+    face = playing()
+    face.type("/settings text_w")
+    assert commands.candidates(face.model)[0].line == "/settings tui.text_width"
+    face = playing().type("/settings prompt.prepare n")
+    assert commands.candidates(face.model)[0].line == "/settings prompt.prepare never"
+    face = playing().type("/settings tui.theme rose")
+    assert commands.candidates(face.model) == ()

@@ -14,6 +14,7 @@ from flower.protocol import messages
 from flower.tui.render.layout import arrange, too_small
 from flower.tui.render.messages import Look, MessageView, StoryPane, highlight
 from flower.tui.render.style import PLAIN, Style
+from flower.tui.render.text import width
 from flower.tui.render.theme import THEMES, load_theme
 from flower.tui.state import bindings, commands, popups, scroll
 from flower.tui.state.geometry import layout_of
@@ -251,3 +252,36 @@ def test_default_keys_have_no_conflicts() -> None:
     keys = [key for action in bindings.ACTIONS for key in action.keys]
     assert len(keys) == len(set(keys))
     assert all(one != other for one, other in pairwise(sorted(keys)))
+
+
+def test_words_about_worlds_stand_below_each_other() -> None:
+    """However long the names are, and however wide their letters."""
+    names = (
+        "Orrin",
+        "A world whose name is longer than any list is wide",
+        "灯台守の島",
+        "Kessel Cross",
+    )
+    worlds = tuple(messages.Named(f"w{n}", name, f"About it {n}.") for n, name in enumerate(names))
+    for columns in (60, 80, 120):
+        face = Face(columns, 24).online(session="s1").story(("user", "I knock."))
+        face.says(messages.SystemUpdate("", messages.State(available_worlds=worlds)))
+        face.model = face.model._replace(popup=Popup("worlds"))
+        face.tick()
+        rows = [row for row in face.text().splitlines() if "About it" in row]
+        assert len(rows) == len(names)
+        assert len({width(row.partition("About it")[0]) for row in rows}) == 1, rows
+
+
+def test_progress_of_a_slow_model_fits_into_forty_columns() -> None:
+    """Bar, percent and time left are whole; only what is waited for is cut."""
+    face = Face(40, 12).online(session="s1").story(("user", "I knock."))
+    face.type("I wait.<enter>")
+    for done in (100, 130):
+        progress = messages.Progress("reading the prompt of a long story", done, 4_000)
+        face.says(messages.SystemUpdate("", messages.State(progress=progress)))
+        face.tick(60.0)
+    (shown,) = [row for row in face.text().splitlines() if "%" in row]
+    assert width(shown.rstrip()) <= 40
+    assert "] 3%, " in shown
+    assert shown.rstrip().endswith("min left")

@@ -104,7 +104,7 @@ class CommandOption(Struct, frozen=True, omit_defaults=True):
     name: str  # "/world select"
     usage: str  # "/world select ID"
     summary: str
-    argument: str = ""  # which list completes it: worlds, characters, models, rules, sessions, settings
+    argument: str = ""  # which list completes it: worlds, characters, models, rules, sessions
     group: str = ""  # the heading it is under
 
 

@@ -22,6 +22,7 @@ from flower import limits
 from flower.client import identity
 from flower.client.connection import Link
 from flower.client.events import LinkChanged, Received, Send
+from flower.command_name import as_typed
 from flower.protocol import messages as protocol
 from flower.tui import import_files
 from flower.tui.reading import DETAIL, USAGE, Reader, Walk, wrapped_onto
@@ -169,6 +170,11 @@ class Plain:
                     return f"* {USAGE}\n"
                 self.reader.detail = level
                 return f"* From now on {DETAIL[level]}.\n"
+        if (
+            len(words) == 1 and words[0][1:].isalpha()
+        ):  # a slip of the keys, which is no part of a story
+            word = clean(words[0])
+            return f"* There is no {word}; there are :prev, :next, :who and :detail, and /help.\n"
         return ""
 
     def _listed(self, what: str) -> str:
@@ -299,7 +305,7 @@ async def _ask(client: Plain, text: str) -> int:
     if commands.is_line(text):
         return await _order(client, text)
     if not client.model.replica.session_id:
-        print("No story is open; begin one with `flower`.", file=sys.stderr)
+        print(as_typed("No story is open; begin one with `flower`."), file=sys.stderr)
         return 1
     client.take(text)
     await client.wait_for(ready_or_lost)

@@ -551,7 +551,6 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/settings [NAME] [VALUE]",
             "list the settings, tell about one, or change it; default takes it back",
             "/settings tui.text_width 80",
-            "settings",
         ),
         CommandSpec("/reload", "read settings, worlds, characters and rules again"),
         CommandSpec("/problems", "list what of your files cannot be used, and where"),

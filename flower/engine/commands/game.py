@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.commands.lookup import closest
 from flower.engine.game import checks, clocks, dice, people, sheet
 from flower.engine.game.rng import Seeded
@@ -367,5 +368,7 @@ async def bring_people(engine: Engine, client: Client, argument: str) -> None:
 
     before = (await current_of(engine, session)).state.people
     after = (await database.write(states.change_state, session.id, bring)).people
-    title = sources[0].title or "Untitled"
-    client.notify(f"✓ {len(after) - len(before)} people came along from {title}.")
+    title = (sources[0].title or "Untitled").rstrip(".")
+    new = len(after) - len(before)
+    who = counted(new, "person", "people") if new else "Nobody new"
+    client.notify(f"✓ {who} came along from: {title}.")

@@ -163,7 +163,9 @@ async def whisper(engine: Engine, client: Client, argument: str) -> None:
     other, text = _heard_by(here, argument)
     if other is None or mine is None or other.user == me or not text:
         names = ", ".join(one.voice or one.user_name for one in here if one.user != me)
-        raise CommandError(f"To whom, and what? /whisper NAME TEXT; here sit {names or 'no others'}.")
+        raise CommandError(
+            f"To whom, and what? /whisper NAME TEXT; here sits {names or 'nobody else'}."
+        )
     if len(text) > limits.WHISPER_CHARS:
         raise CommandError(f"A whisper has {limits.WHISPER_CHARS} characters at most.")
     leaf = await database.read(tree.active_leaf, session.id)

@@ -161,7 +161,9 @@ def in_first_person(text: str, name: str, they: str) -> str:
         rest = re.sub(rf"\b{owner}\b", "me", rest)
         rest = re.sub(r"\b(?:himself|herself)\b", "myself", rest)
     rest = re.sub(
-        r"\band ([a-z]+s)(?= (?:that|the|a|an|to|my|in|on|everywhere|with|for|of|at)\b)",
+        r"\band ((?:sell|keep|know|mend|run|own|say|make|take|hold|want|owe|count|read|write|live|work|wear|pay|buy)s\b"
+        r"|(?:carries|goes|has|is|does)\b"
+        r"|[a-z]+s(?= (?:that|the|a|an|to|my|in|on|everywhere|with|for|of|at)\b))",
         lambda m: f"and {_first(m.group(1))}",
         rest,
     )

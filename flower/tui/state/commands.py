@@ -38,7 +38,7 @@ LOCAL = (
     Command("/copy", "copy the last reply to the clipboard", local=True),
     Command("/tree", "see the story's tree and walk it", "text", local=True, optional=True),
     Command("/import", "bring cards, lorebooks and chats from your disk", "paths", local=True),
-    Command("/settings", "see and change every setting", "text", local=True, optional=True),
+    Command("/settings", "see and change every setting", "settings", local=True, optional=True),
     Command("/problems", "see what is wrong with your files", local=True),
     Command("/keys", "show the keys", local=True),
     Command("/quit", "leave; the story is saved", local=True),
@@ -214,8 +214,8 @@ def _arguments(
     known = choices(replica, command.argument, themes)
     if any(typed == option for option, _ in known):
         return ()
-    if command.argument == "settings" and " " not in typed:  # values come behind a name
-        known = tuple(option for option in known if " " not in option[0])
+    if command.argument == "settings":  # values come behind a name
+        known = tuple(option for option in known if (" " in option[0]) is (" " in typed))
     ranked = rank(typed, known, lambda option: f"{option[0]} {option[1]}")
     return tuple(
         Candidate(option, name if name != option else "", f"{command.name} {option}", runs=True)
