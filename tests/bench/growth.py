@@ -6,8 +6,10 @@ which the cost grows: 0 is flat, 1 is in proportion. Fails when one grows faster
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
+import shutil
 import sqlite3
 import statistics
 import sys
@@ -17,10 +19,21 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from flower.engine.character_list import Brief
+from flower.engine.commands.browsing import Ranking, arranged
 from flower.engine.export import files
 from flower.engine.export.render import render
-from flower.engine.prompt.context import TurnInput, _as_it_stands
-from flower.engine.store import branches, exchanges, outline, search, stories, tree
+from flower.engine.prompt.context import TurnInput, _story_so_far
+from flower.engine.store import (
+    branches,
+    exchanges,
+    outline,
+    paths,
+    search,
+    stories,
+    streaming_text,
+    tree,
+)
 from flower.engine.store.database import _connect
 
 ROUNDS = 5
@@ -84,19 +97,76 @@ def _opened(db: sqlite3.Connection, size: int) -> Callable[[], object]:
     return lambda: (stories.session(db, "s"), tree.window_start(db, "s"), tree.page(db, "s"))
 
 
-def _prompt(db: sqlite3.Connection) -> object:
+def _switched(db: sqlite3.Connection, size: int) -> Callable[[], object]:
+    """Goes to and fro between two ends of a tree that part at its middle."""
+    _story(db, "s", 200 * size, fork=3)
+    end = tree.active_leaf(db, "s")
+    middle = [message.id for message in stories.path(db, end)][100 * size // 3]
+    ends = itertools.cycle([end, stories.append(db, "s", middle, "user", "I go.", "complete", now=2.0)])
+    return lambda: (tree.go(db, "s", next(ends)), tree.page(db, "s"))
+
+
+def _many_open(db: sqlite3.Connection, size: int) -> Callable[[], object]:
+    """A prompt in each of so many stories in turn."""
+    names = [f"o{number}" for number in range(size)]
+    for name in names:
+        _story(db, name, 200)
+    for name in names:
+        _prompt(db, name)
+    turn = itertools.cycle(names)
+    return lambda: _prompt(db, next(turn))
+
+
+def _after_start(db: sqlite3.Connection, size: int) -> Callable[[], object]:
+    """The first prompt in a story after a start: its way is not in memory."""
+    _story(db, "s", 100 * size)
+    return lambda: (paths.forgotten(db), _prompt(db))
+
+
+def _killed(db: sqlite3.Connection, size: int) -> Callable[[], object]:
+    """A start after a kill: the files as they lay, with a log, and a reply that was being written."""
+    _home(db, size)
+    stories.append(db, "s", tree.active_leaf(db, "s"), "assistant", "", "streaming", now=2.0)
+    db.execute("COMMIT")
+    (*_, file) = db.execute("PRAGMA database_list").fetchone()
+    copies = []
+    for number in range(ROUNDS + 1):
+        copies.append(Path(f"{file}.{number}"))
+        for ending in ("", "-wal"):
+            shutil.copy(file + ending, f"{copies[-1]}{ending}")
+    db.execute("BEGIN")
+
+    def start() -> None:
+        with closing(_connect(copies.pop(), lambda version: None)) as opened:
+            streaming_text.recover(opened)
+            exchanges.unremembered(opened)
+
+    return start
+
+
+def _library(db: sqlite3.Connection, size: int) -> Callable[[], object]:
+    """A page of a library of characters, by two words."""
+    known = [
+        Brief(f"p{n}", f"Person {n}", "Mends clocks under the bridge.", ("clocks", "city"))
+        for n in range(50 * size)
+    ]
+    shelf = Ranking(frozenset({"p3"}), {"p4": 4.0})
+    return lambda: arranged(known, "city person 4", shelf)
+
+
+def _prompt(db: sqlite3.Connection, session_id: str = "s") -> object:
     turn = TurnInput(
         turn="t",
-        session_id="s",
+        session_id=session_id,
         world_id="w",
         character_id="c",
         reply_id=0,
-        leaf=tree.active_leaf(db, "s") or 0,
+        leaf=tree.active_leaf(db, session_id) or 0,
         line="I knock.",
         selection=stories.Selection("bench"),
         model_id="m",
     )
-    return _as_it_stands(db, turn, 400)
+    return _story_so_far(db, turn, 400)
 
 
 def _prompt_far_on(db: sqlite3.Connection, size: int) -> Callable[[], object]:
@@ -106,16 +176,21 @@ def _prompt_far_on(db: sqlite3.Connection, size: int) -> Callable[[], object]:
 
 # What is done, at which sizes, and the exponent that its cost may grow by at most
 ROWS: tuple[tuple[str, Cost, float], ...] = (
-    ("open a story of 100 to 10,000 messages", _opened, 0.8),  # looks all the way up for a state sheet
+    ("open a story of 100 to 10,000 messages", _opened, 0.4),
     ("open one in a home of 750 to 75,000", _in_home(lambda db: tree.page(db, "s")), 0.1),
     ("gather a prompt there", _in_home(_prompt), 0.1),
-    ("gather a prompt at 100 to 10,000", _prompt_far_on, 0.9),  # looks all the way up likewise
+    ("gather a prompt at 100 to 10,000", _prompt_far_on, 0.4),  # 400 messages are in a window, at most
+    ("the first one after a start", _after_start, 0.9),  # walks up the whole story, once
+    ("gather one in each of 1 to 100 stories", _many_open, 0.1),
     ("list the stories there (200 shown)", _in_home(stories.sessions), 0.7),
     ("search a common word there", _in_home(lambda db: search.search(db, "the")), 0.9),
     ("search a rare word there", _in_home(lambda db: search.search(db, "word77")), 0.7),
     ("look for what is not remembered there", _in_home(exchanges.unremembered), 1.1),
     ("export 100 to 10,000 messages", _exported, 1.1),
     ("outline of a tree of 200 to 20,000", _tree, 1.1),
+    ("go to another end of such a tree", _switched, 1.1),  # notes the way for each message above
+    ("start after a kill, 750 to 75,000", _killed, 0.7),  # looks at the last exchange of each story
+    ("a page of 50 to 5,000 characters", _library, 1.1),  # looks for the words in each
     ("go to a variant of 10 to 1,000", _variants, 1.1),
 )
 
