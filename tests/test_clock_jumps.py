@@ -47,7 +47,7 @@ def test_the_newest_backups_stay_whatever_the_clock_says(
     assert backup.listed(home) == made[::-1][: backup.BACKUPS_DAILY]
 
 
-@pytest.mark.parametrize("jump", [-3600.0, -NOW + 60, 365 * DAY])
+@pytest.mark.parametrize("jump", [-3600.0, -NOW + 60, 365 * DAY, 4_070_908_800.0 - NOW])
 def test_a_jump_and_its_end_cost_at_most_a_backup_each(home: Home, database: Path, jump: float) -> None:
     def changed_at(now: float) -> None:
         os.utime(database, (now, now))

@@ -174,7 +174,10 @@ async def main(more_passages: int, *, reading: bool) -> None:
 @contextlib.asynccontextmanager
 async def engine_at(home: Path, port: int) -> AsyncIterator[tuple[int, str, int]]:
     """Runs an engine whose model is at a port of this machine; yields its process id, host and port."""
-    config = f"openai_base_url: http://127.0.0.1:{port}/v1\ndefault_model: bench\n"
+    config = (
+        f"openai_base_url: http://127.0.0.1:{port}/v1\ndefault_model: bench\n"
+        "prompt: {prepare: never}\n"  # nothing else is asked of the server meanwhile
+    )
     (home / "config.yaml").write_text(config)
     (home / "config.yaml").chmod(0o600)
     process = await trio.lowlevel.open_process(

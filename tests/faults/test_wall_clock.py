@@ -25,6 +25,7 @@ JUMPS = {
     "back an hour": -HOUR,
     "ahead a year": YEAR,
     "to 1970": -int(time.time()) + 100,
+    "to 2099": 4_070_908_800 - int(time.time()),
     "right again": 0,
 }
 NEGATIVE = re.compile(r"(?<![\w.-])-\d|\bNone\b|\bnan\b")
