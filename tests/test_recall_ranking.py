@@ -29,9 +29,11 @@ from flower.engine.recall.query import (
     context_weight,
     keywords,
     prepare,
+    split_parts,
     split_question,
     words_found,
 )
+from flower.engine.recall.references import resolve
 from flower.engine.store.passages import Passage
 from flower.engine.store.words import words_of
 
@@ -312,10 +314,80 @@ def test_no_word_of_a_line_is_lost(line: str) -> None:
 
 
 def test_words_beside_a_question_weigh_less_and_those_of_the_context_too() -> None:
-    asked = prepare(Query("I wave to Dov. Where did Mara hide the ledger?", context="A lantern."))
+    (asked,) = prepare(Query("I wave to Dov. Where did Mara hide the ledger?", context="A lantern."))
     assert asked.words == ("mara", "hide", "ledger")
     weights = dict(asked.weights)
     assert weights["mara"] == 1.0
     assert 0.0 < weights["dov"] < 1.0
     assert 0.0 < weights["lantern"] < 1.0
     assert "where" not in weights
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("Where is the brass key?", ["Where is the brass key?"]),
+        (
+            "Where is the brass key? And who sold the ledger?",
+            ["Where is the brass key?", "And who sold the ledger?"],
+        ),
+        (
+            "Where is the brass key, and who sold the ledger?",
+            ["Where is the brass key?", "who sold the ledger?"],
+        ),
+        ("Where is the brass key and the ledger?", ["Where is the brass key and the ledger?"]),
+        ("Where is the brass key? And why?", ["Where is the brass key? And why?"]),
+        ("Who is it? Where is the brass key?", ["Who is it? Where is the brass key?"]),
+        ("I know who and what sells tallow candles.", ["I know who and what sells tallow candles."]),
+        ("I sit down. Mara sings a ballad.", ["I sit down. Mara sings a ballad."]),
+        ("", [""]),
+    ],
+)  # fmt: skip
+def test_several_questions_are_asked_one_by_one(question: str, parts: list[str]) -> None:
+    assert split_parts(question, "english") == parts
+
+
+def test_a_line_has_so_many_questions_at_most() -> None:
+    line = " ".join(f"Where is the brass key {n}?" for n in range(limits.RECALL_PARTS + 2))
+    parts = split_parts(line, "english")
+    assert len(parts) == limits.RECALL_PARTS
+    assert " ".join(parts) == line
+    both = split_parts("Wo ist der Schlüssel im Turm und who was that man?", "german")
+    assert len(both) == 1
+
+
+@given(st.text(max_size=80), st.sampled_from(["english", "german"]))
+def test_no_word_of_a_question_is_lost_in_its_parts(question: str, language: str) -> None:
+    kept = set(words_of(" ".join(split_parts(question, language))))
+    assert set(words_of(question)) - kept <= {"and"}
+
+
+@pytest.mark.parametrize(
+    ("question", "before", "name"),
+    [
+        ("When is her birthday?", "Tomas walks off. I turn to Mara, who looks up.", "Mara"),
+        ("When is her birthday?", "Mara laughs, and she turns away. Tomas scratches his head.", "Mara"),
+        ("When is his birthday?", "Mara laughs, and she turns away. Tomas scratches his head.", "Tomas"),
+        ("What's his name?", "\"Come in,\" says Captain Rusk. The Copper Kettle is empty.", "Captain Rusk"),
+        ("Where did she go?", "Mara nods. Tomas has a cold. I look at Mara.", "Mara"),
+        ("Did she tell Dov?", "Mara nods.", ""),
+        ("When is it?", "Mara nods.", ""),
+        ("Did he know her?", "Mara nods.", ""),
+        ("Where did he go?", "Rain. Nobody moves. The WIND turns.", ""),
+        ("Where is he?", "", ""),
+    ],
+)  # fmt: skip
+def test_she_and_he_are_the_last_that_they_fit(question: str, before: str, name: str) -> None:
+    assert resolve(question, before) == name
+
+
+def test_a_question_is_asked_by_the_name_of_whom_it_means() -> None:
+    query = Query("What did she sell? And where is her brass key?", context="I look at Mara.")
+    asked = prepare(query)
+    assert [part.words for part in asked] == [("mara", "sell", "brass", "key")]
+    assert asked[0].question.startswith("Mara: What did she sell?")
+    assert [part.words for part in prepare(query, by_name=False)] == [("sell", "brass", "key")]
+    (german,) = prepare(
+        Query("Wo ist sie und was hat der Mann mit dem Schlüssel gemacht?", context="I look at Mara.")
+    )
+    assert "Mara:" not in german.question
