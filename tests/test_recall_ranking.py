@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.recall.base import Found, Query
+from flower.engine.recall.base import Found, Query, Ranked, Score
 from flower.engine.recall.budget import cut, distinct, with_neighbours
 from flower.engine.recall.chances import Cut, Evidence, answered, chance, leads, worth_recalling
 from flower.engine.recall.fusion import (
@@ -24,6 +24,7 @@ from flower.engine.recall.fusion import (
     said,
     weigh_memory,
 )
+from flower.engine.recall.order import in_order
 from flower.engine.recall.query import (
     context_of,
     context_weight,
@@ -33,7 +34,7 @@ from flower.engine.recall.query import (
     split_question,
     words_found,
 )
-from flower.engine.recall.references import resolve
+from flower.engine.recall.references import order_of, resolve
 from flower.engine.store.passages import Passage
 from flower.engine.store.words import words_of
 
@@ -391,3 +392,61 @@ def test_a_question_is_asked_by_the_name_of_whom_it_means() -> None:
         Query("Wo ist sie und was hat der Mann mit dem Schlüssel gemacht?", context="I look at Mara.")
     )
     assert "Mara:" not in german.question
+
+
+@pytest.mark.parametrize(
+    ("question", "order"),
+    [
+        ("What happened before the fire?", "before"),
+        ("What did she do after that?", "after"),
+        ("When was the first time we met?", "first"),
+        ("And the last time?", "last"),
+        ("What did he do for a living before?", ""),
+        ("Who was the first to leave?", ""),
+        ("Where is the key?", ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_question_may_ask_for_a_place_in_the_story(question: str, order: str) -> None:
+    assert order_of(question) == order
+    (asked,) = prepare(Query(question or "Nothing"))
+    assert asked.order == order
+
+
+def ranked(number: int, score: float, chance: float = 0.0, message: int = 0) -> Ranked:
+    passage = Passage(number, "memory", "memory:s", "m", "", f"text {number}", message or number)
+    return Ranked(Found(passage, score, None, None, None, (), 1), Score(score), chance)
+
+
+BEFORE, AFTER = {3: 2, 5: 4, 4: 3}, {2: 3, 3: 4, 5: 6}
+
+
+@pytest.mark.parametrize(
+    ("order", "ids"),
+    [
+        ("after", [3, 4, 5, 2, 1]),
+        ("before", [3, 2, 5, 4, 1]),
+        ("", [3, 5, 2, 4, 1]),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_the_best_two_comes_right_behind_them(order: str, ids: list[int]) -> None:
+    """As likely as they are, so that it is told; what is no candidate cannot be."""
+    rows = [ranked(3, 4.0, 0.9), ranked(5, 3.0, 0.5), ranked(2, 1.0), ranked(4, 0.5), ranked(1, 0.1)]
+    placed = in_order(rows, order, BEFORE, AFTER)  # type: ignore[arg-type]
+    assert [row.found.passage.id for row in placed] == ids
+    scores = [row.found.score for row in placed]
+    assert scores == sorted(scores, reverse=True)
+    if order:
+        assert placed[1].chance == 0.9
+
+
+@pytest.mark.parametrize(("order", "ids"), [("first", [1, 2, 3, 9]), ("last", [3, 2, 1, 9])])
+def test_of_memories_alike_the_first_or_the_last_comes_first(order: str, ids: list[int]) -> None:
+    """However well a much worse one would fit the order."""
+    rows = [ranked(2, 3.0, 0.8), ranked(3, 2.9, 0.9), ranked(1, 2.3, 0.1), ranked(9, 2.1, 0.3)]
+    placed = in_order(rows, order, {2: 1}, {})  # type: ignore[arg-type]
+    assert [row.found.passage.id for row in placed] == ids
+    assert [row.found.score for row in placed] == [3.0, 2.9, 2.3, 2.1]
+    assert [row.chance for row in placed] == [0.9, 0.8, 0.1, 0.3]
+    assert in_order(rows, order, {}, {}) == rows, "lore has no order"  # type: ignore[arg-type]
+    assert in_order([], order, {2: 1}, {}) == []  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.recall.base import Query
-from flower.engine.recall.references import resolve
+from flower.engine.recall.references import Order, order_of, resolve
 from flower.engine.sentences import sentences_of
 from flower.engine.store.words import COMMON, ENGLISH, language_of, stem, words_of
 
@@ -31,7 +31,7 @@ class Asked(Struct, frozen=True):
     ``words`` are the telling words of the question, ``weights`` all words to look for: those, and with
     less weight those of the rest of the line and of the context. ``vector`` and ``tokens`` are None while
     there is no model; recall goes by words then. ``context_weight`` is the context's share of the
-    vector, from 0 to 1.
+    vector, from 0 to 1. ``order`` is what is asked of the order of a story.
     """
 
     question: str
@@ -39,6 +39,7 @@ class Asked(Struct, frozen=True):
     weights: tuple[tuple[str, float], ...]
     language: str
     context_weight: float = 0.0
+    order: Order = ""
     vector: Vectors | None = None
     tokens: TokenVectors | None = None
 
@@ -73,7 +74,8 @@ def _prepared(question: str, beside: str, context: str, language: str) -> Asked:
     context_share = context_weight(words) if context else 0.0
     for word in keywords(context, language, known=words)[-limits.CONTEXT_TERMS :]:
         weights.setdefault(word, context_share)
-    return Asked(question, words, tuple(weights.items()), language, context_share)
+    order = order_of(question) if language == ENGLISH else ""
+    return Asked(question, words, tuple(weights.items()), language, context_share, order)
 
 
 def split_parts(question: str, language: str) -> list[str]:

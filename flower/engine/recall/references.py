@@ -1,4 +1,4 @@
-"""Whom a question means by she or he: the one last spoken of. Pure.
+"""What a question refers to: whom by she or he, and which end or side of what happened. Pure.
 
 English only. A name is a run of capitalised words; whether one is a person is a guess from where it stands, and whether
 she or he fits it from the pronouns that follow it. A wrong guess costs a place in the ranking.
@@ -6,7 +6,9 @@ she or he fits it from the pronouns that follow it. A wrong guess costs a place 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from msgspec import Struct
 
@@ -30,6 +32,22 @@ _NOBODY = frozenset(
     ]
 )
 _EDGES = "\"'“”‘’«».,;:!?…()[]*_-–—"
+
+
+Order = Literal["", "before", "after", "first", "last"]
+
+
+def order_of(question: str) -> Order:
+    """Returns what a question asks of the order of a story: what stands before or after something that happened, or the
+    first or last of several; "" if nothing.
+    """
+    words = [word.casefold() for word in _bare(question)]
+    for here, following in itertools.pairwise([*words, ""]):
+        if here in ("first", "last") and following == "time":
+            return "first" if here == "first" else "last"
+        if here in ("before", "after") and following:
+            return "before" if here == "before" else "after"
+    return ""
 
 
 class _Name(Struct):

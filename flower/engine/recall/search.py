@@ -20,6 +20,7 @@ from flower.engine.recall.base import Considered, Found, Query, Ranked
 from flower.engine.recall.candidates import Candidates, Finder, is_open
 from flower.engine.recall.chances import Evidence
 from flower.engine.recall.fusion import Signals, Tuning
+from flower.engine.recall.order import in_order
 from flower.engine.recall.query import Asked, words_found
 from flower.engine.store.passages import Passage
 from flower.engine.tokens import TokenCounter
@@ -153,7 +154,12 @@ class Searcher:
             held = signals.held.get(i, 0.0)
             found.append(Ranked(item, score, 0.0, held, of_tokens.get(i)))
         found.sort(key=lambda row: -row.found.score)
-        return _with_chances(found, foreign=signals.foreign)
+        rows = _with_chances(found, foreign=signals.foreign)
+        return (
+            in_order(rows, asked.order, candidates.before, candidates.after)
+            if self._tuning.by_order
+            else rows
+        )
 
 
 def _most(*, memory: bool) -> int:

@@ -75,6 +75,33 @@ def two_at_once(collection: Collection) -> Collection:
     )
 
 
+def by_order(name: str) -> Collection:
+    """Returns a dialogue that is asked what stands before and after its facts, and for the first and last time."""
+    collection = load(name)
+    told = [
+        document.text.split("\n")[0].partition(": ")[2].rstrip(".") for document in collection.documents
+    ]
+    scopes = [document.scope for document in collection.documents]
+    questions = []
+    for q in collection.questions:
+        first = min(q.answers, default=-1)
+        if first >= 0 and told[first].startswith("I "):
+            for word, place in (("before", first - 1), ("after", max(q.answers) + 1)):
+                if 0 <= place < len(scopes) and scopes[place] == q.scope:
+                    text = f"What happened right {word} {told[first]}?"
+                    questions.append(Question(q.scope, text, frozenset([place])))
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, act in enumerate(told):
+        if act.startswith("I "):
+            places.setdefault((scopes[place], act), []).append(place)
+    for (scope, act), found in places.items():
+        if len(found) > 2:
+            for word, place in (("first", found[0]), ("last", found[-1])):
+                text = f"What happened the {word} time {act}?"
+                questions.append(Question(scope, text, frozenset([place])))
+    return Collection(f"{name}, order", collection.kind, collection.documents, questions)
+
+
 def _tell(
     parts: Mapping[str, Any],
     scope: str,
