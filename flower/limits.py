@@ -125,6 +125,7 @@ INDEX_DEAD_SHARE = 0.3  # deleted rows in a graph before it is built anew
 INDEX_SAVE_IDLE_S = 20.0  # a graph file is 1.7 KiB per row: written when idle, never per turn
 LATE_CANDIDATES = 50  # ranked again token by token
 RECALL_CANDIDATES = 60  # taken from each list before fusion
+RECALL_PARTS = 3  # questions of one line that are looked for each by itself
 RECALL_CONTEXT_CHARS = 400  # the end of scene and last lines that widens a search
 KEYWORD_TERMS = 48  # telling words of a line that are looked up
 CONTEXT_TERMS = 6  # of its context: the newest ones

@@ -106,6 +106,23 @@ class BrokenEmbedder(HashEmbedder):
         return await super().embed(texts, urgent=urgent)
 
 
+async def test_two_questions_of_a_line_each_find_their_passage(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_brain(tmp_path, HashEmbedder()) as brain:
+        await brain.library.sync_source(VAEL, "world", "Vael", LORE)
+        await brain.library.remember(STORY, 1, "", "Tomas hid the brass key below the third step.")
+        await brain.settle()
+        line = "Where did Tomas hide the brass key? And what keeps captain Varga in sharkskin?"
+        found = await brain.texts(line)
+        assert any("brass key" in text for text in found)
+        assert any("sharkskin" in text for text in found)
+        assert len(found) == len(set(found))
+        rows = await brain.library.explain(VAEL, line)
+        assert "sharkskin" in rows[0].found.passage.text
+        assert len({row.found.passage.id for row in rows}) == len(rows)
+
+
 async def test_the_passage_that_fits_comes_first_and_says_why(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.recall.base import Found, Query
+from flower.engine.recall.base import Found, Query, Ranked, Score
 from flower.engine.recall.budget import cut, distinct, with_neighbours
 from flower.engine.recall.chances import Cut, Evidence, answered, chance, leads, worth_recalling
 from flower.engine.recall.fusion import (
@@ -24,14 +24,17 @@ from flower.engine.recall.fusion import (
     said,
     weigh_memory,
 )
+from flower.engine.recall.order import in_order
 from flower.engine.recall.query import (
     context_of,
     context_weight,
     keywords,
     prepare,
+    split_parts,
     split_question,
     words_found,
 )
+from flower.engine.recall.references import order_of, resolve
 from flower.engine.store.passages import Passage
 from flower.engine.store.words import words_of
 
@@ -312,10 +315,138 @@ def test_no_word_of_a_line_is_lost(line: str) -> None:
 
 
 def test_words_beside_a_question_weigh_less_and_those_of_the_context_too() -> None:
-    asked = prepare(Query("I wave to Dov. Where did Mara hide the ledger?", context="A lantern."))
+    (asked,) = prepare(Query("I wave to Dov. Where did Mara hide the ledger?", context="A lantern."))
     assert asked.words == ("mara", "hide", "ledger")
     weights = dict(asked.weights)
     assert weights["mara"] == 1.0
     assert 0.0 < weights["dov"] < 1.0
     assert 0.0 < weights["lantern"] < 1.0
     assert "where" not in weights
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        ("Where is the brass key?", ["Where is the brass key?"]),
+        (
+            "Where is the brass key? And who sold the ledger?",
+            ["Where is the brass key?", "And who sold the ledger?"],
+        ),
+        (
+            "Where is the brass key, and who sold the ledger?",
+            ["Where is the brass key?", "who sold the ledger?"],
+        ),
+        ("Where is the brass key and the ledger?", ["Where is the brass key and the ledger?"]),
+        ("Where is the brass key? And why?", ["Where is the brass key? And why?"]),
+        ("Who is it? Where is the brass key?", ["Who is it? Where is the brass key?"]),
+        ("I know who and what sells tallow candles.", ["I know who and what sells tallow candles."]),
+        ("I sit down. Mara sings a ballad.", ["I sit down. Mara sings a ballad."]),
+        ("", [""]),
+    ],
+)  # fmt: skip
+def test_several_questions_are_asked_one_by_one(question: str, parts: list[str]) -> None:
+    assert split_parts(question, "english") == parts
+
+
+def test_a_line_has_so_many_questions_at_most() -> None:
+    line = " ".join(f"Where is the brass key {n}?" for n in range(limits.RECALL_PARTS + 2))
+    parts = split_parts(line, "english")
+    assert len(parts) == limits.RECALL_PARTS
+    assert " ".join(parts) == line
+    both = split_parts("Wo ist der Schlüssel im Turm und who was that man?", "german")
+    assert len(both) == 1
+
+
+@given(st.text(max_size=80), st.sampled_from(["english", "german"]))
+def test_no_word_of_a_question_is_lost_in_its_parts(question: str, language: str) -> None:
+    kept = set(words_of(" ".join(split_parts(question, language))))
+    assert set(words_of(question)) - kept <= {"and"}
+
+
+@pytest.mark.parametrize(
+    ("question", "before", "name"),
+    [
+        ("When is her birthday?", "Tomas walks off. I turn to Mara, who looks up.", "Mara"),
+        ("When is her birthday?", "Mara laughs, and she turns away. Tomas scratches his head.", "Mara"),
+        ("When is his birthday?", "Mara laughs, and she turns away. Tomas scratches his head.", "Tomas"),
+        ("What's his name?", "\"Come in,\" says Captain Rusk. The Copper Kettle is empty.", "Captain Rusk"),
+        ("Where did she go?", "Mara nods. Tomas has a cold. I look at Mara.", "Mara"),
+        ("Did she tell Dov?", "Mara nods.", ""),
+        ("When is it?", "Mara nods.", ""),
+        ("Did he know her?", "Mara nods.", ""),
+        ("Where did he go?", "Rain. Nobody moves. The WIND turns.", ""),
+        ("Where is he?", "", ""),
+    ],
+)  # fmt: skip
+def test_she_and_he_are_the_last_that_they_fit(question: str, before: str, name: str) -> None:
+    assert resolve(question, before) == name
+
+
+def test_a_question_is_asked_by_the_name_of_whom_it_means() -> None:
+    query = Query("What did she sell? And where is her brass key?", context="I look at Mara.")
+    asked = prepare(query)
+    assert [part.words for part in asked] == [("mara", "sell", "brass", "key")]
+    assert asked[0].question.startswith("Mara: What did she sell?")
+    assert [part.words for part in prepare(query, by_name=False)] == [("sell", "brass", "key")]
+    (german,) = prepare(
+        Query("Wo ist sie und was hat der Mann mit dem Schlüssel gemacht?", context="I look at Mara.")
+    )
+    assert "Mara:" not in german.question
+
+
+@pytest.mark.parametrize(
+    ("question", "order"),
+    [
+        ("What happened before the fire?", "before"),
+        ("What did she do after that?", "after"),
+        ("When was the first time we met?", "first"),
+        ("And the last time?", "last"),
+        ("What did he do for a living before?", ""),
+        ("Who was the first to leave?", ""),
+        ("Where is the key?", ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_question_may_ask_for_a_place_in_the_story(question: str, order: str) -> None:
+    assert order_of(question) == order
+    (asked,) = prepare(Query(question or "Nothing"))
+    assert asked.order == order
+
+
+def ranked(number: int, score: float, chance: float = 0.0, message: int = 0) -> Ranked:
+    passage = Passage(number, "memory", "memory:s", "m", "", f"text {number}", message or number)
+    return Ranked(Found(passage, score, None, None, None, (), 1), Score(score), chance)
+
+
+BEFORE, AFTER = {3: 2, 5: 4, 4: 3}, {2: 3, 3: 4, 5: 6}
+
+
+@pytest.mark.parametrize(
+    ("order", "ids"),
+    [
+        ("after", [3, 4, 5, 2, 1]),
+        ("before", [3, 2, 5, 4, 1]),
+        ("", [3, 5, 2, 4, 1]),
+    ],
+)  # fmt: skip
+def test_what_stands_beside_the_best_two_comes_right_behind_them(order: str, ids: list[int]) -> None:
+    """As likely as they are, so that it is told; what is no candidate cannot be."""
+    rows = [ranked(3, 4.0, 0.9), ranked(5, 3.0, 0.5), ranked(2, 1.0), ranked(4, 0.5), ranked(1, 0.1)]
+    placed = in_order(rows, order, BEFORE, AFTER)  # type: ignore[arg-type]
+    assert [row.found.passage.id for row in placed] == ids
+    scores = [row.found.score for row in placed]
+    assert scores == sorted(scores, reverse=True)
+    if order:
+        assert placed[1].chance == 0.9
+
+
+@pytest.mark.parametrize(("order", "ids"), [("first", [1, 2, 3, 9]), ("last", [3, 2, 1, 9])])
+def test_of_memories_alike_the_first_or_the_last_comes_first(order: str, ids: list[int]) -> None:
+    """However well a much worse one would fit the order."""
+    rows = [ranked(2, 3.0, 0.8), ranked(3, 2.9, 0.9), ranked(1, 2.3, 0.1), ranked(9, 2.1, 0.3)]
+    placed = in_order(rows, order, {2: 1}, {})  # type: ignore[arg-type]
+    assert [row.found.passage.id for row in placed] == ids
+    assert [row.found.score for row in placed] == [3.0, 2.9, 2.3, 2.1]
+    assert [row.chance for row in placed] == [0.9, 0.8, 0.1, 0.3]
+    assert in_order(rows, order, {}, {}) == rows, "lore has no order"  # type: ignore[arg-type]
+    assert in_order([], order, {2: 1}, {}) == []  # type: ignore[arg-type]

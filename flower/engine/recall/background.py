@@ -134,8 +134,8 @@ class Background:
         if not self._failure and self.asked.questions.expect(context):
             self._work.set()
 
-    async def ask(self, query: Query) -> Asked:
-        """Returns the query made ready; by its words only while the model fails."""
+    async def ask(self, query: Query) -> tuple[Asked, ...]:
+        """Returns what the query asks, made ready; by its words only while the model fails."""
         if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
             await trio.lowlevel.checkpoint()
             return self.asked.questions.by_words(query)

@@ -51,6 +51,11 @@ class Tuning(Struct, frozen=True):
     foreign_words_share: float = 0.7  # of a scope in another language: the shipped model knows English
     foreign_late_share: float = 0.2
     by_question: bool = True  # ask by the question of a line, not by all of it
+    by_order: bool = (
+        True  # answer questions about before and after, first and last, by the story's order
+    )
+    by_parts: bool = True  # look for each of several questions by itself
+    by_name: bool = True  # ask by the name of whom a question calls she or he
     memory_cut: Cut = Cut(0.04, 0.5, 0.012)
     lore_cut: Cut = Cut(0.02, 0.45, 0.01)
     beside: float = 0.06  # chance of a memory from which the exchanges beside it are told along

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.recall.base import Query
+from flower.engine.recall.references import Order, order_of, resolve
 from flower.engine.sentences import sentences_of
-from flower.engine.store.words import COMMON, language_of, stem, words_of
+from flower.engine.store.words import COMMON, ENGLISH, language_of, stem, words_of
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors
@@ -29,7 +31,7 @@ class Asked(Struct, frozen=True):
     ``words`` are the telling words of the question, ``weights`` all words to look for: those, and with
     less weight those of the rest of the line and of the context. ``vector`` and ``tokens`` are None while
     there is no model; recall goes by words then. ``context_weight`` is the context's share of the
-    vector, from 0 to 1.
+    vector, from 0 to 1. ``order`` is what is asked of the order of a story.
     """
 
     question: str
@@ -37,15 +39,33 @@ class Asked(Struct, frozen=True):
     weights: tuple[tuple[str, float], ...]
     language: str
     context_weight: float = 0.0
+    order: Order = ""
     vector: Vectors | None = None
     tokens: TokenVectors | None = None
 
 
-def prepare(query: Query, *, by_question: bool = True) -> Asked:
-    """Returns a query with everything but what a model makes of it."""
+def prepare(
+    query: Query, *, by_question: bool = True, by_name: bool = True, by_parts: bool = True
+) -> tuple[Asked, ...]:
+    """Returns what is asked, with everything but what a model makes of it: most lines ask one thing.
+
+    ``by_name``: whom a question calls she or he is looked for by the name that was spoken of last.
+    """
     question, beside = split_question(query.text) if by_question else (query.text, "")
     context = context_of(query)
     language = language_of(f"{query.text}\n{context}" if len(query.text) < _SHORT else query.text)
+    parts = split_parts(question, language) if by_parts else [question]
+    asked = []
+    before = f"{context}\n{beside}"
+    for part in parts:
+        meant = resolve(part, before) if by_name and language == ENGLISH else ""
+        named = f"{meant}: {part}" if meant else part
+        asked.append(_prepared(named, beside, context, language))
+        before = f"{before}\n{part}"
+    return tuple(asked)
+
+
+def _prepared(question: str, beside: str, context: str, language: str) -> Asked:
     words = keywords(question, language)
     weights = dict.fromkeys(words, 1.0)
     share = BESIDE_WEIGHT_OF_SHORT if len(words) <= _SAYS_LITTLE else BESIDE_WEIGHT
@@ -54,9 +74,46 @@ def prepare(query: Query, *, by_question: bool = True) -> Asked:
     context_share = context_weight(words) if context else 0.0
     for word in keywords(context, language, known=words)[-limits.CONTEXT_TERMS :]:
         weights.setdefault(word, context_share)
-    return Asked(question, words, tuple(weights.items()), language, context_share)
+    order = order_of(question) if language == ENGLISH else ""
+    return Asked(question, words, tuple(weights.items()), language, context_share, order)
 
 
+def split_parts(question: str, language: str) -> list[str]:
+    """Returns the questions in a question, at most ``limits.RECALL_PARTS``; one for each sentence that asks.
+
+    In English ``Where is the key, and who has it?`` asks two things, too. What says little by itself stays with what
+    stands before it.
+    """
+    parts: list[str] = []
+    for sentence in sentences_of(question):
+        for piece in _pieces(sentence) if language == ENGLISH else [sentence]:
+            enough = len(keywords(piece, language)) >= _PART_WORDS
+            if parts and (len(parts) == limits.RECALL_PARTS or not enough or not _asks(parts[-1])):
+                parts[-1] = f"{parts[-1]} {piece}"
+            else:
+                parts.append(piece)
+    if len(parts) > 1 and len(keywords(parts[0], language)) < _PART_WORDS:
+        parts[:2] = [" ".join(parts[:2])]
+    return parts or [question]
+
+
+def _pieces(sentence: str) -> list[str]:
+    """Returns a sentence cut before each ``and`` that begins another question."""
+    words = sentence.split()
+    starts = [
+        place
+        for place in range(1, len(words) - 1)
+        if words[place] == "and" and words[place + 1].casefold() in _ASKING
+    ]
+    if not starts or not _asks(sentence):
+        return [sentence]
+    edges = [0, *starts, len(words)]
+    pieces = [" ".join(words[start + (start > 0) : end]) for start, end in itertools.pairwise(edges)]
+    return [*(piece.rstrip(",;") + "?" for piece in pieces[:-1]), pieces[-1]]
+
+
+_ASKING = frozenset(["who", "whom", "whose", "what", "which", "when", "where", "why", "how"])
+_PART_WORDS = 2  # telling words from which a part of a line is a question of its own
 _SHORT = 60  # characters below which a line may not tell its language
 
 

@@ -31,17 +31,26 @@ class Questions:
         self._kept = Kept()
         self._expected: deque[str] = deque(maxlen=limits.QUERY_VECTORS_KEPT)
 
-    def by_words(self, query: Query) -> Asked:
-        """Returns the query without a vector."""
-        return prepare(query, by_question=self._tuning.by_question)
+    def by_words(self, query: Query) -> tuple[Asked, ...]:
+        """Returns what a query asks, without vectors."""
+        tuning = self._tuning
+        return prepare(
+            query,
+            by_question=tuning.by_question,
+            by_name=tuning.by_name,
+            by_parts=tuning.by_parts,
+        )
 
-    async def ask(self, query: Query) -> Asked:
-        """Returns the query with its vectors; raises ``EmbedError``."""
+    async def ask(self, query: Query) -> tuple[Asked, ...]:
+        """Returns what a query asks, with vectors; raises ``EmbedError``."""
         asked, context = self.by_words(query), context_of(query)
-        texts = [asked.question, context] if context else [asked.question]
-        vectors = await self._vectors_of(texts)
-        vector = _mixed([vector for vector, _ in vectors], asked.context_weight)
-        return replace(asked, vector=vector, tokens=vectors[0][1])
+        texts = [part.question for part in asked]
+        vectors = await self._vectors_of([*texts, context] if context else texts)
+        around = [vector for vector, _ in vectors[len(texts) :]]
+        return tuple(
+            replace(part, vector=_mixed([vector, *around], part.context_weight), tokens=tokens)
+            for part, (vector, tokens) in zip(asked, vectors, strict=False)
+        )
 
     def expect(self, context: str) -> bool:
         """Notes that a line may come which follows upon ``context``; returns whether that is news."""

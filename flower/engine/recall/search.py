@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Container, Mapping, Sequence
 from functools import reduce
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,9 +20,13 @@ from flower.engine.recall.base import Considered, Found, Query, Ranked
 from flower.engine.recall.candidates import Candidates, Finder, is_open
 from flower.engine.recall.chances import Evidence
 from flower.engine.recall.fusion import Signals, Tuning
+from flower.engine.recall.order import in_order
 from flower.engine.recall.query import Asked, words_found
 from flower.engine.store.passages import Passage
 from flower.engine.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from flower.engine.store.vector_rows import Vectors
 
 NO_ROOM = "no room"
 UNLIKELY = "too unlikely"
@@ -30,9 +35,10 @@ UNLIKELY = "too unlikely"
 class _Kind(Struct, frozen=True):
     """Lore or memories, ranked and judged, best first; ``beside`` are those that stand beside each."""
 
-    pinned: list[Found]
-    rows: list[Ranked]
+    pinned: Sequence[Passage]
+    rows: Sequence[Ranked]
     beside: Mapping[int, Sequence[Found]]
+    vectors: Mapping[int, Vectors]
 
 
 class Searcher:
@@ -43,25 +49,19 @@ class Searcher:
         self._clock = clock
         self._tuning = tuning
 
-    async def recall(self, query: Query, asked: Asked) -> Considered:
+    async def recall(self, query: Query, asked: Sequence[Asked]) -> Considered:
         """Returns what fits the query and its budget: pinned first, then best first; and what nearly does.
 
-        Raises ``StoreError``.
+        ``asked``: what the line asks, at least one thing. Raises ``StoreError``.
         """
-        lore = [scope for scope in (query.lore_scope, *query.cast_scopes) if scope]
-        memory = [query.memory_scope] if query.memory_scope else []
-        offered = await self._finder.find((*lore, *memory), asked, query)
-        kinds = [
-            self._of_kind([offered[scope] for scope in scopes], query, asked)
-            for scopes in (lore, memory)
-            if scopes
-        ]
-        best = [row for kind in kinds for row in kind.rows if row.worth]
-        best.sort(key=lambda row: -row.found.score)
-        vectors = {i: vector for one in offered.values() for i, vector in one.vectors.items()}
+        kinds = [kind for part in asked for kind in await self._kinds(query, part)]
+        rows = _once([row for kind in kinds for row in kind.rows])
+        vectors = {i: vector for kind in kinds for i, vector in kind.vectors.items()}
+        pinned = {passage.id: passage for kind in kinds for passage in kind.pinned}
+        best = [row for row in rows if row.worth]
         found = [_described(row.found, asked) for row in best]
         room = query.budget_tokens or limits.RECALL_TOKENS
-        kept = budget.cut([*(one for kind in kinds for one in kind.pinned), *found], room)
+        kept = budget.cut([*(_pinned(one, asked) for one in pinned.values()), *found], room)
         sure = {row.found.passage.id for row in best if row.chance >= self._tuning.beside}
         beside = {
             i: [_described(item, asked) for item in items]
@@ -72,39 +72,43 @@ class Searcher:
         kept = budget.with_neighbours(kept, beside, vectors, room)
         told = {item.passage.id for item in kept}
         left = [(item, NO_ROOM) for item in found if item.passage.id not in told]
-        unlikely = [
-            row
-            for kind in kinds
-            for row in [row for row in kind.rows if not row.worth][: limits.RECALL_NEARLY]
-            if row.found.passage.id not in told
-        ]
+        unlikely = [row for row in rows if not row.worth and row.found.passage.id not in told]
         unlikely.sort(key=lambda row: -row.chance)
-        left += [(_described(row.found, asked), UNLIKELY) for row in unlikely]
+        nearly = unlikely[: limits.RECALL_NEARLY]
+        left += [(_described(row.found, asked), UNLIKELY) for row in nearly]
         return Considered(kept, tuple(left[: limits.RECALL_NEARLY]))
 
-    def _of_kind(self, offered: Sequence[Candidates], query: Query, asked: Asked) -> _Kind:
-        """Returns what scopes of one kind have for a turn."""
-        candidates = _joined(offered)
-        fixed = [passage for passage in candidates.pinned if is_open(passage, query)]
-        rows = self._ranked(candidates, asked, {passage.id for passage in fixed})
-        beside = _neighbours(candidates, rows)
-        rows = self._judged(rows, candidates, 2 * _most(memory=candidates.memory))
-        return _Kind([_pinned(passage, asked) for passage in fixed], rows, beside)
+    async def _kinds(self, query: Query, part: Asked) -> list[_Kind]:
+        """Returns what lore and memories have for one question of a turn."""
+        lore = [scope for scope in (query.lore_scope, *query.cast_scopes) if scope]
+        memory = [query.memory_scope] if query.memory_scope else []
+        offered = await self._finder.find((*lore, *memory), part, query)
+        both = ([offered[scope] for scope in scopes] for scopes in (lore, memory) if scopes)
+        return [self._of_kind(reduce(operator.or_, scopes), query, part) for scopes in both]
 
-    async def search(self, scope: str, asked: Asked, count: int) -> tuple[Found, ...]:
+    def _of_kind(self, candidates: Candidates, query: Query, part: Asked) -> _Kind:
+        fixed = [passage for passage in candidates.pinned if is_open(passage, query)]
+        rows = self._ranked(candidates, part, {passage.id for passage in fixed})
+        beside = _neighbours(candidates, rows)
+        best = self._judged(rows, candidates, 2 * _most(memory=candidates.memory))
+        return _Kind(fixed, best, beside, candidates.vectors)
+
+    async def search(self, scope: str, asked: Sequence[Asked], count: int) -> tuple[Found, ...]:
         """Returns the best passages of one scope, whatever their length; raises ``StoreError``."""
         return tuple(row.found for row in await self.explain(scope, asked, count))
 
     async def explain(
-        self, scope: str, asked: Asked, count: int, query: Query | None = None
+        self, scope: str, asked: Sequence[Asked], count: int, query: Query | None = None
     ) -> tuple[Ranked, ...]:
         """Returns the best passages of one scope with what their places are made of, best first.
 
         With a query only memories that are open to it. Raises ``StoreError``.
         """
-        candidates = (await self._finder.find((scope,), asked, query))[scope]
-        best = self._judged(self._ranked(candidates, asked, ()), candidates, count)
-        return tuple(replace(row, found=_described(row.found, asked)) for row in best)
+        rows: list[Ranked] = []
+        for part in asked:
+            candidates = (await self._finder.find((scope,), part, query))[scope]
+            rows += self._judged(self._ranked(candidates, part, ()), candidates, count)
+        return tuple(replace(row, found=_described(row.found, asked)) for row in _once(rows)[:count])
 
     def _judged(self, rows: Sequence[Ranked], candidates: Candidates, count: int) -> list[Ranked]:
         """Returns the best, those that say the same once, with whether each is worth recalling."""
@@ -150,7 +154,12 @@ class Searcher:
             held = signals.held.get(i, 0.0)
             found.append(Ranked(item, score, 0.0, held, of_tokens.get(i)))
         found.sort(key=lambda row: -row.found.score)
-        return _with_chances(found, foreign=signals.foreign)
+        rows = _with_chances(found, foreign=signals.foreign)
+        return (
+            in_order(rows, asked.order, candidates.before, candidates.after)
+            if self._tuning.by_order
+            else rows
+        )
 
 
 def _most(*, memory: bool) -> int:
@@ -158,8 +167,12 @@ def _most(*, memory: bool) -> int:
     return limits.RECALL_MEMORY_RESULTS if memory else limits.RECALL_LORE_RESULTS
 
 
-def _joined(candidates: Sequence[Candidates]) -> Candidates:
-    return reduce(operator.or_, candidates)
+def _once(rows: Sequence[Ranked]) -> list[Ranked]:
+    """Returns rows of several questions, best first, each where it is best."""
+    best: dict[int, Ranked] = {}
+    for row in sorted(rows, key=lambda row: (not row.worth, -row.found.score)):
+        best.setdefault(row.found.passage.id, row)
+    return sorted(best.values(), key=lambda row: -row.found.score)
 
 
 def _neighbours(candidates: Candidates, rows: Sequence[Ranked]) -> dict[int, list[Found]]:
@@ -212,12 +225,14 @@ def _ranks(scores: Mapping[int, float]) -> dict[int, int]:
     return {i: rank for rank, i in enumerate(sorted(ids, key=lambda i: -scores[i]), 1)}
 
 
-def _pinned(passage: Passage, asked: Asked) -> Found:
+def _pinned(passage: Passage, asked: Sequence[Asked]) -> Found:
     return _described(Found(passage, 1.0, None, None, None, (), 0), asked)
 
 
-def _described(found: Found, asked: Asked) -> Found:
+def _described(found: Found, asked: Sequence[Asked]) -> Found:
     """Returns it with its words and size, which are worth counting only for what was picked."""
     text = f"{found.passage.title}\n{found.passage.text}"
-    words = words_found(text, asked.words, asked.language)
-    return replace(found, keywords=words, tokens=TokenCounter().count(text))
+    words = dict.fromkeys(
+        word for part in asked for word in words_found(text, part.words, part.language)
+    )
+    return replace(found, keywords=tuple(words), tokens=TokenCounter().count(text))

@@ -41,6 +41,7 @@ ABLATIONS = {
     "without neighbours": Tuning(before=0.0, after=0.0, late_before=0.0),
     "one share for all questions": Tuning(words_share=Share(0.45, 0.45), late_share=Share(0.6, 0.6)),
     "without question sentence": Tuning(by_question=False),
+    "without parts, names, order": Tuning(by_parts=False, by_name=False, by_order=False),
 }
 QUESTIONS = 200  # of one collection at most
 MEMORY_BUDGETS = (300, 450, 600, 900)
@@ -70,7 +71,16 @@ def collections() -> list[Collection]:
         load.reference(),
     ]
     lines = [load.longer(one) for one in (*fitted[:6], *held_out[:6])]
-    return [_fewer(one) for one in (*fitted, *held_out, *lines, *load.languages())]
+    others = [
+        made
+        for name in ("dialogue", "voyage")
+        for made in (
+            dialogue.by_pronoun(name),
+            dialogue.two_at_once(dialogue.load(name)),
+            dialogue.by_order(name),
+        )
+    ]
+    return [_fewer(one) for one in (*fitted, *held_out, *lines, *others, *load.languages())]
 
 
 # By the name of the documents: what weights, shares and cuts were fitted to, and what judged them.

@@ -7,6 +7,7 @@ same kind of fact is told of several people, so only who and what together find 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,66 @@ def load(
     for story in range(STORIES):
         _tell(parts, f"memory:{name} {story}", story, player, narrator, documents, questions, plain)
     return Collection(f"{name}, plain" if plain else name, "memory", documents, questions)
+
+
+def by_pronoun(name: str) -> Collection:
+    """Returns a dialogue whose questions about one person say she; the line begins with whom it speaks to."""
+    collection = load(name)
+    parts = yaml.safe_load((Path(__file__).parent / f"{name}.yaml").read_text())
+    questions = []
+    for number, q in enumerate(collection.questions):
+        named = [person for person in parts["people"] if re.search(rf"\b{person}\b", q.text)]
+        if len(named) == 1 and q.answers:
+            other = parts["people"][number % len(parts["people"])]
+            before = f"{other} walks away without a word. I turn to {named[0]}, who looks up."
+            text = q.text.replace(f"{named[0]}'s", "her")
+            text = re.sub(rf"\b(to|with|from|of|by|for) {named[0]}\b", r"\1 her", text)
+            questions.append(Question(q.scope, f"{before} {text.replace(named[0], 'she')}", q.answers))
+    return Collection(f"{name}, she", collection.kind, collection.documents, questions)
+
+
+def two_at_once(collection: Collection) -> Collection:
+    """Returns a collection in which two questions of a scope are asked in one line."""
+    answered = [q for q in collection.questions if q.answers]
+    questions = [
+        Question(
+            one.scope,
+            f"{one.text} And {other.text[0].lower()}{other.text[1:]}",
+            one.answers | other.answers,
+        )
+        for one, other in zip(answered[::2], answered[1::2], strict=False)
+        if one.scope == other.scope
+    ]
+    return Collection(
+        f"{collection.name}, two at once", collection.kind, collection.documents, questions
+    )
+
+
+def by_order(name: str) -> Collection:
+    """Returns a dialogue that is asked what stands before and after its facts, and for the first and last time."""
+    collection = load(name)
+    told = [
+        document.text.split("\n")[0].partition(": ")[2].rstrip(".") for document in collection.documents
+    ]
+    scopes = [document.scope for document in collection.documents]
+    questions = []
+    for q in collection.questions:
+        first = min(q.answers, default=-1)
+        if first >= 0 and told[first].startswith("I "):
+            for word, place in (("before", first - 1), ("after", max(q.answers) + 1)):
+                if 0 <= place < len(scopes) and scopes[place] == q.scope:
+                    text = f"What happened right {word} {told[first]}?"
+                    questions.append(Question(q.scope, text, frozenset([place])))
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, act in enumerate(told):
+        if act.startswith("I "):
+            places.setdefault((scopes[place], act), []).append(place)
+    for (scope, act), found in places.items():
+        if len(found) > 2:
+            for word, place in (("first", found[0]), ("last", found[-1])):
+                text = f"What happened the {word} time {act}?"
+                questions.append(Question(scope, text, frozenset([place])))
+    return Collection(f"{name}, order", collection.kind, collection.documents, questions)
 
 
 def _tell(
