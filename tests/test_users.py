@@ -22,8 +22,9 @@ from flower.engine.store import audit, stories, users
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 from flower.home import Home
+from tests import postgres_cluster
 from tests.engine_world import EngineWorld, engine_world
-from tests.stores import KINDS, connected
+from tests.stores import KINDS, connected, new_url
 
 
 @pytest.fixture(params=KINDS)
@@ -135,6 +136,25 @@ def test_guessing_users_tokens_is_slowed_down_and_not_looked_up_meanwhile() -> N
     assert looked_up == [True] * 4 + [False] * 4
 
 
+def test_a_web_page_and_another_name_cost_no_look_at_the_tokens() -> None:
+    access, token = Access("secret"), f"Bearer {users.new_token().text}"
+    for headers in ({"Origin": "null", "Host": "localhost"}, {"Host": "evil.example"}, {}):
+        sent = {**headers, "Authorization": token}
+        assert access.user_token(sent.get, Peer("10.0.0.9"), 0.0) == ""
+
+
+def test_a_users_token_forgives_no_guesses_of_the_homes() -> None:
+    access, peer = Access("secret"), Peer("10.0.0.9")
+    statuses = []
+    for number in range(6):
+        own = {"Host": "localhost", "Authorization": f"Bearer {users.new_token().text}"}
+        access.refusal(own.get, peer, 0.0, users.User(1, "ines", 1.0))
+        guess = {"Host": "localhost", "Authorization": f"Bearer {number}"}
+        refused = access.refusal(guess.get, peer, 0.0)
+        statuses.append(refused.status if refused is not None else 0)
+    assert statuses == [401] * 4 + [429] * 2
+
+
 async def _user(world: EngineWorld, name: str) -> str:
     token = users.new_token()
 
@@ -234,3 +254,20 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(
 def test_a_time_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(CommandError, match="How long"):
         users_cli.seconds(text)
+
+
+@postgres_cluster.needed
+def test_users_of_stories_in_postgresql_need_no_lease(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path)
+    home.config.write_text(f"store: {new_url()}\n", encoding="utf-8")
+    users_cli.add(home, "ines", "")
+    users_cli.limit(home, "ines", "stories", "3")
+    shown = capsys.readouterr().out.splitlines()[1]
+    found = users_cli.change(home, lambda db: users.by_token(db, shown, 1.0))
+    assert found is not None
+    assert found.name == "ines"
+    with pytest.raises(CommandError, match="already"):
+        users_cli.add(home, "ines", "")
+    assert not home.database.exists()
