@@ -18,7 +18,7 @@ from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions.program import GUEST
 from flower.engine.sessions.rights import Visitor
-from flower.engine.store import audit, stories, users
+from flower.engine.store import audit, seats, stories, users, whispers
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 from flower.home import Home
@@ -111,6 +111,38 @@ def test_nobody_pushes_others_out_of_the_audit_log(
     for number in range(20):
         audit.note(db, 1, "invited", "ned as player", 3.0 + number)
     assert [entry.event for entry in audit.newest(db, 10)] == ["invited"] * 3 + ["login", "refused"]
+
+
+def test_seats_codes_guests_and_whispers_are_the_same_in_both_databases(db: Connection) -> None:
+    ines, ned = users.add(db, "ines", 1.0), users.add(db, "ned", 1.0)
+    stories.create_session(db, "s1", "", "", "Hello.", 1.0, ines)
+    stories.create_session(db, "s2", "", "", "Hello.", 1.0, ned)
+    seats.give(db, "s1", ned, "reader", 1.0)
+    seats.give(db, "s1", ned, "player", 2.0)
+    assert [one.id for one in stories.sessions(db, user=ned, archived=True)] == ["s2", "s1"]
+    assert [one.id for one in stories.sessions(db, user=ines)] == ["s1"]
+    assert stories.sessions(db, user=0) == []
+    assert sorted(stories.seen_ids(db, ned)) == ["s1", "s2"]
+    code = users.new_token()
+    seats.add_code(db, "s1", code, "player", 10.0, 1.0)
+    guest = seats.seat_guest(db, code.text, 2.0)
+    assert guest is not None
+    assert [one.role for one in seats.at(db, "s1")] == ["player", "player"]
+    assert stories.load(db, stories.client_key(guest.id, "x"), guest.id).session_id == "s1"
+    users.remove_ended_guests(db, 5.0)
+    assert len(seats.at(db, "s1")) == 2
+    users.remove_ended_guests(db, 10.0)
+    assert [one.user_name for one in seats.at(db, "s1")] == ["ned"]
+    leaf = stories.append(db, "s1", None, "user", "Hello?", "complete", now=1.0)
+    stories.set_message_extra(db, leaf, {"there": [ines]})
+    assert seats.unwitnessed(db, "s1", ned) == {leaf}
+    assert seats.unwitnessed(db, "s1", ines) == frozenset()
+    whispers.add(db, "s1", leaf, ines, ned, "Psst.", 1.0)
+    assert [one.text for one in whispers.between(db, "s1", ned, 9)] == ["Psst."]
+    assert whispers.between(db, "s1", 0, 9) == []
+    assert whispers.has_others(db, "s1", 0)
+    assert not whispers.has_others(db, "s1", ned)
+    assert list(whispers.after(db, [leaf, leaf + 1])) == [leaf]
 
 
 # --- at the door ------------------------------------------------------------------------------------
