@@ -17,7 +17,9 @@ from flower.engine.sessions.program import GUEST
 from flower.engine.sessions.rights import Need, StoryRole, Visitor, refusal
 from flower.engine.store import seats, users
 from flower.engine.store.connection import Connection
+from flower.engine.store.database import Inline
 from flower.protocol.messages import ErrorEvent
+from tests import postgres_cluster, stores
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
 
@@ -76,9 +78,11 @@ async def face_of(world: EngineWorld, user: int, client_id: str = "here") -> Fac
 
 
 @asynccontextmanager
-async def table(path: Path) -> AsyncIterator[Table]:
+async def table(path: Path, kind: str = "sqlite") -> AsyncIterator[Table]:
     provider = ScriptedProvider(words(f"She hides the {SECRET} behind the orange crate. "))
-    async with engine_world(path, provider) as world:
+    path.touch()
+    database = await stores.opened(kind, path, Inline())
+    async with engine_world(path, provider, database=database) as world:
         for name in NAMES:
             await world.database.write(users.add, name, 1.0)
         owner = await face_of(world, OWNER)
@@ -95,21 +99,13 @@ async def table(path: Path) -> AsyncIterator[Table]:
         yield Table(world, owner)
 
 
-def attempts(story: str) -> list[str]:
+def attempts(story: str, *, few: bool = False) -> list[str]:
     """Every command, with everything that could name the story or what is in it; goodbye last."""
-    ends = (
-        "",
-        f" {story}",
-        f" {story} 2",
-        " 1",
-        " 2",
-        " orange",
-        " md all",
-        " jsonl",
-        " full",
-        " file",
-        " off",
-    )
+    ends = ("", f" {story}", f" {story} 2", " orange", " md all", " full", " off")
+    if few:
+        return [
+            f"{name}{end}" for name in lookup.BY_NAME if name.startswith("/session") for end in ends
+        ]
     lines = [name + end for name in lookup.BY_NAME if name != "/quit" for end in ends]
     lines += [lookup.EXAMPLES[name] for name in lookup.BY_NAME if name != "/quit"]
     lines += [f"{name} Ines" for name in lookup.BY_NAME if name.startswith("/persona")]
@@ -126,14 +122,21 @@ async def hear(face: Face, line: str) -> str:
     return repr(face.events)
 
 
-@pytest.mark.parametrize("user", [STRANGER, HOME])
+@pytest.mark.parametrize(
+    ("user", "kind"),
+    [
+        (STRANGER, "sqlite"),
+        (HOME, "sqlite"),
+        pytest.param(STRANGER, "postgres", marks=postgres_cluster.needed),
+    ],
+)
 async def test_whoever_has_no_seat_reads_and_changes_nothing(
-    autojump_clock: MockClock, tmp_path: Path, user: int
+    autojump_clock: MockClock, tmp_path: Path, user: int, kind: str
 ) -> None:
-    async with table(tmp_path / "flower.db") as at:
+    async with table(tmp_path / "flower.db", kind) as at:
         before = await at.rows()
         face = await at.face(user)
-        for line in attempts(at.story):
+        for line in attempts(at.story, few=kind != "sqlite"):
             assert SECRET not in await hear(face, line), line
         await at.world.engine.turns.wait_idle()
         await trio.testing.wait_all_tasks_blocked()
@@ -226,6 +229,13 @@ async def test_users_have_libraries_of_their_own(autojump_clock: MockClock, tmp_
         ):
             await face.say(line)
         mine, hers = await hear(face, "/persona list"), await hear(at.owner, "/persona list")
+        for line in ("/set temperature 0.9", "/preset save mine", "/character favourite mara"):
+            await face.say(line)
+        assert "mine" in await hear(face, "/preset list")
+        assert "favourite=True" in await hear(face, "/library characters")
+        others = await hear(at.owner, "/preset list") + await hear(at.owner, "/library characters")
+        assert "mine" not in others
+        assert "favourite=True" not in others
         assert "Another one." in mine
         assert SECRET not in mine
         assert SECRET in hers

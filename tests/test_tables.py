@@ -12,9 +12,11 @@ from trio.testing import MockClock
 from flower import limits
 from flower.client.events import Send
 from flower.engine.commands import lookup
+from flower.engine.sessions.outbox import Outbox
+from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.tables import next_speaker
 from flower.engine.store import audit, seats, stories, users
-from flower.protocol.messages import UNSET, ChatMessage, ErrorEvent, State, SystemUpdate
+from flower.protocol.messages import UNSET, ChatMessage, ErrorEvent, Recall, State, SystemUpdate
 from flower.tui.state import status_line
 from tests import tui_world
 from tests.engine_world import Face
@@ -100,6 +102,34 @@ async def test_a_code_that_has_ended_seats_nobody(autojump_clock: MockClock, tmp
         await at.world.database.write(seats.add_code, at.story, token, "player", 10.0, 1.0)
         assert await at.world.database.read(seats.by_code, token.text, 9.9) == (at.story, "player")
         assert await at.world.database.read(seats.by_code, token.text, 10.0) is None
+
+
+async def test_who_has_nothing_but_a_code_is_a_guest_until_it_ends(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        told = await hear(at.owner, "/table code player 2h")
+        code = told.partition("/table join ")[2].partition("'")[0]
+        tables, database = at.world.engine.tables, at.world.database
+        assert await tables.seat_guest(code[:-1]) is None
+        guest = await tables.seat_guest(code)
+        assert guest is not None
+        again = await database.read(users.by_token, code, 2.0)
+        assert again is not None
+        assert again.id == guest.id, "the same one, not another"
+        visitor = Visitor(guest.id, guest.name, code.partition(".")[0])
+        face = Face(at.world.engine, await at.world.engine.connect(Outbox(), "", visitor=visitor))
+        at.world.nursery.start_soon(face.listen)
+        assert face.client.session is not None
+        assert face.client.session.id == at.story, "at the table at once"
+        await face.say_and_wait("I knock.")
+        assert lines(at.owner)[-1].endswith(": I knock.")
+        assert "may have 0" in await hear(face, "/session new")
+        await at.owner.say("/table code off")
+        assert await database.read(users.by_token, code, 2.0) is None
+        assert await tables.seat_guest(code) is None
+        await database.write(users.remove_ended_guests, 3.0)
+        assert all(one.user != guest.id for one in await tables.here(face.client.session))
 
 
 async def test_a_whisper_is_heard_by_two_and_the_narrator_alone(
@@ -245,6 +275,10 @@ async def test_who_was_away_recalls_nothing_of_what_was_said_meanwhile(
         ):
             heard = (await hear(player, line)).replace("'zither floor'", "").replace("'zither'", "")
             assert "zither" not in heard, line
+        player.events.clear()
+        await player.say_and_wait("I look under the floor.")
+        assert player.of(Recall), "the narrator knows of it"
+        assert "zither" not in repr(player.of(Recall))
         assert "accordion" in await hear(player, "/memory list")
         assert "zither" in await hear(at.owner, "/memory list")
 

@@ -18,12 +18,13 @@ from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions.program import GUEST
 from flower.engine.sessions.rights import Visitor
-from flower.engine.store import audit, stories, users
+from flower.engine.store import audit, seats, stories, users, whispers
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 from flower.home import Home
+from tests import postgres_cluster
 from tests.engine_world import EngineWorld, engine_world
-from tests.stores import KINDS, connected
+from tests.stores import KINDS, connected, new_url
 
 
 @pytest.fixture(params=KINDS)
@@ -112,6 +113,38 @@ def test_nobody_pushes_others_out_of_the_audit_log(
     assert [entry.event for entry in audit.newest(db, 10)] == ["invited"] * 3 + ["login", "refused"]
 
 
+def test_seats_codes_guests_and_whispers_are_the_same_in_both_databases(db: Connection) -> None:
+    ines, ned = users.add(db, "ines", 1.0), users.add(db, "ned", 1.0)
+    stories.create_session(db, "s1", "", "", "Hello.", 1.0, ines)
+    stories.create_session(db, "s2", "", "", "Hello.", 1.0, ned)
+    seats.give(db, "s1", ned, "reader", 1.0)
+    seats.give(db, "s1", ned, "player", 2.0)
+    assert [one.id for one in stories.sessions(db, user=ned, archived=True)] == ["s2", "s1"]
+    assert [one.id for one in stories.sessions(db, user=ines)] == ["s1"]
+    assert stories.sessions(db, user=0) == []
+    assert sorted(stories.seen_ids(db, ned)) == ["s1", "s2"]
+    code = users.new_token()
+    seats.add_code(db, "s1", code, "player", 10.0, 1.0)
+    guest = seats.seat_guest(db, code.text, 2.0)
+    assert guest is not None
+    assert [one.role for one in seats.at(db, "s1")] == ["player", "player"]
+    assert stories.load(db, stories.client_key(guest.id, "x"), guest.id).session_id == "s1"
+    users.remove_ended_guests(db, 5.0)
+    assert len(seats.at(db, "s1")) == 2
+    users.remove_ended_guests(db, 10.0)
+    assert [one.user_name for one in seats.at(db, "s1")] == ["ned"]
+    leaf = stories.append(db, "s1", None, "user", "Hello?", "complete", now=1.0)
+    stories.set_message_extra(db, leaf, {"there": [ines]})
+    assert seats.unwitnessed(db, "s1", ned) == {leaf}
+    assert seats.unwitnessed(db, "s1", ines) == frozenset()
+    whispers.add(db, "s1", leaf, ines, ned, "Psst.", 1.0)
+    assert [one.text for one in whispers.between(db, "s1", ned, 9)] == ["Psst."]
+    assert whispers.between(db, "s1", 0, 9) == []
+    assert whispers.has_others(db, "s1", 0)
+    assert not whispers.has_others(db, "s1", ned)
+    assert list(whispers.after(db, [leaf, leaf + 1])) == [leaf]
+
+
 # --- at the door ------------------------------------------------------------------------------------
 
 
@@ -133,6 +166,25 @@ def test_guessing_users_tokens_is_slowed_down_and_not_looked_up_meanwhile() -> N
         statuses.append(refused.status if refused is not None else 0)
     assert statuses == [401] * 4 + [429] * 4
     assert looked_up == [True] * 4 + [False] * 4
+
+
+def test_a_web_page_and_another_name_cost_no_look_at_the_tokens() -> None:
+    access, token = Access("secret"), f"Bearer {users.new_token().text}"
+    for headers in ({"Origin": "null", "Host": "localhost"}, {"Host": "evil.example"}, {}):
+        sent = {**headers, "Authorization": token}
+        assert access.user_token(sent.get, Peer("10.0.0.9"), 0.0) == ""
+
+
+def test_a_users_token_forgives_no_guesses_of_the_homes() -> None:
+    access, peer = Access("secret"), Peer("10.0.0.9")
+    statuses = []
+    for number in range(6):
+        own = {"Host": "localhost", "Authorization": f"Bearer {users.new_token().text}"}
+        access.refusal(own.get, peer, 0.0, users.User(1, "ines", 1.0))
+        guess = {"Host": "localhost", "Authorization": f"Bearer {number}"}
+        refused = access.refusal(guess.get, peer, 0.0)
+        statuses.append(refused.status if refused is not None else 0)
+    assert statuses == [401] * 4 + [429] * 2
 
 
 async def _user(world: EngineWorld, name: str) -> str:
@@ -234,3 +286,20 @@ def test_a_token_is_shown_once_and_works_until_it_is_revoked(
 def test_a_time_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(CommandError, match="How long"):
         users_cli.seconds(text)
+
+
+@postgres_cluster.needed
+def test_users_of_stories_in_postgresql_need_no_lease(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path)
+    home.config.write_text(f"store: {new_url()}\n", encoding="utf-8")
+    users_cli.add(home, "ines", "")
+    users_cli.limit(home, "ines", "stories", "3")
+    shown = capsys.readouterr().out.splitlines()[1]
+    found = users_cli.change(home, lambda db: users.by_token(db, shown, 1.0))
+    assert found is not None
+    assert found.name == "ines"
+    with pytest.raises(CommandError, match="already"):
+        users_cli.add(home, "ines", "")
+    assert not home.database.exists()

@@ -428,10 +428,13 @@ def reason(item: Found) -> str:
     return WHY_KEPT if is_kept(item) else item.why
 
 
-def recall_event(turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES) -> Recall:
+def recall_event(
+    turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
+) -> Recall:
     """Returns what the watchers of a story are shown of what was recalled for a turn.
 
-    A secret of the world is shown by its heading alone: who plays may be watching.
+    A secret of the world is shown by its heading alone: who plays may be watching. So is a memory of a story that is
+    ``shared``: not everybody at its table was there.
     """
     fired = [
         RecallItem(
@@ -447,7 +450,7 @@ def recall_event(turn: str, found: Sequence[Found], entries: LoreEntries = NO_EN
         RecallItem(
             kind=item.passage.kind,
             title=item.passage.title,
-            text="" if kept else item.passage.text,
+            text="" if kept or (shared and item.passage.kind == "memory") else item.passage.text,
             why=WHY_KEPT if kept else item.why,
             similarity=round(item.similarity or 0.0, 3),
         )

@@ -114,9 +114,14 @@ class Access:
         return TRUSTED if self.needs_token(peer) else STRANGER
 
     def user_token(self, header: Header, peer: Peer, now: float) -> str:
-        """Returns what may be a user's token, to be looked up; "" for none, or while its address has to wait."""
+        """Returns what may be a user's token, to be looked up; "" for none.
+
+        Whoever is refused anyway, as a web page or while its address has to wait, costs no look at the database.
+        """
         sent = _bearer(header("Authorization") or "")
         if parts(sent) is None or self._attempts.wait_s(peer.address, now):
+            return ""
+        if header("Origin") is not None or not self._is_our_name(header("Host") or ""):
             return ""
         return sent
 
@@ -152,7 +157,9 @@ class Access:
         if wait:
             whole = int(wait) + 1
             return Refusal(429, f"Too many wrong tokens; try again in {whole} s.", whole)
-        if user is not None or (not as_user and self._is_token(shown)):
+        if user is not None:  # no reason to forget what else was tried from there
+            return None
+        if not as_user and self._is_token(shown):
             self._attempts.passed(address)
             return None
         if shown:  # a client that knows of no token does not guess

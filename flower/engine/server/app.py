@@ -24,7 +24,7 @@ from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.session import HOME_OWNER
 from flower.engine.store import audit, users
 from flower.engine.store.users import User
-from flower.errors import StoreError
+from flower.errors import CommandError, StoreError
 from flower.home import Home
 from flower.protocol import IMPORT_PATH, PATH
 
@@ -164,11 +164,21 @@ class Door:
             return peer, None
         database, now = self._engine.services.database, self._engine.now()
         user = await database.read(users.by_token, text, now)
+        if user is None:
+            user = await self._guest(text)
         strange = user is None and not self._rules.is_home_token(asked.headers.get)
         if strange and trio.current_time() - self._noted >= REFUSALS_NOTED_S:
             self._noted = trio.current_time()
             await self._note(users.HOME, "refused", f"a token from {peer.address or 'this machine'}")
         return peer, user
+
+    async def _guest(self, text: str) -> User | None:
+        """Returns who comes in with the code of a table instead of a token."""
+        try:
+            return await self._engine.tables.seat_guest(text)
+        except CommandError as full:
+            log.info("a guest found no seat: %s", full)
+            return None
 
     async def _note(self, user: int, event: str, about: str) -> None:
         try:

@@ -19,6 +19,7 @@ from flower.engine.sessions.session import Client, Session
 from flower.engine.store import audit, seats, states, stories
 from flower.engine.store.connection import Connection, Store
 from flower.engine.store.seats import Seat
+from flower.engine.store.users import HOME, User
 from flower.engine.tasks import guarded
 from flower.errors import CommandError
 from flower.protocol.messages import State, SystemUpdate
@@ -211,6 +212,19 @@ class Tables:
             self._leave(client)
             client.notify("You have no seat at this table any more.", State(session_id=""))
             client.send(snapshot.no_history())
+
+    async def seat_guest(self, code: str) -> User | None:
+        """Returns who comes in with nothing but a code, with their seat; None when it holds for no table."""
+        found = await self._database.read(seats.by_code, code, self._now())
+        if found is None:
+            return None
+        made: list[User | None] = []
+
+        def seat(db: Connection) -> None:
+            made.append(seats.seat_guest(db, code, self._now()))
+
+        await self.change(found[0], seat, "guest", f"as {found[1]}", HOME)
+        return made[-1]
 
     async def unwitnessed(self, client: Client) -> frozenset[int]:
         """Returns the messages of the story a client watches that its user was not there to hear."""

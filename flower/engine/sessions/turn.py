@@ -174,7 +174,8 @@ class Turn:
         if context.entries.trouble:
             self._session.notify_once(f"✗ {context.entries.trouble}")
         self._session.tell_speaker(context.direction.speaker)
-        event = recall_event(self._reply.turn, context.found, context.entries)
+        shared = self._session.shared
+        event = recall_event(self._reply.turn, context.found, context.entries, shared=shared)
         if event.metadata.items:
             self._session.publish(event)
         return context

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from flower.engine.store import users
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
@@ -56,10 +57,8 @@ def limits_of(db: Connection, user: int) -> UserLimits:
     """Returns a user's limits; none where they cannot be read."""
     row = db.execute("SELECT extra FROM users WHERE id = ?", (user,)).fetchone()
     try:
-        return (
-            msgspec.convert(json.loads(row[0]).get("limits", {}), UserLimits) if row else UserLimits()
-        )
-    except (ValueError, AttributeError, msgspec.ValidationError):
+        return msgspec.convert(users.extra_of(row[0] if row else "").get("limits", {}), UserLimits)
+    except msgspec.ValidationError:
         return UserLimits()
 
 
@@ -69,9 +68,15 @@ def set_limit(db: Connection, user: int, name: str, text: str) -> UserLimits:
         raise CommandError(f"There is no limit {name[:20]!r}; there are {', '.join(NAMES)}.")
     known = limits_of(db, user)
     new = msgspec.structs.replace(known, **{name: _number(name, text)})
-    extra = json.dumps({"limits": msgspec.to_builtins(new)})
-    db.execute("UPDATE users SET extra = ? WHERE id = ?", (extra, user))
+    limit(db, user, new)
     return new
+
+
+def limit(db: Connection, user: int, limits: UserLimits) -> None:
+    """Gives a user these limits and no others."""
+    row = db.execute("SELECT extra FROM users WHERE id = ?", (user,)).fetchone()
+    extra = {**users.extra_of(row[0] if row else ""), "limits": msgspec.to_builtins(limits)}
+    db.execute("UPDATE users SET extra = ? WHERE id = ?", (json.dumps(extra), user))
 
 
 def _number(name: str, text: str) -> float | int | None:

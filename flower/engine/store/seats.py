@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.store import allowances, stories
 from flower.engine.store.extra import MessageExtra, load_extra
-from flower.engine.store.users import NewToken, hash_of, parts
+from flower.engine.store.users import NewToken, User, add_guest, hash_of, parts
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
@@ -123,8 +124,26 @@ def add_code(
 
 
 def end_codes(db: Connection, session_id: str) -> int:
-    """Ends the codes of a story's table; returns how many there were."""
+    """Ends the codes of a story's table, for guests who came in with them too; returns how many there were."""
+    mine = "SELECT mark FROM table_codes WHERE session_id = ?"
+    db.execute(f"DELETE FROM user_tokens WHERE mark IN ({mine})", (session_id,))  # noqa: S608
     return db.execute("DELETE FROM table_codes WHERE session_id = ?", (session_id,)).rowcount
+
+
+def seat_guest(db: Connection, text: str, now: float) -> User | None:
+    """Gives who has nothing but a code a seat, and the code as their token; None when it holds for none."""
+    found, halves = by_code(db, text, now), parts(text)
+    if found is None or halves is None:
+        return None
+    session_id, role = found
+    (ends,) = db.execute("SELECT ends FROM table_codes WHERE mark = ?", (halves[0],)).fetchone()
+    token = NewToken(text.strip(), halves[0], hash_of(halves[1]))
+    guest = add_guest(db, token, now, ends)
+    allowances.limit(db, guest.id, allowances.UserLimits(stories=0))
+    give(db, session_id, guest.id, role, now)
+    chosen = stories.Selection(stories.client_key(guest.id, ""), session_id=session_id)
+    stories.change(db, chosen, ("session_id",), now)
+    return guest
 
 
 def by_code(db: Connection, text: str, now: float) -> tuple[str, str] | None:

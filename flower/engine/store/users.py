@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -22,6 +23,7 @@ from flower.errors import CommandError
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
 
+GUEST = "guest"  # in a row's extra data: came in with a code and has nothing but a seat
 HOME = 0  # the number of the home's owner
 MARK_BYTES = 6
 LABEL_CHARS = 40
@@ -79,6 +81,37 @@ def add(db: Connection, name: str, now: float) -> int:
     number = db.execute("INSERT INTO users (name, created) VALUES (?, ?)", (name, now)).lastrowid
     assert number is not None
     return number
+
+
+def extra_of(data: str) -> dict[str, Any]:
+    """Returns what a user's row keeps beside its columns; nothing for damaged text."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def add_guest(db: Connection, token: NewToken, now: float, ends: float) -> User:
+    """Returns a new user with this token alone, who is gone when it ends. Raises ``CommandError``."""
+    remove_ended_guests(db, now)
+    name = f"guest-{token.mark}"
+    number = add(db, name, now)
+    db.execute("UPDATE users SET extra = ? WHERE id = ?", (json.dumps({GUEST: True}), number))
+    add_token(db, number, token, GUEST, now, ends)
+    return User(number, name, now)
+
+
+def remove_ended_guests(db: Connection, now: float) -> None:
+    """Deletes the guests whose token has ended or was taken back."""
+    rows = db.execute(
+        "SELECT u.id, u.extra FROM users u WHERE instr(u.extra, ?) AND NOT EXISTS"
+        " (SELECT 1 FROM user_tokens t WHERE t.user_id = u.id AND (t.ends IS NULL OR t.ends > ?))",
+        (f'"{GUEST}"', now),
+    ).fetchall()
+    for number, extra in rows:
+        if extra_of(extra).get(GUEST) is True:
+            remove(db, number, now)
 
 
 def remove(db: Connection, user_id: int, now: float) -> int:
