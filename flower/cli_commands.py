@@ -85,6 +85,11 @@ def commands(ctx: click.Context, home_dir: str | None, plain: bool) -> int | Non
     help="Listen here (default: engine.port, else 8000; 0: any free port).",
 )
 @click.option("--managed", is_flag=True, help="Stop when the last screen has been quit.")
+@click.option(
+    "--drain",
+    is_flag=True,
+    help="Let the engine that runs finish its replies, hand its stories over and stop.",
+)
 @reload_option
 @click.pass_context
 def engine(
@@ -93,10 +98,15 @@ def engine(
     host: str | None,
     port: int | None,
     managed: bool,
+    drain: bool,
     reloads: bool,
 ) -> int:
     """Run the engine alone, in the foreground."""
     home = home_of(ctx, home_dir)
+    if drain:
+        from flower import engine_control
+
+        return engine_control.stop(home, drain=True)
     if reloads:
         return _reload(home, ["engine", *_given("--host", host), *_given("--port", port)])
     return run_engine(home, host=host, port=port, managed=managed)

@@ -28,6 +28,7 @@ from flower.launch import find, is_held, running_process
 STATUS_PATH = "/status"
 NOT_RUNNING = 3
 ANSWER_S = 5.0  # an engine that is asked about itself answers at once
+DRAIN_S = 615.0  # replies may take ten minutes, see ``Engine.drain``
 STOP_S = limits.HARD_EXIT_S + 5.0  # after the last resort of an engine that hangs
 ANSWER_BYTES = 64 * limits.KIB
 
@@ -127,22 +128,26 @@ def _connection(home: Home, url: str, environ: Mapping[str, str]) -> http.client
     return http.client.HTTPSConnection(host, port, timeout=ANSWER_S, context=context)
 
 
-def stop(home: Home) -> int:
-    """Ends the home's engine in good order; returns the exit code. Raises ``LaunchError`` if it goes on."""
+def stop(home: Home, *, drain: bool = False) -> int:
+    """Ends the home's engine in good order; returns the exit code. Raises ``LaunchError`` if it goes on.
+
+    ``drain``: its replies end first, however long they take, and other engines get its stories and clients.
+    """
     pid = running_process(home)
     if pid is None:
         print(f"No engine runs on {printable_line(home.root)}.")
         return NOT_RUNNING if not is_held(home) else 1
     try:
-        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGUSR1 if drain else signal.SIGTERM)
     except ProcessLookupError:
         pass  # it went by itself at this moment
     except PermissionError as error:
         raise LaunchError(f"the engine (process {pid}) belongs to another user") from error
-    deadline = time.monotonic() + STOP_S
+    patience = STOP_S + (DRAIN_S if drain else 0.0)
+    deadline = time.monotonic() + patience
     while is_held(home):
         if time.monotonic() > deadline:
-            raise LaunchError(f"the engine (process {pid}) has not stopped after {STOP_S:.0f} s")
+            raise LaunchError(f"the engine (process {pid}) has not stopped after {patience:.0f} s")
         time.sleep(limits.LAUNCH_POLL_S)
     print(
         f"The engine of {printable_line(home.root)} (process {pid}) has stopped; every story is saved."

@@ -95,6 +95,18 @@ class StoreError(FlowerError):
     """The database refused; nothing was changed."""
 
 
+class ElsewhereError(StoreError):
+    """Another engine plays this story. ``address`` is where it listens, "" if that is not known.
+
+    ``unanswered``: the prompt that led to it has not been carried out.
+    """
+
+    def __init__(self, text: str, address: str = "") -> None:
+        super().__init__(text)
+        self.address = address
+        self.unanswered = False
+
+
 class EmbedError(FlowerError):
     """The embedding model is missing, damaged or cannot run here."""
 

@@ -103,10 +103,9 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says what was left out, so that a run without PostgreSQL is not taken for one with it."""
-    if "tests.postgres_cluster" in sys.modules and (
-        why := sys.modules["tests.postgres_cluster"].why_not()
-    ):
-        terminalreporter.write_line(f"Left out: tests with PostgreSQL. {why}")
+    for module, what in (("tests.postgres_cluster", "PostgreSQL"), ("tests.haproxy", "HAProxy")):
+        if module in sys.modules and (why := sys.modules[module].why_not()):
+            terminalreporter.write_line(f"Left out: tests with {what}. {why}")
 
 
 def pytest_sessionfinish() -> None:

@@ -172,6 +172,9 @@ class WordLibrary:
         self.queries: list[Query] = []
         self.expected: list[str] = []
 
+    def doubt(self, scope: str) -> None:
+        """It has no copy of anything."""
+
     async def sync_source(self, scope: str, source: str, title: str, text: str) -> int:
         await trio.lowlevel.checkpoint()
         if self._sources.get((scope, source)) == text:

@@ -21,7 +21,7 @@ from trio.testing import MockClock
 
 from flower import cli_parts, limits
 from flower.client import address
-from flower.client.connection import Link
+from flower.client.connection import Link, _is_as_safe
 from flower.client.events import LinkChanged, Received, Send
 from flower.errors import EngineStarting, LaunchError
 from flower.protocol import codec, messages
@@ -425,3 +425,58 @@ async def test_a_story_of_an_old_engine_comes_in_one_frame(nursery: trio.Nursery
         event = await ear.wait_for(is_event(messages.ChatHistory))
         assert isinstance(event, Received)
         assert len(event.event.metadata.history) == 10_000
+
+
+# --- several engines ------------------------------------------------------------------------------
+
+
+async def moving(nursery: trio.Nursery, to: Callable[[], str], asked: list[str]) -> str:
+    """An engine that sends those on who ask for it, and serves the others."""
+
+    async def handler(request: trio_websocket.WebSocketRequest) -> None:
+        asked.append(request.path)
+        socket = await request.accept()
+        if "moved=1" in request.path:
+            event = messages.SystemUpdate("", messages.State(moved=to()))
+            await socket.send_message(codec.encode(event))
+            await socket.aclose(1012)
+        else:
+            await socket.send_message(codec.encode(messages.SystemUpdate("passed on")))
+            with contextlib.suppress(trio_websocket.ConnectionClosed):
+                await socket.get_message()
+
+    return await serving(nursery, handler)
+
+
+async def test_a_client_goes_where_its_story_is_played(nursery: trio.Nursery) -> None:
+    """At once, and without a word about a lost connection."""
+    engine = ScriptedEngine(story=2)
+    there = await nursery.start(engine.serve)
+    asked: list[str] = []
+    url = await moving(nursery, lambda: there, asked)
+    async with linked(lambda: url) as (_, ear):
+        await ear.wait_for(is_event(messages.SyncState))
+        assert len(asked) == 1
+        assert ear.states() == ["syncing", "connecting", "syncing"]
+
+
+async def test_where_that_cannot_be_reached_frames_are_passed_on(nursery: trio.Nursery) -> None:
+    asked: list[str] = []
+    url = await moving(nursery, lambda: "ws://127.0.0.1:1/ws/rpc", asked)
+    async with linked(lambda: url) as (_, ear):
+        await ear.wait_for(is_event(messages.SystemUpdate))
+        assert ["moved=1" in path for path in asked] == [True, False]
+        assert "lost" not in ear.states()
+
+
+@pytest.mark.parametrize(
+    ("url", "before", "safe"),
+    [
+        ("ws://b", "ws://a", True),
+        ("wss://b", "ws://a", True),
+        ("wss://b", "wss://a", True),
+        ("ws://b", "wss://a", False),
+    ],
+)
+def test_a_token_that_was_encrypted_stays_encrypted(url: str, before: str, safe: bool) -> None:
+    assert _is_as_safe(url, before) is safe

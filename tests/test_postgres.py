@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +13,10 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.store import schema, search, stories, trash
+from flower.engine.store import schema, search, stories, streaming_text, trash
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, alongside
-from flower.errors import StoreError
+from flower.errors import ElsewhereError, StoreError
 from flower.settings.config import parse
 from tests import postgres_cluster, stores
 from tests.engine_world import engine_world
@@ -26,7 +27,7 @@ from tests.test_recall import LORE, STORY, VAEL, open_brain
 if not postgres_cluster.why_not():
     import psycopg
 
-    from flower.engine.store.postgres import definitions, dialect, errors, lease, upgrade
+    from flower.engine.store.postgres import definitions, dialect, engines, errors, upgrade
     from flower.engine.store.postgres.connection import PostgresConnection, connect
     from flower.engine.store.postgres.database import PostgresDatabase
     from flower.engine.store.postgres.errors import Failure
@@ -80,7 +81,7 @@ def test_tables_and_columns_are_those_of_sqlite() -> None:
             wanted = {row[1] for row in lite.execute(f"PRAGMA table_info({table})").fetchall()}
             own = {"rowid", "changed_in"}
             assert {column for name, column in found if name == table} - own == wanted, table
-        assert {name for name, _ in found} - set(tables) == {"about", "lease"}
+        assert {name for name, _ in found} - set(tables) == {"about", "engines", "leases"}
 
 
 async def test_recall_finds_the_same_in_the_same_order(
@@ -345,7 +346,7 @@ async def test_a_commit_whose_answer_was_lost_is_looked_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is done twice, and what did not happen is done."""
-    from flower.engine.store.postgres import database as module
+    from flower.engine.store.postgres import link as module
 
     ask, times = module._ask, []
 
@@ -481,58 +482,247 @@ async def test_two_engines_may_come_first_at_once() -> None:
             nursery.start_soon(trio.to_thread.run_sync, come)
 
 
-# --- the lease ------------------------------------------------------------------------------------
+# --- several engines ------------------------------------------------------------------------------
 
 
-async def test_one_engine_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "RENEWED_S", 0.1)
-    monkeypatch.setattr(lease, "LEASE_S", 0.6)
-    url = stores.new_url()
-    first = await open_postgres(tmp_path / "a" / "flower.db", url)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(first.keep_lease)
-        with pytest.raises(StoreError, match="has these stories open"):
-            await open_postgres(tmp_path / "b" / "flower.db", url)
-        await first.write(add, "s")
-        nursery.cancel_scope.cancel()
-    await first.aclose()
-    second = await open_postgres(tmp_path / "b" / "flower.db", url)  # at once: it was given back
+async def two(tmp_path: Path, url: str = "") -> tuple[PostgresDatabase, PostgresDatabase]:
+    url = url or stores.new_url()
+    return (
+        await PostgresDatabase.open(url, tmp_path / "a" / "flower.db", Inline(), address="ws://a"),
+        await PostgresDatabase.open(url, tmp_path / "b" / "flower.db", Inline(), address="ws://b"),
+    )
+
+
+def say(db: Connection, story: str, text: str) -> None:
+    leaf = db.execute("SELECT active_leaf FROM sessions WHERE id = ?", (story,)).fetchone()[0]
+    stories.append(db, story, leaf, "user", text, "complete", now=2.0)
+
+
+def texts(db: Connection) -> list[str]:
+    return [row[0] for row in db.execute("SELECT content FROM messages ORDER BY id").fetchall()]
+
+
+async def test_a_story_is_written_by_one_engine(tmp_path: Path) -> None:
+    """Whoever has the lease; what is of no story is everybody's."""
+    first, second = await two(tmp_path)
+    await first.lease("s")
+    await first.write(add, "s")
+    with pytest.raises(ElsewhereError) as told:
+        await second.lease("s")
+    assert told.value.address == "ws://a"
+    for write in (second.write, second.write_batched):
+        with pytest.raises(ElsewhereError, match="another engine plays"):
+            await write(say, "s", "late")
+    await second.write(add, "t")
+    await second.write(stories.set_of_model, "m", "temperature", 1.0)
+    await first.write(stories.set_of_model, "m", "temperature", 0.5)
+    assert await first.read(texts) == ["Hello.", "Hello."]
+    await first.aclose()  # in good order: its stories are free at once
+    assert await second.lease("s") == ()
+    await second.write(say, "s", "I go on.")
     await second.aclose()
+
+
+CHANGES = [
+    "UPDATE sessions SET title = 'x' WHERE id = 's'",
+    "DELETE FROM sessions WHERE id = 's'",
+    "UPDATE messages SET content = 'x' WHERE session_id = 's'",
+    "DELETE FROM messages WHERE session_id = 's'",
+    "INSERT INTO branches VALUES ('s', 'b', 1, 1.0)",
+    "INSERT INTO waiting_lines (session_id, line, created) VALUES ('s', 'x', 1.0)",
+    "INSERT INTO growth VALUES (1 << 20, 'x')",
+    "INSERT INTO summaries VALUES (1, 'x', 1.0)",
+    "INSERT INTO passages (kind, scope, source, position, title, text, hash, created)"
+    " VALUES ('memory', 'memory:s', '', 0, '', '', '', 1.0)",
+]
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+async def test_no_row_of_a_story_is_changed_by_another_engine(tmp_path: Path, statement: str) -> None:
+    first, second = await two(tmp_path)
+    await first.write(add, "s")
+    with pytest.raises(ElsewhereError):
+        await second.write(lambda db: db.execute(statement))
+    if not statement.startswith("DELETE FROM messages"):  # a story points to them
+        await first.write(lambda db: db.execute(statement))
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_every_table_with_rows_of_stories_is_fenced() -> None:
+    """A migration that adds one has to say so here."""
+    with stores.connected("postgres") as db:
+        named = db.execute(
+            "SELECT DISTINCT table_name FROM information_schema.columns WHERE table_schema = 'flower'"
+            " AND column_name = 'session_id'"
+        ).fetchall()
+        fenced = db.execute(
+            "SELECT DISTINCT event_object_table FROM information_schema.triggers"
+            " WHERE trigger_name LIKE '%fence%'"
+        ).fetchall()
+    # Who watches it, whence it came, who may come: nothing that its engine keeps in memory.
+    everybodys = {"selections", "chat_marks", "chat_files", "seats", "table_codes"}
+    assert {name for (name,) in named} - everybodys <= {name for (name,) in fenced}
 
 
 async def test_an_engine_that_was_paused_changes_nothing_any_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "LEASE_S", 0.3)
-    url = stores.new_url()
-    paused = await open_postgres(tmp_path / "a" / "flower.db", url)
-    await paused.write(add, "before")
-    monkeypatch.setattr(lease, "RENEWED_S", 0.05)
-    other = await open_postgres(tmp_path / "b" / "flower.db", url)  # waits until it has ended
-    for write in (paused.write, paused.write_batched):
-        with pytest.raises(StoreError, match="taken the stories over"):
-            await write(add, "late")
-    with pytest.raises(StoreError, match="taken the stories over"):
-        await paused.check_place()
-    with trio.fail_after(5):
-        await paused.keep_lease()  # returns: the engine ends
-    await other.write(add, "after")
-    ids = await other.read(
-        lambda db: [row[0] for row in db.execute("SELECT id FROM sessions ORDER BY id")]
+    monkeypatch.setattr(engines, "LEASE_S", 0.3)
+    monkeypatch.setattr(engines, "BEAT_S", 0.05)
+    paused, other = await two(tmp_path)
+    await paused.lease("s")
+    await paused.write(add, "s")
+    reply = await paused.write(
+        lambda db: stories.append(db, "s", 1, "assistant", "", "streaming", now=2.0)
     )
-    assert ids == ["after", "before"]
-    await paused.aclose()
-    await other.write(add, "still")
+    await paused.write(streaming_text.append, reply, 0, "So far", "m")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other.keep_alive)
+        ended: tuple[int, ...] = ()
+        with trio.fail_after(5):
+            while not ended:
+                try:
+                    ended = await other.lease("s")
+                except ElsewhereError:
+                    await trio.testing.wait_all_tasks_blocked(0.02)
+        assert ended == (reply,)
+        for write in (paused.write, paused.write_batched):
+            with pytest.raises(StoreError, match="others play its stories"):
+                await write(stories.set_of_model, "m", "temperature", 1.0)
+            with pytest.raises(StoreError, match="others play its stories"):
+                await write(say, "s", "late")
+        with pytest.raises(StoreError, match="others play its stories"):
+            await paused.check_place()
+        with trio.fail_after(5):
+            await paused.keep_alive()  # returns: the engine ends
+        await paused.aclose()
+        await other.write(say, "s", "I go on.")
+        nursery.cancel_scope.cancel()
+    assert await other.read(texts) == ["Hello.", "So far", "I go on."]
     await other.aclose()
+
+
+async def test_leases_are_given_back_when_a_story_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that a single change took; a story that was opened twice stays until it is left twice."""
+    monkeypatch.setattr(engines, "BEAT_S", 0.02)
+    first, second = await two(tmp_path)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.keep_alive)
+        await first.lease("kept")
+        await first.lease("kept")
+        first.leave("kept")
+        await first.write(add, "s")
+        with trio.fail_after(5):
+            while True:
+                try:
+                    await second.lease("s")
+                    break
+                except ElsewhereError:
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+        with pytest.raises(ElsewhereError):
+            await second.lease("kept")
+        nursery.cancel_scope.cancel()
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_what_other_engines_change_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what this one changed itself, nor the same thing twice, nor what is of one story alone."""
+    monkeypatch.setattr(engines, "BEAT_S", 0.02)
+    first, second = await two(tmp_path)
+    heard: list[tuple[str, str]] = []
+    first.follow(lambda what, place: heard.append((what, place)))
+
+    def lore(db: Connection, kind: str, scope: str) -> None:
+        for text in ("a", "b"):
+            db.execute(
+                "INSERT INTO passages (kind, scope, source, position, title, text, hash, created)"
+                " VALUES (?, ?, '', 0, '', ?, '', 1.0)",
+                (kind, scope, text),
+            )
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first.keep_alive)
+        while not heard:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        assert heard == [("", "")], "nothing is known of the time before"
+        await first.write(add, "own")
+        await second.write(add, "s")
+        await second.write(say, "s", "A line.")
+        await second.write(lore, "memory", "memory:s")
+        await second.write(lore, "lore", "lore:harbour")
+        with trio.fail_after(5):
+            while len(heard) < 3:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.cancel_scope.cancel()
+    assert sorted(heard[1:]) == [("lore", "lore:harbour"), ("stories", "")]
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_an_engine_that_drains_opens_nothing(tmp_path: Path) -> None:
+    first, second = await two(tmp_path)
+    await first.lease("mine")
+    await first.drain()
+    with pytest.raises(ElsewhereError) as told:
+        await first.lease("s")
+    assert told.value.address == "ws://b"
+    assert await second.elsewhere() == ""
+    await first.lease("mine")
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_a_server_that_was_away_makes_nobody_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes back first has not seen the others' signs of life either."""
+    monkeypatch.setattr(engines, "LEASE_S", 0.2)
+    first, second = await two(tmp_path)
+    await first.lease("s")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(second.keep_alive)
+        monkeypatch.setattr(engines, "LEASE_S", 30.0)
+        second._pulse.steady_since = time.monotonic()
+        await trio.testing.wait_all_tasks_blocked(0.4)
+        with pytest.raises(ElsewhereError):
+            await second.lease("s")
+        nursery.cancel_scope.cancel()
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_who_copies_stories_is_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "BEAT_S", -engines.LEASE_S)  # nobody is waited for
+    url = stores.new_url()
+    playing = await open_postgres(tmp_path / "a" / "flower.db", url)
+
+    async def copier() -> PostgresDatabase:
+        return await PostgresDatabase.open(url, tmp_path / "b" / "flower.db", Inline(), alone=True)
+
+    with pytest.raises(StoreError, match="has these stories open"):
+        await copier()
+    await playing.aclose()
+    copying = await copier()
+    with pytest.raises(StoreError, match="has these stories open"):
+        await open_postgres(tmp_path / "c" / "flower.db", url)
+    await copying.aclose()
 
 
 async def test_the_same_home_comes_back_at_once(tmp_path: Path) -> None:
     """Its lock says that the engine before has ended, however that was."""
     url = stores.new_url()
     dead = await open_postgres(tmp_path / "flower.db", url)
-    started = trio.current_time()
+    await dead.lease("s")
     again = await open_postgres(tmp_path / "flower.db", url)
-    assert trio.current_time() - started < lease.LEASE_S / 3
+    await again.lease("s")
+    with pytest.raises(StoreError, match="others play its stories"):
+        await dead.write(add, "s")
     await dead.aclose()
     await again.write(add, "s")
     await again.aclose()

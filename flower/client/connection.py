@@ -24,6 +24,9 @@ from flower.protocol import PATH, PORT, codec, messages
 Post = Callable[[LinkChanged | Received], None]
 LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, EndedError)
 
+_COMES_BACK = 503  # full, or about to stop: behind a proxy another engine answers the next time
+PASSED_ON_S = 15.0  # an engine that was just killed is the usual reason
+
 
 class Link:
     """One client's line to its engine.
@@ -48,6 +51,10 @@ class Link:
         self._headers = [(b"Authorization", b"Bearer " + token.encode())] if token else []
         self._outgoing, self._queue = trio.open_memory_channel[Send](limits.LINK_QUEUE)
         self._socket: WebSocket | None = None
+        self._moved_to = ""  # where the engine that was asked has sent us
+        self._passed_on_until = (
+            0.0  # such a place could not be reached: for a while frames are passed on to us
+        )
         self._refused = False  # by an engine that heard us: asking again soon is of no use
 
     async def run(self) -> None:
@@ -68,10 +75,20 @@ class Link:
                 self._post(LinkChanged("lost", as_typed(str(error))))
                 await trio.sleep(limits.RECONNECT_S)
                 continue
-            note = await self._attempt(url)
+            moved, self._moved_to = self._moved_to, ""
+            note = await self._attempt(moved or url)
+            unreachable = bool(moved) and self._socket is None
             if self._socket is not None:
                 self._socket, met = None, True
                 since = trio.current_time()
+            if self._moved_to and not _is_as_safe(self._moved_to, url):
+                self._moved_to, unreachable = "", True
+            if unreachable:
+                self._passed_on_until = trio.current_time() + PASSED_ON_S
+            if unreachable or self._moved_to:
+                self._post(LinkChanged("connecting"))
+                await trio.sleep(limits.RECONNECT_FIRST_S)
+                continue
             eager = trio.current_time() - since < limits.RECONNECT_EAGER_S
             hopeful = eager and not met and not self._refused  # a starting engine is no bad news
             self._post(LinkChanged("connecting") if hopeful else LinkChanged("lost", note))
@@ -121,11 +138,13 @@ class Link:
         """Speaks over an open line until it ends. Returns why, for the user."""
         socket = WebSocket(line)
         target = _with_client(place.resource, self._client)
+        if trio.current_time() >= self._passed_on_until:
+            target += "&moved=1"
         try:
             with trio.fail_after(limits.LINK_CONNECT_S):
                 await socket.greet(place.authority, target, self._headers)
         except RejectedError as rejection:
-            self._refused = True
+            self._refused = rejection.status != _COMES_BACK
             return _rejected(url, rejection)
         except (*LOST, trio.TooSlowError):
             return f"{url} answers, but not as an engine; check --url."
@@ -151,7 +170,9 @@ class Link:
             event = codec.decode_event(frame)
         except ProtocolError:
             return  # one frame of another dialect must not end a story
-        if not isinstance(event, messages.UnknownEvent):
+        if isinstance(event, messages.SystemUpdate) and isinstance(event.metadata.moved, str):
+            self._moved_to = event.metadata.moved
+        elif not isinstance(event, messages.UnknownEvent):
             self._post(Received(event))
 
     async def _write(self, socket: WebSocket, scope: trio.CancelScope) -> None:
@@ -209,6 +230,11 @@ def _sentence(body: bytes) -> str:
     if len(text) > limits.REFUSAL_CHARS or "\n" in text or text[:1] in ("<", "{"):
         return ""
     return text
+
+
+def _is_as_safe(url: str, before: str) -> bool:
+    """Whether the token may go to ``url`` too: not in the clear where it was encrypted before."""
+    return url.startswith("wss:") or not before.startswith("wss:")
 
 
 def _with_client(resource: str, client: str) -> str:

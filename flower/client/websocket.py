@@ -14,6 +14,7 @@ import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
     AcceptConnection,
+    BytesMessage,
     CloseConnection,
     Event,
     Message,
@@ -21,6 +22,7 @@ from wsproto.events import (
     RejectConnection,
     RejectData,
     Request,
+    TextMessage,
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
@@ -33,7 +35,14 @@ _REFUSAL_BYTES = 4 * limits.KIB  # of the page of a refusal: ours is a sentence
 
 
 class EndedError(FlowerError):
-    """The connection is over; the text says why, for the user, or nothing."""
+    """The connection is over; the text says why, for the user, or nothing.
+
+    ``code`` is the peer's reason as a number of RFC 6455, 1006 when it gave none.
+    """
+
+    def __init__(self, text: str, code: int = 1006) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class RejectedError(FlowerError):
@@ -90,7 +99,26 @@ class WebSocket:
                         await self._send(event.response())
                     case CloseConnection():
                         await self._send(event.response())
-                        raise EndedError(event.reason or "")
+                        raise EndedError(event.reason or "", int(event.code))
+
+    async def receive(self) -> list[str | bytes]:
+        """Returns the messages that came next, at least one; for a reader that has to wait between them."""
+        got: list[str | bytes] = []
+        while not got:
+            events, self._early = self._early or await self._events(), []
+            for place, event in enumerate(events):
+                match event:
+                    case Message():
+                        if (message := self._message(event)) is not None:
+                            got.append(message)
+                    case Ping():
+                        await self._send(event.response())
+                    case CloseConnection() if got:
+                        self._early = events[place:]
+                    case CloseConnection():
+                        await self._send(event.response())
+                        raise EndedError(event.reason or "", int(event.code))
+        return got
 
     def _message(self, event: Message[Any]) -> str | bytes | None:
         """Returns the whole message that ``event`` ends, None while more of it is to come."""
@@ -120,9 +148,9 @@ class WebSocket:
         except RemoteProtocolError as error:
             raise EndedError("") from error
 
-    async def send(self, text: str) -> None:
+    async def send(self, text: str | bytes) -> None:
         """Sends a message. Raises ``EndedError`` and the line's errors."""
-        await self._send(Message(data=text))
+        await self._send(TextMessage(data=text) if isinstance(text, str) else BytesMessage(data=text))
 
     async def ping(self) -> None:
         """Asks for a sign of life; any byte that comes is one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import threading
 import time
@@ -62,8 +63,9 @@ def run(home: Home, config: Config, *, host: str | None, port: int | None, manag
     configure_logging(config, home)
     if privacy.remove_leftovers(os.environ):
         log.info("removed what onnxruntime had kept in your cache folder to report")
-    # While it starts and while it saves nobody waits for this signal, whose default is death.
+    # While it starts and while it saves nobody waits for these signals, whose default is death.
     signal.signal(signal.SIGHUP, _not_now)
+    signal.signal(signal.SIGUSR1, _not_now)
     with launch.claim(home) as held:
         try:
             trio.run(partial(_main, home, config, host, port, managed, held, supervisor))
@@ -95,14 +97,15 @@ async def _main(
         place = inherited_place(home, config, supervisor.sockets)
     else:
         place = open_place(home, config, host=host, port=port, managed=managed)
-    async with _engine(home, config) as (engine, refresh), trio.open_nursery() as nursery:
+    address = config.engine.advertise or place.url
+    async with _engine(home, config, address) as (engine, refresh), trio.open_nursery() as nursery:
         reloader = Reloader(home, config, place, engine, refresh)
         engine.program = reloader
         application = app.create_app(engine, lifetime, access=place.access, home=home)
         serve = partial(listener.serve, certificate=place.certificate)
         await nursery.start(serve, application, place.bound, stop)
         # Signals first: whoever finds the address may send them at once.
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as stops:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as stops:
             async with trio.open_nursery() as beside:
                 await beside.start(reloader.reload_on_hangup)
                 launch.announce(held, place.url)
@@ -138,13 +141,15 @@ async def _follow_imports(home: Home, engine: Engine) -> None:
 
 
 @asynccontextmanager
-async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, RegistryRefresh]]:
+async def _engine(
+    home: Home, config: Config, address: str
+) -> AsyncIterator[tuple[Engine, RegistryRefresh]]:
     """An engine with everything it works with, closed again at the end."""
 
     def keep_backup(version: int) -> None:
         backup.make_kept(home, f"before-schema-{version + 1}", time.time())
 
-    database, keep = await open_store(home, config.store, keep_backup)
+    database, keep = await open_store(home, config.store, keep_backup, address)
     models = choose_model.choose(
         (home.models, SHIPPED_MODELS),
         config.embedding.model,
@@ -192,17 +197,17 @@ async def _engine(home: Home, config: Config) -> AsyncIterator[tuple[Engine, Reg
 
 
 async def _end_without(keep: Callable[[], Awaitable[None]]) -> None:
-    """Ends the engine, as a signal does, when it may not write any more."""
+    """Ends the engine, as a signal does, when others play its stories."""
     await keep()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def open_store(
-    home: Home, url: str, keep_backup: Callable[[int], None]
+    home: Home, url: str, keep_backup: Callable[[int], None], address: str = ""
 ) -> tuple[Store, Callable[[], Awaitable[None]] | None]:
     """Returns the stories: those of the home, or with a ``url`` those in PostgreSQL.
 
-    There the second value makes the right to write them last, and returns when it is lost.
+    There the second value shows that this engine lives, at ``address``, and returns when it counts as dead.
     Raises ``StoreError`` with a sentence if they cannot be opened.
     """
     if not url:
@@ -214,8 +219,18 @@ async def open_store(
             "`store` names a PostgreSQL database, and its driver is not installed:"
             " ./start.sh --setup postgres, or pip install 'flower-roleplay[postgres]'"
         ) from error
-    database = await PostgresDatabase.open(url, home.database)
-    return database, database.keep_lease
+    _allow_files(2 * limits.CLIENTS_MAX_SHARED + limits.CONNECTIONS_PER_PROVIDER)
+    database = await PostgresDatabase.open(url, home.database, address=address)
+    database.show_life()  # at once: the rest of the start may take its time
+    return database, database.keep_alive
+
+
+def _allow_files(wanted: int) -> None:
+    """Lets this process have as many files and connections open, as far as the machine lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _status(engine: Engine, lifetime: Lifetime) -> str:
@@ -239,16 +254,27 @@ def unload_after_s(config: Config, total_mib: int | None) -> float | None:
 
 
 async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine, stops: AsyncIterator[int]) -> None:
-    """Waits for one of the signals ``stops``, or the moment when nobody needs this engine any more."""
+    """Waits for one of the signals ``stops``, or the moment when nobody needs this engine any more.
+
+    SIGUSR1 lets it finish what it does first.
+    """
     async with trio.open_nursery() as nursery:
 
         async def nobody_left() -> None:
             await lifetime.wait_over(engine.turns.wait_idle)
             nursery.cancel_scope.cancel()
 
-        nursery.start_soon(nobody_left)
-        async for _ in stops:
+        async def drained() -> None:
+            await engine.drain()
             nursery.cancel_scope.cancel()
+
+        nursery.start_soon(nobody_left)
+        async for number in stops:
+            if number != signal.SIGUSR1:
+                nursery.cancel_scope.cancel()
+            elif not engine.draining:
+                log.info("draining")
+                nursery.start_soon(drained)
 
 
 @contextmanager

@@ -268,6 +268,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     form: Form | UnsetType = UNSET  # something to edit, or a newer version of what is being edited
     table: tuple[str, ...] | UnsetType = UNSET  # who sits at the selected story; empty: nobody else
     typing: tuple[str, ...] | UnsetType = UNSET  # who of the others there types a line
+    moved: str | UnsetType = UNSET  # where to go on; only to clients that asked with `moved=1`
     request: str | UnsetType = UNSET  # the id of the prompt that this answers
 
 

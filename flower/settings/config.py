@@ -79,6 +79,7 @@ class EngineConfig(Struct, frozen=True):
     linger_s: float = limits.LINGER_S_DEFAULT
     token: Secret = NO_SECRET
     names: tuple[str, ...] = ()
+    advertise: str = ""  # where other engines on one database reach this one; "": at its own address
     tls_certificate: str = ""
     tls_key: str = ""
     socket: str = ""
@@ -358,6 +359,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "linger_s": validators.number(0, 365 * _DAY_S),
         "token": validators.secret,
         "names": validators.list_of(validators.short_text),
+        "advertise": validators.text,
         "tls_certificate": validators.text,
         "tls_key": validators.text,
         "socket": validators.text,

@@ -39,6 +39,7 @@ MEANINGS: Mapping[str, str] = {
     "engine.linger_s": "seconds it waits for you after a lost connection",
     "engine.token": "what clients of other machines must send to come in",
     "engine.names": "host names that clients may ask for beside localhost",
+    "engine.advertise": "the address by which other engines on one database reach this one",
     "engine.tls_certificate": "the file of the certificate for wss://",
     "engine.tls_key": "the file of its key",
     "engine.socket": "the path of a Unix socket to listen on instead of a port",
@@ -73,8 +74,9 @@ MEANINGS: Mapping[str, str] = {
 OWN = "tui."  # the screen's own settings: those of the home it was started with
 # What an engine or a screen reads only when it starts; the rest holds from the next reply, or at once.
 AT_START = frozenset({
-    "engine.host", "engine.port", "engine.linger_s", "engine.names", "engine.tls_certificate", "engine.tls_key",
-    "engine.socket", "embedding.model", "embedding.threads", "embedding.unload_after_s",
+    "engine.host", "engine.port", "engine.linger_s", "engine.names", "engine.advertise",
+    "engine.tls_certificate", "engine.tls_key", "engine.socket",
+    "embedding.model", "embedding.threads", "embedding.unload_after_s",
 })  # fmt: skip
 # What widens who may come in, whom the engine talks to or what it reads: for the engine's own user alone.
 OWNERS = frozenset({"openai_base_url", "lore.roots"})

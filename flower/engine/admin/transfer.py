@@ -1,6 +1,6 @@
 """``flower migrate``: the stories of a home into a PostgreSQL database, or back into a file of the home.
 
-Claims the home, and the lease of the database: no engine can be running on either. What is copied stays where it was;
+Claims the home, and is alone on the database: no engine can be running on either. What is copied stays where it was;
 the settings decide which of the two is used.
 """
 
@@ -68,10 +68,10 @@ async def _with_server(url: str, home: Home, work: Callable[[Store], Awaitable[C
         from flower.engine.store.postgres.database import PostgresDatabase
     except ImportError as error:
         raise StoreError("the driver of PostgreSQL is missing: ./start.sh --setup postgres") from error
-    server = await PostgresDatabase.open(url, home.database)
+    server = await PostgresDatabase.open(url, home.database, alone=True)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(server.keep_lease)
+            nursery.start_soon(server.keep_alive)
             copied: Copied = await work(server)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:

@@ -237,6 +237,8 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
         if noted.done:
             engine.answers.keep(key, tuple(client.answers))
     except FlowerError as error:
+        if client.elsewhere is not None:
+            return  # it goes to the engine that plays its story
         engine.metrics.error(type(error).__name__)
         wrong = error.problems if isinstance(error, FormError) and error.problems else UNSET
         client.send(ErrorEvent(str(error), ErrorMeta(request=prompt.request or UNSET, problems=wrong)))

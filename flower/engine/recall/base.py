@@ -172,6 +172,9 @@ class Library(Protocol):
     async def drop_scope(self, scope: str) -> int:
         """Deletes all passages of a scope; returns how many there were."""
 
+    def doubt(self, scope: str) -> None:
+        """Lets the next recall look at the rows of a scope, or of all, again: another engine may have changed them."""
+
     async def forget(self, passage_id: int) -> bool:
         """Deletes one passage; returns whether there was one."""
 

@@ -92,6 +92,10 @@ class Indexes:
         index.discard()
         self._locks.pop(scope, None)
 
+    def doubt(self, scope: str) -> None:
+        """Compares a scope, or all, with its rows before the next search: another engine may have changed them."""
+        self._stale.update([scope] if scope else self._open)
+
     async def maintain(self) -> None:
         """Builds and enlarges the graphs that want it; raises nothing but cancellation.
 

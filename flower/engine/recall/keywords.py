@@ -66,6 +66,11 @@ class Keywords:
         """Closes the index of a scope that is gone."""
         self._open.pop(scope, None)
 
+    def doubt(self, scope: str) -> None:
+        """Reads a scope, or all, anew at the next question: another engine may have changed the rows."""
+        for name in [scope] if scope else list(self._open):
+            self._open.pop(name, None)
+
     async def _load(self, scope: str) -> WordIndex:
         from flower.engine.recall.word_index import WordIndex
 

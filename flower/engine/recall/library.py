@@ -185,6 +185,11 @@ class PassageLibrary:
             self._background.asked.indexes.forget(scope)
         return len(change.removed)
 
+    def doubt(self, scope: str) -> None:
+        """Lets the next recall look at the rows of a scope, or of all, again: another engine may have changed them."""
+        self._keywords.doubt(scope)
+        self._background.asked.indexes.doubt(scope)
+
     async def forget(self, passage_id: int) -> bool:
         """Deletes one passage; returns whether there was one. Raises ``StoreError``."""
         passage = await self.get(passage_id)

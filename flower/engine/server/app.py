@@ -78,7 +78,9 @@ def create_app(
         if refused is not None:
             return _refused(engine, refused)
         report = await health.look(engine)
-        return _text("\n".join(report.lines), 200 if report.ready else 503)
+        # A proxy may want to tell an engine that ends what it does from one that fails.
+        gentle = report.draining and request.args.get("draining") == "404"
+        return _text("\n".join(report.lines), 200 if report.ready else 404 if gentle else 503)
 
     async def numbers() -> Response:
         refused = await door.private_refusal(request)
@@ -96,10 +98,12 @@ def create_app(
     async def rpc() -> Response | None:
         peer, user = await door.asks(websocket)
         refused = rules.refusal(websocket.headers.get, peer, trio.current_time(), user)
-        if refused is None and len(engine.clients) >= limits.CLIENTS_MAX:
-            refused = Refusal(
-                503, f"{limits.CLIENTS_MAX} clients are connected, the most there can be."
-            )
+        if refused is None and engine.draining:
+            refused = Refusal(503, "This engine is about to stop; connect again in a moment.")
+        shared = engine.services.database.shared
+        most = limits.CLIENTS_MAX_SHARED if shared else limits.CLIENTS_MAX
+        if refused is None and lifetime.clients >= most:
+            refused = Refusal(503, f"{most} clients are connected, the most there can be.")
         if refused is None and user is not None and door.is_crowded_by(user):
             refused = Refusal(503, f"{limits.USER_CLIENTS} clients of yours are connected, the most.")
         if refused is not None:
@@ -111,6 +115,11 @@ def create_app(
         token = rules.token if user is None and rules.needs_token(peer) else None
         with lifetime.client() as guest, guests.admitted(token) as scope:
             client_id = websocket.args.get("client", "")
+            # Other engines ask for the same token: the client's own, or ours for those who need none here.
+            own = f"Bearer {rules.token}" if rules.token else ""
+            hop = connection.Hop(
+                websocket.headers.get("Authorization") or own, follows="moved" in websocket.args
+            )
             await connection.serve(
                 engine,
                 _WebSocket(),
@@ -118,6 +127,7 @@ def create_app(
                 guest.say_goodbye,
                 rules.rights(peer, user),
                 await door.visitor(websocket.headers.get, user, scope.cancel),
+                hop,
             )
         if scope.cancelled_caught:
             await websocket.close(POLICY_VIOLATION)

@@ -21,11 +21,14 @@ from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.program import STRANGER
 from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.session import HOME_OWNER, Client
-from flower.errors import FlowerError, ProtocolError
+from flower.errors import ElsewhereError, FlowerError, ProtocolError
 from flower.protocol.codec import Encoder, decode_prompt
-from flower.protocol.messages import ChatChunk, ErrorEvent, ErrorMeta, Prompt
+from flower.protocol.messages import ChatChunk, ErrorEvent, ErrorMeta, Prompt, State, SystemUpdate
 
 log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 0.25
+NORMAL, POLICY, RESTART = 1000, 1008, 1012  # RFC 6455, section 7.4.1, and the registry of codes
 
 _frames = Encoder()  # of all connections: those that watch one story get the same events
 
@@ -40,6 +43,19 @@ class Socket(Protocol):
     async def close(self, code: int) -> None: ...
 
 
+class Hop:
+    """How a client gets to the engine that plays its story, if that is another one.
+
+    ``authorization`` is the header that lets it in there. ``follows``: it goes there by itself when told.
+    ``unsent`` is a frame of the client that no engine has taken yet.
+    """
+
+    def __init__(self, authorization: str = "", *, follows: bool = False) -> None:
+        self.authorization = authorization
+        self.follows = follows
+        self.unsent: str | bytes | None = None
+
+
 async def serve(
     engine: Engine,
     socket: Socket,
@@ -47,16 +63,70 @@ async def serve(
     on_leave: Callable[[], None],
     rights: str = STRANGER,
     visitor: Visitor = HOME_OWNER,
+    hop: Hop | None = None,
 ) -> None:
-    """Talks with one client until either side goes; ``on_leave`` is called if it says that it leaves."""
+    """Talks with one client until either side goes; ``on_leave`` is called if it says that it leaves.
+
+    While another engine plays its story the client is sent there, or its frames are passed on (``hop``).
+    """
+    hop = hop if hop is not None else Hop()
     client_id = client_id[: limits.CLIENT_ID_CHARS]
-    client = await engine.connect(Outbox(), client_id, on_leave, rights, visitor)
+    while True:
+        client_id, elsewhere = await _serve_here(
+            engine, socket, client_id, on_leave, rights, visitor, hop
+        )
+        if elsewhere is None:
+            return
+        if hop.follows and elsewhere.address:
+            await socket.send(_frames.encode(SystemUpdate("", State(moved=elsewhere.address))))
+        if hop.follows or engine.draining:
+            await socket.close(RESTART)
+            return
+        code = await _pass_on(engine, socket, elsewhere.address, client_id, hop)
+        if code in (NORMAL, POLICY):
+            await socket.close(code)
+            return
+        await trio.sleep(LOOK_AGAIN_S)  # the other engine may be dead: its time has to run out
+
+
+async def _serve_here(
+    engine: Engine,
+    socket: Socket,
+    client_id: str,
+    on_leave: Callable[[], None],
+    rights: str,
+    visitor: Visitor,
+    hop: Hop,
+) -> tuple[str, ElsewhereError | None]:
+    """Serves a client as long as its story is ours; returns its id, and where it has to go on, if so."""
+    try:
+        client = await engine.connect(Outbox(), client_id, on_leave, rights, visitor)
+    except ElsewhereError as elsewhere:
+        return client_id, elsewhere
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_write, engine, client, socket, nursery.cancel_scope)
-            nursery.start_soon(_read, engine, client, socket, nursery.cancel_scope)
+            nursery.start_soon(_read, engine, client, socket, nursery.cancel_scope, hop)
     finally:
         engine.disconnect(client)
+    return client.name, client.elsewhere
+
+
+async def _pass_on(engine: Engine, socket: Socket, address: str, client_id: str, hop: Hop) -> int:
+    """Passes frames on until the other engine ends it, or this one is about to end."""
+    from flower.engine.server.relay import pass_on  # an engine that is alone never needs it
+
+    code = RESTART
+    async with trio.open_nursery() as nursery:
+
+        async def until_draining() -> None:
+            await engine.drain_begun.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(until_draining)
+        code = await pass_on(hop, socket, address, client_id)
+        nursery.cancel_scope.cancel()
+    return code
 
 
 class TokenBucket:
@@ -77,11 +147,15 @@ class TokenBucket:
         return True
 
 
-async def _read(engine: Engine, client: Client, socket: Socket, done: trio.CancelScope) -> None:
+async def _read(
+    engine: Engine, client: Client, socket: Socket, done: trio.CancelScope, hop: Hop
+) -> None:
     pace = TokenBucket()
     try:
         while True:
-            data = await socket.receive()
+            data, hop.unsent = hop.unsent, None
+            if data is None:
+                data = await socket.receive()
             try:
                 prompt = decode_prompt(data)
             except ProtocolError as error:
@@ -92,6 +166,9 @@ async def _read(engine: Engine, client: Client, socket: Socket, done: trio.Cance
                 continue
             if pace.allows():
                 await _handle(engine, client, prompt)
+                if client.elsewhere is not None:
+                    hop.unsent = data if client.elsewhere.unanswered else None
+                    return
                 continue
             text = "Too many prompts at once: this one was not taken. Send it again in a moment."
             client.send(ErrorEvent(text, ErrorMeta("pace", request=prompt.request or UNSET)))
@@ -101,6 +178,7 @@ async def _read(engine: Engine, client: Client, socket: Socket, done: trio.Cance
 
 
 async def _handle(engine: Engine, client: Client, prompt: Prompt) -> None:
+    client.answering = True
     try:
         await dispatch.handle(engine, client, prompt)
     except Exception as bug:  # the connection's edge: one prompt must not end the connection
@@ -108,6 +186,8 @@ async def _handle(engine: Engine, client: Client, prompt: Prompt) -> None:
         log.exception("client=%s: a prompt crashed", client.chosen.client)
         text = f"The engine failed on this ({type(bug).__name__}); see its log."
         client.send(ErrorEvent(text, ErrorMeta("engine", request=prompt.request or UNSET)))
+    finally:
+        client.answering = False
 
 
 async def _write(engine: Engine, client: Client, socket: Socket, done: trio.CancelScope) -> None:
@@ -115,7 +195,8 @@ async def _write(engine: Engine, client: Client, socket: Socket, done: trio.Canc
         while True:
             event = await client.outbox.get()
             if event is None:
-                await socket.close(1000)
+                if client.elsewhere is None:
+                    await socket.close(NORMAL)
                 break
             if isinstance(event, Resync):
                 await engine.sync(client)

@@ -28,10 +28,11 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class HealthReport(Struct, frozen=True):
-    """A line per part, ``OK`` or what is wrong. ``ready`` is False when stories cannot be saved."""
+    """A line per part, ``OK`` or what is wrong. ``ready`` is False when nobody should come."""
 
     ready: bool
     lines: tuple[str, ...]
+    draining: bool = False
 
 
 async def look(engine: Engine) -> HealthReport:
@@ -42,7 +43,10 @@ async def look(engine: Engine) -> HealthReport:
     unsaved = sum(len(session.unsaved) for session in engine.sessions)
     if unsaved:
         lines.append(f"replies: {unsaved} wait for the disk")
-    return HealthReport(not store and not unsaved, tuple(lines))
+    if engine.draining:
+        lines.append("engine: draining")
+    ready = not store and not unsaved and not engine.draining
+    return HealthReport(ready, tuple(lines), engine.draining)
 
 
 async def _store(engine: Engine) -> str:

@@ -72,9 +72,12 @@ class AfterTurn:
             line = above[0].content if above[0].role == "user" else branches.GO_ON
             await self._remember_or_tell(session, reply.id, line, reply.content)
 
-    async def remember_unfinished(self) -> int:
-        """Makes memories of the exchanges whose engine died before it could; returns how many."""
-        exchanges = await self._runtime.services.database.read(replies.unremembered)
+    async def remember_unfinished(self, story: str = "") -> int:
+        """Makes memories of the exchanges whose engine died before it could; returns how many.
+
+        ``story``: of this one alone.
+        """
+        exchanges = await self._runtime.services.database.read(replies.unremembered, story)
         for session_id, reply_id, line, text in exchanges:
             await self._remember(session_id, reply_id, line, text)
         return len(exchanges)

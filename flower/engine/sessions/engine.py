@@ -21,6 +21,7 @@ from flower.engine.game.steering import rules_on
 from flower.engine.prompt.context import Services
 from flower.engine.provider.base import Registry
 from flower.engine.recall.folders import Folders
+from flower.engine.recall.scopes import memory_scope
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, recap, rights, shown_page, snapshot
 from flower.engine.sessions.allowances import Allowances
@@ -42,16 +43,22 @@ from flower.engine.sessions.session import HOME_OWNER, Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.story_list import StoryList
 from flower.engine.sessions.tables import Tables, is_shared
-from flower.engine.sessions.turn_outcome import TurnOutcome
+from flower.engine.sessions.turn_outcome import TurnOutcome, interrupted
 from flower.engine.sessions.turns import Turns
 from flower.engine.sessions.user_watch import UserWatch
 from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
-from flower.errors import StoreError
+from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State
 
 log = logging.getLogger(__name__)
 
 QUICK_REPLIES_READ = 100  # of imported ones; most sets have commands of other programs among them
+
+COME_BACK_S = 20.0  # after an engine has died, its clients are with another one
+
+DRAIN_S = 600.0  # for replies to end by themselves
+LEAVE_S = 5.0  # for clients to be gone then
+DRAIN_POLL_S = 0.1
 
 
 class Engine:
@@ -118,6 +125,7 @@ class Engine:
         self.answers = Answers()
         self.fetches = Fetches(nursery)
         self.program: Program | None = None  # who reads the settings; None in an engine without any
+        self.drain_begun = trio.Event()
         self._sessions: dict[str, Session] = {}
         self._recapped: dict[str, float] = {}  # by story: when it had been played last, then
 
@@ -144,11 +152,22 @@ class Engine:
         """Marks the replies that a dead engine left unfinished, makes memories of them, follows folders."""
         self.registry.on_change = self._announce_models
         await self.imports.start()
-        count = await self.services.database.write(streaming_text.recover)
-        if count:
-            log.info("found %d interrupted replies", count)
-        await self.turns.after.remember_unfinished()
+        if not self.services.database.shared:  # else they may be those of an engine that lives
+            count = await self.services.database.write(streaming_text.recover)
+            if count:
+                log.info("found %d interrupted replies", count)
+            await self.turns.after.remember_unfinished()
         await self.folders.start()
+        self.services.database.follow(self._on_change_elsewhere)
+
+    def _on_change_elsewhere(self, what: str, scope: str) -> None:
+        """Brings up to date what is kept in memory of rows that other engines have changed."""
+        if what in ("lore", ""):
+            self.services.library.doubt(scope)
+        if what in ("stories", ""):
+            self.story_list.changed()
+        if what in ("characters", ""):
+            self.imports.look_again()
 
     # --- clients --------------------------------------------------------------------------------
 
@@ -175,6 +194,7 @@ class Engine:
             self._tell_problems(client)
             await self._attach(client)
             await self.sync(client)
+            self._tell_ended(client)
             await self._recap_once(client)
         except BaseException:  # it left already, or the disk fails: nobody else would forget it
             self.disconnect(client)
@@ -197,6 +217,16 @@ class Engine:
         every = (*settings, *self.services.assets.problems, *self.registry.problems.values())
         every += self.registry.file_problems
         return every[: limits.PROBLEMS_TOLD]
+
+    def _tell_ended(self, client: Client) -> None:
+        """Tells those who come back that the reply they were reading has ended with its engine."""
+        session = client.session
+        if session is None or trio.current_time() - session.opened_at > COME_BACK_S:
+            return
+        if client.chosen.client not in session.told_ended:
+            session.told_ended.add(client.chosen.client)
+            for event in session.ended_elsewhere:
+                client.send(event)
 
     async def _recap_once(self, client: Client) -> None:
         """Tells what happened last in a story that has rested long, once until it is played again."""
@@ -231,7 +261,11 @@ class Engine:
         """Gives a client what another one of its id had chosen, and its story."""
         key = stories.client_key(client.visitor.id, sanitize(client_id))
         client.chosen = await self.services.database.read(stories.load, key, client.visitor.id)
-        await self._attach(client)
+        try:
+            await self._attach(client)
+        except ElsewhereError as elsewhere:
+            elsewhere.unanswered = True  # the prompt that brought the id
+            raise
 
     async def choose(self, client: Client, **changes: object) -> None:
         """Changes what a client has chosen and stores that: others with its id may choose the rest."""
@@ -315,7 +349,8 @@ class Engine:
         await self.services.database.write(prompts.drop_all_waiting, session_id)
         await self.services.database.write(trash.delete, session_id, self.now())
         await self.turns.end(session_id)  # of a line that was being committed; none can begin now
-        self._sessions.pop(session_id, None)
+        if self._sessions.pop(session_id, None) is not None:
+            self.services.database.leave(session_id)
         for client in self.clients:
             if client.chosen.session_id == session_id:
                 client.chosen = structs.replace(client.chosen, session_id="")
@@ -340,7 +375,10 @@ class Engine:
             await self.tables.tell(client)
 
     async def _attach(self, client: Client) -> None:
-        """Makes the client watch the story it has selected, if that still exists."""
+        """Makes the client watch the story it has selected, if that still exists.
+
+        Raises ``ElsewhereError`` when another engine plays it; the client is to go there.
+        """
         self._leave(client)
         session_id = client.chosen.session_id
         if not session_id:
@@ -351,13 +389,21 @@ class Engine:
             if found is None:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
-            stored, role = found
+            _, role = found
             session = self._sessions.get(session_id)
         if session is None:
-            start = await self.services.database.read(tree.window_start, stored.id)
-            opened = Session(stored.id, stored.world_id, stored.character_id, start, stored.owner)
+            try:
+                opened = await self._open(session_id)
+            except ElsewhereError as elsewhere:
+                client.leave_for(elsewhere)
+                raise
+            if opened is None:
+                client.chosen = structs.replace(client.chosen, session_id="")
+                return
             # Another client may have opened it meanwhile, and a turn of it laid out its window.
             session = self._sessions.setdefault(session_id, opened)
+            if session is not opened:
+                self.services.database.leave(session_id)
         # Without a pause since it was looked up: a story that nobody watches may be dropped and opened again.
         session.subscribe(client.outbox)
         client.session, client.role = session, role
@@ -373,6 +419,30 @@ class Engine:
         except StoreError as error:  # a full disk keeps nobody from reading
             client.send(ErrorEvent(f"{error}. The world's lore stays as it was.", ErrorMeta("store")))
 
+    async def _open(self, session_id: str) -> Session | None:
+        """Returns a story for this engine to play, None if it is gone.
+
+        Raises ``ElsewhereError`` while another engine plays it.
+        """
+        services = self.services
+        ended = await services.database.lease(session_id)
+        try:
+            stored = await services.database.read(stories.session, session_id)
+            if stored is None:
+                services.database.leave(session_id)
+                return None
+            start = await services.database.read(tree.window_start, stored.id)
+            if services.database.shared:  # another engine may have added to it, or died before it could
+                services.library.doubt(memory_scope(session_id))
+                await self.turns.after.remember_unfinished(session_id)
+        except BaseException:
+            services.database.leave(session_id)
+            raise
+        session = Session(stored.id, stored.world_id, stored.character_id, start, stored.owner)
+        session.ended_elsewhere = tuple(interrupted(session_id, reply) for reply in ended)
+        session.opened_at = trio.current_time()
+        return session
+
     def _leave(self, client: Client) -> None:
         session, client.session = client.session, None
         if session is not None:
@@ -383,6 +453,7 @@ class Engine:
         """Drops a story that nobody watches and that nothing runs in; the database has it."""
         if not session.in_use and self._sessions.get(session.id) is session:
             del self._sessions[session.id]
+            self.services.database.leave(session.id)
 
     # --- lines ----------------------------------------------------------------------------------
 
@@ -399,6 +470,41 @@ class Engine:
             line = await self.tables.voiced(client, line)
         if await self.turns.say(client.session, client.chosen, line, request):
             self.story_list.changed()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the engine takes nobody any more."""
+        return self.drain_begun.is_set()
+
+    async def drain(self) -> None:
+        """Lets replies end, hands the stories over and sends clients to other engines; returns when all that is done.
+
+        Lines that wait stay in the database: whoever plays the story next answers them.
+        """
+        self.drain_begun.set()
+        self.turns.begin_no_more()
+        other = ""
+        try:
+            await self.services.database.drain()
+            other = await self.services.database.elsewhere()
+        except StoreError as error:
+            log.warning("the other engines are not told: %s", error)
+        with trio.move_on_after(DRAIN_S):
+            while self._send_away(other) or self.turns.running:  # noqa: ASYNC110 - many things end
+                await trio.sleep(DRAIN_POLL_S)
+        with trio.move_on_after(LEAVE_S):
+            while self._send_away(other) or self.clients:  # noqa: ASYNC110
+                await trio.sleep(DRAIN_POLL_S)
+
+    def _send_away(self, address: str) -> int:
+        """Lets clients go whose story rests; returns how many there are whose story does not."""
+        left = 0
+        for client in self.clients:
+            if client.answering or (client.session is not None and client.session.is_working):
+                left += 1
+            elif client.elsewhere is None:
+                client.leave_for(ElsewhereError("this engine is about to stop", address))
+        return left
 
     async def stop(self) -> None:
         """Ends every turn, saved and told as interrupted, and tells the clients."""

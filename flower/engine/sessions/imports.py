@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 
 import trio
@@ -18,7 +19,10 @@ from flower.engine.sessions.session import Client
 from flower.engine.store import characters
 from flower.engine.store.connection import Connection
 from flower.engine.tasks import guarded
+from flower.errors import StoreError
 from flower.protocol.messages import State, SystemUpdate
+
+log = logging.getLogger(__name__)
 
 TELL_INTERVAL_S = 1.0  # between two lists of characters: five hundred cards may come in a minute
 
@@ -66,6 +70,22 @@ class Imports:
         """Reads what was imported before. Raises ``StoreError``."""
         for stored in await self._runtime.services.database.read(_everybody):
             self.imported.put(stored.brief, stored.packed)
+
+    def look_again(self) -> None:
+        """Reads what is imported anew, soon: another engine has changed it."""
+        self._nursery.start_soon(guarded, "the imported characters", self._look)
+
+    async def _look(self) -> None:
+        try:
+            found = await self._runtime.services.database.read(_everybody)
+        except StoreError as error:
+            log.warning("the imported characters could not be read: %s", error)
+            return
+        for character_id in self.imported.briefs.keys() - {one.brief.id for one in found}:
+            self.imported.drop(character_id)
+        for stored in found:
+            self.imported.put(stored.brief, stored.packed)
+        self._announce()
 
     def write(self, character: Character) -> None:
         """Takes over a character as its file says it now."""

@@ -23,8 +23,10 @@ from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.rights import Need, StoryRole, Visitor, check
 from flower.engine.store.stories import Selection
 from flower.engine.store.users import HOME
+from flower.errors import ElsewhereError
 from flower.protocol.messages import (
     ChatChunk,
+    ChatEnd,
     ChatReasoning,
     ChunkMeta,
     Event,
@@ -173,6 +175,9 @@ class Session:
         self.busy = False  # from accepting a line until its reply has ended
         self.request: str | None = None  # of the line that is being answered
         self.sent: SentPrompt | None = None  # the last request for a reply
+        self.opened_at = 0.0  # on trio's clock
+        self.ended_elsewhere: tuple[ChatEnd, ...] = ()  # replies whose engine died
+        self.told_ended: set[str] = set()  # the clients that have heard of it
         self.expected = 0  # lines and changes on their way to it, which still wait for the disk
         self.prepared: tuple[Prepared, ...] = ()  # answers to what may be asked next
         self._window_start = window_start
@@ -191,6 +196,11 @@ class Session:
     @property
     def in_use(self) -> bool:
         return self.busy or bool(self.expected or self._subscribers or self._waiting or self.unsaved)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether something of it is not done or not on disk yet; lines that wait are."""
+        return self.busy or bool(self.expected or self.unsaved)
 
     @property
     def waiting(self) -> int:
@@ -275,6 +285,8 @@ class Client:
         self.visitor = visitor
         self.session: Session | None = None
         self.role = StoryRole.NOBODY  # at that story
+        self.answering = False  # one of its prompts is being carried out
+        self.elsewhere: ElsewhereError | None = None  # its story is played there; it is leaving
         self.rights = rights  # what it may change of the program; see ``program``
         self.on_leave = on_leave  # to be called when it says that it leaves for good
         self.request: str | None = None  # of the prompt that is being carried out
@@ -310,6 +322,11 @@ class Client:
     def send(self, event: Event) -> None:
         """Puts an event into its outbox."""
         self.outbox.put_nowait(event)
+
+    def leave_for(self, elsewhere: ElsewhereError) -> None:
+        """Notes that the client goes to another engine when it has got what is on its way to it."""
+        self.elsewhere = elsewhere
+        self.outbox.close()
 
     def notify(self, text: str, state: State | None = None) -> None:
         """Sends a line for its user, and what of the state has changed; names the prompt it answers."""

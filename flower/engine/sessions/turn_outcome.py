@@ -108,3 +108,15 @@ def end_event(
             tokens_per_second=round(tokens_per_second, 1),
         ),
     )
+
+
+def interrupted(session_id: str, message_id: int) -> ChatEnd:
+    """Returns the last event of a turn whose engine died, for those who were reading its reply."""
+    meta = EndMeta(
+        total_tokens=0,
+        reason="interrupted",
+        turn=f"{session_id}-{message_id}",
+        message=message_id,
+        session=session_id,
+    )
+    return ChatEnd("", meta)

@@ -78,6 +78,7 @@ class Turns:
         self._idle = trio.Event()
         self._idle.set()
         self._stopping = False
+        self._draining = False
 
     # --- who may change a story -----------------------------------------------------------------
 
@@ -145,7 +146,7 @@ class Turns:
         Raises ``CommandError`` when too many lines wait, ``ProviderError`` for an unknown model,
         ``StoreError`` when the line could not be saved.
         """
-        if self._stopping:
+        if self._stopping or (self._draining and not session.busy):
             raise CommandError("The engine is stopping; send this again when it is back.")
         if not session.busy:
             try:
@@ -322,7 +323,7 @@ class Turns:
             self._nursery.start_soon(guarded, "a late save", self._save_later, session)
 
     async def _begin_waiting(self, session: Session) -> None:
-        while not session.busy and not self._stopping:
+        while not session.busy and not self._stopping and not self._draining:
             waiting = session.next_waiting()
             if waiting is None:
                 self._forget(session)
@@ -373,6 +374,10 @@ class Turns:
         if running is not None:
             running.turn.cancel()
             await running.ended.wait()
+
+    def begin_no_more(self) -> None:
+        """Lets the running turns be the last; lines that wait are kept for whoever plays the story next."""
+        self._draining = True
 
     async def stop(self, sessions: Iterable[Session]) -> None:
         """Ends every turn as interrupted and starts no more; lines that wait are kept for the next start."""

@@ -71,6 +71,31 @@ class Store(Protocol):
     def until_flush(self, interval_s: float) -> float:
         """Returns after how many seconds, about ``interval_s``, a growing reply is to be written again."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether other engines may play stories of it at the same time."""
+
+    async def lease(self, story: str) -> tuple[int, ...]:
+        """Makes this engine the one that plays a story; returns the replies in it that a dead one left.
+
+        Raises ``ElsewhereError`` while another one plays it.
+        """
+
+    def leave(self, story: str) -> None:
+        """Says that this engine plays a story no more; to be called once for each ``lease``."""
+
+    def follow(self, heard: Callable[[str, str], None]) -> None:
+        """Has ``heard`` called when other engines have changed rows that are everybody's.
+
+        With "lore" and its scope, "stories" or "characters"; with "" when something of that may have been missed.
+        """
+
+    async def drain(self) -> None:
+        """Takes no more stories: this engine is about to end."""
+
+    async def elsewhere(self) -> str:
+        """Returns the address of another engine, "" when there is none."""
+
     async def check_place(self) -> None:
         """Raises ``StoreError`` when what is written now would be lost, or cannot be written."""
 

@@ -107,6 +107,8 @@ class Inline:
 class Database:
     """Runs functions over the one connection, in order, off the event loop."""
 
+    shared = False
+
     def __init__(self, connection: sqlite3.Connection, path: Path, run: OneThread | Inline) -> None:
         self._connection = connection
         self._path = path
@@ -210,6 +212,23 @@ class Database:
     def until_flush(self, interval_s: float) -> float:
         """Returns after how many seconds a growing reply is to be written again."""
         return interval_s
+
+    async def lease(self, story: str) -> tuple[int, ...]:
+        """Nobody else has this file: nothing to be done."""
+        return ()
+
+    def leave(self, story: str) -> None:
+        """Nobody waits for it."""
+
+    def follow(self, heard: Callable[[str, str], None]) -> None:
+        """Nobody else changes anything."""
+
+    async def drain(self) -> None:
+        """The stories stay where they are."""
+
+    async def elsewhere(self) -> str:
+        """Returns "": there is no other engine."""
+        return ""
 
     async def check_place(self) -> None:
         """Raises ``StoreError`` when the file is no longer at its path, where words would be lost."""

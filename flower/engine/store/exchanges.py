@@ -256,24 +256,27 @@ def _letters(text: str) -> str:
 _FRAME_LETTERS = len("".join(memory_of("", "").split()))
 
 
-def unremembered(db: Connection) -> list[tuple[str, int, str, str]]:
+def unremembered(db: Connection, story: str = "") -> list[tuple[str, int, str, str]]:
     """Returns (story, reply, line, text) of exchanges that ended without becoming a memory as a whole.
 
     Only the last one of a story can be, or the one at which it stands: it was being saved, or went on
     growing, when its engine died. A memory is whole when it has as many letters; one that is cut in
-    some unusual way (headings, tabs) may be named though it is whole.
+    some unusual way (headings, tabs) may be named though it is whole. ``story``: of this one alone.
     """
+    which = " WHERE {} = :story" if story else ""
     return db.execute(
         f"""
         SELECT r.session_id, r.id, u.content, r.content
         FROM messages r JOIN messages u ON u.id = r.parent_id AND u.role = 'user'
-        WHERE r.id IN (SELECT (SELECT max(l.id) FROM messages l WHERE l.session_id = s.id) FROM sessions s
-                       UNION ALL SELECT active_leaf FROM sessions)
+        WHERE r.id IN (SELECT (SELECT max(l.id) FROM messages l WHERE l.session_id = s.id)
+                       FROM sessions s{which.format("s.id")}
+                       UNION ALL SELECT active_leaf FROM sessions{which.format("id")})
           AND r.role = 'assistant' AND r.content != '' AND r.status NOT IN ('streaming', 'error')
           AND json_extract({readable("r.extra")}, '$.forgotten') IS NULL
           AND (SELECT coalesce(sum({_letters("p.text")}), 0) FROM passages p WHERE p.message_id = r.id)
               < {_letters("u.content")} + {_letters("r.content")} + {_FRAME_LETTERS}
-        """
+        """,
+        {"story": story} if story else {},
     ).fetchall()
 
 

@@ -160,6 +160,10 @@ class Paths:
             if number in kept:
                 self._kept[session_id] = kept.above(number)
 
+    def forget(self, session_id: str) -> None:
+        """Reads a story's way anew."""
+        self._kept.pop(session_id, None)
+
     def clear(self) -> None:
         self._kept.clear()
 
@@ -203,3 +207,10 @@ def forgotten(db: Connection) -> None:
     paths: Paths | None = getattr(db, "paths", None)
     if paths is not None:
         paths.clear()
+
+
+def forget(db: Connection, session_id: str) -> None:
+    """Says that somebody else may have changed a story."""
+    paths: Paths | None = getattr(db, "paths", None)
+    if paths is not None:
+        paths.forget(session_id)

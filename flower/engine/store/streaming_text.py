@@ -96,3 +96,14 @@ def recover(db: Connection) -> int:
     ).rowcount
     db.execute("DELETE FROM growth")
     return ended
+
+
+def recover_story(db: Connection, session_id: str) -> tuple[int, ...]:
+    """As ``recover``, for one story; returns the replies that were ended."""
+    found = db.execute(
+        f"SELECT m.id, {text_of('m')} FROM messages m WHERE m.session_id = ? AND m.status = 'streaming'",
+        (session_id,),
+    ).fetchall()
+    for message_id, text in found:
+        end(db, message_id, text, "interrupted")
+    return tuple(message_id for message_id, _ in found)

@@ -1,9 +1,8 @@
-"""The stories in PostgreSQL: one connection that writes, one that reads long, what happens when the server is away.
+"""The stories in PostgreSQL: a connection that writes, one that reads long, one that shows that this engine lives.
 
 Keeps the promises of ``store.database``: transactions in the order in which they were asked for, each one call in a
-worker thread, on disk at the server when ``write`` returns. What an error means is decided by its kind: what another
-transaction was in the way of is done once more, a lost connection is made anew, and a commit whose answer was lost is
-looked up by its transaction's number, so that nothing is done twice.
+worker thread, on disk at the server when ``write`` returns. What happens when the server is away is in ``link``, who
+may write what in ``engines``, signs of life in ``pulse``.
 """
 
 from __future__ import annotations
@@ -11,42 +10,35 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 import trio
-from psycopg.pq import ConnStatus, ExecStatus
 
-from flower.engine.store import paths
+from flower.engine.store import paths, streaming_text
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, change_alongside
-from flower.engine.store.postgres import definitions, errors, lease, upgrade
+from flower.engine.store.postgres import definitions, engines, errors, upgrade
 from flower.engine.store.postgres.connection import PostgresConnection, connect
-from flower.engine.store.postgres.errors import Failure
+from flower.engine.store.postgres.link import ServerLink
+from flower.engine.store.postgres.pulse import Pulse
 from flower.engine.store.postgres.search_index import SearchIndex
-from flower.errors import StoreError
+from flower.errors import ElsewhereError, StoreError
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-TRIES = 4  # of a transaction that others are in the way of
-AGAIN_S = 0.02  # before the second try, then twice as long each time
-AWAY_S = 0.5  # a server that did not answer is not asked again for so long
-UNSURE_S = 2.0  # to learn what became of a commit whose answer was lost
 FLUSH_S = 0.5  # the growing replies of one engine are written together, so often
 GATHER_S = 0.005  # between the first reply of a batch and its transaction
-
-LEASE_POLL_S = 0.5  # while an engine that may have died has the lease
+ORPHANS_S = 30.0  # whoever was reading a story whose engine died is back before, and is told
+ALONE_POLL_S = 0.5  # while an engine that may have died is in the way of one that must be alone
 
 Write = Callable[[Connection], Any]
-
-
-class _UnsureError(Exception):
-    """The connection was lost after COMMIT had been sent."""
 
 
 class _Job:
@@ -72,75 +64,151 @@ class PostgresDatabase:
     ``path`` is where the home's own database would be.
     """
 
-    def __init__(self, url: str, path: Path, run: OneThread | Inline) -> None:
-        self._url = url
+    shared = True
+
+    def __init__(self, url: str, path: Path, run: OneThread | Inline, number: int) -> None:
         self._path = path
         self._run = run
         self._run_slow = Inline() if isinstance(run, Inline) else OneThread()
-        self._link: PostgresConnection | None = None
-        self._slow_link: PostgresConnection | None = None
-        self._away_until = 0.0
+        self._number = number
+        self._link = ServerLink(url, number, keeps_paths=True)
+        self._slow = ServerLink(url, 0)
+        self._pulse = Pulse(url, number)
         self._batch: _Batch | None = None
         self._index = SearchIndex(path.with_name("index") / "search.db")
-        self._epoch = 0
-        self.commits = 0
+        self._played: Counter[str] = Counter()  # stories whose leases are not to be given back
+        self._heard: Callable[[str, str], None] = lambda kind, place: None
+        self._orphans_at = time.monotonic() + ORPHANS_S
 
     @property
     def path(self) -> Path:
         """Where the home's own database would be."""
         return self._path
 
+    @property
+    def commits(self) -> int:
+        """How many transactions there were."""
+        return self._link.commits
+
     @classmethod
     async def open(
-        cls, url: str, path: Path, run: OneThread | Inline | None = None
+        cls,
+        url: str,
+        path: Path,
+        run: OneThread | Inline | None = None,
+        *,
+        address: str = "",
+        alone: bool = False,
     ) -> PostgresDatabase:
-        """Connects, brings the schema up to date and becomes the engine that writes.
+        """Connects, brings the schema up to date and becomes one of the engines, at ``address``.
 
-        Waits for an engine that may have died. Raises ``StoreError``, also when another one is alive.
+        ``alone``: nobody else may play; waits for an engine that may have died. Raises ``StoreError``.
         """
-        database = cls(url, path, run if run is not None else OneThread())
-        await database._run(database._begin)
-        end = trio.current_time() + lease.LEASE_S + lease.RENEWED_S
-        while not await database._run(database._take_lease):
-            if trio.current_time() > end:
-                holder = await database.read(lambda _: lease.holder_of(database._held_link()))
-                await database.aclose()
-                raise StoreError(f"the engine {holder} has these stories open; stop it first")
-            await trio.sleep(LEASE_POLL_S)
-        return database
+        run = run if run is not None else OneThread()
 
-    def _begin(self) -> None:
-        with _as_store_error():
-            with contextlib.closing(connect(self._url, {"search_path": definitions.SCHEMA})) as raw:
+        def register() -> int:
+            with (
+                _as_store_error(),
+                contextlib.closing(connect(url, {"search_path": definitions.SCHEMA})) as raw,
+            ):
                 upgrade.bring_up_to_date(raw)
-            self._link = self._connected()
+                with raw.transaction():
+                    db = PostgresConnection(raw)
+                    return engines.register(db, engines.name_of(path), address, alone=alone)
 
-    def _take_lease(self) -> bool:
-        with _as_store_error():
-            epoch = lease.take(self._held_link(), lease.name_of(self._path))
-        self._epoch = epoch or 0
-        return epoch is not None
-
-    def _held_link(self) -> PostgresConnection:
-        if self._link is None or self._link.raw.closed:
-            self._link = self._connected()
-        return self._link
-
-    async def keep_lease(self) -> None:
-        """Makes the right to write last; returns when another engine has it."""
+        end = trio.current_time() + (engines.LEASE_S + engines.BEAT_S if alone else 0.0)
         while True:
-            await trio.sleep(lease.RENEWED_S)
             try:
-                kept = await self._run(lambda: self._trying(self._renew, self._plainly))
-            except StoreError as error:  # away: by its clock we may have it still when it is back
-                log.warning("the lease was not made to last: %s", error)
-                continue
-            if not kept:
-                log.error("%s", lease.TAKEN)
-                return
+                return cls(url, path, run, await run(register))
+            except StoreError:
+                if trio.current_time() >= end:
+                    raise
+            await trio.sleep(ALONE_POLL_S)
 
-    def _renew(self, _: Connection) -> bool:
-        return lease.renew(self._held_link(), self._epoch)
+    # --- which stories this engine plays --------------------------------------------------------
+
+    def show_life(self) -> None:
+        """Begins to show the others that this engine lives: soon after it was opened, or it counts as dead."""
+        self._pulse.start()
+
+    async def keep_alive(self) -> None:
+        """Shows that this engine lives and looks after its stories; returns when it counts as dead."""
+        self.show_life()
+        while not self._pulse.is_dead:
+            self._pulse.awake()
+            await trio.sleep(engines.BEAT_S)
+            await self._look_after()
+        log.error("%s", engines.TAKEN)
+
+    async def _look_after(self) -> None:
+        """Passes on what others have changed, and gives back what nobody here plays."""
+        for what, place in self._pulse.news():
+            self._heard(what, place)
+        try:
+            if self._pulse.leases != len(self._played):
+                await self._give_back()
+            if self._pulse.is_steady and time.monotonic() > self._orphans_at:
+                self._orphans_at = time.monotonic() + ORPHANS_S
+                await self._end_orphans()
+        except StoreError as error:
+            log.warning("stories were not given back: %s", error)
+
+    async def _give_back(self) -> None:
+        kept = list(self._played)  # leases are taken in the same thread, after they were noted here
+        await self._run(lambda: self._link.write(lambda db: engines.release(db, self._number, kept)))
+
+    async def _end_orphans(self) -> None:
+        """Ends the replies of dead engines in stories that nobody has opened since."""
+        for story in await self.read(engines.orphans):
+            with contextlib.suppress(ElsewhereError):  # somebody has opened it in this moment
+                ended = await self.write(streaming_text.recover_story, story)
+                log.info("session=%s: %d interrupted replies of a dead engine", story, len(ended))
+
+    def follow(self, heard: Callable[[str, str], None]) -> None:
+        """Has ``heard`` called with what other engines have changed of what is everybody's, see ``fences``."""
+        self._heard = heard
+        self._pulse.hear()
+
+    async def lease(self, story: str) -> tuple[int, ...]:
+        """Makes this engine the one that plays a story; returns the replies in it that a dead one left.
+
+        Raises ``ElsewhereError`` while another one plays it, ``StoreError`` when the server is away.
+        """
+        self._played[story] += 1
+        try:
+            return await self._run(lambda: self._link.write(lambda db: self._take(db, story)))
+        except BaseException:
+            self.leave(story)
+            raise
+
+    def _take(self, db: Connection, story: str) -> tuple[int, ...]:
+        holder = engines.holder(db, story)
+        if holder is not None and holder.dead and self._pulse.is_steady and engines.bury(db):
+            holder = engines.holder(db, story)
+        if holder is not None and holder.number == self._number:
+            return ()
+        if holder is None and self._pulse.draining:
+            raise ElsewhereError("this engine is about to stop", engines.elsewhere(db, self._number))
+        if holder is not None or not engines.take(db, self._number, story):
+            name, address = (holder.name, holder.address) if holder is not None else ("", "")
+            raise ElsewhereError(f"the engine {name} plays this story", address)
+        paths.forget(db, story)  # another engine may have gone on with it
+        return streaming_text.recover_story(db, story)
+
+    def leave(self, story: str) -> None:
+        """Lets others play a story, soon, if it was left as often as leased."""
+        self._played[story] -= 1
+        if self._played[story] <= 0:
+            del self._played[story]
+
+    async def drain(self) -> None:
+        """Takes no more stories, and tells the others to send nobody here."""
+        self._pulse.draining = True
+        await self.read(self._pulse.show)
+
+    async def elsewhere(self) -> str:
+        """Returns the address of another engine that takes clients, "" when there is none."""
+        return await self.read(engines.elsewhere, self._number)
 
     # --- what the engine asks -------------------------------------------------------------------
 
@@ -152,7 +220,7 @@ class PostgresDatabase:
         def call(db: Connection) -> T:
             return function(db, *args, **kwargs)
 
-        return await self._run(lambda: self._trying(call, self._plainly))
+        return await self._run(lambda: self._link.read(call))
 
     async def read_slowly(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -161,11 +229,8 @@ class PostgresDatabase:
 
         def call() -> T:
             with _as_store_error():
-                if self._slow_link is None or self._slow_link.raw.closed:
-                    self._slow_link = self._connected()
-                    self._slow_link.search_index = self._index.fresh
-                    self._slow_link.paths = None  # others write meanwhile
-                db = self._slow_link
+                db = self._slow.held()
+                db.search_index = self._index.fresh
                 db.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 try:
                     return function(db, *args, **kwargs)
@@ -191,7 +256,7 @@ class PostgresDatabase:
             return function(db, *args, **kwargs)
 
         def call() -> T:
-            result = self._trying(both, self._in_transaction)
+            result = self._link.write(both)
             if along is not None and not along.closed:
                 along.done = True
             return result
@@ -225,9 +290,10 @@ class PostgresDatabase:
         await trio.sleep(GATHER_S)
         self._batch = None
         try:
-            await self._run(
-                lambda: self._trying(lambda db: _do_all(db, batch.jobs), self._in_transaction)
-            )
+            await self._run(lambda: self._link.write(lambda db: _do_all(db, batch.jobs)))
+        except ElsewhereError:  # one of them: the others are ours
+            for job in batch.jobs:
+                await self._write_alone(job)
         except StoreError as error:
             for job in batch.jobs:
                 job.error = StoreError(str(error))
@@ -239,7 +305,7 @@ class PostgresDatabase:
 
     async def _write_alone(self, job: _Job) -> None:
         try:
-            job.result = await self._run(lambda: self._trying(job.function, self._in_transaction))
+            job.result = await self._run(lambda: self._link.write(job.function))
         except Exception as error:  # noqa: BLE001 - goes to whoever asked for it
             job.error = error
 
@@ -255,130 +321,27 @@ class PostgresDatabase:
         )
         if read_only == "on":
             raise StoreError("not saved: the database server takes no writes; it is no primary")
-        if not await self.read(lambda _: lease.is_held(self._held_link(), self._epoch)):
-            raise StoreError(lease.TAKEN)
+        if not await self.read(engines.is_there, self._number):
+            raise StoreError(engines.TAKEN)
 
     async def aclose(self) -> None:
         """Ends the connections."""
 
         def close() -> None:
-            if self._link is not None and not self._link.raw.closed:
-                with contextlib.suppress(psycopg.Error):  # away: the lease ends by itself
-                    lease.give_back(self._link, self._epoch)
-            for link in (self._link, self._slow_link):
-                if link is not None:
-                    link.raw.close()
+            self._pulse.stop()
+            with contextlib.suppress(StoreError):  # away: the leases end by themselves
+                self._link.read(lambda db: engines.leave(db, self._number))
+            for link in (self._link, self._slow):
+                link.close()
             self._index.close()
 
         with trio.CancelScope(shield=True):
             await self._run(close)
 
-    # --- transactions, in the worker thread -----------------------------------------------------
-
-    def _connected(self) -> PostgresConnection:
-        """Returns a new connection; raises ``StoreError`` at once while the server is known to be away."""
-        if time.monotonic() < self._away_until:
-            raise StoreError(f"not saved: {errors.AWAY}")
-        try:
-            db = PostgresConnection(connect(self._url, definitions.SETTINGS))
-        except psycopg.Error:
-            self._away_until = time.monotonic() + AWAY_S
-            raise
-        db.paths = paths.Paths()
-        return db
-
-    def _trying(
-        self,
-        function: Callable[[Connection], T],
-        way: Callable[[PostgresConnection, Callable[[Connection], T]], T],
-    ) -> T:
-        """Returns ``way(connection, function)``, done again where the kind of error allows that."""
-        wait_s, lost = AGAIN_S, False
-        for left in reversed(range(TRIES)):
-            try:
-                return way(self._held_link(), function)
-            except _UnsureError:
-                self._drop()
-                raise StoreError(f"it is not known whether this was saved: {errors.AWAY}") from None
-            except psycopg.Error as error:
-                kind = errors.kind_of(error)
-                if kind is Failure.LOST:
-                    self._drop()
-                    log.warning("the database: %s", errors.sentence(error))
-                if kind is Failure.REFUSED or not left or (kind is Failure.LOST and lost):
-                    raise StoreError(errors.sentence(error)) from error
-                lost = lost or kind is Failure.LOST
-                if kind is Failure.AGAIN:
-                    time.sleep(wait_s)
-                    wait_s *= 2
-        raise AssertionError("the last try returns or raises")
-
-    def _drop(self) -> None:
-        if self._link is not None:
-            self._link.raw.close()
-            self._link = None
-
-    def _plainly(self, db: PostgresConnection, function: Callable[[Connection], T]) -> T:
-        return function(db)
-
-    def _in_transaction(self, db: PostgresConnection, function: Callable[[Connection], T]) -> T:
-        number = _ask(db, lease.beginning(self._epoch))
-        try:
-            if not number:
-                raise StoreError(lease.TAKEN)
-            result = function(db)
-        except BaseException:
-            paths.forgotten(db)
-            if not db.raw.closed:
-                with contextlib.suppress(psycopg.Error):  # lost: the server rolls back by itself
-                    _ask(db, "ROLLBACK")
-            raise
-        self._commit(db, number)
-        self.commits += 1
-        return result
-
-    def _commit(self, db: PostgresConnection, number: str) -> None:
-        """Commits; when the answer is lost, asks on another connection. Raises what says that it did not."""
-        try:
-            _ask(db, "COMMIT")
-        except psycopg.Error as error:
-            paths.forgotten(db)
-            if not db.raw.closed and db.raw.pgconn.status != ConnStatus.BAD:
-                raise
-            if not self._was_committed(number):
-                raise psycopg.OperationalError("the connection was lost before the commit") from error
-
-    def _was_committed(self, number: str) -> bool:
-        """Whether a transaction was committed; raises ``_UnsureError`` if nobody can tell in time."""
-        self._drop()
-        end = time.monotonic() + UNSURE_S
-        while time.monotonic() < end:
-            with contextlib.suppress(psycopg.Error, StoreError):
-                self._link = self._connected()
-                row = self._link.execute("SELECT pg_xact_status(?::xid8)", (number,)).fetchone()
-                if row[0] in {"committed", "aborted"}:
-                    return bool(row[0] == "committed")
-            time.sleep(AGAIN_S * 5)
-        raise _UnsureError
-
 
 def _do_all(db: Connection, jobs: list[_Job]) -> None:
     for job in jobs:
         job.result = job.function(db)
-
-
-def _ask(db: PostgresConnection, sql: str) -> str:
-    """Sends words of our own in one go; returns the only value of the last answer, "" for none."""
-    link = db.raw.pgconn
-    answer = link.exec_(sql.encode())
-    if answer.status not in {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}:
-        if link.status == ConnStatus.BAD:
-            db.raw.close()
-        raise psycopg.errors.error_from_result(answer)
-    if sql == "COMMIT" and answer.command_status == b"ROLLBACK":
-        raise psycopg.errors.InFailedSqlTransaction("the transaction had failed")
-    value = answer.get_value(0, 0) if answer.ntuples else None
-    return value.decode() if value is not None else ""
 
 
 class _as_store_error:  # noqa: N801 - reads as the phrase `with _as_store_error()`

@@ -1,8 +1,9 @@
 """The schema in PostgreSQL: the migrations of ``store.schema`` in its words, and what SQLite has by itself. Pure.
 
 Tables and columns are written once, in ``store.schema``. Here are their types, the functions over JSON that
-statements use, the triggers, and what only a server needs: which rows changed in which transaction. Names compare
-as bytes, those that do not heed capitals by a collation of ICU.
+statements use, the triggers, and what only a server needs: which rows changed in which transaction, which engines
+there are and that a story is written by its own. Names compare as bytes, those that do not heed capitals by a
+collation of ICU.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from flower.engine.store import schema
 
 SCHEMA = "flower"  # the namespace in which everything of ours lives
-OWN = 1  # number of what is below and not in ``store.schema``; a change of it is carried out by the next engine
+OWN = 2  # number of what is below and not in ``store.schema``; a change of it is carried out by the next engine
 
 _LATER = "REFERENCES messages(id)"  # of a story: messages do not exist yet when stories are made
 _SKIPPED = re.compile(r"\s*(?:CREATE VIRTUAL|CREATE TRIGGER|DROP TRIGGER)|.*_fts\b", re.DOTALL)
@@ -55,9 +56,12 @@ def _line(line: str) -> str:
 BEGINNING = (
     f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
     "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS lease (one BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),"
-    " epoch BIGINT NOT NULL, holder TEXT NOT NULL, until TIMESTAMPTZ NOT NULL)",
-    "INSERT INTO lease (epoch, holder, until) VALUES (0, '', '-infinity') ON CONFLICT DO NOTHING",
+    "CREATE TABLE IF NOT EXISTS engines (number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " name TEXT NOT NULL, address TEXT NOT NULL, alone BOOLEAN NOT NULL,"
+    " draining BOOLEAN NOT NULL DEFAULT false, until TIMESTAMPTZ NOT NULL)",
+    'CREATE TABLE IF NOT EXISTS leases (story TEXT COLLATE "C" PRIMARY KEY,'
+    " engine BIGINT NOT NULL REFERENCES engines (number) ON DELETE CASCADE)",
+    "CREATE INDEX IF NOT EXISTS leases_engine ON leases (engine)",
     "CREATE COLLATION IF NOT EXISTS nocase"
     " (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
 )

@@ -39,6 +39,7 @@ _SENTENCES = {
     "40P01": "not saved: other engines changed the same at the same time; try again",
     "28P01": "the database does not take this password; see `store` in config.yaml",
     "28000": "the database does not let this user in; see `store` in config.yaml",
+    "FL001": "not done: another engine plays this story at the moment; try again when nobody has it open",
     "3D000": "there is no such database on the server; create it, or see `store` in config.yaml",
 }
 AWAY = "the database does not answer; what you wrote stays here, send it again in a moment"

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from flower.engine.store import schema
-from flower.engine.store.postgres import definitions
+from flower.engine.store.postgres import definitions, fences
 from flower.errors import StoreError
 
 OLDEST = 150_000  # PostgreSQL 15
@@ -30,12 +30,17 @@ def bring_up_to_date(raw: psycopg.Connection[Any]) -> None:
             raise StoreError(
                 f"the database was made by a newer Flower (schema {version}, this one knows {newest}); update Flower"
             )
-        if version == newest and _own(raw) == definitions.OWN:
+        if version == newest and _own(raw) >= definitions.OWN:
             return
         for number in range(version + 1, newest + 1):
             for statement in definitions.script(number):
                 _do(raw, statement)
-        for statement in (*definitions.COLUMNS, *definitions.FUNCTIONS, *definitions.TRIGGERS):
+        for statement in (
+            *definitions.COLUMNS,
+            *definitions.FUNCTIONS,
+            *definitions.TRIGGERS,
+            *fences.FENCES,
+        ):
             _do(raw, statement)
         if version == 0:
             _do(raw, definitions.LEAF)

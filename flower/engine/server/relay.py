@@ -1,0 +1,113 @@
+"""A client whose story another engine plays: its frames are passed on to that engine, and what comes back to it.
+
+The other engine is a server like any to us: its ordinary WebSocket, at the address that it gave the database, with the
+client's own token, else ours. Frames are passed on as they are. Owns the connection to the other engine; which one that
+is, and what happens when it is gone, is up to ``connection``.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote
+
+import trio
+
+from flower import limits
+from flower.client.address import EngineAddress, TimedStream
+from flower.client.websocket import EndedError, RejectedError, WebSocket
+from flower.engine.server.connection import RESTART, Hop, Socket
+from flower.errors import FlowerError, ProtocolError
+from flower.protocol import codec
+from flower.protocol.messages import SystemUpdate
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 2.0  # engines of one database are near each other
+PING_S = 1.0
+UNANSWERED_S = 4.0  # an engine that answers no ping for so long is looked for anew
+_LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, EndedError)
+
+
+async def pass_on(hop: Hop, socket: Socket, address: str, client_id: str) -> int:
+    """Passes frames both ways until the other engine ends it. Returns why, as a code of WebSocket.
+
+    ``NORMAL`` and ``POLICY`` are meant for the client; otherwise its story is to be looked for again.
+    """
+    try:
+        place = EngineAddress.of(address)
+        with trio.fail_after(CONNECT_S):
+            line = await place.open()
+    except (ValueError, FlowerError, trio.TooSlowError, *_LOST) as error:
+        log.info("client=%s: %s cannot be reached: %r", client_id, address, error)
+        return RESTART
+    try:
+        return await _over(hop, socket, line, place, client_id)
+    except* (trio.TooSlowError, *_LOST) as lost:
+        log.info("client=%s: the connection to %s ended: %r", client_id, address, lost)
+    finally:
+        await trio.aclose_forcefully(line)
+    return RESTART
+
+
+async def _over(
+    hop: Hop, socket: Socket, line: TimedStream, place: EngineAddress, client_id: str
+) -> int:
+    engine = WebSocket(line)
+    sign = "&" if "?" in place.resource else "?"
+    target = f"{place.resource}{sign}client={quote(client_id, safe='')}&moved=1"
+    headers = [(b"Authorization", hop.authorization.encode())] if hop.authorization else []
+    try:
+        with trio.fail_after(CONNECT_S):
+            await engine.greet(place.authority, target, headers)
+    except RejectedError as refused:
+        log.warning("client=%s: %s refuses it: %s", client_id, place.authority, refused)
+        return RESTART
+    code = RESTART
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_to_engine, hop, socket, engine)
+        nursery.start_soon(_listen_for_life, engine, line, nursery.cancel_scope)
+        code = await _to_client(socket, engine)
+        nursery.cancel_scope.cancel()
+    return code
+
+
+async def _to_engine(hop: Hop, socket: Socket, engine: WebSocket) -> None:
+    while True:
+        if hop.unsent is None:
+            hop.unsent = await socket.receive()
+        with trio.fail_after(limits.SEND_TIMEOUT_S):
+            await engine.send(hop.unsent)
+        hop.unsent = None
+
+
+async def _to_client(socket: Socket, engine: WebSocket) -> int:
+    """Passes on what the engine says until it ends; returns with which code."""
+    try:
+        while True:
+            for frame in await engine.receive():
+                text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+                if _tells_to_move(text):
+                    return RESTART
+                await socket.send(text)
+    except EndedError as ended:
+        return ended.code
+
+
+def _tells_to_move(frame: str) -> bool:
+    """Whether the engine says that another one has the story; inside of texts there is no such key."""
+    if '"moved":' not in frame:
+        return False
+    try:
+        event = codec.decode_event(frame)
+    except ProtocolError:
+        return False
+    return isinstance(event, SystemUpdate) and isinstance(event.metadata.moved, str)
+
+
+async def _listen_for_life(engine: WebSocket, line: TimedStream, scope: trio.CancelScope) -> None:
+    """Ends the connection to an engine that is silent: it may be paused, and its time runs out."""
+    while trio.current_time() - line.heard < UNANSWERED_S:
+        with trio.move_on_after(PING_S):
+            await engine.ping()
+        await trio.sleep(PING_S)
+    scope.cancel()
