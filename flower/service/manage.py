@@ -19,7 +19,7 @@ from pathlib import Path
 from msgspec import structs
 
 import flower
-from flower import machine
+from flower import machine, regular_file
 from flower.errors import FlowerError, UsageError, printable_line
 from flower.home import Home, default_path
 from flower.launch import service_socket
@@ -29,6 +29,7 @@ from flower.service import unit
 SYSTEM_HOME = Path("/var/lib") / unit.SYSTEM_USER
 SYSTEM_UNITS = Path("/etc/systemd/system")
 LOG_LINES = "100"
+UNIT_BYTES = 64 * 1024  # of a unit that is read; ours have less than one of them
 
 Run = Callable[[Sequence[str]], int]
 
@@ -179,9 +180,10 @@ class HomeService:
 
     def _installed_at(self, listen: str) -> bool:
         try:
-            return f"ListenStream={listen}\n" in self.socket_file.read_text()
+            text = regular_file.read(self.socket_file, UNIT_BYTES)
         except OSError:
             return False
+        return f"ListenStream={listen}\n".encode() in text
 
     def _make_user(self) -> None:
         try:
