@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -210,6 +211,7 @@ def test_a_service_of_the_system_has_a_user_of_its_own(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(manage, "_unreadable", lambda path: None)
     monkeypatch.setattr(unit, "SYSTEM_USER", "flower-nobody-has")
+    monkeypatch.setattr(HomeService, "_check_free", lambda *_: None)  # of this machine's ports
     run = Machine()
     service = services(home, bin_with_systemctl, tmp_path / "units", run, system=True)
     service.install(listen="0.0.0.0:9000")
@@ -218,6 +220,29 @@ def test_a_service_of_the_system_has_a_user_of_its_own(
     text = service.service_file.read_text()
     assert "User=flower-nobody-has" in text
     assert "ListenStream=0.0.0.0:9000" in service.socket_file.read_text()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_a_port_that_is_taken_is_named_before_anything_is_written(
+    home: Home, bin_with_systemctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """But for the service's own, which is there when it is installed again."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(manage, "_unreadable", lambda _: None)
+    units, machine = tmp_path / "units", Machine()
+    with socket.create_server((host.strip("[]"), 0), family=family_of(host)) as taken:
+        listen = f"{host}:{taken.getsockname()[1]}"
+        with pytest.raises(ServiceError, match=r"cannot listen at .* in use.*; .*--listen"):
+            services(home, bin_with_systemctl, units, machine, system=True).install(listen=listen)
+        assert not units.exists()
+        units.mkdir()
+        (units / "flower.socket").write_text(unit.socket(plan(listen=listen)))
+        services(home, bin_with_systemctl, units, machine, system=True).install(listen=listen)
+    assert (units / "flower.service").exists()
+
+
+def family_of(host: str) -> int:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 @pytest.mark.parametrize(("text", "address"), [("8000", "127.0.0.1:8000"), ("[::1]:9", "[::1]:9")])

@@ -10,6 +10,7 @@ import os
 import pwd
 import shlex
 import shutil
+import socket
 import sys
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from pathlib import Path
 from msgspec import structs
 
 import flower
-from flower import machine
+from flower import machine, regular_file
 from flower.errors import FlowerError, UsageError, printable_line
 from flower.home import Home, default_path
 from flower.launch import service_socket
@@ -28,6 +29,7 @@ from flower.service import unit
 SYSTEM_HOME = Path("/var/lib") / unit.SYSTEM_USER
 SYSTEM_UNITS = Path("/etc/systemd/system")
 LOG_LINES = "100"
+UNIT_BYTES = 64 * 1024  # of a unit that is read; ours have less than one of them
 
 Run = Callable[[Sequence[str]], int]
 
@@ -82,6 +84,7 @@ class HomeService:
         """Writes the units and starts them. Raises ``FlowerError``."""
         self._check()
         plan = self.plan(listen=listen, always=always)
+        self._check_free(plan.listen)
         if not self._system and self._run(self._try_walls(plan)):
             print("This kernel lets no user close a service in; it gets what needs no user namespace.")
             plan = structs.replace(plan, walled=False)
@@ -158,6 +161,29 @@ class HomeService:
                 )
         elif not self._system and writes and not os.geteuid():
             raise ServiceError("root needs no service of its own; use --system, or do without sudo")
+
+    def _check_free(self, listen: str) -> None:
+        """Raises ``ServiceError`` if somebody else listens there: systemd would only say that a job failed."""
+        if listen.startswith("/") or self._installed_at(listen):
+            return
+        host, _, port = listen.rpartition(":")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host.strip("[]"), int(port)))
+            except OSError as error:
+                raise ServiceError(
+                    f"it cannot listen at {listen} ({error.strerror or error}); stop what does, or choose"
+                    " another place with --listen"
+                ) from error
+
+    def _installed_at(self, listen: str) -> bool:
+        try:
+            text = regular_file.read(self.socket_file, UNIT_BYTES)
+        except OSError:
+            return False
+        return f"ListenStream={listen}\n".encode() in text
 
     def _make_user(self) -> None:
         try:
