@@ -41,7 +41,7 @@ PRONOUNS = ("she", "he", "they", "it", "she/her", "he/him", "they/them", "it/its
 
 
 class DepthPrompt(Struct, frozen=True):
-    """A text that goes among the messages, ``depth`` messages above the newest."""
+    """A text that goes among the messages, above the newest ``depth`` of them; 0: below all."""
 
     text: str
     depth: int = 4

@@ -48,10 +48,12 @@ class Newcomer(Player):
 
     def _direct(self, what: str, about: str) -> None:
         if what == "scp":
-            file, folder = FILES / about, self.home / "import"
+            folder = self.home / "import"
             self._seen = ""
-            copy_in_pieces(file, folder)
-            self.wait_for((folder / "done" / file.name).exists, f"{file.name} is not imported")
+            for file in (files := [FILES / name for name in about.split(", ")]):
+                copy_in_pieces(file, folder)
+            for file in files:
+                self.wait_for((folder / "done" / file.name).exists, f"{file.name} is not imported")
         elif what == "other":
             self.taken_over = self._read_elsewhere()
         else:
