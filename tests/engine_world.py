@@ -20,6 +20,7 @@ from flower.engine.store.connection import Store
 from flower.engine.store.database import Database, Inline
 from flower.protocol.messages import ChatChunk, ChatEnd, Event, Prompt
 from tests.fakes import OneModelRegistry, ScriptedProvider, WordLibrary
+from tests.stores import empty_file
 
 E = TypeVar("E")
 
@@ -120,7 +121,10 @@ async def engine_world(
 ) -> AsyncIterator[EngineWorld]:
     provider = provider if provider is not None else ScriptedProvider()
     library = library if library is not None else WordLibrary()
-    database = database if database is not None else await Database.open(path, Inline())
+    if database is None:
+        if not path.exists():
+            path.write_bytes(empty_file())
+        database = await Database.open(path, Inline())
     numbers = iter(range(1, 1000))
     new_id: Callable[[], str] = lambda: f"s{next(numbers)}-{path.parent.stat().st_ino % 97}"  # noqa: E731
     services = Services(

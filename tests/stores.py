@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from flower.engine.store import database
 from flower.engine.store.connection import Connection, Store
-from flower.engine.store.database import Database, Inline, OneThread, StoryConnection, migrate
+from flower.engine.store.database import Database, Inline, OneThread, StoryConnection
 from flower.engine.store.paths import Paths
 from tests import postgres_cluster
 from tests.postgres_cluster import Cluster
@@ -22,6 +23,22 @@ from tests.postgres_cluster import Cluster
 KINDS = ["sqlite", pytest.param("postgres", marks=postgres_cluster.needed)]
 TEMPLATE = "flower_template"
 _numbers = itertools.count(1)
+
+
+@cache
+def empty_file() -> bytes:
+    """Returns the file of a database without stories: making one takes ten times as long as copying it."""
+    with tempfile.TemporaryDirectory(prefix="flower-empty-") as folder:
+        path = Path(folder, "flower.db")
+        database._connect(path, lambda _: None).close()
+        return path.read_bytes()
+
+
+@cache
+def _in_memory() -> bytes:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        database.migrate(connection)
+        return connection.serialize()
 
 
 @cache
@@ -66,8 +83,8 @@ def connected(kind: str) -> Iterator[Connection]:
     """A connection to a database without stories, of which nothing stays."""
     if kind == "sqlite":
         connection = sqlite3.connect(":memory:", isolation_level=None, factory=StoryConnection)
+        connection.deserialize(_in_memory())
         connection.execute("PRAGMA foreign_keys = ON")
-        migrate(connection)
         with contextlib.closing(connection):
             yield connection
         return

@@ -23,6 +23,7 @@ from flower.engine.prompt import context, cue, state_sections
 from flower.engine.prompt.assemble import (
     INSETS_SHARE,
     MIN_SECTION_TOKENS,
+    PLAYERS_WORDS,
     Assembled,
     Inset,
     PromptLine,
@@ -38,6 +39,7 @@ from flower.engine.prompt.macro_parts import Part, dedented, parse
 from flower.engine.prompt.macros import expand
 from flower.engine.prompt.request import SECOND_TRY_SEED, PreparedPrompt, once_more
 from flower.engine.prompt.sections import note_of, system_sections
+from flower.engine.prompt.sent import PAGE_CHARS, page_of
 from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.recall.base import Found
 from flower.engine.store.exchanges import PromptRecord
@@ -145,6 +147,9 @@ def test_rules_give_way_by_their_priority() -> None:
     sections = [s for s in system_sections("", rules, None, None, nsfw=False) if s.name == "rule"]
     assert [section.source for section in sections] == ["r90", "r50", "r10"]
     assert sections[0].priority > sections[1].priority > sections[2].priority
+    whole = Rule("r", "R", "Rain.", priority=100)  # and never by as much as another kind of section
+    (section,) = [s for s in system_sections("", [whole], None, None, nsfw=False) if s.name == "rule"]
+    assert 80 < section.priority <= 81
 
 
 def test_a_note_says_where_it_comes_from() -> None:
@@ -394,3 +399,40 @@ def test_a_counter_believes_what_a_text_can_be(
 ) -> None:
     seen = before.calibrated(estimated, actual, exact=exact)
     assert (pytest.approx(seen.scale), seen.checked) == (after.scale, after.checked)
+
+
+# --- what is counted with the line --------------------------------------------------------------
+
+
+def test_the_state_that_goes_with_a_line_is_counted_with_its_frame() -> None:
+    line = PromptLine(1, "user", "Who rang the bell?")
+    section = Section("sheet", "/state", "Torches: three. Rope: none.", 30)
+    more = COUNTER.count(section.text) + COUNTER.count(PLAYERS_WORDS)
+    assert prompt([line], tail=[section]).tokens == prompt([line]).tokens + more
+    assert prompt([line], tail=[section]).tail == (section,)
+
+
+# --- the pages of what was sent -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a" * PAGE_CHARS,
+        "a" * (PAGE_CHARS + 1),
+        "word\n" * PAGE_CHARS,
+        "a" * 100 + "\n" + "b" * 3 * PAGE_CHARS,
+    ],
+)
+def test_pages_have_all_of_a_text_and_no_page_is_too_long(text: str) -> None:
+    """Each but the last has half a page at least, and ends a line where one ends in its second half."""
+    count = page_of(text, 1)[1]
+    pages = [page_of(text, number)[0] for number in range(1, count + 1)]
+    assert "".join(pages) == text
+    for number, page in enumerate(pages[:-1]):
+        assert PAGE_CHARS // 2 < len(page) <= PAGE_CHARS, number
+        assert page.endswith("\n") or "\n" not in page[PAGE_CHARS // 2 :]
+    assert page_of(text, 0) == page_of(text, 1)
+    assert page_of(text, count + 7) == page_of(text, count)

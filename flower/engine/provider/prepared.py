@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import trio
 from msgspec import Struct
@@ -17,8 +17,17 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.provider.base import Completion, Finish, Loading, Piece, Provider, Reasoning, Text
 
-if TYPE_CHECKING:
-    from flower.engine.provider.retry import Stream
+
+class Answering(Protocol):
+    """A request under way: its pieces, and who answers it, which may change."""
+
+    @property
+    def provider(self) -> Provider: ...
+
+    @property
+    def body(self) -> dict[str, Any] | None: ...
+
+    def __aiter__(self) -> AsyncIterator[Piece]: ...
 
 
 class Prepared(Struct, frozen=True):
@@ -57,7 +66,7 @@ async def _played(pieces: tuple[Piece, ...]) -> AsyncIterator[Piece]:
 
 
 async def answer_of(
-    streaming: Stream, provider: Provider, completion: Completion, most_chars: int
+    streaming: Answering, provider: Provider, completion: Completion, most_chars: int
 ) -> Prepared | None:
     """Returns the answer, to its end or to where its story has ``most_chars``; None if another provider stepped in.
 
