@@ -258,3 +258,22 @@ def test_a_closed_list_is_forgotten() -> None:
     assert not [
         e for e in face.effects if isinstance(e, Send) and e.prompt == "/library characters 100"
     ]
+
+
+def test_the_chosen_entry_stays_chosen_when_the_engine_tells_another_order() -> None:
+    """The world in use, and where somebody has moved; the top of a list that nobody has touched stays the top."""
+    for chosen, keys, expected in (("glass", "", "glass"), ("", "", "zed"), ("", "<down>", "glass")):
+        face = Face().online(session="s1", chosen=True)
+        commands = (*COMMANDS, *NEW)
+        replica = face.model.replica._replace(commands=commands, world_id=chosen)
+        face.model = face.model._replace(replica=replica)
+        face.type(f"<f2>{keys}")
+        items = (
+            LibraryItem("zed", "Zed"),
+            LibraryItem("ember", "Ember"),
+            LibraryItem("glass", "Glass"),
+        )
+        face.tick(1.0)
+        face.says(SystemUpdate("", State(listing=Listing("worlds", "", 3, items))))
+        assert face.model.popup is not None
+        assert popups.items(face.model)[face.model.popup.place].value == expected, (chosen, keys)

@@ -82,7 +82,27 @@ def came(model: Model, page: messages.Listing) -> Model:
         return model._replace(shelf=shelf._replace(asked_at=-1.0))
     items = shelf.items[: page.offset] + page.items
     total = page.total if page.items or page.total <= len(items) else len(items)
+    if not page.offset:
+        model = _where_it_was(model, items)
     return model._replace(shelf=shelf._replace(items=items, total=total, asked_at=-1.0))
+
+
+def _where_it_was(model: Model, items: tuple[messages.LibraryItem, ...]) -> Model:
+    """Returns the model with the same entry chosen among ``items``, whose order may be another one.
+
+    The first entry is followed only if it is the one in use: nobody has chosen it else.
+    """
+    popup, shelf, replica = model.popup, known(model), model.replica
+    if popup is None or popup.filter:
+        return model
+    listed = shelf.items if shelf is not None else getattr(replica, f"available_{popup.kind}", ())
+    if popup.place >= len(listed):
+        return model
+    chosen = listed[popup.place].id
+    if not popup.place and chosen not in (replica.world_id, replica.character_id):
+        return model
+    place = next((n for n, item in enumerate(items) if item.id == chosen), popup.place)
+    return model._replace(popup=popup._replace(place=place))
 
 
 def changed(model: Model) -> Model:

@@ -19,8 +19,7 @@ ABOUT_ROWS = 3  # at most, below the list, for the words of the chosen entry
 ABOUT_ITEMS = 100  # so many of the entries decide how many rows; 2 ms
 ABOUT_FROM_ROWS = 6  # of room for list and words
 SCRAP_COLUMNS = 20  # less of a detail says nothing
-KEY_COLUMNS = 23
-GAP_COLUMNS = 2  # between names and their words
+KEY_COLUMNS = 24
 
 
 class Box:
@@ -99,10 +98,15 @@ def _name_columns(popup: Popup, listed: tuple[popups.Item, ...], columns: int) -
     """Returns the columns of the names in a list whose words stand below each other, 0 in any other."""
     if popup.kind == "keys":
         return min(KEY_COLUMNS, columns * 2 // 5)
-    if popup.kind not in NAMED:
-        return 0
+    if popup.kind not in NAMED or columns * 3 // 5 - MARK_COLUMNS - _gap(popup) < SCRAP_COLUMNS:
+        return 0  # on a narrow screen the names have it all
     longest = max((width(clean(item.label)) for item in listed[:ABOUT_ITEMS]), default=0)
     return min(longest, columns * 2 // 5)
+
+
+def _gap(popup: Popup) -> int:
+    """Returns the columns between names and their words."""
+    return 1 if popup.kind == "keys" else 2
 
 
 def _about_rows(
@@ -120,7 +124,7 @@ def _about_rows(
 def _is_cut(popup: Popup, item: popups.Item, columns: int, names: int) -> bool:
     if names:
         mark = MARK_COLUMNS if popup.kind in MARKED else 0
-        room = columns - mark - names - GAP_COLUMNS
+        room = columns - mark - names - _gap(popup)
         return width(clean(item.label)) > names or width(clean(item.detail)) > room
     room = columns - MARK_COLUMNS * (popup.kind in MARKED) - width(item.label)
     return bool(room < 0 or (item.detail and width(item.detail) > min(room - 2, columns * 3 // 5)))
@@ -140,7 +144,7 @@ def _words(popup: Popup, item: popups.Item, columns: int, names: int) -> list[st
     if popup.kind == "settings":
         return first_rows(clean(item.group), columns, ABOUT_ROWS)
     words = clean(item.detail).replace("\n", " ")
-    if popup.kind not in NAMED or width(clean(item.label)) > names:
+    if popup.kind not in NAMED or width(clean(item.label)) > (names or columns - MARK_COLUMNS):
         words = f"{clean(item.label)}: {words}"
     return first_rows(words, columns, ABOUT_ROWS)
 
@@ -182,13 +186,13 @@ def _entry(
     label, detail = clean(item.label), clean(item.detail)
     if names:
         label = fit(label, names)
-        gap = names - width(label) + GAP_COLUMNS
-        detail = fit(detail, room - names - GAP_COLUMNS)
+        gap = names - width(label) + _gap(popup)
+        detail = fit(detail, room - names - _gap(popup))
     else:
         label = fit(label, room)
         detail = fit(detail, max(0, min(columns * 3 // 5, room - width(label) - 2))) if detail else ""
         gap = 0
-    if told_below and len(detail) < min(len(item.detail), SCRAP_COLUMNS):
+    if told_below and popup.kind != "keys" and len(detail) < min(len(item.detail), SCRAP_COLUMNS):
         detail = ""
     rest = max(0, room - width(label) - gap - width(detail))
     spans: list[Span] = [
