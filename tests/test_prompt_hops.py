@@ -40,7 +40,7 @@ async def test_a_prompt_asks_the_database_few_times(
         await face.say_and_wait("I ring it again.")
     hops = asked[: asked.index(REQUEST)]
     print(*hops, sep="\n")
-    assert any("_as_it_stands" in hop for hop in hops)
+    assert any("_story_so_far" in hop for hop in hops)
     assert len(hops) <= MOST_HOPS
 
 
