@@ -17,6 +17,7 @@ from pathlib import Path
 
 import trio
 
+from flower.engine.recall.embedder import TIDY_AFTER_S
 from tests.engine_process import Wire, begin_story, connected, kill, start, wait_announced
 
 MIB = 1024 * 1024
@@ -67,6 +68,8 @@ async def story(home: Path, exchanges: int) -> list[tuple[str, float]]:
             if number == 0:
                 rows.append(("RSS after 1 exchange, MiB", running.rss / MIB))
         rows.append((f"RSS after {exchanges} exchanges, MiB", running.rss / MIB))
+        await trio.sleep(TIDY_AFTER_S + 2)
+        rows.append((f"RSS {TIDY_AFTER_S + 2:.0f} s later, MiB", running.rss / MIB))
         rows.append(("written to disk per exchange, KiB", running.written() / 1024 / exchanges))
     await kill(running)
     return rows

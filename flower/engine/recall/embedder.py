@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 POLITENESS = 10  # added to the thread's nice value: on a busy core words of a reply go before vectors
 TIDY_AFTER_S = 5.0  # without work, once the model was loaded, and again after so many batches
 TIDY_BATCHES = 200
+_LIBRARY = "/onnxruntime_pybind11_state"  # most of its code is for loading models
 
 
 class ModelSession(Protocol):
@@ -233,7 +234,7 @@ class _Worker:
             self._session = None
             gc.collect()
         self._untidy = 0
-        machine.let_go("/onnxruntime_pybind11_state")
+        machine.let_go(_LIBRARY)
         machine.give_back()
 
     def _read(self, request: _EmbedRequest, pool: Pool) -> None:
@@ -243,6 +244,7 @@ class _Worker:
         try:
             if self._session is None:
                 self._session = self._open()
+                machine.let_go(_LIBRARY)
                 self._untidy = TIDY_BATCHES
             job = Job(self._session.tokenise(request.texts))
         except EmbedError as error:
