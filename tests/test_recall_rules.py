@@ -15,10 +15,13 @@ from flower.engine.lorebook.book import Entry
 from flower.engine.recall import candidates, folders, numpy_check
 from flower.engine.recall.base import Query
 from flower.engine.recall.chances import Evidence, answered, chance
+from flower.engine.recall.chunking import _LETTERS_PER_PIECE as LETTERS
 from flower.engine.recall.chunking import _windows as windows
-from flower.engine.recall.chunking import outline
+from flower.engine.recall.chunking import outline, word_pieces
 from flower.engine.recall.embedder import Job, Pool
+from flower.engine.recall.fusion import Share, Signals, Tuning, rank, rank_again
 from flower.engine.recall.query import context_weight, split_question
+from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.recall.word_index import QueryTerm, WordIndex
 from flower.engine.store import books
 from flower.engine.store.database import migrate
@@ -139,6 +142,29 @@ def test_a_memory_is_open_on_its_branch_and_outside_of_the_window() -> None:
     assert candidates.open_places(index, everywhere).tolist() == [True, True, True, False]
 
 
+@pytest.mark.parametrize("foreign", [True, False])
+def test_a_scope_in_another_language_has_shares_of_its_own(foreign: bool) -> None:
+    tuning = Tuning(
+        words_share=Share(0.0, 0.0),
+        late_share=Share(0.0, 0.0),
+        foreign_words_share=1.0,
+        foreign_late_share=1.0,
+    )
+    signals = Signals({1: 1.0, 2: 0.0}, {1: 0.0, 2: 1.0}, foreign=foreign)
+    scores = rank(signals, tuning)
+    assert scores[1].total == pytest.approx(1.0 if foreign else -1.0)
+    again = rank_again(scores, {1: 0.0, 2: 1.0}, signals, tuning)
+    assert again[2].total == pytest.approx(1.0 if foreign else scores[2].total)
+
+
+@pytest.mark.parametrize(("dead", "worn"), [(2, False), (3, False), (4, True)])
+def test_a_graph_is_worn_when_more_than_its_share_is_dead(dead: int, worn: bool) -> None:
+    assert limits.INDEX_DEAD_SHARE == 0.3
+    index = ScopeIndex.__new__(ScopeIndex)
+    index._dead, index._marks = dead, dict.fromkeys(range(10 - dead), b"")  # type: ignore[assignment]
+    assert index._is_worn == worn
+
+
 # --- lore -----------------------------------------------------------------------------------------
 
 
@@ -151,6 +177,21 @@ def test_headings_of_nested_values_go_down_one_by_one_to_the_sixth() -> None:
     assert outline({"name": "x" * 59}) == "name: " + "x" * 59
     assert outline({"name": "x" * 60}) == "# name\n\n" + "x" * 60
     assert outline({"a": None, "b": [1, None, 2]}) == "a: \n\n# b\n\n1\n\n\n\n2"
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("", 0),
+        ("a" * LETTERS, 1),
+        ("a" * (LETTERS + 1), 2),
+        ("a" * (2 * LETTERS), 2),
+        ("a" * (2 * LETTERS + 1), 3),
+        ("a b", 2),
+    ],
+)
+def test_a_word_has_a_piece_for_every_few_letters(text: str, pieces: int) -> None:
+    assert word_pieces(text) == pieces
 
 
 @pytest.mark.parametrize(("words", "count"), [(10, 1), (11, 2), (15, 2), (16, 3)])

@@ -56,9 +56,9 @@ class Tuning(Struct, frozen=True):
     )
     by_parts: bool = True  # look for each of several questions by itself
     by_name: bool = True  # ask by the name of whom a question calls she or he
-    memory_cut: Cut = Cut(0.04, 0.5, 0.012)
-    lore_cut: Cut = Cut(0.02, 0.45, 0.01)
-    beside: float = 0.06  # chance of a memory from which the exchanges beside it are told along
+    memory_cut: Cut = Cut(0.04, 0.65, 0.012)
+    lore_cut: Cut = Cut(0.017, 0.37, 0.01)
+    beside: float = 0.65  # chance of an answer from which the exchanges beside the best are told along
 
 
 class Signals(Struct, frozen=True):

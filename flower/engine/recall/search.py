@@ -37,6 +37,7 @@ class _Kind(Struct, frozen=True):
 
     pinned: Sequence[Passage]
     rows: Sequence[Ranked]
+    likely: float  # that any of them answers
     beside: Mapping[int, Sequence[Found]]
     vectors: Mapping[int, Vectors]
 
@@ -62,12 +63,11 @@ class Searcher:
         found = [_described(row.found, asked) for row in best]
         room = query.budget_tokens or limits.RECALL_TOKENS
         kept = budget.cut([*(_pinned(one, asked) for one in pinned.values()), *found], room)
-        sure = {row.found.passage.id for row in best if row.chance >= self._tuning.beside}
         beside = {
             i: [_described(item, asked) for item in items]
             for kind in kinds
+            if kind.likely >= self._tuning.beside
             for i, items in kind.beside.items()
-            if i in sure
         }
         kept = budget.with_neighbours(kept, beside, vectors, room)
         told = {item.passage.id for item in kept}
@@ -90,8 +90,8 @@ class Searcher:
         fixed = [passage for passage in candidates.pinned if is_open(passage, query)]
         rows = self._ranked(candidates, part, {passage.id for passage in fixed})
         beside = _neighbours(candidates, rows)
-        best = self._judged(rows, candidates, 2 * _most(memory=candidates.memory))
-        return _Kind(fixed, best, beside, candidates.vectors)
+        best, likely = self._judged(rows, candidates, 2 * _most(memory=candidates.memory))
+        return _Kind(fixed, best, likely, beside, candidates.vectors)
 
     async def search(self, scope: str, asked: Sequence[Asked], count: int) -> tuple[Found, ...]:
         """Returns the best passages of one scope, whatever their length; raises ``StoreError``."""
@@ -107,11 +107,15 @@ class Searcher:
         rows: list[Ranked] = []
         for part in asked:
             candidates = (await self._finder.find((scope,), part, query))[scope]
-            rows += self._judged(self._ranked(candidates, part, ()), candidates, count)
+            rows += self._judged(self._ranked(candidates, part, ()), candidates, count)[0]
         return tuple(replace(row, found=_described(row.found, asked)) for row in _once(rows)[:count])
 
-    def _judged(self, rows: Sequence[Ranked], candidates: Candidates, count: int) -> list[Ranked]:
-        """Returns the best, those that say the same once, with whether each is worth recalling."""
+    def _judged(
+        self, rows: Sequence[Ranked], candidates: Candidates, count: int
+    ) -> tuple[list[Ranked], float]:
+        """Returns the best, those that say the same once, with whether each is worth recalling; and how likely any
+        of them answers.
+        """
         picked = budget.distinct([row.found for row in rows], candidates.vectors, count)
         by_id = {row.found.passage.id: row for row in rows}
         best = [by_id[item.passage.id] for item in picked]
@@ -121,7 +125,7 @@ class Searcher:
         worth = chances.worth_recalling(
             [row.chance for row in best], likely, cut, _most(memory=candidates.memory)
         )
-        return [replace(row, worth=kept) for row, kept in zip(best, worth, strict=True)]
+        return [replace(row, worth=kept) for row, kept in zip(best, worth, strict=True)], likely
 
     def _ranked(self, candidates: Candidates, asked: Asked, taken: Container[int]) -> list[Ranked]:
         """Returns candidates, best first; words and sizes are left for ``_described``.
