@@ -96,6 +96,20 @@ async def test_a_code_seats_whoever_has_it_until_it_ends(
         assert {"code made", "joined", "refused"} <= {entry.event for entry in entries}
 
 
+async def test_the_homes_owner_plays_at_a_table_like_anybody(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        told = await hear(at.owner, "/table code")
+        guest = await at.face(HOME)
+        await guest.say(f"/table join {told.partition('/table join ')[2].partition(chr(39))[0]}")
+        await guest.say_and_wait("I knock.")
+        assert lines(at.owner)[-1] == "Home: I knock."
+        assert "Only whoever made" in await hear(guest, "/undo")
+        await at.owner.say("/table leave home")
+        assert guest.client.session is None
+
+
 async def test_a_code_that_has_ended_seats_nobody(autojump_clock: MockClock, tmp_path: Path) -> None:
     async with table(tmp_path / "flower.db") as at:
         token = users.new_token()

@@ -77,7 +77,9 @@ def test_who_comes_later_under_a_name_finds_nothing_of_who_had_it_before(db: Con
     assert stories.session(db, "s1") is None, "it is in the trash"
 
 
-@pytest.mark.parametrize("name", ["", "Ines Ito", "../x", "a" * 33, "ines/..", "@1", "inés"])
+@pytest.mark.parametrize(
+    "name", ["", "Ines Ito", "../x", "a" * 33, "ines/..", "@1", "inés", "home", "Home"]
+)
 def test_names_are_plain(db: Connection, name: str) -> None:
     with pytest.raises(CommandError):
         users.add(db, name, 1.0)

@@ -19,7 +19,7 @@ from flower.engine.sessions.session import Client, Session
 from flower.engine.store import audit, seats, states, stories
 from flower.engine.store.connection import Connection, Store
 from flower.engine.store.seats import Seat
-from flower.engine.store.users import HOME, User
+from flower.engine.store.users import HOME, HOME_NAME, User
 from flower.engine.tasks import guarded
 from flower.errors import CommandError
 from flower.protocol.messages import State, SystemUpdate
@@ -46,13 +46,13 @@ def sitting(db: Connection, session_id: str) -> list[Sitting]:
         return []
     owner, name = found
     voice = states.steering(db, session_id).persona.name or name.capitalize() or HOST
-    host = Sitting(owner, name or HOST.lower(), StoryRole.OWNER, voice)
+    host = Sitting(owner, name or HOME_NAME, StoryRole.OWNER, voice)
     return [host, *(_of_seat(seat) for seat in seats.at(db, session_id))]
 
 
 def _of_seat(seat: Seat) -> Sitting:
     plays = seat.role == seats.PLAYER
-    name = seat.user_name or HOST.lower()
+    name = seat.user_name or HOME_NAME
     voice = (seat.name or name.capitalize()) if plays else ""
     return Sitting(seat.user, name, StoryRole.PLAYER if plays else StoryRole.READER, voice)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GUEST = "guest"  # in a row's extra data: came in with a code and has nothing but a seat
 HOME = 0  # the number of the home's owner
+HOME_NAME = "home"  # what they are called at tables; nobody else can be
 MARK_BYTES = 6
 LABEL_CHARS = 40
 _NAME_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -61,6 +62,8 @@ class NewToken(Struct, frozen=True):
 def checked_name(name: str) -> str:
     """Returns a name as it is kept. Raises ``CommandError`` for one that cannot be somebody's."""
     name = name.strip().lower()
+    if name == HOME_NAME:
+        raise CommandError(f"{HOME_NAME!r} is what the home's owner is called; choose another name.")
     if not name or len(name) > limits.USER_NAME_CHARS or not _NAME_SIGNS.issuperset(name):
         raise CommandError(
             f"A name has up to {limits.USER_NAME_CHARS} small letters, digits, - and _, for example ines."
