@@ -48,6 +48,7 @@ class Server:
         self.count = 0
         self.gap_s = 0.0
         self.tell: Callable[[int], str] = lambda number: f"{WORD}{number} "
+        self._told = 0  # in earlier replies: a story that repeats itself is stopped as well
         self.asked_at = 0.0
         self.sent: list[float] = []
 
@@ -77,8 +78,9 @@ class Server:
                 next_at += self.gap_s
                 await trio.sleep_until(next_at)
             self.sent.append(trio.current_time())
-            delta = {"content": self.tell(number)}
+            delta = {"content": self.tell(self._told + number)}
             await stream.send_all(_event({"choices": [{"index": 0, "delta": delta}]}))
+        self._told += self.count
         end: dict[str, object] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
         await stream.send_all(_event(end) + b"data: [DONE]\n\n")
 
