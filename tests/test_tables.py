@@ -242,6 +242,26 @@ def test_the_turn_goes_round(
     assert next_speaker(players, last, present) == expected
 
 
+async def test_a_line_sent_twice_at_a_round_table_is_said_once(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        await at_table(at, PLAYER)
+        await at.owner.say("/table order round")
+        for _ in range(2):
+            await at.owner.say("I begin.", request="r1")
+            await at.world.engine.turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert [one for one in lines(at.owner) if "I begin." in one] == ["Ines: I begin."]
+        assert not at.owner.of(ErrorEvent), "though it is another's turn by now"
+        guest = await at.face(STRANGER)
+        for _ in range(2):
+            guest.events.clear()
+            await guest.say("/table join 000000000000.x", request="r2")
+            await trio.testing.wait_all_tasks_blocked()
+            assert guest.of(ErrorEvent), "refused again, not taken for done"
+
+
 async def test_who_types_is_shown_to_the_others_and_is_no_event_of_its_own(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:

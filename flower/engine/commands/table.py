@@ -12,6 +12,7 @@ from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.tables import FREE, ROUND, Sitting
 from flower.engine.store import audit, seats, stories, tree, users, whispers
 from flower.engine.store.connection import Connection
+from flower.engine.store.database import apart
 from flower.errors import CommandError
 from flower.protocol.messages import State, SystemUpdate
 
@@ -116,7 +117,8 @@ async def join(engine: Engine, client: Client, argument: str) -> None:
     database, visitor = engine.services.database, client.visitor
     found = await database.read(seats.by_code, argument, engine.now())
     if found is None:
-        await database.write(audit.note, visitor.id, "refused", "a code of a table", engine.now())
+        with apart():  # nothing is done that could be done twice
+            await database.write(audit.note, visitor.id, "refused", "a code of a table", engine.now())
         raise CommandError("This code does not hold, or not any more; ask for another one.")
     story, role = found
     stored = await database.read(stories.session, story)

@@ -467,7 +467,7 @@ class Engine:
             await self.sync(client)
         assert client.session is not None
         if client.session.shared and not named:
-            line = await self.tables.voiced(client, line)
+            line = await self.tables.voiced(client, line, request)
         if await self.turns.say(client.session, client.chosen, line, request):
             self.story_list.changed()
 

@@ -18,6 +18,7 @@ from flower.engine.sessions.rights import StoryRole
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import audit, seats, states, stories
 from flower.engine.store.connection import Connection, Store
+from flower.engine.store.database import apart
 from flower.engine.store.seats import Seat
 from flower.engine.store.users import HOME, HOME_NAME, User
 from flower.engine.tasks import guarded
@@ -103,10 +104,12 @@ class Tables:
 
     # --- lines ----------------------------------------------------------------------------------
 
-    async def voiced(self, client: Client, line: str) -> str:
+    async def voiced(self, client: Client, line: str, request: str | None) -> str:
         """Returns a line with the name of who says it. Raises ``CommandError`` when it is another's turn."""
         session = client.session
         assert session is not None
+        if await self._database.read(seats.is_said, session.id, request):
+            return line  # sent once more; it is not said again, whoever's turn it is now
         here, order, last = await self._database.read(_standing, session.id)
         mine = next((one for one in here if one.user == client.visitor.id), None)
         if mine is None or mine.role < StoryRole.PLAYER:
@@ -117,9 +120,10 @@ class Tables:
             if turn is not None and turn.user != mine.user:
                 raise CommandError(f"It is the turn of {turn.voice}; at this table you speak in turn.")
             if not line.startswith(OUTSIDE):
-                await self._database.write(
-                    stories.set_session_extra, session.id, {"table_last": mine.user}
-                )
+                with apart():  # the line is not said yet: if it is lost, it may be said again
+                    await self._database.write(
+                        stories.set_session_extra, session.id, {"table_last": mine.user}
+                    )
                 follows = self._turn_of(session, here, mine.user)
                 if follows is not None:
                     session.publish(SystemUpdate(f"Next: {follows.voice}."))

@@ -92,6 +92,12 @@ def play(db: Connection, session_id: str, user: int, name: str, about: str) -> b
     return done.rowcount > 0
 
 
+def is_said(db: Connection, session_id: str, request: str | None) -> bool:
+    """Whether the line of a request is in a story already."""
+    said = "SELECT 1 FROM messages WHERE session_id = ? AND request = ?"
+    return request is not None and db.execute(said, (session_id, request)).fetchone() is not None
+
+
 def unwitnessed(db: Connection, session_id: str, user: int) -> frozenset[int]:
     """Returns the messages of a story that were said while somebody was away."""
     rows = db.execute(
