@@ -100,7 +100,9 @@ def create_app(
             return Refusal(503, "This engine is about to stop; connect again in a moment.")
         shared = engine.services.database.shared
         most = limits.CLIENTS_MAX_SHARED if shared else limits.CLIENTS_MAX
-        if lifetime.clients >= most:
+        if (
+            max(len(engine.clients), lifetime.clients) >= most
+        ):  # the second has those that are passed on
             return Refusal(503, f"{most} clients are connected, the most there can be.")
         return None
 
