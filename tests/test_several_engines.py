@@ -113,6 +113,12 @@ async def test_any_engine_takes_any_client_and_the_story_of_one_that_dies(tmp_pa
                 pass
             assert moved == first.url
             assert await closing(knowing) == 1012
+        await one.say("/table code")
+        while "/table join " not in (told := (await one.until("system_update"))[0]):
+            pass
+        code = f"Bearer {told.split()[-1]}"
+        async with connected(second, "/ws/rpc?client=guest", Authorization=code) as guest:
+            assert await story(guest) == session, "seated by the engine of the table"
         await two.say("I ring the bell and wait.", request="r1")
         seen = await said_so_far(two, 4)
         assert seen == await said_so_far(one, 4), "both see the same, word by word"
@@ -130,10 +136,10 @@ async def test_any_engine_takes_any_client_and_the_story_of_one_that_dies(tmp_pa
         reply = history["history"][-1]
         assert reply["status"] == "interrupted"
         assert reply["content"].startswith(seen)
-        assert rows(url)[-2:] == [
-            ("user", "I ring the bell and wait.", "complete"),
-            ("assistant", reply["content"], "interrupted"),
-        ]
+        line, answer = rows(url)[-2:]
+        assert (line[0], line[2]) == ("user", "complete")
+        assert line[1].endswith("I ring the bell and wait.")
+        assert answer == ("assistant", reply["content"], "interrupted")
         assert (ends[0]["reason"], ends[0]["message"]) == ("interrupted", reply["message"])
         await two.say("I go on.")
         event = ""

@@ -24,7 +24,7 @@ from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.session import HOME_OWNER
 from flower.engine.store import audit, users
 from flower.engine.store.users import User
-from flower.errors import CommandError, StoreError
+from flower.errors import CommandError, ElsewhereError, StoreError
 from flower.home import Home
 from flower.protocol import IMPORT_PATH, PATH
 
@@ -95,15 +95,39 @@ def create_app(
             return _refused(engine, refused)
         return Response(health.status(engine), content_type="application/json")
 
-    async def rpc() -> Response | None:
-        peer, user = await door.asks(websocket)
-        refused = rules.refusal(websocket.headers.get, peer, trio.current_time(), user)
-        if refused is None and engine.draining:
-            refused = Refusal(503, "This engine is about to stop; connect again in a moment.")
+    def no_room() -> Refusal | None:
+        if engine.draining:
+            return Refusal(503, "This engine is about to stop; connect again in a moment.")
         shared = engine.services.database.shared
         most = limits.CLIENTS_MAX_SHARED if shared else limits.CLIENTS_MAX
-        if refused is None and lifetime.clients >= most:
-            refused = Refusal(503, f"{most} clients are connected, the most there can be.")
+        if (
+            max(len(engine.clients), lifetime.clients) >= most
+        ):  # the second has those that are passed on
+            return Refusal(503, f"{most} clients are connected, the most there can be.")
+        return None
+
+    async def first_visit(address: str) -> Response | None:
+        """Passes on a guest who has a code and no seat yet, at a table of another engine."""
+        refused = no_room()
+        if refused is not None:
+            return _refused(engine, refused)
+        await websocket.accept()
+        hop = connection.Hop(websocket.headers.get("Authorization") or "")
+        with lifetime.client():
+            code = await connection.pass_on(
+                engine, _WebSocket(), address, websocket.args.get("client", ""), hop
+            )
+        await websocket.close(code)  # the code is their token now: next time any engine knows them
+        return None
+
+    async def rpc() -> Response | None:
+        try:
+            peer, user = await door.asks(websocket)
+        except ElsewhereError as elsewhere:
+            return await first_visit(elsewhere.address)
+        refused = rules.refusal(websocket.headers.get, peer, trio.current_time(), user)
+        if refused is None:
+            refused = no_room()
         if refused is None and user is not None and door.is_crowded_by(user):
             refused = Refusal(503, f"{limits.USER_CLIENTS} clients of yours are connected, the most.")
         if refused is not None:
@@ -167,7 +191,10 @@ class Door:
         return mine >= limits.USER_CLIENTS
 
     async def asks(self, asked: Request | Websocket) -> tuple[Peer, User | None]:
-        """Returns the peer and its user; without a user's token the database is not asked."""
+        """Returns the peer and its user; without a user's token the database is not asked.
+
+        Raises ``ElsewhereError`` for a guest who connects while another engine plays their table.
+        """
         peer = await _peer(asked.scope)
         text = self._rules.user_token(asked.headers.get, peer, trio.current_time())
         if not text:
@@ -175,7 +202,12 @@ class Door:
         database, now = self._engine.services.database, self._engine.now()
         user = await database.read(users.by_token, text, now)
         if user is None:
-            user = await self._guest(text)
+            try:
+                user = await self._guest(text)
+            except ElsewhereError:
+                if isinstance(asked, Websocket):
+                    raise
+                return peer, None  # for a page nobody is sent elsewhere
         strange = user is None and not self._rules.is_home_token(asked.headers.get)
         if strange and trio.current_time() - self._noted >= REFUSALS_NOTED_S:
             self._noted = trio.current_time()

@@ -82,7 +82,7 @@ async def serve(
         if hop.follows or engine.draining:
             await socket.close(RESTART)
             return
-        code = await _pass_on(engine, socket, elsewhere.address, client_id, hop)
+        code = await pass_on(engine, socket, elsewhere.address, client_id, hop)
         if code in (NORMAL, POLICY):
             await socket.close(code)
             return
@@ -112,9 +112,9 @@ async def _serve_here(
     return client.name, client.elsewhere
 
 
-async def _pass_on(engine: Engine, socket: Socket, address: str, client_id: str, hop: Hop) -> int:
+async def pass_on(engine: Engine, socket: Socket, address: str, client_id: str, hop: Hop) -> int:
     """Passes frames on until the other engine ends it, or this one is about to end."""
-    from flower.engine.server.relay import pass_on  # an engine that is alone never needs it
+    from flower.engine.server import relay  # an engine that is alone never needs it
 
     code = RESTART
     async with trio.open_nursery() as nursery:
@@ -124,7 +124,7 @@ async def _pass_on(engine: Engine, socket: Socket, address: str, client_id: str,
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(until_draining)
-        code = await pass_on(hop, socket, address, client_id)
+        code = await relay.pass_on(hop, socket, address, client_id)
         nursery.cancel_scope.cancel()
     return code
 

@@ -218,7 +218,10 @@ class Tables:
             client.send(snapshot.no_history())
 
     async def seat_guest(self, code: str) -> User | None:
-        """Returns who comes in with nothing but a code, with their seat; None when it holds for no table."""
+        """Returns who comes in with nothing but a code, with their seat; None when it holds for no table.
+
+        Raises ``ElsewhereError`` when another engine plays the story.
+        """
         found = await self._database.read(seats.by_code, code, self._now())
         if found is None:
             return None
@@ -227,7 +230,11 @@ class Tables:
         def seat(db: Connection) -> None:
             made.append(seats.seat_guest(db, code, self._now()))
 
-        await self.change(found[0], seat, "guest", f"as {found[1]}", HOME)
+        await self._database.lease(found[0])  # the narrator is told, by the engine that plays the story
+        try:
+            await self.change(found[0], seat, "guest", f"as {found[1]}", HOME)
+        finally:
+            self._database.leave(found[0])
         return made[-1]
 
     async def unwitnessed(self, client: Client) -> frozenset[int]:
