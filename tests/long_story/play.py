@@ -35,7 +35,7 @@ SLOW_S = 120.0  # the longest wait for a reply: a small machine with a language 
 KEYS = {
     "<esc>": "\x1b", "<ctrl-u>": "\x15", "<enter>": "\r", "<tab>": "\t", "<alt-1>": "\x1b1", "<down>": "\x1b[B",
     "<left>": "\x1b[D", "<right>": "\x1b[C",
-    "<ctrl-s>": "\x13",
+    "<ctrl-s>": "\x13", "<page-down>": "\x1b[6~",
 }  # fmt: skip
 CONFIG = """\
 narrator:

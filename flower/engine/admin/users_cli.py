@@ -65,7 +65,9 @@ def show(home: Home) -> int:
             as_typed("There are no users: the home is one person's. `flower user add NAME` makes one.")
         )
     for user, tokens in found:
-        print(f"{user.name}  user {user.id}, {counted(user.stories, 'story', 'stories')}")
+        print(
+            f"{printable_line(user.name)}  user {int(user.id)}, {counted(user.stories, 'story', 'stories')}"
+        )
         for token in tokens:
             print(f"  {printable_line(token.label)}  made {_day(token.created)}{_until(token.ends)}")
     return 0
@@ -134,7 +136,9 @@ def limit(home: Home, name: str, what: str, number: str) -> int:
     found = change(home, work)
     for one in allowances.NAMES:
         value = getattr(found, one)
-        print(f"{one:<8} {'no limit' if value is None else f'{value:g}'}  {MEANINGS[one]}")
+        print(
+            printable_line(f"{one:<8} {'no limit' if value is None else f'{value:g}'}  {MEANINGS[one]}")
+        )
     return 0
 
 
@@ -142,13 +146,13 @@ def log(home: Home) -> int:
     """Prints the last logins, invites and refusals, the newest first."""
     for entry in change(home, lambda db: audit.newest(db, LOG_ROWS)):
         stamp = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.at))
-        print(f"{stamp}  {entry.event}  {printable_line(entry.about)}".rstrip())
+        print(printable_line(f"{stamp}  {entry.event}  {entry.about}".rstrip()))
     return 0
 
 
 def _show(name: str, secret: users.NewToken) -> None:
-    print(f"The token of {name.strip().lower()}; it is shown this once:")
-    print(secret.text)
+    print(f"The token of {printable_line(name.strip().lower())}; it is shown this once:")
+    print(printable_line(secret.text))
     print(as_typed("They play with FLOWER_TOKEN=TOKEN `flower tui --url ADDRESS`."))
 
 
