@@ -264,3 +264,51 @@ def test_nobody_has_told_before_what_introduces_them(seed: int, name: str) -> No
     reply = last("orrinsay", f"I ask {name} about {name}.", seed=seed)
     for one in shipped().tables["says_again"]:
         assert not any(piece in reply for piece in re.findall(r"[\w ]{12,}", one.split('"{')[0])), reply
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "verb"),
+    [
+        ("I go home, lift a cup, and fall asleep.", "rest", "sleep"),
+        ("I find an inn with a fire, take off my boots and eat.", "rest", "eat"),
+        ("I find the key.", "search", "find"),
+        ("I watch the faces of the crowd, looking for a friend.", "look", "watch"),
+        ("If anyone grabs me I swing the lantern at their head.", "resolve", ""),
+        ("I shoulder the trunk and set off along the road.", "move", "set"),
+        ("I kick off hard and hope to fly.", "think", "hope"),
+        ("Wait, do I have a letter?", "oracle", ""),
+        ("Out of character: how many days are left?", "aside", ""),
+        ("I order something hot to eat.", "trade", "order"),
+        ("I order her to stop.", "speech", "order"),
+    ],
+)
+def test_an_act_is_what_matters_of_a_line(line: str, kind: str, verb: str) -> None:
+    """Falling asleep is no fall, an inn is found without a search, and "wait" may be a sigh."""
+    parsed = read(line)
+    assert (parsed.kind, parsed.verb) == (kind, verb)
+
+
+@SEEDS
+def test_who_was_asked_along_is_there_at_the_next_place(seed: int) -> None:
+    """A companion by agreement is not looked for anew after every step."""
+    reply = last(
+        "kessel", "I ask Tam to come with me.", "I go to the Weighhouse.", '"What do you see, Tam?"', seed=seed
+    )  # fmt: skip
+    assert "Tam" in reply
+    assert "easier to find" not in reply
+    assert "It takes a little asking" not in reply
+
+
+@SEEDS
+def test_whoever_is_in_charge_is_not_who_is_named_beside(seed: int) -> None:
+    """The room of a man who vanished is asked for, not the man."""
+    reply = last("orrinsay", "I ask whoever's in charge for the room Mr Carrow paid for.", seed=seed)
+    assert "does not come" not in reply
+    assert "Wherever Edmund Carrow is" not in reply
+
+
+@SEEDS
+def test_somebody_without_a_name_is_no_name(seed: int) -> None:
+    """ "The person next to me" is somebody, and is not called that."""
+    reply = last("kessel", 'I whisper to the person next to me, "Who ordered this?"', seed=seed)
+    assert "person next" not in reply

@@ -62,7 +62,10 @@ def answer_dice(context: Context) -> Paragraphs:
 def answer_aside(context: Context) -> Paragraphs:
     """Returns an answer outside the story: what is known, or what can be done; no time passes."""
     question = re.sub(
-        r"^[\s(\[]*(?:ooc\b)?[:\s]*|[\s)\]]+$", "", context.line.text, flags=re.IGNORECASE
+        r"^[\s(\[]*(?:ooc\b|out of character\b)?[:,\s]*|[\s)\]]+$",
+        "",
+        context.line.text,
+        flags=re.IGNORECASE,
     )
     if re.search(
         r"\b(?:help|how do i|how to play|what can i do|rules|commands?)\b|^$", question, re.IGNORECASE

@@ -8,6 +8,11 @@ from flower import limits
 from flower.engine.offline.grammar import base_verb
 from flower.engine.offline.tables import word_list
 
+# "Wait, do I have the letter?": not an order to wait.
+_HESITATES = re.compile(
+    r"^(?:(?:wait|hold on|hang on|hm+|um+|uh+|erm?|oh|ah|right)\b[,.!\u2026]+\s+)+(?=\w)", re.IGNORECASE
+)
+
 
 def clean(line: str) -> str:
     """Returns the line as it is read, at most ``OFFLINE_READ_CHARS`` characters long."""
@@ -15,6 +20,7 @@ def clean(line: str) -> str:
     line = _stage_directions(line)
     line = re.sub(r"[*_`#>]+", " ", line)
     line = re.sub(r"\s+", " ", line).strip()
+    line = _HESITATES.sub("", line) or line
     if len(line) > limits.OFFLINE_READ_CHARS:
         line = line[: limits.OFFLINE_READ_CHARS].rsplit(" ", 1)[0]
     return line

@@ -30,6 +30,7 @@ from flower.engine.offline.narration import (
     the_place,
     who_is_here,
 )
+from flower.engine.offline.present import searches_own_things
 from flower.engine.offline.scene import is_lethal, key_of, victim
 from flower.engine.offline.tables import Phrases, word_list
 from flower.engine.offline.templates import Chance
@@ -104,6 +105,8 @@ def _kind(context: Context) -> str:
         return "unclear"
     if line.act and line.kind != "speech" and _MAGIC.search(line.text) and not _has_magic(context):
         return "magic"
+    if line.kind in ("look", "search", "use", "other") and searches_own_things(line.text):
+        return "know"  # what one carries is on the sheet
     if line.kind == "search" and _SOMEBODY.search(line.text):
         return "know"
     if _seeks_somebody(context):
@@ -322,6 +325,10 @@ def _rest(context: Context) -> Paragraphs:
     ]
 
 
+def _resolve(context: Context) -> Paragraphs:
+    return [[context.say("resolved")], [remark(context, 30)]]
+
+
 def _think(context: Context) -> Paragraphs:
     fact = context.near()
     memory = call_back(context)
@@ -384,6 +391,7 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "oracle": answering.answer_oracle,
     "other": _other,
     "recall": answering.answer_recall,
+    "resolve": _resolve,
     "rest": _rest,
     "risk": _risk,
     "search": _search,

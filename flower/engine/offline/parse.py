@@ -6,6 +6,7 @@ Pure. Works on English; a line in another script still gets a reading (kind ``ot
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any, Literal, cast
 
 from msgspec import Struct
@@ -30,7 +31,7 @@ from flower.engine.offline.tables import vocabulary, word_list
 
 Kind = Literal[
     "continue", "dice", "aside", "recall", "know", "oracle", "speech", "fight", "contest", "risk", "trade",
-    "search", "move", "take", "use", "look", "rest", "think", "state", "other",
+    "search", "move", "take", "use", "look", "rest", "think", "resolve", "state", "other",
 ]  # fmt: skip
 
 
@@ -55,7 +56,7 @@ class ParsedLine(Struct, frozen=True):
 
 _DICE = re.compile(r"\b(\d{0,2})[dD](\d{1,4})\b(?:\s*([+-])\s*(\d{1,3}))?")
 _QUOTED = re.compile('["\u201c\u201d]([^"\u201c\u201d]{1,400})["\u201c\u201d]')
-_ASIDE = re.compile(r"^\s*(\(\(|\[\s*ooc|ooc\b|\(ooc)", re.IGNORECASE)
+_ASIDE = re.compile(r"^\s*(\(\(|\[\s*ooc|ooc\b|\(ooc|out of character\b)", re.IGNORECASE)
 _CONTINUE = re.compile(
     r"^(?:continue|go on|carry on|next|more|and then|what now|then what)?\W*+$", re.IGNORECASE
 )
@@ -133,7 +134,7 @@ _CONTEST = re.compile(
     r"challenge [^.,]{1,40}? to (?:a|an|arm|single|draughts|chess|cards|dice)\b", re.IGNORECASE
 )
 # "order her to stop" is said to somebody, "order a stew" is not; what is left somewhere is no place left.
-_ORDERS = re.compile(r"order \w+(?: \w+)? to\b", re.IGNORECASE)
+_ORDERS = re.compile(r"order (?:him|her|them|everyone|everybody|[A-Z]\w+(?: [A-Z]\w+)?|the \w+) to\b")
 _WEAPON = re.compile(
     r"\b(?:knife|sword|gun|pistol|blade|dagger|bow|axe|weapon|revolver|rifle|cutlass)\b"
 )
@@ -143,6 +144,20 @@ _LEAVES = re.compile(
     r"|leave [a-z]+ (?:for|on|in|at|by|beside|behind)\b",
     re.IGNORECASE,
 )
+
+
+_IF = re.compile(r"^(?:if|should|in case|unless) [^?]{2,120}?,? (?:i|we)(?:'ll)? [a-z]", re.IGNORECASE)
+_ASLEEP = re.compile(r"\bfall asleep\b", re.IGNORECASE)
+
+
+@cache
+def _place_found() -> re.Pattern[str]:
+    places = "|".join(
+        sorted(word_list("place_words") | {"bar", "pub", "shop", "shelter"}, key=len, reverse=True)
+    )
+    return re.compile(
+        rf"find (?:a|an|the|my|some) (?:[a-z]+ ){{0,2}}?(?:{places})\b(?! key)", re.IGNORECASE
+    )
 
 
 def read(line: str) -> ParsedLine:
@@ -226,7 +241,7 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     text = without_adverb(text)
     parts = sentences(text)
     if len(parts) > 1:
-        read_parts = [_act(part) for part in parts[:4]]
+        read_parts = [_act(part) for part in parts[:4] if not part.endswith("?")]
         doing = [found for found in read_parts if found[0] not in ("speech", "other", "state")]
         said = [found for found in read_parts if found[0] == "speech"]
         chosen, given = (doing or said or read_parts)[0]
@@ -241,15 +256,22 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         return "speech", {"speech": text, "speech_act": speech_act_of(text), "topic": topic_of(text)}
     if _STANDING.match(text):
         return "state", {"topic": object_of(text)}
+    if _IF.match(text):  # what one means to do, if it comes to that
+        return "resolve", {"topic": object_of(text)}
     bare = LEAD.sub("", _CONTRACTED.sub("", text), count=1)
     verb, kind = verb_of(bare)
-    if not kind and main_kind(bare, "") == "speech":
-        kind = "speech"  # "I stop him and ask ..."
+    if verb == "find" and _place_found().match(bare):
+        bare = f"go to{bare[len('find') :]}"  # "find an inn and eat": nothing is searched for
+        verb, kind = verb_of(bare)
+    if not kind and not _STATE.match(text):
+        kind = main_kind(bare, "")  # "I stop him and ask ...", "I shoulder the trunk and set off"
     if not kind:
         found = _unknown(text, bare, verb)
         return ("other", {"object": object_of(bare)}) if happens and found[0] == "speech" else found
     kind = main_kind(bare, kind)
     noun = object_of(bare)
+    if kind == "search" and verb in ("watch", "observe", "study"):
+        kind = "look"  # "I watch the crowd, looking for a face I know"
     if verb == "order" and _ORDERS.match(bare):
         kind = "speech"
     elif verb == "challenge" and _CONTEST.match(bare):
@@ -265,7 +287,11 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         "act": second(bare),
         "object": noun,
         "goal": goal_of_act(bare),
-        "verb": "ready" if ready else last_verb(bare, kind) or verb,
+        "verb": "ready"
+        if ready
+        else "sleep"
+        if _ASLEEP.search(bare)
+        else last_verb(bare, kind) or verb,
     }
     if kind == "speech" and speech_act_of(bare) == "gesture" and noun:
         kind = "other"  # "kiss the mule": nobody is spoken to

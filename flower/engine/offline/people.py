@@ -39,11 +39,19 @@ _TO_WHOM = re.compile(
     r"(?=$|[.,;:!?]|\s+(?:about|if|whether|who|what|where|why|how|when|for|to|that|with|and|in|on|at|by|not|again|here|of))",
     re.IGNORECASE,
 )
+_WHOEVER = re.compile(r"\bwhoever(?:'s| is| runs| keeps| owns)\b", re.IGNORECASE)
+_BESIDE_ME = re.compile(
+    r" (?:next|closest|nearest|beside|behind|opposite|standing|sitting)$", re.IGNORECASE
+)
+_NOBODY_NAMED = re.compile(
+    r"(?:(?:next|nearest|closest|other) )?(?:person|people|persons|one)", re.IGNORECASE
+)
 _ANYBODY = re.compile(
     r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
     re.IGNORECASE,
 )
 _TOPIC = re.compile(
+    r"\bfor (?:the|a|an|my|some) [a-z]+\b|"
     r"\b(?:about|of|if|whether|who|what|where|why|how|does|do|is|did|has|had|was|that|know|knows|seen|saw|anyone|anybody)\b"
 )
 
@@ -89,11 +97,15 @@ class People:
                 return known or of_stranger(called)
         if found := self._named_as_addressee(outside):
             return found
+        if _WHOEVER.search(outside):  # of those who belong to the place
+            here = (of_name(one) for one in self._nearby if not self.is_gone(one))
+            return next((one for one in here if one.name not in self._scene.along), self.stranger())
         trade = _TO_WHOM.search(outside)
-        if trade and trade["who"].split()[-1].casefold() not in word_list("not_people"):
-            return self._by_trade(trade["who"]) or of_stranger(
-                f"the {second_person(trade['who'].lower())}"
-            )
+        who = _BESIDE_ME.sub("", trade["who"]) if trade else ""
+        if _NOBODY_NAMED.fullmatch(who):
+            return self.stranger()
+        if who and who.split()[-1].casefold() not in word_list("not_people"):
+            return self._by_trade(who) or of_stranger(f"the {second_person(who.lower())}")
         unknown = re.search(
             r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
         )

@@ -20,6 +20,11 @@ _CARRIED = re.compile(
     r"\bwhat(?:'s| is) in my (?:pockets?|bag|pack|inventory|purse)\b|\bmy inventory\b",
     re.IGNORECASE,
 )
+_OWN_THINGS = re.compile(
+    r"\b(?:check|search|look (?:in|into|through)|go through|rummage (?:in|through)|pat|feel in) my (?:own )?"
+    r"(?:pockets?|bags?|pack|purse|satchel|coat|things|belongings|trunk)\b",
+    re.IGNORECASE,
+)
 _FOUND = re.compile(
     r"\bwhat (?:did|have|had) (?:i|we) (?:just )?(?:find|found|get|got|gotten|steal|stolen|discover\w*|catch)\W*$",
     re.IGNORECASE,
@@ -56,6 +61,11 @@ _THROWS_LOOKED_AT = 3
 _SAID_LOOKED_AT = 8
 
 
+def searches_own_things(text: str) -> bool:
+    """Whether a line looks for something in the player's own pockets or bags."""
+    return _OWN_THINGS.search(text) is not None
+
+
 def answer_now(context: Context) -> Paragraphs | None:
     """Returns the answer to a question about what is at hand, None when the question is another."""
     text = context.line.text
@@ -64,6 +74,8 @@ def answer_now(context: Context) -> Paragraphs | None:
 
 
 def _now(context: Context, text: str) -> str:
+    if _OWN_THINGS.search(text):
+        return _carried(context)
     if wants_advice(text):
         return _advice(context)
     if _WON.search(text) and (fell := _last_throw(context)):

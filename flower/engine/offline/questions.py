@@ -56,7 +56,9 @@ _HERE: tuple[tuple[Here, re.Pattern[str]], ...] = (
     (
         "people",
         re.compile(
-            r"^who(?:'s|\u2019s| is| else is) (?:here|with (?:me|us)|there)(?: \w+)?\W*$", re.IGNORECASE
+            r"^who(?:'s|\u2019s| is| else is) (?:here|with (?:me|us)|there)(?: \w+)?\W*$|"
+            r"^(?:who|is anyone|is anybody)\b[^?]{0,40}\b(?:watching|looking at|staring at|listening to) (?:me|us)\W*$",
+            re.IGNORECASE,
         ),
     ),
 )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from flower.engine.offline.clauses import clauses, verb_of
 from flower.engine.offline.facts import Lore
@@ -46,6 +47,17 @@ _POINTED = re.compile(r"\b(?:(he|him|his)|(she|her|hers))\b")
 _DESCRIBED = re.compile(r"\b(?:the|a|an|this|that) (?P<who>(?:[a-z]+ ){0,2}?[a-z]+)\b", re.IGNORECASE)
 _ALOUD = re.compile('["\u201c][^"\u201c\u201d]*["\u201d]')
 _STRUCK = re.compile(r"^\w+(?: at| down)? (?:him|her|them)\b|\b(?:him|her|them) by\b")
+_INVITES = re.compile(
+    r"\b(?:walk|come|go|travel|ride|run|sail|climb) with (?:me|us)\b|\b(?:follow me|come along|join me|let's go)\b|"
+    r"\b(?:lead|show|take|bring) (?:me|us)\b|\blead the way\b|"
+    r"\b(?:ask|tell|invite|beg|hire)s? (?:[\w']+ ){1,3}to (?:come|walk|lead|follow|take|bring|join|guide)\b",
+    re.IGNORECASE,
+)
+_PARTS = re.compile(
+    r"\b(?:goodbye|farewell|wait here|wait for me|stay here|stay behind|go home|alone)\b|"
+    r"\bleave (?:him|her|them|me)\b",
+    re.IGNORECASE,
+)
 _MET_BY = ("follow", "chase", "pursue", "approach", "join", "catch")  # moves that lead to somebody
 
 
@@ -60,6 +72,7 @@ class Scene(Struct, frozen=True):
     dead: frozenset[str] = frozenset()  # keys of those the player has killed
     spared: frozenset[str] = frozenset()  # keys of those who came away from a fight alive
     meant: tuple[str, ...] = ()  # who was spoken of or to, last first: whom "him" and "her" may mean
+    along: tuple[str, ...] = ()  # who was asked to come with the player, and comes
     lines: int = 0  # of the player, so far as they are seen
 
 
@@ -141,9 +154,11 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
     place, company, partner = scene.place, scene.company, scene.partner
     meant = tuple(dict.fromkeys((*_spoken_of(line, lore), *scene.meant)))[:MEANT]
     goal = goal_of(line, lore)
+    along = _along(scene, line, lore)
     if goal:
         if key_of(goal) != key_of(place):
-            company, partner = (), ""
+            company = tuple(one for one in company if one in along or not scene.lines)
+            partner = partner if partner in company else ""
             meant = tuple(_spoken_of(line, lore))[:MEANT]
         place = goal
     if found := _gone_to(line, lore):
@@ -153,17 +168,28 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
     disclosures = scene.disclosures
     if heard.disclosure in ("self", "loss", "confession", "name") and heard.echo:
         disclosures = (*disclosures, heard.echo)[-DISCLOSURES_KEPT:]
-    return Scene(
-        place,
-        company,
-        partner,
-        heard.name or scene.name,
-        disclosures,
-        scene.dead,
-        scene.spared,
-        meant,
-        scene.lines + 1,
+    return replace(
+        scene,
+        place=place,
+        company=company,
+        partner=partner,
+        name=heard.name or scene.name,
+        disclosures=disclosures,
+        meant=meant,
+        along=along,
+        lines=scene.lines + 1,
     )
+
+
+def _along(scene: Scene, line: ParsedLine, lore: Lore) -> tuple[str, ...]:
+    """Returns who comes along from this line on: whoever is asked to, until they are left or told to stay."""
+    if _PARTS.search(line.text):
+        return ()
+    if not _INVITES.search(line.text):
+        return scene.along
+    named = [one.short for one in lore.named_in(line.text) if one.kind == "person" and not one.gone]
+    who = (named or [scene.partner])[0]
+    return tuple(dict.fromkeys((who, *scene.along)))[:COMPANY] if who else scene.along
 
 
 def _spoken_of(line: ParsedLine, lore: Lore) -> list[str]:
@@ -232,16 +258,8 @@ def _after_reply(
             dead |= {key}
         elif key:
             spared |= {key}
-    return Scene(
-        scene.place,
-        company,
-        partner,
-        scene.name,
-        scene.disclosures,
-        dead,
-        spared - dead,
-        meant,
-        scene.lines,
+    return replace(
+        scene, company=company, partner=partner, dead=dead, spared=spared - dead, meant=meant
     )
 
 
