@@ -305,7 +305,8 @@ class WordLibrary:
             shared = tuple(sorted(wanted & set(re.findall(r"\w{4,}", passage.text.lower()))))
             if shared:
                 found.append(Found(passage, len(shared), None, None, 1, shared, len(passage.text) // 4))
-        return tuple(sorted(found, key=lambda f: (not f.passage.pinned, -f.score)))
+        best = sorted(found, key=lambda f: (not f.passage.pinned, -f.score))
+        return tuple(best[: limits.RECALL_LORE_RESULTS + limits.RECALL_MEMORY_RESULTS])
 
 
 async def without_vectors(library: PassageLibrary) -> int:
