@@ -312,3 +312,35 @@ def test_somebody_without_a_name_is_no_name(seed: int) -> None:
     """ "The person next to me" is somebody, and is not called that."""
     reply = last("kessel", 'I whisper to the person next to me, "Who ordered this?"', seed=seed)
     assert "person next" not in reply
+
+
+@SEEDS
+def test_a_short_reply_leaves_the_place_in_sight(seed: int) -> None:
+    """What is done without consequence is told with a breath of the place, not with a nod."""
+    reply = last("orrinsay", "I shrug my coat tighter.", seed=seed)
+    assert len(reply) > 60
+
+
+@SEEDS
+def test_a_wish_out_of_the_story_is_heard(seed: int) -> None:
+    """Who asks for less gore is not told that the notes do not say."""
+    reply = last("orrinsay", "(OOC: can we keep it spooky but not too gory?)", seed=seed)
+    assert "notes" not in reply
+    assert reply.startswith("(")
+    assert reply.endswith(")")
+
+
+@SEEDS
+def test_a_town_is_nobody(seed: int) -> None:
+    """A question that names a place is not put to the place."""
+    reply = last(
+        "orrinsay", "Have I been to Orrinsay before? Something about that bell feels known.", seed=seed
+    )
+    assert "Orrinsay says" not in reply
+    assert "says Orrinsay" not in reply
+
+
+@SEEDS
+def test_the_old_reeve_is_the_reeve(seed: int) -> None:
+    """An adjective before an office changes nobody."""
+    assert "Finch" in last("kessel", '"What happened to the old Reeve?"', seed=seed)

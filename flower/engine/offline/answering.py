@@ -26,6 +26,13 @@ from flower.engine.offline.restate import restate
 from flower.engine.offline.scene import key_of, meant_by
 from flower.engine.offline.summary import recap
 
+_WISH = re.compile(
+    r"\b(?:can|could) (?:we|you|it) (?:please )?(?:keep|make|be|go|have|slow|stop|skip)\b|"
+    r"\b(?:please|sorry|thanks?)\b|"
+    r"\b(?:less|more|shorter|longer|slower|faster) (?:gore|gory|violence|replies|answers|text|dialogue|mystery)\b|"
+    r"\b(?:loving|enjoying|i love|i like) (?:this|the|it)\b",
+    re.IGNORECASE,
+)
 _POINTING = ("he", "she", "him", "her")
 _ALL_SO_FAR = re.compile(
     r"^(?:please )?(?:summari[sz]e|recap|sum up)\b|"
@@ -71,6 +78,8 @@ def answer_aside(context: Context) -> Paragraphs:
         r"\b(?:help|how do i|how to play|what can i do|rules|commands?)\b|^$", question, re.IGNORECASE
     ):
         return [[f"({context.say('help')})"]]
+    if _WISH.search(question):
+        return [[f"({context.say('aside_wish')})"]]
     fact = context.near(least=ASKED_SCORE)
     said = context.say("aside_fact", context.fact_slots(fact)) if fact else context.say("aside_nothing")
     return [[f"({said})"]]

@@ -48,6 +48,7 @@ _MAGIC_WORLD = re.compile(
     r"\b(?:magics?|spells|wizards?|sorcer\w+|witch(?:es|craft)?)\b", re.IGNORECASE
 )
 _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in charge\b", re.IGNORECASE)
+SHORT_CHARS = 150  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
@@ -72,6 +73,7 @@ def compose(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
         paragraphs = _decided(context, kind)
     else:
         paragraphs = _HANDLERS[kind](context)
+    _fill_out(context, kind, paragraphs)
     _feel(context, kind, paragraphs)
     _clocks(context, paragraphs)
     close(context, paragraphs, event)
@@ -107,6 +109,8 @@ def _kind(context: Context) -> str:
         return "magic"
     if line.kind in ("look", "search", "use", "other") and searches_own_things(line.text):
         return "know"  # what one carries is on the sheet
+    if line.kind == "search" and line.verb == "find" and context.goal:
+        return "move"
     if line.kind == "search" and _SOMEBODY.search(line.text):
         return "know"
     if _seeks_somebody(context):
@@ -139,6 +143,19 @@ def _finish(context: Context, paragraphs: Paragraphs) -> str:
         paragraphs.insert(0, [context.say("foreign")])
     text = "\n\n".join(part for part in (tidy(" ".join(parts)) for parts in paragraphs) if part)
     return text or tidy(context.say("any_act_bare"))
+
+
+def _fill_out(context: Context, kind: str, paragraphs: Paragraphs) -> None:
+    """Adds a breath of the place, and sometimes what one could turn to, to a reply that is a line or less."""
+    if kind in ("dice", "know", "recall") or context.cue.begun:
+        return
+    if sum(len(sentence) for part in paragraphs for sentence in part) >= SHORT_CHARS:
+        return
+    if kind == "speech":
+        paragraphs[-1].append(by_the_way(context, 45))
+        return
+    paragraphs[0].append(context.air())
+    paragraphs.append([remark(context, 35)])
 
 
 def _feel(context: Context, kind: str, paragraphs: Paragraphs) -> None:

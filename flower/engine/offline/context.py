@@ -28,6 +28,8 @@ from flower.engine.provider.base import ChatMessage, Cue
 
 RECENT_REPLIES = 12  # facts of so many replies are not used again
 NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name
+SKY_REPLIES = 8  # in which the same sky is not told again
+SKY_PERCENT = 50  # else a sound or a smell of the place says more
 ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
@@ -326,10 +328,10 @@ class Context:
         return weather or hour
 
     def sky(self) -> str:
-        """Returns hour and weather of the sheet in words, when they were not used lately."""
+        """Returns hour and weather of the sheet in words, when they have changed and are worth a sentence."""
         parts = [part for part in (self.cue.time, self.cue.weather) if part]
-        last = "\n".join(self.replies[-3:]).casefold()
-        if not parts or ", ".join(parts).casefold() in last:
+        last = "\n".join(self.replies[-SKY_REPLIES:]).casefold()
+        if not parts or ", ".join(parts).casefold() in last or not self.pick.percent(SKY_PERCENT):
             return ""
         return self.say("sky", {"sky": ", ".join(parts), "sky_first": upper_first(", ".join(parts))})
 

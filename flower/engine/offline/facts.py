@@ -87,9 +87,12 @@ class Lore(Struct, frozen=True):
         )
 
 
+_WHO_IS = re.compile(r"\bthe (?:old |new |late |dead |poor )?([A-Za-z][a-z]{3,})\b")
+
+
 def by_office(lore: Lore, text: str) -> tuple[Name, ...]:
     """Returns whom a text means by what they are: "the keeper" is whoever has kept something."""
-    called = {stem for noun in re.findall(r"\bthe ([A-Za-z][a-z]{3,})\b", text) for stem in stems(noun)}
+    called = {stem for noun in _WHO_IS.findall(text) for stem in stems(noun)}
     if not called:
         return ()
     known = (fact for fact in lore.facts if fact.subject is not None and not fact.secret)

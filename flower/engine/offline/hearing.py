@@ -184,6 +184,7 @@ _WEEPS = re.compile(r"^i [^\"]{0,40}\band (?:cry|weep|sob)[.!]*$", re.IGNORECASE
 _NOT_BACK = re.compile(
     r"^(?:hello|hi|hey|good (?:day|morning|evening)|she|he|it|they|his|her|their|its)\b", re.IGNORECASE
 )
+_ASKS_FOR = re.compile(r"\b(?:please|let me|let us|official business)\b", re.IGNORECASE)
 _JOIN = re.compile(r"^(?:and|but|so|well|then|now|because|yes|no)\b,?\s+", re.IGNORECASE)
 
 
@@ -265,7 +266,12 @@ def _echo(said: str) -> str:
     """Returns the last sentence that tells something, turned round, without an end mark."""
     for sentence in reversed(re.split(r"(?<=[.!?;])\s+", said.strip())):
         words = sentence.strip(" .!?;,\u2026").split()
-        if not 3 <= len(words) <= ECHO_WORDS or "?" in sentence or _NOT_BACK.match(sentence):
+        if (
+            not 3 <= len(words) <= ECHO_WORDS
+            or "?" in sentence
+            or _ASKS_FOR.search(sentence)
+            or _NOT_BACK.match(sentence)
+        ):
             continue
         text = _JOIN.sub("", " ".join(words)).rpartition(": ")[2]
         if re.search(r"\b(?:you|your|yours)\b", text, re.IGNORECASE):

@@ -147,6 +147,10 @@ _LEAVES = re.compile(
 
 
 _IF = re.compile(r"^(?:if|should|in case|unless) [^?]{2,120}?,? (?:i|we)(?:'ll)? [a-z]", re.IGNORECASE)
+_FOR_PEOPLE = re.compile(
+    r"look (?!under|behind|inside)[^.]{0,30}?\bfor (?:any|some)(?:one|body)\b|look for (?:people|faces)\b",
+    re.IGNORECASE,
+)
 _ASLEEP = re.compile(r"\bfall asleep\b", re.IGNORECASE)
 
 
@@ -216,7 +220,11 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
 def _question(text: str) -> tuple[Kind, dict[str, Any]]:
     bare = LEAD.sub("", text, count=1)
     verb = base_verb(bare.split(" ", 1)[0]) if bare else ""
-    if vocabulary().verbs.get(verb) == "speech" and not _WH.match(text) and not _AUX.match(text):
+    if (
+        vocabulary().verbs.get(verb) in ("speech", "look", "search")
+        and not _WH.match(text)
+        and not _AUX.match(text)
+    ):
         return _act(text)
     last = re.split(r"(?<=[.!?])\s+", text)[-1]
     if _SEES.search(last):
@@ -270,7 +278,7 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         return ("other", {"object": object_of(bare)}) if happens and found[0] == "speech" else found
     kind = main_kind(bare, kind)
     noun = object_of(bare)
-    if kind == "search" and verb in ("watch", "observe", "study"):
+    if kind == "search" and (verb in ("watch", "observe", "study") or _FOR_PEOPLE.match(bare)):
         kind = "look"  # "I watch the crowd, looking for a face I know"
     if verb == "order" and _ORDERS.match(bare):
         kind = "speech"

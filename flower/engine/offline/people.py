@@ -109,7 +109,7 @@ class People:
         unknown = re.search(
             r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
         )
-        if unknown and can_be_name(unknown.group(1)):
+        if unknown and can_be_name(unknown.group(1)) and not self._is_no_person(unknown.group(1)):
             return self._by_name(unknown.group(1)) or of_stranger(unknown.group(1))
         if _ANYBODY.search(outside):
             return self.at_hand() or self.stranger()
@@ -158,6 +158,10 @@ class People:
         if self.is_gone(name):
             return Absent(name, killed=not name.gone)
         return of_name(name)
+
+    def _is_no_person(self, word: str) -> bool:
+        """Whether the lore has a place or a group of that name, and nobody: "to Orrinsay" speaks to no one."""
+        return any(word in name.full.split() for name in self._lore.names if name.kind != "person")
 
     def _by_name(self, called: str) -> Speaker | Absent | None:
         member = next((one for one in self._cast if _part_of(one.name, called)), None)

@@ -113,7 +113,8 @@ def remember(
             continue
         shared = len(words & stems(text))
         form, alone = answers(line, text) if own else (False, False)
-        if not alone and shared < (1 if own or rank >= told_from or len(words) < 2 else 2):
+        enough = 1 if len(words) < 2 or rank >= told_from else 2 if len(words) > 3 or not own else 1
+        if not alone and shared < enough:
             continue
         points = shared * 10 + _FORM_POINTS * form + _ALONE_POINTS * alone + (6 if own else 0)
         recollection = Recollection(

@@ -230,6 +230,10 @@ def _gone_to(line: ParsedLine, lore: Lore) -> str:
 
 def goal_of(line: ParsedLine, lore: Lore) -> str:
     """Returns where a line leads to, "" when it leads nowhere in particular."""
+    if (
+        line.kind == "search" and line.verb == "find"
+    ):  # "I find the Patient Eel": a place that has a name
+        return next((name.said for name in lore.named_in(line.text) if name.kind == "place"), "")
     moves = [one for one in clauses(_ALOUD.sub(" ", line.text)) if verb_of(one)[1] == "move"]
     if line.kind != "move" and not line.goal and not moves:
         return ""
