@@ -344,3 +344,21 @@ def test_a_town_is_nobody(seed: int) -> None:
 def test_the_old_reeve_is_the_reeve(seed: int) -> None:
     """An adjective before an office changes nobody."""
     assert "Finch" in last("kessel", '"What happened to the old Reeve?"', seed=seed)
+
+
+@SEEDS
+def test_faces_are_looked_at_as_people(seed: int) -> None:
+    """What is seen in a crowd are people, not the make of a thing."""
+    reply = last("kessel", "I look at the faces in the crowd.", seed=seed)
+    shown = [re.sub(r"\{\w+\}", "", one)[:25] for one in shipped().tables["look_people"]]
+    assert any(one.strip() in reply for one in shown if one.strip()), reply
+
+
+@SEEDS
+def test_who_goes_somewhere_and_asks_is_answered_there(seed: int) -> None:
+    """The innkeeper hears what is asked for at the inn, not whoever was met on the way."""
+    reply = last(
+        "orrinsay", '"A penny for a table, Nib."', "I go to the Patient Eel and ask for something hot.",
+        seed=seed,
+    )  # fmt: skip
+    assert "Dorcas" in reply

@@ -48,6 +48,7 @@ _MAGIC_WORLD = re.compile(
     r"\b(?:magics?|spells|wizards?|sorcer\w+|witch(?:es|craft)?)\b", re.IGNORECASE
 )
 _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in charge\b", re.IGNORECASE)
+_CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
 SHORT_CHARS = 150  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
@@ -152,7 +153,7 @@ def _fill_out(context: Context, kind: str, paragraphs: Paragraphs) -> None:
     if sum(len(sentence) for part in paragraphs for sentence in part) >= SHORT_CHARS:
         return
     if kind == "speech":
-        paragraphs[-1].append(by_the_way(context, 45))
+        paragraphs[-1].append(by_the_way(context, 70))
         return
     paragraphs[0].append(context.air())
     paragraphs.append([remark(context, 35)])
@@ -239,6 +240,8 @@ def _look(context: Context) -> Paragraphs:
             [context.say("no_sight", {"gone": person.said}), tell(context, context.near())],
             [remark(context)],
         ]
+    if not context.named and _CROWD.search(line.text):
+        return [[context.say("look_people"), context.air()], [remark(context, 50)]]
     text = tell(context, context.near())
     opening = _verb_of_its_own(context) or context.say("look")
     return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]

@@ -83,7 +83,7 @@ _FEELING = tuple((name, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for name
 _MINE = re.compile(
     r"\b(?:i|we)(?:'(?:m|re|ve))?\s+(?:(?:am|are|was|feel|felt|have|begin to|start to|can'?t help but|"
     r"suddenly|still|just|almost|nearly|really|so|very|too|quite|all|a|bit|little|quietly|softly|bitterly|"
-    r"openly|finally|sit down and|stop and|kneel and)\s+){0,4}$",
+    r"starting to|beginning to|properly|openly|finally|sit down and|stop and|kneel and)\s+){0,4}$",
     re.IGNORECASE,
 )
 _MY = re.compile(r"\bmy (?:heart|hands?|eyes|knees|voice|stomach|head|legs?|arms?)\b", re.IGNORECASE)

@@ -154,11 +154,26 @@ _FOR_PEOPLE = re.compile(
 _ASLEEP = re.compile(r"\bfall asleep\b", re.IGNORECASE)
 
 
+_SPOTS = {
+    "bar",
+    "bed",
+    "bench",
+    "chair",
+    "corner",
+    "fire",
+    "place",
+    "pub",
+    "seat",
+    "shelter",
+    "shop",
+    "spot",
+    "table",
+}
+
+
 @cache
 def _place_found() -> re.Pattern[str]:
-    places = "|".join(
-        sorted(word_list("place_words") | {"bar", "pub", "shop", "shelter"}, key=len, reverse=True)
-    )
+    places = "|".join(sorted(word_list("place_words") | _SPOTS, key=len, reverse=True))
     return re.compile(
         rf"find (?:a|an|the|my|some) (?:[a-z]+ ){{0,2}}?(?:{places})\b(?! key)", re.IGNORECASE
     )

@@ -113,6 +113,13 @@ class People:
             return self._by_name(unknown.group(1)) or of_stranger(unknown.group(1))
         if _ANYBODY.search(outside):
             return self.at_hand() or self.stranger()
+        if (
+            self._line.goal and self._line.kind == "speech"
+        ):  # "I go to the inn and ask for something hot"
+            there = (of_name(one) for one in self._nearby if not self.is_gone(one))
+            found = next((one for one in there if one.name not in self._scene.along), None)
+            if found is not None:
+                return found
         return self.pointed_at(outside) or self.at_hand() or self._companion or self.stranger()
 
     def pointed_at(self, text: str) -> Speaker | None:
