@@ -146,7 +146,7 @@ async def test_a_synced_folder_is_lore_across_restarts_until_it_is_let_go(tmp_pa
         face = await world.playing()
         (texts / "baker.txt").write_text("The baker Jon sings.")
         await until(face, "/lore search baker sings", "Jon")
-        assert "✓ The folder is let go" in await told(face, "/world unsync")
+        assert "✓ The folder is no longer followed" in await told(face, "/world unsync")
         assert "Ida" not in await told(face, "/lore list")
         assert "follows no folder" in await told(face, "/world unsync")
     (texts / "tailor.txt").write_text("The tailor Ulf hums.")

@@ -141,7 +141,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "keep this world's lore equal to a folder of texts",
             "/world sync_folder /home/me/lore",
         ),
-        CommandSpec("/world unsync", "let the folder of this world's lore go"),
+        CommandSpec("/world unsync", "stop following the folder and take its lore out"),
         CommandSpec(
             "/character select ID",
             "choose who the narrator plays",
@@ -276,7 +276,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec(
             "/recall WORDS",
-            "see what these words bring to mind, and what each place in the list is made of",
+            "see what these words recall, and how each result is ranked",
             "/recall who rang the bell?",
         ),
         CommandSpec("/memory list", "list what this story remembers"),
@@ -302,7 +302,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
     ),
     "Narrator": (
-        CommandSpec("/model ID", "choose the narrator", "/model offline/narrator", "models"),
+        CommandSpec("/model ID", "choose the model", "/model offline/narrator", "models"),
         CommandSpec("/models refresh", "ask every provider for its models again"),
         CommandSpec(
             "/models get [ADDRESS|PATH] [SHA256]",
@@ -367,7 +367,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         ),
         CommandSpec("/persona list", "list the personas of your library"),
         CommandSpec("/persona use NAME", "be one of them in this story", "/persona use Ines"),
-        CommandSpec("/persona save [TITLE]", "keep who you are here in the library", "/persona save"),
+        CommandSpec("/persona save [TITLE]", "keep this persona in the library", "/persona save"),
         CommandSpec(
             "/persona default NAME", "begin new stories as this one; or off", "/persona default Ines"
         ),
@@ -558,7 +558,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
         CommandSpec(
             "/portrait [ID]", "send a character's picture; screens ask for this", "/portrait nan-okoro"
         ),
-        CommandSpec("/typing", "let the model stop working ahead: a line is being typed"),
+        CommandSpec("/typing", "stop the model working ahead, as a line is being typed"),
         CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),
     ),
 }

@@ -175,7 +175,7 @@ async def unsync(engine: Engine, client: Client, argument: str) -> None:
     _lore_scope(client)
     if not await engine.folders.unsync(client.chosen.world_id):
         raise CommandError("This world follows no folder; /world sync_folder PATH makes it.")
-    client.notify("✓ The folder is let go; its texts are no longer lore of this world.")
+    client.notify("✓ The folder is no longer followed; its texts are no longer lore of this world.")
 
 
 # --- lore ---------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ V1 = (
     Command("/world select", "choose the world of the story", "worlds"),
     Command("/world attach_lore", "add lore to the world", "text"),
     Command("/character select", "choose whom the narrator plays", "characters"),
-    Command("/model", "choose the narrator's model", "models"),
+    Command("/model", "choose the model", "models"),
     Command("/rules add", "add a rule to the narrator", "rules"),
     Command("/rules clear", "drop all added rules"),
     Command("/nsfw", "allow or forbid adult content"),
