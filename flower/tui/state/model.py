@@ -67,6 +67,7 @@ class Replica(NamedTuple):
     active_rules: tuple[str, ...] = ()
     commands: tuple[messages.CommandOption, ...] = ()
     nsfw: bool = False
+    persona: str | None = None  # None: the engine does not tell
     offline: bool = False
     version: str = ""
     progress: messages.Progress | None = None
