@@ -7,7 +7,7 @@ from pathlib import Path
 import trio.testing
 
 from flower.engine.store import states
-from flower.protocol.messages import ErrorEvent, SystemUpdate
+from flower.protocol.messages import ErrorEvent, SyncState, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world
 
 
@@ -33,6 +33,39 @@ async def test_a_persona_is_kept_and_played_again(tmp_path: Path) -> None:
         assert "Kim (tall one): Tall." in listed
         await face.say("/persona use ines")
         assert await who(world, face) == ("Ines", "A surveyor.")
+
+
+async def test_a_persona_before_the_first_story_is_that_of_all_new_ones(tmp_path: Path) -> None:
+    """It is in the library, told to the client, and `off` takes it back; what is known of it stays."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.face()
+        for line in ("/persona Ines|A surveyor.", "/persona ines", "/persona Ines"):
+            await face.say(line)
+        await trio.testing.wait_all_tasks_blocked()
+        assert face.of(SystemUpdate)[-1].metadata.persona == "Ines"
+        await face.say("/sync")
+        await trio.testing.wait_all_tasks_blocked()
+        assert face.of(SyncState)[-1].metadata.persona == "Ines"
+        await face.say("/world select harbour")
+        await face.say("/session new")
+        assert await who(world, face) == ("Ines", "A surveyor.")
+
+
+async def test_a_persona_before_a_story_needs_a_name_and_goes_again(tmp_path: Path) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.face()
+        await face.say("/persona |Tall and tired.")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "needs a name" in face.of(ErrorEvent)[-1].content
+        await face.say("/persona Kim")
+        await face.say("/persona off")
+        await face.say("/sync")
+        await trio.testing.wait_all_tasks_blocked()
+        assert face.of(SyncState)[-1].metadata.persona == ""
+        await face.say("/persona default Kim")
+        await face.say("/persona delete Kim")
+        await trio.testing.wait_all_tasks_blocked()
+        assert face.of(SystemUpdate)[-1].metadata.persona == ""
 
 
 async def test_default_and_bound_personas_begin_stories(tmp_path: Path) -> None:

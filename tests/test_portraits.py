@@ -6,16 +6,22 @@ import base64
 import re
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
+from flower.engine.commands import library
 from flower.engine.interchange import drawing, png, thumbnail
+from flower.engine.recall.numpy_check import NoNumpyError
 from flower.protocol import messages
 from flower.tui.state.model import PicturesShown
 from flower.tui.term import pictures
 from flower.tui.term.inputs import Reply
 from flower.tui.term.keys import Decoder
 from flower.tui.term.pictures import KittyPicture
+from tests.engine_world import engine_world
 from tests.tui_world import Face
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -97,6 +103,27 @@ def test_a_picture_that_lies_about_its_size_is_not_inflated() -> None:
         data = png.SIGNATURE + b"".join(png.chunk_bytes(kind, body) for kind, body in parts)
         small = thumbnail.of_png(data)
         assert small is None or (small.width, small.height) == (10, 10)
+
+
+async def test_numpy_is_loaded_for_the_first_picture_and_without_it_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has to be recalled before a picture is shown; a machine without numpy has no pictures and no error."""
+    asked: list[Path | None] = []
+
+    async def refused(marker_dir: Path | None) -> None:
+        asked.append(marker_dir)
+        raise NoNumpyError("numpy cannot be used: it is not for this processor")
+
+    monkeypatch.setattr(library, "load_numpy", refused)
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.face()
+        character = next(iter(world.engine.services.assets.characters))
+        await face.say(f"/portrait {character}")
+        await trio.testing.wait_all_tasks_blocked()
+        assert face.of(messages.SystemUpdate)[-1].metadata.portrait == messages.Portrait(character)
+        assert face.of(messages.ErrorEvent) == []
+    assert asked == [None]
 
 
 # --- on the screen --------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from flower import limits
 from flower.client.events import Send
@@ -15,6 +16,7 @@ from flower.tui.render.messages import MessageView
 from flower.tui.render.theme import Recipe
 from flower.tui.state import (
     bindings,
+    checklist,
     client_commands,
     commands,
     settings_list,
@@ -83,11 +85,58 @@ def test_without_saved_stories_the_last_step_begins_one_at_once() -> None:
 
 def test_arrows_choose_a_step_and_choosing_forgets_it() -> None:
     face = Face().online(chosen=True)
-    face.type("<up><enter>")
+    face.type("<up><up><up><enter>")
     assert face.model.popup is not None
     assert face.model.popup.kind == "models"
     face.type("<enter>")
     assert face.model.step == -1
+
+
+def test_theme_and_name_are_offered_and_not_asked_for() -> None:
+    """Whoever presses Enter only never meets them; both are between the narrator and the story."""
+    face = Face().online()
+    rows = [step.popup for step in checklist.steps(face.model)]
+    assert rows == ["worlds", "characters", "models", "themes", "persona", "sessions"]
+    for told in (messages.State(world_id="glass"), messages.State(character_id="tam")):
+        face.says(messages.SystemUpdate("✓", told))
+    assert checklist.steps(face.model)[checklist.current(face.model)].popup == "sessions"
+
+
+def test_the_theme_of_the_checklist_is_kept_on_enter() -> None:
+    """Seen while moving, as with /theme; Escape leaves it as it was."""
+    face = Face().online(chosen=True)
+    face.type("<up><up><enter><down><escape>")
+    assert (face.model.theme.name, face.sent()) == ("petal", [])
+    face.type("<enter><down><enter>")
+    chosen = face.model.settings.theme
+    assert chosen != "petal"
+    assert ChangeSetting("tui.theme", chosen) in face.effects
+    assert f"Theme  {chosen}" in face.text()
+
+
+def test_a_name_in_the_checklist_becomes_the_persona() -> None:
+    face = Face().online(chosen=True)
+    face.type("<up><enter>")
+    assert face.model.input.text == "/persona "
+    face.type("Ines<enter>")
+    assert face.sent() == [Send("/persona Ines")]
+    face.says(messages.SystemUpdate("✓ Ines.", messages.State(persona="Ines")))
+    assert "Your name  Ines" in face.text()
+    face.type("<enter>")
+    assert face.model.popup is not None
+    assert face.model.popup.kind == "sessions"
+
+
+def test_a_name_that_is_not_given_is_nobody() -> None:
+    """Escape takes the beginning of the command away, and the story is next."""
+    face = Face().online(chosen=True, available_sessions=())
+    face.type("<up><enter><escape><enter>")
+    assert face.sent() == [Send("/session new")]
+
+
+def test_an_older_engine_is_not_given_names_before_a_story() -> None:
+    face = Face().online(persona=UNSET)
+    assert "Your name" not in face.text()
 
 
 def test_a_prompt_before_a_story_stays_in_the_input_line() -> None:

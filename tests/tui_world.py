@@ -42,6 +42,7 @@ COMMANDS = (
     messages.CommandOption("/session new", "/session new", "begin a new story"),
     messages.CommandOption("/session continue", "/session continue ID", "continue a story", "sessions"),
     messages.CommandOption("/session delete", "/session delete ID", "delete a story", "sessions"),
+    messages.CommandOption("/persona", "/persona [NAME|TEXT]", "say who you are", ""),
     messages.CommandOption("/cancel", "/cancel", "stop the reply"),
     messages.CommandOption("/help", "/help", "what can be typed"),
     messages.CommandOption("/sync", "/sync", "send everything again"),
@@ -118,6 +119,7 @@ class Face:
             "active_rules": (),
             "commands": COMMANDS,
             "client": CLIENT,
+            "persona": "",
             "offline": not chosen,
         }
         meta = messages.State(**{**told, **state})  # type: ignore[arg-type]  # a test's loose keywords

@@ -246,6 +246,7 @@ class State(Struct, frozen=True, omit_defaults=True):
     client: str | UnsetType = UNSET
     commands: tuple[CommandOption, ...] | UnsetType = UNSET
     nsfw: bool | UnsetType = UNSET
+    persona: str | UnsetType = UNSET  # the name of the default one, "" without one
     offline: bool | UnsetType = UNSET  # True: the offline narrator speaks, no AI model is used
     version: str | UnsetType = UNSET
     progress: Progress | UnsetType | None = UNSET

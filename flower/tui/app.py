@@ -27,9 +27,7 @@ from flower.client.events import Send
 from flower.client.identity import Identity
 from flower.errors import TerminalError
 from flower.tui import import_files, user_files
-from flower.tui.render.layout import too_small
 from flower.tui.speech import Speech, SpeechSettings
-from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import (
     Bell,
     ChangeSetting,
@@ -62,7 +60,8 @@ from flower.tui.term.inputs import Key, Reply
 from flower.tui.term.key_names import KeyNames
 from flower.tui.term.keys import Decoder
 from flower.tui.term.modes import PASTE_MODE
-from flower.tui.term.pictures import KittyPicture
+from flower.tui.term.pictures import KittyPicture, painted
+from flower.tui.term.sixel import SixelPicture, still
 from flower.tui.term.terminal import SUPPORTED, Terminal
 from flower.tui.term.unmarked_paste import PasteGuess
 from flower.tui.view import portrait
@@ -127,7 +126,7 @@ class App:
         self._frame_s = 1 / _tick_hz(0.0)
         self._speech = Speech(SpeechSettings(), self._tell)
         self._portraits = False  # the settings ask for them
-        self._picture = KittyPicture()
+        self._picture: KittyPicture | SixelPicture = KittyPicture()
 
     # --- inputs and effects ---------------------------------------------------------------------
 
@@ -229,8 +228,19 @@ class App:
             self._terminal.ask_for_graphics()
         self._portraits = wanted
         how = self._terminal.picture_way() if wanted else ""
+        self._use_pictures(how)
         if how != self._model.pictures:
             self.post(PicturesShown(how))
+
+    def _use_pictures(self, how: str) -> None:
+        """Lays pictures over cells in another way, or for cells of another size, from now on."""
+        caps = self._terminal.capabilities
+        self._painter.adapt(still(caps) if how == "sixel" else caps)
+        picture = SixelPicture(caps.cell, caps.registers) if how == "sixel" else KittyPicture()
+        if picture.screen != self._picture.screen:
+            self._picture = picture
+            self._painter.forget()  # what sixels drew goes with the cells
+            self._changed = True
 
     async def _import(self, typed: str) -> None:
         def tell(text: str, kind: str) -> None:
@@ -365,20 +375,8 @@ class App:
         self._next_at = due + self._frame_s
         if self._terminal.entered:
             self._painter.rebase(self._model.theme.base)
-            painted = self._painter.paint(self._screen.draw(self._model))
-            if self._model.pictures == "kitty":
-                painted += self._laid_over(painted)
-            self._terminal.write(painted)
-
-    def _laid_over(self, painted: bytes) -> bytes:
-        """Returns the bytes that lay the picture of who speaks over its cells, once they are drawn."""
-        model = self._model
-        where = (
-            None if too_small(model.columns, model.rows) else portrait.place(model, layout_of(model))
-        )
-        picture = portrait.shown(model)
-        shown = (picture.width, picture.height, picture.pixels) if picture is not None else None
-        return self._picture.follow(shown, where, painted)
+            frame, picture = self._screen.draw(self._model), portrait.laid_over(self._model)
+            self._terminal.write(painted(self._painter, self._picture, frame, *picture))
 
     async def _keep_draft(self) -> None:
         """Saves what is being written at most once in ``DRAFT_IDLE_S``, and only after typing."""
@@ -396,6 +394,8 @@ class App:
             async for number in arriving:
                 if number == signal.SIGWINCH:
                     self.post(Resized(*self._terminal.size()))
+                    if self._portraits:  # cells may have another size now
+                        self._terminal.ask_for_graphics()
                 elif number == signal.SIGTSTP:
                     self._terminal.suspend()
                     self._redraw()

@@ -362,7 +362,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
     "Voices": (
         CommandSpec(
             "/persona [NAME|TEXT]",
-            "say who you are in this story; or off",
+            "say who you are in this story, before one in all new ones; or off",
             "/persona Ines|A surveyor, dry and exact.",
         ),
         CommandSpec("/persona list", "list the personas of your library"),

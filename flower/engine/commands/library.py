@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import sys
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
 from flower.engine.export import library_archive, library_files
 from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, NamedFile
+from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import books, stories
@@ -23,6 +24,8 @@ from flower.protocol.messages import Portrait, State
 
 if TYPE_CHECKING:
     from flower.engine.interchange.thumbnail import Thumbnail
+
+log = logging.getLogger(__name__)
 
 
 async def export_character(engine: Engine, client: Client, argument: str) -> None:
@@ -44,9 +47,13 @@ async def send_portrait(engine: Engine, client: Client, argument: str) -> None:
     wanted = argument.lower() or client.chosen.character_id
     character = engine.services.assets.characters.get(wanted)
     small = None
-    if character is not None and "numpy" in sys.modules:  # else it cannot be used on this machine
+    if character is not None:
         source = await engine.services.database.read(library_files.read_character, character)
-        small = await trio.to_thread.run_sync(_thumbnail, source)
+        try:
+            await load_numpy(None)  # the first picture may be asked for before anything was recalled
+            small = await trio.to_thread.run_sync(_thumbnail, source)
+        except NoNumpyError as error:
+            log.warning("no portraits: %s", error)
     portrait = Portrait(wanted)
     if small is not None:
         packed = base64.b64encode(small.pixels).decode()

@@ -10,8 +10,10 @@ from flower.engine.game.steering import NOTE_CHARS, Persona
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import personas, states
+from flower.engine.store.connection import Connection
 from flower.engine.store.personas import StoredPersona
 from flower.errors import CommandError
+from flower.protocol.messages import State
 
 SHOWN_CHARS = 70
 OFF = ("off", "none")
@@ -83,11 +85,32 @@ async def save(engine: Engine, client: Client, argument: str) -> None:
 async def default(engine: Engine, client: Client, argument: str) -> None:
     if argument.lower() in OFF:
         await engine.services.database.write(personas.make_default, None, client.visitor.id)
-        client.notify("✓ No persona is the default.")
+        client.notify("✓ No persona is the default.", State(persona=""))
         return
     persona = await _find(engine, client, argument)
     await engine.services.database.write(personas.make_default, persona.id, client.visitor.id)
-    client.notify(f"✓ New stories begin with you as {persona.name}.")
+    client.notify(f"✓ New stories begin with you as {persona.name}.", State(persona=persona.name))
+
+
+async def begin_as(engine: Engine, client: Client, new: Persona) -> None:
+    """Before there is a story: the library keeps who the player is, for all new ones."""
+    if not new.prompt_text:
+        await default(engine, client, OFF[0])
+        return
+    if not new.name:
+        raise CommandError("A persona needs a name first: /persona Ines|A surveyor, dry and exact.")
+    owner, now = client.visitor.id, engine.now()
+    if not new.text and await engine.services.database.read(personas.find, new.name, owner) is not None:
+        await default(engine, client, new.name)
+        return
+    if len(await engine.services.database.read(personas.listed, owner)) >= MOST:
+        raise CommandError(f"There are {MOST} personas, the most one home holds; delete some.")
+
+    def keep(db: Connection) -> None:
+        personas.make_default(db, personas.put(db, new.name, "", new.text, now, owner=owner), owner)
+
+    await engine.services.database.write(keep)
+    client.notify(f"✓ New stories begin with you as {new.name}.", State(persona=new.name))
 
 
 async def bind(engine: Engine, client: Client, argument: str) -> None:
@@ -109,4 +132,5 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
     """Out of the library; stories that are played with it keep it."""
     persona = await _find(engine, client, argument)
     await engine.services.database.write(personas.remove, persona.id)
-    client.notify(f"✓ {shown(persona)} is no longer in the library.")
+    left = await engine.services.database.read(personas.default_name, client.visitor.id)
+    client.notify(f"✓ {shown(persona)} is no longer in the library.", State(persona=left))

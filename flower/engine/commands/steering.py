@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.assets import Character
 from flower.engine.character_list import briefs
-from flower.engine.commands import table
+from flower.engine.commands import personas, table
 from flower.engine.commands.game import add_message, current_of, story_of
 from flower.engine.commands.lookup import closest
 from flower.engine.game import cast, steering
@@ -100,6 +100,9 @@ async def persona(engine: Engine, client: Client, argument: str) -> None:
         )
         return
     new = steering.Persona() if argument.lower() in OFF else steering.parse_persona(argument)
+    if client.session is None:
+        await personas.begin_as(engine, client, new)
+        return
     if client.plays_elsewhere:
         await table.play(engine, client, new)
         client.notify(f"✓ At this table you are {new.name or 'as you are called'}.")

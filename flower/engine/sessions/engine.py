@@ -46,7 +46,16 @@ from flower.engine.sessions.tables import Tables, is_shared
 from flower.engine.sessions.turn_outcome import TurnOutcome, interrupted
 from flower.engine.sessions.turns import Turns
 from flower.engine.sessions.user_watch import UserWatch
-from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
+from flower.engine.store import (
+    personas,
+    prompts,
+    quick_replies,
+    states,
+    stories,
+    streaming_text,
+    trash,
+    tree,
+)
 from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State
 
@@ -290,6 +299,7 @@ class Engine:
                 quick_replies=ready[: max(limits.QUICK_REPLIES, len(services.quick_replies))],
                 commands=self._commands,
                 problems=self.problems_for(client),
+                persona=await services.database.read(personas.default_name, user),
             )
         )
         if client.session is not None:

@@ -57,6 +57,7 @@ def sync_state(
     quick_replies: tuple[QuickReply, ...],
     commands: tuple[CommandOption, ...],
     problems: tuple[str, ...] = (),
+    persona: str = "",
 ) -> SyncState:
     """Returns everything a client shows beside the story."""
     available = models.options()
@@ -77,6 +78,7 @@ def sync_state(
         client=chosen.client,
         commands=commands,
         nsfw=chosen.nsfw,
+        persona=persona,
         offline=chosen_state.offline,
         version=flower.BUILD,
         quick_replies=quick_replies,

@@ -123,6 +123,14 @@ def make_default(db: Connection, persona_id: int | None, owner: int = 0) -> None
     )
 
 
+def default_name(db: Connection, owner: int = 0) -> str:
+    """Returns the name of a user's default persona, "" when they have none."""
+    row = db.execute(
+        "SELECT name FROM personas WHERE owner = ? AND is_default != 0", (owner,)
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
 def of_user(owner: int, character_id: str) -> str:
     """Returns what a user's persona is bound to when it is bound to a character."""
     return f"@{owner}/{character_id}" if owner else character_id

@@ -1,10 +1,16 @@
-"""The steps from nothing to a story: world, character, model, session. Shown until a story is open."""
+"""The steps from nothing to a story: world, character, model, session. Shown until a story is open.
+
+Between them stand two that nobody has to take: the theme and the player's name.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from flower.tui.state import commands
 from flower.tui.state.model import Model
+
+NAME = "persona"  # the step that is typed, not chosen from a list
 
 
 class Step(NamedTuple):
@@ -14,6 +20,7 @@ class Step(NamedTuple):
     title: str
     value: str
     optional: bool = False
+    quiet: bool = False  # drawn so that it asks for nothing
 
 
 def visible(model: Model) -> bool:
@@ -33,8 +40,18 @@ def steps(model: Model) -> tuple[Step, ...]:
             name_of(model, "characters", replica.character_id),
         ),
         Step("models", "Choose a narrator", narrator, optional=True),
+        Step("themes", "Theme", model.settings.theme, optional=True, quiet=True),
+        *_name(model),
         Step("sessions", "Begin or continue a story", ""),
     )
+
+
+def _name(model: Model) -> tuple[Step, ...]:
+    """The step of the player's name; none with an engine that takes names only in stories."""
+    replica = model.replica
+    if replica.commands and (replica.persona is None or not commands.offers(replica, "/persona")):
+        return ()
+    return (Step(NAME, "Your name", replica.persona or "", optional=True, quiet=True),)
 
 
 def current(model: Model) -> int:

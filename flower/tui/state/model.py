@@ -67,6 +67,7 @@ class Replica(NamedTuple):
     active_rules: tuple[str, ...] = ()
     commands: tuple[messages.CommandOption, ...] = ()
     nsfw: bool = False
+    persona: str | None = None  # None: the engine does not tell
     offline: bool = False
     version: str = ""
     progress: messages.Progress | None = None
@@ -207,7 +208,7 @@ class Model(NamedTuple):
     recalled: tuple[messages.RecallItem, ...] = ()
     found: tuple[messages.FoundMessage, ...] = ()  # what the last search in all stories found
     suggestions: tuple[str, ...] = ()  # lines to say next; a digit takes one until something was said
-    pictures: str = ""  # how they are shown: "", blocks, kitty
+    pictures: str = ""  # how they are shown: "", blocks, kitty, sixel
     picture_asked: str = ""  # whose picture was asked for last
     picture: Picture | None = None
     goal: int = 0  # the message that has to come into view, once it is here
@@ -281,7 +282,7 @@ class Restored(NamedTuple):
 
 
 class PicturesShown(NamedTuple):
-    """How this terminal shows pictures: ``""`` not at all, blocks or kitty."""
+    """How this terminal shows pictures: ``""`` not at all, blocks, kitty or sixel."""
 
     how: str
 

@@ -80,6 +80,9 @@ def _is_order(model: Model, text: str) -> bool:
 
 def _open_step(model: Model) -> Result:
     step = checklist.steps(model)[checklist.current(model)]
+    if step.popup == checklist.NAME:
+        model = model._replace(input=model.input.with_text("/persona "), step=-1)
+        return notify(model, "Type your name and press Enter; Esc leaves it."), ()
     if step.popup == "sessions" and not model.replica.available_sessions:
         return send_command(model, "/session new")
     return popups.opened(model, step.popup), ()

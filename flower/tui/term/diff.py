@@ -80,6 +80,10 @@ class Painter:
         self._hidden = None
         self._pen.forget()
 
+    def unsaved(self) -> None:
+        """The terminal's saved cursor is another's now."""
+        self._pen.saved = None
+
     def assume(self, frame: Frame) -> None:
         """Takes for granted that the screen shows ``frame``, with a plain pen."""
         self._frame = frame

@@ -42,8 +42,8 @@ class Reply(NamedTuple):
     """An answer of the terminal.
 
     ``kind`` and ``value``: ``attributes`` (DA1 parameters), ``mode:N`` (DECRQM state 0-4), ``kitty`` (flags),
-    ``cursor`` (line, column from 1), ``status`` (0: all is well), ``version`` (XTVERSION text), ``other``
-    (unknown text).
+    ``cursor`` (line, column from 1), ``cell`` (height, width in pixels), ``status`` (0: all is well),
+    ``version`` (XTVERSION text), ``other`` (unknown text).
     """
 
     kind: str

@@ -234,6 +234,8 @@ def _reply(params: str, middle: str, last: str) -> Reply | None:
         return Reply("other", params + middle + last)
     if last == "n" and params == "0":
         return Reply("status", params)
+    if last == "t" and params.startswith("6;"):
+        return Reply("cell", params[2:])
     # In the first line it is F3 with a modifier, as xterm sends it.
     if last == "R" and (match := _CURSOR.fullmatch(params)) and int(match.group(1)) > 1:
         return Reply("cursor", params)

@@ -33,6 +33,9 @@ class Capabilities(NamedTuple):
     margins: bool = False  # DECSLRM, once the terminal has said so
     sync: bool = False  # mode 2026, once the terminal has said so
     graphics: bool = False  # kitty's protocol, once the terminal has said so
+    sixel: bool = False  # among the attributes that the terminal has named
+    cell: tuple[int, int] = (0, 0)  # its width and height in pixels, once the terminal has said so
+    registers: int = 64  # colours of sixels; fewer where the terminal says so
     ambiguous_wide: bool = False  # quotes and boxes may take two columns here
 
 

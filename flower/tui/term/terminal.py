@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from flower import limits
 from flower.errors import TerminalError
 from flower.tui.term import capabilities as _detect
-from flower.tui.term import flow_control, modes, pictures
+from flower.tui.term import flow_control, modes, pictures, sixel
 from flower.tui.term.flow_control import Pace
 from flower.tui.term.pen import Capabilities
 
@@ -367,22 +367,28 @@ class Terminal:
         elif reply.kind == "cursor" and reply.value.startswith("2;"):
             columns = int(reply.value[2:]) - 1  # that the box line in the second row took
             caps = caps._replace(ambiguous_wide=columns == 2, utf8=caps.utf8 and columns <= 2)
+        caps = sixel.refined(caps, reply)
         changed = caps != self._caps
         self._caps = caps
         return changed
 
     def ask_for_graphics(self) -> None:
-        """Asks whether pictures can be laid over cells; only somebody who wants them has it asked."""
+        """Asks whether pictures can be laid over cells, and how large cells are.
+
+        Only somebody who wants pictures has it asked.
+        """
         if self.entered and _detect.answers(self._term) and not self._slow:
-            self.write(pictures.QUESTION)
+            self.write(pictures.QUESTION + sixel.QUESTIONS)
 
     def picture_way(self) -> str:
-        """Returns how pictures are shown here: kitty, blocks, or "" over a slow line and without colours."""
+        """Returns how pictures are shown here: kitty, sixel, blocks, or "" over a slow line and without colours."""
         caps = self._caps
         if self._slow:
             return ""
         if caps.graphics:
             return "kitty"
+        if sixel.usable(caps):
+            return "sixel"
         return "blocks" if caps.utf8 and caps.colors >= 256 and not caps.ambiguous_wide else ""
 
     @property

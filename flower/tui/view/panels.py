@@ -182,11 +182,11 @@ def checklist_rows(model: Model, layout: Layout) -> list[Row]:
         here = place == current
         mark = glyphs.current if here else " "
         done = glyphs.done if step.value else glyphs.todo
-        style = theme["accent"] if here else theme["text"]
+        style = theme["accent" if here else "dim" if step.quiet else "text"]
         line: list[Span] = [(f"{mark} {done} {step.title}", style)]
         if step.value:
-            line.append((f"  {clean(step.value)}", theme["user"]))
-        elif step.optional:
+            line.append((f"  {clean(step.value)}", theme["dim" if step.quiet else "user"]))
+        if step.quiet or (step.optional and not step.value):
             line.append(("  (optional)", theme["dim"]))
         lines.append(line)
     online = model.link.state == "online"
@@ -197,10 +197,7 @@ def checklist_rows(model: Model, layout: Layout) -> list[Row]:
         [],
         [(hint if online else f"{state_words(model).capitalize()}{glyphs.ellipsis}", theme["dim"])],
     ]
-    offer = "If you like: /theme, F4 for the narrator; later /persona NAME."
     left = max(2, min((layout.pane_right - 56) // 2, 12))
-    if online and layout.pane_right >= left + width(offer) and layout.pane_rows > len(lines) + 1:
-        lines.append([(offer, theme["dim"])])
     if layout.pane_rows < len(lines) + 1:
         lines = lines[4:]
     above = max(0, (layout.pane_rows - len(lines)) // 3)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from flower.tui.render.layout import Layout
+from flower.tui.render.layout import Layout, too_small
 from flower.tui.render.style import PLAIN, Span, Style
+from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, Picture
 
 COLUMNS_MOST = 20
@@ -52,6 +53,15 @@ def place(model: Model, layout: Layout) -> CellArea | None:
         return None
     columns, rows = size(picture, layout.sidebar - 2, layout.pane_rows)
     return CellArea(layout.pane_right + 2, layout.pane_top, columns, rows) if columns else None
+
+
+def laid_over(model: Model) -> tuple[tuple[int, int, bytes] | None, CellArea | None]:
+    """Returns the picture (width, height, pixels) that is to lie over cells, and which; None where there is none."""
+    picture = shown(model)
+    if picture is None or model.pictures == "blocks" or too_small(model.columns, model.rows):
+        return None, None
+    where = place(model, layout_of(model))
+    return ((picture.width, picture.height, picture.pixels), where) if where else (None, None)
 
 
 def lines(model: Model, columns: int, rows: int) -> list[list[Span]]:
