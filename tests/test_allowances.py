@@ -131,3 +131,12 @@ async def test_numbers_of_users_are_told_without_their_names(
         told = health.render(world.engine)
         assert 'flower_user_replies_total{user="1"} 1' in told
         assert '"ines"' not in told
+
+
+@pytest.mark.parametrize("line", ["/me waves", "/ooc Hello?", "/as Mara I never saw it", "I wave."])
+async def test_no_line_begins_one_story_more_than_allowed(
+    autojump_clock: MockClock, tmp_path: Path, line: str
+) -> None:
+    async with limited(tmp_path / "flower.db", stories="0") as (world, face):
+        assert "may have 0" in await hear(face, line)
+        assert await world.database.read(stories.count_sessions) == 0
