@@ -13,7 +13,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.store import allowances, stories
 from flower.engine.store.extra import MessageExtra, load_extra
-from flower.engine.store.users import NewToken, User, add_guest, hash_of, parts
+from flower.engine.store.users import NewToken, User, add_guest, by_token, hash_of, parts
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
@@ -138,6 +138,9 @@ def end_codes(db: Connection, session_id: str) -> int:
 
 def seat_guest(db: Connection, text: str, now: float) -> User | None:
     """Gives who has nothing but a code a seat, and the code as their token; None when it holds for none."""
+    known = by_token(db, text, now)
+    if known is not None:
+        return known  # they came twice at once
     found, halves = by_code(db, text, now), parts(text)
     if found is None or halves is None:
         return None

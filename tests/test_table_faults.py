@@ -1,0 +1,167 @@
+"""What goes wrong at tables: connections lost half way, two at once, engines that start again, other engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from msgspec import structs
+from trio.testing import MockClock
+
+from flower.engine.sessions import rights
+from flower.engine.store import seats, users
+from flower.engine.store.connection import Connection
+from flower.errors import StoreError
+from flower.protocol.messages import ErrorEvent
+from tests.engine_world import engine_world
+from tests.test_rights import HOME, OWNER, PLAYER, READER, face_of, hear, table
+from tests.test_tables import at_table, lines
+
+
+def code_in(told: str) -> str:
+    return told.partition("/table join ")[2].partition("'")[0]
+
+
+async def test_who_is_sent_away_watches_no_more_though_the_disk_fails(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the seat is gone nothing else may be in the way: no read that fails, no owner who leaves."""
+    async with table(tmp_path / "flower.db") as at:
+        player, reader = await at_table(at, PLAYER), await at_table(at, READER)
+        read = rights.seen
+
+        def fails(db: Connection, user: int, session_id: str) -> object:
+            raise StoreError("the disk fails")
+
+        monkeypatch.setattr(rights, "seen", fails)
+        await at.owner.say("/table leave ned")
+        monkeypatch.setattr(rights, "seen", read)
+        assert player.client.session is None
+        player.events.clear()
+        await at.owner.say_and_wait("Alone at last.")
+        assert "Alone" not in repr(player.events)
+        assert "Alone" in repr(reader.events)
+
+
+async def test_who_has_lost_their_seat_has_chosen_no_story(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        player = await at_table(at, PLAYER)
+        await at.owner.say("/rules on dice")
+        await at.owner.say("/table leave ned")
+        assert "dice" not in (await hear(player, "/sync")).partition("active_rules=")[2][:30]
+        assert player.client.chosen.session_id == ""
+
+
+async def test_a_table_is_one_before_anybody_but_its_owner_has_come(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """After a start of the engine too: names are said, and who is away was not there."""
+    path = tmp_path / "flower.db"
+    async with engine_world(path) as world:
+        await world.database.write(users.add, "ines", 1.0)
+        owner = await world.playing()
+        await owner.say("/table invite ines")
+        assert owner.client.session is not None
+        story = owner.client.session.id
+    async with engine_world(path) as world:
+        owner = await face_of(world, HOME, "")
+        await owner.say(f"/session continue {story}")
+        await owner.say_and_wait("The zither is under the floor.")
+        assert lines(owner)[-1] == "The host: The zither is under the floor."
+        guest = await face_of(world, OWNER)
+        await guest.say(f"/session continue {story}")
+        assert "under the floor" not in await hear(guest, "/memory list")
+
+
+async def test_a_line_that_is_lost_costs_nobody_their_turn(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        await at_table(at, PLAYER)
+        await at.owner.say("/table order round")
+        turns = at.world.engine.turns
+        say = turns.say
+
+        async def lost(*_: object) -> bool:
+            raise StoreError("the disk fails")
+
+        monkeypatch.setattr(turns, "say", lost)
+        await at.owner.say("I begin.", request="r1")
+        monkeypatch.setattr(turns, "say", say)
+        await trio.testing.wait_all_tasks_blocked()
+        at.owner.events.clear()
+        await at.owner.say("I begin.", request="r1")
+        await turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not at.owner.of(ErrorEvent)
+        assert lines(at.owner) == ["Ines: I begin."]
+        assert "It is the turn of Ned" in await hear(at.owner, "And again.")
+
+
+async def test_a_guest_who_comes_twice_at_once_is_one(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        code = code_in(await hear(at.owner, "/table code player 2h"))
+        found: list[object] = []
+
+        async def come() -> None:
+            found.append(await at.world.engine.tables.seat_guest(code))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(come)
+            nursery.start_soon(come)
+        assert found[0] == found[1]
+        assert found[0] is not None
+
+
+async def test_a_story_that_was_left_by_all_who_were_removed_is_no_table(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        await at.world.database.write(users.remove, PLAYER, 2.0)
+        at.world.engine.disconnect(at.owner.client)
+        owner = await at.face(OWNER)
+        await owner.say(f"/session continue {at.story}")
+        await owner.say_and_wait("Alone at last.")
+        assert lines(owner)[-1] == "Alone at last."
+
+
+async def test_a_seat_that_is_taken_while_the_story_is_opened_is_none(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        engine = at.world.engine
+        sees = rights.seen
+
+        def seen(db: Connection, user: int, session_id: str) -> object:
+            found = sees(db, user, session_id)
+            if user == PLAYER:
+                seats.take(db, session_id, user)  # right after he was seen to have it
+            return found
+
+        player = await at.face(PLAYER)
+        monkeypatch.setattr(rights, "seen", seen)
+        player.client.chosen = structs.replace(player.client.chosen, session_id=at.story)
+        await engine._attach(player.client)
+        assert player.client.session is None
+        player.events.clear()
+        await at.owner.say_and_wait("Alone at last.")
+        assert "Alone" not in repr(player.events)
+
+
+async def test_what_was_whispered_stays_so_when_the_others_have_left(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        player = await at_table(at, PLAYER)
+        await at.owner.say("/table invite olaf")
+        await player.say("/whisper olaf The lamp is a xylophone.")
+        await at.owner.say_and_wait("I nod.")
+        await at.owner.say("/table leave ned")
+        await at.owner.say("/table leave olaf")
+        assert "xylophone" not in await hear(at.owner, "/why full")
