@@ -10,13 +10,17 @@ import trio.testing
 from msgspec import structs
 from trio.testing import MockClock
 
+from flower.engine.server import connection
+from flower.engine.server.hop import NORMAL, Hop
 from flower.engine.sessions import rights
 from flower.engine.store import seats, users
 from flower.engine.store.connection import Connection
-from flower.errors import StoreError
+from flower.engine.store.database import Inline
+from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import ErrorEvent
+from tests import postgres_cluster, stores
 from tests.engine_world import engine_world
-from tests.test_rights import HOME, OWNER, PLAYER, READER, face_of, hear, table
+from tests.test_rights import HOME, NAMES, OWNER, PLAYER, READER, face_of, hear, table
 from tests.test_tables import at_table, lines
 
 
@@ -165,3 +169,79 @@ async def test_what_was_whispered_stays_so_when_the_others_have_left(
         await at.owner.say("/table leave ned")
         await at.owner.say("/table leave olaf")
         assert "xylophone" not in await hear(at.owner, "/why full")
+
+
+@postgres_cluster.needed
+async def test_a_code_is_used_at_the_engine_that_plays_the_table(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """Whichever is asked: the client goes there with what it said, and sits down there."""
+    from flower.engine.store.postgres.database import PostgresDatabase
+
+    url = stores.new_url()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    a, b = [
+        await PostgresDatabase.open(
+            url, tmp_path / name / "flower.db", Inline(), address=f"ws://{name}"
+        )
+        for name in "ab"
+    ]
+    async with (
+        engine_world(tmp_path / "a" / "flower.db", database=a) as there,
+        engine_world(tmp_path / "b" / "flower.db", database=b) as here,
+    ):
+        for name in NAMES[:2]:
+            await a.write(users.add, name, 1.0)
+        owner = await face_of(there, OWNER)
+        for line in ("/world select harbour", "/session new"):
+            await owner.say(line)
+        code = code_in(await hear(owner, "/table code"))
+        guest = await face_of(here, PLAYER)
+        await guest.say(f"/table join {code}", request="r1")
+        elsewhere = guest.client.elsewhere
+        assert elsewhere is not None
+        assert (elsewhere.address, elsewhere.unanswered) == ("ws://a", True)
+        assert not guest.of(ErrorEvent)
+        here.engine.disconnect(guest.client)
+        guest = await face_of(there, PLAYER)
+        assert guest.client.session is None, "a story that was chosen is no seat"
+        await guest.say(f"/table join {code}", request="r1")
+        assert guest.client.session is owner.client.session
+        assert owner.client.session is not None
+        assert owner.client.session.shared
+
+
+@pytest.mark.parametrize(("unsent", "told"), [(None, "moved"), ('{"prompt": "/table join"}', "")])
+async def test_what_was_said_is_passed_on_where_nobody_would_say_it_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unsent: str | None, told: str
+) -> None:
+    """A screen that goes to the other engine by itself repeats lines alone."""
+    sent: list[str] = []
+    passed: list[object] = []
+
+    class Pipe:
+        async def receive(self) -> str:
+            raise AssertionError("nothing is read here")
+
+        async def send(self, data: str) -> None:
+            sent.append(data)
+
+        async def close(self, code: int) -> None:
+            sent.append(str(code))
+
+    async def connect(*_: object) -> None:
+        raise ElsewhereError("another engine plays it", "ws://a")
+
+    async def pass_on(*_: object) -> int:
+        passed.append(hop.unsent)
+        return NORMAL
+
+    hop = Hop(follows=True)
+    hop.unsent = unsent
+    async with engine_world(tmp_path / "flower.db") as world:
+        monkeypatch.setattr(world.engine, "connect", connect)
+        monkeypatch.setattr(connection, "pass_on", pass_on)
+        await connection.serve(world.engine, Pipe(), "", lambda: None, hop=hop)
+    assert passed == ([unsent] if unsent else [])
+    assert (told in sent[0]) and sent[-1] == ("1012" if told else "1000")

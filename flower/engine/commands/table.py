@@ -130,9 +130,10 @@ async def join(engine: Engine, client: Client, argument: str) -> None:
             seats.give(db, story, visitor.id, role, engine.now())
 
     about = f"{visitor.name or 'the home owner'} as {role}"
-    await engine.tables.change(story, give, "joined", about, visitor.id)
-    engine.story_list.changed()
-    await engine.open_session(client, stored)
+    async with engine.playing(client, story):
+        await engine.tables.change(story, give, "joined", about, visitor.id)
+        engine.story_list.changed()
+        await engine.open_session(client, stored)
     client.notify(f"✓ You sit at “{stored.title or 'Untitled'}”.", State(session_id=story))
     if client.session is not None:
         await engine.send_history(client, client.session)

@@ -17,6 +17,7 @@ from flower import limits
 from flower.engine.server import connection, health, uploads
 from flower.engine.server.access import Access, Header, Peer, Refusal, is_local
 from flower.engine.server.guests import Guests
+from flower.engine.server.hop import POLICY, Hop
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.local_user import is_own
 from flower.engine.sessions.engine import Engine
@@ -31,7 +32,6 @@ from flower.protocol import IMPORT_PATH, PATH
 log = logging.getLogger(__name__)
 
 REFUSALS_NOTED_S = 1.0  # between two refusals in the audit log: who guesses is not to fill it
-POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1: the token was revoked
 
 
 class _WebSocket:
@@ -111,8 +111,11 @@ def create_app(
         refused = no_room()
         if refused is not None:
             return _refused(engine, refused)
-        await websocket.accept()
-        hop = connection.Hop(websocket.headers.get("Authorization") or "")
+        try:
+            await websocket.accept()
+        except trio.BrokenResourceError:
+            return None  # gone before the greeting
+        hop = Hop(websocket.headers.get("Authorization") or "")
         with lifetime.client():
             code = await connection.pass_on(
                 engine, _WebSocket(), address, websocket.args.get("client", ""), hop
@@ -141,9 +144,7 @@ def create_app(
             client_id = websocket.args.get("client", "")
             # Other engines ask for the same token: the client's own, or ours for those who need none here.
             own = f"Bearer {rules.token}" if rules.token else ""
-            hop = connection.Hop(
-                websocket.headers.get("Authorization") or own, follows="moved" in websocket.args
-            )
+            hop = Hop(websocket.headers.get("Authorization") or own, follows="moved" in websocket.args)
             await connection.serve(
                 engine,
                 _WebSocket(),
@@ -154,7 +155,7 @@ def create_app(
                 hop,
             )
         if scope.cancelled_caught:
-            await websocket.close(POLICY_VIOLATION)
+            await websocket.close(POLICY)  # its token was revoked
         return None
 
     incoming = uploads.Uploads(engine.imports.importer, home.run if home is not None else None)

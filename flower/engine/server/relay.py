@@ -15,7 +15,7 @@ import trio
 from flower import limits
 from flower.client.address import EngineAddress, TimedStream
 from flower.client.websocket import EndedError, RejectedError, WebSocket
-from flower.engine.server.connection import RESTART, Hop, Socket
+from flower.engine.server.hop import RESTART, Hop, Socket
 from flower.errors import FlowerError, ProtocolError
 from flower.protocol import codec
 from flower.protocol.messages import SystemUpdate

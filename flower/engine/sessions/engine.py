@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 
 import trio
 from msgspec import UNSET, structs
@@ -47,6 +48,7 @@ from flower.engine.sessions.turn_outcome import TurnOutcome, interrupted
 from flower.engine.sessions.turns import Turns
 from flower.engine.sessions.user_watch import UserWatch
 from flower.engine.store import prompts, quick_replies, states, stories, streaming_text, trash, tree
+from flower.engine.store.database import apart
 from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State
 
@@ -331,6 +333,26 @@ class Engine:
             client, session_id=stored.id, world_id=stored.world_id, character_id=stored.character_id
         )
         await self._attach(client)
+
+    @asynccontextmanager
+    async def playing(self, client: Client, story: str) -> AsyncIterator[None]:
+        """Plays a story here while the block runs, for a prompt of a client who does not watch it yet.
+
+        Raises ``ElsewhereError`` when another engine plays it; the client goes there, and its prompt with it.
+        """
+        database = self.services.database
+        try:
+            await database.lease(story)
+        except ElsewhereError as elsewhere:
+            with apart():  # nothing of the prompt is done yet
+                await self.choose(client, session_id=story)
+            elsewhere.unanswered = True
+            client.leave_for(elsewhere)
+            raise
+        try:
+            yield
+        finally:
+            database.leave(story)
 
     async def leave_session(self, client: Client) -> None:
         """Makes a client watch no story; the story stays saved."""
