@@ -10,16 +10,19 @@ import trio.testing
 from msgspec import structs
 from trio.testing import MockClock
 
+from flower import limits
 from flower.engine.server import connection
+from flower.engine.server.access import Access
+from flower.engine.server.app import Door
 from flower.engine.server.hop import NORMAL, Hop
 from flower.engine.sessions import rights
-from flower.engine.store import seats, users
+from flower.engine.store import seats, stories, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline
 from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import ErrorEvent
 from tests import postgres_cluster, stores
-from tests.engine_world import engine_world
+from tests.engine_world import Face, engine_world
 from tests.test_rights import HOME, NAMES, OWNER, PLAYER, READER, face_of, hear, table
 from tests.test_tables import at_table, lines
 
@@ -169,6 +172,45 @@ async def test_what_was_whispered_stays_so_when_the_others_have_left(
         await at.owner.say("/table leave ned")
         await at.owner.say("/table leave olaf")
         assert "xylophone" not in await hear(at.owner, "/why full")
+
+
+async def test_nobody_is_silenced_by_who_takes_the_id_of_their_next_line(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        player = await at_table(at, PLAYER)
+        await player.say("I was first.", request="screen-2")
+        await at.world.engine.turns.wait_idle()
+        assert "was used for another" in repr(await said_with(at.owner, "Mine!", "screen-2"))
+        await at.owner.say("Mine!", request="screen-3")
+        await at.world.engine.turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert lines(at.owner)[-1] == "Ines: Mine!"
+
+
+async def said_with(face: Face, line: str, request: str) -> list[ErrorEvent]:
+    await face.say(line, request=request)
+    await trio.testing.wait_all_tasks_blocked()
+    return face.of(ErrorEvent)
+
+
+async def test_clients_of_a_user_are_counted_also_while_they_are_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "USER_CLIENTS", 2)
+    async with engine_world(tmp_path / "flower.db") as world:
+        door, ines = Door(world.engine, Access()), users.User(1, "ines", 1.0)
+        with door.inside(ines), door.inside(None):
+            assert not door.is_crowded_by(ines)
+            with door.inside(ines):
+                assert door.is_crowded_by(ines)
+        assert not door.is_crowded_by(ines)
+
+
+@pytest.mark.parametrize(("key", "user"), [("@5/pi", 5), ("@5/", 5), ("@5", 0), ("pi", 0), ("@x/", 0)])
+def test_what_the_homes_owner_calls_a_client_is_no_user(key: str, user: int) -> None:
+    assert stories.user_of(key) == user
+    assert stories.user_of(stories.client_key(0, key)) == 0
 
 
 @postgres_cluster.needed

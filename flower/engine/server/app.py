@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import trio
@@ -140,7 +142,7 @@ def create_app(
         except trio.BrokenResourceError:
             return None  # gone before the greeting
         token = rules.token if user is None and rules.needs_token(peer) else None
-        with lifetime.client() as guest, guests.admitted(token) as scope:
+        with lifetime.client() as guest, guests.admitted(token) as scope, door.inside(user):
             client_id = websocket.args.get("client", "")
             # Other engines ask for the same token: the client's own, or ours for those who need none here.
             own = f"Bearer {rules.token}" if rules.token else ""
@@ -185,11 +187,23 @@ class Door:
         self._engine = engine
         self._rules = rules
         self._noted = -REFUSALS_NOTED_S
+        self._inside: Counter[int] = Counter()  # by user
+
+    @contextmanager
+    def inside(self, user: User | None) -> Iterator[None]:
+        """Counts a client of a user while the block runs, also while its frames are passed on."""
+        number = user.id if user is not None else users.HOME
+        self._inside[number] += 1
+        try:
+            yield
+        finally:
+            self._inside[number] -= 1
+            if not self._inside[number]:
+                del self._inside[number]
 
     def is_crowded_by(self, user: User) -> bool:
         """Whether a user has so many clients here that there is no room for another."""
-        mine = sum(client.visitor.id == user.id for client in self._engine.clients)
-        return mine >= limits.USER_CLIENTS
+        return self._inside[user.id] >= limits.USER_CLIENTS
 
     async def asks(self, asked: Request | Websocket) -> tuple[Peer, User | None]:
         """Returns the peer and its user; without a user's token the database is not asked.

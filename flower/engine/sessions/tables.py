@@ -112,8 +112,11 @@ class Tables:
         """
         session = client.session
         assert session is not None
-        if await self._database.read(seats.is_said, session.id, request):
-            return line, False  # sent once more; it is not said again, whoever's turn it is now
+        before = await self._database.read(seats.said_before, session.id, request)
+        if before is not None:  # sent once more; it is not said again, whoever's turn it is now
+            if not before.endswith(line):  # else somebody who took another's id would silence them
+                raise CommandError("The id of this line was used for another one; send it again.")
+            return line, False
         here, order, last = await self._database.read(_standing, session.id)
         mine = next((one for one in here if one.user == client.visitor.id), None)
         if mine is None or mine.role < StoryRole.PLAYER:

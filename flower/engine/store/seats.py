@@ -92,10 +92,11 @@ def play(db: Connection, session_id: str, user: int, name: str, about: str) -> b
     return done.rowcount > 0
 
 
-def is_said(db: Connection, session_id: str, request: str | None) -> bool:
-    """Whether the line of a request is in a story already."""
-    said = "SELECT 1 FROM messages WHERE session_id = ? AND request = ?"
-    return request is not None and db.execute(said, (session_id, request)).fetchone() is not None
+def said_before(db: Connection, session_id: str, request: str | None) -> str | None:
+    """Returns the line of a request that is in a story already."""
+    said = "SELECT content FROM messages WHERE session_id = ? AND request = ?"
+    row = db.execute(said, (session_id, request)).fetchone() if request is not None else None
+    return str(row[0]) if row is not None else None
 
 
 def unwitnessed(db: Connection, session_id: str, user: int) -> frozenset[int]:
