@@ -16,7 +16,8 @@ from flower.engine.server.access import Access
 from flower.engine.server.app import Door
 from flower.engine.server.hop import NORMAL, Hop
 from flower.engine.sessions import rights
-from flower.engine.store import seats, stories, users
+from flower.engine.sessions.rights import StoryRole
+from flower.engine.store import prompts, seats, stories, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline
 from flower.errors import ElsewhereError, StoreError
@@ -211,6 +212,22 @@ async def test_clients_of_a_user_are_counted_also_while_they_are_passed_on(
 def test_what_the_homes_owner_calls_a_client_is_no_user(key: str, user: int) -> None:
     assert stories.user_of(key) == user
     assert stories.user_of(stories.client_key(0, key)) == 0
+
+
+async def test_who_only_comes_by_pays_for_no_line_that_waited(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """It is answered as its story's owner would have it, whoever opens the story first after a start."""
+    async with table(tmp_path / "flower.db") as at:
+        engine = at.world.engine
+        engine.disconnect(at.owner.client)
+        await trio.testing.wait_all_tasks_blocked()
+        await at.world.database.write(prompts.keep_waiting, at.story, "Ines: And then?", None, 2.0)
+        engine.allowances.used.clear()
+        reader = await at_table(at, READER)
+        await engine.turns.wait_idle()
+        assert reader.client.role is StoryRole.READER
+        assert {user: used["replies"] for user, used in engine.allowances.used.items()} == {OWNER: 1}
 
 
 @postgres_cluster.needed

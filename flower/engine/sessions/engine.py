@@ -433,7 +433,11 @@ class Engine:
             # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
             with trio.CancelScope(shield=True):
                 waiting = await self.services.database.read(prompts.waiting, session_id)
-            self.turns.resume(session, waiting, client.chosen)
+                by = client.chosen
+                if waiting and role is not StoryRole.OWNER:  # who only comes by pays for nobody's line
+                    key = stories.client_key(session.owner, "")
+                    by = await self.services.database.read(stories.load, key, session.owner)
+            self.turns.resume(session, waiting, by)
         try:
             await self.lore.sync(session.world_id)
         except StoreError as error:  # a full disk keeps nobody from reading
