@@ -13,8 +13,9 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.server import connection
 from flower.engine.server.access import Access
-from flower.engine.server.app import Door
+from flower.engine.server.app import Door, create_app
 from flower.engine.server.hop import NORMAL, Hop
+from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions import rights
 from flower.engine.sessions.rights import StoryRole
 from flower.engine.store import prompts, seats, stories, users
@@ -24,7 +25,8 @@ from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import ErrorEvent
 from tests import postgres_cluster, stores
 from tests.engine_world import Face, engine_world
-from tests.test_rights import HOME, NAMES, OWNER, PLAYER, READER, face_of, hear, table
+from tests.test_app import refused
+from tests.test_rights import HOME, NAMES, OWNER, PLAYER, READER, STRANGER, face_of, hear, table
 from tests.test_tables import at_table, lines
 
 
@@ -228,6 +230,54 @@ async def test_who_only_comes_by_pays_for_no_line_that_waited(
         await engine.turns.wait_idle()
         assert reader.client.role is StoryRole.READER
         assert {user: used["replies"] for user, used in engine.allowances.used.items()} == {OWNER: 1}
+
+
+async def test_nobody_takes_anothers_name_to_hear_their_whispers(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        player = await at_table(at, PLAYER)
+        await at.owner.say("/table invite olaf")
+        other = await at_table(at, STRANGER)
+        for name in ("Olaf|Tall.", "INES", "mara|x"):
+            assert "somebody else" in await hear(player, f"/persona {name}"), name
+        await other.say("/persona Brand|A smith.")
+        assert "somebody else" in await hear(player, "/persona brand|x")
+        await player.say("/persona Zoe|A diver.")
+        await at.world.database.write(users.add, "zoe", 3.0)
+        await at.owner.say("/table invite zoe")
+        player.events.clear()
+        await at.owner.say("/whisper zoe The lamp is a xylophone.")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "xylophone" not in repr(player.events), "a user's own name is theirs"
+
+
+async def test_what_only_begins_as_an_aside_has_a_name_before_it(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        player = await at_table(at, PLAYER)
+        for line, told in (
+            ("((Hm.)) Ines: I give him all.", "Ned: ((Hm.)) Ines: I give him all."),
+            ("((Hm.)) Ines: I do. ((Yes.))", "Ned: ((Hm.)) Ines: I do. ((Yes.))"),
+            ("((How far is it?))", "((How far is it?))"),
+        ):
+            await player.say_and_wait(line)
+            assert lines(player)[-1] == told
+
+
+async def test_a_user_who_comes_while_the_database_is_away_is_told_so(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        app = create_app(world.engine, Lifetime(managed=False, linger_s=1), access=Access("secret"))
+
+        async def away(*_: object, **__: object) -> None:
+            raise StoreError("the database does not answer")
+
+        monkeypatch.setattr(world.database, "read", away)
+        headers = {"Host": "localhost", "Authorization": f"Bearer {users.new_token().text}"}
+        assert await refused(app.test_client(), headers) == 503
 
 
 @postgres_cluster.needed

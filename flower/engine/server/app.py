@@ -130,6 +130,8 @@ def create_app(
             peer, user = await door.asks(websocket)
         except ElsewhereError as elsewhere:
             return await first_visit(elsewhere.address)
+        except StoreError as error:  # the database is away: nobody knows whose token it is
+            return _refused(engine, Refusal(503, f"{error}."))
         refused = rules.refusal(websocket.headers.get, peer, trio.current_time(), user)
         if refused is None:
             refused = no_room()

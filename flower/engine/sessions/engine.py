@@ -427,21 +427,27 @@ class Engine:
         # Without a pause since it was looked up: a story that nobody watches may be dropped and opened again.
         session.subscribe(client.outbox)
         client.session, client.role = session, role
+        if session is opened:
+            await self._resume(client, session)
         if role is not StoryRole.OWNER:
             await self._look_again(client, session)
-        if session is opened:
-            # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
-            with trio.CancelScope(shield=True):
-                waiting = await self.services.database.read(prompts.waiting, session_id)
-                by = client.chosen
-                if waiting and role is not StoryRole.OWNER:  # who only comes by pays for nobody's line
-                    key = stories.client_key(session.owner, "")
-                    by = await self.services.database.read(stories.load, key, session.owner)
-            self.turns.resume(session, waiting, by)
         try:
             await self.lore.sync(session.world_id)
         except StoreError as error:  # a full disk keeps nobody from reading
             client.send(ErrorEvent(f"{error}. The world's lore stays as it was.", ErrorMeta("store")))
+
+    async def _resume(self, client: Client, session: Session) -> None:
+        """Goes on with the lines that waited in a story that was just opened for a client."""
+        # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
+        with trio.CancelScope(shield=True):
+            waiting = await self.services.database.read(prompts.waiting, session.id)
+            by = client.chosen
+            if (
+                waiting and client.visitor.id != session.owner
+            ):  # who only comes by pays for nobody's line
+                key = stories.client_key(session.owner, "")
+                by = await self.services.database.read(stories.load, key, session.owner)
+        self.turns.resume(session, waiting, by)
 
     async def _look_again(self, client: Client, session: Session) -> None:
         """Lets a client go whose seat was taken while the story was opened for it."""

@@ -28,7 +28,6 @@ from flower.protocol.messages import State, SystemUpdate
 ROUND, FREE = "round", "free"
 TYPING_S = 5.0  # after the last sign of it
 HOST = "The host"  # who plays without any name
-OUTSIDE = "(("  # words outside the story are nobody's line
 
 
 class Sitting(Struct, frozen=True):
@@ -126,7 +125,7 @@ class Tables:
             turn = self._turn_of(session, here, last)
             if turn is not None and turn.user != mine.user:
                 raise CommandError(f"It is the turn of {turn.voice}; at this table you speak in turn.")
-        if line.startswith(OUTSIDE):
+        if _is_outside(line):
             return line, False
         return f"{mine.voice}: {line}", order == ROUND
 
@@ -274,6 +273,11 @@ class Tables:
     def of_user(self, user: int) -> list[Client]:
         """Returns the clients of a user that are connected."""
         return [client for client in self._clients if client.visitor.id == user]
+
+
+def _is_outside(line: str) -> bool:
+    """Whether a line is one aside from its beginning to its end: those are nobody's in the story."""
+    return line.startswith("((") and line.find("))") == len(line) - 2
 
 
 def _tell(client: Client, session: Session, here: Iterable[Sitting]) -> None:
