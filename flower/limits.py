@@ -37,6 +37,7 @@ WHISPER_CHARS = 2_000
 AUDIT_ROWS = 10_000  # kept of logins, invites and refusals
 AUDIT_ROWS_USER = 200  # of them about what one user did, so that nobody pushes out the rest
 AUDIT_CHARS = 120
+GUEST_DISK_MIB = 50  # of what a guest may export
 USER_CLIENTS = 16  # of one user at once
 USERS_LOOK_S = 5.0  # between two looks whether the tokens of those who are in still hold
 DISK_LOW_BYTES = 16 * MIB  # below it the engine is not ready: the next reply may not fit

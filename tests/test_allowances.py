@@ -131,3 +131,35 @@ async def test_numbers_of_users_are_told_without_their_names(
         told = health.render(world.engine)
         assert 'flower_user_replies_total{user="1"} 1' in told
         assert '"ines"' not in told
+
+
+@pytest.mark.parametrize("line", ["/me waves", "/ooc Hello?", "/as Mara I never saw it", "I wave."])
+async def test_no_line_begins_one_story_more_than_allowed(
+    autojump_clock: MockClock, tmp_path: Path, line: str
+) -> None:
+    async with limited(tmp_path / "flower.db", stories="0") as (world, face):
+        assert "may have 0" in await hear(face, line)
+        assert await world.database.read(stories.count_sessions) == 0
+
+
+async def test_who_has_filled_their_disk_writes_no_more_files_at_once(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with limited(tmp_path / "flower.db", disk="1") as (_, face):
+        await face.say("/session new")
+        assert "Written" in await hear(face, "/export md")
+        folder = tmp_path / "exports" / "@ines"
+        (folder / "long.txt").write_bytes(b"x" * 1_200_000)
+        for line in ("/export md", "/export jsonl", "/export character mara"):
+            assert "may have 1" in await hear(face, line), line
+        assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["~", "~root", "../x", "/tmp/x", "a/b"])
+async def test_a_users_files_stay_in_their_folder(
+    autojump_clock: MockClock, tmp_path: Path, name: str
+) -> None:
+    async with limited(tmp_path / "flower.db") as (_, face):
+        await face.say("/session new")
+        for end in ("", " overwrite"):
+            assert "without folders" in await hear(face, f"/export md {name}{end}")

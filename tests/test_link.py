@@ -476,7 +476,18 @@ async def test_where_that_cannot_be_reached_frames_are_passed_on(nursery: trio.N
         ("wss://b", "ws://a", True),
         ("wss://b", "wss://a", True),
         ("ws://b", "wss://a", False),
+        ("ws://127.0.0.1:1", "wss://a", False),
+        ("ws://10.0.0.1:8000", "ws://127.0.0.1:8000", False),
+        ("ws://10.0.0.1:8000", "ws://localhost:8000", False),
+        ("ws://10.0.0.1:8000", "ws://[::1]:8000", False),
+        ("ws://10.0.0.1:8000", "unix:/run/engine.sock", False),
+        ("ws://127.0.0.1:8001", "ws://127.0.0.1:8000", True),
+        ("wss://b", "ws://127.0.0.1:8000", True),
+        ("ws://127.evil:8000", "ws://127.0.0.1:8000", False),
+        ("ws://[::1", "ws://127.0.0.1:8000", False),
     ],
 )
-def test_a_token_that_was_encrypted_stays_encrypted(url: str, before: str, safe: bool) -> None:
+def test_a_token_that_was_encrypted_or_in_a_tunnel_stays_there(
+    url: str, before: str, safe: bool
+) -> None:
     assert _is_as_safe(url, before) is safe

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.store import schema, search, stories, streaming_text, trash
+from flower.engine.store import paths, schema, search, stories, streaming_text, trash
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, alongside
 from flower.errors import ElsewhereError, StoreError
@@ -521,6 +521,29 @@ async def test_a_story_is_written_by_one_engine(tmp_path: Path) -> None:
     assert await second.lease("s") == ()
     await second.write(say, "s", "I go on.")
     await second.aclose()
+
+
+async def test_a_story_is_brought_up_to_date_though_a_change_took_its_lease_first(
+    tmp_path: Path,
+) -> None:
+    """What a dead engine left is ended, and what others changed meanwhile is read anew."""
+    first, second = await two(tmp_path)
+    await first.lease("s")
+    await first.write(add, "s")
+    assert 1 in await first.read(lambda db: paths.way(db, 1).remembered)  # kept from here on
+    first.leave("s")
+    await first._give_back()
+    await second.lease("s")
+    await second.write(stories.set_message_extra, 1, {"hidden": True})
+    reply = await second.write(
+        lambda db: stories.append(db, "s", 1, "assistant", "", "streaming", now=2.0)
+    )
+    await second.aclose()
+    await first.write(lambda db: db.execute("UPDATE sessions SET title = 'x' WHERE id = 's'"))
+    assert await first.lease("s") == (reply,)
+    assert 1 not in await first.read(lambda db: paths.way(db, 1).remembered)
+    assert await first.lease("s") == (), "played already"
+    await first.aclose()
 
 
 CHANGES = [

@@ -125,3 +125,16 @@ class EngineAddress(NamedTuple):
             await trio.aclose_forcefully(stream)
             raise
         return TimedStream(secured)
+
+
+def is_here(url: str) -> bool:
+    """Whether an engine's address is on this machine: a Unix socket, ``localhost``, a loopback address."""
+    import ipaddress  # only here, as hardly anyone is sent elsewhere
+
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "unix" or parts.hostname == "localhost":
+            return True
+        return ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import trio
 
 from flower import limits
-from flower.client.address import EngineAddress, TimedStream, UntrustedError
+from flower.client.address import EngineAddress, TimedStream, UntrustedError, is_here
 from flower.client.events import LinkChanged, Received, Send
 from flower.client.websocket import EndedError, RejectedError, WebSocket
 from flower.command_name import as_typed
@@ -233,8 +233,14 @@ def _sentence(body: bytes) -> str:
 
 
 def _is_as_safe(url: str, before: str) -> bool:
-    """Whether the token may go to ``url`` too: not in the clear where it was encrypted before."""
-    return url.startswith("wss:") or not before.startswith("wss:")
+    """Whether the token may go to ``url`` too: not in the clear where it was encrypted, or stayed on this machine.
+
+    An address of this machine may be the near end of a tunnel; what ``url`` names is then in another network.
+    """
+    if url.startswith("wss:"):
+        return True
+    stays = is_here(before)
+    return not before.startswith("wss:") and (not stays or is_here(url))
 
 
 def _with_client(resource: str, client: str) -> str:

@@ -69,7 +69,7 @@ async def why_full(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError(
             "No prompt has been sent since this story was opened; the next reply's can be seen."
         )
-    if client.session.shared and await engine.services.database.read(
+    if await engine.services.database.read(  # whoever whispered may have left meanwhile
         whispers.has_others, client.session.id, client.visitor.id
     ):
         raise CommandError("Others have whispered at this table, and this prompt has what they said.")

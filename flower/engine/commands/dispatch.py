@@ -279,6 +279,7 @@ async def run(engine: Engine, client: Client, text: str) -> None:
     option, argument = lookup.parse(text)
     client.check(rights.need_of(option.name, argument))
     if option.name not in LOOKS:
-        model, story = option.name in rights.ASKS_MODEL, option.name in rights.STORIES
+        begins = rights.STORIES if client.session is not None else rights.STORIES | rights.SPEAKS
+        model, story = option.name in rights.ASKS_MODEL, option.name in begins
         await _allow(engine, client, model=model, story=story)
     await ACTIONS[option.name](engine, client, argument)

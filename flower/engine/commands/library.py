@@ -105,7 +105,7 @@ async def export_story(engine: Engine, client: Client, form: str) -> None:
 
 async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
     """Writes files into the home's folder of exports and says where; none takes another's place."""
-    folder = folder_of(engine, client)
+    folder = await folder_for(engine, client)
     paths = [
         await trio.to_thread.run_sync(export_files.write_named, file.data, folder, file.name)
         for file in files
@@ -114,8 +114,13 @@ async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
     client.notify(f"✓ Written: {paths[0]}{others}" if paths else "There is nothing to write.")
 
 
-def folder_of(engine: Engine, client: Client) -> Path:
-    """Returns where a client's files are written: each user has a folder of their own."""
+async def folder_for(engine: Engine, client: Client) -> Path:
+    """Returns where a client's files are written: each user has a folder of their own.
+
+    Raises ``CommandError`` when its user has filled what they may.
+    """
+    if client.visitor.id:
+        await engine.allowances.check_disk(client.visitor.id, client.visitor.name)
     return export_files.folder_of(engine.services.database.path, client.visitor.name)
 
 

@@ -74,6 +74,7 @@ ASKS_MODEL = frozenset(
     )
 )
 STORIES = frozenset({"/session new"})  # begin one
+SPEAKS = frozenset({"/me", "/ooc", "/as"})  # are lines, which begin one where none is open
 
 
 def need_of(command: str, argument: str = "") -> Need:

@@ -219,8 +219,8 @@ async def export(engine: Engine, client: Client, argument: str) -> None:
     story = await engine.services.database.read_slowly(
         export_files.read_story, client.session.id, names, engine.now(), whole=whole
     )
-    folder = library.folder_of(engine, client)
-    if client.visitor.id and Path(name).name != name:
+    folder = await library.folder_for(engine, client)
+    if client.visitor.id and (Path(name).name != name or name.startswith("~")):  # "~ann" is a folder
         raise CommandError("A name without folders, please: your exports have a folder of their own.")
     path = await trio.to_thread.run_sync(_write, story, form, folder, name, overwrite)
     client.notify(f"✓ Written: {path}")

@@ -130,9 +130,10 @@ async def join(engine: Engine, client: Client, argument: str) -> None:
             seats.give(db, story, visitor.id, role, engine.now())
 
     about = f"{visitor.name or 'the home owner'} as {role}"
-    await engine.tables.change(story, give, "joined", about, visitor.id)
-    engine.story_list.changed()
-    await engine.open_session(client, stored)
+    async with engine.playing(client, story):
+        await engine.tables.change(story, give, "joined", about, visitor.id)
+        engine.story_list.changed()
+        await engine.open_session(client, stored)
     client.notify(f"✓ You sit at “{stored.title or 'Untitled'}”.", State(session_id=story))
     if client.session is not None:
         await engine.send_history(client, client.session)
@@ -185,10 +186,10 @@ async def whisper(engine: Engine, client: Client, argument: str) -> None:
 def _heard_by(here: list[Sitting], argument: str) -> tuple[Sitting | None, str]:
     """Returns who is meant by the words an argument begins with, the longest name that fits, and the rest."""
     folded, best, size = argument.casefold(), None, 0
-    for one in here:
-        for name in (one.voice.casefold(), one.user_name.casefold()):
-            if name and len(name) > size and folded.startswith(f"{name} "):
-                best, size = one, len(name)
+    names = [(one.user_name, one) for one in here] + [(one.voice, one) for one in here]
+    for name, one in names:  # somebody's own name before who they play: it cannot be taken
+        if name and len(name) > size and folded.startswith(f"{name.casefold()} "):
+            best, size = one, len(name)
     return best, argument[size:].strip(" :")
 
 
@@ -199,8 +200,12 @@ async def typing(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def play(engine: Engine, client: Client, new: Persona) -> None:
-    """Stores who a player is at another's table."""
+    """Stores who a player is at another's table. Raises ``CommandError`` for the name of somebody else there."""
     session, me = story_of(client), client.visitor.id
+    wanted = new.name.casefold()
+    for one in await engine.tables.here(session):
+        if wanted and one.user != me and wanted in (one.voice.casefold(), one.user_name.casefold()):
+            raise CommandError(f"{new.name} is somebody else at this table; choose another name.")
 
     def write(db: Connection) -> None:
         seats.play(db, session.id, me, one_line(new.name, limits.NAME_CHARS), new.text[:NOTE_CHARS])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import trio
@@ -17,6 +19,7 @@ from flower import limits
 from flower.engine.server import connection, health, uploads
 from flower.engine.server.access import Access, Header, Peer, Refusal, is_local
 from flower.engine.server.guests import Guests
+from flower.engine.server.hop import POLICY, Hop
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.local_user import is_own
 from flower.engine.sessions.engine import Engine
@@ -31,7 +34,6 @@ from flower.protocol import IMPORT_PATH, PATH
 log = logging.getLogger(__name__)
 
 REFUSALS_NOTED_S = 1.0  # between two refusals in the audit log: who guesses is not to fill it
-POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1: the token was revoked
 
 
 class _WebSocket:
@@ -111,8 +113,11 @@ def create_app(
         refused = no_room()
         if refused is not None:
             return _refused(engine, refused)
-        await websocket.accept()
-        hop = connection.Hop(websocket.headers.get("Authorization") or "")
+        try:
+            await websocket.accept()
+        except trio.BrokenResourceError:
+            return None  # gone before the greeting
+        hop = Hop(websocket.headers.get("Authorization") or "")
         with lifetime.client():
             code = await connection.pass_on(
                 engine, _WebSocket(), address, websocket.args.get("client", ""), hop
@@ -125,6 +130,8 @@ def create_app(
             peer, user = await door.asks(websocket)
         except ElsewhereError as elsewhere:
             return await first_visit(elsewhere.address)
+        except StoreError as error:  # the database is away: nobody knows whose token it is
+            return _refused(engine, Refusal(503, f"{error}."))
         refused = rules.refusal(websocket.headers.get, peer, trio.current_time(), user)
         if refused is None:
             refused = no_room()
@@ -137,13 +144,11 @@ def create_app(
         except trio.BrokenResourceError:
             return None  # gone before the greeting
         token = rules.token if user is None and rules.needs_token(peer) else None
-        with lifetime.client() as guest, guests.admitted(token) as scope:
+        with lifetime.client() as guest, guests.admitted(token) as scope, door.inside(user):
             client_id = websocket.args.get("client", "")
             # Other engines ask for the same token: the client's own, or ours for those who need none here.
             own = f"Bearer {rules.token}" if rules.token else ""
-            hop = connection.Hop(
-                websocket.headers.get("Authorization") or own, follows="moved" in websocket.args
-            )
+            hop = Hop(websocket.headers.get("Authorization") or own, follows="moved" in websocket.args)
             await connection.serve(
                 engine,
                 _WebSocket(),
@@ -154,7 +159,7 @@ def create_app(
                 hop,
             )
         if scope.cancelled_caught:
-            await websocket.close(POLICY_VIOLATION)
+            await websocket.close(POLICY)  # its token was revoked
         return None
 
     incoming = uploads.Uploads(engine.imports.importer, home.run if home is not None else None)
@@ -184,11 +189,23 @@ class Door:
         self._engine = engine
         self._rules = rules
         self._noted = -REFUSALS_NOTED_S
+        self._inside: Counter[int] = Counter()  # by user
+
+    @contextmanager
+    def inside(self, user: User | None) -> Iterator[None]:
+        """Counts a client of a user while the block runs, also while its frames are passed on."""
+        number = user.id if user is not None else users.HOME
+        self._inside[number] += 1
+        try:
+            yield
+        finally:
+            self._inside[number] -= 1
+            if not self._inside[number]:
+                del self._inside[number]
 
     def is_crowded_by(self, user: User) -> bool:
         """Whether a user has so many clients here that there is no room for another."""
-        mine = sum(client.visitor.id == user.id for client in self._engine.clients)
-        return mine >= limits.USER_CLIENTS
+        return self._inside[user.id] >= limits.USER_CLIENTS
 
     async def asks(self, asked: Request | Websocket) -> tuple[Peer, User | None]:
         """Returns the peer and its user; without a user's token the database is not asked.

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
 
 import trio
 from msgspec import UNSET
 
 from flower import limits
 from flower.engine.commands import dispatch
+from flower.engine.server.hop import NORMAL, POLICY, RESTART, Hop, Socket
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.program import STRANGER
@@ -28,32 +28,8 @@ from flower.protocol.messages import ChatChunk, ErrorEvent, ErrorMeta, Prompt, S
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.25
-NORMAL, POLICY, RESTART = 1000, 1008, 1012  # RFC 6455, section 7.4.1, and the registry of codes
 
 _frames = Encoder()  # of all connections: those that watch one story get the same events
-
-
-class Socket(Protocol):
-    """What a connection needs of a WebSocket."""
-
-    async def receive(self) -> str | bytes: ...
-
-    async def send(self, data: str) -> None: ...
-
-    async def close(self, code: int) -> None: ...
-
-
-class Hop:
-    """How a client gets to the engine that plays its story, if that is another one.
-
-    ``authorization`` is the header that lets it in there. ``follows``: it goes there by itself when told.
-    ``unsent`` is a frame of the client that no engine has taken yet.
-    """
-
-    def __init__(self, authorization: str = "", *, follows: bool = False) -> None:
-        self.authorization = authorization
-        self.follows = follows
-        self.unsent: str | bytes | None = None
 
 
 async def serve(
@@ -77,9 +53,9 @@ async def serve(
         )
         if elsewhere is None:
             return
-        if hop.follows and elsewhere.address:
+        if hop.follows and elsewhere.address and hop.unsent is None:
             await socket.send(_frames.encode(SystemUpdate("", State(moved=elsewhere.address))))
-        if hop.follows or engine.draining:
+        if (hop.follows and hop.unsent is None) or engine.draining:
             await socket.close(RESTART)
             return
         code = await pass_on(engine, socket, elsewhere.address, client_id, hop)

@@ -8,6 +8,8 @@ is, and what happens when it is gone, is up to ``connection``.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import trio
@@ -15,7 +17,7 @@ import trio
 from flower import limits
 from flower.client.address import EngineAddress, TimedStream
 from flower.client.websocket import EndedError, RejectedError, WebSocket
-from flower.engine.server.connection import RESTART, Hop, Socket
+from flower.engine.server.hop import POLICY, RESTART, Hop, Socket
 from flower.errors import FlowerError, ProtocolError
 from flower.protocol import codec
 from flower.protocol.messages import SystemUpdate
@@ -61,12 +63,13 @@ async def _over(
             await engine.greet(place.authority, target, headers)
     except RejectedError as refused:
         log.warning("client=%s: %s refuses it: %s", client_id, place.authority, refused)
-        return RESTART
-    code = RESTART
+        # Its token holds no longer: asked again and again, everybody whom we pass on would have to wait.
+        return POLICY if refused.status in (401, 403) else RESTART
+    code, silence = RESTART, Silence(line)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_to_engine, hop, socket, engine)
-        nursery.start_soon(_listen_for_life, engine, line, nursery.cancel_scope)
-        code = await _to_client(socket, engine)
+        nursery.start_soon(_listen_for_life, engine, silence, nursery.cancel_scope)
+        code = await _to_client(socket, engine, silence)
         nursery.cancel_scope.cancel()
     return code
 
@@ -80,7 +83,7 @@ async def _to_engine(hop: Hop, socket: Socket, engine: WebSocket) -> None:
         hop.unsent = None
 
 
-async def _to_client(socket: Socket, engine: WebSocket) -> int:
+async def _to_client(socket: Socket, engine: WebSocket, silence: Silence) -> int:
     """Passes on what the engine says until it ends; returns with which code."""
     try:
         while True:
@@ -88,7 +91,8 @@ async def _to_client(socket: Socket, engine: WebSocket) -> int:
                 text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
                 if _tells_to_move(text):
                     return RESTART
-                await socket.send(text)
+                with silence.not_counted():
+                    await socket.send(text)
     except EndedError as ended:
         return ended.code
 
@@ -104,9 +108,32 @@ def _tells_to_move(frame: str) -> bool:
     return isinstance(event, SystemUpdate) and isinstance(event.metadata.moved, str)
 
 
-async def _listen_for_life(engine: WebSocket, line: TimedStream, scope: trio.CancelScope) -> None:
+class Silence:
+    """How long an engine has been silent; while we are waiting for a slow client it is not listened to."""
+
+    def __init__(self, line: TimedStream) -> None:
+        self._line = line
+        self._listens = True
+        self._since = trio.current_time()
+
+    @contextmanager
+    def not_counted(self) -> Iterator[None]:
+        """Counts nothing while the block runs."""
+        self._listens = False
+        try:
+            yield
+        finally:
+            self._listens, self._since = True, trio.current_time()
+
+    @property
+    def lasts_s(self) -> float:
+        heard = max(self._line.heard, self._since)
+        return trio.current_time() - heard if self._listens else 0.0
+
+
+async def _listen_for_life(engine: WebSocket, silence: Silence, scope: trio.CancelScope) -> None:
     """Ends the connection to an engine that is silent: it may be paused, and its time runs out."""
-    while trio.current_time() - line.heard < UNANSWERED_S:
+    while silence.lasts_s < UNANSWERED_S:
         with trio.move_on_after(PING_S):
             await engine.ping()
         await trio.sleep(PING_S)

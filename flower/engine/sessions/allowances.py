@@ -47,7 +47,7 @@ class Allowances:
         self._now = now
         self._exports = exports
         self._prompts: dict[int, deque[float]] = {}  # when, of the last minute
-        self._disk: dict[int, tuple[float, int]] = {}  # looked when, bytes
+        self._disk: dict[int, tuple[float, int]] = {}  # looked when, bytes of texts
         self.used: dict[int, Used] = {}
 
     async def check(self, user: int, name: str, *, model: bool, story: bool = False) -> None:
@@ -66,8 +66,12 @@ class Allowances:
             )
         if model or story:
             _check_day(known)
-            if most.disk is not None:
-                await self._check_disk(user, name, most.disk)
+            await self._check_disk(user, name, most.disk)
+
+    async def check_disk(self, user: int, name: str) -> None:
+        """Raises ``CommandError`` when a user has filled what they may, before a file of theirs is written."""
+        known = await self._database.read(allowances.limits_of, user)
+        await self._check_disk(user, name, known.disk)
 
     def _count_prompt(self, user: int, most: int) -> None:
         now, before = trio.current_time(), self._prompts.setdefault(user, deque())
@@ -78,12 +82,14 @@ class Allowances:
             raise CommandError(f"You may send {most} prompts a minute; go on in {wait} s.")
         before.append(now)
 
-    async def _check_disk(self, user: int, name: str, most_mib: int) -> None:
+    async def _check_disk(self, user: int, name: str, most_mib: int | None) -> None:
+        if most_mib is None:
+            return
         looked, size = self._disk.get(user, (-DISK_LOOK_S, 0))
         if trio.current_time() - looked >= DISK_LOOK_S:
             size = await self._database.read_slowly(allowances.written_bytes, user)
-            size += await trio.to_thread.run_sync(_size_of, self._exports(name))
             self._disk[user] = (trio.current_time(), size)
+        size += await trio.to_thread.run_sync(_size_of, self._exports(name))
         if size > most_mib * limits.MIB:
             raise CommandError(
                 f"Your stories and exports have {size // limits.MIB} MiB and may have {most_mib}; delete some, it is"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 
 import trio
 from msgspec import UNSET, structs
@@ -42,7 +43,7 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import HOME_OWNER, Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.story_list import StoryList
-from flower.engine.sessions.tables import Tables, is_shared
+from flower.engine.sessions.tables import Tables
 from flower.engine.sessions.turn_outcome import TurnOutcome, interrupted
 from flower.engine.sessions.turns import Turns
 from flower.engine.sessions.user_watch import UserWatch
@@ -56,6 +57,7 @@ from flower.engine.store import (
     trash,
     tree,
 )
+from flower.engine.store.database import apart
 from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State
 
@@ -127,7 +129,6 @@ class Engine:
         )
         self.tables = Tables(services.database, self.clients, now, self._leave, nursery)
         self.turns.witnesses = self.tables.present
-        self.has_users = False  # whether a user ever came: without them no story is shared
         self.users = UserWatch(services.database, self.clients, nursery, now)
         self.imports.stories_changed = self.story_list.changed
         self._commands = commands
@@ -197,7 +198,6 @@ class Engine:
         client = Client(outbox, chosen, on_leave, rights, visitor)
         self.clients.add(client)
         self.users.came(client)
-        self.has_users = self.has_users or bool(visitor.id)
         try:
             client.notify("✓ Engine ready.", State(status="ok"))
             self._tell_problems(client)
@@ -344,6 +344,26 @@ class Engine:
         )
         await self._attach(client)
 
+    @asynccontextmanager
+    async def playing(self, client: Client, story: str) -> AsyncIterator[None]:
+        """Plays a story here while the block runs, for a prompt of a client who does not watch it yet.
+
+        Raises ``ElsewhereError`` when another engine plays it; the client goes there, and its prompt with it.
+        """
+        database = self.services.database
+        try:
+            await database.lease(story)
+        except ElsewhereError as elsewhere:
+            with apart():  # nothing of the prompt is done yet
+                await self.choose(client, session_id=story)
+            elsewhere.unanswered = True
+            client.leave_for(elsewhere)
+            raise
+        try:
+            yield
+        finally:
+            database.leave(story)
+
     async def leave_session(self, client: Client) -> None:
         """Makes a client watch no story; the story stays saved."""
         await self.choose(client, session_id="")
@@ -417,17 +437,38 @@ class Engine:
         # Without a pause since it was looked up: a story that nobody watches may be dropped and opened again.
         session.subscribe(client.outbox)
         client.session, client.role = session, role
-        if self.has_users:
-            session.shared = await self.services.database.read(is_shared, session.id)
         if session is opened:
-            # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
-            with trio.CancelScope(shield=True):
-                waiting = await self.services.database.read(prompts.waiting, session_id)
-            self.turns.resume(session, waiting, client.chosen)
+            await self._resume(client, session)
+        if role is not StoryRole.OWNER:
+            await self._look_again(client, session)
         try:
             await self.lore.sync(session.world_id)
         except StoreError as error:  # a full disk keeps nobody from reading
             client.send(ErrorEvent(f"{error}. The world's lore stays as it was.", ErrorMeta("store")))
+
+    async def _resume(self, client: Client, session: Session) -> None:
+        """Goes on with the lines that waited in a story that was just opened for a client."""
+        # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
+        with trio.CancelScope(shield=True):
+            waiting = await self.services.database.read(prompts.waiting, session.id)
+            by = client.chosen
+            if (
+                waiting and client.visitor.id != session.owner
+            ):  # who only comes by pays for nobody's line
+                key = stories.client_key(session.owner, "")
+                by = await self.services.database.read(stories.load, key, session.owner)
+        self.turns.resume(session, waiting, by)
+
+    async def _look_again(self, client: Client, session: Session) -> None:
+        """Lets a client go whose seat was taken while the story was opened for it."""
+        found = await self.services.database.read(rights.seen, client.visitor.id, session.id)
+        if client.session is not session:
+            return
+        if found is not None:
+            client.role = found[1]
+            return
+        client.chosen = structs.replace(client.chosen, session_id="")
+        self._leave(client)
 
     async def _open(self, session_id: str) -> Session | None:
         """Returns a story for this engine to play, None if it is gone.
@@ -442,6 +483,7 @@ class Engine:
                 services.database.leave(session_id)
                 return None
             start = await services.database.read(tree.window_start, stored.id)
+            shared = await self.tables.opened(session_id)
             if services.database.shared:  # another engine may have added to it, or died before it could
                 services.library.doubt(memory_scope(session_id))
                 await self.turns.after.remember_unfinished(session_id)
@@ -450,7 +492,7 @@ class Engine:
             raise
         session = Session(stored.id, stored.world_id, stored.character_id, start, stored.owner)
         session.ended_elsewhere = tuple(interrupted(session_id, reply) for reply in ended)
-        session.opened_at = trio.current_time()
+        session.opened_at, session.shared = trio.current_time(), shared
         return session
 
     def _leave(self, client: Client) -> None:
@@ -476,10 +518,13 @@ class Engine:
             await self.new_session(client)
             await self.sync(client)
         assert client.session is not None
-        if client.session.shared and not named:
-            line = await self.tables.voiced(client, line, request)
-        if await self.turns.say(client.session, client.chosen, line, request):
+        session, ends_turn = client.session, False
+        if session.shared and not named:
+            line, ends_turn = await self.tables.voiced(client, line, request)
+        if await self.turns.say(session, client.chosen, line, request):
             self.story_list.changed()
+        if ends_turn:
+            await self.tables.spoken(session, client.visitor.id)
 
     @property
     def draining(self) -> bool:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower.engine.game.steering import Persona
-from flower.engine.sessions import rights, snapshot
+from flower.engine.sessions import snapshot
 from flower.engine.sessions.rights import StoryRole
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import audit, seats, states, stories
@@ -28,7 +28,6 @@ from flower.protocol.messages import State, SystemUpdate
 ROUND, FREE = "round", "free"
 TYPING_S = 5.0  # after the last sign of it
 HOST = "The host"  # who plays without any name
-OUTSIDE = "(("  # words outside the story are nobody's line
 
 
 class Sitting(Struct, frozen=True):
@@ -58,8 +57,8 @@ def _of_seat(seat: Seat) -> Sitting:
     return Sitting(seat.user, name, StoryRole.PLAYER if plays else StoryRole.READER, voice)
 
 
-def tell_narrator(db: Connection, session_id: str) -> None:
-    """Lets the narrator know who else plays; to be called whenever seats have changed."""
+def tell_narrator(db: Connection, session_id: str) -> bool:
+    """Lets the narrator know who else plays; returns whether anybody does. To be called whenever seats have changed."""
     others = tuple(
         Persona(one.voice, seat.about)
         for seat in seats.at(db, session_id)
@@ -67,6 +66,7 @@ def tell_narrator(db: Connection, session_id: str) -> None:
     )
     if others != states.steering(db, session_id).players:
         states.change_steering(db, session_id, lambda steered: replace(steered, players=others))
+    return bool(others)
 
 
 def is_shared(db: Connection, session_id: str) -> bool:
@@ -104,12 +104,18 @@ class Tables:
 
     # --- lines ----------------------------------------------------------------------------------
 
-    async def voiced(self, client: Client, line: str, request: str | None) -> str:
-        """Returns a line with the name of who says it. Raises ``CommandError`` when it is another's turn."""
+    async def voiced(self, client: Client, line: str, request: str | None) -> tuple[str, bool]:
+        """Returns a line with the name of who says it, and whether it ends a turn.
+
+        Raises ``CommandError`` when it is the turn of another.
+        """
         session = client.session
         assert session is not None
-        if await self._database.read(seats.is_said, session.id, request):
-            return line  # sent once more; it is not said again, whoever's turn it is now
+        before = await self._database.read(seats.said_before, session.id, request)
+        if before is not None:  # sent once more; it is not said again, whoever's turn it is now
+            if not before.endswith(line):  # else somebody who took another's id would silence them
+                raise CommandError("The id of this line was used for another one; send it again.")
+            return line, False
         here, order, last = await self._database.read(_standing, session.id)
         mine = next((one for one in here if one.user == client.visitor.id), None)
         if mine is None or mine.role < StoryRole.PLAYER:
@@ -119,15 +125,16 @@ class Tables:
             turn = self._turn_of(session, here, last)
             if turn is not None and turn.user != mine.user:
                 raise CommandError(f"It is the turn of {turn.voice}; at this table you speak in turn.")
-            if not line.startswith(OUTSIDE):
-                with apart():  # the line is not said yet: if it is lost, it may be said again
-                    await self._database.write(
-                        stories.set_session_extra, session.id, {"table_last": mine.user}
-                    )
-                follows = self._turn_of(session, here, mine.user)
-                if follows is not None:
-                    session.publish(SystemUpdate(f"Next: {follows.voice}."))
-        return line if line.startswith(OUTSIDE) else f"{mine.voice}: {line}"
+        if _is_outside(line):
+            return line, False
+        return f"{mine.voice}: {line}", order == ROUND
+
+    async def spoken(self, session: Session, user: int) -> None:
+        """Lets the next one speak, now that the line of this one is said: if it was lost, it may be said again."""
+        await self._database.write(stories.set_session_extra, session.id, {"table_last": user})
+        follows = self._turn_of(session, await self.here(session), user)
+        if follows is not None:
+            session.publish(SystemUpdate(f"Next: {follows.voice}."))
 
     def _turn_of(self, session: Session, here: list[Sitting], last: int) -> Sitting | None:
         players = [one.user for one in here if one.role >= StoryRole.PLAYER]
@@ -193,29 +200,38 @@ class Tables:
         ``event`` and ``about`` go into the audit log, "" into none.
         """
 
-        def write(db: Connection) -> bool:
+        def write(db: Connection) -> list[Sitting]:
             work(db)
             tell_narrator(db, session_id)
             if event:
                 audit.note(db, by, event, about, self._now())
-            return is_shared(db, session_id)
+            return sitting(db, session_id)
 
-        shared = await self._database.write(write)
+        # Whoever asked for it may be gone by now: from here on nothing waits and nothing fails.
+        self._seat_anew(session_id, await self._database.write(write))
+
+    def _seat_anew(self, session_id: str, here: list[Sitting]) -> None:
+        roles = {one.user: one.role for one in here}
         for client in tuple(self._clients):
             session = client.session
             if session is None or session.id != session_id:
                 continue
-            session.shared = shared
-            found = await self._database.read(rights.seen, client.visitor.id, session_id)
-            if client.session is not session:
-                continue
-            if found is not None:
-                client.role = found[1]
-                await self.tell(client)
+            session.shared = StoryRole.PLAYER in roles.values()
+            if client.visitor.id in roles:
+                client.role = roles[client.visitor.id]
+                _tell(client, session, here)
                 continue
             self._leave(client)
+            client.chosen = replace(client.chosen, session_id="")
             client.notify("You have no seat at this table any more.", State(session_id=""))
             client.send(snapshot.no_history())
+
+    async def opened(self, session_id: str) -> bool:
+        """Returns whether others play in a story that is opened; the narrator hears no more of who was removed."""
+        if not await self._database.read(is_shared, session_id):
+            return False
+        with apart():  # it answers no prompt
+            return await self._database.write(tell_narrator, session_id)
 
     async def seat_guest(self, code: str) -> User | None:
         """Returns who comes in with nothing but a code, with their seat; None when it holds for no table.
@@ -248,8 +264,7 @@ class Tables:
         """Tells a client who sits at the story it watches."""
         session = client.session
         if session is not None:
-            names = tuple(one.voice or one.user_name for one in await self.here(session))
-            client.send(SystemUpdate("", State(table=names if session.shared else ())))
+            _tell(client, session, await self.here(session))
 
     async def here(self, session: Session) -> list[Sitting]:
         """Returns everybody at a story's table."""
@@ -258,6 +273,16 @@ class Tables:
     def of_user(self, user: int) -> list[Client]:
         """Returns the clients of a user that are connected."""
         return [client for client in self._clients if client.visitor.id == user]
+
+
+def _is_outside(line: str) -> bool:
+    """Whether a line is one aside from its beginning to its end: those are nobody's in the story."""
+    return line.startswith("((") and line.find("))") == len(line) - 2
+
+
+def _tell(client: Client, session: Session, here: Iterable[Sitting]) -> None:
+    names = tuple(one.voice or one.user_name for one in here)
+    client.send(SystemUpdate("", State(table=names if session.shared else ())))
 
 
 def _standing(db: Connection, session_id: str) -> tuple[list[Sitting], str, int]:

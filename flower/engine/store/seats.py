@@ -13,7 +13,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.store import allowances, stories
 from flower.engine.store.extra import MessageExtra, load_extra
-from flower.engine.store.users import NewToken, User, add_guest, hash_of, parts
+from flower.engine.store.users import NewToken, User, add_guest, by_token, hash_of, parts
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
@@ -92,10 +92,11 @@ def play(db: Connection, session_id: str, user: int, name: str, about: str) -> b
     return done.rowcount > 0
 
 
-def is_said(db: Connection, session_id: str, request: str | None) -> bool:
-    """Whether the line of a request is in a story already."""
-    said = "SELECT 1 FROM messages WHERE session_id = ? AND request = ?"
-    return request is not None and db.execute(said, (session_id, request)).fetchone() is not None
+def said_before(db: Connection, session_id: str, request: str | None) -> str | None:
+    """Returns the line of a request that is in a story already."""
+    said = "SELECT content FROM messages WHERE session_id = ? AND request = ?"
+    row = db.execute(said, (session_id, request)).fetchone() if request is not None else None
+    return str(row[0]) if row is not None else None
 
 
 def unwitnessed(db: Connection, session_id: str, user: int) -> frozenset[int]:
@@ -138,6 +139,9 @@ def end_codes(db: Connection, session_id: str) -> int:
 
 def seat_guest(db: Connection, text: str, now: float) -> User | None:
     """Gives who has nothing but a code a seat, and the code as their token; None when it holds for none."""
+    known = by_token(db, text, now)
+    if known is not None:
+        return known  # they came twice at once
     found, halves = by_code(db, text, now), parts(text)
     if found is None or halves is None:
         return None
@@ -145,7 +149,7 @@ def seat_guest(db: Connection, text: str, now: float) -> User | None:
     (ends,) = db.execute("SELECT ends FROM table_codes WHERE mark = ?", (halves[0],)).fetchone()
     token = NewToken(text.strip(), halves[0], hash_of(halves[1]))
     guest = add_guest(db, token, now, ends)
-    allowances.limit(db, guest.id, allowances.UserLimits(stories=0))
+    allowances.limit(db, guest.id, allowances.UserLimits(stories=0, disk=limits.GUEST_DISK_MIB))
     give(db, session_id, guest.id, role, now)
     chosen = stories.Selection(stories.client_key(guest.id, ""), session_id=session_id)
     stories.change(db, chosen, ("session_id",), now)

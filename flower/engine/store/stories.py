@@ -347,8 +347,8 @@ def client_key(user: int, client: str) -> str:
 
 def user_of(key: str) -> int:
     """Returns the user whose client has this key."""
-    number = key[1:].partition("/")[0] if key.startswith("@") else ""
-    return int(number) if number.isdecimal() else 0
+    number, slash, _ = key[1:].partition("/") if key.startswith("@") else ("", "", "")
+    return int(number) if slash and number.isdecimal() else 0
 
 
 def load(db: Connection, client: str, user: int = 0) -> Selection:

@@ -77,6 +77,7 @@ class PostgresDatabase:
         self._batch: _Batch | None = None
         self._index = SearchIndex(path.with_name("index") / "search.db")
         self._played: Counter[str] = Counter()  # stories whose leases are not to be given back
+        self._opened: set[str] = set()  # those of them that were brought up to date
         self._heard: Callable[[str, str], None] = lambda kind, place: None
         self._orphans_at = time.monotonic() + ORPHANS_S
 
@@ -176,7 +177,9 @@ class PostgresDatabase:
         """
         self._played[story] += 1
         try:
-            return await self._run(lambda: self._link.write(lambda db: self._take(db, story)))
+            ended = await self._run(lambda: self._link.write(lambda db: self._take(db, story)))
+            self._opened.add(story)
+            return ended
         except BaseException:
             self.leave(story)
             raise
@@ -185,11 +188,14 @@ class PostgresDatabase:
         holder = engines.holder(db, story)
         if holder is not None and holder.dead and self._pulse.is_steady and engines.bury(db):
             holder = engines.holder(db, story)
-        if holder is not None and holder.number == self._number:
+        mine = (
+            holder is not None and holder.number == self._number
+        )  # also by a change before it was opened
+        if mine and story in self._opened:
             return ()
         if holder is None and self._pulse.draining:
             raise ElsewhereError("this engine is about to stop", engines.elsewhere(db, self._number))
-        if holder is not None or not engines.take(db, self._number, story):
+        if not mine and (holder is not None or not engines.take(db, self._number, story)):
             name, address = (holder.name, holder.address) if holder is not None else ("", "")
             raise ElsewhereError(f"the engine {name} plays this story", address)
         paths.forget(db, story)  # another engine may have gone on with it
@@ -200,6 +206,7 @@ class PostgresDatabase:
         self._played[story] -= 1
         if self._played[story] <= 0:
             del self._played[story]
+            self._opened.discard(story)
 
     async def drain(self) -> None:
         """Takes no more stories, and tells the others to send nobody here."""
