@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from flower.engine.store.allowances import UserLimits
 from flower.engine.store.connection import Connection
 from flower.engine.store.paths import Paths, way
 from flower.engine.store.postgres import dialect
-from flower.errors import CommandError
+from flower.errors import CommandError, StoreError
 from tests.stores import KINDS, connected
 from tests.test_tree import S, say
 
@@ -359,3 +360,79 @@ def test_a_book_belongs_to_somebody_once(db: Connection) -> None:
         books.give(db, number, books.Owner.STORY, S)
     assert books.owners(db, number) == [(books.Owner.STORY, S)]
     assert [books.take(db, number, books.Owner.STORY, S) for _ in range(2)] == [True, False]
+
+
+# --- a connection to PostgreSQL -----------------------------------------------------------------
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a link has slept; time goes by in nothing else."""
+    pytest.importorskip("psycopg")
+    from flower.engine.store.postgres import link
+
+    slept: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(link, "time", clock)
+    return slept
+
+
+def test_a_commit_nobody_can_tell_of_is_asked_after_for_two_seconds(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flower.engine.store.postgres import link
+
+    def away(_: object) -> object:
+        raise StoreError("away")
+
+    monkeypatch.setattr(link.ServerLink, "held", away)
+    with pytest.raises(link._UnsureError):
+        link.ServerLink("postgresql://nowhere", 1)._was_committed("7")
+    assert waits == pytest.approx([link.AGAIN_S * 5] * len(waits))
+    assert link.UNSURE_S <= sum(waits) < link.UNSURE_S + 2 * link.AGAIN_S * 5
+
+
+@pytest.mark.parametrize("status", ["committed", "aborted"])
+def test_what_became_of_a_commit_is_looked_up(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    from flower.engine.store.postgres import link
+
+    answers = iter(["in progress", status])
+    found = SimpleNamespace(execute=lambda *_: SimpleNamespace(fetchone=lambda: (next(answers),)))
+    monkeypatch.setattr(link.ServerLink, "held", lambda _: found)
+    asked = link.ServerLink("postgresql://nowhere", 1)._was_committed("7")
+    assert (asked, len(waits)) == (status == "committed", 1)
+
+
+def test_what_others_are_in_the_way_of_is_tried_so_often(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flower.engine.store.postgres import link
+
+    tries: list[int] = []
+
+    def blocked(_: object, function: object) -> object:
+        tries.append(1)
+        raise link.psycopg.errors.SerializationFailure("another was first")
+
+    monkeypatch.setattr(link.ServerLink, "held", lambda _: None)
+    with pytest.raises(StoreError):
+        link.ServerLink("postgresql://nowhere", 1)._trying(lambda _: None, blocked)
+    assert len(tries) == link.TRIES
+    assert waits == pytest.approx([link.AGAIN_S, link.AGAIN_S * 2, link.AGAIN_S * 4])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0123456789ab.secret", True),
+        (" 0123456789ab.secret\n", True),
+        ("0123456789a.secret", False),
+        ("0123456789abc.secret", False),
+        ("0123456789ax.secret", False),
+        ("0123456789absecret", False),
+    ],
+)
+def test_a_token_has_a_mark_of_so_many_digits_and_a_secret(text: str, found: bool) -> None:
+    assert (users.parts(text) is not None) == found
