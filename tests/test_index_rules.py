@@ -6,6 +6,7 @@ import hashlib
 import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -14,7 +15,9 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.recall import minilm, scope_index
 from flower.engine.recall.background import Background
+from flower.engine.recall.base import Found, Query
 from flower.engine.recall.hnsw import Marks
+from flower.engine.recall.query import Kept, context_of, split_parts
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.errors import EmbedError
 from tests.test_vectors import ids_of, make_vectors, open_index
@@ -192,3 +195,83 @@ def test_a_worn_graph_is_made_anew_of_what_lives(tmp_path: Path) -> None:
     index.build()
     assert (len(index), index._dead, len(index._exact), index.wants_build) == (10, 0, 0, False)
     assert sorted(index.marks().ids.tolist()) == list(range(11, 21))
+
+
+# --- questions ----------------------------------------------------------------------------------
+
+
+def test_the_vectors_asked_for_last_are_kept() -> None:
+    kept, vector = Kept(most=2), make_vectors(1)[0]
+    for text in "ab":
+        kept.put(text, vector)
+    assert kept.get("a") == (vector, None)
+    kept.put("c", vector)
+    assert [text in kept for text in "abc"] == [True, False, True]
+    assert kept.get("b") is None
+    kept.put("a", vector)
+    kept.put("d", vector)
+    assert [text in kept for text in "acd"] == [True, False, True]
+
+
+def test_a_context_is_cut_at_a_word_and_its_end_is_kept() -> None:
+    most = limits.RECALL_CONTEXT_CHARS
+    assert context_of(Query("?", context=f" {'a' * most} ")) == "a" * most
+    found = context_of(Query("?", context="word " * most + "end"))
+    assert found.endswith(" end")
+    assert found.startswith("word ")
+    assert most - 5 <= len(found) <= most
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        (
+            "Where is the brass key, and who rang the bell?",
+            ["Where is the brass key?", "who rang the bell?"],
+        ),
+        ("Where is the brass key and the lamp?", ["Where is the brass key and the lamp?"]),
+        ("Where is the brass key? Why?", ["Where is the brass key? Why?"]),
+        ("Why? Where is the brass key?", ["Why? Where is the brass key?"]),
+        (
+            "I know where the brass key is and who has it.",
+            ["I know where the brass key is and who has it."],
+        ),
+        (
+            "Where is the brass key? Who rang the bell?",
+            ["Where is the brass key?", "Who rang the bell?"],
+        ),
+    ],
+)
+def test_a_line_that_asks_two_things_is_two_questions(question: str, parts: list[str]) -> None:
+    assert split_parts(question, "english") == parts
+
+
+def test_a_line_has_so_many_parts() -> None:
+    asked = [
+        f"Where did {who} hide {what}?"
+        for who, what in zip(
+            ("Ines", "Brand", "Mara", "Olaf", "Ned", "Wren", "Dov", "Tam"),
+            ("keys", "lamps", "ropes", "bells", "coins", "maps", "boots", "rings"),
+            strict=True,
+        )
+    ]
+    parts = split_parts(" ".join(asked), "english")
+    assert len(parts) == limits.RECALL_PARTS
+    assert " ".join(parts) == " ".join(asked)
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ({}, "recent"),
+        ({"beside": 7}, "stands beside 7"),
+        ({"similarity": 0.625}, "similar 0.62"),
+        ({"similarity": 0.0, "keywords": ("a", "b", "c", "d", "e")}, "similar 0.00, words: a, b, c, d"),
+        ({"pinned": True, "keywords": ("a",)}, "pinned, words: a"),
+    ],
+)
+def test_why_a_passage_was_chosen_is_told_in_a_few_words(found: dict[str, Any], why: str) -> None:
+    passage = SimpleNamespace(pinned=found.pop("pinned", False))
+    values = {"similarity": None, "keywords": (), **found}
+    told = Found(passage, 1.0, vector_rank=None, keyword_rank=None, tokens=1, **values)  # type: ignore[arg-type]
+    assert told.why == why
