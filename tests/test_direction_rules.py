@@ -13,9 +13,25 @@ from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Counter, Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Note, Persona, Steering
-from flower.engine.prompt.assemble import Inset
+from flower.engine.prompt import direction
+from flower.engine.prompt.assemble import (
+    MIN_SECTION_TOKENS,
+    OPENING,
+    PLAYERS_WORDS,
+    WINDOW_LOW_SHARE,
+    Inset,
+    PromptLine,
+    Section,
+    _alternating,
+    _fit_line,
+    _fit_sections,
+    _line_tokens,
+    _window,
+)
 from flower.engine.prompt.direction import (
     AFTER_HISTORY,
+    SCENE_CHARS,
+    SCENE_MESSAGES,
     SYSTEM_PROMPT,
     Direction,
     StoryRef,
@@ -34,6 +50,7 @@ from flower.engine.prompt.request import _Inputs, _moved, _player_names
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message, Selection
+from flower.engine.tokens import TokenCounter
 
 PLACE = StoryRef("s", "harbour", "mara")
 MARA = Character(
@@ -63,8 +80,8 @@ def directed(now: CurrentState, path: Sequence[Message] = (), **more: object) ->
     return direct(ASSETS, Selection("c"), PLACE, now, path, "I wait.", variables={}, **more)  # type: ignore[arg-type]
 
 
-def text_of(direction: Direction) -> str:
-    return "\n".join(section.text for section in direction.sections)
+def text_of(found: Direction) -> str:
+    return "\n".join(section.text for section in found.sections)
 
 
 def test_a_story_begins_with_the_characters_words_else_the_worlds() -> None:
@@ -196,3 +213,125 @@ def test_a_prompt_has_what_the_reply_leaves_of_the_context() -> None:
 def test_insets_are_moved_by_depth_alone() -> None:
     insets = [Inset("a", -1), Inset("b", 2, "assistant")]
     assert _moved(insets, lambda depth: depth + 1) == (Inset("a", 0), Inset("b", 3, "assistant"))
+
+
+# --- what a prompt has room for -----------------------------------------------------------------
+
+COUNTER = TokenCounter()
+
+
+def told(number: int, role: str = "user", content: str = "word " * 20, **more: str) -> PromptLine:
+    return PromptLine(number, role, content, **more)
+
+
+SIZE = _line_tokens(told(1), COUNTER)
+
+
+def test_a_window_stays_where_it_was_while_it_fits() -> None:
+    lines = [told(number) for number in range(1, 11)]
+    assert _window(lines, 10 * SIZE, None, None, COUNTER) == 0
+    assert _window(lines, 8 * SIZE, 3, None, COUNTER) == 2
+    assert _window(lines, 8 * SIZE - 1, 3, None, COUNTER) > 2
+
+
+def test_a_window_moves_to_the_end_of_the_summary_if_that_frees_enough() -> None:
+    lines = [told(number) for number in range(1, 11)]
+    room = 8 * SIZE
+    assert _window(lines, room, None, 6, COUNTER) == 6
+    far_below = _window(lines, room, None, None, COUNTER)
+    assert far_below == 10 - int(int(room * WINDOW_LOW_SHARE) // SIZE)
+    assert _window(lines, room, None, 1, COUNTER) == far_below  # too little would be free
+    assert _window(lines, room, None, 10, COUNTER) == far_below  # nothing would be left
+
+
+def test_the_newest_line_is_in_every_window() -> None:
+    lines = [told(number, "assistant") for number in range(1, 4)]
+    assert _window(lines, 1, None, None, COUNTER) == 2
+
+
+def messages(lines: Sequence[PromptLine], *insets: Inset) -> list[tuple[str, str]]:
+    return [(one.role, one.content) for one in _alternating(lines, insets)]
+
+
+def test_messages_alternate_and_begin_with_the_player() -> None:
+    lines = [
+        told(1, "assistant", "a"),
+        told(2, "user", "b"),
+        told(3, "system", "c"),
+        told(4, "assistant", "d"),
+    ]
+    assert messages(lines) == [
+        ("user", OPENING),
+        ("assistant", "a"),
+        ("user", "b\n\nc"),
+        ("assistant", "d"),
+    ]
+    assert messages([]) == []
+
+
+@pytest.mark.parametrize(
+    ("depth", "contents"),
+    [
+        (-1, ["a", "b", "c\n\nnote"]),
+        (0, ["a", "b", "note\n\nc"]),
+        (1, ["a\n\nnote", "b", "c"]),
+        (2, ["note\n\na", "b", "c"]),
+        (9, ["note\n\na", "b", "c"]),
+    ],
+)
+def test_a_note_stands_at_its_depth_or_at_the_beginning(depth: int, contents: list[str]) -> None:
+    lines = [told(1, "user", "a"), told(2, "assistant", "b"), told(3, "user", "c")]
+    assert [text for _, text in messages(lines, Inset("note", depth))] == contents
+
+
+def test_what_goes_with_a_line_stands_before_it() -> None:
+    def content(role: str, **more: str) -> str:
+        return messages([told(1, "user", "go"), told(2, role, "line", **more)])[-1][1].removeprefix(
+            "go\n\n"
+        )
+
+    assert content("user", state="S") == f"S\n\n{PLAYERS_WORDS}\n\nline"
+    assert content("user", state="S", recalled="R") == "S\n\nR\n\nline"
+    assert content("user", recalled="R") == "R\n\nline"
+    assert content("assistant", state="S") == "S\n\nline"
+
+
+def test_sections_give_way_by_priority_and_keep_their_order() -> None:
+    texts = {"a": 30, "b": 10, "c": 20}
+    sections = [Section(name, "x", f"{name} " + "word " * 60, rank) for name, rank in texts.items()]
+    size = COUNTER.count(sections[0].text)
+
+    def kept(budget: int) -> list[tuple[str, bool]]:
+        return [(section.name, cut) for section, cut in _fit_sections(sections, budget, COUNTER)]
+
+    assert kept(3 * size) == [("a", False), ("b", False), ("c", False)]
+    assert kept(3 * size - 1) == [("a", False), ("b", True), ("c", False)]
+    assert kept(2 * size) == [("a", False), ("c", False)]
+    assert kept(2 * size + MIN_SECTION_TOKENS) == [("a", False), ("b", True), ("c", False)]
+    assert kept(2 * size + MIN_SECTION_TOKENS - 1) == [("a", False), ("c", False)]
+    assert kept(size + MIN_SECTION_TOKENS) == [("a", False), ("c", True)]
+    assert kept(0) == []
+
+
+def test_a_line_is_cut_only_where_it_is_too_long() -> None:
+    line = told(1, recalled="word " * 9)
+    assert _fit_line(line, 4 * SIZE, COUNTER) is line
+    cut = _fit_line(told(1, content="word " * 99, recalled="word " * 99), 40, COUNTER)
+    assert 10 <= COUNTER.count(cut.recalled) <= 20
+    assert 12 <= COUNTER.count(cut.content) <= 40 - COUNTER.count(cut.recalled)
+
+
+def test_the_scene_is_the_last_messages_before_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def latest(*_: object, scene: list[str], **__: object) -> tuple[Section, ...]:
+        seen.append(scene)
+        return ()
+
+    monkeypatch.setattr(direction.state_sections, "latest", latest)
+    path = [line(number, "user", f"{number} {'x' * SCENE_CHARS}{number}") for number in range(1, 10)]
+    directed(current(), path)
+    directed(current(), path[:1])
+    assert [text[-1] for text in seen[0]] == [str(n) for n in range(9 - SCENE_MESSAGES, 9)]
+    assert {len(text) for text in seen[0]} == {SCENE_CHARS}
+    assert seen[1] == []
