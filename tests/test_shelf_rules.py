@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from flower import limits
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Steering
@@ -13,8 +15,10 @@ from flower.engine.lorebook.book import Book, Position
 from flower.engine.lorebook.outcome import Cause, Fired, Place
 from flower.engine.lorebook.rules import EntryId
 from flower.engine.lorebook.timed import NOTHING
-from flower.engine.prompt import bookshelf, cue, fresh
-from flower.engine.prompt.bookshelf import Bookshelf, Moment
+from flower.engine.prompt import bookshelf, context, cue, fresh
+from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
+from flower.engine.recall.base import Found
+from flower.engine.recall.scopes import book_scope, cast_scope, lore_scope
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
@@ -141,3 +145,90 @@ def test_lines_are_told_as_the_players_or_the_narrators() -> None:
 def test_lore_is_told_under_its_heading(title: str, text: str) -> None:
     passage = SimpleNamespace(title=title, text="They ring.")
     assert cue._headed(passage) == text  # type: ignore[arg-type] # asked for these alone
+
+
+# --- what recall is asked and tells -------------------------------------------------------------
+
+
+def recalled(
+    number: int, kind: str, scope: str, source: str = "", tokens: int = 10, **more: Any
+) -> Found:
+    values = {"title": f"t{number}", "text": f"text {number}", **more}
+    passage = SimpleNamespace(id=number, kind=kind, scope=scope, source=source, pinned=False, **values)
+    return Found(passage, 1.0, 0.123456, 1, 1, ("bell",), tokens)  # type: ignore[arg-type]
+
+
+def test_recalled_lore_has_the_room_that_entries_leave() -> None:
+    found = [
+        recalled(1, "lore", lore_scope("harbour"), "world"),
+        recalled(2, "lore", book_scope(7)),  # of a book: it fires by itself
+        recalled(3, "lore", lore_scope("harbour"), "file:bell.md"),  # fired as an entry
+        recalled(4, "memory", "memory:s"),
+        recalled(5, "lore", lore_scope("harbour"), "world"),
+        recalled(6, "lore", lore_scope("harbour"), "world", tokens=0),
+    ]
+    ready = SimpleNamespace(ids={"Bells": 7})
+
+    def beside(room: int) -> list[int]:
+        fired = (SimpleNamespace(id=EntryId(f"{FILE_BOOK}harbour", "file:bell.md")),)
+        entries = SimpleNamespace(fired=fired, tokens=5.0)
+        left = context._beside(found, ready, entries, "harbour", room)  # type: ignore[arg-type]
+        return [item.passage.id for item in left]
+
+    assert beside(25) == [1, 4, 5, 6]
+    assert beside(24) == [1, 4]
+    assert beside(14) == [4]
+    assert beside(99) == [1, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("own", "room"), [({"lore_tokens": 77}, 77), ({}, 55), ({"lore_tokens": "no"}, None)]
+)
+def test_lore_has_the_room_of_the_story_else_of_everybody(
+    own: dict[str, object], room: int | None
+) -> None:
+    services = SimpleNamespace(params={"lore_tokens": 55}, context_tokens=4000)
+    found = context._lore_room(services, own)  # type: ignore[arg-type] # asked for these alone
+    assert found == (room or context.budget(limits.LORE_SHARE, 4000))
+
+
+def test_watchers_see_no_secrets_and_a_table_no_memories() -> None:
+    found = [
+        recalled(1, "lore", "lore:harbour"),
+        recalled(2, "memory", "memory:s"),
+        recalled(3, "lore", cast_scope("mara")),
+    ]
+    for shared in (False, True):
+        event = context.recall_event("t", found, shared=shared)
+        texts = [item.text for item in event.metadata.items]
+        assert texts == ["text 1", "" if shared else "text 2", ""]
+        assert event.content == "recalled 2 of lore, 1 of this story"
+        assert {item.similarity for item in event.metadata.items} == {0.123}
+        assert [item.why == context.WHY_KEPT for item in event.metadata.items] == [False, False, True]
+
+
+def test_a_line_follows_upon_the_last_two_messages() -> None:
+    assert context.around(["a", "b", "c"]) == "b\nc"
+    assert context.around(["a", "", "c"], "scene") == "scene\nc"
+    assert context.around([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("continues", "variant", "trigger", "seed"),
+    [
+        (False, 0, "normal", "s:3"),
+        (False, 2, "swipe", "s:3"),
+        (True, 0, "continue", "s:2"),
+        (True, 2, "continue", "s:2"),
+    ],
+)
+def test_the_dice_of_a_scan_are_those_of_the_line_that_is_answered(
+    monkeypatch: pytest.MonkeyPatch, continues: bool, variant: int, trigger: str, seed: str
+) -> None:
+    monkeypatch.setattr(context, "moment_of", lambda *_: Moment(path=(), count=3, values=VALUES))
+    turn = SimpleNamespace(session_id="s", continues=continues, variant=variant, leaf=9)
+    path = [line(1), line(2), line(3, "assistant")]
+    found = context._moment(turn, None, None, path, 3, 10)  # type: ignore[arg-type]
+    assert (found.trigger, found.seed) == (trigger, seed)
+    none = context._moment(turn, None, None, [], 3, 10)  # type: ignore[arg-type]
+    assert none.seed == "s:9"
