@@ -17,14 +17,15 @@ from flower.engine.game.proposals import Proposed
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.provider.base import Finish, ModelInfo, Spent
-from flower.engine.sessions import after_turn, snapshot
+from flower.engine.sessions import after_turn, snapshot, summaries
 from flower.engine.sessions.answers import KEPT, Answers
 from flower.engine.sessions.outbox import OUTBOX_EVENTS, RESYNC, Outbox
-from flower.engine.sessions.session import FinishedReply, GrowingReply, Session
+from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.session import Client, FinishedReply, GrowingReply, Session
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn_outcome import complaint_of, cost_of, usage_of
 from flower.engine.store.extra import MessageExtra
-from flower.engine.store.stories import Message
+from flower.engine.store.stories import Message, Selection
 from flower.engine.store.tree import Page
 from flower.errors import CommandError, StoreError
 from flower.protocol.messages import ErrorEvent, SystemUpdate, Usage
@@ -240,3 +241,35 @@ async def test_a_reply_that_no_disk_took_is_tried_until_it_is_saved(
         began = trio.current_time()
         await after.save_later(story)
     assert [at - began for at in tries] == [after_turn.SAVE_RETRY_S * times for times in (1, 2, 3)]
+
+
+async def test_how_far_a_new_summary_is_is_told_by_the_first_message_of_each_part(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def record(*_: object) -> str:
+        return "They waited."
+
+    monkeypatch.setattr(summaries, "_fitting", lambda lines, _: lines[:2])
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.playing()
+        for line in ("I wait.", "I look."):
+            await face.say_and_wait(line)
+        turns, story, told = world.engine.turns, face.client.session, list[str]()
+        assert story is not None
+        monkeypatch.setattr(turns.summariser, "_record", record)
+        model, _ = turns.models.select("scripted/one")
+        found = await turns.summariser.remake(story, model, told.append)
+        assert turns.summariser.running == 0
+    assert told == [f"Summarising message {number} of 5 …" for number in (1, 3, 5)]
+    assert found is not None
+    assert found.text == "They waited."
+
+
+@pytest.mark.parametrize(
+    ("user", "client", "name"),
+    [(0, "laptop", "laptop"), (0, "a/b", "a/b"), (2, "2/laptop", "laptop"), (2, "2/", "")],
+)
+def test_a_client_has_the_name_it_gave_itself(user: int, client: str, name: str) -> None:
+    found = Client(Outbox(), Selection(client), lambda: None, visitor=Visitor(user, "ned", "mark"))
+    assert found.name == name
+    assert (found.key == client) == bool(name)

@@ -324,3 +324,51 @@ def test_the_files_of_a_folder_are_added_up(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert _size_of(tmp_path) == 7
     assert _size_of(tmp_path / "none") == 0
+
+
+# --- a prompt that is refused, a reply that grows -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "times"), [("auth", 1), ("bad_request", 1), ("quota", 1), ("context_exceeded", 2)]
+)
+async def test_only_a_prompt_that_is_too_long_is_sent_once_more(
+    autojump_clock: MockClock, tmp_path: Path, kind: str, times: int
+) -> None:
+    provider = ScriptedProvider([ProviderError(kind, "no")])  # type: ignore[arg-type] # the parameters are such kinds
+    async with engine_world(tmp_path / "flower.db", provider) as world:
+        face = await world.playing()
+        await face.say_and_wait("I wait.")
+        assert face.reasons == ["error"]
+    assert provider.opened == times
+
+
+def test_what_a_continuation_goes_on_from_stays_and_is_joined_anew() -> None:
+    reply = GrowingReply("t", 1, "line", "m", "w", "The lamp is")
+    assert reply.keep(0, 1.0).metadata.offset == len("The lamp is")
+    reply.append("lit and", 1.0)
+    reply.rest(1.0)
+    assert reply.text == "The lamp is lit and"
+    kept = reply.keep(len("The lamp is lit"), 1.0)
+    assert (reply.text, kept.metadata.replace) == ("The lamp is lit", True)
+    chunk = reply.append("there", 1.0)  # it is no longer where the old text ended
+    assert chunk is not None
+    assert (chunk.content, reply.length) == ("there", len("The lamp is litthere"))
+    reply.keep(3, 1.0)
+    reply.append("lamp is out", 1.0)
+    reply.rest(1.0)
+    assert reply.text == "The lamp is out"
+
+
+def test_a_reply_begins_without_white_space_and_counts_its_thoughts() -> None:
+    reply = GrowingReply("t", 1, "line", "m", "w")
+    assert reply.append(" \n", 1.0) is None
+    first = reply.append("\n She", 1.234)
+    assert first is not None
+    assert (first.content, first.metadata.offset, first.metadata.tokens_per_second) == ("She", 0, 1.2)
+    second = reply.append(" nods", 1.0)
+    assert second is not None
+    assert (second.content, second.metadata.offset) == (" nods", 3)
+    assert [reply.think(text, 1.0).metadata.offset for text in ("hm", "so", "")] == [0, 2, 4]
+    assert reply.rest(1.0) is None
+    assert reply.text == "She nods"
