@@ -222,6 +222,25 @@ async def test_a_folder_that_is_suddenly_empty_takes_no_lore_along(tmp_path: Pat
         assert list(await world.lore()) == ["file:docks.md"]
 
 
+async def test_a_folder_has_so_many_files_and_says_when_there_may_be_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SOURCES_FOLDER", 300)
+    async with open_world(tmp_path) as world:
+        for number in range(299):
+            world.write(f"{number}.md", "Fog.")
+        world.folder._seen = list_files(world.root)  # as if they were read: that takes seconds
+        await world.folder.compare()
+        assert (len(world.folder._seen), world.said) == (299, [])
+        for number in (300, 301):
+            world.write(f"{number}.md", "Fog.")
+        world.folder._seen = list_files(world.root)
+        await world.folder.compare()
+        assert len(world.folder._seen) == 300
+        (line,) = world.said
+        assert line.startswith("✗ Only the first 300 files of ")
+
+
 async def test_a_name_that_is_no_text_does_not_end_the_following(tmp_path: Path) -> None:
     """Linux takes any bytes for a name; the other files are lore, and the player is told."""
     async with open_world(tmp_path) as world:

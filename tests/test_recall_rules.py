@@ -157,6 +157,16 @@ def test_a_scope_in_another_language_has_shares_of_its_own(foreign: bool) -> Non
     assert again[2].total == pytest.approx(1.0 if foreign else scores[2].total)
 
 
+def test_the_line_before_leads_by_its_tokens_as_much_as_tokens_count() -> None:
+    tuning = Tuning(late_share=Share(0.5, 0.5), late_before=0.4)
+    alone = Signals({1: 1.0, 2: 0.5})
+    after_another = Signals({1: 1.0, 2: 0.5}, before={2: 1})
+    scores = rank(alone, tuning)
+    late = {1: 1.0, 2: 0.0}
+    without = rank_again(scores, late, alone, tuning)[2].total
+    assert rank_again(scores, late, after_another, tuning)[2].total - without == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(("dead", "worn"), [(2, False), (3, False), (4, True)])
 def test_a_graph_is_worn_when_more_than_its_share_is_dead(dead: int, worn: bool) -> None:
     assert limits.INDEX_DEAD_SHARE == 0.3

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
+import trio
 from msgspec import UNSET
 from msgspec.structs import replace
+from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.game.clocks import Clock, Now
@@ -12,17 +17,19 @@ from flower.engine.game.proposals import Proposed
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.provider.base import Finish, ModelInfo, Spent
-from flower.engine.sessions import after_turn, snapshot
+from flower.engine.sessions import after_turn, snapshot, summaries
 from flower.engine.sessions.answers import KEPT, Answers
 from flower.engine.sessions.outbox import OUTBOX_EVENTS, RESYNC, Outbox
-from flower.engine.sessions.session import GrowingReply, Session
+from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.session import Client, FinishedReply, GrowingReply, Session
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn_outcome import complaint_of, cost_of, usage_of
 from flower.engine.store.extra import MessageExtra
-from flower.engine.store.stories import Message
+from flower.engine.store.stories import Message, Selection
 from flower.engine.store.tree import Page
-from flower.errors import CommandError
-from flower.protocol.messages import SystemUpdate, Usage
+from flower.errors import CommandError, StoreError
+from flower.protocol.messages import ErrorEvent, SystemUpdate, Usage
+from tests.engine_world import engine_world
 
 PRICED = ModelInfo("m", "m", prompt_price=1.0, completion_price=2.0)
 
@@ -169,3 +176,100 @@ def test_the_failures_of_so_many_stories_are_remembered() -> None:
         failing._failed(Session(f"s{number}", "harbour", "mara"), CommandError("no."))
     assert len(failing._failures) == limits.SUMMARY_FAILURES_KEPT
     assert next(iter(failing._failures)) == "s3"
+
+
+# --- what a disk does not take ------------------------------------------------------------------
+
+
+async def test_an_outbox_holds_so_many_characters_and_not_one_more() -> None:
+    outbox = Outbox(size=10)
+    outbox.put_nowait(SystemUpdate("0123456789"))
+    outbox.put_nowait(SystemUpdate(""))
+    assert len(outbox) == 2
+    await outbox.get()
+    outbox.put_nowait(SystemUpdate("0123456789"))
+    assert len(outbox) == 2
+    outbox.put_nowait(SystemUpdate("1"))
+    assert [await outbox.get()] == [RESYNC]
+
+
+async def full(*_: object) -> None:
+    raise StoreError("the disk is full")
+
+
+async def test_an_exchange_that_is_no_memory_is_told(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reply itself is there all the same."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.playing()
+        monkeypatch.setattr(world.library, "remember", full)
+        await face.say_and_wait("I wait.")
+        told = [error.content for error in face.of(ErrorEvent)]
+        assert told == ["the disk is full. This exchange is not remembered."]
+        assert face.reasons == ["done"]
+
+
+async def test_a_state_that_cannot_be_brought_up_to_date_is_told() -> None:
+    story, outbox = Session("s", "harbour", "mara"), Outbox()
+    story.subscribe(outbox)
+    services = SimpleNamespace(database=SimpleNamespace(read=full))
+    finished = FinishedReply(1, "line", "text", "complete", "m", True)
+    await after_turn.settle(services, story, finished, 1.0)  # type: ignore[arg-type]
+    error = await outbox.get()
+    assert isinstance(error, ErrorEvent)
+    assert error.content == "The state could not be brought up to date: the disk is full"
+
+
+async def test_a_reply_that_no_disk_took_is_tried_until_it_is_saved(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+
+    async def save(_: Session) -> None:
+        tries.append(trio.current_time())
+        if len(tries) == 1:
+            raise StoreError("the disk is full")
+        if len(tries) == 2:
+            raise ZeroDivisionError  # a bug is no reason to give up either
+        story.unsaved.clear()
+
+    async with engine_world(tmp_path / "flower.db") as world:
+        after, story = world.engine.turns.after, Session("s", "harbour", "mara")
+        story.unsaved[1] = FinishedReply(1, "line", "text", "complete", "m", True)
+        monkeypatch.setattr(after, "save_unsaved", save)
+        began = trio.current_time()
+        await after.save_later(story)
+    assert [at - began for at in tries] == [after_turn.SAVE_RETRY_S * times for times in (1, 2, 3)]
+
+
+async def test_how_far_a_new_summary_is_is_told_by_the_first_message_of_each_part(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def record(*_: object) -> str:
+        return "They waited."
+
+    monkeypatch.setattr(summaries, "_fitting", lambda lines, _: lines[:2])
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.playing()
+        for line in ("I wait.", "I look."):
+            await face.say_and_wait(line)
+        turns, story, told = world.engine.turns, face.client.session, list[str]()
+        assert story is not None
+        monkeypatch.setattr(turns.summariser, "_record", record)
+        model, _ = turns.models.select("scripted/one")
+        found = await turns.summariser.remake(story, model, told.append)
+        assert turns.summariser.running == 0
+    assert told == [f"Summarising message {number} of 5 …" for number in (1, 3, 5)]
+    assert found is not None
+    assert found.text == "They waited."
+
+
+@pytest.mark.parametrize(
+    ("user", "client", "name"),
+    [(0, "laptop", "laptop"), (0, "a/b", "a/b"), (2, "2/laptop", "laptop"), (2, "2/", "")],
+)
+def test_a_client_has_the_name_it_gave_itself(user: int, client: str, name: str) -> None:
+    found = Client(Outbox(), Selection(client), lambda: None, visitor=Visitor(user, "ned", "mark"))
+    assert found.name == name
+    assert (found.key == client) == bool(name)

@@ -22,7 +22,6 @@ from flower.engine.store import (
     exchanges,
     file,
     hiding,
-    library_rows,
     originals,
     packing,
     personas,
@@ -35,6 +34,7 @@ from flower.engine.store import (
 )
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import migrate
+from flower.engine.store.library_loader import Loader
 from flower.engine.store.outline_fold import Shape, fold
 from flower.engine.store.words import stem
 from flower.errors import CommandError, StoreError
@@ -325,7 +325,7 @@ def test_an_index_that_cannot_be_read_keeps_nothing_from_being_mended(database: 
 @pytest.mark.parametrize("number", [0, -1, 2**31, True, 1.0, "1", None])
 def test_a_row_of_an_archive_has_a_number_that_can_be_one(database: Path, number: object) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as db:
-        loader = library_rows.Loader(db, lambda _: None, scripts_allowed=False)
+        loader = Loader(db, lambda _: None, scripts_allowed=False)
         with pytest.raises(ValueError, match="no number"):
             loader._number("messages", number)
         assert loader._number("messages", 1) == 4

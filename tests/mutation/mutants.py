@@ -52,7 +52,7 @@ def possible(module: str) -> Iterator[Mutant]:
     source = (REPOSITORY / module).read_text()
     dull = _dull_places(source)
     tuned = _tuned_lines(source)
-    tree = get_ast(source)
+    tree, rows = get_ast(source), source.splitlines()
     for name in operator_names():
         operator_class = get_operator(name)
         if operator_class.arguments():
@@ -61,6 +61,8 @@ def possible(module: str) -> Iterator[Mutant]:
         positions = [place for node in ast_nodes(tree) for place in operator.mutation_positions(node)]
         for occurrence, ((line, column), _) in enumerate(positions):
             if any(first <= (line, column) <= last for first, last in dull):
+                continue
+            if rows[line - 1].startswith("*,", column):  # not a product: what follows has names
                 continue
             if name != "core/NumberReplacer" or line not in tuned:
                 yield Mutant(module, name, occurrence, line)

@@ -1,0 +1,337 @@
+"""Small rules of how a reply is to be written, one by one: whose words, at which depth, from which moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import pytest
+
+from flower.engine.assets import Assets, Character, DepthPrompt, World
+from flower.engine.game.cast import Cast
+from flower.engine.game.clocks import Now
+from flower.engine.game.sheet import Counter, Sheet
+from flower.engine.game.state import StoryState
+from flower.engine.game.steering import Note, Persona, Steering
+from flower.engine.prompt import direction
+from flower.engine.prompt.assemble import (
+    MIN_SECTION_TOKENS,
+    OPENING,
+    PLAYERS_WORDS,
+    WINDOW_LOW_SHARE,
+    Inset,
+    PromptLine,
+    Section,
+    _alternating,
+    _fit_line,
+    _fit_sections,
+    _line_tokens,
+    _window,
+)
+from flower.engine.prompt.direction import (
+    AFTER_HISTORY,
+    SCENE_CHARS,
+    SCENE_MESSAGES,
+    SYSTEM_PROMPT,
+    Direction,
+    StoryRef,
+    changed,
+    direct,
+    greetings,
+    greetings_of_cast,
+    insets_of,
+    live,
+    model_of,
+    values_of,
+)
+from flower.engine.prompt.macro_values import NOBODY
+from flower.engine.prompt.macros import Expanded
+from flower.engine.prompt.request import _Inputs, _moved, _player_names
+from flower.engine.store.extra import MessageExtra
+from flower.engine.store.states import CurrentState
+from flower.engine.store.stories import Message, Selection
+from flower.engine.tokens import TokenCounter
+
+PLACE = StoryRef("s", "harbour", "mara")
+MARA = Character(
+    "mara",
+    "Mara",
+    "Dry.",
+    greeting="Evening, {{user}}.",
+    alternate_greetings=("", "Morning."),
+    group_greetings=("All here?",),
+    post_history_instructions="Stay dry.",
+    model="scripted/own",
+)
+OLAF = Character("olaf", "Olaf", "Loud.", group_greetings=(" ", "At last!"))
+WORLD = World("harbour", "Harbour", start_message="The tide is out.", scene="Dusk.")
+ASSETS = Assets({"harbour": WORLD}, {"mara": MARA, "olaf": OLAF}, {}, "Tell the story.", ())
+
+
+def line(number: int, role: str, content: str, created: float = 0.0) -> Message:
+    return Message(number, "s", None, role, content, "complete", "", None, created, MessageExtra())
+
+
+def current(lines: int = 0, **steered: object) -> CurrentState:
+    return CurrentState(StoryState(), Steering(**steered), Now(lines, 9.0), 1.0)  # type: ignore[arg-type]
+
+
+def directed(now: CurrentState, path: Sequence[Message] = (), **more: object) -> Direction:
+    return direct(ASSETS, Selection("c"), PLACE, now, path, "I wait.", variables={}, **more)  # type: ignore[arg-type]
+
+
+def text_of(found: Direction) -> str:
+    return "\n".join(section.text for section in found.sections)
+
+
+def test_a_story_begins_with_the_characters_words_else_the_worlds() -> None:
+    def begun(place: StoryRef) -> list[str]:
+        return [one.text for one in greetings(ASSETS, place, Persona("Ines"), 1.0)]
+
+    assert begun(PLACE) == ["Evening, Ines.", "Morning."]
+    assert begun(StoryRef("s", "harbour", "olaf")) == ["The tide is out."]
+    assert begun(StoryRef("s", "", "olaf")) == []
+    assert begun(StoryRef("s", "", "nobody")) == []
+
+
+def test_what_a_card_says_to_several_is_for_several() -> None:
+    def begun(*members: str) -> list[str]:
+        steered = Steering(cast=Cast(members=members))
+        return [one.text for one in greetings_of_cast(ASSETS, PLACE, steered, 1.0)]
+
+    assert begun() == []
+    assert begun("mara") == []
+    assert begun("olaf") == ["All here?", "At last!"]
+
+
+@pytest.mark.parametrize(
+    ("depth", "role", "stands", "told_by"),
+    [
+        (0, "system", -1, "user"),
+        (0, "assistant", -1, "user"),
+        (1, "assistant", 0, "assistant"),
+        (4, "system", 3, "user"),
+    ],
+)
+def test_a_note_of_a_card_stands_where_it_says(
+    depth: int, role: str, stands: int, told_by: str
+) -> None:
+    card = Character("m", "M", "", depth_prompt=DepthPrompt("Tired.", depth, role))  # type: ignore[arg-type]
+    values = values_of(ASSETS, PLACE, current())
+    assert insets_of(card, values) == (Inset("Tired.", stands, told_by),)  # type: ignore[arg-type]
+    empty = Character("m", "M", "", depth_prompt=DepthPrompt(" ", depth, role))  # type: ignore[arg-type]
+    assert insets_of(empty, values) == ()
+
+
+def test_what_entries_silence_is_left_out() -> None:
+    values = values_of(ASSETS, PLACE, current())
+    assert insets_of(MARA, values) == (Inset("Stay dry.", 0),)
+    assert insets_of(MARA, values, frozenset({AFTER_HISTORY})) == ()
+    assert "Tell the story." in text_of(directed(current()))
+    assert "Tell the story." not in text_of(directed(current(), silenced=frozenset({SYSTEM_PROMPT})))
+
+
+@pytest.mark.parametrize(
+    ("depth", "every", "lines", "due"),
+    [(2, 1, 3, True), (2, 2, 3, True), (2, 2, 4, False), (0, 1, 3, False)],
+)
+def test_a_note_at_a_depth_comes_when_it_is_due(depth: int, every: int, lines: int, due: bool) -> None:
+    found = directed(current(lines, note=Note("Be grim.", depth, every)))
+    assert (Inset("[Be grim.]", depth) in found.insets) == due
+    assert found.note_every == every
+    assert any("Be grim." in section.text for section in found.tail) == (not depth)
+
+
+def test_the_narrator_is_asked_for_updates_only_where_they_are_wanted() -> None:
+    names = [
+        {section.name for section in directed(current(), updates=on).sections} for on in (True, False)
+    ]
+    assert names[0] - names[1] == {"state updates"}
+
+
+def test_now_is_the_newest_of_each_kind() -> None:
+    path = [
+        line(1, "assistant", "a", 10.0),
+        line(2, "user", "b", 20.0),
+        line(3, "assistant", "c", 50.0),
+    ]
+    sheet = Sheet(flags={"Lamp lit": "yes"}, counters={"Coins": Counter(3)})
+    now = CurrentState(StoryState(sheet=sheet), Steering(), Now(2, 9.0), 1.0)
+    values = live(values_of(ASSETS, PLACE, now), PLACE, now, {"coins": "7"}, path)
+    assert (values.last_message, values.last_message_id) == ("c", "3")
+    assert (values.last_user_message, values.last_char_message) == ("b", "c")
+    assert (values.idle_s, values.seed) == (30.0, "s:2")
+    assert "7" in values.variables.values()
+    assert "3" not in values.variables.values()
+    early = live(values, PLACE, now, {}, path[:1])
+    assert (early.last_user_message, early.idle_s) == ("", 0.0)
+    none = live(values, PLACE, now, {}, [])
+    assert (none.last_message, none.last_message_id, none.last_char_message) == ("", "", "")
+    backwards = live(values, PLACE, now, {}, [line(1, "user", "a", 9.0), line(2, "user", "b", 3.0)])
+    assert backwards.idle_s == 0.0
+
+
+def test_variables_that_are_as_before_are_none() -> None:
+    now = current()
+    values = live(values_of(ASSETS, PLACE, now), PLACE, now, {"a": "1"}, [])
+    assert changed(Expanded("", {"a": "1"}), values) is None
+    assert changed(Expanded("", {"a": "2"}), values) == {"a": "2"}
+    sheet = Sheet(flags={"lamp": "lit"})
+    lit = CurrentState(StoryState(sheet=sheet), Steering(), Now(0, 9.0), 1.0)
+    values = live(values_of(ASSETS, PLACE, lit), PLACE, lit, {}, [])
+    (name,) = values.sheet
+    assert changed(Expanded("", {name: "lit", "b": "1"}), values) == {"b": "1"}
+    assert changed(Expanded("", {name: "out", "b": "1"}), values) == {name: "out", "b": "1"}
+
+
+def test_a_speaker_has_the_model_of_the_story_or_the_card() -> None:
+    assert model_of("mara", [MARA, OLAF], Cast()) == "scripted/own"
+    assert model_of("olaf", [MARA, OLAF], Cast()) == ""
+    assert model_of("mara", [MARA], Cast(models={"mara": "scripted/two"})) == "scripted/two"
+
+
+@pytest.mark.parametrize(
+    ("stops", "user", "names"),
+    [(False, "Ines", ()), (True, "Ines", ("You", "Ines")), (True, NOBODY, ("You", "User", "Player"))],
+)
+def test_no_line_of_a_reply_begins_with_the_players_name(
+    stops: bool, user: str, names: tuple[str, ...]
+) -> None:
+    context = SimpleNamespace(direction=SimpleNamespace(values=SimpleNamespace(user=user)))
+    services = SimpleNamespace(stop_at_player=stops)
+    assert _player_names(services, context) == names  # type: ignore[arg-type] # asked for nothing else
+
+
+def test_a_prompt_has_what_the_reply_leaves_of_the_context() -> None:
+    model = SimpleNamespace(context_tokens=lambda _: 4000, reply_tokens=lambda *_: 1000)
+    services = SimpleNamespace(context_tokens=4000, reply_tokens=1000)
+    inputs = _Inputs(services, None, model, None)  # type: ignore[arg-type] # asked for these numbers alone
+    assert (inputs.context_tokens, inputs.reply_tokens) == (4000, 1000)
+    assert 0.85 * 3000 < inputs.budget <= 3000
+
+
+def test_insets_are_moved_by_depth_alone() -> None:
+    insets = [Inset("a", -1), Inset("b", 2, "assistant")]
+    assert _moved(insets, lambda depth: depth + 1) == (Inset("a", 0), Inset("b", 3, "assistant"))
+
+
+# --- what a prompt has room for -----------------------------------------------------------------
+
+COUNTER = TokenCounter()
+
+
+def told(number: int, role: str = "user", content: str = "word " * 20, **more: str) -> PromptLine:
+    return PromptLine(number, role, content, **more)
+
+
+SIZE = _line_tokens(told(1), COUNTER)
+
+
+def test_a_window_stays_where_it_was_while_it_fits() -> None:
+    lines = [told(number) for number in range(1, 11)]
+    assert _window(lines, 10 * SIZE, None, None, COUNTER) == 0
+    assert _window(lines, 8 * SIZE, 3, None, COUNTER) == 2
+    assert _window(lines, 8 * SIZE - 1, 3, None, COUNTER) > 2
+
+
+def test_a_window_moves_to_the_end_of_the_summary_if_that_frees_enough() -> None:
+    lines = [told(number) for number in range(1, 11)]
+    room = 8 * SIZE
+    assert _window(lines, room, None, 6, COUNTER) == 6
+    far_below = _window(lines, room, None, None, COUNTER)
+    assert far_below == 10 - int(int(room * WINDOW_LOW_SHARE) // SIZE)
+    assert _window(lines, room, None, 1, COUNTER) == far_below  # too little would be free
+    assert _window(lines, room, None, 10, COUNTER) == far_below  # nothing would be left
+
+
+def test_the_newest_line_is_in_every_window() -> None:
+    lines = [told(number, "assistant") for number in range(1, 4)]
+    assert _window(lines, 1, None, None, COUNTER) == 2
+
+
+def messages(lines: Sequence[PromptLine], *insets: Inset) -> list[tuple[str, str]]:
+    return [(one.role, one.content) for one in _alternating(lines, insets)]
+
+
+def test_messages_alternate_and_begin_with_the_player() -> None:
+    lines = [
+        told(1, "assistant", "a"),
+        told(2, "user", "b"),
+        told(3, "system", "c"),
+        told(4, "assistant", "d"),
+    ]
+    assert messages(lines) == [
+        ("user", OPENING),
+        ("assistant", "a"),
+        ("user", "b\n\nc"),
+        ("assistant", "d"),
+    ]
+    assert messages([]) == []
+
+
+@pytest.mark.parametrize(
+    ("depth", "contents"),
+    [
+        (-1, ["a", "b", "c\n\nnote"]),
+        (0, ["a", "b", "note\n\nc"]),
+        (1, ["a\n\nnote", "b", "c"]),
+        (2, ["note\n\na", "b", "c"]),
+        (9, ["note\n\na", "b", "c"]),
+    ],
+)
+def test_a_note_stands_at_its_depth_or_at_the_beginning(depth: int, contents: list[str]) -> None:
+    lines = [told(1, "user", "a"), told(2, "assistant", "b"), told(3, "user", "c")]
+    assert [text for _, text in messages(lines, Inset("note", depth))] == contents
+
+
+def test_what_goes_with_a_line_stands_before_it() -> None:
+    def content(role: str, **more: str) -> str:
+        return messages([told(1, "user", "go"), told(2, role, "line", **more)])[-1][1].removeprefix(
+            "go\n\n"
+        )
+
+    assert content("user", state="S") == f"S\n\n{PLAYERS_WORDS}\n\nline"
+    assert content("user", state="S", recalled="R") == "S\n\nR\n\nline"
+    assert content("user", recalled="R") == "R\n\nline"
+    assert content("assistant", state="S") == "S\n\nline"
+
+
+def test_sections_give_way_by_priority_and_keep_their_order() -> None:
+    texts = {"a": 30, "b": 10, "c": 20}
+    sections = [Section(name, "x", f"{name} " + "word " * 60, rank) for name, rank in texts.items()]
+    size = COUNTER.count(sections[0].text)
+
+    def kept(budget: int) -> list[tuple[str, bool]]:
+        return [(section.name, cut) for section, cut in _fit_sections(sections, budget, COUNTER)]
+
+    assert kept(3 * size) == [("a", False), ("b", False), ("c", False)]
+    assert kept(3 * size - 1) == [("a", False), ("b", True), ("c", False)]
+    assert kept(2 * size) == [("a", False), ("c", False)]
+    assert kept(2 * size + MIN_SECTION_TOKENS) == [("a", False), ("b", True), ("c", False)]
+    assert kept(2 * size + MIN_SECTION_TOKENS - 1) == [("a", False), ("c", False)]
+    assert kept(size + MIN_SECTION_TOKENS) == [("a", False), ("c", True)]
+    assert kept(0) == []
+
+
+def test_a_line_is_cut_only_where_it_is_too_long() -> None:
+    line = told(1, recalled="word " * 9)
+    assert _fit_line(line, 4 * SIZE, COUNTER) is line
+    cut = _fit_line(told(1, content="word " * 99, recalled="word " * 99), 40, COUNTER)
+    assert 10 <= COUNTER.count(cut.recalled) <= 20
+    assert 12 <= COUNTER.count(cut.content) <= 40 - COUNTER.count(cut.recalled)
+
+
+def test_the_scene_is_the_last_messages_before_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+
+    def latest(*_: object, scene: list[str], **__: object) -> tuple[Section, ...]:
+        seen.append(scene)
+        return ()
+
+    monkeypatch.setattr(direction.state_sections, "latest", latest)
+    path = [line(number, "user", f"{number} {'x' * SCENE_CHARS}{number}") for number in range(1, 10)]
+    directed(current(), path)
+    directed(current(), path[:1])
+    assert [text[-1] for text in seen[0]] == [str(n) for n in range(9 - SCENE_MESSAGES, 9)]
+    assert {len(text) for text in seen[0]} == {SCENE_CHARS}
+    assert seen[1] == []

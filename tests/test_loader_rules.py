@@ -1,0 +1,169 @@
+"""Small rules of taking a library over, one by one: which number a row gets, what is here already, what is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from flower.engine.store import library_rows, stories
+from flower.engine.store.connection import Connection
+from flower.engine.store.library_loader import Loader, _clean, _read
+from flower.errors import ImportFileError
+from tests.stores import connected
+
+Row = dict[str, Any]
+
+
+@pytest.fixture
+def db() -> Iterator[Connection]:
+    with connected("sqlite") as connection:
+        yield connection
+
+
+def loader(db: Connection, *, scripts_allowed: bool = False) -> Loader:
+    return Loader(db, lambda _: None, scripts_allowed=scripts_allowed)
+
+
+def library() -> dict[str, list[Row]]:
+    """The rows of a home with a story of three lines."""
+    with connected("sqlite") as db:
+        stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+        for number, (parent, role) in enumerate([(1, "user"), (2, "assistant")], 2):
+            db.execute(
+                "INSERT INTO messages (id, session_id, parent_id, role, content, status, created)"
+                " VALUES (?, 's', ?, ?, 'text', 'complete', 1.0)",
+                (number, parent, role),
+            )
+        db.execute("UPDATE sessions SET active_leaf = 3 WHERE id = 's'")
+        return {table: list(library_rows.rows(db, table)) for table in library_rows.TABLES}
+
+
+def taken(db: Connection, **instead: list[Row]) -> Loader:
+    """Takes a library, some of its tables changed, into a home."""
+    found = loader(db)
+    for table, rows in {**library(), **instead}.items():
+        for row in rows:
+            found.take(table, dict(row))
+    found.finish()
+    return found
+
+
+def messages(db: Connection, session: str) -> list[tuple[int, int | None]]:
+    query = "SELECT id, parent_id FROM messages WHERE session_id = ? ORDER BY id"
+    return [(number, parent) for number, parent in db.execute(query, (session,)).fetchall()]
+
+
+def test_messages_come_behind_those_that_are_here_and_stand_as_they_stood(db: Connection) -> None:
+    stories.create_session(db, "here", "harbour", "mara", "Hello.", 1.0)
+    found = taken(db)
+    assert messages(db, "s") == [(2, None), (3, 2), (4, 3)]
+    standing = db.execute("SELECT active_leaf FROM sessions WHERE id = 's'").fetchone()
+    assert standing[0] == 4
+    assert (found.stories, found.counts["sessions"], found.counts["messages"]) == ({"s"}, 1, 3)
+
+
+def test_a_story_that_is_here_stays_as_it_is(db: Connection) -> None:
+    taken(db)
+    again = taken(db)
+    assert (again.stories, again.counts) == (set(), {})
+    assert len(messages(db, "s")) == 3
+
+
+@pytest.mark.parametrize("above", [2, 3, 9])
+def test_a_message_follows_one_that_came_before_it(db: Connection, above: int) -> None:
+    """Neither itself nor a later one, and none that is not there."""
+    rows = library()["messages"]
+    rows[1] = {**rows[1], "parent_id": above}
+    with pytest.raises(ImportFileError, match="a row of messages is none"):
+        taken(db, messages=rows)
+
+
+def test_a_chosen_answer_that_is_not_there_is_none(db: Connection) -> None:
+    rows = library()["messages"]
+    rows[0], rows[1] = {**rows[0], "chosen": 2}, {**rows[1], "chosen": 77}
+    taken(db, messages=rows)
+    query = "SELECT chosen FROM messages WHERE session_id = 's' ORDER BY id"
+    assert [chosen for (chosen,) in db.execute(query).fetchall()] == [2, None, None]
+
+
+def persona(number: int, name: str, **more: object) -> Row:
+    row: Row = {"id": number, "name": name, "title": "", "description": "", "is_default": 1}
+    return {**row, "created": 1.0, "updated": 1.0, **more}
+
+
+def test_only_the_first_persona_is_everybodys_and_the_same_one_comes_once(db: Connection) -> None:
+    found = loader(db)
+    for row in (persona(3, "Ines"), persona(5, "Brand"), persona(8, "Ines")):
+        found.take("personas", row)
+    rows = db.execute("SELECT id, name, is_default FROM personas ORDER BY id").fetchall()
+    assert [tuple(row) for row in rows] == [(3, "Ines", 1), (5, "Brand", 0)]
+    assert found.counts == {"personas": 2}
+    assert [found._here("personas", old) for old in (3, 5, 8, 9)] == [3, 5, 3, None]
+
+
+def attached(number: int, world: str, text: str) -> Row:
+    return {"id": number, "world_id": world, "text": text, "created": 1.0}
+
+
+def test_lore_that_is_here_comes_once_but_a_library_may_have_it_twice(db: Connection) -> None:
+    rows = [
+        attached(1, "harbour", "Fog."),
+        attached(2, "harbour", "Fog."),
+        attached(3, "forest", "Fog."),
+    ]
+    for expected in ({"attached_lore": 3}, {}):
+        found = loader(db)
+        for row in rows:
+            found.take("attached_lore", dict(row))
+        assert found.counts == expected
+
+
+@pytest.mark.parametrize(
+    ("allowed", "is_on", "stays", "resting"),
+    [(True, 1, 1, 0), (False, 1, 0, 1), (False, 0, 0, 0), (True, 0, 0, 0)],
+)
+def test_scripts_rest_where_they_are_not_allowed(
+    db: Connection, allowed: bool, is_on: int, stays: int, resting: int
+) -> None:
+    found = loader(db, scripts_allowed=allowed)
+    row = {"id": 1, "character_id": "", "name": "polite", "is_on": is_on, "position": 0, "packed": b"x"}
+    assert found._take_script({**row, "original": None, "place": 0, "created": 1.0})
+    assert db.execute("SELECT is_on FROM scripts").fetchone()[0] == stays
+    assert found.resting == resting
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1])
+def test_a_number_that_no_database_keeps_is_refused(value: int) -> None:
+    with pytest.raises(ValueError, match="too large"):
+        _read(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (2**63 - 1, 2**63 - 1),
+        (-(2**63), -(2**63)),
+        ({"base64": "AAE="}, b"\0\1"),
+        ("a\x1bb", "ab"),
+        (None, None),
+        (1.5, 1.5),
+    ],
+)
+def test_values_are_read_as_they_were_written(value: object, read: object) -> None:
+    assert _read(value) == read
+
+
+def test_extra_data_is_cleaned_but_for_what_it_was_read_from() -> None:
+    dirty = '{"a":["\\u001bx",{"b\\u001b":"\\u001by"}],"source":"\\u001bz","n":1}'
+    assert _clean(dirty) == '{"a":["x",{"b":"y"}],"source":"\\u001bz","n":1}'
+    assert _clean("{}") == "{}"
+
+
+def test_the_books_of_a_story_have_the_numbers_they_have_here(db: Connection) -> None:
+    found = loader(db)
+    found._ids["books", 4] = 9
+    assert found._steered({"steering": {"books": [4, 5, "4"]}}) == {"steering": {"books": [9]}}
+    assert found._steered({"steering": {"other": 1}}) == {"steering": {"other": 1}}
+    assert found._steered({}) == {}

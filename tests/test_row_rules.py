@@ -1,0 +1,438 @@
+"""Small rules of single rows, one by one: what is there once, what may be said of it twice, how many there may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flower import limits
+from flower.engine.store import (
+    allowances,
+    books,
+    branches,
+    exchanges,
+    favourites,
+    passages,
+    personas,
+    presets,
+    prompts,
+    seats,
+    stories,
+    trash,
+    tree,
+    users,
+    whispers,
+)
+from flower.engine.store.allowances import UserLimits
+from flower.engine.store.connection import Connection
+from flower.engine.store.paths import Paths, way
+from flower.engine.store.postgres import dialect
+from flower.errors import CommandError, StoreError
+from tests.stores import KINDS, connected
+from tests.test_tree import S, say
+
+
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connected(request.param) as connection:
+        stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
+        users.add(connection, "ned", 1.0)
+        yield connection
+
+
+# --- what is there once -------------------------------------------------------------------------
+
+GONE: list[Callable[[Connection], Any]] = [
+    lambda db: presets.remove(db, presets.INSTRUCT, "mine"),
+    lambda db: presets.remove(db, presets.SAMPLERS, "mine", 1),
+    lambda db: seats.take(db, S, 1),
+    lambda db: seats.end_codes(db, S),
+    lambda db: seats.play(db, "other", 1, "Brand", ""),
+    lambda db: users.revoke(db, 1, "laptop"),
+    lambda db: personas.unbind(db, "story", S),
+    lambda db: personas.remove(db, 1),
+    lambda db: passages.set_pinned(db, 99, True),
+    lambda db: trash.restore(db, S),
+    lambda db: trash.purge(db, S),
+    lambda db: trash.delete(db, "other", 1.0),
+]
+
+
+@pytest.mark.parametrize("change", GONE, ids=range(len(GONE)))
+def test_what_is_not_there_is_said_to_be_none(
+    db: Connection, change: Callable[[Connection], Any]
+) -> None:
+    assert not change(db)
+
+
+def test_what_is_there_is_taken_away_once(db: Connection) -> None:
+    presets.put(db, presets.INSTRUCT, "mine", {"a": 1}, 1.0)
+    assert presets.find(db, presets.INSTRUCT, "mine") == ("mine", {"a": 1})
+    assert presets.find(db, presets.CONTEXT, "mine") is None
+    assert [presets.remove(db, presets.INSTRUCT, "mine") for _ in range(2)] == [True, False]
+    presets.put(db, presets.SAMPLERS, "mine", {}, 1.0, 1)
+    assert presets.names(db, presets.SAMPLERS) == ()
+    assert not presets.remove(db, presets.SAMPLERS, "mine")
+    assert [presets.remove(db, presets.SAMPLERS, "mine", 1) for _ in range(2)] == [True, False]
+    seats.give(db, S, 1, seats.PLAYER, 1.0)
+    assert seats.play(db, S, 1, "Brand", "A smith.")
+    assert seats.find(db, S, 1) == seats.Seat(1, "ned", "player", "Brand", "A smith.")
+    assert [seats.take(db, S, 1) for _ in range(2)] == [True, False]
+    assert [trash.delete(db, S, 2.0), trash.delete(db, S, 3.0)] == [True, False]
+    assert [trash.restore(db, S, 1), trash.restore(db, S), trash.restore(db, S)] == [False, True, False]
+
+
+def test_a_persona_is_bound_and_removed_once(db: Connection) -> None:
+    for name in ("Ines", "Brand"):
+        personas.put(db, name, "", "", 1.0)
+    first = personas.find(db, "Ines")
+    assert first is not None
+    assert personas.find(db, str(first.id)) == first
+    personas.bind(db, first.id, "story", S)
+    assert personas.for_story(db, S, "mara") == first
+    assert [personas.unbind(db, "story", S) for _ in range(2)] == [True, False]
+    assert [personas.remove(db, first.id) for _ in range(2)] == [True, False]
+    assert [one.name for one in personas.listed(db)] == ["Brand"]
+
+
+# --- how many there may be ----------------------------------------------------------------------
+
+
+def test_a_table_has_so_many_seats(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SEATS", 2)
+    for name in ("olaf", "brand"):
+        users.add(db, name, 1.0)
+    for user in (1, 2):
+        seats.give(db, S, user, seats.PLAYER, float(user))
+    with pytest.raises(CommandError, match="2 sit at this table"):
+        seats.give(db, S, 3, seats.PLAYER, 3.0)
+    seats.give(db, S, 2, seats.READER, 4.0)  # who sits there already
+    assert [(seat.user, seat.role) for seat in seats.at(db, S)] == [(1, "player"), (2, "reader")]
+
+
+def test_a_table_has_so_many_codes_that_hold(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TABLE_CODES", 2)
+    codes = [users.new_token() for _ in range(4)]
+    for code, ends in zip(codes, (5.0, 9.0), strict=False):
+        seats.add_code(db, S, code, seats.PLAYER, ends, 1.0)
+    with pytest.raises(CommandError, match="2 codes of this table hold"):
+        seats.add_code(db, S, codes[2], seats.PLAYER, 9.0, 4.9)
+    assert seats.by_code(db, codes[0].text, 4.9) == (S, "player")
+    assert seats.by_code(db, codes[0].text, 5.0) is None
+    assert seats.by_code(db, codes[1].text[:-1] + "!", 1.0) is None
+    assert seats.by_code(db, "nothing", 1.0) is None
+    seats.add_code(db, S, codes[2], seats.PLAYER, 9.0, 5.0)  # the first has ended
+    assert [seats.end_codes(db, S) for _ in range(2)] == [2, 0]
+
+
+def test_a_story_has_so_many_whispers(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "WHISPERS", 2)
+    for number in range(2):
+        whispers.add(db, S, 1, 1, 2, f"psst {number}", 1.0)
+    with pytest.raises(CommandError, match="2 whispers"):
+        whispers.add(db, S, 1, 1, 2, "psst", 1.0)
+    assert [one.text for one in whispers.between(db, S, 2, 1)] == ["psst 1"]
+    assert whispers.between(db, S, 3, 9) == []
+    assert [whispers.has_others(db, S, user) for user in (1, 2, 3)] == [False, False, True]
+
+
+@pytest.mark.parametrize("user", [0, 1])
+def test_a_user_has_so_many_favourites(
+    db: Connection, monkeypatch: pytest.MonkeyPatch, user: int
+) -> None:
+    monkeypatch.setattr(favourites, "MOST", 2)
+    assert [favourites.switch(db, "worlds", name, user) for name in "abcb"] == [True, True, None, False]
+    assert favourites.switch(db, "books", "a", user) is True
+    assert favourites.of(db, "worlds", user) == {"a"}
+    assert favourites.of(db, "worlds", 1 - user) == frozenset()
+
+
+def test_a_user_has_so_many_tokens_with_labels(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "USER_TOKENS", 2)
+    tokens = [users.new_token() for _ in range(3)]
+    users.add_token(db, 1, tokens[0], "x" * users.LABEL_CHARS, 1.0)
+    for label in ("", "x" * (users.LABEL_CHARS + 1)):
+        with pytest.raises(CommandError, match="A label has 1 to"):
+            users.add_token(db, 1, tokens[1], label, 1.0)
+    with pytest.raises(CommandError, match="already"):
+        users.add_token(db, 1, tokens[1], "x" * users.LABEL_CHARS, 1.0)
+    users.add_token(db, 1, tokens[1], "laptop", 1.0, ends=5.0)
+    with pytest.raises(CommandError, match="There are 2 tokens"):
+        users.add_token(db, 1, tokens[2], "phone", 1.0)
+    marks = {token.mark for token in tokens}
+    assert users.in_force(db, marks, 4.9) == {tokens[0].mark, tokens[1].mark}
+    assert users.in_force(db, marks, 5.0) == {tokens[0].mark}
+    holds = [[users.by_token(db, one.text, now) is not None for one in tokens] for now in (4.9, 5.0)]
+    assert holds == [[True, True, False], [True, False, False]]
+    assert [users.revoke(db, 1, "laptop") for _ in range(2)] == [True, False]
+
+
+# --- what is said twice -------------------------------------------------------------------------
+
+
+def test_a_prompt_is_carried_out_once_until_it_is_forgotten(db: Connection) -> None:
+    prompts.note_request(db, "c", "1", "/undo", 10.0)
+    prompts.note_request(db, "other", "1", "/undo", 10.0)
+    with pytest.raises(prompts.AlreadyDoneError):
+        prompts.note_request(db, "c", "1", "/undo", 11.0)
+    with pytest.raises(CommandError, match="used for another prompt"):
+        prompts.note_request(db, "c", "1", "/redo", 11.0)
+    prompts.note_request(db, "c", "2", "/undo", 10.0 + prompts.REMEMBERED_S)
+    with pytest.raises(prompts.AlreadyDoneError):
+        prompts.note_request(db, "c", "1", "/undo", 11.0)
+    prompts.note_request(db, "c", "3", "/undo", 10.1 + prompts.REMEMBERED_S)
+    prompts.note_request(db, "c", "1", "/undo", 11.0)
+
+
+def test_a_line_of_one_request_is_one_exchange(db: Connection) -> None:
+    waits = prompts.keep_waiting(db, S, "I go.", "r", 2.0)
+    assert [one.line for one in prompts.waiting(db, S)] == ["I go."]
+    first = exchanges.begin_exchange(db, S, "I go.", "m", "r", 2.0, waited=waits)
+    again = exchanges.begin_exchange(db, S, "I go.", "m", "r", 3.0)
+    assert (first.titled, again.already_there, again.user_id) == (True, True, first.user_id)
+    assert again.reply_id == first.reply_id
+    assert prompts.waiting(db, S) == []
+    assert seats.is_said(db, S, "r")
+    assert not seats.is_said(db, S, "q")
+    assert not seats.is_said(db, S, None)
+    later = exchanges.begin_exchange(db, S, "I stay.", "m", None, 4.0)
+    assert not later.titled
+
+
+# --- days and limits ----------------------------------------------------------------------------
+
+
+def test_what_is_used_counts_for_a_day_and_is_kept_for_some(db: Connection) -> None:
+    day = allowances.DAY_S
+    allowances.limit(db, 1, UserLimits(tokens=50))
+    for now in (0.0, day - 1):
+        allowances.spend(db, 1, 10, 0.25, now)
+    today = allowances.allowance(db, 1, day - 1)
+    assert (today.tokens, today.cost, today.stories) == (20, 0.5, 0)
+    assert allowances.allowance(db, 1, day).tokens == 0
+    allowances.spend(db, 1, 1, 0.0, day * allowances.DAYS_KEPT)
+    assert allowances.allowance(db, 1, 0.0).tokens == 20
+    allowances.spend(db, 1, 1, 0.0, day * (allowances.DAYS_KEPT + 1))
+    assert allowances.allowance(db, 1, 0.0).tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("stories", "50", 50),
+        ("cost", "0.5", 0.5),
+        ("cost", "2", 2.0),
+        ("tokens", "OFF", None),
+        ("tokens", "0", 0),
+    ],
+)
+def test_a_limit_is_a_number_or_off(db: Connection, name: str, text: str, value: float | None) -> None:
+    assert getattr(allowances.set_limit(db, 1, name, text), name) == value
+    assert getattr(allowances.limits_of(db, 1), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("stories", "0.5"), ("stories", ""), ("cost", "."), ("tokens", "-1"), ("tokens", "9" * 13), ("sun", "1"),
+     ("tokens", "٣"), ("tokens", "1e3")],
+)  # fmt: skip
+def test_nothing_else_is_a_limit(db: Connection, name: str, text: str) -> None:
+    with pytest.raises(CommandError, match="no limit"):
+        allowances.set_limit(db, 1, name, text)
+
+
+# --- branches -----------------------------------------------------------------------------------
+
+
+def test_branches_without_a_name_are_numbered(db: Connection) -> None:
+    say(db, "I look.", "You see.")
+    assert branches.begin(db, S, None, "", 2.0) == "branch-2"  # the first is what was there
+    assert branches.begin(db, S, None, "branch-4", 3.0) == "branch-4"
+    assert branches.begin(db, S, None, "", 4.0) == "branch-5"
+    assert [tip.name for tip in branches.named(db, S)] == ["main", "branch-2", "branch-4", "branch-5"]
+    assert [tip.active for tip in branches.named(db, S)] == [False, False, False, True]
+
+
+def test_a_branch_has_a_name_of_its_own(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(db, "I look.", "You see.")
+    longest = "x" * limits.BRANCH_NAME_CHARS
+    branches.begin(db, S, None, longest, 2.0)
+    for name in ("7", longest + "x"):
+        with pytest.raises(CommandError, match="A branch's name is a word"):
+            branches.begin(db, S, None, name, 3.0)
+    with pytest.raises(CommandError, match="already"):
+        branches.begin(db, S, None, longest.upper(), 3.0)
+    monkeypatch.setattr(branches, "BRANCHES_MAX", 3)
+    branches.begin(db, S, None, "third", 3.0)
+    with pytest.raises(CommandError, match="This story has 3 named branches"):
+        branches.begin(db, S, None, "fourth", 4.0)
+
+
+@pytest.mark.parametrize(
+    ("number", "step", "at"), [(1, True, 1), (-1, True, 2), (2, True, 2), (1, False, 1), (3, False, 3)]
+)
+def test_variants_are_chosen_by_number_or_round_the_end(
+    db: Connection, number: int, step: bool, at: int
+) -> None:
+    say(db, "I look.", "You see.")
+    reply = tree.active_leaf(db, S)
+    for _ in range(2):
+        branches.open_variant(db, S, None, "m", 3.0)
+    assert tree.active_leaf(db, S) != reply
+    assert branches.choose_variant(db, S, None, number, step=step) == (at, 3)
+    for wrong in (0, 4):
+        with pytest.raises(CommandError, match="has the variants 1 to 3"):
+            branches.choose_variant(db, S, None, wrong)
+
+
+# --- ways ---------------------------------------------------------------------------------------
+
+
+def test_ways_of_few_messages_are_kept_the_oldest_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    with connected("sqlite") as db:
+        for story in "abc":
+            stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0)
+        leaves = [number for (number,) in db.execute("SELECT id FROM messages ORDER BY id").fetchall()]
+        paths = Paths()
+        monkeypatch.setattr(limits, "PATH_IDS_KEPT", 2)
+        for story, leaf in zip("ab", leaves, strict=False):
+            paths.to(db, story, leaf)
+        assert list(paths._kept) == ["a", "b"]
+        paths.to(db, "a", leaves[0])
+        paths.to(db, "c", leaves[2])
+        assert list(paths._kept) == ["a", "c"]
+        monkeypatch.setattr(limits, "PATH_IDS_KEPT", 0)
+        paths.to(db, "a", leaves[0])
+        assert list(paths._kept) == ["a"]  # the one that is asked for is kept, however long
+
+
+def test_a_way_knows_the_nearest_of_each_kind(db: Connection) -> None:
+    greeting = tree.active_leaf(db, S)
+    assert greeting is not None
+    say(db, "I look.", "You see.")
+    say(db, "((aside))", "Yes.")
+    ids = [number for (number,) in db.execute("SELECT id FROM messages ORDER BY id").fetchall()]
+    stories.set_message_extra(db, ids[1], {"hidden": True})
+    found = way(db, ids[-1])
+    assert (found.lines, found.state, found.reply, found.variables) == (1, None, ids[4], None)
+    assert list(found.ids) == ids
+    assert list(found.remembered) == [ids[0], ids[3], ids[4]]
+    assert (len(found.remembered), ids[2] in found.remembered, ids[3] in found.remembered) == (
+        3,
+        False,
+        True,
+    )
+    assert way(db, ids[1]).reply == ids[0]
+    assert list(way(db, ids[1]).remembered) == [ids[0]]
+    assert list(way(db, None).ids) == []
+
+
+# --- statements for PostgreSQL ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted", "gives_id"),
+    [
+        ("DELETE FROM books WHERE id = ?", "DELETE FROM books WHERE id = $1", False),
+        ("INSERT INTO books (a) VALUES (1)", "INSERT INTO books (a) VALUES (1) RETURNING id", True),
+        ("INSERT INTO", "INSERT INTO", False),
+        ("SELECT x FROM books", "SELECT x FROM books", False),
+        ("SELECT 'it''s ?', ?", "SELECT 'it''s ?', $1", False),
+        ("SELECT 'open ?", "SELECT 'open ?", False),
+        ("FROM m INDEXED BY by_id WHERE a IS NOT ?", "FROM m   WHERE a IS DISTINCT FROM $1", False),
+        ("a IS NULL OR b IS ?", "a IS NULL OR b IS NOT DISTINCT FROM $1", False),
+        ("group_concat(a, ?)", "string_agg(a, $1)", False),
+    ],
+)
+def test_a_statement_asks_for_an_id_only_where_a_row_is_added(
+    sql: str, wanted: str, gives_id: bool
+) -> None:
+    found = dialect.translated(sql)
+    assert (found.sql, found.gives_id) == (wanted, gives_id)
+
+
+def test_a_book_belongs_to_somebody_once(db: Connection) -> None:
+    number = books.add(db, books.Book(name="Bells"), 1.0)
+    for _ in range(2):
+        books.give(db, number, books.Owner.STORY, S)
+    assert books.owners(db, number) == [(books.Owner.STORY, S)]
+    assert [books.take(db, number, books.Owner.STORY, S) for _ in range(2)] == [True, False]
+
+
+# --- a connection to PostgreSQL -----------------------------------------------------------------
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a link has slept; time goes by in nothing else."""
+    pytest.importorskip("psycopg")
+    from flower.engine.store.postgres import link
+
+    slept: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(link, "time", clock)
+    return slept
+
+
+def test_a_commit_nobody_can_tell_of_is_asked_after_for_two_seconds(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flower.engine.store.postgres import link
+
+    def away(_: object) -> object:
+        raise StoreError("away")
+
+    monkeypatch.setattr(link.ServerLink, "held", away)
+    with pytest.raises(link._UnsureError):
+        link.ServerLink("postgresql://nowhere", 1)._was_committed("7")
+    assert waits == pytest.approx([link.AGAIN_S * 5] * len(waits))
+    assert link.UNSURE_S <= sum(waits) < link.UNSURE_S + 2 * link.AGAIN_S * 5
+
+
+@pytest.mark.parametrize("status", ["committed", "aborted"])
+def test_what_became_of_a_commit_is_looked_up(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    from flower.engine.store.postgres import link
+
+    answers = iter(["in progress", status])
+    found = SimpleNamespace(execute=lambda *_: SimpleNamespace(fetchone=lambda: (next(answers),)))
+    monkeypatch.setattr(link.ServerLink, "held", lambda _: found)
+    asked = link.ServerLink("postgresql://nowhere", 1)._was_committed("7")
+    assert (asked, len(waits)) == (status == "committed", 1)
+
+
+def test_what_others_are_in_the_way_of_is_tried_so_often(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flower.engine.store.postgres import link
+
+    tries: list[int] = []
+
+    def blocked(_: object, function: object) -> object:
+        tries.append(1)
+        raise link.psycopg.errors.SerializationFailure("another was first")
+
+    monkeypatch.setattr(link.ServerLink, "held", lambda _: None)
+    with pytest.raises(StoreError):
+        link.ServerLink("postgresql://nowhere", 1)._trying(lambda _: None, blocked)
+    assert len(tries) == link.TRIES
+    assert waits == pytest.approx([link.AGAIN_S, link.AGAIN_S * 2, link.AGAIN_S * 4])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0123456789ab.secret", True),
+        (" 0123456789ab.secret\n", True),
+        ("0123456789a.secret", False),
+        ("0123456789abc.secret", False),
+        ("0123456789ax.secret", False),
+        ("0123456789absecret", False),
+    ],
+)
+def test_a_token_has_a_mark_of_so_many_digits_and_a_secret(text: str, found: bool) -> None:
+    assert (users.parts(text) is not None) == found
