@@ -48,6 +48,7 @@ class ScriptedEngine:
         self.turns = 0
         self.stop = trio.CancelScope()
         self.nursery: trio.Nursery
+        self.owed = 0  # states until a late answer
 
     async def serve(
         self, port: int = 0, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
@@ -151,6 +152,11 @@ class ScriptedEngine:
                 await self._say(socket, self._page())
             case ["/sync"]:
                 await self._greet(socket, client)
+                self.owed -= self.owed > 0
+                if self.owed == 1:
+                    await self._say(socket, messages.SystemUpdate("You could:\n1. I wait."))
+            case ["/suggest"]:
+                self.owed = 4  # answered behind the third state that is asked for
             case ["/history", number]:
                 await self._say(socket, self._page(int(number)))
             case ["/cancel"]:

@@ -199,11 +199,35 @@ async def test_say_runs_commands_too(
     nursery: trio.Nursery, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = await nursery.start(ScriptedEngine(story=2).serve)
-    for line, code, words in (("/world select glass", 0, "World chosen"), ("/dance", 1, "no command")):
+    for line, code, words in (
+        ("/world select glass", 0, "World chosen"),
+        ("/dance", 1, "no command"),
+        ("/suggest", 0, "I wait."),  # what takes longer than the lines after it
+    ):
         said = await trio.to_thread.run_sync(
             lambda line=line: plain.say(line, home_dir=tmp_path, engine_url=lambda: url)
         )
         assert (said, words in capsys.readouterr().out) == (code, True)
+    nursery.cancel_scope.cancel()
+
+
+class Closed(io.StringIO):
+    """A pipe whose reader has seen enough."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+async def test_who_reads_no_further_ends_nothing(
+    nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`flower say /help | head -1` ends as it began: without a word about pipes."""
+    url = await nursery.start(ScriptedEngine(story=2).serve)
+    monkeypatch.setattr(sys, "stdout", Closed())
+    said = await trio.to_thread.run_sync(
+        lambda: plain.say("/help", home_dir=tmp_path, engine_url=lambda: url)
+    )
+    assert said == 0
     nursery.cancel_scope.cancel()
 
 

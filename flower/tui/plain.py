@@ -38,6 +38,10 @@ HELP = (
     "Type what you do, or a command such as /help. /list worlds shows what can be chosen (also "
     f"characters, models, rules, sessions); {USAGE} /quit leaves."
 )
+SILENT = frozenset(
+    {"/history", "/portrait", "/sync", "/tree", "/typing"}
+)  # for screens: no words come back
+ANSWER_S = 120.0
 ANSWERS = (protocol.SystemUpdate, protocol.ErrorEvent, protocol.ChatMessage)
 
 
@@ -80,7 +84,7 @@ class Plain:
         if isinstance(happened, Received) and isinstance(happened.event, protocol.SyncState):
             self.syncs += 1
         if isinstance(happened, Received) and isinstance(happened.event, ANSWERS):
-            self.answers += 1
+            self.answers += bool(happened.event.content)  # a change of the state alone says nothing
             self.failed = self.failed or self.model.notice.kind == "bad"
             self._write(self.reader.outline(happened.event))
         if not (self.leaving and isinstance(happened, LinkChanged)):
@@ -193,8 +197,11 @@ class Plain:
             return
         if self._columns:  # a terminal would cut words in two
             text, self._column = wrapped_onto(text, self._column, self._columns - 1)
-        self.out.write(text)
-        self.out.flush()
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except BrokenPipeError:  # whoever reads has seen enough, as `head` does
+            self.out = None
 
 
 def ready(model: Model) -> bool:
@@ -237,7 +244,7 @@ def main(
                     if not sys.stdin.isatty():
                         await client.wait_for(ready)
                     heard = client.answers
-                    if not client.take(line.rstrip("\n")):
+                    if not client.take(line.rstrip("\n")) or client.out is None:
                         break
                     if commands.is_line(line.rstrip("\n")) and not sys.stdin.isatty():
                         # The next line of a script may need what this command does.
@@ -327,7 +334,13 @@ async def _order(client: Plain, line: str) -> int:
     client.out = sys.stdout
     heard, client.failed = client.answers, False
     client.take(line)
-    await client.catch_up()
+    for _ in range(3):  # what a command changes may bring the whole state too, before its answer
+        await client.catch_up()
+    if client.answers == heard and line.split(maxsplit=1)[0] not in SILENT:
+        with trio.move_on_after(
+            ANSWER_S
+        ):  # it is carried out beside the connection's lines, maybe by a model
+            await client.wait_for_answer(heard)
     await client.wait_for(ready_or_lost)
     gone = client.model.link.state == "lost"
     return 1 if gone or client.answers == heard or client.failed else 0
