@@ -362,3 +362,18 @@ def test_who_goes_somewhere_and_asks_is_answered_there(seed: int) -> None:
         seed=seed,
     )  # fmt: skip
     assert "Dorcas" in reply
+
+
+def test_a_recap_may_be_asked_for_out_of_the_story() -> None:
+    """Whom one has met is answered as it is asked: in brackets, and by nobody of the story."""
+    reply = last("kessel", "I ask Hanne about the pass.", "(out of character, who have I met so far?)")
+    assert reply.startswith("(")
+    assert "Hanne" in reply
+
+
+@pytest.mark.parametrize(
+    ("line", "goal"),
+    [("I step inside the stones quickly.", "the stones"), ("I go to the family.", "the family")],
+)
+def test_how_one_goes_is_no_part_of_where(line: str, goal: str) -> None:
+    assert read(line).goal == goal

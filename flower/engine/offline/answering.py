@@ -26,6 +26,10 @@ from flower.engine.offline.restate import restate
 from flower.engine.offline.scene import key_of, meant_by
 from flower.engine.offline.summary import recap
 
+_MET = re.compile(
+    r"\bwho(?:m)? (?:have |did |has )?(?:i|we)(?:'ve)? (?:have )?(?:met|meet|spoken|talked)\b",
+    re.IGNORECASE,
+)
 _WISH = re.compile(
     r"\b(?:can|could) (?:we|you|it) (?:please )?(?:keep|make|be|go|have|slow|stop|skip)\b|"
     r"\b(?:please|sorry|thanks?)\b|"
@@ -78,6 +82,9 @@ def answer_aside(context: Context) -> Paragraphs:
         r"\b(?:help|how do i|how to play|what can i do|rules|commands?)\b|^$", question, re.IGNORECASE
     ):
         return [[f"({context.say('help')})"]]
+    if _ALL_SO_FAR.search(question) or _MET.search(question):
+        told = recap(context.history, context.lore)
+        return [[f"({told or context.say('recap_nothing')})"]]
     if _WISH.search(question):
         return [[f"({context.say('aside_wish')})"]]
     fact = context.near(least=ASKED_SCORE)

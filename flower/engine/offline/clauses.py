@@ -132,6 +132,8 @@ def goal_of_act(bare: str) -> str:
         found = _ENTERS.search(clause) or _INTO.search(clause)
         if found and found["goal"].split()[-1].lower() not in word_list("no_goals"):
             words = second_person(found["goal"]).split()
+            while len(words) > 2 and words[-1].lower().endswith("ly"):
+                words.pop()  # "into the stones quickly"
             first = words[0].lower()
             words[0] = {"a": "the", "an": "the", "that": "the", "this": "the"}.get(first, first)
             return " ".join(words)

@@ -56,7 +56,7 @@ class ParsedLine(Struct, frozen=True):
 
 _DICE = re.compile(r"\b(\d{0,2})[dD](\d{1,4})\b(?:\s*([+-])\s*(\d{1,3}))?")
 _QUOTED = re.compile('["\u201c\u201d]([^"\u201c\u201d]{1,400})["\u201c\u201d]')
-_ASIDE = re.compile(r"^\s*(\(\(|\[\s*ooc|ooc\b|\(ooc|out of character\b)", re.IGNORECASE)
+_ASIDE = re.compile(r"^\s*(\(\(|\[\s*ooc|ooc\b|\(ooc|[(\[]?out of character\b)", re.IGNORECASE)
 _CONTINUE = re.compile(
     r"^(?:continue|go on|carry on|next|more|and then|what now|then what)?\W*+$", re.IGNORECASE
 )
@@ -175,7 +175,8 @@ _SPOTS = {
 def _place_found() -> re.Pattern[str]:
     places = "|".join(sorted(word_list("place_words") | _SPOTS, key=len, reverse=True))
     return re.compile(
-        rf"find (?:a|an|the|my|some) (?:[a-z]+ ){{0,2}}?(?:{places})\b(?! key)", re.IGNORECASE
+        rf"(?:find|look for) (?:a|an|the|my|some) (?:[a-z]+ ){{0,2}}?(?:{places})\b(?! key)",
+        re.IGNORECASE,
     )
 
 
@@ -283,8 +284,10 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         return "resolve", {"topic": object_of(text)}
     bare = LEAD.sub("", _CONTRACTED.sub("", text), count=1)
     verb, kind = verb_of(bare)
-    if verb == "find" and _place_found().match(bare):
-        bare = f"go to{bare[len('find') :]}"  # "find an inn and eat": nothing is searched for
+    if verb in ("find", "look") and _place_found().match(bare):
+        bare = re.sub(
+            r"^(?:find|look for)\b", "go to", bare, flags=re.IGNORECASE
+        )  # "find an inn and eat": nothing is searched for
         verb, kind = verb_of(bare)
     if not kind and not _STATE.match(text):
         kind = main_kind(bare, "")  # "I stop him and ask ...", "I shoulder the trunk and set off"
