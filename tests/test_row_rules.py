@@ -11,6 +11,7 @@ from flower import limits
 from flower.engine.store import (
     allowances,
     books,
+    characters,
     exchanges,
     favourites,
     passages,
@@ -19,6 +20,7 @@ from flower.engine.store import (
     prompts,
     seats,
     stories,
+    streaming_text,
     trash,
     users,
     whispers,
@@ -260,3 +262,21 @@ def test_a_book_belongs_to_somebody_once(db: Connection) -> None:
 )
 def test_a_token_has_a_mark_of_so_many_digits_and_a_secret(text: str, found: bool) -> None:
     assert (users.parts(text) is not None) == found
+
+
+def test_an_id_made_of_a_name_leaves_room_for_a_number() -> None:
+    assert characters.id_of("Wren  Halloway!") == "wren-halloway"
+    assert len(characters.id_of("x" * 500)) == limits.ID_CHARS - characters._UNIQUE_CHARS
+    assert characters.id_of("x" * (limits.ID_CHARS - characters._UNIQUE_CHARS - 1) + " y z") == "x" * (
+        limits.ID_CHARS - characters._UNIQUE_CHARS - 1
+    )
+
+
+def test_what_is_taken_back_of_a_message_takes_nothing_of_the_next_one(db: Connection) -> None:
+    first = exchanges.begin_exchange(db, S, "I go.", "m", None, 2.0).user_id
+    for number in (first, first + 1):
+        streaming_text.append(db, number, 0, "She ", "m")
+        streaming_text.append(db, number, 4, "nods", "m")
+    streaming_text.withdraw(db, first, 2)
+    texts = db.execute("SELECT text FROM growth ORDER BY place").fetchall()
+    assert [text for (text,) in texts] == ["Sh", "She ", "nods"]

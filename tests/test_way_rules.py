@@ -199,3 +199,13 @@ def test_what_others_are_in_the_way_of_is_tried_so_often(
         link.ServerLink("postgresql://nowhere", 1)._trying(lambda _: None, blocked)
     assert len(tries) == link.TRIES
     assert waits == pytest.approx([link.AGAIN_S, link.AGAIN_S * 2, link.AGAIN_S * 4])
+
+
+def test_what_other_engines_say_is_told_once_and_its_own_words_never() -> None:
+    pytest.importorskip("psycopg")
+    from flower.engine.store.postgres.pulse import Pulse
+
+    pulse = Pulse.__new__(Pulse)
+    pulse._number, pulse._news = 7, {"7 story s1", "8 story s2", "77 story a b", "8 story", ""}
+    assert sorted(pulse.news()) == [("", ""), ("", ""), ("story", "a b"), ("story", "s2")]
+    assert pulse.news() == []
