@@ -192,9 +192,9 @@ def test_a_line_of_one_request_is_one_exchange(db: Connection) -> None:
     assert (first.titled, again.already_there, again.user_id) == (True, True, first.user_id)
     assert again.reply_id == first.reply_id
     assert prompts.waiting(db, S) == []
-    assert seats.is_said(db, S, "r")
-    assert not seats.is_said(db, S, "q")
-    assert not seats.is_said(db, S, None)
+    assert seats.said_before(db, S, "r") == "I go."
+    assert seats.said_before(db, S, "q") is None
+    assert seats.said_before(db, S, None) is None
     later = exchanges.begin_exchange(db, S, "I stay.", "m", None, 4.0)
     assert not later.titled
 
