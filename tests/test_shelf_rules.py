@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,19 +11,22 @@ import pytest
 from flower import limits
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.game.state import StoryState
-from flower.engine.game.steering import Steering
+from flower.engine.game.steering import Note, Steering
 from flower.engine.lorebook.book import Book, Position
 from flower.engine.lorebook.outcome import Cause, Fired, Place
 from flower.engine.lorebook.rules import EntryId
 from flower.engine.lorebook.timed import NOTHING
-from flower.engine.prompt import bookshelf, context, cue, fresh
+from flower.engine.prompt import bookshelf, context, cue, fresh, macro_values, story_settings
 from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
+from flower.engine.provider.instruct import SERVER, Template
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import book_scope, cast_scope, lore_scope
+from flower.engine.store import presets
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
 from flower.engine.tokens import TokenCounter
+from tests.engine_world import engine_world
 from tests.test_macros import VALUES
 
 
@@ -232,3 +236,85 @@ def test_the_dice_of_a_scan_are_those_of_the_line_that_is_answered(
     assert (found.trigger, found.seed) == (trigger, seed)
     none = context._moment(turn, None, None, [], 3, 10)  # type: ignore[arg-type]
     assert none.seed == "s:9"
+
+
+@pytest.mark.parametrize(
+    ("roles", "read"),
+    [
+        (("assistant", "user"), [1]),
+        (("user", "assistant", "user"), [2]),
+        (("assistant", "user", "assistant"), []),  # the reply that goes on has set them already
+        (("user",), []),
+    ],
+)
+async def test_a_note_that_sets_variables_sets_them_as_before_the_line(
+    monkeypatch: pytest.MonkeyPatch, roles: tuple[str, ...], read: list[int]
+) -> None:
+    asked: list[int] = []
+
+    async def variables_at(_: object, __: str, message: int) -> dict[str, str]:
+        asked.append(message)
+        return {"a": "before"}
+
+    services = SimpleNamespace(
+        database=SimpleNamespace(read=variables_at), assets=None, narrator_updates=False
+    )
+    turn = SimpleNamespace(
+        session_id="s",
+        world_id="",
+        character_id="",
+        model_id="",
+        selection=None,
+        line="",
+        continues=False,
+    )
+    now = CurrentState(
+        StoryState(),
+        Steering(note=Note("{{setvar::a::1}}", 0, 1)),
+        Now(1, 0.0),
+        0.0,
+        variables={"a": "now"},
+    )
+    path = [line(number, role) for number, role in enumerate(roles, 1)]
+    monkeypatch.setattr(context, "direct", lambda *_, variables, **__: variables)
+    found: Any = await context._direction(services, turn, path, now)  # type: ignore[arg-type]
+    assert (asked, found) == (read, {"a": "before" if read else "now"})
+
+
+async def test_a_stored_template_has_what_the_context_preset_of_its_name_puts_around(
+    tmp_path: Path,
+) -> None:
+    async with engine_world(tmp_path / "flower.db") as world:
+        services, database = world.engine.services, world.database
+        template = {"user": ["<u>", "</u>"], "assistant": ["<a>", "</a>"]}
+        await database.write(presets.put, presets.INSTRUCT, "mine", template, 1.0)
+        alone = await story_settings._template(services, "mine")
+        await database.write(
+            presets.put, presets.CONTEXT, "mine", {"before": "<s>", "after": "</s>"}, 1.0
+        )
+        both = await story_settings._template(services, "mine")
+        assert isinstance(alone, Template)
+        assert isinstance(both, Template)
+        assert both.system == ("<s>", "</s>")
+        assert alone.system != both.system
+        assert await story_settings._template(services, "none") is None
+        assert await story_settings._template(services, SERVER) == SERVER
+
+
+@pytest.mark.parametrize(
+    ("day", "ending"),
+    [
+        (1, "st"),
+        (2, "nd"),
+        (3, "rd"),
+        (4, "th"),
+        (10, "th"),
+        (11, "th"),
+        (13, "th"),
+        (14, "th"),
+        (21, "st"),
+        (31, "st"),
+    ],
+)
+def test_a_day_has_its_ending(day: int, ending: str) -> None:
+    assert macro_values._ending(day) == ending

@@ -33,12 +33,12 @@ from flower.engine.store import (
     streaming_text,
 )
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import migrate
+from flower.engine.store.database import Database, Inline, migrate
 from flower.engine.store.library_loader import Loader
 from flower.engine.store.outline_fold import Shape, fold
 from flower.engine.store.words import stem
 from flower.errors import CommandError, StoreError
-from tests.stores import KINDS, connected
+from tests.stores import KINDS, connected, empty_file
 from tests.test_tree import S, retry, say
 
 
@@ -330,3 +330,19 @@ def test_a_row_of_an_archive_has_a_number_that_can_be_one(database: Path, number
             loader._number("messages", number)
         assert loader._number("messages", 1) == 4
         assert loader._number("messages", 2**31 - 1) == 2**31 + 2
+
+
+async def test_a_file_that_is_gone_while_it_is_open_is_told_with_its_copy(tmp_path: Path) -> None:
+    path = tmp_path / "flower.db"
+    path.write_bytes(empty_file())
+    database = await Database.open(path, Inline())
+    await database.check_place()
+    path.rename(tmp_path / "elsewhere.db")
+    for _ in range(2):  # one copy, however often it is asked
+        with pytest.raises(StoreError, match="was moved or deleted while the engine runs") as told:
+            await database.check_place()
+        assert str(told.value).endswith("restore FILE`, and start again")
+        assert database._rescued is not None
+        assert f"everything up to now is kept in {database._rescued}. Stop" in str(told.value)
+        assert Path(database._rescued).exists()
+    await database.aclose()

@@ -52,7 +52,8 @@ def write(packages: tuple[str, ...], files: list[str]) -> int:
 
 
 def tests_of(mutant: Mutant, known: frozenset[str]) -> list[str]:
-    """Returns the ids of tests that run the line of a mutant, those those about its module first, then quick ones.
+    """Returns the ids of tests that run the line of a mutant: first those about its module, then quick ones, and of
+    those the ones that run least of the module, for they are about that line.
 
     ``known`` are those there still are.
     """
@@ -63,13 +64,22 @@ def tests_of(mutant: Mutant, known: frozenset[str]) -> list[str]:
     )
     with closing(sqlite3.connect(FILE)) as db:
         rows = db.execute(query, (mutant.module,)).fetchall()
-    contexts = [context for context, bits in rows if mutant.line in numbits_to_nums(bits)]
-    ids = {context.partition("|")[0].partition("[")[0] for context in contexts} & known
+    breadth: dict[str, int] = {}  # by test: how many lines of the module it runs
+    for context, bits in rows:
+        lines, test = numbits_to_nums(bits), context.partition("|")[0].partition("[")[0]
+        if mutant.line in lines:
+            breadth[test] = max(breadth.get(test, 0), len(lines))
+    ids = breadth.keys() & known
     if not ids:  # run at import: whoever imports the module may notice
         ids = {one for one in known if "::" not in one and _imports(REPOSITORY / one, mutant.module)}
-    return sorted(ids, key=lambda one: (*_remoteness(one.partition("::")[0], mutant.module), one))[
-        :TESTS_MOST
-    ]
+    return sorted(
+        ids,
+        key=lambda one: (
+            *_remoteness(one.partition("::")[0], mutant.module),
+            breadth.get(one, 0),
+            one,
+        ),
+    )[:TESTS_MOST]
 
 
 @cache

@@ -1,0 +1,211 @@
+"""Small rules of branches, ways and the words for PostgreSQL, one by one: names, neighbours, what is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from flower import limits
+from flower.engine.store import (
+    branches,
+    stories,
+    tree,
+    users,
+)
+from flower.engine.store.connection import Connection
+from flower.engine.store.paths import Paths, way
+from flower.engine.store.postgres import dialect
+from flower.errors import CommandError, StoreError
+from tests.stores import KINDS, connected
+from tests.test_tree import S, say
+
+
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    with connected(request.param) as connection:
+        stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
+        users.add(connection, "ned", 1.0)
+        yield connection
+
+
+# --- branches -----------------------------------------------------------------------------------
+
+
+def test_branches_without_a_name_are_numbered(db: Connection) -> None:
+    say(db, "I look.", "You see.")
+    assert branches.begin(db, S, None, "", 2.0) == "branch-2"  # the first is what was there
+    assert branches.begin(db, S, None, "branch-4", 3.0) == "branch-4"
+    assert branches.begin(db, S, None, "", 4.0) == "branch-5"
+    assert [tip.name for tip in branches.named(db, S)] == ["main", "branch-2", "branch-4", "branch-5"]
+    assert [tip.active for tip in branches.named(db, S)] == [False, False, False, True]
+
+
+def test_a_branch_has_a_name_of_its_own(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(db, "I look.", "You see.")
+    longest = "x" * limits.BRANCH_NAME_CHARS
+    branches.begin(db, S, None, longest, 2.0)
+    for name in ("7", longest + "x"):
+        with pytest.raises(CommandError, match="A branch's name is a word"):
+            branches.begin(db, S, None, name, 3.0)
+    with pytest.raises(CommandError, match="already"):
+        branches.begin(db, S, None, longest.upper(), 3.0)
+    monkeypatch.setattr(branches, "BRANCHES_MAX", 3)
+    branches.begin(db, S, None, "third", 3.0)
+    with pytest.raises(CommandError, match="This story has 3 named branches"):
+        branches.begin(db, S, None, "fourth", 4.0)
+
+
+@pytest.mark.parametrize(
+    ("number", "step", "at"), [(1, True, 1), (-1, True, 2), (2, True, 2), (1, False, 1), (3, False, 3)]
+)
+def test_variants_are_chosen_by_number_or_round_the_end(
+    db: Connection, number: int, step: bool, at: int
+) -> None:
+    say(db, "I look.", "You see.")
+    reply = tree.active_leaf(db, S)
+    for _ in range(2):
+        branches.open_variant(db, S, None, "m", 3.0)
+    assert tree.active_leaf(db, S) != reply
+    assert branches.choose_variant(db, S, None, number, step=step) == (at, 3)
+    for wrong in (0, 4):
+        with pytest.raises(CommandError, match="has the variants 1 to 3"):
+            branches.choose_variant(db, S, None, wrong)
+
+
+# --- ways ---------------------------------------------------------------------------------------
+
+
+def test_ways_of_few_messages_are_kept_the_oldest_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    with connected("sqlite") as db:
+        for story in "abc":
+            stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0)
+        leaves = [number for (number,) in db.execute("SELECT id FROM messages ORDER BY id").fetchall()]
+        paths = Paths()
+        monkeypatch.setattr(limits, "PATH_IDS_KEPT", 2)
+        for story, leaf in zip("ab", leaves, strict=False):
+            paths.to(db, story, leaf)
+        assert list(paths._kept) == ["a", "b"]
+        paths.to(db, "a", leaves[0])
+        paths.to(db, "c", leaves[2])
+        assert list(paths._kept) == ["a", "c"]
+        monkeypatch.setattr(limits, "PATH_IDS_KEPT", 0)
+        paths.to(db, "a", leaves[0])
+        assert list(paths._kept) == ["a"]  # the one that is asked for is kept, however long
+
+
+def test_a_way_knows_the_nearest_of_each_kind(db: Connection) -> None:
+    greeting = tree.active_leaf(db, S)
+    assert greeting is not None
+    say(db, "I look.", "You see.")
+    say(db, "((aside))", "Yes.")
+    ids = [number for (number,) in db.execute("SELECT id FROM messages ORDER BY id").fetchall()]
+    stories.set_message_extra(db, ids[1], {"hidden": True})
+    found = way(db, ids[-1])
+    assert (found.lines, found.state, found.reply, found.variables) == (1, None, ids[4], None)
+    assert list(found.ids) == ids
+    assert list(found.remembered) == [ids[0], ids[3], ids[4]]
+    assert (len(found.remembered), ids[2] in found.remembered, ids[3] in found.remembered) == (
+        3,
+        False,
+        True,
+    )
+    assert way(db, ids[1]).reply == ids[0]
+    assert list(way(db, ids[1]).remembered) == [ids[0]]
+    assert list(way(db, None).ids) == []
+
+
+# --- statements for PostgreSQL ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sql", "wanted", "gives_id"),
+    [
+        ("DELETE FROM books WHERE id = ?", "DELETE FROM books WHERE id = $1", False),
+        ("INSERT INTO books (a) VALUES (1)", "INSERT INTO books (a) VALUES (1) RETURNING id", True),
+        ("INSERT INTO", "INSERT INTO", False),
+        ("SELECT x FROM books", "SELECT x FROM books", False),
+        ("SELECT 'it''s ?', ?", "SELECT 'it''s ?', $1", False),
+        ("SELECT 'open ?", "SELECT 'open ?", False),
+        ("FROM m INDEXED BY by_id WHERE a IS NOT ?", "FROM m   WHERE a IS DISTINCT FROM $1", False),
+        ("a IS NULL OR b IS ?", "a IS NULL OR b IS NOT DISTINCT FROM $1", False),
+        ("group_concat(a, ?)", "string_agg(a, $1)", False),
+    ],
+)
+def test_a_statement_asks_for_an_id_only_where_a_row_is_added(
+    sql: str, wanted: str, gives_id: bool
+) -> None:
+    found = dialect.translated(sql)
+    assert (found.sql, found.gives_id) == (wanted, gives_id)
+
+
+# --- a connection to PostgreSQL -----------------------------------------------------------------
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a link has slept; time goes by in nothing else."""
+    pytest.importorskip("psycopg")
+    from flower.engine.store.postgres import link
+
+    slept: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(link, "time", clock)
+    return slept
+
+
+def test_a_commit_nobody_can_tell_of_is_asked_after_for_two_seconds(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flower.engine.store.postgres import link
+
+    def away(_: object) -> object:
+        raise StoreError("away")
+
+    monkeypatch.setattr(link.ServerLink, "held", away)
+    with pytest.raises(link._UnsureError):
+        link.ServerLink("postgresql://nowhere", 1)._was_committed("7")
+    assert waits == pytest.approx([link.AGAIN_S * 5] * len(waits))
+    assert link.UNSURE_S <= sum(waits) < link.UNSURE_S + 2 * link.AGAIN_S * 5
+
+
+@pytest.mark.parametrize("status", ["committed", "aborted"])
+def test_what_became_of_a_commit_is_looked_up(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    from flower.engine.store.postgres import link
+
+    answers = iter(["in progress", status])
+    found = SimpleNamespace(execute=lambda *_: SimpleNamespace(fetchone=lambda: (next(answers),)))
+    monkeypatch.setattr(link.ServerLink, "held", lambda _: found)
+    asked = link.ServerLink("postgresql://nowhere", 1)._was_committed("7")
+    assert (asked, len(waits)) == (status == "committed", 1)
+
+
+def test_what_others_are_in_the_way_of_is_tried_so_often(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flower.engine.store.postgres import link
+
+    tries: list[int] = []
+
+    def blocked(_: object, function: object) -> object:
+        tries.append(1)
+        raise link.psycopg.errors.SerializationFailure("another was first")
+
+    monkeypatch.setattr(link.ServerLink, "held", lambda _: None)
+    with pytest.raises(StoreError):
+        link.ServerLink("postgresql://nowhere", 1)._trying(lambda _: None, blocked)
+    assert len(tries) == link.TRIES
+    assert waits == pytest.approx([link.AGAIN_S, link.AGAIN_S * 2, link.AGAIN_S * 4])
+
+
+def test_what_other_engines_say_is_told_once_and_its_own_words_never() -> None:
+    pytest.importorskip("psycopg")
+    from flower.engine.store.postgres.pulse import Pulse
+
+    pulse = Pulse.__new__(Pulse)
+    pulse._number, pulse._news = 7, {"7 story s1", "8 story s2", "77 story a b", "8 story", ""}
+    assert sorted(pulse.news()) == [("", ""), ("", ""), ("story", "a b"), ("story", "s2")]
+    assert pulse.news() == []
