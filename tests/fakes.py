@@ -306,7 +306,9 @@ class WordLibrary:
             if shared:
                 found.append(Found(passage, len(shared), None, None, 1, shared, len(passage.text) // 4))
         best = sorted(found, key=lambda f: (not f.passage.pinned, -f.score))
-        return tuple(best[: limits.RECALL_LORE_RESULTS + limits.RECALL_MEMORY_RESULTS])
+        lore = [one for one in best if one.passage.kind == "lore"][: limits.RECALL_LORE_RESULTS]
+        memories = [one for one in best if one.passage.kind != "lore"][: limits.RECALL_MEMORY_RESULTS]
+        return tuple(one for one in best if one in lore or one in memories)
 
 
 async def without_vectors(library: PassageLibrary) -> int:
