@@ -115,10 +115,15 @@ def test_what_is_refused_is_named_with_its_line(text: bytes, line: int, says: st
 )
 def test_hostile_files_are_refused_quickly(text: bytes) -> None:
     """Files that crash or hang PyYAML's own loaders cost a fraction of a second here."""
-    begun = time.perf_counter()
-    with pytest.raises(YamlError):
-        load(text)
-    assert time.perf_counter() - begun < 1.0  # a few ms alone; the bound leaves room for a busy machine
+
+    def seconds() -> float:
+        begun = time.process_time()
+        with pytest.raises(YamlError):
+            load(text)
+        return time.process_time() - begun
+
+    # A few ms alone. The better of two: the first may pay for collecting what other tests have left.
+    assert min(seconds(), seconds()) < 1.0
 
 
 def test_depth_and_size_up_to_the_limits_are_fine() -> None:
