@@ -77,6 +77,9 @@ class ScriptedEngine:
 
     async def _greet(self, socket: trio_websocket.WebSocketConnection, client: str) -> None:
         await self._say(socket, messages.SystemUpdate("✓ Engine ready.", messages.State(status="ok")))
+        await self._sync(socket, client)
+
+    async def _sync(self, socket: trio_websocket.WebSocketConnection, client: str) -> None:
         await self._say(socket, messages.SyncState("", self._state(client)))
         await self._say(socket, self._page())
 
@@ -151,7 +154,7 @@ class ScriptedEngine:
                 )
                 await self._say(socket, self._page())
             case ["/sync"]:
-                await self._greet(socket, client)
+                await self._sync(socket, client)
                 self.owed -= self.owed > 0
                 if self.owed == 1:
                     await self._say(socket, messages.SystemUpdate("You could:\n1. I wait."))
