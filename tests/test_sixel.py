@@ -6,6 +6,7 @@ import base64
 import os
 import pty
 import re
+import select
 
 import pytest
 
@@ -257,7 +258,9 @@ class OpenTerminal:
     def __enter__(self) -> OpenTerminal:
         self.terminal.enter()
         self.terminal.ask_for_graphics()
-        self.asked = os.read(self.master, 65536)
+        self.asked = b""
+        while select.select([self.master], [], [], 0.1)[0]:  # the system hands it over in pieces
+            self.asked += os.read(self.master, 65536)
         return self
 
     def __exit__(self, *_: object) -> None:
