@@ -88,23 +88,12 @@ def connected(kind: str) -> Iterator[Connection]:
         with contextlib.closing(connection):
             yield connection
         return
+    from flower.engine.store.postgres import dialect
     from flower.engine.store.postgres.search_index import SearchIndex
 
     db = _shared()
     db.raw.execute("BEGIN")
-    for table in (
-        "messages",
-        "attached_lore",
-        "passages",
-        "waiting_lines",
-        "originals",
-        "books",
-        "personas",
-        "scripts",
-        "users",
-        "audit",
-        "whispers",
-    ):
+    for table in sorted(dialect.NUMBERED):
         db.raw.execute(f"ALTER TABLE {table} ALTER COLUMN id RESTART".encode())
     with tempfile.TemporaryDirectory(prefix="flower-words-") as folder:
         index = SearchIndex(Path(folder, "search.db"))

@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.engine_process import look_into, make_home
-from tests.long_story.play import Player, script
+from tests.long_story.play import Player
 
 SCRIPT = Path(__file__).with_name("afternoon.txt")
 FILES = Path(__file__).parents[1] / "library" / "vectors" / "files"
@@ -105,14 +105,7 @@ def play_afternoon(
     make_home(home, CONFIG)
     environ: Mapping[str, str] = {"COLORTERM": "truecolor"} | ({"OPENAI_BASE_URL": url} if url else {})
     player = Newcomer(home, environ, {"model": model, "files": str(FILES)})
-    with player.pty:
-        player.expect("Engine ready.")
-        for step in script(SCRIPT.read_text(encoding="utf-8")):
-            if verbose:
-                print(f"{step.number:>4} {step.kind} {step.text}", flush=True)
-            player.carry_out(step)
-        player.pty.type("/quit\r")
-        player.pty.wait_end(15.0)
+    player.play_to_the_end(SCRIPT, verbose=verbose)
     return player
 
 

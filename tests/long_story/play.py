@@ -159,6 +159,17 @@ class Player:
 
     # --- steps ------------------------------------------------------------------------------------
 
+    def play_to_the_end(self, written: Path, *, verbose: bool) -> None:
+        """Carries out the steps of a file, and quits."""
+        with self.pty:
+            self.expect("Engine ready.")
+            for step in script(written.read_text(encoding="utf-8")):
+                if verbose:
+                    print(f"{step.number:>4} {step.kind} {step.text}", flush=True)
+                self.carry_out(step)
+            self.pty.type("/quit\r")
+            self.pty.wait_end(15.0)
+
     def carry_out(self, step: Step) -> None:
         text = self.name(step.text)
         if step.kind == "=":
@@ -231,14 +242,7 @@ def play(folder: Path, *, url: str = "", model: str = "offline/narrator", verbos
         (notes / name).write_text(text, encoding="utf-8")
     environ = {"COLORTERM": "truecolor"} | ({"OPENAI_BASE_URL": url} if url else {})
     player = Player(home, environ, {"model": model, "folder": str(notes)})
-    with player.pty:
-        player.expect("Engine ready.")
-        for step in script(SCRIPT.read_text(encoding="utf-8")):
-            if verbose:
-                print(f"{step.number:>4} {step.kind} {step.text}", flush=True)
-            player.carry_out(step)
-        player.pty.type("/quit\r")
-        player.pty.wait_end(15.0)
+    player.play_to_the_end(SCRIPT, verbose=verbose)
     return player
 
 
