@@ -114,7 +114,7 @@ class Player:
         columns = [left for left, _, _ in halves] + [right for _, _, right in halves]
         return re.sub(r"[\s│]+", " ", " ".join(columns))
 
-    def expect(self, text: str, seconds: float = SLOW_S) -> None:
+    def expect(self, text: str, seconds: float = 10.0) -> None:
         """Waits until ``text`` was seen since the last line; raises ``TimeoutError`` with the screen."""
         self.wait_for(lambda: text in self._seen, f"{text!r} is not on the screen", seconds)
 
