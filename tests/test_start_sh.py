@@ -241,7 +241,8 @@ def test_test_runs_lint_types_and_tests(copy: Copy) -> None:
     done = copy.run("test", "--faults", "-k", "a b")
     assert done.returncode == 0, done.stderr
     assert copy.asked()[-4:] == [
-        "-m ruff check .", "-m ruff format --check .", "-m mypy --strict flower", "-m pytest --faults -k a b",
+        "-m ruff check .", "-m ruff format --check .", "-m mypy --strict flower",
+        f"-m pytest -o cache_dir={copy.root}/.venv/pytest_cache --cache-clear --faults -k a b",
     ]  # fmt: skip
 
 
@@ -251,6 +252,33 @@ def test_test_runs_everything_and_fails_if_anything_does(copy: Copy, tool: str) 
     assert done.returncode == 1
     assert f"not clean: {tool}" in done.stderr
     assert copy.asked()[-1].startswith("-m pytest")
+
+
+@pytest.mark.parametrize("broken", [True, False])
+@pytest.mark.parametrize("failures", [1, 3, 4])
+def test_a_few_tests_that_failed_run_once_more(copy: Copy, failures: int, broken: bool) -> None:
+    """By themselves and named; a fault fails again, and many failures are no accident."""
+    listed = ",\n".join(f'  "tests/test_a.py::test_b[{n} \'x]": true' for n in range(failures))
+    listing = copy.root.parent / "listing"
+    listing.write_text("{\n" + listed + "\n}")
+    text = FAKE_PYTHON.replace(
+        "'-m ruff'",
+        f"""'-m pytest')
+    echo "$*" >>"$FAKE_LOG"
+    case $* in *--last-failed*) exit {int(broken)} ;; esac
+    mkdir -p "${{4#cache_dir=}}/v/cache"
+    cat {str(listing)!r} >"${{4#cache_dir=}}/v/cache/lastfailed"
+    exit 1 ;;
+'-m ruff'""",
+    )
+    copy.add("python3", text)
+    done = copy.run("test", "-x")
+    again = f"-m pytest -o cache_dir={copy.root}/.venv/pytest_cache --last-failed --last-failed-no-failures none -x"
+    assert (again in copy.asked()) == (failures <= 3)
+    assert (done.returncode == 0) == (failures <= 3 and not broken)
+    if failures <= 3:
+        assert f"{failures} failed and run once more" in done.stderr + done.stdout
+        assert "test_b[0 'x]" in done.stderr + done.stdout
 
 
 def test_every_other_python_runs_the_quick_tests(copy: Copy) -> None:
@@ -270,7 +298,7 @@ def test_every_other_python_runs_the_quick_tests(copy: Copy) -> None:
     assert "python3.13 is left out: it has no venv module" in done.stderr
     asked = copy.asked()
     assert asked[-3:] == [
-        "-m pytest -x",
+        f"-m pytest -o cache_dir={copy.root}/.venv/pytest_cache --cache-clear -x",
         f"installer {copy.bin}/python3.12 {copy.root}: --later --venv {venv} test",
         "-m pytest -q -m quick",
     ]
