@@ -41,10 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         from flower.command_name import as_typed
 
-        _complain(f"flower: {_sentence(error)}; see {as_typed('`flower --help`')}")
+        sys.stderr.write(f"flower: {_sentence(error)}; see {as_typed('`flower --help`')}\n")
         return error.exit_code
     except FlowerError as error:
-        _complain(f"{_journal_mark()}flower: {_sentence(error)}")
+        # One write: where output is not buffered, `print` writes the end of a line by itself, and in a log of
+        # several programs two lines become one.
+        sys.stderr.write(f"{_journal_mark()}flower: {_sentence(error)}\n")
         return error.exit_code
     except BrokenPipeError:
         # Whoever reads has seen enough, as `head` does; without this Python would complain while it exits.
@@ -53,12 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
-
-
-def _complain(line: str) -> None:
-    # One write: where output is not buffered, `print` writes the end of a line by itself, and in a log of several
-    # programs two lines become one.
-    sys.stderr.write(f"{line}\n")
 
 
 def _sentence(error: FlowerError) -> str:
