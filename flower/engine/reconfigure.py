@@ -144,7 +144,7 @@ class Reloader:
             bad = await self._read(whole=whole)
         engine = self._engine
         try:
-            for session in tuple(engine.sessions):
+            for session in tuple(engine.stories.sessions):
                 await engine.lore.sync(session.world_id)
             for client in tuple(engine.clients):
                 await engine.sync(client)
