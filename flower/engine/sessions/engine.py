@@ -20,13 +20,12 @@ from msgspec import UNSET, structs
 from flower import limits
 from flower.engine.export import files
 from flower.engine.game.steering import rules_on
-from flower.engine.prompt.context import Services
+from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Registry
 from flower.engine.recall.folders import Folders
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, snapshot
 from flower.engine.sessions.allowances import Allowances
-from flower.engine.sessions.answers import Answers
 from flower.engine.sessions.asset_edits import AssetEdits
 from flower.engine.sessions.character_drafts import CharacterDrafts
 from flower.engine.sessions.create import WorldLore
@@ -42,7 +41,7 @@ from flower.engine.sessions.program import STRANGER, Program, one_problem
 from flower.engine.sessions.recap import Recaps
 from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.session import HOME_OWNER, Client, Session
+from flower.engine.sessions.session import HOME_OWNER, Answers, Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.story_list import StoryList
 from flower.engine.sessions.tables import Tables
