@@ -28,7 +28,7 @@ from flower.launch import find, is_held, running_process
 STATUS_PATH = "/status"
 NOT_RUNNING = 3
 ANSWER_S = 5.0  # an engine that is asked about itself answers at once
-DRAIN_S = 615.0  # replies may take ten minutes, see ``Engine.drain``
+DRAIN_S = 615.0  # replies may take ten minutes, see ``Drain``
 STOP_S = limits.HARD_EXIT_S + 5.0  # after the last resort of an engine that hangs
 ANSWER_BYTES = 64 * limits.KIB
 

@@ -12,7 +12,7 @@ import trio
 
 from flower.engine.assets import Assets, Character, Rule, World
 from flower.engine.commands import catalogue, dispatch
-from flower.engine.prompt.context import Services
+from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.session import Client

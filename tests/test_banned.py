@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower.engine.provider.base import Completion, Finish, Text
-from flower.engine.sessions.banned import BannedPhrases
+from flower.engine.sessions.reply_watch import BannedPhrases
 from flower.protocol.messages import SystemUpdate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words

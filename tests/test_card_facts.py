@@ -11,7 +11,7 @@ import trio.testing
 from flower.engine.assets import Character, DepthPrompt
 from flower.engine.game.steering import Persona, Steering
 from flower.engine.lorebook.book import Book
-from flower.engine.prompt.context import books_here
+from flower.engine.prompt.books_at_hand import books_here
 from flower.engine.prompt.direction import insets_of
 from flower.engine.sessions.snapshot import quick_replies_of
 from flower.engine.store import books, personas, states, stories

@@ -19,7 +19,7 @@ from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import Position
 from flower.engine.lorebook.outcome import Cause, Fired, Place
 from flower.engine.lorebook.rules import EntryId
-from flower.engine.prompt import context, cue, state_sections
+from flower.engine.prompt import books_at_hand, cue, state_sections
 from flower.engine.prompt.assemble import (
     INSETS_SHARE,
     MIN_SECTION_TOKENS,
@@ -40,6 +40,7 @@ from flower.engine.prompt.macros import expand
 from flower.engine.prompt.request import SECOND_TRY_SEED, PreparedPrompt, once_more
 from flower.engine.prompt.sections import note_of, system_sections
 from flower.engine.prompt.sent import PAGE_CHARS, page_of
+from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.recall.base import Found
 from flower.engine.store.exchanges import PromptRecord
@@ -300,8 +301,8 @@ def test_insets_that_just_fit_stay_whole() -> None:
 # --- chance of a scan ---------------------------------------------------------------------------
 
 
-def turn_input(*, continues: bool = False, variant: int = 0) -> context.TurnInput:
-    return context.TurnInput(
+def turn_input(*, continues: bool = False, variant: int = 0) -> TurnInput:
+    return TurnInput(
         turn="t", session_id="s", world_id="w", character_id="c", reply_id=9, leaf=3, line="Go.",
         selection=Selection("c"), model_id="m", continues=continues, variant=variant,
     )  # fmt: skip
@@ -322,7 +323,7 @@ def test_the_dice_of_a_scan_are_those_of_the_line(
 ) -> None:
     """Whichever try it is; a reply that goes on has the dice of the line before it."""
     messages = [said(number, "user") for number in path]
-    moment = context._moment(
+    moment = books_at_hand._line_moment(
         turn_input(continues=continues, variant=variant),
         Direction(sections=(), values=VALUES),
         current_state(lines=1),

@@ -59,7 +59,7 @@ async def delete_as_a_line_is_sent(world: EngineWorld, face: Face, session_id: s
     await trio.sleep(2.5)
     BusyDisk(world.database).hold_s = 1.0
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(world.engine.delete_session, session_id)
+        nursery.start_soon(world.engine.stories.delete, session_id)
         await trio.sleep(0.5)
         nursery.start_soon(face.say, "Two.", "r2")
 
@@ -126,7 +126,7 @@ async def test_no_reply_begins_in_a_story_that_is_being_deleted(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(face.say, "One.", "r1")
             await trio.sleep(0.5)
-            nursery.start_soon(world.engine.delete_session, session_id)
+            nursery.start_soon(world.engine.stories.delete, session_id)
         await trio.sleep(3)
         assert world.provider.opened == world.provider.closed
         assert world.engine.turns.running == 0
@@ -195,7 +195,7 @@ async def test_a_connect_that_fails_leaves_nobody_behind(
         FailingDisk(world.database, failing_call)
         with pytest.raises(StoreError):
             await world.face()
-        assert (len(world.engine.clients), len(world.engine.sessions)) == (0, 0)
+        assert (len(world.engine.clients), len(world.engine.stories.sessions)) == (0, 0)
 
 
 async def test_a_line_saved_while_the_engine_stops_begins_no_reply(

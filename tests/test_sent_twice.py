@@ -237,7 +237,7 @@ async def test_no_more_lines_wait_than_there_is_room_for(autojump_clock: MockClo
         assert len(face.of(ErrorEvent)) == 1
         session_id = face.client.chosen.session_id
         assert len(await world.database.read(prompts.waiting, session_id)) == limits.PROMPT_QUEUE
-        await world.engine.delete_session(session_id)
+        await world.engine.stories.delete(session_id)
         assert await world.database.read(prompts.waiting, session_id) == []
 
 
@@ -284,12 +284,12 @@ async def test_a_story_is_not_opened_twice_while_a_line_is_on_its_way(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(world.engine.turns.say, session, face.client.chosen, "I run.", "r9")
             await trio.testing.wait_all_tasks_blocked()
-            world.engine._leave(face.client)
+            world.engine.stories.leave(face.client)
             await world.engine.turns.wait_idle()
-            assert world.engine._sessions.get(session.id) is session
+            assert world.engine.stories._sessions.get(session.id) is session
             kept.set()
         with trio.fail_after(60):
-            while session.id in world.engine._sessions:
+            while session.id in world.engine.stories._sessions:
                 await trio.sleep(0.1)
         said = await world.database.read(
             lambda db: db.execute("SELECT count(*) FROM messages WHERE content = 'I run.'").fetchone()
@@ -306,8 +306,8 @@ async def test_a_story_is_not_opened_twice_while_its_waiting_lines_are_read(
         chosen = face.client.chosen
         other = await world.face("other")
         for one in (face, other):
-            world.engine._leave(one.client)
-        assert chosen.session_id not in world.engine._sessions
+            world.engine.stories.leave(one.client)
+        assert chosen.session_id not in world.engine.stories._sessions
         read, go_on = world.database.read, trio.Event()
 
         async def slow(function: object, *args: object, **more: object) -> object:
@@ -318,10 +318,10 @@ async def test_a_story_is_not_opened_twice_while_its_waiting_lines_are_read(
 
         monkeypatch.setattr(world.database, "read", slow)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(world.engine._attach, face.client)
+            nursery.start_soon(world.engine.stories.attach, face.client)
             await trio.testing.wait_all_tasks_blocked()
             other.client.chosen = chosen
-            await world.engine._attach(other.client)
-            world.engine._leave(other.client)
+            await world.engine.stories.attach(other.client)
+            world.engine.stories.leave(other.client)
             go_on.set()
-        assert world.engine._sessions[chosen.session_id] is face.client.session
+        assert world.engine.stories._sessions[chosen.session_id] is face.client.session

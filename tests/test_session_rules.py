@@ -18,10 +18,16 @@ from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.provider.base import Finish, ModelInfo, Spent
 from flower.engine.sessions import after_turn, snapshot, summaries
-from flower.engine.sessions.answers import KEPT, Answers
 from flower.engine.sessions.outbox import OUTBOX_EVENTS, RESYNC, Outbox
 from flower.engine.sessions.rights import Visitor
-from flower.engine.sessions.session import Client, FinishedReply, GrowingReply, Session
+from flower.engine.sessions.session import (
+    ANSWERS_KEPT,
+    Answers,
+    Client,
+    FinishedReply,
+    GrowingReply,
+    Session,
+)
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn_outcome import complaint_of, cost_of, usage_of
 from flower.engine.store.extra import MessageExtra
@@ -36,10 +42,10 @@ PRICED = ModelInfo("m", "m", prompt_price=1.0, completion_price=2.0)
 
 def test_the_newest_answers_are_kept_and_the_oldest_forgotten() -> None:
     answers = Answers()
-    for number in range(KEPT + 3):
+    for number in range(ANSWERS_KEPT + 3):
         answers.keep(("c", str(number)), (f"said {number}",))
-    known = [number for number in range(KEPT + 3) if answers.of(("c", str(number)))]
-    assert known == list(range(3, KEPT + 3))
+    known = [number for number in range(ANSWERS_KEPT + 3) if answers.of(("c", str(number)))]
+    assert known == list(range(3, ANSWERS_KEPT + 3))
 
 
 async def test_a_client_that_is_too_far_behind_begins_anew() -> None:

@@ -16,7 +16,16 @@ from flower.engine.lorebook.book import Book, Position
 from flower.engine.lorebook.outcome import Cause, Fired, Place
 from flower.engine.lorebook.rules import EntryId
 from flower.engine.lorebook.timed import NOTHING
-from flower.engine.prompt import bookshelf, context, cue, fresh, macro_values, story_settings
+from flower.engine.prompt import (
+    books_at_hand,
+    bookshelf,
+    context,
+    cue,
+    fresh,
+    lore_entries,
+    macro_values,
+    story_settings,
+)
 from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
 from flower.engine.provider.instruct import SERVER, Template
 from flower.engine.recall.base import Found
@@ -176,7 +185,7 @@ def test_recalled_lore_has_the_room_that_entries_leave() -> None:
     def beside(room: int) -> list[int]:
         fired = (SimpleNamespace(id=EntryId(f"{FILE_BOOK}harbour", "file:bell.md")),)
         entries = SimpleNamespace(fired=fired, tokens=5.0)
-        left = context._beside(found, ready, entries, "harbour", room)  # type: ignore[arg-type]
+        left = books_at_hand._beside(found, ready, entries, "harbour", room)  # type: ignore[arg-type]
         return [item.passage.id for item in left]
 
     assert beside(25) == [1, 4, 5, 6]
@@ -192,8 +201,8 @@ def test_lore_has_the_room_of_the_story_else_of_everybody(
     own: dict[str, object], room: int | None
 ) -> None:
     services = SimpleNamespace(params={"lore_tokens": 55}, context_tokens=4000)
-    found = context._lore_room(services, own)  # type: ignore[arg-type] # asked for these alone
-    assert found == (room or context.budget(limits.LORE_SHARE, 4000))
+    found = books_at_hand._lore_room(services, own)  # type: ignore[arg-type] # asked for these alone
+    assert found == (room or books_at_hand.budget(limits.LORE_SHARE, 4000))
 
 
 def test_watchers_see_no_secrets_and_a_table_no_memories() -> None:
@@ -203,12 +212,16 @@ def test_watchers_see_no_secrets_and_a_table_no_memories() -> None:
         recalled(3, "lore", cast_scope("mara")),
     ]
     for shared in (False, True):
-        event = context.recall_event("t", found, shared=shared)
+        event = lore_entries.recall_event("t", found, shared=shared)
         texts = [item.text for item in event.metadata.items]
         assert texts == ["text 1", "" if shared else "text 2", ""]
         assert event.content == "recalled 2 of lore, 1 of this story"
         assert {item.similarity for item in event.metadata.items} == {0.123}
-        assert [item.why == context.WHY_KEPT for item in event.metadata.items] == [False, False, True]
+        assert [item.why == lore_entries.WHY_KEPT for item in event.metadata.items] == [
+            False,
+            False,
+            True,
+        ]
 
 
 def test_a_line_follows_upon_the_last_two_messages() -> None:
@@ -229,12 +242,12 @@ def test_a_line_follows_upon_the_last_two_messages() -> None:
 def test_the_dice_of_a_scan_are_those_of_the_line_that_is_answered(
     monkeypatch: pytest.MonkeyPatch, continues: bool, variant: int, trigger: str, seed: str
 ) -> None:
-    monkeypatch.setattr(context, "moment_of", lambda *_: Moment(path=(), count=3, values=VALUES))
+    monkeypatch.setattr(books_at_hand, "moment_of", lambda *_: Moment(path=(), count=3, values=VALUES))
     turn = SimpleNamespace(session_id="s", continues=continues, variant=variant, leaf=9)
     path = [line(1), line(2), line(3, "assistant")]
-    found = context._moment(turn, None, None, path, 3, 10)  # type: ignore[arg-type]
+    found = books_at_hand._line_moment(turn, None, None, path, 3, 10)  # type: ignore[arg-type]
     assert (found.trigger, found.seed) == (trigger, seed)
-    none = context._moment(turn, None, None, [], 3, 10)  # type: ignore[arg-type]
+    none = books_at_hand._line_moment(turn, None, None, [], 3, 10)  # type: ignore[arg-type]
     assert none.seed == "s:9"
 
 

@@ -157,7 +157,7 @@ async def test_a_seat_that_is_taken_while_the_story_is_opened_is_none(
         player = await at.face(PLAYER)
         monkeypatch.setattr(rights, "seen", seen)
         player.client.chosen = structs.replace(player.client.chosen, session_id=at.story)
-        await engine._attach(player.client)
+        await engine.stories.attach(player.client)
         assert player.client.session is None
         player.events.clear()
         await at.owner.say_and_wait("Alone at last.")

@@ -360,8 +360,8 @@ async def test_the_prompt_window_is_laid_out_anew_on_another_way_through_the_tre
         await face.say_and_wait("/retry")
         assert session.window_start in await ids(world, face)
         await face.say(f"/goto {(await ids(world, face))[2]}")
-        assert world.engine.sessions
-        assert next(iter(world.engine.sessions)).window_start is None
+        assert world.engine.stories.sessions
+        assert next(iter(world.engine.stories.sessions)).window_start is None
         await face.say_and_wait("Again.")
         prompt = "\n".join(m.content for m in world.provider.completions[-1].messages)
         assert "0: a long tale" in prompt
@@ -388,7 +388,7 @@ async def test_a_window_of_another_way_through_the_tree_is_not_taken_up_again(
         for start, taken in ((leaf, None), (1, 1)):
             await world.database.write(stories.set_session_extra, story, {"window_start": start})
             world.engine.disconnect(face.client)
-            assert not world.engine.sessions
+            assert not world.engine.stories.sessions
             face = await world.face()
             assert face.client.session is not None
             assert face.client.session.window_start == taken

@@ -10,8 +10,8 @@ from msgspec import UNSET
 from flower import limits
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.provider.base import Spent
-from flower.engine.sessions import loops, recap, turn_outcome
-from flower.engine.sessions.loops import LoopGuard, less_alike, told_too_often
+from flower.engine.sessions import recap, reply_watch, turn_outcome
+from flower.engine.sessions.reply_watch import LoopGuard, less_alike, told_too_often
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.errors import CommandError, FlowerError, ProviderError
 from flower.protocol.messages import Usage
@@ -130,7 +130,7 @@ def test_another_try_is_warmer(params: dict[str, object], temperature: float) ->
     [("", "", 0), ("abc", "xbc", 2), ("abc", "abc", 3), ("c", "abc", 1), ("abc", "abd", 0)],
 )
 def test_two_texts_share_an_end(a: str, b: str, common: int) -> None:
-    assert loops._common_end(a, b) == common
+    assert reply_watch._common_end(a, b) == common
 
 
 # --- how an end is told -------------------------------------------------------------------------

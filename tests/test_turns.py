@@ -25,7 +25,7 @@ from flower.engine.provider.base import ChatMessage as Said
 from flower.engine.provider.base import Completion
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import context_of
-from flower.engine.sessions import after_turn, heap_trim, story_list
+from flower.engine.sessions import after_turn, departures, story_list
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import stories
 from flower.engine.store.exchanges import PromptRecord
@@ -278,24 +278,24 @@ async def test_free_memory_is_given_back_once_after_many_have_left(
         given.append(1.0)
         happened.set()
 
-    monkeypatch.setattr(heap_trim, "give_back", give_back)
+    monkeypatch.setattr(departures, "give_back", give_back)
     async with engine_world(path) as world:
-        faces = [await world.face(f"face {number}") for number in range(heap_trim.TRIM_CLIENTS + 5)]
+        faces = [await world.face(f"face {number}") for number in range(departures.TRIM_CLIENTS + 5)]
         world.engine.disconnect(faces.pop().client)
-        await trio.sleep(2 * heap_trim.TRIM_AFTER_S)
+        await trio.sleep(2 * departures.TRIM_AFTER_S)
         assert not given, "one that leaves is no crowd"
         for face in faces:
             world.engine.disconnect(face.client)
-        await trio.sleep(heap_trim.TRIM_AFTER_S / 2)
+        await trio.sleep(departures.TRIM_AFTER_S / 2)
         assert not given
-        await trio.sleep(heap_trim.TRIM_AFTER_S)
+        await trio.sleep(departures.TRIM_AFTER_S)
         assert await trio.to_thread.run_sync(happened.wait, 10)  # it runs in a real thread
-        await trio.sleep(2 * heap_trim.TRIM_AFTER_S)
+        await trio.sleep(2 * departures.TRIM_AFTER_S)
         assert len(given) == 1
 
 
 def test_giving_memory_back_says_whether_it_can() -> None:
-    assert heap_trim.give_back() is hasattr(ctypes.CDLL(None), "malloc_trim")
+    assert departures.give_back() is hasattr(ctypes.CDLL(None), "malloc_trim")
 
 
 async def test_an_index_keeps_no_lock_of_a_story_nobody_plays(

@@ -235,7 +235,7 @@ def _allow_files(wanted: int) -> None:
 
 def _status(engine: Engine, lifetime: Lifetime) -> str:
     """Returns the engine's state in a few words, for whoever supervises it."""
-    stories, clients = len(engine.sessions), lifetime.clients
+    stories, clients = len(engine.stories.sessions), lifetime.clients
     return (
         f"{stories} {'story' if stories == 1 else 'stories'} open,"
         f" {clients} {'client' if clients == 1 else 'clients'}"
@@ -265,14 +265,14 @@ async def _wait_told_to_stop(lifetime: Lifetime, engine: Engine, stops: AsyncIte
             nursery.cancel_scope.cancel()
 
         async def drained() -> None:
-            await engine.drain()
+            await engine.drain.run()
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(nobody_left)
         async for number in stops:
             if number != signal.SIGUSR1:
                 nursery.cancel_scope.cancel()
-            elif not engine.draining:
+            elif not engine.drain.begun:
                 log.info("draining")
                 nursery.start_soon(drained)
 

@@ -24,7 +24,7 @@ from flower.engine.assets import SHIPPED, Assets, load_assets
 from flower.engine.character_list import CharacterList
 from flower.engine.folder_events import FolderEvents
 from flower.engine.logs import configure_logging
-from flower.engine.prompt.context import Services
+from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.registry import ModelRegistry
 from flower.engine.recall.base import Library
 from flower.engine.server.lifetime import Lifetime
@@ -144,7 +144,7 @@ class Reloader:
             bad = await self._read(whole=whole)
         engine = self._engine
         try:
-            for session in tuple(engine.sessions):
+            for session in tuple(engine.stories.sessions):
                 await engine.lore.sync(session.world_id)
             for client in tuple(engine.clients):
                 await engine.sync(client)

@@ -23,7 +23,8 @@ from flower.engine.character_list import Brief
 from flower.engine.commands.browsing import Ranking, arranged
 from flower.engine.export import files
 from flower.engine.export.render import render
-from flower.engine.prompt.context import TurnInput, _story_so_far
+from flower.engine.prompt.context import _story_so_far
+from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.store import (
     branches,
     exchanges,

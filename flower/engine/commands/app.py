@@ -33,7 +33,7 @@ async def history(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError("There is no story here yet; /session new starts one.")
     if not argument.isdecimal():
         raise CommandError("Above which message? /history MESSAGE takes a message's number.")
-    await engine.send_history(client, client.session, before=int(argument[:18]))
+    await engine.stories.send_history(client, client.session, before=int(argument[:18]))
 
 
 async def why(engine: Engine, client: Client, argument: str) -> None:

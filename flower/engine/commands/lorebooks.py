@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from flower.engine.commands.library import find_book
 from flower.engine.game.steering import Steering
-from flower.engine.prompt.context import books_here
+from flower.engine.prompt.books_at_hand import books_here
 from flower.engine.prompt.lore_entries import kept_by, named, why
 from flower.engine.prompt.trial import what_fires
 from flower.engine.sessions.engine import Engine

@@ -71,7 +71,7 @@ async def _switch(engine: Engine, client: Client, argument: str, *, on: bool) ->
     more = f" and {len(meant) - 5} more" if len(meant) > 5 else ""
     client.notify(f"✓ {'On' if on else 'Off'}: {named}{more}.")
     if client.session is not None:
-        await engine.send_history(client, client.session)
+        await engine.stories.send_history(client, client.session)
 
 
 def _meant(found: list[StoredScript], wanted: str) -> list[StoredScript]:

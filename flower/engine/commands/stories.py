@@ -51,7 +51,7 @@ async def new(engine: Engine, client: Client, argument: str) -> None:
     engine.story_list.changed()
     active = await engine.active_rules(client)
     client.notify("✓ A new story begins.", State(session_id=session.id, active_rules=active))
-    await engine.send_history(client, session)
+    await engine.stories.send_history(client, session)
     notes = await engine.services.database.write(characters.notes_to_show, session.character_id)
     if notes:
         client.notify(f"From the author of this character, shown once:\n\n{notes}")
@@ -69,8 +69,8 @@ async def resume(engine: Engine, client: Client, argument: str) -> None:
     )
     client.notify(f"✓ Story: {stored.title or 'Untitled'}.", state)
     if client.session is not None:
-        await engine.send_history(client, client.session)
-        await engine.recap(client, stored)
+        await engine.stories.send_history(client, client.session)
+        await engine.recaps.tell(client, stored, engine.now())
         if message:
             await _go_where_it_is(engine, client, client.session, message.strip())
 
@@ -156,7 +156,7 @@ async def search(engine: Engine, client: Client, argument: str) -> None:
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
     stored = await _find(engine, client, argument, Need.OWNER)
-    await engine.delete_session(stored.id)
+    await engine.stories.delete(stored.id)
     engine.story_list.changed()
     days = round(limits.TRASH_KEPT_S / 86_400)
     client.notify(

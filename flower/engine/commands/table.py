@@ -136,7 +136,7 @@ async def join(engine: Engine, client: Client, argument: str) -> None:
         await engine.open_session(client, stored)
     client.notify(f"✓ You sit at “{stored.title or 'Untitled'}”.", State(session_id=story))
     if client.session is not None:
-        await engine.send_history(client, client.session)
+        await engine.stories.send_history(client, client.session)
 
 
 async def order(engine: Engine, client: Client, argument: str) -> None:

@@ -12,7 +12,7 @@ from flower.counting import counted
 from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import Steering
-from flower.engine.prompt.context import is_kept, reason
+from flower.engine.prompt.lore_entries import is_kept, reason
 from flower.engine.recall.base import Ranked
 from flower.engine.recall.scopes import lore_scope, memory_scope
 from flower.engine.sentences import one_line

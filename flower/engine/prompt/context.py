@@ -6,95 +6,40 @@ Reads the story and the world. What of it becomes the prompt is decided in ``req
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
 
 import trio
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.assets import Assets
-from flower.engine.game.steering import Steering
-from flower.engine.lorebook.book import TextSource
-from flower.engine.lorebook.situation import budget
-from flower.engine.lorebook.timed import NOTHING
-from flower.engine.prompt import bookshelf
-from flower.engine.prompt.bookshelf import Bookshelf, Moment, Ready
-from flower.engine.prompt.direction import Direction, StoryRef, changed, direct, expanded_lore
-from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, named, sorted_out, why
-from flower.engine.prompt.macros import Expanded, sets
+from flower.engine.prompt.books_at_hand import fire, ready_books
+from flower.engine.prompt.bookshelf import Ready
+from flower.engine.prompt.direction import Direction, StoryRef, direct, expanded_lore
+from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries
+from flower.engine.prompt.macros import sets
 from flower.engine.prompt.scripted import (
     NO_SCRIPTS,
     Acted,
-    ScriptRunner,
-    scripted_lore,
     scripted_path,
 )
+from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.recall.base import Considered, Found, Library, Query
 from flower.engine.recall.scopes import (
-    CAST_PREFIX,
     book_scope,
     cast_scope,
     lore_scope,
     memory_scope,
 )
-from flower.engine.recall.secrets import is_secret
-from flower.engine.scripts.script import Script, ScriptPlace
-from flower.engine.store import books, paths, personas, scripts, states, stories, tree, whispers
-from flower.engine.store.connection import Connection, Store
+from flower.engine.scripts.script import Script
+from flower.engine.store import paths, scripts, states, stories, whispers
+from flower.engine.store.connection import Connection
 from flower.engine.tokens import MESSAGE_TOKENS
-from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
-from flower.settings.samplers import LORE_TOKENS
 
 log = logging.getLogger(__name__)
 
 RECALL_RECENT_MESSAGES = 4  # the last two exchanges are in front of the narrator anyway
 RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
-WHY_KEPT = "a secret"
-
-
-class Services(Struct, frozen=True, kw_only=True):
-    """What turns work with; the same for all of them."""
-
-    database: Store
-    library: Library
-    assets: Assets
-    context_tokens: int
-    reply_tokens: int
-    params: Mapping[str, object]  # sampler settings for every model
-    seed: int | None  # of the offline narrator; None: each story has its own
-    rng: random.Random  # jitter between retries
-    fallbacks: tuple[str, ...] = ()  # models that step in when the chosen one fails at once
-    narrator_updates: bool = False  # the narrator may propose changes of the state sheet
-    keep_people: bool = False  # a new story takes over the people of the last one in its world
-    quick_replies: tuple[QuickReply, ...] = ()  # lines the player has ready
-    prepare: str = (
-        "never"  # for which models to work ahead while the player reads: local, always, never
-    )
-    stop_at_player: bool = True  # a reply ends where a line of it begins as the player's
-    lore_roots: tuple[Path, ...] = ()  # folders below which lore may be followed
-    bookshelf: Bookshelf = field(default_factory=Bookshelf)
-    scripts: ScriptRunner = field(default_factory=ScriptRunner)
-
-
-class TurnInput(Struct, frozen=True, kw_only=True):
-    """What one turn is to do. ``leaf``: the message the reply answers, or itself to be continued."""
-
-    turn: str  # its id
-    session_id: str
-    world_id: str
-    character_id: str
-    reply_id: int
-    leaf: int
-    line: str  # that is answered
-    selection: stories.Selection
-    model_id: str  # the story's; the speaker may have one of their own
-    continues: bool = False
-    variant: int = 0  # how many replies to the same line there were before
-    ask: str = ""  # what is asked instead of going on, when no line of the player is answered
 
 
 class PromptContext(Struct, frozen=True):
@@ -133,30 +78,16 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
             scripted_path, services.scripts, scripts_on, path, direction.values
         )
     ready = await ready_books(services, turn.session_id, turn.world_id, direction, current)
-    for character in direction.knowing:  # nothing to do, unless the file has changed
-        if character.lore:
-            await services.library.sync_source(
-                cast_scope(character.id), "character", character.name, character.lore
-            )
-    query = _query(services, turn, direction, path, visible, ready)
-    found: tuple[Found, ...] = ()
-    considered = Considered()
-    with trio.move_on_after(RECALL_DEADLINE_S) as scope:
-        considered = await services.library.consider(query)
-        found = expanded_lore(considered.found, direction)
-    log.debug(
-        "turn=%s recalled=%s", turn.turn, [(f.passage.title, f.why, f.passage.text) for f in found]
+    await _sync_characters(services.library, direction)
+    considered, late = await _consider(
+        services, turn, _query(services, turn, direction, path, visible, ready)
     )
+    found = expanded_lore(considered.found, direction)
     entries = NO_ENTRIES
     if ready is not None:
-        own, greeting = await services.database.read(
-            _settings_and_greeting, turn.session_id, turn.model_id, visible
+        entries, acted, found = await fire(
+            services, turn, ready, direction, current, path, visible, found, acted
         )
-        room = _lore_room(services, own)
-        moment = _moment(turn, direction, current, path, len(visible), room)
-        moment = replace(moment, requested=bookshelf.requested(found, ready), greeting=greeting)
-        entries, acted = await _fired(services, ready, moment, turn, acted)
-        found = _beside(found, ready, entries, turn.world_id, room)
     if entries.outlets or entries.silenced:
         direction = await _direction(services, turn, path, current, entries.outlets, entries.silenced)
     return PromptContext(
@@ -165,161 +96,10 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         nearly=considered.nearly,
         direction=direction,
         current=current,
-        recall_late=scope.cancelled_caught,
+        recall_late=late,
         entries=entries,
         acted=acted,
     )
-
-
-# --- lorebooks ------------------------------------------------------------------------------------
-
-
-async def ready_books(
-    services: Services,
-    session_id: str,
-    world_id: str,
-    direction: Direction,
-    current: states.CurrentState,
-) -> Ready | None:
-    """Returns the lorebooks that hold for a reply; a fault of one of them costs the reply no more than that."""
-    held = await services.database.read(
-        partial(
-            books_here,
-            story=session_id,
-            world=world_id,
-            characters=[character.id for character in direction.knowing],
-            steered=current.steering,
-        )
-    )
-    return await services.bookshelf.ready(services.database, services.library, held)
-
-
-def books_here(
-    db: Connection, *, story: str, world: str, characters: Sequence[str], steered: Steering
-) -> list[books.OwnedBook]:
-    """Returns the books that hold in a story and are not switched off in it.
-
-    Those of the persona are of the stored one that has the name the player has here: of several, the one
-    that is bound to this story or character, or the default one.
-    """
-    name = steered.persona.name
-    bound = personas.for_story(db, story, characters[0] if characters else "") if name else None
-    mine = bound is not None and bound.name == name
-    persona = bound if mine else personas.find_in_story(db, name, story) if name else None
-    number = persona.id if persona is not None and persona.name == name else None
-    held = books.holding(db, story=story, world=world, characters=characters, persona=number)
-    return [one for one in held if one.stored.id not in steered.books]
-
-
-async def lore_tokens(services: Services, session_id: str, model_id: str) -> int:
-    """Returns the tokens that entries and recalled lore may have together."""
-    return _lore_room(services, await services.database.read(stories.of_story, session_id, model_id))
-
-
-def _settings_and_greeting(
-    db: Connection, session_id: str, model_id: str, visible: paths.Ids
-) -> tuple[dict[str, object], int | None]:
-    own = stories.of_story(db, session_id, model_id)
-    return own, tree.greeting(db, session_id, visible)
-
-
-def _lore_room(services: Services, own: Mapping[str, object]) -> int:
-    chosen = {**services.params, **own}.get(LORE_TOKENS)
-    return chosen if isinstance(chosen, int) else budget(limits.LORE_SHARE, services.context_tokens)
-
-
-def _moment(
-    turn: TurnInput,
-    direction: Direction,
-    current: states.CurrentState,
-    path: Sequence[stories.Message],
-    count: int,
-    room: int,
-) -> Moment:
-    """Returns what a scan works with. Its dice are those of the line, so that another try fires the same."""
-    said = path[:-1] if turn.continues and len(path) > 1 else path
-    line = said[-1].id if said else turn.leaf
-    return replace(
-        moment_of(direction, current, path, count, room),
-        seed=f"{turn.session_id}:{line}",
-        timed=bookshelf.timed_before(said) or NOTHING,
-        trigger="continue" if turn.continues else "swipe" if turn.variant else "normal",
-    )
-
-
-def moment_of(
-    direction: Direction,
-    current: states.CurrentState,
-    path: Sequence[stories.Message],
-    count: int,
-    room: int,
-) -> Moment:
-    """Returns what a scan of a story works with, in the state the story has at the end of ``path``."""
-    world, character = direction.world, direction.character
-    depth = character.depth_prompt if character is not None else None
-    live = direction.live if direction.live is not None else direction.values
-    return Moment(
-        path=path,
-        count=count,
-        values=replace(direction.values, variables=live.variables, sheet=live.sheet),
-        names={one.id: one.name for one in direction.played},
-        sources={
-            TextSource.PERSONA: current.steering.persona.text,
-            TextSource.DESCRIPTION: character.persona if character is not None else "",
-            TextSource.SCENARIO: direction.values.scenario
-            or (world.scene if world is not None else ""),
-            TextSource.DEPTH_PROMPT: depth.text if depth is not None else "",
-            TextSource.CREATOR_NOTES: character.notes if character is not None else "",
-        },
-        tags=frozenset(tag for one in direction.knowing for tag in one.tags),
-        characters=frozenset(one.name for one in direction.knowing),
-        tokens=room,
-    )
-
-
-async def _fired(
-    services: Services, ready: Ready, moment: Moment, turn: TurnInput, acted: Acted
-) -> tuple[LoreEntries, Acted]:
-    outcome = await services.bookshelf.scan(ready, moment)
-    if any(ScriptPlace.LORE in script.places for script in acted.scripts):
-        fired, acted = await trio.to_thread.run_sync(
-            scripted_lore, services.scripts, acted, outcome.fired, moment.values
-        )
-        outcome = replace(outcome, fired=fired)
-    private = ready.owners if len(moment.names) > 1 else {}
-    entries = sorted_out(outcome, ready.library, private)
-    kept = moment.path[-1].extra.lore_timed if moment.path else None
-    lasting = outcome.timed != NOTHING or moment.timed != NOTHING or kept is not None
-    entries = replace(
-        entries,
-        timed=outcome.timed if lasting and not turn.continues else None,
-        variables=changed(Expanded("", outcome.variables), moment.values),
-        trouble=ready.trouble,
-    )
-    return entries, acted
-
-
-def _beside(
-    found: Sequence[Found], ready: Ready, entries: LoreEntries, world_id: str, room: int
-) -> tuple[Found, ...]:
-    """Returns what was recalled beside the entries that fired: nothing twice, and what is left of the room."""
-    own = {book_scope(number) for number in ready.ids.values()}
-    files = {bookshelf.file_of(entry.id) for entry in entries.fired} - {""}
-    left = room - entries.tokens
-    kept = []
-    for item in found:
-        passage = item.passage
-        if passage.scope in own or (passage.scope == lore_scope(world_id) and passage.source in files):
-            continue
-        if passage.kind == "lore":
-            left -= item.tokens
-            if left < 0:
-                continue
-        kept.append(item)
-    return tuple(kept)
-
-
-# --- the story, and recall ------------------------------------------------------------------------
 
 
 def _story_so_far(
@@ -353,6 +133,27 @@ def _with_whispers(db: Connection, path: list[stories.Message]) -> list[stories.
             message = replace(message, extra=replace(message.extra, told=whole))
         told.append(message)
     return told
+
+
+async def _sync_characters(library: Library, direction: Direction) -> None:
+    for character in direction.knowing:  # nothing to do, unless the file has changed
+        if character.lore:
+            await library.sync_source(
+                cast_scope(character.id), "character", character.name, character.lore
+            )
+
+
+async def _consider(services: Services, turn: TurnInput, query: Query) -> tuple[Considered, bool]:
+    """Returns what recall found for a turn, and whether it took too long for that."""
+    considered = Considered()
+    with trio.move_on_after(RECALL_DEADLINE_S) as scope:
+        considered = await services.library.consider(query)
+    log.debug(
+        "turn=%s recalled=%s",
+        turn.turn,
+        [(f.passage.title, f.why, f.passage.text) for f in considered.found],
+    )
+    return considered, scope.cancelled_caught
 
 
 async def _direction(
@@ -413,51 +214,3 @@ def _query(
 def around(texts: Sequence[str], scene: str = "") -> str:
     """Returns what a line follows upon: the last two of the messages before it, the scene at first."""
     return "\n".join(part for part in (scene, *texts[-2:]) if part)
-
-
-def is_kept(item: Found) -> bool:
-    """Whether what was recalled is a secret, which the player is not to be shown: of the world, or of a character."""
-    passage = item.passage
-    if passage.kind != "lore":
-        return False
-    return passage.scope.startswith(CAST_PREFIX) or is_secret(passage.title, passage.text)
-
-
-def reason(item: Found) -> str:
-    """Returns why something was recalled, as the player may read it: a secret's words say what it is."""
-    return WHY_KEPT if is_kept(item) else item.why
-
-
-def recall_event(
-    turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
-) -> Recall:
-    """Returns what the watchers of a story are shown of what was recalled for a turn.
-
-    A secret of the world is shown by its heading alone: who plays may be watching. So is a memory of a story that is
-    ``shared``: not everybody at its table was there.
-    """
-    fired = [
-        RecallItem(
-            kind="lore",
-            title=named(one.id, one.title),
-            text="" if is_secret(one.title, one.text) else one.text,
-            why=why(one),
-        )
-        for one in entries.fired
-        if one not in entries.steady
-    ]
-    recalled = [
-        RecallItem(
-            kind=item.passage.kind,
-            title=item.passage.title,
-            text="" if kept or (shared and item.passage.kind == "memory") else item.passage.text,
-            why=WHY_KEPT if kept else item.why,
-            similarity=round(item.similarity or 0.0, 3),
-        )
-        for item, kept in zip(found, map(is_kept, found), strict=True)
-    ]
-    items = (*fired, *recalled)
-    lore = sum(item.kind == "lore" for item in items)
-    return Recall(
-        f"recalled {lore} of lore, {len(items) - lore} of this story", RecallMeta(turn, items)
-    )

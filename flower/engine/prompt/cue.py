@@ -10,8 +10,9 @@ from flower import limits
 from flower.engine.game import cast as stage
 from flower.engine.game.checks import WORKED
 from flower.engine.game.clocks import NEAR_SHARE, Now
-from flower.engine.prompt.context import PromptContext, Services, TurnInput
+from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import ambience_of
+from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.provider.base import ChatMessage, Cue
 from flower.engine.store.passages import Passage
 from flower.engine.store.states import CurrentState

@@ -2,7 +2,7 @@
 
 Three places. Entries that always fire join the stable beginning. What fires otherwise goes with the
 line that fired it and stays there, like recalled passages, so that later prompts only append. Only what
-insists on a depth among the messages moves along with the newest line.
+insists on a depth among the messages moves along with the newest line. And what the player is shown of all that.
 """
 
 from __future__ import annotations
@@ -20,8 +20,15 @@ from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
 from flower.engine.lorebook.timed import Timed
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.provider.base import Role as ChatRole
+from flower.engine.recall.base import Found
+from flower.engine.recall.scopes import (
+    CAST_PREFIX,
+)
+from flower.engine.recall.secrets import is_secret
 from flower.engine.store.extra import ManifestEntry
+from flower.protocol.messages import Recall, RecallItem, RecallMeta
 
+WHY_KEPT = "a secret"
 LORE_PRIORITY = 55  # of entries that always fire: below who is played, above the opening scene
 NEARLY_KEPT = 50  # entries that nearly fired, of one reply
 PART = "lorebook"  # how lists of a prompt's parts call entries in the stable beginning
@@ -191,3 +198,51 @@ def kept_by(held: Held) -> str:
 def named(entry: EntryId, title: str) -> str:
     """Returns an entry as people know it."""
     return f"{entry.book} / {title or entry.uid}"
+
+
+def is_kept(item: Found) -> bool:
+    """Whether what was recalled is a secret, which the player is not to be shown: of the world, or of a character."""
+    passage = item.passage
+    if passage.kind != "lore":
+        return False
+    return passage.scope.startswith(CAST_PREFIX) or is_secret(passage.title, passage.text)
+
+
+def reason(item: Found) -> str:
+    """Returns why something was recalled, as the player may read it: a secret's words say what it is."""
+    return WHY_KEPT if is_kept(item) else item.why
+
+
+def recall_event(
+    turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
+) -> Recall:
+    """Returns what the watchers of a story are shown of what was recalled for a turn.
+
+    A secret of the world is shown by its heading alone: who plays may be watching. So is a memory of a story that is
+    ``shared``: not everybody at its table was there.
+    """
+    fired = [
+        RecallItem(
+            kind="lore",
+            title=named(one.id, one.title),
+            text="" if is_secret(one.title, one.text) else one.text,
+            why=why(one),
+        )
+        for one in entries.fired
+        if one not in entries.steady
+    ]
+    recalled = [
+        RecallItem(
+            kind=item.passage.kind,
+            title=item.passage.title,
+            text="" if kept or (shared and item.passage.kind == "memory") else item.passage.text,
+            why=WHY_KEPT if kept else item.why,
+            similarity=round(item.similarity or 0.0, 3),
+        )
+        for item, kept in zip(found, map(is_kept, found), strict=True)
+    ]
+    items = (*fired, *recalled)
+    lore = sum(item.kind == "lore" for item in items)
+    return Recall(
+        f"recalled {lore} of lore, {len(items) - lore} of this story", RecallMeta(turn, items)
+    )

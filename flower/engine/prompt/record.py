@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Assembled
-from flower.engine.prompt.context import PromptContext, TurnInput, reason
+from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.fresh import Fresh
-from flower.engine.prompt.lore_entries import entry_key, rows_of, rows_of_held
+from flower.engine.prompt.lore_entries import entry_key, reason, rows_of, rows_of_held
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.scripted import rows_of_scripts
+from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.store.exchanges import LineNotes, PromptRecord
 from flower.engine.store.extra import ManifestEntry
 

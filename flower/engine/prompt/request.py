@@ -22,7 +22,7 @@ from flower.engine.prompt.assemble import (
     assemble,
     state_text,
 )
-from flower.engine.prompt.context import PromptContext, Services, TurnInput
+from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.fresh import NOTHING, Fresh, fresh_of
 from flower.engine.prompt.lore_entries import (
@@ -33,6 +33,7 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.record import record_of
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, summary_section, with_notes
 from flower.engine.prompt.story_settings import settings_of
+from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.provider.base import Completion, Template
 from flower.engine.provider.capabilities import Composing, Prefilling
 from flower.engine.store import exchanges, search

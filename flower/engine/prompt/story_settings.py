@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.prompt.context import Services
+from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Template
 from flower.engine.provider.instruct import SERVER, TEMPLATES
 from flower.engine.store import presets, stories

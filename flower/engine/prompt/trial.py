@@ -7,14 +7,10 @@ from msgspec.structs import replace
 from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.prompt import bookshelf
-from flower.engine.prompt.context import (
-    Services,
-    lore_tokens,
-    moment_of,
-    most_messages,
-    ready_books,
-)
+from flower.engine.prompt.books_at_hand import lore_tokens, moment_of, ready_books
+from flower.engine.prompt.context import most_messages
 from flower.engine.prompt.direction import StoryRef, direct
+from flower.engine.prompt.turn_input import Services
 from flower.engine.store import states, stories, tree
 from flower.engine.store.extra import MessageExtra
 

@@ -98,7 +98,7 @@ def create_app(
         return Response(health.status(engine), content_type="application/json")
 
     def no_room() -> Refusal | None:
-        if engine.draining:
+        if engine.drain.begun:
             return Refusal(503, "This engine is about to stop; connect again in a moment.")
         shared = engine.services.database.shared
         most = limits.CLIENTS_MAX_SHARED if shared else limits.CLIENTS_MAX

@@ -55,7 +55,7 @@ async def serve(
             return
         if hop.follows and elsewhere.address and hop.unsent is None:
             await socket.send(_frames.encode(SystemUpdate("", State(moved=elsewhere.address))))
-        if (hop.follows and hop.unsent is None) or engine.draining:
+        if (hop.follows and hop.unsent is None) or engine.drain.begun:
             await socket.close(RESTART)
             return
         code = await pass_on(engine, socket, elsewhere.address, client_id, hop)
@@ -96,7 +96,7 @@ async def pass_on(engine: Engine, socket: Socket, address: str, client_id: str, 
     async with trio.open_nursery() as nursery:
 
         async def until_draining() -> None:
-            await engine.drain_begun.wait()
+            await engine.drain.wait_begun()
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(until_draining)

@@ -40,13 +40,13 @@ async def look(engine: Engine) -> HealthReport:
     store = await _store(engine)
     recall = engine.services.library.trouble
     lines = [f"store: {store or 'OK'}", f"recall: {recall or 'OK'}"]
-    unsaved = sum(len(session.unsaved) for session in engine.sessions)
+    unsaved = sum(len(session.unsaved) for session in engine.stories.sessions)
     if unsaved:
         lines.append(f"replies: {unsaved} wait for the disk")
-    if engine.draining:
+    if engine.drain.begun:
         lines.append("engine: draining")
-    ready = not store and not unsaved and not engine.draining
-    return HealthReport(ready, tuple(lines), engine.draining)
+    ready = not store and not unsaved and not engine.drain.begun
+    return HealthReport(ready, tuple(lines), engine.drain.begun)
 
 
 async def _store(engine: Engine) -> str:
@@ -88,7 +88,7 @@ def status(engine: Engine) -> bytes:
             "version": flower.BUILD,
             "started": engine.started_at,
             "clients": len(engine.clients),
-            "stories": len(engine.sessions),
+            "stories": len(engine.stories.sessions),
             "turns": engine.turns.running,
             "model": engine.registry.default(),
             "memory_bytes": next((int(value) for _, _, value in _of_process()), 0),
@@ -102,13 +102,17 @@ Gauge = tuple[str, str, float]
 def _of_engine(engine: Engine) -> Iterable[Gauge]:
     waiting = [len(client.outbox) for client in engine.clients]
     yield "flower_clients", "Connected clients.", len(engine.clients)
-    yield "flower_stories_open", "Stories somebody watches or that run.", len(engine.sessions)
+    yield "flower_stories_open", "Stories somebody watches or that run.", len(engine.stories.sessions)
     yield "flower_turns_running", "Replies being generated.", engine.turns.running
-    yield "flower_lines_waiting", "Lines behind a reply.", sum(s.waiting for s in engine.sessions)
+    yield (
+        "flower_lines_waiting",
+        "Lines behind a reply.",
+        sum(s.waiting for s in engine.stories.sessions),
+    )
     yield (
         "flower_unsaved_replies",
         "Replies the disk has not taken.",
-        sum(len(session.unsaved) for session in engine.sessions),
+        sum(len(session.unsaved) for session in engine.stories.sessions),
     )
     yield "flower_outbox_events", "Events on their way to clients.", sum(waiting)
     yield "flower_outbox_events_max", "Events waiting for the slowest client.", max(waiting, default=0)

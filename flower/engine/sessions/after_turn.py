@@ -16,7 +16,8 @@ from flower.engine.game import clocks, proposals
 from flower.engine.game.clocks import Now
 from flower.engine.game.proposals import Proposed
 from flower.engine.game.state import StoryState, shown_rows
-from flower.engine.prompt.context import Services, around
+from flower.engine.prompt.context import around
+from flower.engine.prompt.turn_input import Services
 from flower.engine.recall.scopes import memory_scope
 from flower.engine.sessions import shown_page, snapshot
 from flower.engine.sessions.runtime import Runtime

@@ -16,8 +16,8 @@ from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
-from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client
 from flower.engine.sessions.side_tasks import SideTasks

@@ -8,9 +8,10 @@ from flower.engine.assets import Assets
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState, dump_variables
 from flower.engine.game.steering import NOTE_CHARS, Persona
-from flower.engine.prompt.context import Services, around
+from flower.engine.prompt.context import around
 from flower.engine.prompt.direction import StoryRef, greetings
 from flower.engine.prompt.macros import Expanded
+from flower.engine.prompt.turn_input import Services
 from flower.engine.recall.scopes import lore_scope
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.store import personas, states, stories, world_lore

@@ -13,17 +13,17 @@ import trio
 
 from flower import limits
 from flower.engine.prompt.assemble import PromptLine, assemble
-from flower.engine.prompt.context import Services
 from flower.engine.prompt.direction import StoryRef, direct
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import line_of
 from flower.engine.prompt.story_settings import with_lengths
+from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Completion, Provider
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
-from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.side_tasks import SideTasks

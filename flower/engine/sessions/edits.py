@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from msgspec import Struct
 
-from flower.engine.prompt.context import Services
+from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions import shown_page, snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import GrowingReply, Session

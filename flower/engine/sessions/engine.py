@@ -1,8 +1,9 @@
 """The engine: what clients say becomes changes of stories and started turns.
 
-Owns the open sessions, the connected clients and the running turns. Knows no socket: a client is an
-outbox and a selection. Knows no command either: ``flower.engine.commands`` takes prompts and calls the
-engine. The events that describe the current state are made in ``snapshot``.
+Owns the connected clients, what they have chosen, and one of everything that works for them: the running turns, the
+open stories (``open_stories``), tables, imports. Knows no socket: a client is an outbox and a selection. Knows no
+command either: ``flower.engine.commands`` takes prompts and calls the engine. The events that describe the current
+state are made in ``snapshot``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -19,57 +20,47 @@ from msgspec import UNSET, structs
 from flower import limits
 from flower.engine.export import files
 from flower.engine.game.steering import rules_on
-from flower.engine.prompt.context import Services
+from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Registry
 from flower.engine.recall.folders import Folders
-from flower.engine.recall.scopes import memory_scope
 from flower.engine.sanitize import sanitize
-from flower.engine.sessions import create, recap, rights, shown_page, snapshot
+from flower.engine.sessions import create, snapshot
 from flower.engine.sessions.allowances import Allowances
-from flower.engine.sessions.answers import Answers
 from flower.engine.sessions.asset_edits import AssetEdits
 from flower.engine.sessions.character_drafts import CharacterDrafts
 from flower.engine.sessions.create import WorldLore
+from flower.engine.sessions.departures import Drain, HeapTrimmer, UserWatch
 from flower.engine.sessions.drafts import Drafts
 from flower.engine.sessions.edits import Edits
 from flower.engine.sessions.fetches import Fetches
-from flower.engine.sessions.heap_trim import HeapTrimmer
 from flower.engine.sessions.imports import Imports
 from flower.engine.sessions.metrics import Metrics
+from flower.engine.sessions.open_stories import OpenStories
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.program import STRANGER, Program, one_problem
-from flower.engine.sessions.rights import StoryRole, Visitor
+from flower.engine.sessions.recap import Recaps
+from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.session import HOME_OWNER, Client, Session
+from flower.engine.sessions.session import HOME_OWNER, Answers, Client, Session
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.story_list import StoryList
 from flower.engine.sessions.tables import Tables
-from flower.engine.sessions.turn_outcome import TurnOutcome, interrupted
+from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.sessions.turns import Turns
-from flower.engine.sessions.user_watch import UserWatch
 from flower.engine.store import (
     personas,
-    prompts,
     quick_replies,
     states,
     stories,
     streaming_text,
-    trash,
-    tree,
 )
 from flower.engine.store.database import apart
-from flower.errors import ElsewhereError, StoreError
-from flower.protocol.messages import CommandOption, ErrorEvent, ErrorMeta, State
+from flower.errors import ElsewhereError
+from flower.protocol.messages import CommandOption, State
 
 log = logging.getLogger(__name__)
 
 QUICK_REPLIES_READ = 100  # of imported ones; most sets have commands of other programs among them
-
-COME_BACK_S = 20.0  # after an engine has died, its clients are with another one
-
-DRAIN_S = 600.0  # for replies to end by themselves
-LEAVE_S = 5.0  # for clients to be gone then
-DRAIN_POLL_S = 0.1
 
 
 class Engine:
@@ -89,55 +80,65 @@ class Engine:
         self.clients: set[Client] = set()
         self.now = now
         self.new_id = new_id
-        self.imports = Imports(self.runtime, self.clients, nursery, now, new_id)
-        self.metrics = Metrics()
+        self._commands = commands
         self.started_at = now()
+        self.metrics = Metrics()
+        self.answers = Answers()
+        self.program: Program | None = None  # who reads the settings; None in an engine without any
+        self._play(nursery)
+        self._work_beside(nursery)
+        self._watch_users(nursery)
+
+    def _play(self, nursery: trio.Nursery) -> None:
+        """Sets up what stories are made of: turns, tables, the open ones, the assets and lore they are played with."""
+        database, library = self.services.database, self.services.library
         self.turns = Turns(
             self.runtime,
             nursery,
-            now=now,
-            forget=self._forget,
+            now=self.now,
+            forget=lambda session: self.stories.forget(session),
             observe=self._observe,
         )
-        self.edits = Edits(self.runtime, self.turns, now)
+        self.edits = Edits(self.runtime, self.turns, self.now)
         self.lore = WorldLore(self.runtime)
+        self.tables = Tables(
+            database, self.clients, self.now, lambda client: self.stories.leave(client), nursery
+        )
+        self.turns.witnesses = self.tables.present
+        self.stories = OpenStories(
+            self.runtime, self.clients, self.turns, self.tables, self.lore, self.now
+        )
+        self.recaps = Recaps(database)
+        self.story_list = StoryList(database, self.clients, nursery)
+        self.imports = Imports(self.runtime, self.clients, nursery, self.now, self.new_id)
+        self.imports.stories_changed = self.story_list.changed
         self.asset_edits = AssetEdits(self.runtime, self.imports, self.lore, self.clients)
         self.folders = Folders(
-            services.database,
-            services.library,
+            database,
+            library,
             nursery,
             lambda text: self.broadcast(text, State()),
             roots=lambda: self.services.lore_roots,
         )
-        self.drafts = Drafts(self.runtime, self.turns.models, nursery, now=now)
+
+    def _work_beside(self, nursery: trio.Nursery) -> None:
+        """Sets up what asks a model, or other machines, beside the turns."""
+        self.drafts = Drafts(self.runtime, self.turns.models, nursery, now=self.now)
         self.side_tasks = SideTasks(nursery)
         self.character_drafts = CharacterDrafts(self.runtime, self.turns.models, nursery)
-        self.turns.alone = lambda: (
-            not (
-                self.drafts.tasks.running
-                or self.side_tasks.running
-                or self.character_drafts.tasks.running
-            )
-        )
-        self.heap = HeapTrimmer(nursery)
-        self.story_list = StoryList(services.database, self.clients, nursery)
-        self.allowances = Allowances(
-            services.database,
-            nursery,
-            now,
-            lambda name: files.folder_of(services.database.path, name),
-        )
-        self.tables = Tables(services.database, self.clients, now, self._leave, nursery)
-        self.turns.witnesses = self.tables.present
-        self.users = UserWatch(services.database, self.clients, nursery, now)
-        self.imports.stories_changed = self.story_list.changed
-        self._commands = commands
-        self.answers = Answers()
         self.fetches = Fetches(nursery)
-        self.program: Program | None = None  # who reads the settings; None in an engine without any
-        self.drain_begun = trio.Event()
-        self._sessions: dict[str, Session] = {}
-        self._recapped: dict[str, float] = {}  # by story: when it had been played last, then
+        kinds = (self.drafts.tasks, self.side_tasks, self.character_drafts.tasks)
+        self.turns.alone = lambda: not any(tasks.running for tasks in kinds)
+
+    def _watch_users(self, nursery: trio.Nursery) -> None:
+        """Sets up what keeps users within what they may use, and lets clients go."""
+        database = self.services.database
+        self.allowances = Allowances(
+            database, nursery, self.now, lambda name: files.folder_of(database.path, name)
+        )
+        self.users = UserWatch(database, self.clients, nursery, self.now)
+        self.heap = HeapTrimmer(nursery)
+        self.drain = Drain(database, self.turns, self.clients)
 
     @property
     def services(self) -> Services:
@@ -201,10 +202,10 @@ class Engine:
         try:
             client.notify("✓ Engine ready.", State(status="ok"))
             self._tell_problems(client)
-            await self._attach(client)
+            await self.stories.attach(client)
             await self.sync(client)
-            self._tell_ended(client)
-            await self._recap_once(client)
+            self.stories.tell_ended(client)
+            await self.recaps.tell_once(client, self.now())
         except BaseException:  # it left already, or the disk fails: nobody else would forget it
             self.disconnect(client)
             raise
@@ -227,31 +228,6 @@ class Engine:
         every += self.registry.file_problems
         return every[: limits.PROBLEMS_TOLD]
 
-    def _tell_ended(self, client: Client) -> None:
-        """Tells those who come back that the reply they were reading has ended with its engine."""
-        session = client.session
-        if session is None or trio.current_time() - session.opened_at > COME_BACK_S:
-            return
-        if client.chosen.client not in session.told_ended:
-            session.told_ended.add(client.chosen.client)
-            for event in session.ended_elsewhere:
-                client.send(event)
-
-    async def _recap_once(self, client: Client) -> None:
-        """Tells what happened last in a story that has rested long, once until it is played again."""
-        if client.session is None:
-            return
-        stored = await self.services.database.read(stories.session, client.session.id)
-        if stored is not None and self._recapped.get(stored.id) != stored.updated:
-            self._recapped[stored.id] = stored.updated
-            await self.recap(client, stored)
-
-    async def recap(self, client: Client, stored: stories.StoredSession) -> None:
-        """Sends what has happened in a story since it was played last."""
-        text = await recap.since_last_played(self.services.database, stored, self.now())
-        if text:
-            client.notify(text)
-
     def disconnect(self, client: Client) -> None:
         """Forgets a client; its turn goes on."""
         self.clients.discard(client)
@@ -259,19 +235,14 @@ class Engine:
         self.drafts.tasks.cancel(client)
         self.side_tasks.cancel(client)
         self.character_drafts.tasks.cancel(client)
-        self._leave(client)
-
-    @property
-    def sessions(self) -> Collection[Session]:
-        """The stories that are open."""
-        return self._sessions.values()
+        self.stories.leave(client)
 
     async def identify(self, client: Client, client_id: str) -> None:
         """Gives a client what another one of its id had chosen, and its story."""
         key = stories.client_key(client.visitor.id, sanitize(client_id))
         client.chosen = await self.services.database.read(stories.load, key, client.visitor.id)
         try:
-            await self._attach(client)
+            await self.stories.attach(client)
         except ElsewhereError as elsewhere:
             elsewhere.unanswered = True  # the prompt that brought the id
             raise
@@ -303,7 +274,7 @@ class Engine:
             )
         )
         if client.session is not None:
-            await self.send_history(client, client.session)
+            await self.stories.send_history(client, client.session)
 
     async def active_rules(self, client: Client) -> tuple[str, ...]:
         """Returns the ids of the rules that hold for a client: its own, as its story switches them."""
@@ -332,7 +303,7 @@ class Engine:
         session_id = self.new_id()
         await create.begin(self.services, client.chosen, session_id, self.now(), client.visitor.id)
         await self.choose(client, session_id=session_id)
-        await self._attach(client)
+        await self.stories.attach(client)
         session = client.session
         assert session is not None
         return session
@@ -342,7 +313,7 @@ class Engine:
         await self.choose(
             client, session_id=stored.id, world_id=stored.world_id, character_id=stored.character_id
         )
-        await self._attach(client)
+        await self.stories.attach(client)
 
     @asynccontextmanager
     async def playing(self, client: Client, story: str) -> AsyncIterator[None]:
@@ -367,145 +338,8 @@ class Engine:
     async def leave_session(self, client: Client) -> None:
         """Makes a client watch no story; the story stays saved."""
         await self.choose(client, session_id="")
-        self._leave(client)
+        self.stories.leave(client)
         client.send(snapshot.no_history())
-
-    async def delete_session(self, session_id: str) -> None:
-        """Stops what runs in a story and puts it into the trash; its memories stay with it."""
-        session = self._sessions.get(session_id)
-        if session is not None:
-            session.drop_waiting()
-        await self.turns.end(session_id)
-        await self.services.database.write(prompts.drop_all_waiting, session_id)
-        await self.services.database.write(trash.delete, session_id, self.now())
-        await self.turns.end(session_id)  # of a line that was being committed; none can begin now
-        if self._sessions.pop(session_id, None) is not None:
-            self.services.database.leave(session_id)
-        for client in self.clients:
-            if client.chosen.session_id == session_id:
-                client.chosen = structs.replace(client.chosen, session_id="")
-                self._leave(client)
-                client.notify(
-                    "This story was deleted.", State(session_id="", active_rules=client.chosen.rules)
-                )
-                client.send(snapshot.no_history())
-
-    async def send_history(self, client: Client, session: Session, before: int | None = None) -> None:
-        """Sends a page of a story: its end, or what is above message ``before``."""
-        while True:
-            reply = session.reply
-            page = await self.services.database.read(shown_page.page, self.services, session, before)
-            if page is None:
-                return
-            if session.reply is reply:  # else a reply began or ended meanwhile, and the page is old
-                break
-        # No checkpoint between taking the reply's text and sending it: no chunk is lost or doubled.
-        client.send(snapshot.chat_history(session, page, before))
-        if session.shared and before is None:
-            await self.tables.tell(client)
-
-    async def _attach(self, client: Client) -> None:
-        """Makes the client watch the story it has selected, if that still exists.
-
-        Raises ``ElsewhereError`` when another engine plays it; the client is to go there.
-        """
-        self._leave(client)
-        session_id = client.chosen.session_id
-        if not session_id:
-            return
-        session, opened, role = self._sessions.get(session_id), None, StoryRole.OWNER
-        if session is None or session.owner != client.visitor.id:
-            found = await self.services.database.read(rights.seen, client.visitor.id, session_id)
-            if found is None:
-                client.chosen = structs.replace(client.chosen, session_id="")
-                return
-            _, role = found
-            session = self._sessions.get(session_id)
-        if session is None:
-            try:
-                opened = await self._open(session_id)
-            except ElsewhereError as elsewhere:
-                client.leave_for(elsewhere)
-                raise
-            if opened is None:
-                client.chosen = structs.replace(client.chosen, session_id="")
-                return
-            # Another client may have opened it meanwhile, and a turn of it laid out its window.
-            session = self._sessions.setdefault(session_id, opened)
-            if session is not opened:
-                self.services.database.leave(session_id)
-        # Without a pause since it was looked up: a story that nobody watches may be dropped and opened again.
-        session.subscribe(client.outbox)
-        client.session, client.role = session, role
-        if session is opened:
-            await self._resume(client, session)
-        if role is not StoryRole.OWNER:
-            await self._look_again(client, session)
-        try:
-            await self.lore.sync(session.world_id)
-        except StoreError as error:  # a full disk keeps nobody from reading
-            client.send(ErrorEvent(f"{error}. The world's lore stays as it was.", ErrorMeta("store")))
-
-    async def _resume(self, client: Client, session: Session) -> None:
-        """Goes on with the lines that waited in a story that was just opened for a client."""
-        # Whole, also when the client leaves meanwhile: nobody else asks for these lines.
-        with trio.CancelScope(shield=True):
-            waiting = await self.services.database.read(prompts.waiting, session.id)
-            by = client.chosen
-            if (
-                waiting and client.visitor.id != session.owner
-            ):  # who only comes by pays for nobody's line
-                key = stories.client_key(session.owner, "")
-                by = await self.services.database.read(stories.load, key, session.owner)
-        self.turns.resume(session, waiting, by)
-
-    async def _look_again(self, client: Client, session: Session) -> None:
-        """Lets a client go whose seat was taken while the story was opened for it."""
-        found = await self.services.database.read(rights.seen, client.visitor.id, session.id)
-        if client.session is not session:
-            return
-        if found is not None:
-            client.role = found[1]
-            return
-        client.chosen = structs.replace(client.chosen, session_id="")
-        self._leave(client)
-
-    async def _open(self, session_id: str) -> Session | None:
-        """Returns a story for this engine to play, None if it is gone.
-
-        Raises ``ElsewhereError`` while another engine plays it.
-        """
-        services = self.services
-        ended = await services.database.lease(session_id)
-        try:
-            stored = await services.database.read(stories.session, session_id)
-            if stored is None:
-                services.database.leave(session_id)
-                return None
-            start = await services.database.read(tree.window_start, stored.id)
-            shared = await self.tables.opened(session_id)
-            if services.database.shared:  # another engine may have added to it, or died before it could
-                services.library.doubt(memory_scope(session_id))
-                await self.turns.after.remember_unfinished(session_id)
-        except BaseException:
-            services.database.leave(session_id)
-            raise
-        session = Session(stored.id, stored.world_id, stored.character_id, start, stored.owner)
-        session.ended_elsewhere = tuple(interrupted(session_id, reply) for reply in ended)
-        session.opened_at, session.shared = trio.current_time(), shared
-        return session
-
-    def _leave(self, client: Client) -> None:
-        session, client.session = client.session, None
-        if session is not None:
-            session.unsubscribe(client.outbox)
-            self._forget(session)
-
-    def _forget(self, session: Session) -> None:
-        """Drops a story that nobody watches and that nothing runs in; the database has it."""
-        if not session.in_use and self._sessions.get(session.id) is session:
-            del self._sessions[session.id]
-            self.services.database.leave(session.id)
 
     # --- lines ----------------------------------------------------------------------------------
 
@@ -526,43 +360,8 @@ class Engine:
         if ends_turn:
             await self.tables.spoken(session, client.visitor.id)
 
-    @property
-    def draining(self) -> bool:
-        """Whether the engine takes nobody any more."""
-        return self.drain_begun.is_set()
-
-    async def drain(self) -> None:
-        """Lets replies end, hands the stories over and sends clients to other engines; returns when all that is done.
-
-        Lines that wait stay in the database: whoever plays the story next answers them.
-        """
-        self.drain_begun.set()
-        self.turns.begin_no_more()
-        other = ""
-        try:
-            await self.services.database.drain()
-            other = await self.services.database.elsewhere()
-        except StoreError as error:
-            log.warning("the other engines are not told: %s", error)
-        with trio.move_on_after(DRAIN_S):
-            while self._send_away(other) or self.turns.running:  # noqa: ASYNC110 - many things end
-                await trio.sleep(DRAIN_POLL_S)
-        with trio.move_on_after(LEAVE_S):
-            while self._send_away(other) or self.clients:  # noqa: ASYNC110
-                await trio.sleep(DRAIN_POLL_S)
-
-    def _send_away(self, address: str) -> int:
-        """Lets clients go whose story rests; returns how many there are whose story does not."""
-        left = 0
-        for client in self.clients:
-            if client.answering or (client.session is not None and client.session.is_working):
-                left += 1
-            elif client.elsewhere is None:
-                client.leave_for(ElsewhereError("this engine is about to stop", address))
-        return left
-
     async def stop(self) -> None:
         """Ends every turn, saved and told as interrupted, and tells the clients."""
-        await self.turns.stop(self._sessions.values())
+        await self.turns.stop(self.stories.sessions)
         for client in self.clients:
             client.notify("✗ The engine is stopping.", State(status="stopping"))

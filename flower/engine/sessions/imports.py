@@ -12,7 +12,7 @@ from flower.engine.assets import Character
 from flower.engine.character_list import CharacterList, ImportedCharacter
 from flower.engine.importing.importer import Importer
 from flower.engine.importing.take import TakeOutcome
-from flower.engine.prompt.context import Services
+from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client

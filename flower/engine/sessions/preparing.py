@@ -18,10 +18,11 @@ import trio
 from msgspec.structs import replace
 
 from flower import limits, machine
-from flower.engine.prompt.context import TurnInput, gather
+from flower.engine.prompt.context import gather
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import build_prompt
 from flower.engine.prompt.story_settings import with_lengths
+from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Adaptable, Composing
 from flower.engine.provider.prepared import answer_of

@@ -11,6 +11,7 @@ from flower.engine.game import clocks
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.provider.base import ChatMessage
 from flower.engine.sentences import first_sentence
+from flower.engine.sessions.session import Client
 from flower.engine.store import states, stories
 from flower.engine.store.connection import Store
 from flower.engine.store.stories import Message, StoredSession
@@ -19,6 +20,29 @@ RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what 
 RECAP_SENTENCE_CHARS = 220
 
 _MESSAGES_READ = 40  # what is told over is the last of them that was more than a look
+
+
+class Recaps:
+    """Tells clients what has happened in a story since it was played last."""
+
+    def __init__(self, database: Store) -> None:
+        self._database = database
+        self._last_played: dict[str, float] = {}  # by story that was told over: when, then
+
+    async def tell_once(self, client: Client, now: float) -> None:
+        """Tells it of the story that a client watches, once until that is played again."""
+        if client.session is None:
+            return
+        stored = await self._database.read(stories.session, client.session.id)
+        if stored is not None and self._last_played.get(stored.id) != stored.updated:
+            self._last_played[stored.id] = stored.updated
+            await self.tell(client, stored, now)
+
+    async def tell(self, client: Client, stored: StoredSession, now: float) -> None:
+        """Sends what has happened in a story since it was played last."""
+        text = await since_last_played(self._database, stored, now)
+        if text:
+            client.notify(text)
 
 
 async def since_last_played(database: Store, stored: StoredSession, now: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flower.engine.prompt.context import Services
+from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Registry
 
 

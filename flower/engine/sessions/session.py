@@ -8,7 +8,7 @@ events into mailboxes.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -335,3 +335,28 @@ class Client:
             self.answers.append(text)
             state = structs.replace(state, request=self.request)
         self.send(SystemUpdate(text, state))
+
+
+ANSWERS_KEPT = 256  # prompts, over all clients: who repeats one does so right after a reconnect
+
+RequestKey = tuple[str, str]  # client and request
+
+
+class Answers:
+    """What clients were told of their last prompts, to be given again when a prompt is repeated.
+
+    In memory only: that a prompt was carried out is in the database, and after a restart a general sentence will do.
+    """
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[RequestKey, tuple[str, ...]] = OrderedDict()
+
+    def keep(self, key: RequestKey, texts: tuple[str, ...]) -> None:
+        """Remembers what was said; the oldest is forgotten."""
+        self._texts[key] = texts
+        while len(self._texts) > ANSWERS_KEPT:
+            self._texts.popitem(last=False)
+
+    def of(self, key: RequestKey) -> tuple[str, ...]:
+        """Returns what was said, () when that is not known any more."""
+        return self._texts.get(key, ())

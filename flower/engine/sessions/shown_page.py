@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from flower.engine.prompt.context import Services
 from flower.engine.prompt.direction import StoryRef, values_of
 from flower.engine.prompt.scripted import shown_texts
+from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.session import Session
 from flower.engine.store import scripts, states, stories, tree
 from flower.engine.store.connection import Connection

@@ -10,17 +10,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.prompt.context import TurnInput, gather
+from flower.engine.prompt.context import gather
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import build_prompt
 from flower.engine.prompt.story_settings import with_lengths
+from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Suggesting
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sentences import one_line
-from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import states, stories

@@ -31,8 +31,8 @@ from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import short_text, stream
 from flower.engine.sanitize import sanitize
-from flower.engine.sessions.loops import LoopGuard
 from flower.engine.sessions.model_choice import ModelSelector
+from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
 from flower.engine.store import search, stories

@@ -21,7 +21,8 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.game.proposals import UpdateFilter
-from flower.engine.prompt.context import PromptContext, Services, TurnInput, gather, recall_event
+from flower.engine.prompt.context import PromptContext, gather
+from flower.engine.prompt.lore_entries import recall_event
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import (
     PreparedPrompt,
@@ -32,6 +33,7 @@ from flower.engine.prompt.request import (
 )
 from flower.engine.prompt.sent import SentPrompt
 from flower.engine.prompt.story_settings import with_lengths
+from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.provider.base import (
     Finish,
     Loading,
@@ -45,10 +47,15 @@ from flower.engine.provider.base import (
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import Stream, stream
 from flower.engine.sanitize import sanitize
-from flower.engine.sessions.banned import RETRY_ASK, BannedPhrases
-from flower.engine.sessions.loops import LoopGuard, less_alike, told_too_often
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_storage import ReplyStorage
+from flower.engine.sessions.reply_watch import (
+    RETRY_ASK,
+    BannedPhrases,
+    LoopGuard,
+    less_alike,
+    told_too_often,
+)
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turn_outcome import (
     STATUS_OF,

@@ -14,7 +14,7 @@ import trio
 from msgspec import UNSET, Struct
 
 from flower import limits
-from flower.engine.prompt.context import TurnInput
+from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.sessions.after_turn import AfterTurn
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.preparing import Preparer

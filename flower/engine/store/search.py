@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower.engine.store import stories
-from flower.engine.store.walk import ID, up
+from flower.engine.store.paths import ID, up
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection

@@ -17,7 +17,7 @@ from flower import limits
 from flower.engine.sentences import one_line
 from flower.engine.store import paths, streaming_text
 from flower.engine.store.extra import MessageExtra, SessionExtra, load_extra, readable
-from flower.engine.store.walk import ID, up
+from flower.engine.store.paths import ID, up
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection

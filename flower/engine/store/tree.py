@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.store import paths, states, stories
+from flower.engine.store.paths import ID, up
 from flower.engine.store.stories import Message
-from flower.engine.store.walk import ID, up
 from flower.errors import CommandError
 
 if TYPE_CHECKING:

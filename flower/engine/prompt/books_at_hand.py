@@ -1,0 +1,204 @@
+"""The lorebooks that hold for a reply, and which of their entries fire for it.
+
+Reads the books and scans them; where entries go in the prompt is decided in ``lore_entries``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import trio
+from msgspec.structs import replace
+
+from flower import limits
+from flower.engine.game.steering import Steering
+from flower.engine.lorebook.book import TextSource
+from flower.engine.lorebook.situation import budget
+from flower.engine.lorebook.timed import NOTHING
+from flower.engine.prompt import bookshelf
+from flower.engine.prompt.bookshelf import Moment, Ready
+from flower.engine.prompt.direction import Direction, changed
+from flower.engine.prompt.lore_entries import LoreEntries, sorted_out
+from flower.engine.prompt.macros import Expanded
+from flower.engine.prompt.scripted import (
+    Acted,
+    scripted_lore,
+)
+from flower.engine.prompt.turn_input import Services, TurnInput
+from flower.engine.recall.base import Found
+from flower.engine.recall.scopes import (
+    book_scope,
+    lore_scope,
+)
+from flower.engine.scripts.script import ScriptPlace
+from flower.engine.store import books, paths, personas, states, stories, tree
+from flower.engine.store.connection import Connection
+from flower.settings.samplers import LORE_TOKENS
+
+
+async def ready_books(
+    services: Services,
+    session_id: str,
+    world_id: str,
+    direction: Direction,
+    current: states.CurrentState,
+) -> Ready | None:
+    """Returns the lorebooks that hold for a reply; a fault of one of them costs the reply no more than that."""
+    held = await services.database.read(
+        partial(
+            books_here,
+            story=session_id,
+            world=world_id,
+            characters=[character.id for character in direction.knowing],
+            steered=current.steering,
+        )
+    )
+    return await services.bookshelf.ready(services.database, services.library, held)
+
+
+def books_here(
+    db: Connection, *, story: str, world: str, characters: Sequence[str], steered: Steering
+) -> list[books.OwnedBook]:
+    """Returns the books that hold in a story and are not switched off in it.
+
+    Those of the persona are of the stored one that has the name the player has here: of several, the one
+    that is bound to this story or character, or the default one.
+    """
+    name = steered.persona.name
+    bound = personas.for_story(db, story, characters[0] if characters else "") if name else None
+    mine = bound is not None and bound.name == name
+    persona = bound if mine else personas.find_in_story(db, name, story) if name else None
+    number = persona.id if persona is not None and persona.name == name else None
+    held = books.holding(db, story=story, world=world, characters=characters, persona=number)
+    return [one for one in held if one.stored.id not in steered.books]
+
+
+async def lore_tokens(services: Services, session_id: str, model_id: str) -> int:
+    """Returns the tokens that entries and recalled lore may have together."""
+    return _lore_room(services, await services.database.read(stories.of_story, session_id, model_id))
+
+
+def _settings_and_greeting(
+    db: Connection, session_id: str, model_id: str, visible: paths.Ids
+) -> tuple[dict[str, object], int | None]:
+    own = stories.of_story(db, session_id, model_id)
+    return own, tree.greeting(db, session_id, visible)
+
+
+def _lore_room(services: Services, own: Mapping[str, object]) -> int:
+    chosen = {**services.params, **own}.get(LORE_TOKENS)
+    return chosen if isinstance(chosen, int) else budget(limits.LORE_SHARE, services.context_tokens)
+
+
+def _line_moment(
+    turn: TurnInput,
+    direction: Direction,
+    current: states.CurrentState,
+    path: Sequence[stories.Message],
+    count: int,
+    room: int,
+) -> Moment:
+    """Returns what a scan works with. Its dice are those of the line, so that another try fires the same."""
+    said = path[:-1] if turn.continues and len(path) > 1 else path
+    line = said[-1].id if said else turn.leaf
+    return replace(
+        moment_of(direction, current, path, count, room),
+        seed=f"{turn.session_id}:{line}",
+        timed=bookshelf.timed_before(said) or NOTHING,
+        trigger="continue" if turn.continues else "swipe" if turn.variant else "normal",
+    )
+
+
+def moment_of(
+    direction: Direction,
+    current: states.CurrentState,
+    path: Sequence[stories.Message],
+    count: int,
+    room: int,
+) -> Moment:
+    """Returns what a scan of a story works with, in the state the story has at the end of ``path``."""
+    world, character = direction.world, direction.character
+    depth = character.depth_prompt if character is not None else None
+    live = direction.live if direction.live is not None else direction.values
+    return Moment(
+        path=path,
+        count=count,
+        values=replace(direction.values, variables=live.variables, sheet=live.sheet),
+        names={one.id: one.name for one in direction.played},
+        sources={
+            TextSource.PERSONA: current.steering.persona.text,
+            TextSource.DESCRIPTION: character.persona if character is not None else "",
+            TextSource.SCENARIO: direction.values.scenario
+            or (world.scene if world is not None else ""),
+            TextSource.DEPTH_PROMPT: depth.text if depth is not None else "",
+            TextSource.CREATOR_NOTES: character.notes if character is not None else "",
+        },
+        tags=frozenset(tag for one in direction.knowing for tag in one.tags),
+        characters=frozenset(one.name for one in direction.knowing),
+        tokens=room,
+    )
+
+
+async def fire(
+    services: Services,
+    turn: TurnInput,
+    ready: Ready,
+    direction: Direction,
+    current: states.CurrentState,
+    path: Sequence[stories.Message],
+    visible: paths.Ids,
+    found: Sequence[Found],
+    acted: Acted,
+) -> tuple[LoreEntries, Acted, tuple[Found, ...]]:
+    """Returns the entries that fire for a line, the scripts that acted by then, and what of recall is left beside."""
+    own, greeting = await services.database.read(
+        _settings_and_greeting, turn.session_id, turn.model_id, visible
+    )
+    room = _lore_room(services, own)
+    moment = _line_moment(turn, direction, current, path, len(visible), room)
+    moment = replace(moment, requested=bookshelf.requested(found, ready), greeting=greeting)
+    entries, acted = await _scanned(services, ready, moment, turn, acted)
+    return entries, acted, _beside(found, ready, entries, turn.world_id, room)
+
+
+async def _scanned(
+    services: Services, ready: Ready, moment: Moment, turn: TurnInput, acted: Acted
+) -> tuple[LoreEntries, Acted]:
+    outcome = await services.bookshelf.scan(ready, moment)
+    if any(ScriptPlace.LORE in script.places for script in acted.scripts):
+        fired, acted = await trio.to_thread.run_sync(
+            scripted_lore, services.scripts, acted, outcome.fired, moment.values
+        )
+        outcome = replace(outcome, fired=fired)
+    private = ready.owners if len(moment.names) > 1 else {}
+    entries = sorted_out(outcome, ready.library, private)
+    kept = moment.path[-1].extra.lore_timed if moment.path else None
+    lasting = outcome.timed != NOTHING or moment.timed != NOTHING or kept is not None
+    entries = replace(
+        entries,
+        timed=outcome.timed if lasting and not turn.continues else None,
+        variables=changed(Expanded("", outcome.variables), moment.values),
+        trouble=ready.trouble,
+    )
+    return entries, acted
+
+
+def _beside(
+    found: Sequence[Found], ready: Ready, entries: LoreEntries, world_id: str, room: int
+) -> tuple[Found, ...]:
+    """Returns what was recalled beside the entries that fired: nothing twice, and what is left of the room."""
+    own = {book_scope(number) for number in ready.ids.values()}
+    files = {bookshelf.file_of(entry.id) for entry in entries.fired} - {""}
+    left = room - entries.tokens
+    kept = []
+    for item in found:
+        passage = item.passage
+        if passage.scope in own or (passage.scope == lore_scope(world_id) and passage.source in files):
+            continue
+        if passage.kind == "lore":
+            left -= item.tokens
+            if left < 0:
+                continue
+        kept.append(item)
+    return tuple(kept)
