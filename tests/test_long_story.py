@@ -32,6 +32,13 @@ def test_the_story_has_sixty_lines() -> None:
     assert sum(step.kind == ">" for step in STEPS) >= 60
 
 
+def test_a_script_waits_for_what_a_command_shows_before_it_presses_keys() -> None:
+    """On a busy machine the keys would meet the screen before it: Page Down the story, not the list that comes."""
+    with pytest.raises(ValueError, match="line 2 of the story does not wait"):
+        list(play.script("/why\n@keys <page-down>"))
+    assert len(list(play.script("/why\n= The prompt\n@keys <page-down>\n@picture why"))) == 4
+
+
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
     """A folder whose name fits into a line of the screen, which names the files that are written there."""

@@ -61,7 +61,12 @@ class Step(Struct, frozen=True):
 
 
 def script(text: str) -> Iterator[Step]:
-    """Yields the steps of a script; raises ``ValueError`` for a line that is none."""
+    """Yields the steps of a script; raises ``ValueError`` for a line that is none.
+
+    Keys and pictures right after a command are refused: on a busy machine its answer is not there yet, and
+    they meet whatever was on the screen before. A line with ``=`` waits for it.
+    """
+    before = ""
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line.startswith("#"):
@@ -69,6 +74,11 @@ def script(text: str) -> Iterator[Step]:
         kind, rest = line[0], line[1:].strip()
         if kind not in "/>=!@":
             raise ValueError(f"line {number} of the story is no step: {line}")
+        if before == "/" and line.startswith(("@keys", "@picture")):
+            raise ValueError(
+                f"line {number} of the story does not wait for what the command shows: {line}"
+            )
+        before = kind
         yield Step(number, kind, line if kind == "/" else rest)
 
 
@@ -241,7 +251,8 @@ def play(folder: Path, *, url: str = "", model: str = "offline/narrator", verbos
     for name, text in NOTES.items():
         (notes / name).write_text(text, encoding="utf-8")
     environ = {"COLORTERM": "truecolor"} | ({"OPENAI_BASE_URL": url} if url else {})
-    player = Player(home, environ, {"model": model, "folder": str(notes)})
+    drafted = "cannot write your lines" if model.startswith("offline/") else "A draft:"
+    player = Player(home, environ, {"model": model, "folder": str(notes), "drafted": drafted})
     player.play_to_the_end(SCRIPT, verbose=verbose)
     return player
 
