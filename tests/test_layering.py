@@ -49,7 +49,7 @@ ORDER = """
     engine.scripts
     engine.lorebook
     engine.character_list        engine.asset_files
-    engine.asset_text            engine.assets
+    engine.asset_text            engine.assets      engine.own_assets
     engine.game
     engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
     engine.folder_events

@@ -63,6 +63,7 @@ def _one_row(db: Connection, table: str) -> None:
                 "persona_owners": "story",
                 "favourites": "books",
                 "presets": "samplers",
+                "own_assets": "worlds",
             }.get(table, "x")
         else:
             values[column] = {"INTEGER": 7, "REAL": 0.1, "BLOB": b"\0\xfe", "TEXT": "Text"}[kind]

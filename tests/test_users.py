@@ -199,7 +199,7 @@ async def _user(world: EngineWorld, name: str) -> str:
     return token.text
 
 
-async def test_pages_about_the_engine_and_imports_are_not_for_users(
+async def test_pages_about_the_engine_are_not_for_users(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
@@ -208,7 +208,6 @@ async def test_pages_about_the_engine_and_imports_are_not_for_users(
         client, sent = app.test_client(), {"Authorization": f"Bearer {token}", "Host": "localhost"}
         for page in ("/metrics", "/status", "/readyz"):
             assert (await client.get(page, headers=sent)).status_code == 403, page
-        assert (await client.post("/import", headers=sent, data=b"x")).status_code == 403
         own = {"Authorization": "Bearer secret", "Host": "localhost"}
         assert (await client.get("/status", headers=own)).status_code == 200
 

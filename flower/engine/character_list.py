@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from msgspec import Struct
 
 from flower.engine.assets import Character
+from flower.engine.own_assets import OwnShelf, Shelf
 from flower.engine.sentences import one_line
 
 SUMMARY_CHARS = 300
@@ -79,8 +80,20 @@ class CharacterList(Mapping[str, Character]):
         return sum(1 for _ in self)
 
 
+def written_of(characters: Mapping[str, Character]) -> Mapping[str, Character]:
+    """Returns the characters of the home's files."""
+    shared = characters.shared if isinstance(characters, Shelf) else characters
+    return shared.written if isinstance(shared, CharacterList) else shared
+
+
 def briefs(characters: Mapping[str, Character]) -> Iterator[Brief]:
     """Yields what lists show of all characters, without unpacking any."""
+    if isinstance(characters, Shelf):
+        characters = characters.shared
+    if isinstance(characters, OwnShelf):
+        yield from briefs(characters.mine)
+        yield from (one for one in briefs(characters.shared) if not characters.hides(one.id))
+        return
     written = characters.written if isinstance(characters, CharacterList) else characters
     for one in written.values():
         yield Brief(one.id, one.name, one.persona, one.tags)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.assets import SHIPPED, Assets, load_assets
-from flower.engine.character_list import CharacterList
+from flower.engine.character_list import written_of
 from flower.engine.folder_events import FolderEvents
 from flower.engine.logs import configure_logging
 from flower.engine.prompt.turn_input import Services
@@ -30,6 +30,7 @@ from flower.engine.recall.base import Library
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import Listener
 from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.own_libraries import shared_of
 from flower.engine.sessions.program import one_problem
 from flower.engine.store.connection import Store
 from flower.engine.tasks import guarded
@@ -251,9 +252,7 @@ class Reloader:
                 return True
         assets = await trio.to_thread.run_sync(load_assets, (SHIPPED, self.home.assets))
         held = self._engine.services.assets
-        known = held.characters
-        written = known.written if isinstance(known, CharacterList) else known
-        return assets != held._replace(characters=written)
+        return assets != shared_of(held)._replace(characters=written_of(held.characters))
 
 
 def _of_models(config: Config) -> Config:

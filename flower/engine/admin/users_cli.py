@@ -32,7 +32,8 @@ MEANINGS = {
     "prompts": "prompts a minute",
     "tokens": "tokens a day, read and written by models",
     "cost": "USD a day",
-    "disk": "MiB of stories and exports",
+    "disk": "MiB of stories, library and exports",
+    "library": "characters, worlds, rules and lorebooks of their own",
 }
 LOG_ROWS = 50
 FIRST_LABEL = "first"

@@ -18,6 +18,7 @@ from flower.engine.commands.editing import ASSETS, CALLED, Subject
 from flower.engine.commands.lookup import closest
 from flower.engine.forms import specs
 from flower.engine.forms.values import read_all
+from flower.engine.own_assets import owned, owner_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import books, characters, personas
@@ -44,6 +45,8 @@ async def new(kind: str, engine: Engine, client: Client, argument: str) -> None:
     """Something new: a form for it, or at once with ``NAME|TEXT``."""
     async with engine.asset_edits.one_at_a_time:
         subject = await editing.subject_of(engine, client, kind)
+        if kind != "persona":
+            await check_room(engine, client)
         if not argument:
             await editing.open_form(engine, client, subject)
             return
@@ -67,7 +70,8 @@ async def edit_asset(kind: str, engine: Engine, client: Client, argument: str) -
         wanted = {"character": client.chosen.character_id, "world": client.chosen.world_id}.get(
             kind, ""
         )
-    asset = _asset(kind, engine, wanted)
+    asset = _asset(kind, engine, client, wanted)
+    client.check_own(owner_of(asset.id), f"/{kind} copy {asset.id} ID")
     await _edit(engine, client, f"{kind} {asset.id}", rest, f"/{kind} edit {asset.id}")
 
 
@@ -78,7 +82,7 @@ async def edit_persona(engine: Engine, client: Client, argument: str) -> None:
 
 async def edit_book(engine: Engine, client: Client, argument: str) -> None:
     """A form of a lorebook, of one of its entries, or of a new one; or one field."""
-    stored, rest = await _book(engine, argument)
+    stored, rest = await _own_book(engine, client, argument)
     word, _, more = rest.partition(" ")
     if not word or any(spec.name == word.lower() for spec in specs.BOOK):
         await _edit(engine, client, f"lorebook {stored.id}", rest, f"/lorebook edit {stored.id}")
@@ -118,8 +122,9 @@ async def _edit(engine: Engine, client: Client, subject: str, rest: str, given: 
 async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -> None:
     """The same under another id; without one a form, in which it gets a name of its own."""
     wanted, _, identity = argument.partition(" ")
-    asset, identity = _asset(kind, engine, wanted), identity.strip().lower()
+    asset, identity = _asset(kind, engine, client, wanted), identity.strip().lower()
     async with engine.asset_edits.one_at_a_time:
+        await check_room(engine, client)
         empty = await editing.subject_of(engine, client, kind)
         if not identity:
             values = {
@@ -135,7 +140,8 @@ async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -
             validators.identifier(identity, ("ID",))
         except validators.WrongValueError as wrong:
             raise CommandError(f"The copy needs an id of its own: {wrong}.") from None
-        if identity in _known(kind, engine):
+        new_id = owned(identity, client.visitor.id)
+        if new_id in _known(kind, engine, client):
             raise CommandError(f"There is a {CALLED.get(kind, kind)} {identity!r} already.")
         await editing.store(engine, client, empty, replace(asset, id=identity))
     client.notify(f"✓ {identity} is a copy of {asset.id}.")
@@ -145,6 +151,7 @@ async def draft(engine: Engine, client: Client, argument: str) -> None:
     """Lets the model draft a character; a form to edit it, or /character keep as it is."""
     if not argument:
         raise CommandError("Of whom? A word or two: /character draft a tired lighthouse keeper")
+    await check_room(engine, client)
 
     def done(texts: Mapping[str, str]) -> None:
         client.drafted = texts
@@ -164,6 +171,7 @@ async def keep(engine: Engine, client: Client, argument: str) -> None:
             "Nothing was drafted yet; /character draft A WORD OR TWO lets the model draft one."
         )
     async with engine.asset_edits.one_at_a_time:
+        await check_room(engine, client)
         subject = editing.new_asset("character")
         made = specs.changed(subject.thing, read_all(subject.specs, dict(client.drafted)))
         client.notify(await editing.store(engine, client, subject, made))
@@ -183,7 +191,8 @@ async def copy_persona(engine: Engine, client: Client, argument: str) -> None:
 
 async def copy_book(engine: Engine, client: Client, argument: str) -> None:
     wanted, _, name = (part.strip() for part in argument.partition("|"))
-    stored, _ = await _book(engine, wanted)
+    stored, _ = await _book(engine, client, wanted)
+    await check_room(engine, client)
     if not name:
         raise CommandError(
             f"What is the copy called? /lorebook copy {stored.name}|{stored.name}, later"
@@ -194,13 +203,17 @@ async def copy_book(engine: Engine, client: Client, argument: str) -> None:
 
 async def delete_asset(kind: str, engine: Engine, client: Client, argument: str) -> None:
     """The file is put aside, an imported card leaves the library; stories stay."""
-    asset = _asset(kind, engine, argument.strip())
+    asset = _asset(kind, engine, client, argument.strip())
+    client.check_own(owner_of(asset.id), f"/{kind} copy {asset.id} ID")
+    if client.visitor.id:
+        await _delete_own(engine, client, asset)
+        return
     async with engine.asset_edits.one_at_a_time:
         aside = await engine.asset_edits.put_aside(type(asset), asset.id)
         if aside is not None:
             back = (
                 " The one that it took the place of is back."
-                if asset.id in _known(kind, engine)
+                if asset.id in _known(kind, engine, client)
                 else ""
             )
             client.notify(f"✓ {asset.name} is deleted; the text is in {aside}.{back}")
@@ -214,9 +227,16 @@ async def delete_asset(kind: str, engine: Engine, client: Client, argument: str)
     client.notify(f"✓ {asset.name} is no longer in the library; importing the card brings it back.")
 
 
+async def _delete_own(engine: Engine, client: Client, asset: Asset) -> None:
+    async with engine.asset_edits.one_at_a_time:
+        back = await engine.asset_edits.remove_own(client.visitor.id, asset)
+    more = " The card that it was written over is back." if back else ""
+    client.notify(f"✓ {asset.name} is no longer in your library.{more}")
+
+
 async def delete_book(engine: Engine, client: Client, argument: str) -> None:
-    """A lorebook for everybody, or one of its entries."""
-    stored, rest = await _book(engine, argument)
+    """A lorebook for all who have it, or one of its entries."""
+    stored, rest = await _own_book(engine, client, argument)
     async with engine.asset_edits.one_at_a_time:
         if rest:
             uid, _ = await _entry(engine, stored, rest)
@@ -229,7 +249,7 @@ async def delete_book(engine: Engine, client: Client, argument: str) -> None:
 
 async def show_book(engine: Engine, client: Client, argument: str) -> None:
     """The entries of a lorebook, those that have the words."""
-    stored, words = await _book(engine, argument)
+    stored, words = await _book(engine, client, argument)
     book = await engine.services.database.read(books.read, stored.id)
     rows = []
     for entry in book.entries:
@@ -249,13 +269,19 @@ async def show_book(engine: Engine, client: Client, argument: str) -> None:
 # --- who is meant -------------------------------------------------------------------------------
 
 
-def _known(kind: str, engine: Engine) -> dict[str, Asset]:
-    known: dict[str, Asset] = getattr(engine.services.assets, FOLDERS[ASSETS[kind][0]])
+async def check_room(engine: Engine, client: Client) -> None:
+    """Raises ``CommandError`` when a user's library or disk has no room for more."""
+    if client.visitor.id:
+        await engine.allowances.check_library(client.visitor.id, client.visitor.name)
+
+
+def _known(kind: str, engine: Engine, client: Client) -> Mapping[str, Asset]:
+    known: Mapping[str, Asset] = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]])
     return known
 
 
-def _asset(kind: str, engine: Engine, wanted: str) -> Asset:
-    known, called = _known(kind, engine), CALLED.get(kind, kind)
+def _asset(kind: str, engine: Engine, client: Client, wanted: str) -> Asset:
+    known, called = _known(kind, engine, client), CALLED.get(kind, kind)
     found = known.get(wanted.lower()) if wanted else None
     if found is None:
         raise CommandError(f"Which {called}? There is no {wanted!r}.{closest(wanted, list(known))}")
@@ -269,8 +295,15 @@ async def _persona(engine: Engine, client: Client, argument: str) -> tuple[Store
     )
 
 
-async def _book(engine: Engine, argument: str) -> tuple[StoredBook, str]:
-    listed = await engine.services.database.read(books.listed)
+async def _own_book(engine: Engine, client: Client, argument: str) -> tuple[StoredBook, str]:
+    """The same of one that a client may change."""
+    stored, rest = await _book(engine, client, argument)
+    client.check_own(stored.library, f"/lorebook copy {stored.id}|NAME")
+    return stored, rest
+
+
+async def _book(engine: Engine, client: Client, argument: str) -> tuple[StoredBook, str]:
+    listed = await engine.services.database.read(books.listed, client.visitor.id)
     return _begun(argument, listed, lambda one: (str(one.id), one.name), "lorebook")
 
 

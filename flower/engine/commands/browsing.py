@@ -14,6 +14,7 @@ from flower import limits
 from flower.counting import counted
 from flower.engine.character_list import Brief, briefs
 from flower.engine.commands.lookup import closest
+from flower.engine.own_assets import plain
 from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
@@ -74,9 +75,9 @@ async def send_page(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def _found(engine: Engine, client: Client, kind: str, words: str) -> tuple[list[Brief], Ranking]:
-    assets, database = engine.services.assets, engine.services.database
+    assets, database = engine.assets_for(client), engine.services.database
     if kind == "books":
-        stored = await database.read(books.listed)
+        stored = await database.read(books.listed, client.visitor.id)
         known = [Brief(str(one.id), one.name or f"Lorebook {one.id}") for one in stored]
     elif kind == "worlds":
         worlds = assets.worlds.values()
@@ -143,7 +144,10 @@ async def favourite(kind: str, engine: Engine, client: Client, argument: str) ->
     chosen = {"characters": client.chosen.character_id, "worlds": client.chosen.world_id}
     wanted = argument.strip() or chosen.get(kind, "")
     found, _ = await _found(engine, client, kind, "")
-    one = next((one for one in found if wanted.casefold() in (one.id, one.name.casefold())), None)
+    one = next(
+        (one for one in found if wanted.casefold() in (one.id, plain(one.id), one.name.casefold())),
+        None,
+    )
     if one is None:
         known = [one.id for one in found[:PAGE]]
         raise CommandError(f"Which of the {kind}? There is no {wanted!r}.{closest(wanted, known)}")

@@ -38,16 +38,19 @@ async def read(engine: Engine, client: Client, kind: str, rest: str) -> Found:
     if kind == "lorebook" and not rest:
         return specs.BOOK, specs.empty(kind)
     if kind in ("lorebook", "entry"):
-        book = await _book(engine, number)
+        book = await _book(engine, client, number)
         return (specs.BOOK, book) if kind == "lorebook" else (specs.ENTRY, _entry(book, uid))
     raise CommandError(f"Nothing of the kind {kind[:20]!r} can be edited.")
 
 
-async def _book(engine: Engine, number: str) -> Book:
+async def _book(engine: Engine, client: Client, number: str) -> Book:
+    database, wanted = engine.services.database, int(number) if number.isdecimal() else -1
     try:
-        return await engine.services.database.read(
-            books.read, int(number) if number.isdecimal() else -1
-        )
+        found = await database.read(books.find, wanted, client.visitor.id)
+        if found is None:
+            raise StoreError(f"there is no lorebook {number[:20]}")
+        client.check_own(found.library, f"/lorebook copy {number}|NAME")
+        return await database.read(books.read, wanted)
     except StoreError as error:
         raise CommandError(f"This lorebook cannot be edited: {error}.") from error
 
@@ -111,12 +114,15 @@ async def _write_book(engine: Engine, client: Client, words: list[str], new: Boo
     if words:
         await database.write(books.replace, int(words[0]), new, engine.now())
         return f"✓ {new.name} is saved."
-    if len(await database.read(books.listed)) >= BOOKS_MOST:
+    user = client.visitor.id
+    if user:
+        await engine.allowances.check_library(user, client.visitor.name)
+    elif len(await database.read(books.listed)) >= BOOKS_MOST:
         raise CommandError(f"There are {BOOKS_MOST} lorebooks, the most one home holds.")
-    session = client.session
+    session = None if client.plays_elsewhere else client.session
 
     def add(db: Connection) -> int:
-        number = books.add(db, new, engine.now())
+        number = books.add(db, new, engine.now(), library=user)
         if session is not None:
             books.give(db, number, Owner.STORY, session.id)
         return number

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from flower.engine.assets import Character, Rule, World
 from flower.engine.commands import edited_rows
 from flower.engine.forms import specs
 from flower.engine.forms.values import Spec, field_of, read_all, text_of
+from flower.engine.own_assets import owned, owner_of, plain
 from flower.engine.sentences import one_line
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -86,10 +87,11 @@ async def subject_of(engine: Engine, client: Client, text: str) -> Subject:
     fields = ASSETS[kind][1]
     if not rest:
         return new_asset(kind)
-    found = getattr(engine.services.assets, FOLDERS[ASSETS[kind][0]]).get(rest)
+    found = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]]).get(rest)
     if found is None:
         raise CommandError(f"There is no {CALLED.get(kind, kind)} {rest!r} any more.")
-    return Subject(f"{kind} {rest}", fields[1:], found)
+    client.check_own(owner_of(found.id), f"/{kind} copy {rest} ID")
+    return Subject(f"{kind} {found.id}", fields[1:], found)
 
 
 def new_asset(kind: str) -> Subject:
@@ -176,40 +178,52 @@ async def store(engine: Engine, client: Client, subject: Subject, new: Struct) -
     """Stores something that was edited; returns what to say of it. The caller holds the lock of edits."""
     if not isinstance(new, Character | World | Rule):
         return await edited_rows.write(engine, client, subject.subject, subject.thing, new)
-    asset: Asset = _with_id(engine, subject.kind, new) if subject.is_new else new
+    asset: Asset = _with_id(engine, client, subject.kind, new) if subject.is_new else new
+    if subject.is_new and client.visitor.id:
+        await engine.allowances.check_library(client.visitor.id, client.visitor.name)
     try:
         written = await engine.asset_edits.write(asset)
     except AssetError as error:
         raise CommandError(f"{asset.name} was not saved: {error}.") from error
     note = (
         f" Comments that were in {written.path.name} are in {written.path.name}.before."
-        if written.whole
+        if written is not None and written.whole
         else ""
     )
     verb = "is here" if subject.is_new else "is saved"
-    return f"✓ {asset.name} {verb}: /{subject.kind} {_use(subject.kind)} {asset.id}.{note}"
+    return f"✓ {asset.name} {verb}: /{subject.kind} {_use(subject.kind)} {plain(asset.id)}.{note}"
 
 
 def _use(kind: str) -> str:
     return "add" if kind == "rules" else "select"
 
 
-def _with_id(engine: Engine, kind: str, new: A) -> A:
-    """Returns something new with the id it will have; its own, which must be free, or one made of its name."""
-    known = getattr(engine.services.assets, FOLDERS[ASSETS[kind][0]])
+def _with_id(engine: Engine, client: Client, kind: str, new: A) -> A:
+    """Returns something new with the id it will have; its own, which must be free, or one made of its name.
+
+    What a user makes may be called like what is everybody's, if they say so; by itself it is not.
+    """
+    known, user = getattr(engine.assets_for(client), FOLDERS[ASSETS[kind][0]]), client.visitor.id
     if not new.name:
         raise FormError("A name is needed.", {"name": "A name is needed."})
     if not new.id:
         made, number = characters.id_of(new.name), 1
         while (identity := f"{made}-{number}" if number > 1 else made) in known:
-            if known[identity] == as_read(cast("Asset", replace(new, id=identity))):
+            if known[identity] == _stored(new, identity, user):
                 break  # sent twice
             number += 1
-        return replace(new, id=identity)
-    if new.id in known and known[new.id] != as_read(new):
+        return replace(new, id=owned(identity, user))
+    own_id = owned(new.id, user)
+    if own_id in known and known[own_id] != _stored(new, new.id, user):
         said = f"There is a {CALLED.get(kind, kind)} {new.id!r} already."
         raise FormError(said, {"id": said})
-    return new
+    return replace(new, id=own_id)
+
+
+def _stored(new: Asset, identity: str, user: int) -> Asset:
+    """Returns something new as it would be kept under an id."""
+    read = as_read(replace(new, id=identity))
+    return replace(read, id=owned(identity, user))
 
 
 async def set_field(

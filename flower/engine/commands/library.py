@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from flower.engine.assets import Character
 from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
 from flower.engine.export import library_archive, library_files
@@ -17,7 +18,7 @@ from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, Named
 from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import books, stories
+from flower.engine.store import books, states, stories
 from flower.engine.store.books import StoredBook
 from flower.errors import CommandError
 from flower.protocol.messages import Portrait, State
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 async def export_character(engine: Engine, client: Client, argument: str) -> None:
     """A card, the imported picture with it."""
     wanted, _, form = argument.partition(" ")
-    known = engine.services.assets.characters
+    known = engine.assets_for(client).characters
     wanted = wanted.lower() or client.chosen.character_id
     character = known.get(wanted)
     if character is None:
@@ -45,7 +46,7 @@ async def export_character(engine: Engine, client: Client, argument: str) -> Non
 async def send_portrait(engine: Engine, client: Client, argument: str) -> None:
     """Sends a character's picture, as small as screens show it; nothing is said where there is none."""
     wanted = argument.lower() or client.chosen.character_id
-    character = engine.services.assets.characters.get(wanted)
+    character = await _pictured(engine, client, wanted)
     small = None
     if character is not None:
         source = await engine.services.database.read(library_files.read_character, character)
@@ -61,6 +62,17 @@ async def send_portrait(engine: Engine, client: Client, argument: str) -> None:
     client.notify("", State(portrait=portrait))
 
 
+async def _pictured(engine: Engine, client: Client, wanted: str) -> Character | None:
+    """Returns a character that a client may see the picture of: one it can choose, or one in its story."""
+    found = engine.assets_for(client).characters.get(wanted)
+    session = client.session
+    if found is not None or session is None:
+        return found
+    steered = await engine.services.database.read(states.steering, session.id)
+    here = (session.character_id, *steered.cast.members)
+    return engine.services.assets.characters.get(wanted) if wanted in here else None
+
+
 def _thumbnail(source: library_files.CardSource) -> Thumbnail | None:
     from flower.engine.interchange import thumbnail  # numpy is loaded when it is known to run here
 
@@ -72,7 +84,8 @@ async def export_lorebook(engine: Engine, client: Client, argument: str) -> None
     name, _, form = argument.rpartition(" ")
     if form.lower() not in BOOK_FORMATS:
         name, form = argument, BOOK_FORMATS[0]
-    found = find_book(await engine.services.database.read(books.listed), name.strip())
+    listed = await engine.services.database.read(books.listed, client.visitor.id)
+    found = find_book(listed, name.strip())
     book = await engine.services.database.read(books.read, found.id)
     file = await trio.to_thread.run_sync(library_files.book_file, book, form.lower())
     await write(engine, client, [file])
@@ -97,7 +110,9 @@ async def export_story(engine: Engine, client: Client, form: str) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
     source = await engine.services.database.read(library_files.read_story, client.session.id)
-    names = library_files.character_names(engine.services.assets)
+    names = library_files.character_names(
+        engine.libraries.seen_by(client.session.owner, engine.services.assets)
+    )
     make = partial(library_files.story_files, source, names, form)
     files = await trio.to_thread.run_sync(lambda: list(make()))
     await write(engine, client, files)
@@ -126,9 +141,10 @@ async def folder_for(engine: Engine, client: Client) -> Path:
 
 async def export_library(engine: Engine, client: Client, argument: str) -> None:
     """Everything of the home as one archive; read beside the engine's own connection, so that nobody waits."""
-    if await engine.services.database.read(stories.has_others):
+    if await engine.services.database.read(stories.has_others_things):
         raise CommandError(
-            "Others have stories in this home, which are theirs; on its machine `flower backup` keeps everything."
+            "Others have stories or a library in this home, which are theirs; on its machine `flower backup`"
+            " keeps everything."
         )
     home = engine.services.database.path.parent
     made = await engine.services.database.read_slowly(

@@ -6,13 +6,13 @@ from msgspec.structs import replace
 
 from flower.engine.commands.library import find_book
 from flower.engine.game.steering import Steering
+from flower.engine.own_assets import owner_of
 from flower.engine.prompt.books_at_hand import books_here
 from flower.engine.prompt.lore_entries import kept_by, named, why
 from flower.engine.prompt.trial import what_fires
 from flower.engine.sessions.engine import Engine
-from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import books, states
+from flower.engine.store import books, states, stories
 from flower.engine.store.books import OwnedBook, Owner, StoredBook
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
@@ -26,7 +26,7 @@ _FOR = " for "
 async def list_books(engine: Engine, client: Client, argument: str) -> None:
     """Lists all books with their number, to whom they belong, and whether they hold in this story."""
     here = {one.stored.id for one in await _holding(engine, client)}
-    rows = await engine.services.database.read(_rows)
+    rows = await engine.services.database.read(_rows, client.visitor.id)
     if not rows:
         client.notify("There are no lorebooks yet; import one.")
         return
@@ -38,12 +38,14 @@ async def list_books(engine: Engine, client: Client, argument: str) -> None:
     client.notify("\n".join(["Lorebooks; * holds here:", *shown, *more]))
 
 
-def _rows(db: Connection) -> list[tuple[StoredBook, str]]:
+def _rows(db: Connection, user: int) -> list[tuple[StoredBook, str]]:
     rows = []
-    for stored in books.listed(db):
+    mine = set(stories.seen_ids(db, user))
+    for stored in books.listed(db, user):
         whose = [
             "everything" if owner is Owner.ALL else f"{owner.value} {owner_id}"
             for owner, owner_id in books.owners(db, stored.id)
+            if owner_of(owner_id) in (0, user) and (owner is not Owner.STORY or owner_id in mine)
         ]
         rows.append((stored, ", ".join(whose)))
     return rows
@@ -51,7 +53,7 @@ def _rows(db: Connection) -> list[tuple[StoredBook, str]]:
 
 async def book_on(engine: Engine, client: Client, argument: str) -> None:
     """Lets a book hold in this story, or through its world, its character, or everywhere."""
-    stored, owner = await _meant(engine, argument, "/lorebook on The harbour")
+    stored, owner = await _meant(engine, client, argument, "/lorebook on The harbour")
     if owner is None:
         session = _story(client)
         await _switch(engine, session, stored, on=True)
@@ -59,21 +61,21 @@ async def book_on(engine: Engine, client: Client, argument: str) -> None:
             await engine.services.database.write(books.give, stored.id, Owner.STORY, session.id)
         client.notify(f"✓ {stored.name} holds in this story.")
         return
-    client.check(Need.HOME)  # others play there as well
+    client.check_own(stored.library, f"/lorebook copy {stored.id}|NAME")  # others play there as well
     await engine.services.database.write(books.give, stored.id, owner, _owner_id(client, owner))
     client.notify(f"✓ {stored.name} belongs to {_owner_name(client, owner)} now.")
 
 
 async def book_off(engine: Engine, client: Client, argument: str) -> None:
     """Lets a book hold in this story no longer, or takes it from its world, character or everything."""
-    stored, owner = await _meant(engine, argument, "/lorebook off The harbour")
+    stored, owner = await _meant(engine, client, argument, "/lorebook off The harbour")
     if owner is None:
         session = _story(client)
         await _switch(engine, session, stored, on=False)
         await engine.services.database.write(books.take, stored.id, Owner.STORY, session.id)
         client.notify(f"✓ {stored.name} is off in this story.")
         return
-    client.check(Need.HOME)
+    client.check_own(stored.library, f"/lorebook copy {stored.id}|NAME")
     gone = await engine.services.database.write(books.take, stored.id, owner, _owner_id(client, owner))
     whose = _owner_name(client, owner)
     if not gone:
@@ -119,12 +121,21 @@ async def _holding(engine: Engine, client: Client) -> list[OwnedBook]:
     def read(db: Connection) -> list[OwnedBook]:
         steered = states.steering(db, story) if story else Steering()
         characters = (character, *steered.cast.members)
-        return books_here(db, story=story, world=world, characters=characters, steered=steered)
+        return books_here(
+            db,
+            story=story,
+            world=world,
+            characters=characters,
+            steered=steered,
+            user=client.visitor.id,
+        )
 
     return await engine.services.database.read(read)
 
 
-async def _meant(engine: Engine, argument: str, example: str) -> tuple[StoredBook, Owner | None]:
+async def _meant(
+    engine: Engine, client: Client, argument: str, example: str
+) -> tuple[StoredBook, Owner | None]:
     """Returns the book and the owner in ``NAME [for world|character|all]``. Raises ``CommandError``."""
     name, mark, whose = argument.rpartition(_FOR)
     owner = {"world": Owner.WORLD, "character": Owner.CHARACTER, "all": Owner.ALL}.get(whose.strip())
@@ -132,7 +143,8 @@ async def _meant(engine: Engine, argument: str, example: str) -> tuple[StoredBoo
         name = argument
     if not name.strip():
         raise CommandError(f"Which lorebook? For example {example}, or {example} for world.")
-    return find_book(await engine.services.database.read(books.listed), name.strip()), owner
+    listed = await engine.services.database.read(books.listed, client.visitor.id)
+    return find_book(listed, name.strip()), owner
 
 
 async def _switch(engine: Engine, session: Session, stored: StoredBook, *, on: bool) -> None:
@@ -149,6 +161,8 @@ def _owner_id(client: Client, owner: Owner) -> str:
         Owner.WORLD: session.world_id if session is not None else chosen.world_id,
         Owner.CHARACTER: session.character_id if session is not None else chosen.character_id,
     }.get(owner, "")
+    if owner_of(found) not in (0, client.visitor.id):  # seen at somebody's table
+        found = ""
     if owner is not Owner.ALL and not found:
         raise CommandError(f"Choose a {owner.value} first: /{owner.value} select ID.")
     return found

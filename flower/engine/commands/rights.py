@@ -1,7 +1,8 @@
 """What every command needs of whoever gives it. Pure.
 
 ``NEEDS`` has a row for each command of the catalogue; ``dispatch`` asks ``need_of`` before it carries anything out, and
-the table in ``docs/remote.md`` is this one. A command that takes the id of a story needs no role at the story that
+the table in ``docs/remote.md`` is this one. What changes something of a library asks whose it is
+(``Client.check_own``). A command that takes the id of a story needs no role at the story that
 is open: it asks ``sessions.rights`` about the one it is given.
 """
 
@@ -21,6 +22,10 @@ _ANYONE = """
     /portrait|/character favourite|/world favourite|/lorebook favourite|/lore list|/lore search|/lore show
     /lorebook list|/lorebook show|/script list|/form save|/sync|/help|/quit|/table join
     /export character|/export lorebook
+    /world attach_lore|/world new|/world edit|/world copy|/world delete|/lore add|/lore delete
+    /lorebook new|/lorebook edit|/lorebook copy|/lorebook delete|/script on|/script off
+    /character new|/character edit|/character draft|/character keep|/character copy|/character delete
+    /rules new|/rules edit|/rules copy|/rules delete
 """
 _READER = """
     /variants|/tree|/show|/branches|/history|/export|/why|/memory list|/memory search|/memory show|/summary|/recall
@@ -40,11 +45,7 @@ _OWNER = """
     /quest done|/quest failed|/quest drop|/npc mood|/npc remove|/npc bring|/clock add|/clock tick|/clock remove
 """
 _HOME = """
-    /world attach_lore|/world sync_folder|/world unsync|/world new|/world edit|/world copy|/world delete
-    /lore add|/lore delete|/lorebook new|/lorebook edit|/lorebook copy|/lorebook delete|/script on|/script off
-    /character new|/character edit|/character draft|/character keep|/character copy|/character delete
-    /rules new|/rules edit|/rules copy|/rules delete|/models refresh|/models get|/export library
-    /settings|/reload|/problems
+    /world sync_folder|/world unsync|/models refresh|/models get|/export library|/settings|/reload|/problems
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flower.engine.commands.lookup import closest
+from flower.engine.own_assets import owner_of
 from flower.engine.scripts.apply import problem_of
 from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.sessions.engine import Engine
@@ -61,6 +62,8 @@ async def script_off(engine: Engine, client: Client, argument: str) -> None:
 
 async def _switch(engine: Engine, client: Client, argument: str, *, on: bool) -> None:
     meant = _meant(await _found(engine, client), argument.strip())
+    for one in meant:
+        client.check_own(owner_of(one.character_id), "/character copy ID NEW-ID")
 
     def switch(db: Connection) -> None:
         for one in meant:

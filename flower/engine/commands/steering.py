@@ -16,6 +16,7 @@ from flower.engine.commands.lookup import closest
 from flower.engine.game import cast, steering
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Steering
+from flower.engine.own_assets import plain
 from flower.engine.prompt.direction import StoryRef, greetings_of_cast, model_of
 from flower.engine.provider.capabilities import Suggesting
 from flower.engine.sessions import suggestions
@@ -126,7 +127,7 @@ async def rule_off(engine: Engine, client: Client, argument: str) -> None:
 
 async def _switch_rule(engine: Engine, client: Client, argument: str, *, on: bool) -> None:
     """Switches a rule for this story alone, whatever is chosen elsewhere."""
-    rules = engine.services.assets.rules
+    rules = engine.assets_for(client).rules
     rule = rules.get(argument.lower())
     if rule is None:
         raise CommandError(f"There is no rule {argument!r}.{closest(argument, list(rules))}")
@@ -167,10 +168,10 @@ def _member(character: Character, model: str) -> str:
 
 
 async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
-    name = _character(engine, argument)
+    found = _character(engine, client, argument)
 
     def add(steered: Steering) -> Steering:
-        members = (*(m for m in steered.cast.members if m != argument.lower()), argument.lower())
+        members = (*(m for m in steered.cast.members if m != found.id), found.id)
         if len(members) > CAST:
             raise CommandError(f"{CAST} characters are the most on one stage.")
         return replace(steered, cast=replace(steered.cast, members=members))
@@ -178,7 +179,7 @@ async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
     steered = await _steer(engine, client, add)
     anew = await _greet_anew(engine, story_of(client), steered)
     other = " The story begins with a greeting for several; ← → shows the others." if anew else ""
-    client.notify(f"✓ {name} joins the scene.{other}")
+    client.notify(f"✓ {found.name} joins the scene.{other}")
 
 
 async def _greet_anew(engine: Engine, session: Session, steered: Steering) -> bool:
@@ -196,12 +197,12 @@ async def _greet_anew(engine: Engine, session: Session, steered: Steering) -> bo
 
 async def remove_from_cast(engine: Engine, client: Client, argument: str) -> None:
     def remove(steered: Steering) -> Steering:
-        if argument.lower() not in steered.cast.members:
-            raise CommandError(
-                f"{argument!r} is not in the cast.{closest(argument, list(steered.cast.members))}"
-            )
-        members = tuple(m for m in steered.cast.members if m != argument.lower())
-        following = "" if steered.cast.next == argument.lower() else steered.cast.next
+        known = steered.cast.members
+        gone = next((m for m in known if argument.lower() in (m, plain(m))), None)
+        if gone is None:
+            raise CommandError(f"{argument!r} is not in the cast.{closest(argument, list(known))}")
+        members = tuple(m for m in known if m != gone)
+        following = "" if steered.cast.next == gone else steered.cast.next
         return replace(steered, cast=replace(steered.cast, members=members, next=following))
 
     await _steer(engine, client, remove)
@@ -209,14 +210,12 @@ async def remove_from_cast(engine: Engine, client: Client, argument: str) -> Non
 
 
 async def next_in_cast(engine: Engine, client: Client, argument: str) -> None:
-    wanted = "" if argument.lower() in OFF else argument.lower()
-    name = (
-        "the narrator alone"
-        if wanted == cast.NARRATOR
-        else _character(engine, wanted)
-        if wanted
-        else ""
-    )
+    wanted, name = ("" if argument.lower() in OFF else argument.lower()), ""
+    if wanted == cast.NARRATOR:
+        name = "the narrator alone"
+    elif wanted:
+        found = _character(engine, client, wanted)
+        wanted, name = found.id, found.name
 
     def choose(steered: Steering) -> Steering:
         stage = (*steered.cast.members, story_of(client).character_id, cast.NARRATOR, "")
@@ -242,26 +241,26 @@ async def cast_model(engine: Engine, client: Client, argument: str) -> None:
     model = model.strip()
     if not wanted or not model:
         raise CommandError("Whose, and which? For example /cast model ID MODEL, or /cast model ID off.")
-    name = _character(engine, wanted)
+    found = _character(engine, client, wanted)
     chosen = "" if model.lower() in OFF else model
     if chosen:
         engine.registry.resolve(chosen)
 
     def choose(steered: Steering) -> Steering:
-        models = {**steered.cast.models, wanted.lower(): chosen}
+        models = {**steered.cast.models, found.id: chosen}
         return replace(steered, cast=replace(steered.cast, models=models))
 
     await _steer(engine, client, choose)
-    client.notify(f"✓ {chosen or 'The model of the story'} speaks for {name}.")
+    client.notify(f"✓ {chosen or 'The model of the story'} speaks for {found.name}.")
 
 
-def _character(engine: Engine, wanted: str) -> str:
-    """Returns a character's name; raises ``CommandError`` if there is none with this id."""
-    characters = engine.services.assets.characters
+def _character(engine: Engine, client: Client, wanted: str) -> Character:
+    """Returns a character; raises ``CommandError`` if there is none with this id."""
+    characters = engine.assets_for(client).characters
     found = characters.get(wanted.lower())
     if found is None:
         raise CommandError(f"There is no character {wanted!r}.{closest(wanted, list(characters))}")
-    return found.name
+    return found
 
 
 # --- other voices -------------------------------------------------------------------------------
@@ -273,7 +272,7 @@ async def speak_as(engine: Engine, client: Client, argument: str) -> None:
     if client.session is not None:
         state = (await current_of(engine, client.session)).state
         known = [person.name for person in state.people]
-    known += [brief.name for brief in briefs(engine.services.assets.characters)]
+    known += [brief.name for brief in briefs(engine.assets_for(client).characters)]
     name, text = _voice(argument, known)
     if not name or not text:
         raise CommandError(

@@ -215,7 +215,9 @@ async def export(engine: Engine, client: Client, argument: str) -> None:
     name = argument.split(None, 2 if whole else 1)[-1] if len(words) > 1 + whole else ""
     if overwrite:
         name = name.removesuffix(OVERWRITE).rstrip()
-    names = export_files.names_of(engine.services.assets)
+    names = export_files.names_of(
+        engine.libraries.seen_by(client.session.owner, engine.services.assets)
+    )
     story = await engine.services.database.read_slowly(
         export_files.read_story, client.session.id, names, engine.now(), whole=whole
     )

@@ -12,6 +12,7 @@ from flower.counting import counted
 from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import Steering
+from flower.engine.own_assets import owner_of
 from flower.engine.prompt.lore_entries import is_kept, reason
 from flower.engine.recall.base import Ranked
 from flower.engine.recall.scopes import lore_scope, memory_scope
@@ -39,10 +40,10 @@ def _find(kind: str, wanted: str, available: Mapping[str, Asset]) -> Asset:
 
 async def select_world(engine: Engine, client: Client, argument: str) -> None:
     """A story belongs to its world: choosing another one leaves the story, which stays saved."""
-    if argument.lower() == NONE and NONE not in engine.services.assets.worlds:
+    if argument.lower() == NONE and NONE not in engine.assets_for(client).worlds:
         await _without_world(engine, client)
         return
-    world = _find("world", argument, engine.services.assets.worlds)
+    world = _find("world", argument, engine.assets_for(client).worlds)
     leaves = client.session is not None and client.session.world_id != world.id
     await engine.choose(client, world_id=world.id)
     if leaves:
@@ -66,20 +67,21 @@ async def _without_world(engine: Engine, client: Client) -> None:
 
 
 async def attach_lore(engine: Engine, client: Client, argument: str) -> None:
-    world = _find("world", client.chosen.world_id, engine.services.assets.worlds)
+    world = _find("world", client.chosen.world_id, engine.assets_for(client).worlds)
     await _attach(engine, client, world, argument, "/world attach_lore The bell rings by itself.")
 
 
 async def add_lore(engine: Engine, client: Client, argument: str) -> None:
     """The same for a world that is named: for programs, which choose none."""
     wanted, _, text = argument.partition(" ")
-    world = _find("world", wanted, engine.services.assets.worlds)
+    world = _find("world", wanted, engine.assets_for(client).worlds)
     await _attach(
         engine, client, world, text.strip(), f"/lore add {world.id} The bell rings by itself."
     )
 
 
 async def _attach(engine: Engine, client: Client, world: World, text: str, example: str) -> None:
+    client.check_own(owner_of(world.id), f"/world copy {world.id} ID")
     if not text:
         raise CommandError(f"Write the lore behind the command: {example}")
     if len(text) > limits.ATTACHED_LORE_CHARS:
@@ -92,7 +94,7 @@ async def _attach(engine: Engine, client: Client, world: World, text: str, examp
 
 
 async def select_character(engine: Engine, client: Client, argument: str) -> None:
-    character = _find("character", argument, engine.services.assets.characters)
+    character = _find("character", argument, engine.assets_for(client).characters)
     await engine.choose(client, character_id=character.id)
     session = client.session
     if session is not None:
@@ -121,7 +123,7 @@ async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def add_rule(engine: Engine, client: Client, argument: str) -> None:
-    rule = _find("rule", argument, engine.services.assets.rules)
+    rule = _find("rule", argument, engine.assets_for(client).rules)
     rules = (*(other for other in client.chosen.rules if other != rule.id), rule.id)
     await engine.choose(client, rules=rules)
     await _unswitch(engine, client, rule.id)
@@ -198,6 +200,8 @@ async def show_lore(engine: Engine, client: Client, argument: str) -> None:
 async def delete_lore(engine: Engine, client: Client, argument: str) -> None:
     """Only what was attached can be deleted: the rest would come back from its file."""
     scope = _lore_scope(client)
+    world_id = client.chosen.world_id
+    client.check_own(owner_of(world_id), f"/world copy {world_id} ID")
     passage = await passage_in(engine, scope, argument, "/lore delete 12")
     if not passage.source.startswith(ATTACHED):
         raise CommandError(
@@ -254,7 +258,14 @@ async def pin_memory(engine: Engine, client: Client, argument: str) -> None:
 def _lore_scope(client: Client) -> str:
     if not client.chosen.world_id:
         raise CommandError("Choose a world first: /world select ID.")
+    if not _reads_lore(client):
+        raise CommandError("This world is in somebody's own library; only they look through its lore.")
     return lore_scope(client.chosen.world_id)
+
+
+def _reads_lore(client: Client) -> bool:
+    """Whether a client may look through the lore of the world it is in: those at a table hear what is told."""
+    return owner_of(client.chosen.world_id) in (0, client.visitor.id)
 
 
 def story_scope(client: Client) -> str:
@@ -306,7 +317,8 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
         way = await database.read(stories.path_ids, await database.read(tree.active_leaf, session.id))
         away = await engine.tables.unwitnessed(client)
         visible = frozenset(way) - away if away else way
-    scopes = {"Lore": lore_scope(client.chosen.world_id)} if client.chosen.world_id else {}
+    known = client.chosen.world_id and _reads_lore(client)
+    scopes = {"Lore": lore_scope(client.chosen.world_id)} if known else {}
     if session is not None:
         scopes["Memories"] = memory_scope(session.id)
     if not scopes:

@@ -17,6 +17,7 @@ from flower.engine.interchange import book_writer, card_writer, chat_writer, flo
 from flower.engine.interchange.characters import card_of
 from flower.engine.interchange.values import Card, Chat, Kind
 from flower.engine.lorebook.book import Book
+from flower.engine.own_assets import owner_of, plain
 from flower.engine.store import books, branches, characters, imported_chats, states, stories
 from flower.engine.store.books import Owner
 from flower.engine.store.connection import Connection
@@ -52,7 +53,7 @@ class CardSource(Struct, frozen=True):
 
 def read_character(db: Connection, character: Character) -> CardSource:
     """Returns what is known of a character."""
-    owned = books.holding(db, characters=(character.id,))
+    owned = books.holding(db, characters=(character.id,), user=owner_of(character.id))
     mine = [one for one in owned if one.owner is Owner.CHARACTER]
     book = books.read(db, mine[0].stored.id) if mine else None
     return CardSource(character, characters.source(db, character.id), book)
@@ -62,7 +63,7 @@ def card_file(source: CardSource, form: str) -> NamedFile:
     """Returns a card in one of ``CARD_FORMATS``. Raises ``CommandError`` for another one."""
     original, data = _original(source)
     card = card_of(source.character, original, source.book)
-    name = source.character.id
+    name = plain(source.character.id)
     if form == "png":
         return NamedFile(f"{name}.png", card_writer.card_png(card, data))
     if form == "charx":

@@ -14,7 +14,6 @@ from pathlib import Path
 import trio
 
 from flower import limits, regular_file
-from flower.engine.character_list import ImportedCharacter
 from flower.engine.importing import library_archive, take
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.take import File, Taken, TakeOutcome
@@ -27,21 +26,19 @@ log = logging.getLogger(__name__)
 
 
 class Importer:
-    """Imports into one home. ``imported`` are its imported characters as they are in memory."""
+    """Imports into one home, for everybody or into the library of one user."""
 
     def __init__(
         self,
         database: Store,
-        imported: ImportedCharacter,
         *,
         written: Callable[[], Container[str]],
-        changed: Callable[[TakeOutcome], None],
+        changed: Callable[[TakeOutcome, int], None],
         now: Callable[[], float],
         new_id: Callable[[], str],
     ) -> None:
-        """``written``: ids of characters that files of the home have; ``changed`` hears what is new."""
+        """``written``: ids of characters that files of the home have; ``changed`` hears what is new, and whose."""
         self._database = database
-        self._imported = imported
         self._written = written
         self._changed = changed
         self._now = now
@@ -49,37 +46,41 @@ class Importer:
         self._one_at_a_time = trio.CapacityLimiter(1)
 
     async def take(
-        self, path: Path, name: str, me: str = "", *, scripts_allowed: bool = False
+        self, path: Path, name: str, me: str = "", *, scripts_allowed: bool = False, user: int = 0
     ) -> Taken:
         """Returns what became of the file at ``path``, which is called ``name`` where it came from.
 
         ``me`` is the player's name in a chat that does not tell; ``scripts_allowed``: the scripts of cards
-        may act at once. Raises ``ImportFileError`` with one sentence for a file that cannot be imported,
-        ``StoreError``; then nothing of it was taken over.
+        may act at once; ``user`` is whose it will be, 0 for everybody's. Raises ``ImportFileError`` with one
+        sentence for a file that cannot be imported, ``StoreError``; then nothing of it was taken over.
         """
         async with self._one_at_a_time:
-            if await trio.to_thread.run_sync(_is_library, path):
-                outcome = await self._take_library(path, name, scripts_allowed)
+            if not await trio.to_thread.run_sync(_is_library, path):
+                outcome = await self._take_file(path, name, me, scripts_allowed, user)
+            elif user:
+                raise ImportFileError(
+                    "it is the archive of a whole home, which only whoever keeps this one can take over"
+                )
             else:
-                outcome = await self._take_file(path, name, me, scripts_allowed)
+                outcome = await self._take_library(path, name, scripts_allowed)
         if outcome.taken.state == "already here":
             return outcome.taken
-        for stored in outcome.characters:
-            self._imported.put(stored.brief, stored.packed)
         log.info("imported kind=%s state=%s", outcome.taken.kind, outcome.taken.state)
-        self._changed(outcome)
+        self._changed(outcome, user)
         return outcome.taken
 
-    async def _take_file(self, path: Path, name: str, me: str, scripts_allowed: bool) -> TakeOutcome:
+    async def _take_file(
+        self, path: Path, name: str, me: str, scripts_allowed: bool, user: int
+    ) -> TakeOutcome:
         data, hash_ = await trio.to_thread.run_sync(_content, path)
-        known = await self._database.read(take.already_here, hash_)
+        known = await self._database.read(take.already_here, hash_, user, stem_of(name))
         if known is not None:
             return TakeOutcome(known)
         stem = stem_of(name)
         imported = await trio.to_thread.run_sync(reader.read, data, stem, me)
         file = File(stem, data, hash_, imported)
         return await self._database.write(
-            take.take, file, self._now(), self._new_id(), self._written(), scripts_allowed
+            take.take, file, self._now(), self._new_id(), self._written(), scripts_allowed, user
         )
 
     async def _take_library(self, path: Path, name: str, scripts_allowed: bool) -> TakeOutcome:

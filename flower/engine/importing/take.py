@@ -6,6 +6,7 @@ So every file looks for what waits for it, and for what it waits for itself.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container
 from typing import Literal
 
@@ -24,13 +25,16 @@ from flower.engine.interchange.card_reader import short
 from flower.engine.interchange.characters import character_of
 from flower.engine.interchange.values import Card, Chat, Imported, Kind, QuickReplies
 from flower.engine.lorebook.book import Book, Entry
+from flower.engine.own_assets import owner_of
 from flower.engine.sanitize import sanitize
 from flower.engine.scripts.script import Script
 from flower.engine.store import (
+    allowances,
     books,
     characters,
     imported_chats,
     originals,
+    own_assets,
     personas,
     presets,
     quick_replies,
@@ -41,7 +45,6 @@ from flower.engine.store import (
 from flower.engine.store.books import Owner
 from flower.engine.store.characters import Source, Stored
 from flower.engine.store.connection import Connection
-from flower.engine.store.users import HOME
 from flower.errors import ImportFileError
 
 State = Literal["new", "updated", "already here"]
@@ -83,14 +86,21 @@ class _Home(Struct, frozen=True):
     taken_ids: Container[str]
     new_id: str
     scripts_allowed: bool
+    user: int = 0  # whose library it comes into; 0: the home's
 
 
-def already_here(db: Connection, hash_: bytes) -> Taken | None:
-    """Returns what to say of a file whose content was imported before."""
+# What is in effect for everybody, so that only the home's owner brings it.
+_HOME_ALONE = (
+    Kind.QUICK_REPLIES, Kind.SCRIPTS, Kind.INSTRUCT_PRESET, Kind.CONTEXT_PRESET, Kind.GROUP,
+)  # fmt: skip
+
+
+def already_here(db: Connection, hash_: bytes, user: int = 0, name: str = "") -> Taken | None:
+    """Returns what to say of a file whose content somebody imported before; ``name``: what a user calls it."""
     known = originals.known(db, hash_)
-    if known is None or not originals.in_use(db, known):
+    if known is None or not originals.in_use(db, known, user):
         return None
-    return Taken(known.kind, "already here", (known.name,))
+    return Taken(known.kind, "already here", (name if user else known.name,))
 
 
 def take(
@@ -100,20 +110,23 @@ def take(
     new_id: str,
     taken_ids: Container[str] = frozenset(),
     scripts_allowed: bool = False,
+    user: int = 0,
 ) -> TakeOutcome:
-    """Takes over what is in ``file``.
+    """Takes over what is in ``file``, for a user or (0) for everybody.
 
     ``new_id`` begins the ids of new stories; ``taken_ids`` are of characters that files of the home have.
     ``scripts_allowed``: the scripts of cards may act.
     Raises ``ImportFileError`` where the home has no room, ``StoreError``.
     """
-    known = already_here(db, file.hash)
+    known = already_here(db, file.hash, user, file.name)
     if known is not None:
         return TakeOutcome(known)
     imported = file.imported
     kind = imported.kind.value
-    original = originals.keep(db, file.data, file.hash, file.name, kind, now)
-    home = _Home(db, original, file.name, now, taken_ids, new_id, scripts_allowed)
+    if user:
+        _check_user(db, imported, user, now)
+    original = originals.keep(db, file.data, file.hash, file.name, kind, now, user)
+    home = _Home(db, original, file.name, now, taken_ids, new_id, scripts_allowed, user)
     items: list[tuple[str, State]] = []
     stored: list[Stored] = []
     played: list[str] = []
@@ -130,7 +143,7 @@ def take(
     items += [_take_replies(home, replies) for replies in imported.quick_replies]
     items += [_take_script(home, script) for script in imported.scripts]
     items += [_take_preset(home, preset) for preset in imported.presets]
-    for group in imported.groups:
+    for group in imported.groups if not user else ():
         titles = (stem_of(chat.title) for chat in imported.chats)
         groups.take(db, group, dict(zip(titles, played, strict=True)))
         items.append((f"group {sanitize(group.name)}", "new"))
@@ -140,25 +153,45 @@ def take(
     return TakeOutcome(taken, tuple(stored), tuple(played))
 
 
+def _check_user(db: Connection, imported: Imported, user: int, now: float) -> None:
+    """Raises ``ImportFileError`` for what a user may not bring, or when their library is full."""
+    presets_of_all = any(preset.kind in _HOME_ALONE for preset in imported.presets)
+    if imported.kind in _HOME_ALONE or imported.quick_replies or imported.scripts or presets_of_all:
+        raise ImportFileError(
+            f"a file of the kind {imported.kind.value} would hold for everybody here; only whoever keeps this"
+            " home can import it"
+        )
+    new = len(imported.cards) + len(imported.books)
+    known = allowances.allowance(db, user, now)
+    if new and own_assets.count(db, user) + new > known.limits.most_own:
+        raise ImportFileError(
+            f"you may have {known.limits.most_own} characters, worlds, rules and lorebooks of your own"
+        )
+    most = known.limits.stories
+    if imported.chats and most is not None and known.stories + len(imported.chats) > most:
+        raise ImportFileError(f"you may have {most} stories, trash included")
+
+
 # --- characters ---------------------------------------------------------------------------------
 
 
 def _take_card(home: _Home, card: Card, place: int) -> tuple[Stored, tuple[str, State]]:
     db, new = home.db, character_of(card, "")
-    old = characters.earlier(db, new, home.name)
-    identity = old.id if old is not None else characters.free_id(db, new.name, home.taken_ids)
+    user = home.user
+    old = characters.earlier(db, new, home.name, user)
+    identity = old.id if old is not None else characters.free_id(db, new.name, home.taken_ids, user)
     character = replace(new, id=identity)
     source = Source(home.name, home.original, place, stem_of(card.linked_book))
-    stored = characters.put(db, character, source, home.now)
+    stored = characters.put(db, character, source, home.now, user)
     scripts.put_of_character(db, identity, card.scripts, home.original, allowed=home.scripts_allowed)
     if card.book is not None:
         _give_own_book(home, identity, card.book)
     if card.linked_book:
-        for book_id in books.of_file(db, stem_of(card.linked_book)):
+        for book_id in books.of_file(db, stem_of(card.linked_book), user):
             _give_linked_book(db, book_id, identity)
-    personas.claim(db, home.name, identity)
-    imported_chats.give_character(db, character.name, home.name, identity)
-    if old is None:
+    personas.claim(db, home.name, identity, user)
+    imported_chats.give_character(db, character.name, home.name, identity, user)
+    if old is None and not user:
         groups.await_card(db, identity, (home.name, character.name))
     return stored, (f"character {character.name} ({identity})", "new" if old is None else "updated")
 
@@ -166,11 +199,11 @@ def _take_card(home: _Home, card: Card, place: int) -> tuple[Stored, tuple[str, 
 def _give_own_book(home: _Home, character_id: str, book: Book) -> None:
     """A character has one book out of its card; a newer card brings a newer book."""
     file = f"card:{character_id}"
-    earlier = books.of_file(home.db, file)
+    earlier = books.of_file(home.db, file, home.user)
     if earlier:
         books.replace(home.db, earlier[0], book, home.now, original=home.original)
         return
-    number = books.add(home.db, book, home.now, file=file, original=home.original)
+    number = books.add(home.db, book, home.now, file=file, original=home.original, library=home.user)
     books.give(home.db, number, Owner.CHARACTER, character_id)
 
 
@@ -184,7 +217,7 @@ def _give_linked_book(db: Connection, number: int, character_id: str) -> None:
     """
     books.give(db, number, Owner.CHARACTER, character_id)
     linked = _told(books.read(db, number))
-    for copy in books.of_file(db, f"card:{character_id}"):
+    for copy in books.of_file(db, f"card:{character_id}", owner_of(character_id)):
         if _told(books.read(db, copy)) == linked:
             books.remove(db, copy)
         else:
@@ -202,17 +235,18 @@ def _take_book(home: _Home, book: Book) -> tuple[str, State]:
     """A book of a file that was here before takes the place of the old one, with whom it belongs to."""
     db = home.db
     text = f"lorebook {sanitize(book.name)} ({counted(len(book.entries), 'entry', 'entries')})"
-    earlier = books.of_file(db, home.name)
+    user = home.user
+    earlier = books.of_file(db, home.name, user)
     if earlier:
         books.replace(db, earlier[0], book, home.now, original=home.original)
         return text, "updated"
-    number = books.add(db, book, home.now, file=home.name, original=home.original)
+    number = books.add(db, book, home.now, file=home.name, original=home.original, library=user)
     for name in (home.name, book.name):
-        for character_id in characters.with_book(db, name):
+        for character_id in characters.with_book(db, name, user):
             _give_linked_book(db, number, character_id)
-        for persona_id in personas.with_book(db, name):
+        for persona_id in personas.with_book(db, name, user):
             books.give(db, number, Owner.PERSONA, str(persona_id))
-        for session_id in imported_chats.with_book(db, name):
+        for session_id in imported_chats.with_book(db, name, user):
             books.give(db, number, Owner.STORY, session_id)
     return text, "new"
 
@@ -222,7 +256,7 @@ def _take_book(home: _Home, book: Book) -> tuple[str, State]:
 
 def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, State]]:
     db = home.db
-    marks = marks_of(chat)
+    marks = [_mark_of(home.user, mark) for mark in marks_of(chat)]
     nodes, leaf = nodes_of(chat, home.now)
     session_id = imported_chats.story_of(db, marks)
     old = bool(session_id)
@@ -232,28 +266,34 @@ def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, St
     character, book = short(sanitize(chat.character)), stem_of(chat.linked_book)
     imported_chats.mark(db, session_id, marks, home.original, character, book)
     if book:
-        for book_id in books.of_file(db, book):
+        for book_id in books.of_file(db, book, home.user):
             books.give(db, book_id, Owner.STORY, session_id)
-    if not old:
+    if not old and not home.user:
         groups.await_chat(db, session_id, home.name)
     messages = counted(added, "more message") if old else counted(len(chat.messages), "message")
     title = sanitize(chat.title) or character or "Untitled"
     return session_id, (f"story {title} ({session_id}, {messages})", "updated" if old else "new")
 
 
+def _mark_of(user: int, mark: bytes) -> bytes:
+    """Returns by what a file of somebody's chat is known: the same chat of two users is two stories."""
+    return hashlib.sha256(b"%d " % user + mark).digest() if user else mark
+
+
 def _begin(home: _Home, chat: Chat, number: int) -> str:
     db = home.db
-    if stories.count_sessions(db, HOME) >= stories.SESSIONS_MAX:
+    if stories.count_sessions(db, home.user) >= stories.SESSIONS_MAX:
         raise ImportFileError(f"there are {stories.SESSIONS_MAX} stories, the most one home holds")
     session_id = home.new_id if not number else f"{home.new_id}-{number + 1}"
     dates = [v.sent for m in chat.messages for v in m.variants if v.sent is not None]
     created = chat.created or min(dates, default=home.now)
     names = speakers(chat)
-    found = {name: characters.named(db, short(name)) for name in names[: limits.IMPORT_SPEAKERS]}
-    character_id = characters.named(db, short(sanitize(chat.character))) if chat.character else ""
+    user = home.user
+    found = {name: characters.named(db, short(name), user) for name in names[: limits.IMPORT_SPEAKERS]}
+    character_id = characters.named(db, short(sanitize(chat.character)), user) if chat.character else ""
     title = sanitize(chat.title or chat.character) or "Untitled"
     begun = imported_chats.Begun(session_id, title, character_id, created, max(dates, default=created))
-    imported_chats.begin(db, begun)
+    imported_chats.begin(db, begun, user)
     _steer(home, session_id, chat, [one for one in found.values() if one and one != character_id])
     return session_id
 
@@ -263,7 +303,7 @@ def _steer(home: _Home, session_id: str, chat: Chat, members: list[str]) -> None
     note = _note(chat.note)
     persona = Persona(sanitize(chat.player)[: limits.NAME_CHARS])
     if persona.name:
-        for known in personas.listed(home.db):
+        for known in personas.listed(home.db, home.user):
             if known.name.casefold() == persona.name.casefold():
                 persona = replace(persona, text=known.description[:NOTE_CHARS])
                 break
@@ -301,11 +341,14 @@ def _take_persona(home: _Home, persona: values.ImportedPersona) -> tuple[str, St
         file=sanitize(persona.avatar),
         linked_book=stem_of(persona.linked_book),
         original=home.original,
+        owner=home.user,
     )
-    if persona.default and not any(known.is_default for known in personas.listed(db)):
-        personas.make_default(db, number)
-    personas.bind_files(db, number, [stem_of(file) for file in persona.characters])
-    for book_id in books.of_file(db, stem_of(persona.linked_book)) if persona.linked_book else ():
+    known = personas.listed(db, home.user)
+    if persona.default and not any(one.is_default for one in known):
+        personas.make_default(db, number, home.user)
+    personas.bind_files(db, number, [stem_of(file) for file in persona.characters], home.user)
+    linked = stem_of(persona.linked_book) if persona.linked_book else ""
+    for book_id in books.of_file(db, linked, home.user) if linked else ():
         books.give(db, book_id, Owner.PERSONA, str(number))
     return f"persona {name}", "new"
 
@@ -332,8 +375,8 @@ _STORED_AS: dict[Kind, presets.Kind] = {
 def _take_preset(home: _Home, preset: values.Preset) -> tuple[str, State]:
     kind = _STORED_AS[preset.kind]
     name = sanitize(preset.name)
-    before = presets.find(home.db, kind, name)
-    presets.put(home.db, kind, name, preset.values, home.now)
+    before = presets.find(home.db, kind, name, home.user)
+    presets.put(home.db, kind, name, preset.values, home.now, home.user)
     how = "/preset load" if kind == presets.SAMPLERS else "/set template"
     state: State = "new" if before is None else "updated"
     return f"{kind} preset {name} ({how} {name})", state

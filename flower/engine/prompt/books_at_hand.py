@@ -58,9 +58,15 @@ async def ready_books(
 
 
 def books_here(
-    db: Connection, *, story: str, world: str, characters: Sequence[str], steered: Steering
+    db: Connection,
+    *,
+    story: str,
+    world: str,
+    characters: Sequence[str],
+    steered: Steering,
+    user: int = 0,
 ) -> list[books.OwnedBook]:
-    """Returns the books that hold in a story and are not switched off in it.
+    """Returns the books that hold in a story and are not switched off in it; ``user``: whose a new one would be.
 
     Those of the persona are of the stored one that has the name the player has here: of several, the one
     that is bound to this story or character, or the default one.
@@ -70,7 +76,7 @@ def books_here(
     mine = bound is not None and bound.name == name
     persona = bound if mine else personas.find_in_story(db, name, story) if name else None
     number = persona.id if persona is not None and persona.name == name else None
-    held = books.holding(db, story=story, world=world, characters=characters, persona=number)
+    held = books.holding(db, story=story, world=world, characters=characters, persona=number, user=user)
     return [one for one in held if one.stored.id not in steered.books]
 
 

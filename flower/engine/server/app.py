@@ -162,15 +162,17 @@ def create_app(
             await websocket.close(POLICY)  # its token was revoked
         return None
 
-    incoming = uploads.Uploads(engine.imports.importer, home.run if home is not None else None)
+    incoming = uploads.Uploads(
+        engine.imports.importer, home.run if home is not None else None, engine.allowances
+    )
 
     async def import_file() -> Response:
         peer, user = await door.asks(request)
-        refused = rules.owner_refusal(request.headers.get, peer, trio.current_time(), user)
+        refused = rules.refusal(request.headers.get, peer, trio.current_time(), user)
         if refused is not None:
             return _refused(engine, refused)
         with lifetime.client():  # whoever sends files needs the engine
-            return await incoming.take(request)
+            return await incoming.take(request, user)
 
     app.add_url_rule(IMPORT_PATH, view_func=import_file, endpoint="import", methods=["POST"])
     app.add_url_rule("/", view_func=alive, endpoint="root")

@@ -2,7 +2,8 @@
 
 The body is the file itself. ``X-Flower-Name`` is its name and ``X-Flower-Me`` the player's name in a chat that
 does not tell, both percent-encoded; ``X-Flower-Scripts: yes`` lets the scripts of cards act,
-``X-Flower-Library: yes`` announces an archive of a whole home, which may be larger. The answer is JSON:
+``X-Flower-Library: yes`` announces an archive of a whole home, which may be larger. What a user sends comes into the
+library of that user. The answer is JSON:
 ``kind``, ``state``, ``items`` and ``notices``, or with another status than 200 ``error``, and ``speakers`` where
 the player has to be named.
 """
@@ -24,7 +25,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from flower import limits
 from flower.engine.importing.importer import Importer
-from flower.errors import ImportFileError, StoreError, UnknownPlayerError
+from flower.engine.sessions.allowances import Allowances
+from flower.engine.store.users import HOME, User
+from flower.errors import CommandError, ImportFileError, StoreError, UnknownPlayerError
 
 UPLOADS_AT_ONCE = 4  # others wait for their turn
 UPLOAD_S = 600.0  # 64 MiB over a poor line
@@ -40,24 +43,33 @@ def most_of(request: Request) -> int:
 class Uploads:
     """Takes files in. ``folder`` is where they lie until they are imported; None: the system's."""
 
-    def __init__(self, importer: Importer, folder: Path | None) -> None:
+    def __init__(self, importer: Importer, folder: Path | None, allowances: Allowances) -> None:
         self._importer = importer
+        self._allowances = allowances
         self._folder = folder
         self._at_once = trio.CapacityLimiter(UPLOADS_AT_ONCE)
 
-    async def take(self, request: Request) -> Response:
-        """Returns the answer to a request that may come in."""
+    async def take(self, request: Request, user: User | None = None) -> Response:
+        """Returns the answer to a request that may come in; ``user`` is who sends it, None the home's owner."""
         name, me = (
             unquote(request.headers.get(header, "")[:NAME_BYTES])
             for header in ("X-Flower-Name", "X-Flower-Me")
         )
         scripts = request.headers.get("X-Flower-Scripts", "") == "yes"
         try:
+            if user is not None:
+                await self._allowances.check_import(user.id, user.name)
             with trio.fail_after(UPLOAD_S):
                 async with self._at_once, self._received(request) as path:
                     taken = await self._importer.take(
-                        path, name or "unnamed", me, scripts_allowed=scripts
+                        path,
+                        name or "unnamed",
+                        me,
+                        scripts_allowed=scripts,
+                        user=user.id if user is not None else HOME,
                     )
+        except CommandError as error:
+            return _answer(403, {"error": str(error)})
         except UnknownPlayerError as error:
             return _answer(422, {"error": str(error), "speakers": error.speakers})
         except ImportFileError as error:

@@ -15,7 +15,7 @@ import trio
 
 from flower import limits
 from flower.engine.sessions.turn_outcome import TurnOutcome
-from flower.engine.store import allowances, stories
+from flower.engine.store import allowances, own_assets, stories
 from flower.engine.store.allowances import Allowance
 from flower.engine.store.connection import Store
 from flower.engine.tasks import guarded
@@ -68,6 +68,25 @@ class Allowances:
             _check_day(known)
             await self._check_disk(user, name, most.disk)
 
+    async def check_library(self, user: int, name: str) -> None:
+        """Raises ``CommandError`` when a user's library or disk is full, before something new comes into it."""
+        known = await self._database.read(allowances.limits_of, user)
+        has = await self._database.read(own_assets.count, user)
+        most = known.most_own
+        if has >= most:
+            raise CommandError(
+                f"You have {has} characters, worlds, rules and lorebooks of your own; {most} is the most."
+            )
+        await self._check_disk(user, name, known.disk)
+
+    async def check_import(self, user: int, name: str) -> None:
+        """Raises ``CommandError`` when a user may bring no file now; what is in it is counted when it is known."""
+        await self.check(user, name, model=False)
+        known = await self._database.read(allowances.limits_of, user)
+        if known.library == 0 and known.stories == 0:
+            raise CommandError("A guest brings no files; whoever keeps this home can make you a user.")
+        await self._check_disk(user, name, known.disk)
+
     async def check_disk(self, user: int, name: str) -> None:
         """Raises ``CommandError`` when a user has filled what they may, before a file of theirs is written."""
         known = await self._database.read(allowances.limits_of, user)
@@ -92,8 +111,8 @@ class Allowances:
         size += await trio.to_thread.run_sync(_size_of, self._exports(name))
         if size > most_mib * limits.MIB:
             raise CommandError(
-                f"Your stories and exports have {size // limits.MIB} MiB and may have {most_mib}; delete some, it is"
-                " looked at again in ten minutes."
+                f"Your stories, library and exports have {size // limits.MIB} MiB and may have {most_mib};"
+                " delete some, it is looked at again in ten minutes."
             )
 
     def turn_ended(self, outcome: TurnOutcome) -> None:

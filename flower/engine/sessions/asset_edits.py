@@ -7,7 +7,7 @@ what comes with Flower is copied there under its id, and is back when that file 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import trio
@@ -16,36 +16,55 @@ from msgspec.structs import replace
 from flower.engine import asset_files
 from flower.engine.asset_files import Asset, WrittenAsset
 from flower.engine.assets import SHIPPED, Assets, Character, Rule, World, load_assets
+from flower.engine.own_assets import owned, owner_of, plain
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.imports import Imports
+from flower.engine.sessions.own_libraries import OwnLibraries
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.sessions.session import Client
-from flower.protocol.messages import State, SystemUpdate
+from flower.protocol.messages import State
 
 
 class AssetEdits:
     """Changes what ``runtime`` plays with, and tells ``clients`` of it."""
 
     def __init__(
-        self, runtime: Runtime, imports: Imports, lore: WorldLore, clients: Collection[Client]
+        self, runtime: Runtime, imports: Imports, lore: WorldLore, libraries: OwnLibraries
     ) -> None:
         self._runtime = runtime
         self._imports = imports
         self._lore = lore
-        self._clients = clients
+        self._libraries = libraries
         self.one_at_a_time = trio.Lock()
 
     @property
     def _folder(self) -> Path:
         return self._runtime.services.database.path.parent / "assets"
 
-    async def write(self, asset: Asset) -> WrittenAsset:
-        """Writes an asset into its file and plays with it from now on. Raises ``AssetError``, ``StoreError``."""
+    async def write(self, asset: Asset) -> WrittenAsset | None:
+        """Stores an asset and plays with it from now on; returns its file, None for one of a user's own.
+
+        Raises ``AssetError``, ``StoreError``.
+        """
+        user = owner_of(asset.id)
+        if user:
+            asset = asset_files.as_read(replace(asset, id=plain(asset.id)))
+            asset = replace(asset, id=owned(asset.id, user))
+            await self._libraries.write(user, asset)
+            self._imports.tell_user(user)
+            if isinstance(asset, World):
+                await self._lore.sync(asset.id, again=True)
+            return None
         asset = asset_files.as_read(asset)
         written = await trio.to_thread.run_sync(asset_files.write, self._folder, asset)
         await self._take(asset)
         return written
+
+    async def remove_own(self, user: int, asset: Asset) -> bool:
+        """Deletes something of a user's; returns whether the imported one that it was written over is back."""
+        back = await self._libraries.remove(user, asset)
+        self._imports.tell_user(user)
+        return back
 
     async def put_aside(self, kind: type[Asset], asset_id: str) -> Path | None:
         """Makes an asset's file none; returns where its text is, None if the home has no file of it.
@@ -82,13 +101,13 @@ class AssetEdits:
 
     def _put_worlds(self, worlds: Mapping[str, World]) -> None:
         assets = self._runtime.services.assets._replace(worlds=worlds)
-        self._use(assets, State(available_worlds=snapshot.world_options(assets)))
+        self._use(assets, lambda seen: State(available_worlds=snapshot.world_options(seen)))
 
     def _put_rules(self, rules: Mapping[str, Rule]) -> None:
         assets = self._runtime.services.assets._replace(rules=rules)
-        self._use(assets, State(available_rules=snapshot.rule_options(assets)))
+        self._use(assets, lambda seen: State(available_rules=snapshot.rule_options(seen)))
 
-    def _use(self, assets: Assets, state: State) -> None:
-        self._runtime.services = replace(self._runtime.services, assets=assets)
-        for client in self._clients:
-            client.send(SystemUpdate("", state))
+    def _use(self, assets: Assets, made: Callable[[Assets], State]) -> None:
+        known = self._libraries.added_to(assets)
+        self._runtime.services = replace(self._runtime.services, assets=known)
+        self._imports.tell_everybody(made)

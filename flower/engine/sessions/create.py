@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from flower.engine.assets import Assets
 from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState, dump_variables
 from flower.engine.game.steering import NOTE_CHARS, Persona
+from flower.engine.own_assets import owner_of
 from flower.engine.prompt.context import around
 from flower.engine.prompt.direction import StoryRef, greetings
 from flower.engine.prompt.macros import Expanded
@@ -39,6 +42,9 @@ async def begin(
         raise CommandError(
             f"There are {stories.SESSIONS_MAX} stories, the most one home holds; use another --home."
         )
+    foreign = owner_of(chosen.character_id) and chosen.character_id not in assets.characters
+    if foreign:  # seen at somebody's table
+        chosen = replace(chosen, character_id="")
     persona = await _persona(services, chosen, owner)
     place = StoryRef(session_id, world_id, chosen.character_id)
     words = greetings(assets, place, persona, now) or (Expanded("", {}),)

@@ -18,6 +18,7 @@ import trio
 from msgspec import UNSET, structs
 
 from flower import limits
+from flower.engine.assets import Assets
 from flower.engine.export import files
 from flower.engine.game.steering import rules_on
 from flower.engine.prompt.turn_input import Services
@@ -37,6 +38,7 @@ from flower.engine.sessions.imports import Imports
 from flower.engine.sessions.metrics import Metrics
 from flower.engine.sessions.open_stories import OpenStories
 from flower.engine.sessions.outbox import Outbox
+from flower.engine.sessions.own_libraries import OwnLibraries
 from flower.engine.sessions.program import STRANGER, Program, one_problem
 from flower.engine.sessions.recap import Recaps
 from flower.engine.sessions.rights import Visitor
@@ -81,6 +83,7 @@ class Engine:
         self.now = now
         self.new_id = new_id
         self._commands = commands
+        self.libraries = OwnLibraries(services.database, now, self._users_here)
         self.started_at = now()
         self.metrics = Metrics()
         self.answers = Answers()
@@ -106,13 +109,15 @@ class Engine:
         )
         self.turns.witnesses = self.tables.present
         self.stories = OpenStories(
-            self.runtime, self.clients, self.turns, self.tables, self.lore, self.now
+            self.runtime, self.clients, self.turns, self.tables, self.lore, self.libraries, self.now
         )
         self.recaps = Recaps(database)
         self.story_list = StoryList(database, self.clients, nursery)
-        self.imports = Imports(self.runtime, self.clients, nursery, self.now, self.new_id)
+        self.imports = Imports(
+            self.runtime, self.clients, nursery, self.now, self.new_id, self.libraries
+        )
         self.imports.stories_changed = self.story_list.changed
-        self.asset_edits = AssetEdits(self.runtime, self.imports, self.lore, self.clients)
+        self.asset_edits = AssetEdits(self.runtime, self.imports, self.lore, self.libraries)
         self.folders = Folders(
             database,
             library,
@@ -144,6 +149,14 @@ class Engine:
     def services(self) -> Services:
         """What the next reply works with."""
         return self.runtime.services
+
+    def assets_for(self, client: Client) -> Assets:
+        """Returns what a client chooses from: what is its user's own, and what the home has for everybody."""
+        return self.libraries.seen_by(client.visitor.id, self.services.assets)
+
+    def _users_here(self) -> set[int]:
+        here = {client.visitor.id for client in self.clients}
+        return here | {session.owner for session in self.stories.sessions}
 
     @property
     def registry(self) -> Registry:
@@ -178,7 +191,7 @@ class Engine:
         if what in ("stories", ""):
             self.story_list.changed()
         if what in ("characters", ""):
-            self.imports.look_again()
+            self.imports.look_again(scope)
 
     # --- clients --------------------------------------------------------------------------------
 
@@ -196,6 +209,7 @@ class Engine:
         """
         key = stories.client_key(visitor.id, sanitize(client_id))
         chosen = await self.services.database.read(stories.load, key, visitor.id)
+        await self.libraries.read(visitor.id)
         client = Client(outbox, chosen, on_leave, rights, visitor)
         self.clients.add(client)
         self.users.came(client)
@@ -263,7 +277,7 @@ class Engine:
         ready = (*services.quick_replies, *snapshot.quick_replies_of(more))
         client.send(
             snapshot.sync_state(
-                services.assets,
+                self.assets_for(client),
                 self.registry,
                 listed,
                 shown,
@@ -301,7 +315,8 @@ class Engine:
     async def new_session(self, client: Client) -> Session:
         """Starts a story in the client's world; raises ``CommandError`` without a world."""
         session_id = self.new_id()
-        await create.begin(self.services, client.chosen, session_id, self.now(), client.visitor.id)
+        mine = structs.replace(self.services, assets=self.assets_for(client))
+        await create.begin(mine, client.chosen, session_id, self.now(), client.visitor.id)
         await self.choose(client, session_id=session_id)
         await self.stories.attach(client)
         session = client.session

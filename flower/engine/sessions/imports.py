@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import trio
 from msgspec.structs import replace
 
-from flower.engine.assets import Character
-from flower.engine.character_list import CharacterList, ImportedCharacter
+from flower.engine.assets import Assets, Character
+from flower.engine.character_list import CharacterList, ImportedCharacter, written_of
 from flower.engine.importing.importer import Importer
 from flower.engine.importing.take import TakeOutcome
 from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions import snapshot
+from flower.engine.sessions.own_libraries import OwnLibraries
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client
 from flower.engine.store import characters
@@ -37,8 +38,10 @@ class Imports:
         nursery: trio.Nursery,
         now: Callable[[], float],
         new_id: Callable[[], str],
+        libraries: OwnLibraries,
     ) -> None:
         self._runtime = runtime
+        self._libraries = libraries
         self._clients = clients
         self._nursery = nursery
         self._changed = self._telling = self._stories = False
@@ -46,7 +49,6 @@ class Imports:
         self.imported = ImportedCharacter(characters.unpacked)
         self.importer = Importer(
             runtime.services.database,
-            self.imported,
             written=lambda: self._written,
             changed=self._on_change,
             now=now,
@@ -56,27 +58,29 @@ class Imports:
 
     @property
     def _written(self) -> Collection[str]:
-        known = self._runtime.services.assets.characters
-        return known.written.keys() if isinstance(known, CharacterList) else known.keys()
+        return self._files.keys()
 
     def added_to(self, services: Services) -> Services:
-        """Returns ``services`` with the imported characters among those of the files."""
-        known = services.assets.characters
-        written = known.written if isinstance(known, CharacterList) else known
+        """Returns ``services`` with the imported characters among those of the files, and users' own by id."""
+        written = written_of(services.assets.characters)
         whole = services.assets._replace(characters=CharacterList(written, self.imported))
-        return replace(services, assets=whole)
+        return replace(services, assets=self._libraries.added_to(whole))
 
     async def start(self) -> None:
         """Reads what was imported before. Raises ``StoreError``."""
         for stored in await self._runtime.services.database.read(_everybody):
             self.imported.put(stored.brief, stored.packed)
 
-    def look_again(self) -> None:
-        """Reads what is imported anew, soon: another engine has changed it."""
-        self._nursery.start_soon(guarded, "the imported characters", self._look)
+    def look_again(self, user: str) -> None:
+        """Reads a library anew, soon: another engine has changed it. ``user``: the number of whose; "": all."""
+        self._nursery.start_soon(guarded, "the imported characters", self._look, user)
 
-    async def _look(self) -> None:
+    async def _look(self, user: str) -> None:
         try:
+            for number in await self._libraries.read_again(user):
+                self.tell_user(number)
+            if user not in ("", "0"):
+                return
             found = await self._runtime.services.database.read(_everybody)
         except StoreError as error:
             log.warning("the imported characters could not be read: %s", error)
@@ -102,18 +106,42 @@ class Imports:
 
     @property
     def _files(self) -> Mapping[str, Character]:
-        known = self._runtime.services.assets.characters
-        return known.written if isinstance(known, CharacterList) else known
+        return written_of(self._runtime.services.assets.characters)
 
     def _rewrite(self, written: Mapping[str, Character]) -> None:
         services = self._runtime.services
         whole = services.assets._replace(characters=CharacterList(written, self.imported))
-        self._runtime.services = replace(services, assets=whole)
+        self._runtime.services = replace(services, assets=self._libraries.added_to(whole))
         self._announce()
 
-    def _on_change(self, outcome: TakeOutcome) -> None:
+    def _on_change(self, outcome: TakeOutcome, user: int) -> None:
+        if not user:
+            for stored in outcome.characters:
+                self.imported.put(stored.brief, stored.packed)
+        elif outcome.characters:
+            self._libraries.put_imported(user, outcome.characters)
         self._stories = self._stories or bool(outcome.stories)
         self._announce()
+
+    def tell_user(self, user: int) -> None:
+        """Sends a user's clients the lists that are another one now."""
+        assets = self._libraries.seen_by(user, self._runtime.services.assets)
+        state = State(
+            available_characters=snapshot.character_options(assets),
+            available_worlds=snapshot.world_options(assets),
+            available_rules=snapshot.rule_options(assets),
+        )
+        for client in self._clients:
+            if client.visitor.id == user:
+                client.send(SystemUpdate("", state))
+
+    def tell_everybody(self, made: Callable[[Assets], State]) -> None:
+        """Sends every client what ``made`` returns of the assets as it sees them."""
+        for user, clients in _by_user(self._clients):
+            seen = self._libraries.seen_by(user, self._runtime.services.assets)
+            event = SystemUpdate("", made(seen))
+            for client in clients:
+                client.send(event)
 
     def _announce(self) -> None:
         self._changed = True
@@ -131,13 +159,19 @@ class Imports:
             self._telling = False
 
     async def _tell_once(self) -> None:
-        listed = snapshot.character_options(self._runtime.services.assets)
-        state = State(available_characters=listed)
         if self._stories:
             self._stories = False
             self.stories_changed()
-        for client in self._clients:
-            client.send(SystemUpdate("", state))
+        self.tell_everybody(
+            lambda assets: State(available_characters=snapshot.character_options(assets))
+        )
+
+
+def _by_user(clients: Iterable[Client]) -> Iterable[tuple[int, list[Client]]]:
+    found: dict[int, list[Client]] = {}
+    for client in clients:
+        found.setdefault(client.visitor.id, []).append(client)
+    return found.items()
 
 
 def _everybody(db: Connection) -> list[characters.Stored]:

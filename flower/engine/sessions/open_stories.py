@@ -15,6 +15,7 @@ from msgspec import structs
 from flower.engine.recall.scopes import memory_scope
 from flower.engine.sessions import rights, shown_page, snapshot
 from flower.engine.sessions.create import WorldLore
+from flower.engine.sessions.own_libraries import OwnLibraries
 from flower.engine.sessions.rights import StoryRole
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
@@ -38,6 +39,7 @@ class OpenStories:
         turns: Turns,
         tables: Tables,
         lore: WorldLore,
+        libraries: OwnLibraries,
         now: Callable[[], float],
     ) -> None:
         self._runtime = runtime
@@ -46,6 +48,7 @@ class OpenStories:
         self._turns = turns
         self._tables = tables
         self._lore = lore
+        self._libraries = libraries
         self._now = now
         self._sessions: dict[str, Session] = {}
 
@@ -142,6 +145,7 @@ class OpenStories:
             if stored is None:
                 services.database.leave(session_id)
                 return None
+            await self._libraries.read(stored.owner)
             start = await services.database.read(tree.window_start, stored.id)
             shared = await self._tables.opened(session_id)
             if services.database.shared:  # another engine may have added to it, or died before it could

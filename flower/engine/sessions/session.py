@@ -23,7 +23,7 @@ from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.rights import Need, StoryRole, Visitor, check
 from flower.engine.store.stories import Selection
 from flower.engine.store.users import HOME
-from flower.errors import ElsewhereError
+from flower.errors import CommandError, ElsewhereError
 from flower.protocol.messages import (
     ChatChunk,
     ChatEnd,
@@ -302,6 +302,13 @@ class Client:
     def check(self, need: Need) -> None:
         """Raises ``CommandError`` when its user may not do what needs this, in the story it watches."""
         check(self.visitor, self.role if self.session is not None else None, need)
+
+    def check_own(self, library: int, copy: str) -> None:
+        """Raises ``CommandError`` when something is not its user's to change; ``copy`` is what makes one of theirs."""
+        if library != self.visitor.id:
+            raise CommandError(
+                f"This is everybody's, and only whoever keeps this home changes it; {copy} makes one of your own."
+            )
 
     @property
     def plays_elsewhere(self) -> bool:

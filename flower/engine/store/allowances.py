@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from flower.engine.store import users
+from flower.engine.store import own_assets, users
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class UserLimits(Struct, frozen=True, omit_defaults=True):
     """What a user may use at most; None: as much as they like.
 
     ``stories`` counts the trash too, ``prompts`` are a minute's, ``tokens`` (read and written by models) and
-    ``cost`` (USD) a day's, ``disk`` is MiB of their stories and exports.
+    ``cost`` (USD) a day's, ``disk`` is MiB of their stories, library and exports, ``library`` how many characters,
+    worlds, rules and lorebooks they have of their own.
     """
 
     stories: int | None = None
@@ -34,6 +35,12 @@ class UserLimits(Struct, frozen=True, omit_defaults=True):
     tokens: int | None = None
     cost: float | None = None
     disk: int | None = None
+    library: int | None = None
+
+    @property
+    def most_own(self) -> int:
+        """How many things a user may have in their library."""
+        return own_assets.MOST if self.library is None else min(self.library, own_assets.MOST)
 
 
 NAMES = UserLimits.__struct_fields__
@@ -120,10 +127,10 @@ def spend(db: Connection, user: int, tokens: int, cost: float, now: float) -> No
 
 
 def written_bytes(db: Connection, user: int) -> int:
-    """Returns how long all texts of a user's stories are, about in bytes; reads all of them."""
+    """Returns how long all texts of a user's stories and library are, about in bytes; reads all of them."""
     (size,) = db.execute(
         "SELECT coalesce(sum(length(m.content)), 0) FROM sessions s"
         " CROSS JOIN messages m ON m.session_id = s.id WHERE s.owner = ?",
         (user,),
     ).fetchone()
-    return int(size)
+    return int(size) + own_assets.size(db, user)

@@ -40,11 +40,15 @@ SCOPES = {
 
 
 class StoredBook(Struct, frozen=True):
-    """A book's row. ``updated`` is another one whenever the book is: (id, updated) may key a cache."""
+    """A book's row. ``updated`` is another one whenever the book is: (id, updated) may key a cache.
+
+    ``library``: the number of whose library it is in, 0 for the home's.
+    """
 
     id: int
     name: str
     updated: float
+    library: int = 0
 
 
 class OwnedBook(Struct, frozen=True):
@@ -60,11 +64,19 @@ class OwnedBook(Struct, frozen=True):
         return SCOPES[self.owner]
 
 
-def add(db: Connection, book: Book, now: float, *, file: str = "", original: int | None = None) -> int:
+def add(
+    db: Connection,
+    book: Book,
+    now: float,
+    *,
+    file: str = "",
+    original: int | None = None,
+    library: int = 0,
+) -> int:
     """Stores a book that belongs to nobody yet; returns its id. ``file`` is the name others point to."""
     cursor = db.execute(
-        "INSERT INTO books (name, file, original, updated, packed) VALUES (?, ?, ?, ?, ?)",
-        (book.name, file or book.name, original, now, pack(book)),
+        "INSERT INTO books (name, file, original, updated, packed, owner) VALUES (?, ?, ?, ?, ?, ?)",
+        (book.name, file or book.name, original, now, pack(book), library),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
@@ -111,18 +123,29 @@ def read(db: Connection, book_id: int) -> Book:
     return unpack(row[0], Book)
 
 
-def listed(db: Connection) -> list[StoredBook]:
-    """Returns all books by name."""
-    rows = db.execute("SELECT id, name, updated FROM books ORDER BY name, id")
+def listed(db: Connection, user: int = 0) -> list[StoredBook]:
+    """Returns the books that somebody sees, the home's and their own, by name."""
+    rows = db.execute(
+        "SELECT id, name, updated, owner FROM books WHERE owner IN (0, ?) ORDER BY name, id", (user,)
+    )
     return [StoredBook(*row) for row in rows]
 
 
-def of_file(db: Connection, name: str) -> list[int]:
-    """Returns the ids of the books that files of this name brought, or that have this name."""
+def find(db: Connection, book_id: int, user: int = 0) -> StoredBook | None:
+    """Returns a book that somebody sees; None when there is none of that id."""
+    row = db.execute(
+        "SELECT id, name, updated, owner FROM books WHERE id = ? AND owner IN (0, ?)", (book_id, user)
+    ).fetchone()
+    return StoredBook(*row) if row else None
+
+
+def of_file(db: Connection, name: str, library: int = 0) -> list[int]:
+    """Returns the ids of the books of a library that files of this name brought, or that have this name."""
     rows = db.execute(
-        "SELECT id FROM books WHERE file = :name OR (name = :name AND substr(file, 1, 5) != 'card:')"
+        "SELECT id FROM books"
+        " WHERE (file = :name OR (name = :name AND substr(file, 1, 5) != 'card:')) AND owner = :library"
         " ORDER BY file = :name DESC, id LIMIT 20",
-        {"name": name},
+        {"name": name, "library": library},
     )
     return [row[0] for row in rows]
 
@@ -148,9 +171,13 @@ def holding(
     world: str = "",
     characters: Sequence[str] = (),
     persona: int | None = None,
+    user: int = 0,
 ) -> list[OwnedBook]:
     """Returns the books that hold in a story, each once: its own first, then those of the persona, of the
-    characters, of the world, of everything. ``read`` gives what is in them."""
+    characters, of the world, of everything. ``read`` gives what is in them.
+
+    Books of users hold in their own stories alone; ``user`` is whose it is where there is no story yet.
+    """
     asked = [(Owner.STORY, story)] if story else []
     asked += [(Owner.PERSONA, str(persona))] if persona is not None else []
     asked += [(Owner.CHARACTER, character) for character in characters if character]
@@ -158,9 +185,10 @@ def holding(
     found: dict[int, OwnedBook] = {}
     for owner, owner_id in [*asked, (Owner.ALL, "")]:
         for row in db.execute(
-            "SELECT b.id, b.name, b.updated FROM book_owners o JOIN books b ON b.id = o.book_id"
-            " WHERE o.kind = ? AND o.owner = ? ORDER BY b.name, b.id",
-            (owner.value, owner_id),
+            "SELECT b.id, b.name, b.updated, b.owner FROM book_owners o JOIN books b ON b.id = o.book_id"
+            " WHERE o.kind = ? AND o.owner = ? AND b.owner IN"
+            " (0, coalesce((SELECT owner FROM sessions WHERE id = ?), ?)) ORDER BY b.name, b.id",
+            (owner.value, owner_id, story, user),
         ):
             stored = StoredBook(*row)
             found.setdefault(stored.id, OwnedBook(stored, owner, owner_id))

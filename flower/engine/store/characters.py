@@ -16,6 +16,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.assets import Character
 from flower.engine.character_list import Brief, brief_of
+from flower.engine.own_assets import owned
 from flower.engine.store import scripts
 from flower.engine.store.packing import pack, unpack
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _NOT_ID = re.compile(r"[^a-z0-9]+")
 NO_LATIN = "character"  # the id of a name without a letter that ids may have
 _UNIQUE_CHARS = 8
-_AFTER_IDS = "~"  # sorts behind whatever an id has
+_AFTER_IDS = "~~"  # sorts behind whatever an id has
 
 
 class Stored(Struct, frozen=True):
@@ -56,28 +57,29 @@ def id_of(name: str) -> str:
     return short or NO_LATIN
 
 
-def free_id(db: Connection, name: str, taken: Container[str]) -> str:
-    """Returns an id for a new character that neither an imported one has nor is in ``taken``."""
+def free_id(db: Connection, name: str, taken: Container[str], owner: int = 0) -> str:
+    """Returns an id for somebody's new character that neither an imported one has nor is in ``taken``."""
     wanted = id_of(name)
     rows = db.execute(
         "SELECT id FROM characters WHERE id >= ? AND id < ?", (wanted, f"{wanted}{_AFTER_IDS}")
     )
     used = {row[0] for row in rows}
-    number, found = 1, wanted
+    number, found = 1, owned(wanted, owner)
     while found in used or found in taken:
         number += 1
-        found = f"{wanted}-{number}"
+        found = owned(f"{wanted}-{number}", owner)
     return found
 
 
-def earlier(db: Connection, new: Character, file: str) -> Character | None:
-    """Returns the character of whom ``new`` is another version, None if it is somebody new.
+def earlier(db: Connection, new: Character, file: str, owner: int = 0) -> Character | None:
+    """Returns the owner's character of whom ``new`` is another version, None if it is somebody new.
 
     Names alone say little, so one more thing must agree: the creator, the file's name, or the greeting or
     the description word for word.
     """
     rows = db.execute(
-        "SELECT file, packed FROM characters WHERE name = ? ORDER BY updated DESC LIMIT 50", (new.name,)
+        "SELECT file, packed FROM characters WHERE name = ? AND owner = ? ORDER BY updated DESC LIMIT 50",
+        (new.name, owner),
     )
     for old_file, packed in rows:
         old = unpacked(packed)
@@ -94,12 +96,13 @@ def earlier(db: Connection, new: Character, file: str) -> Character | None:
     return None
 
 
-def put(db: Connection, character: Character, source: Source, now: float) -> Stored:
-    """Stores a character under its id, in the place of what was there."""
+def put(db: Connection, character: Character, source: Source, now: float, owner: int = 0) -> Stored:
+    """Stores somebody's character under its id, in the place of what was there."""
     packed = pack(character)
     db.execute(
-        "INSERT INTO characters (id, name, creator, file, linked_book, original, place, updated, packed)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
+        "INSERT INTO characters"
+        " (id, name, creator, file, linked_book, original, place, updated, packed, owner)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
         " creator = excluded.creator, file = excluded.file, linked_book = excluded.linked_book,"
         " original = excluded.original, place = excluded.place, updated = excluded.updated,"
         " packed = excluded.packed",
@@ -113,37 +116,46 @@ def put(db: Connection, character: Character, source: Source, now: float) -> Sto
             source.place,
             now,
             packed,
+            owner,
         ),
     )
     return Stored(brief_of(character), packed)
 
 
-def everybody(db: Connection) -> Iterator[Stored]:
-    """Yields all imported characters by name; a damaged one is left out."""
-    for (packed,) in db.execute("SELECT packed FROM characters ORDER BY name, id"):
+def everybody(db: Connection, owner: int = 0) -> Iterator[Stored]:
+    """Yields all imported characters of somebody by name. Raises ``StoreError`` for a damaged one."""
+    for (packed,) in db.execute(
+        "SELECT packed FROM characters WHERE owner = ? ORDER BY name, id", (owner,)
+    ):
         yield Stored(brief_of(unpacked(packed)), packed)
 
 
 def one(db: Connection, character_id: str) -> Character | None:
-    """Returns an imported character, None if there is none of that id. Raises ``StoreError``."""
-    row = db.execute("SELECT packed FROM characters WHERE id = ?", (character_id,)).fetchone()
+    """Returns an imported character of the home, None if it has none of that id. Raises ``StoreError``."""
+    row = db.execute(
+        "SELECT packed FROM characters WHERE id = ? AND owner = 0", (character_id,)
+    ).fetchone()
     return unpacked(row[0]) if row else None
 
 
-def named(db: Connection, name: str) -> str:
-    """Returns the id of the imported character of that name, or of that file; "" for none."""
+def named(db: Connection, name: str, owner: int = 0) -> str:
+    """Returns the id of the imported character of that name, or of that file; "" for none.
+
+    One of the owner's own comes before one of the home's.
+    """
     row = db.execute(
-        "SELECT id FROM characters WHERE name = :name OR file = :name"
-        " ORDER BY file = :name DESC, updated DESC LIMIT 1",
-        {"name": name},
+        "SELECT id FROM characters WHERE (name = :name OR file = :name) AND owner IN (0, :owner)"
+        " ORDER BY owner DESC, file = :name DESC, updated DESC LIMIT 1",
+        {"name": name, "owner": owner},
     ).fetchone()
     return row[0] if row else ""
 
 
-def with_book(db: Connection, book_file: str) -> list[str]:
-    """Returns the ids of the characters whose cards point to a lorebook of this name."""
+def with_book(db: Connection, book_file: str, owner: int = 0) -> list[str]:
+    """Returns the ids of somebody's characters whose cards point to a lorebook of this name."""
     rows = db.execute(
-        "SELECT id FROM characters WHERE linked_book = ? AND linked_book != ''", (book_file,)
+        "SELECT id FROM characters WHERE linked_book = ? AND linked_book != '' AND owner = ?",
+        (book_file, owner),
     )
     return [row[0] for row in rows]
 
@@ -158,7 +170,7 @@ def remove(db: Connection, character_id: str) -> bool:
 def source(db: Connection, character_id: str) -> tuple[str, bytes, int] | None:
     """Returns the file a character came from: its name, its content, and the card's number in it."""
     row = db.execute(
-        "SELECT o.name, o.data, c.place FROM characters c JOIN originals o ON o.id = c.original"
+        "SELECT c.file, o.data, c.place FROM characters c JOIN originals o ON o.id = c.original"
         " WHERE c.id = ?",
         (character_id,),
     ).fetchone()

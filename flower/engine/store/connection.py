@@ -87,7 +87,8 @@ class Store(Protocol):
     def follow(self, heard: Callable[[str, str], None]) -> None:
         """Has ``heard`` called when other engines have changed rows that are everybody's.
 
-        With "lore" and its scope, "stories" or "characters"; with "" when something of that may have been missed.
+        With "lore" and its scope, "stories", or "characters" and the number of whose library it is; with "" when
+        something of that may have been missed.
         """
 
     async def drain(self) -> None:

@@ -79,6 +79,7 @@ TABLES = (
     Table("audit", "id", paged=True),
     Table("own_presets", "owner, name"),
     Table("own_favourites", "owner, kind, id"),
+    Table("own_assets", "owner, kind, id"),
 )
 
 

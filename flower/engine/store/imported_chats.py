@@ -55,9 +55,9 @@ def story_of(db: Connection, marks: Sequence[bytes]) -> str:
     return ""
 
 
-def begin(db: Connection, begun: Begun) -> None:
-    """Makes a story without messages."""
-    stories.create_session(db, begun.session_id, "", begun.character_id, "", begun.created)
+def begin(db: Connection, begun: Begun, owner: int = 0) -> None:
+    """Makes somebody's story without messages."""
+    stories.create_session(db, begun.session_id, "", begun.character_id, "", begun.created, owner)
     stories.rename(db, begun.session_id, begun.title)
     db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (begun.updated, begun.session_id))
 
@@ -148,12 +148,14 @@ def _played_on(db: Connection, session_id: str, added: set[int]) -> bool:
     return row is not None and row[0] not in added and row[1] != "true"
 
 
-def give_character(db: Connection, name: str, file: str, character_id: str) -> list[str]:
-    """Lets the imported stories with somebody of this name be with that character; returns their ids."""
+def give_character(
+    db: Connection, name: str, file: str, character_id: str, owner: int = 0
+) -> list[str]:
+    """Lets a user's imported stories with somebody of this name be with that character; returns their ids."""
     rows = db.execute(
         "SELECT DISTINCT s.id FROM chat_files c JOIN sessions s ON s.id = c.session_id"
-        " WHERE c.character IN (?, ?) AND s.character_id = ''",
-        (name, file),
+        " WHERE c.character IN (?, ?) AND s.character_id = '' AND s.owner = ?",
+        (name, file, owner),
     ).fetchall()
     for (session_id,) in rows:
         stories.set_character(db, session_id, character_id)
@@ -170,17 +172,22 @@ def files_of(db: Connection, session_id: str) -> list[tuple[str, bytes]]:
     return [(name, data) for name, data in rows]
 
 
-def with_book(db: Connection, book_file: str) -> list[str]:
-    """Returns the stories whose files point to a lorebook of this name."""
-    rows = db.execute("SELECT DISTINCT session_id FROM chat_files WHERE linked_book = ?", (book_file,))
+def with_book(db: Connection, book_file: str, owner: int = 0) -> list[str]:
+    """Returns a user's stories whose files point to a lorebook of this name."""
+    rows = db.execute(
+        "SELECT DISTINCT c.session_id FROM chat_files c JOIN sessions s ON s.id = c.session_id"
+        " WHERE c.linked_book = ? AND s.owner = ?",
+        (book_file, owner),
+    )
     return [row[0] for row in rows]
 
 
 def of_file(db: Connection, name: str) -> list[str]:
-    """Returns the stories that came from a file of this name."""
+    """Returns the stories of the home's owner that came from a file of this name."""
     rows = db.execute(
         "SELECT DISTINCT s.id FROM originals o JOIN chat_files c ON c.original = o.id"
-        " JOIN sessions s ON s.id = c.session_id WHERE o.name = ? AND s.deleted IS NULL LIMIT 20",
+        " JOIN sessions s ON s.id = c.session_id"
+        " WHERE o.name = ? AND s.deleted IS NULL AND s.owner = 0 LIMIT 20",
         (name,),
     )
     return [row[0] for row in rows]

@@ -146,13 +146,15 @@ class Loader:
             raise ValueError("another id")
         if self._known("SELECT 1 FROM characters WHERE id = ?", row["id"]):
             return False
+        row["owner"] = 0
         row["original"] = self._here("originals", row.get("original"))
         self.characters.append((row["id"], character))
         return self._insert("characters", row)
 
     def _take_book(self, row: Row) -> bool:
         rows = self._db.execute(
-            "SELECT id FROM books WHERE name = ? AND file = ? AND packed = ? AND id <= ? ORDER BY id",
+            "SELECT id FROM books"
+            " WHERE name = ? AND file = ? AND packed = ? AND id <= ? AND owner = 0 ORDER BY id",
             (row["name"], row["file"], row["packed"], self._first["books"]),
         )
         for (number,) in rows.fetchall():
@@ -160,6 +162,7 @@ class Loader:
                 self._same_books.add(number)
                 self._ids["books", row["id"]] = number
                 return False
+        row["owner"] = 0
         row["original"] = self._here("originals", row.get("original"))
         return self._insert("books", {**row, "id": self._number("books", row["id"])})
 

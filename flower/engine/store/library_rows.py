@@ -36,24 +36,29 @@ _SUMMARIES = (
     "EXISTS (SELECT 1 FROM messages m JOIN sessions s ON s.id = m.session_id"
     " WHERE m.id = last_id AND s.deleted IS NULL AND m.status != 'streaming')"
 )
+_OF = "SELECT original FROM {0} WHERE original IS NOT NULL AND owner {1} 0"
+_ORIGINALS = (  # what users brought into libraries of their own is theirs
+    f"(id NOT IN ({_OF.format('characters', '>')} UNION {_OF.format('books', '>')})"
+    f" OR id IN ({_OF.format('characters', '=')} UNION {_OF.format('books', '=')}))"
+)
 # In this order rows find what they point to.
 TABLES: Mapping[str, str] = {
-    "originals": "TRUE",
-    "characters": "TRUE",
-    "books": "TRUE",
+    "originals": _ORIGINALS,
+    "characters": "owner = 0",
+    "books": "owner = 0",
     "personas": "TRUE",
     "quick_replies": "TRUE",
-    "scripts": "TRUE",
+    "scripts": "character_id NOT LIKE '%~%'",
     "persona_owners": "TRUE",
     "sessions": "deleted IS NULL",
     "messages": f"{_LIVING} AND status != 'streaming'",
     "branches": _LIVING,
     "summaries": _SUMMARIES,
     "passages": _MEMORIES,
-    "book_owners": "TRUE",
+    "book_owners": "book_id IN (SELECT id FROM books WHERE owner = 0)",
     "chat_marks": _LIVING,
     "chat_files": _LIVING,
-    "attached_lore": "TRUE",
+    "attached_lore": "world_id NOT LIKE '%~%'",
     "model_params": "TRUE",
     "favourites": "TRUE",
     "presets": "TRUE",
@@ -65,6 +70,8 @@ _NOT_KEPT = {
     "passages": ("hash",),
     "sessions": ("owner",),
     "personas": ("owner",),
+    "characters": ("owner",),
+    "books": ("owner",),
 }  # with the file itself; follows from the text
 _DERIVED = {
     "sessions": "window_start",
@@ -113,7 +120,8 @@ def count(db: Connection, table: str) -> int:
 
 def files(db: Connection) -> Iterator[tuple[bytes, bytes]]:
     """Yields hash and content of the files of other programs."""
-    for (hash_,) in db.execute("SELECT hash FROM originals ORDER BY hash").fetchall():
+    query = f"SELECT hash FROM originals WHERE {_ORIGINALS} ORDER BY hash"  # noqa: S608 - words of our own
+    for (hash_,) in db.execute(query).fetchall():
         (data,) = db.execute("SELECT data FROM originals WHERE hash = ?", (hash_,)).fetchone()
         yield hash_, data
 

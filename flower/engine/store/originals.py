@@ -36,8 +36,15 @@ def known(db: Connection, hash_: bytes) -> Original | None:
     return Original(*row) if row else None
 
 
-def keep(db: Connection, data: bytes, hash_: bytes, name: str, kind: str, now: float) -> int:
-    """Stores a file as it is; returns its id, the one it has if its content is here already."""
+def keep(
+    db: Connection, data: bytes, hash_: bytes, name: str, kind: str, now: float, user: int = 0
+) -> int:
+    """Stores a file as it is; returns its id, the one it has if its content is here already.
+
+    What a user brings gives no new name to what others may have brought.
+    """
+    if user and (found := known(db, hash_)) is not None:
+        return found.id
     db.execute(
         "INSERT INTO originals (hash, name, kind, imported, data) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (hash) DO UPDATE SET name = excluded.name, imported = excluded.imported",
@@ -61,22 +68,26 @@ def of_kind(db: Connection, kind: str, most: int) -> list[tuple[str, bytes]]:
     return [(name, data) for name, data in rows]
 
 
-_USED = (
-    "SELECT original FROM characters WHERE original = :id",
-    "SELECT original FROM books WHERE original = :id",
-    "SELECT original FROM personas WHERE original = :id",
-    "SELECT original FROM scripts WHERE original = :id",
+_USED_BY = (
+    "SELECT original FROM characters WHERE original = :id AND owner = :user",
+    "SELECT original FROM books WHERE original = :id AND owner = :user",
+    "SELECT original FROM personas WHERE original = :id AND owner = :user",
     "SELECT c.original FROM chat_files c JOIN sessions s ON s.id = c.session_id"
-    " WHERE c.original = :id AND s.deleted IS NULL",
+    " WHERE c.original = :id AND s.deleted IS NULL AND s.owner = :user",
+)
+_USED_BY_HOME = (
+    *_USED_BY,
+    "SELECT original FROM scripts WHERE original = :id AND character_id NOT LIKE '%~%'",
 )
 _ALWAYS = ("SillyTavern quick replies", "SillyTavern group")  # nothing else keeps such files
 
 
-def in_use(db: Connection, original: Original) -> bool:
-    """Whether something that came from a file is still here, outside the trash."""
-    if original.kind in _ALWAYS:
+def in_use(db: Connection, original: Original, user: int = 0) -> bool:
+    """Whether something of somebody's that came from a file is still here, outside the trash."""
+    if original.kind in _ALWAYS and not user:
         return True
-    row = db.execute(" UNION ALL ".join(_USED) + " LIMIT 1", {"id": original.id}).fetchone()
+    used = " UNION ALL ".join(_USED_BY if user else _USED_BY_HOME) + " LIMIT 1"
+    row = db.execute(used, {"id": original.id, "user": user}).fetchone()
     return row is not None
 
 

@@ -151,21 +151,24 @@ def unbind(db: Connection, kind: Bound, owner: str) -> bool:
     return cursor.rowcount > 0
 
 
-def bind_files(db: Connection, persona_id: int, files: Sequence[str]) -> None:
-    """Binds a persona to cards by the names of their files, whether they are here yet or not."""
+def bind_files(db: Connection, persona_id: int, files: Sequence[str], owner: int = 0) -> None:
+    """Binds a user's persona to cards of theirs by the names of their files, whether they are here yet or not."""
     for file in files:
-        row = db.execute("SELECT id FROM characters WHERE file = ?", (file,)).fetchone()
-        bind(db, persona_id, "character" if row else "file", row[0] if row else file)
+        row = db.execute(
+            "SELECT id FROM characters WHERE file = ? AND owner = ?", (file, owner)
+        ).fetchone()
+        bind(db, persona_id, "character" if row else "file", of_user(owner, row[0] if row else file))
 
 
-def claim(db: Connection, file: str, character_id: str) -> None:
-    """Gives a character the persona that waited for its card's file."""
+def claim(db: Connection, file: str, character_id: str, owner: int = 0) -> None:
+    """Gives a user's character the persona of theirs that waited for its card's file."""
+    waiting = of_user(owner, file)
     db.execute(
         "INSERT INTO persona_owners SELECT 'character', ?, persona_id FROM persona_owners"
         " WHERE kind = 'file' AND owner = ? ON CONFLICT DO NOTHING",
-        (character_id, file),
+        (of_user(owner, character_id), waiting),
     )
-    db.execute("DELETE FROM persona_owners WHERE kind = 'file' AND owner = ?", (file,))
+    db.execute("DELETE FROM persona_owners WHERE kind = 'file' AND owner = ?", (waiting,))
 
 
 def for_story(
@@ -190,10 +193,11 @@ def for_story(
     return _persona(row) if row else None
 
 
-def with_book(db: Connection, book_file: str) -> list[int]:
-    """Returns the personas that point to a lorebook of this name."""
+def with_book(db: Connection, book_file: str, owner: int = 0) -> list[int]:
+    """Returns a user's personas that point to a lorebook of this name."""
     rows = db.execute(
-        "SELECT id FROM personas WHERE linked_book = ? AND linked_book != ''", (book_file,)
+        "SELECT id FROM personas WHERE linked_book = ? AND linked_book != '' AND owner = ?",
+        (book_file, owner),
     )
     return [row[0] for row in rows]
 

@@ -441,6 +441,23 @@ ALTER TABLE personas ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX sessions_by_owner ON sessions(owner, deleted);
 """
 
+# What users have in a library of their own. Their ids end in ~ and the user's number, so that no two libraries share
+# one. ``own_assets`` are worlds, characters and rules that they wrote; imported cards and books are where all are.
+OWN_LIBRARY_SCHEMA = """
+CREATE TABLE own_assets (
+    owner   INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+    kind    TEXT NOT NULL CHECK (kind IN ('worlds', 'characters', 'rules')),
+    id      TEXT NOT NULL,
+    updated REAL NOT NULL,
+    packed  BLOB NOT NULL,
+    PRIMARY KEY (owner, kind, id)
+) WITHOUT ROWID;
+ALTER TABLE characters ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE books ADD COLUMN owner INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX characters_by_owner ON characters(owner, name, id);
+CREATE INDEX books_by_owner ON books(owner);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     STORIES_SCHEMA + PASSAGES_SCHEMA,
     TRASH_SCHEMA,
@@ -454,6 +471,7 @@ MIGRATIONS: tuple[str, ...] = (
     FAVOURITES_SCHEMA,
     PRESETS_SCHEMA,
     USERS_SCHEMA,
+    OWN_LIBRARY_SCHEMA,
 )
 
 

@@ -149,7 +149,9 @@ def seat_guest(db: Connection, text: str, now: float) -> User | None:
     (ends,) = db.execute("SELECT ends FROM table_codes WHERE mark = ?", (halves[0],)).fetchone()
     token = NewToken(text.strip(), halves[0], hash_of(halves[1]))
     guest = add_guest(db, token, now, ends)
-    allowances.limit(db, guest.id, allowances.UserLimits(stories=0, disk=limits.GUEST_DISK_MIB))
+    allowances.limit(
+        db, guest.id, allowances.UserLimits(stories=0, library=0, disk=limits.GUEST_DISK_MIB)
+    )
     give(db, session_id, guest.id, role, now)
     chosen = stories.Selection(stories.client_key(guest.id, ""), session_id=session_id)
     stories.change(db, chosen, ("session_id",), now)

@@ -201,6 +201,14 @@ def has_others(db: Connection) -> bool:
     return found is not None
 
 
+def has_others_things(db: Connection) -> bool:
+    """Whether somebody beside the home's owner has a story, or something in a library of their own."""
+    return has_others(db) or any(
+        db.execute(f"SELECT 1 FROM {table} WHERE owner > 0 LIMIT 1").fetchone() is not None
+        for table in ("characters", "books", "own_assets")
+    )
+
+
 def is_owner(db: Connection, session_id: str, user: int) -> bool:
     """Whether a user made a story, be it in the trash."""
     mine = "SELECT 1 FROM sessions WHERE id = ? AND owner = ?"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.store import own_assets
 from flower.errors import CommandError
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def remove(db: Connection, user_id: int, now: float) -> int:
         "UPDATE sessions SET deleted = ? WHERE owner = ? AND deleted IS NULL", (now, user_id)
     ).rowcount
     db.execute("DELETE FROM personas WHERE owner = ?", (user_id,))
+    own_assets.remove_all(db, user_id)
     db.execute(
         "DELETE FROM selections WHERE client >= ? AND client < ?", (f"@{user_id}/", f"@{user_id}0")
     )

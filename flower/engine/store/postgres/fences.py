@@ -72,6 +72,8 @@ DECLARE
 BEGIN
     IF TG_ARGV[0] = 'lore' THEN
         IF TG_OP = 'DELETE' THEN place := old.scope; ELSE place := new.scope; END IF;
+    ELSIF TG_ARGV[0] = 'characters' THEN
+        IF TG_OP = 'DELETE' THEN place := old.owner::text; ELSE place := new.owner::text; END IF;
     END IF;
     PERFORM pg_notify('{CHANNEL}',
         coalesce(nullif(current_setting('flower.engine', true), ''), '0') || ' ' || TG_ARGV[0] || ' ' || place);
@@ -88,7 +90,8 @@ _TOLD = (
         "INSERT OR DELETE OR UPDATE OF title, pinned, archived, deleted",
         "FOR EACH STATEMENT",
     ),
-    ("characters", "characters", "INSERT OR DELETE OR UPDATE", "FOR EACH STATEMENT"),
+    ("characters", "characters", "INSERT OR DELETE OR UPDATE", "FOR EACH ROW"),
+    ("own_assets", "characters", "INSERT OR DELETE OR UPDATE", "FOR EACH ROW"),
 )
 
 
