@@ -13,9 +13,10 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.server import connection
 from flower.engine.server.access import Access
-from flower.engine.server.app import Door, create_app
-from flower.engine.server.hop import NORMAL, Hop
+from flower.engine.server.app import create_app
+from flower.engine.server.door import Door
 from flower.engine.server.lifetime import Lifetime
+from flower.engine.server.relay import NORMAL, Hop
 from flower.engine.sessions import rights
 from flower.engine.sessions.rights import StoryRole
 from flower.engine.store import prompts, seats, stories, users
