@@ -12,7 +12,15 @@ import pytest
 
 from flower import limits
 from flower.engine.admin import backup, cli
-from flower.engine.store import exchanges, passages, recovery, states, stories, streaming_text, tree
+from flower.engine.store import (
+    exchanges,
+    passages,
+    recovery,
+    states,
+    stories,
+    streaming_text,
+    tree,
+)
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Passage
 from flower.errors import StoreError

@@ -32,9 +32,10 @@ from flower.engine.store import (
     streaming_text,
 )
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Database, Inline, migrate
+from flower.engine.store.database import Database, Inline
 from flower.engine.store.library_loader import Loader
 from flower.engine.store.outline_fold import Shape, fold
+from flower.engine.store.sqlite_connection import migrate
 from flower.engine.store.words import stem
 from flower.errors import CommandError, StoreError
 from tests.stores import KINDS, connected, empty_file

@@ -17,7 +17,7 @@ from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import books, states, stories, tree
+from flower.engine.store import books, selections, states, stories, tree
 from flower.engine.store.books import OwnedBook, Owner, StoredBook
 from flower.engine.store.connection import Connection
 from flower.engine.store.extra import MessageExtra
@@ -175,7 +175,7 @@ async def what_fires(
     session_id: str,
     world_id: str,
     character_id: str,
-    chosen: stories.Selection,
+    chosen: selections.Selection,
     line: str,
     now: float,
 ) -> Outcome | None:
