@@ -24,9 +24,9 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.provider.capabilities import Composing
+from flower.engine.recall.background import makes_tokens
 from flower.engine.recall.base import Considered, Found, Query, Ranked, Score
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.recall.model_recall import makes_tokens
 from flower.engine.store import vector_rows
 from flower.engine.store.passages import Kind, Passage
 from flower.errors import ProviderError

@@ -14,7 +14,7 @@ import zlib
 from typing import Any
 
 from flower.engine.interchange import payload, png
-from flower.engine.interchange.drawing import portrait
+from flower.engine.interchange.card_writer import portrait
 from flower.engine.interchange.values import Kind
 
 UNKNOWN = "kept for another program"

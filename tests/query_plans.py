@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from flower.engine.store.database import StoryConnection, _connect
+from flower.engine.store.sqlite_connection import StoryConnection, connect
 
 # Rows of a table for each entry of an index, as ANALYZE would count them; N is the number of messages
 STATISTICS = (
@@ -41,7 +41,7 @@ GROWING = ("messages", "sessions", "passages", "vectors", "token_vectors", "pass
 def pretend_many_messages(path: Path, messages: int) -> None:
     """Makes a database that SQLite takes for one of so many messages."""
     rows = [(table, index, numbers.replace("N", str(messages))) for table, index, numbers in STATISTICS]
-    with closing(_connect(path, lambda version: None)) as db:
+    with closing(connect(path, lambda version: None)) as db:
         db.execute("ANALYZE")  # makes the table
         db.execute("DELETE FROM sqlite_stat1")
         db.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", rows)

@@ -13,7 +13,7 @@ from flower.engine.assets import Character, Rule, World
 from flower.engine.prompt.story_settings import settings_of, with_lengths
 from flower.engine.sessions.rights import StoryRole
 from flower.engine.sessions.tables import HOST, Sitting, _of_seat, is_shared, sitting, tell_narrator
-from flower.engine.store import seats, states, stories, users
+from flower.engine.store import seats, selections, states, stories, users
 from flower.engine.store.seats import Seat
 from flower.engine.store.users import HOME_NAME
 from flower.protocol.messages import SystemUpdate
@@ -118,12 +118,12 @@ async def test_a_storys_settings_go_over_those_of_everybody(tmp_path: Path) -> N
         story = face.client.session.id
         services = replace(world.engine.services, params={"temperature": 0.1, "top_p": 0.2})
         for name, value in {"temperature": 0.9, "max_tokens": 333, "banned_phrases": ["fog"]}.items():
-            await world.database.write(stories.set_of_story, story, name, value)
+            await world.database.write(selections.set_of_story, story, name, value)
         settings = await settings_of(services, story, "scripted/one")
         lengths = await with_lengths(services, story, "scripted/one")
         assert settings.params == {"temperature": 0.9, "top_p": 0.2}
         assert (settings.banned, settings.template) == (("fog",), None)
         assert (lengths.context_tokens, lengths.reply_tokens) == (services.context_tokens, 333)
-        await world.database.write(stories.set_of_story, story, "context_tokens", 3000)
+        await world.database.write(selections.set_of_story, story, "context_tokens", 3000)
         lengths = await with_lengths(services, story, "scripted/one")
         assert (lengths.context_tokens, lengths.reply_tokens) == (3000, 333)

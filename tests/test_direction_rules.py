@@ -48,8 +48,9 @@ from flower.engine.prompt.macro_values import NOBODY
 from flower.engine.prompt.macros import Expanded
 from flower.engine.prompt.request import _Inputs, _moved, _player_names
 from flower.engine.store.extra import MessageExtra
+from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
-from flower.engine.store.stories import Message, Selection
+from flower.engine.store.stories import Message
 from flower.engine.tokens import TokenCounter
 
 PLACE = StoryRef("s", "harbour", "mara")

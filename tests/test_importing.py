@@ -10,7 +10,15 @@ import pytest
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.take import Taken
 from flower.engine.interchange import reader
-from flower.engine.store import books, characters, imported_chats, personas, states, stories, tree
+from flower.engine.store import (
+    books,
+    characters,
+    imported_chats,
+    personas,
+    states,
+    stories,
+    tree,
+)
 from flower.engine.store.books import Owner
 from flower.engine.store.database import Connection
 from flower.errors import ImportFileError

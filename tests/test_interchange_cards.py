@@ -12,7 +12,7 @@ from msgspec import structs
 
 from flower.engine.interchange import card_assets, card_writer, payload, png
 from flower.engine.interchange.archive import Archive
-from flower.engine.interchange.drawing import HEIGHT, WIDTH, portrait
+from flower.engine.interchange.card_writer import PORTRAIT_HEIGHT, PORTRAIT_WIDTH, portrait
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Card, DepthPrompt, Kind
 from flower.engine.lorebook.book import Book, Entry, Position
@@ -268,7 +268,7 @@ def test_a_card_without_a_picture_gets_a_drawn_one() -> None:
     assert drawn == portrait("Hedda") != portrait("Tam")
     assert len(drawn) < 8_192
     pixels = zlib.decompress(png.content(drawn, b"IDAT") or b"")
-    assert len(pixels) == HEIGHT * (1 + 3 * WIDTH)
+    assert len(pixels) == PORTRAIT_HEIGHT * (1 + 3 * PORTRAIT_WIDTH)
     assert read(card_writer.card_png(card_of(V1))).cards[0].name == "Hedda"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flower.engine.interchange import drawing, png
+from flower.engine.interchange import card_writer, png
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Imported, Kind
 from flower.errors import ImportFileError, UnknownPlayerError
@@ -103,7 +103,7 @@ CODED = base64.b64encode(CARD)
 
 
 def picture(kind: bytes, body: bytes) -> bytes:
-    drawn = drawing.portrait("x")
+    drawn = card_writer.portrait("x")
     place = drawn.index(b"IDAT") - 4
     return drawn[:place] + png.chunk_bytes(kind, body) + drawn[place:]
 
@@ -128,7 +128,7 @@ def test_cards_in_pictures_are_packed_in_many_ways(kind: bytes, body: bytes) -> 
 
 @pytest.mark.parametrize("name", ["card.json", "Zoe/card.json", "Card.JSON", "a\\card.json"])
 def test_a_card_is_found_wherever_it_stands_in_its_archive(name: str) -> None:
-    found = read(as_zip({name: CARD, "assets/icon/images/main.png": drawing.portrait("x")}))
+    found = read(as_zip({name: CARD, "assets/icon/images/main.png": card_writer.portrait("x")}))
     assert (found.kind, found.cards[0].name) == (Kind.CHARX, "Zo\u00eb ~?>>>")
 
 
@@ -143,7 +143,7 @@ def test_an_archive_of_files_gives_all_of_them() -> None:
                 "default-user/chats/Zoe/c.jsonl": FILES[Kind.SILLYTAVERN_CHAT],
                 "default-user/settings.json": FILES[Kind.SETTINGS],
                 "default-user/secrets.json": b'{"api_key": "x"}',
-                "default-user/backgrounds/b.png": drawing.portrait("b"),
+                "default-user/backgrounds/b.png": card_writer.portrait("b"),
                 "__MACOSX/._Zoe.png": b"?",
             }
         )

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from flower.engine.server.access import Access, Peer
-from flower.engine.server.guests import Guests
+from flower.engine.server.door import Guests
 from flower.engine.server.local_user import find, is_own, owner
 from tests.engine_process import engine
 

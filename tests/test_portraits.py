@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from flower.engine.commands import library
-from flower.engine.interchange import drawing, png, thumbnail
+from flower.engine.interchange import card_writer, png, thumbnail
 from flower.engine.recall.numpy_check import NoNumpyError
 from flower.protocol import messages
 from flower.tui.state.model import PicturesShown
@@ -75,7 +75,7 @@ def test_every_filter_and_kind_of_colour_is_read(colour: int, filters: str) -> N
 
 def test_a_card_becomes_small_in_its_proportions() -> None:
     """The picture we draw ourselves has the size of cards."""
-    small = thumbnail.of_png(drawing.portrait("Nan Okoro"))
+    small = thumbnail.of_png(card_writer.portrait("Nan Okoro"))
     assert small is not None
     assert (small.width, small.height) == (100, 150)
     assert len(small.pixels) == 3 * small.width * small.height

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.store import paths, schema, search, stories, streaming_text, trash
+from flower.engine.store import paths, schema, search, selections, stories, streaming_text, trash
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, alongside
 from flower.errors import ElsewhereError, StoreError
@@ -514,8 +514,8 @@ async def test_a_story_is_written_by_one_engine(tmp_path: Path) -> None:
         with pytest.raises(ElsewhereError, match="another engine plays"):
             await write(say, "s", "late")
     await second.write(add, "t")
-    await second.write(stories.set_of_model, "m", "temperature", 1.0)
-    await first.write(stories.set_of_model, "m", "temperature", 0.5)
+    await second.write(selections.set_of_model, "m", "temperature", 1.0)
+    await first.write(selections.set_of_model, "m", "temperature", 0.5)
     assert await first.read(texts) == ["Hello.", "Hello."]
     await first.aclose()  # in good order: its stories are free at once
     assert await second.lease("s") == ()
@@ -612,7 +612,7 @@ async def test_an_engine_that_was_paused_changes_nothing_any_more(
         assert ended == (reply,)
         for write in (paused.write, paused.write_batched):
             with pytest.raises(StoreError, match="others play its stories"):
-                await write(stories.set_of_model, "m", "temperature", 1.0)
+                await write(selections.set_of_model, "m", "temperature", 1.0)
             with pytest.raises(StoreError, match="others play its stories"):
                 await write(say, "s", "late")
         with pytest.raises(StoreError, match="others play its stories"):

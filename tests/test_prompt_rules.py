@@ -46,8 +46,9 @@ from flower.engine.recall.base import Found
 from flower.engine.store.exchanges import PromptRecord
 from flower.engine.store.extra import MessageExtra, RollRecord
 from flower.engine.store.passages import Passage
+from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
-from flower.engine.store.stories import Message, Selection
+from flower.engine.store.stories import Message
 from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
 from tests.test_macros import VALUES
 

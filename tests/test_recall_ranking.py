@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.recall.base import Found, Query, Ranked, Score
-from flower.engine.recall.budget import cut, distinct, with_neighbours
 from flower.engine.recall.chances import Cut, Evidence, answered, chance, leads, worth_recalling
 from flower.engine.recall.fusion import (
     Share,
@@ -24,7 +23,6 @@ from flower.engine.recall.fusion import (
     said,
     weigh_memory,
 )
-from flower.engine.recall.order import in_order
 from flower.engine.recall.query import (
     context_of,
     context_weight,
@@ -35,6 +33,7 @@ from flower.engine.recall.query import (
     words_found,
 )
 from flower.engine.recall.references import order_of, resolve
+from flower.engine.recall.selection import cut, distinct, in_order, with_neighbours
 from flower.engine.store.passages import Passage
 from flower.engine.store.words import words_of
 

@@ -24,7 +24,7 @@ from flower.engine.recall.query import context_weight, split_question
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.recall.word_index import QueryTerm, WordIndex
 from flower.engine.store import books
-from flower.engine.store.database import migrate
+from flower.engine.store.sqlite_connection import migrate
 from flower.engine.store.term_rows import Terms
 from flower.errors import EmbedError
 

@@ -17,7 +17,7 @@ from wsproto.events import (
 
 from flower.client.address import EngineAddress, TimedStream
 from flower.engine.server import relay
-from flower.engine.server.hop import NORMAL, POLICY, RESTART, Hop
+from flower.engine.server.relay import NORMAL, POLICY, RESTART, Hop
 
 
 class Slow:

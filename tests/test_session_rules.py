@@ -31,7 +31,8 @@ from flower.engine.sessions.session import (
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn_outcome import complaint_of, cost_of, usage_of
 from flower.engine.store.extra import MessageExtra
-from flower.engine.store.stories import Message, Selection
+from flower.engine.store.selections import Selection
+from flower.engine.store.stories import Message
 from flower.engine.store.tree import Page
 from flower.errors import CommandError, StoreError
 from flower.protocol.messages import ErrorEvent, SystemUpdate, Usage

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from flower.engine.store import exchanges, schema, stories, streaming_text, trash
+from flower.engine.store import exchanges, schema, selections, stories, streaming_text, trash
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Database, migrate
+from flower.engine.store.database import Database
 from flower.engine.store.extra import MessageExtra, SessionExtra
+from flower.engine.store.sqlite_connection import migrate
 from flower.errors import StoreError
 from tests.stores import KINDS, changes, connected
 
@@ -105,8 +106,8 @@ def test_deleting_a_story_leaves_others_alone(db: Connection) -> None:
     for session_id in ("s", "t"):
         add_session(db, session_id)
         exchange(db, "a", "b", session_id)
-        chosen = stories.Selection(f"client-{session_id}", session_id=session_id)
-        stories.change(db, chosen, ("session_id",), 1.0)
+        chosen = selections.Selection(f"client-{session_id}", session_id=session_id)
+        selections.change(db, chosen, ("session_id",), 1.0)
     assert trash.delete(db, "s", 9.0)
     assert not trash.delete(db, "s", 9.0)
     assert [s.id for s in stories.sessions(db)] == ["t"]
@@ -115,8 +116,8 @@ def test_deleting_a_story_leaves_others_alone(db: Connection) -> None:
     assert trash.purge(db, "s")
     assert stories.count_sessions(db) == 1
     assert db.execute("SELECT count(*) FROM messages").fetchone() == (3,)
-    assert stories.load(db, "client-s").session_id == ""
-    assert stories.load(db, "client-t").session_id == "t"
+    assert selections.load(db, "client-s").session_id == ""
+    assert selections.load(db, "client-t").session_id == "t"
 
 
 def test_a_story_comes_back_from_the_trash_whole(db: Connection) -> None:
@@ -136,21 +137,21 @@ def test_a_story_comes_back_from_the_trash_whole(db: Connection) -> None:
 def test_selections_round_trip_and_new_clients_start_where_the_last_left_off(
     db: Connection,
 ) -> None:
-    assert stories.load(db, "new") == stories.Selection("new")
-    chosen = stories.Selection("one", "m", "w", "c", "", ("a", "b"), nsfw=True)
-    stories.change(db, chosen, ("model",), 5.0)
-    assert stories.load(db, "one") == chosen
-    assert stories.load(db, "two").rules == ("a", "b")
+    assert selections.load(db, "new") == selections.Selection("new")
+    chosen = selections.Selection("one", "m", "w", "c", "", ("a", "b"), nsfw=True)
+    selections.change(db, chosen, ("model",), 5.0)
+    assert selections.load(db, "one") == chosen
+    assert selections.load(db, "two").rules == ("a", "b")
 
 
 def test_only_what_was_changed_of_a_selection_is_stored(db: Connection) -> None:
     """Two faces without an id share a row; neither takes back what the other chose there."""
-    before = stories.Selection("", "m", "w", "c", "s", ("a",))
-    stories.change(db, before, ("world_id",), 1.0)
+    before = selections.Selection("", "m", "w", "c", "s", ("a",))
+    selections.change(db, before, ("world_id",), 1.0)
     one, other = structs.replace(before, model="n"), structs.replace(before, rules=("b",))
-    stories.change(db, one, ("model",), 2.0)
-    stories.change(db, other, ("rules",), 3.0)
-    assert stories.load(db, "") == structs.replace(before, model="n", rules=("b",))
+    selections.change(db, one, ("model",), 2.0)
+    selections.change(db, other, ("rules",), 3.0)
+    assert selections.load(db, "") == structs.replace(before, model="n", rules=("b",))
 
 
 def test_extra_data_is_merged_and_unknown_keys_survive(db: Connection) -> None:

@@ -27,15 +27,15 @@ from flower.engine.store import (
     personas,
     recovery,
     schema,
-    schema_check,
     states,
     stories,
     streaming_text,
 )
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Database, Inline, migrate
+from flower.engine.store.database import Database, Inline
 from flower.engine.store.library_loader import Loader
 from flower.engine.store.outline_fold import Shape, fold
+from flower.engine.store.sqlite_connection import migrate
 from flower.engine.store.words import stem
 from flower.errors import CommandError, StoreError
 from tests.stores import KINDS, connected, empty_file
@@ -193,14 +193,14 @@ def test_a_stem_has_no_accents_and_keeps_what_is_none() -> None:
 def test_an_index_of_ours_made_otherwise_is_refused(sql: str) -> None:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
         migrate(db)
-        schema_check.check(db, len(schema.MIGRATIONS))
+        file.check_schema(db, len(schema.MIGRATIONS))
         (name,) = db.execute(
             "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
         ).fetchone()
         db.execute(f"DROP INDEX {name}")
         db.execute(sql.format(name))
         with pytest.raises(StoreError, match=f"the index {name} is not as Flower makes it"):
-            schema_check.check(db, len(schema.MIGRATIONS))
+            file.check_schema(db, len(schema.MIGRATIONS))
 
 
 # --- the outline ----------------------------------------------------------------------------------

@@ -13,12 +13,13 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.server import connection
 from flower.engine.server.access import Access
-from flower.engine.server.app import Door, create_app
-from flower.engine.server.hop import NORMAL, Hop
+from flower.engine.server.app import create_app
+from flower.engine.server.door import Door
 from flower.engine.server.lifetime import Lifetime
+from flower.engine.server.relay import NORMAL, Hop
 from flower.engine.sessions import rights
 from flower.engine.sessions.rights import StoryRole
-from flower.engine.store import prompts, seats, stories, users
+from flower.engine.store import prompts, seats, selections, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline
 from flower.errors import ElsewhereError, StoreError
@@ -212,8 +213,8 @@ async def test_clients_of_a_user_are_counted_also_while_they_are_passed_on(
 
 @pytest.mark.parametrize(("key", "user"), [("@5/pi", 5), ("@5/", 5), ("@5", 0), ("pi", 0), ("@x/", 0)])
 def test_what_the_homes_owner_calls_a_client_is_no_user(key: str, user: int) -> None:
-    assert stories.user_of(key) == user
-    assert stories.user_of(stories.client_key(0, key)) == 0
+    assert selections.user_of(key) == user
+    assert selections.user_of(selections.client_key(0, key)) == 0
 
 
 async def test_who_only_comes_by_pays_for_no_line_that_waited(

@@ -24,8 +24,8 @@ from flower.engine.store import (
     tree,
 )
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import migrate
 from flower.engine.store.extra import MessageExtra
+from flower.engine.store.sqlite_connection import migrate
 from flower.errors import CommandError
 from tests.postgres_cluster import needed
 from tests.stores import KINDS, connected

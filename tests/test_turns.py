@@ -27,7 +27,7 @@ from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import context_of
 from flower.engine.sessions import after_turn, departures, story_list
 from flower.engine.sessions.outbox import Outbox
-from flower.engine.store import stories
+from flower.engine.store import selections, stories
 from flower.engine.store.exchanges import PromptRecord
 from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError, StoreError
@@ -130,7 +130,7 @@ async def test_clients_without_an_id_do_not_undo_each_others_choice(
         one, other = await world.face(), await world.face()
         await one.say("/world select forest")
         await other.say("/character select mara")
-        chosen = await world.database.read(stories.load, "")
+        chosen = await world.database.read(selections.load, "")
         assert (chosen.world_id, chosen.character_id) == ("forest", "mara")
 
 

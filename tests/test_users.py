@@ -18,7 +18,7 @@ from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions.program import GUEST
 from flower.engine.sessions.rights import Visitor
-from flower.engine.store import audit, seats, stories, users, whispers
+from flower.engine.store import audit, seats, selections, stories, users, whispers
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 from flower.home import Home
@@ -130,7 +130,7 @@ def test_seats_codes_guests_and_whispers_are_the_same_in_both_databases(db: Conn
     guest = seats.seat_guest(db, code.text, 2.0)
     assert guest is not None
     assert [one.role for one in seats.at(db, "s1")] == ["player", "player"]
-    assert stories.load(db, stories.client_key(guest.id, "x"), guest.id).session_id == "s1"
+    assert selections.load(db, selections.client_key(guest.id, "x"), guest.id).session_id == "s1"
     users.remove_ended_guests(db, 5.0)
     assert len(seats.at(db, "s1")) == 2
     users.remove_ended_guests(db, 10.0)

@@ -8,12 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from flower import limits
-from flower.engine.store import (
-    branches,
-    stories,
-    tree,
-    users,
-)
+from flower.engine.store import branches, stories, tree, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.paths import Paths, way
 from flower.engine.store.postgres import dialect

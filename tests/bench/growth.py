@@ -31,11 +31,12 @@ from flower.engine.store import (
     outline,
     paths,
     search,
+    selections,
     stories,
     streaming_text,
     tree,
 )
-from flower.engine.store.database import _connect
+from flower.engine.store.sqlite_connection import connect
 
 ROUNDS = 5
 LEAST_MS = 0.3  # what is faster than this is noise, and fast enough at any size
@@ -138,7 +139,7 @@ def _killed(db: sqlite3.Connection, size: int) -> Callable[[], object]:
     db.execute("BEGIN")
 
     def start() -> None:
-        with closing(_connect(copies.pop(), lambda version: None)) as opened:
+        with closing(connect(copies.pop(), lambda version: None)) as opened:
             streaming_text.recover(opened)
             exchanges.unremembered(opened)
 
@@ -164,7 +165,7 @@ def _prompt(db: sqlite3.Connection, session_id: str = "s") -> object:
         reply_id=0,
         leaf=tree.active_leaf(db, session_id) or 0,
         line="I knock.",
-        selection=stories.Selection("bench"),
+        selection=selections.Selection("bench"),
         model_id="m",
     )
     return _story_so_far(db, turn, 400)
@@ -198,7 +199,7 @@ ROWS: tuple[tuple[str, Cost, float], ...] = (
 
 def measure(prepare: Cost, size: int, folder: Path) -> float:
     """Returns the median CPU time of one row at one size, in milliseconds."""
-    with closing(_connect(folder / "flower.db", lambda version: None)) as db:
+    with closing(connect(folder / "flower.db", lambda version: None)) as db:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("BEGIN")
         work = prepare(db, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from flower.engine.interchange import drawing, thumbnail
+from flower.engine.interchange import card_writer, thumbnail
 from flower.tui.term import sixel
 from flower.tui.term.pictures import Pixels
 from tests.test_portraits import noise
@@ -24,7 +24,7 @@ def shaded() -> Pixels:
 
 
 def main() -> None:
-    small = thumbnail.of_png(drawing.portrait("Nan Okoro"))
+    small = thumbnail.of_png(card_writer.portrait("Nan Okoro"))
     assert small is not None
     drawn = (small.width, small.height, small.pixels)
     for name, picture in (("noise", noise()), ("shaded", shaded()), ("drawn", drawn)):

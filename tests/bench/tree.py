@@ -18,7 +18,7 @@ from pathlib import Path
 from flower import limits
 from flower.engine.store import branches, outline, search, stories, streaming_text, trash, tree
 from flower.engine.store import exchanges as replies
-from flower.engine.store.database import _connect, _in_transaction
+from flower.engine.store.sqlite_connection import connect, in_transaction
 
 ROUNDS = 15
 
@@ -39,7 +39,7 @@ def forking(db: sqlite3.Connection, messages: int) -> int:
 def main() -> None:
     exchanges = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
     with tempfile.TemporaryDirectory() as folder:
-        db = _connect(Path(folder) / "flower.db", lambda version: None)
+        db = connect(Path(folder) / "flower.db", lambda version: None)
 
         def fill(_: object) -> None:
             stories.create_session(db, "s", "w", "c", "The tide is out.", 1.0)
@@ -49,13 +49,13 @@ def main() -> None:
                     db, made.reply_id, f"Then {number} came, wet with rain. " * 12, "complete"
                 )
 
-        _in_transaction(db, fill)
-        middle = _in_transaction(db, lambda _: forking(db, 2 * exchanges))
+        in_transaction(db, fill)
+        middle = in_transaction(db, lambda _: forking(db, 2 * exchanges))
         leaf = tree.active_leaf(db, "s")
         first = stories.path(db, leaf)[2].id
 
         def write(change: Callable[[], object]) -> Callable[[], object]:
-            return lambda: _in_transaction(db, lambda _: change())
+            return lambda: in_transaction(db, lambda _: change())
 
         def another_reply() -> None:
             opened = branches.open_variant(db, "s", first, "m", 3.0)

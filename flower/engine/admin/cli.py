@@ -14,10 +14,11 @@ from pathlib import Path
 
 from flower import access_token, launch, limits
 from flower.command_name import as_typed
-from flower.engine.admin import backup, repair
+from flower.engine.admin import backup
 from flower.engine.assets import SHIPPED, load_assets
+from flower.engine.store import file, recovery
 from flower.engine.store import file as database_file
-from flower.engine.store import recovery
+from flower.engine.store.recovery import RepairReport, look
 from flower.errors import ConfigError, LaunchError, StoreError, printable_line
 from flower.home import Home, load_config
 
@@ -89,7 +90,7 @@ def _check_stories(home: Home) -> int:
         return 0
     try:
         with launch.claim(home, wait_s=0):
-            report = repair.repair(home, time.time())
+            report = repair(home, time.time())
     except LaunchError as error:  # an engine runs, or the disk cannot be written to
         report = recovery.look(home.database)
         if not report.sound:
@@ -119,3 +120,41 @@ def show_token(home: Home, *, new: bool) -> int:
 
 def _size(path: Path) -> str:
     return f"{path.stat().st_size / limits.MIB:.1f} MiB"
+
+
+def repair(home: Home, now: float) -> RepairReport:
+    """Looks through and mends; no engine may run. Raises ``StoreError`` if nothing can be done."""
+    before = look(home.database)
+    if before.sound:
+        return before
+    backup_path = backup.keep_damaged(home, now)
+    lines = [*before.lines, f"The database as it was is kept at {backup_path}."]
+    try:
+        lines += recovery.mend(home.database)
+    except StoreError as error:
+        lines.append(f"It cannot be mended in place ({error}); saving what can be read.")
+    after = look(home.database)
+    if not after.sound:
+        lines += _salvage(home)
+        after = look(home.database)
+        newest = next(iter(backup.listed(home)), None)
+        if newest is not None:
+            lines.append(f"If too much is missing: `flower restore {newest}` is the newest backup.")
+    return RepairReport(after.sound, (*lines, *after.lines))
+
+
+def _salvage(home: Home) -> list[str]:
+    """Puts a new database with every row that can be read in the old one's place."""
+    draft = home.database.with_name("flower.db.salvaged")
+    try:
+        lines = recovery.salvage(home.database, draft)
+        for path in home.database.parent.glob(home.database.name + "-*"):
+            path.unlink()
+        file.replace_durably(draft, home.database)
+    except (StoreError, OSError) as error:
+        newest = next(iter(backup.listed(home)), None)
+        hint = f"`flower restore {newest}` brings the newest one back" if newest else "there is none"
+        raise StoreError(
+            f"{home.database} cannot be read any more ({error}); only a backup helps: {hint}"
+        ) from error
+    return lines

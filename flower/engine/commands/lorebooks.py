@@ -6,15 +6,21 @@ from msgspec.structs import replace
 
 from flower.engine.commands.library import find_book
 from flower.engine.game.steering import Steering
+from flower.engine.lorebook.outcome import Outcome
+from flower.engine.lorebook.timed import NOTHING
 from flower.engine.own_assets import owner_of
-from flower.engine.prompt.books_at_hand import books_here
+from flower.engine.prompt import bookshelf
+from flower.engine.prompt.books_at_hand import books_here, lore_tokens, moment_of, ready_books
+from flower.engine.prompt.context import most_messages
+from flower.engine.prompt.direction import StoryRef, direct
 from flower.engine.prompt.lore_entries import kept_by, named, why
-from flower.engine.prompt.trial import what_fires
+from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import books, states, stories
+from flower.engine.store import books, selections, states, stories, tree
 from flower.engine.store.books import OwnedBook, Owner, StoredBook
 from flower.engine.store.connection import Connection
+from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
 
 TEST_ROWS = 40  # of entries that fire, and of those that nearly do
@@ -176,3 +182,44 @@ def _story(client: Client) -> Session:
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
     return client.session
+
+
+async def what_fires(
+    services: Services,
+    session_id: str,
+    world_id: str,
+    character_id: str,
+    chosen: selections.Selection,
+    line: str,
+    now: float,
+) -> Outcome | None:
+    """Returns what ``line`` would fire, without any effect, as the next line of a story, None when no book holds there.
+
+    Lasting effects count, none are set. Raises ``StoreError``.
+    """
+    database = services.database
+    leaf = await database.read(tree.active_leaf, session_id)
+    path = (
+        await database.read(stories.path, leaf, most=most_messages(services.context_tokens))
+        if leaf is not None
+        else []
+    )
+    current = await database.read(states.current_at, session_id, leaf, now)
+    number = (leaf or 0) + 1
+    said = stories.Message(
+        number, session_id, leaf, "user", line, "complete", "", None, now, MessageExtra()
+    )
+    path = [*path, said]
+    place = StoryRef(session_id, world_id, character_id)
+    direction = direct(services.assets, chosen, place, current, path, line, variables=current.variables)
+    ready = await ready_books(services, session_id, world_id, direction, current)
+    if ready is None:
+        return None
+    room = await lore_tokens(services, session_id, chosen.model)
+    visible = await database.read(stories.path_ids, leaf)
+    moment = replace(
+        moment_of(direction, current, path, len(visible) + 1, room),
+        seed=f"{session_id}:{said.id}",
+        timed=bookshelf.timed_before(path) or NOTHING,
+    )
+    return await services.bookshelf.scan(ready, moment)

@@ -7,7 +7,7 @@ from flower.engine.provider.instruct import SERVER, TEMPLATES
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import Client
-from flower.engine.store import presets, stories
+from flower.engine.store import presets, selections
 from flower.errors import CommandError
 from flower.settings import samplers
 from flower.settings.samplers import parsed, shown
@@ -43,7 +43,7 @@ async def _known(engine: Engine, argument: str) -> tuple[str, object]:
 async def _set_for_story(engine: Engine, client: Client, name: str, value: object) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /set model NAME VALUE sets it for the model.")
-    await engine.services.database.write(stories.set_of_story, client.session.id, name, value)
+    await engine.services.database.write(selections.set_of_story, client.session.id, name, value)
     client.notify(f"✓ {name} is {shown(value)} in this story.")
 
 
@@ -52,7 +52,7 @@ async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
         raise CommandError("Which setting? /set model temperature 0.8 sets it for the chosen model.")
     name, value = await _known(engine, argument)
     model = client.chosen.model or engine.registry.default()
-    await engine.services.database.write(stories.set_of_model, model, name, value)
+    await engine.services.database.write(selections.set_of_model, model, name, value)
     client.notify(f"✓ {name} is {shown(value)} for {model}.")
 
 
@@ -68,7 +68,7 @@ async def _list(engine: Engine, client: Client) -> None:
 async def _own(engine: Engine, client: Client) -> dict[str, object]:
     model = client.chosen.model or engine.registry.default()
     session_id = client.session.id if client.session is not None else ""
-    return await engine.services.database.read(stories.of_story, session_id, model)
+    return await engine.services.database.read(selections.of_story, session_id, model)
 
 
 # --- presets: settings under a name -------------------------------------------------------------------
@@ -99,7 +99,7 @@ async def load_preset(engine: Engine, client: Client, argument: str) -> None:
     if client.session is None:
         raise CommandError("There is no story here yet; /session new starts one.")
     name, values = await _preset(engine, client, argument)
-    await engine.services.database.write(stories.set_all_of_story, client.session.id, values)
+    await engine.services.database.write(selections.set_all_of_story, client.session.id, values)
     client.notify(f"✓ This story has the settings of {name}: {_told(values)}.")
 
 

@@ -3,10 +3,16 @@
 A card is written as it was read, with what has changed since and with what the specifications want and the
 file did not have. The chunk for V2 is complete by itself: some programs look at no other. Sources: Character
 Card V2 and V3; SillyTavern writes the same fields beside ``data`` for programs that know V1 only.
+
+Programs that keep cards in pictures need one. A character that has none gets a small PNG, the same for the same name:
+a head and shoulders on a ground that changes from top to bottom, in colours that follow from the name.
 """
 
 from __future__ import annotations
 
+import colorsys
+import struct
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -15,7 +21,6 @@ from flower.engine.interchange import (
     book_writer,
     card_assets,
     card_reader,
-    drawing,
     json_text,
     payload,
     png,
@@ -177,7 +182,7 @@ def card_png(card: Card, original: bytes | None = None) -> bytes:
         v3["data"]["assets"] = card_assets.renamed(v3["data"].get("assets"), files, card_assets.in_png)
     v2 = {**v2, "data": v3["data"]}
     chunks = [("chara", payload.pack(v2)), ("ccv3", payload.pack(v3)), *card_assets.png_chunks(files)]
-    return png.with_texts(picture or drawing.portrait(card.name), chunks, CARD_KEYWORDS)
+    return png.with_texts(picture or portrait(card.name), chunks, CARD_KEYWORDS)
 
 
 def _chunks_say(picture: bytes, wanted: Mapping[str, object]) -> bool:
@@ -227,3 +232,43 @@ def _plain(picture: bytes) -> bytes:
     if picture.startswith(png.SIGNATURE):
         return png.with_texts(picture, (), CARD_KEYWORDS)
     return picture
+
+
+# --- a picture for a character that has none ------------------------------------------------------
+
+PORTRAIT_WIDTH, PORTRAIT_HEIGHT = 256, 384  # two to three, as cards are
+_HEAD_RADIUS = 56
+_HEAD_AT = (PORTRAIT_WIDTH // 2, 170)
+_SHOULDERS_AT = (PORTRAIT_WIDTH // 2, PORTRAIT_HEIGHT + 10)
+_SHOULDERS = (100, 130)  # radii of an ellipse
+
+
+def portrait(name: str) -> bytes:
+    """Returns the picture of a character as a PNG without any text chunk."""
+    hue = (zlib.crc32(name.encode("utf-8", "replace")) % 360) / 360
+    figure = _colour(hue, 0.35, 0.92)
+    rows = b"".join(b"\0" + _row(y, hue, figure) for y in range(PORTRAIT_HEIGHT))
+    eight_bits, rgb = 8, 2
+    header = struct.pack(">IIBBBBB", PORTRAIT_WIDTH, PORTRAIT_HEIGHT, eight_bits, rgb, 0, 0, 0)
+    return png.SIGNATURE + b"".join(
+        png.chunk_bytes(kind, body)
+        for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
+    )
+
+
+def _row(y: int, hue: float, figure: bytes) -> bytes:
+    ground = _colour((hue + 0.5) % 1, 0.55, 0.30 + 0.40 * y / PORTRAIT_HEIGHT)
+    head = _half_width(y, _HEAD_AT, (_HEAD_RADIUS, _HEAD_RADIUS))
+    half = max(head, _half_width(y, _SHOULDERS_AT, _SHOULDERS))
+    side = PORTRAIT_WIDTH // 2 - half
+    return ground * side + figure * (2 * half) + ground * side
+
+
+def _half_width(y: int, centre: tuple[int, int], radii: tuple[int, int]) -> int:
+    """Returns half the width of an ellipse in a row, 0 outside of it."""
+    share = (y - centre[1]) / radii[1]
+    return int(radii[0] * (1 - share * share) ** 0.5) if abs(share) < 1 else 0
+
+
+def _colour(hue: float, saturation: float, value: float) -> bytes:
+    return bytes(round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, value))

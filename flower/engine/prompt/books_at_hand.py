@@ -32,7 +32,7 @@ from flower.engine.recall.scopes import (
     lore_scope,
 )
 from flower.engine.scripts.script import ScriptPlace
-from flower.engine.store import books, paths, personas, states, stories, tree
+from flower.engine.store import books, paths, personas, selections, states, stories, tree
 from flower.engine.store.connection import Connection
 from flower.settings.samplers import LORE_TOKENS
 
@@ -82,13 +82,13 @@ def books_here(
 
 async def lore_tokens(services: Services, session_id: str, model_id: str) -> int:
     """Returns the tokens that entries and recalled lore may have together."""
-    return _lore_room(services, await services.database.read(stories.of_story, session_id, model_id))
+    return _lore_room(services, await services.database.read(selections.of_story, session_id, model_id))
 
 
 def _settings_and_greeting(
     db: Connection, session_id: str, model_id: str, visible: paths.Ids
 ) -> tuple[dict[str, object], int | None]:
-    own = stories.of_story(db, session_id, model_id)
+    own = selections.of_story(db, session_id, model_id)
     return own, tree.greeting(db, session_id, visible)
 
 

@@ -25,8 +25,9 @@ from flower.engine.prompt.sections import cast_section, split_original, system_s
 from flower.engine.provider.base import Role
 from flower.engine.recall.base import Found
 from flower.engine.recall.scopes import cast_scope
+from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
-from flower.engine.store.stories import Message, Selection
+from flower.engine.store.stories import Message
 
 SCENE_CHARS = 4_000  # of a message, from its end, in which names of people are looked for
 

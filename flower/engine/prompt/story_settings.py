@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Template
 from flower.engine.provider.instruct import SERVER, TEMPLATES
-from flower.engine.store import presets, stories
+from flower.engine.store import presets, selections
 from flower.settings import samplers
 
 
@@ -36,7 +36,7 @@ class StorySettings(Struct, frozen=True):
 
 async def with_lengths(services: Services, session_id: str, model_id: str) -> Services:
     """Returns the services with the lengths of context and reply that a story has of its own."""
-    own = await services.database.read(stories.of_story, session_id, model_id)
+    own = await services.database.read(selections.of_story, session_id, model_id)
     context = samplers.fitting(samplers.CONTEXT_TOKENS, own.get(samplers.CONTEXT_TOKENS))
     reply = samplers.fitting(samplers.REPLY_TOKENS, own.get(samplers.REPLY_TOKENS))
     if context is None and reply is None:
@@ -55,7 +55,7 @@ async def settings_of(
 
     A seed that was set is another one for each variant, or all would be the same.
     """
-    own = await services.database.read(stories.of_story, session_id, model_id)
+    own = await services.database.read(selections.of_story, session_id, model_id)
     settings = {**services.params, **own}
     banned = samplers.fitting(samplers.BANNED, settings.get(samplers.BANNED))
     template = settings.get(samplers.TEMPLATE)

@@ -14,7 +14,7 @@ from flower.engine.prompt.scripted import (
     ScriptRunner,
 )
 from flower.engine.recall.base import Library
-from flower.engine.store import stories
+from flower.engine.store import selections
 from flower.engine.store.connection import Store
 from flower.protocol.messages import QuickReply
 
@@ -53,7 +53,7 @@ class TurnInput(Struct, frozen=True, kw_only=True):
     reply_id: int
     leaf: int
     line: str  # that is answered
-    selection: stories.Selection
+    selection: selections.Selection
     model_id: str  # the story's; the speaker may have one of their own
     continues: bool = False
     variant: int = 0  # how many replies to the same line there were before

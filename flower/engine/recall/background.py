@@ -2,7 +2,7 @@
 
 ``Background`` gives every text its vector a few at a time, so that a turn that waits always goes first. It owns which
 model is asked: that of before until every passage has a vector of the new one. A model that fails is said once
-and tried again after a while; recall goes by words until then.
+and tried again after a while; recall goes by words until then. ``ModelRecall`` is what recall has of one model.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import trio
 from flower import limits
 from flower.counting import counted
 from flower.engine.recall import late
-from flower.engine.recall.base import Embedder, Query
+from flower.engine.recall.base import Embedder, Query, TokenEmbedder
+from flower.engine.recall.candidates import Finder
 from flower.engine.recall.fusion import Tuning
+from flower.engine.recall.index import Indexes, Say
 from flower.engine.recall.keywords import Keywords
-from flower.engine.recall.model_recall import ModelRecall, makes_tokens
 from flower.engine.recall.numpy_check import NoNumpyError
 from flower.engine.recall.query import Asked
-from flower.engine.recall.questions import as_passages, encode
+from flower.engine.recall.questions import Questions, as_passages, encode
+from flower.engine.recall.search import Searcher
 from flower.engine.store import vector_rows
 from flower.engine.store.connection import Store
 from flower.engine.store.passages import Changed
@@ -239,3 +241,30 @@ class Background:
             self._failure = str(error)
             left = "is off" if isinstance(error, NoNumpyError) else "goes by words only"
             self._notify(f"✗ Recall {left}: {error}", None)
+
+
+class ModelRecall:
+    """The indexes, the searcher and the questions over one embedder."""
+
+    def __init__(
+        self,
+        database: Store,
+        embedder: Embedder,
+        keywords: Keywords,
+        index_dir: Path,
+        *,
+        say: Say,
+        clock: Callable[[], float],
+        tuning: Tuning,
+    ) -> None:
+        self.embedder = embedder
+        model_id, dimension = embedder.model_id, embedder.dimension
+        self.indexes = Indexes(database, model_id, dimension, index_dir, say)
+        finder = Finder(database, self.indexes, keywords, model_id, dimension)
+        self.searcher = Searcher(finder, clock, tuning)
+        self.questions = Questions(embedder, tuning)
+
+
+def makes_tokens(embedder: Embedder) -> bool:
+    """Returns whether passages are to have token vectors of this embedder."""
+    return isinstance(embedder, TokenEmbedder)

@@ -15,13 +15,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.recall import budget, chances, fusion, late
+from flower.engine.recall import chances, fusion, late, selection
 from flower.engine.recall.base import Considered, Found, Query, Ranked
 from flower.engine.recall.candidates import Candidates, Finder, is_open
 from flower.engine.recall.chances import Evidence
 from flower.engine.recall.fusion import Signals, Tuning
-from flower.engine.recall.order import in_order
 from flower.engine.recall.query import Asked, words_found
+from flower.engine.recall.selection import in_order
 from flower.engine.store.passages import Passage
 from flower.engine.tokens import TokenCounter
 
@@ -62,14 +62,14 @@ class Searcher:
         best = [row for row in rows if row.worth]
         found = [_described(row.found, asked) for row in best]
         room = query.budget_tokens or limits.RECALL_TOKENS
-        kept = budget.cut([*(_pinned(one, asked) for one in pinned.values()), *found], room)
+        kept = selection.cut([*(_pinned(one, asked) for one in pinned.values()), *found], room)
         beside = {
             i: [_described(item, asked) for item in items]
             for kind in kinds
             if kind.likely >= self._tuning.beside
             for i, items in kind.beside.items()
         }
-        kept = budget.with_neighbours(kept, beside, vectors, room)
+        kept = selection.with_neighbours(kept, beside, vectors, room)
         told = {item.passage.id for item in kept}
         left = [(item, NO_ROOM) for item in found if item.passage.id not in told]
         unlikely = [row for row in rows if not row.worth and row.found.passage.id not in told]
@@ -116,7 +116,7 @@ class Searcher:
         """Returns the best, those that say the same once, with whether each is worth recalling; and how likely any
         of them answers.
         """
-        picked = budget.distinct([row.found for row in rows], candidates.vectors, count)
+        picked = selection.distinct([row.found for row in rows], candidates.vectors, count)
         by_id = {row.found.passage.id: row for row in rows}
         best = [by_id[item.passage.id] for item in picked]
         known = [_evidence(row) for row in best]

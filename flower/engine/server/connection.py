@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from flower import limits
 from flower.engine.commands import dispatch
-from flower.engine.server.hop import NORMAL, POLICY, RESTART, Hop, Socket
+from flower.engine.server.relay import NORMAL, POLICY, RESTART, Hop, Socket
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.program import STRANGER

@@ -2,7 +2,7 @@
 
 The other engine is a server like any to us: its ordinary WebSocket, at the address that it gave the database, with the
 client's own token, else ours. Frames are passed on as they are. Owns the connection to the other engine; which one that
-is, and what happens when it is gone, is up to ``connection``.
+is, and what happens when it is gone, is up to ``connection``, which speaks of the same sockets and hops.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 from urllib.parse import quote
 
 import trio
@@ -17,17 +18,40 @@ import trio
 from flower import limits
 from flower.client.address import EngineAddress, TimedStream
 from flower.client.websocket import EndedError, RejectedError, WebSocket
-from flower.engine.server.hop import POLICY, RESTART, Hop, Socket
 from flower.errors import FlowerError, ProtocolError
 from flower.protocol import codec
 from flower.protocol.messages import SystemUpdate
 
 log = logging.getLogger(__name__)
 
+NORMAL, POLICY, RESTART = 1000, 1008, 1012  # RFC 6455, section 7.4.1, and the registry of codes
 CONNECT_S = 2.0  # engines of one database are near each other
 PING_S = 1.0
 UNANSWERED_S = 4.0  # an engine that answers no ping for so long is looked for anew
 _LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, EndedError)
+
+
+class Socket(Protocol):
+    """What a connection needs of a WebSocket."""
+
+    async def receive(self) -> str | bytes: ...
+
+    async def send(self, data: str) -> None: ...
+
+    async def close(self, code: int) -> None: ...
+
+
+class Hop:
+    """How a client gets to the engine that plays its story, if that is another one.
+
+    ``authorization`` is the header that lets it in there. ``follows``: it goes there by itself when told.
+    ``unsent`` is a frame of the client that no engine has taken yet.
+    """
+
+    def __init__(self, authorization: str = "", *, follows: bool = False) -> None:
+        self.authorization = authorization
+        self.follows = follows
+        self.unsent: str | bytes | None = None
 
 
 async def pass_on(hop: Hop, socket: Socket, address: str, client_id: str) -> int:

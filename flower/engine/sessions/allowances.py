@@ -15,7 +15,7 @@ import trio
 
 from flower import limits
 from flower.engine.sessions.turn_outcome import TurnOutcome
-from flower.engine.store import allowances, own_assets, stories
+from flower.engine.store import allowances, own_assets, selections
 from flower.engine.store.allowances import Allowance
 from flower.engine.store.connection import Store
 from flower.engine.tasks import guarded
@@ -117,7 +117,7 @@ class Allowances:
 
     def turn_ended(self, outcome: TurnOutcome) -> None:
         """Counts a reply for the user who asked for it; the home owner's are nobody's."""
-        user = stories.user_of(outcome.client)
+        user = selections.user_of(outcome.client)
         if not user:
             return
         tokens = outcome.prompt_tokens + outcome.tokens

@@ -19,7 +19,7 @@ from flower.engine.recall.scopes import lore_scope
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.store import personas, states, stories, world_lore
 from flower.engine.store.connection import Connection
-from flower.engine.store.stories import Selection
+from flower.engine.store.selections import Selection
 from flower.engine.store.users import HOME
 from flower.errors import CommandError
 

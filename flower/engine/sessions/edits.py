@@ -17,7 +17,7 @@ from flower.engine.sessions import shown_page, snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turns import Turns, opened
-from flower.engine.store import branches, stories, tree
+from flower.engine.store import branches, selections, tree
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 
@@ -69,7 +69,7 @@ class Edits:
     async def rewrite(
         self,
         session: Session,
-        selection: stories.Selection,
+        selection: selections.Selection,
         open_reply: Callable[[Connection, str, str, float], branches.Opened],
     ) -> None:
         """Opens a reply in another place of the tree and begins it.
@@ -98,7 +98,7 @@ class Edits:
             self._turns.start(session, reply, new.line_id, selection, variant=new.variant)
             _show(session, seen)
 
-    async def go_on(self, session: Session, selection: stories.Selection) -> None:
+    async def go_on(self, session: Session, selection: selections.Selection) -> None:
         """Lets the last reply of a story grow. Raises ``CommandError`` if there is none to continue."""
         async with self._turns.claim(session):
             model_id = self._turns.models.story_model(selection)

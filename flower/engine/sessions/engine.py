@@ -49,13 +49,7 @@ from flower.engine.sessions.story_list import StoryList
 from flower.engine.sessions.tables import Tables
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.sessions.turns import Turns
-from flower.engine.store import (
-    personas,
-    quick_replies,
-    states,
-    stories,
-    streaming_text,
-)
+from flower.engine.store import personas, quick_replies, selections, states, stories, streaming_text
 from flower.engine.store.database import apart
 from flower.errors import ElsewhereError
 from flower.protocol.messages import CommandOption, State
@@ -207,8 +201,8 @@ class Engine:
 
         Faces that give no id share one selection. ``rights``: see ``program``; ``visitor``: whose client it is.
         """
-        key = stories.client_key(visitor.id, sanitize(client_id))
-        chosen = await self.services.database.read(stories.load, key, visitor.id)
+        key = selections.client_key(visitor.id, sanitize(client_id))
+        chosen = await self.services.database.read(selections.load, key, visitor.id)
         await self.libraries.read(visitor.id)
         client = Client(outbox, chosen, on_leave, rights, visitor)
         self.clients.add(client)
@@ -253,8 +247,8 @@ class Engine:
 
     async def identify(self, client: Client, client_id: str) -> None:
         """Gives a client what another one of its id had chosen, and its story."""
-        key = stories.client_key(client.visitor.id, sanitize(client_id))
-        client.chosen = await self.services.database.read(stories.load, key, client.visitor.id)
+        key = selections.client_key(client.visitor.id, sanitize(client_id))
+        client.chosen = await self.services.database.read(selections.load, key, client.visitor.id)
         try:
             await self.stories.attach(client)
         except ElsewhereError as elsewhere:
@@ -264,7 +258,7 @@ class Engine:
     async def choose(self, client: Client, **changes: object) -> None:
         """Changes what a client has chosen and stores that: others with its id may choose the rest."""
         client.chosen = structs.replace(client.chosen, **changes)
-        await self.services.database.write(stories.change, client.chosen, tuple(changes), self.now())
+        await self.services.database.write(selections.change, client.chosen, tuple(changes), self.now())
 
     async def sync(self, client: Client) -> None:
         """Sends a client everything it shows: the state, then its story."""

@@ -8,7 +8,7 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.provider.base import Provider
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.turn_outcome import TurnOutcome
-from flower.engine.store.stories import Selection
+from flower.engine.store.selections import Selection
 from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError
 

@@ -22,7 +22,7 @@ from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.tables import Tables
 from flower.engine.sessions.turn_outcome import interrupted
 from flower.engine.sessions.turns import Turns
-from flower.engine.store import prompts, stories, trash, tree
+from flower.engine.store import prompts, selections, stories, trash, tree
 from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, State
 
@@ -118,8 +118,8 @@ class OpenStories:
             if (
                 waiting and client.visitor.id != session.owner
             ):  # who only comes by pays for nobody's line
-                key = stories.client_key(session.owner, "")
-                by = await self._database.read(stories.load, key, session.owner)
+                key = selections.client_key(session.owner, "")
+                by = await self._database.read(selections.load, key, session.owner)
         self._turns.resume(session, waiting, by)
 
     async def _look_again(self, client: Client, session: Session) -> None:

@@ -31,7 +31,7 @@ from flower.engine.sessions import suggestions
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
-from flower.engine.store import stories
+from flower.engine.store import selections
 from flower.errors import FlowerError
 from flower.protocol.messages import State, SystemUpdate
 
@@ -111,7 +111,7 @@ class Preparer:
         prompt = await build_prompt(services, task, model, context, session.window_start)
         await self._keep(session, model, prompt.completion, limits.REPLY_CHARS)
 
-    async def _prepare_suggestions(self, session: Session, selection: stories.Selection) -> None:
+    async def _prepare_suggestions(self, session: Session, selection: selections.Selection) -> None:
         asked = await suggestions.request_of(self._runtime, self._models, selection, session)
         most = suggestions.SUGGESTIONS_CHARS
         await self._keep(session, asked.model, asked.completion, most)
@@ -126,7 +126,7 @@ class Preparer:
         if answer is not None:
             session.prepared = (*session.prepared, answer)
 
-    async def _read_again(self, session: Session, selection: stories.Selection) -> None:
+    async def _read_again(self, session: Session, selection: selections.Selection) -> None:
         """Lets the server read the story to its end, so that the line that is typed finds it read."""
         with trio.CancelScope(deadline=trio.current_time() + PREPARE_DEADLINE_S) as scope:
             self._scope = scope

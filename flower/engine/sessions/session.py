@@ -21,7 +21,7 @@ from flower.engine.provider.prepared import Prepared
 from flower.engine.sessions.joint import Joint
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.rights import Need, StoryRole, Visitor, check
-from flower.engine.store.stories import Selection
+from flower.engine.store.selections import Selection
 from flower.engine.store.users import HOME
 from flower.errors import CommandError, ElsewhereError
 from flower.protocol.messages import (

@@ -15,7 +15,8 @@ from flower.engine.assets import Assets
 from flower.engine.character_list import briefs
 from flower.engine.sentences import first_sentence, one_line
 from flower.engine.sessions.session import Session
-from flower.engine.store.stories import Message, Selection, StoredSession
+from flower.engine.store.selections import Selection
+from flower.engine.store.stories import Message, StoredSession
 from flower.engine.store.tree import Page
 from flower.protocol.messages import (
     ChatHistory,

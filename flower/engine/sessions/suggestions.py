@@ -25,7 +25,7 @@ from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import states, stories
-from flower.engine.store.stories import Selection
+from flower.engine.store.selections import Selection
 from flower.errors import CommandError, ProviderError
 from flower.protocol.messages import State
 

@@ -24,7 +24,7 @@ from flower.engine.sessions.session import FinishedReply, GrowingReply, Session,
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn import Turn
 from flower.engine.sessions.turn_outcome import STATUS_OF, TurnOutcome
-from flower.engine.store import exchanges, prompts, stories
+from flower.engine.store import exchanges, prompts, selections
 from flower.engine.store.database import apart
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError, StoreError
@@ -139,7 +139,7 @@ class Turns:
     # --- how a turn begins ----------------------------------------------------------------------
 
     async def say(
-        self, session: Session, selection: stories.Selection, line: str, request: str | None
+        self, session: Session, selection: selections.Selection, line: str, request: str | None
     ) -> bool:
         """Starts a turn or lets the line wait for the running one; returns whether it named the story.
 
@@ -171,7 +171,7 @@ class Turns:
         return False
 
     def resume(
-        self, session: Session, lines: Iterable[prompts.UnansweredLine], by: stories.Selection
+        self, session: Session, lines: Iterable[prompts.UnansweredLine], by: selections.Selection
     ) -> None:
         """Goes on with lines that an engine before accepted and did not come to."""
         for one in lines:
@@ -181,7 +181,7 @@ class Turns:
     async def _begin(
         self,
         session: Session,
-        selection: stories.Selection,
+        selection: selections.Selection,
         line: str,
         request: str | None,
         waited: int | None = None,
@@ -236,7 +236,7 @@ class Turns:
         session: Session,
         reply: GrowingReply,
         leaf: int,
-        selection: stories.Selection,
+        selection: selections.Selection,
         *,
         continues: bool = False,
         variant: int = 0,

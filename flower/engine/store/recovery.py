@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.counting import counted
-from flower.engine.store import database, streaming_text
+from flower.engine.store import sqlite_connection, streaming_text
 from flower.engine.store.file import UnreadableError, read_only, reading
 
 SALVAGE_ROWS = 10_000_000  # row ids looked for in a table whose end cannot be found
@@ -198,7 +198,7 @@ def salvage(damaged: Path, draft: Path) -> list[str]:
             # Go on with as much of the schema as can be read; without this a lost part is the end.
             old.execute("PRAGMA writable_schema = ON")
             new.execute(f"PRAGMA page_size = {limits.PAGE_BYTES}")
-            database.migrate(new)
+            sqlite_connection.migrate(new)
             new.execute("BEGIN")
             lines = [line for table in _tables(new) if (line := _carry_over(old, new, table))]
             new.execute("COMMIT")

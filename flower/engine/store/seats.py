@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import allowances, stories
+from flower.engine.store import allowances, selections
 from flower.engine.store.extra import MessageExtra, load_extra
 from flower.engine.store.users import NewToken, User, add_guest, by_token, hash_of, parts
 from flower.errors import CommandError
@@ -153,8 +153,8 @@ def seat_guest(db: Connection, text: str, now: float) -> User | None:
         db, guest.id, allowances.UserLimits(stories=0, library=0, disk=limits.GUEST_DISK_MIB)
     )
     give(db, session_id, guest.id, role, now)
-    chosen = stories.Selection(stories.client_key(guest.id, ""), session_id=session_id)
-    stories.change(db, chosen, ("session_id",), now)
+    chosen = selections.Selection(selections.client_key(guest.id, ""), session_id=session_id)
+    selections.change(db, chosen, ("session_id",), now)
     return guest
 
 

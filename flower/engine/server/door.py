@@ -1,0 +1,142 @@
+"""Who asks to come in, and who is inside: the address, the user whose token was shown, how many clients each has.
+
+Wrong tokens are in the log of logins. The rules are ``access``'s; what those who are in do is ``connection``'s.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import trio
+from quart.wrappers import Request, Websocket
+
+from flower import limits
+from flower.engine.server.access import Access, Header, Peer, Refusal, is_local
+from flower.engine.server.local_user import is_own
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.session import HOME_OWNER
+from flower.engine.store import audit, users
+from flower.engine.store.users import User
+from flower.errors import CommandError, ElsewhereError, StoreError
+
+log = logging.getLogger(__name__)
+
+REFUSALS_NOTED_S = 1.0  # between two refusals in the audit log: who guesses is not to fill it
+
+
+class Door:
+    """Who asks: the address, and the user whose token was shown. Wrong ones are in the log of logins."""
+
+    def __init__(self, engine: Engine, rules: Access) -> None:
+        self._engine = engine
+        self._rules = rules
+        self._noted = -REFUSALS_NOTED_S
+        self._inside: Counter[int] = Counter()  # by user
+
+    @contextmanager
+    def inside(self, user: User | None) -> Iterator[None]:
+        """Counts a client of a user while the block runs, also while its frames are passed on."""
+        number = user.id if user is not None else users.HOME
+        self._inside[number] += 1
+        try:
+            yield
+        finally:
+            self._inside[number] -= 1
+            if not self._inside[number]:
+                del self._inside[number]
+
+    def is_crowded_by(self, user: User) -> bool:
+        """Whether a user has so many clients here that there is no room for another."""
+        return self._inside[user.id] >= limits.USER_CLIENTS
+
+    async def asks(self, asked: Request | Websocket) -> tuple[Peer, User | None]:
+        """Returns the peer and its user; without a user's token the database is not asked.
+
+        Raises ``ElsewhereError`` for a guest who connects while another engine plays their table.
+        """
+        peer = await _peer(asked.scope)
+        text = self._rules.user_token(asked.headers.get, peer, trio.current_time())
+        if not text:
+            return peer, None
+        database, now = self._engine.services.database, self._engine.now()
+        user = await database.read(users.by_token, text, now)
+        if user is None:
+            try:
+                user = await self._guest(text)
+            except ElsewhereError:
+                if isinstance(asked, Websocket):
+                    raise
+                return peer, None  # for a page nobody is sent elsewhere
+        strange = user is None and not self._rules.is_home_token(asked.headers.get)
+        if strange and trio.current_time() - self._noted >= REFUSALS_NOTED_S:
+            self._noted = trio.current_time()
+            await self._note(users.HOME, "refused", f"a token from {peer.address or 'this machine'}")
+        return peer, user
+
+    async def _guest(self, text: str) -> User | None:
+        """Returns who comes in with the code of a table instead of a token."""
+        try:
+            return await self._engine.tables.seat_guest(text)
+        except CommandError as full:
+            log.info("a guest found no seat: %s", full)
+            return None
+
+    async def _note(self, user: int, event: str, about: str) -> None:
+        try:
+            await self._engine.services.database.write(
+                audit.note, user, event, about, self._engine.now()
+            )
+        except StoreError as error:  # a full disk keeps nobody out
+            log.warning("not in the audit log: %s", error)
+
+    async def private_refusal(self, asked: Request) -> Refusal | None:
+        """Returns why a page about the engine is not shown, None if it is."""
+        peer, user = await self.asks(asked)
+        return self._rules.private_refusal(asked.headers.get, peer, trio.current_time(), user)
+
+    async def visitor(self, header: Header, user: User | None, expel: Callable[[], None]) -> Visitor:
+        """Returns who a client is that has come in; a user's login is noted."""
+        if user is None:
+            return HOME_OWNER
+        await self._note(user.id, "login", user.name)
+        return Visitor(user.id, user.name, self._rules.mark(header), expel)
+
+
+async def _peer(scope: Mapping[str, Any]) -> Peer:
+    """Returns who asks; on a Unix socket the address is "", and the file system has let in its own user only."""
+    client, server = scope.get("client"), scope.get("server")
+    if not client or not client[0]:
+        return Peer("", own=True)
+    address = str(client[0])
+    if not is_local(address) or not server:
+        return Peer(address)
+    return Peer(address, await trio.to_thread.run_sync(is_own, tuple(client[:2]), tuple(server[:2])))
+
+
+class Guests:
+    """The clients that came in with a token, each in a cancel scope: they leave when it is revoked."""
+
+    def __init__(self) -> None:
+        self._inside: dict[trio.CancelScope, str] = {}
+
+    @contextmanager
+    def admitted(self, token: str | None) -> Iterator[trio.CancelScope]:
+        """Runs a block until ``token`` is revoked; None: came in without one, and stays."""
+        with trio.CancelScope() as scope:
+            if token is not None:
+                self._inside[scope] = token
+            try:
+                yield scope
+            finally:
+                self._inside.pop(scope, None)
+
+    def revoke_others(self, token: str | None) -> None:
+        """Ends every block that was admitted by another token than this one."""
+        for scope, own in tuple(self._inside.items()):
+            if own != token:
+                scope.cancel()
