@@ -214,6 +214,9 @@ class FailsOnce:
         self._fail("tokenise")
         return [(1, 2, 3) for _ in texts]
 
+    def rest(self) -> None:
+        """It has nothing to let go of."""
+
     def run(self, batch: Sequence[object]) -> tuple[Vectors, list[Vectors]]:
         self._fail("run")
         tokens = np.ones((1, TOKEN_WIDTH), np.float32)
@@ -365,6 +368,18 @@ async def test_an_idle_model_gives_back_what_only_loading_needed(model: MiniLM) 
     assert machine.let_go() > 0
     assert resident("onnxruntime_pybind11_state") < kept / 2
     assert np.array_equal(first, await model.embed(["The tide is out."]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+async def test_words_are_in_memory_while_they_are_read(model: MiniLM) -> None:
+    """Twelve megabytes that grow with the story stay on the disk; the same vectors come of them again."""
+    texts = [" ".join(chr(97 + n % 26) * (n % 9 + 1) for n in range(i, i + 200)) for i in range(8)]
+    first = await model.embed(texts)
+    again = await model.embed(texts[:1])
+    assert np.array_equal(first[:1], again)
+    with trio.fail_after(20):
+        while resident("model.onnx.data") > 4096:
+            await trio.lowlevel.checkpoint()
 
 
 def test_only_what_is_as_on_the_disk_is_let_go() -> None:

@@ -50,6 +50,9 @@ class ModelSession(Protocol):
     def run(self, batch: Sequence[Sequence[int]]) -> tuple[Vectors, list[TokenVectors]]:
         """Returns the vectors of texts of one length in tokens, and of their tokens; raises ``EmbedError``."""
 
+    def rest(self) -> None:
+        """Lets go of what can be read again at once; nobody waits."""
+
 
 class OnnxEmbedder:
     """A model in its thread. ``state_dir`` remembers that the native modules run here.
@@ -205,6 +208,8 @@ class _Worker:
     def _take_in(self) -> bool:
         """Takes in what has come, waiting only when there is nothing to do; returns False at the end."""
         wait = not (self._urgent or self._later or self._unread)
+        if wait and self._session is not None and self._requests.empty():
+            self._session.rest()
         while True:
             try:
                 request = self._requests.get(block=wait, timeout=self._patience())
