@@ -10,7 +10,9 @@ import sysconfig
 from pathlib import Path
 
 KIB_PER_MIB = 1024
+HELD_FREE_BYTES = 128 * 1024  # what glibc starts with
 _DONT_NEED = 4  # MADV_DONTNEED of Linux
+_TRIM, _MMAP = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of glibc
 _NEVER_LIMITED = 1 << 50  # cgroups say "max", older ones a number near 2**63
 
 
@@ -100,11 +102,22 @@ def give_back() -> bool:
     return True
 
 
-def let_go(library: str) -> int:
-    """Lets go of the code of a loaded library, named by a part of its path; returns of how many pieces.
+def hold_little() -> bool:
+    """Has the C library keep at most so much free memory for later use; returns whether it can (glibc does).
 
-    Most of a large library is read once, when it starts; what is needed again comes from the system's cache. Only
-    code is meant: it is as it is on the disk, and stays where it is as long as the process. Only Linux has this.
+    Left alone it raises that with the largest piece ever freed, and keeps megabytes after one large text.
+    """
+    import ctypes
+
+    tune = getattr(ctypes.CDLL(None), "mallopt", None)
+    return tune is not None and all(tune(option, HELD_FREE_BYTES) for option in (_TRIM, _MMAP))
+
+
+def let_go() -> int:
+    """Lets go of the code and constants of all that is loaded; returns of how many pieces.
+
+    Most of a program is read once, when it starts; what is needed again comes from the system's cache. Only pieces
+    that are as on the disk are meant, and stay where they are as long as the process. Only Linux has this.
     """
     import ctypes
 
@@ -112,9 +125,28 @@ def let_go(library: str) -> int:
     if advise is None:
         return 0
     pieces = 0
-    for line in _read(Path("/proc/self/maps")).splitlines():
-        addresses, rights, *_, path = line.split()
-        if rights == "r-xp" and library in path:
-            first, end = (int(part, 16) for part in addresses.split("-"))
-            pieces += advise(ctypes.c_void_p(first), ctypes.c_size_t(end - first), _DONT_NEED) == 0
+    for first, end in unchanged_pieces(_read(Path("/proc/self/smaps"))):
+        pieces += advise(ctypes.c_void_p(first), ctypes.c_size_t(end - first), _DONT_NEED) == 0
     return pieces
+
+
+def unchanged_pieces(smaps: str) -> list[tuple[int, int]]:
+    """Returns begin and end of what ``/proc/PID/smaps`` shows of libraries as it is on the disk.
+
+    A library's constants that its loader has changed are left out: they are on no disk. So is a library that
+    another thread is about to load: what it may write is mapped last, into what looks unchanged before.
+    """
+    pieces, loaded = [], set()
+    begin = end = 0
+    path = ""
+    for line in smaps.splitlines():
+        name, *words = line.split(maxsplit=5)
+        if not name.endswith(":"):
+            begin, end = (int(part, 16) for part in name.split("-"))
+            path = words[4] if len(words) == 5 and words[4].startswith("/") else ""
+            if "w" in words[0]:
+                loaded.add(path)
+                path = ""
+        elif name == "Anonymous:" and words[0] == "0" and path:
+            pieces.append((path, begin, end))
+    return [(begin, end) for path, begin, end in pieces if path in loaded]

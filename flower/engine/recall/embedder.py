@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 POLITENESS = 10  # added to the thread's nice value: on a busy core words of a reply go before vectors
 TIDY_AFTER_S = 5.0  # without work, once the model was loaded, and again after so many batches
 TIDY_BATCHES = 200
-_LIBRARY = "/onnxruntime_pybind11_state"  # most of its code is for loading models
 
 
 class ModelSession(Protocol):
@@ -50,6 +49,9 @@ class ModelSession(Protocol):
 
     def run(self, batch: Sequence[Sequence[int]]) -> tuple[Vectors, list[TokenVectors]]:
         """Returns the vectors of texts of one length in tokens, and of their tokens; raises ``EmbedError``."""
+
+    def rest(self) -> None:
+        """Lets go of what can be read again at once; nobody waits."""
 
 
 class OnnxEmbedder:
@@ -206,6 +208,8 @@ class _Worker:
     def _take_in(self) -> bool:
         """Takes in what has come, waiting only when there is nothing to do; returns False at the end."""
         wait = not (self._urgent or self._later or self._unread)
+        if wait and self._session is not None and self._requests.empty():
+            self._session.rest()
         while True:
             try:
                 request = self._requests.get(block=wait, timeout=self._patience())
@@ -234,8 +238,7 @@ class _Worker:
             self._session = None
             gc.collect()
         self._untidy = 0
-        machine.let_go(_LIBRARY)
-        machine.give_back()
+        _give_back()
 
     def _read(self, request: _EmbedRequest, pool: Pool) -> None:
         """Tokenises a request and lets it wait for its batches."""
@@ -244,7 +247,7 @@ class _Worker:
         try:
             if self._session is None:
                 self._session = self._open()
-                machine.let_go(_LIBRARY)
+                _give_back()  # what only loading needed
                 self._untidy = TIDY_BATCHES
             job = Job(self._session.tokenise(request.texts))
         except EmbedError as error:
@@ -288,6 +291,12 @@ def _step_back() -> None:
         me = threading.get_native_id()
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + POLITENESS)
+
+
+def _give_back() -> None:
+    """Gives back what is free, and what of libraries was needed once."""
+    machine.let_go()
+    machine.give_back()
 
 
 def _unforeseen(error: Exception) -> EmbedError:

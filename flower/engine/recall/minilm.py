@@ -6,7 +6,8 @@ A session lives in the embedder's thread only. Never downloads anything.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import mmap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "all-MiniLM-L6-v2"
 DIMENSION = 384
+WORDS = 30_522  # their embeddings, a byte for each number, are the first of model.onnx.data
 # What models/all-MiniLM-L6-v2/build.py makes. Any other bytes may load and give wrong vectors.
 SHA256 = {
     "model.onnx": "17882fa21a61fea1173f7bd2f9d0da545d3bceb388ef0c550c28f8b8900675dc",
@@ -43,7 +45,10 @@ class OnnxModel:
 
     def __init__(self, models_dirs: Sequence[Path], state_dir: Path | None, threads: int) -> None:
         folder = find_model(models_dirs)
-        self._session = open_session(folder / "model.onnx", state_dir, threads)
+        check_native(_PACKAGES, _PROBE, state_dir)
+        self._words = _mapped_words(folder / "model.onnx.data")
+        given = {"words": self._words[1]}
+        self._session = open_session(folder / "model.onnx", state_dir, threads, given)
         self._tokenizer = WordPiece.read(folder / "tokenizer.json", limits.EMBED_TOKENS)
         self._tells = _tells(self._tokenizer)
 
@@ -65,9 +70,34 @@ class OnnxModel:
         telling = [row[self._tells[row_ids]] for row, row_ids in zip(tokens, ids, strict=True)]
         return np.asarray(vectors, np.float32), telling
 
+    def rest(self) -> None:
+        self._words[0].madvise(mmap.MADV_DONTNEED)
 
-def open_session(path: Path, state_dir: Path | None, threads: int) -> onnxruntime.InferenceSession:
-    """Returns a loaded model; raises ``EmbedError``. ``state_dir`` remembers that onnxruntime runs here."""
+
+def _mapped_words(weights: Path) -> tuple[mmap.mmap, onnxruntime.OrtValue]:
+    """Returns the word embeddings as they lie in the file, which are let go of between runs.
+
+    Each word that occurs has 64 KiB around it mapped: after a page of text nearly all are.
+    """
+    import numpy as np
+    import onnxruntime
+
+    with weights.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), WORDS * DIMENSION, access=mmap.ACCESS_READ)
+    rows = np.frombuffer(mapped, np.int8).reshape(WORDS, DIMENSION)
+    return mapped, onnxruntime.OrtValue.ortvalue_from_numpy(rows)
+
+
+def open_session(
+    path: Path,
+    state_dir: Path | None,
+    threads: int,
+    given: Mapping[str, onnxruntime.OrtValue] | None = None,
+) -> onnxruntime.InferenceSession:
+    """Returns a loaded model; raises ``EmbedError``. ``state_dir`` remembers that onnxruntime runs here.
+
+    ``given``: weights by name that are used instead of the file's, and not copied.
+    """
     check_native(_PACKAGES, _PROBE, state_dir)
     import onnxruntime
 
@@ -82,6 +112,8 @@ def open_session(path: Path, state_dir: Path | None, threads: int) -> onnxruntim
     # Fused operators are slower here than the plain ones the shipped graph was written with.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for name, weight in (given or {}).items():
+        options.add_initializer(name, weight)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except RuntimeError as error:  # onnxruntime's own errors all derive from it

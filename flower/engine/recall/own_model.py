@@ -165,6 +165,9 @@ class OwnSession:
         nothing = np.empty((0, 0), np.float32)
         return vectors / np.maximum(lengths, 1e-9), [nothing for _ in batch]
 
+    def rest(self) -> None:
+        """Keeps what it has: where which weights lie is not known."""
+
 
 def _pooled(output: NDArray[np.float32], pooling: str) -> NDArray[np.float32]:
     """Returns a vector for each text. No text is padded, so that the mean is over all of its tokens."""
