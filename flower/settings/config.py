@@ -87,7 +87,7 @@ class EngineConfig(Struct, frozen=True):
 
 
 class TuiConfig(Struct, frozen=True):
-    tick_hz: float = 0.0  # 0: 75 on a local terminal, 20 over SSH
+    tick_hz: float = 0.0  # 0: 120 on a local terminal, 20 over SSH
     theme: str = "petal"
     reduced_motion: bool = False
     mouse: bool = True

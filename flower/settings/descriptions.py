@@ -44,7 +44,7 @@ MEANINGS: Mapping[str, str] = {
     "engine.tls_key": "the file of its key",
     "engine.socket": "the path of a Unix socket to listen on instead of a port",
     "engine.trust_local_users": "whether every user of this machine comes in without a token",
-    "tui.tick_hz": "frames per second at most; 0: 75 on a local terminal, 20 over SSH",
+    "tui.tick_hz": "frames per second at most; 0: 120 on a local terminal, 20 over SSH",
     "tui.theme": "the colours",
     "tui.reduced_motion": "no spinner",
     "tui.mouse": "wheel and clicks; false leaves selecting text to the terminal",

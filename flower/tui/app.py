@@ -56,6 +56,7 @@ from flower.tui.state.model import (
 from flower.tui.state.update import draft_of, next_wake, update
 from flower.tui.term.blessed_terminal import BlessedTerminal
 from flower.tui.term.diff import Painter
+from flower.tui.term.flow_control import FrameRate
 from flower.tui.term.inputs import Key, Reply
 from flower.tui.term.key_names import KeyNames
 from flower.tui.term.keys import Decoder
@@ -115,7 +116,6 @@ class App:
         self._engine_url, self._token = engine_url, token
         self._nursery: trio.Nursery | None = None
         self._changed = True  # since the last frame
-        self._next_at = 0.0  # the frame rate allows the next frame then, in trio's seconds
         self._caught_up = trio.Event()  # the terminal may have answered
         self._nap = trio.CancelScope()  # its deadline is when the drawing task has to wake
         self._typed = trio.Event()
@@ -123,7 +123,7 @@ class App:
         self._goodbye = True
         self._keys_scope = trio.CancelScope()
         self._editing: str | None = None
-        self._frame_s = 1 / _tick_hz(0.0)
+        self._frames = FrameRate(_tick_hz(0.0))
         self._speech = Speech(SpeechSettings(), self._tell)
         self._portraits = False  # the settings ask for them
         self._picture: KittyPicture | SixelPicture = KittyPicture()
@@ -215,7 +215,7 @@ class App:
     async def _read_settings(self, _: str) -> None:
         """Reads the screen's settings and puts them into use."""
         settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir)
-        self._frame_s = 1 / _tick_hz(settings.tick_hz)
+        self._frames.use(_tick_hz(settings.tick_hz))
         self._terminal.use_mouse(settings.mouse)
         if settings.usable:
             self._speech.use(settings.speech)
@@ -275,7 +275,7 @@ class App:
             self.post(Restored(draft))
         await trio.lowlevel.checkpoint()
         settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir, self._advice)
-        self._frame_s = 1 / _tick_hz(settings.tick_hz)
+        self._frames.use(_tick_hz(settings.tick_hz))
         self._terminal.use_mouse(settings.mouse)
         self._speech.use(settings.speech)
         self.post(user_files.configured(settings, self._model, self._terminal))
@@ -336,7 +336,7 @@ class App:
         """Draws what changed: now if the frame rate allows it or it is the answer to a key, else soon."""
         if self._changed and not self._terminal.busy:
             now = trio.current_time()
-            if urgent or now >= self._next_at:
+            if urgent or self._frames.allows(now):
                 self._paint(now)
         wake = self._wake_at()
         if self._nap.deadline != wake:
@@ -347,7 +347,7 @@ class App:
         if self._terminal.busy:
             return -math.inf
         if self._changed:
-            return self._next_at
+            return self._frames.due
         wake = next_wake(self._model)
         return math.inf if wake is None else wake
 
@@ -370,9 +370,7 @@ class App:
     def _paint(self, now: float) -> None:
         self._apply(Tick(now, time.time(), time.strftime("%H:%M")))
         self._changed = False  # the tick itself is in this frame
-        # Counted from when this frame was due, so that waking a little late does not lower the rate.
-        due = self._next_at if now - self._next_at < self._frame_s else now
-        self._next_at = due + self._frame_s
+        self._frames.drawn(now)
         if self._terminal.entered:
             self._painter.rebase(self._model.theme.base)
             frame, picture = self._screen.draw(self._model), portrait.laid_over(self._model)

@@ -1,4 +1,4 @@
-"""How much is under way to a terminal at the end of a slow line.
+"""How often a terminal gets a frame, and how much is under way to one at the end of a slow line.
 
 Over SSH a write never waits: servers and routers between here and the terminal take in many seconds of
 frames, and a key's answer would queue behind them. So after every ``PACE_BYTES`` the terminal is asked
@@ -59,3 +59,32 @@ class Pace:
         """Expects no more answers."""
         self._marks.clear()
         self._since = 0
+
+
+class FrameRate:
+    """When the next frame may be drawn: ``hz`` a second on average, and at once after a rest.
+
+    A frame may come up to ``limits.FRAME_EARLY`` of its time before it is due, and the ones after it are due
+    as if it had not: so frames fall together with the words that are to be seen, most of which wait for
+    nothing, and a program that woke up for a word need not wake up again for its frame.
+    """
+
+    __slots__ = ("due", "early_s", "frame_s")
+
+    def __init__(self, hz: float) -> None:
+        self.due = 0.0  # in the seconds of whoever asks
+        self.use(hz)
+
+    def use(self, hz: float) -> None:
+        """Goes on with ``hz`` frames a second."""
+        self.frame_s = 1 / hz
+        self.early_s = self.frame_s * limits.FRAME_EARLY
+
+    def allows(self, now: float) -> bool:
+        """Whether news that came at ``now`` is drawn at once; else it is when ``due``."""
+        return now >= self.due - self.early_s
+
+    def drawn(self, now: float) -> None:
+        """A frame is drawn at ``now``."""
+        rested = now - self.due >= self.frame_s
+        self.due = (now if rested else self.due) + self.frame_s
