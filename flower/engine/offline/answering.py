@@ -12,7 +12,6 @@ from flower.engine.offline.names import Name
 from flower.engine.offline.narration import (
     Paragraphs,
     about_the_gone,
-    call_back,
     in_charge,
     memory_slots,
     remark,
@@ -35,6 +34,12 @@ _WISH = re.compile(
     r"\b(?:please|sorry|thanks?)\b|"
     r"\b(?:less|more|shorter|longer|slower|faster) (?:gore|gory|violence|replies|answers|text|dialogue|mystery)\b|"
     r"\b(?:loving|enjoying|i love|i like) (?:this|the|it)\b",
+    re.IGNORECASE,
+)
+_JUDGES = re.compile(
+    r"^(?:is|are|was|were|does|do) (?P<who>he|she|they|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?:really |just )?"
+    r"(?:lying|telling (?:me |us )?the truth|honest|"
+    r"hiding (?:something|anything)|being honest|mean (?:it|that)|serious)\b",
     re.IGNORECASE,
 )
 _POINTING = ("he", "she", "him", "her")
@@ -176,22 +181,21 @@ def answer_know(context: Context) -> Paragraphs:
         if mine or not context.in_lore(context.line.words):
             return _remembered(context, said)
     fact = about_the_gone(context) or in_charge(context) or context.near(least=ASKED_SCORE)
-    memory = call_back(context)
     if (again := context.again(fact)) is not None:
         return [[context.say("known_again", context.fact_slots(again))], [remark(context, 30)]]
     if fact is None:
-        if memory:
-            return [[memory]]
-        return [[context.say("known_nothing"), context.say("known_by_others")], [remark(context, 30)]]
+        knows = context.who_knows("")
+        by = context.say("known_by_others", {"other": knows.said}) if knows else ""
+        return [[context.say("known_nothing"), by], [remark(context, 30)]]
     if context.companion is not None and context.pick.percent(35):
         context.meet(context.companion.name)
         first = answers(context, context.companion, fact)
     else:
         first = context.say("known", context.fact_slots(fact))
     two = _TWO.search(context.line.text) is not None
-    also = None if fact.price else context.near(least=12 if two else 24)
+    also = context.near(least=12) if two else None
     second = context.say("known_also", context.fact_slots(also)) if also else ""
-    return [[first, second], [memory, remark(context, 30)]]
+    return [[first, second], [remark(context, 30)]]
 
 
 def answer_oracle(context: Context) -> Paragraphs:
@@ -203,6 +207,10 @@ def answer_oracle(context: Context) -> Paragraphs:
         return [[fate], [remark(context, 30)]]
     answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), context.line.likely)
     restated = restate(context.line.text, answer.startswith("yes"), context.lore.names)
+    if judged := _JUDGES.search(context.line.text):
+        them = {"he": "him", "she": "her"}.get(judged["who"].casefold(), "them")
+        table = "judged_yes" if answer.startswith("yes") else "judged_no"
+        return [[context.say(table, {"them": them})], [remark(context, 30)]]
     fact = context.near(least=20)
     return [
         [context.say(f"oracle.{answer}", {"restated": restated}), tell(context, fact)],
