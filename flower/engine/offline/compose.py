@@ -31,6 +31,7 @@ from flower.engine.offline.narration import (
     who_is_here,
 )
 from flower.engine.offline.present import searches_own_things
+from flower.engine.offline.relevance import belongs_to_name
 from flower.engine.offline.scene import is_lethal, key_of, victim
 from flower.engine.offline.tables import Phrases, word_list
 from flower.engine.offline.templates import Chance
@@ -106,8 +107,6 @@ def resumed(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
 
 def _kind(context: Context) -> str:
     line, heard = context.line, context.heard
-    if context.unclear:
-        return "unclear"
     if line.act and line.kind != "speech" and _MAGIC.search(line.text) and not _has_magic(context):
         return "magic"
     if line.kind in ("look", "search", "use", "other") and searches_own_things(line.text):
@@ -127,7 +126,16 @@ def _kind(context: Context) -> str:
         return "speech"
     if heard.feeling and line.kind in ("state", "think", "other", "rest", "speech") and not line.speech:
         return "feel"
-    return line.kind
+    if (
+        line.text
+        and not line.foreign
+        and all(
+            word in word_list("interjections") for word in re.findall(r"[a-z']+", line.text.casefold())
+        )
+        and re.search(r"[a-z]", line.text.casefold())
+    ):
+        return "exclaim"
+    return "unclear" if context.unclear else line.kind
 
 
 def _decided(context: Context, kind: str) -> Paragraphs:
@@ -238,14 +246,14 @@ def _look(context: Context) -> Paragraphs:
             [who_is_here(context), remark(context)],
         ]
     person = next((name for name in context.named if name.kind == "person"), None)
-    if person is not None and context.people.is_gone(person):
+    if person is not None and context.people.is_gone(person) and not belongs_to_name(person, line.text):
         return [
             [context.say("no_sight", {"gone": person.said}), tell(context, context.near())],
             [remark(context)],
         ]
     if not context.named and _CROWD.search(line.text):
         return [[context.say("look_people"), context.air()], [remark(context, 50)]]
-    text = tell(context, context.near())
+    text = tell(context, context.from_scene() or context.near())
     if line.verb == "count":
         known = context.counted(line.object)
         count = context.pick.any_of(_COUNTS)
@@ -331,7 +339,10 @@ def _use(context: Context) -> Paragraphs:
     luck = context.pick.chance.randrange(8)
     table = "use_trouble" if luck == 0 else "use"
     first = own or context.say(table) or context.say("any_act_bare")
-    return [[first, tell(context, context.near())], [call_back(context), remark(context)]]
+    return [
+        [first, tell(context, context.from_scene() or context.near())],
+        [call_back(context), remark(context)],
+    ]
 
 
 def _take(context: Context) -> Paragraphs:
@@ -365,6 +376,14 @@ def _rest(context: Context) -> Paragraphs:
         [first, context.hour() or context.sky() or context.air()],
         [by_the_way(context, 30), remark(context, 50)],
     ]
+
+
+def _exclaim(context: Context) -> Paragraphs:
+    speaker = context.people.at_hand()
+    if speaker is None or context.pick.percent(25):
+        return [[context.say("exclaims"), context.air()], [remark(context, 50)]]
+    context.meet(speaker.name)
+    return [[context.say("exclaims_heard", speaker.slots), context.air()]]
 
 
 def _resolve(context: Context) -> Paragraphs:
@@ -423,6 +442,7 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "contest": _contest,
     "continue": _continue,
     "dice": answering.answer_dice,
+    "exclaim": _exclaim,
     "feel": _feel_only,
     "fight": _fight,
     "gift": _gift,

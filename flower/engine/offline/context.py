@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from flower.engine.offline import facts as lore_of
 from flower.engine.offline import oracle
 from flower.engine.offline.facts import Fact, Lore
-from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop, upper_first
+from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop, tidy, upper_first
 from flower.engine.offline.hearing import Heard, hear
 from flower.engine.offline.names import Name, NameKind
 from flower.engine.offline.parse import ParsedLine, read
@@ -26,13 +26,14 @@ from flower.engine.offline.relevance import (
     answers_it,
     asked_part,
     belongs_to,
+    belongs_to_name,
     content,
     kindred,
     measured,
     who_is,
 )
 from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay, wanted_by
-from flower.engine.offline.stems import stems
+from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import Phrases, Surroundings, word_list
 from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character
@@ -44,6 +45,9 @@ SKY_REPLIES = 8  # in which the same sky is not told again
 SKY_PERCENT = 50  # else a sound or a smell of the place says more
 ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
 FORM_POINTS = 8  # for a sentence of the form that a question wants
+COUNT_WORDS = (
+    4  # a number at most so many words before a thing counts it: "six thousand one hundred people"
+)
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
 SPARE_RANK = 4  # and was recalled for this very moment
@@ -64,6 +68,11 @@ _NUMBER = re.compile(
 )
 _HOW_MANY = re.compile(r"\bhow (?:many|much) (?:more |other )?(?P<what>[a-z]+)", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
+_OF_ME = re.compile(r"\byou (?:are|were|have|carry|come)\b|\bmakes you\b|\byour\b", re.IGNORECASE)
+_I_AM = re.compile(
+    r"\byou (?:are|were|have come|carry)\b|\bmakes you\b|\basking you to\b", re.IGNORECASE
+)
+_YOURS = re.compile(r"\byou(?:r)?\b", re.IGNORECASE)
 _OF_THEM = re.compile(r"(?:She|He|They|It) ")  # a sentence that can follow when somebody is the talk
 _WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "cloud", "frost")
 _HOURS = ("dusk", "dawn", "noon", "evening", "morning", "midnight", "sunset", "afternoon", "lamplight")
@@ -181,6 +190,8 @@ class Context:
                 return cost
         if price:
             words = words - prices
+        if not asks:
+            names = tuple(one for one in names if not belongs_to_name(one, line.text))
         focus = stems(f"{line.object} {line.topic}") - prices
         if asks:
             focus = frozenset[str]().union(*(kindred(word) for word in focus & words))
@@ -260,6 +271,42 @@ class Context:
         return next(
             (fact for score, fact in found if fact.secret and score >= least and self.use(fact)), None
         )
+
+    def from_scene(self, *, of_me: bool = False, date: bool = False) -> Fact | None:
+        """Returns what the scene says about the line, or who the player is, or the day; None when nothing."""
+        facts = [
+            fact
+            for fact in lore_of.told_of(self.cue.scene, self.lore)
+            if not fact.secret and (of_me or date or not self.is_recent(fact))
+        ]
+        if of_me:
+            found = [fact for fact in facts if _I_AM.search(fact.text)]
+        elif date:
+            found = [
+                fact for fact in facts[:1] if _NUMBER.search(fact.text) or "day" in fact.text.casefold()
+            ]
+        elif self.line.kind in ("know", "recall", "aside", "oracle"):
+            asked = self.asked - measured(self.line.text)
+            wanted = content(asked, [one for one in self.named if one.kind == "person"])
+            counted = _counted(self.line.text)
+            found = [fact for fact in facts if counted and _counts(fact, counted)] or [
+                fact
+                for fact in facts
+                if wanted
+                and len(wanted & fact.words) == len(wanted)
+                and (_OF_ME.search(fact.text) or not self.named)
+            ]
+        else:
+            noun = stems(self.line.object.rsplit(" ", 1)[-1])
+            found = [fact for fact in facts if noun and noun <= fact.core and _YOURS.search(fact.text)]
+        for fact in found[:1]:
+            self.use(fact)
+        return found[0] if found else None
+
+    def ideas(self) -> list[str]:
+        """Returns two things the player could do, as they would write them."""
+        said = (self.say(table) for table in ("suggest_talk", "suggest_go"))
+        return [tidy(one) for one in said if one]
 
     def who_knows(self, besides: str) -> Name | None:
         """Returns somebody whom the lore ties to what is asked and who is not at hand, None for nobody."""
@@ -552,8 +599,12 @@ def _counted(question: str) -> frozenset[str]:
 
 
 def _counts(fact: Fact, counted: frozenset[str]) -> bool:
-    """Whether a sentence has a number of them."""
-    return bool(counted & fact.core) and _NUMBER.search(fact.text) is not None
+    """Whether a sentence has a number of them, close before the word."""
+    words = re.findall(r"[\w'-]+", fact.text)
+    return any(
+        stem(word) in counted and _NUMBER.search(" ".join(words[max(0, at - COUNT_WORDS) : at]))
+        for at, word in enumerate(words)
+    )
 
 
 def _core(text: str) -> str:

@@ -296,7 +296,8 @@ def _about_themself(context: Context, speaker: Speaker) -> list[str]:
     if fact is not None and context.use(fact):
         text = context.fact_slots(fact)["telling"]
         return [context.say("about_self", speaker.slots | {"known": text})]
-    return [context.say("about_self_little", speaker.slots)]
+    stranger = speaker.full.startswith("the ")
+    return [context.say("about_self_stranger" if stranger else "about_self_little", speaker.slots)]
 
 
 def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> Fact | None:

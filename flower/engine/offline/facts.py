@@ -334,6 +334,15 @@ def _fact(sentence: str, rank: int, names: tuple[Name, ...], title: str, *, hidd
     )
 
 
+def told_of(text: str, lore: Lore) -> tuple[Fact, ...]:
+    """Returns the sentences of a scene as facts, those about the player too."""
+    return tuple(
+        _fact(one, 0, lore.names, "", hidden=False)
+        for one in sentences(text)
+        if len(one.split()) >= FACT_WORDS_MIN
+    )
+
+
 def _with_more(fact: Fact, sentence: str) -> Fact:
     return replace(
         fact,

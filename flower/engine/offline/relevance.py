@@ -111,6 +111,14 @@ def covered(fact: Fact, wanted: frozenset[str], common: Mapping[str, int]) -> fl
     return has / sum(weights.values()) if weights else 0.0
 
 
+def belongs_to_name(name: Name, text: str) -> bool:
+    """Whether a text speaks of what is somebody's: "the Reeve's letter" is no reeve."""
+    return any(
+        re.search(rf"\b{re.escape(part)}['\u2019]s\b", text, re.IGNORECASE)
+        for part in name.full.split()
+    )
+
+
 def belongs_to(fact: Fact, words: frozenset[str], names: Sequence[Name]) -> bool:
     """Whether a fact is about what an act is done to: it begins with a name in the line, or shares two words."""
     named = set(names) & set(fact.names)
