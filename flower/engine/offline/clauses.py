@@ -37,7 +37,9 @@ _OBJECT_END = re.compile(
 )
 # In a line with several verbs the first of these that occurs gives the kind; else the last verb does.
 _WEIGHT = ("fight", "contest", "risk", "speech", "trade", "search")
+_MEANWHILE = re.compile(r"[a-z]+ing\b", re.IGNORECASE)  # "I walk on, feeling heavier": not what is done
 _WHICH = ("first", "second", "last", "other", "same", "third")
+_FEW = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "other", "many", "few")
 _INTO = re.compile(
     r"\b(?:to|into|towards?|inside|onto|through|across|aboard|down|up|out to|over to|back to|at|along|under)\s+"
     r"(?P<goal>(?:the|a|an|my|your|his|her|their|that|this)\s+(?:[a-z'-]+\s+){0,2}?[a-z'-]+)"
@@ -77,7 +79,9 @@ def clauses(bare: str) -> list[str]:
 
 def main_kind(bare: str, first: str) -> str:
     """Returns the kind of the act that matters most in a line."""
-    found = [(verb, kind) for verb, kind in map(verb_of, clauses(bare)) if kind]
+    parts = clauses(bare)
+    doing = parts[:1] + [part for part in parts[1:] if not _MEANWHILE.match(part)]
+    found = [(verb, kind) for verb, kind in map(verb_of, doing) if kind]
     acts = [kind for verb, kind in found if verb not in word_list("gestures")]
     kinds = acts or [kind for _, kind in found] or [first]
     return next((kind for kind in _WEIGHT if kind in kinds), kinds[-1])
@@ -116,7 +120,9 @@ def object_of(text: str) -> str:
     noun = _OBJECT_END.sub("", re.sub(r"[.,;:!?].*$", "", found.group(1)))
     words = noun.split(" ")
     second_word = words[1].lower() if len(words) > 1 else ""
-    vague = second_word in word_list("stop_words") and (len(words) < 3 or second_word not in _WHICH)
+    vague = second_word in word_list("stop_words") and (
+        len(words) < 3 or second_word not in (*_WHICH, *_FEW)
+    )
     if not second_word or vague or not noun.isascii():
         return ""
     first = words[0].lower()

@@ -31,9 +31,11 @@ from flower.engine.offline.narration import (
     who_is_here,
 )
 from flower.engine.offline.present import searches_own_things
+from flower.engine.offline.relevance import belongs_to_name
 from flower.engine.offline.scene import is_lethal, key_of, victim
 from flower.engine.offline.tables import Phrases, word_list
 from flower.engine.offline.templates import Chance
+from flower.engine.offline.voice import of_name
 from flower.engine.provider.base import ChatMessage, Cue
 
 _TRIED = ("move", "take", "use", "look", "rest", "think", "state", "other")  # acts without dice of ours
@@ -51,6 +53,7 @@ _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in cha
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
 SHORT_CHARS = 150  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
+_COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
 
@@ -104,8 +107,6 @@ def resumed(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
 
 def _kind(context: Context) -> str:
     line, heard = context.line, context.heard
-    if context.unclear:
-        return "unclear"
     if line.act and line.kind != "speech" and _MAGIC.search(line.text) and not _has_magic(context):
         return "magic"
     if line.kind in ("look", "search", "use", "other") and searches_own_things(line.text):
@@ -116,7 +117,7 @@ def _kind(context: Context) -> str:
         return "know"
     if _seeks_somebody(context):
         return "speech"
-    if line.kind in ("take", "use", "trade", "other") and is_gift(context):
+    if line.kind in ("take", "use", "trade", "other", "look", "move") and is_gift(context):
         return "gift"
     tells = (
         heard.disclosure in _DISCLOSED and line.verb != "write"
@@ -125,7 +126,16 @@ def _kind(context: Context) -> str:
         return "speech"
     if heard.feeling and line.kind in ("state", "think", "other", "rest", "speech") and not line.speech:
         return "feel"
-    return line.kind
+    if (
+        line.text
+        and not line.foreign
+        and all(
+            word in word_list("interjections") for word in re.findall(r"[a-z']+", line.text.casefold())
+        )
+        and re.search(r"[a-z]", line.text.casefold())
+    ):
+        return "exclaim"
+    return "unclear" if context.unclear else line.kind
 
 
 def _decided(context: Context, kind: str) -> Paragraphs:
@@ -153,9 +163,10 @@ def _fill_out(context: Context, kind: str, paragraphs: Paragraphs) -> None:
     if sum(len(sentence) for part in paragraphs for sentence in part) >= SHORT_CHARS:
         return
     if kind == "speech":
-        paragraphs[-1].append(by_the_way(context, 70))
+        if context.pick.percent(35):
+            paragraphs.append([context.air()])
         return
-    paragraphs[0].append(context.air())
+    paragraphs[0].append(by_the_way(context, 35) or context.air())
     paragraphs.append([remark(context, 35)])
 
 
@@ -198,7 +209,7 @@ def _seeks_somebody(context: Context) -> bool:
         context.line.kind in ("look", "search", "move")
         and context.line.verb in ("see", "find", "meet", "visit", "seek", "approach", "look", "go")
         and any(name.kind == "person" for name in context.named)
-        and not re.search(r"'s\b", context.line.text)
+        and not re.search(r"'s\b|\b(?:see|look) (?:if|whether|that|how|what|back)\b", context.line.text)
         and re.search(
             r"\b(see|find|meet|visit|seek|approach|look for|go to)\b", context.line.text.casefold()
         )
@@ -224,7 +235,7 @@ def _verb_of_its_own(context: Context) -> str:
 def _look(context: Context) -> Paragraphs:
     line = context.line
     if line.verb in ("listen", "hear"):
-        heard = context.near() or context.spare()
+        heard = context.near() or (context.spare() if context.pick.percent(50) else None)
         said = context.say("overheard", context.fact_slots(heard)) if heard else context.air()
         return [[_verb_of_its_own(context) or context.say("look"), said], [remark(context)]]
     if not line.object and not context.named and (met := with_somebody(context)):
@@ -235,14 +246,19 @@ def _look(context: Context) -> Paragraphs:
             [who_is_here(context), remark(context)],
         ]
     person = next((name for name in context.named if name.kind == "person"), None)
-    if person is not None and context.people.is_gone(person):
+    if person is not None and context.people.is_gone(person) and not belongs_to_name(person, line.text):
         return [
             [context.say("no_sight", {"gone": person.said}), tell(context, context.near())],
             [remark(context)],
         ]
     if not context.named and _CROWD.search(line.text):
         return [[context.say("look_people"), context.air()], [remark(context, 50)]]
-    text = tell(context, context.near())
+    text = tell(context, context.from_scene() or context.near())
+    if line.verb == "count":
+        known = context.counted(line.object)
+        count = context.pick.any_of(_COUNTS)
+        said = tell(context, known) if known else context.say("counted", {"count": count})
+        return [[said, context.air()], [call_back(context), remark(context)]]
     opening = _verb_of_its_own(context) or context.say("look")
     return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
 
@@ -267,6 +283,16 @@ def _move(context: Context) -> Paragraphs:
         return [[*first, context.sky() or context.air()], [who_is_here(context), remark(context)]]
     again = key_of(context.goal) == key_of(context.here)
     arrived = "" if again else context.say("arrive") if context.pick.percent(45) else ""
+    sought = next((name for name in context.named if name.kind == "person"), None)
+    if (
+        sought is not None
+        and not context.people.is_gone(sought)
+        and context.line.verb in ("see", "find", "go", "meet", "visit")
+    ):
+        found = of_name(sought)
+        context.meet(found.name)
+        met = context.say("meet_found", found.slots | {"full": sought.said})
+        return [[*first, the_place(context, most=1)], [met]]
     first += [
         arrived,
         the_place(context),
@@ -313,7 +339,10 @@ def _use(context: Context) -> Paragraphs:
     luck = context.pick.chance.randrange(8)
     table = "use_trouble" if luck == 0 else "use"
     first = own or context.say(table) or context.say("any_act_bare")
-    return [[first, tell(context, context.near())], [call_back(context), remark(context)]]
+    return [
+        [first, tell(context, context.from_scene() or context.near())],
+        [call_back(context), remark(context)],
+    ]
 
 
 def _take(context: Context) -> Paragraphs:
@@ -325,6 +354,10 @@ def _take(context: Context) -> Paragraphs:
 
 def _trade(context: Context) -> Paragraphs:
     price = context.near(price=True, least=8)
+    if context.line.verb in ("order", "buy", "pay") and context.line.act:
+        there = the_place(context, most=1) if context.goal else ""
+        bought = context.say(f"verb.{context.line.verb}")
+        return [[there, bought, price.text if price else ""], [remark(context)]]
     first = [context.say("trade"), tell(context, price)]
     if context.line.verb in word_list("haggling"):
         throw = context.throw()
@@ -345,6 +378,14 @@ def _rest(context: Context) -> Paragraphs:
     ]
 
 
+def _exclaim(context: Context) -> Paragraphs:
+    speaker = context.people.at_hand()
+    if speaker is None or context.pick.percent(25):
+        return [[context.say("exclaims"), context.air()], [remark(context, 50)]]
+    context.meet(speaker.name)
+    return [[context.say("exclaims_heard", speaker.slots), context.air()]]
+
+
 def _resolve(context: Context) -> Paragraphs:
     return [[context.say("resolved")], [remark(context, 30)]]
 
@@ -354,7 +395,7 @@ def _think(context: Context) -> Paragraphs:
     memory = call_back(context)
     first = context.say("think")
     if fact is None and not memory:
-        return [[first, by_the_way(context, 60)], [remark(context)]]
+        return [[first, by_the_way(context, 25)], [remark(context)]]
     return [[first, memory, tell(context, fact)], [remark(context, 30)]]
 
 
@@ -401,6 +442,7 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "contest": _contest,
     "continue": _continue,
     "dice": answering.answer_dice,
+    "exclaim": _exclaim,
     "feel": _feel_only,
     "fight": _fight,
     "gift": _gift,

@@ -6,21 +6,34 @@ Pure. Chooses facts and phrases so that nothing comes twice; writes no sentences
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+
+from msgspec.structs import replace
 
 from flower.engine.offline import facts as lore_of
 from flower.engine.offline import oracle
 from flower.engine.offline.facts import Fact, Lore
-from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop, upper_first
+from flower.engine.offline.grammar import is_plural, lower_first, spoken, stop, tidy, upper_first
 from flower.engine.offline.hearing import Heard, hear
 from flower.engine.offline.names import Name, NameKind
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.people import People
-from flower.engine.offline.questions import without_call
+from flower.engine.offline.questions import answers, without_call
 from flower.engine.offline.recall import Recollection, remember
+from flower.engine.offline.relevance import (
+    answers_it,
+    asked_part,
+    belongs_to,
+    belongs_to_name,
+    content,
+    kindred,
+    measured,
+    who_is,
+)
 from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, replay, wanted_by
-from flower.engine.offline.stems import stems
+from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import Phrases, Surroundings, word_list
 from flower.engine.offline.templates import Chance, Picker
 from flower.engine.offline.voice import Speaker, of_character
@@ -31,11 +44,20 @@ NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name
 SKY_REPLIES = 8  # in which the same sky is not told again
 SKY_PERCENT = 50  # else a sound or a smell of the place says more
 ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
+FORM_POINTS = 8  # for a sentence of the form that a question wants
+COUNT_WORDS = (
+    4  # a number at most so many words before a thing counts it: "six thousand one hundred people"
+)
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
 SPARE_RANK = 4  # and was recalled for this very moment
 _SETTING_HITS = 3  # fewer words than that say nothing about the kind of world
 _PRICE_WORDS = ("price", "cost", "pay", "charge", "fee")
+_ASKS_PRICE = re.compile(
+    r"\bhow much\b|\b(?:price|cost|costs|afford|charge|fee|expensive|cheap)\b|"
+    r"\bwhat (?:do|does|would) [^?]{1,30}\b(?:pay|charge)\b",
+    re.IGNORECASE,
+)
 _AMOUNT = re.compile(
     r"\b(?:a|an|one|two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|sixty|\d+|and) "
     r"(?:pence|penny|pennies|sixpence|shillings?|pounds?|marks?|coins?|silver|gold|credits?|hours?|cup|tokens?)\b"
@@ -44,7 +66,14 @@ _COUNTS = re.compile(r"\bhow (?:many|old|far|long|high|deep)\b", re.IGNORECASE)
 _NUMBER = re.compile(
     r"\b(?:\d+|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|thousand|dozen)\b"
 )
+_HOW_MANY = re.compile(r"\bhow (?:many|much) (?:more |other )?(?P<what>[a-z]+)", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
+_OF_ME = re.compile(r"\byou (?:are|were|have|carry|come)\b|\bmakes you\b|\byour\b", re.IGNORECASE)
+_I_AM = re.compile(
+    r"\byou (?:are|were|have come|carry)\b|\bmakes you\b|\basking you to\b", re.IGNORECASE
+)
+_YOURS = re.compile(r"\byou(?:r)?\b", re.IGNORECASE)
+_OF_THEM = re.compile(r"(?:She|He|They|It) ")  # a sentence that can follow when somebody is the talk
 _WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "cloud", "frost")
 _HOURS = ("dusk", "dawn", "noon", "evening", "morning", "midnight", "sunset", "afternoon", "lamplight")
 
@@ -78,8 +107,10 @@ class Context:
         self.setting: Surroundings = _setting(
             phrases, f"{cue.world} {cue.scene}", " ".join((*cue.lore, *self.replies[:1]))
         )
-        self.named: tuple[Name, ...] = self.lore.named_in(cue.line) or lore_of.by_office(
-            self.lore, self.line.text
+        self.named: tuple[Name, ...] = tuple(
+            dict.fromkeys(
+                (*self.lore.named_in(cue.line), *lore_of.by_office(self.lore, self.line.text))
+            )
         )
         self.people = People(
             self.line, self.lore, self.scene, self.cast, self.nearby, self.setting.strangers
@@ -144,24 +175,28 @@ class Context:
         line = self.line
         names = tuple(name for name in self.named if name.short != besides)
         called = stems(" ".join(name.full for name in self.named if name not in names))
-        words = line.words - called
+        asks = line.kind in ("know", "oracle", "speech", "recall", "aside")
+        words = (self.asked if asks else line.words) - called
         prices = stems(" ".join(_PRICE_WORDS))
-        asks = line.kind in ("know", "oracle", "speech")
         points = not words or _POINTS.search(line.text) is not None
         meant = self.meant(besides) if asks and not names else ()
         if meant:
             names = meant
-        elif asks and points and not names and not self.in_any(words | stems(line.topic)) and self.last:
+        elif asks and points and not names and not content(words, ()) and self.last:
             names = self._lately_named()  # "Why?" asks about what was just said
-        if words & prices and not price:
+        if _ASKS_PRICE.search(line.text) and words & prices and not price:
             cost = self.near(secret=secret, least=least, price=True, besides=besides)
             if cost is not None:
                 return cost
         if price:
             words = words - prices
+        if not asks:
+            names = tuple(one for one in names if not belongs_to_name(one, line.text))
         focus = stems(f"{line.object} {line.topic}") - prices
-        who = line.text.casefold().startswith("who")
-        found = lore_of.about(self.lore, words | focus, focus=focus, names=names, who=who)
+        if asks:
+            focus = frozenset[str]().union(*(kindred(word) for word in focus & words))
+            words = frozenset[str]().union(*(kindred(word) for word in words))
+        found = self._fitting(words | focus, focus, names, self.asked - called if asks else None)
         if price:
             found.sort(key=lambda pair: _AMOUNT.search(pair[1].text) is None)
         if _COUNTS.search(
@@ -176,7 +211,57 @@ class Context:
             wanted = (secret or not fact.secret) and (fact.price or not price)
             if score >= least and wanted and self.use(fact):
                 return fact
+            if asks and wanted and fact.subject in names and (rest := self._rest_of(fact)):
+                return rest
         return None
+
+    def _rest_of(self, fact: Fact) -> Fact | None:
+        """Returns the second half of what was told of somebody, who is asked for once more."""
+        core = _core(fact.more)
+        if self.pick.noted(_core(fact.text)):
+            return None
+        if not _OF_THEM.match(fact.more) or core.casefold() in self.recent or self.pick.noted(core):
+            return None
+        self.pick.note(core)
+        return replace(fact, text=fact.more, more="")
+
+    def _fitting(
+        self,
+        words: frozenset[str],
+        focus: frozenset[str],
+        names: tuple[Name, ...],
+        asked: frozenset[str] | None,
+    ) -> list[tuple[int, Fact]]:
+        """Returns the facts that touch the words, best first; ``asked``: only those that answer these.
+
+        None for ``asked``: only those that belong to what is done.
+        """
+        question = asked_part(self.line.speech or self.line.text)
+        who = re.match(r"\W*(?:and |so |but )?who\b", question, re.IGNORECASE) is not None
+        found = lore_of.about(self.lore, words, focus=focus, names=names, who=who)
+        if asked is None:
+            return [pair for pair in found if belongs_to(pair[1], words, names)]
+        if counted := _counted(question):
+            return [(score + FORM_POINTS, fact) for score, fact in found if _counts(fact, counted)]
+        asked -= measured(question)
+        of_whom = names if who_is(question) and names else ()
+        fitting = [
+            (score + FORM_POINTS * answers(question, fact.text)[0], fact)
+            for score, fact in found
+            if answers_it(fact, asked, names, self._common)
+            and (not of_whom or fact.subject in of_whom or fact.subject is None)
+        ]
+        return sorted(fitting, key=lambda pair: -pair[0])
+
+    @cached_property
+    def asked(self) -> frozenset[str]:
+        """The stems of what is asked, without who is asked for it and what is done meanwhile."""
+        part = asked_part(self.line.text)
+        return self.line.words if part == self.line.text else self.line.words & stems(part)
+
+    @cached_property
+    def _common(self) -> Mapping[str, int]:
+        return Counter(word for fact in self.lore.facts for word in fact.words)
 
     def hidden(self, least: int) -> Fact | None:
         """Returns the secret that the line touches most, for whoever has earned it."""
@@ -186,6 +271,58 @@ class Context:
         return next(
             (fact for score, fact in found if fact.secret and score >= least and self.use(fact)), None
         )
+
+    def from_scene(self, *, of_me: bool = False, date: bool = False) -> Fact | None:
+        """Returns what the scene says about the line, or who the player is, or the day; None when nothing."""
+        facts = [
+            fact
+            for fact in lore_of.told_of(self.cue.scene, self.lore)
+            if not fact.secret and (of_me or date or not self.is_recent(fact))
+        ]
+        if of_me:
+            found = [fact for fact in facts if _I_AM.search(fact.text)]
+        elif date:
+            found = [
+                fact for fact in facts[:1] if _NUMBER.search(fact.text) or "day" in fact.text.casefold()
+            ]
+        elif self.line.kind in ("know", "recall", "aside", "oracle"):
+            asked = self.asked - measured(self.line.text)
+            wanted = content(asked, [one for one in self.named if one.kind == "person"])
+            counted = _counted(self.line.text)
+            found = [fact for fact in facts if counted and _counts(fact, counted)] or [
+                fact
+                for fact in facts
+                if wanted
+                and len(wanted & fact.words) == len(wanted)
+                and (_OF_ME.search(fact.text) or not self.named)
+            ]
+        else:
+            noun = stems(self.line.object.rsplit(" ", 1)[-1])
+            found = [fact for fact in facts if noun and noun <= fact.core and _YOURS.search(fact.text)]
+        for fact in found[:1]:
+            self.use(fact)
+        return found[0] if found else None
+
+    def ideas(self) -> list[str]:
+        """Returns two things the player could do, as they would write them."""
+        said = (self.say(table) for table in ("suggest_talk", "suggest_go"))
+        return [tidy(one) for one in said if one]
+
+    def who_knows(self, besides: str) -> Name | None:
+        """Returns somebody whom the lore ties to what is asked and who is not at hand, None for nobody."""
+        wanted = content(self.asked, self.named)
+        at_hand = {key_of(one) for one in (*self.scene.company, besides)}
+        for fact in self.lore.facts:
+            who = fact.subject
+            if who is None or who.kind != "person" or fact.secret or key_of(who.short) in at_hand:
+                continue
+            shares = any(
+                kindred(word) & fact.core and self._common[word] <= lore_of.COMMON_FACTS
+                for word in wanted
+            )
+            if (shares or who in self.named) and not self.people.is_gone(who):
+                return who
+        return None
 
     def in_lore(self, words: frozenset[str]) -> bool:
         """Whether the lore at hand has all of the words, in whatever place."""
@@ -216,24 +353,26 @@ class Context:
                 return (max(found, key=lambda name: folded.rfind(name.short.casefold())),)
         return ()
 
-    def again(self, instead: Fact | None, *, besides: str = "", least: int = 24) -> Fact | None:
+    def again(self, instead: Fact | None, *, besides: str = "", least: int = 16) -> Fact | None:
         """Returns a fact that was given before and is asked for once more, None when none is meant.
 
         ``instead``: what would be given for the first time; only a price that it does not name is better.
         """
-        asks_price = bool(self.line.words & stems(" ".join(_PRICE_WORDS)))
+        asks_price = _ASKS_PRICE.search(self.line.text) is not None
         if instead is not None and (not asks_price or _AMOUNT.search(instead.text)):
             return None
         names = tuple(name for name in self.named if name.short != besides) or self.meant(besides)
         focus = stems(f"{self.line.object} {self.line.topic}")
-        found = lore_of.about(self.lore, self.line.words | focus, focus=focus, names=names)
+        called = stems(" ".join(name.full for name in self.named if name not in names))
+        words = frozenset[str]().union(*(kindred(word) for word in self.asked - called))
+        found = self._fitting(words | focus, focus, names, self.asked - called)
         recent = [
             (score + least * (asks_price and _AMOUNT.search(fact.text) is not None), fact)
             for score, fact in found
             if not fact.secret and _core(fact.text).casefold() in self.recent  # not in this very reply
         ]
         score, fact = max(recent, key=lambda pair: pair[0], default=(0, None))
-        if fact is None or score < least or _core(fact.text).casefold() in self.last.casefold():
+        if fact is None or score < least:
             return None
         return fact
 
@@ -244,14 +383,21 @@ class Context:
         )
         return tuple(named[:3])
 
-    def spare(self, *, price: bool = False) -> Fact | None:
+    def spare(self) -> Fact | None:
         """Returns some fact recalled for this moment that was not used lately, or None."""
+        return self._some(lambda fact: fact.rank < SPARE_RANK)
+
+    def at_hand(self) -> Fact | None:
+        """Returns a fact about the place that was not told yet, or None; who is there speaks for themself."""
+        here = [one for one in (*self.lore.named_in(self.place), *self.named) if one.kind != "person"]
+        return self._some(lambda fact: fact.subject in here and not self.was_told(fact))
+
+    def _some(self, fits: Callable[[Fact], bool]) -> Fact | None:
         facts = [
             fact
             for fact in self.lore.facts
-            if not fact.secret and not self.is_recent(fact) and (fact.price or not price) and fact.names
-            and len(fact.words) >= SPARE_STEMS and (fact.rank < SPARE_RANK or price)
-            and len(fact.text.split()) <= SPARE_WORDS
+            if not fact.secret and not self.is_recent(fact) and fact.names and fits(fact)
+            and len(fact.words) >= SPARE_STEMS and len(fact.text.split()) <= SPARE_WORDS
         ]  # fmt: skip
         if not facts:
             return None
@@ -266,10 +412,21 @@ class Context:
         self.pick.note(_core(fact.text))
         return True
 
+    def counted(self, thing: str) -> Fact | None:
+        """Returns what says how many there are of a thing: "the steps"; None when nothing does."""
+        wanted = frozenset[str]().union(*(kindred(word) for word in stems(thing)))
+        known = (fact for fact in self.lore.facts if not fact.secret and _counts(fact, wanted))
+        return next((fact for fact in known if not self.pick.noted(_core(fact.text))), None)
+
+    def was_told(self, fact: Fact) -> bool:
+        """Whether a fact was told in this story, however long ago, as far as the story is seen."""
+        core, end = _core(fact.text).casefold(), _end(fact.text)
+        return any(core in reply.casefold() or end in reply.casefold() for reply in self.replies)
+
     def is_recent(self, fact: Fact) -> bool:
         """Whether a fact was told in one of the last replies or in this one."""
         core = _core(fact.text)
-        return core.casefold() in self.recent or self.pick.noted(core)
+        return core.casefold() in self.recent or _end(fact.text) in self.recent or self.pick.noted(core)
 
     def fact_slots(self, fact: Fact) -> dict[str, str]:
         """Returns the slots a fact fills; ``fact_lc`` only when it can stand behind "that"."""
@@ -431,9 +588,33 @@ def _cast(cue: Cue) -> tuple[Speaker, ...]:
     )
 
 
+def _counted(question: str) -> frozenset[str]:
+    """Returns the stems that may stand for what is counted in "how many guards are there", none without such."""
+    found = _HOW_MANY.search(question)
+    return (
+        frozenset[str]().union(*(kindred(word) for word in stems(found["what"])))
+        if found
+        else frozenset()
+    )
+
+
+def _counts(fact: Fact, counted: frozenset[str]) -> bool:
+    """Whether a sentence has a number of them, close before the word."""
+    words = re.findall(r"[\w'-]+", fact.text)
+    return any(
+        stem(word) in counted and _NUMBER.search(" ".join(words[max(0, at - COUNT_WORDS) : at]))
+        for at, word in enumerate(words)
+    )
+
+
 def _core(text: str) -> str:
     """Returns the middle of a sentence: the same whether quoted, lowered or followed by a tag."""
     return text[1:].rstrip(".!?\"'\u201d\u2019").replace('"', "'")[:60]
+
+
+def _end(text: str) -> str:
+    """Returns the end of a sentence, small: the same in a portrait, which begins otherwise."""
+    return text.rstrip(".!?\"'\u201d\u2019").replace('"', "'")[-45:].casefold()
 
 
 def _setting(phrases: Phrases, main: str, around: str) -> Surroundings:

@@ -10,13 +10,15 @@ from flower.engine.offline import oracle
 from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import in_first_person, sentences, spoken, upper_first
-from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark, site
+from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark
 from flower.engine.offline.people import Absent
 from flower.engine.offline.questions import about_me, about_the_other
+from flower.engine.offline.relevance import asked_part
 from flower.engine.offline.scene import key_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
+WAITS_PERCENT = 14  # of replies in a talk end on a word to go on; more would be pressing
 _TALE = re.compile(
     r"\b(?i:(?:tell|give|sing) (?:me|us) (?:a|an|another|your|some|one more)(?: \w+)? (?:story|stories|tale|song|"
     r"legend|yarn|joke)|tell (?:me|us) something)\b|"
@@ -41,10 +43,17 @@ _ASKS_YOU = re.compile(
     re.IGNORECASE,
 )
 _DOUBTS = re.compile(
-    r"^(?:why should i (?:believe|trust)|how (?:do|can) (?:you|i) know\b|are you (?:sure|certain)|really\?)",
+    r"^(?:why should i (?:believe|trust)|how (?:sure|certain) are you|"
+    r"how (?:do|can) (?:you|i) know\b|are you (?:sure|certain)|really\?)",
     re.IGNORECASE,
 )
 _OF_YOU = re.compile(r"\b(?:did|do|are|were|have|had|would|could|will) you\b", re.IGNORECASE)
+_ASKS_A_FAVOUR = re.compile(
+    r"^(?:[A-Z][\w'-]+, )?(?:could|can|will|would) you (?:please |just |at least )?"
+    r"(?!know|tell|say|see|hear|remember|explain|think|describe|be|have|ever|like|mind)[a-z]+ ",
+    re.IGNORECASE,
+)
+_ASKS_WITH = re.compile(r"\b(?:who|where|when|why|how)\b", re.IGNORECASE)
 _DO_YOU_KNOW = re.compile(r"\byou (know|heard?|remember|seen?|met)\b", re.IGNORECASE)
 _IN_KIND = frozenset(
     {
@@ -78,7 +87,7 @@ def talk(context: Context) -> list[list[str]]:
     if context.cue.outcome:
         first.append(context.say(f"persuade_{context.cue.outcome}", found.slots))
     second = _answer(context, found)
-    third = [_waits(context, found)] if context.pick.percent(30) else []
+    third = [_waits(context, found)] if context.pick.percent(WAITS_PERCENT) else []
     return [[*first, *second], third]
 
 
@@ -129,40 +138,61 @@ def _no_answer(context: Context, absent: Absent) -> list[list[str]]:
     name = absent.name
     slots = {"gone": name.said, "gone_short": name.short, "they": name.they, "them": name.them}
     said = context.say("no_answer_killed" if absent.killed else "no_answer", slots)
-    facts = [fact for fact in context.facts_of(name.full) if fact.subject == name and context.use(fact)]
-    known = context.say("lore_near", context.fact_slots(facts[0])) if facts else ""
-    return [[said, known], [remark(context, 60)]]
+    return [[said, context.air()], [remark(context, 60)]]
 
 
 def _beside(context: Context) -> str:
     return f"You {context.line.beside}." if context.line.beside else ""
 
 
+_SEEKS = ("see", "find", "meet", "visit", "seek", "approach", "look", "go")
+
+
 def _fresh(context: Context, speaker: Speaker) -> bool:
-    """Whether the speaker was not at hand before this line."""
+    """Whether the speaker was not at hand before this line: not met, nor there as the story opens."""
+    opening = context.replies[0] if context.replies and not context.scene.place else ""
+    if f"says {speaker.name}" in opening or f"{speaker.name} says" in opening:
+        return False
     return all(key_of(speaker.name) != key_of(one) for one in context.scene.company) and all(
         speaker.name != one.name for one in context.cast
     )
 
 
 def _meeting(context: Context, speaker: Speaker) -> str:
-    full = speaker.full or speaker.name
+    """Returns how somebody comes into the talk: looked for and found, or there and turned to; with a portrait once."""
     if not _fresh(context, speaker):
-        return context.say("meet_again", speaker.slots) if context.pick.percent(25) else ""
-    at_once = any(name.short == speaker.name for name in context.nearby)
-    table = "meet_stranger" if full.startswith("the ") else "meet_here" if at_once else "meet"
-    met = context.say(table, speaker.slots | {"full": full})
+        return context.say("meet_again", speaker.slots) if context.pick.percent(20) else ""
+    full = speaker.full or speaker.name
+    slots = speaker.slots | {"full": full}
+    if full.startswith("the "):
+        return context.say("meet_stranger", slots)
+    there = any(name.short == speaker.name for name in context.nearby)
+    portrait = _portrait(context, speaker, full)
+    sought = context.line.verb in _SEEKS and not there
+    if portrait:
+        return context.say(
+            "meet_found_portrait" if sought else "meet_portrait", slots | {"portrait": portrait}
+        )
+    table = "meet_found" if sought else "meet_here" if there else "meet"
+    return context.say(table, slots)
+
+
+def _portrait(context: Context, speaker: Speaker, full: str) -> str:
+    """Returns "Hanne Brask, Warden of Weights, ..." from the lore, "" when that was told in this story."""
     known = next(
         (
             fact
-            for fact in context.facts_of(full)
-            if fact.subject and fact.subject.short == speaker.name
+            for fact in sorted(context.facts_of(full), key=lambda one: f"{full} is " not in one.text)
+            if fact.subject
+            and fact.subject.short == speaker.name
+            and fact.text.startswith(fact.subject.full)
         ),
         None,
     )
-    if known is None or full.startswith("the ") or not context.use(known):
-        return f"{met} {site(context)}" if context.pick.percent(40) else met
-    return f"{met} {context.fact_slots(known)['telling']}"
+    if known is None or known.subject is None or context.was_told(known) or not context.use(known):
+        return ""
+    rest = known.text.removeprefix(known.subject.full).strip(" .!,")
+    return f"{full}, {rest.removeprefix('is ')}" if rest.startswith("is ") else f"{full}, who {rest}"
 
 
 def _in_kind(context: Context, speaker: Speaker) -> list[str]:
@@ -205,6 +235,8 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
                 "reminded", speaker.slots | {"memory_said": quoted, "memory_plain": quoted[:-2]}
             )
         ]
+    if _ASKS_A_FAVOUR.search(text):
+        return [context.say(f"said_to.request.{speaker.register}", speaker.slots)]
     if _DOUBTS.search(text):
         return [context.say("vouches", speaker.slots)]
     least = NEAR_SCORE if _OF_YOU.search(text) else ASKED_SCORE
@@ -218,7 +250,7 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         opinion = own_words(context, speaker, "own_words") if context.pick.percent(45) else ""
         return [opinion or context.say(f"opinion.{speaker.register} opinion.any", speaker.slots)]
     said: list[str] = []
-    if _YES_NO.match(text) and (fact is None or not _DO_YOU_KNOW.search(text)):
+    if _YES_NO.match(text) and fact is None:
         answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 55)
         said.append(context.say("says_yes" if answer.startswith("yes") else "says_no", speaker.slots))
     if fact is not None and text.count("?") > 1 and not said:
@@ -229,10 +261,20 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         )
         return [answers(context, speaker, fact), also]
     if fact is not None:
-        return [*said, answers(context, speaker, fact), _hint(context, speaker, 20)]
-    if not said:
-        said.append(context.say(f"unknown.{speaker.register} unknown.any", speaker.slots))
-    return [*said, _hint(context, speaker, 40)]
+        return [*said, answers(context, speaker, fact)]
+    if said:
+        return said
+    return [_does_not_know(context, speaker, text), _hint(context, speaker, 60)]
+
+
+def _does_not_know(context: Context, speaker: Speaker, text: str) -> str:
+    """Returns how somebody says that they cannot tell, as it was asked: of themself, of a person, a place, a reason."""
+    asked = asked_part(text)
+    if _OF_YOU.search(asked) and not _DO_YOU_KNOW.search(asked):
+        return context.say("unknown_of_you", speaker.slots)
+    word = _ASKS_WITH.search(asked)
+    own = context.say(f"unknown_{word.group().casefold()}", speaker.slots) if word else ""
+    return own or context.say(f"unknown.{speaker.register} unknown.any", speaker.slots)
 
 
 def _about_themself(context: Context, speaker: Speaker) -> list[str]:
@@ -254,20 +296,28 @@ def _about_themself(context: Context, speaker: Speaker) -> list[str]:
     if fact is not None and context.use(fact):
         text = context.fact_slots(fact)["telling"]
         return [context.say("about_self", speaker.slots | {"known": text})]
-    return [context.say("about_self_little", speaker.slots)]
+    stranger = speaker.full.startswith("the ")
+    return [context.say("about_self_stranger" if stranger else "about_self_little", speaker.slots)]
 
 
 def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> Fact | None:
     """Returns something near the question; of the speaker only what was asked for."""
+    of_them = _of_themself(context)
     for _ in range(3):
         least = asked if context.line.speech_act == "ask" else NEAR_SCORE
         fact = context.near(least=least, besides=speaker.name)
         if fact is None or all(name.short != speaker.name for name in fact.names):
-            return None if fact and _of_somebody_else(context, speaker, fact) else fact
+            return None if fact and (of_them or _of_somebody_else(context, speaker, fact)) else fact
         own = fact.subject is not None and fact.subject.short == speaker.name
         if own and fact.core & (context.line.words - stems(speaker.full)):
             return fact
     return None
+
+
+def _of_themself(context: Context) -> bool:
+    """Whether the question is what the one who is asked did or is, and not what they know of others."""
+    text = asked_part(context.line.speech or context.line.text)
+    return bool(_OF_YOU.search(text)) and not _DO_YOU_KNOW.search(text) and not context.named
 
 
 def _of_somebody_else(context: Context, speaker: Speaker, fact: Fact) -> bool:
@@ -289,7 +339,7 @@ def _volunteered(context: Context, speaker: Speaker) -> str:
         fact_said = as_said_by(speaker, fact, context.line.words)
         return context.say("volunteer", speaker.slots | context.fact_slots(fact_said))
     if context.pick.percent(40):
-        return own_words(context, speaker, "own_words") or _hint(context, speaker, 50)
+        return own_words(context, speaker, "own_words")
     return ""
 
 
@@ -298,5 +348,8 @@ def _waits(context: Context, speaker: Speaker) -> str:
 
 
 def _hint(context: Context, speaker: Speaker, likely: int) -> str:
-    other = context.slots["other"]
-    return context.say("hint", speaker.slots) if other and context.pick.percent(likely) else ""
+    """Returns, in so many of 100 cases, who would know: somebody who has to do with what was asked, or ""."""
+    knows = context.who_knows(speaker.name)
+    if knows is None or not context.pick.percent(likely):
+        return ""
+    return context.say("hint", speaker.slots | {"other": knows.said})

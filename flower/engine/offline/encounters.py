@@ -6,11 +6,18 @@ import re
 
 from flower.engine.offline.context import Context
 from flower.engine.offline.people import Absent
+from flower.engine.offline.scene import key_of
 from flower.engine.offline.voice import Speaker
 
-_TO_THEM = re.compile(r"\b(?:him|her|them|his)\b", re.IGNORECASE)
+_TO_THEM = re.compile(
+    r"\b(?:him|them)\b|\bher\b(?! [a-z]{3,})|"
+    r"\b(?:his|her|their) (?:arms?|hands?|shoulders?|sleeves?|"
+    r"collar|face|coat|hair|cheek|chin|throat|wrist|back|neck)\b",
+    re.IGNORECASE,
+)
 _GIVES = re.compile(
-    r"\b(?:give|offer|hand|pass|lend|show|pour|bring|pay|slip|throw|toss|bribe)s?\s+(?:him|her|them|(?:the|this|that) "
+    r"\b(?:give|offer|hand|pass|lend|show|pour|bring|pay|slip|throw|toss|bribe|buy)s?\s+"
+    r"(?:him|her|them|(?:the|this|that) "
     r"(?P<who>[a-z]+)|(?P<name>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?))\s+(?!(?:for|to|over|into|in|at|out|on|off|down|away|"
     r"aside)\b)\w+"
     r"|\b(?:give|offer|hand|pass|lend|show|pour|bring)s?\b[^.]{1,40}\bto (?:him|her|them|[A-Z]\w+)\b"
@@ -36,10 +43,24 @@ def recipient(context: Context) -> Speaker | None:
     """Returns who is meant by the line's name or pronoun, None for somebody gone or nobody at hand."""
     if _to_a_person(context):
         found = context.people.addressed()
-        return None if isinstance(found, Absent) else found
+        if isinstance(found, Absent) or not (
+            _at_hand(context, found) or _TAKES_TO.search(context.line.text)
+        ):
+            return None
+        return found
     if _TO_THEM.search(context.line.text) or _GIVES.search(context.line.text):
         return context.people.pointed_at(context.line.text) or context.people.at_hand()
     return None
+
+
+def _at_hand(context: Context, speaker: Speaker) -> bool:
+    """Whether somebody is where the line is played: what is done "for Lusk" is not done to him."""
+    there = (
+        *context.scene.company,
+        *(name.short for name in context.nearby),
+        *(one.name for one in context.cast),
+    )
+    return any(key_of(speaker.name) == key_of(one) for one in there)
 
 
 def with_somebody(context: Context) -> str:

@@ -59,7 +59,7 @@ def close(context: Context, paragraphs: list[list[str]], opened: Event | None) -
         paragraphs.append([context.pick.fill(event.opening, _slots(context))])
         return
     words = sum(len(sentence.split()) for parts in paragraphs for sentence in parts)
-    if words < WORDS_FULL and context.line.kind not in _QUIET and context.pick.percent(45):
+    if words < WORDS_FULL and context.line.kind not in _QUIET and context.pick.percent(25):
         paragraphs[-1].append(context.say(f"end.{context.line.kind} end.any"))
 
 

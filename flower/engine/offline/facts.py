@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from flower.engine.offline.grammar import sentences
 from flower.engine.offline.names import Name, NameKind, all_stems, as_kind, find_names, mentioned
-from flower.engine.offline.stems import stems
+from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import word_list
 from flower.engine.recall.secrets import secret_text, secret_title
 
@@ -92,7 +92,7 @@ _WHO_IS = re.compile(r"\bthe (?:old |new |late |dead |poor )?([A-Za-z][a-z]{3,})
 
 def by_office(lore: Lore, text: str) -> tuple[Name, ...]:
     """Returns whom a text means by what they are: "the keeper" is whoever has kept something."""
-    called = {stem for noun in _WHO_IS.findall(text) for stem in stems(noun)}
+    called = {one for noun in _WHO_IS.findall(text) for one in stems(noun)}
     if not called:
         return ()
     known = (fact for fact in lore.facts if fact.subject is not None and not fact.secret)
@@ -109,8 +109,11 @@ _OFFICE = re.compile(r"\bis (?:the |an? )?(?P<role>[\w' -]{3,50}?)(?=[,.;]| and 
 _KEEPERS = (
     (re.compile(r"\b(?:has kept|have kept|keeps)\b"), "keeper"),
     (re.compile(r"\bruns the ferry\b"), "ferryman"),
-    (re.compile(r"\b(?:keeps|owns) the [A-Z][^.]*inn\b"), "innkeeper"),
-    (re.compile(r"\blends money\b"), "moneylender"),
+    (
+        re.compile(r"\b(?:keeps|owns) the [A-Z][^.]*inn\b"),
+        "innkeeper landlord landlady host hostess barkeep barman barmaid",
+    ),
+    (re.compile(r"\blends money\b"), "moneylender lender banker"),
     (re.compile(r"\bmends nets\b"), "netmender"),
     (re.compile(r"\bteaches\b"), "teacher"),
 )
@@ -121,7 +124,9 @@ def offices(sentence: str) -> frozenset[str]:
     """Returns the stems of what the sentence says its subject is by trade."""
     found = _OFFICE.search(sentence.partition(" which ")[0])
     words = set(all_stems(found["role"])) if found else set()
-    words |= {stem for verb, stem in _KEEPERS if verb.search(sentence)}
+    words |= {
+        stem(word) for verb, called in _KEEPERS if verb.search(sentence) for word in called.split()
+    }
     title = re.match(r"(?:Old |Young )?([A-Z]\w+) [A-Z]\w+", sentence)
     if title and title.group(1) in word_list("titles"):
         words |= all_stems(title.group(1).casefold())
@@ -326,6 +331,15 @@ def _fact(sentence: str, rank: int, names: tuple[Name, ...], title: str, *, hidd
         names=tuple(name for name in names if mentioned(name, sentence, said)),
         secret=hidden or secret_text(sentence),
         price=bool(_PRICE.search(sentence)),
+    )
+
+
+def told_of(text: str, lore: Lore) -> tuple[Fact, ...]:
+    """Returns the sentences of a scene as facts, those about the player too."""
+    return tuple(
+        _fact(one, 0, lore.names, "", hidden=False)
+        for one in sentences(text)
+        if len(one.split()) >= FACT_WORDS_MIN
     )
 
 

@@ -7,6 +7,8 @@ import re
 from flower.engine.offline.context import Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import lower_first, spoken
+from flower.engine.offline.hearing import hear
+from flower.engine.offline.relevance import asks_what_became
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
@@ -43,10 +45,13 @@ def tell(context: Context, fact: Fact | None) -> str:
 
 def about_the_gone(context: Context) -> Fact | None:
     """Returns what is known of somebody dead or missing, when the question is who is."""
-    if not _WHO_IS_GONE.search(context.line.text):
+    gone = [one for one in (*context.named, *context.meant()) if one.gone]
+    if not (_WHO_IS_GONE.search(context.line.text) or (gone and asks_what_became(context.line.text))):
         return None
     lost = [
-        fact for fact in context.lore.facts if not fact.secret and any(one.gone for one in fact.names)
+        fact
+        for fact in context.lore.facts
+        if not fact.secret and any(one.gone and (not gone or one in gone) for one in fact.names)
     ]
     best = sorted(lost, key=lambda fact: (not _LOST_WORDS.search(fact.text), fact.rank))
     return next((fact for fact in best if context.use(fact)), None)
@@ -77,10 +82,10 @@ def in_charge(context: Context) -> Fact | None:
 
 
 def by_the_way(context: Context, likely: int) -> str:
-    """Returns, in so many of 100 cases, a fact recalled for the moment that the line did not ask for."""
+    """Returns, in so many of 100 cases, something of the place or of somebody who is there; ""."""
     if not context.pick.percent(likely):
         return ""
-    fact = context.spare()
+    fact = context.at_hand()
     return context.say("lore", context.fact_slots(fact)) if fact else ""
 
 
@@ -120,6 +125,7 @@ def call_back(context: Context) -> str:
         memory is None
         or memory.score < 20
         or not memory.own
+        or hear(memory.text, "").disclosure not in ("self", "loss", "confession", "plan", "name")
         or memory.text[:40].casefold() in context.recent
     ):
         return ""

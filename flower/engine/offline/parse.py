@@ -56,7 +56,7 @@ class ParsedLine(Struct, frozen=True):
 
 _DICE = re.compile(r"\b(\d{0,2})[dD](\d{1,4})\b(?:\s*([+-])\s*(\d{1,3}))?")
 _QUOTED = re.compile('["\u201c\u201d]([^"\u201c\u201d]{1,400})["\u201c\u201d]')
-_ASIDE = re.compile(r"^\s*(\(\(|\[\s*ooc|ooc\b|\(ooc|[(\[]?out of character\b)", re.IGNORECASE)
+_ASIDE = re.compile(r"^\s*(\(\(|\[\s*ooc|/?ooc\b|\(ooc|[(\[]?out of character\b)", re.IGNORECASE)
 _CONTINUE = re.compile(
     r"^(?:continue|go on|carry on|next|more|and then|what now|then what)?\W*+$", re.IGNORECASE
 )
@@ -84,6 +84,12 @@ _SEES = re.compile(
 _SUM_UP = re.compile(r"^(?:please )?(?:summari[sz]e|recap|sum up)\b", re.IGNORECASE)
 _WHEN = re.compile(
     r"^(?:when|while|once|after|before|until|as soon as) (?:i )?[^?]{2,200}?[ ,](?=i [a-z]+\b[^?]*\Z)",
+    re.IGNORECASE,
+)
+# "In the morning I go out", "After supper, I ask her": when it is done, before the act.
+_AT_WHAT_TIME = re.compile(
+    r"^(?:in|at|on|by|after|before|around|towards?|during|from|with|later|next|the|that|this|early|late|once|one|"
+    r"tomorrow|tonight|afterwards|eventually|today)\b[^,.?!\"]{0,40}?,? (?=(?:i|we) [a-z])",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(
@@ -262,7 +268,7 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     if _SUM_UP.match(text):
         return "recall", {"topic": ""}
     happens = tells_what_happens(text)
-    text = without_adverb(text)
+    text = without_adverb(_AT_WHAT_TIME.sub("", text, count=1))
     parts = sentences(text)
     if len(parts) > 1:
         read_parts = [_act(part) for part in parts[:4] if not part.endswith("?")]

@@ -17,7 +17,9 @@ from flower.engine.offline.grammar import second_person
 from flower.engine.offline.names import KIN, Name, all_stems
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
+from flower.engine.offline.relevance import asked_part
 from flower.engine.offline.scene import Scene, key_of, meant_by, wanted_by
+from flower.engine.offline.stems import stem
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
@@ -32,7 +34,7 @@ _BEFORE_ADDRESSEE = re.compile(
 _TO_WHOM = re.compile(
     r"\b(?:(?:talk|speak|chat|say|whisper|call|shout|turn|nod|wave|smile|lie|listen)s?"
     r"(?: quietly| softly| loudly| back)? (?:to|with|at)|ask|tell|thank|greet|beg|warn|question|call for|"
-    r"shout for|hug|kiss|flirt with|threaten|bribe|challenge|insult|accuse|wake|comfort|"
+    r"shout for|find|meet|visit|look for|tip|hug|kiss|flirt with|threaten|bribe|challenge|insult|accuse|wake|comfort|"
     r"propose(?: marriage)? to|"
     r"(?:take|bring|carry|give|hand|show|return|deliver)s? (?:it|this|that|them|(?:the|my|a|an|this|that) [\w'-]+) to)"
     r"\s+(?:(?:the|a|an|my|that|this)\s+)(?P<who>(?:[a-z'-]+ ){0,2}?[a-z'-]+)"
@@ -90,9 +92,9 @@ class People:
         is named there, who was spoken to last, the companion, whoever is at hand.
         """
         text = self._line.text
-        outside = re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text)
+        outside = _said_to(re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text))
         for called in _called(self._line.speech or text):
-            known = self._by_name(called)
+            known = self._by_name(called) or self._by_trade(called.casefold())
             if known is not None or f"{called}!" not in text:  # "Fire!" calls nobody
                 return known or of_stranger(called)
         if found := self._named_as_addressee(outside):
@@ -104,7 +106,7 @@ class People:
         who = _BESIDE_ME.sub("", trade["who"]) if trade else ""
         if _NOBODY_NAMED.fullmatch(who):
             return self.stranger()
-        if who and who.split()[-1].casefold() not in word_list("not_people"):
+        if who and self._can_be_somebody(who):
             return self._by_trade(who) or of_stranger(f"the {second_person(who.lower())}")
         unknown = re.search(
             r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
@@ -166,6 +168,14 @@ class People:
             return Absent(name, killed=not name.gone)
         return of_name(name)
 
+    def _can_be_somebody(self, who: str) -> bool:
+        """Whether what stands where somebody would be spoken to is no place and no thing: "visit the infirmary"."""
+        last = who.split()[-1].casefold()
+        place = any(
+            stem(last) in all_stems(name.full) for name in self._lore.names if name.kind == "place"
+        )
+        return last not in word_list("not_people") | word_list("place_words") and not place
+
     def _is_no_person(self, word: str) -> bool:
         """Whether the lore has a place or a group of that name, and nobody: "to Orrinsay" speaks to no one."""
         return any(word in name.full.split() for name in self._lore.names if name.kind != "person")
@@ -207,6 +217,12 @@ class People:
             return None
         nearby = [name for _, name in known if name in self._nearby]
         return self._of((nearby or [min(known, key=lambda pair: pair[0])[1]])[0])
+
+
+def _said_to(text: str) -> str:
+    """Returns a line without what is asked in it: "I ask her what happened to Carrow" asks her."""
+    asked = asked_part(text)
+    return text.removesuffix(asked) if asked != text else text
 
 
 def _before(name: Name, text: str) -> str:

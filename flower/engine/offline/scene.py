@@ -31,7 +31,9 @@ _SPEAKS = re.compile(
     r"\" (?:[a-z]+s) (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?=[.,\s])|"
     r"\" (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) [a-z]+s\b|"
     r"(?:^|(?<=[.!?\"] ))(The [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) "
-    r"(?:says(?! that)|asks|hears|listens|nods|looks|turns|is here|comes|thinks|lets|has|takes|stops|answers|gives)\b",
+    r"(?:says(?! that)|asks|hears|listens|nods|looks|turns|is here|"
+    r"opens|goes|spreads|frowns|shakes|laughs|sighs|snorts|lowers|shrugs|"
+    r"folds|shows|points|grunts|smiles|considers|counts|comes|thinks|lets|has|takes|stops|answers|gives)\b",
     re.MULTILINE,
 )
 _ADVERB = re.compile(r" [a-z]+ly$")
@@ -42,13 +44,20 @@ _TO = re.compile(
     r"\b(?:to|with|ask|tell|thank|greet|beg|warn|question|accuse|challenge|find|see|meet|threaten|bribe|insult) "
     r"(?:[A-Z][a-z]+ )?$"
 )
+_SITS_WITH = re.compile(
+    r"\b(?:sit|eat|drink|walk|play|stand)s? (?:down )?"
+    r"(?:with|beside|next to|opposite|by) (?:him|her|them|the|a)\b",
+    re.IGNORECASE,
+)
 _WITH = re.compile(r"\b(?:with|to|beside|after) ")
 _POINTED = re.compile(r"\b(?:(he|him|his)|(she|her|hers))\b")
 _DESCRIBED = re.compile(r"\b(?:the|a|an|this|that) (?P<who>(?:[a-z]+ ){0,2}?[a-z]+)\b", re.IGNORECASE)
 _ALOUD = re.compile('["\u201c][^"\u201c\u201d]*["\u201d]')
 _STRUCK = re.compile(r"^\w+(?: at| down)? (?:him|her|them)\b|\b(?:him|her|them) by\b")
 _INVITES = re.compile(
-    r"\b(?:walk|come|go|travel|ride|run|sail|climb) with (?:me|us)\b|\b(?:follow me|come along|join me|let's go)\b|"
+    r"\b(?:walk|come|go|travel|ride|run|sail|climb) with (?:me|us)\b|"
+    r"\b(?:walk|come|go|travel|ride|run|sail|climb)s? (?:along |back |off )?with (?:him|her|them|[A-Z]\w+)\b|"
+    r"\b(?:follow me|come along|join me|let's go)\b|"
     r"\b(?:lead|show|take|bring) (?:me|us)\b|\blead the way\b|"
     r"\b(?:ask|tell|invite|beg|hire)s? (?:[\w']+ ){1,3}to (?:come|walk|lead|follow|take|bring|join|guide)\b",
     re.IGNORECASE,
@@ -220,6 +229,10 @@ def _gone_to(line: ParsedLine, lore: Lore) -> str:
         return next((one.short for one in lore.named_in(line.text) if _is_told(one, line.text)), "")
     if line.kind not in ("move", "rest", "search", "look", "risk", "fight", "trade"):
         return ""
+    if _SITS_WITH.search(line.text) and not lore.named_in(line.text):
+        return next(
+            iter(_spoken_of(line, lore)), ""
+        )  # "I buy the man in the corner a drink and sit with him"
     if line.kind in ("rest", "search", "look") and not _WITH.search(line.text):
         return ""
     named = [one for one in lore.named_in(line.text) if one.kind == "person"]

@@ -1,0 +1,135 @@
+"""The offline narrator answers what was asked, or says that it does not know: lore is no filler."""
+
+from __future__ import annotations
+
+import pytest
+
+from flower.engine.offline.facts import Lore, gather
+from flower.engine.offline.parse import read
+from flower.engine.offline.relevance import answers_it, asked_part, belongs_to, content, measured
+from flower.engine.offline.stems import stems
+from tests import evening
+
+SEEDS = pytest.mark.parametrize("seed", range(4))
+LORE = (
+    "# People\n\nMaud Tolley keeps the Bent Oar, the only inn that has beds. Maud Tolley was born in Carrick.",
+    "# Customs\n\nBy custom no man may be in a room where a knot is being tied. The stew costs a penny.",
+)
+
+
+def lore() -> Lore:
+    return gather(LORE)
+
+
+def answered(question: str) -> list[str]:
+    """Returns the sentences of the lore that answer a question."""
+    known = lore()
+    common = {word: 1 for fact in known.facts for word in fact.words}
+    asked = stems(asked_part(question)) - measured(question)
+    names = known.named_in(question)
+    return [fact.text for fact in known.facts if answers_it(fact, asked, names, common)]
+
+
+def last(world: str, *lines: str, seed: int = 7) -> str:
+    """Returns the reply to the last of some lines."""
+    return evening.play(world, lines, seed=seed)[-1]
+
+
+# --- what answers ---------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Where can I sleep tonight?", "only inn that has beds"),
+        ("Where was Maud born?", "born in Carrick"),
+        ("How much is the stew?", "costs a penny"),
+        ("I am lost, who is Maud?", "Bent Oar"),
+    ],
+)
+def test_an_answer_has_what_was_asked(question: str, answer: str) -> None:
+    """Other words for the same thing will do."""
+    assert any(answer in text for text in answered(question))
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Why would they weigh at night?", "Who paid for the room?", "What riddle did she ask you?"],
+)
+def test_one_word_in_common_is_no_answer(question: str) -> None:
+    assert answered(question) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("I tip Maud a shilling and ask what she thinks of it", "what she thinks of it"),
+        ("I'm confused, who is Bram?", "who is Bram?"),
+        ("Where is the inn?", "Where is the inn?"),
+    ],
+)
+def test_the_question_is_taken_out_of_its_line(line: str, asked: str) -> None:
+    assert asked_part(line) == asked
+
+
+def test_a_question_about_somebody_says_more_than_the_name() -> None:
+    known = lore()
+    assert content(stems("What is old Maud Tolley's trade?"), known.named_in("Maud")) == stems("trade")
+
+
+def test_an_act_brings_to_mind_what_it_is_done_to() -> None:
+    """One word that an act shares with a sentence is chance."""
+    [stew] = [fact for fact in lore().facts if "stew" in fact.text]
+    assert not belongs_to(stew, stems("I stir the stew"), ())
+    assert belongs_to(stew, stems("I pay a penny for the stew"), ())
+
+
+# --- who is there ---------------------------------------------------------------------------------
+@SEEDS
+def test_somebody_present_is_not_looked_for(seed: int) -> None:
+    """Who stands beside the player from the first is not found where people said."""
+    reply = last("kessel", "I ask Tam how the Reeve died.", seed=seed)
+    assert not any(words in reply for words in ("find Tam", "easier to find", "asking, and then"))
+    assert "runs messages" not in reply
+
+
+@SEEDS
+@pytest.mark.parametrize("line", ["I ask Tam how the Reeve died.", "How did the Reeve die?"])
+def test_how_somebody_died_is_told_in_any_form(line: str, seed: int) -> None:
+    assert "found dead" in last("kessel", line, seed=seed)
+
+
+@SEEDS
+def test_a_portrait_is_drawn_once(seed: int) -> None:
+    """Who is met again is known by then."""
+    lines = ["I ask Hanne Brask about the Great Scale.", *["I walk to the Split Hoof."] * 14]
+    replies = evening.play("kessel", [*lines, "I go back and talk to Hanne Brask."], seed=seed)
+    assert "forty-eight" in replies[0]
+    assert "forty-eight" not in replies[-1]
+
+
+@SEEDS
+def test_a_place_is_nobody_to_ask(seed: int) -> None:
+    reply = last("patience", "I visit the infirmary and ask who the twelfth patient is.", seed=seed)
+    assert "the infirmary says" not in reply.casefold()
+
+
+@SEEDS
+def test_what_is_done_for_somebody_elsewhere_is_not_done_to_them(seed: int) -> None:
+    assert "Barnaby lets" not in last("orrinsay", "I make the move for Lusk.", seed=seed)
+
+
+# --- what is done ---------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("In the morning I walk up the stair", "move"),
+        ("After supper, I search the desk", "search"),
+        ("I walk to Root Ring, feeling heavier at every step.", "move"),
+    ],
+)
+def test_when_and_how_it_is_done_is_not_what_is_done(line: str, kind: str) -> None:
+    assert read(line).kind == kind
+
+
+@SEEDS
+def test_what_the_lore_has_counted_is_counted(seed: int) -> None:
+    assert "hundred and ninety-eight" in last("orrinsay", "I count the steps.", seed=seed)
