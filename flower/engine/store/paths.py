@@ -14,6 +14,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flower import limits
@@ -38,6 +39,7 @@ _WALK = f"""
         EXISTS (SELECT 1 FROM summaries s WHERE s.last_id = m.id)
     FROM up CROSS JOIN messages m ON m.id = up.id
 """  # noqa: S608 - constants are put in
+_LOOKED_AT = 8  # ways before the database is asked whose a message is
 ON_A_WAY = frozenset({"state", "variables", "hidden"})  # of a message's extra data, what a way knows of
 
 
@@ -55,6 +57,11 @@ class Ids(Collection[int]):
 
     def __len__(self) -> int:
         return self._count - len(self._without)
+
+    def last(self, most: int | None) -> list[int]:
+        """Returns the last so many of them, None: all."""
+        ids = list(self)
+        return ids if most is None else ids[-most:] if most else []
 
     def __iter__(self) -> Iterator[int]:
         """Yields them from the beginning of the story on."""
@@ -167,6 +174,11 @@ class Paths:
             total -= len(self._kept.pop(next(iter(self._kept))).ids)
         return kept
 
+    def story_of(self, number: int) -> str | None:
+        """Returns the story of a message that lies on one of the ways asked for last; None: on none of these."""
+        last = islice(reversed(self._kept.items()), _LOOKED_AT)
+        return next((story for story, kept in last if number in kept), None)
+
     def changed(self, number: int) -> None:
         """Has a message, and what follows it, read anew."""
         for session_id, kept in self._kept.items():
@@ -203,11 +215,20 @@ def way(db: Connection, leaf: int | None, story: str | None = None) -> Way:
         return Way(_Kept(), 0)
     paths: Paths | None = getattr(db, "paths", None)
     if story is None and paths is not None:
-        row = db.execute("SELECT session_id FROM messages WHERE id = ?", (leaf,)).fetchone()
-        story = row[0] if row else None
+        story = paths.story_of(leaf) or _story_of(db, leaf)
     if paths is None or story is None:
         return Way(_Kept().of(_walked(db, leaf, 0)), leaf)
     return Way(paths.to(db, story, leaf), leaf)
+
+
+def kept_ids(db: Connection, leaf: int) -> Ids | None:
+    """Returns the ids of the way to ``leaf`` where a connection keeps ways, None where it does not."""
+    return way(db, leaf).ids if getattr(db, "paths", None) is not None else None
+
+
+def _story_of(db: Connection, number: int) -> str | None:
+    row = db.execute("SELECT session_id FROM messages WHERE id = ?", (number,)).fetchone()
+    return row[0] if row else None
 
 
 def changed(db: Connection, number: int) -> None:

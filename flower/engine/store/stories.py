@@ -80,6 +80,7 @@ _MESSAGE = (
     "m.id, m.session_id, m.parent_id, m.role,"
     f" {streaming_text.text_of('m')}, m.status, m.model, m.request, m.created"
 )
+_OF_IDS = f"SELECT {_MESSAGE}, m.extra FROM json_each(?) j CROSS JOIN messages m ON m.id = j.value"
 _EXTRA = readable("extra")
 _SESSION = """
     SELECT s.id, s.world_id, s.character_id, s.title, s.active_leaf, s.created, s.updated,
@@ -344,6 +345,11 @@ def path(
     """
     if leaf is None:
         return []
+    known = paths.kept_ids(db, leaf) if before is None else None
+    if known is not None:
+        ids = json.dumps(known.last(most), separators=(",", ":"))
+        found = db.execute(_OF_IDS, (ids,)).fetchall()
+        return [_on_path(row) for row in sorted(found)]  # by id, which no two have in common
     start = "SELECT parent_id FROM messages WHERE id = ?" if before is not None else f"SELECT {ID}"
     rows = db.execute(
         f"""
@@ -352,7 +358,12 @@ def path(
         """,  # from the leaf upwards, as the walk goes
         (before if before is not None else leaf, most if most is not None else _ALL),
     )
-    return [Message(*[*columns, load_without_manifest(extra)]) for *columns, extra in rows][::-1]
+    return [_on_path(row) for row in rows][::-1]
+
+
+def _on_path(row: Row) -> Message:
+    *columns, data = row
+    return Message(*[*columns, load_without_manifest(data)])
 
 
 def active_path(db: Connection, session_id: str, *, most: int | None = None) -> list[Message]:
