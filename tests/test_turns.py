@@ -211,7 +211,7 @@ def model_with(counter: TokenCounter) -> ChosenModel:
 
 def refused(counter: TokenCounter, tokens: int, context: int = 8192, most: int = 400) -> PreparedPrompt:
     completion = Completion("m", (Said("user", "x"),), most, context, {})
-    assembled = Assembled((), (), tokens, None, 0)
+    assembled = Assembled((), (), tokens, 0, None, 0)
     record = PromptRecord(
         session_id="s", line_id=1, reply_id=2, line=None, manifest=(), window_start=None
     )

@@ -71,13 +71,15 @@ class PromptLine(Struct, frozen=True):
 class Assembled(Struct, frozen=True):
     """A prompt, what is in it and why.
 
-    ``window_start``: id of the first message of the history; ``room``: tokens there are for it.
+    ``window_start``: id of the first message of the history, which has ``history`` tokens; ``room``: tokens
+    there are for it.
     ``tail``: the sections given with the newest line, as they fitted.
     """
 
     messages: tuple[ChatMessage, ...]
     manifest: tuple[ManifestEntry, ...]
     tokens: int
+    history: int
     window_start: int | None
     room: int
     tail: tuple[Section, ...] = ()
@@ -155,6 +157,7 @@ def assemble(
         messages=tuple(messages),
         manifest=tuple(manifest),
         tokens=taken + history_tokens,
+        history=history_tokens,
         window_start=window[0].id if window else None,
         room=room,
         tail=tail_sections,

@@ -114,7 +114,7 @@ def _story_so_far(
     if current.steering.players and turn.reply_id and not turn.ask:
         path = _with_whispers(db, path)  # what a player asks for alone is made without
     held = scripts.holding(db, (turn.character_id, *current.steering.cast.members))
-    return path, current, paths.way(db, leaf).remembered, held
+    return path, current, paths.way(db, leaf, session_id).remembered, held
 
 
 def _with_whispers(db: Connection, path: list[stories.Message]) -> list[stories.Message]:

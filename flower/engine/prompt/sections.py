@@ -153,7 +153,7 @@ def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter
     sizes = [
         counter.count(line.content) + counter.count(line.recalled) + MESSAGE_TOKENS for line in lines
     ]
-    if sum(sizes) < room * FILLED_SHARE:
+    if not is_filling(sum(sizes), room):
         return 0
     kept = 0
     for index in range(len(lines) - 1, -1, -1):
@@ -161,6 +161,11 @@ def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter
         if kept > room * KEPT_SHARE:
             return index + 1
     return 0
+
+
+def is_filling(history: int, room: int) -> bool:
+    """Whether a history of so many tokens is near its next trim."""
+    return history >= room * FILLED_SHARE
 
 
 def summary_prompt(

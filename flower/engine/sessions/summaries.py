@@ -23,6 +23,7 @@ from flower.engine.prompt.sections import (
     LINE_CHARS,
     MIN_NEW_LINES,
     extract,
+    is_filling,
     lines_to_cover,
     summary_prompt,
 )
@@ -38,7 +39,7 @@ from flower.engine.sessions.session import Session
 from flower.engine.store import search, stories
 from flower.engine.store.connection import Store
 from flower.engine.store.search import Summary
-from flower.engine.tokens import TokenCounter
+from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
 from flower.errors import FlowerError, ProviderError
 
 log = logging.getLogger(__name__)
@@ -90,14 +91,19 @@ class Summariser:
         if scope is not None:
             scope.cancel()
 
-    async def refresh(self, session: Session, model_id: str, prompt: PreparedPrompt) -> None:
+    async def refresh(
+        self, session: Session, model_id: str, prompt: PreparedPrompt, reply: str
+    ) -> None:
         """Summarises what the next trim of this story's history would leave out, if that is enough.
 
-        ``model_id``: the story's model; ``prompt``: the last one of this story.
+        ``model_id``: the story's model; ``prompt``: the last one of this story, and its ``reply``.
         """
-        session_id = session.id
+        session_id, assembled = session.id, prompt.assembled
         if self._waits(session_id):
             return
+        grown = assembled.history + prompt.counter.count(reply) + MESSAGE_TOKENS
+        if not is_filling(grown, assembled.room):
+            return  # as after most turns, without reading the story again
         with trio.CancelScope() as scope:
             self._running[session_id] = scope
             try:
@@ -148,9 +154,9 @@ class Summariser:
         ]
         lines = [line for line in whole if start is None or line.id >= start]
         count = lines_to_cover(lines, prompt.assembled.room, prompt.counter)
-        known = await self._database.read(search.newest, path[-1].id if path else None)
         if not count:
             return
+        known = await self._database.read(search.newest, path[-1].id if path else None)
         reading = Reading(prompt.completion.context_tokens, prompt.assembled.room, prompt.counter)
         # Also what left the history before anybody had the time to summarise it.
         new = _fitting(

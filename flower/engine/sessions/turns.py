@@ -284,7 +284,7 @@ class Turns:
             return
         if outcome.reason not in ("done", "length"):
             return
-        await self.summariser.refresh(session, running.task.model_id, outcome.prompt)
+        await self.summariser.refresh(session, running.task.model_id, outcome.prompt, reply.text)
         if self._runtime.services.prepare != "never" and not self._stopping:
             await self.preparer.prepare(session, running.task)
 

@@ -39,6 +39,14 @@ SCOPES = {
 }
 
 
+# With the place that its owner has among those that are asked for.
+_OF_OWNER = (
+    "SELECT ?, b.id, b.name, b.updated, b.owner FROM book_owners o JOIN books b ON b.id = o.book_id"
+    " WHERE o.kind = ? AND o.owner = ? AND b.owner IN"
+    " (0, coalesce((SELECT owner FROM sessions WHERE id = ?), ?))"
+)
+
+
 class StoredBook(Struct, frozen=True):
     """A book's row. ``updated`` is another one whenever the book is: (id, updated) may key a cache.
 
@@ -182,14 +190,17 @@ def holding(
     asked += [(Owner.PERSONA, str(persona))] if persona is not None else []
     asked += [(Owner.CHARACTER, character) for character in characters if character]
     asked += [(Owner.WORLD, world)] if world else []
+    asked.append((Owner.ALL, ""))
+    rows = db.execute(
+        " UNION ALL ".join([_OF_OWNER] * len(asked)) + " ORDER BY 1, 3, 2",
+        [
+            value
+            for place, (owner, owner_id) in enumerate(asked)
+            for value in (place, owner, owner_id, story, user)
+        ],
+    )
     found: dict[int, OwnedBook] = {}
-    for owner, owner_id in [*asked, (Owner.ALL, "")]:
-        for row in db.execute(
-            "SELECT b.id, b.name, b.updated, b.owner FROM book_owners o JOIN books b ON b.id = o.book_id"
-            " WHERE o.kind = ? AND o.owner = ? AND b.owner IN"
-            " (0, coalesce((SELECT owner FROM sessions WHERE id = ?), ?)) ORDER BY b.name, b.id",
-            (owner.value, owner_id, story, user),
-        ):
-            stored = StoredBook(*row)
-            found.setdefault(stored.id, OwnedBook(stored, owner, owner_id))
+    for place, *columns in rows:
+        stored = StoredBook(*columns)
+        found.setdefault(stored.id, OwnedBook(stored, *asked[place]))
     return list(found.values())

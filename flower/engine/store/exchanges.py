@@ -72,25 +72,19 @@ def begin_exchange(
         ).fetchone()
         if row:
             return Exchange(row[0], row[1] or row[0], already_there=True)
-    found = stories.session(db, session_id)
+    found = stories.standing(db, session_id)
     if found is None:
         raise CommandError("This story is in the trash; /session restore takes it back.")
-    leaf = found.active_leaf
-    user_id = stories.append(db, session_id, leaf, "user", line, "complete", request=request, now=now)
-    reply_id = stories.append(
-        db, session_id, user_id, "assistant", "", "streaming", model=model, now=now
-    )
+    leaf, known_title = found
+    user_id, reply_id = stories.append_exchange(db, session_id, leaf, line, model, request, now)
     for message_id in (user_id, reply_id) if there else ():
         stories.set_message_extra(db, message_id, patch(there=sorted(there)))
-    db.execute("UPDATE sessions SET updated = ? WHERE id = ?", (now, session_id))
-    titled = db.execute(
-        "UPDATE sessions SET title = ? WHERE id = ? AND title = ''",
-        (stories.title_of(line), session_id),
-    ).rowcount
+    if not known_title:
+        stories.rename(db, session_id, line)
     renamed = (
-        title is not None and leaf is not None and _named_anew(db, session_id, leaf, found.title, title)
+        title is not None and leaf is not None and _named_anew(db, session_id, leaf, known_title, title)
     )
-    return Exchange(user_id, reply_id, titled=titled > 0 or renamed)
+    return Exchange(user_id, reply_id, titled=not known_title or renamed)
 
 
 def _named_anew(
@@ -101,6 +95,8 @@ def _named_anew(
     title: Callable[[Sequence[stories.Message]], str],
 ) -> bool:
     """Gives a story a title made of what happened, once, in place of its first line; returns whether it did."""
+    if len(paths.way(db, leaf, session_id).ids) > 2 * TITLED_AFTER + 2:
+        return False  # of most stories, without reading any text
     path = stories.path(db, leaf, most=2 * TITLED_AFTER + 2)
     lines = [message.content for message in path if message.role == "user"]
     if (

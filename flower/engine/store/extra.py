@@ -86,6 +86,10 @@ class SessionExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
 Extra = TypeVar("Extra", MessageExtra, SessionExtra)
 
 _object = msgspec.json.Decoder(dict[str, Any])
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_value = msgspec.json.Decoder()
+_DAMAGED = (msgspec.MsgspecError, UnicodeError, RecursionError)
+_NAMES = {kind: frozenset(kind.__struct_fields__) - {"others"} for kind in (MessageExtra, SessionExtra)}
 
 
 def load_extra(data: str, kind: type[Extra]) -> Extra:
@@ -94,13 +98,48 @@ def load_extra(data: str, kind: type[Extra]) -> Extra:
         return kind()
     try:
         values = _object.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except _DAMAGED:
         return kind()
-    names = {name for name in kind.__struct_fields__ if name != "others"}
-    known = {name: values.pop(name) for name in names & values.keys()}
+    return _loaded(values, kind)
+
+
+def load_without_manifest(data: str) -> MessageExtra:
+    """As ``load_extra`` for a message, without the manifest of its prompt.
+
+    That is long, /why alone needs it, and messages are read for every prompt: it is skipped, not read. To have it
+    taken out by the database costs more: in PostgreSQL ten times as much.
+    """
+    if '"manifest"' not in str(data):  # a damaged row may have bytes
+        return load_extra(data, MessageExtra)
     try:
-        return msgspec.convert({**known, "others": values}, kind)
+        parts = _parts.decode(data)
+        parts.pop("manifest", None)
+        values = {key: _value.decode(part) for key, part in parts.items()}
+    except _DAMAGED:
+        return MessageExtra()
+    return _loaded(values, MessageExtra)
+
+
+def part(data: str, key: str) -> str | None:
+    """Returns what a row's JSON has under ``key``: as JSON, a text as it is; None for nothing. Raises nothing."""
+    try:
+        found = bytes(_parts.decode(data).get(key, b"")) if data != "{}" else b""
+        if found[:1] == b'"':
+            return str(_value.decode(found))
+    except _DAMAGED:
+        return None
+    return found.decode() if found not in {b"", b"null"} else None
+
+
+def _loaded(values: dict[str, Any], kind: type[Extra]) -> Extra:
+    known_names = _NAMES[kind]
+    known = {name: values.pop(name) for name in known_names & values.keys()}
+    if values:
+        known["others"] = values
+    try:
+        return msgspec.convert(known, kind)
     except msgspec.ValidationError:
+        known.pop("others", None)
         good = {name: value for name, value in known.items() if _fits({name: value}, kind)}
         values.update((name, value) for name, value in known.items() if name not in good)
         return msgspec.convert({**good, "others": values}, kind)

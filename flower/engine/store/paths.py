@@ -14,6 +14,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from flower import limits
@@ -53,9 +54,11 @@ _WALK = f"""
         {_HAS.format(key="state", type="object")},
         m.role = 'assistant',
         {_HAS.format(key="variables", type="object")},
-        {_HAS.format(key="hidden", type="true")}
+        {_HAS.format(key="hidden", type="true")},
+        EXISTS (SELECT 1 FROM summaries s WHERE s.last_id = m.id)
     FROM up CROSS JOIN messages m ON m.id = up.id
 """  # noqa: S608 - constants are put in
+_LOOKED_AT = 8  # ways before the database is asked whose a message is
 ON_A_WAY = frozenset({"state", "variables", "hidden"})  # of a message's extra data, what a way knows of
 
 
@@ -74,6 +77,11 @@ class Ids(Collection[int]):
     def __len__(self) -> int:
         return self._count - len(self._without)
 
+    def last(self, most: int | None) -> list[int]:
+        """Returns the last so many of them, None: all."""
+        ids = list(self)
+        return ids if most is None else ids[-most:] if most else []
+
     def __iter__(self) -> Iterator[int]:
         """Yields them from the beginning of the story on."""
         return (n for n in self._ids[: self._count] if n not in self._without)
@@ -82,19 +90,27 @@ class Ids(Collection[int]):
 class _Kept:
     """Everything known of one story's way; the arrays only ever get longer."""
 
-    __slots__ = ("hidden", "ids", "lines", "replies", "states", "variables")
+    __slots__ = ("hidden", "ids", "lines", "replies", "states", "summarised", "variables")
 
     def __init__(self) -> None:
         self.ids, self.lines, self.states = array("q"), array("q"), array("q")
         self.replies, self.variables, self.hidden = array("q"), array("q"), array("q")
+        self.summarised = array("q")  # messages at which a summary ends
 
     def __contains__(self, number: int) -> bool:
         place = bisect_left(self.ids, number)
         return place < len(self.ids) and self.ids[place] == number
 
-    def of(self, rows: list[tuple[int, bool, bool, bool, bool, bool]]) -> _Kept:
+    def of(self, rows: list[tuple[int, *tuple[bool, ...]]]) -> _Kept:
         """Adds what a walk found; its rows go upwards."""
-        kinds = (self.lines, self.states, self.replies, self.variables, self.hidden)
+        kinds = (
+            self.lines,
+            self.states,
+            self.replies,
+            self.variables,
+            self.hidden,
+            self.summarised,
+        )
         for number, *flags in reversed(rows):
             self.ids.append(number)
             for kind, flag in zip(kinds, flags, strict=True):
@@ -151,8 +167,12 @@ class Way:
             without.update(ids[place : min(place + 2, count)])
         return Ids(ids, count, frozenset(without))
 
-    def _nearest(self, ids: array[int]) -> int | None:
-        place = bisect_right(ids, self._leaf)
+    def summarised(self, before: int | None = None) -> int | None:
+        """The nearest message at which a summary ends, above ``before``."""
+        return self._nearest(self._kept.summarised, before - 1 if before is not None else self._leaf)
+
+    def _nearest(self, ids: array[int], below: int | None = None) -> int | None:
+        place = bisect_right(ids, min(self._leaf, below) if below is not None else self._leaf)
         return ids[place - 1] if place else None
 
 
@@ -172,6 +192,11 @@ class Paths:
         while total > limits.PATH_IDS_KEPT and len(self._kept) > 1:
             total -= len(self._kept.pop(next(iter(self._kept))).ids)
         return kept
+
+    def story_of(self, number: int) -> str | None:
+        """Returns the story of a message that lies on one of the ways asked for last; None: on none of these."""
+        last = islice(reversed(self._kept.items()), _LOOKED_AT)
+        return next((story for story, kept in last if number in kept), None)
 
     def changed(self, number: int) -> None:
         """Has a message, and what follows it, read anew."""
@@ -198,20 +223,31 @@ def _grown(db: Connection, kept: _Kept | None, leaf: int) -> _Kept:
     return _Kept().of(_walked(db, leaf, 0))
 
 
-def _walked(db: Connection, leaf: int, until: int) -> list[tuple[int, bool, bool, bool, bool, bool]]:
+def _walked(db: Connection, leaf: int, until: int) -> list[tuple[int, *tuple[bool, ...]]]:
     """Returns id and kinds of the messages from ``leaf`` upwards, to the first that is not above ``until``."""
     return db.execute(_WALK, {"leaf": leaf, "until": until}).fetchall()
 
 
-def way(db: Connection, leaf: int | None) -> Way:
-    """Returns what lies on the way to ``leaf``; nothing on the way to None."""
+def way(db: Connection, leaf: int | None, story: str | None = None) -> Way:
+    """Returns what lies on the way to ``leaf``; nothing on the way to None. ``story``: its story, if known."""
     if leaf is None:
         return Way(_Kept(), 0)
     paths: Paths | None = getattr(db, "paths", None)
-    row = db.execute("SELECT session_id FROM messages WHERE id = ?", (leaf,)).fetchone()
-    if paths is None or row is None:
+    if story is None and paths is not None:
+        story = paths.story_of(leaf) or _story_of(db, leaf)
+    if paths is None or story is None:
         return Way(_Kept().of(_walked(db, leaf, 0)), leaf)
-    return Way(paths.to(db, row[0], leaf), leaf)
+    return Way(paths.to(db, story, leaf), leaf)
+
+
+def kept_ids(db: Connection, leaf: int) -> Ids | None:
+    """Returns the ids of the way to ``leaf`` where a connection keeps ways, None where it does not."""
+    return way(db, leaf).ids if getattr(db, "paths", None) is not None else None
+
+
+def _story_of(db: Connection, number: int) -> str | None:
+    row = db.execute("SELECT session_id FROM messages WHERE id = ?", (number,)).fetchone()
+    return row[0] if row else None
 
 
 def changed(db: Connection, number: int) -> None:

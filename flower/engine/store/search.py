@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from flower.engine.store import stories
-from flower.engine.store.paths import ID, up
+from flower.engine.store import paths, stories
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
@@ -103,17 +102,15 @@ def add(db: Connection, last_id: int, text: str, now: float) -> None:
         " ON CONFLICT (last_id) DO UPDATE SET text = excluded.text, created = excluded.created",
         (last_id, text, now),
     )
+    paths.changed(db, last_id)
 
 
 def newest(db: Connection, leaf: int | None, *, before: int | None = None) -> Summary | None:
     """Returns the summary that reaches furthest on the way to ``leaf``, ending above ``before``."""
-    row = db.execute(
-        f"""
-        {up(ID)} SELECT s.last_id, s.text FROM up CROSS JOIN summaries s ON s.last_id = up.id
-        WHERE up.id < coalesce(?, up.id + 1) LIMIT 1
-        """,  # noqa: S608 - our own words; the walk goes up, so the first one found reaches furthest
-        (leaf, before),
-    ).fetchone()
+    last_id = paths.way(db, leaf).summarised(before)
+    if last_id is None:
+        return None
+    row = db.execute("SELECT last_id, text FROM summaries WHERE last_id = ?", (last_id,)).fetchone()
     return Summary(*row) if row else None
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from flower.engine.store import stories
+from flower.engine.store.extra import SessionExtra, load_extra
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
@@ -107,9 +108,12 @@ def change(db: Connection, chosen: Selection, changed: Sequence[str], now: float
 
 def of_story(db: Connection, session_id: str, model: str) -> dict[str, Any]:
     """Returns the settings that hold for a model in a story; the story's own win."""
-    found = stories.session(db, session_id)
-    own = found.extra.params if found is not None else {}
-    return {**of_model(db, model), **own}
+    everywhere, extra = db.execute(
+        "SELECT (SELECT params FROM model_params WHERE model = ?),"
+        " (SELECT extra FROM sessions WHERE id = ? AND deleted IS NULL)",
+        (model, session_id),
+    ).fetchone()
+    return {**_object(everywhere or "{}"), **load_extra(extra or "{}", SessionExtra).params}
 
 
 def set_of_story(db: Connection, session_id: str, name: str, value: Any) -> None:

@@ -29,7 +29,7 @@ from flower.engine.game.state import (
 )
 from flower.engine.game.steering import Persona, Steering
 from flower.engine.store import paths, stories
-from flower.engine.store.extra import readable
+from flower.engine.store.extra import part, readable
 from flower.errors import StoreError
 
 if TYPE_CHECKING:
@@ -131,16 +131,22 @@ def begin_with_pins(db: Connection, session_id: str, pins: tuple[str, ...]) -> N
 
 def current_at(db: Connection, session_id: str, leaf: int | None, now: float) -> CurrentState:
     """Returns the state of the story at ``leaf``; ``now`` is the time clocks are read at."""
-    begun = db.execute("SELECT created FROM sessions WHERE id = ?", (session_id,)).fetchone()
-    way = paths.way(db, leaf)
-    spoke = _extra(db, "messages", way.reply, "speaker")
+    way = paths.way(db, leaf, session_id)
+    row = db.execute("SELECT created, extra FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    begun, own = row or (now, "{}")
+    at = [number for number in (way.reply, way.state, way.variables) if number is not None]
+    kept: dict[int | None, str] = {None: own}
+    if at:
+        asked = f"SELECT id, extra FROM messages WHERE id IN ({', '.join('?' * len(at))})"  # noqa: S608 - signs
+        kept.update(db.execute(asked, at).fetchall())
+    spoke = part(kept.get(way.reply, "{}"), "speaker") if way.reply is not None else None
     return CurrentState(
-        state=_state(db, session_id, way.state),
-        steering=steering(db, session_id),
+        state=load_state(part(kept.get(way.state, "{}"), "state")),
+        steering=load_steering(part(own, "steering")),
         now=Now(way.lines, now),
-        begun=begun[0] if begun else now,
+        begun=begun,
         speaker=spoke or "",
-        variables=_variables(db, session_id, way.variables),
+        variables=load_variables(part(kept.get(way.variables, "{}"), "variables")),
     )
 
 

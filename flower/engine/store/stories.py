@@ -15,7 +15,13 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.sentences import one_line
 from flower.engine.store import paths, streaming_text
-from flower.engine.store.extra import MessageExtra, SessionExtra, load_extra, readable
+from flower.engine.store.extra import (
+    MessageExtra,
+    SessionExtra,
+    load_extra,
+    load_without_manifest,
+    readable,
+)
 from flower.engine.store.paths import ID, up
 
 if TYPE_CHECKING:
@@ -73,11 +79,7 @@ _MESSAGE = (
     "m.id, m.session_id, m.parent_id, m.role,"
     f" {streaming_text.text_of('m')}, m.status, m.model, m.request, m.created"
 )
-# The manifests of prompts are long, needed by /why alone, and messages are read for every prompt.
-_NO_MANIFEST = (
-    """CASE WHEN instr(m.extra, '"manifest"') AND json_valid(m.extra)"""
-    " THEN json_remove(m.extra, '$.manifest') ELSE m.extra END"
-)
+_OF_IDS = f"SELECT {_MESSAGE}, m.extra FROM json_each(?) j CROSS JOIN messages m ON m.id = j.value"
 _EXTRA = readable("extra")
 _SESSION = """
     SELECT s.id, s.world_id, s.character_id, s.title, s.active_leaf, s.created, s.updated,
@@ -124,6 +126,17 @@ def session(db: Connection, session_id: str) -> StoredSession | None:
     """Returns a story that is not in the trash."""
     found = where(db, "s.id = ? AND s.deleted IS NULL", (session_id,))
     return found[0] if found else None
+
+
+def standing(db: Connection, session_id: str) -> tuple[int | None, str] | None:
+    """Returns the active leaf and the title of a story that is not in the trash.
+
+    What every turn asks; to count the messages as well takes as long as the story is.
+    """
+    row = db.execute(
+        "SELECT active_leaf, title FROM sessions WHERE id = ? AND deleted IS NULL", (session_id,)
+    ).fetchone()
+    return (row[0], row[1]) if row else None
 
 
 def sessions(
@@ -245,19 +258,50 @@ def append(
     request: str | None = None,
 ) -> int:
     """Adds a message under ``parent_id`` and makes it the active leaf; returns its id."""
-    cursor = db.execute(
-        "INSERT INTO messages (session_id, parent_id, role, content, status, model, request, created)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (session_id, parent_id, role, content, status, model, request, now),
-    )
-    message_id = cursor.lastrowid
-    assert message_id is not None
+    message_id = _insert(db, (session_id, parent_id, role, content, status, model, request, now))
     db.execute("UPDATE sessions SET active_leaf = ? WHERE id = ?", (message_id, session_id))
     if parent_id is not None:
         db.execute("UPDATE messages SET chosen = ? WHERE id = ?", (message_id, parent_id))
     else:
         db.execute("UPDATE sessions SET root = ? WHERE id = ?", (message_id, session_id))
     return message_id
+
+
+def append_exchange(
+    db: Connection,
+    session_id: str,
+    parent_id: int | None,
+    line: str,
+    model: str,
+    request: str | None,
+    now: float,
+) -> tuple[int, int]:
+    """Adds a line of the player and the reply that begins, which becomes the active leaf; returns their ids.
+
+    As ``append`` twice, with half as many statements: a line waits for each of them.
+    """
+    line_id = _insert(db, (session_id, parent_id, "user", line, "complete", "", request, now))
+    reply_id = _insert(db, (session_id, line_id, "assistant", "", "streaming", model, None, now))
+    db.execute(
+        "UPDATE sessions SET active_leaf = ?, updated = ? WHERE id = ?", (reply_id, now, session_id)
+    )
+    db.execute(
+        "UPDATE messages SET chosen = CASE WHEN id = ? THEN ? ELSE ? END WHERE id IN (?, ?)",
+        (line_id, reply_id, line_id, parent_id, line_id),
+    )
+    if parent_id is None:
+        db.execute("UPDATE sessions SET root = ? WHERE id = ?", (line_id, session_id))
+    return line_id, reply_id
+
+
+def _insert(db: Connection, values: Row) -> int:
+    cursor = db.execute(
+        "INSERT INTO messages (session_id, parent_id, role, content, status, model, request, created)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        values,
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
 
 
 def visible(db: Connection, session_id: str, message_id: int) -> Message | None:
@@ -308,21 +352,31 @@ def path(
     """
     if leaf is None:
         return []
+    known = paths.kept_ids(db, leaf) if before is None else None
+    if known is not None:
+        ids = json.dumps(known.last(most), separators=(",", ":"))
+        found = db.execute(_OF_IDS, (ids,)).fetchall()
+        return [_on_path(row) for row in sorted(found)]  # by id, which no two have in common
     start = "SELECT parent_id FROM messages WHERE id = ?" if before is not None else f"SELECT {ID}"
     rows = db.execute(
         f"""
         {up(f"({start})")}
-        SELECT {_MESSAGE}, {_NO_MANIFEST} FROM up CROSS JOIN messages m ON m.id = up.id LIMIT ?
+        SELECT {_MESSAGE}, m.extra FROM up CROSS JOIN messages m ON m.id = up.id LIMIT ?
         """,  # from the leaf upwards, as the walk goes
         (before if before is not None else leaf, most if most is not None else _ALL),
     )
-    return [_message(row) for row in rows][::-1]
+    return [_on_path(row) for row in rows][::-1]
+
+
+def _on_path(row: Row) -> Message:
+    *columns, data = row
+    return Message(*[*columns, load_without_manifest(data)])
 
 
 def active_path(db: Connection, session_id: str, *, most: int | None = None) -> list[Message]:
     """Returns the messages from the root to the active leaf, or the last so many of them."""
-    found = session(db, session_id)
-    return path(db, found.active_leaf if found is not None else None, most=most)
+    found = standing(db, session_id)
+    return path(db, found[0] if found is not None else None, most=most)
 
 
 def path_ids(db: Connection, leaf: int | None) -> paths.Ids:
