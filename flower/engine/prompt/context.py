@@ -19,6 +19,7 @@ from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import TextSource
+from flower.engine.lorebook.rules import Dialect
 from flower.engine.lorebook.situation import budget
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.prompt import bookshelf
@@ -47,7 +48,7 @@ from flower.engine.store import books, paths, personas, scripts, states, stories
 from flower.engine.store.connection import Connection, Store
 from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import QuickReply, Recall, RecallItem, RecallMeta
-from flower.settings.samplers import LORE_TOKENS
+from flower.settings.samplers import LORE_RULES, LORE_TOKENS
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         path, acted = await trio.to_thread.run_sync(
             scripted_path, services.scripts, scripts_on, path, direction.values
         )
-    ready = await ready_books(services, turn.session_id, turn.world_id, direction, current)
+    ready = await ready_books(services, _place(turn), direction, current)
     for character in direction.knowing:  # nothing to do, unless the file has changed
         if character.lore:
             await services.library.sync_source(
@@ -176,22 +177,37 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
 
 async def ready_books(
     services: Services,
-    session_id: str,
-    world_id: str,
+    here: StoryRef,
     direction: Direction,
     current: states.CurrentState,
 ) -> Ready | None:
     """Returns the lorebooks that hold for a reply; a fault of one of them costs the reply no more than that."""
-    held = await services.database.read(
+    held, own = await services.database.read(
         partial(
-            books_here,
-            story=session_id,
-            world=world_id,
+            _books_and_settings,
+            model=here.model,
+            story=here.session,
+            world=here.world_id,
             characters=[character.id for character in direction.knowing],
             steered=current.steering,
         )
     )
-    return await services.bookshelf.ready(services.database, services.library, held)
+    chosen = {**services.params, **own}.get(LORE_RULES)
+    dialect = Dialect.SILLYTAVERN if chosen == Dialect.SILLYTAVERN else Dialect.FLOWER
+    return await services.bookshelf.ready(services.database, services.library, held, dialect)
+
+
+def _books_and_settings(
+    db: Connection,
+    *,
+    story: str,
+    world: str,
+    characters: Sequence[str],
+    steered: Steering,
+    model: str,
+) -> tuple[list[books.OwnedBook], dict[str, object]]:
+    held = books_here(db, story=story, world=world, characters=characters, steered=steered)
+    return held, stories.of_story(db, story, model) if held else {}
 
 
 def books_here(
@@ -355,6 +371,10 @@ def _with_whispers(db: Connection, path: list[stories.Message]) -> list[stories.
     return told
 
 
+def _place(turn: TurnInput) -> StoryRef:
+    return StoryRef(turn.session_id, turn.world_id, turn.character_id, turn.model_id)
+
+
 async def _direction(
     services: Services,
     turn: TurnInput,
@@ -371,7 +391,7 @@ async def _direction(
     return direct(
         services.assets,
         turn.selection,
-        StoryRef(turn.session_id, turn.world_id, turn.character_id, turn.model_id),
+        _place(turn),
         current,
         path,
         turn.line,
