@@ -20,7 +20,7 @@ _ANYONE = """
     /persona list|/persona default|/persona bind|/persona new|/persona edit|/persona copy|/persona delete
     /portrait|/character favourite|/world favourite|/lorebook favourite|/lore list|/lore search|/lore show
     /lorebook list|/lorebook show|/script list|/form save|/sync|/help|/quit|/table join
-    /export character|/export lorebook
+    /export character|/export lorebook|/export preset|/export replies
 """
 _READER = """
     /variants|/tree|/show|/branches|/history|/export|/why|/memory list|/memory search|/memory show|/summary|/recall
