@@ -264,6 +264,8 @@ def doctor(ctx: click.Context, home_dir: str | None) -> int:
 )
 @click.option("--character", metavar="ID", default="", help="Write this character as a card.")
 @click.option("--lorebook", metavar="NAME", default="", help="Write this lorebook.")
+@click.option("--preset", metavar="NAME", default="", help="Write these sampler settings.")
+@click.option("--replies", metavar="NAME", default="", help="Write this set of quick replies.")
 @click.option("--library", metavar="FILE", type=FILE,
               help="Write everything of the home as one ZIP, for `flower import` elsewhere.")  # fmt: skip
 @click.pass_context
@@ -276,20 +278,28 @@ def export(
     whole: bool,
     character: str,
     lorebook: str,
+    preset: str,
+    replies: str,
     library: Path | None,
 ) -> int:
-    """Write a story, a character, a lorebook or the whole library; without ID list the stories."""
+    """Write a story, a character, a lorebook, settings or the whole library; without ID list the stories."""
     from flower.engine.admin import export_cli
 
     home = home_of(ctx, home_dir, reads_only=True)
-    if sum(map(bool, (session, character, lorebook, library))) > 1:
-        raise UsageError("one thing at a time: a story, --character, --lorebook or --library")
+    if sum(map(bool, (session, character, lorebook, preset, replies, library))) > 1:
+        raise UsageError(
+            "one thing at a time: a story, --character, --lorebook, --preset, --replies or --library"
+        )
     if library is not None:
         return export_cli.library(home, library)
     if character:
         return export_cli.character(home, character, form=form, output=output)
     if lorebook:
         return export_cli.lorebook(home, lorebook, form=form, output=output)
+    if preset:
+        return export_cli.preset(home, preset, output=output)
+    if replies:
+        return export_cli.replies(home, replies, output=output)
     return export_cli.run(home, session, form=form, output=output, whole=whole)
 
 

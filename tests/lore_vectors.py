@@ -19,9 +19,9 @@ from flower.engine.interchange import book_reader
 from flower.engine.lorebook import situation as situations
 from flower.engine.lorebook.book import Scope, TextSource
 from flower.engine.lorebook.outcome import Outcome
-from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved, Strategy
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, LoreRules, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import Overflow, ScanSettings, Situation, SpokenLine
+from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine
 from flower.engine.lorebook.timed import NOTHING, Timed
 from flower.engine.prompt import macros
 
@@ -64,9 +64,9 @@ def cases() -> Iterator[Case]:
 class Story:
     """A case being played: books, messages and what is remembered from step to step."""
 
-    def __init__(self, case: Case, overflow: Overflow) -> None:
+    def __init__(self, case: Case, dialect: LoreRules) -> None:
         self._case = case
-        self._overflow = overflow
+        self._dialect = dialect
         self._settings = {**case.head["base_settings"], **case.data.get("settings", {})}
         self._settings["max_context"] = case.data.get("max_context", self._settings["max_context"])
         self._books = {book["name"]: self._filled(book) for book in case.data["books"]}
@@ -116,6 +116,7 @@ class Story:
             case_sensitive=wanted["case_sensitive"],
             whole_words=wanted["match_whole_words"],
             strategy=Strategy(strategy) if strategy in (0, 1, 2) else Strategy.EVENLY,
+            dialect=self._dialect,
         )
         shelved = []
         for name, book in self._books.items():
@@ -147,7 +148,6 @@ class Story:
         return ScanSettings(
             depth=wanted["depth"],
             budget=situations.budget(wanted["budget"], wanted["max_context"], wanted["budget_cap"]),
-            overflow=self._overflow,
             include_names=wanted["include_names"],
             recursive=wanted["recursive"],
             recursion_steps=wanted["max_recursion_steps"],
@@ -173,9 +173,9 @@ def tokens(text: str) -> float:
     return (len(text.encode()) + 1) / 3.35
 
 
-def differences(case: Case, overflow: Overflow = Overflow.STOP) -> list[str]:
+def differences(case: Case, dialect: LoreRules = LoreRules.FLOWER) -> list[str]:
     """Returns in what our outcome differs from the recorded one, step by step."""
-    story = Story(case, overflow)
+    story = Story(case, dialect)
     differing: list[str] = []
     for number, step in enumerate(case.data["steps"]):
         outcome, rolls = story.step(step)

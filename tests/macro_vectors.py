@@ -39,7 +39,7 @@ def values_of(head: Head, case: Case) -> Values:
 
     moment = datetime.fromisoformat(head["now"])
     since = datetime.fromisoformat(shown[-1]["send_date"]) if shown else moment
-    asked = [line for line in shown if line["is_user"]]
+    asked = [line for line in shown[:-1] if line["is_user"]]
     since = datetime.fromisoformat(asked[-1]["send_date"]) if asked else since
     return Values(
         moment=moment,

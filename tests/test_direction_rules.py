@@ -134,7 +134,7 @@ def test_what_entries_silence_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("depth", "every", "lines", "due"),
-    [(2, 1, 3, True), (2, 2, 3, True), (2, 2, 4, False), (0, 1, 3, False)],
+    [(2, 1, 3, True), (2, 2, 3, False), (2, 2, 4, True), (0, 1, 3, False)],
 )
 def test_a_note_at_a_depth_comes_when_it_is_due(depth: int, every: int, lines: int, due: bool) -> None:
     found = directed(current(lines, note=Note("Be grim.", depth, every)))
@@ -213,7 +213,7 @@ def test_a_prompt_has_what_the_reply_leaves_of_the_context() -> None:
 
 def test_insets_are_moved_by_depth_alone() -> None:
     insets = [Inset("a", -1), Inset("b", 2, "assistant")]
-    assert _moved(insets, lambda depth: depth + 1) == (Inset("a", 0), Inset("b", 3, "assistant"))
+    assert _moved(insets, lambda depth: depth + 1) == (Inset("b", 3, "assistant"), Inset("a", 0))
 
 
 # --- what a prompt has room for -----------------------------------------------------------------

@@ -12,7 +12,7 @@ from msgspec import structs
 from flower.engine.export import files, library_files
 from flower.engine.interchange import reader
 from flower.engine.interchange.characters import card_of, character_of
-from flower.engine.store import books, stories, tree
+from flower.engine.store import books, quick_replies, stories, tree
 from flower.errors import CommandError
 from flower.protocol.messages import ErrorEvent
 from tests import import_files
@@ -148,3 +148,65 @@ async def test_an_export_takes_nothing_else_s_place(tmp_path: Path) -> None:
     assert (first.read_bytes(), second.read_bytes(), second.name) == (b"a", b"b", "ada 2.png")
     with pytest.raises(CommandError, match="cannot be written"):
         files.write_named(b"c", first, "below-a-file.png")
+
+
+async def test_quick_replies_come_in_again(tmp_path: Path) -> None:
+    """As a set of version 2; what Flower has no use for stays, and there need not have been a file."""
+    reply = {"id": 4, "label": "Look", "message": "I look.", "title": "t", "isHidden": False, "x": 1}
+    source = {"version": 2, "name": "Evening", "color": "red", "qrList": [reply], "idIndex": 9}
+    path = import_files.write(tmp_path / "evening.json", source)
+    async with engine_world(tmp_path / "flower.db") as world:
+        await bring(world, path)
+        face = await world.face()
+        (data,) = await exported(face, "/export replies evening", tmp_path)
+        assert json.loads(data) == source | {"disableSend": False, "placeBeforeInput": False,
+                                            "injectInput": False, "onlyBorderColor": False, "idIndex": 5}  # fmt: skip
+        own = [("Look", "I look."), ("Wait", "I wait.")]
+        await world.database.write(quick_replies.put, "Evening", own)
+        (data,) = await exported(face, "/export replies", tmp_path)
+        (again,) = reader.read(data, "x").quick_replies
+        assert [(one.label, one.text) for one in again.replies] == own
+        assert again.replies[0].source["x"] == 1
+        await face.say("/export replies morning")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "There is: Evening." in face.of(ErrorEvent)[-1].content
+
+
+async def test_a_cast_is_a_group_that_is_read_again(tmp_path: Path) -> None:
+    """With the group's own file, where there was one, and without."""
+    line = {"name": "Ada", "is_user": False, "mes": "Aye.", "send_date": "2024-01-02T03:00:00.000Z"}
+    paths = [
+        import_files.write(tmp_path / "Ada.json", import_files.card("Ada")),
+        import_files.write(tmp_path / "Bo.json", import_files.card("Bo")),
+        import_files.write(tmp_path / "7.jsonl", line),
+    ]
+    group = {
+        "id": "7",
+        "name": "Two",
+        "members": ["Ada.png", "Bo.png"],
+        "chat_id": "7",
+        "chats": ["7"],
+        "x": 1,
+    }
+    given = import_files.write(tmp_path / "group.json", group)
+    async with engine_world(tmp_path / "flower.db") as world:
+        await bring(world, *paths, given)
+        (story,) = await world.database.read(stories.sessions)
+        face = await world.face()
+        await face.say(f"/session continue {story.id}")
+        written = await exported(face, "/export sillytavern all", tmp_path)
+        (again,) = [json.loads(data) for data in written if b"members" in data]
+        assert again == group
+        await face.say("/cast remove bo")
+        assert len(await exported(face, "/export sillytavern all", tmp_path)) == 1
+    (tmp_path / "other").mkdir()
+    async with engine_world(tmp_path / "other" / "flower.db") as world:
+        await bring(world, *paths[:2])
+        face = await world.face()
+        for command in ("/character select ada", "/session new", "/cast add bo"):
+            await face.say(command)
+        written = await exported(face, "/export sillytavern all", tmp_path / "other")
+        (data,) = [one for one in written if b"members" in one]
+        (found,) = reader.read(data, "x").groups
+        assert found.members == ("Ada.png", "Bo.png")
+        assert len(found.chats) == len(written) - 1

@@ -11,16 +11,9 @@ from msgspec.structs import replace
 from flower.engine.lorebook.book import Book, Entry, Logic, Position, Role, Scope
 from flower.engine.lorebook.decorators import NONE, parse, split_hidden_keys
 from flower.engine.lorebook.outcome import Cause, Outcome, Reason
-from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved, Strategy
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, LoreRules, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import (
-    Overflow,
-    ScanSettings,
-    Situation,
-    SpokenLine,
-    budget,
-    seeded,
-)
+from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, budget, seeded
 from flower.engine.lorebook.timed import NOTHING
 
 USUAL = ScanSettings()
@@ -42,12 +35,13 @@ def play(
     tools: Tools = TOOLS,
     settings: ScanSettings = USUAL,
     of_book: Mapping[str, Any] | None = None,
+    dialect: LoreRules = LoreRules.FLOWER,
     **situation: Any,
 ) -> Outcome:
     """Returns what a story of one or more lines, parted by bars, brings out."""
     lines = tuple(SpokenLine("Mara", text) for text in said.split("|")) if said else ()
     shelved = Shelved(book(*entries, **(of_book or {})), frozenset({Scope.GLOBAL}))
-    library = KeyedBooks([shelved], Matching())
+    library = KeyedBooks([shelved], Matching(dialect=dialect))
     return scan(library, Situation(messages=lines, **situation), settings, tools)
 
 
@@ -122,14 +116,15 @@ def test_the_loser_of_a_group_says_to_whom() -> None:
 
 
 def test_what_does_not_fit_is_passed_over_or_ends_it() -> None:
-    """A large entry costs only itself, unless the budget is told to stop there."""
+    """A large entry costs only itself; where other rules hold it ends the search."""
     entries = (
         entry("large", "lamp", "word " * 50, order=9),
         entry("small", "lamp", "one two", order=1),
         entry("free", "lamp", "word " * 99, order=0, ignore_budget=True),
     )
     skip = play(*entries, said="lamp", settings=ScanSettings(budget=10))
-    stop = play(*entries, said="lamp", settings=ScanSettings(budget=10, overflow=Overflow.STOP))
+    settings = ScanSettings(budget=10)
+    stop = play(*entries, said="lamp", settings=settings, dialect=LoreRules.SILLYTAVERN)
     assert fired(skip) == ["small", "free"]
     assert fired(stop) == ["free"]
     assert skip.overflowed

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flower.engine.lorebook.situation import Overflow
+from flower.engine.lorebook.rules import LoreRules
 from tests.lore_model import Model
 from tests.lore_vectors import Case, Story, cases, described
 
@@ -127,7 +127,7 @@ def test_what_fires_is_what_the_model_says(seed: int) -> None:
     maker = Maker(seed)
     for _ in range(15):
         case = maker.case()
-        model, story = Model(case, HEAD), Story(Case(HEAD, case), Overflow.STOP)
+        model, story = Model(case, HEAD), Story(Case(HEAD, case), LoreRules.FLOWER)
         for step in case["steps"]:
             fired, thrown = model.step(step)
             outcome, rolls = story.step(step)

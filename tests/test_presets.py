@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower.engine.importing.take import File, take
-from flower.engine.interchange import presets
+from flower.engine.interchange import presets, settings_writer
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind, Preset
 from flower.engine.prompt.story_settings import read_template
@@ -277,3 +277,51 @@ async def test_a_story_has_its_own_length_of_context_and_reply(
         await face.say("/set max_tokens 3")
         await trio.testing.wait_all_tasks_blocked()
         assert "whole number from 16" in face.of(ErrorEvent)[-1].content
+
+
+# --- out again ----------------------------------------------------------------------------------------
+
+
+OURS = st.dictionaries(
+    st.sampled_from(sorted(samplers.RANGES)), st.sampled_from([0, 1, 2, 0.5, 0.8, 512]), max_size=8
+).map(samplers.checked)
+
+
+@given(OURS, st.lists(st.sampled_from(["a shiver", "barely"]), max_size=2, unique=True), st.booleans())
+def test_settings_are_a_preset_that_is_read_as_the_same(
+    values: dict[str, object], banned: list[str], before: bool
+) -> None:
+    """With a preset they came from, and without one."""
+    values = {**values, **({samplers.BANNED: banned} if banned else {}), "lore_rules": "sillytavern"}
+    original = (
+        of({**TEXTGEN, "banned_tokens": '"a shiver"', "sampler_priority": ["x"]}) if before else None
+    )
+    data = settings_writer.preset("Mine", values, original)
+    again = of(json.loads(data), "other")
+    assert (again.name, again.values) == ("Mine", values)
+    assert not before or json.loads(data)["sampler_priority"] == ["x"]
+
+
+def test_a_preset_that_has_not_changed_is_written_as_it_came() -> None:
+    preset = of({**TEXTGEN, "other_program": 1})
+    assert json.loads(settings_writer.preset("Mine", preset.values, preset)) == preset.source
+
+
+async def test_settings_go_out_and_come_in(tmp_path: Path) -> None:
+    """A preset that was saved here is one again after a way over a file."""
+    async with engine_world(tmp_path / "flower.db") as world:
+        face = await world.playing()
+        for line in ("/set temperature 0.8", "/set lore_tokens 300", "/preset save calm"):
+            await face.say(line)
+        await face.say("/export preset calm")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "Written" in last(face)
+        path = tmp_path / "exports" / "calm.json"
+        await face.say("/preset delete calm")
+        await world.engine.imports.importer.take(path, path.name)
+        await face.say("/preset list")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "calm: temperature 0.8, lore_tokens 300" in last(face)
+        await face.say("/export preset cal")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "There is no 'cal'." in face.of(ErrorEvent)[-1].content

@@ -23,7 +23,7 @@ FILE = json.loads(
 PAGE = Path(__file__).parents[1] / "docs" / "lorebooks.md"
 # What fires otherwise than at a depth is told with the line that fired it; the page has the reasons.
 DIFFERENT = {
-    "prompt-002", "prompt-015", "prompt-018", "prompt-021", "prompt-023", "prompt-025", "prompt-029", "prompt-030",
+    "prompt-002", "prompt-015", "prompt-018", "prompt-021", "prompt-023", "prompt-025", "prompt-029",
 }  # fmt: skip
 SAID = re.compile(
     r"Greeting line\.|(?:First|Second) (?:question|answer)\.|Tell me of the key\.|It is\b|Hidden line\.|NOTE|LORE[\w ]*"

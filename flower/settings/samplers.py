@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from flower.errors import CommandError
 
 LORE_TOKENS = "lore_tokens"  # what lorebooks and recalled lore may have of a prompt
+LORE_RULES = "lore_rules"  # whose rules lorebooks fire by where programs differ
 REPLY_TOKENS = "max_tokens"  # the longest reply; of the request itself, not among its parameters
 CONTEXT_TOKENS = "context_tokens"
 BANNED = "banned_phrases"
 TEMPLATE = "template"  # how prompts are written for a server that completes text
-OURS = frozenset({LORE_TOKENS, REPLY_TOKENS, CONTEXT_TOKENS, BANNED, TEMPLATE})
+OURS = frozenset({LORE_TOKENS, LORE_RULES, REPLY_TOKENS, CONTEXT_TOKENS, BANNED, TEMPLATE})
 
 # With the least and the most that makes sense.
 RANGES: dict[str, tuple[float, float]] = {
@@ -50,7 +51,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "mirostat_tau": (0, 20),
     "mirostat_eta": (0, 1),
 }
-WORDS = {"reasoning_effort": ("none", "minimal", "low", "medium", "high")}
+WORDS = {
+    "reasoning_effort": ("none", "minimal", "low", "medium", "high"),
+    LORE_RULES: ("flower", "sillytavern"),
+}
 LISTS = ("stop", BANNED)
 NAMES = (*RANGES, *WORDS, *LISTS, TEMPLATE)
 WHOLE = frozenset(

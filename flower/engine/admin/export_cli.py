@@ -17,12 +17,12 @@ from flower.counting import counted
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.character_list import briefs
 from flower.engine.commands.lookup import closest
-from flower.engine.export import library_archive, library_files
+from flower.engine.export import library_archive, library_files, settings_files
 from flower.engine.export.files import names_of, read_story, write, write_bytes, write_named
 from flower.engine.export.library_files import STORY_FORMATS, NamedFile
 from flower.engine.export.render import FORMATS, Story, render
 from flower.engine.sanitize import sanitize
-from flower.engine.store import books, characters, library_rows, schema, stories
+from flower.engine.store import books, characters, library_rows, presets, schema, stories
 from flower.engine.store.connection import Connection
 from flower.engine.store.file import UnreadableError, reading, schema_version
 from flower.errors import CommandError, StoreError, printable_line
@@ -88,6 +88,24 @@ def lorebook(home: Home, wanted: str, *, form: str, output: str) -> int:
             raise CommandError(f"there is no lorebook {wanted!r}.{closest(wanted, names)}")
         book = books.read(db, fits[0].id)
     return _put([library_files.book_file(book, form or library_files.BOOK_FORMATS[0])], output)
+
+
+def preset(home: Home, wanted: str, *, output: str) -> int:
+    """Writes sampler settings; returns the exit code. Raises like ``run``."""
+    with _database(home) as db:
+        file = settings_files.preset_file(db, wanted)
+        if file is None:
+            known = list(presets.names(db, presets.SAMPLERS))
+            raise CommandError(f"there is no preset {wanted!r}.{closest(wanted, known)}")
+    return _put([file], output)
+
+
+def replies(home: Home, wanted: str, *, output: str) -> int:
+    """Writes a set of quick replies; returns the exit code. Raises like ``run``."""
+    own = [(reply.name, reply.text) for reply in load_config(home, os.environ).quick_replies]
+    with _database(home) as db:
+        file = settings_files.replies_file(db, wanted, own)
+    return _put([file], output)
 
 
 def library(home: Home, file: Path) -> int:

@@ -79,6 +79,14 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "write a lorebook as a file",
             "/export lorebook Eldoria",
         ),
+        CommandSpec(
+            "/export preset NAME", "write settings as a preset of SillyTavern", "/export preset calm"
+        ),
+        CommandSpec(
+            "/export replies [NAME]",
+            "write quick replies as a set of SillyTavern",
+            "/export replies evening",
+        ),
         CommandSpec("/export library", "write everything of this home as one archive"),
     ),
     "Its tree": (

@@ -134,6 +134,8 @@ ACTIONS: dict[str, Action] = {
     "/export": stories.export,
     "/export character": library.export_character,
     "/export lorebook": library.export_lorebook,
+    "/export preset": library.export_preset,
+    "/export replies": library.export_replies,
     "/export library": library.export_library,
     "/table invite": table.invite,
     "/table leave": table.leave,

@@ -13,12 +13,12 @@ import trio
 from flower.engine.assets import Character
 from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
-from flower.engine.export import library_archive, library_files
+from flower.engine.export import library_archive, library_files, settings_files
 from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, NamedFile
 from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import books, states, stories
+from flower.engine.store import books, presets, states, stories
 from flower.engine.store.books import StoredBook
 from flower.errors import CommandError
 from flower.protocol.messages import Portrait, State
@@ -103,6 +103,23 @@ def find_book(listed: list[StoredBook], wanted: str) -> StoredBook:
         numbers = ", ".join(str(one.id) for one in fits)
         raise CommandError(f"Several lorebooks are called that; say which by its number: {numbers}.")
     return fits[0]
+
+
+async def export_preset(engine: Engine, client: Client, argument: str) -> None:
+    """Sampler settings as a preset of SillyTavern."""
+    database, user = engine.services.database, client.visitor.id
+    file = await database.read(settings_files.preset_file, argument, user)
+    if file is None:
+        known = await database.read(presets.names, presets.SAMPLERS, user)
+        raise CommandError(f"Which preset? There is no {argument!r}.{closest(argument, list(known))}")
+    await write(engine, client, [file])
+
+
+async def export_replies(engine: Engine, client: Client, argument: str) -> None:
+    """A set of quick replies, or those of ``config.yaml``."""
+    own = [(reply.name, reply.text) for reply in engine.services.quick_replies]
+    file = await engine.services.database.read(settings_files.replies_file, argument, own)
+    await write(engine, client, [file])
 
 
 async def export_story(engine: Engine, client: Client, form: str) -> None:

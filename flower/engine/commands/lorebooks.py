@@ -210,9 +210,9 @@ async def what_fires(
         number, session_id, leaf, "user", line, "complete", "", None, now, MessageExtra()
     )
     path = [*path, said]
-    place = StoryRef(session_id, world_id, character_id)
+    place = StoryRef(session_id, world_id, character_id, chosen.model)
     direction = direct(services.assets, chosen, place, current, path, line, variables=current.variables)
-    ready = await ready_books(services, session_id, world_id, direction, current)
+    ready = await ready_books(services, place, direction, current)
     if ready is None:
         return None
     room = await lore_tokens(services, session_id, chosen.model)

@@ -21,7 +21,7 @@ _ANYONE = """
     /persona list|/persona default|/persona bind|/persona new|/persona edit|/persona copy|/persona delete
     /portrait|/character favourite|/world favourite|/lorebook favourite|/lore list|/lore search|/lore show
     /lorebook list|/lorebook show|/script list|/form save|/sync|/help|/quit|/table join
-    /export character|/export lorebook
+    /export character|/export lorebook|/export preset|/export replies
     /world attach_lore|/world new|/world edit|/world copy|/world delete|/lore add|/lore delete
     /lorebook new|/lorebook edit|/lorebook copy|/lorebook delete|/script on|/script off
     /character new|/character edit|/character draft|/character keep|/character copy|/character delete

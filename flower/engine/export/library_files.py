@@ -5,20 +5,38 @@ Functions over a connection return what was read; the others make bytes of it an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from flower import limits
 from flower.engine.assets import Assets, Character
 from flower.engine.character_list import briefs
 from flower.engine.export.chats import chat_of
 from flower.engine.game.steering import Steering
-from flower.engine.interchange import book_writer, card_writer, chat_writer, flower_story, png, reader
+from flower.engine.interchange import (
+    book_writer,
+    card_writer,
+    chat_writer,
+    flower_story,
+    png,
+    reader,
+    settings_writer,
+)
 from flower.engine.interchange.characters import card_of
-from flower.engine.interchange.values import Card, Chat, Kind
+from flower.engine.interchange.values import Card, Chat, Group, Kind
 from flower.engine.lorebook.book import Book
 from flower.engine.own_assets import owner_of, plain
-from flower.engine.store import books, branches, characters, imported_chats, states, stories
+from flower.engine.store import (
+    books,
+    branches,
+    characters,
+    imported_chats,
+    originals,
+    states,
+    stories,
+)
 from flower.engine.store.books import Owner
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError, ImportFileError
@@ -120,6 +138,8 @@ class StorySource(Struct, frozen=True):
     steered: Steering
     branches: Mapping[int, str]
     files: tuple[tuple[str, bytes], ...]
+    members: tuple[str, ...] = ()  # files of cards of a cast; none for a story of one
+    groups: tuple[Group, ...] = ()  # that came with their members or chats
 
 
 def read_story(db: Connection, session_id: str) -> StorySource:
@@ -127,13 +147,23 @@ def read_story(db: Connection, session_id: str) -> StorySource:
     stored = stories.session(db, session_id)
     if stored is None:
         raise CommandError(f"There is no story {session_id!r}.")
+    steered = states.steering(db, session_id)
+    cast = dict.fromkeys((stored.character_id, *steered.cast.members)) if steered.cast.members else {}
     return StorySource(
         stored,
         tuple(stories.tree(db, session_id)),
-        states.steering(db, session_id),
+        steered,
         {end.leaf: end.name for end in branches.named(db, session_id) if end.leaf is not None},
         tuple(imported_chats.files_of(db, session_id)),
+        tuple(f"{characters.file_of(db, one) or one}.png" for one in cast if one),
+        tuple(_groups(db)) if cast else (),
     )
+
+
+def _groups(db: Connection) -> Iterator[Group]:
+    for name, data in originals.of_kind(db, Kind.GROUP.value, limits.IMPORT_GROUPS):
+        with contextlib.suppress(ImportFileError):  # a newer reader may be stricter
+            yield from reader.read(data, name).groups
 
 
 def story_files(source: StorySource, names: Mapping[str, str], form: str) -> Iterator[NamedFile]:
@@ -147,13 +177,25 @@ def story_files(source: StorySource, names: Mapping[str, str], form: str) -> Ite
     if form == "flower":
         yield NamedFile(f"{base}.jsonl", "".join(flower_story.write(chat)).encode())
     elif form == "sillytavern":
+        written: list[str] = []
         for name, data in chat_writer.write(chat, base):
-            yield NamedFile(f"{_plain(name)}.jsonl", data)
+            written.append(file_name(name))
+            yield NamedFile(f"{written[-1]}.jsonl", data)
+        if source.members:
+            yield _group(source, base, written)
     else:
         raise CommandError(f"A story is written as one of: {', '.join(STORY_FORMATS)}.")
 
 
-def _plain(name: str) -> str:
+def _group(source: StorySource, base: str, chats: list[str]) -> NamedFile:
+    """Returns the cast as a group of the story's chats."""
+    original = next((group for group in source.groups if set(group.chats) & set(chats)), None)
+    name = original.name if original is not None else source.stored.title or base
+    data = settings_writer.group(name, source.members, chats, original)
+    return NamedFile(f"{file_name(name)} (group).json", data)
+
+
+def file_name(name: str) -> str:
     """Returns a name that is no path."""
     return (
         "".join(char if char.isprintable() and char not in '/\\:*?"<>|' else "_" for char in name)[

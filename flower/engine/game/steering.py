@@ -37,7 +37,7 @@ class Note(Struct, frozen=True, omit_defaults=True):
 
     def due(self, lines: int) -> bool:
         """Returns whether a note further up goes with the player's line number ``lines``, from 1."""
-        return (lines - 1) % self.every == 0
+        return lines % self.every == 0
 
 
 class Persona(Struct, frozen=True, omit_defaults=True):

@@ -78,7 +78,10 @@ def _weight(value: object) -> float:
 
 
 def _groups(value: object) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text(value).split(",") if part.strip())
+    """Spaces before a comma are kept: in other programs they belong to the name."""
+    parts = text(value).split(",")
+    names = (parts[0], *(part.lstrip() for part in parts[1:]))
+    return tuple(name for name in names if name.strip())
 
 
 def plain_number(value: float) -> int | float:

@@ -32,7 +32,7 @@ def kind_of(value: object) -> Kind | None:
 
 def read_scenario(value: dict[str, Any], name: str = "") -> Imported:
     """Returns the story that a scenario begins. Raises ``ImportFileError``."""
-    title = text(value.get("title")) or name
+    title = " ".join(text(value.get("title")).split()) or name
     prompt = _filled(text(value.get("prompt")))
     lines = [chat_tree.spoken(prompt, "assistant", "")] if prompt else []
     chat = _chat(lines, title, value, text(value.get("description")))
@@ -47,7 +47,7 @@ def read_story(value: dict[str, Any], name: str = "") -> Imported:
     notices: tuple[str, ...] = ()
     if not lines and content.get("document"):
         notices = ("The story's text is in a form that Flower cannot read; export it as plain text.",)
-    title = text(metadata.get("title")) or name
+    title = " ".join(text(metadata.get("title")).split()) or name
     chat = _chat(lines, title, content, text(metadata.get("description")))
     if not lines and not chat.memory and not mapping(content.get("lorebook")).get("entries"):
         raise ImportFileError(
@@ -69,7 +69,8 @@ def _imported(
     if isinstance(lorebook.get("entries"), list) and lorebook["entries"]:
         books = (other_books.read(lorebook, Kind.NOVELAI_BOOK, chat.title),)
     chat = structs.replace(chat, source=source)
-    return Imported(kind=kind, chats=(chat,), books=books, notices=notices)
+    told = chat.messages or chat.memory or chat.note is not None or not books
+    return Imported(kind=kind, chats=(chat,) if told else (), books=books, notices=notices)
 
 
 def _chat(

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flower.engine.interchange.fields import flag, mapping, number, text
+from flower.engine.interchange.fields import flag, mapping, number, text, texts
 from flower.engine.interchange.values import Imported, Kind, Preset
 from flower.settings import samplers
 
@@ -53,6 +53,11 @@ _ELSEWHERE: dict[str, tuple[object, ...]] = {
     "assistant_prefill": ("",), "continue_postfix": ("", " "), "n": (1,), "custom_include_body": ("",),
     "custom_exclude_body": ("",), "reasoning_effort": ("auto", "medium"), "verbosity": ("auto",),
 }  # fmt: skip
+OWN = "flower"  # what our own files say beside SillyTavern's fields
+UNSET = "unset"  # in it: names of theirs that are there only so that a preset is known as one
+BANNING = frozenset({"banned_tokens", "logit_bias"})
+_DYNAMIC = ("dynatemp", "min_temp", "max_temp", "dynatemp_exponent")
+KNOWN = frozenset({*_SAMPLERS, *_DYNAMIC, *BANNING, "reasoning_effort"})  # that say something of ours
 _SEQUENCES = ("input_sequence", "output_sequence", "system_sequence")
 _INSTRUCT_ONLY = (
     "first_output_sequence", "first_input_sequence", "last_input_sequence", "last_system_sequence",
@@ -114,9 +119,11 @@ def _samplers(value: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
     """Returns settings of ours, and the names of what has no place among them."""
     values: dict[str, object] = {}
     left: list[str] = []
+    own = mapping(value.get(OWN))
+    unset = texts(own.get(UNSET))
     for theirs, (ours, neutral) in _SAMPLERS.items():
         found = number(value.get(theirs))
-        if found is None or found == neutral:
+        if found is None or found == neutral or theirs in unset:
             continue
         good = samplers.fitting(ours, int(found) if ours in samplers.WHOLE else found)
         if good is None:
@@ -134,7 +141,7 @@ def _samplers(value: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
     effort = value.get("reasoning_effort")
     if effort in samplers.WORDS["reasoning_effort"] and effort not in _ELSEWHERE["reasoning_effort"]:
         values["reasoning_effort"] = effort
-    return values, [*left, *more, *_unknown(value)]
+    return {**values, **samplers.checked(own)}, [*left, *more, *_unknown(value)]
 
 
 def _dynamic(value: Mapping[str, Any]) -> dict[str, object]:

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from flower.engine.lorebook.book import Role
 
-__all__ = ["NONE", "Decorators", "parse", "split_hidden_keys"]
+__all__ = ["NONE", "Decorators", "parse", "parse_recorded", "split_hidden_keys"]
 
 PLACES = ("after_desc", "before_desc", "personality", "scenario")
 _DIGITS = 9
@@ -63,6 +63,26 @@ def parse(content: str) -> tuple[Decorators, str]:
         if not fallback or failed:
             failed = not _take(line.rstrip("\r").lstrip("@"), values)
     return structs.replace(NONE, **values), rest
+
+
+def parse_recorded(content: str) -> tuple[Decorators, str]:
+    """Returns what ``parse`` does, by the habits of SillyTavern 1.18: it obeys two decorators and cuts the
+    others; a content of nothing but such lines is told as it is, and a Windows line end spoils its line."""
+    if not content.startswith("@@"):
+        return NONE, content
+    lines = content.split("\n")
+    text_at = next((at for at, line in enumerate(lines) if not line.startswith("@@")), 0)
+    found: set[str] = set()
+    failed = False
+    for line in lines[:text_at] if text_at else lines:
+        fallback = line.startswith("@@@")
+        if not line.startswith("@@") or (fallback and not failed):
+            continue
+        name = line[1:] if fallback else line
+        failed = not name.startswith(("@@activate", "@@dont_activate"))
+        found.add(name)
+    asked = Decorators(activate="@@activate" in found, dont_activate="@@dont_activate" in found)
+    return asked, "\n".join(lines[text_at:])
 
 
 def _take(line: str, values: dict[str, object]) -> bool:

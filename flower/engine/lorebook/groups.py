@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from flower.engine.lorebook.rules import EntryId, ReadyEntry
 
-__all__ = ["Scoring", "losers"]
+__all__ = ["Scoring", "left_as_recorded", "losers"]
 
 
 class Scoring:
@@ -36,7 +36,7 @@ def losers(
     lost: dict[int, str] = {}
     groups: dict[str, list[ReadyEntry]] = {}
     for rule in found:
-        for group in rule.entry.groups:
+        for group in names(rule):
             groups.setdefault(group, []).append(rule)
     staying = {name: [m for m in members if m.id in sticky] for name, members in groups.items()}
     for name, members in groups.items():
@@ -52,6 +52,56 @@ def losers(
         elif len(members) > 1:
             _lose(members, [_winner(name, members, chance)], lost)
     return lost
+
+
+def names(rule: ReadyEntry) -> tuple[str, ...]:
+    """Returns the groups of a rule without the spaces around their names."""
+    return tuple(dict.fromkeys(group.strip() for group in rule.entry.groups))
+
+
+def left_as_recorded(
+    found: Sequence[ReadyEntry],
+    taken: Set[str],
+    sticky: Set[EntryId],
+    cooling: Set[EntryId],
+    scoring: Scoring,
+    chance: Callable[[str], float],
+) -> list[ReadyEntry]:
+    """Returns what is left of the rules found by the habits of SillyTavern 1.18.
+
+    There a rule that loses twice takes the last of all with it, one that stays and would rest at once is
+    lost, and only a rule with one group blocks it later (``taken``).
+    """
+    left = list(found)
+
+    def lose(rules: Iterable[ReadyEntry]) -> None:
+        for rule in rules:
+            if left:
+                left.pop(left.index(rule) if rule in left else -1)
+
+    groups: dict[str, list[ReadyEntry]] = {}
+    for rule in found:
+        for group in rule.entry.groups:
+            groups.setdefault(group, []).append(rule)
+    staying: set[str] = set()
+    for name, members in groups.items():
+        if any(rule.id in sticky for rule in members):
+            staying.add(name)
+            lose(rule for rule in members if rule.id not in sticky)
+        lose(rule for rule in members if rule.id in cooling)
+    for name in [name for name in groups if name not in staying]:
+        kept = _best(groups[name], scoring, {})
+        lose(rule for rule in groups[name] if rule not in kept)
+        groups[name] = kept
+    for name, members in groups.items():
+        if name in staying:
+            continue
+        if name in taken:
+            lose(members)
+        elif len(members) > 1:
+            winner = _winner(name, members, chance)
+            lose(rule for rule in members if rule is not winner)
+    return left
 
 
 def _best(members: list[ReadyEntry], scoring: Scoring, lost: dict[int, str]) -> list[ReadyEntry]:

@@ -26,11 +26,13 @@ _PART = re.compile(r"\w+")
 
 
 class Term(Struct, frozen=True):
-    """One way to look for one text. ``text`` is in small letters where ``fold``."""
+    """One way to look for one text. ``text`` is in small letters where ``fold``; ``ascii_only``: what
+    parts whole words is all but the letters of ASCII."""
 
     text: str
     fold: bool = True
     whole: bool = True
+    ascii_only: bool = False
 
 
 class KeyIndex:
@@ -67,7 +69,7 @@ class _Half:
         self._stems: dict[str, int] = {}  # of them those that may have an ending
         others: list[tuple[int, str]] = []
         for number, term in terms:
-            if term.whole and words.is_run(term.text):
+            if term.whole and not term.ascii_only and words.is_run(term.text):
                 stem = words.cyrillic_end(term.text)
                 (self._stems if stem else self._words)[term.text] = number
             else:
@@ -124,7 +126,7 @@ class _Half:
         term = self._terms[number]
         if term.text not in text:
             return False
-        return not term.whole or words.found(text, term.text)
+        return not term.whole or words.found(text, term.text, term.ascii_only)
 
     def _note(self, terms: Sequence[tuple[int, str]]) -> None:
         """Chooses for each term the piece to know it by: a long one, but not one that many share."""

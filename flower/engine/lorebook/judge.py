@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from flower import limits
 from flower.engine.lorebook import words
 from flower.engine.lorebook.book import Entry, Logic
+from flower.engine.lorebook.index import Term
 from flower.engine.lorebook.outcome import Cause, Reason
 from flower.engine.lorebook.patterns import Stopwatch
 from flower.engine.lorebook.rules import EntryId, EntryKey, KeyedBooks, ReadyEntry, key_for
@@ -51,7 +52,7 @@ class Judge:
         self._done = frozenset(situation.timed.done)
         self._verdicts: dict[int, Verdict] = {}
         self._slow: set[EntryKey] = set()
-        self.begin_pass(False, True, 0, {}, lambda text: text)
+        self.begin_pass(False, True, True, 0, {}, lambda text: text)
 
     @property
     def lasting(self) -> frozenset[EntryId]:
@@ -62,12 +63,15 @@ class Judge:
         self,
         recursion: bool,
         brought: bool,
+        recursive: bool,
         depth: int,
         variables: Mapping[str, str],
         expand: Callable[[str], str],
     ) -> None:
-        """Says what the next verdicts are about: ``brought`` whether texts of other entries are read."""
+        """Says what the next verdicts are about: ``brought`` whether texts of other entries are read,
+        ``recursive`` whether they bring others."""
         self._recursion = recursion
+        self._excludes = recursive or not self._matching.as_recorded
         self._brought = brought
         self._depth = depth
         self._expand = expand
@@ -134,10 +138,10 @@ class Judge:
         view = self._view(rule)
         if view.depth <= 0:
             return 0
-        primary = sum(self._has(key, rule, view) for key in rule.keys)
+        primary = sum(self._counts(key, rule, view) for key in rule.keys)
         if not rule.keys or not rule.secondary:
             return primary
-        secondary = sum(self._has(key, rule, view) for key in rule.secondary)
+        secondary = sum(self._counts(key, rule, view) for key in rule.secondary)
         match rule.entry.logic:
             case Logic.AND_ANY:
                 return primary + secondary
@@ -163,6 +167,11 @@ class Judge:
     def _first(self, keys: tuple[EntryKey, ...], rule: ReadyEntry, view: View) -> str | None:
         return next((key.text for key in keys if self._has(key, rule, view)), None)
 
+    def _counts(self, key: EntryKey, rule: ReadyEntry, view: View) -> bool:
+        if key.counted is not None:
+            return self._stands(key.counted, view)
+        return self._has(key, rule, view)
+
     def _has(self, key: EntryKey, rule: ReadyEntry, view: View) -> bool:
         if key.number >= 0:
             return self._text.has(key.number, view)
@@ -170,7 +179,7 @@ class Judge:
             key = self._resolve(key, rule)
         if key.pattern is not None:
             return self._matches(key, view)
-        return bool(key.term.text) and self._stands(key, view)
+        return key.everywhere or (bool(key.term.text) and self._stands(key.term, view))
 
     def _matches(self, key: EntryKey, view: View) -> bool:
         assert key.pattern is not None
@@ -184,12 +193,11 @@ class Judge:
             self._slow.add(key)
             return False
 
-    def _stands(self, key: EntryKey, view: View) -> bool:
-        """Returns whether a key that is not in the index is in a view."""
-        term = key.term
+    def _stands(self, term: Term, view: View) -> bool:
+        """Returns whether a term that is not in the index is in a view."""
         for part in self._text.parts(view):
             text = part.lower() if term.fold else part
-            if words.found(text, term.text) if term.whole else term.text in text:
+            if words.found(text, term.text, term.ascii_only) if term.whole else term.text in text:
                 return True
         return False
 
@@ -233,7 +241,7 @@ class Judge:
         level = rule.entry.delay_until_recursion
         if not self._recursion:
             return level > 0
-        return level > self.level or rule.entry.exclude_recursion
+        return level > self.level or (rule.entry.exclude_recursion and self._excludes)
 
     def _rest(self, rule: ReadyEntry) -> str:
         return f"{self._running.cooldown[rule.id].end - self._count} messages to go"

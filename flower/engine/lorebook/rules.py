@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from functools import cached_property
 
 import msgspec
@@ -24,6 +24,7 @@ __all__ = [
     "EntryId",
     "EntryKey",
     "KeyedBooks",
+    "LoreRules",
     "Matching",
     "ReadyEntry",
     "Shelved",
@@ -57,18 +58,31 @@ class Strategy(IntEnum):
     GLOBAL_FIRST = 2
 
 
+class LoreRules(StrEnum):
+    """Whose rules hold where two readings of a book differ; ``docs/lorebooks.md`` names the differences."""
+
+    FLOWER = "flower"
+    SILLYTAVERN = "sillytavern"  # as recorded from its version 1.18, with what look like its mistakes
+
+
 class Matching(Struct, frozen=True):
-    """How keys are compared where an entry does not say."""
+    """How keys are compared where an entry does not say, and whose rules hold."""
 
     case_sensitive: bool = False
     whole_words: bool = True
     strategy: Strategy = Strategy.CHARACTER_FIRST
+    dialect: LoreRules = LoreRules.FLOWER
+
+    @property
+    def as_recorded(self) -> bool:
+        return self.dialect is LoreRules.SILLYTAVERN
 
 
 class EntryKey(Struct, frozen=True):
     """One key: a term of the index, a pattern, or a text with macros. With none of them it never matches.
 
-    A pattern is tried only where one of the terms is that it needs.
+    A pattern is tried only where one of the terms is that it needs. ``everywhere``: it is found in any
+    text. ``counted`` is how it is looked for where keys are counted for a group, if otherwise.
     """
 
     text: str
@@ -77,6 +91,8 @@ class EntryKey(Struct, frozen=True):
     needs: tuple[int, ...] = ()  # numbers of terms
     pattern: Pattern | None = None
     macros: bool = False
+    everywhere: bool = False
+    counted: Term | None = None
 
 
 class ReadyEntry(Struct, frozen=True, dict=True, eq=False):
@@ -125,7 +141,8 @@ class KeyedBooks:
         self.levels = sorted({rule.entry.delay_until_recursion for rule in self.rules} - {0})
 
     def _rule(self, book: Book, entry: Entry, rank: int) -> ReadyEntry:
-        asked, text = decorators.parse(entry.content)
+        recorded = self.matching.as_recorded
+        asked, text = (decorators.parse_recorded if recorded else decorators.parse)(entry.content)
         depth = entry.scan_depth if asked.scan_depth is None else asked.scan_depth
         return ReadyEntry(
             id=EntryId(book.name, entry.uid),
@@ -136,9 +153,9 @@ class KeyedBooks:
             secondary=() if entry.use_regex else self._keys(entry.secondary_keys, entry),
             additional=tuple(self._keys(keys, entry) for keys in asked.additional_keys),
             excluded=self._keys(asked.exclude_keys, entry),
-            scan_depth=book.scan_depth if depth is None else depth,
-            recursive=book.recursive,
-            book_budget=book.token_budget,
+            scan_depth=book.scan_depth if depth is None and not recorded else depth,
+            recursive=None if recorded else book.recursive,
+            book_budget=None if recorded else book.token_budget,
             rank=rank,
         )
 
@@ -147,7 +164,8 @@ class KeyedBooks:
 
     def _key(self, written: str, entry: Entry) -> EntryKey:
         if "{{" in written or "<" in written:
-            return EntryKey(written, Term(""), macros=True)
+            counted = Term(written.lower()) if self.matching.as_recorded else None
+            return EntryKey(written, Term(""), macros=True, counted=counted)
         key = key_for(written, entry, self.matching)
         if key.pattern is not None:
             needed = [Term(need, key.pattern.folded, False) for need in sorted(key.pattern.needs)]
@@ -164,7 +182,7 @@ class KeyedBooks:
         if (
             rule.entry.constant
             or rule.decorators.activate
-            or any(key.macros or (key.pattern and not key.needs) for key in rule.keys)
+            or any(key.macros or key.everywhere or (key.pattern and not key.needs) for key in rule.keys)
         ):
             self.unindexed.append(rule.rank)
 
@@ -180,8 +198,15 @@ def key_for(written: str, entry: Entry, matching: Matching) -> EntryKey:
     if pattern is not None:
         return EntryKey(text, Term(""), pattern=pattern)
     whole = entry.whole_words if entry.whole_words is not None else matching.whole_words
-    term = Term(text if exact else text.lower(), not exact, whole and len(text.split()) == 1)
-    return EntryKey(text, term)
+
+    def term(text: str) -> Term:
+        alone = whole and not any(map(str.isspace, text))
+        return Term(text if exact else text.lower(), not exact, alone, alone and matching.as_recorded)
+
+    if not matching.as_recorded:
+        return EntryKey(text, term(text))
+    counted = term(written) if written != text else None
+    return EntryKey(text, term(text), everywhere=bool(written) and not text, counted=counted)
 
 
 def _ranked(books: Iterable[Shelved], strategy: Strategy) -> list[tuple[Book, Entry]]:

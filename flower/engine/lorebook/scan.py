@@ -18,13 +18,13 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.lorebook.decorators import split_hidden_keys
-from flower.engine.lorebook.groups import Scoring, losers
+from flower.engine.lorebook.groups import Scoring, left_as_recorded, losers, names
 from flower.engine.lorebook.judge import Judge
 from flower.engine.lorebook.outcome import Fired, Held, Outcome, Pass, Reason, place_of
 from flower.engine.lorebook.patterns import Stopwatch
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
 from flower.engine.lorebook.scan_text import ScanText
-from flower.engine.lorebook.situation import Overflow, ScanSettings, Situation
+from flower.engine.lorebook.situation import ScanSettings, Situation
 from flower.engine.lorebook.timed import Running, after, begin
 
 __all__ = ["Tools", "scan"]
@@ -82,7 +82,8 @@ class _Scan:
         self._rules: dict[EntryId, ReadyEntry] = {}
         self._out: set[int] = set()  # ranks that had their chance
         self._held: dict[int, Held] = {}
-        self._spent = 0  # tokens of earlier passes
+        self._recorded = library.matching.as_recorded
+        self._spent = 0.0  # tokens of earlier passes
         self._by_book: dict[str, float] = {}
         self._overflowed = False
         self._passes: list[Pass] = []
@@ -112,7 +113,12 @@ class _Scan:
         """Returns the kind of the next pass."""
         judge = self._judge
         judge.begin_pass(
-            state == _RECURSION, state != _WIDENING, self._depth, self._variables, self._expanded
+            state == _RECURSION,
+            state != _WIDENING,
+            self._settings.recursive,
+            self._depth,
+            self._variables,
+            self._expanded,
         )
         found = [rule for rule in self._waiting() if self._is_found(rule)]
         found.sort(key=self._served)
@@ -147,13 +153,27 @@ class _Scan:
         return not sticky, rule.decorators.ignore_on_max_context, rule.rank
 
     def _winners(self, found: Sequence[ReadyEntry]) -> list[ReadyEntry]:
-        taken = {group: rule.id for rule in self._rules.values() for group in rule.entry.groups}
         scoring = Scoring(self._judge.score, self._settings.group_scoring)
+        if self._recorded:
+            return self._winners_as_recorded(found, scoring)
+        taken = {group: rule.id for rule in self._rules.values() for group in names(rule)}
         lost = losers(found, taken, self._running.held_sticky, scoring, self._tools.chance)
         for rule in found:
             if rule.rank in lost:
                 self._hold(rule, Reason.GROUP, self._judge.key(rule), f"lost to {lost[rule.rank]}")
         return [rule for rule in found if rule.rank not in lost]
+
+    def _winners_as_recorded(self, found: Sequence[ReadyEntry], scoring: Scoring) -> list[ReadyEntry]:
+        fired = [rule.entry.groups for rule in self._rules.values()]
+        taken = frozenset(groups[0] for groups in fired if len(groups) == 1)
+        running = self._running
+        left = left_as_recorded(
+            found, taken, running.held_sticky, running.held_cooldown, scoring, self._tools.chance
+        )
+        for rule in found:
+            if rule not in left:
+                self._hold(rule, Reason.GROUP, self._judge.key(rule))
+        return left
 
     def _admit(self, winners: Sequence[ReadyEntry]) -> list[tuple[ReadyEntry, str]]:
         """Lets in whose dice are good and what fits; returns them with the text that others may read."""
@@ -169,15 +189,22 @@ class _Scan:
             before = self._variables
             text = self._expanded(text)
             size = self._tools.tokens(text)
+            if self._recorded and rule.entry.ignore_budget:
+                fresh += size  # for those after it, though not for itself
             if not rule.entry.ignore_budget:
                 if not self._fits(rule, fresh, size):
-                    self._variables = before  # what is left out sets nothing
+                    if not self._recorded:
+                        self._variables = before  # what is left out sets nothing
                     continue
                 fresh += size
                 self._by_book[rule.id.book] = self._by_book.get(rule.id.book, 0.0) + size
             self._fire(rule, text, size)
             admitted.append((rule, "\n".join((text, *hidden))))
-        self._spent += ceil(fresh)
+        if self._recorded:  # only what others may read counts from here on
+            fresh = sum(
+                self._fired[rule.id].tokens for rule, _ in admitted if not rule.entry.prevent_recursion
+            )
+        self._spent += fresh
         return admitted
 
     def _lucky(self, rule: ReadyEntry) -> bool:
@@ -196,14 +223,13 @@ class _Scan:
 
     def _fits(self, rule: ReadyEntry, fresh: float, size: float) -> bool:
         own = rule.book_budget
-        left = self._settings.budget - self._spent - ceil(fresh)
+        spent = ceil(self._spent)
+        left = self._settings.budget - spent - ceil(fresh)
         of_book = self._by_book.get(rule.id.book, 0.0) + size
-        if self._spent + ceil(fresh + size) < self._settings.budget and (
-            not own or ceil(of_book) <= own
-        ):
+        if spent + ceil(fresh + size) < self._settings.budget and (not own or ceil(of_book) <= own):
             return True
         self._overflowed = True
-        if self._settings.overflow is Overflow.SKIP:
+        if not self._recorded:
             self._out.add(rule.rank)
         detail = f"{ceil(size)} tokens, {max(0, left)} left"
         self._hold(rule, Reason.BUDGET, self._judge.key(rule), detail)
@@ -229,7 +255,7 @@ class _Scan:
 
     @property
     def _halted(self) -> bool:
-        return self._overflowed and self._settings.overflow is Overflow.STOP
+        return self._overflowed and self._recorded
 
     def _next(self, state: str, levels: list[int], admitted: Sequence[tuple[ReadyEntry, str]]) -> str:
         settings = self._settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 
 from msgspec import Struct
 
@@ -12,7 +11,7 @@ from flower.engine.lorebook.book import TextSource
 from flower.engine.lorebook.rules import EntryId
 from flower.engine.lorebook.timed import NOTHING, Timed
 
-__all__ = ["Overflow", "ScanSettings", "Situation", "SpokenLine", "budget", "seeded"]
+__all__ = ["ScanSettings", "Situation", "SpokenLine", "budget", "seeded"]
 
 
 class SpokenLine(Struct, frozen=True):
@@ -22,19 +21,11 @@ class SpokenLine(Struct, frozen=True):
     text: str
 
 
-class Overflow(StrEnum):
-    """What happens when an entry does not fit the budget."""
-
-    SKIP = "skip"  # it stays out; smaller ones after it may still fit
-    STOP = "stop"  # so do all after it, and the search ends: as in other programs
-
-
 class ScanSettings(Struct, frozen=True):
     """How to scan. The defaults are those of a new installation of the program books are written for."""
 
     depth: int = 2  # newest messages
     budget: int = 2_048  # tokens
-    overflow: Overflow = Overflow.SKIP
     include_names: bool = True  # messages are read as "Name: text"
     recursive: bool = True
     recursion_steps: int = 0  # passes at most; 0 = as many as there are

@@ -26,6 +26,8 @@ _ENDING_LETTERS = 3  # of the endings of Russian nouns and adjectives
 RUN = re.compile(f"[{LETTERS}]+")  # a word as it is in a text
 _LETTER = re.compile(f"[{LETTERS}]")
 _BORDER = re.compile(f"(?![{LETTERS}])")
+_ASCII_LETTER = re.compile(r"[0-9A-Za-z_]")
+_ASCII_BORDER = re.compile(r"(?![0-9A-Za-z_])")
 _ENDING = re.compile(f"[{_CYRILLIC}]{{0,{_ENDING_LETTERS}}}+(?![{LETTERS}])")
 _CYRILLIC_LETTER = re.compile(f"[{_CYRILLIC}]")
 
@@ -50,12 +52,17 @@ def stems(word: str) -> list[str]:
     return [stem for stem in cut if cyrillic_end(stem)]
 
 
-def found(text: str, key: str) -> bool:
-    """Returns whether ``key`` is in ``text`` as a whole word. Both are compared as they are."""
-    after = _ENDING if cyrillic_end(key) else _BORDER
+def found(text: str, key: str, ascii_only: bool = False) -> bool:
+    """Returns whether ``key`` is in ``text`` as a whole word. Both are compared as they are.
+
+    ``ascii_only``: only the letters, digits and the underscore of ASCII are word letters.
+    """
+    letter, after = _LETTER, _ENDING if cyrillic_end(key) else _BORDER
+    if ascii_only:
+        letter, after = _ASCII_LETTER, _ASCII_BORDER
     at = text.find(key)
     while at >= 0:
-        free = at == 0 or _LETTER.match(text, at - 1) is None
+        free = at == 0 or letter.match(text, at - 1) is None
         if free and after.match(text, at + len(key)):
             return True
         at = text.find(key, at + 1)

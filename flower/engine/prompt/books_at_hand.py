@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import TextSource
+from flower.engine.lorebook.rules import LoreRules
 from flower.engine.lorebook.situation import budget
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.prompt import bookshelf
 from flower.engine.prompt.bookshelf import Moment, Ready
-from flower.engine.prompt.direction import Direction, changed
+from flower.engine.prompt.direction import Direction, StoryRef, changed
 from flower.engine.prompt.lore_entries import LoreEntries, sorted_out
 from flower.engine.prompt.macros import Expanded
 from flower.engine.prompt.scripted import (
@@ -34,27 +35,42 @@ from flower.engine.recall.scopes import (
 from flower.engine.scripts.script import ScriptPlace
 from flower.engine.store import books, paths, personas, selections, states, stories, tree
 from flower.engine.store.connection import Connection
-from flower.settings.samplers import LORE_TOKENS
+from flower.settings.samplers import LORE_RULES, LORE_TOKENS
 
 
 async def ready_books(
     services: Services,
-    session_id: str,
-    world_id: str,
+    here: StoryRef,
     direction: Direction,
     current: states.CurrentState,
 ) -> Ready | None:
     """Returns the lorebooks that hold for a reply; a fault of one of them costs the reply no more than that."""
-    held = await services.database.read(
+    held, own = await services.database.read(
         partial(
-            books_here,
-            story=session_id,
-            world=world_id,
+            _books_and_settings,
+            model=here.model,
+            story=here.session,
+            world=here.world_id,
             characters=[character.id for character in direction.knowing],
             steered=current.steering,
         )
     )
-    return await services.bookshelf.ready(services.database, services.library, held)
+    chosen = {**services.params, **own}.get(LORE_RULES)
+    dialect = LoreRules.SILLYTAVERN if chosen == LoreRules.SILLYTAVERN else LoreRules.FLOWER
+    return await services.bookshelf.ready(services.database, services.library, held, dialect)
+
+
+def _books_and_settings(
+    db: Connection,
+    *,
+    story: str,
+    world: str,
+    characters: Sequence[str],
+    steered: Steering,
+    model: str,
+) -> tuple[list[books.OwnedBook], dict[str, object]]:
+    held = books_here(db, story=story, world=world, characters=characters, steered=steered)
+    return held, selections.of_story(db, story, model) if held else {}
 
 
 def books_here(

@@ -19,7 +19,7 @@ from flower import limits
 from flower.engine.lorebook import decorators
 from flower.engine.lorebook.book import Book, Scope, TextSource
 from flower.engine.lorebook.outcome import Outcome
-from flower.engine.lorebook.rules import EntryId, KeyedBooks, Matching, Shelved
+from flower.engine.lorebook.rules import EntryId, KeyedBooks, LoreRules, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, seeded
 from flower.engine.lorebook.timed import NOTHING, Timed
@@ -73,24 +73,32 @@ class Bookshelf:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._kept: dict[tuple[tuple[int, float, Scope], ...], Ready] = {}
+        self._kept: dict[tuple[LoreRules, tuple[tuple[int, float, Scope], ...]], Ready] = {}
         self._meant: dict[int, float] = {}  # books whose entries recall knows, as they were then
         self._one = trio.CapacityLimiter(1)
 
-    async def ready(self, database: Store, recall: Library, held: Sequence[OwnedBook]) -> Ready | None:
+    async def ready(
+        self,
+        database: Store,
+        recall: Library,
+        held: Sequence[OwnedBook],
+        dialect: LoreRules = LoreRules.FLOWER,
+    ) -> Ready | None:
         """Returns the books ready for scanning, None when there are none. Raises ``StoreError``."""
         if not held:
             return None
-        key = tuple((one.stored.id, one.stored.updated, one.scope) for one in held)
+        key = dialect, tuple((one.stored.id, one.stored.updated, one.scope) for one in held)
         found = self._kept.pop(key, None)
         if found is None:
-            found = await self._made(database, recall, held)
+            found = await self._made(database, recall, held, dialect)
         self._kept[key] = found
         while len(self._kept) > limits.LORE_SETS_READY:
             del self._kept[next(iter(self._kept))]
         return found
 
-    async def _made(self, database: Store, recall: Library, held: Sequence[OwnedBook]) -> Ready:
+    async def _made(
+        self, database: Store, recall: Library, held: Sequence[OwnedBook], dialect: LoreRules
+    ) -> Ready:
         shelved: list[Shelved] = []
         ids: dict[str, int] = {}
         meanings: list[int] = []
@@ -116,7 +124,8 @@ class Bookshelf:
             shelved.append(Shelved(book, frozenset({one.scope})))
             if await self._mean(recall, one, book):
                 meanings.append(one.stored.id)
-        library = await trio.to_thread.run_sync(KeyedBooks, shelved, Matching(), limiter=self._one)
+        matching = Matching(dialect=dialect)
+        library = await trio.to_thread.run_sync(KeyedBooks, shelved, matching, limiter=self._one)
         trouble = f"Lorebook {'; '.join(faults)}." if faults else ""
         return Ready(library, ids, characters, tuple(meanings), trouble)
 

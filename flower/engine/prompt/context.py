@@ -77,7 +77,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         path, acted = await trio.to_thread.run_sync(
             scripted_path, services.scripts, scripts_on, path, direction.values
         )
-    ready = await ready_books(services, turn.session_id, turn.world_id, direction, current)
+    ready = await ready_books(services, _place(turn), direction, current)
     await _sync_characters(services.library, direction)
     considered, late = await _consider(
         services, turn, _query(services, turn, direction, path, visible, ready)
@@ -156,6 +156,10 @@ async def _consider(services: Services, turn: TurnInput, query: Query) -> tuple[
     return considered, scope.cancelled_caught
 
 
+def _place(turn: TurnInput) -> StoryRef:
+    return StoryRef(turn.session_id, turn.world_id, turn.character_id, turn.model_id)
+
+
 async def _direction(
     services: Services,
     turn: TurnInput,
@@ -172,7 +176,7 @@ async def _direction(
     return direct(
         services.assets,
         turn.selection,
-        StoryRef(turn.session_id, turn.world_id, turn.character_id, turn.model_id),
+        _place(turn),
         current,
         path,
         turn.line,

@@ -247,6 +247,7 @@ def values_of(
     world = assets.worlds.get(place.world_id)
     steered = current.steering
     return Values(
+        original="",  # a text that replaces none is better without its name
         moment=datetime.fromtimestamp(current.begun).astimezone(),
         story_seed=place.session,
         seed=place.session,

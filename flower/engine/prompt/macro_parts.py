@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from flower.engine.prompt.macro_values import SCOPED
+from flower.engine.prompt.macro_values import ARGUMENTS
 
 MACRO_DEPTH = 8  # macros inside the arguments of macros
 MACRO_BLOCKS = 48  # open blocks inside each other
@@ -29,7 +29,8 @@ _END = re.compile(r"\s*+/\s*+(?P<name>//|[a-zA-Z][\w.+-]*)\s*")
 
 class MacroCall(Struct, frozen=True):
     """A macro by its name in small letters. ``arguments`` are what is between double colons, without the
-    white space around it; ``rest`` is all behind the name. ``keeps``: its block keeps its white space."""
+    white space around it; behind a single colon or a space all is one. ``rest`` is all behind the name.
+    ``keeps``: its block keeps its white space."""
 
     name: str
     arguments: tuple[tuple[Part, ...], ...]
@@ -68,9 +69,11 @@ def call_of(macro: Sequence[Part]) -> MacroCall | None:
     if rest and head["name"] != "//" and not (rest[0] == ":" or rest[0].isspace()):
         return None
     behind = rest.lstrip()
-    body = behind.removeprefix("::") if behind.startswith("::") else behind.removeprefix(":")
-    there = bool(behind) or len(macro) > 1
-    arguments = _arguments((body, *macro[1:])) if there else ()
+    arguments: tuple[tuple[Part, ...], ...] = ()
+    if behind.startswith("::"):
+        arguments = _arguments((behind[2:], *macro[1:]))
+    elif behind or len(macro) > 1:
+        arguments = (stripped((behind.removeprefix(":"), *macro[1:])),)
     return MacroCall(head["name"].lower(), arguments, (rest, *macro[1:]), "#" in head["flags"])
 
 
@@ -126,12 +129,18 @@ def blocks(parts: Sequence[Part]) -> dict[int, int]:
                 if open_name == name:
                     ends[begin] = number
                     break
-        elif name in SCOPED and closing[name]:
+        elif closing[name] and name in ARGUMENTS and _has_room(parts[number], name):
             if len(opened) == MACRO_BLOCKS:
                 counts[opened.popleft()[0]] -= 1
             opened.append((name, number))
             counts[name] += 1
     return ends
+
+
+def _has_room(macro: Part, name: str) -> bool:
+    """Returns whether a macro may have one argument more, the inside of its block."""
+    call = call_of(macro) if not isinstance(macro, str) else None
+    return call is not None and len(call.arguments) < ARGUMENTS[name][1]
 
 
 def _mark(part: Part) -> tuple[str, bool]:

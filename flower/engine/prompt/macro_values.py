@@ -5,20 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
+from math import floor
 
 from msgspec import Struct
 
+NO_DATE = "Invalid date"
 MACRO_FORMAT_CHARS = 100  # of a date's form
 
 NOBODY = "the player"  # whom {{user}} means without a persona
 
-# Macros that may be a block: {{trim}}...{{/trim}}. What is in it is their last argument.
-SCOPED = frozenset(
-    {"if", "reverse", "trim", "upper", "lower", "capitalize", "random", "pick", "comment", "//"}
-    | {f"{verb}{kind}" for verb in ("set", "add") for kind in ("var", "globalvar")}
-)
+# How many arguments macros take at least and at most; with any other number they are none. Those that take one
+# may be a block, {{trim}}...{{/trim}}: what is in it is the last argument.
+_ONE, _TWO = (1, 1), (2, 2)
+ARGUMENTS: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("noop", "else"), (0, 0)),
+    **dict.fromkeys(("trim", "newline", "space", "time", "charfirstmessage", "greeting"), (0, 1)),
+    **dict.fromkeys(("reverse", "upper", "lower", "capitalize", "roll", "outlet", "banned"), _ONE),
+    **dict.fromkeys(("datetimeformat", "varexists", "globalvarexists"), _ONE),
+    **{f"{verb}{kind}": _TWO for verb in ("set", "add") for kind in ("var", "globalvar")},
+    **{
+        f"{verb}{kind}": _ONE
+        for verb in ("get", "has", "inc", "dec", "delete", "flush")
+        for kind in ("var", "globalvar")
+    },
+    "timediff": _TWO,
+    "if": (1, 2),
+    **dict.fromkeys(("random", "pick", "comment", "//"), (0, 1_000_000)),
+}
 
-_UTC = re.compile(r"utc([+-]\d{1,2})", re.IGNORECASE)
+_UTC = re.compile(r"utc([+-]\d{1,3})", re.IGNORECASE)
+_HOURS = 16  # a larger offset is in minutes
 _FORMAT = re.compile(
     r"\[([^\[\]]*)\]|LTS|LT|LLLL|LLL|LL|L|YYYY|YY|MMMM|MMM|MM|M|Do|DD|D|dddd|ddd|HH|H|hh|h|kk|k|mm|m|ss|SSS|s"
     r"|ZZ|Z|A|a"
@@ -31,15 +47,19 @@ _LOCAL = {
     "LLL": "MMMM D, YYYY h:mm A",
     "LLLL": "dddd, MMMM D, YYYY h:mm A",
 }
-# How lengths of time are written: up to so many seconds, in which unit, and what one of it is called.
+# How lengths of time are written: the unit in seconds, from how many on the next one is used, and what one is called.
+# A year has 365.2425 days, a month is a twelfth of it.
+_YEAR = 365.2425 * 86_400
 _SPANS = (
-    (45 * 60, 60, "minute", "a minute", 90),
-    (22 * 3600, 3600, "hour", "an hour", 90 * 60),
-    (26 * 86_400, 86_400, "day", "a day", 36 * 3600),
-    (320 * 86_400, 30.4 * 86_400, "month", "a month", 46 * 86_400),
-    (float("inf"), 365 * 86_400, "year", "a year", 548 * 86_400),
+    (60.0, 45, "minute", "a minute"),
+    (3_600.0, 22, "hour", "an hour"),
+    (86_400.0, 26, "day", "a day"),
+    (_YEAR / 12, 11, "month", "a month"),
+    (_YEAR, 1_000_000, "year", "a year"),
 )
 _FEW_SECONDS = 45
+_TIMES_OF_DAY = ("", " %H:%M", " %H:%M:%S", " %I:%M %p")
+_DATES = ("%Y/%m/%d", "%m/%d/%Y", "%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y")
 
 
 class Values(Struct, frozen=True):
@@ -164,18 +184,24 @@ def timed(name: str, argument: str, values: Values) -> str | None:
     if name == "timediff":
         first, _, second = argument.partition("::")
         a, b = _moment(first, values.moment), _moment(second, values.moment)
-        return _apart((a - b).total_seconds()) if a is not None and b is not None else ""
+        return _apart((a - b).total_seconds()) if a is not None and b is not None else NO_DATE
     return None
 
 
 def span(seconds: float) -> str:
     """Returns a length of time in words, like ``3 days``."""
-    if seconds < _FEW_SECONDS:
+    if _rounded(seconds) < _FEW_SECONDS:
         return "a few seconds"
-    _, unit, word, one, one_below = next(row for row in _SPANS if seconds < row[0])
-    if seconds < one_below:
-        return one
-    return f"{max(2, round(seconds / unit))} {word}s"
+    number, word, one = next(
+        (number, word, one)
+        for unit, below, word, one in _SPANS
+        if (number := _rounded(seconds / unit)) < below
+    )
+    return one if number <= 1 else f"{number} {word}s"
+
+
+def _rounded(value: float) -> int:
+    return floor(value + 0.5)
 
 
 def _apart(seconds: float) -> str:
@@ -198,7 +224,9 @@ def _shifted(moment: datetime, zone: str) -> datetime:
     match = _UTC.fullmatch(zone.strip())
     if match is None:
         return moment
-    return moment.astimezone(timezone(timedelta(hours=max(-23, min(int(match[1]), 23)))))
+    offset = int(match[1])
+    minutes = offset * 60 if abs(offset) < _HOURS else offset
+    return moment.astimezone(timezone(timedelta(minutes=minutes)))
 
 
 def _clock(moment: datetime) -> str:
@@ -211,11 +239,24 @@ def formatted(form: str, moment: datetime) -> str:
 
 
 def _moment(text: str, now: datetime) -> datetime | None:
+    """Returns the moment that a text names, in ISO form or one of a few others."""
+    text = text.strip()[:MACRO_FORMAT_CHARS]
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        forms = [date + time for date in _DATES for time in _TIMES_OF_DAY]
+        found = next((one for form in forms if (one := _in_form(text, form)) is not None), None)
+        if found is None:
+            return None
+        moment = found
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)
+
+
+def _in_form(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form)
     except ValueError:
         return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=now.tzinfo)
 
 
 def _formatted(found: re.Match[str], moment: datetime) -> str:

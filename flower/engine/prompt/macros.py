@@ -31,20 +31,28 @@ from flower.engine.prompt.macro_parts import (
     dedented,
     parse,
 )
-from flower.engine.prompt.macro_values import NOBODY, PLAIN, Values, angle, example_blocks, timed
+from flower.engine.prompt.macro_values import (
+    ARGUMENTS,
+    NOBODY,
+    PLAIN,
+    Values,
+    angle,
+    example_blocks,
+    timed,
+)
 from flower.errors import CommandError
 
 MACRO_CHARS = 100_000  # that macros may add to one text
 MACRO_VARIABLES = 64  # that notes and greetings of a story may set
 MACRO_VARIABLE_CHARS = 500
 MACRO_NUMBER = 999_999_999_999_999  # either way: fifteen digits are exact in a double
-MACRO_REPEATS = 20  # of a newline or a space
+MACRO_REPEATS = 1_000  # of a newline or a space
 
 __all__ = ["NOBODY", "Expanded", "Values", "expand", "key_of", "run", "sets"]
 
 _ANGLES = re.compile(r"<(user|bot|char|group|charifnotgroup)>", re.IGNORECASE)
 _SHORT = re.compile(
-    r"\s*(?P<kind>[.$])(?P<name>[a-zA-Z]\w{0,63}(?:-\w{1,64}){0,4})\s*(?P<sign>\+\+|--|\+=|-=|==|!=|>=|<=|\?\?|\|\||=|>|<)?"
+    r"\s*(?P<kind>[.$])(?P<name>[a-zA-Z]\w{0,63}(?:-\w{1,64}){0,4})\s*(?P<sign>\+\+|--|\+=|-=|==|!=|>=|<=|\?\?=?|\|\|=?|=|>|<)?"
     r"(?P<rest>.*)",
     re.DOTALL,
 )
@@ -78,7 +86,7 @@ def run(text: str, values: Values) -> Expanded:
     """Returns ``text`` as ``expand`` does, with the variables that hold after it."""
     expansion = _Expansion(values)
     parts = parse(text)
-    expanded = _trimmed(expansion.expanded(parts))
+    expanded = _trimmed(_ESCAPED.sub(r"\1", expansion.expanded(parts)))
     return Expanded(expanded, expansion.variables)
 
 
@@ -103,7 +111,7 @@ class _Expansion:
         self._done: dict[
             int, str
         ] = {}  # by macro: each is expanded once, though its text is used twice
-        self._original = values.original or ""  # used once
+        self._original = values.original  # used once, as far as there is one
 
     def expanded(self, parts: Sequence[Part]) -> str:
         """Returns parts as text; of a condition only the branch that holds is expanded."""
@@ -114,7 +122,7 @@ class _Expansion:
             part = parts[number]
             end = ends.get(number)
             if isinstance(part, str):
-                expanded.append(_ESCAPED.sub(r"\1", _ANGLES.sub(self._angle, part)))
+                expanded.append(_ANGLES.sub(self._angle, part))
             else:
                 if id(part) not in self._done:
                     body = parts[number + 1 : end] if end is not None else None
@@ -139,21 +147,18 @@ class _Expansion:
                 return self._spent(value, "")
             return f"{{{{{self.expanded(part)}}}}}{inside}{{{{/{call.name}}}}}"
         value = self._evaluated(call, number) if call is not None else None
-        inner = self.expanded(part) if value is None or len(value) > self._left else ""
         if call is None:
-            value = self._short(inner)
+            value = self._short(part)
+        inner = self.expanded(part) if value is None or len(value) > self._left else ""
         return self._spent(value, f"{{{{{inner}}}}}")
 
     # --- conditions -----------------------------------------------------------------------------
 
     def _condition(self, call: MacroCall, part: tuple[Part, ...], body: Sequence[Part] | None) -> str:
-        if body is None and len(call.arguments) < 2:  # never closed: text, and what follows it too
+        if len(call.arguments) + (body is not None) != 2:  # never closed: text, and what follows it too
             return f"{{{{{self.expanded(part)}}}}}"
-        condition = call.arguments[0] if call.arguments else ()
-        if body is None:
-            inside = [part for argument in call.arguments[1:] for part in ("::", *argument)][1:]
-        else:
-            inside = list(body)
+        condition = call.arguments[0]
+        inside = list(call.arguments[1] if body is None else body)
         branch = around_else(inside)[0 if self._holds(condition) else 1]
         return self.expanded(branch if call.keeps else dedented(branch))
 
@@ -193,6 +198,9 @@ class _Expansion:
     def _evaluated(self, call: MacroCall, number: int, more: tuple[str, ...] = ()) -> str | None:
         """Returns the macro's value, None for one that is not known. ``more``: the inside of its block."""
         values, name = self._values, call.name
+        least, most = ARGUMENTS.get(name, (0, 1_000_000))
+        if not least <= len(call.arguments) + len(more) <= most:
+            return None
         if name in ("//", "comment", "hidden_key", "noop", "banned"):
             return ""
         if name == "trim":
@@ -205,11 +213,14 @@ class _Expansion:
         argument = "::".join(arguments)
         match name:
             case "original" if not arguments:
-                expanded, self._original = self._original, ""
+                expanded = self._original
+                self._original = None if expanded is None else ""
                 return expanded
-            case "random" | "pick" if arguments:
+            case "random" | "pick" if not arguments:
+                return ""
+            case "random" | "pick":
                 seed = values.seed if name == "random" else values.story_seed
-                options = list(arguments) if len(arguments) > 1 else _options(argument)
+                options = list(arguments) if len(arguments) > 1 else _options(arguments[0])
                 chance = Seeded(f"{seed}:{number}:{argument}")
                 return options[chance.randrange(len(options))]
             case "roll" if arguments:
@@ -255,32 +266,44 @@ class _Expansion:
                 return None
         return ""
 
-    def _short(self, inner: str) -> str | None:
-        """Returns what a variable in short form gives, like ``.coin`` or ``$realm = north``."""
-        found = _SHORT.fullmatch(inner)
+    def _short(self, part: tuple[Part, ...]) -> str | None:
+        """Returns what a variable in short form gives, like ``.coin`` or ``$realm = north``.
+
+        What stands behind the sign is expanded only where it is needed.
+        """
+        found = _SHORT.fullmatch(part[0]) if part and isinstance(part[0], str) else None
         if found is None:
             return None
-        name, rest, everywhere = found["name"], found["rest"].strip(), found["kind"] == _GLOBAL
-        match found["sign"] or "":
-            case "":
-                return self._get(name, everywhere=everywhere) if not rest else None
-            case "++" | "--" as sign:
-                return self._add(name, "1" if sign == "++" else "-1", everywhere=everywhere)
-            case "+=" | "-=" as sign:
-                self._add(name, rest if sign == "+=" else f"-{rest}", everywhere=everywhere)
-                return ""
+        name, sign, everywhere = found["name"], found["sign"] or "", found["kind"] == _GLOBAL
+        there = self._has(name, everywhere=everywhere)
+        old = self._get(name, everywhere=everywhere)
+        if sign in ("", "++", "--"):
+            if found["rest"].strip() or len(part) > 1:
+                return None
+            step = {"++": "1", "--": "-1"}.get(sign)
+            return old if step is None else self._add(name, step, everywhere=everywhere)
+        if (there and sign in ("??", "??=")) or (old.lower() not in _FALSE and sign in ("||", "||=")):
+            return old
+        rest = self.expanded((found["rest"], *part[1:])).strip()
+        match sign:
+            case "+=":
+                self._add(name, rest, everywhere=everywhere)
+            case "-=":
+                number = _number(rest or "0")
+                if number is not None:
+                    self._add(name, _written(-number), everywhere=everywhere)
             case "=":
                 self._set(name, rest, everywhere=everywhere)
-                return ""
-            case "??":
-                there = self._has(name, everywhere=everywhere)
-                return self._get(name, everywhere=everywhere) if there else rest
-            case "||":
-                value = self._get(name, everywhere=everywhere)
-                return rest if value.lower() in _FALSE else value
-            case sign:
-                value = self._get(name, everywhere=everywhere)
-                return "true" if _compared(value, sign, rest) else "false"
+            case "??" | "||":
+                return rest
+            case "??=" | "||=":
+                self._set(name, rest, everywhere=everywhere)
+                return rest
+            case "==" | "!=":
+                return "true" if (old == rest) == (sign == "==") else "false"
+            case _:
+                return "true" if _compared(old or "0", sign, rest or "0") else "false"
+        return ""
 
     def _has(self, name: str, *, everywhere: bool = False) -> bool:
         return _kept_as(name, everywhere) in self.variables
@@ -356,7 +379,9 @@ def _written(number: float) -> str:
 
 
 def _options(body: str) -> list[str]:
-    """Returns what to choose from: parted by commas, of which ``\\,`` is none."""
+    """Returns what to choose from: parted by double colons, else by commas, of which ``\\,`` is none."""
+    if "::" in body:
+        return [option.strip() for option in body.split("::")]
     return [option.replace("\\,", ",").strip() for option in re.split(r"(?<!\\),", body)]
 
 

@@ -218,14 +218,16 @@ def _assemble(
     lines = [line_of(message, knowing) for message in inputs.context.path]
     recalled = with_notes(fresh.recalled, [note for _, note in fresh.private])
     insets, placed = direction.insets, entries.insets
-    if inputs.prefill:  # nothing may stand below the reply that goes on
+    if turn.continues:  # nothing may stand below the reply that goes on
         insets, placed = (_moved(texts, lambda depth: max(depth, 0)) for texts in (insets, placed))
-    elif lines and lines[-1].role == "assistant":  # the narrator's words, or the player's in its place
+    if (
+        not inputs.prefill and lines and lines[-1].role == "assistant"
+    ):  # the narrator's words, or the player's in its place
         ask = turn.ask or (CONTINUE if turn.continues else GO_ON)
         lines.append(PromptLine(turn.leaf + 1, "user", ask, recalled))
         # Depths are counted from the newest message of the story, which our own line is not.
         insets, placed = (_moved(texts, lambda depth: depth + 1) for texts in (insets, placed))
-    elif lines:
+    elif lines and not inputs.prefill:
         lines[-1] = replace(lines[-1], recalled=recalled, state="")
     return assemble(
         sections,
@@ -241,7 +243,9 @@ def _assemble(
 
 
 def _moved(insets: Sequence[Inset], move: Callable[[int], int]) -> tuple[Inset, ...]:
-    return tuple(replace(inset, depth=move(inset.depth)) for inset in insets)
+    """Returns texts at other depths; those that meet at one are in the order in which they stood."""
+    falling = sorted(insets, key=lambda inset: -inset.depth)
+    return tuple(replace(inset, depth=move(inset.depth)) for inset in falling)
 
 
 def line_of(message: Message, knowing: Container[str] = ()) -> PromptLine:

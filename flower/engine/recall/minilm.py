@@ -82,7 +82,7 @@ def _mapped_words(weights: Path) -> tuple[mmap.mmap, onnxruntime.OrtValue]:
     import numpy as np
     import onnxruntime
 
-    with weights.open("rb") as file:
+    with regular_file.opened(weights) as file:
         mapped = mmap.mmap(file.fileno(), WORDS * DIMENSION, access=mmap.ACCESS_READ)
     rows = np.frombuffer(mapped, np.int8).reshape(WORDS, DIMENSION)
     return mapped, onnxruntime.OrtValue.ortvalue_from_numpy(rows)

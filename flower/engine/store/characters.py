@@ -151,6 +151,12 @@ def named(db: Connection, name: str, owner: int = 0) -> str:
     return row[0] if row else ""
 
 
+def file_of(db: Connection, character_id: str) -> str:
+    """Returns what the file of an imported character was called, without its ending; "" for none."""
+    row = db.execute("SELECT file FROM characters WHERE id = ?", (character_id,)).fetchone()
+    return row[0] if row else ""
+
+
 def with_book(db: Connection, book_file: str, owner: int = 0) -> list[str]:
     """Returns the ids of somebody's characters whose cards point to a lorebook of this name."""
     rows = db.execute(
