@@ -22,7 +22,7 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import SHRINK_SHARE, PreparedPrompt, shorter
 from flower.engine.prompt.sections import NSFW_ON
 from flower.engine.provider.base import ChatMessage as Said
-from flower.engine.provider.base import Completion
+from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.query import context_of
 from flower.engine.sessions import after_turn, departures, story_list
@@ -95,6 +95,25 @@ async def test_a_face_that_comes_during_a_continuation_is_told_its_turn(
         assert history.metadata.turn == turn
         chunks = "".join(c.content for c in late.of(ChatChunk) if c.metadata.turn == turn)
         assert history.metadata.history[-1].content + chunks == (await replies(world, face))[-1]
+
+
+async def test_memories_wait_until_a_prompt_leaves_some_of_the_story_out(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    """The first prompts of a story have all of it: nothing is embedded in haste for them."""
+    provider = ScriptedProvider(words("The tide turns. "))
+    async with engine_world(path, provider) as world:
+        face = await world.playing()
+        for line in ("I look.", "I wait."):
+            await face.say_and_wait(line)
+            assert not world.library.hurried
+        for number in range(1, 40):
+            told = " ".join(f"{number} in {wave} waves breaks." for wave in range(150))
+            provider.pieces = [Text(told), Finish("done")]
+            await face.say_and_wait(f"I listen, time {number}.")
+            if world.library.hurried:
+                break
+        assert 2 < number < 39
 
 
 async def replies(world: EngineWorld, face: Face) -> list[str]:

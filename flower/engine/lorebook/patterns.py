@@ -7,11 +7,13 @@ The ``regex`` package can: each search has a time limit, and all searches of one
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import regex
+from typing import TYPE_CHECKING
 
 from flower import limits
 from flower.engine.lorebook.javascript import FLAGS, PatternError, translate
+
+if TYPE_CHECKING:
+    import regex
 
 __all__ = ["Pattern", "Stopwatch", "bare", "slashed"]
 
@@ -37,9 +39,11 @@ class Pattern:
 
     def __init__(self, source: str, flags: str) -> None:
         """Raises PatternError."""
+        import regex  # here: 1.3 MB, and most lorebooks have no patterns
+
         try:
             translated = translate(source, flags)
-            self._compiled = regex.compile(translated.pattern, cache_pattern=False)
+            self._compiled: regex.Pattern[str] = regex.compile(translated.pattern, cache_pattern=False)
         except (regex.error, RecursionError, OverflowError, MemoryError, ValueError) as error:
             raise PatternError(str(error)) from error
         self._sticky = "y" in flags

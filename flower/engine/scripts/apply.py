@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import regex
 from msgspec import Struct
 
 from flower import limits
 from flower.engine.lorebook.javascript import PatternError, translate
 from flower.engine.lorebook.patterns import Stopwatch
 from flower.engine.scripts.script import Macros, Script, ScriptPlace, When
+
+if TYPE_CHECKING:
+    import regex
 
 __all__ = ["Runner", "ScriptResult", "ScriptText", "problem_of"]
 
@@ -173,6 +176,8 @@ def _compile(source: str) -> _Compiled:
     """Raises ``PatternError``."""
     if not source:
         raise PatternError("it is empty")
+    import regex  # here, as few stories have scripts
+
     pattern, flags = _split(source)
     try:
         translated = translate(pattern, flags.replace("g", ""))

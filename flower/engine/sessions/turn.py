@@ -14,6 +14,7 @@ fifth step.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import assert_never
 
 import trio
@@ -68,6 +69,7 @@ from flower.engine.sessions.turn_outcome import (
     reason_of,
     usage_of,
 )
+from flower.engine.store import stories
 from flower.engine.store.extra import ManifestEntry
 from flower.engine.tokens import TokenCounter
 from flower.errors import FlowerError, ProviderError, only
@@ -203,11 +205,10 @@ class Turn:
         prompt = await build_prompt(
             self._services, self._input, model, context, self._session.window_start
         )
-        if (
-            prompt.assembled.window_start != self._session.window_start
-        ):  # older messages leave the prompt
+        start = prompt.assembled.window_start
+        if start != self._session.window_start and _leaves_out(context.path, start):
             self._services.library.embed_soon()
-        self._session.move_window(prompt.assembled.window_start)
+        self._session.move_window(start)
         prompt = self._against_loops(prompt, model)
         self._prompt = prompt
         self._storage.record = prompt.record
@@ -429,3 +430,8 @@ class Turn:
 def _steps_in(streaming: Stream, model: ChosenModel) -> bool:
     """Whether a fallback answers, not the model that was asked."""
     return (streaming.provider, streaming.model) != (model.provider, model.name)
+
+
+def _leaves_out(path: Sequence[stories.Message], start: int | None) -> bool:
+    """Whether a history that begins with message ``start`` has not all of the story."""
+    return start is not None and bool(path) and (path[0].id != start or path[0].parent_id is not None)
