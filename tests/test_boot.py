@@ -326,3 +326,21 @@ def test_over_a_slow_line_frames_wait_for_the_terminal(tmp_path: Path, engine_ur
         for _ in range(one.output.count(b"\x1b[5n")):
             one.type("\x1b[0n")
         one.wait_for("xyzzy")
+
+
+def test_the_story_is_shown_before_what_names_keys_is_loaded(tmp_path: Path, engine_url: str) -> None:
+    """What keys need takes as long to load as all that a story needs: who starts sees the story first."""
+    told = (
+        "import sys; from flower.tui.term.terminal import Terminal; write = Terminal.write\n"
+        "def telling(self, data):\n"
+        "    done = write(self, data)\n"
+        "    if b'Line 2.' in data:\n"
+        "        write(self, b'blessed' if 'blessed' in sys.modules else b'nothing')\n"
+        "    return done\n"
+        "Terminal.write = telling\n"
+    )
+    with Pty([sys.executable, "-c", told + FACE, str(tmp_path), engine_url]) as one:
+        one.wait_for("Line 2.")
+        one.wait_for("nothing")
+        one.type("early bird")
+        one.wait_for("early bird")
