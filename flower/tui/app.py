@@ -23,6 +23,7 @@ import trio
 
 from flower import limits
 from flower.client.connection import Link
+from flower.client.early import EarlyCall
 from flower.client.events import Send
 from flower.client.identity import Identity
 from flower.errors import TerminalError
@@ -97,6 +98,7 @@ class App:
         token: str | None,
         home_dir: Path,
         advice: Callable[[], str] = str,
+        called: EarlyCall | None = None,
     ) -> None:
         self._terminal = terminal
         self._painter = painter
@@ -106,7 +108,7 @@ class App:
         self._home_dir = home_dir
         self._advice = advice
         self._decoder: PasteGuess  # of a terminal whose keys are known, see ``_learn_keys``
-        self._link = Link(engine_url, identity.client, self.post, token)
+        self._link = Link(engine_url, identity.client, self.post, token, early=called)
         self._engine_url, self._token = engine_url, token
         self._nursery: trio.Nursery | None = None
         self._story_stands = trio.Event()  # or there is none to wait for

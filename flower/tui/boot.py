@@ -79,14 +79,16 @@ def _draw_and_run(
     painter, screen = Painter(caps, theme.base), Screen()
     terminal.write(painter.paint(screen.draw(model)))
 
-    from flower.client import identity
-    from flower.tui import app
+    from flower.client import early, identity
 
-    # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
-    # and never at modules, saves a tenth of the CPU time of a word.
-    gc.freeze()
-    gc.set_threshold(limits.GC_OBJECTS)
     with identity.claim(home_dir) as me:
+        called = early.call(engine_url, me.client, token)  # it answers while the rest is loaded
+        from flower.tui import app
+
+        # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
+        # and never at modules, saves a tenth of the CPU time of a word.
+        gc.freeze()
+        gc.set_threshold(limits.GC_OBJECTS)
         app.run(
             lambda: app.App(
                 terminal,
@@ -98,6 +100,7 @@ def _draw_and_run(
                 token=token,
                 home_dir=home_dir,
                 advice=advice,
+                called=called,
             )
         )
 
