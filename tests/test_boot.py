@@ -344,3 +344,18 @@ def test_the_story_is_shown_before_what_names_keys_is_loaded(tmp_path: Path, eng
         one.wait_for("nothing")
         one.type("early bird")
         one.wait_for("early bird")
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGQUIT", "SIGHUP"])
+def test_a_signal_just_before_it_listens_to_signals_is_kept(tmp_path: Path, end: str) -> None:
+    """It waits until the client can leave in order, and is no exception among tasks that begin."""
+    late = (
+        "import os, signal\nfrom flower.tui import app\nwatch = app.App._watch_signals\n"
+        "async def late(self, **status):\n"
+        f"    os.kill(os.getpid(), signal.{end})\n"
+        "    await watch(self, **status)\n"
+        "app.App._watch_signals = late\n"
+    )
+    with Pty([sys.executable, "-c", late + FACE, str(tmp_path), NOWHERE]) as one:
+        assert one.wait_end() == 0
+        assert is_clean(one)

@@ -402,6 +402,7 @@ class App:
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         with trio.open_signal_receiver(*SIGNALS) as arriving:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, LEAVING)  # blocked since trio was imported
             task_status.started()
             async for number in arriving:
                 if number == signal.SIGWINCH:

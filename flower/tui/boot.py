@@ -25,6 +25,8 @@ from flower.tui.term.diff import Painter
 from flower.tui.term.terminal import Terminal
 from flower.tui.view.screen import Screen
 
+_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
 
 def main(
     *,
@@ -45,8 +47,8 @@ def main(
         return _plain(home_dir, engine_url, token, advice)
     if not terminal.usable or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _plain(home_dir, engine_url, token, advice)
-    # Until trio watches them, and after: the terminal is given back first.
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    # Before trio watches them, and after: the terminal is given back first.
+    for number in _ENDS:
         signal.signal(number, _end)
     try:
         terminal.enter()
@@ -83,6 +85,9 @@ def _draw_and_run(
 
     with identity.claim(home_dir) as me:
         called = early.call(engine_url, me.client, token)  # it answers while the rest is loaded
+        # An exception from nowhere is lost inside an import, and no orderly end among tasks: until trio watches
+        # them they wait. Only from here on, as an engine that was started above would have them blocked, too.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         from flower.tui import app
 
         # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
