@@ -107,7 +107,7 @@ def connection_of(url: str, token: str, ca: Path | None, *, starts: bool) -> Eng
         trusted = ca.expanduser().absolute()
         if not trusted.is_file():
             raise UsageError(f"--ca: there is no file {trusted}")
-        from flower.client import address
+        from flower.client import line
 
-        address.trust_only(trusted)
+        line.trust_only(trusted)
     return EngineChoice(url, token, starts=starts)

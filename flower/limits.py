@@ -261,6 +261,10 @@ TICK_HZ_LOCAL = (
 FRAME_EARLY = 0.75  # of the time between two frames: so much before it is due a word is drawn at once
 TICK_HZ_SSH = 20.0  # a frame per 50 ms is smooth to read and kind to the line
 SPINNER_S = 0.15
+EARLY_CALL_S = 0.05  # an engine of this machine that takes no call within it is asked again later
+STORY_FIRST_S = (
+    0.25  # so long what keys need waits for a story that is on its way to a screen that starts
+)
 METER_S = 1.0  # numbers on screen move at most this often: every change is bytes
 DRAFT_IDLE_S = 1.0  # a draft is written when typing rests this long
 DRAFT_BYTES = 256 * KIB

@@ -326,3 +326,36 @@ def test_over_a_slow_line_frames_wait_for_the_terminal(tmp_path: Path, engine_ur
         for _ in range(one.output.count(b"\x1b[5n")):
             one.type("\x1b[0n")
         one.wait_for("xyzzy")
+
+
+def test_the_story_is_shown_before_what_names_keys_is_loaded(tmp_path: Path, engine_url: str) -> None:
+    """What keys need takes as long to load as all that a story needs: who starts sees the story first."""
+    told = (
+        "import sys; from flower.tui.term.terminal import Terminal; write = Terminal.write\n"
+        "def telling(self, data):\n"
+        "    done = write(self, data)\n"
+        "    if b'Line 2.' in data:\n"
+        "        write(self, b'blessed' if 'blessed' in sys.modules else b'nothing')\n"
+        "    return done\n"
+        "Terminal.write = telling\n"
+    )
+    with Pty([sys.executable, "-c", told + FACE, str(tmp_path), engine_url]) as one:
+        one.wait_for("Line 2.")
+        one.wait_for("nothing")
+        one.type("early bird")
+        one.wait_for("early bird")
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGQUIT", "SIGHUP"])
+def test_a_signal_just_before_it_listens_to_signals_is_kept(tmp_path: Path, end: str) -> None:
+    """It waits until the client can leave in order, and is no exception among tasks that begin."""
+    late = (
+        "import os, signal\nfrom flower.tui import app\nwatch = app.App._watch_signals\n"
+        "async def late(self, **status):\n"
+        f"    os.kill(os.getpid(), signal.{end})\n"
+        "    await watch(self, **status)\n"
+        "app.App._watch_signals = late\n"
+    )
+    with Pty([sys.executable, "-c", late + FACE, str(tmp_path), NOWHERE]) as one:
+        assert one.wait_end() == 0
+        assert is_clean(one)

@@ -20,7 +20,7 @@ import trio_websocket
 from trio.testing import MockClock
 
 from flower import cli_parts, limits
-from flower.client import address
+from flower.client import early, line
 from flower.client.connection import Link, _is_as_safe
 from flower.client.events import LinkChanged, Received, Send
 from flower.errors import EngineStarting, LaunchError
@@ -378,13 +378,13 @@ async def test_a_certificate_of_nobody_is_not_trusted(
         by_variable.setenv("SSL_CERT_FILE", str(certificate))
         async with linked(lambda: url) as (_, ear):
             await ear.wait_for(is_event(messages.SyncState))
-    monkeypatch.setattr(address, "_authorities", [])  # taken back after the test
+    monkeypatch.setattr(line, "_authorities", [])  # taken back after the test
     before = dict(os.environ)
     cli_parts.connection_of(url, "", certificate, starts=False)
     assert dict(os.environ) == before, "what a program is told must not reach those it starts"
     async with linked(lambda: url) as (_, ear):
         await ear.wait_for(is_event(messages.SyncState))
-    address.trust_only(key)
+    line.trust_only(key)
     async with linked(lambda: url) as (_, ear):
         lost = await ear.wait_for(is_state("lost"))
         assert isinstance(lost, LinkChanged)
@@ -491,3 +491,77 @@ def test_a_token_that_was_encrypted_or_in_a_tunnel_stays_there(
     url: str, before: str, safe: bool
 ) -> None:
     assert _is_as_safe(url, before) is safe
+
+
+# --- calling before the rest of the client is loaded ------------------------------------------------
+
+
+async def test_an_early_call_is_taken_up_by_the_first_attempt(nursery: trio.Nursery) -> None:
+    """The engine is greeted once, before there is a link; what it answered is the link's first news."""
+    engine = ScriptedEngine(story=2)
+    url = await nursery.start(engine.serve)
+    called = early.call(lambda: url, "face 1", None)
+    assert called is not None
+    ear = Ear()
+    link = Link(lambda: url, "face 1", ear.post, early=called)
+    nursery.start_soon(link.run)
+    state = await ear.wait_for(is_event(messages.SyncState))
+    assert isinstance(state, Received)
+    assert state.event.metadata.client == "face 1"
+    assert list(engine.faces.values()) == ["face 1"]
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_link_outlives_the_end_of_an_early_call(nursery: trio.Nursery) -> None:
+    """The engine that was called went away meanwhile: the link connects anew as if nobody had called."""
+    engine = ScriptedEngine(story=2)
+    url = await nursery.start(engine.serve)
+    called = early.call(lambda: url, "face 1", None)
+    assert called is not None
+    called.socket.shutdown(socket.SHUT_RDWR)
+    ear = Ear()
+    nursery.start_soon(Link(lambda: url, "face 1", ear.post, early=called).run)
+    await ear.wait_for(is_event(messages.SyncState))
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ws://engine.example:8000/ws/rpc", "wss://127.0.0.1:1/ws/rpc", "ws://127.0.0.1:9/ws/rpc", "?"],
+)
+def test_nobody_is_called_early_where_that_could_wait_or_fails(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine, TLS, a port where nobody listens: then the link connects, as ever."""
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, place: Any) -> None:
+        assert place[0] == "127.0.0.1"
+        real(self, place)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    assert early.call(lambda: url, "face 1", None) is None
+
+
+def test_an_engine_that_starts_is_not_called_early() -> None:
+    """Whoever connects asks again and shows why there is none."""
+
+    def url() -> str:
+        raise LaunchError("the engine is starting")
+
+    assert early.call(url, "face 1", None) is None
+
+
+def test_a_unix_socket_is_called_early_with_the_token(tmp_path: Path) -> None:
+    """A service's engine is of this machine, too."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        called = early.call(lambda: f"unix:{path}", "face 1", "secret")
+        assert called is not None
+        peer, _ = server.accept()
+        with peer, called.socket:
+            heard = peer.recv(4096)
+    assert heard.startswith(b"GET /ws/rpc?client=face%201&moved=1 HTTP/1.1\r\n")
+    assert b"Bearer secret" in heard

@@ -15,7 +15,8 @@ from wsproto.events import (
     TextMessage,
 )
 
-from flower.client.address import EngineAddress, TimedStream
+from flower.client.address import EngineAddress
+from flower.client.line import TimedStream
 from flower.engine.server import relay
 from flower.engine.server.relay import NORMAL, POLICY, RESTART, Hop
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from urllib.parse import quote
 
 import trio
 
 from flower import limits
-from flower.client.address import EngineAddress, TimedStream, UntrustedError, is_here
+from flower.client.address import EngineAddress, authorization, is_here, with_client
+from flower.client.early import EarlyCall
 from flower.client.events import LinkChanged, Received, Send
+from flower.client.line import TimedStream, UntrustedError, of_socket, open_line
 from flower.client.websocket import EndedError, RejectedError, WebSocket
 from flower.command_name import as_typed
 from flower.errors import EngineStarting, LaunchError, ProtocolError, only
@@ -42,13 +43,18 @@ class Link:
         token: str | None = None,
         *,
         patient: bool = True,
+        early: EarlyCall | None = None,
     ) -> None:
-        """``patient``: whoever listens waits until an engine is there, and is told so."""
+        """``patient``: whoever listens waits until an engine is there, and is told so.
+
+        ``early``: a connection for the first attempt, where somebody has called the engine already.
+        """
         self._again = "; trying again every second" if patient else ""
         self._engine_url = engine_url
         self._client = client
         self._post = post
-        self._headers = [(b"Authorization", b"Bearer " + token.encode())] if token else []
+        self._headers = authorization(token)
+        self._early = early
         self._outgoing, self._queue = trio.open_memory_channel[Send](limits.LINK_QUEUE)
         self._socket: WebSocket | None = None
         self._moved_to = ""  # where the engine that was asked has sent us
@@ -121,28 +127,32 @@ class Link:
             place = EngineAddress.of(url)
         except ValueError:
             return f"'{url}' is no address of an engine; it looks like ws://127.0.0.1:{PORT}{PATH}."
+        early, self._early = self._early, None
         try:
             with trio.fail_after(limits.LINK_CONNECT_S):
-                line = await place.open()
+                line = await open_line(place) if early is None else of_socket(early.socket)
         except UntrustedError as error:
             self._refused = True
             return f"{url}: {error}"
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             return f"No engine answers at {url}{self._again}."
         try:
-            return await self._over(line, place, url)
+            socket = WebSocket(line, early.protocol if early is not None else None)
+            return await self._over(socket, line, place, url, greeted=early is not None)
         finally:
             await trio.aclose_forcefully(line)
 
-    async def _over(self, line: TimedStream, place: EngineAddress, url: str) -> str:
+    async def _over(
+        self, socket: WebSocket, line: TimedStream, place: EngineAddress, url: str, *, greeted: bool
+    ) -> str:
         """Speaks over an open line until it ends. Returns why, for the user."""
-        socket = WebSocket(line)
-        target = _with_client(place.resource, self._client)
-        if trio.current_time() >= self._passed_on_until:
-            target += "&moved=1"
+        moves = trio.current_time() >= self._passed_on_until
+        target = with_client(place.resource, self._client, moves=moves)
         try:
             with trio.fail_after(limits.LINK_CONNECT_S):
-                await socket.greet(place.authority, target, self._headers)
+                if not greeted:
+                    await socket.greet(place.authority, target, self._headers)
+                await socket.accepted()
         except RejectedError as rejection:
             self._refused = rejection.status != _COMES_BACK
             return _rejected(url, rejection)
@@ -241,8 +251,3 @@ def _is_as_safe(url: str, before: str) -> bool:
         return True
     stays = is_here(before)
     return not before.startswith("wss:") and (not stays or is_here(url))
-
-
-def _with_client(resource: str, client: str) -> str:
-    """Returns the path that tells the engine who calls, so that it greets with our own story."""
-    return f"{resource}{'&' if '?' in resource else '?'}client={quote(client, safe='')}"

@@ -19,7 +19,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits, regular_file
-from flower.client.address import EngineAddress, UntrustedError
+from flower.client.address import EngineAddress
+from flower.client.line import UntrustedError, open_line
 from flower.errors import EngineStarting, FlowerError, LaunchError, printable_line
 from flower.protocol import IMPORT_PATH
 
@@ -146,7 +147,7 @@ async def _post(
     try:
         place = EngineAddress.of(_import_url(url))
         with trio.fail_after(limits.LINK_CONNECT_S):
-            line = await place.open()
+            line = await open_line(place)
     except ValueError as error:
         raise LaunchError(f"'{url}' is no address of an engine") from error
     except UntrustedError as error:

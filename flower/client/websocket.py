@@ -27,7 +27,7 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from flower import limits
-from flower.client.address import TimedStream
+from flower.client.line import TimedStream
 from flower.errors import FlowerError
 
 _READ_BYTES = 64 * limits.KIB
@@ -55,20 +55,23 @@ class RejectedError(FlowerError):
 
 
 class WebSocket:
-    """The client's end. ``greet`` first, then ``read`` in one task and ``send`` and ``ping`` in any."""
+    """The client's end: ``greet``, ``accepted``, then ``read`` in one task and ``send`` and ``ping`` in any."""
 
-    def __init__(self, line: TimedStream) -> None:
-        """``line`` is neither opened nor closed here."""
+    def __init__(self, line: TimedStream, begun: WSConnection | None = None) -> None:
+        """``line`` is neither opened nor closed here. ``begun`` has greeted over it already."""
         self._line = line
-        self._protocol = WSConnection(ConnectionType.CLIENT)
+        self._protocol = begun or WSConnection(ConnectionType.CLIENT)
         self._sending = trio.Lock()  # frames of two tasks must not mix
         self._parts: list[str | bytes] = []
         self._size = 0
         self._early: list[Event] = []  # what came together with the end of the handshake
 
     async def greet(self, host: str, target: str, headers: list[tuple[bytes, bytes]]) -> None:
-        """Shakes hands. Raises ``RejectedError``, ``EndedError``, ``OSError`` and trio's errors of streams."""
+        """Asks for the connection. Raises ``EndedError``, ``OSError`` and trio's errors of streams."""
         await self._send(Request(host=host, target=target, extra_headers=headers))
+
+    async def accepted(self) -> None:
+        """Waits until the peer has agreed. Raises ``RejectedError``, and what ``greet`` raises."""
         status, body = 0, b""
         while True:
             events = await self._events()

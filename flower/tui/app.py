@@ -23,6 +23,7 @@ import trio
 
 from flower import limits
 from flower.client.connection import Link
+from flower.client.early import EarlyCall
 from flower.client.events import Send
 from flower.client.identity import Identity
 from flower.errors import TerminalError
@@ -54,12 +55,9 @@ from flower.tui.state.model import (
     Tick,
 )
 from flower.tui.state.update import draft_of, next_wake, update
-from flower.tui.term.blessed_terminal import BlessedTerminal
 from flower.tui.term.diff import Painter
 from flower.tui.term.flow_control import FrameRate
 from flower.tui.term.inputs import Key, Reply
-from flower.tui.term.key_names import KeyNames
-from flower.tui.term.keys import Decoder
 from flower.tui.term.modes import PASTE_MODE
 from flower.tui.term.pictures import KittyPicture, painted
 from flower.tui.term.sixel import SixelPicture, still
@@ -100,6 +98,7 @@ class App:
         token: str | None,
         home_dir: Path,
         advice: Callable[[], str] = str,
+        called: EarlyCall | None = None,
     ) -> None:
         self._terminal = terminal
         self._painter = painter
@@ -108,13 +107,11 @@ class App:
         self._identity = identity
         self._home_dir = home_dir
         self._advice = advice
-        blessed = BlessedTerminal(terminal.name)
-        terminal.adopt(blessed)
-        painter.adapt(terminal.capabilities)
-        self._decoder = PasteGuess(Decoder(KeyNames(blessed)))
-        self._link = Link(engine_url, identity.client, self.post, token)
+        self._decoder: PasteGuess  # of a terminal whose keys are known, see ``_learn_keys``
+        self._link = Link(engine_url, identity.client, self.post, token, early=called)
         self._engine_url, self._token = engine_url, token
         self._nursery: trio.Nursery | None = None
+        self._story_stands = trio.Event()  # or there is none to wait for
         self._changed = True  # since the last frame
         self._caught_up = trio.Event()  # the terminal may have answered
         self._nap = trio.CancelScope()  # its deadline is when the drawing task has to wake
@@ -281,7 +278,22 @@ class App:
         self.post(user_files.configured(settings, self._model, self._terminal))
         self._use_portraits(settings.portraits)
 
+    def _learn_keys(self) -> None:
+        """Loads what names the terminal's keys, about as much work as all that a story needs to be shown."""
+        from flower.tui.term.blessed_terminal import BlessedTerminal
+        from flower.tui.term.key_names import KeyNames
+        from flower.tui.term.keys import Decoder
+
+        blessed = BlessedTerminal(self._terminal.name)
+        self._terminal.adopt(blessed)
+        self._painter.adapt(self._terminal.capabilities)
+        self._decoder = PasteGuess(Decoder(KeyNames(blessed)))
+
     async def _watch_keys(self) -> None:
+        """Reads keys as soon as the story stands: what was typed before waits in the terminal."""
+        with trio.move_on_after(limits.STORY_FIRST_S):
+            await self._story_stands.wait()
+        self._learn_keys()
         while True:
             with trio.CancelScope() as self._keys_scope:
                 await self._read_keys()
@@ -375,6 +387,8 @@ class App:
             self._painter.rebase(self._model.theme.base)
             frame, picture = self._screen.draw(self._model), portrait.laid_over(self._model)
             self._terminal.write(painted(self._painter, self._picture, frame, *picture))
+        if _has_arrived(self._model):
+            self._story_stands.set()
 
     async def _keep_draft(self) -> None:
         """Saves what is being written at most once in ``DRAFT_IDLE_S``, and only after typing."""
@@ -388,6 +402,7 @@ class App:
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         with trio.open_signal_receiver(*SIGNALS) as arriving:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, LEAVING)  # blocked since trio was imported
             task_status.started()
             async for number in arriving:
                 if number == signal.SIGWINCH:
@@ -419,6 +434,13 @@ class App:
         self._terminal.enter()
         self._redraw()
         self._show()
+
+
+def _has_arrived(model: Model) -> bool:
+    """Whether no story is on its way to the screen: it is there, or nobody can send one now."""
+    if model.link.state == "online":
+        return bool(model.story.messages) or not model.replica.session_id
+    return model.link.state in ("lost", "starting")
 
 
 def _tick_hz(configured: float) -> float:

@@ -25,6 +25,8 @@ from flower.tui.term.diff import Painter
 from flower.tui.term.terminal import Terminal
 from flower.tui.view.screen import Screen
 
+_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
 
 def main(
     *,
@@ -45,8 +47,8 @@ def main(
         return _plain(home_dir, engine_url, token, advice)
     if not terminal.usable or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return _plain(home_dir, engine_url, token, advice)
-    # Until trio watches them, and after: the terminal is given back first.
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    # Before trio watches them, and after: the terminal is given back first.
+    for number in _ENDS:
         signal.signal(number, _end)
     try:
         terminal.enter()
@@ -79,14 +81,19 @@ def _draw_and_run(
     painter, screen = Painter(caps, theme.base), Screen()
     terminal.write(painter.paint(screen.draw(model)))
 
-    from flower.client import identity
-    from flower.tui import app
+    from flower.client import early, identity
 
-    # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
-    # and never at modules, saves a tenth of the CPU time of a word.
-    gc.freeze()
-    gc.set_threshold(limits.GC_OBJECTS)
     with identity.claim(home_dir) as me:
+        called = early.call(engine_url, me.client, token)  # it answers while the rest is loaded
+        # An exception from nowhere is lost inside an import, and no orderly end among tasks: until trio watches
+        # them they wait. Only from here on, as an engine that was started above would have them blocked, too.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        from flower.tui import app
+
+        # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
+        # and never at modules, saves a tenth of the CPU time of a word.
+        gc.freeze()
+        gc.set_threshold(limits.GC_OBJECTS)
         app.run(
             lambda: app.App(
                 terminal,
@@ -98,6 +105,7 @@ def _draw_and_run(
                 token=token,
                 home_dir=home_dir,
                 advice=advice,
+                called=called,
             )
         )
 

@@ -11,12 +11,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
-from urllib.parse import quote
 
 import trio
 
 from flower import limits
-from flower.client.address import EngineAddress, TimedStream
+from flower.client.address import EngineAddress, with_client
+from flower.client.line import TimedStream, open_line
 from flower.client.websocket import EndedError, RejectedError, WebSocket
 from flower.errors import FlowerError, ProtocolError
 from flower.protocol import codec
@@ -62,7 +62,7 @@ async def pass_on(hop: Hop, socket: Socket, address: str, client_id: str) -> int
     try:
         place = EngineAddress.of(address)
         with trio.fail_after(CONNECT_S):
-            line = await place.open()
+            line = await open_line(place)
     except (ValueError, FlowerError, trio.TooSlowError, *_LOST) as error:
         log.info("client=%s: %s cannot be reached: %r", client_id, address, error)
         return RESTART
@@ -79,12 +79,12 @@ async def _over(
     hop: Hop, socket: Socket, line: TimedStream, place: EngineAddress, client_id: str
 ) -> int:
     engine = WebSocket(line)
-    sign = "&" if "?" in place.resource else "?"
-    target = f"{place.resource}{sign}client={quote(client_id, safe='')}&moved=1"
+    target = with_client(place.resource, client_id)
     headers = [(b"Authorization", hop.authorization.encode())] if hop.authorization else []
     try:
         with trio.fail_after(CONNECT_S):
             await engine.greet(place.authority, target, headers)
+            await engine.accepted()
     except RejectedError as refused:
         log.warning("client=%s: %s refuses it: %s", client_id, place.authority, refused)
         # Its token holds no longer: asked again and again, everybody whom we pass on would have to wait.

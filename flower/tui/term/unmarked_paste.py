@@ -8,10 +8,13 @@ that it marks pastes, or marks one. Has no clock: ``flush`` after a moment of si
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from flower import limits
 from flower.tui.term.inputs import Input, Paste
-from flower.tui.term.keys import Decoder
+
+if TYPE_CHECKING:
+    from flower.tui.term.keys import Decoder
 
 _BREAK_INSIDE = re.compile(rb"[^\x00-\x1f\x7f][\r\n]+[^\x00-\x1f\x7f]")
 
