@@ -14,8 +14,8 @@ from tests.engine_world import engine_world
 
 ENGINE = Path(flower.engine.__file__).parent
 # Whoever needs more of them for a prompt says here why: a card, lorebooks and secrets of the lore, settings of a
-# story and phrases banned in it, whether whoever says the line may and what they use, whose a character is, what a client has
-# chosen.
+# story and phrases banned in it, whether whoever says the line may and what they use, whose a character is, what a
+# client has chosen.
 MOST_MODULES = 63
 
 

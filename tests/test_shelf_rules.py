@@ -167,7 +167,7 @@ def recalled(
 ) -> Found:
     values = {"title": f"t{number}", "text": f"text {number}", **more}
     passage = SimpleNamespace(id=number, kind=kind, scope=scope, source=source, pinned=False, **values)
-    return Found(passage, 1.0, 0.123456, 1, 1, ("bell",), tokens)  # type: ignore[arg-type]
+    return Found(passage, 1.0, 0.123456, ("bell",), tokens)  # type: ignore[arg-type]
 
 
 def test_recalled_lore_has_the_room_that_entries_leave() -> None:

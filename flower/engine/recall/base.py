@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 
 class Found(Struct, frozen=True):
-    """A recalled passage and why it was chosen. Ranks count from 1; None: not in that list."""
+    """A recalled passage and why it was chosen."""
 
     passage: Passage
     score: float  # fused; only its order means something
-    similarity: float | None  # cosine to the query, -1 to 1
-    vector_rank: int | None
-    keyword_rank: int | None
+    similarity: float | None  # cosine to the query, -1 to 1; None: it has no vector
     keywords: tuple[str, ...]  # words of the query that the passage holds
     tokens: int
     beside: int = 0  # id of the memory it is beside, for whose sake alone it is told
