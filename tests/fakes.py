@@ -304,7 +304,7 @@ class WordLibrary:
                 continue
             shared = tuple(sorted(wanted & set(re.findall(r"\w{4,}", passage.text.lower()))))
             if shared:
-                found.append(Found(passage, len(shared), None, None, 1, shared, len(passage.text) // 4))
+                found.append(Found(passage, len(shared), None, shared, len(passage.text) // 4))
         best = sorted(found, key=lambda f: (not f.passage.pinned, -f.score))
         lore = [one for one in best if one.passage.kind == "lore"][: limits.RECALL_LORE_RESULTS]
         memories = [one for one in best if one.passage.kind != "lore"][: limits.RECALL_MEMORY_RESULTS]

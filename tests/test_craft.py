@@ -22,7 +22,7 @@ from flower.engine.game.proposals import UpdateFilter
 from flower.engine.game.sheet import Sheet
 from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
 from flower.engine.provider.base import Text
-from flower.engine.recall.scopes import lore_scope
+from flower.engine.recall.base import lore_scope
 from flower.engine.store import states
 from flower.engine.tokens import TokenCounter
 from flower.errors import ProviderError

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from flower.tui.state import bindings, form_keys
 from flower.tui.state import form as forms
+from flower.tui.state.effects import OpenEditor
 from flower.tui.state.form import FormOutcome, TypedForm
 from flower.tui.state.form_field import TypedField
 from flower.tui.state.form_keys import opened
-from flower.tui.state.model import Edited, Model, OpenEditor
+from flower.tui.state.model import Edited, Model
 from flower.tui.state.status_line import Result
 from flower.tui.term.inputs import Key, Mouse, Paste
 from tests.tui_world import Face

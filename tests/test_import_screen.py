@@ -11,7 +11,8 @@ from flower.tui import import_files
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings, commands
-from flower.tui.state.model import ImportFiles, ListPaths, Model, PathsListed
+from flower.tui.state.effects import ImportFiles, ListPaths
+from flower.tui.state.model import Model, PathsListed
 from flower.tui.state.update import update
 from flower.tui.term.inputs import Key, Paste
 from tests import import_files as samples

@@ -273,5 +273,5 @@ def test_a_line_has_so_many_parts() -> None:
 def test_why_a_passage_was_chosen_is_told_in_a_few_words(found: dict[str, Any], why: str) -> None:
     passage = SimpleNamespace(pinned=found.pop("pinned", False))
     values = {"similarity": None, "keywords": (), **found}
-    told = Found(passage, 1.0, vector_rank=None, keyword_rank=None, tokens=1, **values)  # type: ignore[arg-type]
+    told = Found(passage, 1.0, tokens=1, **values)  # type: ignore[arg-type]
     assert told.why == why

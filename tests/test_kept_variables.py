@@ -142,7 +142,7 @@ async def test_whatever_keeps_a_reply_from_being_saved_its_end_is_told_once(
 
 def test_old_names_of_the_player_are_replaced_in_lore() -> None:
     def lore(text: str) -> str:
-        found = Found(Passage(1, "lore", "lore:w", "world:0", "T", text), 1.0, None, None, None, (), 0)
+        found = Found(Passage(1, "lore", "lore:w", "world:0", "T", text), 1.0, None, (), 0)
         return expanded_lore([found], Direction(sections=(), values=VALUES))[0].passage.text
 
     assert lore("<USER> owes <BOT> a boat.") == "Ines owes Mara a boat."

@@ -42,7 +42,7 @@ SCORES = st.dictionaries(st.integers(1, 30), st.floats(0, 20, allow_nan=False), 
 
 def found(number: int, score: float = 1.0, text: str = "", tokens: int = 10) -> Found:
     passage = Passage(number, "lore", "lore:vael", "world", "", text or f"text {number}")
-    return Found(passage, score, None, None, None, (), tokens)
+    return Found(passage, score, None, (), tokens)
 
 
 @given(SCORES, SCORES)
@@ -414,7 +414,7 @@ def test_a_question_may_ask_for_a_place_in_the_story(question: str, order: str) 
 
 def ranked(number: int, score: float, chance: float = 0.0, message: int = 0) -> Ranked:
     passage = Passage(number, "memory", "memory:s", "m", "", f"text {number}", message or number)
-    return Ranked(Found(passage, score, None, None, None, (), 1), Score(score), chance)
+    return Ranked(Found(passage, score, None, (), 1), Score(score), chance)
 
 
 BEFORE, AFTER = {3: 2, 5: 4, 4: 3}, {2: 3, 3: 4, 5: 6}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import trio
 from trio.testing import MockClock
 
 from flower.engine.prompt.model import ChosenModel
@@ -14,7 +13,8 @@ from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.sessions.allowances import Allowances, _check_day, _size_of
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.session import GrowingReply, Session
-from flower.engine.sessions.turn import SPEED_AFTER_S, Turn
+from flower.engine.sessions.turn import Turn
+from flower.engine.sessions.turn_outcome import SPEED_AFTER_S, ReplyMeter
 from flower.engine.store.allowances import Allowance, UserLimits
 from flower.engine.tokens import TokenCounter
 from flower.errors import CommandError, ProviderError
@@ -73,16 +73,13 @@ async def test_a_model_that_goes_on_all_the_same_is_told_and_left_alone() -> Non
     assert story.looped == ""
 
 
-async def test_a_speed_says_nothing_before_a_quarter_of_a_second(mock_clock: MockClock) -> None:
-    writes = turn(Session("s", "harbour", "mara"))
-    mock_clock.jump(3.0)
-    writes._tokens, writes._first_text = 6, 0.0
-    assert writes._speed() == 0.0
-    writes._first_text = trio.current_time()
-    mock_clock.jump(SPEED_AFTER_S)
-    assert writes._speed() == 0.0
-    mock_clock.jump(0.25)
-    assert writes._speed() == 12.0
+def test_a_speed_says_nothing_before_a_quarter_of_a_second() -> None:
+    meter = ReplyMeter(1.0)
+    meter.tokens = 6
+    assert (meter.speed(4.0), meter.first_text_s) == (0.0, None)
+    meter.first_text_at = 4.0
+    assert meter.speed(4.0 + SPEED_AFTER_S) == 0.0
+    assert (meter.speed(4.5), meter.first_text_s) == (12.0, 3.0)
 
 
 # --- what a user may use ------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from flower.engine.sessions.session import (
     Session,
 )
 from flower.engine.sessions.summaries import Summariser
-from flower.engine.sessions.turn_outcome import complaint_of, cost_of, usage_of
+from flower.engine.sessions.turn_outcome import ReplyMeter, complaint_of, cost_of
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.selections import Selection
 from flower.engine.store.stories import Message
@@ -119,8 +119,11 @@ def test_a_cost_is_what_was_spent_or_tokens_times_price(
 
 
 def test_tokens_are_the_providers_or_marked_as_guessed() -> None:
-    assert usage_of(None, Spent(7, 5, 3), 9) == Usage(7, 5, 3)
-    assert usage_of(None, None, 9) == Usage(0, 9, estimated=True)
+    meter = ReplyMeter(0.0)
+    meter.tokens = 9
+    assert meter.usage(None) == Usage(0, 9, estimated=True)
+    meter.spent = Spent(7, 5, 3)
+    assert meter.usage(None) == Usage(7, 5, 3)
 
 
 def test_a_page_says_where_the_next_one_begins() -> None:

@@ -28,8 +28,7 @@ from flower.engine.prompt import (
 )
 from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
 from flower.engine.provider.instruct import SERVER, Template
-from flower.engine.recall.base import Found
-from flower.engine.recall.scopes import book_scope, cast_scope, lore_scope
+from flower.engine.recall.base import Found, book_scope, cast_scope, lore_scope
 from flower.engine.store import presets
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.states import CurrentState
@@ -168,7 +167,7 @@ def recalled(
 ) -> Found:
     values = {"title": f"t{number}", "text": f"text {number}", **more}
     passage = SimpleNamespace(id=number, kind=kind, scope=scope, source=source, pinned=False, **values)
-    return Found(passage, 1.0, 0.123456, 1, 1, ("bell",), tokens)  # type: ignore[arg-type]
+    return Found(passage, 1.0, 0.123456, ("bell",), tokens)  # type: ignore[arg-type]
 
 
 def test_recalled_lore_has_the_room_that_entries_leave() -> None:

@@ -211,7 +211,7 @@ class RecallsWhenGoingOn(WordLibrary):
         if query.text != "Go on.":
             return ()
         lore = next(p for p in self.passages if p.scope == query.lore_scope)
-        return (Found(lore, 1, None, None, 1, ("bell",), 10),)
+        return (Found(lore, 1, None, ("bell",), 10),)
 
 
 async def test_what_is_recalled_for_going_on_is_not_put_into_the_narrators_mouth(

@@ -19,7 +19,7 @@ from flower.protocol.messages import (
     SystemUpdate,
     TreeNode,
 )
-from flower.tui.state.model import Copy, Quit
+from flower.tui.state.effects import Copy, Quit
 from flower.tui.state.tree_state import chosen, lines, place_of
 from flower.tui.term.diff import Capabilities, Painter
 from flower.tui.term.inputs import Mouse

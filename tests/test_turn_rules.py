@@ -155,7 +155,9 @@ def test_an_error_ends_a_turn_by_its_kind(kind: str, reason: str) -> None:
 
 def test_the_end_of_a_turn_adds_up_its_tokens() -> None:
     reply = GrowingReply("t", 7, "line", "m", "w")
-    usage = turn_outcome.usage_of(None, Spent(300, 20, 100), 5)
+    meter = turn_outcome.ReplyMeter(0.0)
+    meter.tokens, meter.spent = 5, Spent(300, 20, 100)
+    usage = meter.usage(None)
     end = turn_outcome.end_event("s", reply, "done", usage, None, 1.23456, 7.891).metadata
     assert (end.total_tokens, end.usage, end.cost) == (320, Usage(300, 20, 100), UNSET)
     assert (end.seconds, end.tokens_per_second) == (1.23, 7.9)

@@ -23,22 +23,17 @@ from flower.tui.state import (
     status_line,
     transcript,
 )
-from flower.tui.state.model import (
+from flower.tui.state.effects import (
     Bell,
     ChangeSetting,
-    Configured,
     Copy,
-    Edited,
-    Notice,
-    Notified,
     OpenEditor,
     Quit,
     Repaint,
-    Restored,
-    Settings,
     SetTitle,
     Suspend,
 )
+from flower.tui.state.model import Configured, Edited, Notice, Notified, Restored, Settings
 from flower.tui.state.update import draft_of, next_wake
 from flower.tui.term.inputs import Focus, Key, Mouse, Paste
 from tests.tui_world import (

@@ -12,7 +12,8 @@ from flower.tui.render.messages import StoryPane
 from flower.tui.render.style import PLAIN, Style
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings
-from flower.tui.state.model import Effect, Input, Model, Resized, Tick
+from flower.tui.state.effects import Effect
+from flower.tui.state.model import Input, Model, Resized, Tick
 from flower.tui.state.update import update
 from flower.tui.term.inputs import Key, Paste
 from flower.tui.view.screen import Screen

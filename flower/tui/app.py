@@ -29,29 +29,31 @@ from flower.client.identity import Identity
 from flower.errors import TerminalError
 from flower.tui import import_files, user_files
 from flower.tui.speech import Speech, SpeechSettings
-from flower.tui.state.model import (
+from flower.tui.state.effects import (
     Bell,
     ChangeSetting,
     Copy,
     Effect,
     ImportFiles,
-    Input,
     ListPaths,
     ListSettings,
-    Model,
-    Notice,
-    Notified,
     OpenEditor,
-    PathsListed,
-    PicturesShown,
     Quit,
     ReadSettings,
     Repaint,
+    SetTitle,
+    Suspend,
+)
+from flower.tui.state.model import (
+    Input,
+    Model,
+    Notice,
+    Notified,
+    PathsListed,
+    PicturesShown,
     Resized,
     Restored,
     SettingsListed,
-    SetTitle,
-    Suspend,
     Tick,
 )
 from flower.tui.state.update import draft_of, next_wake, update

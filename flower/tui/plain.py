@@ -30,7 +30,8 @@ from flower.tui.render.messages import MessageView, StoryPane
 from flower.tui.render.text import clean
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings, checklist, commands, sending
-from flower.tui.state.model import Effect, ImportFiles, Input, Model, Notice, Notified
+from flower.tui.state.effects import Effect, ImportFiles
+from flower.tui.state.model import Input, Model, Notice, Notified
 from flower.tui.state.update import update
 
 LISTS = ("worlds", "characters", "models", "rules", "sessions")

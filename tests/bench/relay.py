@@ -26,8 +26,8 @@ import httpx
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
+from flower.engine.recall.base import lore_scope
 from flower.engine.recall.minilm import MODEL_ID
-from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Chunk

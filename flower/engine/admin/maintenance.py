@@ -18,7 +18,7 @@ import trio
 from flower import limits
 from flower.engine.admin import backup
 from flower.engine.prompt.turn_input import Services
-from flower.engine.recall.scopes import memory_scope
+from flower.engine.recall.base import memory_scope
 from flower.engine.sessions.engine import Engine
 from flower.engine.store import passages, trash
 from flower.engine.store.connection import Connection

@@ -14,8 +14,7 @@ from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import Steering
 from flower.engine.own_assets import owner_of
 from flower.engine.prompt.lore_entries import is_kept, reason
-from flower.engine.recall.base import Ranked
-from flower.engine.recall.scopes import lore_scope, memory_scope
+from flower.engine.recall.base import Ranked, lore_scope, memory_scope
 from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine

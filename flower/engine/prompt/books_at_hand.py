@@ -27,11 +27,7 @@ from flower.engine.prompt.scripted import (
     scripted_lore,
 )
 from flower.engine.prompt.turn_input import Services, TurnInput
-from flower.engine.recall.base import Found
-from flower.engine.recall.scopes import (
-    book_scope,
-    lore_scope,
-)
+from flower.engine.recall.base import Found, book_scope, lore_scope
 from flower.engine.scripts.script import ScriptPlace
 from flower.engine.store import books, paths, personas, selections, states, stories, tree
 from flower.engine.store.connection import Connection

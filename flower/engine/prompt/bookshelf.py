@@ -24,9 +24,8 @@ from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, seeded
 from flower.engine.lorebook.timed import NOTHING, Timed
 from flower.engine.prompt.macros import Values, run
-from flower.engine.recall.base import Found, Library
+from flower.engine.recall.base import Found, Library, book_scope
 from flower.engine.recall.keyed_files import FILE_BOOK
-from flower.engine.recall.scopes import book_scope
 from flower.engine.store import books
 from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.connection import Store

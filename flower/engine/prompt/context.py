@@ -24,8 +24,11 @@ from flower.engine.prompt.scripted import (
     scripted_path,
 )
 from flower.engine.prompt.turn_input import Services, TurnInput
-from flower.engine.recall.base import Considered, Found, Library, Query
-from flower.engine.recall.scopes import (
+from flower.engine.recall.base import (
+    Considered,
+    Found,
+    Library,
+    Query,
     book_scope,
     cast_scope,
     lore_scope,

@@ -23,8 +23,7 @@ from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.prompt.macros import NOBODY, Expanded, Values, expand, key_of, run
 from flower.engine.prompt.sections import cast_section, split_original, system_sections
 from flower.engine.provider.base import Role
-from flower.engine.recall.base import Found
-from flower.engine.recall.scopes import cast_scope
+from flower.engine.recall.base import Found, cast_scope
 from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message

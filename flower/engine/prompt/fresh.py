@@ -17,8 +17,7 @@ from flower.engine.prompt.assemble import Section
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.lore_entries import not_in_view, note_of_entry
 from flower.engine.prompt.sections import note_of, with_notes
-from flower.engine.recall.base import Found
-from flower.engine.recall.scopes import cast_scope
+from flower.engine.recall.base import Found, cast_scope
 from flower.engine.tokens import TokenCounter
 
 

@@ -20,10 +20,7 @@ from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
 from flower.engine.lorebook.timed import Timed
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.provider.base import Role as ChatRole
-from flower.engine.recall.base import Found
-from flower.engine.recall.scopes import (
-    CAST_PREFIX,
-)
+from flower.engine.recall.base import CAST_PREFIX, Found
 from flower.engine.recall.secrets import is_secret
 from flower.engine.store.extra import ManifestEntry
 from flower.protocol.messages import Recall, RecallItem, RecallMeta

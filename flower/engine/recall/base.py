@@ -1,4 +1,7 @@
-"""Types of recall: what is asked for, what was found and why it was chosen. Pure."""
+"""Types of recall: what is asked for, what was found and why it was chosen; and the names of scopes. Pure.
+
+A scope is what belongs together and is searched together: the lore of a world, the memories of a story.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,11 @@ if TYPE_CHECKING:
 
 
 class Found(Struct, frozen=True):
-    """A recalled passage and why it was chosen. Ranks count from 1; None: not in that list."""
+    """A recalled passage and why it was chosen."""
 
     passage: Passage
     score: float  # fused; only its order means something
-    similarity: float | None  # cosine to the query, -1 to 1
-    vector_rank: int | None
-    keyword_rank: int | None
+    similarity: float | None  # cosine to the query, -1 to 1; None: it has no vector
     keywords: tuple[str, ...]  # words of the query that the passage holds
     tokens: int
     beside: int = 0  # id of the memory it is beside, for whose sake alone it is told
@@ -218,3 +219,28 @@ class Library(Protocol):
 
     def embed_soon(self) -> None:
         """Gives memories their vectors now instead of when nobody plays."""
+
+
+# --- scopes
+
+CAST_PREFIX = "lore:cast/"  # no world's: their ids have no slash
+
+
+def lore_scope(world_id: str) -> str:
+    """Returns the recall scope of a world's lore, "" for no world."""
+    return f"lore:{world_id}" if world_id else ""
+
+
+def memory_scope(session_id: str) -> str:
+    """Returns the recall scope of a story's memories."""
+    return f"memory:{session_id}"
+
+
+def book_scope(book_id: int) -> str:
+    """Returns the recall scope of the entries of a lorebook that are recalled by meaning."""
+    return f"lore:book/{book_id}"  # no world's either
+
+
+def cast_scope(character_id: str) -> str:
+    """Returns the recall scope of what a character alone knows."""
+    return f"{CAST_PREFIX}{character_id}"

@@ -20,9 +20,8 @@ from msgspec import Struct
 
 from flower import limits, regular_file
 from flower.engine.lorebook.book import Entry
-from flower.engine.recall.base import Library
+from flower.engine.recall.base import Library, lore_scope
 from flower.engine.recall.keyed_files import book_of, entry_of
-from flower.engine.recall.scopes import lore_scope
 from flower.engine.store import books, world_lore
 from flower.engine.store.books import Owner
 from flower.engine.store.connection import Connection, Store

@@ -143,7 +143,6 @@ class Searcher:
         scores = fusion.rank(signals, self._tuning)
         to_rank, of_tokens = _late(asked, fusion.best_of(scores), candidates)
         scores = fusion.rank_again(scores, to_rank, signals, self._tuning)
-        near, worded = _ranks(signals.similarity), _ranks(signals.words)
         found = []
         for i, score in scores.items():
             passage = candidates.rows.get(i)
@@ -152,9 +151,7 @@ class Searcher:
             total = score.total
             if candidates.memory:
                 total = fusion.weigh_memory(total, passage, self._clock())
-            item = Found(
-                passage, total, signals.similarity.get(i), near.get(i), worded.get(i), (), tokens=0
-            )
+            item = Found(passage, total, signals.similarity.get(i), (), tokens=0)
             held = signals.held.get(i, 0.0)
             found.append(Ranked(item, score, 0.0, held, of_tokens.get(i)))
         found.sort(key=lambda row: -row.found.score)
@@ -223,14 +220,8 @@ def _late(
     return ranked, dict(zip(ids, plain.tolist(), strict=True))
 
 
-def _ranks(scores: Mapping[int, float]) -> dict[int, int]:
-    """Returns ids with their rank by score, from 1; what has no score above 0 has no rank."""
-    ids = [i for i, score in scores.items() if score > 0]
-    return {i: rank for rank, i in enumerate(sorted(ids, key=lambda i: -scores[i]), 1)}
-
-
 def _pinned(passage: Passage, asked: Sequence[Asked]) -> Found:
-    return _described(Found(passage, 1.0, None, None, None, (), 0), asked)
+    return _described(Found(passage, 1.0, None, (), 0), asked)
 
 
 def _described(found: Found, asked: Sequence[Asked]) -> Found:

@@ -18,7 +18,7 @@ from flower.engine.game.proposals import Proposed
 from flower.engine.game.state import StoryState, shown_rows
 from flower.engine.prompt.context import around
 from flower.engine.prompt.turn_input import Services
-from flower.engine.recall.scopes import memory_scope
+from flower.engine.recall.base import memory_scope
 from flower.engine.sessions import shown_page, snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import FinishedReply, Session

@@ -15,7 +15,8 @@ from flower.engine.forms import drafted
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import short_text, stream
+from flower.engine.provider.retry import stream
+from flower.engine.provider.short_text import short_text
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime

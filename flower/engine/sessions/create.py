@@ -15,7 +15,7 @@ from flower.engine.prompt.context import around
 from flower.engine.prompt.direction import StoryRef, greetings
 from flower.engine.prompt.macros import Expanded
 from flower.engine.prompt.turn_input import Services
-from flower.engine.recall.scopes import lore_scope
+from flower.engine.recall.base import lore_scope
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.store import personas, states, stories, world_lore
 from flower.engine.store.connection import Connection

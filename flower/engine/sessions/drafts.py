@@ -20,7 +20,8 @@ from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Completion, Provider
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import short_text, stream
+from flower.engine.provider.retry import stream
+from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard

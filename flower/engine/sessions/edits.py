@@ -16,7 +16,8 @@ from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions import shown_page, snapshot
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import GrowingReply, Session
-from flower.engine.sessions.turns import Turns, opened
+from flower.engine.sessions.turn_outcome import reply_begun
+from flower.engine.sessions.turns import Turns
 from flower.engine.store import branches, selections, tree
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
@@ -115,7 +116,7 @@ class Edits:
             self._turns.start(
                 session, reply, again.reply_id, selection, continues=True, variant=again.variant
             )
-            session.publish(opened(session, reply))
+            session.publish(reply_begun(session, reply))
 
 
 def _show(session: Session, seen: StoryEnd) -> None:

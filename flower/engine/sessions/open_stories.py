@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 import trio
 from msgspec import structs
 
-from flower.engine.recall.scopes import memory_scope
+from flower.engine.recall.base import memory_scope
 from flower.engine.sessions import rights, shown_page, snapshot
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.own_libraries import OwnLibraries

@@ -17,7 +17,8 @@ from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Suggesting
-from flower.engine.provider.retry import short_text, stream
+from flower.engine.provider.retry import stream
+from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sentences import one_line
 from flower.engine.sessions.model_choice import ModelSelector

@@ -61,17 +61,15 @@ from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turn_outcome import (
     STATUS_OF,
     EndReason,
+    ReplyMeter,
     TurnOutcome,
     complaint_of,
-    cost_of,
     end_event,
     kind_of,
     reason_of,
-    usage_of,
 )
 from flower.engine.store import stories
 from flower.engine.store.extra import ManifestEntry
-from flower.engine.tokens import TokenCounter
 from flower.errors import FlowerError, ProviderError, only
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Progress, State, SystemUpdate
 
@@ -79,7 +77,6 @@ log = logging.getLogger(__name__)
 
 CUT = "not the narrator's to say"
 LOOP = "the same again and again; left out"
-SPEED_AFTER_S = 0.25  # tokens per second of a shorter time say nothing
 
 
 class Turn:
@@ -105,12 +102,8 @@ class Turn:
         self._model: ChosenModel | None = None
         self._prompt: PreparedPrompt | None = None
         self._update_filter = UpdateFilter() if services.narrator_updates else None
-        self._spent: Spent | None = None
-        self._cost: float | None = None
         self._finish_mark: Finish | None = None
-        self._started = trio.current_time()
-        self._first_text = 0.0
-        self._tokens = 0
+        self._meter = ReplyMeter(trio.current_time())
         self._elsewhere = False  # a fallback was asked
         self._begins = reply.length
         self._loops = LoopGuard()
@@ -165,7 +158,7 @@ class Turn:
         try:
             return await self._stream_well(prompt, model)
         except ProviderError as error:
-            if error.kind != "context_exceeded" or self._tokens:
+            if error.kind != "context_exceeded" or self._meter.tokens:
                 raise
             model = self._model = shorter(model, prompt, error)
         self._session.publish(
@@ -292,11 +285,11 @@ class Turn:
     def _take(self, piece: Piece, streaming: Stream, model: ChosenModel) -> None:
         match piece:
             case Text(text):
-                if not self._first_text:
+                if not self._meter.first_text_at:
                     self._begin_text(streaming, model)
                     self._join_exactly(streaming, model)
                 clean = sanitize(text)
-                self._tokens += model.counter.count(clean)
+                self._meter.tokens += model.counter.count(clean)
                 self._publish(
                     self._update_filter.take(clean) if self._update_filter is not None else clean
                 )
@@ -309,7 +302,7 @@ class Turn:
             case Proposal(changes):
                 self._reply.proposed = changes
             case Spent():
-                self._spent = piece
+                self._meter.spent = piece
             case Finish():
                 self._finish_mark = piece
                 if piece.cut:
@@ -343,7 +336,7 @@ class Turn:
             self._update_filter = UpdateFilter()
 
     def _begin_text(self, streaming: Stream, model: ChosenModel) -> None:
-        self._first_text = trio.current_time()
+        self._meter.first_text_at = trio.current_time()
         if _steps_in(streaming, model):
             self._reply.model = f"{streaming.provider.name}/{streaming.model}"
         if self._progress_shown:
@@ -365,9 +358,7 @@ class Turn:
         self._session.publish(SystemUpdate(f"{progress.what} …", State(progress=progress)))
 
     def _speed(self) -> float:
-        """Returns tokens per second of wall time since the first text; 0.0 until that means something."""
-        elapsed = trio.current_time() - self._first_text
-        return self._tokens / elapsed if self._first_text and elapsed > SPEED_AFTER_S else 0.0
+        return self._meter.speed(trio.current_time())
 
     # --- 5: finish ------------------------------------------------------------------------------
 
@@ -379,16 +370,16 @@ class Turn:
             reason=reason,
             saved=saved,
             model=self._model,
-            counter=self._counter(),
-            tokens=self._tokens,
-            first_text_s=self._first_text - self._started if self._first_text else None,
+            counter=self._meter.counter(self._prompt, self._model),
+            tokens=self._meter.tokens,
+            first_text_s=self._meter.first_text_s,
             rate=self._speed(),
             elsewhere=self._elsewhere,
             trouble=kind_of(error) if error is not None else "",
             prompt=self._prompt,
             client=self._input.selection.client,
-            prompt_tokens=usage_of(self._prompt, self._spent, self._tokens).prompt_tokens,
-            cost=self._cost or 0.0,
+            prompt_tokens=self._meter.usage(self._prompt).prompt_tokens,
+            cost=self._meter.cost or 0.0,
         )
 
     def _publish_rest(self) -> None:
@@ -403,7 +394,7 @@ class Turn:
     async def _save_and_announce(self, reason: EndReason, error: FlowerError | None) -> bool:
         """Saves the reply, then tells the watchers; returns whether it could be saved."""
         reply, session = self._reply, self._session
-        usage = usage_of(self._prompt, self._spent, self._tokens)
+        usage = self._meter.usage(self._prompt)
         failure = await self._storage.save_end(STATUS_OF.get(reason, reason), usage)
         if failure:
             log.error("turn=%s %s", reply.turn, failure)
@@ -413,18 +404,10 @@ class Turn:
         if complaint is not None:
             session.publish(complaint)
         info = self._model.info if self._model is not None else None
-        cost = self._cost = cost_of(info, usage, self._spent, elsewhere=self._elsewhere)
-        seconds = trio.current_time() - self._started
+        cost = self._meter.price(info, usage, elsewhere=self._elsewhere)
+        seconds = trio.current_time() - self._meter.started_at
         session.publish(end_event(session.id, reply, reason, usage, cost, seconds, self._speed()))
         return not failure
-
-    def _counter(self) -> TokenCounter:
-        """Returns the counter as corrected by everything this turn has learned."""
-        if self._prompt is None or self._model is None:
-            return self._model.counter if self._model is not None else TokenCounter()
-        if self._spent is None:
-            return self._prompt.counter
-        return self._prompt.counter.calibrated(self._prompt.assembled.tokens, self._spent.prompt_tokens)
 
 
 def _steps_in(streaming: Stream, model: ChosenModel) -> bool:

@@ -1,4 +1,4 @@
-"""How a turn ends, in values: the reason, what it cost, the events that tell it. Pure."""
+"""How a turn begins and ends, in values: the events that tell it, the reason, what it cost. Pure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from msgspec import UNSET, Struct
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt
 from flower.engine.provider.base import Finish, ModelInfo, Spent
-from flower.engine.sessions.session import GrowingReply
+from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.tokens import TokenCounter
 from flower.errors import FlowerError, ProviderError
-from flower.protocol.messages import ChatEnd, EndMeta, ErrorEvent, ErrorMeta, Usage
+from flower.protocol.messages import (
+    ChatEnd,
+    ChatMessage,
+    EndMeta,
+    ErrorEvent,
+    ErrorMeta,
+    MessageMeta,
+    Usage,
+)
 
 EndReason = Literal["done", "stopped", "length", "blocked", "interrupted", "error"]
 STATUS_OF: dict[EndReason, str] = {"done": "complete"}  # every other reason is its own status
+
+SPEED_AFTER_S = 0.25  # tokens per second of a shorter time say nothing
 
 
 class TurnOutcome(Struct, frozen=True, kw_only=True):
@@ -48,12 +58,50 @@ def kind_of(error: FlowerError) -> str:
     return error.kind if isinstance(error, ProviderError) else "engine"
 
 
-def usage_of(prompt: PreparedPrompt | None, spent: Spent | None, tokens: int) -> Usage:
-    """Returns the tokens as the provider counted them, else as we do; ``tokens`` are the reply's."""
-    if spent is not None:
-        return Usage(spent.prompt_tokens, spent.completion_tokens, spent.cached_tokens)
-    prompt_tokens = prompt.assembled.tokens if prompt is not None else 0
-    return Usage(prompt_tokens, tokens, estimated=True)
+class ReplyMeter:
+    """What a reply takes: tokens, time and money, as far as it has come.
+
+    Times are seconds of a clock that never jumps. ``spent`` is what the provider has counted itself.
+    """
+
+    def __init__(self, started_at: float) -> None:
+        self.started_at = started_at
+        self.first_text_at = 0.0
+        self.tokens = 0  # of the reply, as we count them
+        self.spent: Spent | None = None
+        self.cost: float | None = None
+
+    @property
+    def first_text_s(self) -> float | None:
+        """The seconds until the first text, None before that."""
+        return self.first_text_at - self.started_at if self.first_text_at else None
+
+    def speed(self, now: float) -> float:
+        """Returns tokens per second of wall time since the first text; 0.0 until that means something."""
+        elapsed = now - self.first_text_at
+        return self.tokens / elapsed if self.first_text_at and elapsed > SPEED_AFTER_S else 0.0
+
+    def usage(self, prompt: PreparedPrompt | None) -> Usage:
+        """Returns the tokens as the provider counted them, else as we do."""
+        if self.spent is not None:
+            return Usage(
+                self.spent.prompt_tokens, self.spent.completion_tokens, self.spent.cached_tokens
+            )
+        prompt_tokens = prompt.assembled.tokens if prompt is not None else 0
+        return Usage(prompt_tokens, self.tokens, estimated=True)
+
+    def price(self, info: ModelInfo | None, usage: Usage, *, elsewhere: bool) -> float | None:
+        """Notes and returns USD: what the provider says, else price times tokens, else None for unknown."""
+        self.cost = cost_of(info, usage, self.spent, elsewhere=elsewhere)
+        return self.cost
+
+    def counter(self, prompt: PreparedPrompt | None, model: ChosenModel | None) -> TokenCounter:
+        """Returns the model's counter as corrected by everything this turn has learned."""
+        if prompt is None or model is None:
+            return model.counter if model is not None else TokenCounter()
+        if self.spent is None:
+            return prompt.counter
+        return prompt.counter.calibrated(prompt.assembled.tokens, self.spent.prompt_tokens)
 
 
 def cost_of(
@@ -120,3 +168,29 @@ def interrupted(session_id: str, message_id: int) -> ChatEnd:
         session=session_id,
     )
     return ChatEnd("", meta)
+
+
+# --- how it begins ----------------------------------------------------------------------------------
+
+
+def line_said(
+    session: Session, line: str, message_id: int, turn: str, request: str | None
+) -> ChatMessage:
+    """Returns what shows the watchers a line of the player that has been stored."""
+    meta = MessageMeta(
+        role="user",
+        message=message_id,
+        session=session.id,
+        turn=turn,
+        request=request or UNSET,
+        status="complete",
+    )
+    return ChatMessage(line, meta)
+
+
+def reply_begun(session: Session, reply: GrowingReply) -> ChatMessage:
+    """Returns what tells the watchers that a reply begins, with the text it begins with."""
+    meta = MessageMeta(
+        "assistant", reply.message_id, session.id, reply.turn, status="streaming", model=reply.model
+    )
+    return ChatMessage(reply.text, meta)

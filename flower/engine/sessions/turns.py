@@ -23,16 +23,14 @@ from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import FinishedReply, GrowingReply, Session, WaitingLine
 from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn import Turn
-from flower.engine.sessions.turn_outcome import STATUS_OF, TurnOutcome
+from flower.engine.sessions.turn_outcome import STATUS_OF, TurnOutcome, line_said, reply_begun
 from flower.engine.store import exchanges, prompts, selections
 from flower.engine.store.database import apart
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError, StoreError
 from flower.protocol.messages import (
-    ChatMessage,
     ErrorEvent,
     ErrorMeta,
-    MessageMeta,
     State,
     SystemUpdate,
 )
@@ -211,15 +209,7 @@ class Turns:
         if exchange.already_there:
             return False
         turn_id = f"{session.id}-{exchange.reply_id}"
-        meta = MessageMeta(
-            role="user",
-            message=exchange.user_id,
-            session=session.id,
-            turn=turn_id,
-            request=request or UNSET,
-            status="complete",
-        )
-        session.publish(ChatMessage(line, meta))
+        session.publish(line_said(session, line, exchange.user_id, turn_id, request))
         reply = GrowingReply(
             turn=turn_id,
             message_id=exchange.reply_id,
@@ -228,7 +218,7 @@ class Turns:
             world_id=session.world_id,
         )
         self.start(session, reply, exchange.user_id, selection)
-        session.publish(opened(session, reply))
+        session.publish(reply_begun(session, reply))
         return exchange.titled
 
     def start(
@@ -406,11 +396,3 @@ def _finished(reply: GrowingReply, task: TurnInput, outcome: TurnOutcome) -> Fin
         first=not task.continues and not task.variant,
         proposed=reply.proposed,
     )
-
-
-def opened(session: Session, reply: GrowingReply) -> ChatMessage:
-    """Returns what tells the watchers that a reply begins, with the text it begins with."""
-    meta = MessageMeta(
-        "assistant", reply.message_id, session.id, reply.turn, status="streaming", model=reply.model
-    )
-    return ChatMessage(reply.text, meta)

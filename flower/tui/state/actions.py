@@ -19,8 +19,9 @@ from flower.tui.state import (
     status_line,
     tree_state,
 )
+from flower.tui.state.effects import OpenEditor, Quit, Repaint, Suspend
 from flower.tui.state.geometry import layout_of
-from flower.tui.state.model import Model, OpenEditor, Quit, Repaint, Search, Suspend
+from flower.tui.state.model import Model, Search
 from flower.tui.state.status_line import Result, notify
 
 

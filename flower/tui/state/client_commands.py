@@ -11,8 +11,9 @@ from flower.errors import ConfigError
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import ASCII, CONSOLE, load_theme
 from flower.tui.state import popups, scroll, settings_list, tree_state
+from flower.tui.state.effects import ChangeSetting, Copy, ImportFiles, Quit
 from flower.tui.state.geometry import layout_of
-from flower.tui.state.model import ChangeSetting, Copy, ImportFiles, Model, Popup, Quit
+from flower.tui.state.model import Model, Popup
 from flower.tui.state.status_line import Result, notify
 
 

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from flower.tui.render.text import wrap
 from flower.tui.state import actions, engine_forms
 from flower.tui.state import form as forms
+from flower.tui.state.effects import OpenEditor
 from flower.tui.state.form import FormOutcome, TypedForm
 from flower.tui.state.geometry import layout_of
-from flower.tui.state.model import Model, OpenEditor
+from flower.tui.state.model import Model
 from flower.tui.state.status_line import Result
 from flower.tui.term.inputs import Key
 

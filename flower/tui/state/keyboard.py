@@ -20,8 +20,9 @@ from flower.tui.state import (
     transcript,
     tree_keys,
 )
+from flower.tui.state.effects import Copy
 from flower.tui.state.geometry import layout_of
-from flower.tui.state.model import Copy, Model, Notice, Search
+from flower.tui.state.model import Model, Notice, Search
 from flower.tui.state.status_line import Result
 from flower.tui.term.inputs import Key
 

@@ -1,7 +1,7 @@
 """What one client knows, and what can happen to it.
 
 ``Model`` is a value: ``update.update`` makes a new one for every input and nothing else changes it.
-``Input`` is the union of everything that can happen, ``Effect`` of everything the app must then do.
+``Input`` is the union of everything that can happen; what the app must then do is in ``effects``.
 The first frame is drawn from here before slow modules are imported, so this module imports none;
 options of the engine's lists (worlds, models ...) are the structs of ``flower.protocol.messages``, held as they
 came. The one mutable object inside is ``StoryPane``, a memo of laid-out messages.
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from flower import limits
-from flower.client.events import LinkChanged, Received, Send
+from flower.client.events import LinkChanged, Received
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import NO_RECIPES, Recipe, Theme
 from flower.tui.state.bindings import Bindings
@@ -341,85 +341,4 @@ Input = (
     | PathsListed
     | SettingsListed
     | PicturesShown
-)
-
-
-# --- effects ------------------------------------------------------------------------------------
-
-
-class Quit(NamedTuple):
-    """Leave: tell the engine, restore the terminal, end."""
-
-
-class Bell(NamedTuple):
-    """Ring, because something ended while the user looked elsewhere."""
-
-
-class SetTitle(NamedTuple):
-    """Say something in the window's title."""
-
-    text: str
-
-
-class Copy(NamedTuple):
-    """Put text on the user's clipboard."""
-
-    text: str
-
-
-class ListPaths(NamedTuple):
-    """Look on the disk for what begins with ``typed``; ``PathsListed`` answers."""
-
-    typed: str
-
-
-class ImportFiles(NamedTuple):
-    """Send what is at a path, as typed, to the engine, which imports it."""
-
-    typed: str
-
-
-class ListSettings(NamedTuple):
-    """Look up the screen's own settings; ``SettingsListed`` answers."""
-
-
-class ChangeSetting(NamedTuple):
-    """Write one of the screen's own settings, as typed, into its ``config.yaml``, and use it."""
-
-    name: str
-    value: str
-
-
-class ReadSettings(NamedTuple):
-    """Read the screen's own settings again: files have changed."""
-
-
-class Suspend(NamedTuple):
-    """Stop the process as Ctrl-Z does."""
-
-
-class OpenEditor(NamedTuple):
-    """Edit ``text`` in the user's ``$EDITOR``."""
-
-    text: str
-
-
-class Repaint(NamedTuple):
-    """Draw every cell again: something else wrote on the screen."""
-
-
-Effect = (
-    Send
-    | Quit
-    | Bell
-    | SetTitle
-    | Copy
-    | ListPaths
-    | ImportFiles
-    | ListSettings
-    | ChangeSetting
-    | ReadSettings
-    | Suspend
-    | OpenEditor
-    | Repaint
 )

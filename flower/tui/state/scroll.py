@@ -11,8 +11,9 @@ from flower.client.events import Send
 from flower.tui.render.layout import Layout
 from flower.tui.render.messages import Look, MessageView
 from flower.tui.state import commands, transcript
+from flower.tui.state.effects import Effect
 from flower.tui.state.geometry import layout_of
-from flower.tui.state.model import Effect, Model, Notice, Scroll, Search
+from flower.tui.state.model import Model, Notice, Scroll, Search
 from flower.tui.state.transcript import index_of
 
 ROWS = 5  # a stream at the bottom moves the text so many rows at once: see ``settled``

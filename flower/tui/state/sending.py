@@ -9,7 +9,8 @@ from flower import limits
 from flower.client.events import Send
 from flower.tui.render.messages import MessageView
 from flower.tui.state import checklist, client_commands, commands, popups, transcript
-from flower.tui.state.model import Draft, Effect, Model, Notice, Search, TurnState
+from flower.tui.state.effects import Effect
+from flower.tui.state.model import Draft, Model, Notice, Search, TurnState
 from flower.tui.state.status_line import Result, notify
 
 TAKE_AWAY = ("/delete", "/session delete", "/lore delete", "/memory forget")  # no habit's Enter

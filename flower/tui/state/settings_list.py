@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from flower.client.events import Send
 from flower.tui.state import popups, status_line
-from flower.tui.state.model import ChangeSetting, ListSettings, Model, Popup
+from flower.tui.state.effects import ChangeSetting, ListSettings
+from flower.tui.state.model import Model, Popup
 from flower.tui.state.status_line import Result, notify
 
 if TYPE_CHECKING:

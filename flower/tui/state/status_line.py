@@ -12,7 +12,8 @@ from flower import limits
 from flower.tui.render import layout
 from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.state import checklist, commands, transcript
-from flower.tui.state.model import Effect, Model, Notice
+from flower.tui.state.effects import Effect
+from flower.tui.state.model import Model, Notice
 
 if TYPE_CHECKING:
     from flower.protocol import messages as wire

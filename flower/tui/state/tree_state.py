@@ -18,8 +18,9 @@ from flower.protocol.tree_text import Strokes, TreeLine
 from flower.tui.render.text import clean, wrap
 from flower.tui.render.theme import Glyphs
 from flower.tui.state import commands, transcript
+from flower.tui.state.effects import Effect
 from flower.tui.state.geometry import layout_of
-from flower.tui.state.model import Effect, Model, Notice, Tree
+from flower.tui.state.model import Model, Notice, Tree
 
 Result = tuple[Model, tuple[Effect, ...]]
 SIDE_BY_SIDE_COLUMNS = 110  # from here on the text is beside the tree

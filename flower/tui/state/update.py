@@ -23,14 +23,13 @@ from flower.tui.state import (
     tree_keys,
     tree_state,
 )
+from flower.tui.state.effects import Effect, ListPaths, SetTitle
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import (
     Configured,
     Edited,
-    Effect,
     Input,
     LinkState,
-    ListPaths,
     Model,
     Notice,
     Notified,
@@ -40,7 +39,6 @@ from flower.tui.state.model import (
     Restored,
     Search,
     SettingsListed,
-    SetTitle,
     Tick,
     TurnState,
 )
