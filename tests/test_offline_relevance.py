@@ -133,3 +133,35 @@ def test_when_and_how_it_is_done_is_not_what_is_done(line: str, kind: str) -> No
 @SEEDS
 def test_what_the_lore_has_counted_is_counted(seed: int) -> None:
     assert "hundred and ninety-eight" in last("orrinsay", "I count the steps.", seed=seed)
+
+
+@SEEDS
+@pytest.mark.parametrize(
+    ("world", "line", "answer"),
+    [
+        ("kessel", "Where's Odo Lamb?", "outer office"),
+        ("kessel", '"Where can I sleep tonight?"', "bed"),
+        ("orrinsay", '"Where do I find Honor Tregale?"', "quay"),
+        ("orrinsay", "Who paid for the seaward room?", "Edmund Carrow"),
+        ("orrinsay", "How far is it to the town?", "mile and a half"),
+        ("orrinsay", '"Who are you?" I ask the man with yellow gloves.', "Lucian"),
+        ("patience", "How heavy is the extra person?", "fifty kilos"),
+        ("patience", "Where's Tobiah?", "Bench"),
+        ("patience", "How do I get to the bridge?", "Crown Ring"),
+    ],
+)
+def test_obvious_questions_have_answers(world: str, line: str, answer: str, seed: int) -> None:
+    """What anybody in the place could say is said."""
+    assert answer in last(world, line, seed=seed)
+
+
+@pytest.mark.parametrize("name", evening.WORLDS)
+def test_who_the_worlds_tell_of_is_there_unless_they_say_otherwise(name: str) -> None:
+    """A night on which somebody else vanished takes nobody along."""
+    gone = {
+        "orrinsay": {"Edmund Carrow", "Orla Penn"},
+        "kessel": {"Reeve Aldous Finch"},
+        "patience": {"Lio Spar"},
+    }
+    known = gather((evening.world(name)["lore"].partition("# What is not said")[0],))
+    assert {one.full for one in known.of_kind("person") if one.gone} <= gone[name]

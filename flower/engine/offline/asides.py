@@ -109,7 +109,7 @@ _TOPICS = tuple(
     )
 )  # fmt: skip
 _TIME = re.compile(
-    r"\bwhat (?:time|day|date|hour|season|month) is\b|\bwhat(?:'s| is) the (?:time|date|day|hour|weather)\b|"
+    r"\bwhat (?:time|day|date|hour|season|month|year) is\b|\bwhat(?:'s| is) the (?:time|date|day|hour|weather)\b|"
     r"\bhow late\b",
     re.IGNORECASE,
 )

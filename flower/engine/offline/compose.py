@@ -53,6 +53,7 @@ _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in cha
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
 SHORT_CHARS = 150  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
+_SOUGHT = re.compile(r"\b(?:to see|find|meet|visit|look for|to talk|to speak|call on)\b", re.IGNORECASE)
 _COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
@@ -258,7 +259,10 @@ def _look(context: Context) -> Paragraphs:
         known = context.counted(line.object)
         count = context.pick.any_of(_COUNTS)
         said = tell(context, known) if known else context.say("counted", {"count": count})
-        return [[said, context.air()], [call_back(context), remark(context)]]
+        return [[said], [call_back(context), remark(context)]]
+    if person is not None and not line.object:
+        seen = context.say("look_person", of_name(person).slots)
+        return [[seen, text or context.air()], [remark(context)]]
     opening = _verb_of_its_own(context) or context.say("look")
     return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
 
@@ -284,15 +288,12 @@ def _move(context: Context) -> Paragraphs:
     again = key_of(context.goal) == key_of(context.here)
     arrived = "" if again else context.say("arrive") if context.pick.percent(45) else ""
     sought = next((name for name in context.named if name.kind == "person"), None)
-    if (
-        sought is not None
-        and not context.people.is_gone(sought)
-        and context.line.verb in ("see", "find", "go", "meet", "visit")
-    ):
+    if sought is not None and _SOUGHT.search(context.line.text) and not context.people.is_gone(sought):
         found = of_name(sought)
         context.meet(found.name)
         met = context.say("meet_found", found.slots | {"full": sought.said})
-        return [[*first, the_place(context, most=1)], [met]]
+        greets = context.say(f"said_to.greet.{found.register}", found.slots)
+        return [[*first, the_place(context, most=1)], [met, greets]]
     first += [
         arrived,
         the_place(context),

@@ -20,7 +20,7 @@ from flower.engine.offline.hearing import Heard, hear
 from flower.engine.offline.names import Name, NameKind
 from flower.engine.offline.parse import ParsedLine, read
 from flower.engine.offline.people import People
-from flower.engine.offline.questions import answers, without_call
+from flower.engine.offline.questions import about_me, answers, without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.relevance import (
     answers_it,
@@ -45,9 +45,7 @@ SKY_REPLIES = 8  # in which the same sky is not told again
 SKY_PERCENT = 50  # else a sound or a smell of the place says more
 ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
 FORM_POINTS = 8  # for a sentence of the form that a question wants
-COUNT_WORDS = (
-    4  # a number at most so many words before a thing counts it: "six thousand one hundred people"
-)
+COUNT_WORDS = 7  # a number at most so many words before a thing counts it
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
 SPARE_RANK = 4  # and was recalled for this very moment
@@ -68,6 +66,14 @@ _NUMBER = re.compile(
 )
 _HOW_MANY = re.compile(r"\bhow (?:many|much) (?:more |other )?(?P<what>[a-z]+)", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
+_WHERE = re.compile(r"^\W*where(?:'s|\u2019s)?\b", re.IGNORECASE)
+_MAY_I = re.compile(
+    r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b"
+)  # nobody else is asked of
+_IS_AT = re.compile(
+    r"\b(?:is|are|lives?|lodges|sits|sleeps|lies|stands?|found|office|meets) (?:to be found )?(?:mostly )?"
+    r"(?:at|in|on|over|above|by|under|beneath|behind|beside|near|below|between)\b"
+)
 _OF_ME = re.compile(r"\byou (?:are|were|have|carry|come)\b|\bmakes you\b|\byour\b", re.IGNORECASE)
 _I_AM = re.compile(
     r"\byou (?:are|were|have come|carry)\b|\bmakes you\b|\basking you to\b", re.IGNORECASE
@@ -240,18 +246,32 @@ class Context:
         who = re.match(r"\W*(?:and |so |but )?who\b", question, re.IGNORECASE) is not None
         found = lore_of.about(self.lore, words, focus=focus, names=names, who=who)
         if asked is None:
-            return [pair for pair in found if belongs_to(pair[1], words, names)]
+            looks = self.line.kind in ("look", "search", "think")
+            return [pair for pair in found if belongs_to(pair[1], words, names, of_people=looks)]
         if counted := _counted(question):
             return [(score + FORM_POINTS, fact) for score, fact in found if _counts(fact, counted)]
         asked -= measured(question)
         of_whom = names if who_is(question) and names else ()
         fitting = [
-            (score + FORM_POINTS * answers(question, fact.text)[0], fact)
+            (score + FORM_POINTS * self._form(question, fact), fact)
             for score, fact in found
             if answers_it(fact, asked, names, self._common)
             and (not of_whom or fact.subject in of_whom or fact.subject is None)
         ]
         return sorted(fitting, key=lambda pair: -pair[0])
+
+    def _form(self, question: str, fact: Fact) -> int:
+        """Returns how well the form of a sentence fits the question: 0 for not at all, at most 3."""
+        measure = bool(measured(question)) and _NUMBER.search(fact.text) is not None
+        found_at = (
+            bool(self.named)
+            and _WHERE.search(question) is not None
+            and _IS_AT.search(fact.text) is not None
+        )
+        mine = _MAY_I.search(question) is not None and (
+            fact.subject is None or fact.subject.kind != "person"
+        )
+        return answers(question, fact.text)[0] + 2 * (measure or found_at) + mine
 
     @cached_property
     def asked(self) -> frozenset[str]:
@@ -285,7 +305,9 @@ class Context:
             found = [
                 fact for fact in facts[:1] if _NUMBER.search(fact.text) or "day" in fact.text.casefold()
             ]
-        elif self.line.kind in ("know", "recall", "aside", "oracle"):
+        elif self.line.kind in ("know", "recall", "aside", "oracle") and (
+            about_me(self.line.text) or _counted(self.line.text) or not self.near_words
+        ):
             asked = self.asked - measured(self.line.text)
             wanted = content(asked, [one for one in self.named if one.kind == "person"])
             counted = _counted(self.line.text)
@@ -297,11 +319,23 @@ class Context:
                 and (_OF_ME.search(fact.text) or not self.named)
             ]
         else:
-            noun = stems(self.line.object.rsplit(" ", 1)[-1])
-            found = [fact for fact in facts if noun and noun <= fact.core and _YOURS.search(fact.text)]
+            noun = self.line.object.rsplit(" ", 1)[
+                -1
+            ].casefold()  # small: a board is no Board of Lights
+            found = [
+                fact
+                for fact in facts
+                if noun and re.search(rf"\b{re.escape(noun)}", fact.text) and _YOURS.search(fact.text)
+            ]
         for fact in found[:1]:
             self.use(fact)
         return found[0] if found else None
+
+    @cached_property
+    def near_words(self) -> bool:
+        """Whether the lore has a sentence with all that is asked."""
+        wanted = content(self.asked - measured(self.line.text), ())
+        return any(wanted <= fact.words for fact in self.lore.facts if not fact.secret)
 
     def ideas(self) -> list[str]:
         """Returns two things the player could do, as they would write them."""

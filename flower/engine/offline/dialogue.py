@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from flower.engine.offline import oracle
 from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
-from flower.engine.offline.facts import Fact
+from flower.engine.offline.facts import PEOPLE_TITLE, Fact
 from flower.engine.offline.grammar import in_first_person, sentences, spoken, upper_first
 from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark
 from flower.engine.offline.people import Absent
@@ -54,6 +54,7 @@ _ASKS_A_FAVOUR = re.compile(
     re.IGNORECASE,
 )
 _ASKS_WITH = re.compile(r"\b(?:who|where|when|why|how)\b", re.IGNORECASE)
+_OF_ME = re.compile(r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b")
 _DO_YOU_KNOW = re.compile(r"\byou (know|heard?|remember|seen?|met)\b", re.IGNORECASE)
 _IN_KIND = frozenset(
     {
@@ -138,7 +139,7 @@ def _no_answer(context: Context, absent: Absent) -> list[list[str]]:
     name = absent.name
     slots = {"gone": name.said, "gone_short": name.short, "they": name.they, "them": name.them}
     said = context.say("no_answer_killed" if absent.killed else "no_answer", slots)
-    return [[said, context.air()], [remark(context, 60)]]
+    return [[said], [remark(context, 60)]]
 
 
 def _beside(context: Context) -> str:
@@ -179,17 +180,15 @@ def _meeting(context: Context, speaker: Speaker) -> str:
 
 def _portrait(context: Context, speaker: Speaker, full: str) -> str:
     """Returns "Hanne Brask, Warden of Weights, ..." from the lore, "" when that was told in this story."""
-    known = next(
-        (
-            fact
-            for fact in sorted(context.facts_of(full), key=lambda one: f"{full} is " not in one.text)
-            if fact.subject
-            and fact.subject.short == speaker.name
-            and fact.text.startswith(fact.subject.full)
-        ),
-        None,
-    )
-    if known is None or known.subject is None or context.was_told(known) or not context.use(known):
+    own = [fact for fact in context.lore.facts if fact.subject and fact.subject.short == speaker.name]
+    if any(context.was_told(fact) for fact in own) or f"{speaker.name} " in "".join(
+        context.replies[:1]
+    ):
+        return ""
+    portraits = [fact for fact in own if not fact.secret and fact.text.startswith(f"{full} ")]
+    portraits.sort(key=lambda fact: PEOPLE_TITLE.search(fact.section) is None)
+    known = portraits[0] if portraits else None
+    if known is None or known.subject is None or not context.use(known):
         return ""
     rest = known.text.removeprefix(known.subject.full).strip(" .!,")
     return f"{full}, {rest.removeprefix('is ')}" if rest.startswith("is ") else f"{full}, who {rest}"
@@ -309,6 +308,8 @@ def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> F
         if fact is None or all(name.short != speaker.name for name in fact.names):
             return None if fact and (of_them or _of_somebody_else(context, speaker, fact)) else fact
         own = fact.subject is not None and fact.subject.short == speaker.name
+        if own and not of_them and _OF_ME.search(context.line.text):
+            continue  # "Where can I sleep?" does not ask where they do
         if own and fact.core & (context.line.words - stems(speaker.full)):
             return fact
     return None

@@ -6,7 +6,6 @@ import re
 
 from flower.engine.offline.context import Context
 from flower.engine.offline.people import Absent
-from flower.engine.offline.scene import key_of
 from flower.engine.offline.voice import Speaker
 
 _TO_THEM = re.compile(
@@ -28,6 +27,11 @@ _TAKES_TO = re.compile(
 )
 
 
+_FOR_THEM = re.compile(
+    r"\b(?:for|about|like|than) [A-Z][a-z]+"
+)  # "I make the move for Lusk": not done to him
+
+
 def is_gift(context: Context) -> bool:
     """Whether the line gives something to somebody who is there to take it."""
     text = context.line.text
@@ -43,24 +47,12 @@ def recipient(context: Context) -> Speaker | None:
     """Returns who is meant by the line's name or pronoun, None for somebody gone or nobody at hand."""
     if _to_a_person(context):
         found = context.people.addressed()
-        if isinstance(found, Absent) or not (
-            _at_hand(context, found) or _TAKES_TO.search(context.line.text)
-        ):
+        if isinstance(found, Absent) or _FOR_THEM.search(context.line.text):
             return None
         return found
     if _TO_THEM.search(context.line.text) or _GIVES.search(context.line.text):
         return context.people.pointed_at(context.line.text) or context.people.at_hand()
     return None
-
-
-def _at_hand(context: Context, speaker: Speaker) -> bool:
-    """Whether somebody is where the line is played: what is done "for Lusk" is not done to him."""
-    there = (
-        *context.scene.company,
-        *(name.short for name in context.nearby),
-        *(one.name for one in context.cast),
-    )
-    return any(key_of(speaker.name) == key_of(one) for one in there)
 
 
 def with_somebody(context: Context) -> str:

@@ -19,7 +19,7 @@ _TOWARDS = frozenset({"look", "search", "move", "use", "take", "other", "fight",
 # These are answered, whatever is going on; and where somebody opens their heart nothing bursts in.
 _ELSEWHERE = frozenset({"recall", "dice", "aside"})
 _QUIET = frozenset({"speech", "recall", "dice", "aside", "know", "oracle", "state"})
-EVERY = 6  # a complication about every sixth reply keeps an hour from going slack
+EVERY = 8  # a complication about every eighth reply keeps an hour from going slack
 FIRST = 3  # and none before the player has found their feet
 WORDS_FULL = 90  # a reply of so many words needs no more to end on
 
@@ -79,7 +79,7 @@ def _due(context: Context) -> bool:
         return False
     if context.cue.happening or context.cue.turn_number < FIRST:
         return False
-    if not context.pick.percent(50):
+    if not context.pick.percent(40):
         return False
     recent = "\n".join(context.replies[-EVERY + 1 :]).casefold()
     return not any(event.mark.casefold() in recent for event in context.phrases.events)

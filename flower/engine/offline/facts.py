@@ -22,7 +22,7 @@ from flower.engine.recall.secrets import secret_text, secret_title
 
 FACT_WORDS_MIN = 5
 FACT_WORDS_MAX = 42  # longer sentences drown the reply they are put in
-_PEOPLE_TITLE = re.compile(
+PEOPLE_TITLE = re.compile(
     r"\b(?:people|persons?|characters?|cast|who is who|inhabitants)\b", re.IGNORECASE
 )
 _PLACES_TITLE = re.compile(r"\b(?:places?|locations?|where)\b", re.IGNORECASE)
@@ -119,6 +119,9 @@ _KEEPERS = (
 )
 
 
+_ANY_PERSON = stems("man woman boy girl child lady person fellow gentleman old young tall grey")
+
+
 @lru_cache(maxsize=1024)
 def offices(sentence: str) -> frozenset[str]:
     """Returns the stems of what the sentence says its subject is by trade."""
@@ -130,7 +133,7 @@ def offices(sentence: str) -> frozenset[str]:
     title = re.match(r"(?:Old |Young )?([A-Z]\w+) [A-Z]\w+", sentence)
     if title and title.group(1) in word_list("titles"):
         words |= all_stems(title.group(1).casefold())
-    return frozenset(words)
+    return frozenset(words - _ANY_PERSON)
 
 
 def _without(names: Sequence[Name], text: str) -> str:
@@ -204,11 +207,7 @@ def _sorted_by_headings(names: tuple[Name, ...], texts: Iterable[tuple[str, str]
     kinds: dict[str, NameKind] = {}
     for title, body in texts:
         kind: NameKind | None = (
-            "person"
-            if _PEOPLE_TITLE.search(title)
-            else "place"
-            if _PLACES_TITLE.search(title)
-            else None
+            "person" if PEOPLE_TITLE.search(title) else "place" if _PLACES_TITLE.search(title) else None
         )
         if kind is None:
             continue

@@ -63,6 +63,7 @@ _LOST = re.compile(r"\blost (?:his|her|their) \w+ $")
 _SOMEBODY_ELSES = re.compile(
     r"\b(when|who|whose|whom|that|brother|sister|husband|wife|mother|father|sons?|daughters?|the day|before|after)\b"
 )
+_ANOTHER = re.compile(r" (?:the|an?) [a-z]+ $")  # "on the night the keeper vanished": he is another
 _SHE = re.compile(
     r"(Mother|Sister|Lady|Mistress|Mrs|Ms|Miss|Widow|Aunt|Queen|Princess|Goodwife|Granny)\b"
 )
@@ -265,7 +266,8 @@ def _gone(text: str, spans: list[tuple[int, int]]) -> bool:
         if _LOST.search(text[max(0, start - 40) : start]):
             return True
         lost = _GONE.match(text[end : end + 140])
-        if lost and not _SOMEBODY_ELSES.search(lost.group("between")):
+        between = lost.group("between") if lost else ""
+        if lost and not _SOMEBODY_ELSES.search(between) and not _ANOTHER.search(between):
             return True
     return False
 

@@ -19,7 +19,7 @@ from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
 from flower.engine.offline.relevance import asked_part
 from flower.engine.offline.scene import Scene, key_of, meant_by, wanted_by
-from flower.engine.offline.stems import stem
+from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
@@ -50,6 +50,11 @@ _NOBODY_NAMED = re.compile(
 )
 _ANYBODY = re.compile(
     r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
+    re.IGNORECASE,
+)
+_LOOKS = re.compile(
+    r"\b(?:the|that|a|an) (?:man|woman|boy|girl|lady|gentleman|fellow|child|one) (?:with|in|wearing) (?:the |a |an )?"
+    r"(?P<seen>[a-z]+ [a-z]+)",
     re.IGNORECASE,
 )
 _TOPIC = re.compile(
@@ -102,6 +107,8 @@ class People:
         if _WHOEVER.search(outside):  # of those who belong to the place
             here = (of_name(one) for one in self._nearby if not self.is_gone(one))
             return next((one for one in here if one.name not in self._scene.along), self.stranger())
+        if (described := self._by_looks(outside)) is not None:
+            return described
         trade = _TO_WHOM.search(outside)
         who = _BESIDE_ME.sub("", trade["who"]) if trade else ""
         if _NOBODY_NAMED.fullmatch(who):
@@ -202,6 +209,16 @@ class People:
         if member is not None:
             return member
         return next((self._of(name) for name in names if not _TOPIC.search(_before(name, text))), None)
+
+    def _by_looks(self, text: str) -> Speaker | Absent | None:
+        """Returns whom the lore describes so: "the man with yellow gloves" wears yellow gloves."""
+        found = _LOOKS.search(text)
+        seen = stems(found["seen"]) if found else frozenset()
+        if not seen or not _BEFORE_ADDRESSEE.search(text[: found.start()].casefold() if found else ""):
+            return None
+        known = (fact for fact in self._lore.facts if not fact.secret and seen <= fact.words)
+        who = next((one.subject for one in known if one.subject and one.subject.kind == "person"), None)
+        return self._of(who) if who else None
 
     def _by_trade(self, trade: str) -> Speaker | Absent | None:
         """Returns whom the lore knows by a trade: "the keeper" is whoever keeps something."""

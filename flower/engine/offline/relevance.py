@@ -32,7 +32,7 @@ _MEASURES = re.compile(
     r"\bhow (far|long|old|big|tall|deep|high|heavy|often|large|wide|fast|strong|thick)\b", re.IGNORECASE
 )
 _BECAME = re.compile(
-    r"\bwhat(?:'s| has| is)? (?:really )?(?:happen\w*|became|become|befell)(?: to| of)?\b|"
+    r"\bwhat(?:'s| has| is)? (?:\w+ ){0,3}?(?:happen\w*|became|become|befell)(?: to| of)?\b|"
     r"\bhow (?:did|exactly did|come) [^?]{0,40}\b(?:die|drown|vanish|disappear|end up)|"
     r"\bhow [^?]{1,40} (?:died|was killed|drowned|vanished|disappeared)\b|"
     r"\b(?:what|who|how)\b[^?]{0,30}\bkilled\b|\bmurder\w*\b",
@@ -97,7 +97,7 @@ def answers_it(
     """
     wanted = content(words, names)
     if not wanted:
-        return not names or bool(set(names) & set(fact.names))
+        return bool(set(names) & set(fact.names))
     share = covered(fact, wanted, common)
     if names and not set(names) & set(fact.names):
         return share >= 1 and len(wanted) > 1
@@ -119,8 +119,15 @@ def belongs_to_name(name: Name, text: str) -> bool:
     )
 
 
-def belongs_to(fact: Fact, words: frozenset[str], names: Sequence[Name]) -> bool:
-    """Whether a fact is about what an act is done to: it begins with a name in the line, or shares two words."""
+def belongs_to(
+    fact: Fact, words: frozenset[str], names: Sequence[Name], *, of_people: bool = False
+) -> bool:
+    """Whether a fact is about what an act is done to: it begins with a name in the line, or shares two words.
+
+    ``of_people``: the line looks at somebody, so that what they are like belongs to it.
+    """
     named = set(names) & set(fact.names)
     shared = len((words - stems(" ".join(name.full for name in names))) & fact.core)
+    if not shared and fact.subject is not None and fact.subject.kind == "person" and not of_people:
+        return False
     return fact.subject in named if not shared else bool(named) or shared > 1

@@ -32,8 +32,7 @@ _SPEAKS = re.compile(
     r"\" (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) [a-z]+s\b|"
     r"(?:^|(?<=[.!?\"] ))(The [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) "
     r"(?:says(?! that)|asks|hears|listens|nods|looks|turns|is here|"
-    r"opens|goes|spreads|frowns|shakes|laughs|sighs|snorts|lowers|shrugs|"
-    r"folds|shows|points|grunts|smiles|considers|counts|comes|thinks|lets|has|takes|stops|answers|gives)\b",
+    r"frowns|shakes|laughs|sighs|snorts|shrugs|grunts|smiles|comes|thinks|lets|has|takes|stops|answers|gives)\b",
     re.MULTILINE,
 )
 _ADVERB = re.compile(r" [a-z]+ly$")
@@ -258,7 +257,12 @@ def goal_of(line: ParsedLine, lore: Lore) -> str:
 def _after_reply(
     scene: Scene, line: ParsedLine | None, reply: str, outcome: str, lore: Lore, cast: Sequence[str]
 ) -> Scene:
-    speakers = [_short(found, lore) for found in speakers_of(reply)]
+    first = reply.partition("\n\n")[0]
+    speakers = [  # whoever has no name and comes in behind belongs to what happens, not to the talk
+        _short(found, lore)
+        for found in speakers_of(reply)
+        if not found.startswith(("the ", "The ")) or found.casefold() in first.casefold()
+    ]
     company = tuple(dict.fromkeys([*reversed(speakers), *scene.company]))[:COMPANY]
     quoted = [found for found in speakers if f"{found} says" in reply or f"says {found}" in reply]
     others = [one for one in quoted or speakers if one not in cast]

@@ -25,5 +25,7 @@ def stems(text: str) -> frozenset[str]:
     """Returns the stems of the words of a text that carry meaning."""
     words = re.findall(r"[^\W_]+(?:['-][^\W_]+)*", text.casefold())
     return frozenset(
-        stem(word) for word in words if word not in word_list("stop_words") and len(word) > 1
+        stem(word)
+        for word in words
+        if word.removesuffix("'s") not in word_list("stop_words") and len(word) > 1
     )
