@@ -190,6 +190,9 @@ WHOLE_REPLY_BYTES = 4 * MIB  # a reply that came as one JSON document instead of
 ERROR_TEXT_CHARS = 300  # of a provider's own words in a sentence for the user
 CLIENTS_MAX = 256  # of one engine at once
 CLIENTS_MAX_SHARED = 2000  # of each of several engines on one database; those are no small boards
+CONNECTIONS_SPARE = (
+    256  # open sockets beside those of clients: who is about to come in, /readyz, imports
+)
 CONNECTIONS_PER_PROVIDER = 2 * CLIENTS_MAX  # a story and a summary or draft for each client
 GATE_GROW_S = 5.0  # without a refusal, before one request more is tried at once
 GATE_FORGET_S = 600.0  # without a request, before what a full server said is forgotten

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -44,7 +45,7 @@ class Served:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[Served]:
+async def served(connections: int = 100) -> AsyncIterator[Served]:
     app = QuartTrio("echo")
     bound = listener.bind("127.0.0.1", 0)
     world = Served(bound.getsockname()[1], trio.Event())
@@ -66,7 +67,8 @@ async def served() -> AsyncIterator[Served]:
     app.add_websocket("/babble", view_func=babble, endpoint="babble")
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
-            await nursery.start(listener.serve, app, bound, world.stop)
+            serve = partial(listener.serve, connections=connections)
+            await nursery.start(serve, app, bound, world.stop)
             yield world
             world.stop.set()
 
@@ -107,6 +109,18 @@ async def test_hostile_bytes_cost_only_their_own_connection(opening: bytes) -> N
                 while await stream.receive_some():
                     pass
         assert await world.echo_works()
+
+
+async def test_as_many_connections_are_open_as_an_engine_says() -> None:
+    async with served(connections=2) as world:
+        kept = [await world.connect() for _ in range(2)]
+        for stream in kept:
+            await stream.send_all(UPGRADE + b"\r\n")
+            assert await stream.receive_some()
+        async with await world.connect() as one_more:
+            assert await frames_until_closed(one_more) == b""
+        for stream in kept:
+            await stream.aclose()
 
 
 async def test_hostile_connections_leave_no_file_descriptors() -> None:

@@ -103,7 +103,11 @@ async def _main(
         reloader = Reloader(home, config, place, engine, refresh)
         engine.program = reloader
         application = app.create_app(engine, lifetime, access=place.access, home=home)
-        serve = partial(listener.serve, certificate=place.certificate)
+        serve = partial(
+            listener.serve,
+            certificate=place.certificate,
+            connections=app.most_clients(engine) + limits.CONNECTIONS_SPARE,
+        )
         await nursery.start(serve, application, place.bound, stop)
         # Signals first: whoever finds the address may send them at once.
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) as stops:

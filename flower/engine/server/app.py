@@ -47,6 +47,11 @@ class _Request(TrioRequest):
         super().__init__(method, scheme, path, *others, **options)
 
 
+def most_clients(engine: Engine) -> int:
+    """Returns how many clients an engine takes at once."""
+    return limits.CLIENTS_MAX_SHARED if engine.services.database.shared else limits.CLIENTS_MAX
+
+
 def create_app(
     engine: Engine, lifetime: Lifetime, *, access: Access | None = None, home: Home | None = None
 ) -> Quart:
@@ -177,8 +182,7 @@ class Pages:
         engine = self._engine
         if engine.drain.begun:
             return Refusal(503, "This engine is about to stop; connect again in a moment.")
-        shared = engine.services.database.shared
-        most = limits.CLIENTS_MAX_SHARED if shared else limits.CLIENTS_MAX
+        most = most_clients(engine)
         # The second number has those that are passed on, too.
         if max(len(engine.clients), self._lifetime.clients) >= most:
             return Refusal(503, f"{most} clients are connected, the most there can be.")

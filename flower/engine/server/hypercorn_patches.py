@@ -34,7 +34,8 @@ from wsproto.frame_protocol import CloseReason
 
 from flower import limits
 
-CONNECTIONS_MAX = 512  # open sockets, those that are no clients yet included
+# Open sockets, those that are no clients yet included
+CONNECTIONS_MAX = limits.CLIENTS_MAX + limits.CONNECTIONS_SPARE
 PIPELINE_S = 10.0  # longest that a request sent ahead waits for the answer before it
 FRAGMENTS_MAX = 1024  # frames of one message: endless empty ones must end too
 
@@ -43,6 +44,7 @@ class GuardedTCPServer(TCPServer):
     """One connection of the server."""
 
     open_now = 0  # of all connections of this process
+    most = CONNECTIONS_MAX
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class GuardedTCPServer(TCPServer):
 
         One stray byte after an upgrade request is enough to raise in the stock worker's nursery.
         """
-        if GuardedTCPServer.open_now >= CONNECTIONS_MAX:
+        if GuardedTCPServer.open_now >= GuardedTCPServer.most:
             await trio.aclose_forcefully(self.stream)
             return
         GuardedTCPServer.open_now += 1
@@ -245,8 +247,12 @@ class GuardedHandshake(ws_stream.Handshake):
         return super().accept(*args, **kwargs)
 
 
-def install() -> None:
-    """Puts the guarded classes where hypercorn looks them up. Safe to call again."""
+def install(most: int = CONNECTIONS_MAX) -> None:
+    """Puts the guarded classes where hypercorn looks them up. Safe to call again.
+
+    ``most``: open connections at once.
+    """
+    GuardedTCPServer.most = most
     hypercorn.trio.run.TCPServer = GuardedTCPServer  # type: ignore[attr-defined] # a private name
     hypercorn.protocol.h11.WSStream = GuardedWSStream  # type: ignore[attr-defined] # a private name
     hypercorn.protocol.H11Protocol = GuardedH11Protocol  # type: ignore[attr-defined] # a private name

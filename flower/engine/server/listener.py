@@ -159,13 +159,15 @@ async def serve(
     stop: trio.Event,
     *,
     certificate: Certificate | None = None,
+    connections: int = hypercorn_patches.CONNECTIONS_MAX,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves until ``stop`` is set and closes the socket; ``task_status`` tells when it serves.
 
-    With a ``certificate`` it speaks TLS only.
+    With a ``certificate`` it speaks TLS only. ``connections``: the most there may be at once, also of those who
+    are no clients yet.
     """
-    hypercorn_patches.install()
+    hypercorn_patches.install(connections)
     with listening:  # hypercorn leaves the sockets it makes itself to the garbage collector
         await worker_serve(
             ASGIWrapper(app),
