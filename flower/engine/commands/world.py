@@ -13,6 +13,7 @@ from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import Steering
 from flower.engine.prompt.context import is_kept, reason
+from flower.engine.provider.capabilities import Remarking
 from flower.engine.recall.base import Ranked
 from flower.engine.recall.scopes import lore_scope, memory_scope
 from flower.engine.sentences import one_line
@@ -104,9 +105,11 @@ async def select_character(engine: Engine, client: Client, argument: str) -> Non
 async def select_model(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which model? /model ID, for example " + engine.registry.default() + ".")
-    engine.registry.resolve(argument)
+    provider, model = engine.registry.resolve(argument)
     await engine.choose(client, model=argument)
-    client.notify(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.registry))
+    remarks = provider.remarks(model) if isinstance(provider, Remarking) else ()
+    text = " ".join((f"✓ Model: {argument}.", *remarks))
+    client.notify(text, snapshot.selection_state(client.chosen, engine.registry))
 
 
 async def refresh_models(engine: Engine, client: Client, argument: str) -> None:
