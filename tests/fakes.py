@@ -84,6 +84,11 @@ class ScriptedProvider:
         await trio.lowlevel.checkpoint()
 
 
+def passage(sentences: int) -> str:
+    """Returns that many sentences, no two the same: the same ones again and again are a loop."""
+    return "".join(f"The water moves {chr(97 + n % 26)}{chr(97 + n // 26)}. " for n in range(sentences))
+
+
 def words(text: str) -> list[Piece | Exception]:
     """A script that says ``text`` word by word and ends well."""
     pieces: list[Piece | Exception] = [Text(word) for word in re.findall(r"\S+\s*", text)]

@@ -192,3 +192,20 @@ async def test_why_can_be_asked_of_an_older_reply(autojump_clock: MockClock, pat
         await face.say("/why 999")
         await trio.testing.wait_all_tasks_blocked()
         assert "No prompt is known" in face.of(ErrorEvent)[-1].content
+
+
+class Knowing(ScriptedProvider):
+    """A provider that knows something of its model."""
+
+    def remarks(self, model: str) -> tuple[str, ...]:
+        return (f"{model} is a base model.",)
+
+
+async def test_what_is_to_be_known_of_a_model_is_said_when_it_is_chosen(
+    autojump_clock: MockClock, path: Path
+) -> None:
+    async with engine_world(path, Knowing(words("Yes. "))) as world:
+        face = await world.playing()
+        await face.say("/model scripted/narrator")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "is a base model." in face.of(SystemUpdate)[-1].content

@@ -15,7 +15,7 @@ from flower.engine.store.passages import Passage
 from flower.engine.store.sqlite_connection import migrate
 from flower.protocol.messages import ErrorEvent, SystemUpdate
 from tests.engine_world import Face, engine_world
-from tests.fakes import ScriptedProvider
+from tests.fakes import ScriptedProvider, passage
 
 
 class Narrating(ScriptedProvider):
@@ -31,7 +31,7 @@ class Narrating(ScriptedProvider):
             self.pieces = [Text(f"RECORD {self.records}."), Finish("done")]
         else:
             self.gap_s = 0.0
-            self.pieces = [Text("The water moves. " * 60), Finish("done")]
+            self.pieces = [Text(passage(51)), Finish("done")]
         return super().open(completion)
 
     @property

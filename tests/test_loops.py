@@ -61,6 +61,28 @@ def test_one_sentence_between_everything_else() -> None:
     assert after < 4_000
 
 
+def test_some_words_again_and_again_are_noticed_after_a_paragraph() -> None:
+    """Long before a chapter of it; the blank lines between may change."""
+    worth, after = told("It begins. ", '"I beg you."\n' * 3, '"I beg you."\n\n' * 200)
+    assert worth is not None
+    assert worth < 100
+    assert after < 1_000
+
+
+def test_a_few_sentences_in_turn_are_a_loop_in_whatever_order() -> None:
+    lines = (
+        "You want to take the lantern? ",
+        "I have a lantern. ",
+        "I never saw him. ",
+        "I take it if you ask. ",
+    )
+    rng = random.Random(4)
+    worth, after = told(prose(10), " ", "".join(rng.choice(lines) for _ in range(100)))
+    assert worth is not None
+    assert len(prose(10)) < worth < len(prose(10)) + 150
+    assert after < len(prose(10)) + 900
+
+
 def test_prose_is_no_loop() -> None:
     """Long prose, a refrain now and then, a cry and a line of dashes go on."""
     verse = "And the sea gave up her own, all alone, all alone. "

@@ -256,11 +256,14 @@ async def test_a_file_without_a_chat_template_gets_text_to_go_on_with(
     async with running(tmp_path) as provider:
         for name in ("gemma-3-270m", "gemma-3-270m-it"):
             (tmp_path / f"{name}.gguf").write_bytes(gguf_file(bare))
+        listed = {info.id: info.name for info in await provider.models()}
+        assert "base model" in listed["gemma-3-270m"], "before it is chosen"
+        assert "base model" not in listed["gemma-3-270m-it"]
+        assert "base model" in provider.remarks("gemma-3-270m")[0], "before it is loaded"
         pieces, error = await ask(provider, "gemma-3-270m")
         assert error is None
         assert text_of(pieces).startswith("/v1/completions ")
         assert text_of(pieces).endswith("\n> hello\n\n")
-        assert "base model" in provider.remarks("gemma-3-270m")[0]
         tuned, error = await ask(provider, "gemma-3-270m-it")
         assert text_of(tuned).startswith("gemma-3-270m-it ")
         assert provider.remarks("gemma-3-270m-it") == ()

@@ -255,9 +255,13 @@ def test_unknown_models_and_broken_providers(tmp_path: Path) -> None:
     )
     with pytest.raises(ProviderError, match="base_url"):
         world.registry.resolve("mine/model")
-    with pytest.raises(ProviderError, match="there is no model 'offlin'") as raised:
-        world.registry.resolve("offlin")
+    with pytest.raises(
+        ProviderError, match=r"There is no model 'narr'; did you mean offline/narrator\?"
+    ) as raised:
+        world.registry.resolve("narr")
     assert raised.value.kind == "model_not_found"
+    with pytest.raises(ProviderError, match="choose one with /model"):
+        world.registry.resolve("zebra")
     assert world.registry.info("claude-sonnet") is None
 
 

@@ -185,7 +185,7 @@ def test_a_cut_depends_on_nothing_but_the_text(text: str) -> None:
         ("Notes for the narrator: none\nThe gate opens.", "The gate opens."),
         (
             "NOTES FOR THE NARRATOR:\n- From the lore (Gate): It is old.\n\nThe gate opens.",
-            "\nThe gate opens.",
+            "The gate opens.",
         ),
         ("The player's words: I knock.\nThe gate opens.", "The gate opens."),
         ("[The Player's Words: I knock.", ""),

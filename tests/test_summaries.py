@@ -18,7 +18,7 @@ from flower.engine.store import exchanges, search, stories
 from flower.engine.store.sqlite_connection import migrate
 from flower.engine.tokens import TokenCounter
 from tests.engine_world import engine_world
-from tests.fakes import ScriptedProvider
+from tests.fakes import ScriptedProvider, passage
 
 COUNTER = TokenCounter()
 
@@ -36,7 +36,7 @@ class Narrating(ScriptedProvider):
             self.records += 1
             self.pieces = [Text(f"RECORD {self.records}: the lamp was lost."), Finish("done")]
         else:
-            self.pieces = [Text("The water moves. " * 60), Finish("done")]
+            self.pieces = [Text(passage(51)), Finish("done")]
         return super().open(completion)
 
 

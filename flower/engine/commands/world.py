@@ -14,6 +14,7 @@ from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import Steering
 from flower.engine.own_assets import owner_of
 from flower.engine.prompt.lore_entries import is_kept, reason
+from flower.engine.provider.capabilities import Remarking
 from flower.engine.recall.base import Ranked, lore_scope, memory_scope
 from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
@@ -105,9 +106,11 @@ async def select_character(engine: Engine, client: Client, argument: str) -> Non
 async def select_model(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which model? /model ID, for example " + engine.registry.default() + ".")
-    engine.registry.resolve(argument)
+    provider, model = engine.registry.resolve(argument)
     await engine.choose(client, model=argument)
-    client.notify(f"✓ Model: {argument}.", snapshot.selection_state(client.chosen, engine.registry))
+    remarks = provider.remarks(model) if isinstance(provider, Remarking) else ()
+    text = " ".join((f"✓ Model: {argument}.", *remarks))
+    client.notify(text, snapshot.selection_state(client.chosen, engine.registry))
 
 
 async def refresh_models(engine: Engine, client: Client, argument: str) -> None:

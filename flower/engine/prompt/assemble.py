@@ -73,7 +73,7 @@ class Assembled(Struct, frozen=True):
 
     ``window_start``: id of the first message of the history, which has ``history`` tokens; ``room``: tokens
     there are for it.
-    ``tail``: the sections given with the newest line, as they fitted.
+    ``tail``: the sections given with the newest line, as they fitted; ``system``: those of the system message.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -83,6 +83,7 @@ class Assembled(Struct, frozen=True):
     window_start: int | None
     room: int
     tail: tuple[Section, ...] = ()
+    system: tuple[Section, ...] = ()
 
 
 def state_text(texts: Iterable[str]) -> str:
@@ -161,6 +162,7 @@ def assemble(
         window_start=window[0].id if window else None,
         room=room,
         tail=tail_sections,
+        system=tuple(section for section, _ in kept),
     )
 
 

@@ -30,6 +30,7 @@ from flower.engine.prompt.lore_entries import (
 )
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.plain_text import StoryText
 from flower.engine.prompt.record import record_of
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, summary_section, with_notes
 from flower.engine.prompt.story_settings import settings_of
@@ -124,6 +125,7 @@ async def build_prompt(
         scaffold=SCAFFOLD,
         banned=settings.banned,
         template=settings.template,
+        story=StoryText(assembled.system, assembled.messages),
     )
     record = record_of(turn, model, context, fresh, assembled, prefill=prefill)
     return PreparedPrompt(completion, assembled, counter, record)

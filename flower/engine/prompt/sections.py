@@ -22,7 +22,11 @@ RULE_PRIORITY = 80
 
 RECALLED_HEAD = "Notes for the narrator, not seen by the player:"
 RECALLED_TAIL = f"\n{PLAYERS_WORDS}"
-
+LORE_KIND, MEMORY_KIND = "From the lore", "Earlier in this story"
+PRIVATE_KIND = "Known to this character alone"
+CHARACTER_HEAD = "You also play "
+SCENE_HEAD = "The story opened like this:"
+SCENARIO_HEAD = "The scenario:"
 
 # Beginnings of lines that small models copy from their prompt into the story, whatever their case.
 SCAFFOLD = (
@@ -30,11 +34,7 @@ SCAFFOLD = (
     "notes for the narrator:",
     PLAYERS_WORDS,
     PLAYERS_WORDS.replace("'", "’"),
-    *(
-        f"{kind}{end}"
-        for kind in ("From the lore", "Earlier in this story", "Known to this character alone")
-        for end in (":", " (")
-    ),
+    *(f"{kind}{end}" for kind in (LORE_KIND, MEMORY_KIND, PRIVATE_KIND) for end in (":", " (")),
 )
 
 _ORIGINAL = re.compile(r"\{\{original\}\}", re.IGNORECASE)
@@ -53,7 +53,7 @@ def character_sections(character: Character) -> tuple[Section, ...]:
         for line in character.example_dialogue.strip().splitlines()
     ).strip()
     speech = f"How {character.called} may speak; this is no part of the story:\n{examples}"
-    scenario = f"The scenario: {character.scenario}" if character.scenario.strip() else ""
+    scenario = f"{SCENARIO_HEAD} {character.scenario}" if character.scenario.strip() else ""
     return (
         Section("scenario", character.id, scenario, 55),
         Section("examples", character.id, speech if examples else "", EXAMPLES_PRIORITY),
@@ -86,7 +86,7 @@ def system_sections(
     if character is not None:
         parts.append(cast_section(character))
     if world is not None and world.scene:
-        parts.append(Section("scene", world.id, f"The story opened like this: {world.scene}", 50))
+        parts.append(Section("scene", world.id, f"{SCENE_HEAD} {world.scene}", 50))
     if character is not None:
         parts += [section for section in character_sections(character) if section.text]
     return tuple(parts)
@@ -101,7 +101,7 @@ def cast_section(character: Character) -> Section:
     """Returns the part about a character whom the narrator plays."""
     pronouns = f" (pronouns: {character.pronouns})" if character.pronouns else ""
     persona = (
-        f"You also play {character.name}{pronouns}, who is present in the story.\n{character.persona}"
+        f"{CHARACTER_HEAD}{character.name}{pronouns}, who is present in the story.\n{character.persona}"
     )
     return Section("character", character.id, persona, 60)
 
@@ -117,8 +117,8 @@ def with_notes(recalled: str, notes: Sequence[str]) -> str:
 def note_of(found: Found, *, private: bool = False) -> str:
     """Returns one recalled passage as a note. ``private``: only one character knows of it."""
     passage = found.passage
-    kind = "From the lore" if passage.kind == "lore" else "Earlier in this story"
-    kind = "Known to this character alone" if private else kind
+    kind = LORE_KIND if passage.kind == "lore" else MEMORY_KIND
+    kind = PRIVATE_KIND if private else kind
     title = f" ({passage.title})" if passage.title and passage.kind == "lore" else ""
     text = memory_text(passage.title, passage.text) if passage.kind == "memory" else passage.text
     return f"- {kind}{title}: {text.strip()}"

@@ -84,7 +84,8 @@ class Completion(Struct, frozen=True):
     routing keep a story's prompt cache warm. At a line that begins with one of ``player_names`` and a
     colon the reply ends; lines that begin as one of ``scaffold`` are the prompt's. ``quiet``: a small
     request nobody watches; models that can are told not to think. ``banned`` phrases are kept from the model
-    where its server can; ``template`` is how to write the prompt as text, "server": as the server says.
+    where its server can; ``template`` is how to write the prompt as text, "server": as the server says. ``story``
+    returns the prompt as a text that goes on, for models that follow no instructions; None where that means nothing.
     """
 
     model: str  # the provider's own id, without our prefix
@@ -99,6 +100,7 @@ class Completion(Struct, frozen=True):
     quiet: bool = False
     banned: tuple[str, ...] = ()
     template: Template | str | None = None
+    story: Callable[[], str] | None = None
 
 
 class Text(Struct, frozen=True):

@@ -334,7 +334,7 @@ class RemoteProvider(ABC):
             dialect,
             expects=self._thinks(completion.model),
             names=completion.player_names,
-            marks=completion.scaffold,
+            marks=(*completion.scaffold, *self._texts.marks(completion)),
         )
 
     async def _chat_format(self) -> ChatFormat:

@@ -257,7 +257,7 @@ def _unknown(
         )
     near = closest(model_id, endpoints, catalogue)
     meant = f"did you mean {near}?" if near else "choose one with /model."
-    return ProviderError("model_not_found", f"there is no model {model_id!r}; {meant}")
+    return ProviderError("model_not_found", f"There is no model {model_id!r}; {meant}")
 
 
 def closest(model_id: str, endpoints: Sequence[Endpoint], catalogue: Catalogue) -> str:

@@ -169,7 +169,15 @@ class ModelRegistry:
             return head, rest
         if head in self.problems:
             raise ProviderError("bad_request", self.problems[head])
-        return catalogue.locate(model_id, self._endpoints(), self._catalogue)
+        try:
+            return catalogue.locate(model_id, self._endpoints(), self._catalogue)
+        except ProviderError as error:
+            near = [option.id for option in self.options() if model_id.lower() in option.id.lower()]
+            if error.kind != "model_not_found" or len(near) != 1:
+                raise
+            raise ProviderError(
+                error.kind, f"There is no model {model_id!r}; did you mean {near[0]}?"
+            ) from None
 
     def _provider(self, name: str) -> Provider:
         if name not in self._providers:

@@ -141,6 +141,8 @@ class StoryReader:
 
 # --- Lines that are not the narrator's: the player's part, and the scaffolding of our own prompts.
 
+QUOTED = ">"  # before the player's lines, in a prompt that is a text to go on with
+COMPLETED_CHARS = 600  # two or three paragraphs
 _DRESS = '*_>-•–—"“[ \t'  # in front of a name or a mark at the start of a line
 _AFTER = "*_ \t"  # between a name and its colon
 _HELD_CHARS = 256  # of a line's beginning; a name is shorter, and a model may write nothing but blanks
@@ -151,17 +153,22 @@ class LineStop:
 
     Only after the story has begun: a reply that is nothing but a line of the player's stays as it is, and
     lines of a prompt before the story are left out. The beginning of a line waits while it may be either.
-    Case does not matter. ``cut`` holds the line's beginning, "" while there is none.
+    Case does not matter. ``cut`` holds the line's beginning, "" while there is none. The mark ``>`` is one only
+    before the story, where a model that completes text may write the player's next line first; such a model
+    does not know when it has said enough, and ends with a paragraph after ``COMPLETED_CHARS``.
     """
 
     def __init__(self, names: Collection[str], marks: Collection[str] = ()) -> None:
         self._names = tuple({name.casefold().strip() for name in names if name.strip()})
-        self._marks = tuple(mark.casefold() for mark in marks)
+        self._marks = tuple(mark.casefold() for mark in marks if mark != QUOTED)
+        self._quoted = QUOTED in marks
         self._longest = max(map(len, (*self._names, *self._marks)), default=0) + len(_AFTER) + 2
-        self._watches = bool(self._names or self._marks)
+        self._watches = bool(self._names or self._marks or self._quoted)
         self._held = ""
         self._begun = False
         self._dropping = False  # a line of the prompt, to its end
+        self._told = 0  # characters
+        self._dropped = False  # at least one, and the blank lines after it
         self.cut = ""
 
     def feed(self, text: str) -> str:
@@ -169,11 +176,21 @@ class LineStop:
         if self.cut:
             return ""
         if not self._watches or (self._begun and not self._held and "\n" not in text):
+            self._told += len(text)
             return text
         text, self._held = self._held + text, ""
         told = self._before_the_story(text) if not self._begun else self._lines(text)
         self._begun = self._begun or bool(told.strip())
-        return told
+        return self._to_a_paragraph(told) if self._quoted else told
+
+    def _to_a_paragraph(self, text: str) -> str:
+        self._told += len(text)
+        enough = max(len(text) - (self._told - COMPLETED_CHARS), 0)
+        end = text.find("\n", enough)
+        if self.cut or end < 0:
+            return text
+        self.cut = "\n"
+        return text[:end]
 
     def end(self) -> str:
         """Returns what was held back."""
@@ -185,15 +202,19 @@ class LineStop:
             if self._dropping:
                 _, line_end, text = text.partition("\n")
                 self._dropping = not line_end
+            if self._dropped:
+                text = text.lstrip("\r\n")
             start = _past(text, 0, "\n\r" + _DRESS)
-            verdict = self._verdict(text[start : start + self._longest])
+            quoted = self._quoted and text.lstrip().startswith(QUOTED)
+            verdict = "mark" if quoted else self._verdict(text[start : start + self._longest])
             if (verdict is None or start == len(text)) and len(text) < _HELD_CHARS:
                 self._held = text
                 return ""
             if verdict != "mark":
                 self._begun = True
                 return self._lines(text, start)
-            self._dropping, text = True, text[start:]
+            self._dropping = self._dropped = True
+            text = text[start:]
 
     def _lines(self, text: str, told: int = 0) -> str:
         while (line := text.find("\n", told)) >= 0:

@@ -24,6 +24,7 @@ from flower.engine.provider.instruct import (
     is_base,
     with_prompt,
 )
+from flower.engine.provider.story_text import QUOTED
 
 
 class ChatFormat(Struct, frozen=True):
@@ -61,12 +62,19 @@ class TextPrompts:
         Raises ``ProviderError`` when the server cannot be asked.
         """
         template = self.template(completion.model, completion.template)
+        if template is TEMPLATES[BASE] and completion.story is not None:
+            return with_prompt(body, completion.story(), template.stop)
         if isinstance(template, Template):
             return as_text(body, completion.messages, template)
         if template != SERVER:
             return None
         text = await self._written(completion)
         return with_prompt(body, text) if text else None
+
+    def marks(self, completion: Completion) -> tuple[str, ...]:
+        """Returns what a reply may begin with that is the prompt's and not the story's."""
+        base = self.template(completion.model, completion.template) is TEMPLATES[BASE]
+        return (QUOTED,) if base else ()
 
     def remarks(self, model: str) -> tuple[str, ...]:
         """Returns what the player should know about how prompts for a model are written."""

@@ -8,7 +8,7 @@ Phrases that a player has banned are found here wherever a server cannot keep a 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
@@ -20,6 +20,8 @@ _PROBE = 24  # characters whose return is looked for
 _LOOK_EVERY = 200  # characters
 _PERIODS = 12  # distances tried at one look
 _ENDS = re.compile(r"[.!?…。！？\n]+[\"”’»*]*")
+_WORDS = re.compile(r"[^\W\d_]+")
+_PHRASE_WORDS = 3  # different ones in a repeated text; fewer may be laughter, a bell, a cry
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
@@ -32,6 +34,7 @@ class LoopGuard:
         self._length = 0
         self._looked = 0
         self._sentences: dict[str, list[int]] = {}  # where each began, by its letters
+        self._recent: deque[tuple[str, int]] = deque(maxlen=limits.LOOP_SENTENCES_READ)
         self._open = ""  # the sentence under way
 
     def feed(self, text: str) -> int | None:
@@ -64,17 +67,21 @@ class LoopGuard:
                 return None
             period = len(tail) - len(probe) - earlier
             run = _common_end(tail, tail[:-period])
-            if run + period >= max(limits.LOOP_CHARS, limits.LOOP_TIMES * period):
+            if run + period >= _enough(tail[-period:]):
                 return self._length - run
             at = earlier
         return None
 
     def _same_sentence(self) -> int | None:
-        """One sentence makes up a third of all that was said since it was said first."""
+        """One sentence makes up a third of what was said since it was said first, or a few are all that is said."""
         begin = self._length - len(self._open)
         done = 0
         for end in _ENDS.finditer(self._open):
             sentence = _NO_LETTERS.sub("", self._open[done : end.start()]).lower()
+            if len(sentence) >= limits.LOOP_PHRASE_LETTERS:
+                self._recent.append((sentence, begin + done))
+                if (worth := self._few()) is not None:
+                    return worth
             if len(sentence) >= limits.LOOP_SENTENCE_LETTERS:
                 places = self._sentences.setdefault(sentence, [])
                 places.append(begin + done)
@@ -86,9 +93,30 @@ class LoopGuard:
         self._open = self._open[done:][-limits.LOOP_TAIL_CHARS :]
         return None
 
+    def _few(self) -> int | None:
+        """Where the last sentences begin to be the same few."""
+        if len(self._recent) < limits.LOOP_SENTENCES_READ:
+            return None
+        if len({sentence for sentence, _ in self._recent}) > limits.LOOP_SENTENCES_FEW:
+            return None
+        said: set[str] = set()
+        for sentence, place in self._recent:
+            if sentence in said:
+                return place
+            said.add(sentence)
+        return None
+
     def _mostly(self, sentence: str, places: list[int], end: int) -> bool:
         recent = list(islice(reversed(places), limits.LOOP_SENTENCES))
         return len(sentence) * len(recent) * 3 >= end - recent[-1]
+
+
+def _enough(unit: str) -> int:
+    """Returns after how many characters a repeated text is a loop; a cry or a line of dashes may be long."""
+    words = len(set(_WORDS.findall(f"{unit}{unit}".lower())[1:-1]))  # it may begin and end in a word
+    if words < _PHRASE_WORDS:
+        return max(limits.LOOP_CHARS, limits.LOOP_TIMES * len(unit))
+    return max(limits.LOOP_PHRASE_CHARS, limits.LOOP_TIMES * len(unit))
 
 
 def told_too_often(replies: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ def file_name(source: str) -> str:
     name = "".join(char for char in path.rpartition("/")[2] if char.isalnum() or char in "-_. ")
     if not name.lower().endswith(".gguf") or name.startswith(".") or len(name) > NAME_CHARS:
         raise _wrong(
-            "that names no GGUF file: its address or path ends with .gguf (on the page of a model it is the link "
+            "That names no GGUF file: its address or path ends with .gguf (on the page of a model it is the link "
             "behind Download, not the page itself)"
         )
     return f"{name[:-5]}.gguf"
@@ -71,7 +71,7 @@ async def fetch(
         total = await _download(url, part, mark, report, environ)
     except httpx.HTTPError as error:
         raise _wrong(
-            f"the download broke off ({type(error).__name__}); the same command goes on with it"
+            f"The download broke off ({type(error).__name__}); the same command goes on with it"
         ) from error
     except OSError as error:
         raise _wrong(f"{part} cannot be written ({error.strerror or error})") from error
@@ -115,10 +115,10 @@ async def _download(
             return have  # all of it is here
         if response.status_code not in (OK, PARTIAL):
             raise _wrong(
-                f"the server answers {response.status_code} {response.reason_phrase}; is the address right?"
+                f"The server answers {response.status_code} {response.reason_phrase}; is the address right?"
             )
         if "html" in response.headers.get("Content-Type", ""):
-            raise _wrong("that is a web page, not a file; take the link behind Download")
+            raise _wrong("That is a web page, not a file; take the link behind Download")
         begins = have if response.status_code == PARTIAL else 0
         length = int(response.headers.get("Content-Length") or 0)
         total = begins + length if length else 0
@@ -183,16 +183,16 @@ async def _opened(
                 return
             following = urljoin(url, response.headers.get("Location", ""))
         if urlsplit(following).scheme not in ("https", urlsplit(url).scheme):
-            raise _wrong("the server sends on to an unsafe address; nothing was fetched")
+            raise _wrong("The server sends on to an unsafe address; nothing was fetched")
         url = following
-    raise _wrong(f"the server sends on more than {REDIRECTS} times; is the address right?")
+    raise _wrong(f"The server sends on more than {REDIRECTS} times; is the address right?")
 
 
 def _finish(part: Path, mark: Path, target: Path, sha256: str) -> Fetched:
     why = gguf.trouble_of(part)
     if why:
         _forget(part, mark)
-        raise _wrong(f"what came is no model: {why}. It was deleted")
+        raise _wrong(f"What came is no model: {why}. It was deleted")
     digest = _digest(part)
     if sha256 and digest != sha256.lower():
         _forget(part, mark)
@@ -231,4 +231,4 @@ def _check_room(folder: Path, size_bytes: int) -> None:
 
 
 def _wrong(sentence: str) -> ProviderError:
-    return ProviderError("bad_request", f"{sentence[:1].upper()}{sentence[1:]}.")
+    return ProviderError("bad_request", f"{sentence}.")

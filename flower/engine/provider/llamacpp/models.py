@@ -11,7 +11,7 @@ import importlib.util
 import logging
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Any
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from flower import limits, regular_file
 from flower.engine.provider import factory
@@ -32,17 +33,20 @@ from flower.engine.provider.llamacpp.process import LlamaProcess
 from flower.engine.provider.request_fields import Refusals
 from flower.errors import ProviderError
 
+# How a base model is asked, unless the player sets something else: without, the small ones repeat themselves.
+COMPLETING = {"repeat_penalty": 1.1, "repeat_last_n": 256, "dry_multiplier": 0.8}
 log = logging.getLogger(__name__)
 
 
 class LocalModel(Struct, frozen=True):
-    """A GGUF file that was found. ``size_bytes``: all its parts."""
+    """A GGUF file that was found. ``size_bytes``: all its parts; ``base``: it only completes text."""
 
     name: str
     path: Path
     size_bytes: int
     header: Header
     plan: LoadPlan
+    base: bool = False
 
 
 class LocalProvider:
@@ -76,7 +80,9 @@ class LocalProvider:
         self._used_at = 0.0
         self._started = trio.Event()
         self._refusals = Refusals()
-        self._base: set[str] = set()  # names of models that only complete text
+        self._judged: dict[
+            tuple[Path, int, int], bool
+        ] = {}  # by file, size and date: it only completes text
         self._gate = Gate(_one_place)  # as many as the child has slots
 
     @property
@@ -93,8 +99,8 @@ class LocalProvider:
         return self._gate
 
     def remarks(self, model: str) -> tuple[str, ...]:
-        """Returns what the player should know about a model that has been loaded."""
-        return (base_remark(model),) if model in self._base else ()
+        """Returns what the player should know about a model."""
+        return (base_remark(model),) if self._completes_only(model) else ()
 
     def refuse(self, model: str, field: str) -> bool:
         """Remembers a refused parameter."""
@@ -159,6 +165,9 @@ class LocalProvider:
                 "GGUF files need llama.cpp; install it with: ./start.sh --setup local",
             )
 
+    def _completes_only(self, name: str) -> bool:
+        return name in self._found and self._found[name].base
+
     def _scan(self) -> dict[str, LocalModel]:
         memory_bytes, _ = self._memory()
         cores = (
@@ -166,17 +175,28 @@ class LocalProvider:
         )
         found: dict[str, LocalModel] = {}
         problems: list[str] = []
+        judged, self._judged = self._judged, {}
         for folder in self._folders:
             for path in sorted(folder.glob("*.gguf")):
                 name = gguf.model_name(path.name)
                 if name and name not in found:
                     model = _read_file(name, path, memory_bytes, cores)
                     if model is not None:
-                        found[name] = model
+                        found[name] = replace(model, base=self._judge(model, judged))
                     else:
                         problems.append(f"models/{path.name}: {_why(path)}")
         self.problems = tuple(problems)
         return found
+
+    def _judge(self, model: LocalModel, judged: Mapping[tuple[Path, int, int], bool]) -> bool:
+        try:
+            status = model.path.stat()
+            key = (model.path, status.st_size, status.st_mtime_ns)
+            verdict = judged[key] if key in judged else _is_base(model)
+        except OSError:
+            return False
+        self._judged[key] = verdict
+        return verdict
 
     # --- the child ------------------------------------------------------------------------------
 
@@ -208,8 +228,15 @@ class LocalProvider:
         if progress is not None:
             return progress
         if self._server is None:
-            patch = (Patch(template=BASE),) if name in self._base else ()
-            endpoint = Endpoint("local", "llamacpp", child.address, api_key=child.key, patch=patch)
+            base = self._completes_only(name)
+            endpoint = Endpoint(
+                "local",
+                "llamacpp",
+                child.address,
+                api_key=child.key,
+                params=COMPLETING if base else {},
+                patch=(Patch(template=BASE),) if base else (),
+            )
             self._server = factory.build(endpoint)
         return self._server
 
@@ -241,9 +268,7 @@ class LocalProvider:
         self.check(name)
         model = self._found[name]
         await trio.to_thread.run_sync(self._check_memory, model)
-        template, tuned = await trio.to_thread.run_sync(_template, model.path)
-        if _is_base(model) or not (tuned or is_tuned(name) or is_tuned(model.header.name)):
-            self._base.add(name)
+        template = await trio.to_thread.run_sync(_template, model.path)
         child = await process.start(
             name, model.path, model.size_bytes, model.plan, template, self._log, self._command
         )
@@ -355,21 +380,26 @@ def _why(path: Path) -> str:
         return f"it cannot be read ({error.strerror or error})"
 
 
-def _template(path: Path) -> tuple[str, bool]:
-    """Returns the name of a chat template for a file that brings none, and whether it brings one."""
+def _template(path: Path) -> str:
+    """Returns the name of a chat template for a file that brings none, "" for one that does."""
     try:
         with regular_file.opened(path) as stream:
-            header = gguf.read_header(stream, whole=True)
+            return gguf.template_for(gguf.read_header(stream, whole=True))
     except (OSError, ValueError):
-        return "", True  # llama.cpp will say what is wrong with the file
-    return gguf.template_for(header), header.has_template
+        return ""  # llama.cpp will say what is wrong with the file
 
 
 def _is_base(model: LocalModel) -> bool:
-    """Returns whether a file says by its name that it only completes text; most files bring a chat template."""
-    return is_base(model.name) or is_base(model.header.name)
+    """Returns whether a file only completes text: its name says so, or says nothing and it has no chat template.
+
+    Only in the second case all of the file's head is read, half a second of a small machine for a large list of tokens.
+    """
+    names = (model.name, model.header.name)
+    if any(map(is_base, names)):
+        return True
+    return not any(map(is_tuned, names)) and bool(_template(model.path))
 
 
 def _info(model: LocalModel) -> ModelInfo:
-    size = f"{model.size_bytes / 1e9:.1f} GB" + (f", {BASE_NOTE}" if _is_base(model) else "")
+    size = f"{model.size_bytes / 1e9:.1f} GB" + (f", {BASE_NOTE}" if model.base else "")
     return ModelInfo(model.name, f"{model.name} ({size})", model.plan.context_tokens, 0.0, 0.0)
