@@ -379,6 +379,12 @@ class ImportFiles(NamedTuple):
     typed: str
 
 
+class FetchExport(NamedTuple):
+    """Bring a file of this name, which ``/export`` wrote where the engine is, into the folder we run in."""
+
+    name: str
+
+
 class ListSettings(NamedTuple):
     """Look up the screen's own settings; ``SettingsListed`` answers."""
 
@@ -416,6 +422,7 @@ Effect = (
     | Copy
     | ListPaths
     | ImportFiles
+    | FetchExport
     | ListSettings
     | ChangeSetting
     | ReadSettings
