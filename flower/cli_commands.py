@@ -262,6 +262,9 @@ def doctor(ctx: click.Context, home_dir: str | None) -> int:
 @click.option(
     "--all", "whole", is_flag=True, help="The whole tree, not only the branch the story is on."
 )
+@click.option("--fetch", metavar="NAME", default="",
+              help="Bring a file here that /export wrote where the engine is.")  # fmt: skip
+@connection_options
 @click.option("--character", metavar="ID", default="", help="Write this character as a card.")
 @click.option("--lorebook", metavar="NAME", default="", help="Write this lorebook.")
 @click.option("--preset", metavar="NAME", default="", help="Write these sampler settings.")
@@ -281,8 +284,21 @@ def export(
     preset: str,
     replies: str,
     library: Path | None,
+    fetch: str,
+    url: str,
+    token: str,
+    ca: Path | None,
 ) -> int:
     """Write a story, a character, a lorebook, settings or the whole library; without ID list the stories."""
+    if fetch:
+        from flower.client import export_fetch
+
+        engine_url, access, _ = connection_of(url, token, ca, starts=False).open(home_of(ctx, home_dir))
+        return export_fetch.run(fetch, output, engine_url, access)
+    if url:
+        raise UsageError(
+            "--url is for --fetch; a home that is elsewhere is exported there, or by /export"
+        )
     from flower.engine.admin import export_cli
 
     home = home_of(ctx, home_dir, reads_only=True)

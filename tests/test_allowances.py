@@ -148,7 +148,7 @@ async def test_who_has_filled_their_disk_writes_no_more_files_at_once(
     async with limited(tmp_path / "flower.db", disk="1") as (_, face):
         await face.say("/session new")
         assert "Written" in await hear(face, "/export md")
-        folder = tmp_path / "exports" / "@ines"
+        folder = tmp_path / "exports" / "@ines~1"
         (folder / "long.txt").write_bytes(b"x" * 1_200_000)
         for line in ("/export md", "/export jsonl", "/export character mara"):
             assert "may have 1" in await hear(face, line), line

@@ -42,6 +42,7 @@ OURS = {
     ("engine/admin/models_cli.py", "fetched.size_bytes / 1000000000.0"): "a number",
     ("engine_control.py", "pid"): "a number",
     ("engine/provider/llamacpp/child.py", "server.listening_address.rpartition(':')[2]"): "a port, into a pipe",
+    ("client/export_fetch.py", "size"): "a count",
     ("client/import_cli.py", "bar"): "# and .",
     ("client/lore_upload.py", "bar"): "# and .",
     ("client/import_cli.py", "new"): "a count",

@@ -6,3 +6,4 @@ Light on purpose: this module is imported before the first frame, ``messages`` a
 PATH = "/ws/rpc"  # of the WebSocket, since the first version of the protocol
 PORT = 8000
 IMPORT_PATH = "/import"  # of files that are sent to be imported
+EXPORT_PATH = "/export"  # with a name behind it: of files that were exported

@@ -34,6 +34,7 @@ from flower.tui.state.effects import (
     ChangeSetting,
     Copy,
     Effect,
+    FetchExport,
     ImportFiles,
     ListPaths,
     ListSettings,
@@ -162,6 +163,8 @@ class App:
                 self._start(self._list_paths, effect.typed)
             case ImportFiles():
                 self._start(self._import, effect.typed)
+            case FetchExport():
+                self._start(self._fetch, effect.name)
             case ListSettings():
                 self._start(self._list_settings, "")
             case ChangeSetting():
@@ -246,6 +249,12 @@ class App:
             self.post(Notified(Notice(text, kind)))
 
         await import_files.bring(typed, self._engine_url, self._token, tell)
+
+    async def _fetch(self, name: str) -> None:
+        def tell(text: str, kind: str) -> None:
+            self.post(Notified(Notice(text, kind)))
+
+        await import_files.fetch(name, self._engine_url, self._token, tell)
 
     async def run(self) -> None:
         """Runs until the user leaves or the terminal goes away, wherever that is noticed."""

@@ -1,4 +1,4 @@
-"""``/import PATH``: files of the machine the screen runs on, on their way to the engine.
+"""``/import PATH``: files of the machine the screen runs on, on their way to the engine; ``/fetch NAME``: the way back.
 
 What reads the disk and the network of it; the screen's state only knows that it was asked for.
 """
@@ -60,6 +60,21 @@ async def bring(
     details = (summary.problems + summary.items + summary.notices)[:DETAILS_SHOWN]
     mark, kind = ("✗", "bad") if summary.problems else ("✓", "good")
     tell("\n".join([f"{mark} {summary.sentence}", *details]), kind)
+
+
+async def fetch(
+    name: str, engine_url: Callable[[], str], token: str | None, tell: Callable[[str, str], None]
+) -> None:
+    """Brings an export of that name into the folder this program runs in; ``tell`` as in ``bring``."""
+    from flower.client import export_fetch  # needed by few
+
+    try:
+        path = export_fetch.place_of(name, "-").absolute()
+        await export_fetch.fetch(name, path, engine_url, token)
+    except FlowerError as error:
+        tell(f"✗ {error}", "bad")
+        return
+    tell(f"✓ Written: {printable_line(str(path))}", "good")
 
 
 def _parsed(typed: str) -> tuple[list[Path], str]:

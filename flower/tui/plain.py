@@ -30,7 +30,7 @@ from flower.tui.render.messages import MessageView, StoryPane
 from flower.tui.render.text import clean
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings, checklist, commands, sending
-from flower.tui.state.effects import Effect, ImportFiles
+from flower.tui.state.effects import Effect, FetchExport, ImportFiles
 from flower.tui.state.model import Input, Model, Notice, Notified
 from flower.tui.state.update import update
 
@@ -148,16 +148,19 @@ class Plain:
         for effect in effects:
             if isinstance(effect, Send):
                 self.link.send_nowait(effect)
-            elif isinstance(effect, ImportFiles) and self.nursery is not None:
+            elif isinstance(effect, ImportFiles | FetchExport) and self.nursery is not None:
                 self.importing = trio.Event()
-                self.nursery.start_soon(self._import, effect.typed, self.importing)
+                self.nursery.start_soon(self._carry, effect, self.importing)
 
-    async def _import(self, typed: str, done: trio.Event) -> None:
+    async def _carry(self, effect: ImportFiles | FetchExport, done: trio.Event) -> None:
         def tell(text: str, kind: str) -> None:
             self.post(Notified(Notice(text, kind)))
 
         try:
-            await import_files.bring(typed, self.engine_url, self.token, tell)
+            if isinstance(effect, FetchExport):
+                await import_files.fetch(effect.name, self.engine_url, self.token, tell)
+            else:
+                await import_files.bring(effect.typed, self.engine_url, self.token, tell)
         finally:
             done.set()
 
@@ -250,7 +253,7 @@ def main(
                     if commands.is_line(line.rstrip("\n")) and not sys.stdin.isatty():
                         # The next line of a script may need what this command does.
                         await client.importing.wait()
-                        if not line.startswith("/import"):
+                        if not line.startswith(("/import", "/fetch")):
                             with trio.move_on_after(limits.SEND_TIMEOUT_S):
                                 await client.wait_for_answer(heard)
                 else:

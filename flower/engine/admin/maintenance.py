@@ -17,10 +17,11 @@ import trio
 
 from flower import limits
 from flower.engine.admin import backup
+from flower.engine.export import files
 from flower.engine.prompt.turn_input import Services
 from flower.engine.recall.base import memory_scope
 from flower.engine.sessions.engine import Engine
-from flower.engine.store import passages, trash
+from flower.engine.store import passages, trash, users
 from flower.engine.store.connection import Connection
 from flower.errors import FlowerError
 from flower.home import Home
@@ -79,6 +80,10 @@ def sweep_drafts(home: Home, now: float) -> int:
 async def once(engine: Engine, home: Home, now: float) -> None:
     """Does what is due at ``now``; raises ``FlowerError`` if something could not be done."""
     await trio.to_thread.run_sync(sweep_drafts, home, now, abandon_on_cancel=True)
+    database = engine.services.database
+    known = {user.id for user in await database.read(users.listed)}
+    before = now - limits.EXPORT_KEPT_S
+    await trio.to_thread.run_sync(files.drop_old, database.path, known, before, abandon_on_cancel=True)
     if await trio.to_thread.run_sync(backup.is_due, home, now):
         # Given up at a stop: what is half done has no name yet and is swept up next time.
         path = await trio.to_thread.run_sync(

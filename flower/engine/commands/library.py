@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
+from flower import limits
 from flower.engine.assets import Character
 from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from flower.engine.interchange.thumbnail import Thumbnail
 
 log = logging.getLogger(__name__)
+
+NAMES_SHOWN = 5  # of files that were written
 
 
 async def export_character(engine: Engine, client: Client, argument: str) -> None:
@@ -142,8 +146,7 @@ async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
         await trio.to_thread.run_sync(export_files.write_named, file.data, folder, file.name)
         for file in files
     ]
-    others = f" and {len(paths) - 1} more files beside it" if len(paths) > 1 else ""
-    client.notify(f"✓ Written: {paths[0]}{others}" if paths else "There is nothing to write.")
+    client.notify(written(client, paths))
 
 
 async def folder_for(engine: Engine, client: Client) -> Path:
@@ -153,7 +156,24 @@ async def folder_for(engine: Engine, client: Client) -> Path:
     """
     if client.visitor.id:
         await engine.allowances.check_disk(client.visitor.id, client.visitor.name)
-    return export_files.folder_of(engine.services.database.path, client.visitor.name)
+    visitor = client.visitor
+    return export_files.folder_of(engine.services.database.path, visitor.name, visitor.id)
+
+
+def written(client: Client, paths: Sequence[Path]) -> str:
+    """Returns what to say of files that were written: where they are, or how a user gets them."""
+    if not paths:
+        return "There is nothing to write."
+    if not client.visitor.id:
+        others = f" and {len(paths) - 1} more files beside it" if len(paths) > 1 else ""
+        return f"✓ Written: {paths[0]}{others}"
+    names = ", ".join(path.name for path in paths[:NAMES_SHOWN])
+    more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
+    days = limits.EXPORT_KEPT_S // 86_400
+    return (
+        f"✓ Written, and kept for {days} days: {names}{more}. `/fetch {paths[0].name}` or"
+        f' `flower export --fetch "{paths[0].name}"` brings it to your machine.'
+    )
 
 
 async def export_library(engine: Engine, client: Client, argument: str) -> None:

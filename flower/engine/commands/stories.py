@@ -225,7 +225,7 @@ async def export(engine: Engine, client: Client, argument: str) -> None:
     if client.visitor.id and (Path(name).name != name or name.startswith("~")):  # "~ann" is a folder
         raise CommandError("A name without folders, please: your exports have a folder of their own.")
     path = await trio.to_thread.run_sync(_write, story, form, folder, name, overwrite)
-    client.notify(f"✓ Written: {path}")
+    client.notify(library.written(client, [path]))
 
 
 def _write(story: Story, form: str, folder: Path, name: str, overwrite: bool) -> Path:

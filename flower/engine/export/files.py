@@ -5,12 +5,14 @@ Files are the user's alone, appear whole or not at all, and take another's place
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from flower.engine.assets import Assets
 from flower.engine.character_list import briefs
 from flower.engine.export.render import Story, file_name, other_branches, render
+from flower.engine.own_assets import owned, owner_of
 from flower.engine.store import stories, tree
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
@@ -19,6 +21,7 @@ from flower.whole_file import write_whole
 EXPORT_TRIES = 1000  # names tried before an export with a given date finds none free
 
 FOLDER = "exports"  # in the home
+NAME_BYTES = 255  # of a file
 _PRIVATE_DIR = 0o700
 
 
@@ -58,10 +61,29 @@ def names_of(assets: Assets) -> dict[str, str]:
     }
 
 
-def folder_of(database: Path, user: str) -> Path:
-    """Returns where the files of a user go, "" for the home's owner; each has a folder of their own."""
+def folder_of(database: Path, name: str = "", user: int = 0) -> Path:
+    """Returns where the files of a user go; each has a folder of their own, 0 is the home's owner.
+
+    The number is in its name: who is called like somebody who was removed finds nothing of theirs.
+    """
     folder = database.parent / FOLDER
-    return folder / f"@{user}" if user else folder
+    return folder / f"@{owned(name, user)}" if user else folder
+
+
+def drop_old(database: Path, users: Container[int], before: float) -> int:
+    """Deletes the files of users who are none any more, and those written ``before`` (Unix time); returns how many."""
+    count = 0
+    for folder in sorted((database.parent / FOLDER).glob("@*~*")):
+        gone = owner_of(folder.name) not in users
+        for path in folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ():
+            with contextlib.suppress(OSError):
+                if gone or path.stat().st_mtime < before:
+                    path.unlink()
+                    count += 1
+        if gone:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+    return count
 
 
 def place(name: str, form: str, folder: Path) -> Path:

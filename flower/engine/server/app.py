@@ -11,7 +11,7 @@ from quart_trio.wrappers import TrioRequest
 
 import flower
 from flower import limits
-from flower.engine.server import connection, health, uploads
+from flower.engine.server import connection, exports, health, uploads
 from flower.engine.server.access import Access, Peer, Refusal
 from flower.engine.server.door import Door, Guests
 from flower.engine.server.lifetime import Lifetime
@@ -20,7 +20,7 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.store.users import User
 from flower.errors import ElsewhereError, StoreError
 from flower.home import Home
-from flower.protocol import IMPORT_PATH, PATH
+from flower.protocol import EXPORT_PATH, IMPORT_PATH, PATH
 
 
 class _WebSocket:
@@ -59,6 +59,7 @@ def create_app(
     app = QuartTrio("flower")
     app.request_class = _Request
     pages = Pages(engine, lifetime, access if access is not None else Access(), home)
+    app.add_url_rule(f"{EXPORT_PATH}/<name>", view_func=pages.export_file, endpoint="export")
     app.add_url_rule(IMPORT_PATH, view_func=pages.import_file, endpoint="import", methods=["POST"])
     app.add_url_rule("/", view_func=pages.alive, endpoint="root")
     app.add_url_rule("/healthz", view_func=pages.alive, endpoint="healthz")
@@ -80,6 +81,7 @@ class Pages:
         self._door = Door(engine, rules)
         self._guests = Guests()
         rules.on_new_token = self._guests.revoke_others
+        self._exports = exports.Exports(engine, lifetime)
         self._uploads = uploads.Uploads(
             engine.imports.importer, home.run if home is not None else None, engine.allowances
         )
@@ -115,6 +117,13 @@ class Pages:
             return self._refused(refused)
         with self._lifetime.client():  # whoever sends files needs the engine
             return await self._uploads.take(request, user)
+
+    async def export_file(self, name: str) -> Response:
+        peer, user = await self._door.asks(request)
+        refused = self._rules.refusal(request.headers.get, peer, trio.current_time(), user)
+        if refused is not None:
+            return self._refused(refused)
+        return await self._exports.send(name, request, user, self._rules.token)
 
     async def rpc(self) -> Response | None:
         try:

@@ -33,14 +33,14 @@ class Used(Counter[str]):
 
 
 class Allowances:
-    """What users have used, and whether they may go on. ``exports``: the folder of a user's files, by name."""
+    """What users have used, and whether they may go on. ``exports``: the folder of a user by name and number."""
 
     def __init__(
         self,
         database: Store,
         nursery: trio.Nursery,
         now: Callable[[], float],
-        exports: Callable[[str], Path],
+        exports: Callable[[str, int], Path],
     ) -> None:
         self._database = database
         self._nursery = nursery
@@ -108,7 +108,7 @@ class Allowances:
         if trio.current_time() - looked >= DISK_LOOK_S:
             size = await self._database.read_slowly(allowances.written_bytes, user)
             self._disk[user] = (trio.current_time(), size)
-        size += await trio.to_thread.run_sync(_size_of, self._exports(name))
+        size += await trio.to_thread.run_sync(_size_of, self._exports(name, user))
         if size > most_mib * limits.MIB:
             raise CommandError(
                 f"Your stories, library and exports have {size // limits.MIB} MiB and may have {most_mib};"

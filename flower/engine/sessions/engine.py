@@ -133,7 +133,7 @@ class Engine:
         """Sets up what keeps users within what they may use, and lets clients go."""
         database = self.services.database
         self.allowances = Allowances(
-            database, nursery, self.now, lambda name: files.folder_of(database.path, name)
+            database, nursery, self.now, lambda name, user: files.folder_of(database.path, name, user)
         )
         self.users = UserWatch(database, self.clients, nursery, self.now)
         self.heap = HeapTrimmer(nursery)

@@ -97,6 +97,9 @@ class Store(Protocol):
     async def elsewhere(self) -> str:
         """Returns the address of another engine, "" when there is none."""
 
+    async def others(self) -> tuple[str, ...]:
+        """Returns the addresses of all other engines that are alive."""
+
     async def check_place(self) -> None:
         """Raises ``StoreError`` when what is written now would be lost, or cannot be written."""
 

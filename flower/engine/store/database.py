@@ -219,6 +219,10 @@ class Database:
     async def drain(self) -> None:
         """The stories stay where they are."""
 
+    async def others(self) -> tuple[str, ...]:
+        """None: a file has one engine."""
+        return ()
+
     async def elsewhere(self) -> str:
         """Returns "": there is no other engine."""
         return ""

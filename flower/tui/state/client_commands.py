@@ -11,7 +11,7 @@ from flower.errors import ConfigError
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import ASCII, CONSOLE, load_theme
 from flower.tui.state import popups, scroll, settings_list, tree_state
-from flower.tui.state.effects import ChangeSetting, Copy, ImportFiles, Quit
+from flower.tui.state.effects import ChangeSetting, Copy, FetchExport, ImportFiles, Quit
 from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, Popup
 from flower.tui.state.status_line import Result, notify
@@ -87,11 +87,19 @@ def import_files(model: Model, typed: str) -> Result:
     return notify(model, f"Importing {typed} …"), (ImportFiles(typed),)
 
 
+def fetch_export(model: Model, name: str) -> Result:
+    """Brings an export from the engine's machine."""
+    if model.link.state != "online":
+        return notify(model, "Not connected yet; fetch when the engine is there.", "bad"), ()
+    return notify(model, f"Fetching {name} …"), (FetchExport(name),)
+
+
 COMMANDS: dict[str, Callable[[Model, str], Result]] = {
     "/find": scroll.find,
     "/theme": use_theme,
     "/copy": copy_last,
     "/import": import_files,
+    "/fetch": fetch_export,
     "/tree": tree_state.opened,
     "/settings": settings_list.asked,
     "/problems": settings_list.problems_shown,

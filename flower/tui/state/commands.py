@@ -38,6 +38,7 @@ LOCAL = (
     Command("/copy", "copy the last reply to the clipboard", local=True),
     Command("/tree", "see the story's tree and walk it", "text", local=True, optional=True),
     Command("/import", "bring cards, lorebooks and chats from your disk", "paths", local=True),
+    Command("/fetch", "bring an export from the engine's machine", "text", local=True),
     Command("/settings", "see and change every setting", "settings", local=True, optional=True),
     Command("/problems", "see what is wrong with your files", local=True),
     Command("/keys", "show the keys", local=True),

@@ -39,6 +39,12 @@ class ImportFiles(NamedTuple):
     typed: str
 
 
+class FetchExport(NamedTuple):
+    """Bring a file of this name, which ``/export`` wrote where the engine is, into the folder we run in."""
+
+    name: str
+
+
 class ListSettings(NamedTuple):
     """Look up the screen's own settings; ``SettingsListed`` answers."""
 
@@ -76,6 +82,7 @@ Effect = (
     | Copy
     | ListPaths
     | ImportFiles
+    | FetchExport
     | ListSettings
     | ChangeSetting
     | ReadSettings

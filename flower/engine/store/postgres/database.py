@@ -213,6 +213,10 @@ class PostgresDatabase:
         self._pulse.draining = True
         await self.read(self._pulse.show)
 
+    async def others(self) -> tuple[str, ...]:
+        """Returns the addresses of all other engines that are alive."""
+        return await self.read(engines.others, self._number)
+
     async def elsewhere(self) -> str:
         """Returns the address of another engine that takes clients, "" when there is none."""
         return await self.read(engines.elsewhere, self._number)

@@ -120,6 +120,15 @@ def elsewhere(db: Connection, number: int) -> str:
     return str(row[0]) if row else ""
 
 
+def others(db: Connection, number: int) -> tuple[str, ...]:
+    """Returns the addresses of all other engines that are alive."""
+    rows = db.execute(
+        f"SELECT address FROM engines WHERE number != ? AND NOT ({_DEAD}) AND address != '' ORDER BY number",
+        (number,),
+    )
+    return tuple(str(address) for (address,) in rows)
+
+
 def holder(db: Connection, story: str) -> Holder | None:
     """Returns the engine that plays a story."""
     row = db.execute(
