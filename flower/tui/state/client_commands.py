@@ -93,7 +93,7 @@ COMMANDS: dict[str, Callable[[Model, str], Result]] = {
     "/copy": copy_last,
     "/import": import_files,
     "/tree": tree_state.opened,
-    "/settings": settings_list.asked,
+    "/settings": settings_list.settings_command,
     "/problems": settings_list.problems_shown,
     "/keys": lambda model, _argument: (model._replace(popup=Popup("keys")), ()),
     "/quit": lambda model, _argument: (model, (Quit(),)),
