@@ -15,6 +15,7 @@ import tempfile
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -37,10 +38,10 @@ class _Crowd:
         self._door = trio.CapacityLimiter(AT_ONCE)
 
     async def rest(self, number: int) -> None:
-        """A client that is connected and shows what there is."""
+        """A client that has a story of its own open and says nothing."""
         async with self._door:
             ear = await Ear.connect(self.engines[number % len(self.engines)], f"idle{number}")
-            await ear.until(b"sync_state")
+            await _begin_story(ear)
         self.there += 1
         while True:
             await ear.receive()
@@ -50,10 +51,7 @@ class _Crowd:
         name, home = f"p{number}", number % len(self.engines)
         async with self._door:
             ear = await Ear.connect(self.engines[home], name)
-            await ear.say("/world select orrinsay")
-            await ear.say("/session new")
-            await ear.until("✓ A new story".encode())  # until then it may watch the story played last
-            history = json.loads(await ear.until(b"chat_history"))["payload"]["metadata"]
+            history = await _begin_story(ear)
             ears, reader = self.direct, ear
             if number % ELSEWHERE == 0 and len(self.engines) > 1:
                 ears = self.passed_on
@@ -65,6 +63,15 @@ class _Crowd:
         said = time.monotonic_ns()
         await ear.say(line_of(name))
         await listen(reader, ears, said)
+
+
+async def _begin_story(ear: Ear) -> dict[str, Any]:
+    """Returns what a client is told of its new story."""
+    await ear.say("/world select orrinsay")
+    await ear.say("/session new")
+    await ear.until("✓ A new story".encode())  # until then it may watch the story played last
+    history: dict[str, Any] = json.loads(await ear.until(b"chat_history"))["payload"]["metadata"]
+    return history
 
 
 async def _measure(
