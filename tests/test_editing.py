@@ -267,7 +267,7 @@ def test_what_a_form_shows_is_what_it_saves(kind: str) -> None:
     thing = specs.empty(kind)
     fields = {"character": specs.CHARACTER, "world": specs.WORLD, "rules": specs.RULE,
               "entry": specs.ENTRY, "lorebook": specs.BOOK}[kind]  # fmt: skip
-    now = specs.taken(thing)
+    now = specs.field_values(thing)
     texts = {spec.name: values.text_of(spec, now[spec.name]) for spec in fields}
     kept = {name: text for name, text in texts.items() if text}
     assert specs.changed(thing, values.read_all(fields, kept)) == thing

@@ -199,7 +199,7 @@ async def test_files_that_are_no_models_are_named_with_the_reason(tmp_path: Path
 
 
 def test_larger_machines_run_larger_models() -> None:
-    fits = [len(sizes.fitting(int(gb * 1e9))) for gb in (0.5, 1, 2, 4, 8, 16, 64)]
+    fits = [len(sizes.sizes_for(int(gb * 1e9))) for gb in (0.5, 1, 2, 4, 8, 16, 64)]
     assert fits == sorted(fits)
     assert fits[0] == 0
     assert fits[-1] == len(sizes.SIZES) * len(sizes.QUANTISATIONS)

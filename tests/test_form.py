@@ -32,7 +32,7 @@ KEYS = bindings.default().by_key
 
 
 def form() -> TypedForm:
-    return forms.made("test mara", "Mara", FIELDS)
+    return forms.fresh_form("test mara", "Mara", FIELDS)
 
 
 def typed(start: TypedForm, *names: str) -> tuple[TypedForm, FormOutcome]:
@@ -140,7 +140,7 @@ def test_a_newer_version_keeps_what_was_typed() -> None:
     """What was not changed here is the newer one's, and nothing counts as changed that is equal."""
     here, _ = typed(form(), "down", '"x')
     newer = FIELDS[2]._replace(value="Loud.", was="Loud.")
-    fresh = forms.made("test mara", "Mara", (*FIELDS[:2], newer, *FIELDS[3:]), "2")
+    fresh = forms.fresh_form("test mara", "Mara", (*FIELDS[:2], newer, *FIELDS[3:]), "2")
     after = forms.rebased(here, fresh)
     assert (value(after, "name"), value(after, "persona"), after.base) == ("Marax", "Loud.", "2")
     assert [field.name for field in forms.changed(after)] == ["name"]
@@ -149,7 +149,7 @@ def test_a_newer_version_keeps_what_was_typed() -> None:
 def test_rows_of_a_long_line_are_walked() -> None:
     """Down goes to the row below on the screen, not to the next line break."""
     long = FIELDS[2]._replace(value="word " * 40, was="")
-    boxed = forms.made("test", "T", (long,))._replace(boxed=True, columns=30, rows=6)
+    boxed = forms.fresh_form("test", "T", (long,))._replace(boxed=True, columns=30, rows=6)
     up, _ = typed(boxed, "up")
     assert 0 < boxed.editor.cursor - up.editor.cursor <= 31
     assert typed(up, "down")[0].editor.cursor == boxed.editor.cursor
@@ -165,7 +165,7 @@ NAMES = st.sampled_from(
 def test_no_keys_break_a_form(names: list[str]) -> None:
     """Its place is always one that is there, and the cursor's text is the field's."""
     after, _ = typed(form(), *names)
-    field = forms.chosen(after)
+    field = forms.current_field(after)
     assert 0 <= after.at <= len(FIELDS)
     if field is not None and field.kind in (*forms.TYPED, *forms.BOXED) and not field.locked:
         assert after.editor.text == field.value
@@ -195,7 +195,7 @@ def test_a_form_fits_every_screen(columns: int, rows: int) -> None:
         x, y = face.frame.cursor
         assert 0 <= x < columns
         assert 0 < y < rows - 1
-        field = forms.chosen(face.model.form) if face.model.form else None
+        field = forms.current_field(face.model.form) if face.model.form else None
         assert (field.label[:8] if field else "Save") in text_of(face)
         face.put(Key("enter"), Key("escape"), Key("down"))
         if face.model.form is None:

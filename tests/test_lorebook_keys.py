@@ -24,7 +24,7 @@ from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine
 def matches(key: str, text: str) -> bool:
     pattern = slashed(key)
     assert pattern is not None, key
-    return pattern.found(text, Stopwatch())
+    return pattern.matches(text, Stopwatch())
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_bare_patterns() -> None:
     loose, exact = bare("F.X", False), bare("F.X", True)
     assert loose is not None
     assert exact is not None
-    assert loose.found("fox", Stopwatch())
-    assert not exact.found("fox", Stopwatch())
+    assert loose.matches("fox", Stopwatch())
+    assert not exact.matches("fox", Stopwatch())
     assert bare("(", False) is None
 
 
@@ -155,12 +155,12 @@ def test_the_clock_is_asked_for_what_is_left() -> None:
     now = [0.0]
     stopwatch = Stopwatch(lambda: now[0])
     pattern = Pattern("a", "")
-    assert pattern.found("a", stopwatch)
+    assert pattern.matches("a", stopwatch)
     now[0] = limits.LORE_PATTERNS_S - 0.001
-    assert 0 < stopwatch.left() <= 0.0011
+    assert 0 < stopwatch.seconds_left() <= 0.0011
     now[0] = limits.LORE_PATTERNS_S + 1
     with pytest.raises(TimeoutError):
-        pattern.found("a", stopwatch)
+        pattern.matches("a", stopwatch)
 
 
 # --- words --------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_the_clock_is_asked_for_what_is_left() -> None:
 )
 def test_whole_words_of_any_script(text: str, key: str, found: bool) -> None:
     """A key stands alone where readers see words, and anywhere where they do not."""
-    assert words.found(text, key) is found
+    assert words.has_word(text, key) is found
     index = KeyIndex([Term(key.lower(), True, True), Term(key, False, True)])
     assert index.find(text) == (frozenset({0, 1}) if found else frozenset())
 
@@ -209,7 +209,7 @@ def test_the_index_finds_what_a_plain_search_finds(keys: list[str], text: str) -
     expected = set()
     for number, term in enumerate(terms):
         compared = text.lower() if term.fold else text
-        there = words.found(compared, term.text) if term.whole else term.text in compared
+        there = words.has_word(compared, term.text) if term.whole else term.text in compared
         if there:
             expected.add(number)
     index = KeyIndex(list(dict.fromkeys(terms)))

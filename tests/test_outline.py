@@ -171,7 +171,7 @@ def test_lines_hold_every_node_once_and_the_way_of_the_story_stays_at_the_left(
 ) -> None:
     twigs, leaf = made
     nodes = fold(shape_of(twigs, leaf), None, (), most)
-    drawn = tree_text.drawn(
+    drawn = tree_text.tree_lines(
         [
             TreeNode(n.message, n.parent, active=n.active, chosen=n.chosen, thrown=n.deleted)
             for n in nodes

@@ -18,9 +18,9 @@ from flower.engine.recall.fusion import (
     Signals,
     Tuning,
     best_of,
+    quoted_share,
     rank,
     rank_again,
-    said,
     weigh_memory,
 )
 from flower.engine.recall.query import (
@@ -131,7 +131,7 @@ def test_what_parts_two_passages_in_the_ranking_are_their_parts(
 def test_a_question_is_said_as_far_as_two_passages_have_its_words(
     held: tuple[float, ...], value: float
 ) -> None:
-    assert said(Signals({}, {}, dict(enumerate(held)))) == pytest.approx(value)
+    assert quoted_share(Signals({}, {}, dict(enumerate(held)))) == pytest.approx(value)
     assert Share(0.2, 0.7).at(value) == pytest.approx(0.2 + 0.5 * value)
 
 

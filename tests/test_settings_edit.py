@@ -93,10 +93,10 @@ def files(draw: st.DrawFn) -> str:
     for name in draw(st.permutations(NAMES))[: draw(st.integers(0, 5))]:
         rows += draw(st.sampled_from([[], [""], ["# a comment"], [f"# {name}:", "#   x: 1"]]))
         if name not in SECTIONS:
-            rows.append(f"{name}: {descriptions.written(draw(SCALARS))}{draw(COMMENT)}")
+            rows.append(f"{name}: {descriptions.as_yaml(draw(SCALARS))}{draw(COMMENT)}")
             continue
         keys = draw(st.permutations(sorted(SECTIONS[name])))[: draw(st.integers(0, 3))]
-        values = [(key, descriptions.written(draw(SCALARS))) for key in keys]
+        values = [(key, descriptions.as_yaml(draw(SCALARS))) for key in keys]
         if draw(st.booleans()):
             inside = ", ".join(f"{key}: {value}" for key, value in values)
             rows.append(f"{name}: {{{inside}}}{draw(COMMENT)}")

@@ -41,14 +41,14 @@ async def test_who_is_sent_away_watches_no_more_though_the_disk_fails(
     """Once the seat is gone nothing else may be in the way: no read that fails, no owner who leaves."""
     async with table(tmp_path / "flower.db") as at:
         player, reader = await at_table(at, PLAYER), await at_table(at, READER)
-        read = rights.seen
+        read = rights.visible_story
 
         def fails(db: Connection, user: int, session_id: str) -> object:
             raise StoreError("the disk fails")
 
-        monkeypatch.setattr(rights, "seen", fails)
+        monkeypatch.setattr(rights, "visible_story", fails)
         await at.owner.say("/table leave ned")
-        monkeypatch.setattr(rights, "seen", read)
+        monkeypatch.setattr(rights, "visible_story", read)
         assert player.client.session is None
         player.events.clear()
         await at.owner.say_and_wait("Alone at last.")
@@ -147,7 +147,7 @@ async def test_a_seat_that_is_taken_while_the_story_is_opened_is_none(
 ) -> None:
     async with table(tmp_path / "flower.db") as at:
         engine = at.world.engine
-        sees = rights.seen
+        sees = rights.visible_story
 
         def seen(db: Connection, user: int, session_id: str) -> object:
             found = sees(db, user, session_id)
@@ -156,7 +156,7 @@ async def test_a_seat_that_is_taken_while_the_story_is_opened_is_none(
             return found
 
         player = await at.face(PLAYER)
-        monkeypatch.setattr(rights, "seen", seen)
+        monkeypatch.setattr(rights, "visible_story", seen)
         player.client.chosen = structs.replace(player.client.chosen, session_id=at.story)
         await engine.stories.attach(player.client)
         assert player.client.session is None

@@ -30,7 +30,7 @@ class TreeLine(NamedTuple):
     node: TreeNode
 
 
-def drawn(nodes: Sequence[TreeNode], strokes: Strokes = ASCII) -> list[TreeLine]:
+def tree_lines(nodes: Sequence[TreeNode], strokes: Strokes = ASCII) -> list[TreeLine]:
     """Returns the lines of an outline from top to bottom."""
     known = {node.message for node in nodes}
     kids: dict[int, list[TreeNode]] = {}
@@ -82,7 +82,7 @@ def _more(below: int) -> str:
 
 def as_text(nodes: Sequence[TreeNode], stands: int, focus: int, most: int) -> str:
     """Returns the lines of an outline as plain text, at most ``most`` of them around the focus."""
-    lines = drawn(nodes)
+    lines = tree_lines(nodes)
     at = next((place for place, line in enumerate(lines) if line.node.message == focus), 0)
     start = max(0, min(at - most // 2, len(lines) - most))
     rows = [_row(line, stands) for line in lines[start : start + most]]

@@ -198,7 +198,7 @@ def _shown(value: object) -> str:
         return ""
     if isinstance(value, tuple) and isinstance(value[0], Struct):
         return f"{len(value)} in config.yaml"
-    return written(msgspec.to_builtins(value))
+    return as_yaml(msgspec.to_builtins(value))
 
 
 def _allowed(name: str, reader: Reader[Any]) -> str:
@@ -218,7 +218,7 @@ def _choices(allowed: str) -> tuple[str, ...]:
     return ()
 
 
-def written(value: object) -> str:
+def as_yaml(value: object) -> str:
     """Returns a value as YAML in one line, without quotes where it means the same without."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))

@@ -15,7 +15,7 @@ import yaml
 
 from flower.errors import ConfigError, YamlError
 from flower.settings import safe_yaml
-from flower.settings.descriptions import written
+from flower.settings.descriptions import as_yaml
 
 BY_HAND = "change it in the file itself"
 
@@ -30,7 +30,7 @@ def with_setting(text: str, name: str, value: Any) -> str:
     before = _meaning(text, name)
     if value is None and _at(before, path) is None:
         return text
-    changed = _taken_out(text, path) if value is None else _put(text, path, written(value))
+    changed = _taken_out(text, path) if value is None else _put(text, path, as_yaml(value))
     wanted: Any = copy.deepcopy(before) if isinstance(before, dict) else {}
     _set(wanted, path, value)
     if _without_empty(_meaning(changed, name)) != _without_empty(wanted):

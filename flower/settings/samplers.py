@@ -84,13 +84,13 @@ def parsed(argument: str) -> tuple[str, object]:
     value: object = text
     if name in LISTS:
         value = [part.strip() for part in text.split("|") if part.strip()]
-    found = fitting(name, value)
+    found = checked_value(name, value)
     if found is None:
-        raise CommandError(f"{name} takes {wanted(name)}, or off.")
+        raise CommandError(f"{name} takes {expectation(name)}, or off.")
     return name, found
 
 
-def fitting(name: str, value: object) -> object | None:
+def checked_value(name: str, value: object) -> object | None:
     """Returns the value as a setting has it, None if it is none that the setting takes."""
     if name in LISTS:
         return _list(value)
@@ -119,7 +119,7 @@ def _number(name: str, value: object) -> float | None:
     return number if least <= number <= most else None
 
 
-def wanted(name: str) -> str:
+def expectation(name: str) -> str:
     """Returns in words what a setting takes."""
     if name in LISTS:
         return f"up to {LIST_ITEMS} phrases of {ITEM_CHARS} characters with | between them, like a shiver | barely"
@@ -136,11 +136,11 @@ def checked(values: Mapping[str, object]) -> dict[str, object]:
     return {
         name: good
         for name, value in values.items()
-        if name in NAMES and (good := fitting(name, value)) is not None
+        if name in NAMES and (good := checked_value(name, value)) is not None
     }
 
 
-def shown(value: object) -> str:
+def value_text(value: object) -> str:
     """Returns a value as people read it."""
     if isinstance(value, list):
         return " | ".join(str(item) for item in value)

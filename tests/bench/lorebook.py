@@ -77,7 +77,7 @@ def naive(books: Sequence[Book], messages: Sequence[SpokenLine], whole: bool) ->
         for entry in book.entries:
             for key in entry.keys:
                 low = key.lower()
-                if low in text and (not whole or " " in low or words.found(text, low)):
+                if low in text and (not whole or " " in low or words.has_word(text, low)):
                     count += 1
                     break
     return count

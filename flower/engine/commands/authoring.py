@@ -128,7 +128,9 @@ async def copy_asset(kind: str, engine: Engine, client: Client, argument: str) -
         empty = await editing.subject_of(engine, client, kind)
         if not identity:
             values = {
-                n: v for n, v in specs.taken(asset).items() if v != specs.taken(empty.thing).get(n)
+                n: v
+                for n, v in specs.field_values(asset).items()
+                if v != specs.field_values(empty.thing).get(n)
             }
             names = {spec.name for spec in empty.specs}
             drafted = {n: v for n, v in values.items() if n in names and n != "id"}

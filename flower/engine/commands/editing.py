@@ -114,7 +114,7 @@ async def open_form(
 
 def form_of(subject: Subject, drafted: Mapping[str, Any]) -> Form:
     """Returns the form of something as it is now, with ``drafted`` values in the place of some."""
-    values = {**specs.taken(subject.thing), **drafted}
+    values = {**specs.field_values(subject.thing), **drafted}
     where = f"{command_of(subject)} FIELD TEXT changes it, or an editor its file"
     fields = [field_of(spec, values[spec.name], where) for spec in subject.specs]
     while sum(len(field.value.encode()) for field in fields) > limits.FORM_SENT_BYTES:
@@ -238,7 +238,7 @@ async def set_field(
             names = ", ".join(spec.name for spec in subject.specs)
             raise CommandError(f"Which field? {given} takes one of {names}.")
         if not text.strip():
-            now = text_of(spec, specs.taken(subject.thing)[field])
+            now = text_of(spec, specs.field_values(subject.thing)[field])
             client.notify(f"{subject.name}, {field}: {now or 'nothing'}")
             return
         emptied = text.strip().lower() in ("off", "none") and not spec.needed and spec.kind != "flag"

@@ -25,13 +25,13 @@ async def list_all(engine: Engine, client: Client, argument: str) -> None:
     if not listed:
         raise CommandError("There is no persona in the library; /persona save keeps the present one.")
     rows = [
-        f"{'* ' if one.is_default else '  '}{shown(one)}: {' '.join(one.description.split())[:SHOWN_CHARS]}"
+        f"{'* ' if one.is_default else '  '}{display_name(one)}: {' '.join(one.description.split())[:SHOWN_CHARS]}"
         for one in listed
     ]
     client.notify("\n".join(["Your personas, * is the default; /persona use NAME plays one:", *rows]))
 
 
-def shown(persona: StoredPersona) -> str:
+def display_name(persona: StoredPersona) -> str:
     """Returns the name by which commands find a persona."""
     return f"{persona.name} ({persona.title})" if persona.title else persona.name
 
@@ -40,7 +40,7 @@ async def _find(engine: Engine, client: Client, wanted: str) -> StoredPersona:
     persona = await engine.services.database.read(personas.find, wanted, client.visitor.id)
     if persona is None:
         names = [
-            shown(one)
+            display_name(one)
             for one in await engine.services.database.read(personas.listed, client.visitor.id)
         ]
         raise CommandError(f"Which persona? There is no {wanted!r}.{closest(wanted, names)}")
@@ -133,4 +133,4 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
     persona = await _find(engine, client, argument)
     await engine.services.database.write(personas.remove, persona.id)
     left = await engine.services.database.read(personas.default_name, client.visitor.id)
-    client.notify(f"✓ {shown(persona)} is no longer in the library.", State(persona=left))
+    client.notify(f"✓ {display_name(persona)} is no longer in the library.", State(persona=left))

@@ -10,7 +10,7 @@ from flower.engine.sessions.session import Client
 from flower.engine.store import presets, selections
 from flower.errors import CommandError
 from flower.settings import samplers
-from flower.settings.samplers import parsed, shown
+from flower.settings.samplers import parsed, value_text
 
 PRESETS_MOST = 500  # of one home
 
@@ -44,7 +44,7 @@ async def _set_for_story(engine: Engine, client: Client, name: str, value: objec
     if client.session is None:
         raise CommandError("There is no story here yet; /set model NAME VALUE sets it for the model.")
     await engine.services.database.write(selections.set_of_story, client.session.id, name, value)
-    client.notify(f"✓ {name} is {shown(value)} in this story.")
+    client.notify(f"✓ {name} is {value_text(value)} in this story.")
 
 
 async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
@@ -53,14 +53,14 @@ async def _set_for_model(engine: Engine, client: Client, argument: str) -> None:
     name, value = await _known(engine, argument)
     model = client.chosen.model or engine.registry.default()
     await engine.services.database.write(selections.set_of_model, model, name, value)
-    client.notify(f"✓ {name} is {shown(value)} for {model}.")
+    client.notify(f"✓ {name} is {value_text(value)} for {model}.")
 
 
 async def _list(engine: Engine, client: Client) -> None:
     model = client.chosen.model or engine.registry.default()
     own = await _own(engine, client)
     everywhere = dict(engine.services.params)
-    rows = [f"{name} {shown(value)}" for name, value in {**everywhere, **own}.items()]
+    rows = [f"{name} {value_text(value)}" for name, value in {**everywhere, **own}.items()]
     known = "It can be one of: " + ", ".join(samplers.NAMES) + ". /set NAME off takes a setting back."
     client.notify("\n".join([f"Settings for {model}:", *(rows or ["none: the model's own"]), known]))
 
@@ -146,4 +146,4 @@ async def _missing(engine: Engine, client: Client, wanted: str) -> str:
 
 
 def _told(values: dict[str, object]) -> str:
-    return ", ".join(f"{name} {shown(value)}" for name, value in values.items()) or "nothing"
+    return ", ".join(f"{name} {value_text(value)}" for name, value in values.items()) or "nothing"

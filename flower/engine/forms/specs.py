@@ -117,7 +117,7 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def taken(thing: Struct) -> dict[str, Any]:
+def field_values(thing: Struct) -> dict[str, Any]:
     """Returns the values of a thing's fields by name."""
     values = {name: getattr(thing, name) for name in thing.__struct_fields__}
     if isinstance(thing, Character):
@@ -137,7 +137,7 @@ def changed(thing: T, values: Mapping[str, Any]) -> T:
     """Returns the thing with other values in some of its fields."""
     new = dict(values)
     if isinstance(thing, Character) and new.keys() & {"depth_prompt", "depth", "depth_role"}:
-        now = {name: taken(thing)[name] for name in ("depth_prompt", "depth", "depth_role")}
+        now = {name: field_values(thing)[name] for name in ("depth_prompt", "depth", "depth_role")}
         now |= {name: new.pop(name) for name in tuple(now) if name in new}
         text, depth, role = now["depth_prompt"], now["depth"], now["depth_role"]
         usual = DepthPrompt("")

@@ -97,7 +97,7 @@ _HOME_ALONE = (
 
 def already_here(db: Connection, hash_: bytes, user: int = 0, name: str = "") -> Taken | None:
     """Returns what to say of a file whose content somebody imported before; ``name``: what a user calls it."""
-    known = originals.known(db, hash_)
+    known = originals.find(db, hash_)
     if known is None or not originals.in_use(db, known, user):
         return None
     return Taken(known.kind, "already here", (name if user else known.name,))

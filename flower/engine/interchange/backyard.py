@@ -126,7 +126,7 @@ def _chat(scenario: Mapping[str, Any], character: str) -> Chat | None:
     if not said:
         return None
     greeting = _first_message(scenario)
-    lines = [chat_tree.spoken(greeting, "assistant", character)] if greeting else []
+    lines = [chat_tree.one_text_message(greeting, "assistant", character)] if greeting else []
     lines += [_line(item, character) for item in _interleaved(said)]
     messages = chat_tree.chain(lines)
     return Chat(
@@ -215,7 +215,7 @@ def read_faraday(source: Mapping[str, Any], picture: bytes | None, fallback_name
 
 
 def _faraday_chat(source: Mapping[str, Any], character: str, greeting: str) -> Chat | None:
-    lines = [chat_tree.spoken(greeting, "assistant", character)] if greeting else []
+    lines = [chat_tree.one_text_message(greeting, "assistant", character)] if greeting else []
     for item in objects(source.get("ChatItems")):
         if said := _macro_text(item, "input"):
             variant = Variant(text=said, sent=dates.parse(item.get("createdAt")))

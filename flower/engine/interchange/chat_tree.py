@@ -65,7 +65,7 @@ def chain(lines: Iterable[UnplacedMessage]) -> tuple[ImportedMessage, ...]:
     return tuple(messages)
 
 
-def spoken(text_: str, role: str, name: str, **fields: object) -> UnplacedMessage:
+def one_text_message(text_: str, role: str, name: str, **fields: object) -> UnplacedMessage:
     """Returns a line with one text."""
     return UnplacedMessage(role, name, (Variant(text=text_),), **fields)  # type: ignore[arg-type]
 

@@ -189,7 +189,7 @@ def _marked(
         place, mark = min(places, default=(len(rest), ""))
         said = rest[:place].strip()
         if said:
-            yield chat_tree.spoken(said, role, names[role])
+            yield chat_tree.one_text_message(said, role, names[role])
         role = "user" if mark == begin else "assistant"
         rest = rest[place + len(mark) :] if mark else ""
 
@@ -203,7 +203,7 @@ def _dialogue(whole_text: str, player: str, others: Sequence[str]) -> list[Unpla
         if len(speakers) > 1:
             raise UnknownPlayerError(speakers[: limits.IMPORT_SPEAKERS])
     return [
-        chat_tree.spoken(said, "user" if name and name == player else "assistant", name)
+        chat_tree.one_text_message(said, "user" if name and name == player else "assistant", name)
         for name, said in turns
         if said
     ]
@@ -233,9 +233,9 @@ def _adventure(pieces: Iterable[list[str]]) -> Iterator[UnplacedMessage]:
     for piece in pieces:
         said = without_pictures(piece[0]).strip()
         if said.startswith(">"):
-            yield chat_tree.spoken(said.removeprefix(">").strip(), "user", "")
+            yield chat_tree.one_text_message(said.removeprefix(">").strip(), "user", "")
         elif said:
-            yield chat_tree.spoken(said, "assistant", "")
+            yield chat_tree.one_text_message(said, "assistant", "")
 
 
 def _story(pieces: Iterable[list[str]]) -> Iterator[UnplacedMessage]:

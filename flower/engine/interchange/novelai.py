@@ -34,7 +34,7 @@ def read_scenario(value: dict[str, Any], name: str = "") -> Imported:
     """Returns the story that a scenario begins. Raises ``ImportFileError``."""
     title = " ".join(text(value.get("title")).split()) or name
     prompt = _filled(text(value.get("prompt")))
-    lines = [chat_tree.spoken(prompt, "assistant", "")] if prompt else []
+    lines = [chat_tree.one_text_message(prompt, "assistant", "")] if prompt else []
     chat = _chat(lines, title, value, text(value.get("description")))
     source = {key: part for key, part in value.items() if key not in ("prompt", "lorebook", "title")}
     return _imported(Kind.NOVELAI_SCENARIO, chat, source, value, ())
@@ -97,12 +97,12 @@ def _fragments(story: Mapping[str, Any]) -> Iterator[UnplacedMessage]:
         piece = text(fragment.get("data"))
         now = "user" if fragment.get("origin") == _USER else "assistant"
         if now != role and "".join(parts).strip():
-            yield chat_tree.spoken("".join(parts), role, "")
+            yield chat_tree.one_text_message("".join(parts), role, "")
             parts = []
         role = now
         parts.append(piece)
     if "".join(parts).strip():
-        yield chat_tree.spoken("".join(parts), role, "")
+        yield chat_tree.one_text_message("".join(parts), role, "")
 
 
 def _filled(value: str) -> str:

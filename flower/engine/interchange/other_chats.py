@@ -180,7 +180,7 @@ def _ooba_lines(pairs: Sequence[object]) -> Iterator[UnplacedMessage]:
         for role, said in zip(("user", "assistant"), pair, strict=False):
             shown = html.unescape(text(said))
             if shown and shown != _GREETS:
-                yield chat_tree.spoken(shown, role, "")
+                yield chat_tree.one_text_message(shown, role, "")
 
 
 # --- llama.cpp ----------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def _samplers(value: Mapping[str, Any]) -> tuple[dict[str, object], list[str]]:
         found = number(value.get(theirs))
         if found is None or found == neutral or theirs in unset:
             continue
-        good = samplers.fitting(ours, int(found) if ours in samplers.WHOLE else found)
+        good = samplers.checked_value(ours, int(found) if ours in samplers.WHOLE else found)
         if good is None:
             left.append(f"{theirs} {found:g}")
         else:

@@ -126,7 +126,7 @@ class _Half:
         term = self._terms[number]
         if term.text not in text:
             return False
-        return not term.whole or words.found(text, term.text, term.ascii_only)
+        return not term.whole or words.has_word(text, term.text, term.ascii_only)
 
     def _note(self, terms: Sequence[tuple[int, str]]) -> None:
         """Chooses for each term the piece to know it by: a long one, but not one that many share."""

@@ -188,7 +188,7 @@ class Judge:
         if key.needs and not any(self._text.has(need, view) for need in key.needs):
             return False
         try:
-            return key.pattern.found(self._text.text(view), self._stopwatch)
+            return key.pattern.matches(self._text.text(view), self._stopwatch)
         except TimeoutError:
             self._slow.add(key)
             return False
@@ -197,7 +197,7 @@ class Judge:
         """Returns whether a term that is not in the index is in a view."""
         for part in self._text.parts(view):
             text = part.lower() if term.fold else part
-            if words.found(text, term.text, term.ascii_only) if term.whole else term.text in text:
+            if words.has_word(text, term.text, term.ascii_only) if term.whole else term.text in text:
                 return True
         return False
 

@@ -26,7 +26,7 @@ class Stopwatch:
         self._clock = clock
         self._end = clock() + limits.LORE_PATTERNS_S if clock is not None else 0.0
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Returns the seconds that the next search may take; 0 when all is used up."""
         if self._clock is None:
             return limits.LORE_PATTERN_S
@@ -50,9 +50,9 @@ class Pattern:
         self.needs = translated.needs
         self.folded = translated.folded
 
-    def found(self, text: str, stopwatch: Stopwatch) -> bool:
+    def matches(self, text: str, stopwatch: Stopwatch) -> bool:
         """Returns whether it matches. Raises TimeoutError when there is no time for it."""
-        seconds = stopwatch.left()
+        seconds = stopwatch.seconds_left()
         if seconds <= 0:
             raise TimeoutError
         search = self._compiled.match if self._sticky else self._compiled.search

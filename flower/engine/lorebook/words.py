@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["LETTERS", "RUN", "cyrillic_end", "found", "is_run", "stems"]
+__all__ = ["LETTERS", "RUN", "cyrillic_end", "has_word", "is_run", "stems"]
 
 _CYRILLIC = "\u0400-\u052f\u2de0-\u2dff\ua640-\ua69f"
 LETTERS = (
@@ -52,7 +52,7 @@ def stems(word: str) -> list[str]:
     return [stem for stem in cut if cyrillic_end(stem)]
 
 
-def found(text: str, key: str, ascii_only: bool = False) -> bool:
+def has_word(text: str, key: str, ascii_only: bool = False) -> bool:
     """Returns whether ``key`` is in ``text`` as a whole word. Both are compared as they are.
 
     ``ascii_only``: only the letters, digits and the underscore of ASCII are word letters.

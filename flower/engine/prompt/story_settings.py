@@ -37,8 +37,8 @@ class StorySettings(Struct, frozen=True):
 async def with_lengths(services: Services, session_id: str, model_id: str) -> Services:
     """Returns the services with the lengths of context and reply that a story has of its own."""
     own = await services.database.read(selections.of_story, session_id, model_id)
-    context = samplers.fitting(samplers.CONTEXT_TOKENS, own.get(samplers.CONTEXT_TOKENS))
-    reply = samplers.fitting(samplers.REPLY_TOKENS, own.get(samplers.REPLY_TOKENS))
+    context = samplers.checked_value(samplers.CONTEXT_TOKENS, own.get(samplers.CONTEXT_TOKENS))
+    reply = samplers.checked_value(samplers.REPLY_TOKENS, own.get(samplers.REPLY_TOKENS))
     if context is None and reply is None:
         return services
     return replace(
@@ -57,7 +57,7 @@ async def settings_of(
     """
     own = await services.database.read(selections.of_story, session_id, model_id)
     settings = {**services.params, **own}
-    banned = samplers.fitting(samplers.BANNED, settings.get(samplers.BANNED))
+    banned = samplers.checked_value(samplers.BANNED, settings.get(samplers.BANNED))
     template = settings.get(samplers.TEMPLATE)
     params = {name: value for name, value in settings.items() if name not in samplers.OURS}
     seed = params.get("seed")

@@ -101,7 +101,7 @@ class Folder:
         changes = 0
         for name, stamp in files.items():
             if not _is_text(name):
-                self._tell(f"✗ {shown(name)} is skipped: its name is not UTF-8; rename it.")
+                self._tell(f"✗ {printable_name(name)} is skipped: its name is not UTF-8; rename it.")
                 continue
             if self._seen.get(name) == stamp:
                 continue
@@ -233,7 +233,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def shown(name: str) -> str:
+def printable_name(name: str) -> str:
     """Returns a file name fit to be read: on one line, and with marks for what is no text."""
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(char if char.isprintable() else "\ufffd" for char in text)

@@ -76,7 +76,7 @@ SAID_FROM, SAID_TO = 0.2, 0.6  # share of the question's words, from which they 
 _SAID_BY = 2  # passages: in one of many there are some words by chance
 
 
-def said(signals: Signals) -> float:
+def quoted_share(signals: Signals) -> float:
     """Returns how much of the question is said in passages word by word, from 0 to 1."""
     most = sorted(signals.held.values(), reverse=True)[:_SAID_BY]
     held = math.fsum(most) / _SAID_BY
@@ -86,7 +86,9 @@ def said(signals: Signals) -> float:
 def rank(signals: Signals, tuning: Tuning) -> dict[int, Score]:
     """Returns a score for every id that has one of the signals."""
     ids = list({**signals.words, **signals.similarity})
-    share = tuning.foreign_words_share if signals.foreign else tuning.words_share.at(said(signals))
+    share = (
+        tuning.foreign_words_share if signals.foreign else tuning.words_share.at(quoted_share(signals))
+    )
     if not signals.similarity:
         share = 1.0
     words = _standard({i: signals.words.get(i, 0.0) for i in ids})
@@ -121,7 +123,9 @@ def rank_again(
     The others stay behind them. While tokens of some of the best are still being made nothing changes:
     only like can be compared with like.
     """
-    share = tuning.foreign_late_share if signals.foreign else tuning.late_share.at(said(signals))
+    share = (
+        tuning.foreign_late_share if signals.foreign else tuning.late_share.at(quoted_share(signals))
+    )
     if not share or any(i not in late for i in best_of(scores)):
         return dict(scores)
     sums = {i: scores[i].total for i in late}

@@ -135,7 +135,7 @@ class Runner:
         compiled = self._compiled(_pattern_of(script, expand))
         if compiled is None:
             return text
-        seconds = stopwatch.left()
+        seconds = stopwatch.seconds_left()
         if seconds <= 0:
             raise TimeoutError
         put_in = _put_in(script, compiled.names, expand)

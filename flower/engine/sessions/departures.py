@@ -51,7 +51,7 @@ class UserWatch:
         self._now = now
         self._watching = False
 
-    def came(self, client: Client) -> None:
+    def client_joined(self, client: Client) -> None:
         """Notes that a client is in."""
         if client.visitor.id and not self._watching:
             self._watching = True

@@ -206,7 +206,7 @@ class Engine:
         await self.libraries.read(visitor.id)
         client = Client(outbox, chosen, on_leave, rights, visitor)
         self.clients.add(client)
-        self.users.came(client)
+        self.users.client_joined(client)
         try:
             client.notify("✓ Engine ready.", State(status="ok"))
             self._tell_problems(client)
@@ -367,7 +367,7 @@ class Engine:
         if await self.turns.say(session, client.chosen, line, request):
             self.story_list.changed()
         if ends_turn:
-            await self.tables.spoken(session, client.visitor.id)
+            await self.tables.end_turn(session, client.visitor.id)
 
     async def stop(self) -> None:
         """Ends every turn, saved and told as interrupted, and tells the clients."""

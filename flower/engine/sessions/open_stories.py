@@ -68,7 +68,7 @@ class OpenStories:
             return
         session, opened, role = self._sessions.get(session_id), None, StoryRole.OWNER
         if session is None or session.owner != client.visitor.id:
-            found = await self._database.read(rights.seen, client.visitor.id, session_id)
+            found = await self._database.read(rights.visible_story, client.visitor.id, session_id)
             if found is None:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
@@ -124,7 +124,7 @@ class OpenStories:
 
     async def _look_again(self, client: Client, session: Session) -> None:
         """Lets a client go whose seat was taken while the story was opened for it."""
-        found = await self._database.read(rights.seen, client.visitor.id, session.id)
+        found = await self._database.read(rights.visible_story, client.visitor.id, session.id)
         if client.session is not session:
             return
         if found is not None:
@@ -147,7 +147,7 @@ class OpenStories:
                 return None
             await self._libraries.read(stored.owner)
             start = await services.database.read(tree.window_start, stored.id)
-            shared = await self._tables.opened(session_id)
+            shared = await self._tables.is_shared_now(session_id)
             if services.database.shared:  # another engine may have added to it, or died before it could
                 services.library.doubt(memory_scope(session_id))
                 await self._turns.after.remember_unfinished(session_id)

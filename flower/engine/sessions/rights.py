@@ -96,7 +96,7 @@ def role_in(db: Connection, user: int, stored: StoredSession) -> StoryRole:
     return StoryRole.PLAYER if seat.role == seats.PLAYER else StoryRole.READER
 
 
-def seen(db: Connection, user: int, session_id: str) -> tuple[StoredSession, StoryRole] | None:
+def visible_story(db: Connection, user: int, session_id: str) -> tuple[StoredSession, StoryRole] | None:
     """Returns a story and what a user is there; None when there is none that they may see."""
     stored = stories.session(db, session_id)
     if stored is None:
@@ -112,7 +112,7 @@ async def story(
 
     Raises ``CommandError`` when they may see it, and not do what needs this.
     """
-    found = await database.read(seen, visitor.id, session_id)
+    found = await database.read(visible_story, visitor.id, session_id)
     if found is None:
         return None
     check(visitor, found[1], need)

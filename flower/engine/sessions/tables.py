@@ -129,7 +129,7 @@ class Tables:
             return line, False
         return f"{mine.voice}: {line}", order == ROUND
 
-    async def spoken(self, session: Session, user: int) -> None:
+    async def end_turn(self, session: Session, user: int) -> None:
         """Lets the next one speak, now that the line of this one is said: if it was lost, it may be said again."""
         await self._database.write(stories.set_session_extra, session.id, {"table_last": user})
         follows = self._turn_of(session, await self.here(session), user)
@@ -226,7 +226,7 @@ class Tables:
             client.notify("You have no seat at this table any more.", State(session_id=""))
             client.send(snapshot.no_history())
 
-    async def opened(self, session_id: str) -> bool:
+    async def is_shared_now(self, session_id: str) -> bool:
         """Returns whether others play in a story that is opened; the narrator hears no more of who was removed."""
         if not await self._database.read(is_shared, session_id):
             return False

@@ -28,7 +28,7 @@ def digest(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def known(db: Connection, hash_: bytes) -> Original | None:
+def find(db: Connection, hash_: bytes) -> Original | None:
     """Returns the file with this content, if it is here already and something of it is still in use."""
     row = db.execute(
         "SELECT id, name, kind, imported FROM originals WHERE hash = ?", (hash_,)
@@ -43,7 +43,7 @@ def keep(
 
     What a user brings gives no new name to what others may have brought.
     """
-    if user and (found := known(db, hash_)) is not None:
+    if user and (found := find(db, hash_)) is not None:
         return found.id
     db.execute(
         "INSERT INTO originals (hash, name, kind, imported, data) VALUES (?, ?, ?, ?, ?)"

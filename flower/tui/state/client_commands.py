@@ -101,7 +101,7 @@ COMMANDS: dict[str, Callable[[Model, str], Result]] = {
     "/import": import_files,
     "/fetch": fetch_export,
     "/tree": tree_state.opened,
-    "/settings": settings_list.asked,
+    "/settings": settings_list.settings_command,
     "/problems": settings_list.problems_shown,
     "/keys": lambda model, _argument: (model._replace(popup=Popup("keys")), ()),
     "/quit": lambda model, _argument: (model, (Quit(),)),

@@ -52,7 +52,7 @@ def _made(sent: messages.Form) -> TypedForm:
         )
         for field in sent.fields
     )
-    return forms.made(sent.subject, sent.title, fields, sent.base)
+    return forms.fresh_form(sent.subject, sent.title, fields, sent.base)
 
 
 def save(model: Model, form: TypedForm) -> Result:

@@ -51,14 +51,14 @@ class FormOutcome(Enum):
     EDITOR = 3  # the chosen field's text in $EDITOR; ``filled`` takes what comes back
 
 
-def made(subject: str, title: str, fields: tuple[TypedField, ...], base: str = "") -> TypedForm:
+def fresh_form(subject: str, title: str, fields: tuple[TypedField, ...], base: str = "") -> TypedForm:
     """Returns a form at its first field that can be changed."""
     form = TypedForm(subject, title, fields, base)
     first = next((place for place, field in enumerate(fields) if not field.locked), 0)
     return at(form, first)
 
 
-def chosen(form: TypedForm) -> TypedField | None:
+def current_field(form: TypedForm) -> TypedField | None:
     """Returns the chosen field, None on the row that saves."""
     return form.fields[form.at] if form.at < len(form.fields) else None
 
@@ -77,7 +77,7 @@ def at(form: TypedForm, place: int) -> TypedForm:
     """Returns the form with another field chosen; its cursor is behind the text."""
     place = max(0, min(place, len(form.fields)))
     form = form._replace(at=place, boxed=False)
-    field = chosen(form)
+    field = current_field(form)
     text = field.value if field is not None and not field.locked else ""
     return form._replace(editor=Editor(text, len(text)))
 
@@ -93,7 +93,7 @@ def put(form: TypedForm, value: str) -> TypedForm:
 
 def filled(form: TypedForm, text: str) -> TypedForm:
     """Returns the form with the text that $EDITOR gave back in the chosen field."""
-    field = chosen(form)
+    field = current_field(form)
     if field is None:
         return form
     if field.kind in TYPED:
@@ -103,7 +103,7 @@ def filled(form: TypedForm, text: str) -> TypedForm:
 
 def pasted(form: TypedForm, text: str) -> TypedForm:
     """Returns the form with ``text`` put in at the cursor; in a row it becomes one line."""
-    field = chosen(form)
+    field = current_field(form)
     if field is None or field.locked or form.asking:
         return form
     if field.kind in TYPED:
@@ -135,7 +135,7 @@ def rebased(form: TypedForm, fresh: TypedForm) -> TypedForm:
     after = form._replace(fields=fields, base=fresh.base, title=fresh.title)
     kept = form.editor, form.boxed
     after = at(after, form.at)
-    field = chosen(after)
+    field = current_field(after)
     if field is not None and field.value == kept[0].text:
         after = after._replace(editor=kept[0], boxed=kept[1])
     return after
@@ -154,7 +154,7 @@ def press(form: TypedForm, key: Key, action: str | None) -> tuple[TypedForm, For
     if key.name == SAVE_KEY:
         return _saving(form)
     if action == "editor":
-        field = chosen(form)
+        field = current_field(form)
         usable = field is not None and not field.locked and field.kind not in (*PICKED, "secret")
         return form, FormOutcome.EDITOR if usable else FormOutcome.NOTHING
     if form.boxed:
@@ -193,7 +193,7 @@ def _saving(form: TypedForm) -> tuple[TypedForm, FormOutcome]:
 
 
 def _in_rows(form: TypedForm, key: Key, action: str | None) -> tuple[TypedForm, FormOutcome]:
-    field = chosen(form)
+    field = current_field(form)
     match key.name:
         case "up" | "shift+tab":
             return at(form, form.at - 1), FormOutcome.NOTHING
@@ -242,7 +242,7 @@ def _typed(form: TypedForm, key: Key) -> TypedForm:
 
 def _edited(form: TypedForm, edited: Editor) -> TypedForm:
     form = form._replace(editor=edited)
-    field = chosen(form)
+    field = current_field(form)
     if field is None or field.value == edited.text:
         return form
     return put(form, edited.text)._replace(note="")

@@ -72,7 +72,7 @@ def _done(model: Model, form: TypedForm, outcome: FormOutcome) -> Result:
         case FormOutcome.CLOSE:
             return model._replace(form=None), ()
         case FormOutcome.EDITOR:
-            field = forms.chosen(form)
+            field = forms.current_field(form)
             return model, (OpenEditor(field.value if field is not None else ""),)
         case FormOutcome.SAVE:
             return SAVES[form.subject.split()[0]](model, form)

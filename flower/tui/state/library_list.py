@@ -23,7 +23,7 @@ REST_S = 0.12  # typing rests so long before a page is asked for: not every lett
 AHEAD = 20  # entries before the last one known, from which on the next page is asked for
 
 
-def known(model: Model) -> ListedLibrary | None:
+def current_listing(model: Model) -> ListedLibrary | None:
     """Returns the list of the open popup as the engine sent it for what is typed; None until it did."""
     popup, shelf = model.popup, model.shelf
     if popup is None or shelf is None or shelf.total < 0:
@@ -92,7 +92,7 @@ def _where_it_was(model: Model, items: tuple[messages.LibraryItem, ...]) -> Mode
 
     The first entry is followed only if it is the one in use: nobody has chosen it else.
     """
-    popup, shelf, replica = model.popup, known(model), model.replica
+    popup, shelf, replica = model.popup, current_listing(model), model.replica
     if popup is None or popup.filter:
         return model
     listed = shelf.items if shelf is not None else getattr(replica, f"available_{popup.kind}", ())

@@ -91,7 +91,7 @@ def items(model: Model) -> tuple[Item, ...]:
     popup = model.popup
     if popup is None:
         return ()
-    if (shelf := library_list.known(model)) is not None:
+    if (shelf := library_list.current_listing(model)) is not None:
         return tuple(_on_shelf(model, one) for one in shelf.items)
     every = _entries(model, popup)
     if not popup.filter:
@@ -175,7 +175,7 @@ def _entries(model: Model, popup: Popup) -> tuple[Item, ...]:
 
 def total(model: Model) -> int:
     """Returns how many entries fit, those that have not come yet included."""
-    shelf = library_list.known(model)
+    shelf = library_list.current_listing(model)
     return shelf.total if shelf is not None else len(items(model))
 
 

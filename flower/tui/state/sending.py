@@ -171,7 +171,7 @@ def send_command(model: Model, line: str) -> Result:
 
 def _submit_prompt(model: Model, text: str) -> Result:
     if len(text) > limits.PROMPT_CHARS:
-        return written(model, text), ()
+        return with_line(model, text), ()
     if checklist.visible(model):
         return notify(model, "First begin a story, with /session new or F6.", "bad"), ()
     if len(model.unconfirmed) >= limits.UNCONFIRMED_PROMPTS:
@@ -198,7 +198,7 @@ def _submit_prompt(model: Model, text: str) -> Result:
     effects: tuple[Effect, ...] = (Send(text, request),) if online else ()
     if model.story.detached:
         effects += (Send("/sync"),)
-    return (written(model, "") if model.rest else model), effects
+    return (with_line(model, "") if model.rest else model), effects
 
 
 def _slashed(text: str) -> tuple[str, str]:
@@ -208,7 +208,7 @@ def _slashed(text: str) -> tuple[str, str]:
     return text, f"/{text}" if text.startswith("/") else text
 
 
-def written(model: Model, text: str) -> Model:
+def with_line(model: Model, text: str) -> Model:
     """Returns the model with ``text``, and what waits behind it, in the input line.
 
     What is too long for one line is sent in parts: the first is in the line, the others follow when it was sent.

@@ -22,7 +22,7 @@ COMMAND = "/settings"
 THEME = "tui.theme"
 
 
-def asked(model: Model, argument: str) -> Result:
+def settings_command(model: Model, argument: str) -> Result:
     """``/settings``: opens the list, tells about one setting, or changes it."""
     name, _, value = argument.partition(" ")
     if not name:

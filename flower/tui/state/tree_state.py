@@ -59,7 +59,7 @@ def strokes(glyphs: Glyphs) -> Strokes:
 
 @lru_cache(maxsize=2)
 def _drawn(nodes: Nodes, look: Strokes) -> tuple[TreeLine, ...]:
-    return tuple(tree_text.drawn(nodes.nodes, look))
+    return tuple(tree_text.tree_lines(nodes.nodes, look))
 
 
 class Nodes:

@@ -106,7 +106,7 @@ def _updated(model: Model, happened: Input) -> Result:
             return _edited(model, happened), ()
         case Restored():
             restored = happened.text if not model.input.text else model.input.text
-            return sending.written(model, restored), ()
+            return sending.with_line(model, restored), ()
         case Configured():
             return _configured(model, happened), ()
         case PicturesShown():
@@ -229,7 +229,7 @@ def _paste(model: Model, paste: Paste) -> Model:
     line = model.input
     if len(line.text) + len(text) <= limits.PROMPT_CHARS:
         return model._replace(input=line.insert(text))
-    model = sending.written(model, line.text[: line.cursor] + text + line.text[line.cursor :])
+    model = sending.with_line(model, line.text[: line.cursor] + text + line.text[line.cursor :])
     if not paste.lost:
         return model
     most = limits.PASTE_BYTES // limits.MIB
@@ -241,7 +241,7 @@ def _paste(model: Model, paste: Paste) -> Model:
 def _edited(model: Model, edited: Edited) -> Model:
     if model.form is not None:
         return _kept_whole(form_keys.edited(model, edited.text), edited)
-    return _kept_whole(sending.written(model._replace(rest=""), edited.text), edited)
+    return _kept_whole(sending.with_line(model._replace(rest=""), edited.text), edited)
 
 
 def _kept_whole(model: Model, edited: Edited) -> Model:

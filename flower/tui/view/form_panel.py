@@ -27,7 +27,7 @@ HIDDEN = 12  # marks that stand for a secret, however long it is
 def box(model: Model, form: TypedForm, place: Layout) -> Box:
     """Returns the panel and where the cursor is."""
     room = room_of(model)
-    field = forms.chosen(form)
+    field = forms.current_field(form)
     if form.boxed and field is not None:
         body, cursor = _boxed(model.theme, form, field, room)
     else:
@@ -73,7 +73,7 @@ def _listed(theme: Theme, form: TypedForm, room: FormRoom) -> tuple[list[Row], t
         else:
             rows.append(_row(theme, form, place, room.columns, labels, values))
         if here:
-            field = forms.chosen(form)
+            field = forms.current_field(form)
             typed = field is not None and field.kind in forms.TYPED and not field.locked
             x = _shown_typed(form, values)[1] if typed else 0
             cursor = (MARK + labels + 2 + x if field is not None else MARK, len(rows) - 1)
@@ -100,7 +100,7 @@ def _row(theme: Theme, form: TypedForm, place: int, columns: int, labels: int, v
 
 def _shown_typed(form: TypedForm, values: int) -> tuple[str, int]:
     """Returns the part of the typed line that fits, and the cursor's column in it."""
-    field = forms.chosen(form)
+    field = forms.current_field(form)
     text, cursor = form.editor.text, form.editor.cursor
     if field is not None and field.kind == "secret":
         text = "*" * len(text)
@@ -157,7 +157,7 @@ def _boxed(
 
 def _about(theme: Theme, form: TypedForm, room: FormRoom) -> list[Row]:
     """Returns the rows that say what is wrong, or what the chosen field is for."""
-    field = forms.chosen(form)
+    field = forms.current_field(form)
     words, style = form.note, theme["status_bad"]
     if field is not None and not form.note:
         words = field.problem if field.value.strip() and not field.locked else ""
@@ -171,7 +171,7 @@ def _about(theme: Theme, form: TypedForm, room: FormRoom) -> list[Row]:
 
 def _hints(model: Model, form: TypedForm, room: FormRoom) -> str:
     """Returns the longest line about the keys that fits."""
-    glyphs, field = model.theme.glyphs, forms.chosen(form)
+    glyphs, field = model.theme.glyphs, forms.current_field(form)
     arrows = f"{glyphs.up}{glyphs.down}"
     editor = " ".join(model.bindings.keys_of("editor")[:1])
     if form.asking:

@@ -98,7 +98,7 @@ def sidebar_key(model: Model, layout: Layout) -> tuple[object, ...]:
         model.recalled,
         model.turn.state,
         model.bindings,
-        portrait.shown(model),
+        portrait.visible_picture(model),
     )
 
 

@@ -37,7 +37,7 @@ def size(picture: Picture, columns: int, rows: int) -> tuple[int, int]:
     return (wide, high) if wide and high else (0, 0)
 
 
-def shown(model: Model) -> Picture | None:
+def visible_picture(model: Model) -> Picture | None:
     """Returns the picture of whoever speaks, if it is here and this terminal shows pictures."""
     picture = model.picture
     if not model.pictures or picture is None or picture.character != model.picture_asked:
@@ -47,7 +47,7 @@ def shown(model: Model) -> Picture | None:
 
 def place(model: Model, layout: Layout) -> CellArea | None:
     """Returns where the picture is on the screen; None where there is none or something lies over it."""
-    picture = shown(model)
+    picture = visible_picture(model)
     covered = model.popup is not None or model.tree is not None or model.form is not None
     if picture is None or covered or not layout.sidebar:
         return None
@@ -57,7 +57,7 @@ def place(model: Model, layout: Layout) -> CellArea | None:
 
 def laid_over(model: Model) -> tuple[tuple[int, int, bytes] | None, CellArea | None]:
     """Returns the picture (width, height, pixels) that is to lie over cells, and which; None where there is none."""
-    picture = shown(model)
+    picture = visible_picture(model)
     if picture is None or model.pictures == "blocks" or too_small(model.columns, model.rows):
         return None, None
     where = place(model, layout_of(model))
@@ -66,7 +66,7 @@ def laid_over(model: Model) -> tuple[tuple[int, int, bytes] | None, CellArea | N
 
 def lines(model: Model, columns: int, rows: int) -> list[list[Span]]:
     """Returns the rows of the sidebar that the picture takes, and a blank one; none without a picture."""
-    picture = shown(model)
+    picture = visible_picture(model)
     wide, high = size(picture, columns, rows) if picture is not None else (0, 0)
     if picture is None or not wide:
         return []

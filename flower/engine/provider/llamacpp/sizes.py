@@ -66,7 +66,7 @@ def needed_bytes(size: Size, quantisation: Quantisation) -> int:
     return int(weights * (1 + CONTEXT_BYTES_SHARE)) + limits.LOCAL_OVERHEAD_BYTES
 
 
-def fitting(memory_bytes: int) -> tuple[tuple[Size, Quantisation], ...]:
+def sizes_for(memory_bytes: int) -> tuple[tuple[Size, Quantisation], ...]:
     """Returns what fits into a machine with so much memory, the best last."""
     room = memory_bytes - limits.LOCAL_RESERVE_BYTES
     return tuple(
@@ -85,7 +85,7 @@ def advice(memory_bytes: int, cores: int, measured: Sequence[Measured]) -> str:
         f" about {one.tokens_per_second * 0.75:.0f} words."
         for one in measured
     ]
-    found = fitting(memory_bytes)
+    found = sizes_for(memory_bytes)
     if not found:
         return "\n".join([*lines, "No model fits beside the rest; the offline narrator needs none."])
     lines.append("These fit (size in billions of weights, quantisation, file):")
