@@ -56,6 +56,8 @@ def test_every_setting_can_be_put_into_the_file_of_a_new_home() -> None:
             value = descriptions.value_of(setting.name, setting.choices[-1])
         elif setting.allowed.startswith(("a number from", "a whole number from")):
             value = int(setting.allowed.split()[-3])
+        elif setting.name == "engine.trusted_proxies":
+            value = ["10.0.0.9"]
         elif value is None:
             value = {"x": "y"}
         text = edit.with_setting(STARTER, setting.name, value)

@@ -79,6 +79,7 @@ class EngineConfig(Struct, frozen=True):
     linger_s: float = limits.LINGER_S_DEFAULT
     token: Secret = NO_SECRET
     names: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()  # addresses and networks; whom they speak for is believed
     advertise: str = ""  # where other engines on one database reach this one; "": at its own address
     tls_certificate: str = ""
     tls_key: str = ""
@@ -359,6 +360,7 @@ SECTIONS: dict[str, dict[str, validators.Reader[Any]]] = {
         "linger_s": validators.number(0, 365 * _DAY_S),
         "token": validators.secret,
         "names": validators.list_of(validators.short_text),
+        "trusted_proxies": validators.list_of(validators.proxy),
         "advertise": validators.text,
         "tls_certificate": validators.text,
         "tls_key": validators.text,

@@ -39,6 +39,7 @@ MEANINGS: Mapping[str, str] = {
     "engine.linger_s": "seconds it waits for you after a lost connection",
     "engine.token": "what clients of other machines must send to come in",
     "engine.names": "host names that clients may ask for beside localhost",
+    "engine.trusted_proxies": "addresses or networks of proxies whose X-Forwarded-For is believed",
     "engine.advertise": "the address by which other engines on one database reach this one",
     "engine.tls_certificate": "the file of the certificate for wss://",
     "engine.tls_key": "the file of its key",
@@ -75,6 +76,7 @@ OWN = "tui."  # the screen's own settings: those of the home it was started with
 # What an engine or a screen reads only when it starts; the rest holds from the next reply, or at once.
 AT_START = frozenset({
     "engine.host", "engine.port", "engine.linger_s", "engine.names", "engine.advertise",
+    "engine.trusted_proxies",
     "engine.tls_certificate", "engine.tls_key", "engine.socket",
     "embedding.model", "embedding.threads", "embedding.unload_after_s",
 })  # fmt: skip

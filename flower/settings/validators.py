@@ -9,6 +9,7 @@ Pure; knows nothing of files or of what the values are for.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
@@ -118,6 +119,19 @@ def identifier(value: object, path: Path) -> str:
         what = f"1 to {limits.ID_CHARS} characters out of a-z 0-9 - _, beginning with a letter or digit"
         raise must_be(path, what, value)
     return value
+
+
+def proxy(value: object, path: Path) -> str:
+    """An address, a network, or ``unix`` for whoever comes through the engine's socket."""
+    found = short_text(value, path)
+    if found != "unix":
+        try:
+            ipaddress.ip_network(found.strip(), strict=False)
+        except ValueError:
+            raise must_be(
+                path, "an address like 10.0.0.5, a network like 10.0.0.0/8, or unix", value
+            ) from None
+    return found
 
 
 def secret(value: object, path: Path) -> Secret:

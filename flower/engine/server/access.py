@@ -13,10 +13,11 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from flower.engine.server.forwarded import Proxies
 from flower.engine.sessions.program import GUEST, OWNER, STRANGER, TRUSTED
 from flower.engine.store.users import User, parts
 
@@ -75,7 +76,7 @@ class Access:
 
     ``names`` are the host names it answers to beside loopback ones; None: to any, because the socket
     cannot be reached through a browser or the token keeps strangers out. ``trusts_own``: programs of the
-    engine's own user need no token.
+    engine's own user need no token. ``proxies`` are believed whom they speak for.
     """
 
     def __init__(
@@ -84,10 +85,12 @@ class Access:
         names: frozenset[str] | None = frozenset(),
         *,
         trusts_own: bool = False,
+        proxies: Sequence[str] = (),
     ) -> None:
         self._token = token
         self.on_new_token: Callable[[str | None], None] = lambda _: None
         self.trusts_own = trusts_own
+        self.proxies = Proxies(proxies)
         self._names = names
         self._attempts = Attempts()
 

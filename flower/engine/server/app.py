@@ -164,7 +164,7 @@ class Pages:
                 websocket.args.get("client", ""),
                 guest.say_goodbye,
                 rules.rights(peer, user),
-                await door.visitor(websocket.headers.get, user, scope.cancel),
+                await door.visitor(websocket.headers.get, peer, user, scope.cancel),
                 hop,
             )
         if scope.cancelled_caught:

@@ -59,7 +59,7 @@ class Door:
 
         Raises ``ElsewhereError`` for a guest who connects while another engine plays their table.
         """
-        peer = await _peer(asked.scope)
+        peer = await self._peer(asked)
         text = self._rules.user_token(asked.headers.get, peer, trio.current_time())
         if not text:
             return peer, None
@@ -77,6 +77,13 @@ class Door:
             self._noted = trio.current_time()
             await self._note(users.HOME, "refused", f"a token from {peer.address or 'this machine'}")
         return peer, user
+
+    async def _peer(self, asked: Request | Websocket) -> Peer:
+        """Returns who asks; whoever comes through a proxy is no program of ours, wherever that runs."""
+        client = asked.scope.get("client")
+        near = str(client[0]) if client and client[0] else ""
+        behind = self._rules.proxies.client_behind(near, asked.headers.getlist)
+        return Peer(behind) if behind is not None else await _peer(asked.scope)
 
     async def _guest(self, text: str) -> User | None:
         """Returns who comes in with the code of a table instead of a token."""
@@ -99,11 +106,13 @@ class Door:
         peer, user = await self.asks(asked)
         return self._rules.private_refusal(asked.headers.get, peer, trio.current_time(), user)
 
-    async def visitor(self, header: Header, user: User | None, expel: Callable[[], None]) -> Visitor:
+    async def visitor(
+        self, header: Header, peer: Peer, user: User | None, expel: Callable[[], None]
+    ) -> Visitor:
         """Returns who a client is that has come in; a user's login is noted."""
         if user is None:
             return HOME_OWNER
-        await self._note(user.id, "login", user.name)
+        await self._note(user.id, "login", f"{user.name} from {peer.address or 'this machine'}")
         return Visitor(user.id, user.name, self._rules.mark(header), expel)
 
 

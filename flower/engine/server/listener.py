@@ -252,7 +252,12 @@ def open_place(
                 "without TLS everybody on the way can read stories and token;"
                 " set engine.tls_certificate, or listen on 127.0.0.1 and use ssh -L"
             )
-    access = Access(token, names, trusts_own=_trusts_own(config, exposed=exposed))
+    access = Access(
+        token,
+        names,
+        trusts_own=_trusts_own(config, exposed=exposed),
+        proxies=config.engine.trusted_proxies,
+    )
     return Listener(bound, certificate, access, exposed=exposed)
 
 
@@ -267,12 +272,21 @@ def inherited_place(home: Home, config: Config, sockets: Sequence[socket.socket]
     (bound,) = sockets
     bound.setblocking(False)
     if bound.family == socket.AF_UNIX:
-        return Listener(bound, None, Access(config.engine.token or None, None))
+        return Listener(
+            bound,
+            None,
+            Access(config.engine.token or None, None, proxies=config.engine.trusted_proxies),
+        )
     _tune(bound)
     exposed = not _is_loopback(bound.getsockname()[0])
     names = None if exposed else frozenset(name.lower() for name in config.engine.names)
     token = _token(home, config, exposed=exposed)
-    access = Access(token, names, trusts_own=_trusts_own(config, exposed=exposed))
+    access = Access(
+        token,
+        names,
+        trusts_own=_trusts_own(config, exposed=exposed),
+        proxies=config.engine.trusted_proxies,
+    )
     return Listener(bound, _certificate(home, config), access, exposed=exposed)
 
 
@@ -280,7 +294,12 @@ def _unix_place(home: Home, config: Config) -> Listener:
     path = Path(os.path.expanduser(config.engine.socket))
     path = path if path.is_absolute() else home.root / path
     token = config.engine.token or None  # the file system lets nobody else in
-    return Listener(bind_unix(path), None, Access(token, None), unix_path=path)
+    return Listener(
+        bind_unix(path),
+        None,
+        Access(token, None, proxies=config.engine.trusted_proxies),
+        unix_path=path,
+    )
 
 
 def _token(home: Home, config: Config, *, exposed: bool) -> str | None:
