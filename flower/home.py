@@ -195,8 +195,7 @@ def load_config(home: Home, environ: Mapping[str, str]) -> Config:
     """
     from flower.settings import (
         config,
-        safe_yaml,  # msgspec and PyYAML: 50 ms that a first frame cannot wait for
-    )
+    )  # msgspec, as PyYAML below: 50 ms that a first frame cannot wait for
 
     try:
         data = regular_file.read(home.config, limits.YAML_BYTES + 1)
@@ -204,11 +203,22 @@ def load_config(home: Home, environ: Mapping[str, str]) -> Config:
         data = b""
     except OSError as error:
         raise ConfigError(f"cannot read {home.config} ({error.strerror or error})") from error
+    if _sets_nothing(data):
+        return config.parse(None, {}, environ, source=str(home.config))
+    from flower.settings import safe_yaml
+
     try:
         document = safe_yaml.load(data)
     except YamlError as error:
         raise ConfigError(f"{home.config}, {error}") from error
     return config.parse(document.value, document.lines, environ, source=str(home.config))
+
+
+def _sets_nothing(data: bytes) -> bool:
+    """Whether there are only comments, as in a new home: PyYAML need not be loaded for that."""
+    if not data.isascii():
+        return False  # YAML knows ends of lines that bytes do not
+    return all(not line or line.startswith(b"#") for line in map(bytes.strip, data.splitlines()))
 
 
 def own_token(home: Home, environ: Mapping[str, str]) -> str | None:

@@ -123,3 +123,13 @@ def test_a_face_knows_the_token_of_its_own_engine(home: Home, text: str, token: 
     assert own_token(home, {}) == token
     home.config.unlink()
     assert own_token(home, {}) is None
+
+
+def test_a_config_of_comments_alone_is_read_without_yaml(home: Home) -> None:
+    """A new home has nothing set, so no screen loads PyYAML; whatever YAML sees as a setting is one."""
+    assert home_module._sets_nothing(home.config.read_bytes())
+    assert home_module._sets_nothing(b"# one\r\n\n   # two")
+    for text in ("default_model: mine", "# \u2028default_model: mine", "---\n"):
+        assert not home_module._sets_nothing(text.encode())
+    home.config.write_text("# a comment\ndefault_model: mine\n")
+    assert load_config(home, {}).default_model == "mine"
