@@ -163,6 +163,7 @@ LOOP_SENTENCES = 16  # times that one sentence comes, making up a third of what 
 LOOP_SENTENCE_LETTERS = 16
 LOOP_SENTENCES_READ = 24  # the last ones of a reply, of which
 LOOP_SENTENCES_FEW = 8  # different ones are no story any more
+LOOP_BLANK_CHARS = 160  # at the end of a reply
 LOOP_PHRASE_LETTERS = 8  # of such a sentence; "No." may come often
 LOOP_PHRASE_CHARS = 600  # of some words repeated and nothing else
 LOOP_TAIL_CHARS = 8_000  # of a reply in which a loop is looked for

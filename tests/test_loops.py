@@ -83,6 +83,12 @@ def test_a_few_sentences_in_turn_are_a_loop_in_whatever_order() -> None:
     assert after < len(prose(10)) + 900
 
 
+def test_empty_lines_without_end_are_a_loop() -> None:
+    worth, after = told("She waits.", "\n" * 3_000)
+    assert worth is not None
+    assert (worth, after < 500) == (len("She waits."), True)
+
+
 def test_prose_is_no_loop() -> None:
     """Long prose, a refrain now and then, a cry and a line of dashes go on."""
     verse = "And the sea gave up her own, all alone, all alone. "

@@ -287,3 +287,20 @@ def compare(name: str, face: Face) -> None:
         f"no golden screen {path.name}; run with FLOWER_UPDATE_GOLDEN=1 and look at it"
     )
     assert screen == path.read_text(encoding="utf-8")
+
+
+def test_a_long_answer_moves_with_the_first_key() -> None:
+    """Its rows move, as nothing in it can be chosen: no key is pressed in vain on the way to the end or back."""
+    face = Face().online(chosen=True).story(*TALE)
+    face.says(messages.SystemUpdate("\n".join(f"Row {number} of it." for number in range(60))))
+    assert "Row 0 " in face.text()
+    face.type("<down>")
+    assert "Row 0 " not in face.text()
+    face.type("<up><pagedown>")
+    assert "Row 0 " not in face.text()
+    face.type("<end><end><down>")
+    assert "60/60" in face.text()
+    face.type("<up>")
+    assert "59/60" in face.text()
+    face.type("<home>")
+    assert "Row 0 " in face.text()

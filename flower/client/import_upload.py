@@ -82,7 +82,7 @@ def files_in(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         if not path.exists():
-            raise FlowerError(f"there is no file or folder {path}")
+            raise FlowerError(f"There is no file or folder {path}.")
         for one in _walk(path) if path.is_dir() else (path,):
             found[one] = None
             if len(found) > FILES_MOST:

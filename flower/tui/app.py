@@ -246,7 +246,7 @@ class App:
 
     async def _import(self, typed: str) -> None:
         def tell(text: str, kind: str) -> None:
-            self.post(Notified(Notice(text, kind)))
+            self.post(Notified(Notice(text.lstrip("✓✗ "), kind)))
 
         await import_files.bring(typed, self._engine_url, self._token, tell)
 

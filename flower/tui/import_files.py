@@ -88,7 +88,8 @@ def _parsed(typed: str) -> tuple[list[Path], str]:
     whole = Path(text).expanduser()
     if whole.exists():
         return [whole], me
-    return [Path(word).expanduser() for word in _split(text)], me
+    paths = [Path(word).expanduser() for word in _split(text)]
+    return (paths if any(path.exists() for path in paths) else [whole]), me
 
 
 def _split(text: str) -> list[str]:

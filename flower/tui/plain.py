@@ -8,6 +8,7 @@ replica is the one of the full screen, so lines that the engine has not confirme
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import shutil
@@ -33,7 +34,11 @@ from flower.tui.state import bindings, checklist, commands, sending
 from flower.tui.state.effects import Effect, FetchExport, ImportFiles
 from flower.tui.state.model import Input, Model, Notice, Notified
 from flower.tui.state.update import update
+from flower.tui.term.pen import to_ascii
 
+LIKE = "flower.like"  # what codecs know ``_like`` by
+DOTS = {"…": "..."}  # a line need not be as long as on a screen
+NO_STORY = "* No story is open: choose /world select, /character select, /session new."
 LISTS = ("worlds", "characters", "models", "rules", "sessions")
 HELP = (
     "Type what you do, or a command such as /help. /list worlds shows what can be chosen (also "
@@ -87,9 +92,9 @@ class Plain:
         if isinstance(happened, Received) and isinstance(happened.event, ANSWERS):
             self.answers += bool(happened.event.content)  # a change of the state alone says nothing
             self.failed = self.failed or self.model.notice.kind == "bad"
-            self._write(self.reader.outline(happened.event))
+            self.write(self.reader.outline(happened.event))
         if not (self.leaving and isinstance(happened, LinkChanged)):
-            self._write(self.reader.news(before, self.model))
+            self.write(self.reader.news(before, self.model))
         if self.model.popup is not None or self.model.form is not None:
             self.model = self.model._replace(popup=None, form=None)
         self.moved.set()
@@ -126,9 +131,9 @@ class Plain:
         self.model = self.model._replace(notice=Notice())  # the same answer again is news again
         before = self.model
         if line.startswith(":") and (answer := self._walked(line.split())):
-            self._write(answer)
+            self.write(answer)
         elif line.startswith("/list"):
-            self._write(self._listed(line.removeprefix("/list").strip()))
+            self.write(self._listed(line.removeprefix("/list").strip()))
         elif commands.is_line(line):
             found = commands.split(line, commands.offered(before.replica))
             if found and found[0].name == "/quit":
@@ -140,7 +145,7 @@ class Plain:
             self._apply(sending.submit(self.model))
         elif not self.piped and not checklist.visible(before):  # time passes
             self._apply(sending.submit(self.model._replace(input=self.model.input.clear())))
-        self._write(self.reader.news(before, self.model))
+        self.write(self.reader.news(before, self.model))
         return True
 
     def _apply(self, result: tuple[Model, tuple[Effect, ...]]) -> None:
@@ -196,7 +201,7 @@ class Plain:
         )
         return "".join(f"{line}\n" for line in lines) or "  nothing\n"
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
         if not text or self.out is None:
             return
         if self._columns:  # a terminal would cut words in two
@@ -239,11 +244,11 @@ def main(
                 client.nursery = nursery
                 nursery.start_soon(client.link.run)
                 await client.wait_for(lambda model: model.link.state == "online")
-                print(HELP, flush=True)
+                client.write(f"{HELP}\n")
                 if warning := advice():
-                    print(f"! {clean(warning)}", flush=True)
+                    client.write(f"! {clean(warning)}\n")
                 if not client.model.replica.session_id:
-                    print("* No story is open: choose /world select, /character select, /session new.")
+                    client.write(f"{NO_STORY}\n")
                 while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
                     if not sys.stdin.isatty():
                         await client.wait_for(ready)
@@ -303,10 +308,19 @@ def say(
 
 
 def _never_fail_to_print() -> None:
-    """Lets a locale without curly quotes print a question mark instead of ending the program."""
+    """Lets a locale without curly quotes print straight ones instead of ending the program."""
+    codecs.register_error(LIKE, _like)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=LIKE)
+
+
+def _like(error: UnicodeError) -> tuple[str, int]:
+    """Returns what is printed for characters that the output has not, and where it goes on: an error handler."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(DOTS.get(char) or to_ascii(char) for char in lost), error.end
 
 
 async def _ask(client: Plain, text: str) -> int:

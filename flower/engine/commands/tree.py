@@ -100,12 +100,12 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
 
 async def undo(engine: Engine, client: Client, argument: str) -> None:
     gone = await engine.edits.change(session_of(client), tree.undo)
-    client.notify(f"✓ Undone: {preview(gone.content)} /redo brings it back.")
+    client.notify(f"✓ Undone: “{preview(gone.content)}” /redo brings it back.")
 
 
 async def redo(engine: Engine, client: Client, argument: str) -> None:
     back = await engine.edits.change(session_of(client), tree.redo)
-    client.notify(f"✓ Done again: {preview(back.content)}")
+    client.notify(f"✓ Done again: “{preview(back.content)}”")
 
 
 async def goto(engine: Engine, client: Client, argument: str) -> None:

@@ -48,11 +48,18 @@ class LoopGuard:
         if self._length - self._looked < _LOOK_EVERY:
             return None
         self._looked = self._length
-        worth = self._again_and_again()
+        worth = self._nothing_more()
+        if worth is None:
+            worth = self._again_and_again()
         if worth is None:
             worth = self._same_sentence()
         self.found = worth is not None
         return worth
+
+    def _nothing_more(self) -> int | None:
+        """The end of the reply is blank: some small models go on with empty lines to the greatest length."""
+        blank = len(self._tail) - len(self._tail.rstrip())
+        return self._length - blank if blank >= limits.LOOP_BLANK_CHARS else None
 
     def _again_and_again(self) -> int | None:
         """The end of the reply is one piece of text, repeated."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flower import limits
 from flower.client.events import Send
 from flower.tui.render.messages import MessageView
@@ -26,6 +28,16 @@ from flower.tui.state.model import Model, Notice, Search
 from flower.tui.state.status_line import Result
 from flower.tui.term.inputs import Key
 
+_ALL_ROWS = 1_000_000
+# How far a key goes in a text of the engine's, given the rows of a page.
+READING: dict[str, Callable[[int], int]] = {
+    "up": lambda _: -1,
+    "down": lambda _: 1,
+    "pageup": lambda page: 1 - page,
+    "pagedown": lambda page: page - 1,
+    "home": lambda _: -_ALL_ROWS,
+    "end": lambda _: _ALL_ROWS,
+}
 # Actions that mean the same whatever is open.
 EVERYWHERE = frozenset({"interrupt", "quit", "suspend", "redraw", "escape", "page_up", "page_down"})
 
@@ -67,6 +79,8 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
         return press(model._replace(popup=None), key)
     if popup.kind == "suggestions" and typed:
         return _suggested(model, key)
+    if popups.is_read(popup) and key.name in READING:
+        return _read_on(model, key.name), ()
     match key.name:
         case "right" if popup.kind == "suggestions":
             return _suggestion_to_change(model)
@@ -99,6 +113,12 @@ def _in_popup(model: Model, key: Key, action: str | None) -> Result:
     if typed:
         return popups.filtered(model, popup.filter + key.text), ()
     return model, ()
+
+
+def _read_on(model: Model, key: str) -> Model:
+    layout = layout_of(model)
+    page = max(1, layout.status - layout.pane_top - 2)  # without the frame
+    return popups.read_on(model, READING[key](page), page)
 
 
 def _suggested(model: Model, key: Key) -> Result:

@@ -366,6 +366,20 @@ def moved(model: Model, steps: int, *, around: bool = True) -> Model:
     return model._replace(popup=popup._replace(place=index))
 
 
+def read_on(model: Model, rows: int, shown: int) -> Model:
+    """Returns the model with its open text ``rows`` further on; ``shown``: rows of it on the screen."""
+    popup = model.popup
+    if popup is None:
+        return model
+    last = max(0, len(items(model)) - shown)
+    return model._replace(popup=popup._replace(place=max(0, min(popup.place + rows, last))))
+
+
+def is_read(popup: Popup) -> bool:
+    """Returns whether nothing in a popup can be chosen: its rows move under the eye, not a mark over them."""
+    return popup.kind == "text" and not popup.leads
+
+
 def filtered(model: Model, text: str) -> Model:
     """Returns the model with another filter in its popup."""
     if model.popup is None:

@@ -66,7 +66,8 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     room -= about
     shown = min(room, max(1, len(listed)))
     index = min(popup.place, len(listed) - 1)
-    first = max(0, min(index - shown // 2, len(listed) - shown))
+    read = popups.is_read(popup)
+    first = max(0, min(index if read else index - shown // 2, len(listed) - shown))
     theme = model.theme
     lines: list[list[Span]] = []
     if has_filter:
@@ -86,7 +87,8 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     if about:
         lines += _about(theme, popup, listed[index], inner, about, names)
     total = popups.total(model)
-    counted = f"{index + 1}/{total:,}" if total > shown else ""
+    place = first + shown if read else index + 1
+    counted = f"{place}/{total:,}" if total > shown else ""
     rows = _framed(theme, popups.title(model, popup), counted, lines, columns)
     left = (model.columns - columns) // 2
     top = layout.pane_top + max(0, (layout.status - layout.pane_top - len(rows)) // 3)
