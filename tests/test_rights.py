@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.commands import dispatch, lookup, rights
+from flower.engine.commands import lookup, registry
 from flower.engine.sessions.rights import Need, StoryRole, Visitor, refusal
 from flower.engine.store import seats
 from flower.protocol.messages import ErrorEvent
@@ -86,7 +86,7 @@ async def test_a_player_does_what_the_table_says_and_no_more(
         await face.say(f"/session continue {at.story}")
         before = await at.rows()
         for name in lookup.BY_NAME:
-            if rights.need_of(name) in (Need.OWNER, Need.HOME):
+            if registry.need_of(name) in (Need.OWNER, Need.HOME):
                 assert "Only whoever" in await hear(face, lookup.EXAMPLES[name]), name
         for line in (
             f"/session delete {at.story}",
@@ -176,7 +176,7 @@ async def test_without_users_nobody_is_asked_for_rights(
 
 
 def test_every_command_is_in_the_table_of_rights() -> None:
-    assert set(rights.NEEDS) == set(dispatch.ACTIONS) == set(lookup.BY_NAME)
+    assert set(registry.NEEDS) == set(registry.ACTIONS) == set(lookup.BY_NAME)
 
 
 @pytest.mark.parametrize("need", list(Need))
@@ -193,5 +193,5 @@ def test_the_table_in_the_documentation_is_the_one_in_the_code() -> None:
         (row,) = (line for line in text.splitlines() if line.startswith(f"| {need.value} |"))
         told = {name.strip(" `") for name in row.split("|")[3].split(",")}
         assert told - {"lines of the story"} == {
-            n for n, other in rights.NEEDS.items() if other is need
+            n for n, other in registry.NEEDS.items() if other is need
         }
