@@ -567,7 +567,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/portrait [ID]", "send a character's picture; screens ask for this", "/portrait nan-okoro"
         ),
         CommandSpec("/typing", "stop the model working ahead, as a line is being typed"),
-        CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),
+        CommandSpec("/quit", "leave; an engine nobody else uses stops"),
     ),
 }
 OPTIONS = tuple(
