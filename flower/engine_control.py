@@ -143,11 +143,11 @@ def stop(home: Home, *, drain: bool = False) -> int:
         pass  # it went by itself at this moment
     except PermissionError as error:
         raise LaunchError(f"the engine (process {pid}) belongs to another user") from error
-    patience = STOP_S + (DRAIN_S if drain else 0.0)
-    deadline = time.monotonic() + patience
+    wait_s = STOP_S + (DRAIN_S if drain else 0.0)
+    deadline = time.monotonic() + wait_s
     while is_held(home):
         if time.monotonic() > deadline:
-            raise LaunchError(f"the engine (process {pid}) has not stopped after {patience:.0f} s")
+            raise LaunchError(f"the engine (process {pid}) has not stopped after {wait_s:.0f} s")
         time.sleep(limits.LAUNCH_POLL_S)
     print(
         f"The engine of {printable_line(home.root)} (process {pid}) has stopped; every story is saved."

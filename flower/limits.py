@@ -49,7 +49,7 @@ MISTAKES_TOLD = 20  # of one file, in one list
 PROBLEMS_TOLD = 100  # of all files, to a client
 SETTING_CHARS = 2_000  # of a value given to a command
 
-# --- mailboxes ----------------------------------------------------------------------------------
+# --- queues -------------------------------------------------------------------------------------
 PROMPT_QUEUE = 4  # prompts that may wait while a reply streams
 
 # --- stories ------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ RETRY_BASE_S = 0.5  # full jitter below RETRY_BASE_S * 2**tries
 RETRY_CAP_S = 8.0
 LOADING_POLL_S = 1.0  # a server that says it is loading is asked again after this
 WRITE_TIMEOUT_S = 60.0  # a long prompt over a slow uplink
-CLOSE_TIMEOUT_S = 1.0  # saying goodbye to a server must not delay Esc
+CLOSE_TIMEOUT_S = 1.0  # closing a connection must not delay Esc
 DRAIN_S = 0.1  # reading a finished response to its end keeps the connection for the next turn
 WHOLE_REPLY_BYTES = 4 * MIB  # a reply that came as one JSON document instead of a stream
 ERROR_TEXT_CHARS = 300  # of a provider's own words in a sentence for the user

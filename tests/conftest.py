@@ -6,6 +6,7 @@ import ast
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -16,8 +17,10 @@ import pytest
 import pytest_timeout
 import trio
 
+from flower.engine.store.connection import Connection
 from flower.home import Home, open_home
 from flower.settings.config import ENVIRONMENT
+from tests.stores import KINDS, connected
 
 # How long an example takes says something about the machine, nothing about the property.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -46,6 +49,8 @@ def is_quick(path: Path) -> bool:
     """Whether a file of tests is pure computation: what ``./start.sh test -m quick`` runs."""
     imported: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.arg) and node.arg == "db":  # the fixture of that name
+            imported.add("sqlite3")
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -120,6 +125,13 @@ def _clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*ENVIRONMENT, "FLOWER_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FLOWER_HOME", str(tmp_path / "default-home"))
+
+
+@pytest.fixture(params=KINDS)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A database without stories, of each of the two kinds; a module may put into it what its tests need."""
+    with connected(request.param) as connection:
+        yield connection
 
 
 @pytest.fixture

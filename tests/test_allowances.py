@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,14 +16,7 @@ from flower.engine.store import allowances, stories, users
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 from tests.engine_world import EngineWorld, Face, engine_world
-from tests.stores import KINDS, connected
-from tests.test_rights import OWNER, face_of, hear
-
-
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        yield connection
+from tests.table_world import OWNER, face_of, hear
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.provider.base import Completion, Finish, Loading, Piece, Text
 from flower.engine.provider.gate import Gate
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.errors import ProviderError
 from tests.provider_world import completion
 from tests.test_provider_streaming import Play, Script
@@ -46,7 +46,7 @@ class Full(Script):
 async def story(script: Script, told: list[list[Piece]]) -> None:
     pieces: list[Piece] = []
     told.append(pieces)
-    async with stream(script, completion()) as listening:
+    async with Stream(script, completion()) as listening:
         async for piece in listening:
             pieces.append(piece)  # noqa: PERF401  # what came before an error must be kept
 

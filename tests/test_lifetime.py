@@ -26,7 +26,7 @@ async def over_at(
         with lifetime.client() as guest:
             await trio.sleep_until(goes)
             if goodbye:
-                guest.say_goodbye()
+                guest.leave()
 
     async with trio.open_nursery() as nursery:
         for comes, goes, goodbye in visits:

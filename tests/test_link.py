@@ -260,10 +260,10 @@ async def test_goodbye_is_said_and_takes_no_time_without_connection(nursery: tri
     url = await nursery.start(engine.serve)
     async with linked(lambda: url) as (link, ear):
         await ear.wait_for(is_event(messages.SyncState))
-        await link.say_goodbye()
+        await link.disconnect()
         await ear.wait_for(is_state("lost"))
         assert engine.heard[-1].prompt == "/quit"
-        await link.say_goodbye()
+        await link.disconnect()
 
 
 # --- other ways to an engine, and other ends ----------------------------------------------------

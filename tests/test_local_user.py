@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from flower.engine.server.access import Access, Peer
-from flower.engine.server.door import Guests
+from flower.engine.server.door import TokenHolders
 from flower.engine.server.local_user import find, is_own, owner
 from tests.engine_process import engine
 
@@ -86,12 +86,12 @@ def test_who_needs_the_token() -> None:
 
 
 async def test_who_came_in_by_a_revoked_token_leaves() -> None:
-    guests, access = Guests(), Access("old", trusts_own=True)
-    access.on_new_token = guests.revoke_others
+    holders, access = TokenHolders(), Access("old", trusts_own=True)
+    access.on_new_token = holders.revoke_others
     left: list[str] = []
 
     async def stay(name: str, token: str | None) -> None:
-        with guests.admitted(token) as scope:
+        with holders.admitted(token) as scope:
             await trio.sleep_forever()
         if scope.cancelled_caught:
             left.append(name)

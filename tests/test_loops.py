@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.provider.base import Completion, Finish, Text
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sessions.reply_watch import LoopGuard, less_alike, told_too_often
 from flower.engine.store import stories
@@ -144,7 +144,7 @@ async def test_a_summary_that_goes_round_in_circles_ends_there(at_once: bool) ->
     """A tiny model's record keeps what was worth it, also when a service sends all of it in one piece."""
     text = "The lamp was lost in the harbour. " + "It was dark. " * 2_000
     provider = ScriptedProvider([Text(text), Finish("done")] if at_once else words(text))
-    async with stream(
+    async with Stream(
         provider, Completion(model="m", messages=(), max_tokens=9000, context_tokens=9000)
     ) as pieces:
         kept = await short_text(pieces, limits.REPLY_CHARS, LoopGuard)

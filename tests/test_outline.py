@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +12,6 @@ from flower.engine.store.outline_fold import Node, Shape, fold
 from flower.errors import CommandError
 from flower.protocol import tree_text
 from flower.protocol.messages import TreeNode
-from tests.stores import KINDS, connected
 
 S = "s"
 # Id, the one above it, the one that the story went on with, whether it is in the trash; 0 for none.
@@ -201,11 +198,10 @@ def test_a_fan_of_variants_does_not_push_out_the_rest() -> None:
 # --- out of the database ------------------------------------------------------------------------
 
 
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        stories.create_session(connection, S, "harbour", "", "Hello.", 1.0)
-        yield connection
+@pytest.fixture
+def db(db: Connection) -> Connection:
+    stories.create_session(db, S, "harbour", "", "Hello.", 1.0)
+    return db
 
 
 def say(db: Connection, line: str) -> int:

@@ -20,7 +20,7 @@ from flower.errors import ImportFileError
 from tests import import_files, postgres_cluster, stores
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words
-from tests.test_rights import HOME, NAMES, OWNER, PLAYER, READER, STRANGER, face_of, hear
+from tests.table_world import HOME, NAMES, OWNER, PLAYER, READER, STRANGER, face_of, hear
 
 SECRET = "quince"
 KINDS = ["sqlite", pytest.param("postgres", marks=postgres_cluster.needed)]

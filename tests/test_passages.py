@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,12 +15,6 @@ from tests.stores import KINDS, connected
 
 MODEL, DIMENSION = "test-model", 4
 VAEL, SOLIN = "lore:vael", "lore:solin"
-
-
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        yield connection
 
 
 def put(db: Connection, scope: str, source: str, *texts: str) -> passages.Changed:

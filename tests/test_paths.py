@@ -5,7 +5,6 @@ Under any commands they are compared by ``test_tree_laws``, whose connections ke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,9 @@ from flower import limits
 from flower.engine.store import paths, stories, trash, tree
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
-from tests.stores import KINDS, connected, opened
+from tests.stores import KINDS, opened
 
 S = "s"
-
-
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        yield connection
 
 
 def played(db: Connection, lines: int, session_id: str = S) -> list[int]:

@@ -17,7 +17,7 @@ from flower.engine.provider.base import ChatMessage, Completion, Finish, Text
 from flower.engine.provider.endpoint import Endpoint, Patch
 from flower.engine.provider.openai_dialects import FLAVOURS, build_body
 from flower.engine.provider.request_fields import GO_ON
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.engine.sessions.joint import Joint
 from flower.engine.store import books
 from flower.engine.store.books import Owner
@@ -98,7 +98,7 @@ async def test_a_server_that_thinks_and_takes_no_beginning_is_asked_to_go_on() -
     network = Network(refused(400, no), streamed(family, REPLY))
     provider = make_provider(family, network)
     assert provider.prefills("m1", None)  # type: ignore[attr-defined]  # of a RemoteProvider
-    async with stream(provider, completion(messages=BEGUN)) as pieces:
+    async with Stream(provider, completion(messages=BEGUN)) as pieces:
         assert text_of([piece async for piece in pieces]) == "ens."
     assert json.loads(network.bodies[1])["messages"][-1]["content"] == GO_ON
     assert not provider.prefills("m1", None)  # type: ignore[attr-defined]
@@ -126,7 +126,7 @@ async def test_a_template_that_cannot_be_used_costs_a_sentence(source: str) -> N
     family = FAMILIES["llamacpp"]
     network = Network(answered({"chat_template": source}), streamed(family, REPLY))
     provider = make_provider(family, network)
-    streaming = stream(provider, completion(template="server"))
+    streaming = Stream(provider, completion(template="server"))
     async with streaming:
         assert text_of([piece async for piece in streaming]) == "ens."
     assert "messages" in json.loads(network.bodies[1])

@@ -31,6 +31,7 @@ from flower.errors import ProviderError
 from flower.protocol.messages import ChatEnd, ErrorEvent
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import OneModelRegistry, ScriptedProvider, words
+from tests.fakes import passage as sentences
 from tests.test_summaries import Narrating
 
 COUNTER = TokenCounter()
@@ -75,10 +76,8 @@ class LongWinded(ScriptedProvider):
         self.record = record
 
     def open(self, completion: Completion) -> Stream:
-        if asks_for_record(completion):
-            text = "RECORD: " + "the lamp was lost. " * self.record
-        else:
-            text = "The water moves. " * self.passage
+        record = asks_for_record(completion)
+        text = f"RECORD: {sentences(self.record)}" if record else sentences(self.passage)
         self.pieces = [Text(text), Finish("done")]
         return super().open(completion)
 

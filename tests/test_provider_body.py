@@ -14,7 +14,7 @@ from flower.engine.provider.body import DirectBody, LongWayBody, body_of
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.http import Edge
 from flower.engine.provider.openai import OpenAIProvider, bearer
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.errors import ProviderError
 from tests.bench.many_stories import HEAD, delta, part, read_request
 from tests.provider_world import Body, completion, text_of
@@ -59,7 +59,7 @@ async def provider_of(server: Server) -> AsyncIterator[OpenAIProvider]:
 
 async def hear(provider: OpenAIProvider, told: list[Piece] | None = None) -> list[Piece]:
     told = told if told is not None else []
-    async with stream(provider, completion(), tries=1) as pieces:
+    async with Stream(provider, completion(), tries=1) as pieces:
         async for piece in pieces:
             told.append(piece)  # what came before an error must be kept
     return told

@@ -26,7 +26,7 @@ from flower.engine.provider.factory import build
 from flower.engine.provider.llamacpp import gguf, process
 from flower.engine.provider.llamacpp.gguf import Header
 from flower.engine.provider.llamacpp.models import LocalProvider
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.errors import ProviderError
 from tests.provider_world import completion, text_of
 
@@ -331,7 +331,7 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
 
 
 async def _told(provider: LocalProvider, model: str) -> AsyncIterator[Piece]:
-    async with stream(provider, completion(model=model)) as pieces:
+    async with Stream(provider, completion(model=model)) as pieces:
         async for piece in pieces:
             yield piece
 
@@ -463,7 +463,7 @@ async def test_three_doors_to_a_real_model(tmp_path: Path) -> None:
     """GGUF child, llama.cpp and compatible server tell the same story, cached the second time."""
     asked = completion(model="real", max_tokens=16, params={"temperature": 0.0, "seed": 1})
     async with real_model(tmp_path) as local:
-        async with stream(local, asked) as pieces:
+        async with Stream(local, asked) as pieces:
             first = [piece async for piece in pieces]
         assert any(isinstance(piece, Loading) and "loading" in piece.what for piece in first)
         assert await local.count_tokens("Hello world") == 2
@@ -473,7 +473,7 @@ async def test_three_doors_to_a_real_model(tmp_path: Path) -> None:
             provider = build(Endpoint("door", kind, child.address, api_key=child.key))
             (info,) = await provider.models()
             assert (info.id, info.context_tokens) == ("real", limits.LOCAL_CONTEXT_TOKENS)
-            async with stream(provider, asked) as pieces:
+            async with Stream(provider, asked) as pieces:
                 again = [piece async for piece in pieces]
             await provider.aclose()
             assert text_of(again) == text_of(first) != ""
@@ -486,7 +486,7 @@ async def test_three_doors_to_a_real_model(tmp_path: Path) -> None:
 async def test_failures_of_a_real_server(tmp_path: Path) -> None:
     """A wrong key, a prompt that is too long and a stop in the middle, as llama.cpp answers them."""
     async with real_model(tmp_path) as local:
-        async with stream(local, completion(model="real", max_tokens=1)) as pieces:
+        async with Stream(local, completion(model="real", max_tokens=1)) as pieces:
             assert [piece async for piece in pieces]
         child = local._child
         assert child is not None
@@ -505,7 +505,7 @@ async def test_failures_of_a_real_server(tmp_path: Path) -> None:
         assert (too_long.value.used_tokens or 0) > 20_000
         with trio.fail_after(20):  # an endless reply is stopped, and the server is free again
             for _ in range(3):
-                async with stream(local, completion(model="real", max_tokens=100_000)) as pieces:
+                async with Stream(local, completion(model="real", max_tokens=100_000)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Text):
                             break

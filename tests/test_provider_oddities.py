@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from flower.engine.provider.base import Finish, Piece, Reasoning, Spent, Text, Withdrawn
 from flower.engine.provider.endpoint import Timeouts
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.errors import ProviderError
 from tests.provider_world import FAMILIES, Body, Family, Network, completion, make_provider
 
@@ -88,7 +88,7 @@ async def hear(
     story = thought = ""
     pieces: list[Piece] = []
     error: ProviderError | None = None
-    async with stream(provider, completion(player_names=tuple(names))) as listening:
+    async with Stream(provider, completion(player_names=tuple(names))) as listening:
         try:
             async for piece in listening:
                 pieces.append(piece)

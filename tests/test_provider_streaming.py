@@ -23,7 +23,7 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.provider.openai import OpenAIProvider
-from flower.engine.provider.retry import CLOUD, LOCAL, Stream, stream
+from flower.engine.provider.retry import CLOUD, LOCAL, Stream
 from flower.errors import ProviderError
 from tests.provider_world import (
     FAMILIES,
@@ -113,7 +113,7 @@ async def listen(stream: Stream) -> tuple[list[Piece], ProviderError | None]:
 
 
 def of(provider: Provider, *fallbacks: tuple[Provider, str], **params: object) -> Stream:
-    return stream(provider, completion(params=params), rng=random.Random(7), fallbacks=fallbacks)
+    return Stream(provider, completion(params=params), rng=random.Random(7), fallbacks=fallbacks)
 
 
 def failure(kind: str, **more: float) -> ProviderError:
@@ -208,7 +208,7 @@ async def test_jitter_comes_from_the_given_generator(autojump_clock: MockClock) 
     for seed in (1, 1, 2):
         start = trio.current_time()
         script = Script([failure("server")], [Text("a"), DONE])
-        await listen(stream(script, completion(), rng=random.Random(seed)))
+        await listen(Stream(script, completion(), rng=random.Random(seed)))
         waits.append(trio.current_time() - start)
     assert waits[0] == pytest.approx(waits[1])
     assert waits[0] != pytest.approx(waits[2])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,92 +9,21 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.commands import dispatch, lookup, rights
-from flower.engine.sessions.outbox import Outbox
-from flower.engine.sessions.program import GUEST
+from flower.engine.commands import lookup, registry
 from flower.engine.sessions.rights import Need, StoryRole, Visitor, refusal
-from flower.engine.store import seats, users
-from flower.engine.store.connection import Connection
-from flower.engine.store.database import Inline
+from flower.engine.store import seats
 from flower.protocol.messages import ErrorEvent
-from tests import postgres_cluster, stores
-from tests.engine_world import EngineWorld, Face, engine_world
-from tests.fakes import ScriptedProvider, words
-
-SECRET = "marmalade"
-NAMES = ("ines", "ned", "mara", "olaf")  # owner, player, reader, stranger
-OWNER, PLAYER, READER, STRANGER = range(1, 5)
-HOME = users.HOME
-
-
-class Table:
-    """A story of Ines's with a secret in it, at which Ned plays and Mara reads."""
-
-    def __init__(self, world: EngineWorld, owner: Face) -> None:
-        self.world = world
-        self.owner = owner
-        assert owner.client.session is not None
-        self.story = owner.client.session.id
-
-    async def face(self, user: int, client_id: str = "here") -> Face:
-        return await face_of(self.world, user, client_id)
-
-    async def rows(self) -> str:
-        """Everything that is stored of the story, but for when it was looked at."""
-        return await self.world.database.read(_rows, self.story)
-
-
-def _rows(db: Connection, story: str) -> str:
-    found = [
-        db.execute(f"SELECT * FROM {table} WHERE {key} = ? ORDER BY 1, 2", (value,)).fetchall()
-        for table, key, value in (
-            ("sessions", "id", story),
-            ("messages", "session_id", story),
-            ("branches", "session_id", story),
-            ("seats", "session_id", story),
-            ("table_codes", "session_id", story),
-            ("whispers", "session_id", story),
-            ("waiting_lines", "session_id", story),
-            ("passages", "scope", f"memory:{story}"),
-            ("book_owners", "owner", story),
-            ("persona_owners", "owner", story),
-        )
-    ]
-    found.append(db.execute("SELECT * FROM personas WHERE owner = 1").fetchall())
-    found.append(db.execute("SELECT * FROM own_presets WHERE owner = 1").fetchall())
-    return repr(found)
-
-
-async def face_of(world: EngineWorld, user: int, client_id: str = "here") -> Face:
-    visitor = Visitor(user, NAMES[user - 1], f"mark{user}") if user else Visitor()
-    client = await world.engine.connect(
-        Outbox(), client_id, rights=GUEST if user else "", visitor=visitor
-    )
-    face = Face(world.engine, client)
-    world.nursery.start_soon(face.listen)
-    return face
-
-
-@asynccontextmanager
-async def table(path: Path, kind: str = "sqlite") -> AsyncIterator[Table]:
-    provider = ScriptedProvider(words(f"She hides the {SECRET} behind the orange crate. "))
-    path.touch()
-    database = await stores.opened(kind, path, Inline())
-    async with engine_world(path, provider, database=database) as world:
-        for name in NAMES:
-            await world.database.write(users.add, name, 1.0)
-        owner = await face_of(world, OWNER)
-        for line in ("/world select harbour", "/session new", "/persona Ines|She loves marmalade."):
-            await owner.say(line)
-        await owner.say_and_wait(f"I look for the {SECRET} by the orange lamp.")
-        for line in (f"/session rename The {SECRET}", "/persona save", "/set temperature 0.5",
-                     f"/preset save {SECRET}", f"/branch 1 {SECRET}", f"/pin {SECRET} it is"):  # fmt: skip
-            await owner.say(line)
-        assert owner.client.session is not None
-        await owner.say("/table invite ned")
-        await owner.say("/table invite mara reader")
-        provider.pieces = words("The tide turns. ")
-        yield Table(world, owner)
+from tests import postgres_cluster
+from tests.engine_world import engine_world
+from tests.table_world import (
+    HOME,
+    PLAYER,
+    READER,
+    SECRET,
+    STRANGER,
+    hear,
+    table,
+)
 
 
 def attempts(story: str, *, few: bool = False) -> list[str]:
@@ -111,15 +38,6 @@ def attempts(story: str, *, few: bool = False) -> list[str]:
     lines += [f"{name} Ines" for name in lookup.BY_NAME if name.startswith("/persona")]
     lines += ["/persona edit 1", "/form save 0 persona 1", "/persona delete 1", "I step in.", "/quit"]
     return lines
-
-
-async def hear(face: Face, line: str) -> str:
-    """Says a line; returns everything that came of it at once."""
-    await trio.testing.wait_all_tasks_blocked()
-    face.events.clear()
-    await face.say(line)
-    await trio.testing.wait_all_tasks_blocked()
-    return repr(face.events)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +86,7 @@ async def test_a_player_does_what_the_table_says_and_no_more(
         await face.say(f"/session continue {at.story}")
         before = await at.rows()
         for name in lookup.BY_NAME:
-            if rights.need_of(name) in (Need.OWNER, Need.HOME):
+            if registry.need_of(name) in (Need.OWNER, Need.HOME):
                 assert "Only whoever" in await hear(face, lookup.EXAMPLES[name]), name
         for line in (
             f"/session delete {at.story}",
@@ -258,7 +176,7 @@ async def test_without_users_nobody_is_asked_for_rights(
 
 
 def test_every_command_is_in_the_table_of_rights() -> None:
-    assert set(rights.NEEDS) == set(dispatch.ACTIONS) == set(lookup.BY_NAME)
+    assert set(registry.NEEDS) == set(registry.ACTIONS) == set(lookup.BY_NAME)
 
 
 @pytest.mark.parametrize("need", list(Need))
@@ -275,5 +193,5 @@ def test_the_table_in_the_documentation_is_the_one_in_the_code() -> None:
         (row,) = (line for line in text.splitlines() if line.startswith(f"| {need.value} |"))
         told = {name.strip(" `") for name in row.split("|")[3].split(",")}
         assert told - {"lines of the story"} == {
-            n for n, other in rights.NEEDS.items() if other is need
+            n for n, other in registry.NEEDS.items() if other is need
         }

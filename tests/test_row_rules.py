@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,16 +28,14 @@ from flower.engine.store import (
 from flower.engine.store.allowances import UserLimits
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
-from tests.stores import KINDS, connected
 from tests.test_tree import S
 
 
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
-        users.add(connection, "ned", 1.0)
-        yield connection
+@pytest.fixture
+def db(db: Connection) -> Connection:
+    stories.create_session(db, S, "harbour", "mara", "Hello.", 1.0)
+    users.add(db, "ned", 1.0)
+    return db
 
 
 # --- what is there once -------------------------------------------------------------------------

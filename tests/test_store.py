@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,7 @@ from flower.engine.store.database import Database
 from flower.engine.store.extra import MessageExtra, SessionExtra
 from flower.engine.store.sqlite_connection import migrate
 from flower.errors import StoreError
-from tests.stores import KINDS, changes, connected
-
-
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        yield connection
+from tests.stores import changes
 
 
 def add_session(db: Connection, session_id: str = "s", greeting: str = "Hello.") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -38,15 +38,14 @@ from flower.engine.store.outline_fold import Shape, fold
 from flower.engine.store.sqlite_connection import migrate
 from flower.engine.store.words import stem
 from flower.errors import CommandError, StoreError
-from tests.stores import KINDS, connected, empty_file
+from tests.stores import empty_file
 from tests.test_tree import S, retry, say
 
 
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
-        yield connection
+@pytest.fixture
+def db(db: Connection) -> Connection:
+    stories.create_session(db, S, "harbour", "mara", "Hello.", 1.0)
+    return db
 
 
 def told(db: Connection) -> list[str]:

@@ -26,13 +26,21 @@ from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import ErrorEvent
 from tests import postgres_cluster, stores
 from tests.engine_world import Face, engine_world
+from tests.table_world import (
+    HOME,
+    NAMES,
+    OWNER,
+    PLAYER,
+    READER,
+    STRANGER,
+    at_table,
+    code_in,
+    face_of,
+    hear,
+    lines,
+    table,
+)
 from tests.test_app import refused
-from tests.test_rights import HOME, NAMES, OWNER, PLAYER, READER, STRANGER, face_of, hear, table
-from tests.test_tables import at_table, lines
-
-
-def code_in(told: str) -> str:
-    return told.partition("/table join ")[2].partition("'")[0]
 
 
 async def test_who_is_sent_away_watches_no_more_though_the_disk_fails(

@@ -16,24 +16,23 @@ from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.tables import next_speaker
 from flower.engine.store import audit, seats, stories, users
-from flower.protocol.messages import UNSET, ChatMessage, ErrorEvent, Recall, State, SystemUpdate
+from flower.protocol.messages import UNSET, ErrorEvent, Recall, State, SystemUpdate
 from flower.tui.state import status_line
 from tests import tui_world
 from tests.engine_world import Face
-from tests.test_rights import HOME, OWNER, PLAYER, READER, STRANGER, Table, face_of, hear, table
-
-
-async def at_table(table: Table, user: int) -> Face:
-    face = await table.face(user)
-    await face.say(f"/session continue {table.story}")
-    await trio.testing.wait_all_tasks_blocked()
-    face.events.clear()
-    return face
-
-
-def lines(face: Face) -> list[str]:
-    """The lines of the story that a client was told of."""
-    return [one.content for one in face.of(ChatMessage) if one.metadata.role == "user"]
+from tests.table_world import (
+    HOME,
+    OWNER,
+    PLAYER,
+    READER,
+    STRANGER,
+    at_table,
+    code_in,
+    face_of,
+    hear,
+    lines,
+    table,
+)
 
 
 async def test_who_is_invited_has_the_story_in_their_list_and_plays_under_their_name(
@@ -81,7 +80,7 @@ async def test_a_code_seats_whoever_has_it_until_it_ends(
 ) -> None:
     async with table(tmp_path / "flower.db") as at:
         told = await hear(at.owner, "/table code reader 2h")
-        code = told.partition("/table join ")[2].partition("'")[0]
+        code = code_in(told)
         guest = await at.face(STRANGER)
         for wrong in (code[:-1], code + "x", "", code.partition(".")[0], at.story):
             assert "does not hold" in await hear(guest, f"/table join {wrong}")
@@ -102,7 +101,7 @@ async def test_the_homes_owner_plays_at_a_table_like_anybody(
     async with table(tmp_path / "flower.db") as at:
         told = await hear(at.owner, "/table code")
         guest = await at.face(HOME)
-        await guest.say(f"/table join {told.partition('/table join ')[2].partition(chr(39))[0]}")
+        await guest.say(f"/table join {code_in(told)}")
         await guest.say_and_wait("I knock.")
         assert lines(at.owner)[-1] == "Home: I knock."
         assert "Only whoever made" in await hear(guest, "/undo")
@@ -123,7 +122,7 @@ async def test_who_has_nothing_but_a_code_is_a_guest_until_it_ends(
 ) -> None:
     async with table(tmp_path / "flower.db") as at:
         told = await hear(at.owner, "/table code player 2h")
-        code = told.partition("/table join ")[2].partition("'")[0]
+        code = code_in(told)
         tables, database = at.world.engine.tables, at.world.database
         assert await tables.seat_guest(code[:-1]) is None
         guest = await tables.seat_guest(code)

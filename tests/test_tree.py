@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -28,16 +27,15 @@ from flower.engine.store.extra import MessageExtra
 from flower.engine.store.sqlite_connection import migrate
 from flower.errors import CommandError
 from tests.postgres_cluster import needed
-from tests.stores import KINDS, connected
+from tests.stores import connected
 
 S = "s"
 
 
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
-        yield connection
+@pytest.fixture
+def db(db: Connection) -> Connection:
+    stories.create_session(db, S, "harbour", "mara", "Hello.", 1.0)
+    return db
 
 
 def say(db: Connection, line: str, reply: str) -> exchanges.Exchange:

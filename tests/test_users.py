@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,7 @@ from flower.errors import CommandError
 from flower.home import Home
 from tests import postgres_cluster
 from tests.engine_world import EngineWorld, engine_world
-from tests.stores import KINDS, connected, new_url
-
-
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        yield connection
+from tests.stores import new_url
 
 
 def test_a_token_is_its_users_until_it_ends_or_is_revoked(db: Connection) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -13,16 +12,15 @@ from flower.engine.store.connection import Connection
 from flower.engine.store.paths import Paths, way
 from flower.engine.store.postgres import dialect
 from flower.errors import CommandError, StoreError
-from tests.stores import KINDS, connected
+from tests.stores import connected
 from tests.test_tree import S, say
 
 
-@pytest.fixture(params=KINDS)
-def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
-    with connected(request.param) as connection:
-        stories.create_session(connection, S, "harbour", "mara", "Hello.", 1.0)
-        users.add(connection, "ned", 1.0)
-        yield connection
+@pytest.fixture
+def db(db: Connection) -> Connection:
+    stories.create_session(db, S, "harbour", "mara", "Hello.", 1.0)
+    users.add(db, "ned", 1.0)
+    return db
 
 
 # --- branches -----------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ class Link:
             return False
         return True
 
-    async def say_goodbye(self) -> None:
+    async def disconnect(self) -> None:
         """Tells the engine that the user left on purpose; takes at most ``QUIT_PROMPT_S``."""
         if self._socket is None:
             return

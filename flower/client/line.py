@@ -58,7 +58,7 @@ class TimedStream(trio.abc.Stream):
         await self._stream.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
-        """Closes it, TLS's goodbye included."""
+        """Closes it, the end of TLS included."""
         await self._stream.aclose()
 
 

@@ -83,7 +83,7 @@ LEAVING = {
     signal.SIGINT: True,
     signal.SIGQUIT: True,
     signal.SIGHUP: False,
-}  # whether to say goodbye
+}  # whether to say that one leaves
 
 
 class App:
@@ -270,10 +270,10 @@ class App:
                 nursery.start_soon(self._settle_in)
                 await self._leaving.wait()
                 if self._goodbye:
-                    await self._link.say_goodbye()
+                    await self._link.disconnect()
                 nursery.cancel_scope.cancel()
         except* (EOFError, TerminalError):
-            pass  # nobody is left to say goodbye for: the engine goes on and waits
+            pass  # nobody is left to disconnect for: the engine goes on and waits
         finally:
             self._identity.save_draft(draft_of(self._model))
 

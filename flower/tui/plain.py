@@ -119,9 +119,9 @@ class Plain:
                 await self.moved.wait()
 
     async def leave(self) -> None:
-        """Says goodbye and reads the answers to everything said before it."""
+        """Disconnects and reads the answers to everything said before it."""
         self.leaving = True
-        await self.link.say_goodbye()
+        await self.link.disconnect()
         with trio.move_on_after(limits.SEND_TIMEOUT_S):
             await self.wait_for(lambda model: model.link.state != "online")
 

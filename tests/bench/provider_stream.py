@@ -23,7 +23,7 @@ import trio
 from flower.engine.provider.base import ChatMessage, Completion, Text
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.factory import build
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 
 CHUNK = (
     b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1795370340,"model":"m1",'
@@ -65,7 +65,7 @@ async def serve(tokens: int, per_second: float, connection: trio.SocketStream) -
 async def through_flower(url: str, tokens: int) -> None:
     provider = build(Endpoint("bench", "compatible", url))
     count = 0
-    async with stream(provider, PROMPT) as pieces:
+    async with Stream(provider, PROMPT) as pieces:
         async for piece in pieces:
             count += isinstance(piece, Text)
     await provider.aclose()

@@ -1,4 +1,4 @@
-"""Commands about the program itself: stop, pages, state, help, goodbye."""
+"""Commands about the program itself: stop, pages, state, help, leaving."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The slash commands as people see them: names, usage, one line of help. Pure.
 
-One table that help, the TUI's palette, the documentation and a test share; ``dispatch`` binds each name to what
-it does, ``lookup`` finds one by what was typed.
+One table that help, the TUI's palette, the documentation and a test share; ``registry`` binds each name to what
+it does, ``lookup`` finds one by what was typed. Long, since it is read like a list and not like a program.
 """
 
 from __future__ import annotations
@@ -567,7 +567,7 @@ GROUPS: Mapping[str, tuple[CommandSpec, ...]] = {
             "/portrait [ID]", "send a character's picture; screens ask for this", "/portrait nan-okoro"
         ),
         CommandSpec("/typing", "stop the model working ahead, as a line is being typed"),
-        CommandSpec("/quit", "say goodbye; an engine nobody else uses stops"),
+        CommandSpec("/quit", "leave; an engine nobody else uses stops"),
     ),
 }
 OPTIONS = tuple(

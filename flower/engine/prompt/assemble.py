@@ -86,6 +86,9 @@ class Assembled(Struct, frozen=True):
     system: tuple[Section, ...] = ()
 
 
+FittedSection = tuple[Section, bool]  # and whether it was cut
+
+
 def state_text(texts: Iterable[str]) -> str:
     """Returns the current state, as it goes before a line."""
     return "\n".join(text.strip() for text in texts)
@@ -112,25 +115,9 @@ def assemble(
     that line's ``state``, so that everything stays as it was. ``inset`` is the author's note,
     ``entries`` are those of lorebooks, both at a depth.
     """
-    beside = int(
-        budget * TAIL_SHARE
-    )  # of the system's share; kept free, or the system text would change
-    kept = _fit_sections(sections, int(budget * SYSTEM_SHARE) - beside, counter)
-    system = "\n\n".join(section.text.strip() for section, _ in kept)
-    system_tokens = counter.count(system) + MESSAGE_TOKENS
-    share = beside // 2 // max(len(insets), 1)
-    insets = [Inset(shorten(inset.text, share, counter), inset.depth, inset.role) for inset in insets]
-    fitted = _fit_insets(entries, int(budget * INSETS_SHARE), counter)
-    inset_tokens = sum(counter.count(inset.text) + MESSAGE_TOKENS for inset in insets)
-    latest = _fit_sections(tail, beside - inset_tokens - counter.count(PLAYERS_WORDS), counter)
-    tail_sections = tuple(section for section, _ in latest)
-    tail_text = state_text(section.text for section in tail_sections)
-    tail_tokens = counter.count(tail_text) + counter.count(PLAYERS_WORDS) if tail_text else 0
-    taken = system_tokens + tail_tokens + inset_tokens
-    taken += sum(counter.count(one.text) + MESSAGE_TOKENS for one in fitted)
+    fixed = _fixed(sections, tail, insets, entries, budget, counter)
     # 2: rounding, opening
-    room = max(budget - taken - 2 * MESSAGE_TOKENS, MIN_SECTION_TOKENS)
-
+    room = max(budget - fixed.tokens - 2 * MESSAGE_TOKENS, MIN_SECTION_TOKENS)
     lines = [
         _fit_line(line, int(budget * LINE_SHARE), counter)
         for line in story
@@ -140,30 +127,67 @@ def assemble(
     start = _window(lines, room, window_start, summarised, counter)
     window = lines[start:]
 
-    messages = _alternating(
-        [*window[:-1], *(_with_state(line, tail_text) for line in window[-1:])], [*fitted, *insets]
-    )
-    if system:
-        messages.insert(0, ChatMessage("system", system))
+    newest = [_with_state(line, fixed.tail_text) for line in window[-1:]]
+    messages = _alternating([*window[:-1], *newest], fixed.insets)
+    if fixed.system_text:
+        messages.insert(0, ChatMessage("system", fixed.system_text))
     history_tokens = sum(_line_tokens(line, counter) for line in window)
-    manifest = [
-        ManifestEntry(
-            section.name, section.source, counter.count(section.text), "shortened" if cut else ""
-        )
-        for section, cut in (*kept, *latest)
-    ]
     dropped = f"{start} older messages left out" if start else ""
-    manifest.append(ManifestEntry("history", f"{len(window)} messages", history_tokens, dropped))
+    history = ManifestEntry("history", f"{len(window)} messages", history_tokens, dropped)
     return Assembled(
         messages=tuple(messages),
-        manifest=tuple(manifest),
-        tokens=taken + history_tokens,
+        manifest=(*_manifest((*fixed.system, *fixed.tail), counter), history),
+        tokens=fixed.tokens + history_tokens,
         history=history_tokens,
         window_start=window[0].id if window else None,
         room=room,
-        tail=tail_sections,
-        system=tuple(section for section, _ in kept),
+        tail=tuple(section for section, _ in fixed.tail),
+        system=tuple(section for section, _ in fixed.system),
     )
+
+
+class _Fixed(Struct, frozen=True):
+    """What a prompt has beside the story: sections, whether each was cut, their text, and insets."""
+
+    system: list[FittedSection]
+    system_text: str
+    tail: list[FittedSection]
+    tail_text: str
+    insets: list[Inset]
+    tokens: int
+
+
+def _fixed(
+    sections: Sequence[Section],
+    tail: Sequence[Section],
+    insets: Sequence[Inset],
+    entries: Sequence[Inset],
+    budget: int,
+    counter: TokenCounter,
+) -> _Fixed:
+    # Of the system's share; kept free, or the system text would change.
+    beside = int(budget * TAIL_SHARE)
+    system = _fit_sections(sections, int(budget * SYSTEM_SHARE) - beside, counter)
+    system_text = "\n\n".join(section.text.strip() for section, _ in system)
+    share = beside // 2 // max(len(insets), 1)
+    insets = [Inset(shorten(inset.text, share, counter), inset.depth, inset.role) for inset in insets]
+    inset_tokens = sum(counter.count(inset.text) + MESSAGE_TOKENS for inset in insets)
+    latest = _fit_sections(tail, beside - inset_tokens - counter.count(PLAYERS_WORDS), counter)
+    tail_text = state_text(section.text for section, _ in latest)
+    tail_tokens = counter.count(tail_text) + counter.count(PLAYERS_WORDS) if tail_text else 0
+    fitted = _fit_insets(entries, int(budget * INSETS_SHARE), counter)
+    tokens = counter.count(system_text) + MESSAGE_TOKENS + tail_tokens + inset_tokens
+    tokens += sum(counter.count(one.text) + MESSAGE_TOKENS for one in fitted)
+    return _Fixed(system, system_text, latest, tail_text, [*fitted, *insets], tokens)
+
+
+def _manifest(sections: Iterable[FittedSection], counter: TokenCounter) -> list[ManifestEntry]:
+    return [
+        ManifestEntry(
+            section.name, section.source, counter.count(section.text), "shortened" if cut else ""
+        )
+        for section, cut in sections
+    ]
 
 
 def _with_state(line: PromptLine, state: str) -> PromptLine:
@@ -174,7 +198,7 @@ def _with_state(line: PromptLine, state: str) -> PromptLine:
 
 def _fit_sections(
     sections: Sequence[Section], budget: int, counter: TokenCounter
-) -> list[tuple[Section, bool]]:
+) -> list[FittedSection]:
     """Returns the sections with the least important ones shortened or dropped, and whether cut."""
     sections = [section for section in sections if section.text.strip()]
     sizes = {section: counter.count(section.text) for section in sections}

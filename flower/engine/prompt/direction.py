@@ -101,25 +101,9 @@ def direct(
     now = replace(now, char=names.get(speaker, fixed.char))
     world = expanded_world(assets.worlds.get(place.world_id), fixed)
     played = [played_by(c, fixed, base=assets.system_rules) for c in members]
-    chosen_rules = steering.rules_on(chosen.rules, steered.rules)
-    rules = [assets.rules[rule] for rule in chosen_rules if rule in assets.rules]
-    persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).prompt_text
-    persona = "\n".join(part for part in (persona, steered.players_text) if part)
-    pins = tuple(expand(pin, fixed) for pin in state.pins)
-    rules_of_telling = played[0].system_prompt if played else assets.system_rules
-    sections = (
-        *system_sections(
-            "" if SYSTEM_PROMPT in silenced else rules_of_telling,
-            [replace(rule, prompt=expand(rule.prompt, fixed)) for rule in rules],
-            world,
-            played[0] if played else None,
-            nsfw=chosen.nsfw,
-        ),
-        *(cast_section(character) for character in played[1:]),
-        *state_sections.stable(replace(state, pins=pins), persona),
+    sections = _stable_sections(
+        assets, chosen, current, world, played, fixed, updates=updates, silenced=silenced
     )
-    if updates:
-        sections = (*sections, Section("state updates", "config.yaml", proposals.INSTRUCTION, 65))
     note = steered.note
     noted = run(note.text, now) if note is not None else None
     text = noted.text if noted is not None else ""
@@ -152,6 +136,41 @@ def direct(
         character=shown,
         played=tuple(played),
     )
+
+
+def _stable_sections(
+    assets: Assets,
+    chosen: Selection,
+    current: CurrentState,
+    world: World | None,
+    played: Sequence[Character],
+    fixed: Values,
+    *,
+    updates: bool,
+    silenced: frozenset[str],
+) -> tuple[Section, ...]:
+    """Returns the beginning of the prompt, which stays as it is from line to line."""
+    steered, state = current.steering, current.state
+    chosen_rules = steering.rules_on(chosen.rules, steered.rules)
+    rules = [assets.rules[rule] for rule in chosen_rules if rule in assets.rules]
+    persona = replace(steered.persona, text=expand(steered.persona.text, fixed)).prompt_text
+    persona = "\n".join(part for part in (persona, steered.players_text) if part)
+    pins = tuple(expand(pin, fixed) for pin in state.pins)
+    rules_of_telling = played[0].system_prompt if played else assets.system_rules
+    sections = (
+        *system_sections(
+            "" if SYSTEM_PROMPT in silenced else rules_of_telling,
+            [replace(rule, prompt=expand(rule.prompt, fixed)) for rule in rules],
+            world,
+            played[0] if played else None,
+            nsfw=chosen.nsfw,
+        ),
+        *(cast_section(character) for character in played[1:]),
+        *state_sections.stable(replace(state, pins=pins), persona),
+    )
+    if updates:
+        return (*sections, Section("state updates", "config.yaml", proposals.INSTRUCTION, 65))
+    return sections
 
 
 def played_by(character: Character, fixed: Values, base: str) -> Character:

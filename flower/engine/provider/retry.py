@@ -66,12 +66,14 @@ def deadlines_of(provider: Provider) -> Deadlines:
 
 
 class Stream:
-    """The pieces of one completion, with deadlines, retries and fallbacks.
+    """The pieces of one completion, with deadlines, retries and fallbacks: ``async with``, then ``async for``.
 
-    An async context manager and an async iterator. Leaving it closes the connection at once. The
-    last piece is ``Finish``; anything else ends in ``ProviderError``, ``interrupted`` when the
-    provider just stopped. ``provider`` and ``model`` say who narrates, which changes when a fallback
-    steps in; ``notes`` are sentences for the user about what was left out or replaced.
+    Leaving it closes the connection at once. The last piece is ``Finish``; anything else ends in
+    ``ProviderError``, ``interrupted`` when the provider just stopped. ``provider`` and ``model`` say who
+    narrates, which changes when a fallback steps in; ``notes`` are sentences for the user about what was
+    left out or replaced. ``rng`` gives the jitter between tries. ``fallbacks`` are tried in order when
+    ``provider`` fails before the first word. ``prepared``: the answer to this very completion, which is not
+    asked for again.
     """
 
     def __init__(
@@ -363,30 +365,3 @@ def _after_words(error: ProviderError) -> ProviderError:
     if error.kind != "network":
         return error
     return ProviderError("interrupted", f"{str(error).rstrip('.')}; go on with /continue.")
-
-
-def stream(
-    provider: Provider,
-    completion: Completion,
-    *,
-    rng: random.Random | None = None,
-    fallbacks: Sequence[tuple[Provider, str]] = (),
-    tries: int = limits.TRIES_BEFORE_FIRST_PIECE,
-    deadlines: Deadlines | None = None,
-    prepared: Prepared | None = None,
-) -> Stream:
-    """Returns the pieces of one completion; use it with ``async with``, then ``async for``.
-
-    ``rng`` gives the jitter between tries. ``fallbacks`` are tried in order when ``provider`` fails
-    before the first word. ``prepared``: the answer to this very completion, which is not asked for again.
-    Raises ``ProviderError`` while iterating.
-    """
-    return Stream(
-        provider,
-        completion,
-        rng=rng,
-        fallbacks=fallbacks,
-        tries=tries,
-        deadlines=deadlines,
-        prepared=prepared,
-    )

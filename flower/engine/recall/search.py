@@ -1,6 +1,6 @@
 """One recall: from a query to the passages a prompt gets, by meaning, by words, by tokens.
 
-``Searcher`` leaves every decision to the pure functions of ``fusion``, ``chances`` and ``budget``. It embeds
+``Searcher`` leaves every decision to the pure functions of ``fusion``, ``chances`` and ``selection``. It embeds
 nothing and writes nothing.
 """
 

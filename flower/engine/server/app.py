@@ -13,7 +13,7 @@ import flower
 from flower import limits
 from flower.engine.server import connection, exports, health, uploads
 from flower.engine.server.access import Access, Peer, Refusal
-from flower.engine.server.door import Door, Guests
+from flower.engine.server.door import Door, TokenHolders
 from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.relay import POLICY, Hop
 from flower.engine.sessions.engine import Engine
@@ -79,8 +79,8 @@ class Pages:
         self._rules = rules
         self._home = home
         self._door = Door(engine, rules)
-        self._guests = Guests()
-        rules.on_new_token = self._guests.revoke_others
+        self._token_holders = TokenHolders()
+        rules.on_new_token = self._token_holders.revoke_others
         self._exports = exports.Exports(engine, lifetime)
         self._uploads = uploads.Uploads(
             engine.imports.importer, home.run if home is not None else None, engine.allowances
@@ -151,8 +151,8 @@ class Pages:
         rules, door = self._rules, self._door
         token = rules.token if user is None and rules.needs_token(peer) else None
         with (
-            self._lifetime.client() as guest,
-            self._guests.admitted(token) as scope,
+            self._lifetime.client() as presence,
+            self._token_holders.admitted(token) as scope,
             door.inside(user),
         ):
             # Other engines ask for the same token: the client's own, or ours for those who need none here.
@@ -162,7 +162,7 @@ class Pages:
                 self._engine,
                 _WebSocket(),
                 websocket.args.get("client", ""),
-                guest.say_goodbye,
+                presence.leave,
                 rules.rights(peer, user),
                 await door.visitor(websocket.headers.get, peer, user, scope.cancel),
                 hop,

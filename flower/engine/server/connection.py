@@ -43,7 +43,7 @@ async def serve(
 ) -> None:
     """Talks with one client until either side goes; ``on_leave`` is called if it says that it leaves.
 
-    While another engine plays its story the client is sent there, or its frames are passed on (``hop``).
+    While another engine plays its story the client is sent there, or its frames are passed on (``relay``).
     """
     hop = hop if hop is not None else Hop()
     client_id = client_id[: limits.CLIENT_ID_CHARS]

@@ -127,7 +127,7 @@ async def _peer(scope: Mapping[str, Any]) -> Peer:
     return Peer(address, await trio.to_thread.run_sync(is_own, tuple(client[:2]), tuple(server[:2])))
 
 
-class Guests:
+class TokenHolders:
     """The clients that came in with a token, each in a cancel scope: they leave when it is revoked."""
 
     def __init__(self) -> None:

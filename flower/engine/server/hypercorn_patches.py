@@ -1,4 +1,4 @@
-"""What stock hypercorn 0.18 lacks to face the open: one bad connection must stay one connection.
+"""What stock hypercorn 0.18 lacks on an open network: one bad connection must stay one connection.
 
 Each override below names the fault it mends; all were seen on hypercorn's trio worker. The module
 reaches into private names, so the dependency is pinned to ``hypercorn==0.18.*`` and the tests of
@@ -185,7 +185,7 @@ class GuardedWSStream(ws_stream.WSStream):
             if self.closed or gone:
                 if message["type"] in ("websocket.send", "websocket.accept"):
                     raise trio.BrokenResourceError("the websocket is closed")
-                return  # a refusal, a goodbye: whoever left in the middle of one is no error
+                return  # a refusal, the end of a connection: whoever left in the middle of one is no error
         await super().app_send(message)
 
     async def _handle_events(self) -> None:
@@ -259,7 +259,7 @@ def install(most: int = CONNECTIONS_MAX) -> None:
     ws_stream.Handshake = GuardedHandshake  # type: ignore[misc] # replaces the class itself
 
 
-# --- Sending to peers of any speed: patience with a slow one, none with one that takes nothing.
+# --- Sending to peers of any speed: time for a slow one, none with one that takes nothing.
 #
 # A page of history over a line of one kilobyte a second takes minutes, and must arrive all the same. A
 # peer that has stopped takes nothing at all; waiting for it costs memory and keeps a server from stopping.

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 import trio
 
 
-class Guest:
+class Presence:
     """One connected client, as far as lifetime is concerned."""
 
-    said_goodbye = False
+    has_left = False
 
-    def say_goodbye(self) -> None:
-        self.said_goodbye = True
+    def leave(self) -> None:
+        self.has_left = True
 
 
 class Lifetime:
@@ -37,16 +37,16 @@ class Lifetime:
         return f"<Lifetime {self._clients} clients, expected back: {self._expected_back}>"
 
     @contextmanager
-    def client(self) -> Iterator[Guest]:
-        """Counts a client while the block runs; it may say goodbye before it ends."""
-        guest = Guest()
+    def client(self) -> Iterator[Presence]:
+        """Counts a client while the block runs; it may say before its end that it leaves for good."""
+        presence = Presence()
         self._clients += 1
         self._notify()
         try:
-            yield guest
+            yield presence
         finally:
             self._clients -= 1
-            self._expected_back = not guest.said_goodbye
+            self._expected_back = not presence.has_left
             self._notify()
 
     @property

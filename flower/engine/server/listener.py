@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 FRAME_IN_BYTES = 256 * limits.KIB  # a prompt with a pasted chapter fits; a flood does not
 HEADERS_S = 5.0  # from connecting to a whole request: slow-loris ends here
 TLS_HANDSHAKE_S = 10.0
-GRACEFUL_S = 1.0  # hypercorn waits so long for connections after we told them goodbye
+GRACEFUL_S = 1.0  # hypercorn waits so long for connections after they were told to close
 PORT_TRIES = 10  # 8000 is a popular port; an engine started for a client may take the next free one
 
 BACKLOG = 64

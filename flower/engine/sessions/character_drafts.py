@@ -15,7 +15,7 @@ from flower.engine.forms import drafted
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
@@ -72,5 +72,5 @@ class CharacterDrafts:
             params=services.params,
             quiet=True,
         )
-        async with stream(model.provider, completion, rng=services.rng) as pieces:
+        async with Stream(model.provider, completion, rng=services.rng) as pieces:
             return await short_text(pieces, drafted.MOST_CHARS, LoopGuard)

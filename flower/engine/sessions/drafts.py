@@ -20,7 +20,7 @@ from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Completion, Provider
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
@@ -125,7 +125,7 @@ class Drafts:
 
 
 async def _written(provider: Provider, completion: Completion, services: Services) -> str:
-    async with stream(provider, completion, rng=services.rng) as pieces:
+    async with Stream(provider, completion, rng=services.rng) as pieces:
         return await short_text(pieces, DRAFT_CHARS, LoopGuard)
 
 

@@ -199,7 +199,7 @@ class Engine:
     ) -> Client:
         """Returns a new client with what it had chosen, and sends it everything it shows.
 
-        Faces that give no id share one selection. ``rights``: see ``program``; ``visitor``: whose client it is.
+        Clients that give no id share one selection. ``rights``: see ``program``; ``visitor``: whose client it is.
         """
         key = selections.client_key(visitor.id, sanitize(client_id))
         chosen = await self.services.database.read(selections.load, key, visitor.id)

@@ -26,7 +26,7 @@ from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Adaptable, Composing
 from flower.engine.provider.prepared import answer_of
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.engine.sessions import suggestions
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
@@ -119,7 +119,7 @@ class Preparer:
     async def _keep(
         self, session: Session, model: ChosenModel, completion: Completion, most_chars: int
     ) -> None:
-        async with stream(
+        async with Stream(
             model.provider, completion, rng=self._runtime.services.rng, tries=1
         ) as streaming:
             answer = await answer_of(streaming, model.provider, completion, most_chars)
@@ -133,7 +133,7 @@ class Preparer:
             try:
                 asked = await suggestions.request_of(self._runtime, self._models, selection, session)
                 short = replace(asked.completion, max_tokens=1)
-                async with stream(asked.model.provider, short, tries=1) as pieces:
+                async with Stream(asked.model.provider, short, tries=1) as pieces:
                     async for _ in pieces:
                         pass
             except FlowerError as error:

@@ -2,7 +2,7 @@
 
 A story is its maker's; others have a seat at its table, as players or readers. Whoever asks for a story by its id
 comes through ``story`` here, whoever does something in the one they watch through ``check``; what each command needs
-is in ``commands.rights``. A story that somebody may not see is to them as if it did not exist: errors say the same.
+is in ``commands.registry``. A story that somebody may not see is to them as if it did not exist: errors say the same.
 """
 
 from __future__ import annotations

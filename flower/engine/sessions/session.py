@@ -3,7 +3,7 @@
 Owns what several clients of one story must agree on. All truth about past messages is in the
 database; this holds only what is under way. Changes are plain method calls without ``await``, so
 each happens whole. Nothing here reads a clock, writes a file or sends anything: ``publish`` puts
-events into mailboxes.
+events into outboxes.
 """
 
 from __future__ import annotations

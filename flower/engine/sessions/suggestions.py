@@ -17,7 +17,7 @@ from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Suggesting
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sentences import one_line
@@ -62,7 +62,7 @@ async def suggest(
         )
     else:
         prepared = session.take_prepared(provider, completion)
-        async with stream(provider, completion, rng=rng, prepared=prepared) as pieces:
+        async with Stream(provider, completion, rng=rng, prepared=prepared) as pieces:
             offered = parsed(await short_text(pieces, SUGGESTIONS_CHARS, LoopGuard))
     if not offered:
         raise ProviderError(

@@ -30,7 +30,7 @@ from flower.engine.prompt.sections import (
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import stream
+from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
@@ -247,7 +247,7 @@ class Summariser:
         )
         text = ""
         with trio.move_on_after(SUMMARY_DEADLINE_S):
-            async with stream(
+            async with Stream(
                 model.provider, completion, rng=self._runtime.services.rng, tries=1
             ) as pieces:
                 text = await short_text(pieces, limits.SUMMARY_CHARS, LoopGuard)

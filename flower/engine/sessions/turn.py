@@ -46,7 +46,7 @@ from flower.engine.provider.base import (
     Withdrawn,
 )
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import Stream, stream
+from flower.engine.provider.retry import Stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_storage import ReplyStorage
@@ -252,7 +252,7 @@ class Turn:
     ) -> EndReason:
         """Streams one completion to its end, or to a banned phrase if there may be another try."""
         self._reply.join_with(message.content for message in prompt.completion.messages)
-        streaming = stream(
+        streaming = Stream(
             model.provider,
             prompt.completion,
             rng=self._services.rng,
