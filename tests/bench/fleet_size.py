@@ -54,7 +54,7 @@ def _fill(cluster: Cluster, database: str, count: int) -> None:
             last = min(first + 250_000, count * MESSAGES)
             raw.execute(_MESSAGES.format(each=MESSAGES, words=WORDS, first=first, last=last).encode())
         raw.execute(
-            f"UPDATE sessions SET active_leaf = (substr(id, 2)::bigint + 1) * {MESSAGES}"  # noqa: S608
+            f"UPDATE sessions SET active_leaf = (substr(id, 2)::bigint + 1) * {MESSAGES}"
             " WHERE active_leaf IS NULL"
         )
         raw.execute("VACUUM ANALYZE")
