@@ -16,7 +16,10 @@ from flower.engine.commands import catalogue, lookup
 from flower.home import Home
 from flower.protocol import messages
 from flower.settings import config
+from flower.tui.state import checklist
+from tests.svg import playing, svg
 from tests.test_cli import every_command
+from tests.tui_world import Face
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
@@ -181,3 +184,11 @@ def test_the_map_has_every_folder_and_no_other() -> None:
     assert told <= folders
     parts = {"flower/engine/provider/llamacpp/"}  # of a folder that is in the map
     assert folders - told == parts
+
+
+def test_the_pictures_of_the_readme_show_the_screen_of_today() -> None:
+    """``python -m tests.svg docs/screenshot.svg`` and ``python -m tests.minute docs/minute.svg`` draw them anew."""
+    assert (ROOT / "docs" / "screenshot.svg").read_text() == svg(playing().frame)
+    moving = (ROOT / "docs" / "minute.svg").read_text()
+    for step in checklist.steps(Face().online().model):
+        assert step.title in moving

@@ -1,21 +1,19 @@
 """Plays the afternoon of somebody who brings a library along: ``python -m tests.long_story.afternoon --out FOLDER``.
 
 Reads ``afternoon.txt`` and types it into the real face, as ``play`` does with the long story. What is brought are
-files that SillyTavern wrote, made up for these tests. ``--url`` and ``--model`` let a model tell it.
+files that SillyTavern wrote, made up for these tests. ``--gguf``, or ``--url`` and ``--model``, let a model tell it.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from tests.engine_process import look_into, make_home
-from tests.long_story.play import Player
+from tests.long_story.play import OFFLINE, Player, Telling, asked
 
 SCRIPT = Path(__file__).with_name("afternoon.txt")
 FILES = Path(__file__).parents[1] / "library" / "vectors" / "files"
@@ -97,29 +95,23 @@ def copy_in_pieces(file: Path, folder: Path) -> None:
             out.write(data[at : at + SCP_BYTES])
 
 
-def play_afternoon(
-    folder: Path, *, url: str = "", model: str = "offline/narrator", verbose: bool
-) -> Newcomer:
+def play_afternoon(folder: Path, telling: Telling = OFFLINE, *, verbose: bool) -> Newcomer:
     """Plays the script in a new home in ``folder``; returns who played it, whose face has quit."""
     home = folder / "home"
     make_home(home, CONFIG)
-    environ: Mapping[str, str] = {"COLORTERM": "truecolor"} | ({"OPENAI_BASE_URL": url} if url else {})
-    player = Newcomer(home, environ, {"model": model, "files": str(FILES)})
+    telling.bring(home)
+    player = Newcomer(home, telling.environ(), {"model": telling.model, "files": str(FILES)})
     player.play_to_the_end(SCRIPT, verbose=verbose)
     return player
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, default=None, help="where the stories and the pictures go")
-    parser.add_argument("--url", default="", help="an OpenAI-compatible server; default: offline")
-    parser.add_argument("--model", default="offline/narrator")
-    arguments = parser.parse_args()
+    out, telling = asked("where the stories and the pictures go")
     with tempfile.TemporaryDirectory() as folder:
-        player = play_afternoon(Path(folder), url=arguments.url, model=arguments.model, verbose=True)
+        player = play_afternoon(Path(folder), telling, verbose=True)
         print(player.taken_over)
-        if arguments.out is not None:
-            keep(player, arguments.out)
+        if out is not None:
+            keep(player, out)
 
 
 def keep(player: Newcomer, out: Path) -> None:

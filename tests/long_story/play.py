@@ -1,8 +1,8 @@
 """Plays a long story through the real face: ``python -m tests.long_story.play --out FOLDER``.
 
 Reads ``story.txt``, types its lines into the face in a pseudo-terminal, waits for what must be on the
-screen, and keeps the export and the pictures. The narrator is the offline one, or with ``--url`` any
-OpenAI-compatible server.
+screen, and keeps the export and the pictures. The narrator is the offline one, with ``--gguf`` a model from a
+file, or with ``--url`` any OpenAI-compatible server.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from tests.svg import svg_of_screen
 SCRIPT = Path(__file__).with_name("story.txt")
 SIZE = (100, 30)
 QUIET_S = 0.15  # the screen is at rest when nothing was written for so long
+EXPECT_S = 10.0  # until a text is on the screen
 SLOW_S = 120.0  # the longest wait for a reply: a small machine with a language model
 KEYS = {
     "<esc>": "\x1b", "<ctrl-u>": "\x15", "<enter>": "\r", "<tab>": "\t", "<alt-1>": "\x1b1", "<down>": "\x1b[B",
@@ -95,6 +96,8 @@ class Player:
     def __init__(self, home: Path, environ: Mapping[str, str], names: Mapping[str, str]) -> None:
         self.home = home
         self.names = dict(names)
+        offline = names["model"].startswith("offline/")
+        self.expect_s = EXPECT_S if offline else SLOW_S  # a model also writes what commands show
         self.pictures: dict[str, str] = {}
         self.pty = Pty([sys.executable, "-m", "flower", "--home", str(home)], dict(environ))
         self.pty.resize(*SIZE)
@@ -124,9 +127,9 @@ class Player:
         columns = [left for left, _, _ in halves] + [right for _, _, right in halves]
         return re.sub(r"[\s│]+", " ", " ".join(columns))
 
-    def expect(self, text: str, seconds: float = 10.0) -> None:
+    def expect(self, text: str) -> None:
         """Waits until ``text`` was seen since the last line; raises ``TimeoutError`` with the screen."""
-        self.wait_for(lambda: text in self._seen, f"{text!r} is not on the screen", seconds)
+        self.wait_for(lambda: text in self._seen, f"{text!r} is not on the screen", self.expect_s)
 
     # --- what the story's rows say ----------------------------------------------------------------
 
@@ -217,7 +220,7 @@ class Player:
                 lambda: self._engine() not in (0, killed) and not self.replies()[2],
                 "no engine comes back",
             )
-            self.expect("interrupted", 30.0)
+            self.wait_for(lambda: "interrupted" in self._seen, "nothing is interrupted", SLOW_S)
         elif what == "begun":
             self.wait_for(lambda: self.replies()[2] > 0, "no reply begins")
         else:
@@ -243,32 +246,60 @@ QUERIES = {
 }
 
 
-def play(folder: Path, *, url: str = "", model: str = "offline/narrator", verbose: bool) -> Player:
+class Telling(Struct, frozen=True):
+    """Who tells the story."""
+
+    model: str = "offline/narrator"
+    url: str = ""  # of an OpenAI-compatible server
+    gguf: Path | None = None
+
+    def environ(self) -> dict[str, str]:
+        return {"COLORTERM": "truecolor"} | ({"OPENAI_BASE_URL": self.url} if self.url else {})
+
+    def bring(self, home: Path) -> None:
+        """Puts the model's file into a new home."""
+        if self.gguf is not None:
+            (home / "models").mkdir()
+            (home / "models" / self.gguf.name).symlink_to(self.gguf.resolve())
+
+
+OFFLINE = Telling()
+
+
+def play(folder: Path, telling: Telling = OFFLINE, *, verbose: bool) -> Player:
     """Plays the whole script in a new home in ``folder``; returns the player, whose face has quit."""
-    home, notes = folder / "home", folder / "notes"
+    home, notes, model = folder / "home", folder / "notes", telling.model
     make_home(home, f"{CONFIG}lore:\n  roots: [{notes}]\n")
+    telling.bring(home)
     notes.mkdir()
     for name, text in NOTES.items():
         (notes / name).write_text(text, encoding="utf-8")
-    environ = {"COLORTERM": "truecolor"} | ({"OPENAI_BASE_URL": url} if url else {})
     drafted = "cannot write your lines" if model.startswith("offline/") else "A draft:"
-    player = Player(home, environ, {"model": model, "folder": str(notes), "drafted": drafted})
+    player = Player(home, telling.environ(), {"model": model, "folder": str(notes), "drafted": drafted})
     player.play_to_the_end(SCRIPT, verbose=verbose)
     return player
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, default=None, help="where the export and the pictures go")
-    parser.add_argument("--url", default="", help="an OpenAI-compatible server; default: offline")
-    parser.add_argument("--model", default="offline/narrator")
-    arguments = parser.parse_args()
+    out, telling = asked("where the export and the pictures go")
     with tempfile.TemporaryDirectory() as folder:
-        player = play(Path(folder), url=arguments.url, model=arguments.model, verbose=True)
+        player = play(Path(folder), telling, verbose=True)
         with closing(look_into(player.home)) as db:
             print_figures(db)
-        if arguments.out is not None:
-            keep(player, arguments.out)
+        if out is not None:
+            keep(player, out)
+
+
+def asked(kept: str) -> tuple[Path | None, Telling]:
+    """Returns what the command line says: where to keep what came of it, and who tells."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, default=None, help=kept)
+    parser.add_argument("--gguf", type=Path, default=None, help="a model file; default: offline")
+    parser.add_argument("--url", default="", help="an OpenAI-compatible server")
+    parser.add_argument("--model", default="", help="its model, such as openai/gemma-3-270m")
+    given = parser.parse_args()
+    of_file = f"local/{given.gguf.stem}" if given.gguf else OFFLINE.model
+    return given.out, Telling(given.model or of_file, given.url, given.gguf)
 
 
 def print_figures(db: sqlite3.Connection) -> None:

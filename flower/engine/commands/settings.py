@@ -89,7 +89,7 @@ def _check_may(client: Client, setting: Setting, program: Program) -> None:
         )
     if setting.by_hand:
         raise CommandError(
-            f"{setting.name} is a list of its own: change it in {program.home.config}; it is read when you "
+            f"{setting.name} is changed by hand, in {program.home.config}; it is read when you "
             "save the file."
         )
     if not _may(client, setting):

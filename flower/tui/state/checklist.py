@@ -39,7 +39,7 @@ def steps(model: Model) -> tuple[Step, ...]:
             "Choose a character to meet",
             name_of(model, "characters", replica.character_id),
         ),
-        Step("models", "Choose a narrator", narrator, optional=True),
+        Step("models", "Choose a model", narrator, optional=True),
         Step("themes", "Theme", model.settings.theme, optional=True, quiet=True),
         *_name(model),
         Step("sessions", "Begin or continue a story", ""),
