@@ -16,12 +16,16 @@ from flower.engine.store import allowances, stories, users
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
 from tests.engine_world import EngineWorld, Face, engine_world
+from tests.fakes import ScriptedProvider
 from tests.table_world import OWNER, face_of, hear
+from tests.test_preparing import LocalProvider, set_up
 
 
 @asynccontextmanager
-async def limited(path: Path, **most: str) -> AsyncIterator[tuple[EngineWorld, Face]]:
-    async with engine_world(path) as world:
+async def limited(
+    path: Path, provider: ScriptedProvider | None = None, **most: str
+) -> AsyncIterator[tuple[EngineWorld, Face]]:
+    async with engine_world(path, provider) as world:
         user = await world.database.write(users.add, "ines", 1.0)
         assert user == OWNER
         for name, number in most.items():
@@ -156,3 +160,57 @@ async def test_a_users_files_stay_in_their_folder(
         await face.say("/session new")
         for end in ("", " overwrite"):
             assert "without folders" in await hear(face, f"/export md {name}{end}")
+
+
+@pytest.mark.parametrize(
+    "asked", ["/impersonate", "/suggest", "/character draft a cook", "/summary remake"]
+)
+async def test_what_is_asked_beside_the_story_counts(
+    autojump_clock: MockClock, tmp_path: Path, asked: str
+) -> None:
+    async with limited(tmp_path / "flower.db", tokens="100000") as (world, face):
+        await face.say_and_wait("I ring the bell.")
+        before = world.engine.allowances.used[OWNER]["tokens"]
+        replies = world.engine.allowances.used[OWNER]["replies"]
+        await face.say(asked)
+        await trio.testing.wait_all_tasks_blocked()
+        used = world.engine.allowances.used[OWNER]
+        assert used["tokens"] > before
+        assert used["replies"] == replies
+        today = await world.database.read(allowances.allowance, OWNER, world.engine.now())
+        assert today.tokens == used["tokens"]
+
+
+async def test_what_is_prepared_counts_once(autojump_clock: MockClock, tmp_path: Path) -> None:
+    provider = LocalProvider()
+    async with limited(tmp_path / "flower.db", provider, tokens="100000") as (world, face):
+        set_up(world, "always")
+        await face.say_and_wait("I ring the bell.")
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(provider.completions) == 3, "the reply, a variant and suggestions"
+        before = world.engine.allowances.used[OWNER]["tokens"]
+        for line in ("/suggest", "/retry"):
+            await face.say(line)
+            await world.engine.turns.wait_idle()
+            assert world.engine.allowances.used[OWNER]["tokens"] == before, line
+
+
+@pytest.mark.parametrize("most", [{"tokens": "1"}, {"cost": "0"}, {"prompts": "3"}, {}])
+async def test_nothing_is_prepared_for_who_has_used_their_share(
+    autojump_clock: MockClock, tmp_path: Path, most: dict[str, str]
+) -> None:
+    """And nobody is told: they have not asked."""
+    provider = LocalProvider()
+    async with limited(tmp_path / "flower.db", provider) as (world, face):
+        set_up(world, "always")
+        await face.say("/session new")
+        for name, number in most.items():
+            await world.database.write(allowances.set_limit, OWNER, name, number)
+        if "cost" in most:
+            await world.engine.turns.say(face.client.session, face.client.chosen, "I wait.", None)  # type: ignore[arg-type]
+        else:
+            await face.say("I ring the bell.")
+        await world.engine.turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(provider.completions) == (1 if most else 3)
+        assert "ErrorEvent" not in repr(face.events)

@@ -95,6 +95,27 @@ def readiness(running: Process, words: str = "") -> tuple[int, str]:
     return answer.status, body
 
 
+async def is_done_elsewhere(first: Process, second: Process, url: str) -> None:
+    """Pinning, putting away and deleting a story that another engine plays is done there."""
+    async with (
+        connected(first, "/ws/rpc?client=zero") as zero,
+        connected(second, "/ws/rpc?client=three") as three,
+    ):
+        await begin_story(zero)
+        async with connected(first, "/ws/rpc?client=zero") as again:
+            session = await story(again)
+        for command, told in (("pin", "At the top"), ("archive", "Put away"), ("delete", "Deleted")):
+            for _ in range(1 if command == "delete" else 2):  # sent twice, done once
+                await three.say(f"/session {command} {session}", request=command)
+                while not (await three.until("system_update"))[0].startswith(f"✓ {told}"):
+                    pass
+        while (await zero.until("system_update"))[0] != "This story was deleted.":
+            pass
+    name = url.split("/")[3].split("?")[0]
+    query = f"SELECT pinned, archived, deleted IS NULL FROM flower.sessions WHERE id = '{session}'"
+    assert stores.cluster().sql(query, name) == [(1, 1, False)]
+
+
 async def test_any_engine_takes_any_client_and_the_story_of_one_that_dies(tmp_path: Path) -> None:
     """A client of V1 notices nothing but the interrupted reply, and hears once that it has ended."""
     async with (
@@ -102,6 +123,7 @@ async def test_any_engine_takes_any_client_and_the_story_of_one_that_dies(tmp_pa
         connected(first, "/ws/rpc?client=one") as one,
         connected(second, "/ws/rpc?client=two") as two,
     ):
+        await is_done_elsewhere(first, second, url)
         await begin_story(one)
         async with connected(first, "/ws/rpc?client=one") as again:
             session = await story(again)

@@ -66,7 +66,7 @@ async def remake_summary(engine: Engine, client: Client, argument: str) -> None:
         await engine.services.database.write(search.set_own_task, session.id, asked)
 
     async def remake() -> None:
-        made = await engine.turns.summariser.remake(session, model, client.notify)
+        made = await engine.turns.summariser.remake(session, model, client.notify, client.chosen.client)
         if made is None:
             client.notify(
                 "✗ The summary stays as it was: there is nothing to tell yet, or a line came."

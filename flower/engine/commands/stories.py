@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from msgspec.structs import replace
 
 from flower import limits
 from flower.counting import counted
@@ -16,11 +20,12 @@ from flower.engine.export.render import FORMATS, Story
 from flower.engine.sessions import recap, rights
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need
-from flower.engine.sessions.session import Client, Session
-from flower.engine.store import branches, characters, stories, trash, tree
+from flower.engine.sessions.session import ASKING, Client, Session
+from flower.engine.store import branches, characters, selections, stories, trash, tree
+from flower.engine.store.database import apart
 from flower.engine.store.search import search as find_words
-from flower.errors import CommandError
-from flower.protocol.messages import FoundMessage, State
+from flower.errors import CommandError, ElsewhereError
+from flower.protocol.messages import ErrorEvent, FoundMessage, State
 
 STORIES_NAMED = 4  # of those whose ids begin alike
 
@@ -117,9 +122,43 @@ async def rename(engine: Engine, client: Client, argument: str) -> None:
     client.notify("✓ The story has another title.")
 
 
+@asynccontextmanager
+async def _held(
+    engine: Engine, client: Client, command: str, stored: stories.StoredSession
+) -> AsyncIterator[bool]:
+    """Keeps a story with this engine while the block runs; False: another one plays it, and has done it.
+
+    Raises ``CommandError`` with the sentence of the other engine, or when it cannot be asked.
+    """
+    database = engine.services.database
+    try:
+        await database.lease(stored.id)
+    except ElsewhereError as elsewhere:
+        asking = selections.client_key(client.visitor.id, ASKING)
+        nothing = replace(client.chosen, client=asking, session_id="")
+        with apart():  # of the prompt itself nothing is done here
+            # Long ago: a new client begins where the last one of its user was.
+            await database.write(selections.change, nothing, ("session_id",), 0.0)
+        request = client.request or secrets.token_hex(8)
+        answer = await client.ask_there(elsewhere.address, f"{command} {stored.id}", request)
+        if isinstance(answer, ErrorEvent):
+            raise CommandError(answer.content) from elsewhere
+        engine.story_list.changed()
+        client.notify(answer.content)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        database.leave(stored.id)
+
+
 async def pin(engine: Engine, client: Client, argument: str) -> None:
     stored = await _find(engine, client, argument or client.chosen.session_id, Need.OWNER)
-    await engine.services.database.write(stories.set_pinned, stored.id, not stored.pinned)
+    async with _held(engine, client, "/session pin", stored) as here:
+        if not here:
+            return
+        await engine.services.database.write(stories.set_pinned, stored.id, not stored.pinned)
     what = "No longer at the top" if stored.pinned else "At the top from now on"
     engine.story_list.changed()
     client.notify(f"✓ {what}: {stored.title or 'Untitled'}.")
@@ -127,7 +166,10 @@ async def pin(engine: Engine, client: Client, argument: str) -> None:
 
 async def archive(engine: Engine, client: Client, argument: str) -> None:
     stored = await _find(engine, client, argument or client.chosen.session_id, Need.OWNER)
-    await engine.services.database.write(stories.set_archived, stored.id, not stored.archived)
+    async with _held(engine, client, "/session archive", stored) as here:
+        if not here:
+            return
+        await engine.services.database.write(stories.set_archived, stored.id, not stored.archived)
     what = "Taken out of the archive" if stored.archived else "Put away; /session list still shows it"
     engine.story_list.changed()
     client.notify(f"✓ {what}: {stored.title or 'Untitled'}.")
@@ -156,7 +198,10 @@ async def search(engine: Engine, client: Client, argument: str) -> None:
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
     stored = await _find(engine, client, argument, Need.OWNER)
-    await engine.stories.delete(stored.id)
+    async with _held(engine, client, "/session delete", stored) as here:
+        if not here:
+            return
+        await engine.stories.delete(stored.id)
     engine.story_list.changed()
     days = round(limits.TRASH_KEPT_S / 86_400)
     client.notify(

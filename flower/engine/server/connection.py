@@ -23,7 +23,15 @@ from flower.engine.sessions.rights import Visitor
 from flower.engine.sessions.session import HOME_OWNER, Client
 from flower.errors import ElsewhereError, FlowerError, ProtocolError
 from flower.protocol.codec import Encoder, decode_prompt
-from flower.protocol.messages import ChatChunk, ErrorEvent, ErrorMeta, Prompt, State, SystemUpdate
+from flower.protocol.messages import (
+    ChatChunk,
+    ErrorEvent,
+    ErrorMeta,
+    Event,
+    Prompt,
+    State,
+    SystemUpdate,
+)
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +87,13 @@ async def _serve_here(
         client = await engine.connect(Outbox(), client_id, on_leave, rights, visitor)
     except ElsewhereError as elsewhere:
         return client_id, elsewhere
+
+    async def ask_there(address: str, prompt: str, request: str) -> Event:
+        from flower.engine.server import relay  # an engine that is alone never needs it
+
+        return await relay.ask(hop, address, client.name, prompt, request)
+
+    client.ask_there = ask_there
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_write, engine, client, socket, nursery.cancel_scope)

@@ -18,9 +18,10 @@ from flower import limits
 from flower.client.address import EngineAddress, with_client
 from flower.client.line import TimedStream, open_line
 from flower.client.websocket import EndedError, RejectedError, WebSocket
-from flower.errors import FlowerError, ProtocolError
+from flower.engine.sessions.session import ASKING
+from flower.errors import CommandError, FlowerError, ProtocolError
 from flower.protocol import codec
-from flower.protocol.messages import SystemUpdate
+from flower.protocol.messages import ErrorEvent, Event, Prompt, SystemUpdate
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,10 @@ NORMAL, POLICY, RESTART = 1000, 1008, 1012  # RFC 6455, section 7.4.1, and the r
 CONNECT_S = 2.0  # engines of one database are near each other
 PING_S = 1.0
 UNANSWERED_S = 4.0  # an engine that answers no ping for so long is looked for anew
+ANSWER_S = 10.0
+UNASKED = (
+    "Another engine plays this story and does not answer; try again in some seconds, or open it first."
+)
 _LOST = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, EndedError)
 
 
@@ -96,6 +101,40 @@ async def _over(
         code = await _to_client(socket, engine, silence)
         nursery.cancel_scope.cancel()
     return code
+
+
+async def ask(hop: Hop, address: str, client_id: str, prompt: str, request: str) -> Event:
+    """Returns what another engine says to one prompt that it is to carry out for a client of ours.
+
+    Raises ``CommandError`` with a sentence when it cannot be asked or does not answer.
+    """
+    try:
+        place = EngineAddress.of(address)
+        with trio.fail_after(ANSWER_S):
+            line = await open_line(place)
+            try:
+                return await _asked(hop, line, place, Prompt(prompt, request))
+            finally:
+                await trio.aclose_forcefully(line)
+    except (ValueError, FlowerError, trio.TooSlowError, *_LOST) as error:
+        log.info("client=%s: %s cannot be asked: %r", client_id, address, error)
+        raise CommandError(UNASKED) from error
+
+
+async def _asked(hop: Hop, line: TimedStream, place: EngineAddress, prompt: Prompt) -> Event:
+    engine = WebSocket(line)
+    target = with_client(place.resource, ASKING, moves=False)
+    headers = [(b"Authorization", hop.authorization.encode())] if hop.authorization else []
+    await engine.greet(place.authority, target, headers)
+    await engine.accepted()
+    await engine.send(codec.encode(prompt))
+    while True:
+        for frame in await engine.receive():
+            event = codec.decode_event(frame)
+            if not isinstance(event, SystemUpdate | ErrorEvent):
+                continue
+            if event.metadata.request == prompt.request:
+                return event
 
 
 async def _to_engine(hop: Hop, socket: Socket, engine: WebSocket) -> None:

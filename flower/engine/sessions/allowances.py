@@ -14,6 +14,7 @@ from pathlib import Path
 import trio
 
 from flower import limits
+from flower.engine.sessions.side_requests import SideUse
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.store import allowances, own_assets, selections
 from flower.engine.store.allowances import Allowance
@@ -120,10 +121,40 @@ class Allowances:
         user = selections.user_of(outcome.client)
         if not user:
             return
+        if outcome.prepaid:
+            return
         tokens = outcome.prompt_tokens + outcome.tokens
         used = self.used.setdefault(user, Used())
         used.update(replies=1, tokens=tokens, microdollars=round(outcome.cost * 1e6))
         self._nursery.start_soon(guarded, "what a user used", self._spend, user, tokens, outcome.cost)
+
+    def side_ended(self, use: SideUse) -> None:
+        """Counts what was asked of a model beside the replies."""
+        user = selections.user_of(use.client)
+        if user:
+            used = self.used.setdefault(user, Used())
+            used.update(tokens=use.tokens, microdollars=round(use.cost * 1e6))
+            self._nursery.start_soon(
+                guarded, "what a user used", self._spend, user, use.tokens, use.cost
+            )
+
+    async def may_work_ahead(self, client: str) -> bool:
+        """Whether a model may be asked for what nobody has asked for; then it counts as a prompt.
+
+        Of the prompts of a minute the second half is the user's own.
+        """
+        user = selections.user_of(client)
+        if not user:
+            return True
+        try:
+            known = await self._database.read(allowances.allowance, user, self._now())
+            _check_day(known)
+            if known.limits.prompts is not None:
+                self._count_prompt(user, known.limits.prompts // 2)
+        except (CommandError, StoreError) as error:
+            log.debug("nothing is done ahead for user %d: %s", user, error)
+            return False
+        return True
 
     async def _spend(self, user: int, tokens: int, cost: float) -> None:
         try:

@@ -15,12 +15,12 @@ from flower.engine.forms import drafted
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client
+from flower.engine.sessions.side_requests import side_stream
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.errors import CommandError
 
@@ -55,13 +55,13 @@ class CharacterDrafts:
 
     async def _draft(self, client: Client, idea: str, model: ChosenModel, done: Done) -> None:
         client.notify(f"Drafting {idea}; /cancel stops it …")
-        fields = drafted.parsed(await self._written(idea, model), idea)
+        fields = drafted.parsed(await self._written(client, idea, model), idea)
         if fields:
             done(fields)
         else:
             client.notify("✗ No draft: the model wrote nothing.")
 
-    async def _written(self, idea: str, model: ChosenModel) -> str:
+    async def _written(self, client: Client, idea: str, model: ChosenModel) -> str:
         services = self._runtime.services
         context = model.context_tokens(services.context_tokens)
         completion = Completion(
@@ -72,5 +72,5 @@ class CharacterDrafts:
             params=services.params,
             quiet=True,
         )
-        async with Stream(model.provider, completion, rng=services.rng) as pieces:
+        async with side_stream(self._runtime, client.chosen.client, model, completion) as pieces:
             return await short_text(pieces, drafted.MOST_CHARS, LoopGuard)

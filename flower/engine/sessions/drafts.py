@@ -18,15 +18,15 @@ from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import line_of
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import Services
-from flower.engine.provider.base import Completion, Provider
+from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
+from flower.engine.sessions.side_requests import side_stream
 from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.store import states, stories
 from flower.errors import CommandError
@@ -79,7 +79,8 @@ class Drafts:
         client.notify("Drafting your line …")
         services = self._runtime.services
         completion = await self._completion(services, client, session, hint, model)
-        text = cleaned(await _written(model.provider, completion, services))
+        async with side_stream(self._runtime, client.chosen.client, model, completion) as pieces:
+            text = cleaned(await short_text(pieces, DRAFT_CHARS, LoopGuard))
         if text:
             client.notify("✓ A draft: change it, then send it.", State(draft=text))
         else:
@@ -122,11 +123,6 @@ class Drafts:
             session=session.id,
             quiet=True,
         )
-
-
-async def _written(provider: Provider, completion: Completion, services: Services) -> str:
-    async with Stream(provider, completion, rng=services.rng) as pieces:
-        return await short_text(pieces, DRAFT_CHARS, LoopGuard)
 
 
 def cleaned(text: str) -> str:

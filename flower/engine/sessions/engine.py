@@ -135,6 +135,8 @@ class Engine:
         self.allowances = Allowances(
             database, nursery, self.now, lambda name, user: files.folder_of(database.path, name, user)
         )
+        self.runtime.spent = self.allowances.side_ended
+        self.runtime.may_work_ahead = self.allowances.may_work_ahead
         self.users = UserWatch(database, self.clients, nursery, self.now)
         self.heap = HeapTrimmer(nursery)
         self.drain = Drain(database, self.turns, self.clients)

@@ -26,11 +26,11 @@ from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Adaptable, Composing
 from flower.engine.provider.prepared import answer_of
-from flower.engine.provider.retry import Stream
 from flower.engine.sessions import suggestions
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
+from flower.engine.sessions.side_requests import side_stream
 from flower.engine.store import selections
 from flower.errors import FlowerError
 from flower.protocol.messages import State, SystemUpdate
@@ -62,6 +62,8 @@ class Preparer:
         model, _ = self._models.select(task.model_id)
         if not self._free(session) or not await self._wanted(model) or not self._free(session):
             return
+        if not await self._may(task.selection) or not self._free(session):
+            return
         writes_variant = False
         session.publish(SystemUpdate("", State(preparing=True)))
         with trio.CancelScope(deadline=trio.current_time() + PREPARE_DEADLINE_S) as scope:
@@ -78,6 +80,10 @@ class Preparer:
                 session.publish(SystemUpdate("", State(preparing=False)))
         if scope.cancelled_caught and writes_variant and self._typing and self._idle():
             await self._read_again(session, task.selection)
+
+    async def _may(self, selection: selections.Selection) -> bool:
+        """Whether whoever said the line may use a model for what nobody has asked for."""
+        return await self._runtime.may_work_ahead(selection.client)
 
     def _free(self, session: Session) -> bool:
         return self._scope is None and not session.busy and self._idle()
@@ -109,20 +115,25 @@ class Preparer:
         if not await self._wanted(model):  # the speaker's own model may be a paid one
             return
         prompt = await build_prompt(services, task, model, context, session.window_start)
-        await self._keep(session, model, prompt.completion, limits.REPLY_CHARS)
+        await self._keep(session, model, prompt.completion, limits.REPLY_CHARS, task.selection.client)
 
     async def _prepare_suggestions(self, session: Session, selection: selections.Selection) -> None:
+        if not await self._may(selection):
+            return
         asked = await suggestions.request_of(self._runtime, self._models, selection, session)
         most = suggestions.SUGGESTIONS_CHARS
-        await self._keep(session, asked.model, asked.completion, most)
+        await self._keep(session, asked.model, asked.completion, most, selection.client)
 
     async def _keep(
-        self, session: Session, model: ChosenModel, completion: Completion, most_chars: int
+        self,
+        session: Session,
+        model: ChosenModel,
+        completion: Completion,
+        most_chars: int,
+        client: str,
     ) -> None:
-        async with Stream(
-            model.provider, completion, rng=self._runtime.services.rng, tries=1
-        ) as streaming:
-            answer = await answer_of(streaming, model.provider, completion, most_chars)
+        async with side_stream(self._runtime, client, model, completion, tries=1) as side:
+            answer = await answer_of(side, model.provider, completion, most_chars)
         if answer is not None:
             session.prepared = (*session.prepared, answer)
 
@@ -133,7 +144,9 @@ class Preparer:
             try:
                 asked = await suggestions.request_of(self._runtime, self._models, selection, session)
                 short = replace(asked.completion, max_tokens=1)
-                async with Stream(asked.model.provider, short, tries=1) as pieces:
+                async with side_stream(
+                    self._runtime, selection.client, asked.model, short, tries=1
+                ) as pieces:
                     async for _ in pieces:
                         pass
             except FlowerError as error:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Registry
+
+if TYPE_CHECKING:
+    from flower.engine.sessions.side_requests import SideUse
+
+
+async def _always(client: str) -> bool:
+    return True
 
 
 class Runtime:
@@ -16,6 +26,9 @@ class Runtime:
     def __init__(self, services: Services, registry: Registry) -> None:
         self.services = services
         self.registry = registry
+        # Of what is asked of models beside the replies: counts it, and whether more may be asked in the background.
+        self.spent: Callable[[SideUse], None] = lambda _: None
+        self.may_work_ahead: Callable[[str], Awaitable[bool]] = _always
 
     def swap(self, services: Services, registry: Registry) -> None:
         """Goes on with others."""

@@ -269,6 +269,16 @@ class Session:
 HOME_OWNER = Visitor()
 
 
+# The id under which one engine has another one carry out a prompt, for a user: it watches no story there.
+ASKING = "+asks"
+
+
+async def _nobody_there(address: str, prompt: str, request: str) -> Event:
+    raise CommandError(
+        f"Another engine plays this story; open it first. ({address or 'It tells no address.'})"
+    )
+
+
 class Client:
     """A client: its outbox, what it has chosen and the story it watches."""
 
@@ -287,6 +297,9 @@ class Client:
         self.role = StoryRole.NOBODY  # at that story
         self.answering = False  # one of its prompts is being carried out
         self.elsewhere: ElsewhereError | None = None  # its story is played there; it is leaving
+        self.ask_there = (
+            _nobody_there  # has another engine carry out a prompt: address, prompt, request
+        )
         self.rights = rights  # what it may change of the program; see ``program``
         self.on_leave = on_leave  # to be called when it says that it leaves for good
         self.request: str | None = None  # of the prompt that is being carried out

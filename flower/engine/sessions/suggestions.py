@@ -17,7 +17,6 @@ from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Suggesting
-from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sentences import one_line
@@ -25,6 +24,7 @@ from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client, Session
+from flower.engine.sessions.side_requests import side_stream
 from flower.engine.store import states, stories
 from flower.engine.store.selections import Selection
 from flower.errors import CommandError, ProviderError
@@ -62,7 +62,9 @@ async def suggest(
         )
     else:
         prepared = session.take_prepared(provider, completion)
-        async with Stream(provider, completion, rng=rng, prepared=prepared) as pieces:
+        async with side_stream(
+            runtime, client.chosen.client, asked.model, completion, prepared=prepared
+        ) as pieces:
             offered = parsed(await short_text(pieces, SUGGESTIONS_CHARS, LoopGuard))
     if not offered:
         raise ProviderError(

@@ -30,13 +30,13 @@ from flower.engine.prompt.sections import (
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.retry import Stream
 from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
+from flower.engine.sessions.side_requests import side_stream
 from flower.engine.store import search, stories
 from flower.engine.store.connection import Store
 from flower.engine.store.search import Summary
@@ -93,11 +93,12 @@ class Summariser:
             scope.cancel()
 
     async def refresh(
-        self, session: Session, model_id: str, prompt: PreparedPrompt, reply: str
+        self, session: Session, model_id: str, prompt: PreparedPrompt, reply: str, client: str = ""
     ) -> None:
         """Summarises what the next trim of this story's history would leave out, if that is enough.
 
-        ``model_id``: the story's model; ``prompt``: the last one of this story, and its ``reply``.
+        ``model_id``: the story's model; ``prompt``: the last one of this story, and its ``reply``. ``client``: for
+        whose user it is counted; when they have used what they may, nothing is summarised.
         """
         session_id, assembled = session.id, prompt.assembled
         if self._waits(session_id):
@@ -105,10 +106,12 @@ class Summariser:
         grown = assembled.history + prompt.counter.count(reply) + MESSAGE_TOKENS
         if not is_filling(grown, assembled.room):
             return  # as after most turns, without reading the story again
+        if not await self._runtime.may_work_ahead(client):
+            return
         with trio.CancelScope() as scope:
             self._running[session_id] = scope
             try:
-                await self._refresh(session, self._models.select(model_id)[0], prompt)
+                await self._refresh(session, self._models.select(model_id)[0], prompt, client)
             except FlowerError as error:
                 log.info("session=%s not summarised: %s", session_id, error)
                 self._failed(session, error)
@@ -141,7 +144,9 @@ class Summariser:
             self._failures.pop(next(iter(self._failures)))
         self._failures[session.id] = Failures(times, wait)
 
-    async def _refresh(self, session: Session, model: ChosenModel, prompt: PreparedPrompt) -> None:
+    async def _refresh(
+        self, session: Session, model: ChosenModel, prompt: PreparedPrompt, client: str
+    ) -> None:
         path = await self._database.read(
             stories.active_path,
             session.id,
@@ -172,13 +177,13 @@ class Summariser:
             return
         before = known.text if known is not None else ""
         asked = await self._database.read(search.own_task, session.id)
-        text = await self._record(model, reading, before, new, asked)
+        text = await self._record(model, reading, before, new, asked, client)
         if text:
             await self._database.write(search.add, new[-1].id, text, self._now())
             log.info("session=%s summarised %d messages", session.id, len(new))
 
     async def remake(
-        self, session: Session, model: ChosenModel, tell: Callable[[str], None]
+        self, session: Session, model: ChosenModel, tell: Callable[[str], None], client: str = ""
     ) -> Summary | None:
         """Makes the record of a story anew, from its beginning to where it ended, and returns it.
 
@@ -189,14 +194,14 @@ class Summariser:
         with trio.CancelScope() as scope:
             self._running[session.id] = scope
             try:
-                return await self._remake(session, model, tell)
+                return await self._remake(session, model, tell, client)
             finally:
                 if self._running.get(session.id) is scope:
                     del self._running[session.id]
         return None
 
     async def _remake(
-        self, session: Session, model: ChosenModel, tell: Callable[[str], None]
+        self, session: Session, model: ChosenModel, tell: Callable[[str], None], client: str
     ) -> Summary | None:
         database = self._database
         path = await database.read(stories.active_path, session.id, most=REMAKE_MESSAGES)
@@ -219,7 +224,7 @@ class Summariser:
             part = _fitting(left, reading) or left[:1]
             if len(part) < whole:
                 tell(f"Summarising message {whole - len(left) + 1} of {whole} …")
-            text = await self._record(model, reading, text, part, asked)
+            text = await self._record(model, reading, text, part, asked, client)
             left = left[len(part) :]
         if not text:
             raise ProviderError("bad_request", f"{model.id} wrote nothing; the old summary stays.")
@@ -233,6 +238,7 @@ class Summariser:
         before: str,
         lines: list[PromptLine],
         asked: str,
+        client: str,
     ) -> str:
         """Returns the record with the lines in it; ``asked``: in the player's own words how to write it."""
         if isinstance(model.provider, Composing):  # it plays, it does not summarise
@@ -247,9 +253,7 @@ class Summariser:
         )
         text = ""
         with trio.move_on_after(SUMMARY_DEADLINE_S):
-            async with Stream(
-                model.provider, completion, rng=self._runtime.services.rng, tries=1
-            ) as pieces:
+            async with side_stream(self._runtime, client, model, completion, tries=1) as pieces:
                 text = await short_text(pieces, limits.SUMMARY_CHARS, LoopGuard)
         return sanitize(text).strip()
 

@@ -46,6 +46,7 @@ from flower.engine.provider.base import (
     Withdrawn,
 )
 from flower.engine.provider.capabilities import Composing
+from flower.engine.provider.prepared import Prepared
 from flower.engine.provider.retry import Stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
@@ -109,6 +110,7 @@ class Turn:
         self._loops = LoopGuard()
         self._banned = BannedPhrases(())
         self._wrote_banned = ""
+        self._prepared: Prepared | None = None  # the answer was there before it was asked for
         self._progress_shown = 0.0
 
     def cancel(self, reason: EndReason = "stopped") -> None:
@@ -252,12 +254,13 @@ class Turn:
     ) -> EndReason:
         """Streams one completion to its end, or to a banned phrase if there may be another try."""
         self._reply.join_with(message.content for message in prompt.completion.messages)
+        self._prepared = self._session.take_prepared(model.provider, prompt.completion)
         streaming = Stream(
             model.provider,
             prompt.completion,
             rng=self._services.rng,
             fallbacks=model.fallbacks,
-            prepared=self._session.take_prepared(model.provider, prompt.completion),
+            prepared=self._prepared,
         )
         try:
             async with streaming:
@@ -380,6 +383,7 @@ class Turn:
             client=self._input.selection.client,
             prompt_tokens=self._meter.usage(self._prompt).prompt_tokens,
             cost=self._meter.cost or 0.0,
+            prepaid=self._prepared is not None,
         )
 
     def _publish_rest(self) -> None:

@@ -41,6 +41,7 @@ class TurnOutcome(Struct, frozen=True, kw_only=True):
     client: str = ""  # the key of the client that asked for it
     prompt_tokens: int = 0
     cost: float = 0.0  # USD, 0 for unknown
+    prepaid: bool = False  # it was prepared, and counted then
     elsewhere: bool  # a fallback narrated: what was learned is not about the model that was asked
     trouble: str  # the kind of error it ended with, "" for none
     prompt: PreparedPrompt | None  # the last one, if it came to one

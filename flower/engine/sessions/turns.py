@@ -274,7 +274,10 @@ class Turns:
             return
         if outcome.reason not in ("done", "length"):
             return
-        await self.summariser.refresh(session, running.task.model_id, outcome.prompt, reply.text)
+        task = running.task
+        await self.summariser.refresh(
+            session, task.model_id, outcome.prompt, reply.text, task.selection.client
+        )
         if self._runtime.services.prepare != "never" and not self._stopping:
             await self.preparer.prepare(session, running.task)
 
