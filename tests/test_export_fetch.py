@@ -23,7 +23,7 @@ from flower.engine.server.lifetime import Lifetime
 from flower.engine.store import users
 from flower.errors import FlowerError, LaunchError
 from tests.engine_world import EngineWorld, engine_world
-from tests.test_rights import OWNER, face_of, hear
+from tests.table_world import OWNER, face_of, hear
 
 NAME = "the ferry \N{SNOWMAN}.md"
 

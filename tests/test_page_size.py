@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from flower import limits
-from flower.engine.store import database as database_module
-from flower.engine.store import schema, stories
+from flower.engine.store import schema, sqlite_connection, stories
 from flower.engine.store.database import Database
 
 S = "s"
@@ -48,7 +47,7 @@ async def test_a_new_database_has_small_pages_and_a_log_of_many(path: Path) -> N
     database = await Database.open(path)
     assert await database.read(page_bytes) == limits.PAGE_BYTES
     log = await database.read(lambda db: db.execute("PRAGMA wal_autocheckpoint").fetchone())
-    assert log == (database_module.WAL_PAGES,)
+    assert log == (sqlite_connection.WAL_PAGES,)
     await database.aclose()
 
 
@@ -79,7 +78,7 @@ async def test_pages_stay_as_they_are_where_changing_them_takes_long_or_fails(
     database = await Database.open(other)
     assert await database.read(page_bytes) == limits.PAGE_BYTES, "the next start does it"
     await database.aclose()
-    monkeypatch.setattr(database_module, "CONVERTED_BYTES", 1000)
+    monkeypatch.setattr(sqlite_connection, "CONVERTED_BYTES", 1000)
     database = await Database.open(path)
     assert await database.read(page_bytes) != limits.PAGE_BYTES
     await database.aclose()
