@@ -149,11 +149,14 @@ async def test_a_memory_is_read_and_remembered_in_other_words(
 ) -> None:
     async with engine_world(tmp_path / "db") as world:
         face = await world.playing()
+        await face.say("/set-state place The quay")
+        await face.say("/set-state time dusk")
         await face.say_and_wait("My brother is called Aldric.")
         (memory,) = [p for p in world.library.passages if p.kind == "memory"]
         await face.say(f"/memory show {memory.id}")
         await settled(face)
         assert "Aldric" in last(face)
+        assert "(The quay, dusk)" in last(face)
         await face.say(f"/memory edit {memory.id} My brother is called Edmund.")
         (changed,) = [p for p in world.library.passages if p.kind == "memory"]
         assert changed.text == "My brother is called Edmund."

@@ -155,12 +155,13 @@ def test_rules_give_way_by_their_priority() -> None:
 
 
 def test_a_note_says_where_it_comes_from() -> None:
-    def note(kind: str, *, private: bool = False) -> str:
-        passage = Passage(1, kind, "s", "world", "Bell", "It rings.")  # type: ignore[arg-type]
+    def note(kind: str, *, private: bool = False, title: str = "Bell") -> str:
+        passage = Passage(1, kind, "s", "world", title, "It rings.")  # type: ignore[arg-type]
         return note_of(Found(passage, 1.0, None, (), 3), private=private)
 
     assert note("lore") == "- From the lore (Bell): It rings."
     assert note("memory") == "- Earlier in this story: It rings."
+    assert note("memory", title="\nthe quay") == "- Earlier in this story (the quay): It rings."
     assert note("memory", private=True) == "- Known to this character alone: It rings."
 
 

@@ -594,11 +594,35 @@ async def test_memories_without_names_get_them_and_keep_what_they_are(
         assert await brain.library.title_memories(STORY, "Other / Names") == 0
 
 
+async def test_where_and_when_a_memory_was_is_found_by_words_alone(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    """In its vector a place would drown what was said; names that come later leave it there."""
+    embedder = HashEmbedder()
+    async with open_brain(tmp_path, embedder) as brain:
+        for number, place in enumerate(("the quay, dusk", "the lamp room, dawn"), 1):
+            title = memory_title("", "", place)
+            await brain.library.remember(STORY, number, title, memory_of("I wait.", f"Rain {number}."))
+        await brain.settle()
+        assert not any("quay" in text for text in embedder.embedded)
+        (found, *_) = await brain.library.search(STORY, "What was there in the lamp room?", limit=1)
+        assert found.passage.message_id == 2
+        await brain.library.title_memories(STORY, memory_title("Ines", "Mara"))
+        titles = {memory.title for memory in await brain.library.list(STORY)}
+        assert titles == {"Ines / Mara\nthe quay, dusk", "Ines / Mara\nthe lamp room, dawn"}
+
+
 @pytest.mark.parametrize(
     ("title", "text", "told"),
     [
         ("Ines / Mara", memory_of("I wait.", "Rain."), "Ines: I wait.\nMara: Rain."),
         ("", memory_of("I wait.", "Rain."), memory_of("I wait.", "Rain.")),
+        (
+            memory_title("Ines", "Mara", "the quay, dusk"),
+            memory_of("I wait.", "Rain."),
+            "Ines: I wait.\nMara: Rain.",
+        ),
+        (memory_title("", "", "the quay"), "The player: I wait.", "The player: I wait."),
         ("Ines / Mara", "The narrator: Rain.", "Mara: Rain."),
         ("Ines / Mara", "It goes on raining.", "It goes on raining."),
         (memory_title("", "Mara"), memory_of("I wait.", "Rain."), "The player: I wait.\nMara: Rain."),

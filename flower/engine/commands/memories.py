@@ -104,7 +104,9 @@ async def show_memory(engine: Engine, client: Client, argument: str) -> None:
     passage = await memory_in(engine, client, argument, "/memory show 12")
     pinned = ", pinned" if passage.pinned else ""
     of = f"message {passage.message_id}" if passage.message_id is not None else "no message"
-    client.notify(f"Memory {passage.id}, of {of}{pinned}:\n\n{passage.text}")
+    scene = exchanges.scene_of(passage.title)
+    where = f" ({scene})" if scene else ""
+    client.notify(f"Memory {passage.id}, of {of}{where}{pinned}:\n\n{passage.text}")
 
 
 async def edit_memory(engine: Engine, client: Client, argument: str) -> None:

@@ -357,9 +357,14 @@ def _ranked(row: Ranked) -> str:
     )
 
 
+def _headed(passage: Passage) -> str:
+    head = ", ".join(part for part in passage.title.split("\n") if part)
+    return f"{head}: " if head else ""
+
+
 def _listing(title: str, passages: tuple[Passage, ...]) -> str:
     rows = [
-        f"{p.id:>6}  {'* ' if p.pinned else ''}{f'{p.title}: ' if p.title else ''}{one_line(p.text, SHOWN_CHARS)}"
+        f"{p.id:>6}  {'* ' if p.pinned else ''}{_headed(p)}{one_line(p.text, SHOWN_CHARS)}"
         for p in passages
     ]
     return "\n".join([f"{title}: {len(rows)} passage{'' if len(rows) == 1 else 's'}", *rows])

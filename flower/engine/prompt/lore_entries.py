@@ -231,7 +231,7 @@ def recall_event(
     recalled = [
         RecallItem(
             kind=item.passage.kind,
-            title=item.passage.title,
+            title=", ".join(item.passage.title.split("\n")).removeprefix(", "),
             text="" if kept or (shared and item.passage.kind == "memory") else item.passage.text,
             why=WHY_KEPT if kept else item.why,
             similarity=round(item.similarity or 0.0, 3),

@@ -78,7 +78,7 @@ def _manifest(
         *(
             ManifestEntry(
                 "nearly",
-                f"{item.passage.kind} {item.passage.id} {item.passage.title}".rstrip(),
+                " ".join(f"{item.passage.kind} {item.passage.id} {item.passage.title}".split()),
                 0,
                 f"left out, {why}: {reason(item)}",
             )

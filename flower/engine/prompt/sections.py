@@ -10,7 +10,7 @@ from flower.engine.prompt.assemble import PLAYERS_WORDS, PromptLine, Section
 from flower.engine.provider.base import ChatMessage
 from flower.engine.recall.base import Found
 from flower.engine.sentences import first_sentence
-from flower.engine.store.exchanges import memory_text
+from flower.engine.store.exchanges import memory_text, scene_of
 from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
 
 NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
@@ -119,7 +119,8 @@ def note_of(found: Found, *, private: bool = False) -> str:
     passage = found.passage
     kind = LORE_KIND if passage.kind == "lore" else MEMORY_KIND
     kind = PRIVATE_KIND if private else kind
-    title = f" ({passage.title})" if passage.title and passage.kind == "lore" else ""
+    title = passage.title if passage.kind == "lore" else scene_of(passage.title)
+    title = f" ({title})" if title else ""
     text = memory_text(passage.title, passage.text) if passage.kind == "memory" else passage.text
     return f"- {kind}{title}: {text.strip()}"
 

@@ -131,12 +131,22 @@ class PassageLibrary:
         Its words are found at once. Its vectors come when nobody has played for ``limits.MEMORY_REST_S``, or with
         ``embed_soon``: until then the exchange itself is in front of the narrator. Raises ``StoreError``.
         """
-        pieces = chunk(text, title, budget=limits.EMBED_TOKENS)
+        names, _, scene = title.partition("\n")
+        pieces = chunk(text, names, budget=limits.EMBED_TOKENS)
         source = f"message:{message_id}" if message_id is not None else "told"
         now = self._clock()
         memories = [
             Passage(
-                0, "memory", scope, source, piece.title, piece.text, message_id, now, pinned, importance
+                0,
+                "memory",
+                scope,
+                source,
+                f"{piece.title}\n{scene}" if scene else piece.title,
+                piece.text,
+                message_id,
+                now,
+                pinned,
+                importance,
             )
             for piece in pieces
         ]

@@ -96,14 +96,17 @@ class AfterTurn:
             )
 
     async def _remember(self, session_id: str, message_id: int, line: str, text: str) -> str:
-        """Makes an exchange a memory; returns its title: who spoke."""
+        """Makes an exchange a memory; returns who spoke, "" if nobody is named."""
         services = self._runtime.services
-        player, speaker = await services.database.read(replies.speakers, session_id, message_id)
+        player, speaker, scene = await services.database.read(
+            replies.circumstances, session_id, message_id
+        )
         character = services.assets.characters.get(speaker)
-        title = replies.memory_title(player, character.called if character is not None else "")
+        called = character.called if character is not None else ""
+        title = replies.memory_title(player, called, scene)
         memory = replies.memory_of(line, text)
         await services.library.remember(memory_scope(session_id), message_id, title, memory)
-        return title
+        return replies.memory_title(player, called)
 
     # --- replies that are not on disk -----------------------------------------------------------
 

@@ -214,17 +214,24 @@ def memory_of(line: str, text: str) -> str:
     return f"{PLAYER}: {line}\n{NARRATOR}: {text}"
 
 
-def memory_title(player: str, speaker: str) -> str:
-    """Returns what a memory is headed by: the names of who spoke, "" where nobody has one.
+def memory_title(player: str, speaker: str, scene: str = "") -> str:
+    """Returns what a memory is headed by: the names of who spoke, "" where nobody has one, and in a second line
+    where and when that was, as far as it is known.
 
     A question names them, the exchange itself often does not.
     """
-    return f"{player or PLAYER}{_BETWEEN_NAMES}{speaker or NARRATOR}" if player or speaker else ""
+    names = f"{player or PLAYER}{_BETWEEN_NAMES}{speaker or NARRATOR}" if player or speaker else ""
+    return f"{names}\n{scene}" if scene else names
+
+
+def scene_of(title: str) -> str:
+    """Returns where and when a memory was, "" if that is not known."""
+    return title.partition("\n")[2]
 
 
 def memory_text(title: str, text: str) -> str:
     """Returns a memory as the narrator is told of it: with the names that its title has."""
-    player, found, speaker = title.partition(_BETWEEN_NAMES)
+    player, found, speaker = title.partition("\n")[0].partition(_BETWEEN_NAMES)
     if not found:
         return text
     if text.startswith(f"{PLAYER}: "):
@@ -235,13 +242,16 @@ def memory_text(title: str, text: str) -> str:
     return f"{line}\n{speaker}: {reply}" if begins else line
 
 
-def speakers(db: Connection, session_id: str, reply_id: int) -> tuple[str, str]:
-    """Returns the name of the player in a story, and the id of the character that spoke in a reply."""
+def circumstances(db: Connection, session_id: str, reply_id: int) -> tuple[str, str, str]:
+    """Returns the name of the player in a story, the id of the character that spoke in a reply, and where and when
+    that was by the state sheet."""
     message = stories.message(db, reply_id)
     stored = stories.session(db, session_id)
     spoke = message.extra.speaker if message is not None else ""
     character = stored.character_id if stored is not None else ""
-    return states.steering(db, session_id).persona.name, spoke or character
+    sheet = states.state_at(db, session_id, reply_id).sheet
+    scene = ", ".join(part for part in (sheet.place, sheet.time) if part)
+    return states.steering(db, session_id).persona.name, spoke or character, scene
 
 
 def _letters(text: str) -> str:

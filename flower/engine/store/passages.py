@@ -66,8 +66,12 @@ class Changed(Struct, frozen=True):
 
 
 def embedded_text(title: str, text: str) -> str:
-    """Returns what the model reads for a passage: the title gives a chunk its context."""
-    return f"{title}\n{text}" if title else text
+    """Returns what the model reads for a passage: the title gives a chunk its context.
+
+    Further lines of a title, where and when something was, are for words alone: in a vector they drown what was said.
+    """
+    head = title.partition("\n")[0]
+    return f"{head}\n{text}" if head else text
 
 
 def content_hash(title: str, text: str) -> bytes:
@@ -175,18 +179,20 @@ def rewrite(db: Connection, passage_id: int, text: str) -> Changed:
 def title_memories(
     db: Connection, scope: str, title: str, *, after: int, limit: int
 ) -> tuple[Changed, int]:
-    """Gives memories of exchanges that have no title one; returns the change and the id to go on after.
+    """Gives memories of exchanges that name nobody a title; returns the change and the id to go on after.
 
     They get new rows, since the text of a row never changes. ``after`` an id, up to ``limit`` at a time;
     0 is returned when there are no more.
     """
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM passages WHERE scope = ? AND id > ? AND title = ''"
+        f"SELECT {_COLUMNS} FROM passages WHERE scope = ? AND id > ? AND substr(title, 1, 1) IN ('', '\n')"
         " AND message_id IS NOT NULL ORDER BY id LIMIT ?",
         (scope, after, limit),
     ).fetchall()
     old = [_passage(row) for row in rows]
-    added = [_insert(db, msgspec.structs.replace(passage, title=title), 0) for passage in old]
+    added = [
+        _insert(db, msgspec.structs.replace(passage, title=title + passage.title), 0) for passage in old
+    ]
     removed = tuple(passage.id for passage in old)
     _delete(db, removed)
     return Changed(tuple(added), removed), removed[-1] if len(removed) == limit else 0
