@@ -178,10 +178,12 @@ class _Scan:
     def _admit(self, winners: Sequence[ReadyEntry]) -> list[tuple[ReadyEntry, str]]:
         """Lets in whose dice are good and what fits; returns them with the text that others may read."""
         admitted: list[tuple[ReadyEntry, str]] = []
+        left_out: list[tuple[ReadyEntry, str]] = []
         fresh = 0.0
         for rule in winners:
             if self._halted and not rule.entry.ignore_budget:
                 self._hold(rule, Reason.BUDGET, self._judge.key(rule))
+                left_out.append((rule, rule.text))
                 continue
             if not self._lucky(rule):
                 continue
@@ -195,6 +197,7 @@ class _Scan:
                 if not self._fits(rule, fresh, size):
                     if not self._recorded:
                         self._variables = before  # what is left out sets nothing
+                    left_out.append((rule, text))
                     continue
                 fresh += size
                 self._by_book[rule.id.book] = self._by_book.get(rule.id.book, 0.0) + size
@@ -204,6 +207,7 @@ class _Scan:
             fresh = sum(
                 self._fired[rule.id].tokens for rule, _ in admitted if not rule.entry.prevent_recursion
             )
+            admitted += left_out  # which others may read there, too
         self._spent += fresh
         return admitted
 
