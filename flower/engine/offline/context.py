@@ -29,6 +29,7 @@ from flower.engine.offline.relevance import (
     belongs_to_name,
     content,
     kindred,
+    leads_with,
     measured,
     who_is,
 )
@@ -67,6 +68,9 @@ _NUMBER = re.compile(
 )
 _HOW_MANY = re.compile(r"\bhow (?:many|much) (?:more |other )?(?P<what>[a-z]+)", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
+_UNIT = re.compile(
+    r"\b(?:miles?|yards?|paces|steps|feet|foot|metres?|minutes|hours|days|weeks|years?|kilos?|pounds|tons?|\w+teen|\w+ty)\b"
+)
 _WHERE = re.compile(r"^\W*where(?:'s|\u2019s)?\b", re.IGNORECASE)
 _MAY_I = re.compile(
     r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b"
@@ -208,7 +212,9 @@ class Context:
         if asks:
             focus = frozenset[str]().union(*(kindred(word) for word in focus & words))
             words = frozenset[str]().union(*(kindred(word) for word in words))
-        found = self._fitting(words | focus, focus, names, self.asked - called if asks else None)
+        found = self._fitting(
+            words | focus, focus, names, self.asked - called if asks else None, besides
+        )
         if price:
             found.sort(key=lambda pair: _AMOUNT.search(pair[1].text) is None)
         if _COUNTS.search(
@@ -243,6 +249,7 @@ class Context:
         focus: frozenset[str],
         names: tuple[Name, ...],
         asked: frozenset[str] | None,
+        speaker: str = "",
     ) -> list[tuple[int, Fact]]:
         """Returns the facts that touch the words, best first; ``asked``: only those that answer these.
 
@@ -261,15 +268,22 @@ class Context:
         led = {fact.subject for fact in self.lore.facts} & set(names)
         of_whom = led if who_is(question) else ()
         fitting = [
-            (score + lore_of.NOT_RECALLED + FORM_POINTS * self._form(question, fact), fact)
+            (
+                score
+                + lore_of.NOT_RECALLED
+                + 4 * leads_with(fact, asked)
+                + FORM_POINTS * self._form(question, fact),
+                fact,
+            )
             for score, fact in found
             if answers_it(fact, asked, names, self._common) and (not of_whom or fact.subject in of_whom)
         ]
         return sorted(fitting, key=lambda pair: -pair[0])
 
     def _form(self, question: str, fact: Fact) -> int:
-        """Returns how well the form of a sentence fits the question: 0 for not at all, at most 3."""
-        measure = bool(measured(question)) and _NUMBER.search(fact.text) is not None
+        """Returns how well the form of a sentence fits the question: at most 4; a price nobody asked for is no fit."""
+        counted = _NUMBER.search(fact.text) is not None and _UNIT.search(fact.text) is not None
+        measure = bool(measured(question)) and counted
         found_at = (
             bool(self.named)
             and _WHERE.search(question) is not None
@@ -278,7 +292,8 @@ class Context:
         mine = _MAY_I.search(question) is not None and (
             fact.subject is None or fact.subject.kind != "person"
         )
-        return answers(question, fact.text)[0] + 2 * (measure or found_at) + mine
+        sold = _AMOUNT.search(fact.text) is not None and _ASKS_PRICE.search(question) is None
+        return answers(question, fact.text)[0] + 2 * (measure or found_at) + mine - sold
 
     @cached_property
     def asked(self) -> frozenset[str]:
@@ -418,7 +433,7 @@ class Context:
         focus = stems(f"{self.line.object} {self.line.topic}")
         called = stems(" ".join(name.full for name in self.named if name not in names))
         words = frozenset[str]().union(*(kindred(word) for word in self.asked - called))
-        found = self._fitting(words | focus, focus, names, self.asked - called)
+        found = self._fitting(words | focus, focus, names, self.asked - called, besides)
         recent = [
             (score + least * (asks_price and _AMOUNT.search(fact.text) is not None), fact)
             for score, fact in found

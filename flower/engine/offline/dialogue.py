@@ -54,7 +54,7 @@ _ASKS_A_FAVOUR = re.compile(
     r"(?!know|tell|say|see|hear|remember|explain|think|describe|be|have|ever|like|mind)[a-z]+ ",
     re.IGNORECASE,
 )
-_VOCATIVE = re.compile(r", [a-z]+\?$")
+_VOCATIVE = re.compile(r", [A-Za-z]+\?$")
 _AGE = re.compile(r"\b(?:nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\b")
 _ASKS_WITH = re.compile(r"\b(?:who|where|when|why|how)\b", re.IGNORECASE)
 _OF_ME = re.compile(r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b")
@@ -111,9 +111,11 @@ def as_said_by(speaker: Speaker, fact: Fact, asked: frozenset[str]) -> Fact:
         text = upper_first(bare) if bare != fact.more else f"{text} {fact.more}"
     if fact.subject is not None and fact.subject.short == speaker.name:
         text = in_first_person(text, fact.subject.full, speaker.they)
+        text = upper_first(_I_SAY.sub("", text))  # who says it does not say that they say it
     return replace(fact, text=text, more="")
 
 
+_I_SAY = re.compile(r"^I (?:say|swear) that ")
 _JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 
 
@@ -130,7 +132,8 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
         return _in_kind(context, speaker)
     if heard.feeling:
         return [context.say(f"feeling_seen.{heard.feeling} feeling_seen.any", speaker.slots)]
-    act = line.speech_act if line.kind == "speech" else "greet"
+    only_talks = line.verb in ("talk", "speak", "chat") and not line.speech and not line.topic
+    act = line.speech_act if line.kind == "speech" and not only_talks else "greet"
     if act == "greet" and key_of(speaker.name) == key_of(context.scene.partner):
         act = "claim"
     said = context.say(f"said_to.{act}.{speaker.register} said_to.{act}.any", speaker.slots)
@@ -267,7 +270,7 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
     if said:
         return said
     others = [name for name in context.named if name.short != speaker.name]
-    partly = context.about(others) if others and not _of_themself(context) else None
+    partly = context.about(others) if others and not _of_themself(context, speaker) else None
     if partly is not None:
         told = context.fact_slots(as_said_by(speaker, partly, context.line.words))
         return [context.say("knows_partly", speaker.slots | told)]
@@ -309,7 +312,7 @@ def _about_themself(context: Context, speaker: Speaker) -> list[str]:
 
 def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> Fact | None:
     """Returns something near the question; of the speaker only what was asked for."""
-    of_them = _of_themself(context)
+    of_them = _of_themself(context, speaker)
     if of_them:
         return _of_their_own(context, speaker)
     for _ in range(3):
@@ -343,10 +346,11 @@ def _of_their_own(context: Context, speaker: Speaker) -> Fact | None:
     return next((fact for fact in found if context.use(fact)), None)
 
 
-def _of_themself(context: Context) -> bool:
+def _of_themself(context: Context, speaker: Speaker) -> bool:
     """Whether the question is what the one who is asked did or is, and not what they know of others."""
     text = asked_part(context.line.speech or context.line.text)
-    return bool(_OF_YOU.search(text)) and not _DO_YOU_KNOW.search(text) and not context.named
+    others = [name for name in context.named if name.short != speaker.name]
+    return bool(_OF_YOU.search(text)) and not _DO_YOU_KNOW.search(text) and not others
 
 
 def _of_somebody_else(context: Context, speaker: Speaker, fact: Fact) -> bool:

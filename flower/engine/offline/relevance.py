@@ -106,6 +106,12 @@ def answers_it(
     return share >= ANSWERED if names else share > ANSWERED
 
 
+def leads_with(fact: Fact, wanted: frozenset[str]) -> bool:
+    """Whether a sentence begins with what is asked about: it is about that, and does not only mention it."""
+    head = stems(" ".join(fact.text.split()[:3]))
+    return any(kindred(word) & head for word in wanted)
+
+
 def covered(fact: Fact, wanted: frozenset[str], common: Mapping[str, int]) -> float:
     """Returns how much of the words a fact has, from 0 to 1; a word that few facts have weighs more."""
     weights = {word: _COMMON if common.get(word, 0) > COMMON_FACTS else _RARE for word in wanted}
