@@ -47,11 +47,14 @@ def test_a_gift_is_taken_by_whom_it_is_given(seed: int) -> None:
 
 @SEEDS
 def test_people_tell_of_themselves_as_i(seed: int) -> None:
-    """Who is asked about their own room does not speak of themself by name."""
+    """Who is asked about their own errand does not speak of themself by name."""
     reply = last(
-        "orrinsay", "I talk to Dorcas Vye.", "I ask Dorcas Vye about the seaward room.", seed=seed
+        "patience",
+        "I talk to Bram Fallow.",
+        "I ask Bram Fallow who pays him for the basket.",
+        seed=seed,
     )
-    assert "I will not let the seaward room" in reply
+    assert "I am paid thirty hours" in reply
 
 
 @SEEDS

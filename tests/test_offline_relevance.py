@@ -165,3 +165,38 @@ def test_who_the_worlds_tell_of_is_there_unless_they_say_otherwise(name: str) ->
     }
     known = gather((evening.world(name)["lore"].partition("# What is not said")[0],))
     assert {one.full for one in known.of_kind("person") if one.gone} <= gone[name]
+
+
+@SEEDS
+@pytest.mark.parametrize(
+    ("world", "lines", "answer"),
+    [
+        ("orrinsay", ["I ask Nib whether the keeper was a kind man."], "Carrow"),
+        ("orrinsay", ['"How old are you, Nib?"'], "ten or so"),
+        ("patience", ["What do people eat here?"], "barley"),
+        (
+            "kessel",
+            ["I walk up to Lady Oduval and bow.", '"I hear there is to be a wedding. Whose?"'],
+            "wedding",
+        ),
+    ],
+)
+def test_what_is_known_of_it_is_told(world: str, lines: list[str], answer: str, seed: int) -> None:
+    """Who cannot answer just that says what they know of whom it is about."""
+    assert answer in last(world, *lines, seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("is there any snow on the stairs", "oracle"),
+        ("She's going to start a war, isn't she?", "speech"),
+        ("Mister Echo, open the Dry Stair.", "speech"),
+        ("I hold on to the rope and look down.", "look"),
+        ("I pour Dov some tea and look at the jar for a long time.", "look"),
+        ("I dream about my father's mill.", "think"),
+    ],
+)
+def test_lines_that_look_like_others(line: str, kind: str) -> None:
+    """A question without its mark, a tag behind a claim, an order to somebody called, a long look."""
+    assert read(line).kind == kind

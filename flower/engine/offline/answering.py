@@ -121,6 +121,10 @@ def _remembered(context: Context, memory: Recollection) -> Paragraphs:
 def _here(context: Context, about: Here) -> Paragraphs:
     """Returns the answer to a question that a look around answers."""
     if about == "hour":
+        if re.search(r"\b(?:day|date|how long|year)\b", context.line.text, re.IGNORECASE):
+            day = context.from_scene(date=True)
+            if day is not None:
+                return [[day.text], [remark(context, 30)]]
         sky = ", ".join(part for part in (context.cue.time, context.cue.weather) if part)
         said = (
             context.say("it_is", {"sky": sky, "sky_first": upper_first(sky)})

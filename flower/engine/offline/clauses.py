@@ -28,9 +28,13 @@ _OBJECT = re.compile(
     r"(?:\s+[\w'-]+){0,3})",
     re.IGNORECASE,
 )
+_PART = re.compile(
+    r"the (?:bottom|top|side|back|inside|edge|end|rest|middle|foot) of the [a-z]+\b", re.IGNORECASE
+)
 _OBJECT_END = re.compile(
     r" (?:and|with|in|on|at|to|from|for|of|by|under|over|behind|beside|into|onto|through|until|while|as|"
-    r"about|near|towards?|across|then|but|so|because|before|after|if|who|that|which|what|is|are|was|"
+    r"about|near|towards?|across|then|but|so|because|before|after|if|who|that|which|what|is|are|was|where|when|how|"
+    r"he|she|they|we|i|nobody|somebody|"
     r"carefully|quietly|slowly|quickly|closely|again|open|shut|down|up|out|off|away|back|please|now|"
     r"hard|gently|softly|there|here|him|her|them|it|me|you)\b.*",
     re.IGNORECASE | re.DOTALL,
@@ -64,7 +68,10 @@ def verb_of(bare: str) -> tuple[str, str]:
         verb += "e"
     rest = " ".join(words[1:5])
     for (head, particle), kind in vocabulary().verb_phrases.items():
-        if head == verb and (
+        if head == verb == "look" and particle in ("for", "through", "under", "behind", "inside"):
+            if rest == particle or rest.startswith(particle + " "):
+                return verb, kind
+        elif head == verb and (
             rest == particle or rest.startswith(particle + " ") or f" {particle} " in f" {rest} "
         ):
             return verb, kind
@@ -117,6 +124,9 @@ def object_of(text: str) -> str:
     found = _OBJECT.search(text)
     if not found:
         return ""
+    part = _PART.match(found.group(1))
+    if part:
+        return part.group().lower()
     noun = _OBJECT_END.sub("", re.sub(r"[.,;:!?].*$", "", found.group(1)))
     words = noun.split(" ")
     second_word = words[1].lower() if len(words) > 1 else ""

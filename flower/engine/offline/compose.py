@@ -24,6 +24,7 @@ from flower.engine.offline.narration import (
     Paragraphs,
     by_the_way,
     call_back,
+    of_the_scene,
     remark,
     seen,
     tell,
@@ -53,7 +54,11 @@ _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in cha
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
 SHORT_CHARS = 150  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
-_SOUGHT = re.compile(r"\b(?:to see|find|meet|visit|look for|to talk|to speak|call on)\b", re.IGNORECASE)
+_WHO_GOES = re.compile(
+    r"^\W*(?:who goes there|who(?:'s| is) there|show yourself|come out|is (?:anybody|anyone|somebody|someone) there|"
+    r"hello\?+)",
+    re.IGNORECASE,
+)
 _COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
@@ -118,12 +123,14 @@ def _kind(context: Context) -> str:
         return "know"
     if _seeks_somebody(context):
         return "speech"
+    if line.kind == "speech" and _WHO_GOES.search(line.speech):
+        return "call"
     if line.kind in ("take", "use", "trade", "other", "look", "move") and is_gift(context):
         return "gift"
     tells = (
         heard.disclosure in _DISCLOSED and line.verb != "write"
     )  # a letter to one's sister is heard by nobody
-    if tells and line.kind in ("state", "other", "take", "use", "think", "rest"):
+    if tells and line.kind in ("state", "other", "take", "use", "rest"):
         return "speech"
     if heard.feeling and line.kind in ("state", "think", "other", "rest", "speech") and not line.speech:
         return "feel"
@@ -164,10 +171,10 @@ def _fill_out(context: Context, kind: str, paragraphs: Paragraphs) -> None:
     if sum(len(sentence) for part in paragraphs for sentence in part) >= SHORT_CHARS:
         return
     if kind == "speech":
-        if context.pick.percent(35):
+        if context.pick.percent(35) and not context.aired:
             paragraphs.append([context.air()])
         return
-    paragraphs[0].append(by_the_way(context, 35) or context.air())
+    paragraphs[0].append(by_the_way(context, 35) or ("" if context.aired else context.air()))
     paragraphs.append([remark(context, 35)])
 
 
@@ -241,6 +248,15 @@ def _look(context: Context) -> Paragraphs:
         return [[_verb_of_its_own(context) or context.say("look"), said], [remark(context)]]
     if not line.object and not context.named and (met := with_somebody(context)):
         return [[met], [remark(context, 30)]]
+    if (
+        not line.object
+        and not context.named
+        and re.search(r"\blook (?:down|up|back|out|away)\b", line.text)
+    ):
+        return [
+            [f"You {line.act}." if line.act else "", context.say("look_away"), context.air()],
+            [remark(context)],
+        ]
     if not line.object and not context.named:
         return [
             [context.say_fresh("look_around"), the_place(context), context.sky() or context.air()],
@@ -254,7 +270,7 @@ def _look(context: Context) -> Paragraphs:
         ]
     if not context.named and _CROWD.search(line.text):
         return [[context.say("look_people"), context.air()], [remark(context, 50)]]
-    text = tell(context, context.from_scene() or context.near())
+    text = of_the_scene(context) or tell(context, context.near())
     if line.verb == "count":
         known = context.counted(line.object)
         count = context.pick.any_of(_COUNTS)
@@ -263,7 +279,12 @@ def _look(context: Context) -> Paragraphs:
     if person is not None and not line.object:
         seen = context.say("look_person", of_name(person).slots)
         return [[seen, text or context.air()], [remark(context)]]
-    opening = _verb_of_its_own(context) or context.say("look")
+    own = "" if text and line.verb in ("taste", "smell") else _verb_of_its_own(context)
+    opening = own or (
+        context.say("move_simple")
+        if text and line.act and line.verb == "taste"
+        else context.say("look")
+    )
     return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
 
 
@@ -283,23 +304,37 @@ def _search(context: Context) -> Paragraphs:
 def _move(context: Context) -> Paragraphs:
     going = "move" if context.line.act else "move_bare"
     first = [_verb_of_its_own(context) or context.say(going)]
-    if not context.goal:
-        return [[*first, context.sky() or context.air()], [who_is_here(context), remark(context)]]
-    again = key_of(context.goal) == key_of(context.here)
-    arrived = "" if again else context.say("arrive") if context.pick.percent(45) else ""
     sought = next((name for name in context.named if name.kind == "person"), None)
-    if sought is not None and _SOUGHT.search(context.line.text) and not context.people.is_gone(sought):
+    if sought is not None and _goes_to(context, sought):
         found = of_name(sought)
         context.meet(found.name)
         met = context.say("meet_found", found.slots | {"full": sought.said})
         greets = context.say(f"said_to.greet.{found.register}", found.slots)
-        return [[*first, the_place(context, most=1)], [met, greets]]
+        return [[*first, the_place(context, most=1) if context.goal else ""], [met, greets]]
+    if not context.goal:
+        return [[*first, context.sky() or context.air()], [who_is_here(context), remark(context)]]
+    again = key_of(context.goal) == key_of(context.here)
+    arrived = "" if again else context.say("arrive") if context.pick.percent(45) else ""
     first += [
         arrived,
         the_place(context),
         context.sky() or (context.air() if context.pick.percent(50) else ""),
     ]
     return [first, [call_back(context), who_is_here(context), remark(context)]]
+
+
+def _goes_to(context: Context, who: Name) -> bool:
+    """Whether a move leads to somebody who is there to be met, and not with them or after them."""
+    text = context.line.text
+    besides = re.search(
+        r"\b(?:with|after|behind|without|from|for|follow|past) (?:\w+ )?$", text.partition(who.short)[0]
+    )
+    return not (
+        besides
+        or context.people.is_gone(who)
+        or belongs_to_name(who, text)
+        or context.line.verb == "follow"
+    )
 
 
 def _fight(context: Context) -> Paragraphs:
@@ -341,7 +376,7 @@ def _use(context: Context) -> Paragraphs:
     table = "use_trouble" if luck == 0 else "use"
     first = own or context.say(table) or context.say("any_act_bare")
     return [
-        [first, tell(context, context.from_scene() or context.near())],
+        [first, of_the_scene(context) or tell(context, context.near())],
         [call_back(context), remark(context)],
     ]
 
@@ -379,6 +414,10 @@ def _rest(context: Context) -> Paragraphs:
     ]
 
 
+def _call_out(context: Context) -> Paragraphs:
+    return [[context.say("call_out"), context.air()], [remark(context, 40)]]
+
+
 def _exclaim(context: Context) -> Paragraphs:
     speaker = context.people.at_hand()
     if speaker is None or context.pick.percent(25):
@@ -388,6 +427,8 @@ def _exclaim(context: Context) -> Paragraphs:
 
 
 def _resolve(context: Context) -> Paragraphs:
+    if context.line.verb == "what if":
+        return [[context.say("what_if")], [remark(context, 50)]]
     return [[context.say("resolved")], [remark(context, 30)]]
 
 
@@ -441,6 +482,7 @@ def _continue(context: Context) -> Paragraphs:
 _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "aside": answering.answer_aside,
     "contest": _contest,
+    "call": _call_out,
     "continue": _continue,
     "dice": answering.answer_dice,
     "exclaim": _exclaim,

@@ -29,6 +29,7 @@ from flower.engine.offline.relevance import (
     belongs_to_name,
     content,
     kindred,
+    leads_with,
     measured,
     who_is,
 )
@@ -45,6 +46,7 @@ SKY_REPLIES = 8  # in which the same sky is not told again
 SKY_PERCENT = 50  # else a sound or a smell of the place says more
 ASKED_SCORE = 6  # for questions: one word will do, if it is none of the commonest
 FORM_POINTS = 8  # for a sentence of the form that a question wants
+SHORT_WORDS = 4  # a question of no more, such as "And why?", is about what was just said
 COUNT_WORDS = 7  # a number at most so many words before a thing counts it
 SPARE_STEMS = 6  # a shorter one says nothing out of its place
 SPARE_WORDS = 28  # a fact that comes by the way is not a long one
@@ -66,6 +68,9 @@ _NUMBER = re.compile(
 )
 _HOW_MANY = re.compile(r"\bhow (?:many|much) (?:more |other )?(?P<what>[a-z]+)", re.IGNORECASE)
 _POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
+_UNIT = re.compile(
+    r"\b(?:miles?|yards?|paces|steps|feet|foot|metres?|minutes|hours|days|weeks|years?|kilos?|pounds|tons?|\w+teen|\w+ty)\b"
+)
 _WHERE = re.compile(r"^\W*where(?:'s|\u2019s)?\b", re.IGNORECASE)
 _MAY_I = re.compile(
     r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b"
@@ -115,13 +120,18 @@ class Context:
         )
         self.named: tuple[Name, ...] = tuple(
             dict.fromkeys(
-                (*self.lore.named_in(cue.line), *lore_of.by_office(self.lore, self.line.text))
+                (
+                    *self.lore.named_in(cue.line),
+                    *lore_of.by_office(self.lore, self.line.text),
+                    *lore_of.by_looks(self.lore, self.line.text),
+                )
             )
         )
         self.people = People(
             self.line, self.lore, self.scene, self.cast, self.nearby, self.setting.strangers
         )
         self._met: set[str] = set()
+        self.aired = False  # a sentence of sounds and smells is in this reply
         self.changes: list[str] = []  # of the state sheet, that this reply proposes
 
     # --- the place --------------------------------------------------------------------------------
@@ -188,7 +198,7 @@ class Context:
         meant = self.meant(besides) if asks and not names else ()
         if meant:
             names = meant
-        elif asks and points and not names and not content(words, ()) and self.last:
+        elif asks and points and not names and len(line.text.split()) <= SHORT_WORDS and self.last:
             names = self._lately_named()  # "Why?" asks about what was just said
         if _ASKS_PRICE.search(line.text) and words & prices and not price:
             cost = self.near(secret=secret, least=least, price=True, besides=besides)
@@ -202,7 +212,9 @@ class Context:
         if asks:
             focus = frozenset[str]().union(*(kindred(word) for word in focus & words))
             words = frozenset[str]().union(*(kindred(word) for word in words))
-        found = self._fitting(words | focus, focus, names, self.asked - called if asks else None)
+        found = self._fitting(
+            words | focus, focus, names, self.asked - called if asks else None, besides
+        )
         if price:
             found.sort(key=lambda pair: _AMOUNT.search(pair[1].text) is None)
         if _COUNTS.search(
@@ -237,6 +249,7 @@ class Context:
         focus: frozenset[str],
         names: tuple[Name, ...],
         asked: frozenset[str] | None,
+        speaker: str = "",
     ) -> list[tuple[int, Fact]]:
         """Returns the facts that touch the words, best first; ``asked``: only those that answer these.
 
@@ -247,22 +260,30 @@ class Context:
         found = lore_of.about(self.lore, words, focus=focus, names=names, who=who)
         if asked is None:
             looks = self.line.kind in ("look", "search", "think")
-            return [pair for pair in found if belongs_to(pair[1], words, names, of_people=looks)]
+            thing = stems(self.line.object)
+            return [pair for pair in found if belongs_to(pair[1], words, names, thing, of_people=looks)]
         if counted := _counted(question):
             return [(score + FORM_POINTS, fact) for score, fact in found if _counts(fact, counted)]
         asked -= measured(question)
-        of_whom = names if who_is(question) and names else ()
+        led = {fact.subject for fact in self.lore.facts} & set(names)
+        of_whom = led if who_is(question) else ()
         fitting = [
-            (score + FORM_POINTS * self._form(question, fact), fact)
+            (
+                score
+                + lore_of.NOT_RECALLED
+                + 4 * leads_with(fact, asked)
+                + FORM_POINTS * self._form(question, fact),
+                fact,
+            )
             for score, fact in found
-            if answers_it(fact, asked, names, self._common)
-            and (not of_whom or fact.subject in of_whom or fact.subject is None)
+            if answers_it(fact, asked, names, self._common) and (not of_whom or fact.subject in of_whom)
         ]
         return sorted(fitting, key=lambda pair: -pair[0])
 
     def _form(self, question: str, fact: Fact) -> int:
-        """Returns how well the form of a sentence fits the question: 0 for not at all, at most 3."""
-        measure = bool(measured(question)) and _NUMBER.search(fact.text) is not None
+        """Returns how well the form of a sentence fits the question: at most 4; a price nobody asked for is no fit."""
+        counted = _NUMBER.search(fact.text) is not None and _UNIT.search(fact.text) is not None
+        measure = bool(measured(question)) and counted
         found_at = (
             bool(self.named)
             and _WHERE.search(question) is not None
@@ -271,7 +292,8 @@ class Context:
         mine = _MAY_I.search(question) is not None and (
             fact.subject is None or fact.subject.kind != "person"
         )
-        return answers(question, fact.text)[0] + 2 * (measure or found_at) + mine
+        sold = _AMOUNT.search(fact.text) is not None and _ASKS_PRICE.search(question) is None
+        return answers(question, fact.text)[0] + 2 * (measure or found_at) + mine - sold
 
     @cached_property
     def asked(self) -> frozenset[str]:
@@ -325,7 +347,10 @@ class Context:
             found = [
                 fact
                 for fact in facts
-                if noun and re.search(rf"\b{re.escape(noun)}", fact.text) and _YOURS.search(fact.text)
+                if noun
+                and re.search(rf"\b{re.escape(noun)}", fact.text)
+                and _YOURS.search(fact.text)
+                and not re.search(rf"\b(?:an?|some) (?:\w+ )?{re.escape(noun)}", self.line.text)
             ]
         for fact in found[:1]:
             self.use(fact)
@@ -341,6 +366,15 @@ class Context:
         """Returns two things the player could do, as they would write them."""
         said = (self.say(table) for table in ("suggest_talk", "suggest_go"))
         return [tidy(one) for one in said if one]
+
+    def about(self, names: Sequence[Name]) -> Fact | None:
+        """Returns something openly known about one of the names that was not told lately, None for nothing."""
+        known = (
+            fact
+            for fact in self.lore.facts
+            if not fact.secret and fact.subject in names and not fact.price
+        )
+        return next((fact for fact in known if self.use(fact)), None)
 
     def who_knows(self, besides: str) -> Name | None:
         """Returns somebody whom the lore ties to what is asked and who is not at hand, None for nobody."""
@@ -399,7 +433,7 @@ class Context:
         focus = stems(f"{self.line.object} {self.line.topic}")
         called = stems(" ".join(name.full for name in self.named if name not in names))
         words = frozenset[str]().union(*(kindred(word) for word in self.asked - called))
-        found = self._fitting(words | focus, focus, names, self.asked - called)
+        found = self._fitting(words | focus, focus, names, self.asked - called, besides)
         recent = [
             (score + least * (asks_price and _AMOUNT.search(fact.text) is not None), fact)
             for score, fact in found
@@ -502,6 +536,7 @@ class Context:
 
     def air(self) -> str:
         """Returns a sentence of sounds, smells and light that the sheet's weather and hour allow."""
+        self.aired = True
         fitting = [one for one in self.table("air") if not self._contradicts(one)]
         return self.pick.say(fitting, self.slots)
 

@@ -13,7 +13,7 @@ from flower.engine.offline.grammar import in_first_person, sentences, spoken, up
 from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark
 from flower.engine.offline.people import Absent
 from flower.engine.offline.questions import about_me, about_the_other
-from flower.engine.offline.relevance import asked_part
+from flower.engine.offline.relevance import ANSWERED, asked_part, content, covered, measured
 from flower.engine.offline.scene import key_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
@@ -49,10 +49,13 @@ _DOUBTS = re.compile(
 )
 _OF_YOU = re.compile(r"\b(?:did|do|are|were|have|had|would|could|will) you\b", re.IGNORECASE)
 _ASKS_A_FAVOUR = re.compile(
+    r"\b(?:are you coming|will you come|may I|can I (?:come|have|see|borrow|take|sit))\b|"
     r"^(?:[A-Z][\w'-]+, )?(?:could|can|will|would) you (?:please |just |at least )?"
     r"(?!know|tell|say|see|hear|remember|explain|think|describe|be|have|ever|like|mind)[a-z]+ ",
     re.IGNORECASE,
 )
+_VOCATIVE = re.compile(r", [A-Za-z]+\?$")
+_AGE = re.compile(r"\b(?:nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\b")
 _ASKS_WITH = re.compile(r"\b(?:who|where|when|why|how)\b", re.IGNORECASE)
 _OF_ME = re.compile(r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b")
 _DO_YOU_KNOW = re.compile(r"\byou (know|heard?|remember|seen?|met)\b", re.IGNORECASE)
@@ -108,9 +111,11 @@ def as_said_by(speaker: Speaker, fact: Fact, asked: frozenset[str]) -> Fact:
         text = upper_first(bare) if bare != fact.more else f"{text} {fact.more}"
     if fact.subject is not None and fact.subject.short == speaker.name:
         text = in_first_person(text, fact.subject.full, speaker.they)
+        text = upper_first(_I_SAY.sub("", text))  # who says it does not say that they say it
     return replace(fact, text=text, more="")
 
 
+_I_SAY = re.compile(r"^I (?:say|swear) that ")
 _JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 
 
@@ -127,7 +132,8 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
         return _in_kind(context, speaker)
     if heard.feeling:
         return [context.say(f"feeling_seen.{heard.feeling} feeling_seen.any", speaker.slots)]
-    act = line.speech_act if line.kind == "speech" else "greet"
+    only_talks = line.verb in ("talk", "speak", "chat") and not line.speech and not line.topic
+    act = line.speech_act if line.kind == "speech" and not only_talks else "greet"
     if act == "greet" and key_of(speaker.name) == key_of(context.scene.partner):
         act = "claim"
     said = context.say(f"said_to.{act}.{speaker.register} said_to.{act}.any", speaker.slots)
@@ -249,7 +255,7 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         opinion = own_words(context, speaker, "own_words") if context.pick.percent(45) else ""
         return [opinion or context.say(f"opinion.{speaker.register} opinion.any", speaker.slots)]
     said: list[str] = []
-    if _YES_NO.match(text) and fact is None:
+    if _YES_NO.match(text) and (fact is None or not content(context.asked, ())):
         answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 55)
         said.append(context.say("says_yes" if answer.startswith("yes") else "says_no", speaker.slots))
     if fact is not None and text.count("?") > 1 and not said:
@@ -263,6 +269,11 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
         return [*said, answers(context, speaker, fact)]
     if said:
         return said
+    others = [name for name in context.named if name.short != speaker.name]
+    partly = context.about(others) if others and not _of_themself(context, speaker) else None
+    if partly is not None:
+        told = context.fact_slots(as_said_by(speaker, partly, context.line.words))
+        return [context.say("knows_partly", speaker.slots | told)]
     return [_does_not_know(context, speaker, text), _hint(context, speaker, 60)]
 
 
@@ -301,7 +312,9 @@ def _about_themself(context: Context, speaker: Speaker) -> list[str]:
 
 def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> Fact | None:
     """Returns something near the question; of the speaker only what was asked for."""
-    of_them = _of_themself(context)
+    of_them = _of_themself(context, speaker)
+    if of_them:
+        return _of_their_own(context, speaker)
     for _ in range(3):
         least = asked if context.line.speech_act == "ask" else NEAR_SCORE
         fact = context.near(least=least, besides=speaker.name)
@@ -315,10 +328,29 @@ def _fact_for(context: Context, speaker: Speaker, asked: int = ASKED_SCORE) -> F
     return None
 
 
-def _of_themself(context: Context) -> bool:
+def _of_their_own(context: Context, speaker: Speaker) -> Fact | None:
+    """Returns what the lore has of the speaker that answers a question about them, None for nothing."""
+    question = _VOCATIVE.sub("?", context.line.speech or context.line.text)
+    wanted = content(stems(asked_part(question)) - measured(question), ())
+    known = [
+        fact
+        for fact in context.lore.facts
+        if not fact.secret and fact.subject is not None and fact.subject.short == speaker.name
+    ]
+    found = [
+        fact
+        for fact in known
+        if (wanted and covered(fact, wanted, {}) >= ANSWERED)
+        or (not wanted and measured(question) and _AGE.search(fact.text))
+    ]
+    return next((fact for fact in found if context.use(fact)), None)
+
+
+def _of_themself(context: Context, speaker: Speaker) -> bool:
     """Whether the question is what the one who is asked did or is, and not what they know of others."""
     text = asked_part(context.line.speech or context.line.text)
-    return bool(_OF_YOU.search(text)) and not _DO_YOU_KNOW.search(text) and not context.named
+    others = [name for name in context.named if name.short != speaker.name]
+    return bool(_OF_YOU.search(text)) and not _DO_YOU_KNOW.search(text) and not others
 
 
 def _of_somebody_else(context: Context, speaker: Speaker, fact: Fact) -> bool:

@@ -9,7 +9,7 @@ from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import Event, word_list
 
 _GENERAL = stems(
-    "ask look go talk wait see take turn find follow listen try get help answer who stop check count"
+    "ask look go talk wait see take turn find follow listen try get help answer who stop check count search"
 )
 _PEOPLE = re.compile(
     r"\b(?:man|woman|child|boy|girl|somebody|someone|stranger|rider|customer|scribe|pilgrim)\b",
@@ -35,6 +35,8 @@ def turned_to(context: Context, event: Event) -> bool:
     line = context.line
     if line.kind in _ELSEWHERE:
         return False
+    if line.kind == "speech" and context.named:
+        return False  # somebody is asked about something else
     if line.words & (stems(event.words) - _GENERAL):
         return True
     if context.named or line.object or context.goal or context.heard.feeling:

@@ -107,7 +107,7 @@ def by_office(lore: Lore, text: str) -> tuple[Name, ...]:
 
 _OFFICE = re.compile(r"\bis (?:the |an? )?(?P<role>[\w' -]{3,50}?)(?=[,.;]| and | of | who | for |$)")
 _KEEPERS = (
-    (re.compile(r"\b(?:has kept|have kept|keeps)\b"), "keeper"),
+    (re.compile(r"\b(?:has kept|have kept|keeps) (?:the )?[A-Z]"), "keeper"),
     (re.compile(r"\bruns the ferry\b"), "ferryman"),
     (
         re.compile(r"\b(?:keeps|owns) the [A-Z][^.]*inn\b"),
@@ -134,6 +134,27 @@ def offices(sentence: str) -> frozenset[str]:
     if title and title.group(1) in word_list("titles"):
         words |= all_stems(title.group(1).casefold())
     return frozenset(words - _ANY_PERSON)
+
+
+LOOKS = re.compile(
+    r"\b(?:the|that|a|an) (?:man|woman|boy|girl|lady|gentleman|fellow|child|one) (?:with|in|wearing) (?:the |a |an )?"
+    r"(?P<seen>[a-z]+ [a-z]+)",
+    re.IGNORECASE,
+)
+
+
+def by_looks(lore: Lore, text: str) -> tuple[Name, ...]:
+    """Returns whom the lore describes so: "the man with yellow gloves" wears yellow gloves."""
+    found = LOOKS.search(text)
+    seen = stems(found["seen"]) if found else frozenset()
+    return tuple(
+        dict.fromkeys(
+            fact.subject
+            for fact in lore.facts
+            if len(seen) > 1 and not fact.secret and seen <= fact.words
+            and fact.subject is not None and fact.subject.kind == "person"
+        )
+    )[:1]  # fmt: skip
 
 
 def _without(names: Sequence[Name], text: str) -> str:

@@ -120,7 +120,8 @@ _PRAISE = re.compile(
 )
 _COMFORT = re.compile(
     r"\b(?:don't (?:worry|cry|be afraid)|it(?:'s| is| will be) (?:all right|okay|ok)|everything will be|"
-    r"i(?:'m| am) here|you(?:'re| are) (?:safe|not alone)|there,? there|comfort)\b",
+    r"i(?:'m| am) here|you(?:'re| are) (?:safe|not alone)|condolences|"
+    r"sorry (?:for your|about your|to hear)|for your loss|there,? there|comfort)\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(

@@ -43,6 +43,12 @@ def tell(context: Context, fact: Fact | None) -> str:
     return context.say("lore_near", context.fact_slots(fact)) if fact else ""
 
 
+def of_the_scene(context: Context) -> str:
+    """Returns what the scene says of a thing of the player's own; ""."""
+    fact = context.from_scene()
+    return fact.text if fact else ""
+
+
 def about_the_gone(context: Context) -> Fact | None:
     """Returns what is known of somebody dead or missing, when the question is who is."""
     gone = [one for one in (*context.named, *context.meant()) if one.gone]

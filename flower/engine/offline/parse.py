@@ -24,7 +24,7 @@ from flower.engine.offline.clauses import (
 )
 from flower.engine.offline.cleaning import clean, in_another_language
 from flower.engine.offline.grammar import base_verb, sentences
-from flower.engine.offline.questions import about_me, tells_what_happens, without_adverb
+from flower.engine.offline.questions import about_me, is_adverb, tells_what_happens, without_adverb
 from flower.engine.offline.speech_acts import SpeechAct, likely_of, speech_act_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import vocabulary, word_list
@@ -92,6 +92,21 @@ _AT_WHAT_TIME = re.compile(
     r"tomorrow|tonight|afterwards|eventually|today)\b[^,.?!\"]{0,40}?,? (?=(?:i|we) [a-z])",
     re.IGNORECASE,
 )
+_ASKS_WITHOUT_MARK = re.compile(
+    r"^(?:is|are|was|were|does|did|can|could|has|have|do|will|would|should) (?:there|i|you|he|she|it|they|we|this|that|"
+    r"any|anyone|anybody)\b",
+    re.IGNORECASE,
+)
+_WHAT_IF = re.compile(
+    r"^(?:and |so |but )?what (?:if|would happen|will happen|happens) (?:if )?(?:i|we)\b",
+    re.IGNORECASE,
+)
+_TAG = re.compile(
+    r", (?:(?:is|are|was|were|does|do|did|has|have|can|could|will|would|should|won|don|can)(?:n'?t|'t)? "
+    r"(?:i|you|he|she|it|they|we)|right|no|eh|huh)\?$",
+    re.IGNORECASE,
+)
+_CALLS = re.compile(r"^(?P<who>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?), (?=[a-z]+\b)(?!(?:i|we|and|but)\b)")
 _NEGATED = re.compile(
     r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
     r"wouldn't|couldn't|shouldn't|never|should|must|might)\b",
@@ -198,10 +213,17 @@ def read(line: str) -> ParsedLine:
     return ParsedLine(
         kind=kind,
         text=text,
-        words=stems(_questions(asked) or text),
+        words=stems(_questions(asked)) or stems(asked or text),
         foreign=bool(letters) and (not latin or unread),
         **details,
     )
+
+
+def can_be_called(word: str) -> bool:
+    """Whether somebody may be called so at the head of a line: no adverb, no verb, no word that opens a sentence."""
+    first = word.split()[0].casefold()
+    opens = word_list("no_names") | word_list("stop_words") | word_list("interjections")
+    return first not in opens and first not in vocabulary().verbs and not is_adverb(first)
 
 
 def _questions(speech: str) -> str:
@@ -230,12 +252,15 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
         kind, details = _act(outside) if outside else ("speech", {})
         if kind in ("fight", "contest", "risk"):
             return kind, details | {"speech": words}
-        return "speech", said | {"beside": details.get("act", "") if kind in _BESIDE else ""}
+        beside = details.get("act", "") if kind in _BESIDE else ""
+        return "speech", said | {"beside": "" if beside.split(" ")[0] in ("lie", "soften") else beside}
     condition = _WHEN.match(text)
     if condition:  # "When the tide turns I walk on.": an act, and when
         return _act(text[condition.end() :])
-    if text.endswith("?") or _WH.match(text):
+    if text.endswith("?") or _WH.match(text) or _ASKS_WITHOUT_MARK.match(text):
         return _question(text)
+    if (name := _CALLS.match(text)) and can_be_called(name["who"]):  # "Echo, open the door."
+        return "speech", {"speech": text, "speech_act": "request", "topic": topic_of(text)}
     return _act(text)
 
 
@@ -251,9 +276,13 @@ def _question(text: str) -> tuple[Kind, dict[str, Any]]:
     last = re.split(r"(?<=[.!?])\s+", text)[-1]
     if _SEES.search(last):
         return "look", {}
+    if _WHAT_IF.match(last):
+        return "resolve", {"topic": topic_of(last), "verb": "what if"}
+    if _TAG.search(last) and not _WH.match(last):
+        return "speech", {"speech": text, "speech_act": "ask", "topic": topic_of(last)}
     if _RECALL.search(text) or (about_me(last) and not _ADDRESSED.search(last)):
         return "recall", {"topic": topic_of(text)}
-    if _ADDRESSED.search(last) or re.match(r"^[A-Z][\w'-]+,\s", text):
+    if _ADDRESSED.search(last) or re.match(r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)?,\s", text):
         return "speech", {"speech": text, "speech_act": "ask", "topic": topic_of(last)}
     if _AUX.match(last):
         return "oracle", {"likely": likely_of(last), "topic": topic_of(last)}
@@ -301,7 +330,7 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         found = _unknown(text, bare, verb)
         return ("other", {"object": object_of(bare)}) if happens and found[0] == "speech" else found
     kind = main_kind(bare, kind)
-    noun = object_of(bare)
+    noun = _object_of_kind(bare, kind)
     if kind == "search" and (verb in ("watch", "observe", "study") or _FOR_PEOPLE.match(bare)):
         kind = "look"  # "I watch the crowd, looking for a face I know"
     if verb == "order" and _ORDERS.match(bare):
@@ -332,6 +361,14 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         beside = second(before) if verb_of(before)[1] in ("trade", "take", "use", "rest") else ""
         details |= {"speech_act": speech_act_of(bare), "topic": topic_of(bare), "beside": beside}
     return cast(Kind, kind), details
+
+
+def _object_of_kind(bare: str, kind: str) -> str:
+    """Returns what the act is done to; of looking, only what is looked at: "hold the rope and look down" has none."""
+    if kind != "look":
+        return object_of(bare)
+    looked = [part for part in clauses(bare) if verb_of(part)[1] == kind]
+    return object_of(looked[-1]) if looked else object_of(bare)
 
 
 def _unknown(text: str, bare: str, verb: str) -> tuple[Kind, dict[str, Any]]:

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from flower.engine.offline.facts import Lore, offices
+from flower.engine.offline.facts import LOOKS, Lore, by_looks, offices
 from flower.engine.offline.grammar import second_person
 from flower.engine.offline.names import KIN, Name, all_stems
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.questions import is_adverb
 from flower.engine.offline.relevance import asked_part
 from flower.engine.offline.scene import Scene, key_of, meant_by, wanted_by
-from flower.engine.offline.stems import stem, stems
+from flower.engine.offline.stems import stem
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
@@ -38,10 +38,17 @@ _TO_WHOM = re.compile(
     r"propose(?: marriage)? to|"
     r"(?:take|bring|carry|give|hand|show|return|deliver)s? (?:it|this|that|them|(?:the|my|a|an|this|that) [\w'-]+) to)"
     r"\s+(?:(?:the|a|an|my|that|this)\s+)(?P<who>(?:[a-z'-]+ ){0,2}?[a-z'-]+)"
-    r"(?=$|[.,;:!?]|\s+(?:about|if|whether|who|what|where|why|how|when|for|to|that|with|and|in|on|at|by|not|again|here|of))",
+    r"(?=$|[.,;:!?]|\s+(?:about|if|whether|who|what|where|why|how|when|for|to|that|with|and|in|on|at|by|not|again|here|of|i|we|near|who))",
     re.IGNORECASE,
 )
+_SOMEBODY_BESIDE = re.compile(  # "I help an old woman with her net. "Who are you?""
+    r"\b(?:an?|the) (?P<who>(?:[a-z]+ )?(?:man|woman|boy|girl|child|sailor|guard|clerk|carter|soldier|"
+    r"gardener|mender))\b"
+)
 _WHOEVER = re.compile(r"\bwhoever(?:'s| is| runs| keeps| owns)\b", re.IGNORECASE)
+_MEANS_TO = re.compile(
+    r"\b(?:threaten|offer|promise|swear|refuse|decide|want)s? to [^.]{1,200}", re.IGNORECASE
+)
 _BESIDE_ME = re.compile(
     r" (?:next|closest|nearest|beside|behind|opposite|standing|sitting)$", re.IGNORECASE
 )
@@ -50,11 +57,6 @@ _NOBODY_NAMED = re.compile(
 )
 _ANYBODY = re.compile(
     r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
-    re.IGNORECASE,
-)
-_LOOKS = re.compile(
-    r"\b(?:the|that|a|an) (?:man|woman|boy|girl|lady|gentleman|fellow|child|one) (?:with|in|wearing) (?:the |a |an )?"
-    r"(?P<seen>[a-z]+ [a-z]+)",
     re.IGNORECASE,
 )
 _TOPIC = re.compile(
@@ -109,11 +111,11 @@ class People:
             return next((one for one in here if one.name not in self._scene.along), self.stranger())
         if (described := self._by_looks(outside)) is not None:
             return described
-        trade = _TO_WHOM.search(outside)
-        who = _BESIDE_ME.sub("", trade["who"]) if trade else ""
+        whos = [_BESIDE_ME.sub("", found["who"]) for found in _TO_WHOM.finditer(outside)]
+        who = next((one for one in whos if self._can_be_somebody(one)), "")
         if _NOBODY_NAMED.fullmatch(who):
             return self.stranger()
-        if who and self._can_be_somebody(who):
+        if who:
             return self._by_trade(who) or of_stranger(f"the {second_person(who.lower())}")
         unknown = re.search(
             r"\b(?:to|with|ask|tell|greet|thank|warn|call)s?\s+([A-Z][\w'-]+)\b", outside
@@ -122,6 +124,8 @@ class People:
             return self._by_name(unknown.group(1)) or of_stranger(unknown.group(1))
         if _ANYBODY.search(outside):
             return self.at_hand() or self.stranger()
+        if beside := _SOMEBODY_BESIDE.search(self._line.beside):
+            return of_stranger(f"the {beside['who']}")
         if (
             self._line.goal and self._line.kind == "speech"
         ):  # "I go to the inn and ask for something hot"
@@ -212,13 +216,10 @@ class People:
 
     def _by_looks(self, text: str) -> Speaker | Absent | None:
         """Returns whom the lore describes so: "the man with yellow gloves" wears yellow gloves."""
-        found = _LOOKS.search(text)
-        seen = stems(found["seen"]) if found else frozenset()
-        if not seen or not _BEFORE_ADDRESSEE.search(text[: found.start()].casefold() if found else ""):
+        found = LOOKS.search(text)
+        if found is None or not _BEFORE_ADDRESSEE.search(text[: found.start()].casefold()):
             return None
-        known = (fact for fact in self._lore.facts if not fact.secret and seen <= fact.words)
-        who = next((one.subject for one in known if one.subject and one.subject.kind == "person"), None)
-        return self._of(who) if who else None
+        return next((self._of(name) for name in by_looks(self._lore, text)), None)
 
     def _by_trade(self, trade: str) -> Speaker | Absent | None:
         """Returns whom the lore knows by a trade: "the keeper" is whoever keeps something."""
@@ -237,9 +238,10 @@ class People:
 
 
 def _said_to(text: str) -> str:
-    """Returns a line without what is asked in it: "I ask her what happened to Carrow" asks her."""
+    """Returns a line without what is asked or only meant in it: "I ask her what happened to Carrow" asks her."""
+    text = _MEANS_TO.sub(" ", text)
     asked = asked_part(text)
-    return text.removesuffix(asked) if asked != text else text
+    return text.removesuffix(asked).rstrip() if asked != text else text
 
 
 def _before(name: Name, text: str) -> str:
@@ -271,7 +273,9 @@ def can_be_name(word: str) -> bool:
     """Whether a capitalised word may be somebody's: no pronoun, no adverb, no word that opens a sentence."""
     low = word.casefold()
     return (
-        low not in word_list("no_names") and low not in word_list("stop_words") and not is_adverb(word)
+        low not in word_list("no_names")
+        and low not in word_list("stop_words")
+        and (" " in word or not is_adverb(word))
     )
 
 

@@ -18,6 +18,7 @@ _ASKS = re.compile(r"(?:^|, )(?:who|whom|whose|what|which|where|when|why|how)\b"
 _I = re.compile(r"\b(?:i|my|mine|me|we|our|us)\b", re.IGNORECASE)
 # Asks what to do, or for a way: nothing that was said answers it.
 _ADVICE = re.compile(
+    r"\bwhere (?:do|did) (?:i|we) (?:buy|get|find|go)\b|"
     r"\b(?:can|could|should|shall|must|would|will|may|might)\s+(?:i|we)\b|\bhow (?:do|would) (?:i|we)\b|"
     r"\b(?:i|we) (?:do|go|try) (?:now|next|about)\b|\bmy (?:options|choices)\b",
     re.IGNORECASE,
@@ -30,7 +31,8 @@ _WHAT_NEXT = re.compile(
     re.IGNORECASE,
 )
 _OF_THE_OTHER = re.compile(
-    r"\b(?:who are you|your (?:full |real |own |first )?name|about yourself|are you from|do you do|what are you|"
+    r"\b(?:who are you|your (?:full |real |own |first )?name|about yourself|are you from|do you do|"
+    r"what are you(?=\W*$)|"
     r"your (?:life|past|work|story)|why are you here|brings (?:you|her|him|them) here|"
     r"what (?:he|she|they)(?: is| are|'s|\u2019s) doing here)\b",
     re.IGNORECASE,

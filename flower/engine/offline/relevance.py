@@ -99,9 +99,17 @@ def answers_it(
     if not wanted:
         return bool(set(names) & set(fact.names))
     share = covered(fact, wanted, common)
+    if not names and len(wanted) == 1 and common.get(min(wanted), 0) > 2 * COMMON_FACTS:
+        return bool(kindred(min(wanted)) & stems(" ".join(fact.text.split()[:5])))
     if names and not set(names) & set(fact.names):
         return share >= 1 and len(wanted) > 1
     return share >= ANSWERED if names else share > ANSWERED
+
+
+def leads_with(fact: Fact, wanted: frozenset[str]) -> bool:
+    """Whether a sentence begins with what is asked about: it is about that, and does not only mention it."""
+    head = stems(" ".join(fact.text.split()[:3]))
+    return any(kindred(word) & head for word in wanted)
 
 
 def covered(fact: Fact, wanted: frozenset[str], common: Mapping[str, int]) -> float:
@@ -120,9 +128,16 @@ def belongs_to_name(name: Name, text: str) -> bool:
 
 
 def belongs_to(
-    fact: Fact, words: frozenset[str], names: Sequence[Name], *, of_people: bool = False
+    fact: Fact,
+    words: frozenset[str],
+    names: Sequence[Name],
+    thing: frozenset[str] = frozenset(),
+    *,
+    of_people: bool = False,
 ) -> bool:
     """Whether a fact is about what an act is done to: it begins with a name in the line, or shares two words.
+
+    One word will do beside a name if it is the ``thing`` that the act is done to.
 
     ``of_people``: the line looks at somebody, so that what they are like belongs to it.
     """
@@ -130,4 +145,5 @@ def belongs_to(
     shared = len((words - stems(" ".join(name.full for name in names))) & fact.core)
     if not shared and fact.subject is not None and fact.subject.kind == "person" and not of_people:
         return False
-    return fact.subject in named if not shared else bool(named) or shared > 1
+    on_it = bool(named) and bool(thing & fact.core)
+    return fact.subject in named or on_it or shared > 1

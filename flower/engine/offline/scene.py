@@ -57,6 +57,7 @@ _INVITES = re.compile(
     r"\b(?:walk|come|go|travel|ride|run|sail|climb) with (?:me|us)\b|"
     r"\b(?:walk|come|go|travel|ride|run|sail|climb)s? (?:along |back |off )?with (?:him|her|them|[A-Z]\w+)\b|"
     r"\b(?:follow me|come along|join me|let's go)\b|"
+    r"\b(?:coming|come) with (?:me|us)\b|"
     r"\b(?:lead|show|take|bring) (?:me|us)\b|\blead the way\b|"
     r"\b(?:ask|tell|invite|beg|hire)s? (?:[\w']+ ){1,3}to (?:come|walk|lead|follow|take|bring|join|guide)\b",
     re.IGNORECASE,
@@ -263,10 +264,14 @@ def _after_reply(
         for found in speakers_of(reply)
         if not found.startswith(("the ", "The ")) or found.casefold() in first.casefold()
     ]
+    speakers = [*speakers, *(one for one in _short_speakers(reply, lore) if one not in speakers)]
     company = tuple(dict.fromkeys([*reversed(speakers), *scene.company]))[:COMPANY]
     quoted = [found for found in speakers if f"{found} says" in reply or f"says {found}" in reply]
     others = [one for one in quoted or speakers if one not in cast]
+    met = _gone_to(line, lore) if line is not None else ""
     partner = (others or quoted or speakers or [scene.partner])[-1]
+    if met and not quoted:
+        partner = met  # who is only there besides is not who the player went to
     meant = tuple(dict.fromkeys((*reversed(others), *scene.meant)))[:MEANT]
     dead, spared = scene.dead, scene.spared
     if line is not None and line.kind == "fight":
@@ -282,6 +287,21 @@ def _after_reply(
     return replace(
         scene, company=company, partner=partner, dead=dead, spared=spared - dead, meant=meant
     )
+
+
+def _short_speakers(reply: str, lore: Lore) -> list[str]:
+    """Returns who does something beside what is said: "Cask looks past you. "No."" Lore that is told is no doing."""
+    if '"' not in reply:
+        return []
+    found = []
+    for name in lore.of_kind("person"):
+        does = re.search(rf"(?:^|[.!?\"] )({re.escape(name.short)} [a-z]+s\b)", reply, re.MULTILINE)
+        told = does and any(
+            reply[does.start(1) : does.start(1) + 40] in fact.text for fact in lore.facts
+        )
+        if does and not told and not name.gone:
+            found.append(name.short)
+    return found
 
 
 def speakers_of(reply: str) -> list[str]:
