@@ -198,6 +198,8 @@ def salvage(damaged: Path, draft: Path) -> list[str]:
             # Go on with as much of the schema as can be read; without this a lost part is the end.
             old.execute("PRAGMA writable_schema = ON")
             new.execute(f"PRAGMA page_size = {limits.PAGE_BYTES}")
+            # A draft that a power cut spoils is thrown away; whoever puts it in its place brings it to the disk.
+            new.execute("PRAGMA synchronous = OFF")
             sqlite_connection.migrate(new)
             new.execute("BEGIN")
             lines = [line for table in _tables(new) if (line := _carry_over(old, new, table))]
