@@ -27,6 +27,7 @@ from flower.engine.offline.restate import restate
 from flower.engine.offline.scene import key_of, meant_by
 from flower.engine.offline.summary import recap
 
+_SHOULD = re.compile(r"^(?:.*[.!] )?should (?:i|we)\b", re.IGNORECASE)
 _JUDGES = re.compile(
     r"^(?:is|are|was|were|does|do) (?P<who>he|she|they|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?:really |just )?"
     r"(?:lying|telling (?:me |us )?the truth|honest|"
@@ -171,10 +172,19 @@ def answer_know(context: Context) -> Paragraphs:
     fact = about_the_gone(context) or in_charge(context) or context.near(least=ASKED_SCORE)
     if (again := context.again(fact)) is not None:
         return [[context.say("known_again", context.fact_slots(again))], [remark(context, 30)]]
+    if fact is None and context.line.verb == "what if":
+        return [[context.say("what_if"), context.air()], [remark(context, 30)]]
     if fact is None:
         knows = context.who_knows("")
-        by = context.say("known_by_others", {"other": knows.said}) if knows else ""
-        return [[context.say("known_nothing"), by], [remark(context, 30)]]
+        near_by = context.people.at_hand()
+        by = (
+            context.say("known_by_others", {"other": knows.said})
+            if knows
+            else context.say("ask_here", near_by.slots)
+            if near_by and not context.cast
+            else ""
+        )
+        return [[context.say("known_nothing"), by or context.air()], [remark(context, 30)]]
     if context.companion is not None and context.pick.percent(35):
         context.meet(context.companion.name)
         first = answers(context, context.companion, fact)
@@ -196,6 +206,13 @@ def _holder(context: Context, fact: Fact) -> str:
     return about[0].text if about and context.use(about[0]) else ""
 
 
+def fate_of(context: Context, question: str) -> str:
+    """Returns yes or no to a question asked beside an act, the same whenever it is asked."""
+    answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), 50)
+    restated = restate(question, answer.startswith("yes"), context.lore.names)
+    return context.say(f"oracle.{answer}", {"restated": restated})
+
+
 def answer_oracle(context: Context) -> Paragraphs:
     """Returns what holds: what the story says of it, else what fate says, the same whenever it is asked."""
     if (now := answer_now(context)) is not None:
@@ -205,6 +222,9 @@ def answer_oracle(context: Context) -> Paragraphs:
         return [[fate], [remark(context, 30)]]
     answer, _ = oracle.answer(oracle.fixed(context.cue.seed, context.line.words), context.line.likely)
     restated = restate(context.line.text, answer.startswith("yes"), context.lore.names)
+    if _SHOULD.match(context.line.text):
+        table = "should_yes" if answer.startswith("yes") else "should_no"
+        return [[context.say(table), context.air()], [remark(context, 60)]]
     if judged := _JUDGES.search(context.line.text):
         them = {"he": "him", "she": "her"}.get(judged["who"].casefold(), "them")
         table = "judged_yes" if answer.startswith("yes") else "judged_no"

@@ -116,6 +116,8 @@ def second(bare: str) -> str:
         words[0] = present
     elif verb.endswith(("ed", "ing", "s")):
         return ""
+    else:
+        words[0] = verb
     return second_person(" ".join(words)).replace('"', "'")
 
 

@@ -52,6 +52,7 @@ _MAGIC_WORLD = re.compile(
 )
 _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in charge\b", re.IGNORECASE)
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
+TERSE_CHARS = 110  # of a talk: one breath of the place makes an answer of it
 SHORT_CHARS = 150  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
 _WHO_GOES = re.compile(
@@ -59,6 +60,12 @@ _WHO_GOES = re.compile(
     r"hello\?+)",
     re.IGNORECASE,
 )
+_SEEKS = re.compile(r"\b(?:see|find|meet|visit|seek|approach|look for|go to|call on)\b", re.IGNORECASE)
+_SEEKS_THEM = re.compile(
+    r"\b(?:find|visit|meet|seek|look for|go to|call on|go see|and see) (?:him|her)\b", re.IGNORECASE
+)
+_SEES_WHAT = re.compile(r"\b(?:see|look) (?:if|whether|that|how|what|back)\b", re.IGNORECASE)
+_WHAT_SENSE = re.compile(r"^(?:.*[.!] )?what (?:do|can) (?:i|we) (?:hear|smell)\b", re.IGNORECASE)
 _COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
@@ -83,6 +90,7 @@ def compose(cue: Cue, messages: Sequence[ChatMessage], chance: Chance, phrases: 
         paragraphs = _decided(context, kind)
     else:
         paragraphs = _HANDLERS[kind](context)
+    _besides(context, kind, paragraphs)
     _fill_out(context, kind, paragraphs)
     _feel(context, kind, paragraphs)
     _clocks(context, paragraphs)
@@ -121,7 +129,8 @@ def _kind(context: Context) -> str:
         return "move"
     if line.kind == "search" and _SOMEBODY.search(line.text):
         return "know"
-    if _seeks_somebody(context):
+    if (sought := _seeks_somebody(context)) is not None:
+        context.people.sought = sought
         return "speech"
     if line.kind == "speech" and _WHO_GOES.search(line.speech):
         return "call"
@@ -164,6 +173,17 @@ def _finish(context: Context, paragraphs: Paragraphs) -> str:
     return text or tidy(context.say("any_act_bare"))
 
 
+def _besides(context: Context, kind: str, paragraphs: Paragraphs) -> None:
+    """Adds the answer to a question that stands behind an act: "I touch the wall. Is it warm?" """
+    last = sentences(context.line.text)[-1] if context.line.act and kind in _TRIED else ""
+    if re.match(
+        r"(?:is|are|was|were|does|do|can) (?:it|they|that|this|he|she|the|there)\b.*\?$",
+        last,
+        re.IGNORECASE,
+    ):
+        paragraphs[-1].append(answering.fate_of(context, last))
+
+
 def _fill_out(context: Context, kind: str, paragraphs: Paragraphs) -> None:
     """Adds a breath of the place, and sometimes what one could turn to, to a reply that is a line or less."""
     if kind in ("dice", "know", "recall") or context.cue.begun:
@@ -171,7 +191,8 @@ def _fill_out(context: Context, kind: str, paragraphs: Paragraphs) -> None:
     if sum(len(sentence) for part in paragraphs for sentence in part) >= SHORT_CHARS:
         return
     if kind == "speech":
-        if context.pick.percent(35) and not context.aired:
+        short = sum(len(sentence) for part in paragraphs for sentence in part) < TERSE_CHARS
+        if not context.aired and context.pick.percent(90 if short else 35):
             paragraphs.append([context.air()])
         return
     paragraphs[0].append(by_the_way(context, 35) or ("" if context.aired else context.air()))
@@ -211,19 +232,17 @@ def _taken_up(context: Context, met: str) -> Paragraphs:
     return [[context.say("move_simple") if acts else "", met], [remark(context, 30)]]
 
 
-def _seeks_somebody(context: Context) -> bool:
-    """Going to see a person of the lore is the start of a talk."""
-    return (
-        context.line.kind in ("look", "search", "move")
-        and context.line.verb in ("see", "find", "meet", "visit", "seek", "approach", "look", "go")
-        and any(name.kind == "person" for name in context.named)
-        and not re.search(r"'s\b|\b(?:see|look) (?:if|whether|that|how|what|back)\b", context.line.text)
-        and re.search(
-            r"\b(see|find|meet|visit|seek|approach|look for|go to)\b", context.line.text.casefold()
-        )
-        is not None
-        and not context.goal
-    )
+def _seeks_somebody(context: Context) -> Name | None:
+    """Returns whom of the lore the line goes to see, which is the start of a talk; None for nobody."""
+    text = context.line.text
+    if context.line.kind not in ("look", "search", "move") or context.goal:
+        return None
+    if not _SEEKS.search(text) or _SEES_WHAT.search(text):
+        return None
+    named = next((name for name in context.named if name.kind == "person"), None)
+    meant = context.last_named(text) if named is None and _SEEKS_THEM.search(text) else None
+    found = named or meant
+    return None if found is None or belongs_to_name(found, text) else found
 
 
 def _has_magic(context: Context) -> bool:
@@ -242,6 +261,8 @@ def _verb_of_its_own(context: Context) -> str:
 # --- one handler per kind of line ---------------------------------------------------------------
 def _look(context: Context) -> Paragraphs:
     line = context.line
+    if _WHAT_SENSE.match(line.text):
+        return [[context.air(), context.air()], [remark(context)]]
     if line.verb in ("listen", "hear"):
         heard = context.near() or (context.spare() if context.pick.percent(50) else None)
         said = context.say("overheard", context.fact_slots(heard)) if heard else context.air()
@@ -427,8 +448,6 @@ def _exclaim(context: Context) -> Paragraphs:
 
 
 def _resolve(context: Context) -> Paragraphs:
-    if context.line.verb == "what if":
-        return [[context.say("what_if")], [remark(context, 50)]]
     return [[context.say("resolved")], [remark(context, 30)]]
 
 

@@ -421,6 +421,20 @@ class Context:
                 return (max(found, key=lambda name: folded.rfind(name.short.casefold())),)
         return ()
 
+    def last_named(self, text: str) -> Name | None:
+        """Returns who was named last and is called as "him" or "her" of the text, None for nobody who is there."""
+        wanted = wanted_by(text)
+        for message in reversed(self.history[-4:]):
+            folded = message.content.casefold()
+            found = [
+                name
+                for name in self.lore.named_in(message.content)
+                if name.kind == "person" and name.they == wanted and not self.people.is_gone(name)
+            ]
+            if wanted and found:
+                return max(found, key=lambda name: folded.rfind(name.short.casefold()))
+        return None
+
     def again(self, instead: Fact | None, *, besides: str = "", least: int = 16) -> Fact | None:
         """Returns a fact that was given before and is asked for once more, None when none is meant.
 

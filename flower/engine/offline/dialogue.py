@@ -13,7 +13,7 @@ from flower.engine.offline.grammar import in_first_person, sentences, spoken, up
 from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark
 from flower.engine.offline.people import Absent
 from flower.engine.offline.questions import about_me, about_the_other
-from flower.engine.offline.relevance import ANSWERED, asked_part, content, covered, measured
+from flower.engine.offline.relevance import ANSWERED, SEEKING, asked_part, content, covered, measured
 from flower.engine.offline.scene import key_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
@@ -128,6 +128,8 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
         return [context.say("tale", speaker.slots | fact_said)]
     if line.speech_act == "ask" and heard.disclosure not in ("confession", "affection"):
         return _asked(context, speaker)
+    if SEEKING.search(line.speech) and (wanted := _fact_for(context, speaker)):
+        return [answers(context, speaker, wanted)]
     if heard.disclosure in _IN_KIND and line.speech_act != "threat":
         return _in_kind(context, speaker)
     if heard.feeling:
@@ -304,8 +306,7 @@ def _about_themself(context: Context, speaker: Speaker) -> list[str]:
         None,
     )
     if fact is not None and context.use(fact):
-        text = context.fact_slots(fact)["telling"]
-        return [context.say("about_self", speaker.slots | {"known": text})]
+        return [answers(context, speaker, fact)]
     stranger = speaker.full.startswith("the ")
     return [context.say("about_self_stranger" if stranger else "about_self_little", speaker.slots)]
 

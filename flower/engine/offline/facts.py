@@ -143,10 +143,46 @@ LOOKS = re.compile(
 )
 
 
+_LIKE_WHAT = re.compile(
+    r"\b(?:the|that) (?P<adj>[a-z]{4,})(?: old| young| tall)? (?P<who>man|woman|lady|gentleman|boy|girl)\b",
+    re.IGNORECASE,
+)
+_GENDER = {"man": "he", "gentleman": "he", "boy": "he", "woman": "she", "lady": "she", "girl": "she"}
+_ANY_LOOKS = frozenset(
+    [
+        "young",
+        "tall",
+        "first",
+        "same",
+        "other",
+        "little",
+        "strange",
+        "nearest",
+        "next",
+        "last",
+        "poor",
+        "dead",
+        "whole",
+        "right",
+    ]
+)
+
+
 def by_looks(lore: Lore, text: str) -> tuple[Name, ...]:
     """Returns whom the lore describes so: "the man with yellow gloves" wears yellow gloves."""
     found = LOOKS.search(text)
     seen = stems(found["seen"]) if found else frozenset()
+    if not found and (said := _LIKE_WHAT.search(text)) and said["adj"].casefold() not in _ANY_LOOKS:
+        seen = stems(said["adj"])
+        return tuple(
+            dict.fromkeys(
+                fact.subject
+                for fact in lore.facts
+                if seen and not fact.secret and seen <= fact.words
+                and fact.subject is not None and fact.subject.kind == "person"
+                and fact.subject.they == _GENDER[said["who"].casefold()]
+            )
+        )[:1]  # fmt: skip
     return tuple(
         dict.fromkeys(
             fact.subject

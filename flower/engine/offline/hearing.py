@@ -61,6 +61,7 @@ _FEELINGS: tuple[tuple[Feeling, str], ...] = (
     (
         "shame",
         r"wish (?:i|we) (?:had|were|was|could|did)|ashamed|shame|guilty|guilt|embarrassed|my fault|blush\w*|regret|"
+        r"(?:rotten|awful|terrible|bad) about|"
         r"remorse",
     ),
     ("weary", r"tired|weary|exhausted|worn out|sleepy|drained|so much for today|had enough"),
@@ -99,7 +100,7 @@ _CONFESSION = re.compile(
 _AFFECTION = re.compile(
     r"\b(?:kiss|hug|embrac|caress|cuddl)\w*\s+(?:him|her|them|you|(?-i:[A-Z])\w+)\b"
     r"|\b(?:hold|holding|take|taking|squeeze|squeezing|touch|touching|strok\w+|put(?:ting)? an arm (?:round|around))\s+"
-    r"(?:his|her|their|your|(?-i:[A-Z])\w+'s)\s+(?:hands?|cheek|arms?|shoulders?|hair|face|fingers)\b"
+    r"(?:his|her|their|your|(?-i:[A-Z])\w+'s)\s+(?:\w+ )?(?:hands?|cheek|arms?|shoulders?|hair|face|fingers)\b"
     r"|\bi love you\b|\bi (?:tell|told) (?:him|her|them) (?:that )?i love (?:him|her|them)\b"
     r"|\bi(?:'m| am) in love with\b|\bi trust you\b|\bi missed you\b|\bi like you\b",
     re.IGNORECASE,

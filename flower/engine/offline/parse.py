@@ -98,7 +98,7 @@ _ASKS_WITHOUT_MARK = re.compile(
     re.IGNORECASE,
 )
 _WHAT_IF = re.compile(
-    r"^(?:and |so |but )?what (?:if|would happen|will happen|happens) (?:if )?(?:i|we)\b",
+    r"^(?:and |so |but )?what (?:if (?:i|we)\b|(?:would happen|will happen|happens) (?:to \w+ )?(?:if|when)\b)",
     re.IGNORECASE,
 )
 _TAG = re.compile(
@@ -107,6 +107,8 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _CALLS = re.compile(r"^(?P<who>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?), (?=[a-z]+\b)(?!(?:i|we|and|but)\b)")
+_TO_ME = re.compile(r"^(describe)\b (.+?) (?:to|for) (?:me|us)\b", re.IGNORECASE)
+_HAIL = re.compile(r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)?\?\s+(?=\S)")
 _NEGATED = re.compile(
     r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
     r"wouldn't|couldn't|shouldn't|never|should|must|might)\b",
@@ -247,7 +249,8 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
     quoted = _QUOTED.search(text)
     if quoted:
         words = quoted.group(1).strip()
-        said = {"speech": words, "speech_act": speech_act_of(words), "topic": topic_of(words)}
+        heard = _HAIL.sub("", words)  # "Odo? I think we know each other." asks nothing
+        said = {"speech": words, "speech_act": speech_act_of(heard), "topic": topic_of(words)}
         outside = " ".join(_QUOTED.sub(" ", text).split()).strip(" ,.")
         kind, details = _act(outside) if outside else ("speech", {})
         if kind in ("fight", "contest", "risk"):
@@ -277,7 +280,7 @@ def _question(text: str) -> tuple[Kind, dict[str, Any]]:
     if _SEES.search(last):
         return "look", {}
     if _WHAT_IF.match(last):
-        return "resolve", {"topic": topic_of(last), "verb": "what if"}
+        return "know", {"topic": topic_of(last), "verb": "what if"}
     if _TAG.search(last) and not _WH.match(last):
         return "speech", {"speech": text, "speech_act": "ask", "topic": topic_of(last)}
     if _RECALL.search(text) or (about_me(last) and not _ADDRESSED.search(last)):
@@ -297,6 +300,7 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     if _SUM_UP.match(text):
         return "recall", {"topic": ""}
     happens = tells_what_happens(text)
+    text = _TO_ME.sub(r"\1 \2", text)
     text = without_adverb(_AT_WHAT_TIME.sub("", text, count=1))
     parts = sentences(text)
     if len(parts) > 1:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from flower.engine.offline.facts import LOOKS, Lore, by_looks, offices
+from flower.engine.offline.facts import LOOKS, Lore, by_looks, by_office, offices
 from flower.engine.offline.grammar import second_person
 from flower.engine.offline.names import KIN, Name, all_stems
 from flower.engine.offline.parse import ParsedLine
@@ -24,7 +24,7 @@ from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.offline.voice import Speaker, of_name, of_stranger
 
 _NAME = "[A-Z][\\w'\u2019-]+(?: [A-Z][\\w'\u2019-]+)?"
-_CALLED = (re.compile(rf"^[\"\u201c']?({_NAME})[,?!]"), re.compile(rf",\s+({_NAME})[.,?!]"))
+_CALLED = (re.compile(rf"^[\"\u201c']?({_NAME})[,?!]"), re.compile(rf",\s+({_NAME})[.,:?!]"))
 _BEFORE_ADDRESSEE = re.compile(
     r"\b(?:to|with|at|ask|asks|tell|tells|thank|thanks|greet|greets|beg|warn|call|shout for|call for|find|see|meet|"
     r"visit|promise|question|hug|kiss|follow|for|answer|invite|join|hail|nod to|wave to|threaten|bribe|challenge|"
@@ -53,12 +53,14 @@ _BESIDE_ME = re.compile(
     r" (?:next|closest|nearest|beside|behind|opposite|standing|sitting)$", re.IGNORECASE
 )
 _NOBODY_NAMED = re.compile(
-    r"(?:(?:next|nearest|closest|other) )?(?:person|people|persons|one)", re.IGNORECASE
+    r"(?:(?:next|nearest|closest|other|first|last) )?(?:person|people|persons|one|stranger)|first|next|nearest|closest",
+    re.IGNORECASE,
 )
 _ANYBODY = re.compile(
     r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
     re.IGNORECASE,
 )
+_GESTURES = re.compile(r"\b(?:eye|nod|smile|wave|bow|wink|curtsy|salute|beckon)\b", re.IGNORECASE)
 _TOPIC = re.compile(
     r"\bfor (?:the|a|an|my|some) [a-z]+\b|"
     r"\b(?:about|of|if|whether|who|what|where|why|how|does|do|is|did|has|had|was|that|know|knows|seen|saw|anyone|anybody)\b"
@@ -91,6 +93,7 @@ class People:
         self._companion = cast[0] if cast else None
         self._nearby = nearby
         self._strangers = strangers
+        self.sought: Name | None = None  # whom the line goes to see
 
     def addressed(self) -> Speaker | Absent:
         """Returns who is spoken to.
@@ -99,6 +102,8 @@ class People:
         is named there, who was spoken to last, the companion, whoever is at hand.
         """
         text = self._line.text
+        if self.sought is not None:
+            return self._of(self.sought)
         outside = _said_to(re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text))
         for called in _called(self._line.speech or text):
             known = self._by_name(called) or self._by_trade(called.casefold())
@@ -106,6 +111,9 @@ class People:
                 return known or of_stranger(called)
         if found := self._named_as_addressee(outside):
             return found
+        held = by_office(self._lore, outside) if _GESTURES.search(outside) else ()
+        if held:
+            return self._of(held[0])
         if _WHOEVER.search(outside):  # of those who belong to the place
             here = (of_name(one) for one in self._nearby if not self.is_gone(one))
             return next((one for one in here if one.name not in self._scene.along), self.stranger())
@@ -216,7 +224,7 @@ class People:
 
     def _by_looks(self, text: str) -> Speaker | Absent | None:
         """Returns whom the lore describes so: "the man with yellow gloves" wears yellow gloves."""
-        found = LOOKS.search(text)
+        found = LOOKS.search(text) or re.search(r"\b(?:the|that) [a-z]+ (?:[a-z]+ )?[a-z]+", text)
         if found is None or not _BEFORE_ADDRESSEE.search(text[: found.start()].casefold()):
             return None
         return next((self._of(name) for name in by_looks(self._lore, text)), None)

@@ -19,7 +19,13 @@ ANSWERED = 0.5  # so much of the weight of a question must be in its answer
 _KINDRED = "kin_"  # word lists whose words may stand for each other
 _RARE, _COMMON = 3, 1  # weights of a word that few sentences have, and of others
 _ASKING = re.compile(
-    r"\b(?:ask|tell|question)s? [^?]{0,60}?\b(?P<asked>(?:about|whether|if|why|where|who|what|how|when|which)\b[^?]*)",
+    r"\b(?:ask|tell|question)s? [^?]{0,60}?\b(?P<asked>(?:about|the way to|whether|if|why|"
+    r"where|who|what|how|when|which)\b[^?]*)",
+    re.IGNORECASE,
+)
+SEEKING = re.compile(
+    r"\b(?:looking for|searching for|could do with|any chance of|need|would like|i'd like|i want)"
+    r" (?!to\b)(?P<asked>[^,.?!]{3,40})",
     re.IGNORECASE,
 )
 _BY_COMMA = re.compile(
@@ -42,7 +48,7 @@ _BECAME = re.compile(
 
 def asked_part(text: str) -> str:
     """Returns what is asked in "I ask her what she saw" or "I am lost, who is Bram?"; else the text as it is."""
-    found = _ASKING.search(text) or _BY_COMMA.search(text)
+    found = _ASKING.search(text) or _BY_COMMA.search(text) or ("?" not in text and SEEKING.search(text))
     return found["asked"] if found else text
 
 

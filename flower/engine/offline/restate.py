@@ -20,6 +20,14 @@ _PRONOUN = re.compile(
     r"^(i|you|he|she|it|they|we|this|that|these|those|someone|anyone|somebody|anybody)\s++(.++)$",
     re.IGNORECASE,
 )
+# "that crowd dangerous": a noun follows, and where it ends cannot be seen.
+_BEFORE_NOUN = re.compile(
+    r"^(?:this|that|these|those) (?!(?:a|an|the|my|your|his|her|not|all|really|still|true|right|real|enough|him|it|you|"
+    r"me|what|where|how|why|who|so|too|in|on|at|for|from|of|\w+ed|\w+ing|[\w'-]+ (?:still|really|already|in|on|at|"
+    r"under|behind|near|here|there|alone|open|closed|shut|empty|dead|alive|safe|asleep|awake|real|true|full|lit|dark|"
+    r"gone|ready|\w+ed|\w+en|\w+ing))\b)",
+    re.IGNORECASE,
+)
 _THERE = re.compile(r"^there\s++(?:(?:a|an|any|some)\s++)?(.++)$", re.IGNORECASE)
 _NOUN = re.compile(
     r"^((?:the|my|your|his|her|their|this|that)\s+[\w'\u2019-]+)\s+"
@@ -71,7 +79,7 @@ def _there(verb: str, rest: str, noun: str, positive: bool) -> str:
 def _parts(rest: str, names: Iterable[Name]) -> tuple[str, str] | None:
     for pattern in (_PRONOUN, _NOUN):
         match = pattern.match(rest)
-        if match:
+        if match and not _BEFORE_NOUN.match(rest):
             return match.group(1), match.group(2)
     for name in names:
         for form in (name.full, name.short):

@@ -30,7 +30,7 @@ DISCLOSURES_KEPT = 12  # things the player told of themself that are kept in min
 _SPEAKS = re.compile(
     r"\" (?:[a-z]+s) (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?=[.,\s])|"
     r"\" (the [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) [a-z]+s\b|"
-    r"(?:^|(?<=[.!?\"] ))(The [a-z]+(?: [a-z]+)?|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) "
+    r"(?:^|(?<=[.!?\"] ))(The [a-z]+(?: [a-z]+){0,2}|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) "
     r"(?:says(?! that)|asks|hears|listens|nods|looks|turns|is here|"
     r"frowns|shakes|laughs|sighs|snorts|shrugs|grunts|smiles|comes|thinks|lets|has|takes|stops|answers|gives)\b",
     re.MULTILINE,
@@ -165,11 +165,11 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
     goal = goal_of(line, lore)
     along = _along(scene, line, lore)
     if goal:
-        if key_of(goal) != key_of(place):
+        if key_of(goal) != key_of(place) and not _within(goal, lore):
             company = tuple(one for one in company if one in along or not scene.lines)
             partner = partner if partner in company else ""
             meant = tuple(_spoken_of(line, lore))[:MEANT]
-        place = goal
+        place = goal if not _within(goal, lore) else place
     if found := _gone_to(line, lore):
         partner = found
         company = (found, *(one for one in company if one != found))[:COMPANY]
@@ -187,6 +187,13 @@ def _after_line(scene: Scene, line: ParsedLine, lore: Lore) -> Scene:
         meant=meant,
         along=along,
         lines=scene.lines + 1,
+    )
+
+
+def _within(goal: str, lore: Lore) -> bool:
+    """Whether a goal is a part of the place where one is: the stair, the window, the landing."""
+    return goal.rsplit(" ", 1)[-1].casefold() in word_list("parts_of_places") and not lore.named_in(
+        goal
     )
 
 

@@ -24,6 +24,8 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
     ),
     (
         "request",
+        r"^(?:[A-Z][\w'-]+[,!] )?(?:please )?(?:sit|rest|eat|sleep|drink|breathe|calm|come|wait|stay|run|hold|stop|"
+        r"stand|open|close|keep|leave|lie|follow|fetch|bring)\b(?! you\b)|"
         r"^(?:i |we )?(?:ask|beg|tell|order|command|urge|invite|plead with)s? (?:\w+ ){1,3}?to (?!me\b)",
     ),
     (
