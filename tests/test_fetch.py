@@ -12,10 +12,11 @@ import h11
 import pytest
 import trio
 
+from flower.engine.commands import models
 from flower.engine.provider.llamacpp import fetch, gguf, sizes
 from flower.engine.provider.llamacpp.models import LocalProvider
 from flower.engine.sessions.fetches import Reporter
-from flower.errors import ProviderError
+from flower.errors import CommandError, ProviderError
 from tests.test_provider_local import GEMMA, gguf_file
 
 MODEL = gguf_file(GEMMA) + bytes(200_000)
@@ -226,3 +227,11 @@ def test_progress_is_told_now_and_then() -> None:
         "Fetching a.gguf: 10% of 1.0 GB, 27 s left; /models get stop ends it.",
         "Fetching a.gguf: 50% of 1.0 GB, 10 s left; /models get stop ends it.",
     ]
+
+
+def test_half_a_sha256_is_said_to_be_one() -> None:
+    """It is no part of the address, whose name would be blamed for it."""
+    with pytest.raises(CommandError, match=r"64 digits .* not 8"):
+        models._parts("https://example.org/a.gguf 0f3c0f3c")
+    assert models._parts(f"~/my files/a.gguf {'0' * 64}") == ("~/my files/a.gguf", "0" * 64)
+    assert models._parts("~/a 1234/b.gguf") == ("~/a 1234/b.gguf", "")

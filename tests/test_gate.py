@@ -61,7 +61,7 @@ async def play(script: Script, stories: int) -> list[list[Piece]]:
 
 def places(pieces: list[Piece]) -> list[str]:
     return [
-        piece.what.rpartition(" ")[2]
+        piece.what.partition(" place ")[2].removesuffix(" in line")
         for piece in pieces
         if isinstance(piece, Loading) and "place" in piece.what
     ]

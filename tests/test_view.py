@@ -285,3 +285,4 @@ def test_progress_of_a_slow_model_fits_into_forty_columns() -> None:
     assert width(shown.rstrip()) <= 40
     assert "] 3%, " in shown
     assert shown.rstrip().endswith("min left")
+    assert " reading [" in shown

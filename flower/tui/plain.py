@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TextIO
 
 import trio
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from flower import limits
 from flower.client import identity
@@ -71,7 +73,7 @@ class Plain:
         self._columns = shutil.get_terminal_size().columns if out is not None and out.isatty() else 0
         self._column = 0  # of the line that is being written
         self.piped = not sys.stdin.isatty()
-        self.reader = Reader(piped=self.piped)
+        self.reader = Reader()
         self.engine_url, self.token = engine_url, token
         self.nursery: trio.Nursery | None = None  # of what a command starts
         self.importing = trio.Event()  # set when no file is on its way
@@ -86,7 +88,7 @@ class Plain:
     def post(self, happened: Input) -> None:
         """Applies one input and writes what is new."""
         before = self.model
-        self._apply(update(before, happened))
+        self._apply(update(before, _unheard(happened) if self.piped else happened))
         if isinstance(happened, Received) and isinstance(happened.event, protocol.SyncState):
             self.syncs += 1
         if isinstance(happened, Received) and isinstance(happened.event, ANSWERS):
@@ -211,6 +213,14 @@ class Plain:
             self.out.flush()
         except BrokenPipeError:  # whoever reads has seen enough, as `head` does
             self.out = None
+
+
+def _unheard(happened: Input) -> Input:
+    """Returns the news without the words that a line waits, which a program does not want to hear."""
+    match happened:
+        case Received(event=protocol.SystemUpdate(metadata=told) as event) if told.queued is not UNSET:
+            return Received(replace(event, content=""))
+    return happened
 
 
 def ready(model: Model) -> bool:

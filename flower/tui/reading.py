@@ -30,12 +30,10 @@ _SPEAKERS = {"user": "You", "assistant": "Narrator", "system": "Dice"}
 class Reader:
     """Turns changes of the model into lines to read; knows how much of each reply was read."""
 
-    def __init__(self, *, piped: bool = False) -> None:
-        """``piped``: the lines come from a program, which does not want to hear that one of them waits."""
+    def __init__(self) -> None:
         self._read: dict[int, int] = {}  # characters read by message key
         self._open: int | None = None  # key of the reply whose line is not ended yet
         self._session = ""
-        self._piped = piped
         self._lost = ""  # the reason that was read out while there is no connection
         self.detail = 2  # see ``DETAIL``
 
@@ -44,7 +42,7 @@ class Reader:
         parts: list[str] = []
         if after.link != before.link:
             parts.append(self._link(after))
-        if after.notice != before.notice and self._is_worth(before, after):
+        if after.notice != before.notice and self._is_worth(after):
             mark = "!" if after.notice.kind == "bad" else "*"
             parts.append(self._line(f"{mark} {after.notice.text}"))
         if after.popup != before.popup and after.popup is not None and after.popup.kind in TOLD:
@@ -69,11 +67,9 @@ class Reader:
             return self._line("* The engine is there again.")
         return ""
 
-    def _is_worth(self, before: Model, after: Model) -> bool:
+    def _is_worth(self, after: Model) -> bool:
         notice = after.notice
-        if not notice.text or (self.detail == 1 and notice.kind != "bad"):
-            return False
-        return not (self._piped and after.replica.queued > before.replica.queued)
+        return bool(notice.text) and (self.detail > 1 or notice.kind == "bad")
 
     def outline(self, event: protocol.Event) -> str:
         """Returns the tree of a story or a form as lines to read, if that is what came; the screen draws it."""

@@ -274,8 +274,14 @@ def play(folder: Path, telling: Telling = OFFLINE, *, verbose: bool) -> Player:
     notes.mkdir()
     for name, text in NOTES.items():
         (notes / name).write_text(text, encoding="utf-8")
-    drafted = "cannot write your lines" if model.startswith("offline/") else "A draft:"
-    player = Player(home, telling.environ(), {"model": model, "folder": str(notes), "drafted": drafted})
+    offline = model.startswith("offline/")
+    names = {
+        "model": model,
+        "folder": str(notes),
+        "drafted": "cannot write your lines" if offline else "A draft:",
+        "sent": "Nothing was sent anywhere" if offline else f"To {model}",
+    }
+    player = Player(home, telling.environ(), names)
     player.play_to_the_end(SCRIPT, verbose=verbose)
     return player
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import trio
 
+from flower.engine.provider.instruct import BASE_NOTE
 from flower.engine.provider.llamacpp import fetch, gguf, sizes
-from flower.engine.provider.llamacpp.models import read_memory
+from flower.engine.provider.llamacpp.models import completes_only, read_memory
 from flower.engine.sessions.fetches import Reporter
 from flower.errors import UsageError, printable, printable_line
 from flower.home import Home
@@ -33,8 +34,13 @@ def run(home: Home, source: str, sha256: str) -> int:
     print(printable(sizes.advice(memory_bytes, cores, ())))
     print(WHERE)
     for path in sorted(home.models.glob("*.gguf")):
-        print(f"  {printable_line(path.name)}: {printable_line(gguf.trouble_of(path) or 'a model')}")
+        print(f"  {printable_line(path.name)}: {printable_line(gguf.trouble_of(path) or _kind(path))}")
     return 0
+
+
+def _kind(path: Path) -> str:
+    """Returns what a file is that may be a model."""
+    return f"a {BASE_NOTE}" if completes_only(path) else "a model"
 
 
 def _get(home: Home, source: str, sha256: str) -> int:

@@ -17,6 +17,7 @@ from flower.engine.sessions.session import Client
 from flower.errors import CommandError
 
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+HEX = re.compile(r"[0-9a-fA-F]{4,}")
 WHERE = (
     'Which file: take one whose name says "instruct", "it" or "chat": it follows what the story '
     'asks; one without ("base") only goes on with text. Each model has files of several '
@@ -68,8 +69,13 @@ async def _take(path: Path, folder: Path, sha256: str, report: fetch.Report) -> 
 
 
 def _parts(argument: str) -> tuple[str, str]:
-    """Returns the address or path, which may have blanks, and the SHA-256 behind it."""
+    """Returns the address or path, which may have blanks, and the SHA-256 behind it.
+
+    Raises ``CommandError`` for digits that are none.
+    """
     before, _, last = argument.strip().rpartition(" ")
+    if before.endswith(".gguf") and HEX.fullmatch(last) and not SHA256.fullmatch(last):
+        raise CommandError(f"A SHA-256 has 64 digits out of 0-9 and a-f, and not {len(last)}.")
     return (before.strip(), last) if before and SHA256.fullmatch(last) else (argument.strip(), "")
 
 

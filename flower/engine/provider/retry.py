@@ -177,7 +177,7 @@ class Stream:
             place = self._gate.place(self._ticket)
             if place != self._place:
                 self._place = place
-                return Loading(f"waiting for the model, place {place}")
+                return Loading(f"waiting for the model, place {place} in line")
             with trio.move_on_after(self._gate.wait_s() or limits.GATE_GROW_S):
                 await self._ticket.moved.wait()
             self._gate.reopen()
@@ -316,7 +316,7 @@ class Stream:
         if after_s > limits.RETRY_AFTER_MAX_S or not self._gate.refused(self._ticket, after_s):
             return None
         self._place = self._gate.place(self._ticket)
-        return Loading(f"waiting for the model, place {self._place}")
+        return Loading(f"waiting for the model, place {self._place} in line")
 
     def _retry(self, error: ProviderError) -> Piece | None:
         if error.kind not in _RETRIED:

@@ -90,7 +90,10 @@ def progress(model: Model, state: wire.Progress) -> str:
     if left is not None:
         tail += f", {left // 60} min left" if left >= 120 else f", {left} s left"
     tail += "; Esc stops" if room >= 60 else ""
-    return fit(clean(state.what), max(0, room - width(tail))) + tail
+    what, left_over = clean(state.what), max(0, room - width(tail))
+    if width(what) > left_over:
+        what = what.partition(" ")[0]  # "loading" says as much as half of "the model"
+    return fit(what, left_over) + tail
 
 
 def _seconds_left(model: Model, state: wire.Progress) -> int | None:

@@ -231,4 +231,4 @@ def _check_room(folder: Path, size_bytes: int) -> None:
 
 
 def _wrong(sentence: str) -> ProviderError:
-    return ProviderError("bad_request", f"{sentence}.")
+    return ProviderError("bad_request", sentence if sentence.endswith("?") else f"{sentence}.")

@@ -192,7 +192,7 @@ class LocalProvider:
         try:
             status = model.path.stat()
             key = (model.path, status.st_size, status.st_mtime_ns)
-            verdict = judged[key] if key in judged else _is_base(model)
+            verdict = judged[key] if key in judged else completes_only(model.path)
         except OSError:
             return False
         self._judged[key] = verdict
@@ -389,15 +389,20 @@ def _template(path: Path) -> str:
         return ""  # llama.cpp will say what is wrong with the file
 
 
-def _is_base(model: LocalModel) -> bool:
+def completes_only(path: Path) -> bool:
     """Returns whether a file only completes text: its name says so, or says nothing and it has no chat template.
 
     Only in the second case all of the file's head is read, half a second of a small machine for a large list of tokens.
     """
-    names = (model.name, model.header.name)
+    names = [gguf.model_name(path.name)]
+    try:
+        with regular_file.opened(path) as stream:
+            names.append(gguf.read_header(stream).name)
+    except (OSError, ValueError):
+        return False
     if any(map(is_base, names)):
         return True
-    return not any(map(is_tuned, names)) and bool(_template(model.path))
+    return not any(map(is_tuned, names)) and bool(_template(path))
 
 
 def _info(model: LocalModel) -> ModelInfo:
