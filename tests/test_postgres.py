@@ -367,6 +367,30 @@ async def test_a_commit_whose_answer_was_lost_is_looked_up(
     await database.aclose()
 
 
+def test_a_killed_engine_is_known_by_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half the silence is enough, but not of one that is connected, nor of a version that does not show it."""
+    gone = f"{engines.LEASE_S - engines.GONE_S} * interval"
+    assert gone in engines._GONE
+    monkeypatch.setattr(engines, "_GONE", engines._GONE.replace(gone, "7200 * interval"))
+    monkeypatch.setattr(engines, "LEASE_S", 3600)  # however slow this machine is
+    url = stores.new_url()
+    killed, silent, judge = (PostgresConnection(connect(url, definitions.SETTINGS)) for _ in range(3))
+    names = ("killed", "silent", "of the version before")
+    with judge.raw.transaction():
+        numbers = [engines.register(judge, name, "", alone=False) for name in names]
+    for db, number in ((killed, numbers[0]), (silent, numbers[1])):
+        engines.be_present(db, number)
+        engines.beat(db, number, draining=False)
+    assert engines.bury(judge, gone=True) == [], "both are connected"
+    killed.raw.close()
+    assert engines.bury(judge) == [], "nobody was silent for a whole lease"
+    with closing(judge.raw), closing(silent.raw):
+        end = time.monotonic() + 20
+        while not (buried := engines.bury(judge, gone=True)) and time.monotonic() < end:
+            pass  # the server ends a connection in its own time
+    assert buried == ["killed"]
+
+
 async def test_a_server_that_is_away_costs_no_word(tmp_path: Path, lonely: Cluster) -> None:
     """The reply streams on and is saved when the server is back; a new line gets a sentence meanwhile."""
     lonely.sql("CREATE DATABASE flower")

@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 SESSIONS_MAX = 10_000  # stories of one user, the trash included
 # Whether somebody, given twice, may see the story ``s``: it is theirs, or they sit at its table.
-SEEN = "(s.owner = ? OR s.id IN (SELECT session_id FROM seats WHERE user_id = ?))"
+# As one list of ids, not with OR, for which PostgreSQL reads the stories of everybody.
+SEEN = (
+    "s.id IN (SELECT o.id FROM sessions o WHERE o.owner = ?"
+    " UNION SELECT t.session_id FROM seats t WHERE t.user_id = ?)"
+)
 _ALL = 2**62  # messages: of no limit
 
 

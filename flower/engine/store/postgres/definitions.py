@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from flower.engine.store import schema
 
 SCHEMA = "flower"  # the namespace in which everything of ours lives
-OWN = 3  # number of what is below and not in ``store.schema``; a change of it is carried out by the next engine
+OWN = 4  # number of what is below and not in ``store.schema``; a change of it is carried out by the next engine
 
 _LATER = "REFERENCES messages(id)"  # of a story: messages do not exist yet when stories are made
 _SKIPPED = re.compile(r"\s*(?:CREATE VIRTUAL|CREATE TRIGGER|DROP TRIGGER)|.*_fts\b", re.DOTALL)
@@ -76,6 +76,7 @@ COLUMNS = (
     "CREATE INDEX IF NOT EXISTS messages_changed ON messages (changed_in)",
     "INSERT INTO about VALUES ('id', gen_random_uuid()::text) ON CONFLICT DO NOTHING",  # which database this is
     "CREATE INDEX IF NOT EXISTS sessions_rowid ON sessions (rowid)",
+    "ALTER TABLE engines ADD COLUMN IF NOT EXISTS present BOOLEAN NOT NULL DEFAULT false",
     # A prompt reads what hundreds of messages have there; lz4 is several times as fast, but not in every server
     "DO $$ BEGIN ALTER TABLE messages ALTER COLUMN extra SET COMPRESSION lz4;"
     " EXCEPTION WHEN feature_not_supported THEN NULL; END $$",

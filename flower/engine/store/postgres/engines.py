@@ -1,9 +1,11 @@
 """Which engines there are and who plays which story: rows in the database, by the database's clock.
 
-An engine has a row with its address, which it renews every ``BEAT_S``; ``LEASE_S`` after the last time it counts as
-dead and any other may delete the row. The stories it plays are leases that point to that row and go with it. Its number
-is the epoch of them all: every process gets a higher one, and no transaction that writes begins without its row.
-So an engine that was paused for a minute and comes back can change nothing any more.
+An engine has a row with its address, which it renews every ``BEAT_S``; ``LEASE_S`` after the last time it counts
+as dead and any other may delete the row. ``GONE_S`` is enough when its connection has ended too, as with a process
+that was killed: an advisory lock of that connection says whether it lasts. The stories it plays are leases that
+point to that row and go with it. Its number is the epoch of them all: every process gets a higher one, and no
+transaction that writes begins without its row. So an engine that was paused for a minute and comes back can change
+nothing any more.
 
 Functions over a connection. Owns the tables ``engines`` and ``leases``; that a story is written by its engine alone is
 checked by triggers (``definitions``).
@@ -24,12 +26,21 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 1.0
 LEASE_S = 4.0  # after the last sign of life
+GONE_S = 2.0  # the same, of an engine whose connection has ended
+_PRESENCE = 0x666C  # the class of the advisory locks that connections of living engines hold
 ORPHANS = 1000  # interrupted replies that are ended in one round
 TAKEN = "not saved: this engine was silent for too long and others play its stories now; it ends"
 
 # ruff: noqa: S608 - only constants and a number are put into statements
 
 _DEAD = "until < clock_timestamp()"
+# The silence of one whose connection has ended. Engines of a version without such locks are not ``present``.
+_GONE = (
+    f"present AND until < clock_timestamp() + {LEASE_S - GONE_S} * interval '1 second' AND NOT EXISTS"
+    f" (SELECT 1 FROM pg_catalog.pg_locks p WHERE p.locktype = 'advisory' AND p.classid = {_PRESENCE}"
+    " AND p.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())"
+    " AND p.objid::bigint = number % 2147483648)"
+)
 _UNTIL = "clock_timestamp() + ? * interval '1 second'"
 
 
@@ -81,11 +92,18 @@ def register(db: Connection, name: str, address: str, *, alone: bool) -> int:
 def beat(db: Connection, number: int, *, draining: bool) -> int | None:
     """Makes an engine's row last; returns how many leases it has, None when the row is gone."""
     row = db.execute(
-        f"UPDATE engines SET until = {_UNTIL}, draining = (?::int = 1) WHERE number = ?"
+        f"UPDATE engines SET until = {_UNTIL}, draining = (?::int = 1), present = true WHERE number = ?"
         " RETURNING (SELECT count(*) FROM leases WHERE engine = number)",
         (LEASE_S, int(draining), number),
     ).fetchone()
     return int(row[0]) if row else None
+
+
+def be_present(db: Connection, number: int) -> None:
+    """Lets everybody see whether this connection, that of an engine's signs of life, lasts."""
+    db.execute(
+        f"SELECT pg_advisory_lock_shared({_PRESENCE}, ?::bigint::int)::text", (number % 2147483648,)
+    )
 
 
 def is_there(db: Connection, number: int) -> bool:
@@ -98,14 +116,16 @@ def leave(db: Connection, number: int) -> None:
     db.execute("DELETE FROM engines WHERE number = ?", (number,))
 
 
-def bury(db: Connection) -> list[str]:
+def bury(db: Connection, *, gone: bool = False) -> list[str]:
     """Deletes the rows of engines that are dead, with their leases; returns their names.
 
-    One that is in the middle of a transaction is left for the next time.
+    ``gone``: also of those that were silent for ``GONE_S`` and have no connection; to be asked for by one that would
+    know if the server had ended all connections. One that is in the middle of a transaction is left for the next time.
     """
+    dead = f"({_DEAD} OR ({_GONE}))" if gone else _DEAD
     rows = db.execute(
         "DELETE FROM engines WHERE number IN"
-        f" (SELECT number FROM engines WHERE {_DEAD} FOR UPDATE SKIP LOCKED) RETURNING name"
+        f" (SELECT number FROM engines WHERE {dead} FOR UPDATE SKIP LOCKED) RETURNING name"
     ).fetchall()
     return [str(name) for (name,) in rows]
 

@@ -48,7 +48,8 @@ class ServerLink:
         self._settings = {**definitions.SETTINGS, **engine, **settings}
         self._keeps_paths = keeps_paths  # else others write meanwhile
         self._made: PostgresConnection | None = None
-        self._hear: Callable[[str], None] | None = None
+        self._at_once: list[Callable[[PostgresConnection], None]] = []  # with every new connection
+        self._due: list[Callable[[PostgresConnection], None]] = []  # of these, with the present one
         self._away_until = 0.0
         self.commits = 0
 
@@ -59,22 +60,30 @@ class ServerLink:
                 raise StoreError(f"not saved: {errors.AWAY}")
             try:
                 self._made = PostgresConnection(connect(self._url, self._settings))
-                if self._hear is not None:
-                    self._listen(self._made, self._hear)
                 self._made.paths = paths.Paths() if self._keeps_paths else None
             except psycopg.Error:
                 self._away_until = time.monotonic() + AWAY_S
                 raise
+            self._due = list(self._at_once)
+        while self._due:
+            self._due[0](self._made)
+            self._due.pop(0)
         return self._made
+
+    def at_once(self, function: Callable[[PostgresConnection], None]) -> None:
+        """Has ``function`` called with every connection, before anything else is asked on it."""
+        self._at_once.append(function)
+        self._due.append(function)
 
     def hear(self, told: Callable[[str], None]) -> None:
         """Has ``told`` called with what other engines say, while something is asked; "": some of it was missed."""
-        self._hear = told
 
-    def _listen(self, db: PostgresConnection, told: Callable[[str], None]) -> None:
-        db.raw.add_notify_handler(lambda notify: told(notify.payload))
-        db.raw.execute(f"LISTEN {fences.CHANNEL}".encode())
-        told("")
+        def listen(db: PostgresConnection) -> None:
+            db.raw.add_notify_handler(lambda notify: told(notify.payload))
+            db.raw.execute(f"LISTEN {fences.CHANNEL}".encode())
+            told("")
+
+        self.at_once(listen)
 
     def close(self) -> None:
         """Ends the connection; the next call makes another one."""

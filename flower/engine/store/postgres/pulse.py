@@ -35,6 +35,7 @@ class Pulse:
         self.is_dead = False
         self.draining = False
         self._beat_at = self._awake_at = self.steady_since = time.monotonic()
+        self._link.at_once(self._connected)
 
     def start(self) -> None:
         """Begins to give signs of life, if it has not begun."""
@@ -74,6 +75,11 @@ class Pulse:
         """Gives one sign of life; returns how many leases the engine has, None when it counts as dead."""
         return engines.beat(db, self._number, draining=self.draining)
 
+    def _connected(self, db: Connection) -> None:
+        """A new connection: the server may have ended those of all engines, so that none of them is judged yet."""
+        self.steady_since = time.monotonic()
+        engines.be_present(db, self._number)
+
     def _run(self) -> None:
         while not self.is_dead and not self._stop.wait(engines.BEAT_S):
             if time.monotonic() - self._awake_at > HUNG_S:
@@ -99,5 +105,5 @@ class Pulse:
 
 
 def _bury(db: Connection) -> None:
-    for name in engines.bury(db):
+    for name in engines.bury(db, gone=True):
         log.warning("the engine %s is dead; its stories are free", name)
