@@ -23,7 +23,7 @@ from flower.engine.sessions import suggestions
 from flower.engine.sessions.create import rows_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import exchanges, states, stories
+from flower.engine.store import exchanges, stages, states, stories
 from flower.engine.store.extra import MessageExtra
 from flower.errors import CommandError
 from flower.protocol.messages import State
@@ -176,6 +176,10 @@ async def add_to_cast(engine: Engine, client: Client, argument: str) -> None:
             raise CommandError(f"{CAST} characters are the most on one stage.")
         return replace(steered, cast=replace(steered.cast, members=members))
 
+    session, database = story_of(client), engine.services.database
+    before = await database.read(states.steering, session.id)
+    if not before.cast.members and found.id != session.character_id:
+        await database.write(stages.begin, session.id, session.character_id)
     steered = await _steer(engine, client, add)
     anew = await _greet_anew(engine, story_of(client), steered)
     other = " The story begins with a greeting for several; ← → shows the others." if anew else ""

@@ -100,7 +100,7 @@ def answer_recall(context: Context) -> Paragraphs:
     if _MY_NAME.search(text) and context.player and not re.search(r"\bmy \w+'s name\b", text):
         return [[context.say("your_name")], [remark(context, 30)]]
     if _ALL_SO_FAR.search(text):
-        text = recap(context.history, context.lore)
+        text = recap(context.witnessed, context.lore)
         return [[context.say("recap"), text]] if text else [[context.say("recap_nothing")]]
     if _WHO_AM_I.search(text) and (told := context.from_scene(of_me=True)) is not None:
         named = context.say("your_name") if context.player and "name" in text else ""

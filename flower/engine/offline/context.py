@@ -643,10 +643,16 @@ class Context:
         return key_of(name) in self._met
 
     # --- the past ---------------------------------------------------------------------------------
+    @property
+    def witnessed(self) -> list[ChatMessage]:
+        """What was said while who speaks was there."""
+        unheard = self.cue.unheard
+        return [one for place, one in enumerate(self.history) if place not in unheard]
+
     def memory(self) -> Recollection | None:
         """Returns the past sentence nearest to the line."""
         asked = stems(without_call(self.cue.line))
-        return remember(asked, self.cue.memories, self.history, self.cue.scene, self.cue.line)
+        return remember(asked, self.cue.memories, self.witnessed, self.cue.scene, self.cue.line)
 
     @cached_property
     def unclear(self) -> bool:

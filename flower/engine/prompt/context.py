@@ -35,7 +35,7 @@ from flower.engine.recall.base import (
     memory_scope,
 )
 from flower.engine.scripts.script import Script
-from flower.engine.store import paths, scripts, states, stories, whispers
+from flower.engine.store import paths, scripts, stages, states, stories, whispers
 from flower.engine.store.connection import Connection
 from flower.engine.tokens import MESSAGE_TOKENS
 
@@ -48,7 +48,8 @@ RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 class PromptContext(Struct, frozen=True):
     """The story up to the line, what lore and memory hold about it, and how the reply is to be written.
 
-    ``recall_late``: recall took too long, so that nothing was found.
+    ``recall_late``: recall took too long, so that nothing was found. ``unheard``: messages that were said while the
+    character who speaks was not there.
     """
 
     path: tuple[stories.Message, ...]
@@ -59,6 +60,7 @@ class PromptContext(Struct, frozen=True):
     recall_late: bool = False
     entries: LoreEntries = NO_ENTRIES
     acted: Acted = NO_SCRIPTS
+    unheard: frozenset[int] = frozenset()
 
 
 def most_messages(context: int) -> int:
@@ -81,6 +83,13 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
             scripted_path, services.scripts, scripts_on, path, direction.values
         )
     ready = await ready_books(services, _place(turn), direction, current)
+    unheard: frozenset[int] = frozenset()
+    if len(direction.played) > 1 and direction.speaker in {one.id for one in direction.played}:
+        heard = await services.database.read(
+            stages.witnessed, turn.session_id, turn.leaf, direction.speaker
+        )
+        unheard = frozenset(one.id for one in path[:-1] if one.id in visible and one.id not in heard)
+        visible = heard
     await _sync_characters(services.library, direction)
     considered, late = await _consider(
         services, turn, _query(services, turn, direction, path, visible, ready)
@@ -102,6 +111,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         recall_late=late,
         entries=entries,
         acted=acted,
+        unheard=unheard,
     )
 
 

@@ -45,6 +45,7 @@ def record_of(
         manifest=_manifest(model, context, fresh, assembled, prefill=prefill),
         window_start=assembled.window_start,
         speaker=context.direction.speaker,
+        on_stage=[one.id for one in context.direction.played],
         variables=variables if line_of_player else None,
         lore_timed=entries.timed,
         nearly=rows_of_held(entries.held),

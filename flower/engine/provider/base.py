@@ -59,6 +59,7 @@ class Cue(Struct, frozen=True):
     decided: tuple[str, ...] = ()  # outcome of each of the player's lines in ``story``, "" without dice
     earlier: tuple[str, ...] = ()  # the last replies in other stories, newest first
     begun: str = ""  # the reply so far, which is to be continued
+    unheard: frozenset[int] = frozenset()  # places in ``story`` that who speaks was not there to hear
 
 
 class Template(Struct, frozen=True):

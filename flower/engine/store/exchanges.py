@@ -14,7 +14,7 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.game.state import dump_variables
 from flower.engine.lorebook.timed import Timed
-from flower.engine.store import branches, paths, prompts, states, stories, tree
+from flower.engine.store import branches, paths, prompts, stages, states, stories, tree
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.extra import (
     ManifestEntry,
@@ -125,8 +125,9 @@ class LineNotes(Struct, frozen=True, kw_only=True):
 class PromptRecord(Struct, frozen=True, kw_only=True):
     """What is stored of a prompt: with the line it answers, with its reply, with the story.
 
-    ``speaker``: id of the character that the reply belongs to; ``variables``: as the macros of notes leave
-    them, None when they set none; ``lore_timed``: lasting effects of lorebooks, to be kept with the line.
+    ``speaker``: id of the character that the reply belongs to; ``on_stage``: of those who are there; ``variables``:
+    as the macros of notes leave them, None when they set none; ``lore_timed``: lasting effects of lorebooks, to be
+    kept with the line.
     """
 
     session_id: str
@@ -136,6 +137,7 @@ class PromptRecord(Struct, frozen=True, kw_only=True):
     manifest: Sequence[ManifestEntry]
     window_start: int | None
     speaker: str = ""
+    on_stage: Sequence[str] = ()
     variables: Mapping[str, str] | None = None
     lore_timed: Timed | None = None
     nearly: Sequence[ManifestEntry] = ()
@@ -149,6 +151,7 @@ def store_prompt(db: Connection, record: PromptRecord) -> str:
         stories.set_message_extra(db, record.line_id, patch(lore_timed=record.lore_timed))
     reply_extra = patch(manifest=record.manifest, speaker=record.speaker, nearly=record.nearly)
     stories.set_message_extra(db, record.reply_id, reply_extra)
+    stages.keep(db, record.session_id, record.reply_id, record.on_stage)
     stories.set_session_extra(db, record.session_id, {"window_start": record.window_start})
     if record.variables is None:
         return ""

@@ -42,9 +42,9 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     the model; ``entries`` (of lorebooks, as given with the line), ``lore_timed``: their lasting effects from
     here on; ``nearly``: entries that nearly fired for a reply; ``by``: "player" when they wrote what the
     narrator would; ``forgotten``: the exchange is to be no memory. ``there``: at a table, the
-    users who were there when it was said. ``hidden``: it is on the screen, but no
-    model reads it. ``imported``: it came from another program, and there ``name`` said it. ``states`` keeps
-    more under keys of its own.
+    users who were there when it was said; ``stage``: who of the cast is there from here on.
+    ``hidden``: it is on the screen, but no model reads it. ``imported``: it came from another program, and there
+    ``name`` said it. ``states`` keeps more under keys of its own.
     """
 
     recalled: str = ""
@@ -64,6 +64,7 @@ class MessageExtra(Struct, frozen=True, kw_only=True, omit_defaults=True):
     forgotten: bool = False
     hidden: bool = False
     there: tuple[int, ...] = ()
+    stage: tuple[str, ...] = ()
     imported: bool = False
     name: str = ""
     others: dict[str, Any] = {}

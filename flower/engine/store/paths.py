@@ -55,11 +55,14 @@ _WALK = f"""
         m.role = 'assistant',
         {_HAS.format(key="variables", type="object")},
         {_HAS.format(key="hidden", type="true")},
+        {_HAS.format(key="stage", type="array")},
         EXISTS (SELECT 1 FROM summaries s WHERE s.last_id = m.id)
     FROM up CROSS JOIN messages m ON m.id = up.id
 """  # noqa: S608 - constants are put in
 _LOOKED_AT = 8  # ways before the database is asked whose a message is
-ON_A_WAY = frozenset({"state", "variables", "hidden"})  # of a message's extra data, what a way knows of
+ON_A_WAY = frozenset(
+    {"state", "variables", "hidden", "stage"}
+)  # of a message's extra data, what a way knows of
 
 
 class Ids(Collection[int]):
@@ -77,6 +80,10 @@ class Ids(Collection[int]):
     def __len__(self) -> int:
         return self._count - len(self._without)
 
+    def but(self, others: Collection[int]) -> Ids:
+        """Returns the same without others of the way."""
+        return Ids(self._ids, self._count, self._without.union(others)) if others else self
+
     def last(self, most: int | None) -> list[int]:
         """Returns the last so many of them, None: all."""
         ids = list(self)
@@ -90,11 +97,12 @@ class Ids(Collection[int]):
 class _Kept:
     """Everything known of one story's way; the arrays only ever get longer."""
 
-    __slots__ = ("hidden", "ids", "lines", "replies", "states", "summarised", "variables")
+    __slots__ = ("hidden", "ids", "lines", "replies", "stages", "states", "summarised", "variables")
 
     def __init__(self) -> None:
         self.ids, self.lines, self.states = array("q"), array("q"), array("q")
         self.replies, self.variables, self.hidden = array("q"), array("q"), array("q")
+        self.stages = array("q")  # messages at which the cast became another one
         self.summarised = array("q")  # messages at which a summary ends
 
     def __contains__(self, number: int) -> bool:
@@ -109,6 +117,7 @@ class _Kept:
             self.replies,
             self.variables,
             self.hidden,
+            self.stages,
             self.summarised,
         )
         for number, *flags in reversed(rows):
@@ -155,6 +164,11 @@ class Way:
     @property
     def ids(self) -> Ids:
         return Ids(self._kept.ids, bisect_right(self._kept.ids, self._leaf))
+
+    @property
+    def stages(self) -> Ids:
+        """The messages at which it changed who of the cast is there."""
+        return Ids(self._kept.stages, bisect_right(self._kept.stages, self._leaf))
 
     @property
     def remembered(self) -> Ids:
