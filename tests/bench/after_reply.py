@@ -18,7 +18,7 @@ from pathlib import Path
 import trio
 from trio_websocket import WebSocketConnection, wrap_client_stream
 
-from tests.bench.relay import WORD, WORLD, Server, cpu_s, engine_at, read_through_engine
+from tests.bench.relay import ROOT, WORD, WORLD, Server, cpu_s, engine_at, read_through_engine
 
 REST_S = 3.0
 ROUNDS = 3
@@ -47,14 +47,16 @@ async def at_rest(pid: int, socket: WebSocketConnection) -> tuple[float, float]:
     return last - first, last_at - begun
 
 
-async def measure(server: Server, pid: int, socket: WebSocketConnection) -> None:
-    """Prints a row for each length of reply."""
+async def measure(
+    server: Server, pid: int, socket: WebSocketConnection
+) -> dict[int, tuple[float, float]]:
+    """Returns for each length of reply the CPU seconds and after how many seconds the engine rested."""
     for command in (f"/world select {WORLD}", "/session new"):
         await socket.send_message(json.dumps({"prompt": command}))
     server.count = 3
     await read_through_engine(socket, "Warm up.")
     await at_rest(pid, socket)
-    print(f"{'after a reply of':24}{'CPU s':>8}{'at rest after s':>18}")
+    found = {}
     for characters in (3_000, 44_000):
         server.count, server.tell = characters // WORDS_CHARS, two_words
         rows = []
@@ -63,25 +65,34 @@ async def measure(server: Server, pid: int, socket: WebSocketConnection) -> None
             await read_through_engine(socket, f"Tell me of the {number}th night.")
             rows.append(await at_rest(pid, socket))
         cpu, rest = (statistics.median(column) for column in zip(*rows, strict=True))
-        print(f"{characters:>12,} characters{cpu:8.2f}{rest:18.1f}")
+        found[characters] = (cpu, rest)
+    return found
 
 
-async def main() -> None:
+async def measured(tree: Path = ROOT) -> dict[int, tuple[float, float]]:
+    """As ``measure``, with a tree's engine in a home of its own."""
     server = Server()
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, server.handle, 0, host="127.0.0.1"))
         port = listeners[0].socket.getsockname()[1]
         with tempfile.TemporaryDirectory() as folder:
-            async with engine_at(Path(folder), port) as (pid, host, number):  # noqa: SIM117 - it ends last
+            async with engine_at(Path(folder), port, tree) as (pid, host, number):  # noqa: SIM117 - it ends last
                 async with (
                     await trio.open_tcp_stream(host, number) as stream,
                     trio.open_nursery() as inner,
                 ):
                     socket = await wrap_client_stream(inner, stream, host, "/ws/rpc")
-                    await measure(server, pid, socket)
+                    found = await measure(server, pid, socket)
                     inner.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
+    return found
+
+
+def main() -> None:
+    print(f"{'after a reply of':24}{'CPU s':>8}{'at rest after s':>18}")
+    for characters, (cpu, rest) in trio.run(measured).items():
+        print(f"{characters:>12,} characters{cpu:8.3f}{rest:18.1f}")
 
 
 if __name__ == "__main__":
-    trio.run(main)
+    main()
