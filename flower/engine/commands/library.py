@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from flower import limits
-from flower.engine.assets import Character
 from flower.counting import counted
+from flower.engine.assets import Character
 from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
 from flower.engine.export import library_archive, library_files, settings_files
