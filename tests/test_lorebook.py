@@ -132,6 +132,55 @@ def test_what_does_not_fit_is_passed_over_or_ends_it() -> None:
     assert skip.tokens == 2
 
 
+# By recorded rules accidents happen that no recorded case of ours has; by our own they do not.
+ACCIDENTS = {
+    "one that has several groups blocks none of them later": (
+        [entry("a", "lamp", "oil", groups=("g", "h")), entry("b", "oil", groups=("g",))],
+        {"said": "lamp"},
+        (["a"], ["a", "b"]),
+    ),
+    "a book's own depth is not known": (
+        [entry("a", "lamp")],
+        {"said": "lamp|one|two", "of_book": {"scan_depth": 3}},
+        (["a"], []),
+    ),
+    "accents are borders of words": ([entry("a", "caf")], {"said": "a café"}, ([], ["a"])),
+    "what did not fit is read by others": (
+        [
+            entry("large", "lamp", "oil " * 50),
+            entry("first", "bell", delay_until_recursion=1),
+            entry("a", "oil", delay_until_recursion=2, ignore_budget=True),
+        ],
+        {"said": "lamp", "settings": ScanSettings(budget=10)},
+        ([], ["a"]),
+    ),
+    "a decorator of the card format is cut and no more": (
+        [entry("a", "lamp", "@@activate_only_after 9\nText.")],
+        {"said": "lamp"},
+        ([], ["a"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("accident", ACCIDENTS)
+def test_recorded_rules_keep_what_looks_like_accidents(accident: str) -> None:
+    entries, situation, (ours, theirs) = ACCIDENTS[accident]
+    assert fired(play(*entries, **situation)) == ours
+    assert fired(play(*entries, dialect=LoreRules.SILLYTAVERN, **situation)) == theirs
+
+
+def test_one_that_stays_and_would_rest_loses_its_group_by_recorded_rules() -> None:
+    """There its own rest takes it out of the group that it holds."""
+    entries = (
+        entry("a", "lamp", groups=("g",), sticky=3, cooldown=5),
+        entry("b", "oil", groups=("g",)),
+    )
+    for dialect, stays in ((LoreRules.FLOWER, ["a"]), (LoreRules.SILLYTAVERN, [])):
+        first = play(*entries, said="lamp", dialect=dialect)
+        again = play(*entries, said="lamp|oil", timed=first.timed, dialect=dialect)
+        assert (fired(first), fired(again)) == (["a"], stays)
+
+
 def test_a_book_has_a_budget_of_its_own() -> None:
     """What a book allows itself holds inside the whole budget."""
     entries = (entry("a", "lamp", "one two three"), entry("b", "lamp", "four five"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from flower import limits
+from flower.counting import counted
 from flower.engine.assets import Character
 from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
@@ -165,7 +166,7 @@ def written(client: Client, paths: Sequence[Path]) -> str:
     if not paths:
         return "There is nothing to write."
     if not client.visitor.id:
-        others = f" and {len(paths) - 1} more files beside it" if len(paths) > 1 else ""
+        others = f" and {counted(len(paths) - 1, 'more file')} beside it" if len(paths) > 1 else ""
         return f"✓ Written: {paths[0]}{others}"
     names = ", ".join(path.name for path in paths[:NAMES_SHOWN])
     more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
