@@ -103,6 +103,15 @@ def test_only_the_first_persona_is_everybodys_and_the_same_one_comes_once(db: Co
     assert [found._here("personas", old) for old in (3, 5, 8, 9)] == [3, 5, 3, None]
 
 
+def test_a_summary_comes_with_the_message_it_ends_at_and_not_without(db: Connection) -> None:
+    stories.create_session(db, "here", "harbour", "mara", "Hello.", 1.0)
+    ends = [{"last_id": number, "text": f"Up to {number}.", "created": 1.0} for number in (2, 9)]
+    found = taken(db, summaries=ends)
+    rows = db.execute("SELECT last_id, text FROM summaries").fetchall()
+    assert [tuple(row) for row in rows] == [(messages(db, "s")[1][0], "Up to 2.")]
+    assert found.counts["summaries"] == 1
+
+
 def attached(number: int, world: str, text: str) -> Row:
     return {"id": number, "world_id": world, "text": text, "created": 1.0}
 

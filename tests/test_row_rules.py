@@ -19,6 +19,7 @@ from flower.engine.store import (
     presets,
     prompts,
     seats,
+    selections,
     stories,
     streaming_text,
     trash,
@@ -278,3 +279,13 @@ def test_what_is_taken_back_of_a_message_takes_nothing_of_the_next_one(db: Conne
     streaming_text.withdraw(db, first, 2)
     texts = db.execute("SELECT text FROM growth ORDER BY place").fetchall()
     assert [text for (text,) in texts] == ["Sh", "She ", "nods"]
+
+
+@pytest.mark.parametrize("damaged", ["[1]", "1", "{"])
+def test_settings_of_a_model_are_as_they_were_set_and_none_where_they_are_damaged(
+    db: Connection, damaged: str
+) -> None:
+    selections.set_of_model(db, "m", "temperature", 0.5)
+    assert selections.of_model(db, "m") == {"temperature": 0.5}
+    db.execute("UPDATE model_params SET params = ?", (damaged,))
+    assert selections.of_model(db, "m") == {}

@@ -67,6 +67,15 @@ def test_variants_are_chosen_by_number_or_round_the_end(
             branches.choose_variant(db, S, None, wrong)
 
 
+def test_a_branch_whose_end_is_in_the_trash_ends_above_it(db: Connection) -> None:
+    say(db, "I look.", "You see.")
+    end = tree.active_leaf(db, S)
+    branches.begin(db, S, None, "other", 2.0)
+    say(db, "I go.", "You went.")
+    db.execute("UPDATE messages SET deleted = 1.0 WHERE id IN (?, ?)", (end, (end or 0) - 1))
+    assert {tip.name: tip.leaf for tip in branches.named(db, S)}["main"] == (end or 0) - 2
+
+
 # --- ways ---------------------------------------------------------------------------------------
 
 
