@@ -14,7 +14,7 @@ from pathlib import Path
 import trio
 
 from flower import limits
-from flower.engine.sessions.side_requests import SideUse
+from flower.engine.sessions.runtime import SideUse
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.store import allowances, own_assets, selections
 from flower.engine.store.allowances import Allowance

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Registry
 
-if TYPE_CHECKING:
-    from flower.engine.sessions.side_requests import SideUse
+
+class SideUse(Struct, frozen=True):
+    """What a request beside the replies used, and the key of the client that it is counted for."""
+
+    client: str
+    tokens: int  # read and written
+    cost: float  # USD, 0 for unknown
 
 
 async def _always(client: str) -> bool:

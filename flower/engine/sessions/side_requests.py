@@ -10,25 +10,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from msgspec import Struct
-
 from flower import limits
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.provider.base import Completion, Piece, Provider, Reasoning, Spent, Text
 from flower.engine.provider.prepared import Prepared
 from flower.engine.provider.retry import Stream
-from flower.engine.sessions.runtime import Runtime
+from flower.engine.sessions.runtime import Runtime, SideUse
 from flower.engine.sessions.turn_outcome import cost_of
 from flower.engine.tokens import MESSAGE_TOKENS
 from flower.protocol.messages import Usage
-
-
-class SideUse(Struct, frozen=True):
-    """What a request used, and the key of the client that it is counted for."""
-
-    client: str
-    tokens: int  # read and written
-    cost: float  # USD, 0 for unknown
 
 
 class SideStream:
