@@ -320,6 +320,8 @@ def _look(context: Context) -> Paragraphs:
         if text and line.act and line.verb == "taste"
         else context.say("look")
     )
+    if line.verb in ("smell", "sniff", "taste", "touch"):  # nothing to be seen comes of these
+        return [[opening, text or context.air()], [call_back(context), remark(context)]]
     return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
 
 
@@ -398,9 +400,15 @@ def _contest(context: Context) -> Paragraphs:
 def _risk(context: Context) -> Paragraphs:
     throw = context.throw()
     text = the_place(context, most=1) if context.goal and throw.outcome != "miss" else ""
+    whom = context.people.pointed_at(context.line.text)
+    if whom is not None and throw.outcome in ("strong", "miss"):
+        context.meet(whom.name)
+        after = context.say(f"persuade_{throw.outcome}", whom.slots)
+    else:
+        after = context.say("risk_after") if throw.outcome == "miss" else ""
     return [
         [context.say(f"risk_{throw.outcome}"), throw.display_text, text],
-        [by_the_way(context, 20), remark(context, 50)],
+        [after, "" if after else by_the_way(context, 20), remark(context, 50)],
     ]
 
 

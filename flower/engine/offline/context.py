@@ -77,6 +77,9 @@ _APPEARANCE = re.compile(
     r"\b(?:small|tall|thin|fat|round|bald|grey|broad|damp|handsome|muddy|freckled|elegant|heavy-browed|quick|neat|"
     r"wears?|hair|eyes|coat|beard|moustache|fingers|granite|glass|stone hall)\b"
 )
+_ONCE = re.compile(
+    r"\b(?:was|were|had|went|came|stood|rang|died|drowned|sworn|years ago|never found)\b"
+)
 _WHERE = re.compile(r"^\W*where(?:'s|\u2019s)?\b", re.IGNORECASE)
 _MAY_I = re.compile(
     r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b"
@@ -482,6 +485,20 @@ class Context:
             one for one in self.lore.facts if "rumour" in one.section.casefold() and not one.secret
         )
         return next((fact for fact in rumours if self.use(fact)), None) or self.spare()
+
+    def tale(self) -> Fact | None:
+        """Returns something that happened here once and was not told lately, else any fact; None for nothing."""
+        once = [
+            fact
+            for fact in self.lore.facts
+            if not fact.secret and not self.is_recent(fact) and _ONCE.search(fact.text)
+            and (fact.subject is None or fact.subject.kind != "person") and len(fact.words) >= SPARE_STEMS
+        ]  # fmt: skip
+        if not once:
+            return self.spare()
+        fact = self.pick.any_of(once)
+        self.use(fact)
+        return fact
 
     def at_hand(self) -> Fact | None:
         """Returns a fact about the place that was not told yet, or None; who is there speaks for themself."""

@@ -140,7 +140,7 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
     heard, line = context.heard, context.line
     if line.speech_act == "help":
         return [context.say("called_for_help", speaker.slots)]
-    if _TALE.search(line.speech or line.text) and (tale := context.spare()) is not None:
+    if _TALE.search(line.speech or line.text) and (tale := context.tale()) is not None:
         fact_said = context.fact_slots(as_said_by(speaker, tale, line.words))
         return [context.say("tale", speaker.slots | fact_said)]
     sought = context.people.sought is not None and asked_part(line.text) != line.text
