@@ -66,6 +66,10 @@ _SEEKS_THEM = re.compile(
 )
 _SEES_WHAT = re.compile(r"\b(?:see|look) (?:if|whether|that|how|what|back)\b", re.IGNORECASE)
 _WHAT_SENSE = re.compile(r"^(?:.*[.!] )?what (?:do|can) (?:i|we) (?:hear|smell)\b", re.IGNORECASE)
+_BODY = re.compile(
+    r"\b(?:his|her|their) (?:\w+ )?(?:hands?|face|eyes?|feet|fingers|mouth|shoulders|arms?|boots|wrists?|neck|body)\b",
+    re.IGNORECASE,
+)
 _COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
@@ -297,6 +301,16 @@ def _look(context: Context) -> Paragraphs:
         count = context.pick.any_of(_COUNTS)
         said = tell(context, known) if known else context.say("counted", {"count": count})
         return [[said], [call_back(context), remark(context)]]
+    if _BODY.search(line.text) and (whose := context.people.pointed_at(line.text)) is not None:
+        return [
+            [f"You {line.act}." if line.act else "", context.say("look_body", whose.slots), text],
+            [remark(context)],
+        ]
+    if re.search(r"\blooks? out\b", line.text) and not text:
+        return [
+            [f"You {line.act}." if line.act else "", context.say("look_away"), context.air()],
+            [remark(context)],
+        ]
     if person is not None and not line.object:
         seen = context.say("look_person", of_name(person).slots)
         return [[seen, text or context.air()], [remark(context)]]
@@ -306,6 +320,8 @@ def _look(context: Context) -> Paragraphs:
         if text and line.act and line.verb == "taste"
         else context.say("look")
     )
+    if line.verb in ("smell", "sniff", "taste", "touch"):  # nothing to be seen comes of these
+        return [[opening, text or context.air()], [call_back(context), remark(context)]]
     return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
 
 
@@ -384,13 +400,21 @@ def _contest(context: Context) -> Paragraphs:
 def _risk(context: Context) -> Paragraphs:
     throw = context.throw()
     text = the_place(context, most=1) if context.goal and throw.outcome != "miss" else ""
+    whom = context.people.pointed_at(context.line.text)
+    if whom is not None and throw.outcome in ("strong", "miss"):
+        context.meet(whom.name)
+        after = context.say(f"persuade_{throw.outcome}", whom.slots)
+    else:
+        after = context.say("risk_after") if throw.outcome == "miss" else ""
     return [
         [context.say(f"risk_{throw.outcome}"), throw.display_text, text],
-        [by_the_way(context, 20), remark(context, 50)],
+        [after, "" if after else by_the_way(context, 20), remark(context, 50)],
     ]
 
 
 def _use(context: Context) -> Paragraphs:
+    if met := with_somebody(context):
+        return [[met], [remark(context, 30)]]
     last = context.line.object.rsplit(" ", 1)[-1]
     own = "" if last in word_list("body_parts") else _verb_of_its_own(context)
     luck = context.pick.chance.randrange(8)

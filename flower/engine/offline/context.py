@@ -23,6 +23,7 @@ from flower.engine.offline.people import People
 from flower.engine.offline.questions import about_me, answers, without_call
 from flower.engine.offline.recall import Recollection, remember
 from flower.engine.offline.relevance import (
+    SEEKING,
     answers_it,
     asked_part,
     belongs_to,
@@ -70,6 +71,14 @@ _HOW_MANY = re.compile(r"\bhow (?:many|much) (?:more |other )?(?P<what>[a-z]+)",
 _POINTS = re.compile(r"\b(?:he|she|it|they|him|her|them|this|that|his|their)\b", re.IGNORECASE)
 _UNIT = re.compile(
     r"\b(?:miles?|yards?|paces|steps|feet|foot|metres?|minutes|hours|days|weeks|years?|kilos?|pounds|tons?|\w+teen|\w+ty)\b"
+)
+_LOOKS_LIKE = re.compile(r"\blook(?:s|ed)? like\b|\bwhat sort of (?:man|woman|person)\b", re.IGNORECASE)
+_APPEARANCE = re.compile(
+    r"\b(?:small|tall|thin|fat|round|bald|grey|broad|damp|handsome|muddy|freckled|elegant|heavy-browed|quick|neat|"
+    r"wears?|hair|eyes|coat|beard|moustache|fingers|granite|glass|stone hall)\b"
+)
+_ONCE = re.compile(
+    r"\b(?:was|were|had|went|came|stood|rang|died|drowned|sworn|years ago|never found)\b"
 )
 _WHERE = re.compile(r"^\W*where(?:'s|\u2019s)?\b", re.IGNORECASE)
 _MAY_I = re.compile(
@@ -289,11 +298,12 @@ class Context:
             and _WHERE.search(question) is not None
             and _IS_AT.search(fact.text) is not None
         )
-        mine = _MAY_I.search(question) is not None and (
+        looks = _LOOKS_LIKE.search(question) is not None and _APPEARANCE.search(fact.text) is not None
+        mine = (_MAY_I.search(question) or SEEKING.search(self.line.text)) is not None and (
             fact.subject is None or fact.subject.kind != "person"
         )
         sold = _AMOUNT.search(fact.text) is not None and _ASKS_PRICE.search(question) is None
-        return answers(question, fact.text)[0] + 2 * (measure or found_at) + mine - sold
+        return answers(question, fact.text)[0] + 2 * (measure or found_at or looks) + mine - sold
 
     @cached_property
     def asked(self) -> frozenset[str]:
@@ -468,6 +478,27 @@ class Context:
     def spare(self) -> Fact | None:
         """Returns some fact recalled for this moment that was not used lately, or None."""
         return self._some(lambda fact: fact.rank < SPARE_RANK)
+
+    def rumour(self) -> Fact | None:
+        """Returns something people say that was not told lately, None when nobody says anything."""
+        rumours = (
+            one for one in self.lore.facts if "rumour" in one.section.casefold() and not one.secret
+        )
+        return next((fact for fact in rumours if self.use(fact)), None) or self.spare()
+
+    def tale(self) -> Fact | None:
+        """Returns something that happened here once and was not told lately, else any fact; None for nothing."""
+        once = [
+            fact
+            for fact in self.lore.facts
+            if not fact.secret and not self.is_recent(fact) and _ONCE.search(fact.text)
+            and (fact.subject is None or fact.subject.kind != "person") and len(fact.words) >= SPARE_STEMS
+        ]  # fmt: skip
+        if not once:
+            return self.spare()
+        fact = self.pick.any_of(once)
+        self.use(fact)
+        return fact
 
     def at_hand(self) -> Fact | None:
         """Returns a fact about the place that was not told yet, or None; who is there speaks for themself."""

@@ -13,7 +13,15 @@ from flower.engine.offline.grammar import in_first_person, sentences, spoken, up
 from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark
 from flower.engine.offline.people import Absent
 from flower.engine.offline.questions import about_me, about_the_other
-from flower.engine.offline.relevance import ANSWERED, SEEKING, asked_part, content, covered, measured
+from flower.engine.offline.relevance import (
+    ANSWERED,
+    SEEKING,
+    asked_part,
+    content,
+    covered,
+    kindred,
+    measured,
+)
 from flower.engine.offline.scene import key_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
@@ -22,10 +30,16 @@ WAITS_PERCENT = 14  # of replies in a talk end on a word to go on; more would be
 _TALE = re.compile(
     r"\b(?i:(?:tell|give|sing) (?:me|us) (?:a|an|another|your|some|one more)(?: \w+)? (?:story|stories|tale|song|"
     r"legend|yarn|joke)|tell (?:me|us) something)\b|"
-    r"\bask (?:him|her|them|[A-Z]\w+|the \w+) (?:for|to tell)(?: me| us)? a (?:story|tale|song|legend|yarn|joke)\b"
+    r"\bask (?:him|her|them|[A-Z]\w+(?: [A-Z]\w+)?|the \w+) (?:for|to tell)(?: me| us)? a (?:story|tale|song|"
+    r"legend|yarn|joke)\b"
 )
 _HOW_ARE_YOU = re.compile(
     r"\bhow (?:are|do) you\b|\bare you (?:all right|okay|ok|well)\b", re.IGNORECASE
+)
+_WHATS_UP = re.compile(
+    r"\bwhat(?:'s| is|'s all) (?:going on|happening|the matter|this (?:all )?about|up|wrong here|new)\b|"
+    r"\bany (?:news|gossip)\b",
+    re.IGNORECASE,
 )
 _OPINION = re.compile(
     r"\b(?:what do you (?:think|make|say)|do you (?:like|trust|believe|love|hate)|"
@@ -49,11 +63,13 @@ _DOUBTS = re.compile(
 )
 _OF_YOU = re.compile(r"\b(?:did|do|are|were|have|had|would|could|will) you\b", re.IGNORECASE)
 _ASKS_A_FAVOUR = re.compile(
-    r"\b(?:are you coming|will you come|may I|can I (?:come|have|see|borrow|take|sit))\b|"
+    r"\b(?:if|whether) (?:I|we) (?:may|can|could|might)\b|\b(?:are you coming|will you come|may I|can I (?:come|"
+    r"have|see|borrow|take|sit))\b|"
     r"^(?:[A-Z][\w'-]+, )?(?:could|can|will|would) you (?:please |just |at least )?"
     r"(?!know|tell|say|see|hear|remember|explain|think|describe|be|have|ever|like|mind)[a-z]+ ",
     re.IGNORECASE,
 )
+_REPORTS = re.compile(r"(?:says?|swears?|told|will|has|had|was|may)\b")  # draws nobody's portrait
 _VOCATIVE = re.compile(r", [A-Za-z]+\?$")
 _AGE = re.compile(r"\b(?:nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\b")
 _ASKS_WITH = re.compile(r"\b(?:who|where|when|why|how)\b", re.IGNORECASE)
@@ -97,8 +113,9 @@ def talk(context: Context) -> list[list[str]]:
 
 def answers(context: Context, speaker: Speaker, fact: Fact) -> str:
     """Returns the fact in the speaker's mouth."""
+    own = fact.subject is not None and fact.subject.short == speaker.name
     return context.say(
-        f"answer.{speaker.register} answer.any",
+        "answer_own" if own else f"answer.{speaker.register} answer.any",
         speaker.slots | context.fact_slots(as_said_by(speaker, fact, context.line.words)),
     )
 
@@ -123,10 +140,11 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
     heard, line = context.heard, context.line
     if line.speech_act == "help":
         return [context.say("called_for_help", speaker.slots)]
-    if _TALE.search(line.speech or line.text) and (tale := context.spare()) is not None:
+    if _TALE.search(line.speech or line.text) and (tale := context.tale()) is not None:
         fact_said = context.fact_slots(as_said_by(speaker, tale, line.words))
         return [context.say("tale", speaker.slots | fact_said)]
-    if line.speech_act == "ask" and heard.disclosure not in ("confession", "affection"):
+    sought = context.people.sought is not None and asked_part(line.text) != line.text
+    if (line.speech_act == "ask" or sought) and heard.disclosure not in ("confession", "affection"):
         return _asked(context, speaker)
     if SEEKING.search(line.speech) and (wanted := _fact_for(context, speaker)):
         return [answers(context, speaker, wanted)]
@@ -193,7 +211,13 @@ def _portrait(context: Context, speaker: Speaker, full: str) -> str:
         context.replies[:1]
     ):
         return ""
-    portraits = [fact for fact in own if not fact.secret and fact.text.startswith(f"{full} ")]
+    portraits = [
+        fact
+        for fact in own
+        if not fact.secret
+        and fact.text.startswith(f"{full} ")
+        and not _REPORTS.match(fact.text.removeprefix(f"{full} "))
+    ]
     portraits.sort(key=lambda fact: PEOPLE_TITLE.search(fact.section) is None)
     known = portraits[0] if portraits else None
     if known is None or known.subject is None or not context.use(known):
@@ -226,6 +250,8 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
     text = context.line.speech or context.line.text
     if about_the_other(text):
         return _about_themself(context, speaker)
+    if _WHATS_UP.search(text) and (news := context.rumour()) is not None:
+        return [answers(context, speaker, news)]
     if _HOW_ARE_YOU.search(text):
         return [context.say(f"how_are_you.{speaker.register} how_are_you.any", speaker.slots)]
     memory = context.memory()
@@ -276,7 +302,7 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
     if partly is not None:
         told = context.fact_slots(as_said_by(speaker, partly, context.line.words))
         return [context.say("knows_partly", speaker.slots | told)]
-    return [_does_not_know(context, speaker, text), _hint(context, speaker, 60)]
+    return [_does_not_know(context, speaker, text), _hint(context, speaker, 35)]
 
 
 def _does_not_know(context: Context, speaker: Speaker, text: str) -> str:
@@ -369,7 +395,9 @@ def _volunteered(context: Context, speaker: Speaker) -> str:
     if context.line.speech_act in ("bye", "gesture", "threat", "thanks", "sorry"):
         return ""
     fact = _fact_for(context, speaker)
-    if fact is not None:
+    said = content(context.line.words, ())
+    shared = sum(bool(kindred(word) & fact.words) for word in said) if fact else 0
+    if fact is not None and (shared > 1 or set(fact.names) & set(context.named)):
         fact_said = as_said_by(speaker, fact, context.line.words)
         return context.say("volunteer", speaker.slots | context.fact_slots(fact_said))
     if context.pick.percent(40):

@@ -93,6 +93,7 @@ _WHO_IS = re.compile(r"\bthe (?:old |new |late |dead |poor )?([A-Za-z][a-z]{3,})
 def by_office(lore: Lore, text: str) -> tuple[Name, ...]:
     """Returns whom a text means by what they are: "the keeper" is whoever has kept something."""
     called = {one for noun in _WHO_IS.findall(text) for one in stems(noun)}
+    called -= stems(" ".join(word_list("not_people")))
     if not called:
         return ()
     known = (fact for fact in lore.facts if fact.subject is not None and not fact.secret)

@@ -134,7 +134,12 @@ def mentioned(name: Name, text: str, said: frozenset[str]) -> bool:
     return name.kind == "person" and any(
         stem(part) in said
         for part in name.full.split()
-        if _distinct(part) and (part.casefold() not in name.common or part in text)
+        if _distinct(part)
+        and (part.casefold() not in name.common or part in text)
+        and (
+            stem(part) not in said  # "spare parts" are no Spar
+            or re.search(rf"\b{re.escape(part)}(?:['\u2019]?s)?\b", text, re.IGNORECASE)
+        )
     )
 
 

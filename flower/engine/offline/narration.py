@@ -14,7 +14,8 @@ from flower.engine.offline.voice import Speaker
 
 Paragraphs = list[list[str]]
 _WHO_IS_GONE = re.compile(
-    r"\bwho\b.{0,40}\b(?:vanish|disappear|missing|gone|dead|died|killed|murdered|drowned|lost)",
+    r"\b(?:who|whether anyone|if anyone|has anyone|has anybody|did anyone)\b.{0,40}\b"
+    r"(?:vanish|disappear|missing|gone|dead|died|killed|murdered|drowned|lost)",
     re.IGNORECASE,
 )
 _WHO_LEADS = re.compile(

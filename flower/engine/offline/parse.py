@@ -108,6 +108,11 @@ _TAG = re.compile(
 )
 _CALLS = re.compile(r"^(?P<who>[A-Z][\w'-]+(?: [A-Z][\w'-]+)?), (?=[a-z]+\b)(?!(?:i|we|and|but)\b)")
 _TO_ME = re.compile(r"^(describe)\b (.+?) (?:to|for) (?:me|us)\b", re.IGNORECASE)
+_ACT_AND_ASKS = re.compile(
+    r"^(?P<act>I [^?\"]{3,160}[.!]) (?:is|are|was|were|does|do|did|can) (?:it|they|that|this|he|she|the|"
+    r"there)\b[^?]{0,60}\?$",
+    re.IGNORECASE,
+)
 _HAIL = re.compile(r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)?\?\s+(?=\S)")
 _NEGATED = re.compile(
     r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
@@ -260,6 +265,8 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
     condition = _WHEN.match(text)
     if condition:  # "When the tide turns I walk on.": an act, and when
         return _act(text[condition.end() :])
+    if besides := _ACT_AND_ASKS.match(text):  # "I touch the wall. Is it warm?"
+        return _act(besides["act"])
     if text.endswith("?") or _WH.match(text) or _ASKS_WITHOUT_MARK.match(text):
         return _question(text)
     if (name := _CALLS.match(text)) and can_be_called(name["who"]):  # "Echo, open the door."
@@ -281,6 +288,8 @@ def _question(text: str) -> tuple[Kind, dict[str, Any]]:
         return "look", {}
     if _WHAT_IF.match(last):
         return "know", {"topic": topic_of(last), "verb": "what if"}
+    if re.search(r", \w+(?:'t)? (?:i|we)\?$", last, re.IGNORECASE):
+        return "oracle", {"likely": likely_of(last), "topic": topic_of(last)}
     if _TAG.search(last) and not _WH.match(last):
         return "speech", {"speech": text, "speech_act": "ask", "topic": topic_of(last)}
     if _RECALL.search(text) or (about_me(last) and not _ADDRESSED.search(last)):

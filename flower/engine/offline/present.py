@@ -8,7 +8,6 @@ from typing import Literal
 from flower.engine.offline import oracle
 from flower.engine.offline.clauses import LEAD, second
 from flower.engine.offline.context import Context
-from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import upper_first
 from flower.engine.offline.narration import Paragraphs, remark
 from flower.engine.offline.questions import wants_advice
@@ -89,7 +88,7 @@ def _now(context: Context, text: str) -> str:
     if (sky := _WEATHER.search(text)) is not None:
         return _sky(context, sky["sky"].casefold())
     if _TALK.search(text) and not re.search(r"\babout\b", text):
-        fact = _rumour(context)
+        fact = context.rumour()
         return context.say("overheard", context.fact_slots(fact)) if fact else ""
     return context.say("way_out") if _WAY_OUT.search(text) else ""
 
@@ -165,11 +164,3 @@ def _sky(context: Context, asked: str) -> str:
         return ""
     lead = "" if asked not in _FACTUAL else "Yes. " if asked in sky.casefold() else "No. "
     return lead + context.say("it_is", {"sky": sky, "sky_first": upper_first(sky)})
-
-
-def _rumour(context: Context) -> Fact | None:
-    """Returns something people say that was not used lately."""
-    for fact in context.lore.facts:
-        if "rumour" in fact.section.casefold() and not fact.secret and context.use(fact):
-            return fact
-    return context.spare()

@@ -18,7 +18,8 @@ _ASKS = re.compile(r"(?:^|, )(?:who|whom|whose|what|which|where|when|why|how)\b"
 _I = re.compile(r"\b(?:i|my|mine|me|we|our|us)\b", re.IGNORECASE)
 # Asks what to do, or for a way: nothing that was said answers it.
 _ADVICE = re.compile(
-    r"\bhow (?:long|much time) (?:do|have) (?:i|we)\b|\bwhere (?:do|did) (?:i|we) (?:buy|get|find|go)\b|"
+    r"^(?:who|what)(?:'s|\u2019s| is) (?:that|this)\b|\bhow (?:long|much time) (?:do|have) (?:i|we)\b|"
+    r"\bwhere (?:do|did) (?:i|we) (?:buy|get|find|go)\b|"
     r"\b(?:can|could|should|shall|must|would|will|may|might)\s+(?:i|we)\b|\bhow (?:do|would) (?:i|we)\b|"
     r"\b(?:i|we) (?:do|go|try) (?:now|next|about)\b|\bmy (?:options|choices)\b",
     re.IGNORECASE,

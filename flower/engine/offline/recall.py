@@ -49,6 +49,7 @@ _PREFACE = re.compile(
     r"(?:please )?(?:remember|note|mind|don['\u2019]t forget)(?: this)?(?: that|:)\s+)+",
     re.IGNORECASE,
 )
+_I_DID = re.compile(r"\bI (?!want\b|need\b|would\b|will\b|don)[a-z]+")
 _QUOTED = re.compile('["\u201c]([^"\u201c\u201d]+)["\u201d]')
 _TAG = re.compile(
     r"\bI\b[^.!?]{0,40}\b(?:say|said|ask|asked|whisper|whispered|shout|shouted|reply|answer|add|murmur)\b"
@@ -109,6 +110,8 @@ def remember(
     for rank, (text, own) in enumerate(said):
         if (own and _ASKED.match(text)) or (own and by_others and text.startswith("I ")):
             continue
+        if own and re.match(r"(?:But|And|Or|So|Then)\b", text) and not _I_DID.search(text):
+            continue  # the half of a wish or of an answer tells nothing by itself
         if text.endswith("?") or text == _flat(line) or len(text.split()) < 3 or "[" in text:
             continue
         shared = len(words & stems(text))

@@ -24,7 +24,8 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
     ),
     (
         "request",
-        r"^(?:[A-Z][\w'-]+[,!] )?(?:please )?(?:sit|rest|eat|sleep|drink|breathe|calm|come|wait|stay|run|hold|stop|"
+        r"^(?!.*\?)(?!.*\b(?:tell|show) (?:me|us)\b)(?:[A-Z][\w'-]+[,!] )?(?:please )?"
+        r"(?:sit|rest|eat|sleep|drink|breathe|calm|come|wait|stay|run|hold|stop|"
         r"stand|open|close|keep|leave|lie|follow|fetch|bring)\b(?! you\b)|"
         r"^(?:i |we )?(?:ask|beg|tell|order|command|urge|invite|plead with)s? (?:\w+ ){1,3}?to (?!me\b)",
     ),
@@ -55,7 +56,11 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
         r"\b(please|help me|need|beg|(?:give|tell|show|take|bring|lead|lend|let) me|come with|"
         r"ask .{0,30}for|could you)\b",
     ),
-    ("gesture", r"^\W*(?:i\s+)?(nod|smile|wave|shrug|bow|laugh|frown|sigh|hum|sing|hug|kiss)s?\b"),
+    (
+        "gesture",
+        r"\band (?:nod|smile|wave|bow|shrug|wink)\b|"
+        r"^\W*(?:i\s+)?(nod|smile|wave|shrug|bow|laugh|frown|sigh|hum|sing|hug|kiss)s?\b",
+    ),
 )
 _SPEECH_ACTS = tuple((act, re.compile(pattern, re.IGNORECASE)) for act, pattern in _ACT_PATTERNS)
 
