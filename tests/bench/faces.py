@@ -55,9 +55,9 @@ class Ear:
         self._frames: deque[bytes] = deque()
 
     @classmethod
-    async def connect(cls, running: Process, name: str) -> Ear:
+    async def connect(cls, running: Process, name: str, token: str = "") -> Ear:
         ear = cls(await trio.open_tcp_stream(*running.address))
-        await ear._stream.send_all(upgrade(name))
+        await ear._stream.send_all(upgrade(name, token))
         while b"\r\n\r\n" not in ear._buffer:
             ear._buffer += await ear._stream.receive_some()
         del ear._buffer[: ear._buffer.index(b"\r\n\r\n") + 4]
@@ -105,11 +105,12 @@ class Ear:
         await self._stream.aclose()
 
 
-def upgrade(name: str) -> bytes:
+def upgrade(name: str, token: str = "") -> bytes:
+    access = f"Authorization: Bearer {token}\r\n" if token else ""
     return (
         f"GET /ws/rpc?client={name} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        "Sec-WebSocket-Version: 13\r\n\r\n"
+        f"Sec-WebSocket-Version: 13\r\n{access}\r\n"
     ).encode()
 
 

@@ -121,7 +121,7 @@ def _story_so_far(
     """Returns the end of the path to a turn's message, its state there, the whole path's ids, and
     the scripts that hold."""
     session_id, leaf = turn.session_id, turn.leaf
-    whole = stories.path(db, leaf, most=most)
+    whole = stories.path(db, leaf, most=most, story=session_id)
     path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
     current = states.current_at(db, session_id, leaf, path[-1].created if path else 0.0)
     if current.steering.players and turn.reply_id and not turn.ask:

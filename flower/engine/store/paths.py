@@ -254,9 +254,9 @@ def way(db: Connection, leaf: int | None, story: str | None = None) -> Way:
     return Way(paths.to(db, story, leaf), leaf)
 
 
-def kept_ids(db: Connection, leaf: int) -> Ids | None:
+def kept_ids(db: Connection, leaf: int, story: str | None = None) -> Ids | None:
     """Returns the ids of the way to ``leaf`` where a connection keeps ways, None where it does not."""
-    return way(db, leaf).ids if getattr(db, "paths", None) is not None else None
+    return way(db, leaf, story).ids if getattr(db, "paths", None) is not None else None
 
 
 def _story_of(db: Connection, number: int) -> str | None:

@@ -347,16 +347,21 @@ def _messages(db: Connection, condition: str, values: Row) -> list[Message]:
 
 
 def path(
-    db: Connection, leaf: int | None, *, before: int | None = None, most: int | None = None
+    db: Connection,
+    leaf: int | None,
+    *,
+    before: int | None = None,
+    most: int | None = None,
+    story: str | None = None,
 ) -> list[Message]:
-    """Returns the messages from the root to ``leaf``, oldest first.
+    """Returns the messages from the root to ``leaf``, oldest first; ``story``: theirs, if it is known.
 
     With ``before`` only those above that message, with ``most`` only the last so many. ``extra`` comes
     without the manifests of their prompts.
     """
     if leaf is None:
         return []
-    known = paths.kept_ids(db, leaf) if before is None else None
+    known = paths.kept_ids(db, leaf, story) if before is None else None
     if known is not None:
         ids = json.dumps(known.last(most), separators=(",", ":"))
         found = db.execute(_OF_IDS, (ids,)).fetchall()
@@ -380,7 +385,7 @@ def _on_path(row: Row) -> Message:
 def active_path(db: Connection, session_id: str, *, most: int | None = None) -> list[Message]:
     """Returns the messages from the root to the active leaf, or the last so many of them."""
     found = standing(db, session_id)
-    return path(db, found[0] if found is not None else None, most=most)
+    return path(db, found[0] if found is not None else None, most=most, story=session_id)
 
 
 def path_ids(db: Connection, leaf: int | None) -> paths.Ids:
