@@ -564,6 +564,7 @@ async def test_a_story_is_brought_up_to_date_though_a_change_took_its_lease_firs
     )
     await second.aclose()
     await first.write(lambda db: db.execute("UPDATE sessions SET title = 'x' WHERE id = 's'"))
+    assert await first.lease("s", opens=False) == (), "who only changes something tells nobody"
     assert await first.lease("s") == (reply,)
     assert 1 not in await first.read(lambda db: paths.way(db, 1).remembered)
     assert await first.lease("s") == (), "played already"
