@@ -324,3 +324,18 @@ async def test_another_engine_hears_of_it(autojump_clock: MockClock, tmp_path: P
         at.world.engine._on_change_elsewhere("characters", str(OWNER))
         await trio.testing.wait_all_tasks_blocked()
         assert libraries.of(OWNER).rules == other != {}
+
+
+async def test_what_is_damaged_keeps_nobody_out(autojump_clock: MockClock, tmp_path: Path) -> None:
+    async with shelves(tmp_path) as at:
+        for table in ("own_assets", "characters"):
+            await at.world.database.write(
+                lambda db, table=table: db.execute(
+                    f"UPDATE {table} SET packed = x'0102' WHERE id LIKE 'a%' OR id LIKE 'o%'"
+                )
+            )
+        await at.world.engine.libraries.read_again("")
+        again = await face_of(at.world, OWNER, "phone")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "isle~1" in repr(again.events)
+        assert f"Olga of {SECRET}" not in repr(again.events)

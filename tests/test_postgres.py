@@ -14,7 +14,21 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.engine.store import paths, schema, search, selections, stories, streaming_text, trash
+from flower.engine.assets import Character, Rule
+from flower.engine.store import (
+    characters,
+    originals,
+    own_assets,
+    paths,
+    schema,
+    search,
+    selections,
+    stories,
+    streaming_text,
+    trash,
+    users,
+)
+from flower.engine.store.characters import Source
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline, OneThread, alongside
 from flower.errors import ElsewhereError, StoreError
@@ -565,6 +579,7 @@ async def test_a_story_is_brought_up_to_date_though_a_change_took_its_lease_firs
     )
     await second.aclose()
     await first.write(lambda db: db.execute("UPDATE sessions SET title = 'x' WHERE id = 's'"))
+    assert await first.lease("s", opens=False) == (), "who only changes something tells nobody"
     assert await first.lease("s") == (reply,)
     assert 1 not in await first.read(lambda db: paths.way(db, 1).remembered)
     assert await first.lease("s") == (), "played already"
@@ -704,11 +719,18 @@ async def test_what_other_engines_change_is_told(
         await second.write(say, "s", "A line.")
         await second.write(lore, "memory", "memory:s")
         await second.write(lore, "lore", "lore:harbour")
-        with trio.fail_after(5):
-            while len(heard) < 3:
+        user = await second.write(users.add, "ines", 1.0)
+        rule = Rule(f"brief~{user}", "Brief", "Briefly.")
+        await second.write(own_assets.put, user, "rules", rule, 1.0)
+        ada = Character("ada", "Ada", "Mends clocks.")
+        file = await second.write(originals.keep, b"x", b"hash", "ada", "card", 1.0)
+        await second.write(characters.put, ada, Source("ada", file), 1.0)
+        with trio.fail_after(20):
+            while len(heard) < 5:
                 await trio.testing.wait_all_tasks_blocked(0.01)
         nursery.cancel_scope.cancel()
-    assert sorted(heard[1:]) == [("lore", "lore:harbour"), ("stories", "")]
+    told = [("characters", "0"), ("characters", str(user)), ("lore", "lore:harbour"), ("stories", "")]
+    assert sorted(heard[1:]) == told
     await first.aclose()
     await second.aclose()
 

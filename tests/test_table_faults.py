@@ -23,7 +23,7 @@ from flower.engine.store import prompts, seats, selections, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Inline
 from flower.errors import ElsewhereError, StoreError
-from flower.protocol.messages import ErrorEvent
+from flower.protocol.messages import ErrorEvent, SystemUpdate
 from tests import postgres_cluster, stores
 from tests.engine_world import Face, engine_world
 from tests.table_world import (
@@ -33,6 +33,7 @@ from tests.table_world import (
     PLAYER,
     READER,
     STRANGER,
+    Table,
     at_table,
     code_in,
     face_of,
@@ -364,3 +365,50 @@ async def test_what_was_said_is_passed_on_where_nobody_would_say_it_again(
     assert passed == ([unsent] if unsent else [])
     assert told in sent[0]
     assert sent[-1] == ("1012" if told else "1000")
+
+
+async def on_a_phone(at: Table) -> Face:
+    """A second device of the owner of the table."""
+    phone = await at.face(OWNER, "phone")
+    await phone.say(f"/session continue {at.story}")
+    await trio.testing.wait_all_tasks_blocked()
+    phone.events.clear()
+    return phone
+
+
+async def test_who_speaks_on_two_devices_at_once_has_one_turn(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    """At a round table the first line counts; the other device is told whose turn it is."""
+    async with table(tmp_path / "flower.db") as at:
+        await at_table(at, PLAYER)
+        await at.owner.say("/table order round")
+        phone = await on_a_phone(at)
+        before = len(lines(at.owner))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(at.owner.say, "I open the door.")
+            nursery.start_soon(phone.say, "I close the door.")
+        await at.world.engine.turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(lines(at.owner)) == before + 1
+        told = repr(at.owner.of(ErrorEvent)) + repr(phone.of(ErrorEvent))
+        assert told.count("It is the turn of Ned") == 1
+
+
+async def test_what_one_device_begins_another_one_sees_and_ends(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with table(tmp_path / "flower.db") as at:
+        at.world.provider.gap_s = 1.0
+        phone, player = await on_a_phone(at), await at_table(at, PLAYER)
+        await phone.say("/typing")
+        await trio.testing.wait_all_tasks_blocked()
+        await at.owner.say("I wait for the tide.")
+        await trio.testing.wait_all_tasks_blocked()
+        assert "I wait for the tide" in repr(phone.events)
+        typed = [one.metadata.typing for one in player.of(SystemUpdate)]
+        assert [one for one in typed if isinstance(one, tuple)] == [("Ines",), ()]
+        await phone.say("/cancel")
+        await at.world.engine.turns.wait_idle()
+        await trio.testing.wait_all_tasks_blocked()
+        assert at.owner.reasons[-1] == phone.reasons[-1] == "stopped"

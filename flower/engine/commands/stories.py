@@ -132,7 +132,7 @@ async def _held(
     """
     database = engine.services.database
     try:
-        await database.lease(stored.id)
+        await database.lease(stored.id, opens=False)
     except ElsewhereError as elsewhere:
         asking = selections.client_key(client.visitor.id, ASKING)
         nothing = replace(client.chosen, client=asking, session_id="")

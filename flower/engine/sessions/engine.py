@@ -334,7 +334,7 @@ class Engine:
         """
         database = self.services.database
         try:
-            await database.lease(story)
+            await database.lease(story, opens=False)
         except ElsewhereError as elsewhere:
             with apart():  # nothing of the prompt is done yet
                 await self.choose(client, session_id=story)
@@ -364,12 +364,17 @@ class Engine:
             await self.sync(client)
         assert client.session is not None
         session, ends_turn = client.session, False
-        if session.shared and not named:
-            line, ends_turn = await self.tables.voiced(client, line, request)
-        if await self.turns.say(session, client.chosen, line, request):
-            self.story_list.changed()
-        if ends_turn:
-            await self.tables.end_turn(session, client.visitor.id)
+        if not session.shared:
+            if await self.turns.say(session, client.chosen, line, request):
+                self.story_list.changed()
+            return
+        async with session.one_speaks:  # who speaks in turn does so once, on however many devices
+            if not named:
+                line, ends_turn = await self.tables.voiced(client, line, request)
+            if await self.turns.say(session, client.chosen, line, request):
+                self.story_list.changed()
+            if ends_turn:
+                await self.tables.end_turn(session, client.visitor.id)
 
     async def stop(self) -> None:
         """Ends every turn, saved and told as interrupted, and tells the clients."""

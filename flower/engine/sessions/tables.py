@@ -246,7 +246,9 @@ class Tables:
         def seat(db: Connection) -> None:
             made.append(seats.seat_guest(db, code, self._now()))
 
-        await self._database.lease(found[0])  # the narrator is told, by the engine that plays the story
+        await self._database.lease(
+            found[0], opens=False
+        )  # the narrator is told, by the engine that plays the story
         try:
             await self.change(found[0], seat, "guest", f"as {found[1]}", HOME)
         finally:

@@ -19,6 +19,7 @@ from flower.engine.character_list import Brief, brief_of
 from flower.engine.own_assets import owned
 from flower.engine.store import scripts
 from flower.engine.store.packing import pack, unpack
+from flower.errors import StoreError
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
@@ -123,11 +124,15 @@ def put(db: Connection, character: Character, source: Source, now: float, owner:
 
 
 def everybody(db: Connection, owner: int = 0) -> Iterator[Stored]:
-    """Yields all imported characters of somebody by name. Raises ``StoreError`` for a damaged one."""
+    """Yields all imported characters of somebody by name; a damaged one is left out."""
     for (packed,) in db.execute(
         "SELECT packed FROM characters WHERE owner = ? ORDER BY name, id", (owner,)
     ):
-        yield Stored(brief_of(unpacked(packed)), packed)
+        try:
+            brief = brief_of(unpacked(packed))
+        except StoreError:  # one card is missing, and everybody can come in
+            continue
+        yield Stored(brief, packed)
 
 
 def one(db: Connection, character_id: str) -> Character | None:

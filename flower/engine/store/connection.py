@@ -75,9 +75,10 @@ class Store(Protocol):
     def shared(self) -> bool:
         """Whether other engines may play stories of it at the same time."""
 
-    async def lease(self, story: str) -> tuple[int, ...]:
+    async def lease(self, story: str, *, opens: bool = True) -> tuple[int, ...]:
         """Makes this engine the one that plays a story; returns the replies in it that a dead one left.
 
+        Not ``opens``: it only changes something about the story, and leaves such replies to who plays it next.
         Raises ``ElsewhereError`` while another one plays it.
         """
 

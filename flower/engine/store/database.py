@@ -206,7 +206,7 @@ class Database:
         """Returns after how many seconds a growing reply is to be written again."""
         return interval_s
 
-    async def lease(self, story: str) -> tuple[int, ...]:
+    async def lease(self, story: str, *, opens: bool = True) -> tuple[int, ...]:
         """Nobody else has this file: nothing to be done."""
         return ()
 

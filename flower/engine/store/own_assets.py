@@ -6,6 +6,7 @@ run inside ``Database.write``.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from flower.engine.assets import Character, Rule, World
 from flower.engine.store import characters
 from flower.engine.store.characters import Stored
 from flower.engine.store.packing import pack, unpack
+from flower.errors import StoreError
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
@@ -51,14 +53,15 @@ def remove(db: Connection, user: int, kind: str, asset_id: str) -> bool:
 
 
 def of_user(db: Connection, user: int) -> OwnRows:
-    """Returns everything in a user's library but the books. Raises ``StoreError`` if something is damaged."""
+    """Returns everything in a user's library but the books, and what is damaged."""
     found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     rows = db.execute(
         "SELECT kind, id, packed FROM own_assets WHERE owner = ? ORDER BY kind, id LIMIT ?",
         (user, MOST),
     )
     for kind, asset_id, packed in rows:
-        found[kind][asset_id] = unpack(packed, KINDS[kind])
+        with contextlib.suppress(StoreError):
+            found[kind][asset_id] = unpack(packed, KINDS[kind])
     return OwnRows(**found, imported=tuple(characters.everybody(db, user)))
 
 

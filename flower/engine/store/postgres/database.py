@@ -170,21 +170,23 @@ class PostgresDatabase:
         self._heard = heard
         self._pulse.hear()
 
-    async def lease(self, story: str) -> tuple[int, ...]:
+    async def lease(self, story: str, *, opens: bool = True) -> tuple[int, ...]:
         """Makes this engine the one that plays a story; returns the replies in it that a dead one left.
 
-        Raises ``ElsewhereError`` while another one plays it, ``StoreError`` when the server is away.
+        Not ``opens``: whoever is told of those replies comes with the next one that does. Raises ``ElsewhereError``
+        while another one plays it, ``StoreError`` when the server is away.
         """
         self._played[story] += 1
         try:
-            ended = await self._run(lambda: self._link.write(lambda db: self._take(db, story)))
-            self._opened.add(story)
+            ended = await self._run(lambda: self._link.write(lambda db: self._take(db, story, opens)))
+            if opens:
+                self._opened.add(story)
             return ended
         except BaseException:
             self.leave(story)
             raise
 
-    def _take(self, db: Connection, story: str) -> tuple[int, ...]:
+    def _take(self, db: Connection, story: str, opens: bool) -> tuple[int, ...]:
         holder = engines.holder(db, story)
         if holder is not None and holder.dead and self._pulse.is_steady and engines.bury(db):
             holder = engines.holder(db, story)
@@ -199,7 +201,7 @@ class PostgresDatabase:
             name, address = (holder.name, holder.address) if holder is not None else ("", "")
             raise ElsewhereError(f"the engine {name} plays this story", address)
         paths.forget(db, story)  # another engine may have gone on with it
-        return streaming_text.recover_story(db, story)
+        return streaming_text.recover_story(db, story) if opens else ()
 
     def leave(self, story: str) -> None:
         """Lets others play a story, soon, if it was left as often as leased."""
