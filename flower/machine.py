@@ -10,9 +10,7 @@ import sysconfig
 from pathlib import Path
 
 KIB_PER_MIB = 1024
-HELD_FREE_BYTES = 128 * 1024  # what glibc starts with
 _DONT_NEED = 4  # MADV_DONTNEED of Linux
-_TRIM, _MMAP = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of glibc
 _NEVER_LIMITED = 1 << 50  # cgroups say "max", older ones a number near 2**63
 
 
@@ -100,17 +98,6 @@ def give_back() -> bool:
         return False
     trim(0)
     return True
-
-
-def hold_little() -> bool:
-    """Has the C library keep at most so much free memory for later use; returns whether it can (glibc does).
-
-    Left alone it raises that with the largest piece ever freed, and keeps megabytes after one large text.
-    """
-    import ctypes
-
-    tune = getattr(ctypes.CDLL(None), "mallopt", None)
-    return tune is not None and all(tune(option, HELD_FREE_BYTES) for option in (_TRIM, _MMAP))
 
 
 def let_go() -> int:

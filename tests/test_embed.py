@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
@@ -396,11 +395,6 @@ def test_only_what_is_as_on_the_disk_is_let_go() -> None:
     ]
     smaps = "".join(f"{head}\nRss: 4 kB\nAnonymous: {own} kB\n" for head, own in rows)
     assert machine.unchanged_pieces(smaps) == [(0x100, 0x200), (0x200, 0x300)]
-
-
-def test_free_memory_is_not_held() -> None:
-    """Where the C library can be told; elsewhere nothing happens."""
-    assert machine.hold_little() is hasattr(ctypes.CDLL(None), "mallopt")
 
 
 def resident(name: str) -> int:

@@ -59,7 +59,6 @@ def run(home: Home, config: Config, *, host: str | None, port: int | None, manag
     """
     # Read when numpy is first imported: its threads spin beside the narrator and gain nothing here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    machine.hold_little()
     supervisor = systemd.take(os.environ, os.getpid())
     configure_logging(config, home)
     if privacy.remove_leftovers(os.environ):

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors
 
 
+BLOCK_TOKENS = (
+    512  # 256 KiB as numbers: all tokens at once are several MB, for which the system has to be asked
+)
+
+
 def pack(tokens: TokenVectors) -> bytes:
     """Returns the signs of a passage's token vectors, a bit each."""
     import numpy as np
@@ -47,10 +52,9 @@ def scores(
     lengths = np.linalg.norm(question, axis=1, keepdims=True)
     asked = question / np.maximum(lengths, 1e-9) / np.sqrt(width)
     bits = np.frombuffer(b"".join(whole), np.uint8).reshape(-1, size)
-    ones = np.unpackbits(bits, axis=1).astype(np.float32)
     filled = np.flatnonzero(counts)
     starts = np.concatenate([[0], np.cumsum(counts[filled])[:-1]])
-    best = np.maximum.reduceat(ones @ asked.T, starts, axis=0)
+    best = np.maximum.reduceat(_products(bits, asked), starts, axis=0)
     # With signs s = 2 * ones - 1: s @ a = 2 * (ones @ a) - sum(a), a pass over all tokens less.
     alike = 2 * best - asked.sum(axis=1)
     result[filled] = alike.mean(axis=1)
@@ -58,3 +62,15 @@ def scores(
     telling = np.maximum(1 - alike.mean(axis=0), 1e-6)
     ranked[filled] = alike @ (telling / telling.sum())
     return ranked, result
+
+
+def _products(bits: NDArray[np.uint8], asked: TokenVectors) -> NDArray[np.float32]:
+    """Returns for each token, a row of bits, the sums of what each asked one has where its bits are set."""
+    import numpy as np
+
+    products = np.empty((len(bits), len(asked)), np.float32)
+    for first in range(0, len(bits), BLOCK_TOKENS):
+        block = slice(first, first + BLOCK_TOKENS)
+        ones = np.unpackbits(bits[block], axis=1).astype(np.float32)
+        np.matmul(ones, asked.T, out=products[block])
+    return products
