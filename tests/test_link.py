@@ -588,11 +588,13 @@ async def test_messages_taken_early_are_not_posted_again(nursery: trio.Nursery) 
 
 
 async def test_a_long_message_is_put_together_early(nursery: trio.Nursery) -> None:
-    """A page of a story comes in many reads, and as parts of one message."""
+    """A page of a story comes in many reads, as parts of one message; a ping before it is answered."""
     page = "x" * 500_000
 
     async def talk(request: Any) -> None:
         socket = await request.accept()
+        with trio.fail_after(20):
+            await socket.ping()
         await socket.send_message(page)
         await socket.send_message("end")
         await trio.sleep_forever()

@@ -10,11 +10,12 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from typing import cast
 
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, Event, Request, TextMessage
+from wsproto.events import AcceptConnection, Event, Ping, Request, TextMessage
 from wsproto.utilities import RemoteProtocolError
 
 from flower import limits
@@ -42,13 +43,12 @@ class EarlyCall:
     def messages(self, seconds: float) -> Iterator[str]:
         """Yields the messages that come, for so long at most. What is not taken is ``connection``'s.
 
-        Ends early at whatever is no whole message: a refusal, a ping, the end.
+        Ends early at whatever is no whole message: a refusal, the end.
         """
         until = time.monotonic() + seconds
         while True:
-            if self.events and isinstance(self.events[0], AcceptConnection):
-                del self.events[0]
-                self.accepted = True
+            while self.events and isinstance(self.events[0], AcceptConnection | Ping):
+                self._take(self.events.pop(0))
             texts = takewhile(lambda event: isinstance(event, TextMessage), self.events)
             parts = cast(list[TextMessage], list(texts))
             end = next((place for place, part in enumerate(parts, 1) if part.message_finished), 0)
@@ -58,6 +58,13 @@ class EarlyCall:
                 yield "".join(part.data for part in parts[:end])
             elif len(parts) < len(self.events) or not self._read(parts, until - time.monotonic()):
                 return
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Ping):
+            with suppress(OSError):  # a line that has ended shows at the next read
+                self.socket.sendall(self.protocol.send(event.response()))
+        else:
+            self.accepted = True
 
     def put_back(self, message: str) -> None:
         """Leaves the message that was taken last to ``connection``."""
