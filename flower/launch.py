@@ -152,6 +152,7 @@ def start(home: Home) -> int:
                 (os.POSIX_SPAWN_OPEN, 1, str(log), append, _PRIVATE_FILE),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ],
+            setsigmask=(),  # a client blocks signals for itself while it starts
             setsid=True,  # a terminal that goes away must not take the engine with it
         )
     except OSError as error:

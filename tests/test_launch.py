@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -236,6 +237,22 @@ def test_a_real_start_is_detached_and_logs_why_it_failed(home: Home) -> None:
     os.waitpid(pid, 0)
     assert "line 1: unknown key 'prt'" in last_error(home.logs / "engine.log")
     assert (home.logs / "engine.log").stat().st_mode & 0o077 == 0
+
+
+def test_an_engine_listens_to_signals_that_its_client_has_blocked(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A screen that starts blocks them for itself; an engine with them blocked could not be ended."""
+    told = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    monkeypatch.setattr(
+        "flower.launch.own_command", lambda *_: ([sys.executable, "-c", told], dict(os.environ))
+    )
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        os.waitpid(start(home), 0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert (home.logs / "engine.log").read_text() == "set()\n"
 
 
 def test_a_long_log_is_set_aside_at_a_start(home: Home) -> None:

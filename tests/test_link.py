@@ -11,6 +11,8 @@ import ssl
 import subprocess
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -565,3 +567,59 @@ def test_a_unix_socket_is_called_early_with_the_token(tmp_path: Path) -> None:
             heard = peer.recv(4096)
     assert heard.startswith(b"GET /ws/rpc?client=face%201&moved=1 HTTP/1.1\r\n")
     assert b"Bearer secret" in heard
+
+
+async def test_messages_taken_early_are_not_posted_again(nursery: trio.Nursery) -> None:
+    """What was taken is over, what was put back and what came behind it are the link's."""
+    engine = ScriptedEngine(story=200)
+    url = await nursery.start(engine.serve)
+    called = early.call(lambda: url, "face 1", None)
+    assert called is not None
+    taken = await trio.to_thread.run_sync(lambda: list(islice(called.messages(10.0), 2)))
+    assert [codec.decode_event(one).event for one in taken] == ["system_update", "sync_state"]
+    called.put_back(taken[1])
+    ear = Ear()
+    nursery.start_soon(Link(lambda: url, "face 1", ear.post, early=called).run)
+    await ear.wait_for(is_event(messages.ChatHistory))
+    kinds = [one.event.event for one in ear.heard if isinstance(one, Received)]
+    assert kinds == ["sync_state", "chat_history"]
+    assert ear.states() == []
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_long_message_is_put_together_early(nursery: trio.Nursery) -> None:
+    """A page of a story comes in many reads, as parts of one message; a ping before it is answered."""
+    page = "x" * 500_000
+
+    async def talk(request: Any) -> None:
+        socket = await request.accept()
+        with trio.fail_after(20):
+            await socket.ping()
+        await socket.send_message(page)
+        await socket.send_message("end")
+        await trio.sleep_forever()
+
+    url = await serving(nursery, talk)
+    called = early.call(lambda: url, "face 1", None)
+    assert called is not None
+    taken = await trio.to_thread.run_sync(lambda: list(islice(called.messages(10.0), 2)))
+    assert taken == [page, "end"]
+    called.socket.close()
+    nursery.cancel_scope.cancel()
+
+
+def test_an_early_call_that_nobody_answers_in_words_is_left_to_the_link() -> None:
+    """A refusal stays where it is; bytes that are no answer end the connection; silence is waited for in vain."""
+    for answer, left in ((b"HTTP/1.1 401 No\r\n\r\n", 1), (b"SSH-2.0\r\n\r\n", 0), (b"", 0)):
+        with socket.socket() as server:
+            server.bind(("127.0.0.1", 0))
+            server.listen()
+            url = f"ws://127.0.0.1:{server.getsockname()[1]}"
+            called = early.call(partial(str, url), "c", None)
+            assert called is not None
+            peer, _ = server.accept()
+            with peer, called.socket:
+                peer.sendall(answer)
+                assert list(called.messages(10.0 if answer else 0.01)) == []
+                assert bool(called.events) == bool(left)
+                assert not called.accepted

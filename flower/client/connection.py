@@ -137,28 +137,31 @@ class Link:
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             return f"No engine answers at {url}{self._again}."
         try:
-            socket = WebSocket(line, early.protocol if early is not None else None)
-            return await self._over(socket, line, place, url, greeted=early is not None)
+            return await self._over(line, place, url, early)
         finally:
             await trio.aclose_forcefully(line)
 
     async def _over(
-        self, socket: WebSocket, line: TimedStream, place: EngineAddress, url: str, *, greeted: bool
+        self, line: TimedStream, place: EngineAddress, url: str, early: EarlyCall | None
     ) -> str:
         """Speaks over an open line until it ends. Returns why, for the user."""
+        socket = WebSocket(line, early)
         moves = trio.current_time() >= self._passed_on_until
         target = with_client(place.resource, self._client, moves=moves)
         try:
             with trio.fail_after(limits.LINK_CONNECT_S):
-                if not greeted:
+                if early is None:
                     await socket.greet(place.authority, target, self._headers)
-                await socket.accepted()
+                if early is None or not early.accepted:
+                    await socket.accepted()
         except RejectedError as rejection:
             self._refused = rejection.status != _COMES_BACK
             return _rejected(url, rejection)
         except (*LOST, trio.TooSlowError):
             return f"{url} answers, but not as an engine; check --url."
         try:
+            if early is None or not early.heard:
+                self._post(LinkChanged("syncing"))
             return await self._converse(socket, line)
         except* LOST as ended:
             reason = str(only(ended)) if isinstance(only(ended), EndedError) else ""
@@ -167,7 +170,6 @@ class Link:
     async def _converse(self, socket: WebSocket, line: TimedStream) -> str:
         self._forget_queue()
         self._socket = socket
-        self._post(LinkChanged("syncing"))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, socket, nursery.cancel_scope)
             nursery.start_soon(self._ping, socket)

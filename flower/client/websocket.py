@@ -27,6 +27,7 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from flower import limits
+from flower.client.early import EarlyCall
 from flower.client.line import TimedStream
 from flower.errors import FlowerError
 
@@ -57,14 +58,15 @@ class RejectedError(FlowerError):
 class WebSocket:
     """The client's end: ``greet``, ``accepted``, then ``read`` in one task and ``send`` and ``ping`` in any."""
 
-    def __init__(self, line: TimedStream, begun: WSConnection | None = None) -> None:
+    def __init__(self, line: TimedStream, begun: EarlyCall | None = None) -> None:
         """``line`` is neither opened nor closed here. ``begun`` has greeted over it already."""
         self._line = line
-        self._protocol = begun or WSConnection(ConnectionType.CLIENT)
+        self._protocol = begun.protocol if begun else WSConnection(ConnectionType.CLIENT)
         self._sending = trio.Lock()  # frames of two tasks must not mix
         self._parts: list[str | bytes] = []
         self._size = 0
-        self._early: list[Event] = []  # what came together with the end of the handshake
+        # What came together with the end of the handshake, and before anybody was here to read it.
+        self._early: list[Event] = begun.events if begun else []
 
     async def greet(self, host: str, target: str, headers: list[tuple[bytes, bytes]]) -> None:
         """Asks for the connection. Raises ``EndedError``, ``OSError`` and trio's errors of streams."""
@@ -74,7 +76,7 @@ class WebSocket:
         """Waits until the peer has agreed. Raises ``RejectedError``, and what ``greet`` raises."""
         status, body = 0, b""
         while True:
-            events = await self._events()
+            events, self._early = self._early or await self._events(), []
             for place, event in enumerate(events, 1):
                 match event:
                     case AcceptConnection():

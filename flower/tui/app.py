@@ -57,7 +57,7 @@ from flower.tui.state.model import (
     SettingsListed,
     Tick,
 )
-from flower.tui.state.update import draft_of, next_wake, update
+from flower.tui.state.update import draft_of, next_wake, story_stands, update
 from flower.tui.term.diff import Painter
 from flower.tui.term.flow_control import FrameRate
 from flower.tui.term.inputs import Key, Reply
@@ -398,7 +398,7 @@ class App:
             self._painter.rebase(self._model.theme.base)
             frame, picture = self._screen.draw(self._model), portrait.laid_over(self._model)
             self._terminal.write(painted(self._painter, self._picture, frame, *picture))
-        if _has_arrived(self._model):
+        if story_stands(self._model):
             self._story_stands.set()
 
     async def _keep_draft(self) -> None:
@@ -445,13 +445,6 @@ class App:
         self._terminal.enter()
         self._redraw()
         self._show()
-
-
-def _has_arrived(model: Model) -> bool:
-    """Whether no story is on its way to the screen: it is there, or nobody can send one now."""
-    if model.link.state == "online":
-        return bool(model.story.messages) or not model.replica.session_id
-    return model.link.state in ("lost", "starting")
 
 
 def _tick_hz(configured: float) -> float:

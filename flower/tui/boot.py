@@ -11,9 +11,11 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from flower import limits
 from flower.errors import TerminalError, printable, printable_line
@@ -24,6 +26,9 @@ from flower.tui.state.model import Model
 from flower.tui.term.diff import Painter
 from flower.tui.term.terminal import Terminal
 from flower.tui.view.screen import Screen
+
+if TYPE_CHECKING:
+    from flower.client.early import EarlyCall
 
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -79,15 +84,21 @@ def _draw_and_run(
     columns, rows = terminal.size()
     model = Model(columns, rows, theme, StoryPane(theme), bindings.default(), nonce=os.urandom(6).hex())
     painter, screen = Painter(caps, theme.base), Screen()
-    terminal.write(painter.paint(screen.draw(model)))
 
+    def draw(model: Model) -> None:
+        terminal.write(painter.paint(screen.draw(model)))
+
+    draw(model)
+
+    # An import wraps an exception that a signal raises in it, or loses it, and among tasks it is no orderly end:
+    # until trio watches them, signals wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*_ENDS, signal.SIGINT))
     from flower.client import early, identity
 
     with identity.claim(home_dir) as me:
+        model = model._replace(client=me.client)
         called = early.call(engine_url, me.client, token)  # it answers while the rest is loaded
-        # An exception from nowhere is lost inside an import, and no orderly end among tasks: until trio watches
-        # them they wait. Only from here on, as an engine that was started above would have them blocked, too.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        model = _with_story(model, called, draw) if called is not None else model
         from flower.tui import app
 
         # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
@@ -99,7 +110,7 @@ def _draw_and_run(
                 terminal,
                 painter,
                 screen,
-                model._replace(client=me.client),
+                model,
                 identity=me,
                 engine_url=engine_url,
                 token=token,
@@ -108,6 +119,39 @@ def _draw_and_run(
                 called=called,
             )
         )
+
+
+def _with_story(model: Model, called: EarlyCall, draw: Callable[[Model], None]) -> Model:
+    """Draws the story that the engine answers with, if it does at once; returns the model that knows it.
+
+    It goes through the same ``update`` as all that comes later. What that wants done is left out: a greeting
+    wants nothing but what is done at the start anyway.
+    """
+    from flower.client.events import Received
+    from flower.errors import ProtocolError
+    from flower.protocol import codec, messages
+    from flower.tui.state.model import Tick
+    from flower.tui.state.update import story_stands, update
+
+    for message in called.messages(limits.STORY_FIRST_S):
+        try:
+            event = codec.decode_event(message)
+        except ProtocolError:
+            continue  # as the link does
+        if isinstance(event, messages.UnknownEvent):
+            continue
+        if isinstance(event, messages.SystemUpdate) and event.metadata.moved is not messages.UNSET:
+            called.put_back(message)  # it says where the link has to go
+            break
+        model, _ = update(model, Received(event))
+        if story_stands(model):
+            break
+    if not story_stands(model):
+        return model
+    ticked, _ = update(model, Tick(0.0, time.time(), time.strftime("%H:%M")))
+    draw(ticked)
+    # Times on the screen are counted anew by trio's clock, which is another one.
+    return ticked._replace(notice=model.notice, progress_from=None)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

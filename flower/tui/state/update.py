@@ -207,6 +207,13 @@ def next_wake(model: Model) -> float | None:
     return min(wakes, default=None)
 
 
+def story_stands(model: Model) -> bool:
+    """Whether no story is on its way to the screen: it is there, or nobody can send one now."""
+    if model.link.state == "online":
+        return bool(model.story.messages) or not model.replica.session_id
+    return model.link.state in ("lost", "starting")
+
+
 def spinning(model: Model) -> bool:
     """Whether something on the screen turns while the user waits."""
     return model.turn.state == "waiting" and not model.settings.reduced_motion
