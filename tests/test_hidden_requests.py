@@ -21,7 +21,7 @@ class Thinking(ScriptedProvider):
     """Tells stories, but only thinks when it is asked for a summary."""
 
     def open(self, completion: Completion):  # type: ignore[no-untyped-def]  # as its parent
-        tale = "The water moves past the pier, " * 40
+        tale = "".join(f"Wave {number} of the tide moves past the pier, " for number in range(30))
         self.pieces = (
             [Reasoning("hm"), Finish("done")] if completion.quiet else [Text(tale), Finish("done")]
         )
