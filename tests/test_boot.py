@@ -363,3 +363,16 @@ def test_a_signal_just_before_it_listens_to_signals_is_kept(tmp_path: Path, end:
     with Pty([sys.executable, "-c", late + FACE, str(tmp_path), NOWHERE]) as one:
         assert one.wait_end() == 0
         assert is_clean(one)
+
+
+def test_a_resize_while_it_starts_is_seen(tmp_path: Path, engine_url: str) -> None:
+    """The kernel tells of it once, maybe before anybody listens."""
+    resized = (
+        "import fcntl, struct, termios\nfrom flower.tui import app\nwatch = app.App._watch_signals\n"
+        "async def late(self, **status):\n"
+        "    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 12, 30, 0, 0))\n"
+        "    await watch(self, **status)\n"
+        "app.App._watch_signals = late\n"
+    )
+    with Pty([sys.executable, "-c", resized + FACE, str(tmp_path), NOWHERE]) as one:
+        one.wait_for("here are 30x12")

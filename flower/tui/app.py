@@ -415,6 +415,7 @@ class App:
         with trio.open_signal_receiver(*SIGNALS) as arriving:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, LEAVING)  # blocked since trio was imported
             task_status.started()
+            self.post(Resized(*self._terminal.size()))  # it may have another size since the first frame
             async for number in arriving:
                 if number == signal.SIGWINCH:
                     self.post(Resized(*self._terminal.size()))
