@@ -157,6 +157,7 @@ class OpenStories:
         session = Session(stored.id, stored.world_id, stored.character_id, start, stored.owner)
         session.ended_elsewhere = tuple(interrupted(session_id, reply) for reply in ended)
         session.opened_at, session.shared = trio.current_time(), shared
+        session.one_speaks = trio.Lock()
         return session
 
     def leave(self, client: Client) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
-import trio
 from msgspec import Struct, structs
 
 from flower import limits
@@ -180,7 +180,8 @@ class Session:
         self.ended_elsewhere: tuple[ChatEnd, ...] = ()  # replies whose engine died
         self.told_ended: set[str] = set()  # the clients that have heard of it
         self.expected = 0  # lines and changes on their way to it, which still wait for the disk
-        self.one_speaks = trio.Lock()  # at a table: from whose turn it is to the line that ends it
+        # At a table: held from whose turn it is to the line that ends it.
+        self.one_speaks: AbstractAsyncContextManager[object] = nullcontext()
         self.prepared: tuple[Prepared, ...] = ()  # answers to what may be asked next
         self._window_start = window_start
         self.unsaved: dict[int, FinishedReply] = {}  # by message; the rows have less of their text
