@@ -200,3 +200,39 @@ def test_what_is_known_of_it_is_told(world: str, lines: list[str], answer: str, 
 def test_lines_that_look_like_others(line: str, kind: str) -> None:
     """A question without its mark, a tag behind a claim, an order to somebody called, a long look."""
     assert read(line).kind == kind
+
+
+@SEEDS
+@pytest.mark.parametrize(
+    ("world", "lines", "answer"),
+    [
+        ("orrinsay", ["I go over to the draughts board and study the position."], "Lusk's move"),
+        ("orrinsay", ['"Whose move?" I ask the handsome old man by the stove.'], "Barnaby"),
+        ("orrinsay", ["I go and see the harbourmistress about her two letters."], "Honor"),
+        ("kessel", ["Where would a damp young clerk be at this hour?", "I go and find him."], "Odo"),
+        ("kessel", ["I catch the Warden's eye and nod to her respectfully."], "Hanne"),
+        ("patience", ['"What is the Count?"', '"Tell me plainly, Tobiah: are you sure?"'], "Tobiah"),
+    ],
+)
+def test_who_or_what_is_meant_is_found(world: str, lines: list[str], answer: str, seed: int) -> None:
+    """By a pronoun, by looks, by an office, by a name in the middle of a line."""
+    assert answer in last(world, *lines, seed=seed)
+
+
+@SEEDS
+def test_a_stove_does_not_hit_back(seed: int) -> None:
+    assert "[2d6" not in last("orrinsay", "I kick the stove.", seed=seed)
+
+
+@SEEDS
+def test_an_exclamation_is_nobodys_name(seed: int) -> None:
+    assert "says Dead" not in last("kessel", '"Dead? How? When?"', seed=seed)
+    assert "Dead says" not in last("kessel", '"Dead? How? When?"', seed=seed)
+
+
+@SEEDS
+def test_a_failed_lie_is_seen_by_who_is_lied_to(seed: int) -> None:
+    """What comes of a miss is told, whatever the dice are."""
+    lines = ["I talk to Sefa Fallow.", "I lie to her and say the Speaker sent me."]
+    reply = last("patience", *lines, seed=seed)
+    assert "it works, at a price" in reply or "Sefa" in reply

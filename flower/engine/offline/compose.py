@@ -306,6 +306,12 @@ def _look(context: Context) -> Paragraphs:
             [f"You {line.act}." if line.act else "", context.say("look_body", whose.slots), text],
             [remark(context)],
         ]
+    if context.goal and not text:
+        there = the_place(context, most=1)
+        return [
+            [f"You {line.act}." if line.act else "", there, context.air()],
+            [who_is_here(context), remark(context)],
+        ]
     if re.search(r"\blooks? out\b", line.text) and not text:
         return [
             [f"You {line.act}." if line.act else "", context.say("look_away"), context.air()],

@@ -270,7 +270,11 @@ class Context:
         if asked is None:
             looks = self.line.kind in ("look", "search", "think")
             thing = stems(self.line.object)
-            return [pair for pair in found if belongs_to(pair[1], words, names, thing, of_people=looks)]
+            return [
+                (score + lore_of.NOT_RECALLED, fact)
+                for score, fact in found
+                if belongs_to(fact, words, names, thing, of_people=looks)
+            ]
         if counted := _counted(question):
             return [(score + FORM_POINTS, fact) for score, fact in found if _counts(fact, counted)]
         asked -= measured(question)

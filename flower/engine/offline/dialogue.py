@@ -42,7 +42,7 @@ _WHATS_UP = re.compile(
     re.IGNORECASE,
 )
 _OPINION = re.compile(
-    r"\b(?:what do you (?:think|make|say)|do you (?:like|trust|believe|love|hate)|"
+    r"\b(?:what (?:do|would) you (?:think|make|say|recommend|suggest|advise)|do you (?:like|trust|believe|love|hate)|"
     r"are you (?:afraid|happy|sad|angry|scared)|would you|should (?:i|we)|"
     r"what (?:should|would|do) (?:i|we|you) do|your opinion|how do you feel)\b",
     re.IGNORECASE,
@@ -69,10 +69,12 @@ _ASKS_A_FAVOUR = re.compile(
     r"(?!know|tell|say|see|hear|remember|explain|think|describe|be|have|ever|like|mind)[a-z]+ ",
     re.IGNORECASE,
 )
-_REPORTS = re.compile(r"(?:says?|swears?|told|will|has|had|was|may)\b")  # draws nobody's portrait
+_REPORTS = re.compile(
+    r"(?:(?:says?|swears?|told|will|had|was|may)\b|has (?:not|asked|been|seen|told|found|noticed)\b)"
+)  # draws nobody's portrait
 _VOCATIVE = re.compile(r", [A-Za-z]+\?$")
 _AGE = re.compile(r"\b(?:nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty)\b")
-_ASKS_WITH = re.compile(r"\b(?:who|where|when|why|how)\b", re.IGNORECASE)
+_ASKS_WITH = re.compile(r"\W*(?:and |so |but )?(who|where|when|why|how)\b", re.IGNORECASE)
 _OF_ME = re.compile(r"\b(?:can|could|do|should|may|might|will|am) (?:I|we)\b")
 _DO_YOU_KNOW = re.compile(r"\byou (know|heard?|remember|seen?|met)\b", re.IGNORECASE)
 _IN_KIND = frozenset(
@@ -308,10 +310,11 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
 def _does_not_know(context: Context, speaker: Speaker, text: str) -> str:
     """Returns how somebody says that they cannot tell, as it was asked: of themself, of a person, a place, a reason."""
     asked = asked_part(text)
-    if _OF_YOU.search(asked) and not _DO_YOU_KNOW.search(asked):
+    told_of = re.search(rf"\b(?:what|how|why|where|when|if|whether) {speaker.they}\b", asked)
+    if told_of or (_OF_YOU.search(asked) and not _DO_YOU_KNOW.search(asked)):
         return context.say("unknown_of_you", speaker.slots)
-    word = _ASKS_WITH.search(asked)
-    own = context.say(f"unknown_{word.group().casefold()}", speaker.slots) if word else ""
+    word = _ASKS_WITH.match(asked)
+    own = context.say(f"unknown_{word.group(1).casefold()}", speaker.slots) if word else ""
     return own or context.say(f"unknown.{speaker.register} unknown.any", speaker.slots)
 
 

@@ -113,6 +113,9 @@ _ACT_AND_ASKS = re.compile(
     r"there)\b[^?]{0,60}\?$",
     re.IGNORECASE,
 )
+_SOMEWHERE = re.compile(
+    r"(?:find|look for) (?:somewhere|anywhere|a place|something) to\b", re.IGNORECASE
+)
 _HAIL = re.compile(r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)?\?\s+(?=\S)")
 _NEGATED = re.compile(
     r"^(?:i|we)\s+(?:don't|do not|can'?t|cannot|won't|will not|didn't|did not|"
@@ -332,7 +335,10 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         return "resolve", {"topic": object_of(text)}
     bare = LEAD.sub("", _CONTRACTED.sub("", text), count=1)
     verb, kind = verb_of(bare)
-    if verb in ("find", "look") and _place_found().match(bare):
+    if verb in ("find", "look") and _SOMEWHERE.match(bare):
+        bare = re.sub(r"^(?:find|look for)\b", "go looking for", bare, flags=re.IGNORECASE)
+        verb, kind = "go", "move"
+    elif verb in ("find", "look") and _place_found().match(bare):
         bare = re.sub(
             r"^(?:find|look for)\b", "go to", bare, flags=re.IGNORECASE
         )  # "find an inn and eat": nothing is searched for
@@ -346,6 +352,8 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
     noun = _object_of_kind(bare, kind)
     if kind == "search" and (verb in ("watch", "observe", "study") or _FOR_PEOPLE.match(bare)):
         kind = "look"  # "I watch the crowd, looking for a face I know"
+    if kind == "fight" and noun.rsplit(" ", 1)[-1].casefold() in word_list("things_hit"):
+        kind = "use"  # a stove does not hit back
     if verb == "order" and _ORDERS.match(bare):
         kind = "speech"
     elif verb == "challenge" and _CONTEST.match(bare):

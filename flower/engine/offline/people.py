@@ -60,6 +60,10 @@ _ANYBODY = re.compile(
     r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
     re.IGNORECASE,
 )
+_IS_A_TRADE = re.compile(
+    r"(?:er|or|man|woman|mistress|master|lord|lady|keep|captain|warden|reverend|constable|clerk|smith|ist|ian|priest|cook)$",
+    re.IGNORECASE,
+)
 _GESTURES = re.compile(r"\b(?:eye|nod|smile|wave|bow|wink|curtsy|salute|beckon)\b", re.IGNORECASE)
 _TOPIC = re.compile(
     r"\bfor (?:the|a|an|my|some) [a-z]+\b|"
@@ -106,8 +110,10 @@ class People:
             return self._of(self.sought)
         outside = _said_to(re.sub('["\u201c][^"\u201d]*["\u201d]', " ", text))
         for called in _called(self._line.speech or text):
-            known = self._by_name(called) or self._by_trade(called.casefold())
-            if known is not None or f"{called}!" not in text:  # "Fire!" calls nobody
+            known = self._by_name(called) or (
+                self._by_trade(called.casefold()) if _IS_A_TRADE.search(called) else None
+            )
+            if known is not None or f"{called}," in text:  # "Fire!" and "Dead?" call nobody
                 return known or of_stranger(called)
         if found := self._named_as_addressee(outside):
             return found

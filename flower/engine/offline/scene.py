@@ -313,7 +313,12 @@ def _short_speakers(reply: str, lore: Lore) -> list[str]:
 
 def speakers_of(reply: str) -> list[str]:
     """Returns who speaks or is met in a reply, in order, as they are called there."""
-    found = [_ADVERB.sub("", after or tag or before) for after, tag, before in _SPEAKS.findall(reply)]
+    found = [
+        _ADVERB.sub("", after or tag or before)
+        for paragraph in reply.split("\n\n")
+        for after, tag, before in _SPEAKS.findall(paragraph)
+        if '"' in paragraph or not before.startswith("The ")  # "The cold comes off the stones": nobody
+    ]
     return [
         one
         for one in found

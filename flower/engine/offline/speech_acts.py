@@ -29,6 +29,7 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
         r"stand|open|close|keep|leave|lie|follow|fetch|bring)\b(?! you\b)|"
         r"^(?:i |we )?(?:ask|beg|tell|order|command|urge|invite|plead with)s? (?:\w+ ){1,3}?to (?!me\b)",
     ),
+    ("greet", r"^(?!.*\b(?:who|what|where|when|why|how)\b).*\bi (?:presume|take it|suppose)\?$"),
     (
         "ask",
         r"\?|\b(ask|asks|asked|question)\b(?! for)|"
@@ -53,13 +54,14 @@ _ACT_PATTERNS: tuple[tuple[SpeechAct, str], ...] = (
     ),
     (
         "request",
+        r"\bi want (?:the|a|your|my|to)\b|"
         r"\b(please|help me|need|beg|(?:give|tell|show|take|bring|lead|lend|let) me|come with|"
         r"ask .{0,30}for|could you)\b",
     ),
     (
         "gesture",
         r"\band (?:nod|smile|wave|bow|shrug|wink)\b|"
-        r"^\W*(?:i\s+)?(nod|smile|wave|shrug|bow|laugh|frown|sigh|hum|sing|hug|kiss)s?\b",
+        r"^\W*(?:i\s+)?(shake hand|nod|smile|wave|shrug|bow|laugh|frown|sigh|hum|sing|hug|kiss)s?\b",
     ),
 )
 _SPEECH_ACTS = tuple((act, re.compile(pattern, re.IGNORECASE)) for act, pattern in _ACT_PATTERNS)
