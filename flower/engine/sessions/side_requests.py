@@ -30,7 +30,7 @@ class SideStream:
         self._completion = completion
         self._written = 0  # tokens
         self._spent: Spent | None = None
-        self._asked = False
+        self._answered = False
 
     @property
     def provider(self) -> Provider:
@@ -46,8 +46,8 @@ class SideStream:
         return self._pieces()
 
     async def _pieces(self) -> AsyncIterator[Piece]:
-        self._asked = True
         async for piece in self._streaming:
+            self._answered = True
             if isinstance(piece, Text | Reasoning):
                 self._written += self._model.counter.count(piece.text)
             elif isinstance(piece, Spent):
@@ -55,8 +55,8 @@ class SideStream:
             yield piece
 
     def used(self, client: str) -> SideUse | None:
-        """Returns what it has used so far, None if nothing was asked."""
-        if not self._asked:
+        """Returns what it has used so far, None if nothing was answered."""
+        if not self._answered:
             return None
         spent, count = self._spent, self._model.counter.count
         read = sum(count(one.content) + MESSAGE_TOKENS for one in self._completion.messages)
