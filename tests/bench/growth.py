@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from flower.engine.assets import load_assets
 from flower.engine.character_list import Brief
 from flower.engine.commands.browsing import Ranking, arranged
 from flower.engine.export import files
@@ -44,6 +45,9 @@ SIZES = (1, 10, 100)
 WORDS = ["river", "door", "lamp", "rain", "tide", "keeper", "stone", "bell", "the", "night"] + [
     f"word{number}" for number in range(3_000)
 ]
+
+WORLD = "id: one-{number}\nname: World {number}\nscene: Dusk on the quay.\nlore: |\n  The tide has turned.\n"
+CHARACTER = "id: one-{number}\nname: Person {number}\npersona: Mends clocks, and never sells one.\n"
 
 Cost = Callable[[sqlite3.Connection, int], Callable[[], object]]
 
@@ -156,6 +160,20 @@ def _library(db: sqlite3.Connection, size: int) -> Callable[[], object]:
     return lambda: arranged(known, "city person 4", shelf)
 
 
+def _read(kind: str, each: int, text: str) -> Cost:
+    """A start's reading of so many files of a kind for each unit of size."""
+
+    def prepare(db: sqlite3.Connection, size: int) -> Callable[[], object]:
+        (*_, file) = db.execute("PRAGMA database_list").fetchone()
+        folder = Path(file).parent / kind
+        folder.mkdir()
+        for number in range(each * size):
+            (folder / f"one-{number}.yaml").write_text(text.format(number=number))
+        return lambda: load_assets([folder.parent])
+
+    return prepare
+
+
 def _prompt(db: sqlite3.Connection, session_id: str = "s") -> object:
     turn = TurnInput(
         turn="t",
@@ -193,6 +211,8 @@ ROWS: tuple[tuple[str, Cost, float], ...] = (
     ("go to another end of such a tree", _switched, 1.1),  # notes the way for each message above
     ("start after a kill, 750 to 75,000", _killed, 0.7),  # looks at the last exchange of each story
     ("a page of 50 to 5,000 characters", _library, 1.1),  # looks for the words in each
+    ("read 5 to 500 worlds at a start", _read("worlds", 5, WORLD), 1.1),
+    ("read 50 to 5,000 characters, 1,000 used", _read("characters", 50, CHARACTER), 1.1),
     ("go to a variant of 10 to 1,000", _variants, 1.1),
 )
 
