@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from flower.engine.assets import Character
-from flower.engine.store import characters, originals, personas, stories, users
+from flower import limits
+from flower.engine.assets import Character, World
+from flower.engine.store import (
+    characters,
+    originals,
+    own_assets,
+    personas,
+    seats,
+    stories,
+    trash,
+    users,
+)
 from flower.engine.store.connection import Connection
+from flower.errors import CommandError
 from tests.test_tree import S
 
 OURS, THEIRS = 0, 1
@@ -124,3 +135,111 @@ def test_a_book_is_joined_to_the_personas_of_its_user_that_name_it(db: Connectio
     assert sorted(personas.with_book(db, "bells")) == ids[:2]
     assert personas.with_book(db, "bells", THEIRS) == [ids[2]]
     assert personas.with_book(db, "") == []
+
+
+# --- stories ------------------------------------------------------------------------------------
+
+
+def test_a_user_sees_the_stories_they_made_and_those_at_whose_table_they_sit(db: Connection) -> None:
+    assert not stories.has_others(db)
+    for story, owner in (("a", THEIRS), ("b", 2), ("c", 2)):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", 2.0, owner)
+    seats.give(db, "b", THEIRS, seats.READER, 1.0)
+    assert stories.has_others(db)
+    assert sorted(stories.seen_ids(db, THEIRS)) == ["a", "b"]
+    assert sorted(one.id for one in stories.sessions(db, user=THEIRS)) == ["a", "b"]
+    assert [stories.is_owner(db, "a", user) for user in (OURS, THEIRS)] == [False, True]
+    assert [stories.count_sessions(db, owner) for owner in (None, OURS, THEIRS, 2)] == [4, 1, 1, 2]
+    trash.delete(db, "a", 3.0)
+    assert stories.seen_ids(db, THEIRS) == ["b"]
+    assert stories.is_owner(db, "a", THEIRS)
+    assert stories.count_sessions(db, THEIRS) == 1
+
+
+def test_stories_are_listed_pinned_ones_first_then_the_one_played_last(db: Connection) -> None:
+    for story, updated in (("a", 5.0), ("b", 7.0), ("c", 7.0), ("d", 3.0)):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", updated)
+    stories.set_pinned(db, "d", True)
+    stories.set_archived(db, "a", True)
+    assert [one.id for one in stories.sessions(db)] == ["d", "c", "b", S]
+    assert [one.id for one in stories.sessions(db, archived=True)] == ["d", "c", "b", "a", S]
+    assert [one.id for one in stories.sessions(db, 2)] == ["d", "c"]
+    assert [(one.id, one.messages) for one in stories.sessions(db, 1)] == [("d", 1)]
+
+
+def test_the_trash_lists_ones_own_stories_the_last_one_first(db: Connection) -> None:
+    for story, owner, at in (("a", OURS, 2.0), ("b", OURS, 4.0), ("c", THEIRS, 3.0)):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0, owner)
+        trash.delete(db, story, at)
+    assert [one.id for one in trash.listed(db)] == ["b", "a"]
+    assert [one.id for one in trash.listed(db, 1)] == ["b"]
+    assert [one.id for one in trash.listed(db, owner=THEIRS)] == ["c"]
+    assert sorted(trash.expired(db, 4.0)) == ["a", "c"]
+    assert stories.session(db, "a") is None
+    assert stories.standing(db, "a") is None
+    assert trash.purge(db, "a")
+    assert not trash.purge(db, S)
+
+
+# --- seats --------------------------------------------------------------------------------------
+
+
+def test_a_story_tells_whose_it_is_and_who_sits_there(db: Connection) -> None:
+    users.add(db, "ada", 1.0)
+    stories.create_session(db, "t", "harbour", "mara", "Hello.", 1.0, THEIRS)
+    assert [seats.owner_of(db, story) for story in (S, "t", "none")] == [(0, ""), (1, "ned"), None]
+    for user, at in ((2, 1.0), (1, 2.0), (0, 1.0)):
+        seats.give(db, "t", user, seats.READER, at)
+    assert [(seat.user, seat.user_name) for seat in seats.at(db, "t")] == [
+        (0, ""),
+        (2, "ada"),
+        (1, "ned"),
+    ]
+    assert seats.find(db, "t", 0) == seats.Seat(0, "", "reader", "", "")
+    seats.give(db, S, 2, seats.PLAYER, 1.0)
+    assert [(one.name, one.stories) for one in users.listed(db)] == [("ada", 0), ("ned", 1)]
+
+
+def test_messages_are_unwitnessed_by_who_was_away_when_it_is_known_who_was_there(
+    db: Connection,
+) -> None:
+    line, reply = (stories.append(db, S, None, "user", "x", "complete", now=1.0) for _ in range(2))
+    stories.set_message_extra(db, line, {"there": [0, 1]})
+    stories.set_message_extra(db, reply, {"there": [2]})
+    found = [seats.unwitnessed(db, S, user) for user in (0, 1, 2)]
+    assert found == [{reply}, {reply}, {line}]
+    assert seats.unwitnessed(db, "t", 0) == frozenset()
+
+
+def test_a_removed_user_leaves_nothing_and_takes_nothing_of_others(db: Connection) -> None:
+    users.add(db, "ada", 1.0)
+    for story, owner in (("a", 1), ("b", 2)):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0, owner)
+        seats.add_code(db, story, users.new_token(), seats.READER, 9.0, 1.0)
+        seats.give(db, story, 3 - owner, seats.READER, 1.0)
+        own_assets.put(db, owner, "worlds", World(f"keep~{owner}", "Keep"), 1.0)
+        personas.put(db, "Wren", "", "", 1.0, owner=owner)
+        users.add_token(db, owner, users.new_token(), "laptop", 1.0)
+    assert users.remove(db, 1, 5.0) == 1
+    assert [one.id for one in trash.listed(db, owner=1)] == ["a"]
+    assert [len(seats.at(db, story)) for story in "ab"] == [0, 0]
+    left = [
+        db.execute(f"SELECT count(*) FROM {table} WHERE {key}").fetchone()[0]
+        for table, key in (
+            ("table_codes", "session_id = 'a'"), ("table_codes", "session_id = 'b'"),
+            ("own_assets", "owner = 1"), ("own_assets", "owner = 2"),
+            ("personas", "owner = 1"), ("personas", "owner = 2"),
+            ("user_tokens", "user_id = 1"), ("user_tokens", "user_id = 2"),
+        )
+    ]  # fmt: skip
+    assert left == [0, 1] * 4
+    assert [one.name for one in users.listed(db)] == ["ada"]
+    assert users.remove(db, 1, 6.0) == 0
+
+
+def test_a_home_has_so_many_users(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "USERS", 2)
+    assert users.add(db, " Ada ", 1.0) == 2
+    with pytest.raises(CommandError, match="There are 2 users"):
+        users.add(db, "brand", 1.0)
+    assert users.named(db, " ADA").id == 2
