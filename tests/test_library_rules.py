@@ -173,6 +173,25 @@ def test_the_nearest_owner_of_a_book_counts_and_books_of_others_hold_in_no_story
     assert [one.stored.name for one in books.holding(db)] == ["all", "world a"]
 
 
+def test_a_book_is_taken_from_one_of_its_owners_alone(db: Connection) -> None:
+    bells, towers = (books.add(db, Book(name=name), 1.0) for name in ("Bells", "Towers"))
+    given = [
+        (number, owner, owner_id)
+        for number in (bells, towers)
+        for owner in (Owner.CHARACTER, Owner.WORLD)
+        for owner_id in ("mara", "ada")
+    ]
+    for one in given:
+        books.give(db, *one)
+    assert books.take(db, *given[0])
+    assert {(number, *one) for number in (bells, towers) for one in books.owners(db, number)} == set(
+        given[1:]
+    )
+    books.remove(db, towers)
+    assert books.owners(db, towers) == []
+    assert [one.id for one in books.listed(db)] == [bells]
+
+
 # --- a library ----------------------------------------------------------------------------------
 
 
