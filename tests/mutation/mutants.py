@@ -23,6 +23,10 @@ TUNED = (
 )
 
 
+# of a number that is never below 0
+_SAME_FOR_COUNTS = {f"core/ReplaceComparisonOperator_Gt_{other}" for other in ("NotEq", "IsNot")}
+
+
 class Mutant(NamedTuple):
     module: str  # relative to the repository
     operator: str
@@ -63,6 +67,8 @@ def possible(module: str) -> Iterator[Mutant]:
             if any(first <= (line, column) <= last for first, last in dull):
                 continue
             if rows[line - 1].startswith("*,", column):  # not a product: what follows has names
+                continue
+            if name in _SAME_FOR_COUNTS and "rowcount > 0" in rows[line - 1]:
                 continue
             if name != "core/NumberReplacer" or line not in tuned:
                 yield Mutant(module, name, occurrence, line)
