@@ -11,13 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import trio
 
-from flower.engine.store import stories
+from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH
+from flower.engine.store import passages, stories, vector_rows
 from flower.engine.store.database import Database
 
 WORDS = ["river", "door", "lamp", "rain", "tide", "keeper", "stone", "bell", "the", "night"]
 RARE = [f"word{number}" for number in range(5_000)]
+TOKENS = 60  # of a passage
 AT_ONCE = 50  # stories in a transaction
 
 
@@ -32,8 +35,28 @@ def write(numbers: range, messages: int, db: Any) -> None:
             last = stories.append(db, story, last, role, text, "complete", now=float(numbers.start))
 
 
+async def lore(home: Path, count: int) -> None:
+    choice, numbers = random.Random(1), np.random.default_rng(1)
+    texts = [" ".join(choice.choices(WORDS, k=20) + choice.choices(RARE, k=20)) for _ in range(count)]
+    vectors = numbers.normal(size=(count, DIMENSION)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    tokens = [numbers.bytes(TOKENS * TOKEN_WIDTH // 8) for _ in range(count)]
+    hashes = [passages.content_hash("Lore", text) for text in texts]
+    database = await Database.open(home / "flower.db")
+    await database.write(
+        passages.replace_source,
+        "lore",
+        "lore:orrinsay",
+        "bench",
+        [passages.Chunk("Lore", text) for text in texts],
+        digest=b"",
+        created=0.0,
+    )
+    await database.write(vector_rows.store_vectors, MODEL_ID, hashes, vectors, tokens)
+    await database.aclose()
+
+
 async def main(home: Path, count: int, messages: int) -> None:
-    home.mkdir(parents=True, exist_ok=True)
     database = await Database.open(home / "flower.db")
     for first in range(0, count, AT_ONCE):
         await database.write(partial(write, range(first, min(first + AT_ONCE, count)), messages))
@@ -41,4 +64,6 @@ async def main(home: Path, count: int, messages: int) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    folder, *counts = sys.argv[1:]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    trio.run(lore if len(counts) == 1 else main, Path(folder), *map(int, counts))

@@ -32,11 +32,6 @@ PROMPTS = 20
 READING_S = 0.3
 REST_S = 1.0
 REST_CPU_S = 0.003  # in that time: less is none
-FILL_LORE = (
-    "import sys, trio; from pathlib import Path; from tests.bench.relay import fill; "
-    "trio.run(fill, Path(sys.argv[1]), int(sys.argv[2]))"
-)
-
 Rows = dict[str, float]
 Group = Callable[[Path, Path], Awaitable[Rows]]
 
@@ -159,7 +154,7 @@ async def prompts(passages: int, tree: Path, folder: Path) -> Rows:
     home = folder / "home"
     home.mkdir()
     if passages:
-        await run_in(tree, "-c", FILL_LORE, str(home), str(passages))
+        await run_in(tree, str(HERE / "fill_home.py"), str(home), str(passages))
     async with playing(tree, home) as (server, socket):
         begun, before = trio.current_time(), cpu_s(server.pid)
         await read_through_engine(socket, "Who keeps the light?")
