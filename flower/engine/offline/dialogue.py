@@ -27,7 +27,7 @@ from flower.engine.offline.scene import key_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
-WAITS_PERCENT = 14  # of replies in a talk end on a word to go on; more would be pressing
+WAITS_PERCENT = 20  # of replies in a talk end on a word to go on; more would be pressing
 _TALE = re.compile(
     r"\b(?i:(?:tell|give|sing) (?:me|us) (?:a|an|another|your|some|one more)(?: \w+)? (?:story|stories|tale|song|"
     r"legend|yarn|joke)|tell (?:me|us) something)\b|"
