@@ -6,10 +6,11 @@ import re
 
 from flower.engine.offline import oracle
 from flower.engine.offline.asides import aside
-from flower.engine.offline.context import ASKED_SCORE, Context
+from flower.engine.offline.context import Context
 from flower.engine.offline.dialogue import answers
 from flower.engine.offline.facts import Fact, by_office
 from flower.engine.offline.grammar import upper_first
+from flower.engine.offline.knowledge import ASKED_SCORE
 from flower.engine.offline.names import Name
 from flower.engine.offline.narration import (
     Paragraphs,

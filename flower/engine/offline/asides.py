@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
-from flower.engine.offline.context import ASKED_SCORE, Context
+from flower.engine.offline.context import Context
 from flower.engine.offline.facts import Fact
 from flower.engine.offline.grammar import upper_first
+from flower.engine.offline.knowledge import ASKED_SCORE
 from flower.engine.offline.names import Name, NameKind
 from flower.engine.offline.summary import recap
 

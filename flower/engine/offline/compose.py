@@ -52,8 +52,8 @@ _MAGIC_WORLD = re.compile(
 )
 _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in charge\b", re.IGNORECASE)
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
-TERSE_CHARS = 110  # of a talk: one breath of the place makes an answer of it
-SHORT_CHARS = 150  # a reply of fewer leaves the place bare
+TERSE_CHARS = 170  # of a talk: one breath of the place makes an answer of it
+SHORT_CHARS = 190  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
 _WHO_GOES = re.compile(
     r"^\W*(?:who goes there|who(?:'s| is) there|show yourself|come out|is (?:anybody|anyone|somebody|someone) there|"

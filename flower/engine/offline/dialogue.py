@@ -7,9 +7,10 @@ import re
 from msgspec.structs import replace
 
 from flower.engine.offline import oracle
-from flower.engine.offline.context import ASKED_SCORE, NEAR_SCORE, Context
+from flower.engine.offline.context import Context
 from flower.engine.offline.facts import PEOPLE_TITLE, Fact
 from flower.engine.offline.grammar import in_first_person, sentences, spoken, upper_first
+from flower.engine.offline.knowledge import ASKED_SCORE, NEAR_SCORE
 from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark
 from flower.engine.offline.people import Absent
 from flower.engine.offline.questions import about_me, about_the_other
@@ -26,7 +27,7 @@ from flower.engine.offline.scene import key_of
 from flower.engine.offline.stems import stems
 from flower.engine.offline.voice import Speaker
 
-WAITS_PERCENT = 14  # of replies in a talk end on a word to go on; more would be pressing
+WAITS_PERCENT = 20  # of replies in a talk end on a word to go on; more would be pressing
 _TALE = re.compile(
     r"\b(?i:(?:tell|give|sing) (?:me|us) (?:a|an|another|your|some|one more)(?: \w+)? (?:story|stories|tale|song|"
     r"legend|yarn|joke)|tell (?:me|us) something)\b|"
