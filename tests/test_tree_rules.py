@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 
 from flower import limits
-from flower.engine.store import branches, hiding, search, stories, trash, tree
+from flower.engine.game.state import StoryState
+from flower.engine.game.steering import Persona
+from flower.engine.store import (
+    branches,
+    exchanges,
+    hiding,
+    search,
+    states,
+    stories,
+    streaming_text,
+    trash,
+    tree,
+)
 from flower.engine.store.connection import Connection
 from flower.engine.store.paths import Ids, way
 from flower.errors import CommandError
@@ -179,6 +191,24 @@ def test_ends_without_a_name_are_listed_newest_first_so_many(
     branches.choose_variant(db, S, None, 1)
     found = [(end.last.content if end.last else "", end.active) for end in branches.ends(db, S)]
     assert found == [("a", True), ("c", False)]  # where the story stands is always there
+
+
+def test_a_story_begins_again_with_the_greeting_it_had(db: Connection) -> None:
+    others = [("Evening.", None), ("Night.", None)]
+    states.begin_story(
+        db, "t", "harbour", "mara", "Morning.", Persona(), 1.0, StoryState(), None, others
+    )
+    first = tree.active_leaf(db, "t")
+    exchanges.begin_exchange(db, "t", "I go.", "m", None, 2.0)
+    tree.go(db, "t", None)
+    assert tree.active_leaf(db, "t") == first
+    stories.create_session(db, "u", "harbour", "mara", "", 1.0)
+    made = exchanges.begin_exchange(db, "u", "I begin.", "m", None, 2.0)
+    streaming_text.end(db, made.reply_id, "You do.", "complete")
+    tree.undo(db, "u")
+    assert tree.active_leaf(db, "u") is None
+    assert tree.redo(db, "u").id == made.user_id
+    assert tree.active_leaf(db, "u") == made.reply_id
 
 
 # --- ways ---------------------------------------------------------------------------------------
