@@ -28,6 +28,12 @@ OTHER = "other"
 
 @pytest.fixture
 def db(db: Connection) -> Connection:
+    """Two stories; the numbers of their messages are no small ones, of which Python has one object each."""
+    stories.create_session(db, "long", "harbour", "mara", "Hello.", 1.0)
+    columns = "session_id, parent_id, role, content, status, model, created"
+    for _ in range(8):
+        db.execute(f"INSERT INTO messages ({columns}) SELECT {columns} FROM messages")
+    trash.delete(db, "long", 1.0)
     for story in (OTHER, S):
         stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0)
     return db
@@ -209,6 +215,21 @@ def test_a_story_begins_again_with_the_greeting_it_had(db: Connection) -> None:
     assert tree.active_leaf(db, "u") is None
     assert tree.redo(db, "u").id == made.user_id
     assert tree.active_leaf(db, "u") == made.reply_id
+
+
+def test_at_a_line_the_story_stands_at_the_answer_shown_last_else_the_newest(db: Connection) -> None:
+    line = say(db, "One.", "a").user_id
+    for text in ("b", "c"):
+        retry(db, text)
+    branches.choose_variant(db, S, None, 1)
+    tree.go(db, S, line)
+    assert told(db)[-1] == "a"
+    stories.append(db, S, line, "system", "A note.", "complete", now=3.0)
+    tree.go(db, S, line)
+    assert told(db)[-1] == "c"
+    bare = stories.append(db, S, tree.active_leaf(db, S), "user", "Two.", "complete", now=3.0)
+    tree.go(db, S, bare)
+    assert told(db)[-1] == "Two."
 
 
 # --- ways ---------------------------------------------------------------------------------------
