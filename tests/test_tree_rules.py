@@ -77,7 +77,10 @@ def test_what_is_taken_out_is_gone_from_a_new_branch_alone(db: Connection) -> No
     say(db, "Three.", "Four.")
     before = ids(db)
     stories.set_message_extra(db, before[3], {"recalled": "Ned rang.", "name": "Ada", "told": "3"})
+    stories.set_session_extra(db, S, {"window_start": before[0]})
     assert hiding.without(db, S, before[2], 5.0).content == "Two."
+    assert tree.window_start(db, S) is None
+    assert tree.leaf_below(db, before[0]) == ids(db)[-1]  # forth again after going back
     assert told(db) == ["Hello.", "One.", "Three.", "Four."]
     assert ids(db)[:2] == before[:2]
     assert set(ids(db)[2:]).isdisjoint(before)
