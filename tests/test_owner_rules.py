@@ -7,11 +7,13 @@ import pytest
 from flower import limits
 from flower.engine.assets import Character, World
 from flower.engine.store import (
+    allowances,
     characters,
     originals,
     own_assets,
     personas,
     seats,
+    selections,
     stories,
     trash,
     users,
@@ -200,6 +202,51 @@ def test_a_story_tells_whose_it_is_and_who_sits_there(db: Connection) -> None:
     assert [(one.name, one.stories) for one in users.listed(db)] == [("ada", 0), ("ned", 1)]
 
 
+def test_a_seat_is_one_users_at_one_story(db: Connection) -> None:
+    users.add(db, "ada", 1.0)
+    stories.create_session(db, "t", "harbour", "mara", "Hello.", 1.0)
+    for story in (S, "t"):
+        for user in (1, 2):
+            seats.give(db, story, user, seats.PLAYER, float(user))
+    assert seats.play(db, S, 1, "Brand", "A smith.")
+    assert seats.take(db, "t", 2)
+    found = {(story, seat.user): seat.name for story in (S, "t") for seat in seats.at(db, story)}
+    assert found == {(S, 1): "Brand", (S, 2): "", ("t", 1): ""}
+
+
+def test_codes_of_a_table_end_with_the_guests_who_came_in_with_them(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stories.create_session(db, "t", "harbour", "mara", "Hello.", 1.0)
+    codes = {story: users.new_token() for story in (S, "t")}
+    for story, code in codes.items():
+        seats.add_code(db, story, code, seats.READER, 9.0, 1.0)
+    guests = {story: seats.seat_guest(db, code.text, 2.0) for story, code in codes.items()}
+    assert all(seats.seat_guest(db, code.text, 2.0) == guests[story] for story, code in codes.items())
+    assert [len(seats.at(db, story)) for story in codes] == [1, 1]
+    assert seats.end_codes(db, S) == 1
+    assert [users.by_token(db, code.text, 3.0) is not None for code in codes.values()] == [False, True]
+    assert seats.seat_guest(db, codes[S].text, 3.0) is None
+    monkeypatch.setattr(limits, "TABLE_CODES", 0)  # fewer than there are
+    with pytest.raises(CommandError, match="codes of this table hold"):
+        seats.add_code(db, "t", users.new_token(), seats.READER, 9.0, 3.0)
+    trash.delete(db, "t", 4.0)
+    assert seats.by_code(db, codes["t"].text, 4.0) is None
+
+
+def test_guests_go_when_their_token_has_ended_and_nobody_else(db: Connection) -> None:
+    tokens = [users.new_token() for _ in range(3)]
+    users.add_token(db, 1, tokens[0], "laptop", 1.0, ends=2.0)  # whose token has ended is no guest
+    guests = [
+        users.add_guest(db, token, 1.0, ends).name
+        for token, ends in zip(tokens[1:], (5.0, 6.0), strict=True)
+    ]
+    users.remove_ended_guests(db, 4.9)
+    assert {one.name for one in users.listed(db)} == {"ned", *guests}
+    users.remove_ended_guests(db, 5.0)
+    assert {one.name for one in users.listed(db)} == {"ned", guests[1]}
+
+
 def test_messages_are_unwitnessed_by_who_was_away_when_it_is_known_who_was_there(
     db: Connection,
 ) -> None:
@@ -220,6 +267,9 @@ def test_a_removed_user_leaves_nothing_and_takes_nothing_of_others(db: Connectio
         own_assets.put(db, owner, "worlds", World(f"keep~{owner}", "Keep"), 1.0)
         personas.put(db, "Wren", "", "", 1.0, owner=owner)
         users.add_token(db, owner, users.new_token(), "laptop", 1.0)
+        allowances.spend(db, owner, 1, 0.0, 1.0)
+        chosen = selections.Selection(selections.client_key(owner, "tui"), model="m")
+        selections.change(db, chosen, ("model",), 1.0)
     assert users.remove(db, 1, 5.0) == 1
     assert [one.id for one in trash.listed(db, owner=1)] == ["a"]
     assert [len(seats.at(db, story)) for story in "ab"] == [0, 0]
@@ -230,9 +280,11 @@ def test_a_removed_user_leaves_nothing_and_takes_nothing_of_others(db: Connectio
             ("own_assets", "owner = 1"), ("own_assets", "owner = 2"),
             ("personas", "owner = 1"), ("personas", "owner = 2"),
             ("user_tokens", "user_id = 1"), ("user_tokens", "user_id = 2"),
+            ("user_days", "user_id = 1"), ("user_days", "user_id = 2"),
+            ("selections", "client = '@1/tui'"), ("selections", "client = '@2/tui'"),
         )
     ]  # fmt: skip
-    assert left == [0, 1] * 4
+    assert left == [0, 1] * 6
     assert [one.name for one in users.listed(db)] == ["ada"]
     assert users.remove(db, 1, 6.0) == 0
 

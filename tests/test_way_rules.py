@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from flower import limits
-from flower.engine.store import branches, stories, tree, users
+from flower.engine.store import branches, stories, streaming_text, tree, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.paths import Paths, way
 from flower.engine.store.postgres import dialect
-from flower.errors import CommandError, StoreError
+from flower.errors import CommandError, ElsewhereError, StoreError
 from tests.stores import connected
 from tests.test_tree import S, say
 
@@ -211,3 +212,55 @@ def test_what_other_engines_say_is_told_once_and_its_own_words_never() -> None:
     pulse._number, pulse._news = 7, {"7 story s1", "8 story s2", "77 story a b", "8 story", ""}
     assert sorted(pulse.news()) == [("", ""), ("", ""), ("story", "a b"), ("story", "s2")]
     assert pulse.news() == []
+
+
+# --- whose a story is ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("holder", "opened", "draining", "steady", "told"),
+    [
+        (None, False, False, True, (5, 6)),
+        (None, True, False, True, (5, 6)),  # it was given back meanwhile
+        (None, False, True, True, "about to stop"),
+        ((7, False), True, False, True, ()),  # nothing can have become of it
+        ((7, False), True, True, True, ()),
+        ((7, False), False, False, True, (5, 6)),  # a change took it, and nobody looked
+        ((7, False), False, True, True, (5, 6)),
+        ((8, False), False, False, True, "the engine eight plays this story"),
+        ((8, False), True, False, True, "the engine eight plays this story"),
+        ((8, True), False, False, True, (5, 6)),  # of the dead
+        ((8, True), False, False, False, "the engine eight plays this story"),  # who can tell
+    ],
+)
+def test_an_engine_plays_what_is_its_own_or_nobodys(
+    monkeypatch: pytest.MonkeyPatch,
+    holder: tuple[int, bool] | None,
+    opened: bool,
+    draining: bool,
+    steady: bool,
+    told: tuple[int, ...] | str,
+) -> None:
+    pytest.importorskip("psycopg")
+    from flower.engine.store.postgres import database
+    from flower.engine.store.postgres.engines import Holder
+
+    rows = [] if holder is None else [Holder(holder[0], "eight", "http://eight", holder[1])]
+    calls = SimpleNamespace(
+        holder=lambda _db, _story: rows[0] if rows else None,
+        take=lambda _db, _number, _story: not rows,
+        bury=lambda _db: [rows.pop().name],
+        elsewhere=lambda _db, _number: "http://other",
+    )
+    monkeypatch.setattr(database, "engines", calls)
+    monkeypatch.setattr(streaming_text, "recover_story", lambda _db, _story: (5, 6))
+    engine = database.PostgresDatabase.__new__(database.PostgresDatabase)
+    engine._number, engine._opened = 7, {"s"} if opened else set()
+    engine._pulse = SimpleNamespace(is_steady=steady, draining=draining)  # type: ignore[assignment]
+    connection: Any = None
+    if isinstance(told, str):
+        with pytest.raises(ElsewhereError, match=told) as refused:
+            engine._take(connection, "s")
+        assert refused.value.address == ("http://eight" if rows else "http://other")
+    else:
+        assert engine._take(connection, "s") == told

@@ -148,7 +148,9 @@ def _end(db: Connection, session_id: str, name: str, leaf: int | None, *, active
 
 
 def _names(db: Connection, session_id: str) -> list[str]:
-    rows = db.execute("SELECT name FROM branches WHERE session_id = ? ORDER BY created", (session_id,))
+    rows = db.execute(
+        "SELECT name FROM branches WHERE session_id = ? ORDER BY created, rowid", (session_id,)
+    )
     return [name for (name,) in rows]
 
 

@@ -97,13 +97,9 @@ def _named_anew(
     """Gives a story a title made of what happened, once, in place of its first line; returns whether it did."""
     if len(paths.way(db, leaf, session_id).ids) > 2 * TITLED_AFTER + 2:
         return False  # of most stories, without reading any text
-    path = stories.path(db, leaf, most=2 * TITLED_AFTER + 2)
+    path = stories.path(db, leaf)
     lines = [message.content for message in path if message.role == "user"]
-    if (
-        len(lines) != TITLED_AFTER
-        or path[0].parent_id is not None
-        or known != stories.title_of(lines[0])
-    ):
+    if len(lines) != TITLED_AFTER or known != stories.title_of(lines[0]):
         return False
     found = stories.title_of(title(path))
     if not found:

@@ -53,7 +53,6 @@ def without(db: Connection, session_id: str, message_id: int, now: float) -> Mes
     for message in path[place + 1 :]:
         parent = _copied(db, session_id, message.id, parent)
     if parent is not None:
-        db.execute("UPDATE sessions SET active_leaf = ? WHERE id = ?", (parent, session_id))
         tree.go(db, session_id, parent)
     tree.forget_window(db, session_id)
     return gone
