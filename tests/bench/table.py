@@ -32,14 +32,14 @@ GROUPS: dict[str, Group] = {
     "p10000": partial(table_rows.prompts, 10_000),
     "relay": table_rows.relay,
     "reply": table_rows.replied,
-    "empty": partial(table_rows.stories, 10, 50),
-    "list": partial(table_rows.stories, 5_000, 2),
+    "empty": partial(table_rows.stories, 10, 501),
+    "list": partial(table_rows.stories, 5_000, 1),
     "crowd": table_rows.crowd,
     "screen": table_rows.screen,
 }
 LARGE: dict[str, Group] = {
     "p100000": partial(table_rows.prompts, 100_000),
-    "large": partial(table_rows.stories, 1_500, 500),
+    "large": partial(table_rows.stories, 1_500, 501),
 }
 # What it is, its unit, where it comes from, and what it should be at most; None: nothing was asked
 TABLE: tuple[tuple[str, str, str, str, float | None], ...] = (
@@ -87,9 +87,11 @@ async def measure(
     for turn in range(rounds):
         for name, group in groups.items():
             for tree, of_tree in zip(trees, found, strict=True):
-                print(f"round {turn + 1} of {rounds}: {name}, {tree}", file=sys.stderr, flush=True)
                 with tempfile.TemporaryDirectory() as folder:
-                    of_tree[name].append(await group(tree, Path(folder)))
+                    rows = await group(tree, Path(folder))
+                figures = ", ".join(f"{row} {figure:.3g}" for row, figure in rows.items())
+                print(f"{turn + 1}/{rounds} {tree.name} {name}: {figures}", file=sys.stderr, flush=True)
+                of_tree[name].append(rows)
     return [{name: _medians(rows) for name, rows in of_tree.items()} for of_tree in found]
 
 

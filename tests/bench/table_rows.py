@@ -193,7 +193,10 @@ async def replied(tree: Path, folder: Path) -> Rows:
 
 
 async def stories(count: int, messages: int, tree: Path, folder: Path) -> Rows:
-    """What a player does in a home of so many stories, in CPU milliseconds of the engine until the answer."""
+    """What a player does in a home of so many stories, in CPU milliseconds of the engine until the answer.
+
+    An odd number of ``messages``: a reply at the end would be embedded first, in each of them.
+    """
     home = folder / "home"
     await run_in(tree, str(HERE / "fill_home.py"), str(home), str(count), str(messages))
     async with running(tree, home):
