@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits, machine
-from flower.engine.recall import embedder, native_check
+from flower.engine.recall import embedder, native_check, nice_thread
 from flower.engine.recall import minilm as model_files
 from flower.engine.recall.embedder import Job, MiniLM, Pool
 from flower.engine.recall.minilm import DIMENSION, NAME, TOKEN_WIDTH, OnnxModel, find_model
@@ -29,7 +29,7 @@ from flower.engine.recall.native_check import check_native
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
-    from flower.engine.store.vector_rows import Vectors
+    from flower.engine.store.vector_rows import TokenVectors, Vectors
 
 REPOSITORY = Path(__file__).parent.parent
 MODELS = REPOSITORY / "models"
@@ -133,14 +133,39 @@ async def test_urgent_texts_go_before_the_rest_of_the_background(model: MiniLM) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a nice value of its own for each thread")
-async def test_on_a_busy_core_embedding_goes_after_the_rest(model: MiniLM) -> None:
-    """So that a streamed reply does not wait for vectors; the engine's other threads stay as they were."""
+async def test_on_a_busy_core_what_nobody_waits_for_goes_after_the_rest(model: MiniLM) -> None:
+    """So that a streamed reply does not wait for vectors; a line that waits for one goes before as all else does."""
     ours = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     await model.embed(["The tide turns."])
-    (thread,) = [one for one in threading.enumerate() if one.name == "embedder"]
-    assert thread.native_id is not None
-    assert os.getpriority(os.PRIO_PROCESS, thread.native_id) == min(19, ours + embedder.POLITENESS)
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == ours
+    await model.embed(["Where is Mara?"], urgent=True)
+    threads = {one.name: one.native_id for one in threading.enumerate()}
+    stepped_back = os.getpriority(os.PRIO_PROCESS, threads["embedder-later"] or 0)
+    assert stepped_back == min(19, ours + nice_thread.POLITENESS)
+    for native_id in (threads["embedder"], threading.get_native_id()):
+        assert os.getpriority(os.PRIO_PROCESS, native_id or 0) == ours
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+async def test_only_what_is_urgent_runs_in_the_thread_that_stays(urgent: bool) -> None:
+    """Who is asked for runs where, and ends with the embedder; what fails there fails for whoever waits."""
+    ran: list[str] = []
+
+    class Session:
+        def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+            return [[1] for _ in texts]
+
+        def run(self, batch: Sequence[Sequence[int]]) -> tuple[Vectors, list[TokenVectors]]:
+            ran.append(threading.current_thread().name)
+            raise EmbedError("no")
+
+        def rest(self) -> None:
+            pass
+
+    model = embedder.OnnxEmbedder(Session, "m", DIMENSION)
+    with pytest.raises(EmbedError, match="no"):
+        await model._encoded(["a"], urgent=urgent)
+    model.close()
+    assert ran == ["embedder" if urgent else "embedder-later"]
 
 
 async def test_a_cancelled_request_does_not_hold_up_the_next(model: MiniLM) -> None:

@@ -1,8 +1,9 @@
-"""Turns text into vectors: a model on onnxruntime, in one thread of its own. The shipped one is all-MiniLM-L6-v2.
+"""Turns text into vectors: a model on onnxruntime, in threads of its own. The shipped one is all-MiniLM-L6-v2.
 
-``OnnxEmbedder`` owns that thread. Nothing is loaded, not even the modules, before the first text comes.
+``OnnxEmbedder`` owns them. Nothing is loaded, not even the modules, before the first text comes.
 Requests are worked off in small batches; between two batches urgent requests (turns are waiting) go
-first, all that wait together, so the background never delays a reply by more than one batch.
+first, all that wait together, so the background never delays a reply by more than one batch. On a busy
+core the background goes after everything else, too.
 
 Never downloads anything, never touches the database.
 """
@@ -11,13 +12,10 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import queue
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +26,7 @@ from msgspec import Struct
 from flower import limits, machine
 from flower.engine.recall.base import Encoded
 from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH, OnnxModel
+from flower.engine.recall.nice_thread import NiceThread
 from flower.engine.recall.numpy_check import load_numpy
 from flower.errors import EmbedError
 
@@ -36,13 +35,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLITENESS = 10  # added to the thread's nice value: on a busy core words of a reply go before vectors
 TIDY_AFTER_S = 5.0  # without work, once the model was loaded, and again after so many batches
 TIDY_BATCHES = 200
 
 
 class ModelSession(Protocol):
-    """A loaded model; lives in the embedder's thread only."""
+    """A loaded model; the embedder's threads use it in turn."""
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of the tokens of each text."""
@@ -194,10 +192,16 @@ class _Worker:
         self._unread: deque[_EmbedRequest] = deque()  # not urgent: tokenised when it is their turn
         self._asked: dict[Job, _EmbedRequest] = {}  # who wants the vectors of a job
         self._untidy = 0  # batches since memory was given back
+        self._background = NiceThread()
 
     def run(self) -> None:
         """Works until the queue holds None."""
-        _step_back()
+        try:
+            self._work()
+        finally:
+            self._background.end()
+
+    def _work(self) -> None:
         while self._take_in():
             if not self._urgent and not self._later and self._unread:
                 self._read(self._unread.popleft(), self._later)
@@ -268,7 +272,8 @@ class _Worker:
         error: EmbedError | None = None
         if any(not self._asked[job].dropped for job, _, _ in batch.wanted):
             try:
-                vectors, tokens = self._session.run(batch.texts)
+                run = partial(self._session.run, batch.texts)
+                vectors, tokens = run() if pool is self._urgent else self._background.run(run)
                 for job, index, row in batch.wanted:
                     self._asked[job].encoded.put(index, vectors[row], tokens[row])
             except EmbedError as failed:
@@ -280,17 +285,6 @@ class _Worker:
             if error is not None or not job.left or self._asked[job].dropped:
                 pool.drop(job)
                 self._asked.pop(job).done(error)
-
-
-def _step_back() -> None:
-    """Lets the rest of the machine go before this thread; where that is forbidden it works as any other.
-
-    Linux alone has a nice value for each thread; elsewhere the whole engine would become slow.
-    """
-    if sys.platform == "linux":
-        me = threading.get_native_id()
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + POLITENESS)
 
 
 def _give_back() -> None:
