@@ -26,6 +26,7 @@ class SideStream:
 
     def __init__(self, streaming: Stream, model: ChosenModel, completion: Completion) -> None:
         self._streaming = streaming
+        self._pieces = aiter(streaming)
         self._model = model
         self._completion = completion
         self._written = 0  # tokens
@@ -43,16 +44,17 @@ class SideStream:
         return self._streaming.body
 
     def __aiter__(self) -> AsyncIterator[Piece]:
-        return self._pieces()
+        return self
 
-    async def _pieces(self) -> AsyncIterator[Piece]:
-        async for piece in self._streaming:
-            self._answered = True
-            if isinstance(piece, Text | Reasoning):
-                self._written += self._model.counter.count(piece.text)
-            elif isinstance(piece, Spent):
-                self._spent = piece
-            yield piece
+    async def __anext__(self) -> Piece:
+        # No generator: whoever has read enough goes away in the middle, and nothing is left to be closed.
+        piece = await anext(self._pieces)
+        self._answered = True
+        if isinstance(piece, Text | Reasoning):
+            self._written += self._model.counter.count(piece.text)
+        elif isinstance(piece, Spent):
+            self._spent = piece
+        return piece
 
     def used(self, client: str) -> SideUse | None:
         """Returns what it has used so far, None if nothing was answered."""
