@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,21 +10,16 @@ import pytest
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.assets import Character, World
-from flower.engine.game.cast import NARRATOR
-from flower.engine.game.clocks import Now
-from flower.engine.game.state import StoryState
+from flower.engine.assets import World
 from flower.engine.game.steering import Persona, Steering
 from flower.engine.lorebook.book import Book, Entry, Position, Role
 from flower.engine.lorebook.outcome import Cause, Fired, Outcome, Place
 from flower.engine.lorebook.rules import EntryId
 from flower.engine.lorebook.timed import NOTHING
-from flower.engine.prompt import books_at_hand, bookshelf, context, cue, request
-from flower.engine.prompt.assemble import LINE_SHARE, PromptLine, Section
+from flower.engine.prompt import books_at_hand, bookshelf, context
+from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.bookshelf import Bookshelf, Moment
-from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import Direction, expanded_world
-from flower.engine.prompt.fresh import NOTHING as NOTHING_FRESH
 from flower.engine.prompt.lore_entries import sorted_out
 from flower.engine.prompt.scripted import NO_SCRIPTS
 from flower.engine.prompt.sections import (
@@ -34,12 +29,10 @@ from flower.engine.prompt.sections import (
     extract,
     lines_to_cover,
 )
-from flower.engine.recall.base import Found, book_scope
+from flower.engine.recall.base import book_scope
 from flower.engine.store import books, personas, stories
 from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.connection import Connection
-from flower.engine.store.passages import Passage
-from flower.engine.store.states import CurrentState
 from flower.engine.tokens import MESSAGE_TOKENS
 from tests.test_macros import VALUES
 from tests.test_prompt_rules import turn_input
@@ -154,7 +147,7 @@ def test_the_books_of_a_persona_are_those_of_the_bound_one_of_its_name(db: Conne
         books.give(db, book, Owner.PERSONA, str(number))
 
     def held(name: str, *off: int) -> list[str]:
-        steered = Steering(persona=Persona(name), books=off)  # type: ignore[arg-type]
+        steered = Steering(persona=Persona(name), books=off)
         found = books_at_hand.books_here(db, story=S, world="w", characters=["mara"], steered=steered)
         return [one.stored.name for one in found]
 
@@ -197,7 +190,7 @@ def test_entries_at_one_depth_stand_with_the_systems_nearest_to_the_end() -> Non
             Place(Position.AT_DEPTH, depth=1, role=role),
             1.0,
             Cause.KEY,
-        )  # type: ignore[arg-type]
+        )
         for role in (Role.USER, Role.SYSTEM, Role.ASSISTANT)
     ]
     library: Any = SimpleNamespace(by_id={})
@@ -260,85 +253,3 @@ def test_an_extract_that_is_too_long_keeps_whole_lines_of_its_end() -> None:
     assert long.startswith("…Line ")
     assert len(long) <= EXTRACT_CHARS
     assert long.endswith(f"Line 0039 {'x' * 80}.")
-
-
-# --- the last line ------------------------------------------------------------------------------
-
-
-def context_of(
-    *path: stories.Message, found: Sequence[Found] = (), **direction: object
-) -> PromptContext:
-    whole = Direction(sections=(Section("rules", "", "Tell.", 90),), values=VALUES, **direction)  # type: ignore[arg-type]
-    current = CurrentState(StoryState(), Steering(), Now(1, 0.0), 0.0)
-    return PromptContext(path=path, found=tuple(found), nearly=(), direction=whole, current=current)
-
-
-def told(
-    *path: stories.Message, prefill: bool = False, ask: str = "", continues: bool = False
-) -> list[str]:
-    services: Any = None
-    model: Any = SimpleNamespace(context_tokens=lambda _: 9_000, reply_tokens=lambda _: 100)
-    turn = replace(turn_input(continues=continues), ask=ask)
-    inputs = _Budget(services, turn, model, context_of(*path), prefill)
-    fresh = replace(NOTHING_FRESH, recalled="Known.")
-    made = request._assemble(inputs, fresh, COUNTER, None, None, None)
-    return [message.content for message in made.messages]
-
-
-class _Budget(request._Inputs, frozen=True):
-    @property
-    def budget(self) -> int:
-        return 4_000
-
-
-def test_what_is_recalled_goes_with_the_line_or_with_what_is_asked_in_its_place() -> None:
-    said = line(1, "user", "Go.", recalled="Old.", stands=(("s", "Rain."),))
-    assert told(said) == ["Tell.", "Known.\n\nGo."]
-    reply = line(2, "assistant", "You go.")
-    assert told(said, reply, line(3, "user", "On.")) == [
-        "Tell.", "Rain.\n\nOld.\n\nGo.", "You go.", "Known.\n\nOn."
-    ]  # fmt: skip
-    assert told(said, reply)[-1] == f"Known.\n\n{request.GO_ON}"
-    assert told(said, reply, continues=True)[-1] == f"Known.\n\n{request.CONTINUE}"
-    assert told(said, reply, ask="What next?")[-1] == "Known.\n\nWhat next?"
-    assert told(said, reply, prefill=True)[-1] == "You go."
-    assert 0 < request.RECALLED_SHARE < LINE_SHARE / 2
-
-
-# --- the moment of the narrator without a model -------------------------------------------------
-
-
-def moment(
-    *path: stories.Message, variant: int = 0, seed: int | None = 7, **direction: object
-) -> cue.Cue:
-    services: Any = SimpleNamespace(seed=seed)
-    found = [
-        Found(Passage(n, kind, "s", "world", title, f"text {n}"), 1.0, None, (), 3)  # type: ignore[arg-type]
-        for n, (kind, title) in enumerate((("lore", "Bell"), ("memory", "Ines"), ("lore", "")))
-    ]
-    return cue.cue_of(
-        services, turn_input(variant=variant), context_of(*path, found=found, **direction)
-    )
-
-
-def test_a_moment_has_a_chance_of_its_own_for_each_variant() -> None:
-    assert [moment(line(1), variant=n).seed for n in range(3)] == [7, 8, 9]
-    assert moment(line(1), seed=0).seed == 0
-    assert moment(line(1), seed=None).seed == moment(line(2), seed=None).seed > 9
-
-
-def test_a_moment_tells_lore_and_memories_apart_and_leaves_notes_out() -> None:
-    found = moment(line(1), line(2, "system", "12"), line(3, "assistant", "Yes."), line(4))
-    assert (found.lore, found.memories) == (("## Bell\ntext 0", "text 2"), ("text 1",))
-    assert [message.role for message in found.story] == ["user", "assistant", "user"]
-    assert found.turn_number == 1
-
-
-@pytest.mark.parametrize(
-    ("speaker", "name", "speaks"), [(NARRATOR, "", False), ("mara", "Mara", True), ("", "Mara", False)]
-)
-def test_somebody_speaks_unless_the_narrator_was_asked(speaker: str, name: str, speaks: bool) -> None:
-    mara, ada = Character("mara", "Mara", "Keeps."), Character("ada", "Ada", "Walks.")
-    found = moment(line(1), speaker="".join(speaker), character=mara, played=(mara, ada))
-    assert (found.character, found.speaks) == (name, speaks)
-    assert found.stage == ((("Ada", "Walks."),) if name else ())
