@@ -124,7 +124,8 @@ def test_macros_add_so_much_to_a_text_and_what_would_be_more_stays_as_it_is(
         ("a\r\n{{trim}}\n\nb", "ab"), ("a {{trim}} b", "a  b"), ("{{trim}}\n a \n{{/trim}}", "a"),
         (r"\{\{user\}\}", "{{user}}"),
         ("{{pick::only}}", "only"), (r"{{random:a\,b}}", "a,b"), ("{{roll:1d1+4}}", "5"), ("{{roll:1}}", "1"),
-        ("{{roll:x}}", ""), ("{{greeting::1}}", "Evening."), ("{{greeting}}", "Day."), ("{{greeting::2}}", ""),
+        ("{{roll:x}}", ""), ("{{greeting::1}}", "Evening."), ("{{greeting}}", "Day."),
+        ("{{charFirstMessage}}", "Day."), ("{{greeting::2}}", ""),
         ("{{greeting::x}}", "{{greeting::x}}"), ("{{outlet::a}}{{outlet::b}}", "bells"),
         ("{{original}}{{original}}", "old"),
         ("{{//}}x{{user}}{{///}}", ""), ("{{nothing}}", "{{nothing}}"), ("{{user::x}}", "{{user::x}}"),
@@ -144,10 +145,12 @@ def test_what_single_macros_give(text: str, told: str) -> None:
         ("{{if user}}a{{else}}b{{/if}}", "a"), ("{{if nobody}}a{{/if}}", "a"), ("{{if !user}}a{{else}}b{{/if}}", "b"),
         ("{{if char == 'mara'}}a{{/if}}", "a"), ("{{if char != mara}}a{{/if}}", ""),
         ("{{if ! char == ned}}a{{/if}}", "a"),
-        ("{{if ::1::a}}", "a"), ("{{if::1::a{{else}}b}}", "a"), ("{{if::0::a{{else}}b}}", "b"),
+        ("{{if ::1::a}}", "a"), ("{{if 2 != 3}}a{{/if}}{{if 3 != 2}}b{{/if}}{{if 2 == 3}}c{{/if}}", "ab"),
+        ("{{if::1::a{{else}}b}}", "a"), ("{{if::0::a{{else}}b}}", "b"),
         ("{{if 1}}a", "{{if 1}}a"),
         ("{{if 1}}\n  a\n  b\n{{/if}}", "a\nb"), ("{{#if 1}}\n  a\n{{/if}}", "\n  a\n"),
         ("{{if 1}}{{if 0}}a{{else}}b{{/if}}{{else}}c{{/if}}", "b"), ("{{if {{user}}}}a{{/if}}", "a"),
+        ("{{if 0}}a{{else}}\n  b\n{{/if}}", "b"),
     ],
 )  # fmt: skip
 def test_of_a_condition_the_branch_that_holds_is_told(text: str, told: str) -> None:

@@ -253,6 +253,13 @@ def test_a_way_without_some_of_its_messages(db: Connection) -> None:
     assert found.but(()) is found
 
 
+def test_a_row_that_is_damaged_keeps_nobody_from_its_way(db: Connection) -> None:
+    made = say(db, "One.", "Two.")
+    for data in ('{"state"', '["hidden"]', '{"state": 7, "stage": 1}'):
+        db.execute("UPDATE messages SET extra = ? WHERE id = ?", (data, made.user_id))
+        assert (way(db, made.reply_id).state, len(way(db, made.reply_id).remembered)) == (None, 3)
+
+
 def test_a_summary_is_the_nearest_above_and_of_its_own_way(db: Connection) -> None:
     first, second = say(db, "One.", "Two."), say(db, "Three.", "Four.")
     assert search.newest(db, second.reply_id) is None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from flower.engine.store import stories, tree
+from flower.engine.store.extra import readable
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection
@@ -141,7 +142,7 @@ def _insert(db: Connection, session_id: str, parent: int | None, node: ChatNode)
 def _played_on(db: Connection, session_id: str, added: set[int]) -> bool:
     """Whether the story is at a message that came from no file."""
     row = db.execute(
-        "SELECT m.id, json_type(m.extra, '$.imported') FROM sessions s JOIN messages m"
+        f"SELECT m.id, json_type({readable('m.extra')}, '$.imported') FROM sessions s JOIN messages m"  # noqa: S608 - a name of our own
         " ON m.id = s.active_leaf WHERE s.id = ?",
         (session_id,),
     ).fetchone()
