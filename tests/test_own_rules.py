@@ -1,4 +1,4 @@
-"""Small rules of what users have of their own, one by one: how much it is, which files are in use, what scripts may do."""
+"""Small rules of what users have of their own, one by one: how much it is, its files, what scripts may do."""
 
 from __future__ import annotations
 
