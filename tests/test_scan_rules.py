@@ -30,7 +30,7 @@ from flower.engine.prompt.sections import (
     lines_to_cover,
 )
 from flower.engine.recall.base import book_scope
-from flower.engine.store import books, personas, stories
+from flower.engine.store import books, personas, stories, whispers
 from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.connection import Connection
 from flower.engine.tokens import MESSAGE_TOKENS
@@ -215,6 +215,17 @@ def test_hidden_messages_are_in_no_prompt_but_for_the_newest(db: Connection) -> 
     assert (current.now.lines, scripts) == (2, ())
     assert path[1].id not in visible
     assert [message.content for message in context._story_so_far(db, turn, 2)[0]] == ["Three.", "Four."]
+
+
+def test_whispers_are_told_after_their_message_but_not_after_the_last(db: Connection) -> None:
+    say(db, "One.", "Two.")
+    path = stories.active_path(db, S)
+    assert context._with_whispers(db, path) == path
+    for message, text in ((path[0], "psst"), (path[0], "hush"), (path[-1], "later")):
+        whispers.add(db, S, message.id, 1, 2, text, 1.0)
+    found = context._with_whispers(db, path)
+    assert [message.extra.told for message in found] == ["Hello.\n[psst]\n[hush]", "", ""]
+    assert found[1:] == path[1:]
 
 
 def test_a_world_is_expanded_where_there_is_one() -> None:
