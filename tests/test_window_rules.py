@@ -114,6 +114,18 @@ def test_entries_take_the_room_there_is_the_nearest_first() -> None:
     assert len(_fit_insets(entries, 2 * each + MESSAGE_TOKENS + MIN_SECTION_TOKENS - 1, COUNTER)) == 2
 
 
+def test_a_short_entry_is_told_whole_though_a_long_one_would_not_be_cut_so_short() -> None:
+    short = Inset("a" * 10, 0)
+    for room, told in (
+        (10 + MESSAGE_TOKENS, 1),
+        (9 + MESSAGE_TOKENS, 0),
+        (0, 0),
+        (2 * (10 + MESSAGE_TOKENS), 2),
+    ):
+        fitted = _fit_insets([short, short], room, COUNTER)
+        assert [one.text for one in fitted] == ["a" * 10] * told
+
+
 # --- cutting ------------------------------------------------------------------------------------
 
 
