@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from flower.engine.assets import Character
 from flower.engine.game.cast import NARRATOR
 from flower.engine.game.clocks import Now
+from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Steering
 from flower.engine.prompt import cue, record, request
@@ -20,14 +21,16 @@ from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import Direction
 from flower.engine.prompt.fresh import NOTHING as NOTHING_FRESH
 from flower.engine.prompt.fresh import fresh_of
+from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.sections import CONTINUE
-from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of
+from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of, latest
 from flower.engine.provider.base import Cue
 from flower.engine.recall.base import Found
 from flower.engine.store import stories
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.passages import Passage
 from flower.engine.store.states import CurrentState
+from flower.engine.tokens import TokenCounter
 from tests.test_macros import VALUES
 from tests.test_prompt_rules import turn_input
 from tests.test_shelf_rules import line
@@ -172,3 +175,62 @@ def test_the_parts_of_a_prompt_say_whose_model_it_is_and_what_was_in_view() -> N
     assert told == [("model", "m (the speaker's own)", 0, ""), ("scene", "/state", 0, record.IN_VIEW)]
     for other in ("", "a", "z"):
         assert kept(line(1), model=other).manifest[0].source == "m"
+
+
+# --- the state ----------------------------------------------------------------------------------
+
+
+def latest_of(sheet: Sheet = Sheet(), text: str = "Go.", **fields: str) -> dict[str, str]:  # noqa: B008
+    given: Any = {"note": "", "speaking": "", **fields}
+    found = latest(
+        StoryState(sheet=sheet),
+        Now(1, 0.0),
+        ambience={"light": "Dim", "mood": "Glad"},
+        scene=(),
+        line=text,
+        **given,
+    )
+    return {section.name: section.text for section in found}
+
+
+def test_how_things_stand_is_told_in_sentences() -> None:
+    sheet = Sheet(
+        inventory={"rope": 1, "torches": 3},
+        conditions=("tired", "wet"),
+        flags={"Alarm": "raised"},
+        mood="Sad",
+    )
+    told = latest_of(sheet)
+    assert told["sheet"] == (
+        "How things stand: The player is tired, wet. The player carries rope, 3 torches. Alarm: raised."
+    )
+    assert told["scene"] == "Light: Dim. Mood: Sad."  # by hand before the ambience
+    assert set(told) == {"sheet", "scene"}
+
+
+def test_what_is_about_one_line_is_told_where_it_is_so() -> None:
+    assert set(latest_of(text="((Why?))")) == {"scene", "aside"}
+    for text in ("((Why?", "Why?))", "(Why?)"):
+        assert set(latest_of(text=text)) == {"scene"}
+    told = latest_of(note="Be grim.", speaking="Mara speaks.")
+    assert (told["note"], told["speaker"]) == ("The author's note: Be grim.", "Mara speaks.")
+    assert latest_of(speaking="Mara speaks.").get("note") is None
+
+
+# --- a prompt that was too long -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "left"),
+    [(1_000, 0, 1_000), (None, 0, 1_100), (None, 500, 5_000), (2_000, 500, 2_000)],
+)
+def test_a_refusal_teaches_how_much_there_is_room_for(limit: int | None, used: int, left: int) -> None:
+    completion: Any = SimpleNamespace(context_tokens=5_000, max_tokens=100)
+    refused: Any = SimpleNamespace(
+        completion=completion, counter=TokenCounter(), assembled=SimpleNamespace(tokens=1_000)
+    )
+    error: Any = SimpleNamespace(limit_tokens=limit, used_tokens=used)
+    model: Any = ChosenModel(id="m", provider=None, name="m")  # type: ignore[arg-type]
+    found = request.shorter(model, refused, error)
+    assert found.context_limit == (left if used else int(left * request.SHRINK_SHARE))
+    assert (found.counter.scale == 1.0) is not bool(used)
