@@ -12,7 +12,9 @@ from flower.engine.lorebook.timed import Timed
 from flower.engine.store import (
     branches,
     exchanges,
+    favourites,
     passages,
+    prompts,
     states,
     stories,
     streaming_text,
@@ -210,6 +212,31 @@ def test_a_line_goes_into_no_story_of_the_trash_and_notes_who_was_there(db: Conn
     trash.delete(db, S, 3.0)
     with pytest.raises(CommandError, match="in the trash"):
         exchanges.begin_exchange(db, S, "I stay.", "m", None, 4.0)
+
+
+def test_lines_wait_in_order_and_one_that_got_no_reply_may_be_sent_again(db: Connection) -> None:
+    stories.create_session(db, "t", "harbour", "mara", "Hello.", 1.0)
+    for request in ("1", "2"):
+        prompts.note_request(db, "c", request, f"line {request}", 1.0)
+    ids = [prompts.keep_waiting(db, S, f"line {request}", request, 1.0) for request in ("1", "2", None)]
+    other = prompts.keep_waiting(db, "t", "other", "2", 1.0)
+    assert [one.line for one in prompts.waiting(db, S)] == ["line 1", "line 2", "line None"]
+    prompts.give_back(db, ids[2], None)
+    prompts.give_back(db, ids[0], "1")
+    prompts.note_request(db, "c", "1", "line 1", 2.0)
+    with pytest.raises(prompts.AlreadyDoneError):
+        prompts.note_request(db, "c", "2", "line 2", 2.0)
+    assert [one.id for one in prompts.waiting(db, S)] == [ids[1]]
+    prompts.drop_all_waiting(db, S)
+    assert (prompts.waiting(db, S), [one.id for one in prompts.waiting(db, "t")]) == ([], [other])
+    assert prompts.REMEMBERED_S > 86_400  # a client may be away for a night
+
+
+def test_favourites_are_the_homes_where_nobody_is_named(db: Connection) -> None:
+    assert favourites.switch(db, "worlds", "a") is True
+    assert [favourites.of(db, "worlds"), favourites.of(db, "worlds", 0)] == [{"a"}, {"a"}]
+    assert favourites.of(db, "characters") == frozenset()
+    assert favourites.switch(db, "worlds", "a", 0) is False
 
 
 # --- the way through the tree -------------------------------------------------------------------

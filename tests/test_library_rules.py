@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from flower.engine.assets import Character, World
+from flower.engine.assets import Character
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
-from flower.engine.store import books, characters, originals, own_assets, scripts, stories, users
+from flower.engine.store import (
+    books,
+    characters,
+    originals,
+    scripts,
+    stories,
+    users,
+)
 from flower.engine.store.books import Owner
 from flower.engine.store.connection import Connection
 from tests.test_tree import S
@@ -190,53 +197,3 @@ def test_a_book_is_taken_from_one_of_its_owners_alone(db: Connection) -> None:
     books.remove(db, towers)
     assert books.owners(db, towers) == []
     assert [one.id for one in books.listed(db)] == [bells]
-
-
-# --- a library ----------------------------------------------------------------------------------
-
-
-def test_a_library_counts_and_weighs_what_is_its_users(db: Connection) -> None:
-    users.add(db, "ada", 1.0)
-    assert (own_assets.count(db, THEIRS), own_assets.size(db, THEIRS)) == (0, 0)
-    own_assets.put(db, THEIRS, "worlds", World("keep~1", "Keep"), 1.0)
-    put(db, "mara~1", "Mara", "m.png", THEIRS)
-    kept = file_kept(db, "bells.json", b"x" * 5000)
-    for _ in range(2):  # a file that two things came from is there once
-        books.add(db, Book(name="Bells"), 1.0, original=kept, library=THEIRS)
-    own_assets.put(db, 2, "worlds", World("keep~2", "Keep"), 1.0)
-    assert [own_assets.count(db, user) for user in (OURS, THEIRS, 2)] == [0, 4, 1]
-    assert 5000 < own_assets.size(db, THEIRS) < 6000
-    assert 0 < own_assets.size(db, 2) < 500
-    assert [own_assets.remove(db, user, "worlds", "keep~2") for user in (THEIRS, 2, 2)] == [
-        False, True, False
-    ]  # fmt: skip
-    own_assets.remove_all(db, THEIRS)
-    assert (own_assets.count(db, THEIRS), own_assets.size(db, THEIRS)) == (0, 0)
-
-
-def test_a_file_is_dropped_when_nothing_came_from_it(db: Connection) -> None:
-    put(db, "mara", "Mara", "m.png")
-    used = file_kept(db, "all")
-    book, unused, kept = (file_kept(db, name, name.encode()) for name in ("book", "unused", "kept"))
-    books.add(db, Book(name="Bells"), 1.0, original=book)
-    always = originals.keep(db, b"r", originals.digest(b"r"), "r", "SillyTavern quick replies", 1.0)
-    originals.drop_unused(db, kept)
-    assert [originals.data(db, one) is not None for one in (used, book, unused, kept, always)] == [
-        True, True, False, True, True
-    ]  # fmt: skip
-
-
-def test_a_file_is_in_use_by_whoever_has_something_of_it(db: Connection) -> None:
-    put(db, "mara~1", "Mara", "m.png", THEIRS)
-    found = originals.find(db, originals.digest(b""))
-    assert found is not None
-    assert [originals.in_use(db, found, user) for user in (OURS, THEIRS, 2)] == [False, True, False]
-    again = originals.keep(db, b"", originals.digest(b""), "new name", "character", 9.0, THEIRS)
-    assert (again, originals.find(db, originals.digest(b""))) == (found.id, found)
-    originals.keep(db, b"", originals.digest(b""), "new name", "character", 9.0)
-    named = originals.find(db, originals.digest(b""))
-    assert named is not None
-    assert (named.id, named.name, named.imported) == (found.id, "new name", 9.0)
-    latest = file_kept(db, "later", b"2")
-    assert originals.of_kind(db, "character", 1) == [("later", b"2")]
-    assert latest != found.id

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flower.engine.store import library_rows, stories
+from flower.engine.store import books, imported_chats, library_rows, originals, personas, stories
 from flower.engine.store.connection import Connection
 from flower.engine.store.library_loader import Loader, _clean, _read
 from flower.errors import ImportFileError
@@ -176,3 +176,51 @@ def test_the_books_of_a_story_have_the_numbers_they_have_here(db: Connection) ->
     assert found._steered({"steering": {"books": [4, 5, "4"]}}) == {"steering": {"books": [9]}}
     assert found._steered({"steering": {"other": 1}}) == {"steering": {"other": 1}}
     assert found._steered({}) == {}
+
+
+def test_rows_of_a_library_are_counted_and_come_without_what_follows_from_others(
+    db: Connection,
+) -> None:
+    stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+    stories.set_session_extra(db, "s", {"window_start": 1, "table_order": "round"})
+    stories.set_message_extra(db, 1, {"recalled_ids": [7], "told": "x"})
+    (story,), (message,) = (list(library_rows.rows(db, table)) for table in ("sessions", "messages"))
+    assert (story["extra"], message["extra"]) == ('{"table_order":"round"}', '{"told":"x"}')
+    for damaged in ("{", "[1]"):
+        assert library_rows._without(damaged, "told") == damaged
+    assert [library_rows.count(db, table) for table in ("sessions", "messages", "books")] == [1, 1, 0]
+    for data in (b"1", b"2", b"3"):
+        originals.keep(db, data, originals.digest(data), data.decode(), "chat", 1.0)
+        imported_chats.mark(
+            db, "s", [], originals.keep(db, data, originals.digest(data), "x", "chat", 1.0), "Ada", ""
+        )
+    hashes = [hash_ for hash_, _ in library_rows.files(db)]
+    assert hashes == sorted(map(originals.digest, (b"1", b"2", b"3")))
+    assert dict(library_rows.files(db))[originals.digest(b"2")] == b"2"
+
+
+def test_the_books_of_a_persona_have_its_number_here(db: Connection) -> None:
+    for name in ("Ada", "Ines"):  # so that numbers differ
+        personas.put(db, name, "", "", 1.0)
+    with connected("sqlite") as other:
+        number = books.add(other, books.Book(name="Bells"), 1.0)
+        wren = personas.put(other, "Wren", "", "", 1.0)
+        for kind, owner in (
+            (books.Owner.PERSONA, str(wren)),
+            (books.Owner.WORLD, "7"),
+            (books.Owner.ALL, ""),
+        ):
+            books.give(other, number, kind, owner)
+        rows = {table: list(library_rows.rows(other, table)) for table in library_rows.TABLES}
+    found = loader(db)
+    for table, some in rows.items():
+        for row in some:
+            found.take(table, dict(row))
+    found.finish()
+    here = personas.find(db, "Wren")
+    (book,) = books.listed(db)
+    assert here is not None
+    assert here.id != wren
+    assert set(books.owners(db, book.id)) == {
+        (books.Owner.PERSONA, str(here.id)), (books.Owner.WORLD, "7"), (books.Owner.ALL, "")
+    }  # fmt: skip

@@ -169,10 +169,10 @@ def test_entries_that_always_fire_stand_around_the_characters() -> None:
     def entry(text: str, position: Position) -> Fired:
         return Fired(EntryId(1, text), text, text, Place(position), 1.0, Cause.CONSTANT)
 
-    sections = [Section(name, "", name, 50) for name in ("world", "character", "character", "scene")]
+    sections = [Section(name, "", name, 50) for name in ("world", *["character"] * 3, "scene")]
     steady = [entry("first", Position.BEFORE_CHARACTER), entry("last", Position.AFTER_CHARACTER)]
     texts = [section.text for section in with_entries(sections, steady)]
-    assert texts == ["world", "first", "character", "character", "last", "scene"]
+    assert texts == ["world", "first", *["character"] * 3, "last", "scene"]
     assert [s.text for s in with_entries(sections[:1], steady)] == ["world", "first", "last"]
     assert with_entries(sections, []) == tuple(sections)
 

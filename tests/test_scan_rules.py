@@ -10,35 +10,28 @@ import pytest
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.assets import World
+from flower.engine.assets import Character, World
+from flower.engine.game.clocks import Now
+from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona, Steering
-from flower.engine.lorebook.book import Book, Entry, Position, Role
+from flower.engine.lorebook.book import Book, Entry, Position, Role, TextSource
 from flower.engine.lorebook.outcome import Cause, Fired, Outcome, Place
 from flower.engine.lorebook.rules import EntryId
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.prompt import books_at_hand, bookshelf, context
-from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.bookshelf import Bookshelf, Moment
 from flower.engine.prompt.direction import Direction, expanded_world
 from flower.engine.prompt.lore_entries import sorted_out
 from flower.engine.prompt.scripted import NO_SCRIPTS
-from flower.engine.prompt.sections import (
-    EXTRACT_CHARS,
-    FILLED_SHARE,
-    KEPT_SHARE,
-    extract,
-    lines_to_cover,
-)
 from flower.engine.recall.base import book_scope
-from flower.engine.store import books, personas, stories
+from flower.engine.store import books, personas, stories, whispers
 from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.connection import Connection
-from flower.engine.tokens import MESSAGE_TOKENS
+from flower.engine.store.states import CurrentState
 from tests.test_macros import VALUES
 from tests.test_prompt_rules import turn_input
 from tests.test_shelf_rules import line
 from tests.test_tree import S, say
-from tests.test_window_rules import COUNTER
 
 
 @pytest.fixture
@@ -200,6 +193,47 @@ def test_entries_at_one_depth_stand_with_the_systems_nearest_to_the_end() -> Non
     ]  # fmt: skip
 
 
+def test_entries_may_look_at_who_is_played_and_where() -> None:
+    mara = Character("mara", "Mara", "Keeps.", tags=("keeper",), notes="Mind the dog.")
+    ada = Character("ada", "Ada", "Walks.", tags=("queen",))
+    world = World("w", "W", scene="A quay.")
+    current = CurrentState(
+        StoryState(), Steering(persona=Persona("Ines", "A smith.")), Now(1, 0.0), 0.0
+    )
+    bare = replace(VALUES, scenario="")
+    direction = Direction(
+        sections=(), values=bare, world=world, character=mara, played=(mara, ada), knowing=(mara, ada)
+    )
+    found = books_at_hand.moment_of(direction, current, [], 7, 50)
+    assert dict(found.sources) == {
+        TextSource.PERSONA: "A smith.", TextSource.DESCRIPTION: "Keeps.", TextSource.SCENARIO: "A quay.",
+        TextSource.DEPTH_PROMPT: "", TextSource.CREATOR_NOTES: "Mind the dog.",
+    }  # fmt: skip
+    assert (found.names, found.tags) == ({"mara": "Mara", "ada": "Ada"}, frozenset({"keeper", "queen"}))
+    assert (found.characters, found.count, found.tokens) == (frozenset({"Mara", "Ada"}), 7, 50)
+    told = books_at_hand.moment_of(Direction(sections=(), values=VALUES), current, [], 7, 50)
+    assert dict(told.sources)[TextSource.SCENARIO] == "Dusk."
+    nowhere = books_at_hand.moment_of(Direction(sections=(), values=bare), current, [], 7, 50)
+    assert set(dict(nowhere.sources).values()) == {"A smith.", ""}
+
+
+def test_recall_looks_beyond_the_messages_right_before_the_line() -> None:
+    services: Any = SimpleNamespace(
+        assets=SimpleNamespace(worlds={"w": World("w", "W", scene="A quay.")})
+    )
+    direction = Direction(sections=(), values=VALUES)
+
+    def query(count: int) -> Any:
+        path = [line(number, content=f"line {number}") for number in range(1, count + 1)]
+        visible: Any = SimpleNamespace()
+        return context._query(services, turn_input(), direction, path, visible, None)
+
+    assert query(4).context == "line 2\nline 3"
+    assert query(2).context == "A quay.\nline 1"
+    recent = context.RECALL_RECENT_MESSAGES
+    assert query(recent + 5).recent_messages == set(range(5, recent + 5))
+
+
 # --- lines --------------------------------------------------------------------------------------
 
 
@@ -217,6 +251,17 @@ def test_hidden_messages_are_in_no_prompt_but_for_the_newest(db: Connection) -> 
     assert [message.content for message in context._story_so_far(db, turn, 2)[0]] == ["Three.", "Four."]
 
 
+def test_whispers_are_told_after_their_message_but_not_after_the_last(db: Connection) -> None:
+    say(db, "One.", "Two.")
+    path = stories.active_path(db, S)
+    assert context._with_whispers(db, path) == path
+    for message, text in ((path[0], "psst"), (path[0], "hush"), (path[-1], "later")):
+        whispers.add(db, S, message.id, 1, 2, text, 1.0)
+    found = context._with_whispers(db, path)
+    assert [message.extra.told for message in found] == ["Hello.\n[psst]\n[hush]", "", ""]
+    assert found[1:] == path[1:]
+
+
 def test_a_world_is_expanded_where_there_is_one() -> None:
     assert expanded_world(None, VALUES) is None
     world = expanded_world(
@@ -225,31 +270,3 @@ def test_a_world_is_expanded_where_there_is_one() -> None:
     assert world is not None
     assert (world.scene, world.system_prompt, world.lore) == ("Ines", "Mara", "{{user}}")
     assert Direction(sections=(), values=VALUES).note_every == 1
-
-
-# --- summaries ----------------------------------------------------------------------------------
-
-
-def lines(count: int, size: int = 100) -> list[PromptLine]:
-    return [PromptLine(n, "user", "x" * (size - MESSAGE_TOKENS)) for n in range(count)]
-
-
-def test_a_summary_covers_what_the_room_does_not_keep_once_it_fills() -> None:
-    room = 1_000
-    near, kept = int(room * FILLED_SHARE), int(room * KEPT_SHARE) // 100
-    assert lines_to_cover(lines(near // 100)[:-1], room, COUNTER) == 0
-    assert lines_to_cover(lines(near // 100 + 1), room, COUNTER) == near // 100 + 1 - kept
-    assert lines_to_cover(lines(20), room, COUNTER) == 20 - kept
-    assert lines_to_cover(lines(1, 2_000), room, COUNTER) == 1
-
-
-def test_an_extract_that_is_too_long_keeps_whole_lines_of_its_end() -> None:
-    assert extract(
-        "Before.", [PromptLine(1, "user", "I go. Then."), PromptLine(2, "assistant", "You go.")]
-    ) == ("Before.\nThe player: I go.\nYou go.")
-    long = extract(
-        "a" * 50, [PromptLine(n, "assistant", f"Line {n:04} {'x' * 80}.") for n in range(40)]
-    )
-    assert long.startswith("…Line ")
-    assert len(long) <= EXTRACT_CHARS
-    assert long.endswith(f"Line 0039 {'x' * 80}.")

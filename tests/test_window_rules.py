@@ -25,6 +25,13 @@ from flower.engine.prompt.assemble import (
     assemble,
     shorten,
 )
+from flower.engine.prompt.sections import (
+    EXTRACT_CHARS,
+    FILLED_SHARE,
+    KEPT_SHARE,
+    extract,
+    lines_to_cover,
+)
 from flower.engine.tokens import MESSAGE_TOKENS
 
 
@@ -112,6 +119,18 @@ def test_entries_take_the_room_there_is_the_nearest_first() -> None:
     assert [one.text for one in cut[:2]] == ["b" * 90, "c" * 90]
     assert 0 < len(cut[2].text) <= MIN_SECTION_TOKENS
     assert len(_fit_insets(entries, 2 * each + MESSAGE_TOKENS + MIN_SECTION_TOKENS - 1, COUNTER)) == 2
+
+
+def test_a_short_entry_is_told_whole_though_a_long_one_would_not_be_cut_so_short() -> None:
+    short = Inset("a" * 10, 0)
+    for room, told in (
+        (10 + MESSAGE_TOKENS, 1),
+        (9 + MESSAGE_TOKENS, 0),
+        (0, 0),
+        (2 * (10 + MESSAGE_TOKENS), 2),
+    ):
+        fitted = _fit_insets([short, short], room, COUNTER)
+        assert [one.text for one in fitted] == ["a" * 10] * told
 
 
 # --- cutting ------------------------------------------------------------------------------------
@@ -202,3 +221,27 @@ def test_empty_lines_are_left_out_and_what_was_left_out_is_told() -> None:
     small = assemble([], said("u1"), budget=2_000, counter=COUNTER)
     assert (small.manifest[-1].note, small.window_start, small.system) == ("", 0, ())
     assert [message.role for message in small.messages] == ["user"]
+
+
+# --- summaries ----------------------------------------------------------------------------------
+
+
+def test_a_summary_covers_what_the_room_does_not_keep_once_it_fills() -> None:
+    room = 1_000
+    near, kept = int(room * FILLED_SHARE), int(room * KEPT_SHARE) // 100
+    assert lines_to_cover(lines(near // 100)[:-1], room, COUNTER) == 0
+    assert lines_to_cover(lines(near // 100 + 1), room, COUNTER) == near // 100 + 1 - kept
+    assert lines_to_cover(lines(20), room, COUNTER) == 20 - kept
+    assert lines_to_cover([PromptLine(1, "user", "x" * 2_000)], room, COUNTER) == 1
+
+
+def test_an_extract_that_is_too_long_keeps_whole_lines_of_its_end() -> None:
+    assert extract(
+        "Before.", [PromptLine(1, "user", "I go. Then."), PromptLine(2, "assistant", "You go.")]
+    ) == ("Before.\nThe player: I go.\nYou go.")
+    long = extract(
+        "a" * 50, [PromptLine(n, "assistant", f"Line {n:04} {'x' * 80}.") for n in range(40)]
+    )
+    assert long.startswith("…Line ")
+    assert len(long) <= EXTRACT_CHARS
+    assert long.endswith(f"Line 0039 {'x' * 80}.")

@@ -223,7 +223,7 @@ def _fit_insets(insets: Sequence[Inset], room: int, counter: TokenCounter) -> li
     fitted: list[Inset] = []
     for inset in sorted(insets, key=lambda one: one.depth):
         left = room - MESSAGE_TOKENS
-        if left < MIN_SECTION_TOKENS:
+        if left < MIN_SECTION_TOKENS and counter.count(inset.text) > left:
             break
         text = shorten(inset.text, left, counter)
         fitted.append(Inset(text, inset.depth, inset.role))
