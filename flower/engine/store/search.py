@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SEARCH_RESULTS = 20
 SEARCH_RANKED = 20_000  # messages with the words; of more the newest come first, unranked
 SEARCH_EXCERPT_WORDS = 12  # around what was found: one row; 64 is the most the index can cut out
+OWNERS_NAMED = 64  # in a query; who sits at the tables of more has everybody's messages passed over
 
 _MARK = "\u2026"
 
@@ -39,21 +40,26 @@ def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int 
     query = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
     if not query:
         return []
-    found, values = "messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL", [query]
+    names_owners = getattr(db, "search_index", None) is not None  # that of a server's stories
+    query = in_texts = f"content : ({query})" if names_owners else query
+    found, values = "m.deleted IS NULL AND s.deleted IS NULL", list[str]()
     if user or stories.has_others(db):
-        # Whose a story is is not in the index of words, which may be a file of its own.
+        seen = stories.seen(db, user)
+        if names_owners:
+            query += _by_owners({user, *(owner for _, owner in seen)})
+        # Whoever has somebody at one table has other stories too: rows decide what may be seen.
         found += " AND s.id IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps(stories.seen_ids(db, user)))
-    order = "rowid DESC" if _is_common(db, query) else "rank, messages_fts.rowid DESC"
+        values.append(json.dumps([session_id for session_id, _ in seen]))
+    order = "rowid DESC" if _is_common(db, in_texts) else "rank, messages_fts.rowid DESC"
     # The page first: excerpts of everything that has the words would be cut only to be sorted away.
     page = db.execute(
         "SELECT messages_fts.rowid, s.id, s.title, m.role FROM messages_fts"  # noqa: S608 - our own words
         " CROSS JOIN messages m ON m.id = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id"
-        f" WHERE {found} ORDER BY messages_fts.{order} LIMIT ?",
-        (*values, most),
+        f" WHERE messages_fts MATCH ? AND {found} ORDER BY messages_fts.{order} LIMIT ?",
+        (query, *values, most),
     ).fetchall()
     rows = [
-        (session_id, title, message_id, role, _excerpt(db, query, message_id))
+        (session_id, title, message_id, role, _excerpt(db, in_texts, message_id))
         for message_id, session_id, title, role in page
     ]
     return [
@@ -66,6 +72,18 @@ def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int 
         )
         for session_id, title, message_id, role, excerpt in rows
     ]
+
+
+def _by_owners(owners: set[int]) -> str:
+    """Returns what has a query pass by everybody else's messages, so that it costs what these have written."""
+    if len(owners) > OWNERS_NAMED:
+        return ""
+    return f" AND owner : ({' OR '.join(map(owner_word, sorted(owners)))})"
+
+
+def owner_word(user: int) -> str:
+    """Returns the word that the index of a server's stories has, beside a text, for who made its story."""
+    return f"u{user}"
 
 
 def _is_common(db: Connection, query: str) -> bool:
