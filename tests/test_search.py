@@ -92,3 +92,21 @@ def test_of_words_that_everybody_uses_ones_own_newest_come_first(
     assert [(hit.session_id, hit.excerpt) for hit in hits] == [
         ("10", f"Bell {n}.") for n in (29, 28, 27)
     ]
+
+
+def test_a_word_that_is_everywhere_changes_no_rank_and_is_still_asked_for(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "SEARCH_RANKED", 6)
+    for text in ("A heron by the bell.", "A heron alone.", "Heron, heron, heron: a bell."):
+        stories.append(db, "10", None, "user", text, "complete", now=3.0)
+    best, other = search.search(db, "bell heron", user=INES)
+    assert (best.excerpt, other.excerpt) == ("Heron, heron, heron: a bell.", "A heron by the bell.")
+    assert len(search.search(db, "heron", user=INES)) == 3
+    assert found(db, NED, "bell heron") == []
+
+
+def test_signs_that_are_no_word_are_passed_by(db: Connection) -> None:
+    assert found(db, INES, "\u2014 bell ...") == ["10", "11"]
+    assert found(db, INES, "\u2014") == found(db, INES, "... !") == []
+    assert found(db, INES, "bell heron") == []
