@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -157,6 +158,39 @@ async def test_the_index_of_words_follows_the_rows(tmp_path: Path) -> None:
     assert await hits("crane") == [], "another database has other words"
     await database.aclose()
     other.raw.close()
+
+
+async def test_an_index_of_words_of_the_version_before_is_made_anew(tmp_path: Path) -> None:
+    """One that knows no owners would find nothing for anybody."""
+    path, url = tmp_path / "flower.db", stores.new_url()
+    file = path.with_name("index") / "search.db"
+    database = await open_postgres(path, url)
+    await database.write(stories.create_session, "s", "harbour", "mara", "Hello.", 1.0, 5)
+    assert len(await database.read_slowly(search.search, "hello", user=5)) == 1
+    await database.aclose()
+    with closing(sqlite3.connect(file, isolation_level=None)) as old:
+        old.executescript(
+            "DROP TABLE messages_fts; ALTER TABLE messages DROP COLUMN owner;"
+            "CREATE VIRTUAL TABLE messages_fts USING fts5 (content, content = 'messages', content_rowid = 'id');"
+            "INSERT INTO messages_fts (messages_fts) VALUES ('rebuild');"
+            "UPDATE about SET value = '1' WHERE name = 'version'"
+        )
+    database = await open_postgres(path, url)
+    assert len(await database.read_slowly(search.search, "hello", user=5)) == 1
+    assert await database.read_slowly(search.search, "hello", user=0) == []
+    await database.aclose()
+
+
+async def test_searches_of_rows_that_stay_write_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "flower.db"
+    file = path.with_name("index") / "search.db"
+    database = await open_postgres(path)
+    await database.write(add, "s")
+    await database.read_slowly(search.search, "hello")
+    before = file.stat().st_mtime_ns, file.read_bytes()
+    assert len(await database.read_slowly(search.search, "hello")) == 1
+    assert (file.stat().st_mtime_ns, file.read_bytes()) == before
+    await database.aclose()
 
 
 async def test_a_story_is_played_told_and_saved(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 SEARCH_RESULTS = 20
 SEARCH_RANKED = 20_000  # messages with the words; of more the newest come first, unranked
 SEARCH_EXCERPT_WORDS = 12  # around what was found: one row; 64 is the most the index can cut out
+OWNERS_NAMED = 64  # in a query; who sits at the tables of more has everybody's messages passed over
 
+_ALL_OF = "SELECT rowid FROM messages_fts WHERE messages_fts MATCH ?"
 _MARK = "\u2026"
 
 
@@ -32,28 +34,38 @@ class Hit(Struct, frozen=True):
 def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int = 0) -> list[Hit]:
     """Returns the messages ``user`` may see that hold all of ``words``, the best first; every branch, no trash.
 
-    Of words that very many messages hold, the newest come first.
+    Words that very many messages hold make none of them better; without any other the newest come first.
 
     The words are looked for as they are: no operator of the index's own language is obeyed.
     """
-    query = " ".join('"' + word.replace('"', '""') + '"' for word in words.split())
-    if not query:
+    phrases = ['"' + word.replace('"', '""') + '"' for word in dict.fromkeys(words.split())]
+    if not phrases:
         return []
-    found, values = "messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL", [query]
+    names_owners = getattr(db, "search_index", None) is not None  # that of a server's stories
+    in_texts, owners, found, values = _in_texts(phrases, names_owners), "", "", list[str]()
     if user or stories.has_others(db):
-        # Whose a story is is not in the index of words, which may be a file of its own.
-        found += " AND s.id IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps(stories.seen_ids(db, user)))
-    order = "rowid DESC" if _is_common(db, query) else "rank, messages_fts.rowid DESC"
+        seen = stories.seen(db, user)
+        if names_owners:
+            owners = _by_owners({user, *(owner for _, owner in seen)})
+        # Whoever has somebody at one table has other stories too: rows decide what may be seen.
+        found = " AND s.id IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps([session_id for session_id, _ in seen]))
+    telling = [phrase for phrase in phrases if _is_telling(db, _in_texts([phrase], names_owners))]
+    order = "rank, messages_fts.rowid DESC" if telling else "rowid DESC"
+    if telling and telling != phrases:
+        # Ranking counts all messages with a word: of one that is everywhere that would take the longest.
+        found = f" AND +messages_fts.rowid IN ({_ALL_OF}){found}"
+        values.insert(0, in_texts + owners)
     # The page first: excerpts of everything that has the words would be cut only to be sorted away.
     page = db.execute(
         "SELECT messages_fts.rowid, s.id, s.title, m.role FROM messages_fts"  # noqa: S608 - our own words
         " CROSS JOIN messages m ON m.id = messages_fts.rowid CROSS JOIN sessions s ON s.id = m.session_id"
-        f" WHERE {found} ORDER BY messages_fts.{order} LIMIT ?",
-        (*values, most),
+        f" WHERE messages_fts MATCH ? AND m.deleted IS NULL AND s.deleted IS NULL{found}"
+        f" ORDER BY messages_fts.{order} LIMIT ?",
+        (_in_texts(telling or phrases, names_owners) + owners, *values, most),
     ).fetchall()
     rows = [
-        (session_id, title, message_id, role, _excerpt(db, query, message_id))
+        (session_id, title, message_id, role, _excerpt(db, in_texts, message_id))
         for message_id, session_id, title, role in page
     ]
     return [
@@ -68,10 +80,29 @@ def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int 
     ]
 
 
-def _is_common(db: Connection, query: str) -> bool:
-    """Whether so many messages hold the words that no ranking tells them apart, while it costs the most."""
-    skipped = "SELECT 1 FROM messages_fts WHERE messages_fts MATCH ? LIMIT 1 OFFSET ?"
-    return db.execute(skipped, (query, SEARCH_RANKED)).fetchone() is not None
+def _by_owners(owners: set[int]) -> str:
+    """Returns what has a query pass by everybody else's messages, so that it costs what these have written."""
+    if len(owners) > OWNERS_NAMED:
+        return ""
+    return f" AND owner : ({' OR '.join(map(owner_word, sorted(owners)))})"
+
+
+def owner_word(user: int) -> str:
+    """Returns the word that the index of a server's stories has, beside a text, for who made its story."""
+    return f"u{user}"
+
+
+def _in_texts(phrases: list[str], names_owners: bool) -> str:
+    """Returns a query for messages with all phrases, not for what an index knows beside their texts."""
+    query = " ".join(phrases)
+    return f"content : ({query})" if names_owners else query
+
+
+def _is_telling(db: Connection, query: str) -> bool:
+    """Whether some messages hold a word, and not so many that no ranking tells them apart."""
+    counted = "SELECT count(*) FROM (SELECT 1 FROM messages_fts WHERE messages_fts MATCH ? LIMIT ?)"
+    (count,) = db.execute(counted, (query, SEARCH_RANKED + 1)).fetchone()
+    return 0 < int(count) <= SEARCH_RANKED  # signs alone are in none, and no word to the index
 
 
 def _excerpt(db: Connection, query: str, message_id: int) -> str:

@@ -32,12 +32,15 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 SESSIONS_MAX = 10_000  # stories of one user, the trash included
-# Whether somebody, given twice, may see the story ``s``: it is theirs, or they sit at its table.
-# As one list of ids, not with OR, for which PostgreSQL reads the stories of everybody.
-SEEN = (
-    "s.id IN (SELECT o.id FROM sessions o WHERE o.owner = ?"
-    " UNION SELECT t.session_id FROM seats t WHERE t.user_id = ?)"
-)
+_KEPT = "s.deleted IS NULL AND s.archived <= :archived"
+_ORDER = "ORDER BY s.pinned DESC, s.updated DESC, s.rowid DESC"
+_OF_ALL = f"sessions s WHERE {_KEPT}"
+# The stories that somebody may see: theirs, and those at whose table they sit. Not with OR, for which PostgreSQL
+# reads the stories of everybody; with what orders them, as to look ids up again takes as long as to find them.
+_SEEN = f"""
+    (SELECT s.rowid, s.pinned, s.updated FROM sessions s WHERE {_KEPT} AND s.owner = :user
+    UNION SELECT s.rowid, s.pinned, s.updated FROM seats t CROSS JOIN sessions s ON s.id = t.session_id
+    WHERE {_KEPT} AND t.user_id = :user) s"""
 _ALL = 2**62  # messages: of no limit
 
 
@@ -154,17 +157,13 @@ def sessions(
 
     ``user``: only those that they may see.
     """
-    order = "ORDER BY s.pinned DESC, s.updated DESC, s.rowid DESC"
-    seen = f" AND {SEEN}" if user is not None else ""
     # Those that are wanted first: else the messages of all stories would be counted.
-    listed = (
-        f"s.rowid IN (SELECT s.rowid FROM sessions s WHERE s.deleted IS NULL AND s.archived <= ?{seen}"
-        f" {order} LIMIT ?) {order}"
-    )
-    return where(db, listed, (archived, *((user, user) if user is not None else ()), most))
+    listed = _OF_ALL if user is None else _SEEN
+    found = f"s.rowid IN (SELECT s.rowid FROM {listed} {_ORDER} LIMIT :most) {_ORDER}"
+    return where(db, found, {"archived": archived, "user": user, "most": most})
 
 
-def where(db: Connection, condition: str, values: Row) -> list[StoredSession]:
+def where(db: Connection, condition: str, values: Row | Mapping[str, Any]) -> list[StoredSession]:
     """Returns the stories ``s`` that an SQL condition, with its order and limit, names."""
     return [_session(row) for row in db.execute(f"{_SESSION} WHERE {condition}", values)]
 
@@ -233,12 +232,18 @@ def is_owner(db: Connection, session_id: str, user: int) -> bool:
 
 def seen_ids(db: Connection, user: int) -> list[str]:
     """Returns the ids of the stories that a user may see."""
+    return [session_id for session_id, _ in seen(db, user)]
+
+
+def seen(db: Connection, user: int) -> list[tuple[str, int]]:
+    """Returns the stories that a user may see: the id of each, and who made it."""
     rows = db.execute(
-        "SELECT id FROM sessions WHERE owner = ? AND deleted IS NULL"
-        " UNION SELECT session_id FROM seats WHERE user_id = ?",
+        "SELECT id, owner FROM sessions WHERE owner = ? AND deleted IS NULL"
+        " UNION SELECT t.session_id, s.owner FROM seats t CROSS JOIN sessions s ON s.id = t.session_id"
+        " WHERE t.user_id = ?",
         (user, user),
     )
-    return [session_id for (session_id,) in rows]
+    return [(session_id, owner) for session_id, owner in rows]
 
 
 # --- messages -----------------------------------------------------------------------------------

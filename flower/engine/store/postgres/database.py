@@ -243,7 +243,7 @@ class PostgresDatabase:
         def call() -> T:
             with _as_store_error():
                 db = self._slow.held()
-                db.search_index = self._index.fresh
+                db.search_index = self._index.of_one_state()
                 db.raw.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 try:
                     return function(db, *args, **kwargs)

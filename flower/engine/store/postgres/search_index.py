@@ -12,26 +12,32 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from flower.engine.store import search
 from flower.engine.store.connection import Connection
 
-VERSION = 1  # of the file; another one is made anew
+VERSION = 2  # of the file; another one is made anew
 _PAGE = 2_000  # messages brought over at once
 # The same words as in a database of SQLite alone; see ``store.schema``.
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE sessions (id TEXT PRIMARY KEY, title TEXT NOT NULL, deleted REAL);
 CREATE TABLE messages (
-    id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, role TEXT NOT NULL, content TEXT NOT NULL, deleted REAL
+    id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, role TEXT NOT NULL, content TEXT NOT NULL, deleted REAL,
+    owner TEXT NOT NULL
 );
 CREATE VIRTUAL TABLE messages_fts USING fts5 (
-    content, content = 'messages', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2'
+    content, owner, content = 'messages', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2'
 );
+INSERT INTO messages_fts (messages_fts, rank) VALUES ('rank', 'bm25(1.0, 0.0)');
 """
+# Whose rows they are, and the oldest transaction that may still change some: not the newest that was seen.
 # A database that was made from a copy has its id, but transactions of its own.
-_WHOSE = (
-    "SELECT a.value || ' ' || d.oid::text FROM about a JOIN pg_database d ON d.datname = current_database()"
-    " WHERE a.name = 'id'"
-)
+_STATE = """
+    SELECT a.value || ' ' || d.oid::text, pg_snapshot_xmin(pg_current_snapshot())::text
+    FROM about a JOIN pg_database d ON d.datname = current_database() WHERE a.name = 'id'
+"""
+
+Fresh = Callable[[Connection], sqlite3.Connection]
 
 
 class SearchIndex:
@@ -47,6 +53,17 @@ class SearchIndex:
             self._db.close()
             self._db = None
 
+    def of_one_state(self) -> Fresh:
+        """Returns ``fresh`` for one transaction that sees one state: the rows are followed by the first who asks."""
+        followed: list[sqlite3.Connection] = []
+
+        def fresh(rows: Connection) -> sqlite3.Connection:
+            if not followed:
+                followed.append(self.fresh(rows))
+            return followed[0]
+
+        return fresh
+
     def fresh(self, rows: Connection) -> sqlite3.Connection:
         """Returns the index with every message that the open transaction of ``rows`` sees.
 
@@ -61,22 +78,25 @@ class SearchIndex:
             return self._followed(rows)
 
     def _followed(self, rows: Connection) -> sqlite3.Connection:
-        (whose,) = rows.execute(_WHOSE).fetchone()
+        whose, horizon = rows.execute(_STATE).fetchone()
         db = self._db if self._db is not None else self._opened()
         known = dict(db.execute("SELECT name, value FROM about").fetchall())
         if known.get("version") != str(VERSION) or known.get("id") != whose:
             self.close()
+            db.close()
             self._path.unlink()
             db = self._opened()
             known = {}
         self._db = db
+        now = {"version": str(VERSION), "id": whose, "horizon": horizon}
         db.execute("BEGIN")
         try:
-            self._bring(db, rows, known.get("horizon", "0"))
-            db.executemany(
-                "INSERT INTO about VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                [("version", str(VERSION)), ("id", whose)],
-            )
+            _bring(db, rows, known.get("horizon", "0"))
+            if now != known:  # else the file would be written to by every search
+                db.executemany(
+                    "INSERT INTO about VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    now.items(),
+                )
             db.execute("COMMIT")
         except BaseException:
             db.execute("ROLLBACK")
@@ -92,42 +112,35 @@ class SearchIndex:
             db.executescript(_SCHEMA)
         return db
 
-    def _bring(self, db: sqlite3.Connection, rows: Connection, seen: str) -> None:
-        """Brings over what transactions changed that had not ended when this was done last.
 
-        What a transaction with a smaller number still does is seen the next time: the horizon is the oldest one
-        that is running, not the newest that was seen.
-        """
-        (horizon,) = rows.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
-        changed = "changed_in >= ?::xid8"
-        stories = rows.execute(f"SELECT id, title, deleted FROM sessions WHERE {changed}", (seen,))  # noqa: S608
-        db.executemany("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)", stories.fetchall())
-        after = 0
-        while page := rows.execute(
-            "SELECT id, session_id, role, content, deleted FROM messages"  # noqa: S608
-            f" WHERE {changed} AND status != 'streaming' AND id > ? ORDER BY id LIMIT ?",
-            (seen, after, _PAGE),
-        ).fetchall():
-            for message in page:
-                _index(db, message)
-            after = page[-1][0]
-        db.execute(
-            "INSERT INTO about VALUES ('horizon', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (horizon,),
-        )
+def _bring(db: sqlite3.Connection, rows: Connection, horizon: str) -> None:
+    """Brings over what transactions changed that had not ended when this was done last, at ``horizon``."""
+    changed = "changed_in >= ?::xid8"
+    stories = rows.execute(f"SELECT id, title, deleted FROM sessions WHERE {changed}", (horizon,))  # noqa: S608
+    db.executemany("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)", stories.fetchall())
+    after = 0
+    while page := rows.execute(
+        "SELECT id, session_id, role, content, deleted,"  # noqa: S608
+        " (SELECT s.owner FROM sessions s WHERE s.id = session_id) FROM messages"
+        f" WHERE {changed} AND status != 'streaming' AND id > ? ORDER BY id LIMIT ?",
+        (horizon, after, _PAGE),
+    ).fetchall():
+        for *message, owner in page:
+            _index(db, (*message, search.owner_word(owner)))
+        after = page[-1][0]
 
 
 def _index(db: sqlite3.Connection, message: tuple[object, ...]) -> None:
-    number, content = message[0], message[3]
-    before = db.execute("SELECT content FROM messages WHERE id = ?", (number,)).fetchone()
-    if before is not None and before[0] != content:
+    number, _, _, content, _, owner = message
+    before = db.execute("SELECT content, owner FROM messages WHERE id = ?", (number,)).fetchone()
+    if before is not None and before != (content, owner):
         db.execute(
-            "INSERT INTO messages_fts (messages_fts, rowid, content) VALUES ('delete', ?, ?)",
-            (number, before[0]),
+            "INSERT INTO messages_fts (messages_fts, rowid, content, owner) VALUES ('delete', ?, ?, ?)",
+            (number, *before),
         )
-    db.execute("INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?, ?)", message)
-    if before is None or before[0] != content:
-        db.execute("INSERT INTO messages_fts (rowid, content) VALUES (?, ?)", (number, content))
-
-
-Fresh = Callable[[Connection], sqlite3.Connection]
+    db.execute("INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?, ?, ?)", message)
+    if before != (content, owner):
+        db.execute(
+            "INSERT INTO messages_fts (rowid, content, owner) VALUES (?, ?, ?)",
+            (number, content, owner),
+        )
