@@ -57,6 +57,16 @@ _OUT_OF_SIGHT = re.compile(
     re.IGNORECASE,
 )
 _TWO = re.compile(r"\?.+\?|,? and (?:who|what|where|when|why|how)\b", re.IGNORECASE)
+_DO_I_SEE = re.compile(
+    r"^(?:.*[.!] )?(?:do|can) (?:i|we) (?:see|find|notice|spot|make out)\b", re.IGNORECASE
+)
+_OF_WORDS = re.compile(
+    r"\b(?:say|said|tell|told|promise[ds]?|mention(?:ed)?|asked|answer(?:ed)?|called?|words?|remember|remind|recall|forg[eo]t)\b",
+    re.IGNORECASE,
+)
+_KNOWN_OF = re.compile(
+    r"\bwhat (?:do|did) (?:i|we) (?:even |already |really )?(?:know|hear)\b", re.IGNORECASE
+)
 _DEAD = re.compile(
     r"\b(?:is|are|was) (?P<who>[^?.!\s](?:[^?.!\n]{0,58}?[^?.!\s])??) (?:still )?"
     r"(?P<dead>dead|alive|breathing|living|killed|conscious)\b|"
@@ -107,6 +117,13 @@ def answer_recall(context: Context) -> Paragraphs:
         named = context.say("your_name") if context.player and "name" in text else ""
         return [[named, told.text], [remark(context, 30)]]
     memory = context.memory()
+    if _KNOWN_OF.search(text) and context.named:
+        return answer_know(context)
+    theirs = memory is None or not memory.own
+    if theirs and not _OF_WORDS.search(text):  # not about what was said: what is known answers it
+        fact = about_the_gone(context) or context.near(least=ASKED_SCORE) or context.first_of()
+        if fact is not None:
+            return [[context.say("known", context.fact_slots(fact))], [remark(context, 30)]]
     if memory is None or (memory.score == 0 and not _DID.search(text)):
         if not _OWN_PAST.search(text) and context.near(least=12) is not None:
             return answer_know(context)
@@ -170,11 +187,18 @@ def answer_know(context: Context) -> Paragraphs:
             return _remembered(context, said)
     if (scene := context.from_scene()) is not None:
         return [[context.say("known", context.fact_slots(scene))], [remark(context, 30)]]
-    fact = about_the_gone(context) or in_charge(context) or context.near(least=ASKED_SCORE)
+    fact = (
+        about_the_gone(context)
+        or in_charge(context)
+        or context.near(least=ASKED_SCORE)
+        or (None if context.again(None) else context.first_of())
+    )
     if (again := context.again(fact)) is not None:
         return [[context.say("known_again", context.fact_slots(again))], [remark(context, 30)]]
     if fact is None and context.line.verb == "what if":
         return [[context.say("what_if"), context.air()], [remark(context, 30)]]
+    if fact is None and (known := context.first_of(told_too=True)) is not None:
+        return [[context.say("known_again", context.fact_slots(known))], [remark(context, 30)]]
     if fact is None:
         knows = context.who_knows("")
         near_by = context.people.at_hand()
@@ -230,9 +254,16 @@ def answer_oracle(context: Context) -> Paragraphs:
         them = {"he": "him", "she": "her"}.get(judged["who"].casefold(), "them")
         table = "judged_yes" if answer.startswith("yes") else "judged_no"
         return [[context.say(table, {"them": them})], [remark(context, 30)]]
-    fact = context.near(least=20)
+    fact = context.near(least=20) or (context.first_of() if context.named else None)
+    if _DO_I_SEE.search(context.line.text):
+        seen = context.say("seen_yes" if answer.startswith("yes") else "seen_no")
+        return [[seen, tell(context, fact) or context.say("detail")], [remark(context, 30)]]
+    said = context.say(
+        f"oracle.{answer}" if restated else f"oracle_bare.{answer[:3].rstrip('_')}",
+        {"restated": restated},
+    )
     return [
-        [context.say(f"oracle.{answer}", {"restated": restated}), tell(context, fact)],
+        [said, tell(context, fact)],
         [remark(context, 30)],
     ]
 

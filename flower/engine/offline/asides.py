@@ -30,6 +30,13 @@ _TOPICS = tuple(
         ),
         ("dice", r"\b(?:dice|roll(?:s|ed|ing)?|d20|d6|skill checks?|checks?)\b"),
         (
+            "decide",
+            r"\b(?:can|may|could|do|am) i (?:just |please |get to |allowed to |supposed to )*"
+            r"(?:decide|choose|pick|make up|"
+            r"have|be called)\b[^?]{0,60}\b(?:character|name|past|backstory|background|family|fixed)\b|"
+            r"\bif i can choose\b|\bmy character (?:grew|was|is|has|had|comes?|used|knows?)\b",
+        ),
+        (
             "money",
             r"\b(?:my|any|have|much|enough) (?:\w+ )?(?:money|coins?|cash|gold|funds)\b|\bcan i afford\b|"
             r"\bhow (?:rich|poor) am i\b",

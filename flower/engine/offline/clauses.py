@@ -102,11 +102,19 @@ def last_verb(bare: str, kind: str) -> str:
     )
 
 
+_CLAUSE_ENDS = re.compile(
+    r",? (?:and|so that|because|even if|just to see|but|if|when|while|where|who)\b|[,;]"
+)
+
+
 def second(bare: str) -> str:
     """Returns the act as it is behind "you", or "" when it is too long to be said back."""
     bare = re.split(r"(?<=[.!?;])\s+|:\s", bare)[0].strip(" .,!?;:")
     words = bare.split(" ")
-    if not bare or len(words) > 18 or not bare.isascii():
+    if len(words) > 18:  # the first of what is done can be said back
+        bare = _within(words)
+        words = bare.split(" ")
+    if not bare or not bare.isascii():
         return ""
     verb = words[0].lower()
     present = base_verb(verb)
@@ -119,6 +127,16 @@ def second(bare: str) -> str:
     else:
         words[0] = verb
     return second_person(" ".join(words)).replace('"', "'")
+
+
+def _within(words: list[str]) -> str:
+    """Returns the clauses of an act that are within 18 words, "" when its first alone is longer."""
+    text = " ".join(words[:18])
+    ends = [found.start() for found in _CLAUSE_ENDS.finditer(text)]
+    whole = next(
+        (text[:end] for end in reversed(ends) if not text[:end].endswith((" and", " but", ","))), ""
+    )
+    return whole if len(whole.split()) > 2 else ""
 
 
 def object_of(text: str) -> str:
@@ -152,6 +170,10 @@ def goal_of_act(bare: str) -> str:
             words = second_person(found["goal"]).split()
             while len(words) > 2 and words[-1].lower().endswith("ly"):
                 words.pop()  # "into the stones quickly"
+            if words[-1].endswith("'s") and (
+                owned := re.match(r"\s*([a-z]+)", clause[found.end("goal") :])
+            ):
+                words.append(owned.group(1))  # "the Reeve's office"
             first = words[0].lower()
             words[0] = {"a": "the", "an": "the", "that": "the", "this": "the"}.get(first, first)
             return " ".join(words)

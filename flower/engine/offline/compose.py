@@ -52,8 +52,8 @@ _MAGIC_WORLD = re.compile(
 )
 _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in charge\b", re.IGNORECASE)
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
-TERSE_CHARS = 170  # of a talk: one breath of the place makes an answer of it
-SHORT_CHARS = 190  # a reply of fewer leaves the place bare
+TERSE_CHARS = 230  # of a talk: one breath of the place makes an answer of it
+SHORT_CHARS = 240  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
 _WHO_GOES = re.compile(
     r"^\W*(?:who goes there|who(?:'s| is) there|show yourself|come out|is (?:anybody|anyone|somebody|someone) there|"
@@ -71,6 +71,64 @@ _BODY = re.compile(
     re.IGNORECASE,
 )
 _COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
+_LISTENS = re.compile(
+    r"\b(?:listen(?:ing)?|overhear|hear (?:people|them|what|who|anything|something|if|whether))\b",
+    re.IGNORECASE,
+)
+_WAITS = re.compile(r"\b(?:wait(?:ing)?|keep (?:still|quiet)|hold still|linger)\b", re.IGNORECASE)
+_LOOKS_BACK = re.compile(
+    r"\b(?:look(?:ing)?|glance|glancing|peer) (?:back|behind|over my shoulder)\b|\bfollow(?:ing|ed|s) me\b",
+    re.IGNORECASE,
+)
+_TRIES_DOOR = re.compile(
+    r"\btry (?:to open )?(?:the|its|his|her|every|that|a) (?:[a-z'-]+ ){0,2}?(?:door|gate|handle|latch|"
+    r"hatch|lock|window|shutter)\b",
+    re.IGNORECASE,
+)
+_FEELS_WITH_HAND = re.compile(
+    r"\b(?:put|lay|press|rest|run|place) (?:my|one|a|both) (?:[a-z]+ )?(?:hands?|palms?|fingers?|fingertips|"
+    r"cheek|forehead) "
+    r"(?:on|to|against|over|along|upon)\b|\bfeel (?:the|along|under|for)\b",
+    re.IGNORECASE,
+)
+_TO_SEE_WHAT = re.compile(
+    r"\bto see (?:what happens|what comes of it|if (?:anything|something|it)|whether (?:anything|something|it))\b",
+    re.IGNORECASE,
+)
+_TAKES_A_WAY = re.compile(
+    r"\btake (?:the|a) [a-z]+ (?:across|along|up|down|over|through|to|out)\b", re.IGNORECASE
+)
+_GETS_OPEN = re.compile(
+    r"\b(?:get|force|prise|pry|work) (?:it|the [a-z]+) open\b|\b(?:door|gate|hatch)s? is locked\b",
+    re.IGNORECASE,
+)
+_EAR_TO = re.compile(r"\b(?:put|lay|press|hold) (?:my|an|one) ear\b", re.IGNORECASE)
+_KEEPS_ON = re.compile(r"\bkeep (?:[a-z]+ )?[a-z]+ing\b", re.IGNORECASE)
+_KNOCKS = re.compile(r"^\W*(?:i |we )?(?:[a-z]+ )?knock\b", re.IGNORECASE)
+_HIDES = re.compile(
+    r"\b(?:hide|crouch|duck|conceal myself) (?:behind|under|in|inside|between|among|beside)\b",
+    re.IGNORECASE,
+)
+_TO_EAT = re.compile(
+    r"\b(?:find|look for|get|hunt for) (?:something|somewhere|anything|a bite) (?:[a-z]+ )?to (?:eat|drink)\b",
+    re.IGNORECASE,
+)
+_WANTS_A_LAUGH = re.compile(
+    r"\b(?:see|wait|whether|if) (?:[a-z]+ ){0,3}?(?:anyone|anybody|they|he|she|somebody|someone|[A-Z][a-z]+) "
+    r"(?:laughs?|smiles?|grins?)\b"
+)
+_WHATS_IT_LIKE = re.compile(
+    r"\bwhat(?:'s|\u2019s| is| was| does) (?:it|that|this) (?:feel |smell |taste |sound |look )?like\W*$",
+    re.IGNORECASE,
+)
+_TO_NOBODY = re.compile(
+    r"\bto (?:myself|nobody|no one|the (?:empty|dark|night|wall|walls|stair|sea|room|air|ceiling))\b",
+    re.IGNORECASE,
+)
+_HOW_I_FEEL = re.compile(
+    r"\bhow (?:do|am|would) i (?:really |actually )?(?:feel|feeling|doing|holding up)\b", re.IGNORECASE
+)
+_SMALL_PERCENT = 40  # of replies in which something small happens that one can take up
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
 
@@ -145,6 +203,22 @@ def _kind(context: Context) -> str:
     )  # a letter to one's sister is heard by nobody
     if tells and line.kind in ("state", "other", "take", "use", "rest"):
         return "speech"
+    if line.kind == "take" and _TAKES_A_WAY.search(line.text):
+        return "move"
+    if line.kind == "search" and _TO_EAT.search(line.text):
+        return "meal"
+    if line.kind == "speech" and _WANTS_A_LAUGH.search(line.text):
+        return "joke"
+    if line.kind in ("know", "recall") and _WHATS_IT_LIKE.search(line.text):
+        return "like"
+    if heard.feeling and _TO_NOBODY.search(line.text):
+        return "feel"
+    if _HOW_I_FEEL.search(line.text) and not line.speech:
+        return "feel"
+    if line.act and not line.speech and not line.foreign and (done := _done_with_hands(line.text)):
+        return done
+    if line.verb == "keep" and _KEEPS_ON.search(line.text):
+        return "other"
     if heard.feeling and line.kind in ("state", "think", "other", "rest", "speech") and not line.speech:
         return "feel"
     if (
@@ -157,6 +231,19 @@ def _kind(context: Context) -> str:
     ):
         return "exclaim"
     return "unclear" if context.unclear else line.kind
+
+
+def _done_with_hands(text: str) -> str:
+    """Returns the kind of an act that hand or ear does to something: its result is what is felt or heard."""
+    if _EAR_TO.search(text):
+        return "listen"
+    if _KNOCKS.match(text):
+        return "knock"
+    if _HIDES.search(text):
+        return "hide"
+    if _TRIES_DOOR.search(text) and not _FEELS_WITH_HAND.search(text):
+        return "door"
+    return "touch" if _FEELS_WITH_HAND.search(text) else ""
 
 
 def _decided(context: Context, kind: str) -> Paragraphs:
@@ -178,7 +265,18 @@ def _finish(context: Context, paragraphs: Paragraphs) -> str:
 
 
 def _besides(context: Context, kind: str, paragraphs: Paragraphs) -> None:
-    """Adds the answer to a question that stands behind an act: "I touch the wall. Is it warm?" """
+    """Adds what comes of listening and waiting beside an act, and the answer to a question behind it."""
+    acts = kind in (*_TRIED, "trade") and context.line.act and not context.line.speech
+    if acts and _LISTENS.search(context.line.text) and context.line.verb not in ("listen", "hear"):
+        paragraphs[-1].insert(0, _heard(context))
+    elif acts and (kind == "rest" or _WAITS.search(context.line.text)):
+        paragraphs[-1].insert(0, context.small())
+    elif acts and _TO_SEE_WHAT.search(context.line.text):
+        paragraphs[-1].insert(0, context.say("happens_then"))
+    elif acts and _GETS_OPEN.search(context.line.text):
+        paragraphs[-1].insert(0, context.say("tries_door"))
+    elif acts and _LOOKS_BACK.search(context.line.text) and kind != "look":
+        paragraphs[-1].insert(0, context.say("look_back"))
     last = sentences(context.line.text)[-1] if context.line.act and kind in _TRIED else ""
     if re.match(
         r"(?:is|are|was|were|does|do|can) (?:it|they|that|this|he|she|the|there)\b.*\?$",
@@ -190,17 +288,19 @@ def _besides(context: Context, kind: str, paragraphs: Paragraphs) -> None:
 
 def _fill_out(context: Context, kind: str, paragraphs: Paragraphs) -> None:
     """Adds a breath of the place, and sometimes what one could turn to, to a reply that is a line or less."""
-    if kind in ("dice", "know", "recall") or context.cue.begun:
+    if kind in ("dice", "aside", "unclear") or context.cue.begun:
         return
     if sum(len(sentence) for part in paragraphs for sentence in part) >= SHORT_CHARS:
         return
+    short = sum(len(sentence) for part in paragraphs for sentence in part) < TERSE_CHARS
+    breath = context.breath()
+    happens = context.small() if context.pick.percent(_SMALL_PERCENT) else ""
     if kind == "speech":
-        short = sum(len(sentence) for part in paragraphs for sentence in part) < TERSE_CHARS
-        if not context.aired and context.pick.percent(90 if short else 35):
-            paragraphs.append([context.air()])
+        if context.pick.percent(95 if short else 35):
+            paragraphs.append([breath, happens])
         return
-    paragraphs[0].append(by_the_way(context, 35) or ("" if context.aired else context.air()))
-    paragraphs.append([remark(context, 35)])
+    paragraphs[0].append(by_the_way(context, 35) or breath)
+    paragraphs.append([remark(context, 35), happens])
 
 
 def _feel(context: Context, kind: str, paragraphs: Paragraphs) -> None:
@@ -268,9 +368,9 @@ def _look(context: Context) -> Paragraphs:
     if _WHAT_SENSE.match(line.text):
         return [[context.air(), context.air()], [remark(context)]]
     if line.verb in ("listen", "hear"):
-        heard = context.near() or (context.spare() if context.pick.percent(50) else None)
-        said = context.say("overheard", context.fact_slots(heard)) if heard else context.air()
-        return [[_verb_of_its_own(context) or context.say("look"), said], [remark(context)]]
+        return _listen(context)
+    if _LOOKS_BACK.search(line.text):
+        return [[f"You {line.act}." if line.act else "", context.say("look_back")], [remark(context)]]
     if not line.object and not context.named and (met := with_somebody(context)):
         return [[met], [remark(context, 30)]]
     if (
@@ -295,7 +395,7 @@ def _look(context: Context) -> Paragraphs:
         ]
     if not context.named and _CROWD.search(line.text):
         return [[context.say("look_people"), context.air()], [remark(context, 50)]]
-    text = of_the_scene(context) or tell(context, context.near())
+    text = of_the_scene(context) or tell(context, context.near() or context.of_thing())
     if line.verb == "count":
         known = context.counted(line.object)
         count = context.pick.any_of(_COUNTS)
@@ -329,6 +429,52 @@ def _look(context: Context) -> Paragraphs:
     if line.verb in ("smell", "sniff", "taste", "touch"):  # nothing to be seen comes of these
         return [[opening, text or context.air()], [call_back(context), remark(context)]]
     return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
+
+
+def _heard(context: Context) -> str:
+    """Returns what somebody is heard to say, of what the line is about as far as anybody speaks of it."""
+    fact = context.near() or context.spare()
+    return context.say("overheard", context.fact_slots(fact)) if fact else context.small()
+
+
+def _listen(context: Context) -> Paragraphs:
+    first = f"You {context.line.act}." if _EAR_TO.search(context.line.text) else ""
+    return [[first or context.say("verb.listen"), _heard(context)], [remark(context)]]
+
+
+def _touch(context: Context) -> Paragraphs:
+    """What a hand on something tells: how it feels, and what is known of it."""
+    felt = [f"You {context.line.act}.", context.say("felt"), tell(context, context.of_thing())]
+    return [felt, [remark(context)]]
+
+
+def _knock(context: Context) -> Paragraphs:
+    return [[context.say("verb.knock"), tell(context, context.of_thing())], [remark(context)]]
+
+
+def _hide(context: Context) -> Paragraphs:
+    waits = context.small() if _WAITS.search(context.line.text) else ""
+    return [[f"You {context.line.act}.", context.say("hides")], [waits, remark(context)]]
+
+
+def _meal(context: Context) -> Paragraphs:
+    price = context.near(price=True, least=8)
+    return [[context.say("meal"), price.text if price else ""], [context.small() or remark(context)]]
+
+
+def _joke(context: Context) -> Paragraphs:
+    teller = context.people.at_hand()
+    slots = teller.slots if teller else {}
+    return [[context.say("joke_heard joke" if teller else "joke", slots), context.air()]]
+
+
+def _like(context: Context) -> Paragraphs:
+    return [[context.say("like"), tell(context, context.of_thing())], [remark(context)]]
+
+
+def _door(context: Context) -> Paragraphs:
+    there = the_place(context, most=1) if context.goal else ""
+    return [[f"You {context.line.act}.", there, context.say("tries_door")], [remark(context)]]
 
 
 def _search(context: Context) -> Paragraphs:
@@ -492,6 +638,8 @@ def _think(context: Context) -> Paragraphs:
 
 def _feel_only(context: Context) -> Paragraphs:
     own = _verb_of_its_own(context) if context.line.kind == "rest" else ""
+    if not context.heard.feeling:
+        return [[context.say("feels_plain"), context.air()], [remark(context, 30)]]
     return [[own or context.say("feels"), seen(context)], [call_back(context)]]
 
 
@@ -534,11 +682,18 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "call": _call_out,
     "continue": _continue,
     "dice": answering.answer_dice,
+    "hide": _hide,
+    "joke": _joke,
+    "knock": _knock,
+    "like": _like,
+    "meal": _meal,
+    "door": _door,
     "exclaim": _exclaim,
     "feel": _feel_only,
     "fight": _fight,
     "gift": _gift,
     "know": answering.answer_know,
+    "listen": _listen,
     "look": _look,
     "magic": _magic,
     "move": _move,
@@ -552,6 +707,7 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "speech": talk,
     "state": _state,
     "take": _take,
+    "touch": _touch,
     "think": _think,
     "trade": _trade,
     "unclear": answering.answer_unclear,

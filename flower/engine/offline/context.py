@@ -30,7 +30,12 @@ from flower.engine.provider.base import ChatMessage, Cue
 RECENT_REPLIES = 12  # facts of so many replies are not used again
 SKY_REPLIES = 8  # in which the same sky is not told again
 SKY_PERCENT = 50  # else a sound or a smell of the place says more
+EVADED_REPLIES = 3  # in which an answer was refused already: people are not walls
+_CLOSE = frozenset({"confession", "affection", "loss", "comfort"})
 _SETTING_HITS = 3  # fewer words than that say nothing about the kind of world
+_CALLS_FIRST = re.compile(
+    r"^(?:(?:Mr|Mrs|Ms|Miss|Dr|Lady|Lord|Sir|Madam|Captain|Mother) )?[A-Z][a-z]+, (?=\S)"
+)
 _WEATHER = ("rain", "fog", "mist", "snow", "sun", "storm", "wind", "hail", "cloud", "frost")
 _HOURS = ("dusk", "dawn", "noon", "evening", "morning", "midnight", "sunset", "afternoon", "lamplight")
 
@@ -77,6 +82,7 @@ class Context(Knowledge):
             self.line, self.lore, self.scene, self.cast, self.nearby, self.setting.strangers
         )
         self._met: set[str] = set()
+        self.happened = False  # something small has come up in this reply
         self.aired = False  # a sentence of sounds and smells is in this reply
         self.changes: list[str] = []  # of the state sheet, that this reply proposes
 
@@ -111,6 +117,13 @@ class Context(Knowledge):
         fitting = [one for one in self.table("air") if not self._contradicts(one)]
         return self.pick.say(fitting, self.slots)
 
+    def breath(self) -> str:
+        """Returns such a sentence if one was not told lately and this reply has none, else ""."""
+        fitting = [one for one in self.table("air") if not self._contradicts(one)]
+        said = "" if self.aired else self.pick.say(self.pick.unheard(fitting), self.slots)
+        self.aired = self.aired or bool(said)
+        return said
+
     def hour(self) -> str:
         """Returns how time goes on, "" when the sheet says itself what hour it is."""
         return "" if self.cue.time or self.cue.weather else self.say("hour")
@@ -132,6 +145,25 @@ class Context(Knowledge):
             return ""
         return self.say("sky", {"sky": ", ".join(parts), "sky_first": upper_first(", ".join(parts))})
 
+    @cached_property
+    def evaded(self) -> bool:
+        """Whether somebody had no answer in one of the last three replies."""
+        lately = "\n".join(self.replies[-EVADED_REPLIES:]).casefold()
+        tables = [name for name in self.phrases.tables if name.startswith("unknown")]
+        phrases = [one for name in tables for one in self.table(name)]
+        return len(self.pick.fresh(phrases, lately)) < len(phrases)
+
+    def small(self) -> str:
+        """Returns something small that happens and can be taken up, told once in a story; "" when all were.
+
+        One in a reply is enough, and where the player opens their heart nothing comes between.
+        """
+        if self.happened or self.heard.feeling or self.heard.disclosure in _CLOSE:
+            return ""
+        said = self.pick.say(self.pick.unheard(self.table("small")), self.slots)
+        self.happened = bool(said)
+        return said
+
     # --- slots ------------------------------------------------------------------------------------
     @cached_property
     def slots(self) -> dict[str, str]:
@@ -140,6 +172,8 @@ class Context(Knowledge):
         target = next((name for name in self.named if name.kind == "place"), None)
         noun = line.object or (self.named[0].said if self.named else "")
         other, place = self.other("person"), self.other("place")
+        echo = _CALLS_FIRST.sub("", self.heard.echo, count=1)  # nobody says their own name back
+        named = echo.startswith(tuple(name.short for name in self.lore.names))
         return {
             "act": line.act,
             "object": noun,
@@ -152,8 +186,8 @@ class Context(Knowledge):
             "here": self.place,
             "companion": self.companion.name if self.companion else "",
             "player": self.player,
-            "echo": self.heard.echo,
-            "echo_lc": lower_first(self.heard.echo) if self.heard.echo else "",
+            "echo": upper_first(echo),
+            "echo_lc": echo if named else lower_first(echo),
             "liked": self.heard.subject,
         }
 

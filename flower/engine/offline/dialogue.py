@@ -70,6 +70,12 @@ _ASKS_A_FAVOUR = re.compile(
     r"(?!know|tell|say|see|hear|remember|explain|think|describe|be|have|ever|like|mind)[a-z]+ ",
     re.IGNORECASE,
 )
+_THEY_OPEN = re.compile(r"^(?:He|She|They) ")
+_WANTS_TO_KNOW = re.compile(
+    r"\b(?:i(?:'d| would) like to know|i (?:want|need|have) to know|tell me (?:who|what|where|when|why|how|about))\b",
+    re.IGNORECASE,
+)
+_CALLED_SO = re.compile(r"\b(?:called|name[ds]?|known as)\b", re.IGNORECASE)
 _REPORTS = re.compile(
     r"(?:(?:says?|swears?|told|will|had|was|may)\b|has (?:not|asked|been|seen|told|found|noticed)\b)"
 )  # draws nobody's portrait
@@ -128,13 +134,20 @@ def as_said_by(speaker: Speaker, fact: Fact, asked: frozenset[str]) -> Fact:
     text = fact.text
     if asked & fact.words and not asked & fact.core and fact.more:
         bare = _JOINT.sub("", fact.more)
-        text = upper_first(bare) if bare != fact.more else f"{text} {fact.more}"
+        alone = bare != fact.more and not _POINTS_BACK.match(bare)
+        text = upper_first(bare) if alone else f"{text} {fact.more}"
     if fact.subject is not None and fact.subject.short == speaker.name:
-        text = in_first_person(text, fact.subject.full, speaker.they)
+        reported = _REPORTED.match(text.removeprefix(fact.subject.full))
+        if reported:  # whose pipe it is in what they say of another is not theirs
+            return replace(fact, text=upper_first(reported["said"]), more="")
+        whole = (in_first_person(one, fact.subject.full, speaker.they) for one in sentences(text))
+        text = " ".join(whole)
         text = upper_first(_I_SAY.sub("", text))  # who says it does not say that they say it
     return replace(fact, text=text, more="")
 
 
+_POINTS_BACK = re.compile(r"(?:he|she|it|they|his|her|its|their)\b", re.IGNORECASE)
+_REPORTED = re.compile(r" (?:says|swears) that (?P<said>(?!s?he |they |his |her |their |it )[^\n]+)")
 _I_SAY = re.compile(r"^I (?:say|swear) that ")
 _JOINT = re.compile(r"^(?:But|And|So|Yet|Or|Then|Also|Instead|Hence),? ")
 
@@ -147,7 +160,8 @@ def _answer(context: Context, speaker: Speaker) -> list[str]:
         fact_said = context.fact_slots(as_said_by(speaker, tale, line.words))
         return [context.say("tale", speaker.slots | fact_said)]
     sought = context.people.sought is not None and asked_part(line.text) != line.text
-    if (line.speech_act == "ask" or sought) and heard.disclosure not in ("confession", "affection"):
+    wants = line.speech_act == "ask" or _WANTS_TO_KNOW.search(line.speech) is not None
+    if (wants or sought) and heard.disclosure not in ("confession", "affection"):
         return _asked(context, speaker)
     if SEEKING.search(line.speech) and (wanted := _fact_for(context, speaker)):
         return [answers(context, speaker, wanted)]
@@ -301,11 +315,24 @@ def _asked(context: Context, speaker: Speaker) -> list[str]:
     if said:
         return said
     others = [name for name in context.named if name.short != speaker.name]
-    partly = context.about(others) if others and not _of_themself(context, speaker) else None
+    of_them = _of_themself(context, speaker)
+    partly = None if of_them else context.first_of(speaker.name)
+    if partly is None and others and not of_them:
+        partly = context.about(others)
+    if partly is not None and _told_of(partly, speaker):
+        return [answers(context, speaker, partly)]
     if partly is not None:
         told = context.fact_slots(as_said_by(speaker, partly, context.line.words))
         return [context.say("knows_partly", speaker.slots | told)]
+    if context.evaded and (news := context.rumour()) is not None:  # two in a row would be a wall
+        told = context.fact_slots(as_said_by(speaker, news, context.line.words))
+        return [context.say("instead", speaker.slots | told)]
     return [_does_not_know(context, speaker, text), _hint(context, speaker, 35)]
+
+
+def _told_of(fact: Fact, speaker: Speaker) -> bool:
+    """Whether a fact is about the one who tells it."""
+    return fact.subject is not None and fact.subject.short == speaker.name
 
 
 def _does_not_know(context: Context, speaker: Speaker, text: str) -> str:
@@ -374,14 +401,24 @@ def _of_their_own(context: Context, speaker: Speaker) -> Fact | None:
         if (wanted and covered(fact, wanted, {}) >= ANSWERED)
         or (not wanted and measured(question) and _AGE.search(fact.text))
     ]
-    return next((fact for fact in found if context.use(fact)), None)
+    told = next((fact for fact in found if context.use(fact)), None)
+    if told is None and (_CALLED_SO.search(question) or context.evaded):  # what there is to say of them
+        portraits = (fact for fact in known if PEOPLE_TITLE.search(fact.section))
+        told = next((fact for fact in portraits if context.use(fact)), None)
+        if told is not None and told.subject is not None:
+            more = _THEY_OPEN.sub(f"{told.subject.full} ", told.more, count=1)
+            told = replace(told, text=f"{told.text} {more}".strip(), more="")
+    return told
 
 
 def _of_themself(context: Context, speaker: Speaker) -> bool:
     """Whether the question is what the one who is asked did or is, and not what they know of others."""
     text = asked_part(context.line.speech or context.line.text)
     others = [name for name in context.named if name.short != speaker.name]
-    return bool(_OF_YOU.search(text)) and not _DO_YOU_KNOW.search(text) and not others
+    indirect = re.search(
+        rf"\b(?:when|why|how|what|where|if|whether) {speaker.they} (?:is|was|has|had|do)\b", text
+    )
+    return bool(_OF_YOU.search(text) or indirect) and not _DO_YOU_KNOW.search(text) and not others
 
 
 def _of_somebody_else(context: Context, speaker: Speaker, fact: Fact) -> bool:

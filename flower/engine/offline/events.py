@@ -79,7 +79,7 @@ def _new_event(context: Context) -> Event | None:
 def _due(context: Context) -> bool:
     if context.line.kind in _QUIET or context.heard.feeling or context.heard.disclosure:
         return False
-    if context.cue.happening or context.cue.turn_number < FIRST:
+    if context.happened or context.cue.happening or context.cue.turn_number < FIRST:
         return False
     if not context.pick.percent(40):
         return False

@@ -83,7 +83,7 @@ _FEELING = tuple((name, re.compile(rf"\b(?:{words})\b", re.IGNORECASE)) for name
 # What makes such a word the player's own: "I am afraid", "I feel sick with fear", "I cry".
 _MINE = re.compile(
     r"\b(?:i|we)(?:'(?:m|re|ve))?\s+(?:(?:am|are|was|feel|felt|have|begin to|start to|can'?t help but|"
-    r"suddenly|still|just|almost|nearly|really|so|very|too|quite|all|a|bit|little|quietly|softly|bitterly|"
+    r"suddenly|more|rather|much|still|just|almost|nearly|really|so|very|too|quite|all|a|bit|little|quietly|softly|bitterly|"
     r"starting to|beginning to|properly|openly|finally|sit down and|stop and|kneel and)\s+){0,4}$",
     re.IGNORECASE,
 )
@@ -93,7 +93,7 @@ _NOT = re.compile(r"\b(?:not|never|no longer|n't)\s*(?:\w+\s*)?$", re.IGNORECASE
 _CONFESSION = re.compile(
     r"\b(?:a secret: i|confess|admit|i have to tell you something|it was me|i was the one|it was my fault|i lied|"
     r"i(?:'ve| have) (?:lied|killed|stolen|betrayed|never told)|i killed|i stole|i betrayed|i did it|"
-    r"i let (?:him|her|them|\w+) (?:die|drown|fall)|i(?:'ve| have) never told|nobody knows (?:that )?i|"
+    r"i let (?:him|her|them|\w+) (?:die|drown|fall)|i(?:'ve| have) (?:never|not) told|nobody knows (?:that )?i|"
     r"the truth is,? i)\b",
     re.IGNORECASE,
 )

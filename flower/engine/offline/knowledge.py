@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from flower.engine.offline import facts as lore_of
 from flower.engine.offline.facts import Fact, Lore
 from flower.engine.offline.forms import AMOUNT, ASKS_PRICE, COUNTS, NUMBER, counted, counts, fit
-from flower.engine.offline.grammar import lower_first, spoken, stop
+from flower.engine.offline.grammar import lower_first, spoken, stop, upper_first
 from flower.engine.offline.names import Name
 from flower.engine.offline.parse import ParsedLine
 from flower.engine.offline.people import People
@@ -37,6 +37,7 @@ from flower.engine.offline.scene import Scene, first_place, goal_of, key_of, wan
 from flower.engine.offline.stems import stems
 from flower.engine.offline.tables import word_list
 from flower.engine.offline.templates import Picker
+from flower.engine.offline.topics import by_head, told_first
 from flower.engine.provider.base import ChatMessage, Cue
 
 NEAR_SCORE = 12  # for acts: what the act is about, or two words, or a name
@@ -173,7 +174,10 @@ class Knowledge:
         if not _OF_THEM.match(fact.more) or core.casefold() in self.recent or self.pick.noted(core):
             return None
         self.pick.note(core)
-        return replace(fact, text=fact.more, more="")
+        if fact.subject is None:
+            return None
+        who = upper_first(fact.subject.said)  # "He has new gloves" alone would be of anybody
+        return replace(fact, text=_OF_THEM.sub(f"{who} ", fact.more, count=1), more="")
 
     def _fitting(
         self,
@@ -298,6 +302,39 @@ class Knowledge:
             if not fact.secret and fact.subject in names and not fact.price
         )
         return next((fact for fact in known if self.use(fact)), None)
+
+    def first_of(self, besides: str = "", *, told_too: bool = False) -> Fact | None:
+        """Returns what the lore says of whoever or whatever the question names, None when it knows neither.
+
+        Chosen by the words of the question among what was not told lately; ``told_too``: else what was.
+        """
+        asked = asked_part(self.line.speech or self.line.text)
+        named = tuple(name for name in self.named if name.short != besides)
+        names = (*(named or self.meant(besides)), *by_head(self.lore, asked))
+        wanted = content(stems(asked) - measured(asked), names)
+        own = next((name for name in self.named if name.short == besides), None)
+        found = told_first(self.lore.facts, wanted, names, self._common, own)
+        fresh = next((fact for fact in found if self.use(fact)), None)
+        return fresh or (found[0] if found and told_too else None)
+
+    def of_thing(self) -> Fact | None:
+        """Returns what is known of the thing an act is done to: a sentence that begins with it."""
+        words = stems(self.line.object) or self.line.words
+        rare = frozenset(
+            word for word in words if self._common.get(word, 0) <= 2 * lore_of.COMMON_FACTS
+        )
+        heads = by_head(self.lore, self.line.object or self.line.text)
+        found = [
+            fact
+            for fact in self.lore.facts
+            if not fact.secret
+            and (fact.subject is None or fact.subject.kind != "person")
+            and (
+                (fact.subject is not None and fact.subject in heads)
+                or (rare and leads_with(fact, rare))
+            )
+        ]
+        return next((fact for fact in found if self.use(fact)), None)
 
     def who_knows(self, besides: str) -> Name | None:
         """Returns somebody whom the lore ties to what is asked and who is not at hand, None for nobody."""

@@ -39,6 +39,22 @@ _OPENING_VERBS = re.compile(
     r"^\s(?:says|wants|knows|sells|swears|carries|works for|belongs|lives|keeps|loves|hates|remembers|"
     r"is (?:\w+teen|\w+ty|small|tall|young|old|nine|ten|eleven|twelve)\b)"
 )
+_OF_A_REALM = frozenset(
+    {
+        "king",
+        "queen",
+        "crown",
+        "crowns",
+        "kingdom",
+        "ambassador",
+        "envoy",
+        "army",
+        "court",
+        "town",
+        "city",
+        "treaty",
+    }
+)
 _PREDICATES = frozenset({"is", "as", "was", "be", "became"})
 _GONE = re.compile(
     r"^(?P<between>[^.;]{0,110}?)\b(?:vanished|disappeared|went missing|is missing|is dead|was found dead|"
@@ -242,7 +258,9 @@ def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
     for (_, end), before in zip(spans, before_all, strict=True):
         last = before[-1].casefold() if before else ""
         after = text[end : end + 48]
-        if _PERSON_VERBS.match(after) or re.match(r",\s+(?:the|a|an|who|his|her|aged)\b", after):
+        if last in ("of", "from", "to"):
+            pass  # "a widow from Ardrey who": the widow does it
+        elif _PERSON_VERBS.match(after) or re.match(r",\s+(?:the|a|an|who|his|her|aged)\b", after):
             person += 2
         if re.match(r"['\u2019]s\b", after) or last in ("says", "asks", "told"):
             person += 1
@@ -250,6 +268,8 @@ def _kind(full: str, text: str, spans: list[tuple[int, int]]) -> NameKind:
             person += 2
         if last in word_list("place_before"):
             place += 2
+        if last == "of" and len(before) > 1 and before[-2].casefold() in _OF_A_REALM:
+            place += 4  # the ambassador of a land
         if last == "the":
             place += 1
             person -= 2

@@ -19,6 +19,7 @@ _WHO_IS_GONE = re.compile(
     re.IGNORECASE,
 )
 _WHO_LEADS = re.compile(
+    r"\bwhom? do (?:i|we) (?:answer|report) to\b|"
     r"\bin charge\b|\bwho (?:runs|rules|leads|commands|governs|owns)\b|\bthe (?:boss|leader|ruler)\b|"
     r"\bwho is (?:the )?(?:boss|leader|master)\b",
     re.IGNORECASE,

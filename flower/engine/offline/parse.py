@@ -264,6 +264,8 @@ def _kind(text: str) -> tuple[Kind, dict[str, Any]]:
         if kind in ("fight", "contest", "risk"):
             return kind, details | {"speech": words}
         beside = details.get("act", "") if kind in _BESIDE else ""
+        if written := _WRITTEN_ON.match(outside):  # nobody hears a note
+            return "use", _act(written["done"])[1] | {"verb": "note"}
         return "speech", said | {"beside": "" if beside.split(" ")[0] in ("lie", "soften") else beside}
     condition = _WHEN.match(text)
     if condition:  # "When the tide turns I walk on.": an act, and when
@@ -319,6 +321,8 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         read_parts = [_act(part) for part in parts[:4] if not part.endswith("?")]
         doing = [found for found in read_parts if found[0] not in ("speech", "other", "state")]
         said = [found for found in read_parts if found[0] == "speech"]
+        if _TELLS.match(parts[0]):  # what follows "I tell Tam something:" is told
+            doing = []
         chosen, given = (doing or said or read_parts)[0]
         return chosen, given | {"speech": text} if chosen == "speech" and not doing else given
     if _TALK.match(text) or _GUIDE.match(text):
@@ -390,6 +394,14 @@ def _object_of_kind(bare: str, kind: str) -> str:
         return object_of(bare)
     looked = [part for part in clauses(bare) if verb_of(part)[1] == kind]
     return object_of(looked[-1]) if looked else object_of(bare)
+
+
+_TELLS = re.compile(r"(?:I|i) (?:tell|confess|admit|explain)\b", re.IGNORECASE)
+_WRITTEN_ON = re.compile(
+    r"^(?P<done>.*\b(?:note|letter|sign|paper|card|label|message|notice|slate|board))(?: that|"
+    r" which)? (?:says?|saying|reads?|reading)$",
+    re.IGNORECASE,
+)
 
 
 def _unknown(text: str, bare: str, verb: str) -> tuple[Kind, dict[str, Any]]:

@@ -50,7 +50,8 @@ _MEANS_TO = re.compile(
     r"\b(?:threaten|offer|promise|swear|refuse|decide|want)s? to [^.]{1,200}", re.IGNORECASE
 )
 _BESIDE_ME = re.compile(
-    r" (?:next|closest|nearest|beside|behind|opposite|standing|sitting)$", re.IGNORECASE
+    r" (?:next|closest|nearest|beside|behind|opposite|standing|sitting)(?: (?:to )?(?:me|us))?$",
+    re.IGNORECASE,
 )
 _NOBODY_NAMED = re.compile(
     r"(?:(?:next|nearest|closest|other|first|last) )?(?:person|people|persons|one|stranger)|first|next|nearest|closest",
@@ -60,8 +61,14 @@ _ANYBODY = re.compile(
     r"\b(?:anyone|anybody|someone|somebody|everyone|everybody|people|them all|the crowd|around)\b",
     re.IGNORECASE,
 )
+_HEADS_FOR = re.compile(r"\b(?:head|make|set out|set off|leave) (?:for|towards?) (?:the )?[A-Z]")
 _IS_A_TRADE = re.compile(
     r"(?:er|or|man|woman|mistress|master|lord|lady|keep|captain|warden|reverend|constable|clerk|smith|ist|ian|priest|cook)$",
+    re.IGNORECASE,
+)
+_GOES_UP_TO = re.compile(
+    r"\b(?:(?:go|walk|step|come|stride)s?(?: right| straight| back)? (?:up|over|across) to|approach|"
+    r"introduces? (?:myself|ourselves) to|turn to|join|catch) (?:the|our) (?P<who>[a-z'-]+)\b",
     re.IGNORECASE,
 )
 _GESTURES = re.compile(r"\b(?:eye|nod|smile|wave|bow|wink|curtsy|salute|beckon)\b", re.IGNORECASE)
@@ -113,6 +120,8 @@ class People:
             known = self._by_name(called) or (
                 self._by_trade(called.casefold()) if _IS_A_TRADE.search(called) else None
             )
+            if known is None and self._is_no_person(called):
+                continue  # "The inn, please" calls no inn
             if known is not None or f"{called}," in text:  # "Fire!" and "Dead?" call nobody
                 return known or of_stranger(called)
         if found := self._named_as_addressee(outside):
@@ -120,6 +129,8 @@ class People:
         held = by_office(self._lore, outside) if _GESTURES.search(outside) else ()
         if held:
             return self._of(held[0])
+        if (met := _GOES_UP_TO.search(outside)) and (known := self._by_trade(met["who"])):
+            return known
         if _WHOEVER.search(outside):  # of those who belong to the place
             here = (of_name(one) for one in self._nearby if not self.is_gone(one))
             return next((one for one in here if one.name not in self._scene.along), self.stranger())
@@ -140,8 +151,8 @@ class People:
             return self.at_hand() or self.stranger()
         if beside := _SOMEBODY_BESIDE.search(self._line.beside):
             return of_stranger(f"the {beside['who']}")
-        if (
-            self._line.goal and self._line.kind == "speech"
+        if self._line.kind == "speech" and (
+            self._line.goal or _HEADS_FOR.search(outside)
         ):  # "I go to the inn and ask for something hot"
             there = (of_name(one) for one in self._nearby if not self.is_gone(one))
             found = next((one for one in there if one.name not in self._scene.along), None)

@@ -30,7 +30,14 @@ _FOUND = re.compile(
 )
 _SAID = re.compile(
     r"\b(?i:what) (?:did|does|has) (?P<who>he|she|they|it|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?:just )?"
-    r"(?:say|said|tell|told|answer|answered|reply|replied|mean)\b",
+    r"(?:say|said|tell|told|answer|answered|reply|replied|mean)\b(?! by\b)",
+)
+_READS = re.compile(
+    r"\b(?:letter|note|page|paper|book|sign|notice|log|ledger|map|card)\b.*\bwhat (?:does|do) (?:it|"
+    r"they) (?:say|read|show)\b|"
+    r"\bwhat (?:does|do) the (?:\w+ )?(?:letter|note|page|paper|book|sign|notice|log|ledger|map|"
+    r"card) (?:say|read|show)\b",
+    re.IGNORECASE,
 )
 _WEATHER = re.compile(
     r"^(?:is|was) (?:it|there) (?:still |very |really |any )?(?P<sky>rain|snow|fog|mist|wind|storm|dark|light|sun|"
@@ -68,6 +75,8 @@ def searches_own_things(text: str) -> bool:
 def answer_now(context: Context) -> Paragraphs | None:
     """Returns the answer to a question about what is at hand, None when the question is another."""
     text = context.line.text
+    if _READS.search(text) and (written := context.first_of()) is not None:
+        return [[context.say("reads", context.fact_slots(written))], [remark(context, 30)]]
     said = _now(context, text)
     return [[said], [remark(context, 30)]] if said else None
 

@@ -20,6 +20,8 @@ _I = re.compile(r"\b(?:i|my|mine|me|we|our|us)\b", re.IGNORECASE)
 _ADVICE = re.compile(
     r"^(?:who|what)(?:'s|\u2019s| is) (?:that|this)\b|\bhow (?:long|much time) (?:do|have) (?:i|we)\b|"
     r"\bwhere (?:do|did) (?:i|we) (?:buy|get|find|go)\b|"
+    r"\bwhom? do (?:i|we) (?:answer|report|speak|talk|turn|go|write|pay|ask|see)\b|"
+    r"\bdo (?:i|we) (?:\w+ ){1,3}(?:now|next|here)\W*$|"
     r"\b(?:can|could|should|shall|must|would|will|may|might)\s+(?:i|we)\b|\bhow (?:do|would) (?:i|we)\b|"
     r"\b(?:i|we) (?:do|go|try) (?:now|next|about)\b|\bmy (?:options|choices)\b",
     re.IGNORECASE,

@@ -65,6 +65,10 @@ class Picker:
         """Returns those of the options of which nothing is found in ``recent``, a text in small letters."""
         return [one for one in options if not any(mark in recent for mark in _marks(one))]
 
+    def unheard(self, options: Sequence[str]) -> list[str]:
+        """Returns those of the options that were said neither in recent replies nor in this one."""
+        return [one for one in self.fresh(options, self._recent) if one.casefold() not in self._used]
+
     def say(self, options: Sequence[str], slots: Mapping[str, str] | None = None) -> str:
         """Returns a phrase from the table, filled; "" when none fits the slots at hand.
 
