@@ -217,6 +217,7 @@ def test_what_other_engines_say_is_told_once_and_its_own_words_never() -> None:
 # --- whose a story is ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("opens", [True, False])
 @pytest.mark.parametrize(
     ("holder", "opened", "draining", "steady", "told"),
     [
@@ -240,7 +241,9 @@ def test_an_engine_plays_what_is_its_own_or_nobodys(
     draining: bool,
     steady: bool,
     told: tuple[int, ...] | str,
+    opens: bool,
 ) -> None:
+    """What a dead engine left growing is ended when the story is opened, not by a change before that."""
     pytest.importorskip("psycopg")
     from flower.engine.store.postgres import database
     from flower.engine.store.postgres.engines import Holder
@@ -260,7 +263,7 @@ def test_an_engine_plays_what_is_its_own_or_nobodys(
     connection: Any = None
     if isinstance(told, str):
         with pytest.raises(ElsewhereError, match=told) as refused:
-            engine._take(connection, "s")
+            engine._take(connection, "s", opens)
         assert refused.value.address == ("http://eight" if rows else "http://other")
     else:
-        assert engine._take(connection, "s") == told
+        assert engine._take(connection, "s", opens) == (told if opens else ())
