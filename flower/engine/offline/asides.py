@@ -30,6 +30,11 @@ _TOPICS = tuple(
         ),
         ("dice", r"\b(?:dice|roll(?:s|ed|ing)?|d20|d6|skill checks?|checks?)\b"),
         (
+            "free",
+            r"\b(?:do|must) i (?:have|need) to\b|\bcan i (?:just|simply|also)\b|\bam i supposed to do\b|"
+            r"\bis there (?:a|any) (?:goal|plot|quest|aim|main story|point)\b",
+        ),
+        (
             "decide",
             r"\b(?:can|may|could|do|am) i (?:just |please |get to |allowed to |supposed to )*"
             r"(?:decide|choose|pick|make up|"
@@ -44,7 +49,7 @@ _TOPICS = tuple(
         (
             "carried",
             r"\b(?:inventory|carry(?:ing)?|in my (?:bag|pack|pockets?|trunk)|equipment|items?|what do i have|"
-            r"what have i got|do i have|have i got)\b",
+            r"what have i got|do i have(?! to)|have i got)\b",
         ),
         (
             "sheet",
@@ -175,7 +180,12 @@ def aside(context: Context) -> str:
 
 
 def _known(context: Context) -> Fact | None:
-    return context.from_scene() or context.near(least=ASKED_SCORE) or context.again(None)
+    return (
+        context.from_scene()
+        or context.near(least=ASKED_SCORE)
+        or context.again(None)
+        or context.first_of()
+    )
 
 
 def _when(context: Context) -> str:

@@ -52,8 +52,8 @@ _MAGIC_WORLD = re.compile(
 )
 _SOMEBODY = re.compile(r"\b(?:somebody|someone|anyone|anybody|whoever is) in charge\b", re.IGNORECASE)
 _CROWD = re.compile(r"\b(?:faces|crowd|people|everyone|everybody|others|bystanders)\b", re.IGNORECASE)
-TERSE_CHARS = 230  # of a talk: one breath of the place makes an answer of it
-SHORT_CHARS = 240  # a reply of fewer leaves the place bare
+TERSE_CHARS = 260  # of a talk: one breath of the place makes an answer of it
+SHORT_CHARS = 260  # a reply of fewer leaves the place bare
 ABOUT_SCORE = 24  # for acts of no known kind: what is told must be about them
 _WHO_GOES = re.compile(
     r"^\W*(?:who goes there|who(?:'s| is) there|show yourself|come out|is (?:anybody|anyone|somebody|someone) there|"
@@ -72,7 +72,7 @@ _BODY = re.compile(
 )
 _COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
 _LISTENS = re.compile(
-    r"\b(?:listen(?:ing)?|overhear|hear (?:people|them|what|who|anything|something|if|whether))\b",
+    r"\b(?:listen(?:ing)?|ears? open|overhear|hear (?:people|them|what|who|anything|something|if|whether))\b",
     re.IGNORECASE,
 )
 _WAITS = re.compile(r"\b(?:wait(?:ing)?|keep (?:still|quiet)|hold still|linger)\b", re.IGNORECASE)
@@ -128,7 +128,7 @@ _TO_NOBODY = re.compile(
 _HOW_I_FEEL = re.compile(
     r"\bhow (?:do|am|would) i (?:really |actually )?(?:feel|feeling|doing|holding up)\b", re.IGNORECASE
 )
-_SMALL_PERCENT = 40  # of replies in which something small happens that one can take up
+_SMALL_PERCENT = 50  # of replies in which something small happens that one can take up
 _DISCLOSED = ("confession", "self", "loss", "name", "affection", "comfort", "praise", "insult")
 
 
@@ -211,11 +211,16 @@ def _kind(context: Context) -> str:
         return "joke"
     if line.kind in ("know", "recall") and _WHATS_IT_LIKE.search(line.text):
         return "like"
-    if heard.feeling and _TO_NOBODY.search(line.text):
+    if heard.feeling and (_TO_NOBODY.search(line.text) or line.kind == "oracle"):
         return "feel"
     if _HOW_I_FEEL.search(line.text) and not line.speech:
         return "feel"
-    if line.act and not line.speech and not line.foreign and (done := _done_with_hands(line.text)):
+    if (
+        line.act
+        and line.kind != "speech"
+        and not line.foreign
+        and (done := _done_with_hands(line.text))
+    ):
         return done
     if line.verb == "keep" and _KEEPS_ON.search(line.text):
         return "other"

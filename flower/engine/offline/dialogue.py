@@ -416,7 +416,9 @@ def _of_themself(context: Context, speaker: Speaker) -> bool:
     text = asked_part(context.line.speech or context.line.text)
     others = [name for name in context.named if name.short != speaker.name]
     indirect = re.search(
-        rf"\b(?:when|why|how|what|where|if|whether) {speaker.they} (?:is|was|has|had|do)\b", text
+        rf"\b(?:when|why|how(?: \w+)?|what|where|if|whether) {speaker.they} "
+        r"(?:is|was|has|had|do|does|did|owes?|wants?|knows?|thinks?)\b",
+        text,
     )
     return bool(_OF_YOU.search(text) or indirect) and not _DO_YOU_KNOW.search(text) and not others
 

@@ -120,6 +120,11 @@ _KEEPERS = (
 )
 
 
+_TITLED = {
+    "Dr": "dr doctor physician",
+    "Reverend": "reverend priest parson",
+    "Constable": "constable policeman",
+}
 _ANY_PERSON = stems("man woman boy girl child lady person fellow gentleman old young tall grey")
 
 
@@ -133,7 +138,7 @@ def offices(sentence: str) -> frozenset[str]:
     }
     title = re.match(r"(?:Old |Young )?([A-Z]\w+) [A-Z]\w+", sentence)
     if title and title.group(1) in word_list("titles"):
-        words |= all_stems(title.group(1).casefold())
+        words |= all_stems(_TITLED.get(title.group(1), title.group(1).casefold()))
     return frozenset(words - _ANY_PERSON)
 
 

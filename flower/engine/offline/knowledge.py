@@ -310,10 +310,13 @@ class Knowledge:
         """
         asked = asked_part(self.line.speech or self.line.text)
         named = tuple(name for name in self.named if name.short != besides)
-        names = (*(named or self.meant(besides)), *by_head(self.lore, asked))
+        pointed = () if named else self.meant(besides)
+        names = (*named, *pointed, *by_head(self.lore, asked))
         wanted = content(stems(asked) - measured(asked), names)
         own = next((name for name in self.named if name.short == besides), None)
         found = told_first(self.lore.facts, wanted, names, self._common, own)
+        if pointed and besides:  # whom "he" means is a guess: what is told must be about what was asked
+            found = [fact for fact in found if any(kindred(word) & fact.words for word in wanted)]
         fresh = next((fact for fact in found if self.use(fact)), None)
         return fresh or (found[0] if found and told_too else None)
 

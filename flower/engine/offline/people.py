@@ -68,9 +68,12 @@ _IS_A_TRADE = re.compile(
 )
 _GOES_UP_TO = re.compile(
     r"\b(?:(?:go|walk|step|come|stride)s?(?: right| straight| back)? (?:up|over|across) to|approach|"
-    r"introduces? (?:myself|ourselves) to|turn to|join|catch) (?:the|our) (?P<who>[a-z'-]+)\b",
+    r"introduces? (?:myself|ourselves) to|reports? to|turn to|join|catch|visit|seek out|call on|"
+    r"(?:go|come)s? (?:and|to) (?:see|find|visit)|look for|see) (?:the|our) (?P<who>[a-z-]+)\b(?!['\u2019])|"
+    r"\bknocks? (?:at|on) the (?P<whose>[a-z-]+)['\u2019]s\b",
     re.IGNORECASE,
 )
+_TOLD_OF = frozenset({"a", "an", "the", "some", "no", "every"})  # "A clerk, a goat": nobody is called
 _GESTURES = re.compile(r"\b(?:eye|nod|smile|wave|bow|wink|curtsy|salute|beckon)\b", re.IGNORECASE)
 _TOPIC = re.compile(
     r"\bfor (?:the|a|an|my|some) [a-z]+\b|"
@@ -129,7 +132,9 @@ class People:
         held = by_office(self._lore, outside) if _GESTURES.search(outside) else ()
         if held:
             return self._of(held[0])
-        if (met := _GOES_UP_TO.search(outside)) and (known := self._by_trade(met["who"])):
+        if (met := _GOES_UP_TO.search(outside)) and (
+            known := self._by_trade((met["who"] or met["whose"]).casefold())
+        ):
             return known
         if _WHOEVER.search(outside):  # of those who belong to the place
             here = (of_name(one) for one in self._nearby if not self.is_gone(one))
@@ -279,6 +284,7 @@ def _before(name: Name, text: str) -> str:
 def _called(text: str) -> list[str]:
     """Returns the names somebody is called by: "Maud, where is it?", "Well, Maud?", "Lio? I have bread." """
     found = [name for pattern in _CALLED for name in pattern.findall(text)]
+    found = [one for one in found if one.split()[0].casefold() not in _TOLD_OF]
     named = [
         re.sub(r"^\S+ ", "", one) if one.split()[0].casefold() in word_list("no_names") else one
         for one in found
