@@ -15,6 +15,7 @@ from flower.engine.offline.names import Name
 from flower.engine.offline.narration import (
     Paragraphs,
     about_the_gone,
+    holder_of_office,
     in_charge,
     memory_slots,
     remark,
@@ -188,7 +189,8 @@ def answer_know(context: Context) -> Paragraphs:
     if (scene := context.from_scene()) is not None:
         return [[context.say("known", context.fact_slots(scene))], [remark(context, 30)]]
     fact = (
-        about_the_gone(context)
+        holder_of_office(context)
+        or about_the_gone(context)
         or in_charge(context)
         or context.near(least=ASKED_SCORE)
         or (None if context.again(None) else context.first_of())

@@ -26,9 +26,15 @@ _TOPICS = tuple(
         (
             "spoiler",
             r"\b(?:who (?:really )?(?:did it|killed|murdered|is the (?:killer|murderer|culprit))|spoil\w*|"
-            r"the solution|the ending)\b",
+            r"the solution|the ending|"
+            r"is [a-z]+ (?:a |an |the )?(?:bad|good|evil|villain|traitor|lying|guilty))\b",
         ),
         ("dice", r"\b(?:dice|roll(?:s|ed|ing)?|d20|d6|skill checks?|checks?)\b"),
+        (
+            "end",
+            r"\b(?:near|at|close to) the end\b|\bhow long (?:is|does|will) (?:this|it|the story)\b|"
+            r"\bdoes (?:it|this) (?:ever )?end\b",
+        ),
         (
             "free",
             r"\b(?:do|must) i (?:have|need) to\b|\bcan i (?:just|simply|also)\b|\bam i supposed to do\b|"
@@ -150,6 +156,7 @@ _OF_THE_WORLD = re.compile(
     r"are (?:there|we)|is there|does|do)\b",
     re.IGNORECASE,
 )
+_WHO_OR_WHAT = re.compile(r"\b(?:who|what|which|where)\b", re.IGNORECASE)
 _PLAYING = re.compile(
     r"\b(?:game|play(?:ing|er|ers)?|engine|program|command|session|screen|typing)\b", re.IGNORECASE
 )
@@ -186,6 +193,11 @@ def _known(context: Context) -> Fact | None:
         or context.again(None)
         or context.first_of()
     )
+
+
+def _named_of(context: Context) -> Fact | None:
+    """Returns what the lore has of what the question names, if it is who or what something is."""
+    return context.first_of() if _WHO_OR_WHAT.search(context.line.text) else None
 
 
 def _when(context: Context) -> str:

@@ -18,6 +18,10 @@ _WHO_IS_GONE = re.compile(
     r"(?:vanish|disappear|missing|gone|dead|died|killed|murdered|drowned|lost)",
     re.IGNORECASE,
 )
+_WHO_HOLDS = re.compile(
+    r"\b[Ww]ho(?:'s|\u2019s| is| was) (?:the |our |your )?"
+    r"(?P<office>[A-Z][a-z]+(?: (?:of )?[A-Z][a-z]+){0,2})(?=[,?.!]| and\b)"
+)
 _WHO_LEADS = re.compile(
     r"\bwhom? do (?:i|we) (?:answer|report) to\b|"
     r"\bin charge\b|\bwho (?:runs|rules|leads|commands|governs|owns)\b|\bthe (?:boss|leader|ruler)\b|"
@@ -63,6 +67,16 @@ def about_the_gone(context: Context) -> Fact | None:
     ]
     best = sorted(lost, key=lambda fact: (not _LOST_WORDS.search(fact.text), fact.rank))
     return next((fact for fact in best if context.use(fact)), None)
+
+
+def holder_of_office(context: Context) -> Fact | None:
+    """Returns what is known of whoever holds an office, when the question is who does: "Who is the First Pilot?" """
+    asked = _WHO_HOLDS.search(context.line.text)
+    if asked is None:
+        return None
+    held = re.compile(rf"\bis (?:the )?{re.escape(asked['office'])}\b")
+    found = [fact for fact in context.lore.facts if not fact.secret and held.search(fact.text)]
+    return next((fact for fact in found if context.use(fact)), found[0] if found else None)
 
 
 def in_charge(context: Context) -> Fact | None:
