@@ -157,6 +157,18 @@ def test_what_somebody_never_spoke_of_was_not_said() -> None:
     assert "Scale" not in last("kessel", *lines)
 
 
+@SEEDS
+def test_what_became_of_somebody_is_not_told_of_their_namesake(seed: int) -> None:
+    """Lio Spar and Dov Spar share a name."""
+    assert "Lio" in last("patience", "What happened to Lio?", seed=seed)
+
+
+def test_a_request_outside_the_story_is_no_question_about_its_rules() -> None:
+    reply = last("patience", "ooc: what can I do about the count?")
+    assert "in quotes" not in reply
+    assert "/suggest" in reply or "Ask somebody" in reply
+
+
 def test_the_holder_of_an_office_is_named() -> None:
     assert "Barnaby Lusk" in last("orrinsay", "Who is the First Pilot, and does he sleep well?")
 

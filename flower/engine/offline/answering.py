@@ -61,6 +61,10 @@ _TWO = re.compile(r"\?.+\?|,? and (?:who|what|where|when|why|how)\b", re.IGNOREC
 _DO_I_SEE = re.compile(
     r"^(?:.*[.!] )?(?:do|can) (?:i|we) (?:see|find|notice|spot|make out)\b", re.IGNORECASE
 )
+_WHAT_PEOPLE = re.compile(
+    r"\bdo(?:es)? (?:the )?(?:people|folk|they|anyone|anybody|everyone|everybody|locals|crew)\b",
+    re.IGNORECASE,
+)
 _OF_WORDS = re.compile(
     r"\b(?:say|said|tell|told|promise[ds]?|mention(?:ed)?|asked|answer(?:ed)?|called?|words?|remember|remind|recall|forg[eo]t)\b",
     re.IGNORECASE,
@@ -199,6 +203,12 @@ def answer_know(context: Context) -> Paragraphs:
         return [[context.say("known_again", context.fact_slots(again))], [remark(context, 30)]]
     if fact is None and context.line.verb == "what if":
         return [[context.say("what_if"), context.air()], [remark(context, 30)]]
+    if (
+        fact is None
+        and _WHAT_PEOPLE.search(context.line.text)
+        and (news := context.rumour()) is not None
+    ):
+        return [[context.say("overheard", context.fact_slots(news))], [remark(context, 30)]]
     if fact is None and (known := context.first_of(told_too=True)) is not None:
         return [[context.say("known_again", context.fact_slots(known))], [remark(context, 30)]]
     if fact is None:

@@ -31,6 +31,10 @@ _TOPICS = tuple(
         ),
         ("dice", r"\b(?:dice|roll(?:s|ed|ing)?|d20|d6|skill checks?|checks?)\b"),
         (
+            "hint",
+            r"\bwhat (?:can|could|should) i do (?:about|with|to|for)\b",
+        ),
+        (
             "end",
             r"\b(?:near|at|close to) the end\b|\bhow long (?:is|does|will) (?:this|it|the story)\b|"
             r"\bdoes (?:it|this) (?:ever )?end\b",
@@ -134,7 +138,8 @@ _TIME = re.compile(
 )
 _WHERE = re.compile(r"\bwhere (?:am i|are we)\b|\bwhat place is\b", re.IGNORECASE)
 _HELP = re.compile(
-    r"^(?:help|how (?:do i|to|does (?:this|it)) (?:play|work)|what (?:can|could) i do|what are the (?:rules|commands)|"
+    r"^(?:help|how (?:do i|to|does (?:this|it)) (?:play|work)|what (?:can|could) i do\W*$|what are the (?:rules|"
+    r"commands)|"
     r"rules|commands?|what do i (?:type|write)|how does this (?:game )?work)\b|"
     r"\bhow (?:do i|to) play\b|\b(?:rules|commands)\W*$|^$",
     re.IGNORECASE,
@@ -147,7 +152,7 @@ _WISH = re.compile(
     re.IGNORECASE,
 )
 _SO_FAR = re.compile(
-    r"\b(?:summari[sz]e|recap|sum up|so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do))\b|"
+    r"\b(?:summari[sz]e|summary|recap|sum up|so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do))\b|"
     r"\bwho(?:m)? (?:have |did |has )?(?:i|we) (?:met|meet|spoken|talked)\b",
     re.IGNORECASE,
 )
@@ -157,6 +162,7 @@ _OF_THE_WORLD = re.compile(
     re.IGNORECASE,
 )
 _WHO_OR_WHAT = re.compile(r"\b(?:who|what|which|where)\b", re.IGNORECASE)
+_DESCRIBES = re.compile(r"\bdescribe\b|\bwhat (?:does|do) [^?]{1,40}\blook like\b", re.IGNORECASE)
 _PLAYING = re.compile(
     r"\b(?:game|play(?:ing|er|ers)?|engine|program|command|session|screen|typing)\b", re.IGNORECASE
 )
@@ -169,6 +175,8 @@ def aside(context: Context) -> str:
         return context.say("help")
     if _SO_FAR.search(question):
         return recap(context.history, context.lore) or context.say("recap_nothing")
+    if _DESCRIBES.search(question) and (about := context.facts_of(context.place)):
+        return context.say("aside_fact", context.fact_slots(about[0]))
     topic = next((name for name, pattern in _TOPICS if pattern.search(question)), "")
     known = None if topic or not _OF_THE_WORLD.search(question) else _known(context)
     if known is not None and not _PLAYING.search(question):

@@ -39,8 +39,10 @@ _RULES = re.compile(
     r"queen)\b",
     re.IGNORECASE,
 )
+_LAST_SEEN = re.compile(r"\b(?:last saw|last to see|last seen|saw \w+ last)\b", re.IGNORECASE)
 _LOST_WORDS = re.compile(
-    r"\b(?:vanish|disappear|not been seen|missing|found dead|died|killed|murdered)"
+    r"\b(?:lost (?:his|her|their) [a-z]+ [A-Z]|did not come out|vanish|disappear|not been seen|missing|"
+    r"found dead|died|killed|murdered)"
 )
 
 
@@ -58,14 +60,22 @@ def of_the_scene(context: Context) -> str:
 def about_the_gone(context: Context) -> Fact | None:
     """Returns what is known of somebody dead or missing, when the question is who is."""
     gone = [one for one in (*context.named, *context.meant()) if one.gone]
-    if not (_WHO_IS_GONE.search(context.line.text) or (gone and asks_what_became(context.line.text))):
+    became = asks_what_became(context.line.text) or _LAST_SEEN.search(context.line.text)
+    if not (_WHO_IS_GONE.search(context.line.text) or (gone and became)):
         return None
     lost = [
         fact
         for fact in context.lore.facts
         if not fact.secret and any(one.gone and (not gone or one in gone) for one in fact.names)
     ]
-    best = sorted(lost, key=lambda fact: (not _LOST_WORDS.search(fact.text), fact.rank))
+    best = sorted(
+        lost,
+        key=lambda fact: (
+            not _LOST_WORDS.search(fact.text),
+            not any(one.short in fact.text for one in gone),  # a surname may be somebody else's
+            fact.rank,
+        ),
+    )
     return next((fact for fact in best if context.use(fact)), None)
 
 
