@@ -131,6 +131,48 @@ def test_a_long_act_is_said_back_as_far_as_its_first_clauses() -> None:
     assert line.act == "take the ropes over the gap, even if you haven't done it since you were twelve"
 
 
+def test_who_is_bribed_takes_it() -> None:
+    """And not whoever was spoken to last."""
+    reply = last("kessel", "I talk to Hanne Brask.", "I bribe the guard with a penny.")
+    assert "Hanne" not in reply
+
+
+def test_somebody_who_is_let_talk_says_something() -> None:
+    reply = last("kessel", "I go and see Hanne Brask.", "I say nothing and let her talk.")
+    assert re.search(r'Hanne[^"]*"|"[^"]*Hanne', reply)
+
+
+def test_who_is_asked_again_says_it_again() -> None:
+    first, again = evening.play(
+        "kessel", ["I ask Hanne Brask about the Great Scale.", '"Could you say that again?"']
+    )
+    quoted = re.findall(r'"([^"]{20,})"', first)
+    assert quoted
+    assert any(part.rstrip(".,") in again for part in quoted)
+
+
+def test_what_somebody_never_spoke_of_was_not_said() -> None:
+    lines = ["I ask Hanne Brask about the Great Scale.", "What did Hanne say about zeppelins?"]
+    assert "Hanne" in last("kessel", *lines)
+    assert "Scale" not in last("kessel", *lines)
+
+
+@SEEDS
+def test_what_became_of_somebody_is_not_told_of_their_namesake(seed: int) -> None:
+    """Lio Spar and Dov Spar share a name."""
+    assert "Lio" in last("patience", "What happened to Lio?", seed=seed)
+
+
+def test_a_request_outside_the_story_is_no_question_about_its_rules() -> None:
+    reply = last("patience", "ooc: what can I do about the count?")
+    assert "in quotes" not in reply
+    assert "/suggest" in reply or "Ask somebody" in reply
+
+
+def test_the_holder_of_an_office_is_named() -> None:
+    assert "Barnaby Lusk" in last("orrinsay", "Who is the First Pilot, and does he sleep well?")
+
+
 # --- the player -----------------------------------------------------------------------------------------
 @SEEDS
 def test_how_the_player_feels_is_answered_as_a_feeling(seed: int) -> None:

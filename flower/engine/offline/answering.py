@@ -15,6 +15,7 @@ from flower.engine.offline.names import Name
 from flower.engine.offline.narration import (
     Paragraphs,
     about_the_gone,
+    holder_of_office,
     in_charge,
     memory_slots,
     remark,
@@ -59,6 +60,10 @@ _OUT_OF_SIGHT = re.compile(
 _TWO = re.compile(r"\?.+\?|,? and (?:who|what|where|when|why|how)\b", re.IGNORECASE)
 _DO_I_SEE = re.compile(
     r"^(?:.*[.!] )?(?:do|can) (?:i|we) (?:see|find|notice|spot|make out)\b", re.IGNORECASE
+)
+_WHAT_PEOPLE = re.compile(
+    r"\bdo(?:es)? (?:the )?(?:people|folk|they|anyone|anybody|everyone|everybody|locals|crew)\b",
+    re.IGNORECASE,
 )
 _OF_WORDS = re.compile(
     r"\b(?:say|said|tell|told|promise[ds]?|mention(?:ed)?|asked|answer(?:ed)?|called?|words?|remember|remind|recall|forg[eo]t)\b",
@@ -188,7 +193,8 @@ def answer_know(context: Context) -> Paragraphs:
     if (scene := context.from_scene()) is not None:
         return [[context.say("known", context.fact_slots(scene))], [remark(context, 30)]]
     fact = (
-        about_the_gone(context)
+        holder_of_office(context)
+        or about_the_gone(context)
         or in_charge(context)
         or context.near(least=ASKED_SCORE)
         or (None if context.again(None) else context.first_of())
@@ -197,6 +203,12 @@ def answer_know(context: Context) -> Paragraphs:
         return [[context.say("known_again", context.fact_slots(again))], [remark(context, 30)]]
     if fact is None and context.line.verb == "what if":
         return [[context.say("what_if"), context.air()], [remark(context, 30)]]
+    if (
+        fact is None
+        and _WHAT_PEOPLE.search(context.line.text)
+        and (news := context.rumour()) is not None
+    ):
+        return [[context.say("overheard", context.fact_slots(news))], [remark(context, 30)]]
     if fact is None and (known := context.first_of(told_too=True)) is not None:
         return [[context.say("known_again", context.fact_slots(known))], [remark(context, 30)]]
     if fact is None:

@@ -26,9 +26,19 @@ _TOPICS = tuple(
         (
             "spoiler",
             r"\b(?:who (?:really )?(?:did it|killed|murdered|is the (?:killer|murderer|culprit))|spoil\w*|"
-            r"the solution|the ending)\b",
+            r"the solution|the ending|"
+            r"is [a-z]+ (?:a |an |the )?(?:bad|good|evil|villain|traitor|lying|guilty))\b",
         ),
         ("dice", r"\b(?:dice|roll(?:s|ed|ing)?|d20|d6|skill checks?|checks?)\b"),
+        (
+            "hint",
+            r"\bwhat (?:can|could|should) i do (?:about|with|to|for)\b",
+        ),
+        (
+            "end",
+            r"\b(?:near|at|close to) the end\b|\bhow long (?:is|does|will) (?:this|it|the story)\b|"
+            r"\bdoes (?:it|this) (?:ever )?end\b",
+        ),
         (
             "free",
             r"\b(?:do|must) i (?:have|need) to\b|\bcan i (?:just|simply|also)\b|\bam i supposed to do\b|"
@@ -128,7 +138,8 @@ _TIME = re.compile(
 )
 _WHERE = re.compile(r"\bwhere (?:am i|are we)\b|\bwhat place is\b", re.IGNORECASE)
 _HELP = re.compile(
-    r"^(?:help|how (?:do i|to|does (?:this|it)) (?:play|work)|what (?:can|could) i do|what are the (?:rules|commands)|"
+    r"^(?:help|how (?:do i|to|does (?:this|it)) (?:play|work)|what (?:can|could) i do\W*$|what are the (?:rules|"
+    r"commands)|"
     r"rules|commands?|what do i (?:type|write)|how does this (?:game )?work)\b|"
     r"\bhow (?:do i|to) play\b|\b(?:rules|commands)\W*$|^$",
     re.IGNORECASE,
@@ -141,7 +152,7 @@ _WISH = re.compile(
     re.IGNORECASE,
 )
 _SO_FAR = re.compile(
-    r"\b(?:summari[sz]e|recap|sum up|so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do))\b|"
+    r"\b(?:summari[sz]e|summary|recap|sum up|so far|what (?:has|have|did) (?:happened|i done|we done|i do|we do))\b|"
     r"\bwho(?:m)? (?:have |did |has )?(?:i|we) (?:met|meet|spoken|talked)\b",
     re.IGNORECASE,
 )
@@ -150,6 +161,8 @@ _OF_THE_WORLD = re.compile(
     r"are (?:there|we)|is there|does|do)\b",
     re.IGNORECASE,
 )
+_WHO_OR_WHAT = re.compile(r"\b(?:who|what|which|where)\b", re.IGNORECASE)
+_DESCRIBES = re.compile(r"\bdescribe\b|\bwhat (?:does|do) [^?]{1,40}\blook like\b", re.IGNORECASE)
 _PLAYING = re.compile(
     r"\b(?:game|play(?:ing|er|ers)?|engine|program|command|session|screen|typing)\b", re.IGNORECASE
 )
@@ -162,6 +175,8 @@ def aside(context: Context) -> str:
         return context.say("help")
     if _SO_FAR.search(question):
         return recap(context.history, context.lore) or context.say("recap_nothing")
+    if _DESCRIBES.search(question) and (about := context.facts_of(context.place)):
+        return context.say("aside_fact", context.fact_slots(about[0]))
     topic = next((name for name, pattern in _TOPICS if pattern.search(question)), "")
     known = None if topic or not _OF_THE_WORLD.search(question) else _known(context)
     if known is not None and not _PLAYING.search(question):
@@ -186,6 +201,11 @@ def _known(context: Context) -> Fact | None:
         or context.again(None)
         or context.first_of()
     )
+
+
+def _named_of(context: Context) -> Fact | None:
+    """Returns what the lore has of what the question names, if it is who or what something is."""
+    return context.first_of() if _WHO_OR_WHAT.search(context.line.text) else None
 
 
 def _when(context: Context) -> str:

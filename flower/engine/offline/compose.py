@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from flower.engine.offline import answering
 from flower.engine.offline.changes import changes_of
 from flower.engine.offline.context import Context
-from flower.engine.offline.dialogue import talk
+from flower.engine.offline.dialogue import let_talk, talk
 from flower.engine.offline.encounters import is_gift, recipient, with_somebody
 from flower.engine.offline.events import close, pending, turned_to
 from flower.engine.offline.grammar import sentences, tidy
@@ -90,6 +90,13 @@ _FEELS_WITH_HAND = re.compile(
     r"cheek|forehead) "
     r"(?:on|to|against|over|along|upon)\b|\bfeel (?:the|along|under|for)\b",
     re.IGNORECASE,
+)
+_TO_SEE_INSIDE = re.compile(
+    r"\bto see what(?:'s|\u2019s| is) (?:inside|in (?:it|there|them)|under (?:it|them)|behind (?:it|them))\b",
+    re.IGNORECASE,
+)
+_LETS_TALK = re.compile(
+    r"\b(?:let|leave) (?:him|her|them|[A-Z][a-z]+) (?:to )?(?:talk|speak|go on|finish|have (?:his|her|their) say)\b"
 )
 _TO_SEE_WHAT = re.compile(
     r"\bto see (?:what happens|what comes of it|if (?:anything|something|it)|whether (?:anything|something|it))\b",
@@ -203,6 +210,8 @@ def _kind(context: Context) -> str:
     )  # a letter to one's sister is heard by nobody
     if tells and line.kind in ("state", "other", "take", "use", "rest"):
         return "speech"
+    if _LETS_TALK.search(line.text) and line.act:
+        return "let talk"
     if line.kind == "take" and _TAKES_A_WAY.search(line.text):
         return "move"
     if line.kind == "search" and _TO_EAT.search(line.text):
@@ -276,6 +285,8 @@ def _besides(context: Context, kind: str, paragraphs: Paragraphs) -> None:
         paragraphs[-1].insert(0, _heard(context))
     elif acts and (kind == "rest" or _WAITS.search(context.line.text)):
         paragraphs[-1].insert(0, context.small())
+    elif acts and _TO_SEE_INSIDE.search(context.line.text):
+        paragraphs[-1].insert(0, context.say("inside"))
     elif acts and _TO_SEE_WHAT.search(context.line.text):
         paragraphs[-1].insert(0, context.say("happens_then"))
     elif acts and _GETS_OPEN.search(context.line.text):
@@ -453,6 +464,10 @@ def _touch(context: Context) -> Paragraphs:
     return [felt, [remark(context)]]
 
 
+def _let_talk(context: Context) -> Paragraphs:
+    return let_talk(context) or _rest(context)
+
+
 def _knock(context: Context) -> Paragraphs:
     return [[context.say("verb.knock"), tell(context, context.of_thing())], [remark(context)]]
 
@@ -570,7 +585,8 @@ def _risk(context: Context) -> Paragraphs:
 
 
 def _use(context: Context) -> Paragraphs:
-    if met := with_somebody(context):
+    written = context.line.verb in ("write", "note")
+    if not written and (met := with_somebody(context)):
         return [[met], [remark(context, 30)]]
     last = context.line.object.rsplit(" ", 1)[-1]
     own = "" if last in word_list("body_parts") else _verb_of_its_own(context)
@@ -690,6 +706,7 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "hide": _hide,
     "joke": _joke,
     "knock": _knock,
+    "let talk": _let_talk,
     "like": _like,
     "meal": _meal,
     "door": _door,

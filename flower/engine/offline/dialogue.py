@@ -13,6 +13,7 @@ from flower.engine.offline.grammar import in_first_person, sentences, spoken, up
 from flower.engine.offline.knowledge import ASKED_SCORE, NEAR_SCORE
 from flower.engine.offline.narration import about_the_gone, in_charge, own_words, remark
 from flower.engine.offline.people import Absent
+from flower.engine.offline.present import last_words
 from flower.engine.offline.questions import about_me, about_the_other
 from flower.engine.offline.relevance import (
     ANSWERED,
@@ -63,7 +64,14 @@ _DOUBTS = re.compile(
     re.IGNORECASE,
 )
 _OF_YOU = re.compile(r"\b(?:did|do|are|were|have|had|would|could|will) you\b", re.IGNORECASE)
+_ONCE_MORE = re.compile(
+    r"\b(?:say|repeat) (?:that|it) (?:again|once more)\b|\brepeat that\b|\bcome again\b|"
+    r"\bwhat did you (?:just )?say\W*$",
+    re.IGNORECASE,
+)
 _ASKS_A_FAVOUR = re.compile(
+    r"\bask (?:him|her|them|[A-Z]\w+(?: [A-Z]\w+)?|the [a-z]+) (?:not )?to "
+    r"(?!tell|explain|say|describe|repeat|show|teach)[a-z]+|"
     r"\b(?:if|whether) (?:I|we) (?:may|can|could|might)\b|\b(?:are you coming|will you come|may I|can I (?:come|"
     r"have|see|borrow|take|sit))\b|"
     r"^(?:[A-Z][\w'-]+, )?(?:could|can|will|would) you (?:please |just |at least )?"
@@ -118,6 +126,17 @@ def talk(context: Context) -> list[list[str]]:
     second = _answer(context, found)
     third = [_waits(context, found)] if context.pick.percent(WAITS_PERCENT) else []
     return [[*first, *second], third]
+
+
+def let_talk(context: Context) -> list[list[str]] | None:
+    """Returns what somebody at hand says when they are let talk, None when nobody is there or knows anything."""
+    speaker = context.people.at_hand()
+    fact = context.rumour() if speaker is not None else None
+    if speaker is None or fact is None:
+        return None
+    context.meet(speaker.name)
+    told = context.fact_slots(as_said_by(speaker, fact, context.line.words))
+    return [[f"You {context.line.act}.", context.say("goes_on", speaker.slots | told)]]
 
 
 def answers(context: Context, speaker: Speaker, fact: Fact) -> str:
@@ -265,6 +284,8 @@ def _in_kind(context: Context, speaker: Speaker) -> list[str]:
 
 def _asked(context: Context, speaker: Speaker) -> list[str]:
     text = context.line.speech or context.line.text
+    if _ONCE_MORE.search(text) and (words := last_words(context, speaker.name)):
+        return [context.say("says_it_again", speaker.slots | {"quote": words})]
     if about_the_other(text):
         return _about_themself(context, speaker)
     if _WHATS_UP.search(text) and (news := context.rumour()) is not None:

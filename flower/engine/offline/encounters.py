@@ -27,6 +27,9 @@ _TAKES_TO = re.compile(
 )
 
 
+_TO_SOMEBODY = re.compile(
+    r"\b(?:bribe|pay|tip|threaten|comfort|wake) (?:the|an?) [a-z]+\b", re.IGNORECASE
+)
 _FOR_THEM = re.compile(
     r"\b(?:for|about|like|than) [A-Z][a-z]+"
 )  # "I make the move for Lusk": not done to him
@@ -50,6 +53,9 @@ def recipient(context: Context) -> Speaker | None:
         if isinstance(found, Absent) or _FOR_THEM.search(context.line.text):
             return None
         return found
+    if _TO_SOMEBODY.search(context.line.text):
+        told = context.people.addressed()
+        return None if isinstance(told, Absent) else told
     if _TO_THEM.search(context.line.text) or _GIVES.search(context.line.text):
         return context.people.pointed_at(context.line.text) or context.people.at_hand()
     return None

@@ -87,7 +87,7 @@ class Lore(Struct, frozen=True):
         )
 
 
-_WHO_IS = re.compile(r"\bthe (?:old |new |late |dead |poor )?([A-Za-z][a-z]{3,})\b")
+_WHO_IS = re.compile(r"\bthe (?:old |new |late |dead |poor |two |other )?([A-Za-z][a-z]{3,})\b")
 
 
 def by_office(lore: Lore, text: str) -> tuple[Name, ...]:

@@ -18,6 +18,10 @@ _WHO_IS_GONE = re.compile(
     r"(?:vanish|disappear|missing|gone|dead|died|killed|murdered|drowned|lost)",
     re.IGNORECASE,
 )
+_WHO_HOLDS = re.compile(
+    r"\b[Ww]ho(?:'s|\u2019s| is| was) (?:the |our |your )?"
+    r"(?P<office>[A-Z][a-z]+(?: (?:of )?[A-Z][a-z]+){0,2})(?=[,?.!]| and\b)"
+)
 _WHO_LEADS = re.compile(
     r"\bwhom? do (?:i|we) (?:answer|report) to\b|"
     r"\bin charge\b|\bwho (?:runs|rules|leads|commands|governs|owns)\b|\bthe (?:boss|leader|ruler)\b|"
@@ -35,8 +39,10 @@ _RULES = re.compile(
     r"queen)\b",
     re.IGNORECASE,
 )
+_LAST_SEEN = re.compile(r"\b(?:last saw|last to see|last seen|saw \w+ last)\b", re.IGNORECASE)
 _LOST_WORDS = re.compile(
-    r"\b(?:vanish|disappear|not been seen|missing|found dead|died|killed|murdered)"
+    r"\b(?:lost (?:his|her|their) [a-z]+ [A-Z]|did not come out|vanish|disappear|not been seen|missing|"
+    r"found dead|died|killed|murdered)"
 )
 
 
@@ -54,15 +60,33 @@ def of_the_scene(context: Context) -> str:
 def about_the_gone(context: Context) -> Fact | None:
     """Returns what is known of somebody dead or missing, when the question is who is."""
     gone = [one for one in (*context.named, *context.meant()) if one.gone]
-    if not (_WHO_IS_GONE.search(context.line.text) or (gone and asks_what_became(context.line.text))):
+    became = asks_what_became(context.line.text) or _LAST_SEEN.search(context.line.text)
+    if not (_WHO_IS_GONE.search(context.line.text) or (gone and became)):
         return None
     lost = [
         fact
         for fact in context.lore.facts
         if not fact.secret and any(one.gone and (not gone or one in gone) for one in fact.names)
     ]
-    best = sorted(lost, key=lambda fact: (not _LOST_WORDS.search(fact.text), fact.rank))
+    best = sorted(
+        lost,
+        key=lambda fact: (
+            not _LOST_WORDS.search(fact.text),
+            not any(one.short in fact.text for one in gone),  # a surname may be somebody else's
+            fact.rank,
+        ),
+    )
     return next((fact for fact in best if context.use(fact)), None)
+
+
+def holder_of_office(context: Context) -> Fact | None:
+    """Returns what is known of whoever holds an office, when the question is who does: "Who is the First Pilot?" """
+    asked = _WHO_HOLDS.search(context.line.text)
+    if asked is None:
+        return None
+    held = re.compile(rf"\bis (?:the )?{re.escape(asked['office'])}\b")
+    found = [fact for fact in context.lore.facts if not fact.secret and held.search(fact.text)]
+    return next((fact for fact in found if context.use(fact)), found[0] if found else None)
 
 
 def in_charge(context: Context) -> Fact | None:

@@ -12,6 +12,7 @@ from flower.engine.offline.grammar import upper_first
 from flower.engine.offline.narration import Paragraphs, remark
 from flower.engine.offline.questions import wants_advice
 from flower.engine.offline.scene import meant_by
+from flower.engine.offline.stems import stems
 from flower.engine.offline.suggest import suggestions_of
 
 _CARRIED = re.compile(
@@ -31,6 +32,11 @@ _FOUND = re.compile(
 _SAID = re.compile(
     r"\b(?i:what) (?:did|does|has) (?P<who>he|she|they|it|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) (?:just )?"
     r"(?:say|said|tell|told|answer|answered|reply|replied|mean)\b(?! by\b)",
+)
+_SAID_ABOUT = re.compile(
+    r"\b(?i:what) (?:was it|is it|did|does|has|had|were the words) (?:that )?"
+    r"(?P<who>he|she|they|[A-Z][\w'-]+(?: [A-Z][\w'-]+)?) "
+    r"(?:just )?(?:say|said|tell|told)(?: me| us)? (?:about|of) (?P<topic>[^?.!]{2,60})"
 )
 _READS = re.compile(
     r"\b(?:letter|note|page|paper|book|sign|notice|log|ledger|map|card)\b.*\bwhat (?:does|do) (?:it|"
@@ -92,6 +98,8 @@ def _now(context: Context, text: str) -> str:
         return _carried(context)
     if _FOUND.search(text):
         return _found(context)
+    if (about := _SAID_ABOUT.search(text)) is not None:
+        return _said(context, about["who"], stems(about["topic"]))
     if (said := _SAID.search(text)) is not None:
         return _said(context, said["who"])
     if (sky := _WEATHER.search(text)) is not None:
@@ -136,8 +144,8 @@ def _found(context: Context) -> str:
     return context.say("found_nothing")
 
 
-def _said(context: Context, who: str) -> str:
-    """Returns the last words of somebody, "" when they have said none lately."""
+def _said(context: Context, who: str, topic: frozenset[str] = frozenset()) -> str:
+    """Returns the last words of somebody, about a topic if one is given; that they said none; "" for nobody."""
     if who.casefold() in ("he", "she"):
         name = meant_by(who, context.scene, context.lore) or next(
             (one.name for one in context.cast if one.they == who.casefold()), context.scene.partner
@@ -149,13 +157,20 @@ def _said(context: Context, who: str) -> str:
         name = named[0] if named else who
     if not name:
         return ""
+    words = last_words(context, name, topic)
+    return context.say("they_said" if words else "they_said_nothing", {"name": name, "quote": words})
+
+
+def last_words(context: Context, name: str, topic: frozenset[str] = frozenset()) -> str:
+    """Returns what somebody said last, of what has a word of the topic if one is given; "" for nothing lately."""
     for reply in reversed(context.replies[-_SAID_LOOKED_AT:]):
         for paragraph in reversed(reply.split("\n\n")):
             quoted = _ALOUD.findall(paragraph)
             if quoted and re.search(rf"\b{re.escape(name)}\b", _ALOUD.sub(" ", paragraph)):
                 words = _joined(quoted)
-                return context.say("they_said", {"name": name, "quote": words})
-    return context.say("they_said_nothing", {"name": name})
+                if not topic or topic & stems(words):
+                    return words
+    return ""
 
 
 def _joined(quoted: list[str]) -> str:

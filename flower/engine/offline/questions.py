@@ -44,6 +44,7 @@ _HERE: tuple[tuple[Here, re.Pattern[str]], ...] = (
     (
         "place",
         re.compile(
+            r"^which [a-z]+ (?:is this|are we (?:in|on|at)|am i (?:in|on|at))\W*$|"
             r"^where (?:exactly )?(?:am i|are we)(?: now| exactly)?\W*$|"
             r"^what(?: is|'s|\u2019s)? (?:this|that) (?:place|town|village|city|house|ship|station)"
             r"(?: called)?\W*$|^what place is (?:this|that)\W*$",
