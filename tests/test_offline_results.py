@@ -8,6 +8,7 @@ import pytest
 
 from flower.engine.offline.facts import gather
 from flower.engine.offline.parse import read
+from flower.engine.offline.relevance import asked_part
 from flower.engine.offline.stems import stems
 from flower.engine.offline.topics import by_head, told_first
 from tests import evening
@@ -149,6 +150,12 @@ def test_who_is_asked_again_says_it_again() -> None:
     quoted = re.findall(r'"([^"]{20,})"', first)
     assert quoted
     assert any(part.rstrip(".,") in again for part in quoted)
+
+
+def test_what_is_said_behind_a_question_is_no_part_of_it() -> None:
+    line = "Tam, why are you called Nobody? You don't have to tell me if you'd rather not."
+    assert asked_part(line).endswith("Nobody?")
+    assert "left in the fifth stone" in last("kessel", f'"{line}"')
 
 
 def test_what_somebody_never_spoke_of_was_not_said() -> None:

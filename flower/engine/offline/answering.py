@@ -65,6 +65,7 @@ _WHAT_PEOPLE = re.compile(
     r"\bdo(?:es)? (?:the )?(?:people|folk|they|anyone|anybody|everyone|everybody|locals|crew)\b",
     re.IGNORECASE,
 )
+SHORT_ANSWER = 140  # characters: there is room for another thing that is known
 _OF_WORDS = re.compile(
     r"\b(?:say|said|tell|told|promise[ds]?|mention(?:ed)?|asked|answer(?:ed)?|called?|words?|remember|remind|recall|forg[eo]t)\b",
     re.IGNORECASE,
@@ -228,9 +229,21 @@ def answer_know(context: Context) -> Paragraphs:
     else:
         first = context.say("known", context.fact_slots(fact))
     two = _TWO.search(context.line.text) is not None
-    also = context.near(least=12) if two else None
+    also = (context.near(least=12) if two else None) or _more_of(context, fact)
     second = context.say("known_also", context.fact_slots(also)) if also else _holder(context, fact)
     return [[first, second], [remark(context, 30)]]
+
+
+def _more_of(context: Context, fact: Fact) -> Fact | None:
+    """Returns a second thing known of whom a short answer is about, in three of five cases; None for nothing."""
+    if (
+        fact.subject is None
+        or len(f"{fact.text} {fact.more}") > SHORT_ANSWER
+        or not context.pick.percent(60)
+    ):
+        return None
+    known = (one for one in context.facts_of(fact.subject.full) if one.subject == fact.subject)
+    return next((one for one in known if context.use(one)), None)
 
 
 def _holder(context: Context, fact: Fact) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.offline import answering
+from flower.engine.offline import answering, results
 from flower.engine.offline.changes import changes_of
 from flower.engine.offline.context import Context
 from flower.engine.offline.dialogue import let_talk, talk
@@ -71,63 +71,13 @@ _BODY = re.compile(
     re.IGNORECASE,
 )
 _COUNTS = ("eleven", "fourteen", "seventeen", "nineteen", "twenty-three", "thirty-one")
-_LISTENS = re.compile(
-    r"\b(?:listen(?:ing)?|ears? open|overhear|hear (?:people|them|what|who|anything|something|if|whether))\b",
-    re.IGNORECASE,
-)
-_WAITS = re.compile(r"\b(?:wait(?:ing)?|keep (?:still|quiet)|hold still|linger)\b", re.IGNORECASE)
-_LOOKS_BACK = re.compile(
-    r"\b(?:look(?:ing)?|glance|glancing|peer) (?:back|behind|over my shoulder)\b|\bfollow(?:ing|ed|s) me\b",
-    re.IGNORECASE,
-)
-_TRIES_DOOR = re.compile(
-    r"\btry (?:to open )?(?:the|its|his|her|every|that|a) (?:[a-z'-]+ ){0,2}?(?:door|gate|handle|latch|"
-    r"hatch|lock|window|shutter)\b",
-    re.IGNORECASE,
-)
-_FEELS_WITH_HAND = re.compile(
-    r"\b(?:put|lay|press|rest|run|place) (?:my|one|a|both) (?:[a-z]+ )?(?:hands?|palms?|fingers?|fingertips|"
-    r"cheek|forehead) "
-    r"(?:on|to|against|over|along|upon)\b|\bfeel (?:the|along|under|for)\b",
-    re.IGNORECASE,
-)
-_TO_SEE_INSIDE = re.compile(
-    r"\bto see what(?:'s|\u2019s| is) (?:inside|in (?:it|there|them)|under (?:it|them)|behind (?:it|them))\b",
-    re.IGNORECASE,
-)
 _LETS_TALK = re.compile(
     r"\b(?:let|leave) (?:him|her|them|[A-Z][a-z]+) (?:to )?(?:talk|speak|go on|finish|have (?:his|her|their) say)\b"
-)
-_TO_SEE_WHAT = re.compile(
-    r"\bto see (?:what happens|what comes of it|if (?:anything|something|it)|whether (?:anything|something|it))\b",
-    re.IGNORECASE,
 )
 _TAKES_A_WAY = re.compile(
     r"\btake (?:the|a) [a-z]+ (?:across|along|up|down|over|through|to|out)\b", re.IGNORECASE
 )
-_GETS_OPEN = re.compile(
-    r"\b(?:get|force|prise|pry|work) (?:it|the [a-z]+) open\b|\b(?:door|gate|hatch)s? is locked\b",
-    re.IGNORECASE,
-)
-_EAR_TO = re.compile(r"\b(?:put|lay|press|hold) (?:my|an|one) ear\b", re.IGNORECASE)
 _KEEPS_ON = re.compile(r"\bkeep (?:[a-z]+ )?[a-z]+ing\b", re.IGNORECASE)
-_KNOCKS = re.compile(r"^\W*(?:i |we )?(?:[a-z]+ )?knock\b", re.IGNORECASE)
-_HIDES = re.compile(
-    r"\b(?:hide|crouch|duck|conceal myself) (?:behind|under|in|inside|between|among|beside)\b",
-    re.IGNORECASE,
-)
-_TO_EAT = re.compile(
-    r"\b(?:find|look for|get|hunt for) (?:something|somewhere|anything|a bite) (?:[a-z]+ )?to (?:eat|drink)\b",
-    re.IGNORECASE,
-)
-_WANTS_A_LAUGH = re.compile(
-    r"\b(?:see|wait|whether|if) (?:[a-z]+ ){0,3}?(?:anyone|anybody|they|he|she|somebody|someone|[A-Z][a-z]+) "
-    r"(?:laughs?|smiles?|grins?)\b"
-)
-_WHATS_IT_LIKE = re.compile(
-    r"\bwhat(?:'s|\u2019s| is| was| does) (?:it|that|this) (?:feel |smell |taste |sound |look )?like\W*$",
-    re.IGNORECASE,
-)
 _TO_NOBODY = re.compile(
     r"\bto (?:myself|nobody|no one|the (?:empty|dark|night|wall|walls|stair|sea|room|air|ceiling))\b",
     re.IGNORECASE,
@@ -214,12 +164,8 @@ def _kind(context: Context) -> str:
         return "let talk"
     if line.kind == "take" and _TAKES_A_WAY.search(line.text):
         return "move"
-    if line.kind == "search" and _TO_EAT.search(line.text):
-        return "meal"
-    if line.kind == "speech" and _WANTS_A_LAUGH.search(line.text):
-        return "joke"
-    if line.kind in ("know", "recall") and _WHATS_IT_LIKE.search(line.text):
-        return "like"
+    if told := results.kind_by_words(context):
+        return told
     if heard.feeling and (_TO_NOBODY.search(line.text) or line.kind == "oracle"):
         return "feel"
     if _HOW_I_FEEL.search(line.text) and not line.speech:
@@ -228,7 +174,7 @@ def _kind(context: Context) -> str:
         line.act
         and line.kind != "speech"
         and not line.foreign
-        and (done := _done_with_hands(line.text))
+        and (done := results.done_with_hands(line.text))
     ):
         return done
     if line.verb == "keep" and _KEEPS_ON.search(line.text):
@@ -245,19 +191,6 @@ def _kind(context: Context) -> str:
     ):
         return "exclaim"
     return "unclear" if context.unclear else line.kind
-
-
-def _done_with_hands(text: str) -> str:
-    """Returns the kind of an act that hand or ear does to something: its result is what is felt or heard."""
-    if _EAR_TO.search(text):
-        return "listen"
-    if _KNOCKS.match(text):
-        return "knock"
-    if _HIDES.search(text):
-        return "hide"
-    if _TRIES_DOOR.search(text) and not _FEELS_WITH_HAND.search(text):
-        return "door"
-    return "touch" if _FEELS_WITH_HAND.search(text) else ""
 
 
 def _decided(context: Context, kind: str) -> Paragraphs:
@@ -281,18 +214,8 @@ def _finish(context: Context, paragraphs: Paragraphs) -> str:
 def _besides(context: Context, kind: str, paragraphs: Paragraphs) -> None:
     """Adds what comes of listening and waiting beside an act, and the answer to a question behind it."""
     acts = kind in (*_TRIED, "trade") and context.line.act and not context.line.speech
-    if acts and _LISTENS.search(context.line.text) and context.line.verb not in ("listen", "hear"):
-        paragraphs[-1].insert(0, _heard(context))
-    elif acts and (kind == "rest" or _WAITS.search(context.line.text)):
-        paragraphs[-1].insert(0, context.small())
-    elif acts and _TO_SEE_INSIDE.search(context.line.text):
-        paragraphs[-1].insert(0, context.say("inside"))
-    elif acts and _TO_SEE_WHAT.search(context.line.text):
-        paragraphs[-1].insert(0, context.say("happens_then"))
-    elif acts and _GETS_OPEN.search(context.line.text):
-        paragraphs[-1].insert(0, context.say("tries_door"))
-    elif acts and _LOOKS_BACK.search(context.line.text) and kind != "look":
-        paragraphs[-1].insert(0, context.say("look_back"))
+    if acts and (result := results.result_beside(context, kind)):
+        paragraphs[-1].insert(0, result)
     last = sentences(context.line.text)[-1] if context.line.act and kind in _TRIED else ""
     if re.match(
         r"(?:is|are|was|were|does|do|can) (?:it|they|that|this|he|she|the|there)\b.*\?$",
@@ -384,8 +307,8 @@ def _look(context: Context) -> Paragraphs:
     if _WHAT_SENSE.match(line.text):
         return [[context.air(), context.air()], [remark(context)]]
     if line.verb in ("listen", "hear"):
-        return _listen(context)
-    if _LOOKS_BACK.search(line.text):
+        return results.listen(context)
+    if results.looks_back(line.text):
         return [[f"You {line.act}." if line.act else "", context.say("look_back")], [remark(context)]]
     if not line.object and not context.named and (met := with_somebody(context)):
         return [[met], [remark(context, 30)]]
@@ -447,54 +370,8 @@ def _look(context: Context) -> Paragraphs:
     return [[opening, text or context.say("detail")], [call_back(context), remark(context)]]
 
 
-def _heard(context: Context) -> str:
-    """Returns what somebody is heard to say, of what the line is about as far as anybody speaks of it."""
-    fact = context.near() or context.spare()
-    return context.say("overheard", context.fact_slots(fact)) if fact else context.small()
-
-
-def _listen(context: Context) -> Paragraphs:
-    first = f"You {context.line.act}." if _EAR_TO.search(context.line.text) else ""
-    return [[first or context.say("verb.listen"), _heard(context)], [remark(context)]]
-
-
-def _touch(context: Context) -> Paragraphs:
-    """What a hand on something tells: how it feels, and what is known of it."""
-    felt = [f"You {context.line.act}.", context.say("felt"), tell(context, context.of_thing())]
-    return [felt, [remark(context)]]
-
-
 def _let_talk(context: Context) -> Paragraphs:
     return let_talk(context) or _rest(context)
-
-
-def _knock(context: Context) -> Paragraphs:
-    return [[context.say("verb.knock"), tell(context, context.of_thing())], [remark(context)]]
-
-
-def _hide(context: Context) -> Paragraphs:
-    waits = context.small() if _WAITS.search(context.line.text) else ""
-    return [[f"You {context.line.act}.", context.say("hides")], [waits, remark(context)]]
-
-
-def _meal(context: Context) -> Paragraphs:
-    price = context.near(price=True, least=8)
-    return [[context.say("meal"), price.text if price else ""], [context.small() or remark(context)]]
-
-
-def _joke(context: Context) -> Paragraphs:
-    teller = context.people.at_hand()
-    slots = teller.slots if teller else {}
-    return [[context.say("joke_heard joke" if teller else "joke", slots), context.air()]]
-
-
-def _like(context: Context) -> Paragraphs:
-    return [[context.say("like"), tell(context, context.of_thing())], [remark(context)]]
-
-
-def _door(context: Context) -> Paragraphs:
-    there = the_place(context, most=1) if context.goal else ""
-    return [[f"You {context.line.act}.", there, context.say("tries_door")], [remark(context)]]
 
 
 def _search(context: Context) -> Paragraphs:
@@ -703,19 +580,19 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "call": _call_out,
     "continue": _continue,
     "dice": answering.answer_dice,
-    "hide": _hide,
-    "joke": _joke,
-    "knock": _knock,
+    "hide": results.hide,
+    "joke": results.joke,
+    "knock": results.knock,
     "let talk": _let_talk,
-    "like": _like,
-    "meal": _meal,
-    "door": _door,
+    "like": results.like,
+    "meal": results.meal,
+    "door": results.door,
     "exclaim": _exclaim,
     "feel": _feel_only,
     "fight": _fight,
     "gift": _gift,
     "know": answering.answer_know,
-    "listen": _listen,
+    "listen": results.listen,
     "look": _look,
     "magic": _magic,
     "move": _move,
@@ -729,7 +606,7 @@ _HANDLERS: dict[str, Callable[[Context], Paragraphs]] = {
     "speech": talk,
     "state": _state,
     "take": _take,
-    "touch": _touch,
+    "touch": results.touch,
     "think": _think,
     "trade": _trade,
     "unclear": answering.answer_unclear,

@@ -79,6 +79,8 @@ def _new_event(context: Context) -> Event | None:
 def _due(context: Context) -> bool:
     if context.line.kind in _QUIET or context.heard.feeling or context.heard.disclosure:
         return False
+    if context.line.foreign:  # nothing bursts in on what was not understood
+        return False
     if context.happened or context.cue.happening or context.cue.turn_number < FIRST:
         return False
     if not context.pick.percent(40):

@@ -48,6 +48,7 @@ _BECAME = re.compile(
 
 def asked_part(text: str) -> str:
     """Returns what is asked in "I ask her what she saw" or "I am lost, who is Bram?"; else the text as it is."""
+    text = text[: text.rfind("?") + 1] or text  # "You need not tell me if ..." behind it asks nothing
     found = _ASKING.search(text) or _BY_COMMA.search(text) or ("?" not in text and SEEKING.search(text))
     return found["asked"] if found else text
 
