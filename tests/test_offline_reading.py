@@ -295,6 +295,25 @@ def test_what_was_said_aloud_is_remembered_without_its_quotation_marks() -> None
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
+        ("I walk into the town and look for the Patient Eel.", "move"),
+        ("I go up the hill to find Dorcas", "move"),
+        ("I walk along the quay and look for footprints.", "search"),
+    ],
+)
+def test_what_has_a_name_is_gone_to_and_not_searched_for(line: str, kind: str) -> None:
+    assert read(line).kind == kind
+
+
+@pytest.mark.parametrize("asked", ["What is my name?", "How old am I?", "Where do I come from?"])
+def test_what_only_the_player_can_tell_is_not_taken_from_others(asked: str) -> None:
+    """Whatever word it shares with the question."""
+    scene = "The child, whose name seems to be Nib, is ten years old and comes from the sea."
+    assert remember(stems(asked), (), (), scene, asked) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
         ("Then I quickly and quietly climb over the wall", "move"),
         ("Really carefully, I lift the lid.", "use"),
         ("Luckily, nobody sees me.", "other"),

@@ -202,6 +202,9 @@ _SPOTS = {
 }
 
 
+_GOES_TO_FIND = re.compile(r"(?:,| and| to) (?:look for|find|seek out) (?=(?:the |my )?[A-Z])")
+
+
 @cache
 def _place_found() -> re.Pattern[str]:
     places = "|".join(sorted(word_list("place_words") | _SPOTS, key=len, reverse=True))
@@ -339,6 +342,8 @@ def _act(text: str) -> tuple[Kind, dict[str, Any]]:
         return "resolve", {"topic": object_of(text)}
     bare = LEAD.sub("", _CONTRACTED.sub("", text), count=1)
     verb, kind = verb_of(bare)
+    if kind == "move" and (sought := _GOES_TO_FIND.search(bare)):
+        bare = f"go to {bare[sought.end() :]}"  # whom or what has a name is gone to, not searched for
     if verb in ("find", "look") and _SOMEWHERE.match(bare):
         bare = re.sub(r"^(?:find|look for)\b", "go looking for", bare, flags=re.IGNORECASE)
         verb, kind = "go", "move"

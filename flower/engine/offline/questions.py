@@ -184,6 +184,11 @@ def answers(question: str, sentence: str) -> tuple[bool, bool]:
     return form, alone
 
 
+def only_i_can_tell(question: str) -> bool:
+    """Whether a question is about the player, so that what others have said is no answer: "What is my name?"."""
+    return any(asks.search(question) for asks, _ in _PERSONAL_OF)
+
+
 def put_away(question: str, sentence: str) -> bool:
     """Whether the question is where something is, and the sentence tells where the player put something."""
     return bool(_WHERE_IS.search(question) and _PUTS.search(sentence))

@@ -19,7 +19,7 @@ from flower.engine.offline.grammar import (
     stop,
     upper_first,
 )
-from flower.engine.offline.questions import answers
+from flower.engine.offline.questions import answers, only_i_can_tell
 from flower.engine.offline.stems import stem, stems
 from flower.engine.offline.tables import vocabulary, word_list
 from flower.engine.provider.base import ChatMessage
@@ -106,9 +106,12 @@ def remember(
     said = [*recalled, *_of_messages(messages), *((_flat(text), False) for text in sentences(scene))]
     told_from = len(said) - len(sentences(scene))
     by_others = _BY_OTHERS.search(line) is not None
+    of_mine = only_i_can_tell(line)
     best: Recollection | None = None
     for rank, (text, own) in enumerate(said):
         if (own and _ASKED.match(text)) or (own and by_others and text.startswith("I ")):
+            continue
+        if of_mine and not own:
             continue
         if own and re.match(r"(?:But|And|Or|So|Then)\b", text) and not _I_DID.search(text):
             continue  # the half of a wish or of an answer tells nothing by itself
@@ -125,6 +128,8 @@ def remember(
         )
         if best is None or recollection.score > best.score:
             best = recollection
+    if best is None and of_mine:
+        return None
     return best or next(
         (Recollection(text, True, 0) for text, own in recalled if own and not text.endswith("?")), None
     )
