@@ -21,6 +21,8 @@ FACE = (
     "import sys; from pathlib import Path; from flower.tui.boot import main; "
     "sys.exit(main(home_dir=Path(sys.argv[1]), engine_url=lambda: sys.argv[2]))"
 )
+# As a terminal's own program, which is sent SIGHUP when its terminal goes.
+OWNER = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {FACE}"
 NOWHERE = "ws://127.0.0.1:9/ws/rpc"
 # What may be imported before the first frame is drawn, measured at 5 ms together.
 SLOW = (
@@ -228,12 +230,13 @@ def test_ctrl_z_stops_and_fg_brings_the_screen_back(tmp_path: Path, engine_url: 
         assert is_clean(one)
 
 
+@pytest.mark.parametrize("code", [FACE, OWNER], ids=["", "with a signal"])
 @pytest.mark.parametrize("moment_s", [0.0, 0.05, 0.1, 0.15, 0.4])
 def test_the_terminal_going_away_ends_the_face(
-    tmp_path: Path, engine_url: str, moment_s: float
+    tmp_path: Path, engine_url: str, moment_s: float, code: str
 ) -> None:
     """At any moment after the first frame, whatever is being read or written just then."""
-    one = face(tmp_path, engine_url)
+    one = Pty([sys.executable, "-c", code, str(tmp_path), engine_url])
     one.wait_for("Flower")
     one.pump(moment_s)
     os.close(one.slave)

@@ -105,6 +105,8 @@ def _draw_and_run(
         # and never at modules, saves a tenth of the CPU time of a word.
         gc.freeze()
         gc.set_threshold(limits.GC_OBJECTS)
+        for number in _ENDS:  # trio's own handlers stand before these until the app is at its end
+            signal.signal(number, _end_already)
         app.run(
             lambda: app.App(
                 terminal,
@@ -156,6 +158,10 @@ def _with_story(model: Model, called: EarlyCall, draw: Callable[[Model], None]) 
 
 def _end(number: int, frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def _end_already(number: int, frame: FrameType | None) -> None:
+    """For a signal that comes while the app ends: an exception among its tasks would be no orderly end."""
 
 
 def _plain(
