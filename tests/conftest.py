@@ -17,6 +17,7 @@ import pytest
 import pytest_timeout
 import trio
 
+from flower.engine.store import stories, users
 from flower.engine.store.connection import Connection
 from flower.home import Home, open_home
 from flower.settings.config import ENVIRONMENT
@@ -132,6 +133,13 @@ def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
     """A database without stories, of each of the two kinds; a module may put into it what its tests need."""
     with connected(request.param) as connection:
         yield connection
+
+
+@pytest.fixture
+def household(db: Connection) -> None:
+    """Puts a story of the home's owner into ``db``, and a user whose number is 1."""
+    stories.create_session(db, "s", "harbour", "mara", "Hello.", 1.0)
+    users.add(db, "ned", 1.0)
 
 
 @pytest.fixture

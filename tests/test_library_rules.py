@@ -13,7 +13,6 @@ from flower.engine.store import (
     originals,
     scripts,
     stories,
-    users,
 )
 from flower.engine.store.books import Owner
 from flower.engine.store.connection import Connection
@@ -22,11 +21,7 @@ from tests.test_tree import S
 OURS, THEIRS = 0, 1
 
 
-@pytest.fixture
-def db(db: Connection) -> Connection:
-    stories.create_session(db, S, "harbour", "mara", "Hello.", 1.0)
-    users.add(db, "ned", 1.0)
-    return db
+pytestmark = pytest.mark.usefixtures("household")
 
 
 # --- characters ---------------------------------------------------------------------------------

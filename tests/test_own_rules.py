@@ -15,23 +15,17 @@ from flower.engine.store import (
     own_assets,
     passages,
     scripts,
-    stories,
     trash,
     users,
     world_lore,
 )
 from flower.engine.store.connection import Connection
 from tests.test_library_rules import file_kept, put
-from tests.test_tree import S
 
 OURS, THEIRS = 0, 1
 
 
-@pytest.fixture
-def db(db: Connection) -> Connection:
-    stories.create_session(db, S, "harbour", "mara", "Hello.", 1.0)
-    users.add(db, "ned", 1.0)
-    return db
+pytestmark = pytest.mark.usefixtures("household")
 
 
 # --- a library ----------------------------------------------------------------------------------

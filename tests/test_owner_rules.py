@@ -25,11 +25,7 @@ from tests.test_tree import S
 OURS, THEIRS = 0, 1
 
 
-@pytest.fixture
-def db(db: Connection) -> Connection:
-    stories.create_session(db, S, "harbour", "mara", "Hello.", 1.0)
-    users.add(db, "ned", 1.0)
-    return db
+pytestmark = pytest.mark.usefixtures("household")
 
 
 # --- personas -----------------------------------------------------------------------------------
