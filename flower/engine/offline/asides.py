@@ -161,7 +161,6 @@ _OF_THE_WORLD = re.compile(
     r"are (?:there|we)|is there|does|do)\b",
     re.IGNORECASE,
 )
-_WHO_OR_WHAT = re.compile(r"\b(?:who|what|which|where)\b", re.IGNORECASE)
 _DESCRIBES = re.compile(r"\bdescribe\b|\bwhat (?:does|do) [^?]{1,40}\blook like\b", re.IGNORECASE)
 _PLAYING = re.compile(
     r"\b(?:game|play(?:ing|er|ers)?|engine|program|command|session|screen|typing)\b", re.IGNORECASE
@@ -201,11 +200,6 @@ def _known(context: Context) -> Fact | None:
         or context.again(None)
         or context.first_of()
     )
-
-
-def _named_of(context: Context) -> Fact | None:
-    """Returns what the lore has of what the question names, if it is who or what something is."""
-    return context.first_of() if _WHO_OR_WHAT.search(context.line.text) else None
 
 
 def _when(context: Context) -> str:

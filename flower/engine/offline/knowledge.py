@@ -359,13 +359,6 @@ class Knowledge:
         """Whether the lore at hand has all of the words, in whatever place."""
         return words <= frozenset().union(*(fact.words for fact in self.lore.facts))
 
-    def in_any(self, words: frozenset[str]) -> bool:
-        """Whether a fact says something of one of the words that not every other fact says, too."""
-        return any(
-            0 < sum(word in fact.core for fact in self.lore.facts) <= lore_of.COMMON_FACTS
-            for word in words
-        )
-
     def meant(self, besides: str = "") -> tuple[Name, ...]:
         """Returns whom "he" or "she" of a question is about: the last one named so, gone or not."""
         asked = self.line.speech if self.line.speech_act == "ask" and self.line.speech else ""
