@@ -13,7 +13,7 @@ import trio
 
 from flower import limits
 from flower.client.address import EngineAddress
-from flower.client.http_get import PIECE_BYTES, Got, LostError, get
+from flower.client.engine_http import PIECE_BYTES, Got, LostError, get
 from flower.client.line import UntrustedError
 from flower.errors import FlowerError, LaunchError, only, printable_line
 from flower.protocol import EXPORT_PATH

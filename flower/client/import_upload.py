@@ -5,6 +5,7 @@ The files are read here, by the person's own hand, wherever the engine is; it ne
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from io import BufferedReader
@@ -20,11 +21,11 @@ from msgspec.structs import replace
 
 from flower import limits, regular_file
 from flower.client.address import EngineAddress
+from flower.client.engine_http import PIECE_BYTES, LostError, answer_on, one_line
 from flower.client.line import UntrustedError, open_line
 from flower.errors import EngineStarting, FlowerError, LaunchError, printable_line
 from flower.protocol import IMPORT_PATH
 
-PIECE_BYTES = 64 * limits.KIB
 ANSWER_S = 300.0  # a large book on a small board, behind others
 LIBRARY_S = 1800.0  # gigabytes over a poor line
 ANSWER_BYTES = limits.MIB
@@ -170,7 +171,13 @@ async def _post(
             return await _converse(line, request, file)
     except trio.TooSlowError as error:
         raise LaunchError("the engine did not answer in time") from error
-    except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, h11.ProtocolError) as error:
+    except (
+        OSError,
+        LostError,
+        trio.BrokenResourceError,
+        trio.ClosedResourceError,
+        h11.ProtocolError,
+    ) as error:
         raise LaunchError("the connection to the engine was lost") from error
     finally:
         await trio.aclose_forcefully(line)
@@ -207,20 +214,10 @@ async def _converse(
         await line.send_all(http.send(h11.EndOfMessage()) or b"")
     except trio.BrokenResourceError:
         pass  # reading tells why
-    status, body = 0, bytearray()
-    while True:
-        event = http.next_event()
-        if event is h11.NEED_DATA:
-            http.receive_data(bytes(await line.receive_some(PIECE_BYTES)))
-        elif isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > ANSWER_BYTES:
-                break
-        elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-            break
-    return _answer(status, bytes(body))
+    got = await answer_on(
+        line, http, math.inf
+    )  # to import a library takes long; the caller has the time
+    return _answer(got.status, await got.start(ANSWER_BYTES))
 
 
 def _answer(status: int, body: bytes) -> Answer:
@@ -228,7 +225,7 @@ def _answer(status: int, body: bytes) -> Answer:
     try:
         return msgspec.json.decode(body, type=Answer)
     except msgspec.MsgspecError:
-        text = " ".join(body.decode("utf-8", "replace").split())[: limits.REFUSAL_CHARS]
+        text = one_line(body)
         hint = " Start with --token, or set FLOWER_TOKEN." if status == 401 else ""
         raise LaunchError(f"{text}{hint}" if text else f"the engine refuses (HTTP {status})") from None
 

@@ -18,7 +18,7 @@ from quart.wrappers import Request
 
 from flower import limits, regular_file
 from flower.client.address import EngineAddress
-from flower.client.http_get import Got, LostError, get
+from flower.client.engine_http import Got, LostError, get
 from flower.client.line import UntrustedError
 from flower.engine.export import files
 from flower.engine.server.lifetime import Lifetime
