@@ -159,6 +159,25 @@ def streaming_keys(rate: float, count: int) -> None:
         report(f"key -> screen at {rate:.0f} tokens/s p50 / p99", quantiles(times))
 
 
+def stopping(count: int, *, told_apart: bool) -> None:
+    """Esc until the screen says that the reply has stopped; ``told_apart``: by a terminal with kitty's keys."""
+    times = []
+    with engine(words=100_000, rate=50) as url, face(url) as one:
+        one.wait(lambda out: b"Line" in out)
+        if told_apart:
+            one.type("\x1b[?0u\x1b[?62c")  # what such a terminal answers when it is asked
+        one.pump(1.5)
+        for _ in range(count):
+            one.type("Go on.\r")
+            one.wait(lambda out: b"tide" in out)
+            one.pump(0.5)
+            one.type("\x1b[27u" if told_apart else "\x1b")
+            times.append(one.wait(lambda out: b"stopped" in out, 3.0))
+            one.pump(0.3)
+    terminal = "kitty keys" if told_apart else "other terminals"
+    report(f"Esc -> stopped, on screen, {terminal} p50 / p99", quantiles(times))
+
+
 def flood(words: int) -> None:
     with engine(words=words, rate=0) as url, face(url) as one:
         one.wait(lambda out: b"Line" in out)
@@ -367,6 +386,8 @@ def main() -> None:
     token_latency(50, 4 if quick else 20)
     token_latency(200, 4 if quick else 10)
     streaming_keys(50, 20 if quick else 200)
+    stopping(10 if quick else 30, told_apart=True)
+    stopping(10 if quick else 30, told_apart=False)
     flood(5000)
     paging()
     held_key(30 if quick else 150)
