@@ -1,8 +1,9 @@
-"""How easily the code is walked through: ``python -m tests.bench.house [--words] [REVISION ...]``.
+"""How easily the code is walked through: ``python -m tests.bench.house [--places] [REVISION ...]``.
 
-Prints a table with a column for each revision of git and one for the files as they are; ``--words`` lists
-where words are that a newcomer has to translate. Counted are modules of
-the package; an importer is another module of it that imports one, inside a function or for types too.
+Prints a table with a column for each revision of git and one for the files as they are. ``--places`` lists instead
+what its rows count: words that a newcomer has to translate, large modules, long functions, modules with one importer.
+Counted are modules of the package; an importer is another module of it that imports one, inside a function or for
+types too.
 """
 
 from __future__ import annotations
@@ -14,18 +15,23 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SMALL = 70  # lines
 LARGE = 400
+LONG = 40
 
 # Words of our own where the field has one, and participles as names of values.
 DIALECT = re.compile(
     r"\b(faces?|mailbox|unheard|aftermath|patience|goodbye|standing|stands|told|telling)\b",
     re.IGNORECASE,
 )
-PARTICIPLES = frozenset({"told", "found", "wanted", "known", "kept", "shown", "said", "asked"})
+PARTICIPLES = frozenset(
+    {"told", "found", "wanted", "known", "kept", "shown", "said", "asked", "given", "heard", "taken"}
+)
+FACES_OF_DICE = "engine/game/dice.py"  # the one place where a face is the field's own word
 
 Sources = dict[str, str]  # name of a module, its text
 
@@ -95,12 +101,42 @@ def class_names_twice(sources: Sources) -> int:
 
 
 def participles(sources: Sources) -> int:
-    """Returns how many times a value gets a participle for a name."""
+    """Returns how many times a value, an argument, a field or a function gets a participle for a name."""
     return sum(
-        isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in PARTICIPLES
+        name in PARTICIPLES for text in sources.values() for name in names_given(ast.parse(text))
+    )
+
+
+def names_given(tree: ast.AST) -> Iterator[str]:
+    """Yields each name that a module gives to something, as often as it does."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+
+
+def long_functions(sources: Sources) -> int:
+    """Returns how many functions have more lines than ``LONG``, without their docstrings."""
+    return sum(
+        body_lines(node) > LONG
         for text in sources.values()
         for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
+
+
+def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+    return (node.end_lineno or first.lineno) - first.lineno + 1
+
+
+def dialect(path: str, text: str) -> list[str]:
+    """Returns the words of our own in a module, in lower case."""
+    words = [word.lower() for word in DIALECT.findall(text)]
+    return [word for word in words if not (path.endswith(FACES_OF_DICE) and word.startswith("face"))]
 
 
 def figures(sources: Sources) -> dict[str, int]:
@@ -121,23 +157,34 @@ def figures(sources: Sources) -> dict[str, int]:
             lengths[path] < SMALL and len(by.get(dotted(path), ())) == 1 for path in modules
         ),
         f"modules over {LARGE} lines": sum(length > LARGE for length in lengths.values()),
+        f"functions over {LONG} lines": long_functions(sources),
         "modules in circles, types included": in_circles(by),
         "class names given twice": class_names_twice(sources),
-        "words of our own": sum(len(DIALECT.findall(text)) for text in sources.values()),
+        "words of our own": sum(len(dialect(path, text)) for path, text in sources.items()),
         "participles as names": participles(sources),
     }
 
 
-def list_words(sources: Sources) -> None:
-    """Prints where words of our own are, most in one module first."""
-    counts = {
-        path: Counter(word.lower() for word in DIALECT.findall(text)) for path, text in sources.items()
-    }
-    for path, words in sorted(counts.items(), key=lambda item: -item[1].total()):
-        if words:
-            print(
-                f"{words.total():>4}  {path}  {', '.join(f'{word} {n}' for word, n in words.most_common())}"
-            )
+def words_of(path: str, text: str) -> Counter[str]:
+    """Returns the words of our own in a module, and the participles that it gives to something as a name."""
+    names = Counter(name for name in names_given(ast.parse(text)) if name in PARTICIPLES)
+    return Counter(dialect(path, text)) + names
+
+
+def list_places(sources: Sources) -> None:
+    """Prints what a row of the table counts, a line for each module that has something of it."""
+    by = importers(sources)
+    for path, text in sources.items():
+        if words := words_of(path, text):
+            listed = ", ".join(f"{word} {n}" for word, n in words.most_common())
+            print(f"{path}: words {words.total()}: {listed}")
+        if text.count("\n") > LARGE:
+            print(f"{path}: {text.count(chr(10))} lines")
+        if len(owners := by.get(dotted(path), set())) == 1 and not path.endswith("/__init__.py"):
+            print(f"{path}: {text.count(chr(10))} lines, imported by {owners.copy().pop()} alone")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > LONG:
+                print(f"{path}:{node.lineno}: {node.name} has {body_lines(node)} lines")
 
 
 def crossed() -> int:
@@ -155,9 +202,9 @@ def crossed() -> int:
 
 
 def main() -> None:
-    revisions = [word for word in sys.argv[1:] if word != "--words"]
-    if "--words" in sys.argv:
-        list_words(present())
+    revisions = [word for word in sys.argv[1:] if word != "--places"]
+    if "--places" in sys.argv:
+        list_places(present())
         return
     columns = [figures(at(revision)) for revision in revisions] + [figures(present())]
     print(f"{'':42}", *(f"{name:>10}" for name in [*revisions, "now"]))
