@@ -188,9 +188,9 @@ def list_places(sources: Sources) -> None:
 
 
 def crossed() -> int:
-    """Returns how many modules of the engine one prompt crosses, as ``tests/test_prompt_path.py`` counts."""
+    """Returns how many modules of the engine one prompt crosses, as ``tests/rules/test_prompt_path.py`` counts."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-s", "tests/test_prompt_path.py"],
+        [sys.executable, "-m", "pytest", "-q", "-s", "tests/rules/test_prompt_path.py"],
         cwd=ROOT,
         check=True,
         capture_output=True,

@@ -8,7 +8,7 @@ import time
 from flower.engine.interchange import card_writer, thumbnail
 from flower.tui.term import sixel
 from flower.tui.term.pictures import Pixels
-from tests.test_portraits import noise
+from tests.tui.term.test_portraits import noise
 
 SIZES = ((160, 192), (200, 240), (400, 480), (1280, 960))
 TIMES = 7

@@ -6,8 +6,8 @@ and after it has done all of it, and the packages once more for want of a networ
 there: the commit, every file of the environment, every row of the database, the other files of the home. At the end
 the update works, plays, and goes back.
 
-Takes minutes and the network, which is why it is no test; ``tests/test_start_update.py`` is the one with packages of
-its own.
+Takes minutes and the network, which is why it is no test; ``tests/shell/test_start_update.py`` is the one with
+packages of its own.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ from flower.engine.admin import backup, cli
 from flower.engine.store import recovery
 from flower.engine.store.database import Database
 from flower.home import Home
+from tests.engine.admin.test_backup import fill
+from tests.engine.admin.test_repair import PAGE, change
 from tests.engine_process import REPOSITORY
 from tests.faults.test_restore_kills import CHILD, KILLED, OPERATIONS_MOST
-from tests.test_backup import fill
-from tests.test_repair import PAGE, change
 
 MESSAGES = 123
 CHECK = CHILD.replace('"restore", sys.argv[3]', '"check"')

@@ -19,9 +19,9 @@ from flower.engine.admin import backup
 from flower.engine.store import file
 from flower.engine.store.database import Database
 from flower.home import Home
+from tests.engine.admin.test_backup import fill
+from tests.engine.admin.test_backup_targets import titles
 from tests.engine_process import REPOSITORY
-from tests.test_backup import fill
-from tests.test_backup_targets import titles
 
 KILLED = -9
 OPERATIONS_MOST = 400

@@ -1,7 +1,7 @@
 """What is fuzzed: one function per reader of foreign bytes, with the law it must keep.
 
 A target takes any bytes and raises only if the code under it breaks its law. ``run.py`` searches for
-such bytes, ``tests/test_fuzz_corpus.py`` replays those that were once interesting.
+such bytes, ``tests/rules/test_fuzz_corpus.py`` replays those that were once interesting.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def write(packages: tuple[str, ...], files: list[str]) -> int:
     """
     chosen = files or [
         str(path.relative_to(REPOSITORY))
-        for path in sorted((REPOSITORY / "tests").glob("test_*.py"))
+        for path in sorted((REPOSITORY / "tests").rglob("test_*.py"))
         if _in_process(path)
     ]
     settings = FILE.with_suffix(".ini")
@@ -95,7 +95,7 @@ def known_tests(tree: Path) -> frozenset[str]:
     """Returns the ids of all tests that run in one process, without parameters, and their files."""
     files = [
         str(path.relative_to(tree))
-        for path in sorted(tree.glob("tests/test_*.py"))
+        for path in sorted(tree.glob("tests/**/test_*.py"))
         if _in_process(path)
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only", *files]

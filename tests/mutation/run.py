@@ -1,7 +1,7 @@
 """Changes the code in small ways and counts the changes that no test notices.
 
     python -m tests.mutation.run --cover             # once: which tests run which line (ten minutes)
-    python -m tests.mutation.run --cover tests/test_new.py   # adds the tests of a file to that
+    python -m tests.mutation.run --cover tests/engine/test_new.py   # adds the tests of a file to that
     python -m tests.mutation.run [-n 200] [--seed 1] [PACKAGE ...]
 
 Mutants are cosmic-ray's, drawn evenly over the packages; each is tried by the tests that run its line, in a

@@ -1,0 +1,236 @@
+"""Small rules of one prompt, one by one: what stands at its end, what is kept of it, what scripts make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from flower.engine.assets import Character
+from flower.engine.game.cast import NARRATOR
+from flower.engine.game.clocks import Now
+from flower.engine.game.sheet import Sheet
+from flower.engine.game.state import StoryState
+from flower.engine.game.steering import Steering
+from flower.engine.prompt import cue, record, request
+from flower.engine.prompt.assemble import LINE_SHARE, Section
+from flower.engine.prompt.context import PromptContext
+from flower.engine.prompt.direction import Direction
+from flower.engine.prompt.fresh import NOTHING as NOTHING_FRESH
+from flower.engine.prompt.fresh import fresh_of
+from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.sections import CONTINUE
+from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of, latest
+from flower.engine.provider.base import Cue
+from flower.engine.recall.base import Found
+from flower.engine.store import stories
+from flower.engine.store.branches import GO_ON
+from flower.engine.store.passages import Passage
+from flower.engine.store.states import CurrentState
+from flower.engine.tokens import TokenCounter
+from tests.engine.prompt.test_macros import VALUES
+from tests.engine.prompt.test_prompt_rules import turn_input
+from tests.engine.prompt.test_shelf_rules import line
+from tests.engine.prompt.test_window_rules import COUNTER
+
+# --- the last line ------------------------------------------------------------------------------
+
+
+def context_of(
+    *path: stories.Message, found: Sequence[Found] = (), **direction: object
+) -> PromptContext:
+    whole = Direction(sections=(Section("rules", "", "Tell.", 90),), values=VALUES, **direction)  # type: ignore[arg-type]
+    current = CurrentState(StoryState(), Steering(), Now(1, 0.0), 0.0)
+    return PromptContext(path=path, found=tuple(found), nearly=(), direction=whole, current=current)
+
+
+def told(
+    *path: stories.Message, prefill: bool = False, ask: str = "", continues: bool = False
+) -> list[str]:
+    services: Any = None
+    model: Any = SimpleNamespace(context_tokens=lambda _: 9_000, reply_tokens=lambda _: 100)
+    turn = replace(turn_input(continues=continues), ask=ask)
+    inputs = _Budget(services, turn, model, context_of(*path), prefill)
+    fresh = replace(NOTHING_FRESH, recalled="Known.")
+    made = request._assemble(inputs, fresh, COUNTER, None, None, None)
+    return [message.content for message in made.messages]
+
+
+class _Budget(request._Inputs, frozen=True):
+    @property
+    def budget(self) -> int:
+        return 4_000
+
+
+def test_what_is_recalled_goes_with_the_line_or_with_what_is_asked_in_its_place() -> None:
+    said = line(1, "user", "Go.", recalled="Old.", stands=(("s", "Rain."),))
+    assert told(said) == ["Tell.", "Known.\n\nGo."]
+    reply = line(2, "assistant", "You go.")
+    assert told(said, reply, line(3, "user", "On.")) == [
+        "Tell.", "Rain.\n\nOld.\n\nGo.", "You go.", "Known.\n\nOn."
+    ]  # fmt: skip
+    assert told(said, reply)[-1] == f"Known.\n\n{GO_ON}"
+    assert told(said, reply, continues=True)[-1] == f"Known.\n\n{CONTINUE}"
+    assert told(said, reply, ask="What next?")[-1] == "Known.\n\nWhat next?"
+    assert told(said, reply, prefill=True)[-1] == "You go."
+    assert 0 < request.RECALLED_SHARE < LINE_SHARE / 2
+
+
+# --- the moment of the narrator without a model -------------------------------------------------
+
+
+def moment(*path: stories.Message, variant: int = 0, seed: int | None = 7, **direction: object) -> Cue:
+    services: Any = SimpleNamespace(seed=seed)
+    found = [
+        Found(Passage(n, kind, "s", "world", title, f"text {n}"), 1.0, None, (), 3)  # type: ignore[arg-type]
+        for n, (kind, title) in enumerate((("lore", "Bell"), ("memory", "Ines"), ("lore", "")))
+    ]
+    return cue.cue_of(
+        services, turn_input(variant=variant), context_of(*path, found=found, **direction)
+    )
+
+
+def test_a_moment_has_a_chance_of_its_own_for_each_variant() -> None:
+    assert [moment(line(1), variant=n).seed for n in range(3)] == [7, 8, 9]
+    assert moment(line(1), seed=0).seed == 0
+    assert moment(line(1), seed=None).seed == moment(line(2), seed=None).seed > 9
+
+
+def test_a_moment_tells_lore_and_memories_apart_and_leaves_notes_out() -> None:
+    found = moment(line(1), line(2, "system", "12"), line(3, "assistant", "Yes."), line(4))
+    assert (found.lore, found.memories) == (("## Bell\ntext 0", "text 2"), ("text 1",))
+    assert [message.role for message in found.story] == ["user", "assistant", "user"]
+    assert found.turn_number == 1
+
+
+@pytest.mark.parametrize(
+    ("speaker", "name", "speaks"), [(NARRATOR, "", False), ("mara", "Mara", True), ("", "Mara", False)]
+)
+def test_somebody_speaks_unless_the_narrator_was_asked(speaker: str, name: str, speaks: bool) -> None:
+    mara, ada = Character("mara", "Mara", "Keeps."), Character("ada", "Ada", "Walks.")
+    found = moment(line(1), speaker="".join(speaker), character=mara, played=(mara, ada))
+    assert (found.character, found.speaks) == (name, speaks)
+    assert found.stage == ((("Ada", "Walks."),) if name else ())
+
+
+# --- what has to be given again -----------------------------------------------------------------
+
+
+def test_what_no_longer_holds_is_taken_back_once() -> None:
+    scene = Section("scene", "/state", "Place: the quay.", 40)
+    back = {section.source: section for section in due([], [{key_of(scene): scene.text}])[0]}
+    assert [section.text for section in back.values()] == [
+        "Place, time, weather and mood are open again."
+    ]
+    for text in ("A", "z"):  # whatever was told
+        assert len(due([], [{key_of(scene): text}])[0]) == 1
+    taken = TAKEN_BACK[0][2]
+    assert due([], [{key_of(scene): scene.text}, {key_of(scene): taken}]) == ((), ())
+    assert due([scene], [{key_of(scene): scene.text}]) == ((), (scene,))
+    assert due([], []) == ((), ())
+
+
+def test_what_was_given_with_the_newest_line_or_a_reply_is_not_in_view() -> None:
+    scene = Section("scene", "/state", "Place: the quay.", 40)
+    stands = ((key_of(scene), scene.text),)
+
+    def tail(*path: stories.Message, start: int | None = None) -> tuple[Section, ...]:
+        return fresh_of(context_of(*path, tail=(scene,)), COUNTER, start, 100).tail
+
+    given = line(1, stands=stands)
+    assert tail(given, line(2)) == ()
+    assert tail(given, line(2), start=2) == (scene,)  # it is above the window
+    assert tail(line(1), line(2, stands=stands)) == (scene,)
+    assert tail(line(1, "assistant", stands=stands), line(2)) == (scene,)
+    assert tail(line(1, "system", stands=stands), line(2)) == ()
+    found = fresh_of(
+        context_of(line(1), tail=(scene, Section("sheet", "/state", "Dry.", 30))), COUNTER, None, 100
+    )
+    assert replace(found, entries=(None, None, None)).size == 5
+
+
+# --- what is kept -------------------------------------------------------------------------------
+
+
+def kept(*path: stories.Message, model: str = "m") -> Any:
+    one: Any = SimpleNamespace(id="m")
+    whole = context_of(*path, model=model, variables={"n": "1"})
+    known = replace(NOTHING_FRESH, known=(Section("scene", "/state", "Rain.", 40),))
+    assembled: Any = SimpleNamespace(manifest=(), tail=(), window_start=1)
+    return record.record_of(turn_input(), one, whole, known, assembled, prefill=False)
+
+
+def test_what_answers_no_line_of_the_player_keeps_nothing_with_one() -> None:
+    for role, is_line in (("user", True), ("system", True), ("assistant", False)):
+        found = kept(line(1), line(2, role))
+        assert (found.line is not None, found.variables is not None) == (is_line, is_line)
+    assert kept().line is None
+
+
+def test_the_parts_of_a_prompt_say_whose_model_it_is_and_what_was_in_view() -> None:
+    told = [(part.section, part.source, part.tokens, part.note) for part in kept(line(1)).manifest]
+    assert told == [("model", "m (the speaker's own)", 0, ""), ("scene", "/state", 0, record.IN_VIEW)]
+    for other in ("", "a", "z"):
+        assert kept(line(1), model=other).manifest[0].source == "m"
+
+
+# --- the state ----------------------------------------------------------------------------------
+
+
+def latest_of(sheet: Sheet = Sheet(), text: str = "Go.", **fields: str) -> dict[str, str]:  # noqa: B008
+    given: Any = {"note": "", "speaking": "", **fields}
+    found = latest(
+        StoryState(sheet=sheet),
+        Now(1, 0.0),
+        ambience={"light": "Dim", "mood": "Glad"},
+        scene=(),
+        line=text,
+        **given,
+    )
+    return {section.name: section.text for section in found}
+
+
+def test_how_things_stand_is_told_in_sentences() -> None:
+    sheet = Sheet(
+        inventory={"rope": 1, "torches": 3},
+        conditions=("tired", "wet"),
+        flags={"Alarm": "raised"},
+        mood="Sad",
+    )
+    told = latest_of(sheet)
+    assert told["sheet"] == (
+        "How things stand: The player is tired, wet. The player carries rope, 3 torches. Alarm: raised."
+    )
+    assert told["scene"] == "Light: Dim. Mood: Sad."  # by hand before the ambience
+    assert set(told) == {"sheet", "scene"}
+
+
+def test_what_is_about_one_line_is_told_where_it_is_so() -> None:
+    assert set(latest_of(text="((Why?))")) == {"scene", "aside"}
+    for text in ("((Why?", "Why?))", "(Why?)"):
+        assert set(latest_of(text=text)) == {"scene"}
+    told = latest_of(note="Be grim.", speaking="Mara speaks.")
+    assert (told["note"], told["speaker"]) == ("The author's note: Be grim.", "Mara speaks.")
+    assert latest_of(speaking="Mara speaks.").get("note") is None
+
+
+# --- a prompt that was too long -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "left"),
+    [(1_000, 0, 1_000), (None, 0, 1_100), (None, 500, 5_000), (2_000, 500, 2_000)],
+)
+def test_a_refusal_teaches_how_much_there_is_room_for(limit: int | None, used: int, left: int) -> None:
+    completion: Any = SimpleNamespace(context_tokens=5_000, max_tokens=100)
+    refused: Any = SimpleNamespace(
+        completion=completion, counter=TokenCounter(), assembled=SimpleNamespace(tokens=1_000)
+    )
+    error: Any = SimpleNamespace(limit_tokens=limit, used_tokens=used)
+    model: Any = ChosenModel(id="m", provider=None, name="m")  # type: ignore[arg-type]
+    found = request.shorter(model, refused, error)
+    assert found.context_limit == (left if used else int(left * request.SHRINK_SHARE))
+    assert (found.counter.scale == 1.0) is not bool(used)

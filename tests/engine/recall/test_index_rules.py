@@ -1,0 +1,277 @@
+"""Small rules of the model and the indexes of recall, one by one: which files are taken, what waits, what is saved."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from flower import limits
+from flower.engine.recall import minilm, scope_index
+from flower.engine.recall.background import Background
+from flower.engine.recall.base import Found, Query
+from flower.engine.recall.hnsw import Marks
+from flower.engine.recall.query import Kept, context_of, split_parts
+from flower.engine.recall.scope_index import ScopeIndex
+from flower.errors import EmbedError
+from tests.engine.recall.test_vectors import ids_of, make_vectors, open_index
+
+# --- files of the model -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    sums = {name: hashlib.sha256(name.encode()).hexdigest() for name in minilm.SHA256}
+    monkeypatch.setattr(minilm, "SHA256", sums)
+
+
+def model_in(folder: Path, **instead: str) -> Path:
+    """Writes the files of a model, some with other contents."""
+    (folder / minilm.NAME).mkdir(parents=True)
+    for name in minilm.SHA256:
+        (folder / minilm.NAME / name).write_text(instead.get(name.partition(".")[0], name))
+    return folder
+
+
+def test_the_first_whole_model_is_taken(tmp_path: Path, sums: None) -> None:
+    none, damaged = tmp_path / "none", model_in(tmp_path / "damaged", tokenizer="other")
+    first, second = model_in(tmp_path / "first"), model_in(tmp_path / "second")
+    assert minilm.find_model([none, damaged, first, second]) == first / minilm.NAME
+    assert minilm.find_model([second, first]) == second / minilm.NAME
+
+
+def test_of_several_damaged_models_the_first_is_named(tmp_path: Path, sums: None) -> None:
+    damaged, missing = model_in(tmp_path / "damaged", tokenizer="other"), model_in(tmp_path / "missing")
+    (missing / minilm.NAME / "model.onnx.data").unlink()
+    with pytest.raises(EmbedError, match=r"damaged/.*tokenizer\.json is damaged"):
+        minilm.find_model([damaged, missing])
+    with pytest.raises(EmbedError, match=r"missing/.*model\.onnx\.data is missing"):
+        minilm.find_model([missing, damaged])
+
+
+def test_a_model_that_is_nowhere_is_named_with_its_places(tmp_path: Path) -> None:
+    with pytest.raises(EmbedError, match=r"is not in \S+/a or \S+/b; copy"):
+        minilm.find_model([tmp_path / "a", tmp_path / "b"])
+
+
+def test_a_token_tells_when_it_has_a_letter_or_a_digit() -> None:
+    words = {"[CLS]": 0, "[unused1]": 1, "##s": 2, "7": 3, "!": 4, "...": 5, "é": 6}
+    tokenizer = SimpleNamespace(vocabulary=words)
+    tells = minilm._tells(tokenizer)  # type: ignore[arg-type] # asked for its vocabulary alone
+    assert tells.tolist() == [False, False, True, True, False, False, True]
+
+
+def test_what_the_model_reads_is_bounded_and_whole() -> None:
+    assert minilm.clean("a" * (limits.EMBED_CHARS + 1)) == "a" * limits.EMBED_CHARS
+    assert minilm.clean("a\ud800b") == "a?b"
+
+
+# --- memories that wait for their vectors ----------------------------------------------------------
+
+
+def resting() -> Background:
+    found = Background.__new__(Background)
+    found._work, found._rest_until = trio.Event(), -math.inf
+    return found
+
+
+async def test_new_memories_wait_for_so_long_and_what_cannot_takes_them_along(
+    mock_clock: MockClock,
+) -> None:
+    work = resting()
+    assert work._resting_s == 0.0
+    work.wake(5.0)
+    assert (work._work.is_set(), work._resting_s) == (True, 5.0)
+    mock_clock.jump(2.0)
+    assert work._resting_s == 3.0
+    mock_clock.jump(4.0)
+    assert work._resting_s == 0.0
+    work.wake(5.0)
+    work.wake()
+    assert work._resting_s == 0.0
+
+
+async def test_only_what_waits_is_hurried(mock_clock: MockClock) -> None:
+    work = resting()
+    work.embed_soon()
+    assert not work._work.is_set()
+    work.wake(5.0)
+    work._work = trio.Event()
+    work.embed_soon()
+    assert (work._work.is_set(), work._resting_s) == (True, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("failure", "refused", "unsaved", "pause"),
+    [
+        ("", "", False, math.inf),
+        ("", "", True, limits.INDEX_SAVE_IDLE_S),
+        ("no", "", True, limits.EMBED_RETRY_S),
+        ("", "no", False, limits.EMBED_RETRY_S),
+    ],
+)
+def test_a_failed_model_is_asked_again_and_an_index_saved_when_idle(
+    failure: str, refused: str, unsaved: bool, pause: float
+) -> None:
+    work = Background.__new__(Background)
+    work._failure, work._refused = failure, refused
+    work.asked = SimpleNamespace(indexes=SimpleNamespace(wants_save=unsaved))  # type: ignore[assignment]
+    assert work._pause() == pause
+
+
+# --- the graph of a scope -----------------------------------------------------------------------
+
+
+def filled(index: ScopeIndex, count: int, start: int = 1) -> None:
+    ids = ids_of(count, start)
+    index.add(ids, ids, make_vectors(count, start))
+
+
+def test_a_graph_grows_when_more_come_than_it_has_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scope_index, "BUILD_SLICE", 8)
+    index = open_index(tmp_path)
+    filled(index, 20)
+    index.build()
+    assert index._graph is not None
+    assert (len(index._exact), len(index._marks)) == (0, 20)
+    room = index._graph.get_max_elements()
+    filled(index, room - 20, 21)
+    index.build()
+    assert index._graph.get_max_elements() == room
+    filled(index, 1, room + 1)
+    index.build()
+    assert index._graph.get_max_elements() == room + 1 + (room + 1) // 4
+    assert (len(index), len(index._exact)) == (room + 1, 0)
+    assert sorted(index.search(make_vectors(1)[0], 99).ids.tolist()) == list(range(1, room + 2))
+
+
+def test_an_index_is_saved_once_after_each_change(tmp_path: Path) -> None:
+    index = open_index(tmp_path)
+    filled(index, 20)
+    assert not index.wants_save
+    index.build()
+    assert index.wants_save
+    index.save()
+    assert not index.wants_save
+    index.remove(ids_of(1, 99))
+    assert not index.wants_save
+    index.remove(ids_of(2))
+    assert (index.wants_save, index._dead, len(index)) == (True, 2, 18)
+    index.save()
+    filled(index, 3, 30)
+    assert not index.wants_save  # they are in the matrix, and rows of the database
+    index.build()
+    assert index.wants_save
+
+
+@pytest.mark.parametrize(("gone", "wants_save"), [(0, False), (3, True)])
+def test_rows_that_are_gone_since_the_save_are_counted(
+    tmp_path: Path, gone: int, wants_save: bool
+) -> None:
+    index = open_index(tmp_path)
+    filled(index, 20)
+    index.build()
+    index.save()
+    found = open_index(tmp_path)
+    left = ids_of(20 - gone)
+    assert found.open_graph(Marks(left, left)) == ""
+    assert (len(found), found._dead, found.wants_save) == (20 - gone, gone, wants_save)
+
+
+def test_a_worn_graph_is_made_anew_of_what_lives(tmp_path: Path) -> None:
+    index = open_index(tmp_path)
+    filled(index, 20)
+    index.build()
+    index.remove(ids_of(10))
+    assert index.wants_build
+    index.build()
+    assert (len(index), index._dead, len(index._exact), index.wants_build) == (10, 0, 0, False)
+    assert sorted(index.marks().ids.tolist()) == list(range(11, 21))
+
+
+# --- questions ----------------------------------------------------------------------------------
+
+
+def test_the_vectors_asked_for_last_are_kept() -> None:
+    kept, vector = Kept(most=2), make_vectors(1)[0]
+    for text in "ab":
+        kept.put(text, vector)
+    assert kept.get("a") == (vector, None)
+    kept.put("c", vector)
+    assert [text in kept for text in "abc"] == [True, False, True]
+    assert kept.get("b") is None
+    kept.put("a", vector)
+    kept.put("d", vector)
+    assert [text in kept for text in "acd"] == [True, False, True]
+
+
+def test_a_context_is_cut_at_a_word_and_its_end_is_kept() -> None:
+    most = limits.RECALL_CONTEXT_CHARS
+    assert context_of(Query("?", context=f" {'a' * most} ")) == "a" * most
+    found = context_of(Query("?", context="word " * most + "end"))
+    assert found.endswith(" end")
+    assert found.startswith("word ")
+    assert most - 5 <= len(found) <= most
+
+
+@pytest.mark.parametrize(
+    ("question", "parts"),
+    [
+        (
+            "Where is the brass key, and who rang the bell?",
+            ["Where is the brass key?", "who rang the bell?"],
+        ),
+        ("Where is the brass key and the lamp?", ["Where is the brass key and the lamp?"]),
+        ("Where is the brass key? Why?", ["Where is the brass key? Why?"]),
+        ("Why? Where is the brass key?", ["Why? Where is the brass key?"]),
+        (
+            "I know where the brass key is and who has it.",
+            ["I know where the brass key is and who has it."],
+        ),
+        (
+            "Where is the brass key? Who rang the bell?",
+            ["Where is the brass key?", "Who rang the bell?"],
+        ),
+    ],
+)
+def test_a_line_that_asks_two_things_is_two_questions(question: str, parts: list[str]) -> None:
+    assert split_parts(question, "english") == parts
+
+
+def test_a_line_has_so_many_parts() -> None:
+    asked = [
+        f"Where did {who} hide {what}?"
+        for who, what in zip(
+            ("Ines", "Brand", "Mara", "Olaf", "Ned", "Wren", "Dov", "Tam"),
+            ("keys", "lamps", "ropes", "bells", "coins", "maps", "boots", "rings"),
+            strict=True,
+        )
+    ]
+    parts = split_parts(" ".join(asked), "english")
+    assert len(parts) == limits.RECALL_PARTS
+    assert " ".join(parts) == " ".join(asked)
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        ({}, "recent"),
+        ({"beside": 7}, "stands beside 7"),
+        ({"similarity": 0.625}, "similar 0.62"),
+        ({"similarity": 0.0, "keywords": ("a", "b", "c", "d", "e")}, "similar 0.00, words: a, b, c, d"),
+        ({"pinned": True, "keywords": ("a",)}, "pinned, words: a"),
+    ],
+)
+def test_why_a_passage_was_chosen_is_told_in_a_few_words(found: dict[str, Any], why: str) -> None:
+    passage = SimpleNamespace(pinned=found.pop("pinned", False))
+    values = {"similarity": None, "keywords": (), **found}
+    told = Found(passage, 1.0, tokens=1, **values)  # type: ignore[arg-type]
+    assert told.why == why

@@ -1,0 +1,293 @@
+"""Small rules of what belongs to whom, one by one: two users have things of one name, and neither sees the other's."""
+
+from __future__ import annotations
+
+import pytest
+
+from flower import limits
+from flower.engine.assets import Character, World
+from flower.engine.store import (
+    allowances,
+    characters,
+    originals,
+    own_assets,
+    personas,
+    seats,
+    selections,
+    stories,
+    trash,
+    users,
+)
+from flower.engine.store.connection import Connection
+from flower.errors import CommandError
+from tests.engine.store.test_tree import S
+
+OURS, THEIRS = 0, 1
+
+
+pytestmark = pytest.mark.usefixtures("household")
+
+
+# --- personas -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wrens(db: Connection) -> dict[tuple[int, str], int]:
+    """Personas of one name: two of each user, told apart by their titles."""
+    return {
+        (owner, title): personas.put(db, "Wren", title, f"{title} of {owner}", 1.0, owner=owner)
+        for owner in (OURS, THEIRS)
+        for title in ("smith", "thief")
+    }
+
+
+def test_a_persona_takes_the_place_of_the_one_with_its_name_title_and_user(
+    db: Connection, wrens: dict[tuple[int, str], int]
+) -> None:
+    assert len(set(wrens.values())) == 4
+    assert personas.put(db, "Wren", "thief", "New.", 2.0, owner=THEIRS) == wrens[THEIRS, "thief"]
+    told = [[one.description for one in personas.listed(db, owner)] for owner in (OURS, THEIRS)]
+    assert told == [["smith of 0", "thief of 0"], ["smith of 1", "New."]]
+
+
+def test_a_persona_is_renamed_to_what_no_other_of_its_user_has(
+    db: Connection, wrens: dict[tuple[int, str], int]
+) -> None:
+    mine = wrens[OURS, "smith"]
+    assert not personas.change(db, mine, "Wren", "thief", "New.", 2.0)
+    assert personas.change(db, mine, "Wren", "smith", "Same words.", 2.0)
+    assert personas.change(db, wrens[THEIRS, "smith"], "Wren", "king", "", 2.0)
+    assert personas.change(db, mine, "Wren", "king", "Rules.", 2.0)  # theirs is in nobody's way
+    assert personas.find(db, "wren (KING)") == personas.StoredPersona(
+        mine, "Wren", "king", "Rules.", False
+    )
+    assert personas.find(db, str(wrens[OURS, "thief"]), THEIRS) is None
+
+
+def test_one_persona_of_each_user_is_the_default_one_or_none(
+    db: Connection, wrens: dict[tuple[int, str], int]
+) -> None:
+    assert personas.default_name(db) == ""
+    personas.put(db, "Ada", "", "", 1.0)
+    theirs = personas.put(db, "Zoe", "", "", 1.0, owner=THEIRS)
+    personas.make_default(db, theirs, THEIRS)
+    assert [personas.default_name(db, owner) for owner in (OURS, THEIRS)] == ["", "Zoe"]
+    for title in ("smith", "thief"):
+        personas.make_default(db, wrens[OURS, title])
+    assert [(one.name, one.title, one.is_default) for one in personas.listed(db)] == [
+        ("Wren", "thief", True), ("Ada", "", False), ("Wren", "smith", False)
+    ]  # fmt: skip
+    personas.make_default(db, None)
+    assert [personas.default_name(db, owner) for owner in (OURS, THEIRS)] == ["", "Zoe"]
+
+
+def test_a_story_has_the_persona_bound_to_it_else_to_its_character_else_the_default_one(
+    db: Connection, wrens: dict[tuple[int, str], int]
+) -> None:
+    def found(owner: int = OURS, story: str = "new") -> int | None:
+        persona = personas.for_story(db, story, "mara", owner)
+        return persona.id if persona is not None else None
+
+    assert found() is None
+    personas.make_default(db, wrens[OURS, "smith"])
+    assert [found(), found(story=S), found(THEIRS)] == [wrens[OURS, "smith"]] * 2 + [None]
+    of_character = personas.put(db, "Ines", "", "", 1.0)
+    for persona in (wrens[OURS, "thief"], of_character):  # the later one takes its place
+        personas.bind(db, persona, "character", "mara")
+    personas.bind(db, wrens[THEIRS, "thief"], "character", personas.of_user(THEIRS, "mara"))
+    assert [found(), found(THEIRS)] == [of_character, wrens[THEIRS, "thief"]]
+    personas.bind(db, wrens[OURS, "thief"], "story", S)
+    assert [found(story=S), found()] == [wrens[OURS, "thief"], of_character]
+    assert personas.unbind(db, "character", "mara")
+    assert [found(story=S), found()] == [wrens[OURS, "thief"], wrens[OURS, "smith"]]
+
+
+def test_a_persona_waits_for_the_card_it_is_bound_to_and_keeps_to_its_user(
+    db: Connection, wrens: dict[tuple[int, str], int]
+) -> None:
+    kept = originals.keep(db, b"", originals.digest(b""), "ada.png", "character", 1.0)
+    characters.put(db, Character("ada", "Ada", "Walks."), characters.Source("ada.png", kept), 1.0)
+    for (owner, title), persona in wrens.items():
+        files = ["ada.png", "later.png"] if title == "smith" else []
+        personas.bind_files(db, persona, files, owner)
+
+    def bound(character: str, owner: int) -> int | None:
+        persona = personas.for_story(db, "new", character, owner)
+        return persona.id if persona is not None else None
+
+    assert [bound("ada", owner) for owner in (OURS, THEIRS)] == [wrens[OURS, "smith"], None]
+    personas.claim(db, "later.png", "later", THEIRS)
+    assert [bound("later", owner) for owner in (OURS, THEIRS)] == [None, wrens[THEIRS, "smith"]]
+    personas.claim(db, "later.png", "again", THEIRS)  # it no longer waits
+    assert bound("again", THEIRS) is None
+    personas.bind(db, wrens[OURS, "thief"], "character", "later")
+    personas.claim(db, "later.png", "later")  # what somebody has chosen stays
+    assert bound("later", OURS) == wrens[OURS, "thief"]
+
+
+def test_a_book_is_joined_to_the_personas_of_its_user_that_name_it(db: Connection) -> None:
+    ids = [
+        personas.put(db, name, "", "", 1.0, linked_book=book, owner=owner)
+        for name, book, owner in (("A", "bells", OURS), ("B", "bells", OURS), ("C", "bells", THEIRS), ("D", "", OURS))
+    ]  # fmt: skip
+    assert sorted(personas.with_book(db, "bells")) == ids[:2]
+    assert personas.with_book(db, "bells", THEIRS) == [ids[2]]
+    assert personas.with_book(db, "") == []
+
+
+# --- stories ------------------------------------------------------------------------------------
+
+
+def test_a_user_sees_the_stories_they_made_and_those_at_whose_table_they_sit(db: Connection) -> None:
+    assert not stories.has_others(db)
+    for story, owner in (("a", THEIRS), ("b", 2), ("c", 2)):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", 2.0, owner)
+    seats.give(db, "b", THEIRS, seats.READER, 1.0)
+    assert stories.has_others(db)
+    assert sorted(stories.seen_ids(db, THEIRS)) == ["a", "b"]
+    assert sorted(one.id for one in stories.sessions(db, user=THEIRS)) == ["a", "b"]
+    assert [stories.is_owner(db, "a", user) for user in (OURS, THEIRS)] == [False, True]
+    assert [stories.count_sessions(db, owner) for owner in (None, OURS, THEIRS, 2)] == [4, 1, 1, 2]
+    trash.delete(db, "a", 3.0)
+    assert stories.seen_ids(db, THEIRS) == ["b"]
+    assert stories.is_owner(db, "a", THEIRS)
+    assert stories.count_sessions(db, THEIRS) == 1
+
+
+def test_stories_are_listed_pinned_ones_first_then_the_one_played_last(db: Connection) -> None:
+    for story, updated in (("a", 5.0), ("b", 7.0), ("c", 7.0), ("d", 3.0)):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", updated)
+    stories.set_pinned(db, "d", True)
+    stories.set_archived(db, "a", True)
+    assert [one.id for one in stories.sessions(db)] == ["d", "c", "b", S]
+    assert [one.id for one in stories.sessions(db, archived=True)] == ["d", "c", "b", "a", S]
+    assert [one.id for one in stories.sessions(db, 2)] == ["d", "c"]
+    assert [(one.id, one.messages) for one in stories.sessions(db, 1)] == [("d", 1)]
+
+
+def test_the_trash_lists_ones_own_stories_the_last_one_first(db: Connection) -> None:
+    for story, owner, at in (("a", OURS, 2.0), ("b", OURS, 4.0), ("c", THEIRS, 3.0)):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0, owner)
+        trash.delete(db, story, at)
+    assert [one.id for one in trash.listed(db)] == ["b", "a"]
+    assert [one.id for one in trash.listed(db, 1)] == ["b"]
+    assert [one.id for one in trash.listed(db, owner=THEIRS)] == ["c"]
+    assert sorted(trash.expired(db, 4.0)) == ["a", "c"]
+    assert stories.session(db, "a") is None
+    assert stories.standing(db, "a") is None
+    assert trash.purge(db, "a")
+    assert not trash.purge(db, S)
+
+
+# --- seats --------------------------------------------------------------------------------------
+
+
+def test_a_story_tells_whose_it_is_and_who_sits_there(db: Connection) -> None:
+    users.add(db, "ada", 1.0)
+    stories.create_session(db, "t", "harbour", "mara", "Hello.", 1.0, THEIRS)
+    assert [seats.owner_of(db, story) for story in (S, "t", "none")] == [(0, ""), (1, "ned"), None]
+    for user, at in ((2, 1.0), (1, 2.0), (0, 1.0)):
+        seats.give(db, "t", user, seats.READER, at)
+    assert [(seat.user, seat.user_name) for seat in seats.at(db, "t")] == [
+        (0, ""),
+        (2, "ada"),
+        (1, "ned"),
+    ]
+    assert seats.find(db, "t", 0) == seats.Seat(0, "", "reader", "", "")
+    seats.give(db, S, 2, seats.PLAYER, 1.0)
+    assert [(one.name, one.stories) for one in users.listed(db)] == [("ada", 0), ("ned", 1)]
+
+
+def test_a_seat_is_one_users_at_one_story(db: Connection) -> None:
+    users.add(db, "ada", 1.0)
+    stories.create_session(db, "t", "harbour", "mara", "Hello.", 1.0)
+    for story in (S, "t"):
+        for user in (1, 2):
+            seats.give(db, story, user, seats.PLAYER, float(user))
+    assert seats.play(db, S, 1, "Brand", "A smith.")
+    assert seats.take(db, "t", 2)
+    found = {(story, seat.user): seat.name for story in (S, "t") for seat in seats.at(db, story)}
+    assert found == {(S, 1): "Brand", (S, 2): "", ("t", 1): ""}
+
+
+def test_codes_of_a_table_end_with_the_guests_who_came_in_with_them(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stories.create_session(db, "t", "harbour", "mara", "Hello.", 1.0)
+    codes = {story: users.new_token() for story in (S, "t")}
+    for story, code in codes.items():
+        seats.add_code(db, story, code, seats.READER, 9.0, 1.0)
+    guests = {story: seats.seat_guest(db, code.text, 2.0) for story, code in codes.items()}
+    assert all(seats.seat_guest(db, code.text, 2.0) == guests[story] for story, code in codes.items())
+    assert [len(seats.at(db, story)) for story in codes] == [1, 1]
+    assert seats.end_codes(db, S) == 1
+    assert [users.by_token(db, code.text, 3.0) is not None for code in codes.values()] == [False, True]
+    assert seats.seat_guest(db, codes[S].text, 3.0) is None
+    monkeypatch.setattr(limits, "TABLE_CODES", 0)  # fewer than there are
+    with pytest.raises(CommandError, match="codes of this table hold"):
+        seats.add_code(db, "t", users.new_token(), seats.READER, 9.0, 3.0)
+    trash.delete(db, "t", 4.0)
+    assert seats.by_code(db, codes["t"].text, 4.0) is None
+
+
+def test_guests_go_when_their_token_has_ended_and_nobody_else(db: Connection) -> None:
+    tokens = [users.new_token() for _ in range(3)]
+    users.add_token(db, 1, tokens[0], "laptop", 1.0, ends=2.0)  # whose token has ended is no guest
+    guests = [
+        users.add_guest(db, token, 1.0, ends).name
+        for token, ends in zip(tokens[1:], (5.0, 6.0), strict=True)
+    ]
+    users.remove_ended_guests(db, 4.9)
+    assert {one.name for one in users.listed(db)} == {"ned", *guests}
+    users.remove_ended_guests(db, 5.0)
+    assert {one.name for one in users.listed(db)} == {"ned", guests[1]}
+
+
+def test_messages_are_unwitnessed_by_who_was_away_when_it_is_known_who_was_there(
+    db: Connection,
+) -> None:
+    line, reply = (stories.append(db, S, None, "user", "x", "complete", now=1.0) for _ in range(2))
+    stories.set_message_extra(db, line, {"there": [0, 1]})
+    stories.set_message_extra(db, reply, {"there": [2]})
+    found = [seats.unwitnessed(db, S, user) for user in (0, 1, 2)]
+    assert found == [{reply}, {reply}, {line}]
+    assert seats.unwitnessed(db, "t", 0) == frozenset()
+
+
+def test_a_removed_user_leaves_nothing_and_takes_nothing_of_others(db: Connection) -> None:
+    users.add(db, "ada", 1.0)
+    for story, owner in (("a", 1), ("b", 2)):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0, owner)
+        seats.add_code(db, story, users.new_token(), seats.READER, 9.0, 1.0)
+        seats.give(db, story, 3 - owner, seats.READER, 1.0)
+        own_assets.put(db, owner, "worlds", World(f"keep~{owner}", "Keep"), 1.0)
+        personas.put(db, "Wren", "", "", 1.0, owner=owner)
+        users.add_token(db, owner, users.new_token(), "laptop", 1.0)
+        allowances.spend(db, owner, 1, 0.0, 1.0)
+        chosen = selections.Selection(selections.client_key(owner, "tui"), model="m")
+        selections.change(db, chosen, ("model",), 1.0)
+    assert users.remove(db, 1, 5.0) == 1
+    assert [one.id for one in trash.listed(db, owner=1)] == ["a"]
+    assert [len(seats.at(db, story)) for story in "ab"] == [0, 0]
+    left = [
+        db.execute(f"SELECT count(*) FROM {table} WHERE {key}").fetchone()[0]
+        for table, key in (
+            ("table_codes", "session_id = 'a'"), ("table_codes", "session_id = 'b'"),
+            ("own_assets", "owner = 1"), ("own_assets", "owner = 2"),
+            ("personas", "owner = 1"), ("personas", "owner = 2"),
+            ("user_tokens", "user_id = 1"), ("user_tokens", "user_id = 2"),
+            ("user_days", "user_id = 1"), ("user_days", "user_id = 2"),
+            ("selections", "client = '@1/tui'"), ("selections", "client = '@2/tui'"),
+        )
+    ]  # fmt: skip
+    assert left == [0, 1] * 6
+    assert [one.name for one in users.listed(db)] == ["ada"]
+    assert users.remove(db, 1, 6.0) == 0
+
+
+def test_a_home_has_so_many_users(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "USERS", 2)
+    assert users.add(db, " Ada ", 1.0) == 2
+    with pytest.raises(CommandError, match="There are 2 users"):
+        users.add(db, "brand", 1.0)
+    assert users.named(db, " ADA").id == 2

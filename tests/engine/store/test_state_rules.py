@@ -1,0 +1,139 @@
+"""Small rules of what holds in a story, one by one: states, names and who was there, each on its own way."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from flower.engine.game.cast import NARRATOR
+from flower.engine.game.state import StoryState
+from flower.engine.game.steering import Persona
+from flower.engine.store import stages, states, stories
+from flower.engine.store.connection import Connection
+from flower.errors import StoreError
+from tests.engine.store.test_tree import S, retry, say
+
+OTHER = "other"
+
+
+@pytest.fixture
+def db(db: Connection) -> Connection:
+    for story in (OTHER, S):
+        stories.create_session(db, story, "harbour", "mara", "Hello.", 1.0)
+    return db
+
+
+def ids(db: Connection) -> list[int]:
+    return [message.id for message in stories.active_path(db, S)]
+
+
+def told(db: Connection) -> list[str]:
+    return [message.content for message in stories.active_path(db, S)]
+
+
+# --- who was there ------------------------------------------------------------------------------
+
+
+def test_who_is_there_is_noted_where_it_changes(db: Connection) -> None:
+    replies = [say(db, f"Line {n}.", "Yes.").reply_id for n in range(6)]
+    stages.keep(db, S, replies[0], ["mara"])  # alone, as always
+    stages.begin(db, S, "mara")
+    stages.begin(db, S, "nobody")  # it has begun
+    for reply, there in zip(
+        replies[1:], (["mara", "ada"], ["mara", "ada"], ["ada"], [], ["ada"]), strict=True
+    ):
+        stages.keep(db, S, reply, there)
+    noted = {m.id: m.extra.stage for m in stories.active_path(db, S) if m.extra.stage}
+    assert noted == {
+        ids(db)[0]: (NARRATOR, "mara"), replies[1]: (NARRATOR, "mara", "ada"), replies[3]: (NARRATOR, "ada"),
+        replies[4]: (NARRATOR,), replies[5]: (NARRATOR, "ada"),
+    }  # fmt: skip
+    path = ids(db)
+    heard = {who: list(stages.witnessed(db, S, path[-1], who)) for who in ("mara", "ada", NARRATOR)}
+    assert heard[NARRATOR] == path
+    assert heard["mara"] == path[: path.index(replies[3]) - 1]
+    one, away, back = (path.index(replies[n]) - 1 for n in (1, 4, 5))
+    assert heard["ada"] == path[one:away] + path[back:]
+    assert list(stages.witnessed(db, S, replies[0], "ada")) == []
+
+
+def test_of_very_many_changes_the_last_are_read(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "CHANGES_READ", 1)
+    stages.begin(db, S, "")
+    reply = say(db, "One.", "Two.").reply_id
+    stages.keep(db, S, reply, ["ada"])
+    assert list(stages.witnessed(db, S, reply, "mara")) == ids(db)[:1]
+
+
+# --- states -------------------------------------------------------------------------------------
+
+
+def pinned(db: Connection, leaf: int | None) -> tuple[str, ...]:
+    return states.state_at(db, S, leaf).pins
+
+
+def test_a_state_holds_below_its_message_until_another_one(db: Connection) -> None:
+    first = say(db, "One.", "Two.")
+    greeting = ids(db)[0]
+    states.change_state(db, S, lambda old: replace(old, pins=("a",)), greeting)
+    states.change_state(db, S, lambda old: replace(old, pins=(*old.pins, "b")), first.reply_id)
+    other = retry(db, "Other.")
+    assert [pinned(db, leaf) for leaf in (None, greeting, first.user_id, first.reply_id, other.reply_id)] == [
+        (), ("a",), ("a",), ("a", "b"), ("a",)
+    ]  # fmt: skip
+    assert [states.nearest_state(db, one) for one in (first.user_id, other.reply_id)] == [greeting] * 2
+    assert states.undo_state(db, S)  # on this way the greeting's is the last
+    assert [pinned(db, leaf) for leaf in (greeting, first.reply_id)] == [(), ("a", "b")]
+    assert not states.undo_state(db, S)
+
+
+def test_a_damaged_state_is_told_and_can_be_taken_back(db: Connection) -> None:
+    (greeting,) = ids(db)
+    states.change_state(db, S, lambda old: replace(old, pins=("a",)))
+    db.execute(
+        "UPDATE messages SET extra = ? WHERE id = ?", ('{"state": {"pins": 7}, "name": "x"}', greeting)
+    )
+    with pytest.raises(StoreError):
+        states.state_at(db, S, greeting)
+    assert states.undo_state(db, S)
+    assert states.state_at(db, S, greeting) == StoryState()
+    assert stories.active_path(db, S)[0].extra.name == "x"
+
+
+def test_a_new_name_goes_into_the_stories_in_which_one_was_called_so(db: Connection) -> None:
+    was, new = Persona("Ines", "A smith."), Persona("Ada", "A queen.")
+    stories.create_session(db, "theirs", "harbour", "mara", "Hello.", 1.0, 1)
+    for story in (S, OTHER, "theirs"):
+        states.change_steering(db, story, lambda old: replace(old, persona=was))
+    states.change_steering(db, OTHER, lambda old: replace(old, persona=Persona("Ines", "A thief.")))
+    states.change_persona(db, was, new)
+    found = [states.steering(db, story).persona for story in (S, OTHER, "theirs")]
+    assert found == [new, Persona("Ines", "A thief."), was]
+    states.change_persona(db, was, new, 1)
+    assert states.steering(db, "theirs").persona == new
+
+
+def test_a_story_that_goes_on_is_not_greeted_anew(db: Connection) -> None:
+    states.change_state(db, S, lambda old: replace(old, pins=("a",)))
+    assert not states.greet_anew(db, S, [("Hello.", None)], 2.0)
+    assert states.greet_anew(
+        db, S, [("Hello.", None), ("Evening.", '{"n": "1"}'), ("Night.", None)], 2.0
+    )
+    assert told(db) == ["Evening."]
+    assert pinned(db, ids(db)[0]) == ("a",)
+    assert states.variables_at(db, S, ids(db)[0]) == {"n": "1"}
+    assert [one.content for one in stories.children(db, S, None)] == ["Hello.", "Evening.", "Night."]
+    assert [one.content for one in stories.children(db, OTHER, None)] == ["Hello."]
+    say(db, "One.", "Two.")
+    assert not states.greet_anew(db, S, [("Day.", None)], 3.0)
+
+
+def test_where_a_story_stands_is_read_with_what_holds_there(db: Connection) -> None:
+    made = say(db, "One.", "Two.")
+    stories.set_message_extra(db, made.reply_id, {"speaker": "ada"})
+    found = states.current(db, S, 9.0)
+    assert (found.speaker, found.begun, found.now.lines, found.now.time) == ("ada", 1.0, 1, 9.0)
+    assert states.current_at(db, S, made.user_id, 9.0).speaker == ""
+    assert states.current(db, "none", 9.0).begun == 9.0

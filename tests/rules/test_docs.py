@@ -1,0 +1,194 @@
+"""Documentation and code cannot disagree: what exists is described, what is linked exists."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import click
+import msgspec
+import pytest
+
+from flower import cli_commands
+from flower.engine.commands import catalogue, lookup
+from flower.home import Home
+from flower.protocol import messages
+from flower.settings import config
+from flower.tui.state import checklist
+from tests.paths import ROOT
+from tests.shell.test_cli import every_command
+from tests.svg import playing, svg
+from tests.tui_world import Face
+
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+def structs(kind: object) -> set[type[msgspec.Struct]]:
+    """Returns every struct type that appears in a type, however deep."""
+    found: set[type[msgspec.Struct]] = set()
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        found.add(kind)
+        for name, hint in get_type_hints(kind).items():
+            if name in kind.__struct_fields__:
+                found |= structs(hint)
+    for part in get_args(kind):
+        found |= structs(part)
+    return found
+
+
+def section(event: str) -> str:
+    """Returns the part of the protocol page about an event."""
+    found = re.search(rf"(?ms)^### `{event}`.*?(?=^##|\Z)", PROTOCOL)
+    assert found, f"docs/protocol.md has no section for {event}"
+    return found.group()
+
+
+@pytest.mark.parametrize("kind", get_args(messages.Event), ids=lambda kind: kind.event)
+def test_every_event_has_a_section_with_all_its_keys(kind: Any) -> None:
+    text = section(kind.event)
+    if kind.event == "system_update":
+        text = section("sync_state")  # where the state keys are
+    elif kind.event == "chat_reasoning":
+        text = section("chat_chunk")
+    keys = {
+        key for struct in structs(get_type_hints(kind)["metadata"]) for key in struct.__struct_fields__
+    }
+    missing = {key for key in keys if f"`{key}`" not in text}
+    assert not missing
+
+
+def test_every_key_of_a_prompt_is_described() -> None:
+    for key in messages.Prompt.__struct_fields__:
+        assert f"| `{key}` |" in PROTOCOL
+
+
+def test_every_option_and_command_is_in_the_readme() -> None:
+    for words in every_command():
+        command = cli_commands.commands
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.commands[word]
+        assert f"`flower {' '.join(words)}" in README, words
+        for option in command.params:
+            assert not isinstance(option, click.Option) or f"`{option.opts[0]}" in README, option.opts
+
+
+def test_every_setting_and_variable_is_described() -> None:
+    flat = set(config.Config.__struct_fields__) - set(config.SECTIONS)
+    words = {*flat, *config.ENVIRONMENT, *config.PROVIDER_KINDS}
+    for struct in structs(config.Config):
+        words |= set(struct.__struct_fields__) - set(config.Config.__struct_fields__)
+    assert not {word for word in words if f"`{word}`" not in CONFIGURATION}
+    for name in config.SECTIONS:
+        assert f": `{name}`\n" in CONFIGURATION
+
+
+def test_the_readme_names_every_key_of_a_service() -> None:
+    for variable, key in config.ENVIRONMENT.items():
+        assert f"`{variable}`" in README
+        assert f"`{key}:" in README
+
+
+def test_defaults_in_the_documentation_are_the_real_ones() -> None:
+    rows = dict(re.findall(r"(?m)^\| `(\w+)` \| `?([^|`]+?)`? \|", CONFIGURATION))
+    defaults = config.Config()
+    checked = 0
+    for name in config.SECTIONS:
+        section_defaults = getattr(defaults, name)
+        for field in section_defaults.__struct_fields__:
+            value = getattr(section_defaults, field)
+            if field in rows and value not in ("", None, {}):
+                written = f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
+                assert rows[field] == written, field
+                checked += 1
+    assert checked >= 10
+
+
+def test_every_path_of_the_home_is_described(home: Home) -> None:
+    text = (ROOT / "docs" / "install.md").read_text()
+    for path in home.root.iterdir():
+        assert f"| `{path.name}{'/' if path.is_dir() else ''}` |" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_modules_named_in_the_architecture_exist() -> None:
+    """A name without a folder stands in the folder of the name before it."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for cell in re.findall(r"(?m)^\| (`flower/[^|]+?) \|", text):
+        folder = ROOT
+        for name in re.findall(r"`([^`]+)`", cell):
+            path = ROOT / name if name.startswith("flower/") else folder / name
+            assert path.exists(), path
+            folder = path.parent
+
+
+def test_every_command_has_an_example_that_is_one() -> None:
+    for commands in catalogue.GROUPS.values():
+        for command in commands:
+            option, argument = lookup.parse(command.example or command.usage)
+            assert option.name == command.name
+            assert not re.search(r"\b[A-Z]{2,}\b", argument), "an example has no place to be filled in"
+
+
+def test_the_page_of_commands_is_the_catalogue() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text()
+    expected = []
+    for title, commands in catalogue.GROUPS.items():
+        expected.append(f"## {title}")
+        for command in commands:
+            example = f"`{command.example}`" if command.example not in ("", command.usage) else ""
+            cells = (f"`{command.usage}`", command.summary, example)
+            expected.append("| {} | {} | {} |".format(*(cell.replace("|", r"\|") for cell in cells)))
+    lines = [line for line in page.splitlines() if line.startswith(("## ", "| `/"))]
+    assert lines == expected
+
+
+def test_every_sentence_about_trust_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+    assert len(named) > 15
+    assert not [name for name in named if not (ROOT / name).exists()]
+    promises = text.split("## What is not promised")[0].split("\n- ")[1:]
+    assert not [promise[:60] for promise in promises if "`tests/" not in promise]
+
+
+def test_what_a_newcomer_adds_is_in_three_places_at_most_and_these_are_there() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where ten changes go")[2]
+    rows = [row for row in table.partition("\n## ")[0].splitlines() if row.startswith("| a")]
+    assert len(rows) == 10
+    for row in rows:
+        paths = re.findall(r"`([\w/]+/[\w.]*)`", row)
+        assert 1 <= len(paths) <= 3, row
+        for path in paths:
+            assert (ROOT / "flower" / path).exists(), path
+
+
+def test_the_map_has_every_folder_and_no_other() -> None:
+    folders = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "flower").rglob("__init__.py")}
+    told = set(
+        re.findall(
+            r"^\| `(flower/[\w/]*)` \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE
+        )
+    )
+    assert told <= folders
+    parts = {"flower/engine/provider/llamacpp/"}  # of a folder that is in the map
+    assert folders - told == parts
+
+
+def test_the_pictures_of_the_readme_show_the_screen_of_today() -> None:
+    """``python -m tests.svg docs/screenshot.svg`` and ``python -m tests.minute docs/minute.svg`` draw them anew."""
+    assert (ROOT / "docs" / "screenshot.svg").read_text() == svg(playing().frame)
+    moving = (ROOT / "docs" / "minute.svg").read_text()
+    for step in checklist.steps(Face().online().model):
+        assert step.title in moving
