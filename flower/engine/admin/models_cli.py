@@ -9,9 +9,9 @@ from pathlib import Path
 
 import trio
 
-from flower.engine.provider.instruct import BASE_NOTE
 from flower.engine.provider.llamacpp import fetch, gguf, sizes
-from flower.engine.provider.llamacpp.models import completes_only, read_memory
+from flower.engine.provider.llamacpp.provider import completes_only, read_memory
+from flower.engine.provider.text_prompts import BASE_NOTE
 from flower.engine.sessions.fetches import Reporter
 from flower.errors import UsageError, printable, printable_line
 from flower.home import Home

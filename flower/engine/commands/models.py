@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from flower.engine.provider.llamacpp import fetch, sizes
-from flower.engine.provider.llamacpp.models import read_memory
+from flower.engine.provider.llamacpp.provider import read_memory
 from flower.engine.provider.llamacpp.sizes import Measured
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.fetches import Fetch

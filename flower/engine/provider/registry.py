@@ -18,15 +18,15 @@ import trio
 
 from flower import limits, regular_file
 from flower.engine.offline.provider import OfflineNarrator
-from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
+from flower.engine.provider import services
 from flower.engine.provider.base import ModelInfo, Provider
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.endpoint import KINDS, Endpoint
-from flower.engine.provider.instruct import BASE_NOTE, is_base
-from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.llamacpp.provider import LocalProvider
 from flower.engine.provider.models import Listed, known_model
 from flower.engine.provider.setup import read_setup
+from flower.engine.provider.text_prompts import BASE_NOTE, is_base
 from flower.errors import ProviderError
 from flower.home import Home
 from flower.protocol.messages import ModelOption
@@ -51,7 +51,7 @@ class ModelRegistry:
         home: Home,
         *,
         environ: Mapping[str, str] | None = None,
-        build: Callable[[Endpoint], Provider] = factory.build,
+        build: Callable[[Endpoint], Provider] = services.build,
         clock: Callable[[], float] = time.time,
     ) -> None:
         setup = read_setup(config, os.environ if environ is None else environ, home.root)
@@ -147,7 +147,7 @@ class ModelRegistry:
     async def _warm(self) -> None:
         """Imports what the configured providers need, so that the first prompt does not wait for it."""
         for kind in {endpoint.kind for endpoint in self._configured}:
-            await trio.to_thread.run_sync(factory.load, kind)
+            await trio.to_thread.run_sync(services.load, kind)
 
     async def refresh(self) -> tuple[str, ...]:
         """Fetches every list now; returns one sentence for each that could not be had."""
@@ -267,7 +267,7 @@ class ModelRegistry:
             self._alive.discard(endpoint.name)
 
     async def _fetch(self, endpoint: Endpoint, problems: list[str]) -> None:
-        await trio.to_thread.run_sync(factory.load, endpoint.kind)
+        await trio.to_thread.run_sync(services.load, endpoint.kind)
         try:
             with trio.fail_after(limits.CATALOGUE_TIMEOUT_S):
                 models = await self._provider(endpoint.name).models()

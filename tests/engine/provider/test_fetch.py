@@ -14,7 +14,7 @@ import trio
 
 from flower.engine.commands import models
 from flower.engine.provider.llamacpp import fetch, gguf, sizes
-from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.llamacpp.provider import LocalProvider
 from flower.engine.sessions.fetches import Reporter
 from flower.errors import CommandError, ProviderError
 from tests.engine.provider.test_provider_local import GEMMA, gguf_file

@@ -22,11 +22,11 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.provider.base import ChatMessage, Finish, Loading, Piece, Spent, Text
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.factory import build
 from flower.engine.provider.llamacpp import gguf, process
 from flower.engine.provider.llamacpp.gguf import Header
-from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.llamacpp.provider import LocalProvider
 from flower.engine.provider.retry import Stream
+from flower.engine.provider.services import build
 from flower.errors import ProviderError
 from tests.provider_world import completion, text_of
 
@@ -391,7 +391,7 @@ def test_an_engine_that_is_killed_takes_the_model_with_it(tmp_path: Path) -> Non
     (tmp_path / "gemma.gguf").write_bytes(gguf_file(GEMMA))
     engine = f"""
 import os, pathlib, sys, trio
-from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.llamacpp.provider import LocalProvider
 folder = pathlib.Path({str(tmp_path)!r})
 async def main():
     local = LocalProvider((folder,), folder / "log", command=(sys.executable, str(folder / "child.py")))

@@ -22,15 +22,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits, regular_file
-from flower.engine.provider import factory
+from flower.engine.provider import services
 from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider, Template
-from flower.engine.provider.endpoint import Endpoint, Patch
+from flower.engine.provider.endpoint import Endpoint, Patch, Refusals
 from flower.engine.provider.gate import Gate
-from flower.engine.provider.instruct import BASE, BASE_NOTE, base_remark, is_base, is_tuned
 from flower.engine.provider.llamacpp import gguf, process
 from flower.engine.provider.llamacpp.gguf import Header, LoadPlan
 from flower.engine.provider.llamacpp.process import LlamaProcess
-from flower.engine.provider.request_fields import Refusals
+from flower.engine.provider.text_prompts import BASE, BASE_NOTE, base_remark, is_base, is_tuned
 from flower.errors import ProviderError
 
 # How a base model is asked, unless the player sets something else: without, the small ones repeat themselves.
@@ -237,7 +236,7 @@ class LocalProvider:
                 params=COMPLETING if base else {},
                 patch=(Patch(template=BASE),) if base else (),
             )
-            self._server = factory.build(endpoint)
+            self._server = services.build(endpoint)
         return self._server
 
     def lost(self, error: ProviderError) -> ProviderError:
