@@ -1,77 +1,47 @@
-"""GGUF files in the models folders, run by a llama.cpp of our own.
+"""Models from GGUF files, run by a llama.cpp of our own.
 
-Owns at most one child process. A file is listed as ``local/NAME``; choosing it loads it, with
-progress; it is started again if it dies, and unloaded when nobody used it for a while. Talks to the
-child like to any llama.cpp server.
+Owns at most one child process. ``local/NAME`` is a file; choosing it loads it, with progress; it is started again if
+it dies, and unloaded when nobody used it for a while. Talks to the child like to any llama.cpp server.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import logging
-import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import trio
-from msgspec import Struct
-from msgspec.structs import replace
 
-from flower import limits, regular_file
+from flower import limits
 from flower.engine.provider import services
 from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider, Template
 from flower.engine.provider.endpoint import Endpoint, Patch, Refusals
 from flower.engine.provider.gate import Gate
-from flower.engine.provider.llamacpp import gguf, process
-from flower.engine.provider.llamacpp.gguf import Header, LoadPlan
+from flower.engine.provider.llamacpp import process
+from flower.engine.provider.llamacpp.files import PREFIX, ModelFiles, template_of
 from flower.engine.provider.llamacpp.process import LlamaProcess
-from flower.engine.provider.text_prompts import BASE, BASE_NOTE, base_remark, is_base, is_tuned
+from flower.engine.provider.text_prompts import BASE, base_remark
 from flower.errors import ProviderError
 
 # How a base model is asked, unless the player sets something else: without, the small ones repeat themselves.
 COMPLETING = {"repeat_penalty": 1.1, "repeat_last_n": 256, "dry_multiplier": 0.8}
-log = logging.getLogger(__name__)
-
-
-class LocalModel(Struct, frozen=True):
-    """A GGUF file that was found. ``size_bytes``: all its parts; ``base``: it only completes text."""
-
-    name: str
-    path: Path
-    size_bytes: int
-    header: Header
-    plan: LoadPlan
-    base: bool = False
 
 
 class LocalProvider:
-    """Models from files.
-
-    ``memory`` returns (total, available) bytes of this machine; ``command`` starts the child. Both
-    are arguments for tests.
-    """
+    """Models from ``files``; ``command`` starts the child, another one in tests."""
 
     local = True
 
     def __init__(
-        self,
-        folders: Sequence[Path],
-        log: Path,
-        *,
-        memory: Callable[[], tuple[int, int]] | None = None,
-        command: tuple[str, ...] = process.COMMAND,
+        self, files: ModelFiles, log: Path, *, command: tuple[str, ...] = process.COMMAND
     ) -> None:
-        self._folders = folders
+        self.files = files
         self._log = log
-        self._memory = memory or read_memory
         self._command = command
-        self._found: dict[str, LocalModel] = {}
-        self.problems: tuple[str, ...] = ()  # files that are no models, with the reason
-        self._scanned = False
         self._child: LlamaProcess | None = None
         self._server: Provider | None = None
         self._changing = trio.Lock()
@@ -79,15 +49,12 @@ class LocalProvider:
         self._used_at = 0.0
         self._started = trio.Event()
         self._refusals = Refusals()
-        self._judged: dict[
-            tuple[Path, int, int], bool
-        ] = {}  # by file, size and date: it only completes text
         self._gate = Gate(_one_place)  # as many as the child has slots
 
     @property
     def name(self) -> str:
         """The prefix of local models."""
-        return "local"
+        return PREFIX
 
     def open(self, completion: Completion) -> LocalStream:
         """Returns the stream of one completion; loading the model is part of it."""
@@ -99,7 +66,7 @@ class LocalProvider:
 
     def remarks(self, model: str) -> tuple[str, ...]:
         """Returns what the player should know about a model."""
-        return (base_remark(model),) if self._completes_only(model) else ()
+        return (base_remark(model),) if self.files.is_base(model) else ()
 
     def refuse(self, model: str, field: str) -> bool:
         """Remembers a refused parameter."""
@@ -115,8 +82,8 @@ class LocalProvider:
 
     async def models(self) -> tuple[ModelInfo, ...]:
         """Returns the files on disk as models."""
-        await self.scan()
-        return self.listed()
+        await self.files.scan()
+        return self.files.listed()
 
     async def count_tokens(self, text: str) -> int | None:
         """Returns the exact count while a model is loaded."""
@@ -127,75 +94,14 @@ class LocalProvider:
         async with self._changing:
             await self._stop()
 
-    # --- files ----------------------------------------------------------------------------------
-
-    async def scan(self) -> None:
-        """Looks for files again; what is no model is in the log and in ``problems``."""
-        before = self.problems
-        self._found = await trio.to_thread.run_sync(self._scan)
-        for problem in self.problems:
-            if problem not in before:
-                log.warning("model skipped: %s", problem)
-        self._scanned = True
-
-    def listed(self) -> tuple[ModelInfo, ...]:
-        """Returns what the last scan found."""
-        return tuple(_info(model) for model in self._found.values())
-
-    def sizes(self) -> dict[str, int]:
-        """Returns the bytes of every model found, by its id for ``/model``."""
-        return {f"local/{name}": model.size_bytes for name, model in self._found.items()}
-
-    def info(self, name: str) -> ModelInfo | None:
-        """Returns one of the models found."""
-        model = self._found.get(name)
-        return None if model is None else _info(model)
-
     def check(self, name: str) -> None:
         """Raises ``ProviderError`` when a model cannot be run here, as far as is known without I/O."""
-        if self._scanned and name not in self._found:
-            raise ProviderError(
-                "model_not_found",
-                f"there is no file {name}.gguf in {self._folders[0]}; put it there, or choose with /model.",
-            )
+        self.files.check_is_here(name)
         if self._command is process.COMMAND and importlib.util.find_spec("xllamacpp") is None:
             raise ProviderError(
                 "model_not_found",
                 "GGUF files need llama.cpp; install it with: ./start.sh --setup local",
             )
-
-    def _completes_only(self, name: str) -> bool:
-        return name in self._found and self._found[name].base
-
-    def _scan(self) -> dict[str, LocalModel]:
-        memory_bytes, _ = self._memory()
-        cores = (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
-        found: dict[str, LocalModel] = {}
-        problems: list[str] = []
-        judged, self._judged = self._judged, {}
-        for folder in self._folders:
-            for path in sorted(folder.glob("*.gguf")):
-                name = gguf.model_name(path.name)
-                if name and name not in found:
-                    model = _read_file(name, path, memory_bytes, cores)
-                    if model is not None:
-                        found[name] = replace(model, base=self._judge(model, judged))
-                    else:
-                        problems.append(f"models/{path.name}: {_why(path)}")
-        self.problems = tuple(problems)
-        return found
-
-    def _judge(self, model: LocalModel, judged: Mapping[tuple[Path, int, int], bool]) -> bool:
-        try:
-            status = model.path.stat()
-            key = (model.path, status.st_size, status.st_mtime_ns)
-            verdict = judged[key] if key in judged else completes_only(model.path)
-        except OSError:
-            return False
-        self._judged[key] = verdict
-        return verdict
 
     # --- the child ------------------------------------------------------------------------------
 
@@ -227,9 +133,9 @@ class LocalProvider:
         if progress is not None:
             return progress
         if self._server is None:
-            base = self._completes_only(name)
+            base = self.files.is_base(name)
             endpoint = Endpoint(
-                "local",
+                PREFIX,
                 "llamacpp",
                 child.address,
                 api_key=child.key,
@@ -262,12 +168,13 @@ class LocalProvider:
             raise
 
     async def _start(self, name: str) -> LlamaProcess:
-        if name not in self._found:
-            await self.scan()
+        if name not in self.files:
+            await self.files.scan()
         self.check(name)
-        model = self._found[name]
-        await trio.to_thread.run_sync(self._check_memory, model)
-        template = await trio.to_thread.run_sync(_template, model.path)
+        model = self.files.get(name)
+        assert model is not None  # or it would not be here
+        await trio.to_thread.run_sync(self.files.check_memory, model)
+        template = await trio.to_thread.run_sync(template_of, model.path)
         child = await process.start(
             name, model.path, model.size_bytes, model.plan, template, self._log, self._command
         )
@@ -275,16 +182,6 @@ class LocalProvider:
         self._used_at = trio.current_time()
         self._started.set()
         return child
-
-    def _check_memory(self, model: LocalModel) -> None:
-        _, free_bytes = self._memory()
-        if model.plan.needs_bytes > free_bytes:
-            need, free = model.plan.needs_bytes / 1e9, free_bytes / 1e9
-            raise ProviderError(
-                "bad_request",
-                f"{model.name} needs {need:.1f} GB of memory and {free:.1f} GB are free; "
-                "close something, or choose a smaller GGUF file.",
-            )
 
     async def _stop(self) -> None:
         child, self._child = self._child, None
@@ -343,67 +240,3 @@ class LocalStream:
 
 async def _one_place() -> int:
     return 1
-
-
-def read_memory() -> tuple[int, int]:
-    """Returns total and available bytes of memory; available is total where the system is silent."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return total, total
-    figures = {line.partition(":")[0]: line.split()[1] for line in lines if len(line.split()) > 1}
-    return total, int(figures.get("MemAvailable", total // 1024)) * 1024
-
-
-def _read_file(name: str, path: Path, memory_bytes: int, cores: int) -> LocalModel | None:
-    """Returns the model in a file; None for a file that cannot be one, which is not listed."""
-    try:
-        with regular_file.opened(path) as stream:
-            header = gguf.read_header(stream)
-        parts = [path]
-        if path.stem != name:
-            parts = [part for part in path.parent.glob("*.gguf") if part.stem.startswith(f"{name}-0")]
-        size_bytes = sum(part.stat().st_size for part in parts)
-    except (OSError, ValueError):
-        return None
-    return LocalModel(
-        name, path, size_bytes, header, gguf.plan(header, size_bytes, memory_bytes, cores)
-    )
-
-
-def _why(path: Path) -> str:
-    try:
-        return gguf.trouble_of(path) or "it cannot be read"
-    except OSError as error:
-        return f"it cannot be read ({error.strerror or error})"
-
-
-def _template(path: Path) -> str:
-    """Returns the name of a chat template for a file that brings none, "" for one that does."""
-    try:
-        with regular_file.opened(path) as stream:
-            return gguf.template_for(gguf.read_header(stream, whole=True))
-    except (OSError, ValueError):
-        return ""  # llama.cpp will say what is wrong with the file
-
-
-def completes_only(path: Path) -> bool:
-    """Returns whether a file only completes text: its name says so, or says nothing and it has no chat template.
-
-    Only in the second case all of the file's head is read, half a second of a small machine for a large list of tokens.
-    """
-    names = [gguf.model_name(path.name)]
-    try:
-        with regular_file.opened(path) as stream:
-            names.append(gguf.read_header(stream).name)
-    except (OSError, ValueError):
-        return False
-    if any(map(is_base, names)):
-        return True
-    return not any(map(is_tuned, names)) and bool(_template(path))
-
-
-def _info(model: LocalModel) -> ModelInfo:
-    size = f"{model.size_bytes / 1e9:.1f} GB" + (f", {BASE_NOTE}" if model.base else "")
-    return ModelInfo(model.name, f"{model.name} ({size})", model.plan.context_tokens, 0.0, 0.0)
