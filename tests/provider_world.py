@@ -14,17 +14,17 @@ import pytest
 import trio
 from msgspec import Struct
 
-from flower.engine.provider.anthropic import AnthropicProvider, MessageStream, api_headers
 from flower.engine.provider.base import ChatMessage, Completion, Piece, Provider, Reasoning, Text
-from flower.engine.provider.decode import Interpreter, Item
 from flower.engine.provider.endpoint import Endpoint
 from flower.engine.provider.errors import Origin
-from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
-from flower.engine.provider.gemini import GeminiProvider, GenerateStream, api_key
-from flower.engine.provider.http import Edge
-from flower.engine.provider.koboldcpp import KoboldCppProvider
-from flower.engine.provider.ollama import ChatLines, OllamaProvider
-from flower.engine.provider.openai import ChatStream, OpenAIProvider, bearer
+from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.decode import Interpreter, Item
+from flower.engine.provider.http.framing import NdjsonDecoder, SseDecoder
+from flower.engine.provider.services.anthropic import AnthropicProvider, MessageStream, api_headers
+from flower.engine.provider.services.gemini import GeminiProvider, GenerateStream, api_key
+from flower.engine.provider.services.koboldcpp import KoboldCppProvider
+from flower.engine.provider.services.ollama import ChatLines, OllamaProvider
+from flower.engine.provider.services.openai import ChatStream, OpenAIProvider, bearer
 
 KEY = "sk-canary-7f3a9c51e2"
 STORY = 'The door\u2028opens. "Who goes there?" – 🌸'

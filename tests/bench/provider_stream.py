@@ -22,8 +22,8 @@ import trio
 
 from flower.engine.provider.base import ChatMessage, Completion, Text
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.factory import build
 from flower.engine.provider.retry import Stream
+from flower.engine.provider.services import build
 
 CHUNK = (
     b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1795370340,"model":"m1",'

@@ -19,7 +19,7 @@ from flower.engine.game.rng import Seeded
 from flower.engine.game.sheet import Sheet
 from flower.engine.prompt import macros
 from flower.engine.provider.base import Text
-from flower.engine.provider.framing import SseDecoder
+from flower.engine.provider.http.framing import SseDecoder
 from flower.engine.sanitize import sanitize
 from flower.errors import CommandError, ConfigError, ProtocolError, ProviderError, YamlError
 from flower.protocol.codec import decode_event, decode_prompt, encode

@@ -170,7 +170,7 @@ def test_every_command_ends_with_a_sentence(
 OWN = {
     "build.py", "home.py", "launch.py", "machine.py", "whole_file.py",
     "engine/admin/doctor.py", "engine/export/library_archive.py",
-    "engine/provider/llamacpp/models.py",
+    "engine/provider/llamacpp/files.py",
     "engine/provider/llamacpp/process.py", "engine/recall/choose_model.py",
     "engine/recall/folders.py", "engine/recall/hnsw.py",
     "engine/recall/native_check.py", "engine/server/health.py", "engine/server/local_user.py", "tui/boot.py",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from pathlib import Path
 
 import trio
 
-from flower.engine.provider.instruct import BASE_NOTE
 from flower.engine.provider.llamacpp import fetch, gguf, sizes
-from flower.engine.provider.llamacpp.models import completes_only, read_memory
+from flower.engine.provider.llamacpp.files import completes_only, core_count, read_memory
+from flower.engine.provider.text_prompts import BASE_NOTE
 from flower.engine.sessions.fetches import Reporter
 from flower.errors import UsageError, printable, printable_line
 from flower.home import Home
@@ -30,8 +29,7 @@ def run(home: Home, source: str, sha256: str) -> int:
     if source:
         return _get(home, source, sha256)
     memory_bytes, _ = read_memory()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    print(printable(sizes.advice(memory_bytes, cores, ())))
+    print(printable(sizes.advice(memory_bytes, core_count(), ())))
     print(WHERE)
     for path in sorted(home.models.glob("*.gguf")):
         print(f"  {printable_line(path.name)}: {printable_line(gguf.trouble_of(path) or _kind(path))}")

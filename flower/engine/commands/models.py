@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
 from pathlib import Path
 
 from flower.engine.provider.llamacpp import fetch, sizes
-from flower.engine.provider.llamacpp.models import read_memory
+from flower.engine.provider.llamacpp.files import core_count, read_memory
 from flower.engine.provider.llamacpp.sizes import Measured
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.fetches import Fetch
@@ -89,6 +88,5 @@ async def advice(engine: Engine) -> str:
         if model in known
     ]
     memory_bytes, _ = read_memory()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     have = f"\nHere already: {', '.join(known)}." if known else ""
-    return sizes.advice(memory_bytes, cores, measured) + have
+    return sizes.advice(memory_bytes, core_count(), measured) + have

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flower.engine.commands.lookup import closest
-from flower.engine.provider.instruct import SERVER, TEMPLATES
+from flower.engine.provider.text_prompts import SERVER, TEMPLATES
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import Client

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Template
-from flower.engine.provider.instruct import SERVER, TEMPLATES
+from flower.engine.provider.text_prompts import SERVER, TEMPLATES
 from flower.engine.store import presets, selections
 from flower.settings import samplers
 

@@ -1,7 +1,7 @@
 """One place a narrator can be reached, as the user configured it.
 
-Names, kinds, addresses, keys, and what a model needs changed in its requests. Owns the table of
-kinds. Never sends anything; never shows a key.
+Names, kinds, addresses, keys, what a model needs changed in its requests and which fields it refused. Owns the table
+of kinds. Never sends anything; never shows a key.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,7 +19,6 @@ from msgspec import Struct
 
 from flower import limits, regular_file
 from flower.engine.provider.base import Completion
-from flower.engine.provider.request_fields import without
 from flower.errors import ConfigError, ProviderError
 from flower.home import expanded
 
@@ -28,7 +27,7 @@ class Patch(Struct, frozen=True):
     """A correction for models whose id matches ``models`` (a regular expression, searched).
 
     ``set`` is merged into the request's body, ``drop`` names fields that are left out, ``thinks``
-    says that replies start inside a thinking block. ``template`` names one of ``instruct.TEMPLATES``: the
+    says that replies start inside a thinking block. ``template`` names one of ``text_prompts.TEMPLATES``: the
     prompt is sent as text to be completed.
     """
 
@@ -87,19 +86,6 @@ class Endpoint(Struct, frozen=True):
     def secrets(self) -> tuple[str, ...]:
         """Returns every text that must never be shown."""
         return tuple(text for text in (self.api_key, *self.headers.values()) if len(text) >= 6)
-
-
-def wanted_params(completion: Completion, endpoint: Endpoint) -> dict[str, Any]:
-    """Returns the sampler settings to ask for: the endpoint's, overruled by the completion's."""
-    return {**endpoint.params, **completion.params}
-
-
-def patched(body: dict[str, Any], endpoint: Endpoint, model: str) -> dict[str, Any]:
-    """Returns a request's body as the endpoint's patches for ``model`` want it."""
-    for patch in endpoint.patch:
-        if patch.fits(model):
-            body = without({**body, **patch.set}, patch.drop)
-    return body
 
 
 class ServiceKind(Struct, frozen=True):
@@ -223,6 +209,78 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+# --- What a request asks for, and what a model would not take ----------------------------------------
+#
+# A sampler setting that was refused is left out of later requests instead of failing every turn.
+
+# Without these a request means nothing; leaving them out cannot help.
+_NEEDED = frozenset(
+    {"model", "messages", "contents", "prompt", "stream", "system", "systemInstruction"}
+)
+_CONTENT = frozenset({"messages", "contents", "prompt", "system", "systemInstruction"})
+
+
+class Refusals:
+    """Remembers refused fields. ``needed`` can never be left out, beside what every API needs."""
+
+    def __init__(self, needed: Collection[str] = ()) -> None:
+        self._needed = _NEEDED | frozenset(needed)
+        self._fields: dict[str, set[str]] = {}
+
+    def add(self, model: str, field: str) -> bool:
+        """Remembers one; returns False when leaving it out is no help or has been tried."""
+        fields = self._fields.setdefault(model, set())
+        if field in self._needed or field in fields:
+            return False
+        fields.add(field)
+        return True
+
+    def of(self, model: str) -> frozenset[str]:
+        """Returns the fields ``model`` has refused."""
+        return frozenset(self._fields.get(model, ()))
+
+
+def not_sent(
+    wanted: Iterable[str], sent_as: Mapping[str, str], refused: Collection[str]
+) -> tuple[str, ...]:
+    """Returns which of the wanted parameters are not sent: without a field here, or with one that was refused."""
+    return tuple(name for name in wanted if name not in sent_as or sent_as[name] in refused)
+
+
+def without(body: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
+    """Returns ``body`` without ``fields``, also inside option objects, never inside the prompt."""
+    if not fields:
+        return dict(body)
+    return {
+        name: without(value, fields) if isinstance(value, dict) and name not in _CONTENT else value
+        for name, value in body.items()
+        if name not in fields
+    }
+
+
+def field_names(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the names of the fields that were sent and could be refused, deepest names included."""
+    names: list[str] = []
+    for name, value in body.items():
+        names.append(name)
+        if isinstance(value, dict) and name not in _CONTENT:
+            names += field_names(value)
+    return tuple(dict.fromkeys(names))
+
+
+def wanted_params(completion: Completion, endpoint: Endpoint) -> dict[str, Any]:
+    """Returns the sampler settings to ask for: the endpoint's, overruled by the completion's."""
+    return {**endpoint.params, **completion.params}
+
+
+def patched(body: dict[str, Any], endpoint: Endpoint, model: str) -> dict[str, Any]:
+    """Returns a request's body as the endpoint's patches for ``model`` want it."""
+    for patch in endpoint.patch:
+        if patch.fits(model):
+            body = without({**body, **patch.set}, patch.drop)
+    return body
 
 
 # --- Where an API key comes from when it is needed.

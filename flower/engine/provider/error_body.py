@@ -1,24 +1,25 @@
-"""What a provider told about a failure, whatever shape it had.
+"""What a provider says about a failure, whatever shape it has, and foreign text made fit to be quoted.
 
 Pure. Knows the error bodies of all API families and the numbers people put into their sentences;
-``errors`` decides what they mean.
+``errors`` decides what they mean. A quotation is one line, bounded, printable, without markup and without keys.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from flower.engine.provider.quote import clean, excerpt
+from flower import limits
+from flower.engine.sentences import one_line
 
 
 class Trouble(Struct, frozen=True):
-    """What a provider told about a failure, whatever shape it had."""
+    """What a provider says about a failure; "", 0 and None where it does not say."""
 
     status: int = 0
     message: str = ""
@@ -169,3 +170,19 @@ def _duration(text: str) -> float | None:
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def excerpt(data: bytes | str) -> str:
+    """Returns the beginning of a body as plain text on one line; HTML tags are taken out."""
+    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+    text = text[: 16 * limits.KIB]
+    text = re.sub(r"(?is)<(script|style)\b.*?(</\1>|$)", " ", text)
+    text = re.sub(r"<[^<>]{1,500}>", " ", text)
+    return clean(text)
+
+
+def clean(text: str, secrets: Collection[str] = ()) -> str:
+    """Returns ``text`` fit to be quoted: one line, bounded, printable, without the given secrets."""
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return one_line("".join(c if c.isprintable() else " " for c in text), limits.ERROR_TEXT_CHARS)

@@ -12,8 +12,14 @@ from collections.abc import Collection, Mapping
 import msgspec
 from msgspec import Struct
 
-from flower.engine.provider.error_body import TOO_LONG, Trouble, read_body, read_error, retry_after
-from flower.engine.provider.quote import clean
+from flower.engine.provider.error_body import (
+    TOO_LONG,
+    Trouble,
+    clean,
+    read_body,
+    read_error,
+    retry_after,
+)
 from flower.errors import ProviderError
 
 

@@ -18,15 +18,16 @@ import trio
 
 from flower import limits, regular_file
 from flower.engine.offline.provider import OfflineNarrator
-from flower.engine.provider import factory
 from flower.engine.provider import models as catalogue
+from flower.engine.provider import services
 from flower.engine.provider.base import ModelInfo, Provider
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.endpoint import KINDS, Endpoint
-from flower.engine.provider.instruct import BASE_NOTE, is_base
-from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.llamacpp.files import ModelFiles
+from flower.engine.provider.llamacpp.provider import LocalProvider
 from flower.engine.provider.models import Listed, known_model
 from flower.engine.provider.setup import read_setup
+from flower.engine.provider.text_prompts import BASE_NOTE, is_base
 from flower.errors import ProviderError
 from flower.home import Home
 from flower.protocol.messages import ModelOption
@@ -51,7 +52,7 @@ class ModelRegistry:
         home: Home,
         *,
         environ: Mapping[str, str] | None = None,
-        build: Callable[[Endpoint], Provider] = factory.build,
+        build: Callable[[Endpoint], Provider] = services.build,
         clock: Callable[[], float] = time.time,
     ) -> None:
         setup = read_setup(config, os.environ if environ is None else environ, home.root)
@@ -68,7 +69,7 @@ class ModelRegistry:
         self._offline = OfflineNarrator(
             words_per_s=config.narrator.words_per_s, phrases=home.assets / "phrases"
         )
-        self._local = LocalProvider((home.models, SHIPPED_MODELS), home.logs / "llama.log")
+        self._local = LocalProvider(ModelFiles((home.models, SHIPPED_MODELS)), home.logs / "llama.log")
         self._built_in = (self._offline.name, self._local.name)
         self._providers: dict[str, Provider] = dict(
             zip(self._built_in, (self._offline, self._local), strict=True)
@@ -121,17 +122,17 @@ class ModelRegistry:
     @property
     def file_problems(self) -> tuple[str, ...]:
         """Files in the models folder that are no models, each with the reason."""
-        return self._local.problems
+        return self._local.files.problems
 
     async def look_for_files(self) -> None:
         """Looks into the models folder again and tells of what is new."""
-        await self._local.scan()
+        await self._local.files.scan()
         self._options = None
         self.on_change()
 
     def local_bytes(self) -> Mapping[str, int]:
         """Returns the bytes of each model from a file, by its id."""
-        return self._local.sizes()
+        return self._local.files.sizes()
 
     async def run(self) -> None:
         """Keeps the catalogue fresh and unloads idle local models, until cancelled."""
@@ -147,7 +148,7 @@ class ModelRegistry:
     async def _warm(self) -> None:
         """Imports what the configured providers need, so that the first prompt does not wait for it."""
         for kind in {endpoint.kind for endpoint in self._configured}:
-            await trio.to_thread.run_sync(factory.load, kind)
+            await trio.to_thread.run_sync(services.load, kind)
 
     async def refresh(self) -> tuple[str, ...]:
         """Fetches every list now; returns one sentence for each that could not be had."""
@@ -198,7 +199,7 @@ class ModelRegistry:
 
     def _info(self, name: str, model: str) -> ModelInfo:
         if name == self._local.name:
-            return self._local.info(model) or ModelInfo(model, model)
+            return self._local.files.info(model) or ModelInfo(model, model)
         return catalogue.find(self._catalogue, name, model) or known_model(model)
 
     def _favourite(self, model_id: str) -> SupportedModel | None:
@@ -212,7 +213,7 @@ class ModelRegistry:
             yield _option(favourite.id, _priced(info, favourite), "")
         for endpoint in self._configured:
             yield from self._endpoint_options(endpoint)
-        for info in self._local.listed():
+        for info in self._local.files.listed():
             yield _option(f"{self._local.name}/{info.id}", info, "on this machine")
         for endpoint in self._probed:
             if endpoint.name in self._alive:
@@ -250,7 +251,7 @@ class ModelRegistry:
     async def _refresh(self, endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
         problems: list[str] = []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._local.scan)
+            nursery.start_soon(self._local.files.scan)
             for endpoint in endpoints:
                 nursery.start_soon(self._fetch, endpoint, problems)
             for endpoint in self._probed:
@@ -267,7 +268,7 @@ class ModelRegistry:
             self._alive.discard(endpoint.name)
 
     async def _fetch(self, endpoint: Endpoint, problems: list[str]) -> None:
-        await trio.to_thread.run_sync(factory.load, endpoint.kind)
+        await trio.to_thread.run_sync(services.load, endpoint.kind)
         try:
             with trio.fail_after(limits.CATALOGUE_TIMEOUT_S):
                 models = await self._provider(endpoint.name).models()

@@ -22,6 +22,7 @@ import trio
 from msgspec import Struct
 
 from flower import limits
+from flower.engine.provider.answers import Prepared
 from flower.engine.provider.base import (
     Completion,
     Finish,
@@ -34,7 +35,6 @@ from flower.engine.provider.base import (
 )
 from flower.engine.provider.capabilities import Adaptable, Bodied, Gated, Patient, Remarking
 from flower.engine.provider.gate import Gate, Ticket
-from flower.engine.provider.prepared import Prepared
 from flower.errors import ProviderError
 
 _RETRIED = frozenset({"rate_limit", "overloaded", "network", "server", "loading", "interrupted"})

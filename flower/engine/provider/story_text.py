@@ -1,18 +1,131 @@
 """The story in what a model writes: without its thinking, its marks and what it says for the player.
 
-Pure. Owns the tail of the text that may yet turn out to be a mark or the player's name. Many servers pass on
-thinking as the model wrote it, and some models go on where their turn is over. Knows nothing of how the text
-came.
+Pure. Owns the table of the marks that models and chat templates put around thinking, turns and replies, and the tail
+of a text that may yet turn out to be a mark or the player's name. Many servers pass on thinking as the model wrote it,
+and some models go on where their turn is over. Knows nothing of how the text came.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
-from typing import Literal
+from enum import Enum
+from typing import Any, Literal
 
-from flower.engine.provider import markers
+from msgspec import Struct
+
 from flower.engine.provider.base import Reasoning, Text, Withdrawn
-from flower.engine.provider.markers import MarkKind
+from flower.engine.provider.text_prompts import QUOTED
+
+BLANKS = 8  # white space inside one mark; more of it is text
+
+
+class MarkKind(Enum):
+    """What a mark means for the reply it is in."""
+
+    OPEN = "thinking begins"
+    CLOSE = "thinking ends"
+    END = "the reply is over"
+    DROP = "nothing; not for eyes"
+    STRIKE = "BOS of some templates, and HTML's struck text"
+
+
+class Mark(Struct, frozen=True):
+    """A mark found in a text: where, how long, and what it means. ``MarkKind`` None: it may yet become one."""
+
+    start: int
+    end: int
+    kind: MarkKind | None
+
+
+_TAGS = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think", "antml:thinking")
+_PIPED = ("think", "thinking", "thought", "reasoning")  # tags that some models write as <|tag|>
+
+# Sources: the chat templates of DeepSeek R1, Qwen 3, Magistral, Kimi, Command A, gpt-oss (OpenAI's harmony format),
+# Gemma, Llama 3, Mistral, Phi, GLM and Zephyr, as their model cards publish them. No mark has a blank inside.
+MARKS: dict[MarkKind, tuple[str, ...]] = {
+    MarkKind.OPEN: (
+        *(f"<{tag}>" for tag in _TAGS), *(f"<|{tag}|>" for tag in _PIPED),
+        "[think]", "[thinking]", "◁think▷", "<|begin_of_thought|>", "<|start_thinking|>", "<|channel>thought",
+        "<|channel|>thought<|message|>", "<|channel|>analysis<|message|>", "<|channel|>commentary<|message|>",
+    ),
+    MarkKind.CLOSE: (
+        *(f"</{tag}>" for tag in _TAGS), *(f"<|/{tag}|>" for tag in _PIPED),
+        "[/think]", "[/thinking]", "◁/think▷", "<|end_of_thought|>", "<|end_thinking|>", "<channel|>",
+        "<|channel|>final<|message|>", "<|start|>assistant<|channel|>final<|message|>",
+        "<|end|><|start|>assistant<|channel|>final<|message|>",
+    ),
+    MarkKind.END: (
+        "<|im_end|>", "<|im_start|>", "<|im_sep|>", "<|eot_id|>", "<|eom_id|>", "<|eot|>", "<|end_of_text|>",
+        "<|endoftext|>", "<|end_of_turn|>", "<|end_of_turn_token|>", "<|start_of_turn_token|>", "<|start_header_id|>",
+        "<|end|>", "<|return|>", "<|call|>", "<|user|>", "<|assistant|>", "<|system|>", "<|begin_of_text|>",
+        "<start_of_turn>", "<end_of_turn>", "<|turn>", "<turn|>", "<eos>", "</s>", "[inst]", "[/inst]",
+        "<｜end▁of▁sentence｜>", "<｜user｜>", "<｜assistant｜>",
+    ),
+    MarkKind.DROP: (
+        "<bos>", "<|im_start|>assistant", "<|start_header_id|>assistant<|end_header_id|>", "<start_of_turn>model",
+        "<|turn>model", "<|start|>", "<|start|>assistant", "<|message|>", "<|begin_of_solution|>",
+        "<|end_of_solution|>", "<|start_response|>", "<|end_response|>", "<｜begin▁of▁sentence｜>",
+    ),
+    MarkKind.STRIKE: ("<s>",),
+}  # fmt: skip
+
+_BEGINS = re.compile(r"[<\[◁]")
+_KIND = ""  # the key of a mark's kind in the node where it ends
+
+
+def _trie() -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for kind, marks in MARKS.items():
+        for mark in marks:
+            node = root
+            for character in mark:
+                node = node.setdefault(character, {})
+            node[_KIND] = kind
+    return root
+
+
+_ROOT = _trie()
+
+
+def may_begin_mark(text: str) -> bool:
+    """Returns whether ``text`` holds a character with which a mark can begin."""
+    return _BEGINS.search(text) is not None
+
+
+def find_mark(text: str, *, final: bool = False) -> Mark | None:
+    """Returns the first mark in ``text``, the longest where several begin; None when there is none.
+
+    A mark that the end of the text cuts off has no kind yet, unless the text is ``final``.
+    """
+    for place in _BEGINS.finditer(text):
+        mark = _match(text, place.start(), final=final)
+        if mark is not None:
+            return mark
+    return None
+
+
+def _match(text: str, start: int, *, final: bool) -> Mark | None:
+    node, blanks, found = _ROOT, 0, None
+    for at in range(start, len(text)):
+        character = text[at]
+        if character.isspace() and at > start:
+            blanks += 1
+            if blanks > BLANKS:
+                return found
+            continue
+        node = node.get(character.lower(), {})
+        if not node:
+            return found
+        if _KIND in node:
+            found = Mark(start, at + 1, node[_KIND])
+            if len(node) == 1:
+                return found
+    return found if final else Mark(start, len(text), None)
+
+
+# --- The story between the marks -----------------------------------------------------------------
+
 
 StoryPart = Text | Reasoning | Withdrawn
 
@@ -46,7 +159,7 @@ class StoryReader:
         """Returns what is certain so far; the shortest tail that could be a mark is held back."""
         if self.cut:
             return []
-        if self._begun and not self._held and not self._inside and not markers.may_begin(text):
+        if self._begun and not self._held and not self._inside and not may_begin_mark(text):
             return self._piece(text)
         return self._read(self._held + text, final=False)
 
@@ -73,7 +186,7 @@ class StoryReader:
         found: list[StoryPart] = []
         self._held = ""
         while text:
-            mark = markers.find(text, final=final)
+            mark = find_mark(text, final=final)
             if mark is None:
                 found += self._piece(text)
                 break
@@ -141,7 +254,6 @@ class StoryReader:
 
 # --- Lines that are not the narrator's: the player's part, and the scaffolding of our own prompts.
 
-QUOTED = ">"  # before the player's lines, in a prompt that is a text to go on with
 COMPLETED_CHARS = 600  # two or three paragraphs
 _DRESS = '*_>-•–—"“[ \t'  # in front of a name or a mark at the start of a line
 _AFTER = "*_ \t"  # between a name and its colon

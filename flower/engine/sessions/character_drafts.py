@@ -13,9 +13,9 @@ import trio
 
 from flower.engine.forms import drafted
 from flower.engine.prompt.model import ChosenModel, thinking_room
+from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import ChatMessage, Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.short_text import short_text
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime

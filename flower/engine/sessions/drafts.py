@@ -18,9 +18,9 @@ from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import line_of
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import Services
+from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard

@@ -23,9 +23,9 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import build_prompt
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import TurnInput
+from flower.engine.provider.answers import answer_of
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Adaptable, Composing
-from flower.engine.provider.prepared import answer_of
 from flower.engine.sessions import suggestions
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime

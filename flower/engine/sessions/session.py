@@ -17,8 +17,8 @@ from msgspec import Struct, structs
 
 from flower import limits
 from flower.engine.prompt.sent import SentPrompt
+from flower.engine.provider.answers import Prepared
 from flower.engine.provider.base import Completion, Provider
-from flower.engine.provider.prepared import Prepared
 from flower.engine.sessions.joint import Joint
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.rights import Need, StoryRole, Visitor, check

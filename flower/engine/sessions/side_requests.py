@@ -12,8 +12,8 @@ from typing import Any
 
 from flower import limits
 from flower.engine.prompt.model import ChosenModel
+from flower.engine.provider.answers import Prepared
 from flower.engine.provider.base import Completion, Piece, Provider, Reasoning, Spent, Text
-from flower.engine.provider.prepared import Prepared
 from flower.engine.provider.retry import Stream
 from flower.engine.sessions.runtime import Runtime, SideUse
 from flower.engine.sessions.turn_outcome import cost_of

@@ -15,9 +15,9 @@ from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import build_prompt
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import TurnInput
+from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Suggesting
-from flower.engine.provider.short_text import short_text
 from flower.engine.sanitize import sanitize
 from flower.engine.sentences import one_line
 from flower.engine.sessions.model_choice import ModelSelector

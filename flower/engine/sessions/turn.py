@@ -35,6 +35,7 @@ from flower.engine.prompt.request import (
 from flower.engine.prompt.sent import SentPrompt
 from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import Services, TurnInput
+from flower.engine.provider.answers import Prepared
 from flower.engine.provider.base import (
     Finish,
     Loading,
@@ -46,7 +47,6 @@ from flower.engine.provider.base import (
     Withdrawn,
 )
 from flower.engine.provider.capabilities import Composing
-from flower.engine.provider.prepared import Prepared
 from flower.engine.provider.retry import Stream
 from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector

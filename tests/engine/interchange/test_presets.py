@@ -18,7 +18,7 @@ from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind, Preset
 from flower.engine.prompt.story_settings import read_template
 from flower.engine.provider.base import ChatMessage, Template
-from flower.engine.provider.instruct import render
+from flower.engine.provider.text_prompts import render
 from flower.errors import ImportFileError
 from flower.protocol.messages import ErrorEvent, SystemUpdate
 from flower.settings import samplers

@@ -7,7 +7,8 @@ from flower.engine.prompt.assemble import OPENING, PLAYERS_WORDS
 from flower.engine.prompt.plain_text import StoryText, as_story, premise
 from flower.engine.prompt.sections import RECALLED_HEAD, SCAFFOLD, system_sections
 from flower.engine.provider.base import ChatMessage
-from flower.engine.provider.story_text import QUOTED, LineStop
+from flower.engine.provider.story_text import LineStop
+from flower.engine.provider.text_prompts import QUOTED
 
 WORLD = World(
     id="mill", name="The Mill", system_prompt="Keep replies short.", scene="Evening at the mill."

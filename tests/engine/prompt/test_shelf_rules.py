@@ -27,7 +27,7 @@ from flower.engine.prompt import (
     story_settings,
 )
 from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
-from flower.engine.provider.instruct import SERVER, Template
+from flower.engine.provider.text_prompts import SERVER, Template
 from flower.engine.recall.base import Found, book_scope, cast_scope, lore_scope
 from flower.engine.store import presets
 from flower.engine.store.extra import MessageExtra

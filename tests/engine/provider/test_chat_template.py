@@ -15,7 +15,7 @@ from flower.engine.provider.chat_template import (
     ChatTemplateError,
     render_chat,
 )
-from flower.engine.provider.instruct import TEMPLATES, render
+from flower.engine.provider.text_prompts import TEMPLATES, render
 
 MESSAGES = (
     ChatMessage("system", "You narrate."),

@@ -14,7 +14,7 @@ import trio
 
 from flower.engine.commands import models
 from flower.engine.provider.llamacpp import fetch, gguf, sizes
-from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.llamacpp.files import ModelFiles
 from flower.engine.sessions.fetches import Reporter
 from flower.errors import CommandError, ProviderError
 from tests.engine.provider.test_provider_local import GEMMA, gguf_file
@@ -187,8 +187,9 @@ async def test_files_that_are_no_models_are_named_with_the_reason(tmp_path: Path
     (tmp_path / "empty.gguf").write_bytes(b"")
     (tmp_path / "cut.gguf").write_bytes(MODEL[:40])
     (tmp_path / "good.gguf").write_bytes(MODEL)
-    local = LocalProvider((tmp_path,), tmp_path / "log")
-    assert [info.id for info in await local.models()] == ["good"]
+    local = ModelFiles((tmp_path,))
+    await local.scan()
+    assert [info.id for info in local.listed()] == ["good"]
     told = "\n".join(local.problems)
     assert "models/page.gguf: it is a web page" in told
     assert "models/empty.gguf: it is empty" in told

@@ -8,7 +8,7 @@ import pytest
 
 from flower.engine.provider.base import ChatMessage, Finish
 from flower.engine.provider.endpoint import Patch
-from flower.engine.provider.instruct import SERVER, TEMPLATES, is_base, render
+from flower.engine.provider.text_prompts import SERVER, TEMPLATES, is_base, render
 from flower.settings import config
 from tests.provider_world import FAMILIES, Network, completion, make_provider, sse, streamed, text_of
 

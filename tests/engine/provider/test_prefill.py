@@ -15,9 +15,9 @@ from flower.engine.lorebook.book import Book, Entry, Position
 from flower.engine.prompt.sections import CONTINUE
 from flower.engine.provider.base import ChatMessage, Completion, Finish, Text
 from flower.engine.provider.endpoint import Endpoint, Patch
-from flower.engine.provider.openai_dialects import FLAVOURS, build_body
-from flower.engine.provider.request_fields import GO_ON
 from flower.engine.provider.retry import Stream
+from flower.engine.provider.services.openai_dialects import FLAVOURS, build_body
+from flower.engine.provider.services.remote import GO_ON
 from flower.engine.sessions.joint import Joint
 from flower.engine.store import books
 from flower.engine.store.books import Owner

@@ -10,11 +10,11 @@ import pytest
 import trio
 
 from flower.engine.provider.base import Finish, Piece, Text
-from flower.engine.provider.body import DirectBody, LongWayBody, body_of
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.http import Edge
-from flower.engine.provider.openai import OpenAIProvider, bearer
+from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.response import DirectBody, LongWayBody, body_of
 from flower.engine.provider.retry import Stream
+from flower.engine.provider.services.openai import OpenAIProvider, bearer
 from flower.errors import ProviderError
 from tests.bench.many_stories import HEAD, delta, part, read_request
 from tests.provider_world import Body, completion, text_of

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.provider.error_body import retry_after
+from flower.engine.provider.error_body import clean, excerpt, retry_after
 from flower.engine.provider.errors import Origin, from_payload, from_response
-from flower.engine.provider.quote import clean, excerpt
 from flower.errors import ProviderError
 from tests.provider_world import KEY
 

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flower.engine.provider import anthropic, gemini, ollama, openai, openai_dialects
 from flower.engine.provider.base import ChatMessage, Finish, Loading, Spent, Text
-from flower.engine.provider.decode import Interpreter, Item
-from flower.engine.provider.endpoint import Endpoint, Patch
-from flower.engine.provider.framing import SseDecoder
-from flower.engine.provider.request_fields import Refusals
+from flower.engine.provider.endpoint import Endpoint, Patch, Refusals
+from flower.engine.provider.http.decode import Interpreter, Item
+from flower.engine.provider.http.framing import SseDecoder
+from flower.engine.provider.services import anthropic, gemini, ollama, openai, openai_dialects
 from flower.errors import ProviderError
 from tests.provider_world import (
     FAMILIES,

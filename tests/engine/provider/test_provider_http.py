@@ -14,8 +14,8 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.provider.base import Finish, Piece, Provider
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.http import Edge
-from flower.engine.provider.openai import OpenAIProvider, bearer
+from flower.engine.provider.http.client import Edge
+from flower.engine.provider.services.openai import OpenAIProvider, bearer
 from flower.errors import ProviderError
 from tests.provider_world import (
     FAMILIES,

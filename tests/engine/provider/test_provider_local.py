@@ -22,11 +22,12 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.provider.base import ChatMessage, Finish, Loading, Piece, Spent, Text
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.factory import build
 from flower.engine.provider.llamacpp import gguf, process
+from flower.engine.provider.llamacpp.files import ModelFiles
 from flower.engine.provider.llamacpp.gguf import Header
-from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.llamacpp.provider import LocalProvider
 from flower.engine.provider.retry import Stream
+from flower.engine.provider.services import build
 from flower.errors import ProviderError
 from tests.provider_world import completion, text_of
 
@@ -201,14 +202,13 @@ async def running(
     script = tmp_path / "child.py"
     script.write_text(CHILD)
     provider = LocalProvider(
-        (tmp_path, tmp_path / "no-such-folder"),
+        ModelFiles((tmp_path, tmp_path / "no-such-folder"), lambda: memory),
         tmp_path / "logs" / "llama.log",
-        memory=lambda: memory,
         command=(sys.executable, str(script)),
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(provider.run)
-        await provider.scan()
+        await provider.files.scan()
         try:
             yield provider
         finally:
@@ -234,7 +234,7 @@ async def ask(
 
 async def test_a_file_is_listed_loaded_and_asked(tmp_path: Path, mock_clock: MockClock) -> None:
     async with running(tmp_path, "gemma") as provider:
-        (info,) = provider.listed()
+        (info,) = provider.files.listed()
         assert (info.id, info.context_tokens, info.prompt_price) == (
             "gemma",
             limits.LOCAL_CONTEXT_TOKENS,
@@ -391,10 +391,12 @@ def test_an_engine_that_is_killed_takes_the_model_with_it(tmp_path: Path) -> Non
     (tmp_path / "gemma.gguf").write_bytes(gguf_file(GEMMA))
     engine = f"""
 import os, pathlib, sys, trio
-from flower.engine.provider.llamacpp.models import LocalProvider
+from flower.engine.provider.llamacpp.files import ModelFiles
+from flower.engine.provider.llamacpp.files import ModelFiles
+from flower.engine.provider.llamacpp.provider import LocalProvider
 folder = pathlib.Path({str(tmp_path)!r})
 async def main():
-    local = LocalProvider((folder,), folder / "log", command=(sys.executable, str(folder / "child.py")))
+    local = LocalProvider(ModelFiles((folder,)), folder / "log", command=(sys.executable, str(folder / "child.py")))
     local.claim("gemma")
     await local.advance("gemma")
     print(local._child._process.pid, flush=True)
@@ -412,7 +414,7 @@ trio.run(main)
 
 async def test_the_missing_extra_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gemma.gguf").write_bytes(gguf_file(GEMMA))
-    provider = LocalProvider((tmp_path,), tmp_path / "llama.log")
+    provider = LocalProvider(ModelFiles((tmp_path,)), tmp_path / "llama.log")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     _, error = await ask(provider, "gemma")
     assert error is not None
@@ -450,8 +452,8 @@ real = pytest.mark.skipif(
 async def real_model(tmp_path: Path) -> AsyncIterator[LocalProvider]:
     (tmp_path / "real.gguf").symlink_to(REAL_MODEL)
     command = (_real_python(), *process.COMMAND[1:])
-    provider = LocalProvider((tmp_path,), tmp_path / "llama.log", command=command)
-    await provider.scan()
+    provider = LocalProvider(ModelFiles((tmp_path,)), tmp_path / "llama.log", command=command)
+    await provider.files.scan()
     try:
         yield provider
     finally:

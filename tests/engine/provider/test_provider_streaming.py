@@ -22,8 +22,8 @@ from flower.engine.provider.base import (
     Spent,
     Text,
 )
-from flower.engine.provider.openai import OpenAIProvider
 from flower.engine.provider.retry import CLOUD, LOCAL, Stream
+from flower.engine.provider.services.openai import OpenAIProvider
 from flower.errors import ProviderError
 from tests.provider_world import (
     FAMILIES,

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.provider import markers
 from flower.engine.provider.base import Reasoning, Text, Withdrawn
-from flower.engine.provider.markers import MarkKind
-from flower.engine.provider.story_text import LineStop, StoryReader
+from flower.engine.provider.story_text import MARKS, LineStop, MarkKind, StoryReader
 
 CASES = {
     # reply: (story, thinking)
@@ -76,10 +74,14 @@ def test_cases_whole_and_character_by_character(reply: str) -> None:
     assert split(list(reply)) == CASES[reply]
 
 
-MARKS = [mark for marks in markers.TABLE.values() for mark in marks]
+EVERY_MARK = [mark for marks in MARKS.values() for mark in marks]
 
 
-@given(st.lists(st.sampled_from([*MARKS, "<", "th", ">", "/", "a", " ", "\n", "🌸", "["]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from([*EVERY_MARK, "<", "th", ">", "/", "a", " ", "\n", "🌸", "["]), max_size=12
+    )
+)
 def test_cuts_make_no_difference(parts: list[str]) -> None:
     """Where the pieces were cut changes nothing in the end."""
     whole = "".join(parts)
@@ -92,20 +94,20 @@ def test_text_without_tags_is_untouched(reply: str) -> None:
     assert split(list(reply)) == (reply, "")
 
 
-@pytest.mark.parametrize("start", markers.TABLE[MarkKind.OPEN])
+@pytest.mark.parametrize("start", MARKS[MarkKind.OPEN])
 @pytest.mark.parametrize("end", ["</think>", "[/THINK]", "<channel|>"])
 def test_every_start_begins_thinking(start: str, end: str) -> None:
     """Any start mark begins thinking that any end mark ends."""
     assert split(list(f"{start}why{end}story")) == ("story", "why")
 
 
-@pytest.mark.parametrize("end", markers.TABLE[MarkKind.CLOSE])
+@pytest.mark.parametrize("end", MARKS[MarkKind.CLOSE])
 def test_every_end_takes_back_what_was_thinking(end: str) -> None:
     """Any end mark without a start takes the text before it out of the story."""
     assert split(list(f"why{end}story")) == ("story", "why")
 
 
-@pytest.mark.parametrize("end", markers.TABLE[MarkKind.END])
+@pytest.mark.parametrize("end", MARKS[MarkKind.END])
 def test_every_end_of_a_template_ends_the_reply(end: str) -> None:
     """Nothing after a template's end mark is told."""
     assert split(list(f"The gate opens.{end}no")) == ("The gate opens.", "")

@@ -9,9 +9,9 @@ import pytest
 
 from flower.engine.provider.base import Completion
 from flower.engine.provider.endpoint import Endpoint
-from flower.engine.provider.http import Edge
-from flower.engine.provider.openai import OpenAIProvider, bearer
-from flower.engine.provider.proxies import certificates, proxy_for
+from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.proxies import certificates, proxy_for
+from flower.engine.provider.services.openai import OpenAIProvider, bearer
 from flower.errors import ProviderError
 from tests.provider_world import completion
 
@@ -93,9 +93,9 @@ def test_a_proxy_that_cannot_be_used_is_named_and_not_quoted(environ: dict[str, 
 def test_socks_is_used_or_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the package it is a proxy like others, without it a sentence says what is missing."""
     environ = {"ALL_PROXY": "socks5://127.0.0.1:1080"}
-    monkeypatch.setattr("flower.engine.provider.proxies.find_spec", lambda name: object())
+    monkeypatch.setattr("flower.engine.provider.http.proxies.find_spec", lambda name: object())
     assert proxy_for(FAR, environ) == "socks5://127.0.0.1:1080"
-    monkeypatch.setattr("flower.engine.provider.proxies.find_spec", lambda name: None)
+    monkeypatch.setattr("flower.engine.provider.http.proxies.find_spec", lambda name: None)
     with pytest.raises(ProviderError, match=r"ALL_PROXY.*SOCKS"):
         proxy_for(FAR, environ)
 

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.provider.framing import Comment, LineSplitter, NdjsonDecoder, ServerEvent, SseDecoder
+from flower.engine.provider.http.framing import (
+    Comment,
+    LineSplitter,
+    NdjsonDecoder,
+    ServerEvent,
+    SseDecoder,
+)
 
 CASES: dict[str, tuple[bytes, list[ServerEvent | Comment]]] = {
     "one event": (b"data: a\n\n", [ServerEvent(b"a")]),

@@ -9,9 +9,9 @@ import pytest
 from trio.testing import MockClock
 
 from flower import limits
+from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.provider.retry import Stream
-from flower.engine.provider.short_text import short_text
 from flower.engine.sessions.reply_watch import LoopGuard, less_alike, told_too_often
 from flower.engine.store import stories
 from flower.protocol.messages import SystemUpdate

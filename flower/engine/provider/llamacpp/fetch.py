@@ -20,8 +20,8 @@ import trio
 from msgspec import Struct
 
 from flower import __version__, limits, regular_file
+from flower.engine.provider.http.proxies import certificates, proxy_for
 from flower.engine.provider.llamacpp import gguf
-from flower.engine.provider.proxies import certificates, proxy_for
 from flower.errors import ProviderError
 
 if TYPE_CHECKING:  # 2 MB and 30 ms, for what is done once in a while: imported where it is used

@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Struct
 
 from flower.engine.provider.base import ChatMessage, Completion
-from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
-from flower.engine.provider.request_fields import GO_ON, without
+from flower.engine.provider.endpoint import Endpoint, patched, wanted_params, without
+from flower.engine.provider.services.remote import GO_ON
 
 PREFILL = "prefill"  # what a refusal of a last message of the assistant's is remembered as
 _COMMON = frozenset({"temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty"})

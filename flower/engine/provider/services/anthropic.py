@@ -21,20 +21,18 @@ from flower.engine.provider.base import (
     Template,
     Text,
 )
-from flower.engine.provider.decode import Item
-from flower.engine.provider.endpoint import KINDS, Endpoint, patched, wanted_params
-from flower.engine.provider.framing import SseDecoder
-from flower.engine.provider.http import Edge, RemoteProvider
-from flower.engine.provider.lenient import count, mapping, rows, string
+from flower.engine.provider.endpoint import KINDS, Endpoint, not_sent, patched, wanted_params, without
+from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.decode import Item
+from flower.engine.provider.http.framing import SseDecoder, count, mapping, rows, string
+from flower.engine.provider.http.response import Call
 from flower.engine.provider.models import known_model
-from flower.engine.provider.request_fields import (
+from flower.engine.provider.services.remote import (
+    RemoteProvider,
     alternating,
     ending_with_user,
-    not_sent,
     split_system,
-    without,
 )
-from flower.engine.provider.response import Call
 
 _VERSION = "2023-06-01"
 _PARAMS = {

@@ -12,8 +12,7 @@ import logging
 import os
 import ssl
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -22,16 +21,11 @@ import msgspec
 import trio
 
 from flower import __version__, limits
-from flower.engine.provider.base import Completion, Template
-from flower.engine.provider.decode import Dialect, Interpreter
-from flower.engine.provider.endpoint import KINDS, Endpoint, read_key
+from flower.engine.provider.endpoint import KINDS, Endpoint, field_names, read_key
+from flower.engine.provider.error_body import excerpt
 from flower.engine.provider.errors import Origin, from_response, malformed
-from flower.engine.provider.framing import NdjsonDecoder, SseDecoder
-from flower.engine.provider.gate import Gate
-from flower.engine.provider.proxies import certificates, proxy_for
-from flower.engine.provider.quote import excerpt
-from flower.engine.provider.request_fields import Refusals, field_names
-from flower.engine.provider.response import (
+from flower.engine.provider.http.proxies import certificates, proxy_for
+from flower.engine.provider.http.response import (
     Call,
     PieceStream,
     Prepare,
@@ -41,7 +35,6 @@ from flower.engine.provider.response import (
     read_body,
     read_some,
 )
-from flower.engine.provider.text_prompts import ChatFormat, TextPrompts
 from flower.errors import ProviderError
 
 Auth = Callable[[str], dict[str, str]]
@@ -260,110 +253,3 @@ def _decoded(data: bytes, origin: Origin) -> Any:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise malformed(origin, excerpt(data)) from error
-
-
-# --- What the providers over HTTP have in common: an endpoint, an edge, and what models refused there.
-#
-# A family adds what its API says: the call for a completion, its models, how it counts. One level, no more:
-# nothing inherits from a family.
-
-
-class RemoteProvider(ABC):
-    """The part of a ``Provider`` that is the same for every API; ``needed`` fields are always sent."""
-
-    def __init__(self, endpoint: Endpoint, edge: Edge, *, needed: Collection[str] = ()) -> None:
-        self._endpoint = endpoint
-        self._edge = edge
-        self._refusals = Refusals(needed)
-        self._seen_thinking: set[str] = set()
-        self._texts = TextPrompts(endpoint, self._chat_format)
-        self._gates: dict[str, Gate] = {}
-        self.local = endpoint.own
-        self.timeouts = endpoint.timeouts
-
-    @property
-    def name(self) -> str:
-        """The prefix of this provider's model ids."""
-        return self._endpoint.name
-
-    def open(self, completion: Completion) -> PieceStream:
-        """Returns the stream of one completion; the call is made when it is entered."""
-        return self._edge.stream(lambda: self._prepared(completion))
-
-    @abstractmethod
-    async def _prepared(self, completion: Completion) -> Call:
-        """Returns the call that asks for ``completion``; raises ``ProviderError``."""
-
-    def refuse(self, model: str, field: str) -> bool:
-        """Remembers that ``model`` does not take ``field``; returns whether leaving it out may help."""
-        return self._refusals.add(model, field)
-
-    def gate(self, model: str) -> Gate:
-        """Returns the line of those who wait for ``model``."""
-        gate = self._gates.get(model)
-        if gate is None:
-            for idle in [name for name, other in self._gates.items() if not other.active][
-                : -limits.GATES
-            ]:
-                del self._gates[idle]
-            gate = self._gates[model] = Gate(self._places)
-        return gate
-
-    async def _places(self) -> int | None:
-        """Returns how many requests the server takes at once, None when it does not say.
-
-        Raises ``ProviderError`` when it cannot say it yet.
-        """
-        return None
-
-    async def count_tokens(self, text: str) -> int | None:
-        """Returns None: most APIs do not count, or only whole requests over the network."""
-        return None
-
-    def _interpreter(
-        self,
-        decoder: SseDecoder | NdjsonDecoder,
-        dialect: Dialect,
-        origin: Origin,
-        completion: Completion,
-    ) -> Interpreter:
-        """Returns what reads the answer to ``completion``."""
-        return Interpreter(
-            origin,
-            decoder,
-            dialect,
-            expects=self._thinks(completion.model),
-            names=completion.player_names,
-            marks=(*completion.scaffold, *self._texts.marks(completion)),
-        )
-
-    async def _chat_format(self) -> ChatFormat:
-        """Returns the chat template that the server says it uses; none where it does not tell."""
-        return ChatFormat()
-
-    def prefills(self, model: str, template: Template | str | None) -> bool:
-        """Returns whether a reply can go on in its own words: a prompt that is text always does."""
-        return self._texts.template(model, template) is not None
-
-    def remarks(self, model: str) -> tuple[str, ...]:
-        """Returns what the player should know about a model."""
-        return self._texts.remarks(model)
-
-    def _thinks(self, model: str) -> bool:
-        """Whether replies of ``model`` begin inside its thinking: the user says so, or it was seen."""
-        if model in self._seen_thinking:
-            return True
-        return any(patch.thinks and patch.fits(model) for patch in self._endpoint.patch)
-
-    def _learned(self, model: str) -> Callable[[], None]:
-        """Returns what to call when a reply of ``model`` ended thinking that nobody had begun."""
-
-        def learn() -> None:
-            if len(self._seen_thinking) < limits.CATALOGUE_MODELS:
-                self._seen_thinking.add(model)
-
-        return learn
-
-    async def aclose(self) -> None:
-        """Closes the connections."""
-        await self._edge.aclose()

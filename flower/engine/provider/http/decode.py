@@ -13,10 +13,19 @@ from typing import Any, Protocol
 
 from flower import limits
 from flower.engine.provider.base import Finish, Loading, Piece, Reasoning, Text
+from flower.engine.provider.error_body import excerpt
 from flower.engine.provider.errors import Origin, from_payload, malformed
-from flower.engine.provider.framing import Comment, NdjsonDecoder, ServerEvent, SseDecoder
-from flower.engine.provider.lenient import Mender, mapping, read_document, rows, string
-from flower.engine.provider.quote import excerpt
+from flower.engine.provider.http.framing import (
+    Comment,
+    Mender,
+    NdjsonDecoder,
+    ServerEvent,
+    SseDecoder,
+    mapping,
+    read_document,
+    rows,
+    string,
+)
 from flower.engine.provider.story_text import LineStop, StoryReader
 from flower.errors import ProviderError
 

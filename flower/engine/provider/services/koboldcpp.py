@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from flower.engine.provider.base import Completion, ModelInfo, Template
-from flower.engine.provider.framing import SseDecoder
-from flower.engine.provider.http import RemoteProvider
-from flower.engine.provider.openai import ChatStream, read_props
-from flower.engine.provider.openai_dialects import Flavour, build_body, can_prefill, left_out
-from flower.engine.provider.response import Call
+from flower.engine.provider.http.framing import SseDecoder
+from flower.engine.provider.http.response import Call
+from flower.engine.provider.services.openai import ChatStream, read_props
+from flower.engine.provider.services.openai_dialects import Flavour, build_body, can_prefill, left_out
+from flower.engine.provider.services.remote import RemoteProvider
 from flower.engine.provider.text_prompts import ChatFormat
 from flower.errors import ProviderError
 

@@ -1,12 +1,12 @@
-"""The answer to a request that was sent before anybody asked: kept, and then played as if it came now.
+"""Answers that nobody watches as they come: prepared ones, played later as if they came then, and short texts.
 
-Owns the pieces of one completion that has ended well, nothing of one that has not, and no more of them than whoever
-asks would read. Knows nothing of when and what to prepare.
+A prepared answer has the pieces of one completion that has ended well, nothing of one that has not, and no more of
+them than whoever asks would read. Knows nothing of when and what to prepare.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Protocol
@@ -15,7 +15,16 @@ import trio
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.provider.base import Completion, Finish, Loading, Piece, Provider, Reasoning, Text
+from flower.engine.provider.base import (
+    Completion,
+    Finish,
+    Loading,
+    Piece,
+    Provider,
+    Reasoning,
+    Text,
+    Withdrawn,
+)
 
 
 class Answering(Protocol):
@@ -88,3 +97,33 @@ async def answer_of(
     if streaming.provider is not provider or not pieces or not isinstance(pieces[-1], Finish):
         return None
     return Prepared(provider, completion, tuple(pieces), streaming.body)
+
+
+class Watch(Protocol):
+    """Reads a text as it grows."""
+
+    def feed(self, text: str) -> int | None:
+        """Returns how many characters of the whole text are worth keeping; None while it goes on well."""
+
+
+_WATCHED_CHARS = 200
+
+
+async def short_text(pieces: AsyncIterable[Piece], most_chars: int, watch: Callable[[], Watch]) -> str:
+    """Returns the story of a completion that has room for thinking beside it, cut where it is long enough.
+
+    ``watch`` makes what notices that it goes round in circles: then it ends where it was still worth keeping.
+    """
+    text, circles = "", watch()
+    async for piece in pieces:
+        if isinstance(piece, Text):
+            for at in range(0, len(piece.text), _WATCHED_CHARS):  # some services send all of it at once
+                worth = circles.feed(piece.text[at : at + _WATCHED_CHARS])
+                if worth is not None:
+                    return (text + piece.text)[:worth]
+            text += piece.text
+        elif isinstance(piece, Withdrawn):
+            text, circles = "", watch()
+        if len(text) >= most_chars:
+            break
+    return text

@@ -14,13 +14,11 @@ import msgspec
 
 from flower import limits
 from flower.engine.provider.base import Completion, Finish, ModelInfo, Reasoning, Spent, Template, Text
-from flower.engine.provider.decode import Item
-from flower.engine.provider.endpoint import Endpoint, patched, wanted_params
-from flower.engine.provider.framing import NdjsonDecoder
-from flower.engine.provider.http import RemoteProvider
-from flower.engine.provider.lenient import count, mapping, string
-from flower.engine.provider.request_fields import ending_with_user, not_sent, without
-from flower.engine.provider.response import Call
+from flower.engine.provider.endpoint import Endpoint, not_sent, patched, wanted_params, without
+from flower.engine.provider.http.decode import Item
+from flower.engine.provider.http.framing import NdjsonDecoder, count, mapping, string
+from flower.engine.provider.http.response import Call
+from flower.engine.provider.services.remote import RemoteProvider, ending_with_user
 from flower.errors import ProviderError
 
 _OPTIONS = frozenset(

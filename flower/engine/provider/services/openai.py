@@ -25,14 +25,15 @@ from flower.engine.provider.base import (
     Template,
     Text,
 )
-from flower.engine.provider.decode import Item
 from flower.engine.provider.endpoint import Endpoint
+from flower.engine.provider.error_body import clean
 from flower.engine.provider.errors import Origin, from_payload
-from flower.engine.provider.framing import SseDecoder
-from flower.engine.provider.http import Edge, RemoteProvider
-from flower.engine.provider.lenient import amount, count, mapping, rows, string
+from flower.engine.provider.http.client import Edge
+from flower.engine.provider.http.decode import Item
+from flower.engine.provider.http.framing import SseDecoder, amount, count, mapping, rows, string
+from flower.engine.provider.http.response import Call
 from flower.engine.provider.models import read_models
-from flower.engine.provider.openai_dialects import (
+from flower.engine.provider.services.openai_dialects import (
     FLAVOURS,
     PREFILL,
     Flavour,
@@ -41,8 +42,7 @@ from flower.engine.provider.openai_dialects import (
     flavour_of,
     left_out,
 )
-from flower.engine.provider.quote import clean
-from flower.engine.provider.response import Call
+from flower.engine.provider.services.remote import RemoteProvider
 from flower.engine.provider.text_prompts import ChatFormat
 from flower.errors import ProviderError
 
