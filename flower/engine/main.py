@@ -28,7 +28,7 @@ from flower.engine.commands import catalogue
 from flower.engine.importing import watch
 from flower.engine.logs import configure_logging
 from flower.engine.provider.registry import ModelRegistry
-from flower.engine.recall import choose_model
+from flower.engine.recall import embedding_models
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.reconfigure import RegistryRefresh, Reloader, make_services, read_assets
 from flower.engine.server import app, listener
@@ -154,7 +154,7 @@ async def _engine(
         backup.make_kept(home, f"before-schema-{version + 1}", time.time())
 
     database, keep = await open_store(home, config.store, keep_backup, address)
-    models = choose_model.choose(
+    models = embedding_models.choose(
         (home.models, SHIPPED_MODELS),
         config.embedding.model,
         home.index,
@@ -169,7 +169,7 @@ async def _engine(
 
     def settled() -> None:
         if not models.trouble:
-            choose_model.note(home.index, config.embedding.model)
+            embedding_models.note(home.index, config.embedding.model)
 
     library = PassageLibrary(
         database,

@@ -39,7 +39,7 @@ HEAD = (
 FIDELITY = """
 import json, sys, numpy, trio
 from pathlib import Path
-from flower.engine.recall.embedder import MiniLM
+from flower.engine.recall.minilm import (MiniLM)
 texts = json.loads(Path("tests/fidelity/texts.json").read_text())
 expected = numpy.load("tests/fidelity/vectors.npy").astype(numpy.float32)
 model = MiniLM([Path("flower/models"), Path("models")])

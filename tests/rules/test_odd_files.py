@@ -19,7 +19,7 @@ from flower.engine import asset_files, assets
 from flower.engine.importing import importer
 from flower.engine.provider import endpoint
 from flower.engine.provider.llamacpp import fetch, gguf
-from flower.engine.recall import folders
+from flower.engine.recall import lore_files
 from flower.engine.store import file as store_file
 from flower.errors import FlowerError
 from flower.home import Home, load_config, own_token
@@ -115,7 +115,7 @@ async def test_what_is_imported_or_followed(odd: Path) -> None:
         importer._content(odd)
     with pytest.raises(FlowerError):
         lore_upload.read(odd)
-    text, wrong = folders.read_text(odd)
+    text, wrong = lore_files.read_text(odd)
     assert (text, bool(wrong)) == ("", True)
     with trio.fail_after(5):
         answer = await import_upload.send_one(odd, lambda: "ws://127.0.0.1:1/ws", None)
@@ -171,8 +171,8 @@ OWN = {
     "build.py", "home.py", "launch.py", "machine.py", "whole_file.py",
     "engine/admin/doctor.py", "engine/export/library_archive.py",
     "engine/provider/llamacpp/files.py",
-    "engine/provider/llamacpp/process.py", "engine/recall/choose_model.py",
-    "engine/recall/folders.py", "engine/recall/hnsw.py",
+    "engine/provider/llamacpp/process.py", "engine/recall/embedding_models.py",
+    "engine/recall/lore_files.py", "engine/recall/hnsw.py",
     "engine/recall/native_check.py", "engine/server/health.py", "engine/server/local_user.py", "tui/boot.py",
 }  # fmt: skip
 READS = {"read_text", "read_bytes"}

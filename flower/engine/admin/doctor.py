@@ -28,7 +28,7 @@ from flower.engine.admin import backup, board
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.setup import read_setup
-from flower.engine.recall import choose_model
+from flower.engine.recall import embedding_models
 from flower.engine.store import file, recovery, stories
 from flower.errors import ConfigError, FlowerError, StoreError, printable
 from flower.home import Home, load_config
@@ -310,7 +310,7 @@ def _terminal(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _embedding(home: Home, config: Config) -> Finding:
     """Loads the model and embeds one sentence, in this process: a bad one fails here, not in a story."""
-    models = choose_model.choose((home.models, SHIPPED_MODELS), config.embedding.model, home.index)
+    models = embedding_models.choose((home.models, SHIPPED_MODELS), config.embedding.model, home.index)
     if models.trouble:
         return Finding("recall", models.trouble, "mend the folder or embedding.model")
     embedder = models.embedder

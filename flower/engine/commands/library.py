@@ -18,7 +18,7 @@ from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
 from flower.engine.export import library_archive, library_files, settings_files
 from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, NamedFile
-from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
+from flower.engine.recall.native_check import NoNumpyError, load_numpy
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import books, presets, states, stories

@@ -25,7 +25,7 @@ from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine
 from flower.engine.lorebook.timed import NOTHING, Timed
 from flower.engine.prompt.macros import Values, run
 from flower.engine.recall.base import Found, Library, book_scope
-from flower.engine.recall.keyed_files import FILE_BOOK
+from flower.engine.recall.lore_files import FILE_BOOK
 from flower.engine.store import books
 from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.connection import Store

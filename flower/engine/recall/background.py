@@ -16,15 +16,15 @@ import trio
 
 from flower import limits
 from flower.counting import counted
-from flower.engine.recall import late
+from flower.engine.recall import ranking
 from flower.engine.recall.base import Embedder, Query, TokenEmbedder
 from flower.engine.recall.candidates import Finder
-from flower.engine.recall.fusion import Tuning
 from flower.engine.recall.index import Indexes, Say
 from flower.engine.recall.keywords import Keywords
-from flower.engine.recall.numpy_check import NoNumpyError
+from flower.engine.recall.native_check import NoNumpyError
 from flower.engine.recall.query import Asked
 from flower.engine.recall.questions import Questions, as_passages, encode
+from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Searcher
 from flower.engine.store import vector_rows
 from flower.engine.store.connection import Store
@@ -198,7 +198,7 @@ class Background:
                 return False
             self._failure = ""
             hashes = [item.hash for item in pending]
-            packed = [late.pack(of_text) for of_text in tokens if of_text is not None]
+            packed = [ranking.pack_tokens(of_text) for of_text in tokens if of_text is not None]
             await self._store(hashes, vectors, packed)
             self._embedded_to = last_id
             done += len(pending)

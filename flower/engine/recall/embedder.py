@@ -12,22 +12,23 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import trio
 from msgspec import Struct
 
 from flower import limits, machine
 from flower.engine.recall.base import Encoded
-from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH, OnnxModel
-from flower.engine.recall.nice_thread import NiceThread
-from flower.engine.recall.numpy_check import load_numpy
+from flower.engine.recall.native_check import load_numpy
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -114,42 +115,6 @@ class OnnxEmbedder:
             self._thread = None
 
 
-class MiniLM(OnnxEmbedder):
-    """The shipped embedding model; implements ``recall.base.TokenEmbedder``.
-
-    ``models_dirs`` are searched in order for a folder ``all-MiniLM-L6-v2``. ``threads`` is the number of
-    cores one batch may use.
-    """
-
-    def __init__(
-        self,
-        models_dirs: Sequence[Path],
-        *,
-        state_dir: Path | None = None,
-        threads: int = 1,
-        unload_after_s: float | None = None,
-    ) -> None:
-        super().__init__(
-            partial(OnnxModel, models_dirs, state_dir, threads),
-            MODEL_ID,
-            DIMENSION,
-            state_dir=state_dir,
-            unload_after_s=unload_after_s,
-        )
-
-    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
-        """Returns one row of length 1 per text; raises ``EmbedError``.
-
-        Text after ``limits.EMBED_TOKENS`` tokens does not count. Cancelling drops the batches that
-        have not begun.
-        """
-        return (await self.encode(texts, urgent=urgent)).vectors
-
-    async def encode(self, texts: Sequence[str], *, urgent: bool = False) -> Encoded:
-        """Returns the vectors of the texts and of their tokens; else like ``embed``."""
-        return await self._encoded(texts, urgent=urgent)
-
-
 class _EmbedRequest:
     """Texts on their way to vectors."""
 
@@ -160,7 +125,7 @@ class _EmbedRequest:
 
         self.texts = texts
         self.urgent = urgent
-        nothing = np.empty((0, TOKEN_WIDTH), np.float32)
+        nothing = np.empty((0, 0), np.float32)
         self.encoded = Encoded(np.empty((len(texts), dimension), np.float32), [nothing for _ in texts])
         self.error: EmbedError | None = None
         self.dropped = False
@@ -359,3 +324,62 @@ class Pool:
                 wanted.append((job, index, rows.setdefault(key, len(rows))))
         self._jobs = [job for job in self._jobs if job.left]
         return Batch(tuple(rows), tuple(wanted))
+
+
+# --- A thread of low priority that does one piece of work at a time for another one
+
+
+# Added to the thread's nice value: on a busy core words of a reply go before what nobody waits for.
+POLITENESS = 10
+
+T = TypeVar("T")
+
+
+class NiceThread:
+    """A thread for what nobody waits for: on a busy core the rest of the engine goes before it.
+
+    A thread that has once stepped back cannot step forward again, so what a line waits for runs elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Returns what ``work`` returns in that thread, and raises what it raises; waits for it."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="embedder-later", daemon=True)
+            self._thread.start()
+        self._work.put(work)
+        result, error = self._done.get()
+        if error is not None:
+            raise error
+        return cast("T", result)
+
+    def end(self) -> None:
+        """Ends the thread, if there is one."""
+        if self._thread is not None:
+            self._work.put(None)
+            self._thread.join()
+
+    def _serve(self) -> None:
+        _step_back()
+        while (work := self._work.get()) is not None:
+            try:
+                done = (work(), None)
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                self._done.put((None, error))
+            else:
+                self._done.put(done)
+
+
+def _step_back() -> None:
+    """Lets the rest of the machine go before this thread; where that is forbidden it works as any other.
+
+    Linux alone has a nice value for each thread; elsewhere the whole engine would become slow.
+    """
+    if sys.platform == "linux":
+        me = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, me, os.getpriority(os.PRIO_PROCESS, me) + POLITENESS)

@@ -9,19 +9,27 @@ Owns nothing but its memory of file times. Never writes to the folder.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 import trio
-from msgspec import Struct
 
-from flower import limits, regular_file
+from flower import limits
 from flower.engine.lorebook.book import Entry
 from flower.engine.recall.base import Library, lore_scope
-from flower.engine.recall.keyed_files import book_of, entry_of
+from flower.engine.recall.lore_files import (
+    Stamp,
+    book_of,
+    entry_of,
+    is_remote,
+    is_text,
+    list_files,
+    mounts,
+    printable_name,
+    read_text,
+)
 from flower.engine.store import books, world_lore
 from flower.engine.store.books import Owner
 from flower.engine.store.connection import Connection, Store
@@ -29,17 +37,7 @@ from flower.engine.tasks import guarded
 from flower.errors import CommandError, ConfigError, StoreError
 from flower.home import expanded
 
-SUFFIXES = (".md", ".txt")
 PREFIX = "file:"  # of the sources of a synced folder
-# File systems whose changes come from other machines, which inotify does not see.
-_REMOTE = ("nfs", "cifs", "smb", "9p", "fuse", "vboxsf", "afs", "ceph", "glusterfs", "drvfs")
-
-
-class Stamp(Struct, frozen=True):
-    """What tells that a file has changed without reading it."""
-
-    size: int
-    changed_ns: int
 
 
 class Folder:
@@ -100,7 +98,7 @@ class Folder:
             return 0
         changes = 0
         for name, stamp in files.items():
-            if not _is_text(name):
+            if not is_text(name):
                 self._tell(f"✗ {printable_name(name)} is skipped: its name is not UTF-8; rename it.")
                 continue
             if self._seen.get(name) == stamp:
@@ -145,7 +143,7 @@ class Folder:
                 self._root,
                 stop_event=stop,
                 step=limits.FOLDER_STEP_MS,
-                force_polling=is_remote(self._root, _mounts()) or None,
+                force_polling=is_remote(self._root, mounts()) or None,
                 poll_delay_ms=limits.FOLDER_POLL_MS,
                 rust_timeout=limits.FOLDER_RESCAN_MS,
                 yield_on_timeout=True,  # what changed before the watch began, or got lost, is seen then
@@ -179,100 +177,6 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
             yield from _leaves(error)
         else:
             yield error
-
-
-def list_files(root: Path) -> dict[str, Stamp]:
-    """Returns the lore files under a folder by relative path, in the order of their names.
-
-    Hidden files, links to folders and links that lead out of the folder are left out. Raises
-    ``FileNotFoundError`` or another ``OSError`` when the folder itself cannot be read.
-    """
-    found: dict[str, Stamp] = {}
-    inside = os.path.realpath(root)
-    for path in _walk(root):
-        try:
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
-                continue
-            status = path.stat()
-        except OSError:
-            continue  # it vanished while we looked
-        found[path.relative_to(root).as_posix()] = Stamp(status.st_size, status.st_mtime_ns)
-        if len(found) == limits.SOURCES_FOLDER:
-            break
-    return found
-
-
-def _walk(root: Path) -> Iterator[Path]:
-    with os.scandir(root) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            try:
-                yield from _walk(Path(entry.path))
-            except OSError:
-                continue  # a folder that may not be read holds no lore
-        elif entry.name.lower().endswith(SUFFIXES) and _is_file(entry):
-            yield Path(entry.path)
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False  # a link that leads to itself
-
-
-def _is_text(name: str) -> bool:
-    """Whether a file name can be written down: Linux takes any bytes for one."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def printable_name(name: str) -> str:
-    """Returns a file name fit to be read: on one line, and with marks for what is no text."""
-    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
-
-
-def read_text(path: Path) -> tuple[str, str]:
-    """Returns (text, "") or ("", what is wrong with the file)."""
-    try:
-        data = regular_file.read(path, limits.SOURCE_BYTES + 1)
-    except FileNotFoundError:
-        return "", "it vanished while it was read"
-    except OSError as error:
-        return "", f"it cannot be read ({error.strerror})"
-    if len(data) > limits.SOURCE_BYTES:
-        return "", f"it is larger than {limits.SOURCE_BYTES // limits.MIB} MiB"
-    if b"\0" in data:
-        return "", "it is no text"
-    try:
-        return data.decode("utf-8-sig"), ""
-    except UnicodeDecodeError as error:
-        return "", f"it is not UTF-8 (byte {error.start})"
-
-
-def is_remote(path: Path, mounts: str) -> bool:
-    """Returns whether a path lies on a network mount, given the text of ``/proc/mounts``."""
-    kind, longest = "", -1
-    for line in mounts.splitlines():
-        _, place, found, *_ = [*line.split(" "), "", "", ""]
-        point = place.replace("\\040", " ")
-        if path.is_relative_to(point) and len(point) > longest:
-            kind, longest = found, len(point)
-    return kind.startswith(_REMOTE)
-
-
-def _mounts() -> str:
-    try:
-        return Path("/proc/mounts").read_text(errors="replace")
-    except OSError:
-        return ""  # another system: its own notifications are trusted
 
 
 # --- Which folders worlds follow, and the tasks that follow them.

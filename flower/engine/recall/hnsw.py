@@ -181,8 +181,6 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-# --- Nearest neighbours of a vector among few: every vector in one matrix. Pure; owns its arrays.
-
 Ids = NDArray[np.int64]
 
 
@@ -230,85 +228,3 @@ class Marks:
         if len(removed):
             self.ids, self.marks = self.ids[~gone], self.marks[~gone]
         return removed
-
-
-class Exact:
-    """Every vector in one matrix: no build, no file, nothing to go wrong.
-
-    Not hnswlib's ``BFIndex``, which would do the same: it is as fast only from 20,000 rows on (10,000:
-    0.27 ms, here 0.19; 1,000: 0.04 and 0.02), takes the same memory, gives no vector back that a graph could
-    be made of, and hnswlib may be missing. ``python -m tests.bench.recall index`` prints these columns.
-    """
-
-    def __init__(self, dimension: int) -> None:
-        self._count = 0
-        self._ids = np.empty(0, np.int64)
-        self._marks = np.empty(0, np.int64)
-        self._vectors = np.empty((0, dimension), np.float32)
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def ids(self) -> Ids:
-        return self._ids[: self._count]
-
-    @property
-    def marks(self) -> Ids:
-        """Returns what ``add`` was given with each of ``ids``."""
-        return self._marks[: self._count]
-
-    @property
-    def vectors(self) -> Vectors:
-        return self._vectors[: self._count]
-
-    def add(self, ids: Ids, marks: Ids, vectors: Vectors) -> None:
-        """Adds rows; ids that are here already are left as they are."""
-        fresh = np.flatnonzero(~np.isin(ids, self.ids))
-        end = self._count + len(fresh)
-        self._grow(end)
-        rows = slice(self._count, end)
-        self._ids[rows], self._marks[rows], self._vectors[rows] = (
-            ids[fresh],
-            marks[fresh],
-            vectors[fresh],
-        )
-        self._count = end
-
-    def remove(self, ids: Ids) -> Ids:
-        """Returns those ids that were here; the last rows take their places."""
-        gone = np.isin(self.ids, ids)
-        removed = self.ids[gone].copy()
-        count = self._count - len(removed)
-        holes = np.flatnonzero(gone[:count])
-        moved = count + np.flatnonzero(~gone[count:])
-        for rows in (self._ids, self._marks, self._vectors):
-            rows[holes] = rows[moved]
-        self._count = count
-        return removed
-
-    def search(self, vector: Vectors, count: int) -> Hits:
-        similarities = self.vectors @ vector
-        if count < len(similarities):
-            top = np.argpartition(similarities, -count)[-count:]
-        else:
-            top = np.arange(len(similarities))
-        order = top[np.argsort(-similarities[top], kind="stable")]
-        return Hits(self.ids[order], similarities[order])
-
-    def reserve(self, rows: int) -> None:
-        """Makes room for so many rows in all."""
-        if rows > len(self._ids):
-            self._resize(rows)
-
-    def _grow(self, rows: int) -> None:
-        if rows > len(self._ids):
-            # Half as much again: a doubling would cost 75 MiB at 50,000 rows for nothing.
-            self._resize(max(rows, len(self._ids) + len(self._ids) // 2, 64))
-
-    def _resize(self, capacity: int) -> None:
-        for name in ("_ids", "_marks", "_vectors"):
-            old = getattr(self, name)
-            larger = np.empty((capacity, *old.shape[1:]), old.dtype)
-            larger[: self._count] = old[: self._count]
-            setattr(self, name, larger)

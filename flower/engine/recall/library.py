@@ -23,9 +23,9 @@ from flower import limits
 from flower.engine.recall.background import Background, Notify
 from flower.engine.recall.base import Considered, Embedder, Found, Query, Ranked
 from flower.engine.recall.chunking import chunk
-from flower.engine.recall.fusion import Tuning
 from flower.engine.recall.keywords import Keywords
-from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
+from flower.engine.recall.native_check import NoNumpyError, load_numpy
+from flower.engine.recall.ranking import Tuning
 from flower.engine.store import passages
 from flower.engine.store.connection import Connection, Store
 from flower.engine.store.passages import Changed, Chunk, Kind, Passage

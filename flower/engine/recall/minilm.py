@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flower import limits, regular_file
+from flower.engine.recall.base import Encoded
+from flower.engine.recall.embedder import OnnxEmbedder
 from flower.engine.recall.native_check import check_native
-from flower.engine.recall.wordpiece import WordPiece
+from flower.engine.recall.tokenizers import WordPiece
 from flower.errors import EmbedError
 
 if TYPE_CHECKING:
@@ -162,3 +165,39 @@ def _whats_wrong(folder: Path) -> str:
 def clean(text: str) -> str:
     """Returns what the tokenizer can read: bounded, without lone surrogates."""
     return text[: limits.EMBED_CHARS].encode("utf-8", "replace").decode("utf-8")
+
+
+class MiniLM(OnnxEmbedder):
+    """The shipped embedding model; implements ``recall.base.TokenEmbedder``.
+
+    ``models_dirs`` are searched in order for a folder ``all-MiniLM-L6-v2``. ``threads`` is the number of
+    cores one batch may use.
+    """
+
+    def __init__(
+        self,
+        models_dirs: Sequence[Path],
+        *,
+        state_dir: Path | None = None,
+        threads: int = 1,
+        unload_after_s: float | None = None,
+    ) -> None:
+        super().__init__(
+            partial(OnnxModel, models_dirs, state_dir, threads),
+            MODEL_ID,
+            DIMENSION,
+            state_dir=state_dir,
+            unload_after_s=unload_after_s,
+        )
+
+    async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        """Returns one row of length 1 per text; raises ``EmbedError``.
+
+        Text after ``limits.EMBED_TOKENS`` tokens does not count. Cancelling drops the batches that
+        have not begun.
+        """
+        return (await self.encode(texts, urgent=urgent)).vectors
+
+    async def encode(self, texts: Sequence[str], *, urgent: bool = False) -> Encoded:
+        """Returns the vectors of the texts and of their tokens; else like ``embed``."""
+        return await self._encoded(texts, urgent=urgent)

@@ -1,15 +1,18 @@
-"""Asks a child process whether native modules run on this processor.
+"""Asks a child process whether native modules run on this processor; numpy is imported only after that.
 
 A wheel built for another processor dies with SIGILL, which no ``try`` can catch: it would take the
 engine and every story in it down. So the first use on a machine happens in a child. Success is
 remembered in a marker file until a package, the interpreter or the processor changes.
 
-Owns the marker files. Never imports the modules it asks about.
+Owns the marker files, and the error that says that there is no numpy, without which nothing can be recalled. A numpy
+that is loaded already runs here and is not asked about again; one that could not be loaded is asked about again by the
+next start of the program: a child takes a second, and every line of a story would wait for it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import platform
 import signal
 import subprocess
@@ -17,6 +20,8 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+
+import trio
 
 from flower import limits
 from flower.errors import EmbedError
@@ -86,3 +91,39 @@ def _run(packages: Sequence[str], code: str) -> None:
     if child.returncode:
         last = child.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise EmbedError(f"{names} cannot be used: {(last or ['no reason given'])[0]}")
+
+
+# --- numpy, without which nothing can be recalled
+
+
+class NoNumpyError(EmbedError):
+    """numpy cannot be used here."""
+
+
+_refused: dict[Path | None, str] = {}  # why not, by where it would be remembered that it can
+
+
+async def load_numpy(marker_dir: Path | None) -> None:
+    """Imports numpy; raises ``NoNumpyError`` with the reason."""
+    if "numpy" in sys.modules:
+        await trio.lowlevel.checkpoint()
+        return
+    if marker_dir in _refused:
+        await trio.lowlevel.checkpoint()
+        raise NoNumpyError(_refused[marker_dir])
+    try:
+        await trio.to_thread.run_sync(_load, marker_dir)
+    except EmbedError as error:
+        _refused[marker_dir] = str(error)
+        raise NoNumpyError(str(error)) from error
+
+
+def _load(marker_dir: Path | None) -> None:
+    check_native(("numpy",), "import numpy", marker_dir)
+    try:
+        importlib.import_module("numpy")
+    except Exception as error:  # whatever a damaged package raises; the marker was of a whole one
+        if marker_dir is not None:
+            (marker_dir / "native-numpy.ok").unlink(missing_ok=True)
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EmbedError(f"numpy cannot be used: {line}") from error

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.recall.base import Embedder, Encoded, PrefixedEmbedder, Query, TokenEmbedder
-from flower.engine.recall.fusion import Tuning
-from flower.engine.recall.query import Asked, Kept, context_of, prepare
+from flower.engine.recall.query import Asked, context_of, prepare
+from flower.engine.recall.ranking import Tuning
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors
@@ -117,3 +117,28 @@ def _mixed(vectors: list[Vectors], context_weight: float) -> Vectors:
     mixed = (1 - context_weight) * vectors[0] + context_weight * vectors[1]
     norm = np.linalg.norm(mixed)
     return np.asarray(mixed / norm if norm else vectors[0], np.float32)
+
+
+class Kept:
+    """At most ``most`` vectors by their text."""
+
+    def __init__(self, most: int = limits.QUERY_VECTORS_KEPT) -> None:
+        self._most = most
+        self._vectors: dict[str, tuple[Vectors, TokenVectors | None]] = {}  # in order of use
+
+    def __contains__(self, text: str) -> bool:
+        return text in self._vectors
+
+    def get(self, text: str) -> tuple[Vectors, TokenVectors | None] | None:
+        """Returns the vector of ``text`` and those of its tokens, or None; it counts as used now."""
+        found = self._vectors.pop(text, None)
+        if found is not None:
+            self._vectors[text] = found
+        return found
+
+    def put(self, text: str, vector: Vectors, tokens: TokenVectors | None = None) -> None:
+        """Keeps vectors; those that were not used for longest go."""
+        self._vectors.pop(text, None)
+        self._vectors[text] = (vector, tokens)
+        if len(self._vectors) > self._most:
+            del self._vectors[next(iter(self._vectors))]

@@ -1,6 +1,6 @@
 """One recall: from a query to the passages a prompt gets, by meaning, by words, by tokens.
 
-``Searcher`` leaves every decision to the pure functions of ``fusion``, ``chances`` and ``selection``. It embeds
+``Searcher`` leaves every decision to the pure functions of ``ranking`` and ``selection``. It embeds
 nothing and writes nothing.
 """
 
@@ -15,13 +15,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.recall import chances, fusion, late, selection
+from flower.engine.recall import ranking, selection
 from flower.engine.recall.base import Considered, Found, Query, Ranked
 from flower.engine.recall.candidates import Candidates, Finder, is_open
-from flower.engine.recall.chances import Evidence
-from flower.engine.recall.fusion import Signals, Tuning
 from flower.engine.recall.query import Asked, words_found
-from flower.engine.recall.selection import in_order
+from flower.engine.recall.ranking import Signals, Tuning
+from flower.engine.recall.selection import Evidence, in_order
 from flower.engine.store.passages import Passage
 from flower.engine.tokens import TokenCounter
 
@@ -120,9 +119,9 @@ class Searcher:
         by_id = {row.found.passage.id: row for row in rows}
         best = [by_id[item.passage.id] for item in picked]
         known = [_evidence(row) for row in best]
-        likely = chances.answered(known, foreign=candidates.foreign)
+        likely = selection.answered(known, foreign=candidates.foreign)
         cut = self._tuning.memory_cut if candidates.memory else self._tuning.lore_cut
-        worth = chances.worth_recalling(
+        worth = selection.worth_recalling(
             [row.chance for row in best], likely, cut, _most(memory=candidates.memory)
         )
         return [replace(row, worth=kept) for row, kept in zip(best, worth, strict=True)], likely
@@ -140,9 +139,9 @@ class Searcher:
             after=candidates.after,
             foreign=candidates.foreign,
         )
-        scores = fusion.rank(signals, self._tuning)
-        to_rank, of_tokens = _late(asked, fusion.best_of(scores), candidates)
-        scores = fusion.rank_again(scores, to_rank, signals, self._tuning)
+        scores = ranking.rank(signals, self._tuning)
+        to_rank, of_tokens = _late(asked, ranking.best_of(scores), candidates)
+        scores = ranking.rank_again(scores, to_rank, signals, self._tuning)
         found = []
         for i, score in scores.items():
             passage = candidates.rows.get(i)
@@ -150,7 +149,7 @@ class Searcher:
                 continue
             total = score.total
             if candidates.memory:
-                total = fusion.weigh_memory(total, passage, self._clock())
+                total = ranking.weigh_memory(total, passage, self._clock())
             item = Found(passage, total, signals.similarity.get(i), (), tokens=0)
             held = signals.held.get(i, 0.0)
             found.append(Ranked(item, score, 0.0, held, of_tokens.get(i)))
@@ -189,9 +188,9 @@ def _neighbours(candidates: Candidates, rows: Sequence[Ranked]) -> dict[int, lis
 
 def _with_chances(rows: Sequence[Ranked], *, foreign: bool) -> list[Ranked]:
     """Returns passages of one question, best first, with how likely each answers."""
-    leads = chances.leads([row.found.score for row in rows])
+    leads = selection.leads([row.found.score for row in rows])
     led = rows if leads is None else [replace(r, lead=n) for r, n in zip(rows, leads, strict=True)]
-    return [replace(row, chance=chances.chance(_evidence(row), foreign=foreign)) for row in led]
+    return [replace(row, chance=selection.chance(_evidence(row), foreign=foreign)) for row in led]
 
 
 def _evidence(row: Ranked) -> Evidence:
@@ -215,7 +214,7 @@ def _late(
     if asked.tokens is None or not len(asked.tokens):
         return {}, {}
     ids = [i for i in best if i in candidates.tokens]
-    to_rank, plain = late.scores(asked.tokens, [candidates.tokens[i] for i in ids])
+    to_rank, plain = ranking.late_scores(asked.tokens, [candidates.tokens[i] for i in ids])
     ranked = dict(zip(ids, to_rank.tolist(), strict=True))
     return ranked, dict(zip(ids, plain.tolist(), strict=True))
 

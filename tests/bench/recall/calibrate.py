@@ -1,8 +1,8 @@
-"""Makes the weights of ``chances`` and shows what the shares and cuts of ``fusion`` are worth:
+"""Makes the weights of ``selection`` and shows what the shares and cuts of ``ranking`` are worth:
 ``python -m tests.bench.recall.calibrate``.
 
 Logistic regressions over the best passages of every question of the collections that may be fitted to, each kind of
-documents counting alike. Printed are the weights as they stand in ``chances``; then for settings of shares
+documents counting alike. Printed are the weights as they stand in ``selection``; then for settings of shares
 nDCG@10, and for cuts the evidence that stays and what is recalled where nothing answers, also of the collections that
 are held out. ``cuts`` or ``shares`` as argument prints that part only; ``weights`` ends with 1 if they are not those
 of the code.
@@ -21,11 +21,11 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from flower import limits
-from flower.engine.recall import chances
+from flower.engine.recall import selection
 from flower.engine.recall.base import Encoded, Ranked
-from flower.engine.recall.chances import Cut, Evidence
-from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.fusion import Share, Tuning
+from flower.engine.recall.minilm import MiniLM
+from flower.engine.recall.ranking import Share, Tuning
+from flower.engine.recall.selection import Cut, Evidence
 from tests.bench.recall import quality
 from tests.bench.recall.collections.base import Collection
 from tests.bench.recall.measure import MODELS, table
@@ -142,7 +142,7 @@ def _of_questions(some: Sequence[Judged], names: Sequence[str]) -> Array:
     both = {one.documents for one in some if not one.answers}
     rows = [
         (
-            [max(getattr(one, name) for one in judged.evidence[: chances._JUDGED]) for name in names],
+            [max(getattr(one, name) for one in judged.evidence[: selection._JUDGED]) for name in names],
             bool(judged.answers),
             f"{judged.documents} {bool(judged.answers)}",
         )
@@ -176,7 +176,7 @@ def weights(found: Sequence[Judged]) -> bool:
     print()
     for name, values in made.items():
         print(f"{name} = ({', '.join(f'{value:.2f}' for value in values)})")
-        same &= bool(np.allclose(values, getattr(chances, name), atol=TOLERANCE))
+        same &= bool(np.allclose(values, getattr(selection, name), atol=TOLERANCE))
     print("These are the weights of the code." if same else "The code has other weights.")
     return same
 
@@ -247,8 +247,8 @@ def _kept(found: Sequence[Judged], where: Cut, group: frozenset[str]) -> tuple[s
         if one.documents not in group:
             continue
         most = limits.RECALL_MEMORY_RESULTS if one.memory else limits.RECALL_LORE_RESULTS
-        likely = chances.answered(one.evidence)
-        worth = chances.worth_recalling([row.chance for row in one.rows], likely, where, most)
+        likely = selection.answered(one.evidence)
+        worth = selection.worth_recalling([row.chance for row in one.rows], likely, where, most)
         room, told = limits.RECALL_TOKENS, []
         for row, kept, right in zip(one.rows, worth, one.right, strict=True):
             if kept and row.found.tokens <= room:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from flower import limits
-from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.minilm import NAME
+from flower.engine.recall.minilm import NAME, MiniLM
 from tests.bench.recall.measure import FP32, MODELS, SHARED, in_child, memory_mib, table
 
 CHUNKS = 200

@@ -20,9 +20,9 @@ import trio
 from msgspec import structs
 
 from flower.engine.recall.base import Query
-from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.fusion import Share, Tuning
 from flower.engine.recall.library import PassageLibrary
+from flower.engine.recall.minilm import MiniLM
+from flower.engine.recall.ranking import Share, Tuning
 from flower.engine.store import passages
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Chunk, Passage

@@ -13,11 +13,10 @@ import trio
 
 from flower import limits
 from flower.engine.recall.base import Encoded, Query
-from flower.engine.recall.embedder import MiniLM
-from flower.engine.recall.hnsw import Exact, Marks
+from flower.engine.recall.hnsw import Marks
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.recall.minilm import TOKEN_WIDTH
-from flower.engine.recall.scope_index import ScopeIndex
+from flower.engine.recall.minilm import TOKEN_WIDTH, MiniLM
+from flower.engine.recall.scope_index import Exact, ScopeIndex
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.database import Database
 from flower.engine.store.passages import Chunk

@@ -14,8 +14,8 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.admin import backup, maintenance
 from flower.engine.provider.registry import ModelRegistry
-from flower.engine.recall.embedder import MiniLM
 from flower.engine.recall.library import PassageLibrary
+from flower.engine.recall.minilm import MiniLM
 from flower.engine.store import stories
 from flower.errors import StoreError
 from flower.home import Home

@@ -21,10 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits, machine
-from flower.engine.recall import embedder, native_check, nice_thread
+from flower.engine.recall import embedder, native_check
 from flower.engine.recall import minilm as model_files
-from flower.engine.recall.embedder import Job, MiniLM, Pool
-from flower.engine.recall.minilm import DIMENSION, NAME, TOKEN_WIDTH, OnnxModel, find_model
+from flower.engine.recall.embedder import Job, Pool
+from flower.engine.recall.minilm import DIMENSION, NAME, TOKEN_WIDTH, MiniLM, OnnxModel, find_model
 from flower.engine.recall.native_check import check_native
 from flower.errors import EmbedError
 from tests.paths import ROOT
@@ -138,7 +138,7 @@ async def test_on_a_busy_core_what_nobody_waits_for_goes_after_the_rest(model: M
     await model.embed(["Where is Mara?"], urgent=True)
     threads = {one.name: one.native_id for one in threading.enumerate()}
     stepped_back = os.getpriority(os.PRIO_PROCESS, threads["embedder-later"] or 0)
-    assert stepped_back == min(19, ours + nice_thread.POLITENESS)
+    assert stepped_back == min(19, ours + embedder.POLITENESS)
     for native_id in (threads["embedder"], threading.get_native_id()):
         assert os.getpriority(os.PRIO_PROCESS, native_id or 0) == ours
 
@@ -256,7 +256,7 @@ async def test_what_nobody_foresaw_is_an_error_of_one_request(
 ) -> None:
     """The thread goes on: a turn never waits for an answer that nobody will give."""
     monkeypatch.setattr(FailsOnce, "fails", method)
-    monkeypatch.setattr(embedder, "OnnxModel", FailsOnce)
+    monkeypatch.setattr(model_files, "OnnxModel", FailsOnce)
     minilm = MiniLM([])
     with trio.fail_after(30):
         with pytest.raises(EmbedError, match="MemoryError"):

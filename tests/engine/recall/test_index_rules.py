@@ -17,7 +17,8 @@ from flower.engine.recall import minilm, scope_index
 from flower.engine.recall.background import Background
 from flower.engine.recall.base import Found, Query
 from flower.engine.recall.hnsw import Marks
-from flower.engine.recall.query import Kept, context_of, split_parts
+from flower.engine.recall.query import context_of, split_parts
+from flower.engine.recall.questions import Kept
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.errors import EmbedError
 from tests.engine.recall.test_vectors import ids_of, make_vectors, open_index

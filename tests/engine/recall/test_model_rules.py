@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flower.engine.recall import own_model
-from flower.engine.recall.own_model import CONFIG, OwnSession, fingerprint, read_config, tokenizer
+from flower.engine.recall import embedding_models
+from flower.engine.recall.embedding_models import (
+    CONFIG,
+    OwnSession,
+    fingerprint,
+    read_config,
+    tokenizer,
+)
 from flower.errors import EmbedError
 
-EDGE = own_model._EDGE_BYTES
+EDGE = embedding_models._EDGE_BYTES
 
 
 def folder_of(path: Path, **config: object) -> Path:
@@ -143,7 +149,7 @@ def session(
         return [output]
 
     loaded = SimpleNamespace(get_inputs=lambda: [SimpleNamespace(name=one) for one in inputs], run=run)
-    monkeypatch.setattr(own_model, "open_session", lambda *_: loaded)
+    monkeypatch.setattr(embedding_models, "open_session", lambda *_: loaded)
     folder_of(folder, **config)
     return OwnSession(folder, read_config(folder), None, 1), given
 

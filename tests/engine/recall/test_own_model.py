@@ -12,11 +12,11 @@ import pytest
 import trio
 import trio.testing
 
-from flower.engine.recall import choose_model
+from flower.engine.recall import embedding_models
 from flower.engine.recall.base import Embedder, Query
+from flower.engine.recall.embedding_models import OwnModel, find_folder, read_config, tokenizer
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.recall.own_model import OwnModel, find_folder, read_config, tokenizer
-from flower.engine.recall.unigram import Unigram
+from flower.engine.recall.tokenizers import Unigram
 from flower.engine.store.database import Database
 from flower.errors import EmbedError
 from tests.fakes import HashEmbedder
@@ -288,16 +288,16 @@ async def test_a_new_model_that_fails_leaves_recall_with_the_old_one(
 def test_the_chosen_model_comes_after_the_noted_one(tmp_path: Path) -> None:
     """A fresh choice is asked later, a noted one at once, one that is gone never."""
     write_model(tmp_path)
-    fresh = choose_model.choose([tmp_path], "tiny", tmp_path)
+    fresh = embedding_models.choose([tmp_path], "tiny", tmp_path)
     assert (type(fresh.embedder), fresh.trouble) == (OwnModel, "")
     assert fresh.previous is not None
-    choose_model.note(tmp_path, "tiny")
-    noted = choose_model.choose([tmp_path], "tiny", tmp_path)
+    embedding_models.note(tmp_path, "tiny")
+    noted = embedding_models.choose([tmp_path], "tiny", tmp_path)
     assert (noted.embedder.model_id, noted.previous) == (fresh.embedder.model_id, None)
-    gone = choose_model.choose([tmp_path], "none", tmp_path)
+    gone = embedding_models.choose([tmp_path], "none", tmp_path)
     assert gone.embedder.model_id == noted.embedder.model_id
     assert "none is not in" in gone.trouble
-    back = choose_model.choose([tmp_path], "", tmp_path)
+    back = embedding_models.choose([tmp_path], "", tmp_path)
     assert back.previous is not None
     assert back.previous.model_id == noted.embedder.model_id
 

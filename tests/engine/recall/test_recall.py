@@ -18,7 +18,8 @@ from flower import limits
 from flower.engine.recall import index as recall_index
 from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.recall.query import Kept, context_of
+from flower.engine.recall.query import context_of
+from flower.engine.recall.questions import Kept
 from flower.engine.store.connection import Store
 from flower.engine.store.database import Inline
 from flower.engine.store.exchanges import memory_of, memory_text, memory_title

@@ -13,8 +13,9 @@ import trio
 
 from flower import limits
 from flower.engine.lorebook.book import Entry
-from flower.engine.recall.folders import Folder, is_remote, list_files
+from flower.engine.recall.folders import Folder
 from flower.engine.recall.library import PassageLibrary
+from flower.engine.recall.lore_files import is_remote, list_files
 from flower.engine.store.database import Database, Inline
 from tests.fakes import HashEmbedder, without_vectors
 

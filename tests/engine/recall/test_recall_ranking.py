@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.recall.base import Found, Query, Ranked, Score
-from flower.engine.recall.chances import Cut, Evidence, answered, chance, leads, worth_recalling
-from flower.engine.recall.fusion import (
+from flower.engine.recall.query import (
+    context_of,
+    context_weight,
+    keywords,
+    order_of,
+    prepare,
+    resolve,
+    split_parts,
+    split_question,
+    words_found,
+)
+from flower.engine.recall.ranking import (
     Share,
     Signals,
     Tuning,
@@ -23,17 +33,18 @@ from flower.engine.recall.fusion import (
     rank_again,
     weigh_memory,
 )
-from flower.engine.recall.query import (
-    context_of,
-    context_weight,
-    keywords,
-    prepare,
-    split_parts,
-    split_question,
-    words_found,
+from flower.engine.recall.selection import (
+    Cut,
+    Evidence,
+    answered,
+    chance,
+    cut,
+    distinct,
+    in_order,
+    leads,
+    with_neighbours,
+    worth_recalling,
 )
-from flower.engine.recall.references import order_of, resolve
-from flower.engine.recall.selection import cut, distinct, in_order, with_neighbours
 from flower.engine.store.passages import Passage
 from flower.engine.store.words import words_of
 

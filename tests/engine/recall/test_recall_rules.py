@@ -12,16 +12,16 @@ import pytest
 
 from flower import limits
 from flower.engine.lorebook.book import Entry
-from flower.engine.recall import candidates, folders, numpy_check
+from flower.engine.recall import candidates, folders, lore_files, native_check
 from flower.engine.recall.base import Query
-from flower.engine.recall.chances import Evidence, answered, chance
 from flower.engine.recall.chunking import _LETTERS_PER_PIECE as LETTERS
 from flower.engine.recall.chunking import _windows as windows
 from flower.engine.recall.chunking import outline, word_pieces
 from flower.engine.recall.embedder import Job, Pool
-from flower.engine.recall.fusion import Share, Signals, Tuning, rank, rank_again
 from flower.engine.recall.query import context_weight, split_question
+from flower.engine.recall.ranking import Share, Signals, Tuning, rank, rank_again
 from flower.engine.recall.scope_index import ScopeIndex
+from flower.engine.recall.selection import Evidence, answered, chance
 from flower.engine.recall.word_index import QueryTerm, WordIndex
 from flower.engine.store import books
 from flower.engine.store.sqlite_connection import migrate
@@ -222,10 +222,10 @@ def test_the_book_of_a_folder_follows_its_file() -> None:
         migrate(db)
         for text in ("bone", "brass", "brass"):
             folders._keep_book(db, "harbour", entry(text), 1.0)
-            (number,) = books.of_file(db, folders.book_of("harbour", {}).name)
+            (number,) = books.of_file(db, lore_files.book_of("harbour", {}).name)
             assert [one.content for one in books.read(db, number).entries] == [text]
         folders._keep_book(db, "harbour", {}, 1.0)
-        assert not books.of_file(db, folders.book_of("harbour", {}).name)
+        assert not books.of_file(db, lore_files.book_of("harbour", {}).name)
 
 
 # --- numpy ----------------------------------------------------------------------------------------
@@ -234,10 +234,10 @@ def test_the_book_of_a_folder_follows_its_file() -> None:
 def test_a_numpy_that_broke_since_it_was_checked_is_checked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    numpy_check._load(tmp_path)
+    native_check._load(tmp_path)
     marker = tmp_path / "native-numpy.ok"
     assert marker.exists()
     monkeypatch.setitem(sys.modules, "numpy", None)
     with pytest.raises(EmbedError, match="numpy cannot be used: "):
-        numpy_check._load(tmp_path)
+        native_check._load(tmp_path)
     assert not marker.exists()

@@ -21,16 +21,16 @@ class Broken(MetaPathFinder):
 sys.meta_path.insert(0, Broken())
 import trio
 import flower.engine.main
-from flower.engine.recall import numpy_check
+from flower.engine.recall import native_check
 from flower.engine.recall.base import Query
-from flower.engine.recall.embedder import MiniLM
+from flower.engine.recall.minilm import (MiniLM)
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.store.database import Database
 from flower.errors import EmbedError
 
 checked = []
-check = numpy_check.check_native
-numpy_check.check_native = lambda *arguments: (checked.append(arguments), check(*arguments))
+check = native_check.check_native
+native_check.check_native = lambda *arguments: (checked.append(arguments), check(*arguments))
 
 async def main(folder):
     said = []

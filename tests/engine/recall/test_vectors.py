@@ -11,8 +11,8 @@ import pytest
 
 from flower import limits
 from flower.engine.recall import hnsw
-from flower.engine.recall.hnsw import Exact, Marks
-from flower.engine.recall.scope_index import ScopeIndex
+from flower.engine.recall.hnsw import Marks
+from flower.engine.recall.scope_index import Exact, ScopeIndex
 from flower.errors import EmbedError, StoreError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall.wordpiece import CACHED_WORDS, PieceTable, WordPiece
+from flower.engine.recall.tokenizers import CACHED_WORDS, PieceTable, WordPiece
 from flower.errors import EmbedError
 from tests.paths import ROOT
 

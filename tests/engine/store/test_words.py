@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.recall import late, word_index
+from flower.engine.recall import ranking, word_index
 from flower.engine.recall.word_index import LENGTH_SHARE, SATURATION, QueryTerm, WordIndex
 from flower.engine.store.term_rows import Terms
 from flower.engine.store.words import UNKNOWN, language_of, stem, terms_of, words_of
@@ -147,7 +147,7 @@ def test_late_interaction_is_the_mean_of_the_best(sizes: list[int]) -> None:
     rng = np.random.default_rng(len(sizes))
     question = rng.normal(size=(3, 16)).astype(np.float32)
     documents = [rng.normal(size=(size, 16)).astype(np.float32) for size in sizes]
-    ranked, found = late.scores(question, [late.pack(tokens) for tokens in documents])
+    ranked, found = ranking.late_scores(question, [ranking.pack_tokens(tokens) for tokens in documents])
     unit = question / np.linalg.norm(question, axis=1, keepdims=True)
     filled = [np.where(tokens > 0, 1.0, -1.0) / 4.0 for tokens in documents if len(tokens)]
     alike = np.array([(unit @ signs.T).max(axis=1) for signs in filled]).reshape(-1, 3)
@@ -163,17 +163,19 @@ def test_a_token_that_all_passages_have_tells_little() -> None:
     question = np.eye(2, 16, dtype=np.float32) * 16
     both, first = -np.ones((2, 16), np.float32), -np.ones((1, 16), np.float32)
     first[0, 0] = both[0, 0] = both[1, 1] = 1.0
-    ranked, plain = late.scores(question, [late.pack(first)] * 9 + [late.pack(both)])
+    ranked, plain = ranking.late_scores(
+        question, [ranking.pack_tokens(first)] * 9 + [ranking.pack_tokens(both)]
+    )
     assert plain[9] - plain[0] == pytest.approx(0.25)
     assert ranked[9] - ranked[0] > 0.3
 
 
 def test_damaged_token_vectors_are_left_out() -> None:
     question = np.ones((1, 16), np.float32)
-    good = late.pack(np.ones((2, 16), np.float32))
-    ranked, plain = late.scores(question, [b"123", good])
+    good = ranking.pack_tokens(np.ones((2, 16), np.float32))
+    ranked, plain = ranking.late_scores(question, [b"123", good])
     assert plain.tolist() == ranked.tolist() == [0.0, 1.0]
-    assert [part.tolist() for part in late.scores(question, [b"123"])] == [[0.0], [0.0]]
+    assert [part.tolist() for part in ranking.late_scores(question, [b"123"])] == [[0.0], [0.0]]
 
 
 def test_counts_of_words_are_of_stems() -> None:

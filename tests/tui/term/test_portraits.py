@@ -14,7 +14,7 @@ import trio.testing
 
 from flower.engine.commands import library
 from flower.engine.interchange import card_writer, png, thumbnail
-from flower.engine.recall.numpy_check import NoNumpyError
+from flower.engine.recall.native_check import NoNumpyError
 from flower.protocol import messages
 from flower.tui.state.model import PicturesShown
 from flower.tui.term import pictures
