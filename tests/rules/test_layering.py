@@ -62,7 +62,7 @@ ORDER = """
     settings
     protocol.messages
     privacy                      systemd             build
-    limits                       errors             plain_letters    machine    whole_file   regular_file   command_name
+    limits                       errors             plain_letters    machine    file_io  command_name
     counting
     engine                       tui                protocol           .
 """

@@ -18,7 +18,7 @@ from pathlib import Path
 import trio
 from msgspec import Struct
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.lorebook.book import Entry
 from flower.engine.recall.base import Library, lore_scope
 from flower.engine.recall.keyed_files import book_of, entry_of
@@ -242,7 +242,7 @@ def printable_name(name: str) -> str:
 def read_text(path: Path) -> tuple[str, str]:
     """Returns (text, "") or ("", what is wrong with the file)."""
     try:
-        data = regular_file.read(path, limits.SOURCE_BYTES + 1)
+        data = file_io.read(path, limits.SOURCE_BYTES + 1)
     except FileNotFoundError:
         return "", "it vanished while it was read"
     except OSError as error:

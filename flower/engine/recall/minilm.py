@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.recall.native_check import check_native
 from flower.engine.recall.wordpiece import WordPiece
 from flower.errors import EmbedError
@@ -82,7 +82,7 @@ def _mapped_words(weights: Path) -> tuple[mmap.mmap, onnxruntime.OrtValue]:
     import numpy as np
     import onnxruntime
 
-    with regular_file.opened(weights) as file:
+    with file_io.opened(weights) as file:
         mapped = mmap.mmap(file.fileno(), WORDS * DIMENSION, access=mmap.ACCESS_READ)
     rows = np.frombuffer(mapped, np.int8).reshape(WORDS, DIMENSION)
     return mapped, onnxruntime.OrtValue.ortvalue_from_numpy(rows)
@@ -148,7 +148,7 @@ def _whats_wrong(folder: Path) -> str:
     for name, expected in SHA256.items():
         path = folder / name
         try:
-            with regular_file.opened(path) as file:
+            with file_io.opened(path) as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return f"{path} is missing; restore the folder {NAME} from the release"

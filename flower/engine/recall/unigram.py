@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import EmbedError
 
 _SPACE = "\u2581"
@@ -77,7 +77,7 @@ class Unigram:
 def read_file(path: Path) -> Mapping[str, Any]:
     """Returns a ``tokenizer.json``; raises ``EmbedError``."""
     try:
-        found = json.loads(regular_file.read(path, 64 * limits.MIB))
+        found = json.loads(file_io.read(path, 64 * limits.MIB))
     except (OSError, ValueError) as error:
         raise EmbedError(f"{path} cannot be used ({error})") from error
     if not isinstance(found, dict):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import EmbedError
 
 WORD_CHARS = 100  # a longer word is unknown
@@ -114,7 +114,7 @@ class WordPiece:
     def read(cls, path: Path, tokens: int) -> WordPiece:
         """Returns the tokenizer of a ``tokenizer.json``; raises ``EmbedError``."""
         try:
-            vocabulary = json.loads(regular_file.read(path, limits.SOURCE_BYTES))["model"]["vocab"]
+            vocabulary = json.loads(file_io.read(path, limits.SOURCE_BYTES))["model"]["vocab"]
             return cls(vocabulary, tokens)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EmbedError(f"{path} cannot be used ({error})") from error

@@ -21,7 +21,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.provider import factory
 from flower.engine.provider.base import Completion, Loading, ModelInfo, Piece, Provider, Template
 from flower.engine.provider.endpoint import Endpoint, Patch
@@ -360,7 +360,7 @@ def read_memory() -> tuple[int, int]:
 def _read_file(name: str, path: Path, memory_bytes: int, cores: int) -> LocalModel | None:
     """Returns the model in a file; None for a file that cannot be one, which is not listed."""
     try:
-        with regular_file.opened(path) as stream:
+        with file_io.opened(path) as stream:
             header = gguf.read_header(stream)
         parts = [path]
         if path.stem != name:
@@ -383,7 +383,7 @@ def _why(path: Path) -> str:
 def _template(path: Path) -> str:
     """Returns the name of a chat template for a file that brings none, "" for one that does."""
     try:
-        with regular_file.opened(path) as stream:
+        with file_io.opened(path) as stream:
             return gguf.template_for(gguf.read_header(stream, whole=True))
     except (OSError, ValueError):
         return ""  # llama.cpp will say what is wrong with the file
@@ -396,7 +396,7 @@ def completes_only(path: Path) -> bool:
     """
     names = [gguf.model_name(path.name)]
     try:
-        with regular_file.opened(path) as stream:
+        with file_io.opened(path) as stream:
             names.append(gguf.read_header(stream).name)
     except (OSError, ValueError):
         return False
