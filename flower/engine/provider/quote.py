@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 
 from flower import limits
-from flower.engine.sentences import one_line
+from flower.text import one_line
 
 
 def excerpt(data: bytes | str) -> str:

@@ -12,8 +12,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from flower.engine.sentences import sentences_of
 from flower.engine.store.words import COMMON, ENGLISH
+from flower.text import sentences_of
 
 _PRONOUNS = {"she": "she", "her": "she", "hers": "she", "he": "he", "him": "he", "his": "he"}
 _NOBODY = frozenset(

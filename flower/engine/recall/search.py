@@ -23,7 +23,7 @@ from flower.engine.recall.fusion import Signals, Tuning
 from flower.engine.recall.query import Asked, words_found
 from flower.engine.recall.selection import in_order
 from flower.engine.store.passages import Passage
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors
