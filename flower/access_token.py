@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import ConfigError
+from flower.file_io import write_whole
 from flower.home import Home
-from flower.whole_file import write_whole
 
 
 def path_of(home: Home) -> Path:
@@ -20,7 +20,7 @@ def path_of(home: Home) -> Path:
 def read(home: Home) -> str | None:
     """Returns the token that was made for this home, None if there is none."""
     try:
-        return regular_file.read_text(path_of(home), limits.KEY_BYTES).strip() or None
+        return file_io.read_text(path_of(home), limits.KEY_BYTES).strip() or None
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import ConfigError
+from flower.file_io import write_whole
 from flower.home import Home
 from flower.settings import config, edit, safe_yaml
 from flower.settings.config import Config
-from flower.whole_file import write_whole
 
 _PRIVATE_FILE = 0o600
 
@@ -43,7 +43,7 @@ def change(home: Home, name: str, value: Any, environ: Mapping[str, str]) -> Con
 
 def _read(path: Path) -> str:
     try:
-        data = regular_file.read(path, limits.YAML_BYTES + 1)
+        data = file_io.read(path, limits.YAML_BYTES + 1)
     except FileNotFoundError:
         return ""
     if len(data) > limits.YAML_BYTES:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import ConfigError, YamlError
 
 TYPE_CHECKING = False  # typing's own costs 6 ms to import; type checkers know the name
@@ -198,7 +198,7 @@ def load_config(home: Home, environ: Mapping[str, str]) -> Config:
     )  # msgspec, as PyYAML below: 50 ms that a first frame cannot wait for
 
     try:
-        data = regular_file.read(home.config, limits.YAML_BYTES + 1)
+        data = file_io.read(home.config, limits.YAML_BYTES + 1)
     except FileNotFoundError:
         data = b""
     except OSError as error:
@@ -229,11 +229,11 @@ def own_token(home: Home, environ: Mapping[str, str]) -> str | None:
     the file decides whether it must be read. A broken config is for the engine to report.
     """
     try:
-        lines = regular_file.read(home.config, limits.YAML_BYTES).splitlines()
+        lines = file_io.read(home.config, limits.YAML_BYTES).splitlines()
         if any(b"token:" in line and not line.lstrip().startswith(b"#") for line in lines):
             token = load_config(home, environ).engine.token
             if token:
                 return token
-        return regular_file.read_text(home.root / "token", limits.KEY_BYTES).strip() or None
+        return file_io.read_text(home.root / "token", limits.KEY_BYTES).strip() or None
     except (OSError, ValueError, ConfigError):
         return None

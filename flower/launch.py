@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import ConfigError, EngineStarting, LaunchError
+from flower.file_io import write_whole
 from flower.home import Home, load_config
-from flower.whole_file import write_whole
 
 _PRIVATE_FILE = 0o600
 
@@ -271,7 +271,7 @@ def last_error(log: Path, offset: int = 0) -> str:
     An error that Flower raised on purpose begins with ``flower:``; of a traceback the last line tells.
     """
     try:
-        with regular_file.opened(log) as file:
+        with file_io.opened(log) as file:
             file.seek(max(offset, _size(log) - limits.LOG_TAIL_BYTES))
             tail = file.read(limits.LOG_TAIL_BYTES).decode(errors="replace")
     except OSError:
@@ -298,7 +298,7 @@ def _address(home: Home) -> tuple[int | None, str | None]:
     import json  # 2 ms that a first frame without an engine can do without
 
     try:
-        announced = json.loads(regular_file.read(_address_file(home), limits.LOG_TAIL_BYTES))
+        announced = json.loads(file_io.read(_address_file(home), limits.LOG_TAIL_BYTES))
         return int(announced["pid"]), str(announced["url"])
     except (OSError, ValueError, KeyError, TypeError):
         return None, None

@@ -16,8 +16,8 @@ from flower.client.address import EngineAddress
 from flower.client.engine_http import PIECE_BYTES, Got, LostError, get
 from flower.client.line import UntrustedError
 from flower.errors import FlowerError, LaunchError, only, printable_line
+from flower.file_io import write_whole
 from flower.protocol import EXPORT_PATH
-from flower.whole_file import write_whole
 
 MOST_BYTES = limits.EXPORT_BYTES
 

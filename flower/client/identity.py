@@ -12,8 +12,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from flower import limits, regular_file
-from flower.whole_file import write_whole
+from flower import file_io, limits
+from flower.file_io import write_whole
 
 
 class Identity:
@@ -31,7 +31,7 @@ class Identity:
         if self._draft_path is None:
             return ""
         try:
-            data = regular_file.read(self._draft_path, limits.DRAFT_BYTES)
+            data = file_io.read(self._draft_path, limits.DRAFT_BYTES)
             self._saved = data.decode(errors="ignore")
         except OSError:
             return ""
@@ -96,7 +96,7 @@ def _stranger() -> Identity:
 
 def _own_id(path: Path) -> str:
     with contextlib.suppress(OSError):
-        found = regular_file.read(path, limits.CLIENT_ID_CHARS).decode("ascii", errors="ignore").strip()
+        found = file_io.read(path, limits.CLIENT_ID_CHARS).decode("ascii", errors="ignore").strip()
         if found.isalnum() and len(found) <= limits.CLIENT_ID_CHARS // 2:
             return found
     fresh = os.urandom(8).hex()

@@ -19,7 +19,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.client.address import EngineAddress
 from flower.client.engine_http import PIECE_BYTES, LostError, answer_on, one_line
 from flower.client.line import UntrustedError, open_line
@@ -117,7 +117,7 @@ async def send_one(
 ) -> Answer:
     """Returns what became of a file. Raises ``LaunchError`` when the engine cannot be reached."""
     try:
-        file = await trio.open_file(path, "rb", opener=regular_file.opener)
+        file = await trio.open_file(path, "rb", opener=file_io.opener)
     except OSError as error:
         return Answer(error=f"the file cannot be read ({error.strerror})")
     async with file:

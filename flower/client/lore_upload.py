@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.client.requests import Requests, connected
 from flower.errors import FlowerError, printable_line
 from flower.protocol import messages
@@ -36,7 +36,7 @@ def read(path: Path) -> str:
         if path.stat().st_size > limits.SOURCE_BYTES:
             most = limits.SOURCE_BYTES // limits.MIB
             raise FlowerError(f"{path} is larger than {most} MiB; split it")
-        text = regular_file.read(path, limits.SOURCE_BYTES).decode()
+        text = file_io.read(path, limits.SOURCE_BYTES).decode()
     except OSError as error:
         raise FlowerError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

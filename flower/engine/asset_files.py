@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine import asset_text
 from flower.engine.assets import READERS, Character, Rule, World
 from flower.errors import AssetError, YamlError
+from flower.file_io import write_whole
 from flower.settings import safe_yaml, validators
-from flower.whole_file import write_whole
 
 Asset = Character | World | Rule
 FOLDERS: Mapping[type[Asset], str] = {Character: "characters", World: "worlds", Rule: "rules"}
@@ -102,7 +102,7 @@ def write(assets: Path, asset: Asset) -> WrittenAsset:
 def _over(path: Path, asset: Asset) -> tuple[str, bool]:
     """Returns the new text of a file that is there, and whether it was written anew as a whole."""
     try:
-        before = regular_file.read(path, limits.ASSET_BYTES).decode("utf-8-sig")
+        before = file_io.read(path, limits.ASSET_BYTES).decode("utf-8-sig")
         said = value_of(before)
     except (OSError, UnicodeDecodeError, YamlError) as error:
         raise AssetError(f"{path} cannot be read: {error}") from error
@@ -162,7 +162,7 @@ def find(assets: Path, asset_id: str, folder: str = "characters") -> Path | None
     for path in [likely, *others]:
         with contextlib.suppress(OSError, YamlError):
             if path.is_file() and not path.name.startswith("."):
-                data = regular_file.read(path, limits.ASSET_BYTES + 1)
+                data = file_io.read(path, limits.ASSET_BYTES + 1)
                 value = safe_yaml.load(data, most=limits.ASSET_BYTES).value
                 if isinstance(value, dict) and value.get("id") == asset_id:
                     return path

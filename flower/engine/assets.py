@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.game.ambience import Ambience
 from flower.errors import AssetError, YamlError
 from flower.settings import safe_yaml, validators
@@ -334,7 +334,7 @@ def _load_system_rules(directories: Sequence[Path], problems: list[str]) -> str:
 
 def _document(path: Path) -> safe_yaml.Document:
     try:
-        with regular_file.opened(path) as file:
+        with file_io.opened(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size > limits.ASSET_BYTES:
                 most = limits.ASSET_BYTES // limits.MIB

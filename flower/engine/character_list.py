@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from flower.engine.assets import Character
 from flower.engine.own_assets import OwnShelf, Shelf
-from flower.engine.sentences import one_line
+from flower.text import one_line
 
 SUMMARY_CHARS = 300
 

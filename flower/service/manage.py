@@ -19,7 +19,7 @@ from pathlib import Path
 from msgspec import structs
 
 import flower
-from flower import machine, regular_file
+from flower import file_io, machine
 from flower.errors import FlowerError, UsageError, printable_line
 from flower.home import Home, default_path
 from flower.launch import service_socket
@@ -180,7 +180,7 @@ class HomeService:
 
     def _installed_at(self, listen: str) -> bool:
         try:
-            text = regular_file.read(self.socket_file, UNIT_BYTES)
+            text = file_io.read(self.socket_file, UNIT_BYTES)
         except OSError:
             return False
         return f"ListenStream={listen}\n".encode() in text

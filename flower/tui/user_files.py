@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import trio
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import ConfigError, FlowerError, YamlError
 from flower.home import Home, load_config
 from flower.protocol.messages import SettingOption
@@ -122,7 +122,7 @@ def _own_themes(folder: Path) -> tuple[dict[str, Recipe], list[str]]:
     problems: list[str] = []
     for path in sorted(folder.glob("*.yaml"))[: limits.THEME_FILES]:
         try:
-            with regular_file.opened(path) as file:
+            with file_io.opened(path) as file:
                 content = safe_yaml.load(file.read(limits.THEME_BYTES)).value
         except OSError as error:
             problems.append(f"cannot read {path} ({error.strerror or error})")
@@ -225,7 +225,7 @@ def _scratch(text: str, folder: Path) -> Path:
 
 
 def _read(path: Path) -> Edited:
-    with open(path, encoding="utf-8", errors="replace", opener=regular_file.opener) as file:
+    with open(path, encoding="utf-8", errors="replace", opener=file_io.opener) as file:
         text = file.read(limits.PASTE_BYTES + 1)
     if len(text) > limits.PASTE_BYTES:
         return Edited(text[: limits.PASTE_BYTES], str(path))

@@ -34,7 +34,7 @@ from flower.engine.game.state import StoryState
 from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import PromptLine, Section, assemble, state_text
 from flower.engine.prompt.sections import system_sections
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 
 WORLD, CHARACTER = "orrinsay", "ines-calder"
 BUDGET_TOKENS = 7000  # what the default context of 8,192 leaves for the prompt

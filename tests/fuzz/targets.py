@@ -20,11 +20,11 @@ from flower.engine.game.sheet import Sheet
 from flower.engine.prompt import macros
 from flower.engine.provider.base import Text
 from flower.engine.provider.http.framing import SseDecoder
-from flower.engine.sanitize import sanitize
 from flower.errors import CommandError, ConfigError, ProtocolError, ProviderError, YamlError
 from flower.protocol.codec import decode_event, decode_prompt, encode
 from flower.protocol.messages import UnknownEvent
 from flower.settings import config, safe_yaml, validators
+from flower.text import sanitize
 from flower.tui.render import text as screen
 from flower.tui.term.keys import Decoder
 from tests.provider_world import FAMILIES

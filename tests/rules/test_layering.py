@@ -51,7 +51,7 @@ ORDER = """
     engine.character_list        engine.asset_files
     engine.asset_text            engine.assets      engine.own_assets
     engine.game
-    engine.logs                  engine.tasks       engine.sanitize    engine.sentences   engine.tokens
+    engine.logs                  engine.tasks       engine.token_counter
     engine.folder_events
     client                       service
     protocol.codec               protocol.tree_text
@@ -62,8 +62,8 @@ ORDER = """
     settings
     protocol.messages
     privacy                      systemd             build
-    limits                       errors             plain_letters    machine    whole_file   regular_file   command_name
-    counting
+    limits                       errors             plain_letters    machine    file_io  command_name
+    text
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower import access_token, config_file, limits, regular_file
+from flower import access_token, config_file, file_io, limits
 from flower.client import import_upload, lore_upload
 from flower.engine import asset_files, assets
 from flower.engine.importing import importer
@@ -65,7 +65,7 @@ def placed(odd: Path, place: Path) -> Path:
 def test_it_is_opened_at_once_or_refused(odd: Path) -> None:
     """Nothing but a regular file is opened, and of that no more is read than was asked for."""
     try:
-        assert regular_file.read(odd, 10) == bytes(10)
+        assert file_io.read(odd, 10) == bytes(10)
         assert odd.stat().st_size == 1 << 40
     except OSError as error:
         assert error.strerror  # noqa: PT017 -- some of them are files
@@ -168,7 +168,7 @@ def test_every_command_ends_with_a_sentence(
 
 # Files of Flower's own, which it makes itself or which come with it; of the system, or of the installer.
 OWN = {
-    "build.py", "home.py", "launch.py", "machine.py", "whole_file.py",
+    "build.py", "home.py", "launch.py", "machine.py", "file_io.py",
     "engine/admin/doctor.py", "engine/export/library_archive.py",
     "engine/provider/llamacpp/files.py",
     "engine/provider/llamacpp/process.py", "engine/recall/embedding_models.py",
@@ -179,7 +179,7 @@ READS = {"read_text", "read_bytes"}
 
 
 def test_no_other_module_opens_a_file_itself() -> None:
-    """A new reader of somebody's files takes ``regular_file``; the list above only ever gets shorter."""
+    """A new reader of somebody's files takes ``file_io``; the list above only ever gets shorter."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         name = path.relative_to(PACKAGE).as_posix()
@@ -191,7 +191,7 @@ def test_no_other_module_opens_a_file_itself() -> None:
 
 
 def _opens(node: ast.AST) -> bool:
-    """Whether a call reads a file by its path, but for one that ``regular_file`` opens."""
+    """Whether a call reads a file by its path, but for one that ``file_io`` opens."""
     if not isinstance(node, ast.Call) or any(one.arg == "opener" for one in node.keywords):
         return False
     match node.func:
@@ -201,7 +201,7 @@ def _opens(node: ast.AST) -> bool:
             mode = node.args[0] if node.args else None
             text = isinstance(mode, ast.Constant) and str(mode.value)[:1] in ("r", "w", "a")
             return text or ast.unparse(value) == "table"
-        case ast.Attribute(ast.Name("regular_file"), _):
+        case ast.Attribute(ast.Name("file_io"), _):
             return False
         case ast.Attribute(_, name):
             return name in READS

@@ -23,7 +23,6 @@ from msgspec import Struct
 import flower
 from flower import access_token, launch, limits
 from flower.command_name import as_typed
-from flower.counting import counted
 from flower.engine.admin import backup, board
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
@@ -33,6 +32,7 @@ from flower.engine.store import file, recovery, stories
 from flower.errors import ConfigError, FlowerError, StoreError, printable
 from flower.home import Home, load_config
 from flower.settings.config import ENVIRONMENT, Config
+from flower.text import counted
 
 MEMORY_LOW_BYTES = 200 * limits.MIB  # what engine, model and screen take together
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from flower.command_name import as_typed
-from flower.counting import counted
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.character_list import briefs
 from flower.engine.commands.lookup import closest
@@ -21,12 +20,12 @@ from flower.engine.export import library_archive, library_files, settings_files
 from flower.engine.export.files import names_of, read_story, write, write_bytes, write_named
 from flower.engine.export.library_files import STORY_FORMATS, NamedFile
 from flower.engine.export.render import FORMATS, Story, render
-from flower.engine.sanitize import sanitize
 from flower.engine.store import books, characters, library_rows, presets, schema, stories
 from flower.engine.store.connection import Connection
 from flower.engine.store.file import UnreadableError, reading, schema_version
 from flower.errors import CommandError, StoreError, printable_line
 from flower.home import Home, load_config
+from flower.text import counted, sanitize
 
 STANDARD_OUTPUT = "-"
 

@@ -24,9 +24,9 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.store import passages, trash, users
 from flower.engine.store.connection import Connection
 from flower.errors import FlowerError
+from flower.file_io import sweep
 from flower.home import Home
 from flower.protocol.messages import State
-from flower.whole_file import sweep
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from flower.counting import counted
 from flower.engine.asset_files import FOLDERS, Asset
 from flower.engine.assets import Character
 from flower.engine.commands import edited_rows, editing
@@ -27,6 +26,7 @@ from flower.engine.store.personas import StoredPersona
 from flower.errors import CommandError, FormError
 from flower.protocol.messages import State
 from flower.settings import validators
+from flower.text import counted
 
 T = TypeVar("T")
 ROWS = 200  # of the entries of a book

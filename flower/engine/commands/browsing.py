@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from flower import limits
-from flower.counting import counted
 from flower.engine.character_list import Brief, briefs
 from flower.engine.commands.lookup import closest
 from flower.engine.own_assets import plain
-from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -24,6 +22,7 @@ from flower.engine.store.connection import Connection
 from flower.engine.store.stories import StoredSession
 from flower.errors import CommandError
 from flower.protocol.messages import LibraryItem, Listing, State
+from flower.text import counted, one_line
 
 PAGE = 100  # of one frame: 40 KB at most
 ROWS = 40  # of a list as text

@@ -10,13 +10,13 @@ from functools import partial
 from msgspec import UNSET
 
 from flower.engine.commands import lookup, registry
-from flower.engine.sanitize import sanitize
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import prompts
 from flower.engine.store.database import alongside
 from flower.errors import FlowerError, FormError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Prompt
+from flower.text import sanitize
 
 # What a client asks for by itself, and what only looks: the model may go on working ahead.
 LOOKS = frozenset({"/sync", "/history", "/tree", "/show", "/library", "/portrait", "/typing"})

@@ -14,7 +14,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from flower import limits
-from flower.counting import counted
 from flower.engine.commands.lookup import closest
 from flower.engine.game import checks, clocks, dice, people, sheet
 from flower.engine.game.rng import Seeded
@@ -28,6 +27,7 @@ from flower.engine.store import exchanges, states, stories
 from flower.engine.store.extra import MessageExtra, RollRecord
 from flower.errors import CommandError
 from flower.protocol.messages import ChatMessage, MessageMeta, State, SystemUpdate
+from flower.text import counted
 
 
 def story_of(client: Client) -> Session:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from flower import limits
-from flower.counting import counted
 from flower.engine.assets import Character
 from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
@@ -25,6 +24,7 @@ from flower.engine.store import books, presets, states, stories
 from flower.engine.store.books import StoredBook
 from flower.errors import CommandError
 from flower.protocol.messages import Portrait, State
+from flower.text import counted
 
 if TYPE_CHECKING:
     from flower.engine.interchange.thumbnail import Thumbnail

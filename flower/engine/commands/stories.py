@@ -11,7 +11,6 @@ import trio
 from msgspec.structs import replace
 
 from flower import limits
-from flower.counting import counted
 from flower.engine.commands import library
 from flower.engine.commands.lookup import closest
 from flower.engine.export import files as export_files
@@ -26,6 +25,7 @@ from flower.engine.store.database import apart
 from flower.engine.store.search import search as find_words
 from flower.errors import CommandError, ElsewhereError
 from flower.protocol.messages import ErrorEvent, FoundMessage, State
+from flower.text import counted
 
 STORIES_NAMED = 4  # of those whose ids begin alike
 

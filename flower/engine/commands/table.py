@@ -5,7 +5,6 @@ from __future__ import annotations
 from flower import limits
 from flower.engine.commands.game import story_of
 from flower.engine.game.steering import NOTE_CHARS, Persona
-from flower.engine.sentences import one_line
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need, StoryRole
 from flower.engine.sessions.session import Client, Session
@@ -15,6 +14,7 @@ from flower.engine.store.connection import Connection
 from flower.engine.store.database import apart
 from flower.errors import CommandError
 from flower.protocol.messages import State, SystemUpdate
+from flower.text import one_line
 
 OFF = "off"
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}

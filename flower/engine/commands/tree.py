@@ -6,8 +6,6 @@ What they do to the tree is in ``flower.engine.store``; that every watcher sees 
 from __future__ import annotations
 
 from flower import limits
-from flower.counting import counted
-from flower.engine.sentences import one_line
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import branches, hiding, outline, stories, trash, tree
@@ -17,6 +15,7 @@ from flower.engine.store.outline_fold import Node
 from flower.errors import CommandError
 from flower.protocol import tree_text
 from flower.protocol.messages import ShownMessage, State, StoryTree, TreeNode
+from flower.text import counted, one_line
 
 VARIANTS_LISTED = 50
 OUTLINE_LINES = 80  # of an outline as text: what a person reads

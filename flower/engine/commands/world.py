@@ -8,7 +8,6 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from flower import limits
-from flower.counting import counted
 from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import Steering
@@ -16,7 +15,6 @@ from flower.engine.own_assets import owner_of
 from flower.engine.prompt.lore_entries import is_kept, reason
 from flower.engine.provider.capabilities import Remarking
 from flower.engine.recall.base import Ranked, lore_scope, memory_scope
-from flower.engine.sentences import one_line
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -24,6 +22,7 @@ from flower.engine.store import exchanges, states, stories, tree, world_lore
 from flower.engine.store.passages import Passage
 from flower.errors import CommandError
 from flower.protocol.messages import State
+from flower.text import counted, one_line
 
 NONE = "none"
 Asset = TypeVar("Asset", World, Character, Rule)

@@ -16,7 +16,7 @@ from flower.engine.own_assets import owned, owner_of
 from flower.engine.store import stories, tree
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
-from flower.whole_file import write_whole
+from flower.file_io import write_whole
 
 EXPORT_TRIES = 1000  # names tried before an export with a given date finds none free
 

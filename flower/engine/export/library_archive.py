@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 import msgspec
 
 import flower
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.store import library_rows
 from flower.engine.store.connection import Connection
 from flower.errors import CommandError
@@ -49,7 +49,7 @@ def write(db: Connection, assets: Path, path: Path) -> Written:
     """
     if path.exists():
         raise CommandError(f"{path} exists; choose another name or move it away")
-    # Not in pieces, as ``whole_file`` writes: a ZIP goes back to what it wrote of each member.
+    # Not in pieces, as ``file_io`` writes: a ZIP goes back to what it wrote of each member.
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
@@ -103,7 +103,7 @@ def _fill(db: Connection, assets: Path, out: IO[bytes]) -> None:
             archive.writestr(_member(f"{ORIGINALS}/{hash_.hex()}"), data)
         for path in _own_files(assets):
             name = f"{ASSETS}/{path.parent.name}/{path.name}"
-            archive.writestr(_member(name), regular_file.read(path, limits.ASSET_BYTES))
+            archive.writestr(_member(name), file_io.read(path, limits.ASSET_BYTES))
 
 
 def _own_files(assets: Path) -> Iterator[Path]:

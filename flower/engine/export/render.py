@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 import flower
-from flower.engine.sanitize import sanitize
 from flower.engine.store.stories import Message, StoredSession
+from flower.text import sanitize
 
 EXPORT_NAME_CHARS = 60  # of a title in a file's name
 

@@ -13,8 +13,8 @@ import msgspec
 from flower import limits
 from flower.engine.forms import specs
 from flower.engine.forms.values import value_of
-from flower.engine.sanitize import sanitize
 from flower.settings import validators
+from flower.text import sanitize
 
 MOST_CHARS = 16_000  # read of what a model wrote
 LABEL_CHARS = 40  # a longer beginning of a line is no label

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import trio
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.importing import library_archive, take
 from flower.engine.importing.names import stem_of
 from flower.engine.importing.take import File, Taken, TakeOutcome
@@ -100,7 +100,7 @@ def _is_library(path: Path) -> bool:
 def _content(path: Path) -> tuple[bytes, bytes]:
     """Returns what is in a file, and its hash. Raises ``ImportFileError``."""
     try:
-        data = regular_file.read(path, limits.IMPORT_BYTES + 1)
+        data = file_io.read(path, limits.IMPORT_BYTES + 1)
     except OSError as error:
         raise ImportFileError(f"the file cannot be read ({error.strerror or error})") from error
     if len(data) > limits.IMPORT_BYTES:

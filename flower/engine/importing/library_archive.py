@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.character_list import brief_of
 from flower.engine.importing.take import State, Taken, TakeOutcome
 from flower.engine.store import library_rows
@@ -27,7 +27,7 @@ from flower.engine.store.connection import Connection
 from flower.engine.store.library_loader import Loader
 from flower.engine.store.packing import pack
 from flower.errors import ImportFileError
-from flower.whole_file import write_whole
+from flower.file_io import write_whole
 
 __all__ = ["is_library", "take"]
 
@@ -47,7 +47,7 @@ _DAMAGED = "the library archive is damaged; copy or write it again"
 
 def is_library(path: Path) -> bool:
     """Whether a file is such an archive, by its first bytes. Raises ``OSError``."""
-    with regular_file.opened(path) as file:
+    with file_io.opened(path) as file:
         head = file.read(_FIRST.size + len(MANIFEST))
     if len(head) < _FIRST.size:
         return False
@@ -66,7 +66,7 @@ def take(
     """
     try:
         _check_directory(path)
-        with regular_file.opened(path) as file, zipfile.ZipFile(file) as archive:
+        with file_io.opened(path) as file, zipfile.ZipFile(file) as archive:
             return _take(db, _Archive(archive), name, assets, scripts_allowed=scripts_allowed)
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError) as error:
         raise ImportFileError(_DAMAGED) from error
@@ -79,7 +79,7 @@ def _check_directory(path: Path) -> None:
     size = path.stat().st_size
     if size > limits.LIBRARY_BYTES:
         raise ImportFileError(f"the library is larger than {limits.LIBRARY_BYTES // limits.MIB} MiB")
-    with regular_file.opened(path) as file:
+    with file_io.opened(path) as file:
         file.seek(max(0, size - _TAIL_BYTES))
         tail = file.read()
     end = tail.rfind(_END)
@@ -217,7 +217,7 @@ def _put_assets(archive: _Archive, assets: Path) -> list[str]:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_whole(path, [data], overwrite=False)
             new.append(found[2])
-        elif regular_file.read(path, len(data) + 1) != data:
+        elif file_io.read(path, len(data) + 1) != data:
             other.append(f"{found[1]}/{found[2]}")
     notices = []
     if new:

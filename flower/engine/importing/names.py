@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from flower import limits
-from flower.engine.sanitize import sanitize
+from flower.text import sanitize
 
 # Of files that are imported. "Dr. Vole" has none of them, and a book may be called so.
 ENDINGS = frozenset({

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from flower.engine.interchange import chat_tree
 from flower.engine.interchange.values import Chat
-from flower.engine.sanitize import sanitize
 from flower.engine.store.imported_chats import ChatNode
+from flower.text import sanitize
 
 
 def nodes_of(chat: Chat, now: float) -> tuple[list[ChatNode], int | None]:

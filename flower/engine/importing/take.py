@@ -14,7 +14,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.counting import counted
 from flower.engine.game.cast import Cast
 from flower.engine.game.steering import NOTE_CHARS, Note, Persona
 from flower.engine.importing import groups
@@ -26,7 +25,6 @@ from flower.engine.interchange.characters import character_of
 from flower.engine.interchange.values import Card, Chat, Imported, Kind, QuickReplies
 from flower.engine.lorebook.book import Book, Entry
 from flower.engine.own_assets import owner_of
-from flower.engine.sanitize import sanitize
 from flower.engine.scripts.script import Script
 from flower.engine.store import (
     allowances,
@@ -46,6 +44,7 @@ from flower.engine.store.books import Owner
 from flower.engine.store.characters import Source, Stored
 from flower.engine.store.connection import Connection
 from flower.errors import ImportFileError
+from flower.text import counted, sanitize
 
 State = Literal["new", "updated", "already here"]
 

@@ -8,7 +8,7 @@ from flower.engine.assets import Character, DepthPrompt
 from flower.engine.interchange.values import Card
 from flower.engine.interchange.values import DepthPrompt as CardDepthPrompt
 from flower.engine.lorebook.book import Book
-from flower.engine.sanitize import sanitize
+from flower.text import sanitize
 
 
 def character_of(card: Card, character_id: str) -> Character:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flower.engine.sanitize import sanitize
+from flower.text import sanitize
 
 MOST_SECONDS = 253_402_300_799.0  # the end of the year 9999
 

@@ -10,7 +10,7 @@ import re
 from typing import Literal
 
 from flower.engine.offline.tables import word_list
-from flower.engine.sentences import sentences_of
+from flower.text import sentences_of
 
 Here = Literal["", "place", "hour", "people"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import ConfigError, YamlError
 from flower.settings import safe_yaml
 
@@ -169,7 +169,7 @@ def _file(path: Path) -> _PhraseFile:
 
 def _read(path: Path) -> dict[str, safe_yaml.Value]:
     try:
-        return _mapping(path, safe_yaml.load(regular_file.read(path, limits.YAML_BYTES + 1)).value)
+        return _mapping(path, safe_yaml.load(file_io.read(path, limits.YAML_BYTES + 1)).value)
     except OSError as error:
         raise ConfigError(f"{path.name}: it cannot be read: {error.strerror}") from error
     except YamlError as error:

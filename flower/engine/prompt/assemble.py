@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from flower.engine.provider.base import ChatMessage, Role
 from flower.engine.store.extra import ManifestEntry
-from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
+from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
 
 SYSTEM_SHARE = 0.6  # of the budget; the story needs the rest
 WINDOW_LOW_SHARE = 0.65  # a trim cuts the history down to this share of its room

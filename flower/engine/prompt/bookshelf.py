@@ -30,7 +30,7 @@ from flower.engine.store import books
 from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.connection import Store
 from flower.engine.store.stories import Message
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import StoreError
 
 log = logging.getLogger(__name__)

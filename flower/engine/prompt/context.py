@@ -37,7 +37,7 @@ from flower.engine.recall.base import (
 from flower.engine.scripts.script import Script
 from flower.engine.store import paths, scripts, stages, states, stories, whispers
 from flower.engine.store.connection import Connection
-from flower.engine.tokens import MESSAGE_TOKENS
+from flower.engine.token_counter import MESSAGE_TOKENS
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.lore_entries import not_in_view, note_of_entry
 from flower.engine.prompt.sections import note_of, with_notes
 from flower.engine.recall.base import Found, cast_scope
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 
 
 def _not_in_view(context: PromptContext, window_start: int | None) -> list[Found]:

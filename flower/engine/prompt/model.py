@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.provider.base import ModelInfo, Provider
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 
 REPLY_SHARE = 3  # a reply takes no more than this part of what the model reads
 

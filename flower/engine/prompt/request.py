@@ -42,7 +42,7 @@ from flower.engine.store.branches import GO_ON
 from flower.engine.store.exchanges import PromptRecord
 from flower.engine.store.search import Summary
 from flower.engine.store.stories import Message
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import ProviderError
 
 RECALLED_SHARE = LINE_SHARE / 2 * 0.95  # of the budget: half of a line's share, less what frames it

@@ -9,9 +9,9 @@ from flower.engine.assets import Character, Rule, World
 from flower.engine.prompt.assemble import PLAYERS_WORDS, PromptLine, Section
 from flower.engine.provider.base import ChatMessage
 from flower.engine.recall.base import Found
-from flower.engine.sentences import first_sentence
 from flower.engine.store.exchanges import memory_text, scene_of
-from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
+from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
+from flower.text import first_sentence
 
 NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
 NSFW_OFF = "Keep the story free of explicit sexual content."

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import trio
 from msgspec import Struct
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.provider.base import Completion
 from flower.errors import ConfigError, ProviderError
 from flower.home import expanded
@@ -308,7 +308,7 @@ def key_from_file(path: str, home: Path) -> str:
     """
     place = home / expanded(path, "api_key_file")
     try:
-        data = regular_file.read(place, limits.KEY_BYTES)
+        data = file_io.read(place, limits.KEY_BYTES)
         return data.decode().strip().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.sentences import one_line
+from flower.text import one_line
 
 
 class Trouble(Struct, frozen=True):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.offline.provider import OfflineNarrator
 from flower.engine.provider import models as catalogue
 from flower.engine.provider import services
@@ -29,10 +29,10 @@ from flower.engine.provider.models import Listed, known_model
 from flower.engine.provider.setup import read_setup
 from flower.engine.provider.text_prompts import BASE_NOTE, is_base
 from flower.errors import ProviderError
+from flower.file_io import write_whole
 from flower.home import Home
 from flower.protocol.messages import ModelOption
 from flower.settings.config import Config, SupportedModel
-from flower.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -298,7 +298,7 @@ class ModelRegistry:
 
     def _load(self) -> dict[str, Listed]:
         try:
-            data = regular_file.read(self._file, 32 * limits.MIB)
+            data = file_io.read(self._file, 32 * limits.MIB)
         except OSError:
             return {}  # the first start, or lists nobody needs
         return catalogue.decode(data, self._endpoints())

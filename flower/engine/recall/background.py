@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from flower import limits
-from flower.counting import counted
 from flower.engine.recall import ranking
 from flower.engine.recall.base import Embedder, Query, TokenEmbedder
 from flower.engine.recall.candidates import Finder
@@ -31,6 +30,7 @@ from flower.engine.store.connection import Store
 from flower.engine.store.passages import Changed
 from flower.errors import EmbedError, StoreError
 from flower.protocol.messages import Progress
+from flower.text import counted
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors

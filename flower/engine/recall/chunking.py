@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flower import limits
-from flower.engine.sentences import sentences_of
 from flower.engine.store.passages import Chunk
+from flower.text import sentences_of
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]++(.*)")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-{3,})[ \t]*$")
@@ -24,7 +24,7 @@ _LETTERS_PER_PIECE = 6  # long words are cut into pieces by the tokenizer
 def word_pieces(text: str) -> int:
     """Returns about how many pieces the embedding model reads of a text; never 0 for a text of words.
 
-    What a language model reads is counted by ``engine.tokens``.
+    What a language model reads is counted by ``engine.token_counter``.
     """
     return sum(1 + (len(word) - 1) // _LETTERS_PER_PIECE for word in _WORD.findall(text))
 

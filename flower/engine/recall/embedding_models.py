@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import Struct
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.recall.embedder import OnnxEmbedder
 from flower.engine.recall.minilm import MiniLM, clean, open_session
 from flower.engine.recall.tokenizers import Unigram, WordPiece, read_file
@@ -170,7 +170,7 @@ def read_config(folder: Path) -> ModelConfig:
     """Returns how a model is used; raises ``EmbedError``."""
     path = folder / CONFIG
     try:
-        config = msgspec.json.decode(regular_file.read(path, limits.MIB), type=ModelConfig)
+        config = msgspec.json.decode(file_io.read(path, limits.MIB), type=ModelConfig)
     except OSError as error:
         raise EmbedError(f"{path} cannot be read ({error.strerror})") from error
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
@@ -193,7 +193,7 @@ def fingerprint(folder: Path) -> str:
             if path.is_file() and (path.suffix in (".json", ".onnx") or ".onnx" in path.name):
                 size = path.stat().st_size
                 digest.update(f"{path.name}\0{size}\0".encode())
-                with regular_file.opened(path) as file:
+                with file_io.opened(path) as file:
                     digest.update(file.read(_EDGE_BYTES))
                     file.seek(max(0, size - _EDGE_BYTES))
                     digest.update(file.read(_EDGE_BYTES))

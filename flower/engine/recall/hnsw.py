@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from flower.engine.recall.native_check import check_native
 from flower.errors import StoreError
-from flower.whole_file import write_whole
+from flower.file_io import write_whole
 
 if TYPE_CHECKING:
     import hnswlib

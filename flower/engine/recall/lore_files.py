@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.lorebook.book import Book, Entry
 from flower.errors import YamlError
 from flower.settings import safe_yaml
@@ -154,7 +154,7 @@ def printable_name(name: str) -> str:
 def read_text(path: Path) -> tuple[str, str]:
     """Returns (text, "") or ("", what is wrong with the file)."""
     try:
-        data = regular_file.read(path, limits.SOURCE_BYTES + 1)
+        data = file_io.read(path, limits.SOURCE_BYTES + 1)
     except FileNotFoundError:
         return "", "it vanished while it was read"
     except OSError as error:

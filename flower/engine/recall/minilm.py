@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.engine.recall.base import Encoded
 from flower.engine.recall.embedder import OnnxEmbedder
 from flower.engine.recall.native_check import check_native
@@ -85,7 +85,7 @@ def _mapped_words(weights: Path) -> tuple[mmap.mmap, onnxruntime.OrtValue]:
     import numpy as np
     import onnxruntime
 
-    with regular_file.opened(weights) as file:
+    with file_io.opened(weights) as file:
         mapped = mmap.mmap(file.fileno(), WORDS * DIMENSION, access=mmap.ACCESS_READ)
     rows = np.frombuffer(mapped, np.int8).reshape(WORDS, DIMENSION)
     return mapped, onnxruntime.OrtValue.ortvalue_from_numpy(rows)
@@ -151,7 +151,7 @@ def _whats_wrong(folder: Path) -> str:
     for name, expected in SHA256.items():
         path = folder / name
         try:
-            with regular_file.opened(path) as file:
+            with file_io.opened(path) as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return f"{path} is missing; restore the folder {NAME} from the release"

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.recall.base import Query
-from flower.engine.sentences import sentences_of
 from flower.engine.store.words import COMMON, ENGLISH, language_of, stem, words_of
+from flower.text import sentences_of
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors

@@ -22,7 +22,7 @@ from flower.engine.recall.query import Asked, words_found
 from flower.engine.recall.ranking import Signals, Tuning
 from flower.engine.recall.selection import Evidence, in_order
 from flower.engine.store.passages import Passage
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import Vectors

@@ -21,7 +21,7 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.errors import EmbedError
 
 WORD_CHARS = 100  # a longer word is unknown
@@ -120,7 +120,7 @@ class WordPiece:
     def read(cls, path: Path, tokens: int) -> WordPiece:
         """Returns the tokenizer of a ``tokenizer.json``; raises ``EmbedError``."""
         try:
-            vocabulary = json.loads(regular_file.read(path, limits.SOURCE_BYTES))["model"]["vocab"]
+            vocabulary = json.loads(file_io.read(path, limits.SOURCE_BYTES))["model"]["vocab"]
             return cls(vocabulary, tokens)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EmbedError(f"{path} cannot be used ({error})") from error
@@ -269,7 +269,7 @@ class Unigram:
 def read_file(path: Path) -> Mapping[str, Any]:
     """Returns a ``tokenizer.json``; raises ``EmbedError``."""
     try:
-        found = json.loads(regular_file.read(path, 64 * limits.MIB))
+        found = json.loads(file_io.read(path, 64 * limits.MIB))
     except (OSError, ValueError) as error:
         raise EmbedError(f"{path} cannot be used ({error})") from error
     if not isinstance(found, dict):

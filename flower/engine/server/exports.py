@@ -16,7 +16,7 @@ import trio
 from quart import Response
 from quart.wrappers import Request
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.client.address import EngineAddress
 from flower.client.engine_http import Got, LostError, get
 from flower.client.line import UntrustedError
@@ -69,7 +69,7 @@ class Exports:
     async def _pieces(self, path: Path, left: int) -> AsyncIterator[bytes]:
         with self._lifetime.client():  # whoever fetches needs the engine
             async with self._at_once:
-                with await trio.to_thread.run_sync(regular_file.opened, path) as file:
+                with await trio.to_thread.run_sync(file_io.opened, path) as file:
                     while left > 0:
                         piece = await trio.to_thread.run_sync(file.read, min(PIECE_BYTES, left))
                         if not piece:
@@ -120,7 +120,7 @@ class Exports:
 def _size_of(path: Path) -> int | None:
     """Returns the bytes of a regular file, None where there is none."""
     try:
-        with regular_file.opened(path) as file:
+        with file_io.opened(path) as file:
             return os.fstat(file.fileno()).st_size
     except OSError:
         return None

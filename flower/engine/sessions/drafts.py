@@ -21,7 +21,6 @@ from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
@@ -31,6 +30,7 @@ from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.store import states, stories
 from flower.errors import CommandError
 from flower.protocol.messages import State
+from flower.text import sanitize
 
 DRAFT_TOKENS = 160  # of a line drafted for the player
 DRAFT_CHARS = 2_000

@@ -24,7 +24,6 @@ from flower.engine.game.steering import rules_on
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import Registry
 from flower.engine.recall.folders import Folders
-from flower.engine.sanitize import sanitize
 from flower.engine.sessions import create, snapshot
 from flower.engine.sessions.allowances import Allowances
 from flower.engine.sessions.asset_edits import AssetEdits
@@ -53,6 +52,7 @@ from flower.engine.store import personas, quick_replies, selections, states, sto
 from flower.engine.store.database import apart
 from flower.errors import ElsewhereError
 from flower.protocol.messages import CommandOption, State
+from flower.text import sanitize
 
 log = logging.getLogger(__name__)
 

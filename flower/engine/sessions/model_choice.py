@@ -9,7 +9,7 @@ from flower.engine.provider.base import Provider
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.store.selections import Selection
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import ProviderError
 
 log = logging.getLogger(__name__)

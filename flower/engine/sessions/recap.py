@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from flower.engine.game import clocks
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.provider.base import ChatMessage
-from flower.engine.sentences import first_sentence
 from flower.engine.sessions.session import Client
 from flower.engine.store import states, stories
 from flower.engine.store.connection import Store
 from flower.engine.store.stories import Message, StoredSession
+from flower.text import first_sentence
 
 RECAP_AFTER_S = 24 * 3600.0  # a story resumed later than this begins with what happened
 RECAP_SENTENCE_CHARS = 220

@@ -17,7 +17,7 @@ from flower.engine.provider.base import Completion, Piece, Provider, Reasoning, 
 from flower.engine.provider.retry import Stream
 from flower.engine.sessions.runtime import Runtime, SideUse
 from flower.engine.sessions.turn_outcome import cost_of
-from flower.engine.tokens import MESSAGE_TOKENS
+from flower.engine.token_counter import MESSAGE_TOKENS
 from flower.protocol.messages import Usage
 
 

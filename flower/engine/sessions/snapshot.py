@@ -13,7 +13,6 @@ import flower
 from flower import limits
 from flower.engine.assets import Assets
 from flower.engine.character_list import briefs
-from flower.engine.sentences import first_sentence, one_line
 from flower.engine.sessions.session import Session
 from flower.engine.store.selections import Selection
 from flower.engine.store.stories import Message, StoredSession
@@ -31,6 +30,7 @@ from flower.protocol.messages import (
     State,
     SyncState,
 )
+from flower.text import first_sentence, one_line
 
 HISTORY_PAGE_BYTES = 256 * limits.KIB
 ABOUT_CHARS = 160  # what a list says about a world: two rows of a box

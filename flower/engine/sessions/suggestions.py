@@ -18,8 +18,6 @@ from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Suggesting
-from flower.engine.sanitize import sanitize
-from flower.engine.sentences import one_line
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
@@ -29,6 +27,7 @@ from flower.engine.store import states, stories
 from flower.engine.store.selections import Selection
 from flower.errors import CommandError, ProviderError
 from flower.protocol.messages import State
+from flower.text import one_line, sanitize
 
 COUNT = 3
 SUGGESTION_CHARS = 200

@@ -31,7 +31,6 @@ from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
-from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
@@ -40,8 +39,9 @@ from flower.engine.sessions.side_requests import side_stream
 from flower.engine.store import search, stories
 from flower.engine.store.connection import Store
 from flower.engine.store.search import Summary
-from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
+from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
 from flower.errors import FlowerError, ProviderError
+from flower.text import sanitize
 
 log = logging.getLogger(__name__)
 

@@ -48,7 +48,6 @@ from flower.engine.provider.base import (
 )
 from flower.engine.provider.capabilities import Composing
 from flower.engine.provider.retry import Stream
-from flower.engine.sanitize import sanitize
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_storage import ReplyStorage
 from flower.engine.sessions.reply_watch import (
@@ -73,6 +72,7 @@ from flower.engine.store import stories
 from flower.engine.store.extra import ManifestEntry
 from flower.errors import FlowerError, ProviderError, only
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Progress, State, SystemUpdate
+from flower.text import sanitize
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import PreparedPrompt
 from flower.engine.provider.base import Finish, ModelInfo, Spent
 from flower.engine.sessions.session import GrowingReply, Session
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import FlowerError, ProviderError
 from flower.protocol.messages import (
     ChatEnd,

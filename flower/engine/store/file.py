@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from flower import regular_file
+from flower import file_io
 from flower.engine.store import schema
 from flower.engine.store.connection import Connection
 from flower.errors import StoreError
@@ -37,7 +37,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     Raises ``UnreadableError`` for whatever SQLite refuses, in the block as well.
     """
     if path.exists() and not path.is_file():
-        raise UnreadableError(regular_file.IRREGULAR)  # SQLite would wait for a pipe's other end
+        raise UnreadableError(file_io.IRREGULAR)  # SQLite would wait for a pipe's other end
     try:
         with closing(_opened(path)) as db:
             yield db
@@ -134,7 +134,7 @@ def is_copy(path: Path) -> bool:
     An engine's own database keeps a write-ahead log, which the header tells (bytes 18 and 19 are 2).
     """
     try:
-        with regular_file.opened(path) as opened:
+        with file_io.opened(path) as opened:
             header = opened.read(20)
         if header[:16] != b"SQLite format 3\0" or header[18:20] != b"\x01\x01":
             return False

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flower.engine.assets import Character
-from flower.engine.sanitize import sanitize
 from flower.engine.store import stories
 from flower.engine.store.copying import columns, counted, go_on_counting
 from flower.engine.store.library_rows import NUMBERED, PACKED, Row
@@ -23,6 +22,7 @@ from flower.engine.store.packing import pack, unpack
 from flower.engine.store.passages import content_hash
 from flower.engine.store.users import HOME
 from flower.errors import ImportFileError, StoreError
+from flower.text import sanitize
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection

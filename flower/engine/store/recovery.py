@@ -17,9 +17,9 @@ from typing import Any
 from msgspec import Struct
 
 from flower import limits
-from flower.counting import counted
 from flower.engine.store import sqlite_connection, streaming_text
 from flower.engine.store.file import UnreadableError, read_only, reading
+from flower.text import counted
 
 SALVAGE_ROWS = 10_000_000  # row ids looked for in a table whose end cannot be found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from flower import limits, regular_file
+from flower import file_io, limits
 from flower.command_name import as_typed
 from flower.engine.store import paths, schema
 from flower.errors import StoreError
@@ -86,7 +86,7 @@ class StoryConnection(sqlite3.Connection):
 
 def connect(path: Path, before_migration: Callable[[int], None]) -> sqlite3.Connection:
     if path.exists() and not path.is_file():
-        raise StoreError(f"{path} cannot be opened: {regular_file.IRREGULAR}; move it away")
+        raise StoreError(f"{path} cannot be opened: {file_io.IRREGULAR}; move it away")
     with translated(path):
         connection = sqlite3.connect(
             path,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.sentences import one_line
 from flower.engine.store import paths, streaming_text
 from flower.engine.store.extra import (
     MessageExtra,
@@ -23,6 +22,7 @@ from flower.engine.store.extra import (
     readable,
 )
 from flower.engine.store.paths import ID, up
+from flower.text import one_line
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection

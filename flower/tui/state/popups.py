@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from flower import limits
-from flower.counting import counted
+from flower.text import counted
 from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.render.theme import THEMES
 from flower.tui.state import bindings, checklist, commands, library_list, status_line

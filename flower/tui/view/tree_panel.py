@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flower.counting import counted
 from flower.protocol.messages import TreeNode
 from flower.protocol.tree_text import TreeLine
+from flower.text import counted
 from flower.tui.render.frame import Row
 from flower.tui.render.layout import Layout
 from flower.tui.render.messages import ENDINGS

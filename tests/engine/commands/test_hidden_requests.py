@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.provider.base import Completion, Finish, Reasoning, Text
 from flower.engine.sessions import summaries
-from flower.engine.tokens import LEAST_SCALE, TokenCounter
+from flower.engine.token_counter import LEAST_SCALE, TokenCounter
 from flower.protocol.messages import SystemUpdate
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider

@@ -10,7 +10,7 @@ from flower.engine.assets import Character
 from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
 from flower.engine.prompt.sections import character_sections
 from flower.engine.store import states, stories, tree
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.protocol.messages import ErrorEvent, SystemUpdate
 from tests import import_files
 from tests.engine_world import EngineWorld, Face, engine_world

@@ -24,7 +24,7 @@ from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble
 from flower.engine.provider.base import Text
 from flower.engine.recall.base import lore_scope
 from flower.engine.store import states
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import ProviderError
 from flower.protocol.messages import (
     UNSET,

@@ -51,7 +51,7 @@ from flower.engine.store.extra import MessageExtra
 from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 
 PLACE = StoryRef("s", "harbour", "mara")
 MARA = Character(

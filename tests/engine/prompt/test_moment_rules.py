@@ -30,7 +30,7 @@ from flower.engine.store import stories
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.passages import Passage
 from flower.engine.store.states import CurrentState
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from tests.engine.prompt.test_macros import VALUES
 from tests.engine.prompt.test_prompt_rules import turn_input
 from tests.engine.prompt.test_shelf_rules import line

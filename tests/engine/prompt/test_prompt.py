@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.prompt.assemble import OPENING, Assembled, PromptLine, Section, assemble, shorten
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 
 COUNTER = TokenCounter()
 SECTIONS = (

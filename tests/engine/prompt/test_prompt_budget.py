@@ -26,7 +26,7 @@ from flower.engine.provider.base import (
     Text,
 )
 from flower.engine.store import exchanges, stories
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import ProviderError
 from flower.protocol.messages import ChatEnd, ErrorEvent
 from tests.engine.prompt.test_summaries import Narrating

@@ -49,7 +49,7 @@ from flower.engine.store.passages import Passage
 from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
-from flower.engine.tokens import MESSAGE_TOKENS, TokenCounter
+from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
 from tests.engine.prompt.test_macros import VALUES
 
 COUNTER = TokenCounter()

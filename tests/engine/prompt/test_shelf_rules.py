@@ -33,7 +33,7 @@ from flower.engine.store import presets
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from tests.engine.prompt.test_macros import VALUES
 from tests.engine_world import engine_world
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import PromptLine, Section, assemble
 from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 
 NAMES = ("scene", "sheet", "clocks", "note")
 SOURCES = {name: source for name, source, _, _ in TAKEN_BACK}

@@ -16,7 +16,7 @@ from flower.engine.prompt.sections import EXTRACT_CHARS, extract, lines_to_cover
 from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.store import exchanges, search, stories
 from flower.engine.store.sqlite_connection import migrate
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, passage
 

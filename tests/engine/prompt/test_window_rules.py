@@ -32,7 +32,7 @@ from flower.engine.prompt.sections import (
     extract,
     lines_to_cover,
 )
-from flower.engine.tokens import MESSAGE_TOKENS
+from flower.engine.token_counter import MESSAGE_TOKENS
 
 
 class Letters:

@@ -16,7 +16,7 @@ from flower.engine.sessions.session import GrowingReply, Session
 from flower.engine.sessions.turn import Turn
 from flower.engine.sessions.turn_outcome import SPEED_AFTER_S, ReplyMeter
 from flower.engine.store.allowances import Allowance, UserLimits
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import CommandError, ProviderError
 from tests.engine.sessions.test_turn_rules import words
 from tests.engine_world import engine_world

@@ -21,7 +21,7 @@ from flower.engine.sessions.side_tasks import SideTasks
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.stories import Message
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import CommandError
 from flower.protocol.messages import ErrorEvent, SystemUpdate
 from tests.engine_world import engine_world

@@ -30,7 +30,7 @@ from flower.engine.sessions import after_turn, departures, story_list
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.store import selections, stories
 from flower.engine.store.exchanges import PromptRecord
-from flower.engine.tokens import TokenCounter
+from flower.engine.token_counter import TokenCounter
 from flower.errors import ProviderError, StoreError
 from flower.protocol.messages import ChatChunk, ChatEnd, ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import trio
 from msgspec import Struct
 
-from flower import __version__, limits, regular_file
+from flower import __version__, file_io, limits
 from flower.engine.provider.http.proxies import certificates, proxy_for
 from flower.engine.provider.llamacpp import gguf
 from flower.errors import ProviderError
@@ -137,7 +137,7 @@ def _so_far(part: Path, mark: Path) -> tuple[int, str]:
 def _etag(mark: Path) -> str:
     """Returns what was remembered, "" for a mark that is none: then everything is fetched again."""
     try:
-        return regular_file.read_text(mark, limits.KEY_BYTES)
+        return file_io.read_text(mark, limits.KEY_BYTES)
     except (OSError, ValueError):
         return ""
 
@@ -213,7 +213,7 @@ def _check_digest(digest: str, wanted: str, name: str) -> None:
 
 
 def _digest(path: Path) -> str:
-    with regular_file.opened(path) as file:
+    with file_io.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -14,7 +14,7 @@ import trio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flower import regular_file
+from flower import file_io
 from flower.engine.provider.base import ModelInfo
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.llamacpp.gguf import Header, LoadPlan
@@ -155,7 +155,7 @@ def core_count() -> int:
 def template_of(path: Path) -> str:
     """Returns the name of a chat template for a file that brings none, "" for one that does."""
     try:
-        with regular_file.opened(path) as stream:
+        with file_io.opened(path) as stream:
             return gguf.template_for(gguf.read_header(stream, whole=True))
     except (OSError, ValueError):
         return ""  # llama.cpp will say what is wrong with the file
@@ -168,7 +168,7 @@ def completes_only(path: Path) -> bool:
     """
     names = [gguf.model_name(path.name)]
     try:
-        with regular_file.opened(path) as stream:
+        with file_io.opened(path) as stream:
             names.append(gguf.read_header(stream).name)
     except (OSError, ValueError):
         return False
@@ -180,7 +180,7 @@ def completes_only(path: Path) -> bool:
 def _read_file(name: str, path: Path, memory_bytes: int, cores: int) -> LocalModel | None:
     """Returns the model in a file; None for a file that cannot be one, which is not listed."""
     try:
-        with regular_file.opened(path) as stream:
+        with file_io.opened(path) as stream:
             header = gguf.read_header(stream)
         parts = [path]
         if path.stem != name:

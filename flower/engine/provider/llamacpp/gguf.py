@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from msgspec import Struct
 
-from flower import limits, regular_file
+from flower import file_io, limits
 
 _MAGIC = b"GGUF"
 _STRING, _ARRAY = 8, 9
@@ -67,7 +67,7 @@ def read_header(stream: BinaryIO, *, whole: bool = False) -> Header:
 
 def trouble_of(path: Path) -> str:
     """Returns why a file is no model, a clause; "" for one that may be. Raises ``OSError``."""
-    with regular_file.opened(path) as stream:
+    with file_io.opened(path) as stream:
         head = stream.read(_PEEK_BYTES)
         if not head:
             return "it is empty; the download failed, fetch it again"

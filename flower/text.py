@@ -1,7 +1,7 @@
-"""Where sentences end, and texts cut to one line. Pure, and in time proportional to the text.
+"""Texts made ready: what terminals obey removed, sentences found, cut to one line, numbers with their word. Pure.
 
-A sentence ends at ``.``, ``!``, ``?`` or ``…``, with whatever closes a quotation or an emphasis behind it,
-where white space or the end of the text follows.
+All in time proportional to the text. A sentence ends at ``.``, ``!``, ``?`` or ``…``, with whatever closes a quotation
+or an emphasis behind it, where white space or the end of the text follows.
 """
 
 from __future__ import annotations
@@ -46,3 +46,30 @@ def one_line(text: str, most: int) -> str:
     """Returns a text on one line, cut to at most ``most`` characters; a cut one ends with ``…``."""
     line = " ".join(text[: most * 4].split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Returns ``number`` with ``one`` or ``many``; without ``many`` an s makes the plural."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+# --- Text from models, cards and clients, made safe to store, send and show.
+#
+# Removed is what no story needs and terminals obey: C0 and C1 controls except newline and tab, DEL, and lone
+# surrogates, which no database or socket can carry. The TUI has a stricter filter of its own for what it draws;
+# this one keeps other clients and exported files safe.
+
+_DROPPED: dict[int, str | None] = dict.fromkeys(
+    [*(c for c in range(0x20) if chr(c) not in "\n\t"), 0x7F, *range(0x80, 0xA0)]
+)
+_DROPPED |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+
+
+def sanitize(text: str) -> str:
+    """Returns ``text`` without control characters and lone surrogates; CR LF becomes LF.
+
+    Code point by code point, so cleaning chunks and cleaning the whole text give the same.
+    """
+    if text.isprintable():
+        return text  # the common chunk: no copy
+    return text.translate(_DROPPED)

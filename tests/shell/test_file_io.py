@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flower.whole_file import sweep, write_whole
+from flower.file_io import sweep, write_whole
 
 
 def broken() -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.sanitize import sanitize
+from flower.text import sanitize
 
 
 @pytest.mark.parametrize(
