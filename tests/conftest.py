@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ast
+import gc
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -45,17 +46,22 @@ SLOW_FILES = {  # pure, but thorough
 }  # fmt: skip
 
 
+_IMPORT = re.compile(
+    r"^ *(?:from ([\w.]+) import (?:\(([^)]*)\)|([\w, ]+))|import ([\w.]+))", re.MULTILINE
+)
+
+
 @cache
 def is_quick(path: Path) -> bool:
     """Whether a file of tests is pure computation: what ``./start.sh test -m quick`` runs."""
-    imported: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.arg) and node.arg == "db":  # the fixture of that name
-            imported.add("sqlite3")
-        if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    text = path.read_text()
+    imported = {"sqlite3"} if "db: " in text else set()  # the fixture of that name
+    for package, in_brackets, in_line, module in _IMPORT.findall(text):
+        names = (in_brackets or in_line).split(",")
+        imported |= {
+            module or package,
+            *(f"{package}.{name.split()[0]}" for name in names if name.strip()),
+        }
     return path.name not in SLOW_FILES and not imported & SLOW_IMPORTS
 
 
@@ -63,6 +69,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """With ``-m quick`` the other files are not even imported: that alone takes as long as the quick tests."""
     quick_only = config.getoption("markexpr") == "quick" and collection_path.match("test_*.py")
     return True if quick_only and not is_quick(collection_path) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Importing and parsing make many objects and no garbage: the collector would take as long as all the rest.
+
+    What was made stays, so no later collection looks at it either.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

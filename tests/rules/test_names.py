@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from pathlib import Path
 
-import flower
-
-PACKAGE = Path(flower.__file__).parent
+from tests.sources import modules, name_of, tree_of
 
 # Names that two modules give to a class of their own, each with the reason why that is no riddle.
 MEANT_TWICE = {
@@ -19,10 +16,10 @@ MEANT_TWICE = {
 def classes() -> dict[str, list[str]]:
     """Returns the modules that define a class, by its name."""
     places = defaultdict(list)
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+    for path in modules():
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.ClassDef):
-                places[node.name].append(path.relative_to(PACKAGE).as_posix())
+                places[node.name].append(name_of(path))
     return places
 
 

@@ -25,8 +25,8 @@ from flower.errors import FlowerError
 from flower.home import Home, load_config, own_token
 from flower.tui import user_files
 from tests.engine_process import REPOSITORY
+from tests.sources import modules, name_of, tree_of
 
-PACKAGE = REPOSITORY / "flower"
 KINDS = ("fifo", "socket", "folder", "device", "loop", "sparse")
 
 
@@ -181,11 +181,9 @@ READS = {"read_text", "read_bytes"}
 def test_no_other_module_opens_a_file_itself() -> None:
     """A new reader of somebody's files takes ``file_io``; the list above only ever gets shorter."""
     found = set()
-    for path in PACKAGE.rglob("*.py"):
-        name = path.relative_to(PACKAGE).as_posix()
-        if not name.startswith("installer/") and any(
-            map(_opens, ast.walk(ast.parse(path.read_text())))
-        ):
+    for path in modules():
+        name = name_of(path)
+        if not name.startswith("installer/") and any(map(_opens, ast.walk(tree_of(path)))):
             found.add(name)
     assert found == OWN
 

@@ -13,6 +13,7 @@ import importlib
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
@@ -21,8 +22,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import flower
+from tests.sources import PACKAGE, modules, parsed, text_of
 
-PACKAGE = Path(flower.__file__).parent
 METHODS = ("search", "match", "fullmatch", "findall", "finditer", "sub", "subn", "split")
 TINY = 24  # characters: what is exponential must not be tried with more
 SIZE = 500
@@ -61,7 +62,9 @@ class Names(dict[str, Any]):
 def uses_in(path: Path) -> Iterator[Use]:
     """Yields the patterns of one module, as far as its source spells them out."""
     module = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-    tree = ast.parse(path.read_text())
+    if not re.search(r"\bre\.", text_of(path)):
+        return
+    tree = parsed(text_of(path))
     calls = [node for node in ast.walk(tree) if is_re_call(node)]
     if not calls:
         return
@@ -83,8 +86,7 @@ def uses_in(path: Path) -> Iterator[Use]:
         if method in ("compile", "search", "match", "fullmatch", "findall", "finditer"):
             flag_nodes += call.args[1 if method == "compile" else 2 :]
         flags = value_of(flag_nodes[0], names) if flag_nodes else 0
-        own = path.read_text() if (bound.get(id(call)) or "").startswith("_") else SOURCE
-        methods = frozenset([method]) if method != "compile" else methods_of(bound.get(id(call)), own)
+        methods = frozenset([method]) if method != "compile" else methods_of(bound.get(id(call)), path)
         yield Use(module, call.lineno, pattern, int(flags or 0), methods)
 
 
@@ -108,14 +110,26 @@ def value_of(node: ast.expr, names: Names) -> Any:
         return None  # built of what only a running function has
 
 
-def methods_of(name: str | None, source: str) -> frozenset[str]:
-    """Returns how a compiled pattern is used in ``source``; every way where its name does not tell."""
-    found = set(re.findall(rf"\b{name}\.({'|'.join(METHODS)})\b", source)) if name else set()
-    return frozenset(found or METHODS)
+def methods_of(name: str | None, path: Path) -> frozenset[str]:
+    """Returns how a compiled pattern of a module is used; every way where its name does not tell."""
+    if name is None:
+        return frozenset(METHODS)
+    places = [path] if name.startswith("_") else modules()
+    return frozenset().union(*(methods_by_name(one).get(name, ()) for one in places)) or frozenset(
+        METHODS
+    )
 
 
-SOURCE = "\n".join(path.read_text() for path in sorted(PACKAGE.rglob("*.py")))
-USES = [use for path in sorted(PACKAGE.rglob("*.py")) for use in uses_in(path)]
+@cache
+def methods_by_name(path: Path) -> dict[str, set[str]]:
+    """Returns the methods of patterns that a module calls, by the name of what they are called on."""
+    calls: dict[str, set[str]] = {}
+    for name, method in re.findall(rf"\b(\w+)\.({'|'.join(METHODS)})\b", text_of(path)):
+        calls.setdefault(name, set()).add(method)
+    return calls
+
+
+USES = [use for path in modules() for use in uses_in(path)]
 
 
 # --- texts made of a pattern's own pieces ---------------------------------------------------------

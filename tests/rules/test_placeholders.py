@@ -6,20 +6,18 @@ import ast
 import re
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import flower.engine
 from tests.query_plans import Noting
+from tests.sources import modules, name_of, tree_of
 
 NUMBERED = re.compile(r"\?[0-9]")
-ENGINE = Path(flower.engine.__file__).parent
 
 
-def numbered(source: str) -> Iterator[str]:
+def numbered(tree: ast.Module) -> Iterator[str]:
     """Yields the texts in a module that hold ``?1`` and its like."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
@@ -30,12 +28,14 @@ def numbered(source: str) -> Iterator[str]:
 
 def test_no_statement_numbers_its_values() -> None:
     found = [
-        f"{path.relative_to(ENGINE)}, {text}"
-        for path in sorted(ENGINE.rglob("*.py"))
-        for text in numbered(path.read_text())
+        f"{name_of(path)}, {text}"
+        for path in modules()
+        if name_of(path).startswith("engine/")
+        for text in numbered(tree_of(path))
     ]
     assert found == []
-    assert len(list(numbered("x = f'SELECT ?1 FROM {y}'\nz = 'a ?2'\nw = '?'"))) == 2, "it finds them"
+    example = ast.parse("x = f'SELECT ?1 FROM {y}'\nz = 'a ?2'\nw = '?'")
+    assert len(list(numbered(example))) == 2, "it finds them"
 
 
 def test_names_are_bound_by_name() -> None:

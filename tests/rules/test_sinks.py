@@ -8,15 +8,13 @@ from __future__ import annotations
 import ast
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import flower
 from flower.engine.logs import RedactingFormatter
 from flower.errors import printable, printable_line
+from tests.sources import modules, name_of, tree_of
 
-PACKAGE = Path(flower.__file__).parent
 GUARDS = {
     "printable",
     "printable_line",
@@ -115,10 +113,9 @@ def unguarded(node: ast.expr) -> Iterator[str]:
 
 def written_as_it_came() -> set[tuple[str, str]]:
     found = set()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE).as_posix()
-        for call in sinks(ast.parse(path.read_text())):
-            found |= {(name, text) for argument in call.args for text in unguarded(argument)}
+    for path in modules():
+        for call in sinks(tree_of(path)):
+            found |= {(name_of(path), text) for argument in call.args for text in unguarded(argument)}
     return found
 
 
