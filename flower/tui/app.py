@@ -27,7 +27,7 @@ from flower.client.early import EarlyCall
 from flower.client.events import Send
 from flower.client.identity import Identity
 from flower.errors import TerminalError
-from flower.tui import import_files, user_files
+from flower.tui import user_files
 from flower.tui.speech import Speech, SpeechSettings
 from flower.tui.state.effects import (
     Bell,
@@ -61,11 +61,10 @@ from flower.tui.state.update import draft_of, next_wake, story_stands, update
 from flower.tui.term.diff import Painter
 from flower.tui.term.flow_control import FrameRate
 from flower.tui.term.inputs import Key, Reply
+from flower.tui.term.keys import PasteGuess
 from flower.tui.term.modes import PASTE_MODE
-from flower.tui.term.pictures import KittyPicture, painted
-from flower.tui.term.sixel import SixelPicture, still
+from flower.tui.term.pictures import KittyPicture, SixelPicture, painted, still
 from flower.tui.term.terminal import SUPPORTED, Terminal
-from flower.tui.term.unmarked_paste import PasteGuess
 from flower.tui.view import portrait
 from flower.tui.view.screen import Screen
 
@@ -195,7 +194,7 @@ class App:
             self._nursery.start_soon(work, argument)
 
     async def _list_paths(self, typed: str) -> None:
-        found = await trio.to_thread.run_sync(import_files.paths_at, typed, abandon_on_cancel=True)
+        found = await trio.to_thread.run_sync(user_files.paths_at, typed, abandon_on_cancel=True)
         self.post(PathsListed(typed, found))
 
     def _tell(self, text: str) -> None:
@@ -248,13 +247,13 @@ class App:
         def tell(text: str, kind: str) -> None:
             self.post(Notified(Notice(text.lstrip("✓✗ "), kind)))
 
-        await import_files.bring(typed, self._engine_url, self._token, tell)
+        await user_files.bring(typed, self._engine_url, self._token, tell)
 
     async def _fetch(self, name: str) -> None:
         def tell(text: str, kind: str) -> None:
             self.post(Notified(Notice(text, kind)))
 
-        await import_files.fetch(name, self._engine_url, self._token, tell)
+        await user_files.fetch(name, self._engine_url, self._token, tell)
 
     async def run(self) -> None:
         """Runs until the user leaves or the terminal goes away, wherever that is noticed."""
@@ -291,8 +290,7 @@ class App:
 
     def _learn_keys(self) -> None:
         """Loads what names the terminal's keys, about as much work as all that a story needs to be shown."""
-        from flower.tui.term.blessed_terminal import BlessedTerminal
-        from flower.tui.term.key_names import KeyNames
+        from flower.tui.term.blessed_terminal import BlessedTerminal, KeyNames
         from flower.tui.term.keys import Decoder
 
         blessed = BlessedTerminal(self._terminal.name)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from flower import limits
 from flower.errors import TerminalError
 from flower.tui.term import capabilities as _detect
-from flower.tui.term import flow_control, modes, pictures, sixel
+from flower.tui.term import flow_control, modes, pictures
 from flower.tui.term.flow_control import Pace
 from flower.tui.term.pen import Capabilities
 
@@ -360,14 +360,14 @@ class Terminal:
             caps = caps._replace(sync=True)
         elif reply.kind == modes.MARGIN_MODE and supported and caps.scroll_count:
             caps = caps._replace(margins=True)
-        elif reply.kind == "other" and reply.value == pictures.ANSWER:
+        elif reply.kind == "other" and reply.value == pictures.KITTY_ANSWER:
             caps = caps._replace(graphics=True)
         elif reply.kind == "kitty":
             self._use_kitty_keys(reply.value)
         elif reply.kind == "cursor" and reply.value.startswith("2;"):
             columns = int(reply.value[2:]) - 1  # that the box line in the second row took
             caps = caps._replace(ambiguous_wide=columns == 2, utf8=caps.utf8 and columns <= 2)
-        caps = sixel.refined(caps, reply)
+        caps = pictures.refined(caps, reply)
         changed = caps != self._caps
         self._caps = caps
         return changed
@@ -378,7 +378,7 @@ class Terminal:
         Only somebody who wants pictures has it asked.
         """
         if self.entered and _detect.answers(self._term) and not self._slow:
-            self.write(pictures.QUESTION + sixel.QUESTIONS)
+            self.write(pictures.KITTY_QUESTION + pictures.SIXEL_QUESTIONS)
 
     def picture_way(self) -> str:
         """Returns how pictures are shown here: kitty, sixel, blocks, or "" over a slow line and without colours."""
@@ -387,7 +387,7 @@ class Terminal:
             return ""
         if caps.graphics:
             return "kitty"
-        if sixel.usable(caps):
+        if pictures.sixels_usable(caps):
             return "sixel"
         return "blocks" if caps.utf8 and caps.colors >= 256 and not caps.ambiguous_wide else ""
 
