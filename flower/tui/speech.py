@@ -218,7 +218,7 @@ class Speech:
         self._silent = True
         self._waiting.clear()
         self._tell(
-            f"✗ Nothing is read aloud: speech.command does not work ({reason}). Try it in a shell, then correct it."
+            f"Nothing is read aloud: speech.command does not work ({reason}). Try it in a shell, then correct it."
         )
 
 

@@ -37,7 +37,7 @@ ORDER = """
     engine.main                  tui.boot
     engine.reconfigure           tui.app
     engine.server                tui.plain
-    engine.admin                 tui.user_files
+    engine.admin                 tui.user_files     tui.drawing
     engine.commands              tui.view           tui.reading        tui.speech
     engine.sessions              tui.state
     engine.prompt                tui.term

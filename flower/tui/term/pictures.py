@@ -158,13 +158,15 @@ class SixelPicture:
 
 
 def refined(caps: Capabilities, reply: Reply) -> Capabilities:
-    """Returns the capabilities with what an answer says about sixels."""
+    """Returns the capabilities with what an answer says about pictures."""
     if reply.kind == "attributes":
         return caps._replace(sixel=_SIXELS in reply.value.split(";")[1:])
     if reply.kind == "cell" and (match := _SIZE.fullmatch(reply.value)):
         height, width = int(match[1]), int(match[2])
         known = width in _CELL_PIXELS and height in _CELL_PIXELS
         return caps._replace(cell=(width, height) if known else (0, 0))
+    if reply.kind == "other" and reply.value == KITTY_ANSWER:
+        return caps._replace(graphics=True)
     if reply.kind == "other" and (match := _REGISTERS.fullmatch(reply.value)):
         return caps._replace(registers=int(match[1]))
     return caps
@@ -173,6 +175,15 @@ def refined(caps: Capabilities, reply: Reply) -> Capabilities:
 def sixels_usable(caps: Capabilities) -> bool:
     """Whether pictures can be drawn so here, and better than as half blocks."""
     return caps.sixel and caps.cell[0] > 0 and caps.registers >= _FEWEST_COLOURS and caps.colors > 0
+
+
+def way_of(caps: Capabilities) -> str:
+    """Returns the best way to show pictures: kitty, sixel, blocks (two half cells in one), or "" for none."""
+    if caps.graphics:
+        return "kitty"
+    if sixels_usable(caps):
+        return "sixel"
+    return "blocks" if caps.utf8 and caps.colors >= 256 and not caps.ambiguous_wide else ""
 
 
 def still(caps: Capabilities) -> Capabilities:
