@@ -2,22 +2,16 @@
 
 Owns the nursery: keys, signals, the link, frames, the draft. Decides nothing: ``update`` does. Sleeps
 until something happens; at rest nothing is written and nobody wakes up but the link's ping.
-
-Whoever brings news also draws it, in the same step: handing it to a drawing task would cost every
-streamed word another round of the scheduler. Only what has to wait (for the frame rate, a slow
-terminal, an animation) is drawn by a task.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVarTuple
 
 import trio
 
@@ -27,7 +21,8 @@ from flower.client.early import EarlyCall
 from flower.client.events import Send
 from flower.client.identity import Identity
 from flower.errors import TerminalError
-from flower.tui import import_files, user_files
+from flower.tui import user_files
+from flower.tui.drawing import Drawing
 from flower.tui.speech import Speech, SpeechSettings
 from flower.tui.state.effects import (
     Bell,
@@ -55,19 +50,18 @@ from flower.tui.state.model import (
     Resized,
     Restored,
     SettingsListed,
-    Tick,
 )
-from flower.tui.state.update import draft_of, next_wake, story_stands, update
+from flower.tui.state.update import draft_of, update
+from flower.tui.term.capabilities import PASTE_MODE, SUPPORTED
 from flower.tui.term.diff import Painter
-from flower.tui.term.flow_control import FrameRate
 from flower.tui.term.inputs import Key, Reply
-from flower.tui.term.modes import PASTE_MODE
-from flower.tui.term.pictures import KittyPicture, painted
-from flower.tui.term.sixel import SixelPicture, still
-from flower.tui.term.terminal import SUPPORTED, Terminal
-from flower.tui.term.unmarked_paste import PasteGuess
-from flower.tui.view import portrait
+from flower.tui.term.terminal import Terminal
 from flower.tui.view.screen import Screen
+
+if TYPE_CHECKING:
+    from flower.tui.term.keys import PasteGuess
+
+Ts = TypeVarTuple("Ts")
 
 SIGNALS = (
     signal.SIGWINCH,
@@ -104,8 +98,6 @@ class App:
         called: EarlyCall | None = None,
     ) -> None:
         self._terminal = terminal
-        self._painter = painter
-        self._screen = screen
         self._model = model
         self._identity = identity
         self._home_dir = home_dir
@@ -114,26 +106,22 @@ class App:
         self._link = Link(engine_url, identity.client, self.post, token, early=called)
         self._engine_url, self._token = engine_url, token
         self._nursery: trio.Nursery | None = None
-        self._story_stands = trio.Event()  # or there is none to wait for
-        self._changed = True  # since the last frame
-        self._caught_up = trio.Event()  # the terminal may have answered
-        self._nap = trio.CancelScope()  # its deadline is when the drawing task has to wake
         self._typed = trio.Event()
         self._leaving = trio.Event()
         self._goodbye = True
         self._keys_scope = trio.CancelScope()
         self._editing: str | None = None
-        self._frames = FrameRate(_tick_hz(0.0))
-        self._speech = Speech(SpeechSettings(), self._tell)
+        self._drawing = Drawing(terminal, painter, screen, lambda: self._model, self._apply)
+        self._drawing.rate.use(_tick_hz(0.0))
+        self._speech = Speech(SpeechSettings(), lambda sentence: self._notify(sentence, "bad"))
         self._portraits = False  # the settings ask for them
-        self._picture: KittyPicture | SixelPicture = KittyPicture()
 
     # --- inputs and effects ---------------------------------------------------------------------
 
     def post(self, happened: Input) -> None:
         """Applies one input, carries out its effects and shows what changed."""
         self._apply(happened)
-        self._show()
+        self._drawing.show()
 
     def _apply(self, happened: Input) -> None:
         model, effects = update(self._model, happened)
@@ -142,7 +130,7 @@ class App:
                 self._typed.set()
             self._speech.follow(self._model.story, model.story)
             self._model = model
-            self._changed = True
+            self._drawing.changed = True
         for effect in effects:
             self._perform(effect)
 
@@ -164,13 +152,14 @@ class App:
             case ImportFiles():
                 self._start(self._import, effect.typed)
             case FetchExport():
-                self._start(self._fetch, effect.name)
+                fetch = user_files.fetch
+                self._start(fetch, effect.name, self._engine_url, self._token, self._notify)
             case ListSettings():
-                self._start(self._list_settings, "")
+                self._start(self._list_settings)
             case ChangeSetting():
-                self._start(self._change_setting, f"{effect.name} {effect.value}")
+                self._start(self._change_setting, effect.name, effect.value)
             case ReadSettings():
-                self._start(self._read_settings, "")
+                self._start(self._read_settings)
             case Suspend():
                 self._terminal.suspend()
                 self._redraw()
@@ -178,83 +167,95 @@ class App:
                 self._editing = effect.text
                 self._keys_scope.cancel()
             case Repaint():
-                self._painter.forget()
-                self._changed = True
+                self._drawing.repaint()
+
+    def _start(self, work: Callable[[*Ts], Awaitable[None]], *arguments: *Ts) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(work, *arguments)
 
     def _redraw(self) -> None:
         """Draws every cell again, for the size that the terminal has now."""
-        self._painter.forget()
-        self._picture.forget()
+        self._drawing.start_over()
         self._apply(Resized(*self._terminal.size()))
-        self._changed = True
 
-    # --- tasks ----------------------------------------------------------------------------------
+    def _notify(self, text: str, kind: str) -> None:
+        self.post(Notified(Notice(text, kind)))
 
-    def _start(self, work: Callable[[str], Awaitable[None]], argument: str) -> None:
-        if self._nursery is not None:
-            self._nursery.start_soon(work, argument)
+    # --- files ----------------------------------------------------------------------------------
 
     async def _list_paths(self, typed: str) -> None:
-        found = await trio.to_thread.run_sync(import_files.paths_at, typed, abandon_on_cancel=True)
-        self.post(PathsListed(typed, found))
+        paths = await trio.to_thread.run_sync(user_files.paths_at, typed, abandon_on_cancel=True)
+        self.post(PathsListed(typed, paths))
 
-    def _tell(self, text: str) -> None:
-        self.post(Notified(Notice(text.lstrip("✗ "), "bad" if text.startswith("✗") else "info")))
+    async def _import(self, typed: str) -> None:
+        def notify(text: str, kind: str) -> None:
+            self._notify(text.lstrip("✓✗ "), kind)
 
-    async def _list_settings(self, _: str) -> None:
-        listed = await trio.to_thread.run_sync(user_files.own_settings, self._home_dir)
-        self.post(SettingsListed(listed))
+        await user_files.bring(typed, self._engine_url, self._token, notify)
 
-    async def _change_setting(self, name_and_value: str) -> None:
-        name, _, value = name_and_value.partition(" ")
-        change = partial(user_files.change_setting, self._home_dir, name, value)
-        notice = await trio.to_thread.run_sync(change)
-        await self._read_settings("")
-        if self._model.own_settings:  # a list of them may be open
-            await self._list_settings("")
-        self.post(Notified(notice))
+    async def _edit(self, text: str) -> None:
+        """Lends the terminal to the user's editor."""
+        self._terminal.leave()
+        try:
+            edited = await user_files.edit(text, self._home_dir / "run", os.environ, self._apply)
+        except user_files.EditorError as error:
+            self._notify(str(error), "bad")
+        else:
+            self.post(edited)
+        self._terminal.enter()
+        self._redraw()
+        self._drawing.show()
 
-    async def _read_settings(self, _: str) -> None:
+    async def _keep_draft(self) -> None:
+        """Saves what is being written at most once in ``DRAFT_IDLE_S``, and only after typing."""
+        while True:
+            await self._typed.wait()
+            await trio.sleep(limits.DRAFT_IDLE_S)
+            self._typed = trio.Event()
+            self._identity.save_draft(draft_of(self._model))
+
+    # --- settings -------------------------------------------------------------------------------
+
+    async def _settle_in(self) -> None:
+        """Does what the first frame did not wait for: the draft and the configuration."""
+        if draft := self._identity.load_draft():
+            self.post(Restored(draft))
+        await trio.lowlevel.checkpoint()
+        await self._read_settings(self._advice)
+
+    async def _read_settings(self, advice: Callable[[], str] = str) -> None:
         """Reads the screen's settings and puts them into use."""
-        settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir)
-        self._frames.use(_tick_hz(settings.tick_hz))
+        settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir, advice)
+        self._drawing.rate.use(_tick_hz(settings.tick_hz))
         self._terminal.use_mouse(settings.mouse)
         if settings.usable:
             self._speech.use(settings.speech)
         self.post(user_files.configured(settings, self._model, self._terminal))
         self._use_portraits(settings.portraits)
 
-    def _use_portraits(self, wanted: bool) -> None:
+    async def _list_settings(self) -> None:
+        options = await trio.to_thread.run_sync(user_files.own_settings, self._home_dir)
+        self.post(SettingsListed(options))
+
+    async def _change_setting(self, name: str, value: str) -> None:
+        change = user_files.change_setting
+        notice = await trio.to_thread.run_sync(change, self._home_dir, name, value)
+        await self._read_settings()
+        if self._model.own_settings:  # a list of them may be open
+            await self._list_settings()
+        self.post(Notified(notice))
+
+    def _use_portraits(self, on: bool) -> None:
         """Begins or ends to show pictures; a terminal that may have a way of its own is asked once."""
-        if wanted and not self._portraits:
+        if on and not self._portraits:
             self._terminal.ask_for_graphics()
-        self._portraits = wanted
-        how = self._terminal.picture_way() if wanted else ""
-        self._use_pictures(how)
+        self._portraits = on
+        how = self._terminal.picture_way() if on else ""
+        self._drawing.use_pictures(how)
         if how != self._model.pictures:
             self.post(PicturesShown(how))
 
-    def _use_pictures(self, how: str) -> None:
-        """Lays pictures over cells in another way, or for cells of another size, from now on."""
-        caps = self._terminal.capabilities
-        self._painter.adapt(still(caps) if how == "sixel" else caps)
-        picture = SixelPicture(caps.cell, caps.registers) if how == "sixel" else KittyPicture()
-        if picture.screen != self._picture.screen:
-            self._picture = picture
-            self._painter.forget()  # what sixels drew goes with the cells
-            self._changed = True
-
-    async def _import(self, typed: str) -> None:
-        def tell(text: str, kind: str) -> None:
-            self.post(Notified(Notice(text.lstrip("✓✗ "), kind)))
-
-        await import_files.bring(typed, self._engine_url, self._token, tell)
-
-    async def _fetch(self, name: str) -> None:
-        def tell(text: str, kind: str) -> None:
-            self.post(Notified(Notice(text, kind)))
-
-        await import_files.fetch(name, self._engine_url, self._token, tell)
+    # --- tasks ----------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Runs until the user leaves or the terminal goes away, wherever that is noticed."""
@@ -263,7 +264,7 @@ class App:
                 self._nursery = nursery
                 await nursery.start(self._watch_signals)
                 nursery.start_soon(self._link.run)
-                nursery.start_soon(self._draw)
+                nursery.start_soon(self._drawing.run)
                 nursery.start_soon(self._watch_keys)
                 nursery.start_soon(self._keep_draft)
                 nursery.start_soon(self._speech.run)
@@ -277,33 +278,20 @@ class App:
         finally:
             self._identity.save_draft(draft_of(self._model))
 
-    async def _settle_in(self) -> None:
-        """Does what the first frame did not wait for: the draft and the configuration."""
-        if draft := self._identity.load_draft():
-            self.post(Restored(draft))
-        await trio.lowlevel.checkpoint()
-        settings = await trio.to_thread.run_sync(user_files.load_settings, self._home_dir, self._advice)
-        self._frames.use(_tick_hz(settings.tick_hz))
-        self._terminal.use_mouse(settings.mouse)
-        self._speech.use(settings.speech)
-        self.post(user_files.configured(settings, self._model, self._terminal))
-        self._use_portraits(settings.portraits)
-
     def _learn_keys(self) -> None:
         """Loads what names the terminal's keys, about as much work as all that a story needs to be shown."""
-        from flower.tui.term.blessed_terminal import BlessedTerminal
-        from flower.tui.term.key_names import KeyNames
-        from flower.tui.term.keys import Decoder
+        from flower.tui.term.blessed_terminal import BlessedTerminal, KeyNames
+        from flower.tui.term.keys import Decoder, PasteGuess
 
         blessed = BlessedTerminal(self._terminal.name)
         self._terminal.adopt(blessed)
-        self._painter.adapt(self._terminal.capabilities)
+        self._drawing.adapt()
         self._decoder = PasteGuess(Decoder(KeyNames(blessed)))
 
     async def _watch_keys(self) -> None:
         """Reads keys as soon as the story stands: what was typed before waits in the terminal."""
         with trio.move_on_after(limits.STORY_FIRST_S):
-            await self._story_stands.wait()
+            await self._drawing.story_shown.wait()
         self._learn_keys()
         while True:
             with trio.CancelScope() as self._keys_scope:
@@ -317,13 +305,13 @@ class App:
             await trio.lowlevel.wait_readable(self._terminal.fd)
             self._take_keys()
             while self._decoder.pending or self._decoder.pasting:
-                with trio.move_on_after(self._patience()) as waited:
+                with trio.move_on_after(self._silence_s()) as silence:
                     await trio.lowlevel.wait_readable(self._terminal.fd)
                     self._take_keys()
-                if waited.cancelled_caught:
+                if silence.cancelled_caught:
                     self._post_keys(self._decoder.flush())
 
-    def _patience(self) -> float:
+    def _silence_s(self) -> float:
         """Returns the seconds of silence that say that what came is complete."""
         if self._decoder.pasting:
             return limits.PASTE_IDLE_S
@@ -342,72 +330,15 @@ class App:
                 self._speech.stop()  # and nothing else: the reply goes on
                 continue
             self._apply(happened)
-        self._caught_up.set()
-        self._show(urgent=True)
+        self._drawing.hurry()
 
     def _take_answer(self, reply: Reply) -> None:
         if reply.kind == PASTE_MODE and reply.value in SUPPORTED:
             self._decoder.marked = True
         if self._terminal.answered(reply):
-            self._painter.adapt(self._terminal.capabilities)
-            self._changed = True
+            self._drawing.adapt()
+            self._drawing.changed = True
             self._use_portraits(self._portraits)
-
-    # --- frames ---------------------------------------------------------------------------------
-
-    def _show(self, *, urgent: bool = False) -> None:
-        """Draws what changed: now if the frame rate allows it or it is the answer to a key, else soon."""
-        if self._changed and not self._terminal.busy:
-            now = trio.current_time()
-            if urgent or self._frames.allows(now):
-                self._paint(now)
-        wake = self._wake_at()
-        if self._nap.deadline != wake:
-            self._nap.deadline = wake
-
-    def _wake_at(self) -> float:
-        """Returns when the drawing task has something to do."""
-        if self._terminal.busy:
-            return -math.inf
-        if self._changed:
-            return self._frames.due
-        wake = next_wake(self._model)
-        return math.inf if wake is None else wake
-
-    async def _draw(self) -> None:
-        """Draws what could not be drawn at once, and what changes by time alone."""
-        while True:
-            with trio.CancelScope(deadline=self._wake_at()) as self._nap:
-                await trio.sleep_forever()
-            # A slow terminal gets fewer frames, never old ones.
-            while not self._terminal.flush():
-                await trio.lowlevel.wait_writable(self._terminal.fd)
-            with trio.move_on_after(limits.PACE_PATIENCE_S) as waited:
-                while self._terminal.pace.behind:
-                    self._caught_up = trio.Event()
-                    await self._caught_up.wait()
-            if waited.cancelled_caught:
-                self._terminal.pace.stop()
-            self._paint(trio.current_time())
-
-    def _paint(self, now: float) -> None:
-        self._apply(Tick(now, time.time(), time.strftime("%H:%M")))
-        self._changed = False  # the tick itself is in this frame
-        self._frames.drawn(now)
-        if self._terminal.entered:
-            self._painter.rebase(self._model.theme.base)
-            frame, picture = self._screen.draw(self._model), portrait.laid_over(self._model)
-            self._terminal.write(painted(self._painter, self._picture, frame, *picture))
-        if story_stands(self._model):
-            self._story_stands.set()
-
-    async def _keep_draft(self) -> None:
-        """Saves what is being written at most once in ``DRAFT_IDLE_S``, and only after typing."""
-        while True:
-            await self._typed.wait()
-            await trio.sleep(limits.DRAFT_IDLE_S)
-            self._typed = trio.Event()
-            self._identity.save_draft(draft_of(self._model))
 
     async def _watch_signals(
         self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -424,28 +355,15 @@ class App:
                 elif number == signal.SIGTSTP:
                     self._terminal.suspend()
                     self._redraw()
-                    self._show()
+                    self._drawing.show()
                 elif number == signal.SIGCONT:
                     if self._editing is None and self._terminal.entered:
                         self._terminal.resume()
                         self._redraw()
-                        self._show()
+                        self._drawing.show()
                 else:
                     self._goodbye = LEAVING[signal.Signals(number)]
                     self._leaving.set()
-
-    async def _edit(self, text: str) -> None:
-        """Lends the terminal to the user's editor."""
-        self._terminal.leave()
-        try:
-            edited = await user_files.edit(text, self._home_dir / "run", os.environ, self._apply)
-        except user_files.EditorError as error:
-            self.post(Notified(Notice(str(error), "bad")))
-        else:
-            self.post(edited)
-        self._terminal.enter()
-        self._redraw()
-        self._show()
 
 
 def _tick_hz(configured: float) -> float:

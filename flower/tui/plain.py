@@ -27,7 +27,7 @@ from flower.client.connection import Link
 from flower.client.events import LinkChanged, Received, Send
 from flower.command_name import as_typed
 from flower.protocol import messages as protocol
-from flower.tui import import_files
+from flower.tui import user_files
 from flower.tui.reading import DETAIL, USAGE, Reader, Walk, wrapped_onto
 from flower.tui.render.messages import MessageView, StoryPane
 from flower.tui.render.text import clean
@@ -165,9 +165,9 @@ class Plain:
 
         try:
             if isinstance(effect, FetchExport):
-                await import_files.fetch(effect.name, self.engine_url, self.token, tell)
+                await user_files.fetch(effect.name, self.engine_url, self.token, tell)
             else:
-                await import_files.bring(effect.typed, self.engine_url, self.token, tell)
+                await user_files.bring(effect.typed, self.engine_url, self.token, tell)
         finally:
             done.set()
 

@@ -6,7 +6,7 @@ import statistics
 import time
 
 from flower.engine.interchange import card_writer, thumbnail
-from flower.tui.term import sixel
+from flower.tui.term import pictures
 from flower.tui.term.pictures import Pixels
 from tests.tui.term.test_portraits import noise
 
@@ -31,9 +31,9 @@ def main() -> None:
         for width, height in SIZES:
             took = []
             for _ in range(TIMES):
-                sixel.encoded.cache_clear()
+                pictures.encoded.cache_clear()
                 began = time.process_time()
-                data = sixel.encoded(picture, width, height)
+                data = pictures.encoded(picture, width, height)
                 took.append(time.process_time() - began)
             milliseconds = 1000 * statistics.median(took)
             print(f"{name:7} {width:4} x {height:<4} {len(data):6} bytes {milliseconds:5.0f} ms CPU")

@@ -33,10 +33,10 @@ ORDER = """
     cli_parts
     processes
     engine.main                  tui.boot
-    engine.reconfigure
-    engine.server                tui.app
-    engine.admin                 tui.plain          tui.user_files
-    engine.commands              tui.view           tui.reading        tui.import_files tui.speech
+    engine.reconfigure           tui.app
+    engine.server                tui.plain
+    engine.admin                 tui.user_files     tui.drawing
+    engine.commands              tui.view           tui.reading        tui.speech
     engine.sessions              tui.state
     engine.prompt                tui.term
     engine.export                engine.importing   engine.forms       tui.render
@@ -71,11 +71,9 @@ EXCEPTIONS = {
     (".", "privacy"),  # before anything else is imported, in every process
 }
 
-# A queue waits for its reader, so it may know trio; blessed's tables of keys only compute; zipfile wants
-# its bytes as a file, which is one in memory.
+# A queue waits for its reader, so it may know trio; zipfile wants its bytes as a file, which is one in memory.
 MAY = {
     "engine/sessions/outbox.py": {"trio"},
-    "tui/term/key_names.py": {"blessed"},
     "engine/interchange/archive.py": {"io"},
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flower.client.events import LinkChanged
-from flower.tui import import_files
+from flower.tui import user_files
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import load_theme
 from flower.tui.state import bindings, commands
@@ -58,9 +58,9 @@ def test_what_is_hidden_is_offered_only_when_it_was_begun(
     (tmp_path / "a b.png").write_text("")
     (tmp_path / "bad\x1b.png").write_text("")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert import_files.paths_at("~/") == ("~/a b.png", "~/cards/")
-    assert import_files.paths_at("~/.s") == ("~/.secret",)
-    assert import_files.paths_at("~/cards/nothing/") == ()
+    assert user_files.paths_at("~/") == ("~/a b.png", "~/cards/")
+    assert user_files.paths_at("~/.s") == ("~/.secret",)
+    assert user_files.paths_at("~/cards/nothing/") == ()
 
 
 async def test_a_path_with_spaces_is_sent_whole(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_a_path_with_spaces_is_sent_whole(tmp_path: Path) -> None:
     async with engine(tmp_path / "home") as running:
 
         async def bring(typed: str) -> tuple[str, str]:
-            await import_files.bring(typed, lambda: running.url, None, lambda *news: told.append(news))
+            await user_files.bring(typed, lambda: running.url, None, lambda *news: told.append(news))
             return told[-1]
 
         text, kind = await bring(str(tmp_path / "my cards"))
@@ -94,6 +94,6 @@ async def test_the_player_can_be_named(tmp_path: Path) -> None:
     told: list[tuple[str, str]] = []
     async with engine(tmp_path / "home") as running:
         for typed in (str(path), f"--me B {path}"):
-            await import_files.bring(typed, lambda: running.url, None, lambda *news: told.append(news))
+            await user_files.bring(typed, lambda: running.url, None, lambda *news: told.append(news))
     assert [kind for _, kind in told] == ["bad", "good"]
     assert "A, B" in told[0][0]

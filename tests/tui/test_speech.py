@@ -12,8 +12,16 @@ import trio
 import trio.testing
 
 from flower.tui.render.messages import MessageView
-from flower.tui.speech import QUEUE, Speech, SpeechSettings, arguments
-from flower.tui.state.spoken import SENTENCE_CHARS, Sentences, Utterance, utterances
+from flower.tui.speech import (
+    QUEUE,
+    SENTENCE_CHARS,
+    Sentences,
+    Speech,
+    SpeechSettings,
+    Utterance,
+    arguments,
+    utterances,
+)
 from flower.tui.state.transcript import Transcript
 
 TEXT = 'The door opens. "Come in," says Ines. *She* smiles! [2d6: 3 + 4 = 7, it works]\n\nRain'

@@ -15,9 +15,9 @@ from flower.tui.render.messages import Look, MessageView, StoryPane, highlight
 from flower.tui.render.style import PLAIN, Style
 from flower.tui.render.text import width
 from flower.tui.render.theme import THEMES, load_theme
-from flower.tui.state import bindings, commands, popups, scroll
-from flower.tui.state.geometry import layout_of
+from flower.tui.state import bindings, commands, popups, viewport
 from flower.tui.state.model import Popup, Scroll
+from flower.tui.state.viewport import layout_of
 from tests.paths import DOCS
 from tests.tui_world import Face, chunk, reply_begins
 
@@ -141,8 +141,8 @@ def test_the_view_is_always_full_of_story(steps: list[int]) -> None:
     face = reading()
     layout = layout_of(face.model)
     for step in steps:
-        face.model = face.model._replace(scroll=scroll.moved(face.model, layout, step))
-        below = scroll.rows_below(face.model, layout, face.model.scroll, layout.pane_rows)
+        face.model = face.model._replace(scroll=viewport.moved(face.model, layout, step))
+        below = viewport.rows_below(face.model, layout, face.model.scroll, layout.pane_rows)
         assert below >= layout.pane_rows
 
 
@@ -150,9 +150,9 @@ def test_the_view_is_always_full_of_story(steps: list[int]) -> None:
 def test_scrolling_up_and_down_again_comes_back(rows: int) -> None:
     face = reading()
     layout = layout_of(face.model)
-    up = scroll.moved(face.model, layout, -rows)
-    top = scroll.top(face.model)
-    back = scroll.moved(face.model._replace(scroll=up), layout, rows)
+    up = viewport.moved(face.model, layout, -rows)
+    top = viewport.top(face.model)
+    back = viewport.moved(face.model._replace(scroll=up), layout, rows)
     assert back == face.model.scroll or up == top
 
 

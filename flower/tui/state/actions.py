@@ -13,16 +13,15 @@ from flower.tui.state import (
     client_commands,
     commands,
     popups,
-    scroll,
     sending,
-    settings_list,
     status_line,
     tree_state,
+    viewport,
 )
 from flower.tui.state.effects import OpenEditor, Quit, Repaint, Suspend
-from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, Search
 from flower.tui.state.status_line import Result, notify
+from flower.tui.state.viewport import layout_of
 
 
 def run(model: Model, action: str) -> Result:
@@ -84,7 +83,7 @@ def complete(model: Model) -> Result:
 
 def scroll_by(model: Model, rows: int) -> Result:
     """Returns the model with its story moved; reaching the end it follows the story again."""
-    place = scroll.moved(model, layout_of(model), rows)
+    place = viewport.moved(model, layout_of(model), rows)
     return to_bottom(model) if place.follow and rows > 0 else (model._replace(scroll=place), ())
 
 
@@ -95,7 +94,7 @@ def _page(model: Model) -> int:
 def to_bottom(model: Model) -> Result:
     """Goes to the newest text, fetching it again if it was let go."""
     meter = model.meter._replace(live_new_words=0, new_words=0)
-    model = model._replace(scroll=scroll.bottom(model, layout_of(model)), meter=meter)
+    model = model._replace(scroll=viewport.bottom(model, layout_of(model)), meter=meter)
     return model, (Send("/sync"),) if model.story.detached else ()
 
 
@@ -122,7 +121,7 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "escape": escape,
     "palette": lambda model: (popups.opened(model, "palette"), ()),
     "help": lambda model: (popups.opened(model, "keys"), ()),
-    "problems": settings_list.problems_shown,
+    "problems": client_commands.problems_shown,
     "news": lambda model: (popups.shown(model), ()),
     "recalled": lambda model: (popups.recalled(model), ()),
     "sidebar": _toggle_sidebar,
@@ -132,9 +131,9 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "page_down": lambda model: scroll_by(model, _page(model)),
     "line_up": lambda model: scroll_by(model, -1),
     "line_down": lambda model: scroll_by(model, 1),
-    "top": lambda model: (model._replace(scroll=scroll.top(model)), ()),
+    "top": lambda model: (model._replace(scroll=viewport.top(model)), ()),
     "bottom": to_bottom,
-    "search": lambda model: scroll.find(model, ""),
+    "search": lambda model: viewport.find(model, ""),
     "messages": client_commands.choose_messages,
     "redraw": lambda model: (model, (Repaint(),)),
     "suspend": lambda model: (model, (Suspend(),)),

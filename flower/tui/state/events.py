@@ -13,7 +13,7 @@ import flower
 from flower import limits
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
-from flower.tui.state import engine_forms, library_list, popups, status_line, story_events, transcript
+from flower.tui.state import library_list, open_form, popups, status_line, story_events, transcript
 from flower.tui.state.effects import ReadSettings
 from flower.tui.state.model import Meter, Model, Notice, Picture, Popup, Replica, Scroll, TurnState
 from flower.tui.state.status_line import Result, notify
@@ -67,11 +67,11 @@ def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) 
     if content:
         model = model._replace(asked="")
     if content.startswith("✓"):
-        model = engine_forms.saved(model, value_or(event.metadata.request, ""))
+        model = open_form.saved(model, value_or(event.metadata.request, ""))
     if event.metadata.listing is not UNSET:
         return library_list.came(model, event.metadata.listing), ()
     if event.metadata.form is not UNSET:
-        return engine_forms.came(model, event.metadata.form), ()
+        return open_form.came(model, event.metadata.form), ()
     if event.metadata.portrait is not UNSET:
         return _pictured(model, event.metadata.portrait), ()
     if event.metadata.draft is not UNSET:

@@ -12,20 +12,19 @@ from flower.tui.state import (
     checklist,
     client_commands,
     commands,
-    form_keys,
     library_list,
+    open_form,
     popups,
-    scroll,
     sending,
-    settings_list,
     status_line,
     transcript,
     tree_keys,
+    viewport,
 )
 from flower.tui.state.effects import Copy
-from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, Notice, Search
 from flower.tui.state.status_line import Result
+from flower.tui.state.viewport import layout_of
 from flower.tui.term.inputs import Key
 
 _ALL_ROWS = 1_000_000
@@ -57,7 +56,7 @@ def press(model: Model, key: Key) -> Result:
         after, effects = _in_popup(model, key, action)
         return client_commands.previewed(after), effects
     if model.form is not None:
-        return form_keys.press(model, key, action)
+        return open_form.press(model, key, action)
     if model.tree is not None:
         return tree_keys.press(model, key, action)
     if action == "quick_reply":
@@ -182,7 +181,7 @@ def _accept(model: Model) -> Result:
         case "themes":
             return client_commands.use_theme(closed, item.value)
         case "settings":
-            return settings_list.accepted(model, item.value)
+            return client_commands.accepted(model, item.value)
         case "palette" if item.value.startswith(popups.QUICK):
             return sending.quick_reply(closed, int(item.value.removeprefix(popups.QUICK)))
         case "palette":
@@ -209,7 +208,7 @@ def _in_search(model: Model, key: Key, action: str | None) -> Result:
     if action == "submit":
         if not term:
             return model._replace(search=Search()), ()
-        return scroll.find(model, term)
+        return viewport.find(model, term)
     if key.name == "backspace":
         return model._replace(search=Search(term[:-1], typing=bool(term))), ()
     if key.name in ("ctrl+u", "ctrl+w"):
@@ -232,11 +231,11 @@ def _in_messages(model: Model, key: Key, action: str | None) -> Result:
         case "end":
             return _choose(model, len(model.story.messages) - 1), ()
         case "n":
-            return scroll.next_match(model, 1)
+            return viewport.next_match(model, 1)
         case "N":
-            return scroll.next_match(model, -1)
+            return viewport.next_match(model, -1)
         case "/":
-            return scroll.find(model, "")
+            return viewport.find(model, "")
         case "c" | "y" | "enter":
             return _copy(model)
     for command in status_line.message_commands(model):
@@ -260,7 +259,7 @@ def _choose(model: Model, index: int) -> Model:
         return model._replace(selected=None)
     key = messages[max(0, min(index, len(messages) - 1))].key
     model = model._replace(selected=key)
-    return model._replace(scroll=scroll.reveal(model, layout_of(model), key))
+    return model._replace(scroll=viewport.reveal(model, layout_of(model), key))
 
 
 def _chosen(model: Model) -> MessageView | None:

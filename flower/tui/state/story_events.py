@@ -12,7 +12,7 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
 from flower.tui.render.messages import MessageView
-from flower.tui.state import engine_forms, popups, scroll, status_line, transcript
+from flower.tui.state import open_form, popups, status_line, transcript, viewport
 from flower.tui.state.effects import Bell, Effect, SetTitle
 from flower.tui.state.model import Model, Notice, Popup, TurnState
 from flower.tui.state.status_line import Result, notify
@@ -76,7 +76,7 @@ def _toward_goal(model: Model) -> Result:
         return model, ()
     index = transcript.find_message(model.story, model.goal)
     if index is not None:
-        return scroll.reveal_match(model._replace(goal=0), model.story.messages[index]), ()
+        return viewport.reveal_match(model._replace(goal=0), model.story.messages[index]), ()
     if not model.story.more or model.story.detached:
         return notify(model._replace(goal=0), "That message is not on this branch of the story."), ()
     story = model.story._replace(loading=True)
@@ -231,7 +231,7 @@ def error(model: Model, event: messages.ErrorEvent) -> Result:
     """Applies an error: of a form, of a line that was sent, or of what was just typed."""
     asked, request = model.asked, value_or(event.metadata.request, "")
     wrong = dict(value_or(event.metadata.problems, {}))
-    if (of_form := engine_forms.refused(model, request, event.content, wrong)) is not None:
+    if (of_form := open_form.refused(model, request, event.content, wrong)) is not None:
         return of_form, ()
     model = notify(model._replace(asked=""), event.content, "bad")
     refused = next((draft for draft in model.unconfirmed if draft.request == request), None)

@@ -19,8 +19,8 @@ from flower.tui.render.text import clean, wrap
 from flower.tui.render.theme import Glyphs
 from flower.tui.state import commands, transcript
 from flower.tui.state.effects import Effect
-from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, Notice, Tree
+from flower.tui.state.viewport import layout_of
 
 Result = tuple[Model, tuple[Effect, ...]]
 SIDE_BY_SIDE_COLUMNS = 110  # from here on the text is beside the tree

@@ -11,20 +11,18 @@ from flower.tui.render.messages import StoryPane
 from flower.tui.state import (
     actions,
     commands,
-    engine_forms,
     events,
-    form_keys,
     keyboard,
     library_list,
+    open_form,
     popups,
-    scroll,
     sending,
     status_line,
     tree_keys,
     tree_state,
+    viewport,
 )
 from flower.tui.state.effects import Effect, ListPaths, SetTitle
-from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import (
     Configured,
     Edited,
@@ -43,6 +41,7 @@ from flower.tui.state.model import (
     TurnState,
 )
 from flower.tui.state.status_line import Result, notify
+from flower.tui.state.viewport import layout_of
 from flower.tui.term.inputs import Focus, Key, Mouse, Paste, Reply
 
 WHEEL_ROWS = 3
@@ -153,10 +152,10 @@ def _tick(model: Model, tick: Tick) -> Result:
     if too_small(model.columns, model.rows):
         return model, ()
     layout = layout_of(model)
-    place = scroll.settled(model, layout)
+    place = viewport.settled(model, layout)
     status_rows = layout.input_top - layout.status
     if status_rows < model.status_rows and place.follow:
-        place = scroll.bottom(model, layout)  # the rows that news had taken are the story's again
+        place = viewport.bottom(model, layout)  # the rows that news had taken are the story's again
     if status_rows != model.status_rows:
         model = model._replace(status_rows=status_rows)
     if place != model.scroll:
@@ -184,7 +183,7 @@ def _fetch_older(model: Model, near: int) -> Result:
     wanted = story.more and not story.loading and model.link.state == "online" and story.messages
     if not wanted or model.scroll.follow:
         return model, ()
-    if scroll.rows_above(model, layout_of(model), model.scroll, near) > near:
+    if viewport.rows_above(model, layout_of(model), model.scroll, near) > near:
         return model, ()
     effects: tuple[Effect, ...] = (Send(f"/history {story.more}"),)
     return model._replace(story=story._replace(loading=True)), effects
@@ -226,7 +225,7 @@ def _paste(model: Model, paste: Paste) -> Model:
         return popups.filtered(model, model.popup.filter + first)
     model = model._replace(popup=None)
     if model.form is not None:
-        return form_keys.pasted(model, text)
+        return open_form.pasted(model, text)
     if model.tree is not None and model.tree.asking:
         return tree_keys.written(model, model.tree.typed + first)
     if model.search.typing:
@@ -247,7 +246,7 @@ def _paste(model: Model, paste: Paste) -> Model:
 
 def _edited(model: Model, edited: Edited) -> Model:
     if model.form is not None:
-        return _kept_whole(form_keys.edited(model, edited.text), edited)
+        return _kept_whole(open_form.edited(model, edited.text), edited)
     return _kept_whole(sending.with_line(model._replace(rest=""), edited.text), edited)
 
 
@@ -264,7 +263,7 @@ def _mouse(model: Model, mouse: Mouse) -> Result:
     if model.popup is not None:
         return popups.moved(model, -1 if up else 1, around=False), ()
     if model.form is not None:
-        return form_keys.press(model, Key("up" if up else "down"), None)
+        return open_form.press(model, Key("up" if up else "down"), None)
     if model.tree is not None:
         return tree_keys.moved(model, -WHEEL_ROWS if up else WHEEL_ROWS), ()
     return actions.scroll_by(model, -WHEEL_ROWS if up else WHEEL_ROWS)
@@ -285,7 +284,7 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
     )
     story = model.story._replace(messages=messages, loading=False)
     model = model._replace(story=story, turn=TurnState(), asked="")
-    return engine_forms.unanswered(tree_state.unanswered(model))
+    return open_form.unanswered(tree_state.unanswered(model))
 
 
 def _configured(model: Model, event: Configured) -> Model:

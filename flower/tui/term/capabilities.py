@@ -1,7 +1,6 @@
-"""What a terminal can do, from its terminfo entry and the environment.
+"""What a terminal can do, from its terminfo entry, the environment and its own answers.
 
-Terminfo is a function, the environment a mapping. Never asks the terminal; its answers refine the
-result in ``terminal``.
+Terminfo is a function, the environment a mapping. Never asks the terminal: ``terminal`` does.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from flower.tui.render.style import TRUE_COLOR
+from flower.tui.term.inputs import Reply
 from flower.tui.term.pen import Capabilities
 
 # Returns a capability's bytes, number or truth; None when the terminal has no such capability.
@@ -16,6 +16,8 @@ Terminfo = Callable[[str], "bytes | int | bool | None"]
 
 # Terminals that take questions badly: old consoles print the last letter of DECRQM.
 _SILENT = ("linux", "vt", "ansi", "cons25", "dumb", "unknown", "sun", "pcansi", "cygwin")
+SYNC_MODE, MARGIN_MODE, PASTE_MODE = "mode:2026", "mode:69", "mode:2004"
+SUPPORTED = ("1", "2", "3")  # what a terminal says of a mode that it has: on, off, always on
 
 
 def usable(term: str, terminfo: Terminfo | None) -> bool:
@@ -65,10 +67,10 @@ def colors(term: str, environ: Mapping[str, str], terminfo: Terminfo | None) -> 
     return 8 if count >= 8 else 0
 
 
-def refined(term: str, environ: Mapping[str, str], known: int, found: int) -> int:
-    """Returns the number of colours when a library ``found`` another one than is ``known``."""
-    if found < TRUE_COLOR or (term.startswith("screen") and not environ.get("TMUX")):
-        return known
+def more_colors(term: str, environ: Mapping[str, str], before: int, library: int) -> int:
+    """Returns the number of colours when a library knows of another one than was there ``before``."""
+    if library < TRUE_COLOR or (term.startswith("screen") and not environ.get("TMUX")):
+        return before
     return TRUE_COLOR
 
 
@@ -98,3 +100,38 @@ def detect(term: str, environ: Mapping[str, str], terminfo: Terminfo | None) -> 
         insert_delete_line=has("il") and has("dl"),
         insert_delete_char=has("ich") and has("dch"),
     )
+
+
+def refined(caps: Capabilities, reply: Reply) -> Capabilities:
+    """Returns the capabilities with what an answer of the terminal says about modes and widths."""
+    supported = reply.value in SUPPORTED
+    if reply.kind == SYNC_MODE and supported:
+        return caps._replace(sync=True)
+    if reply.kind == MARGIN_MODE and supported and caps.scroll_count:
+        return caps._replace(margins=True)
+    if reply.kind == "cursor" and reply.value.startswith("2;"):
+        columns = int(reply.value[2:]) - 1  # that the box line in the second row took
+        return caps._replace(ambiguous_wide=columns == 2, utf8=caps.utf8 and columns <= 2)
+    return caps
+
+
+def terminfo_of(term: str) -> Terminfo | None:
+    """Returns a look-up in the terminfo entry of ``term``, None when there is none."""
+    try:
+        import curses
+    except ImportError:
+        return None  # a Python built without curses
+    try:
+        curses.setupterm(term, 1)
+    except (curses.error, TypeError):
+        return None
+
+    def look_up(name: str) -> bytes | int | bool | None:
+        if name == "bce":
+            return curses.tigetflag(name) > 0
+        if name == "colors":
+            number = curses.tigetnum(name)
+            return number if number >= 0 else None
+        return curses.tigetstr(name)
+
+    return look_up

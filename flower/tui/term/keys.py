@@ -1,8 +1,8 @@
 """Keys: the bytes a terminal sends, as keys, pastes, mouse and focus events, and answers.
 
 Owns the cutting of bytes into sequences and the answers to the questions ``terminal`` asks; what keys and
-mouse reports mean is ``key_names``'s. Never reads from a terminal and has no clock: whoever feeds a
-``Decoder`` calls ``flush`` when it has been ``pending`` for ``limits.ESCAPE_WAIT_S``.
+mouse reports mean is said by ``blessed_terminal.KeyNames``. Never reads from a terminal and has no clock:
+whoever feeds a ``Decoder`` calls ``flush`` when it has been ``pending`` for ``limits.ESCAPE_WAIT_S``.
 
 Understands xterm, VT, Linux console, rxvt, screen and tmux sequences, xterm's modifyOtherKeys, the kitty
 keyboard protocol (https://sw.kovidgoyal.net/kitty/keyboard-protocol/), SGR mouse reports, bracketed
@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 
 from flower import limits
+from flower.tui.term.blessed_terminal import KeyNames
 from flower.tui.term.inputs import Input, Key, Paste, Reply
-from flower.tui.term.key_names import KeyNames
 
 _ESC = 0x1B
 _KEY_BYTES = 64  # nothing longer is a key or a mouse report
@@ -25,6 +25,7 @@ _CSI_PART = re.compile(rb"\x1b\[[ -?]*\Z")  # broken ones included: where they e
 _STRING = re.compile(rb"\x1b[P\]_^X]")
 _STRING_END = re.compile(rb"\x07|\x1b\\")
 _SS3 = re.compile(rb"\x1bO\d?[ -~]")
+_BREAK_INSIDE = re.compile(rb"[^\x00-\x1f\x7f][\r\n]+[^\x00-\x1f\x7f]")
 _CURSOR = re.compile(r"(\d{1,5});\d{1,5}")
 _CONTROL_KEYS = {
     0x00: "ctrl+space", 0x09: "tab", 0x0D: "enter", 0x1B: "escape", 0x7F: "backspace",
@@ -253,3 +254,72 @@ def _junk(data: bytes) -> int:
         if data[index] >= 0x40:
             return index + 1
     return len(data)
+
+
+# --- Pasted text on terminals that do not mark it: a Linux console and an old GNU screen send it like keys,
+# and ten lines would be ten turns.
+
+
+class PasteGuess:
+    """A ``Decoder`` that takes what arrives at once, with a line break inside, for a paste.
+
+    Nobody types a line break and the next letter within one read. The guessing ends when the terminal says that
+    it marks pastes, or marks one. ``flush`` it after a moment of silence while ``pending``.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._burst = bytearray()
+        self._lost = 0
+        self.marked = False  # the terminal marks pastes: nothing is guessed
+
+    @property
+    def pending(self) -> bool:
+        """True when more bytes may change what the last ones mean."""
+        return bool(self._burst) or self._decoder.pending
+
+    @property
+    def in_burst(self) -> bool:
+        """True inside what is taken for a paste."""
+        return bool(self._burst)
+
+    @property
+    def pasting(self) -> bool:
+        """True inside a marked paste."""
+        return self._decoder.pasting
+
+    def feed(self, data: bytes) -> list[Input]:
+        """Returns the inputs that are complete now; ``data`` is one read."""
+        if not self._burst and (self.marked or not self._begins_burst(data)):
+            inputs = self._decoder.feed(data)
+            self.marked = self.marked or any(isinstance(item, Paste) for item in inputs)
+            return inputs
+        end = data.find(b"\x1b")
+        if end < 0:
+            self._collect(data)
+            return []
+        self._collect(data[:end])
+        return [*self._end(), *self._decoder.feed(data[end:])]
+
+    def flush(self) -> list[Input]:
+        """Returns what is left as it stands."""
+        return [*self._end(), *self._decoder.flush()]
+
+    def _begins_burst(self, data: bytes) -> bool:
+        if self._decoder.pending or self._decoder.pasting or b"\x1b" in data:
+            return False
+        return _BREAK_INSIDE.search(data) is not None
+
+    def _collect(self, data: bytes) -> None:
+        room = limits.PASTE_BYTES - len(self._burst)
+        self._burst += data[:room]
+        self._lost += max(0, len(data) - room)
+
+    def _end(self) -> list[Input]:
+        if not self._burst:
+            return []
+        text = self._burst.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+        paste = Paste(text, self._lost)
+        self._burst.clear()
+        self._lost = 0
+        return [paste]

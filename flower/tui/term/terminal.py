@@ -1,4 +1,4 @@
-"""The terminal: modes, size, capabilities, reading and writing without ever waiting.
+"""The terminal: taken and given back, its modes and capabilities; ``tty`` reads and writes.
 
 Owns the tty from ``enter`` to ``leave`` and gives it back as it was, whatever happens: on every exit path
 of the program, and by ``atexit`` if all else failed. Never draws and never decodes keys.
@@ -11,11 +11,10 @@ environment and terminfo say. ``adopt`` then hands the modes of keys, mouse, pas
 from __future__ import annotations
 
 import atexit
+import base64
 import os
-import select
 import signal
 import termios
-import time
 import tty
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -24,41 +23,48 @@ from typing import TYPE_CHECKING, Any
 
 from flower import limits
 from flower.errors import TerminalError
-from flower.tui.term import capabilities as _detect
-from flower.tui.term import flow_control, modes, pictures, sixel
-from flower.tui.term.flow_control import Pace
+from flower.tui.term import capabilities, pictures
+from flower.tui.term.inputs import Reply
 from flower.tui.term.pen import Capabilities
+from flower.tui.term.tty import Tty
 
 if TYPE_CHECKING:  # 36 ms: not before the first frame
     from flower.tui.term.blessed_terminal import BlessedTerminal
-from flower.tui.term.inputs import Reply
 
-SUPPORTED = ("1", "2", "3")  # what a terminal says of a mode that it has: on, off, always on
+# Sequences that are needed before blessed is there, and those that it does not have.
+ALTERNATE_ON, ALTERNATE_OFF = b"\x1b[?1049h", b"\x1b[?1049l"
+NO_ALTERNATE_ON, NO_ALTERNATE_OFF = b"\x1b[H\x1b[2J", b"\x1b[H\x1b[2J"
+AUTOWRAP_OFF, AUTOWRAP_ON = b"\x1b[?7l", b"\x1b[?7h"  # the painter places every cell
+PLAIN = b"\x1b[r\x1b[m\x1b[?25h"
+# The cursor's column after a box line in the second row tells how wide such marks are here.
+WIDTH_QUESTION = b"\x1b[2H\xe2\x94\x80\x1b[6n"
+# Are there synchronised output, margins, marked pastes, which kitty keys are on; everyone answers the last one.
+QUESTIONS = b"\x1b[?2026$p\x1b[?69$p\x1b[?2004$p\x1b[?u\x1b[c"
+TITLE_PUSH, TITLE_POP = b"\x1b[22;2t", b"\x1b[23;2t"
+CANCEL = b"\x18"  # ends a sequence that was cut off in the middle
 
 
-class Terminal:
+class Terminal(Tty):
     """One tty. Use it as a context manager, or call ``enter`` and ``leave``."""
 
     def __init__(
         self, fd: int, *, environ: Mapping[str, str] | None = None, mouse: bool = False
     ) -> None:
         """``fd`` is a tty open for reading and writing; it is neither duplicated nor closed here."""
-        self.fd = fd
+        super().__init__(fd)
         self._environ = os.environ if environ is None else environ
         self._mouse = mouse
         self._term = self._environ.get("TERM", "")
-        terminfo = _terminfo(self._term)
-        self.usable = _detect.usable(self._term, terminfo)
+        terminfo = capabilities.terminfo_of(self._term)
+        self.usable = capabilities.usable(self._term, terminfo)
         self._alternate = terminfo is None or bool(terminfo("smcup"))
-        self._caps = _detect.detect(self._term, self._environ, terminfo)
+        self._caps = capabilities.detect(self._term, self._environ, terminfo)
         self._before: list[Any] | None = None  # termios attributes while we own the tty
         self._was_blocking = True
-        self._rest = b""  # bytes of the last write that the tty has not taken yet
         self._blessed: BlessedTerminal | None = None
         self._modes = ExitStack()  # blessed's contexts: what is on, and how it goes off
         self._mouse_mode = ExitStack()
         self._kitty = False
-        self.pace = Pace()
         self._titled = False  # the window's title was ours at some time
         self._unanswered = False
 
@@ -107,14 +113,6 @@ class Terminal:
         """True while the tty is ours."""
         return self._before is not None
 
-    def size(self) -> tuple[int, int]:
-        """Returns columns and lines, at least 1; 80 x 24 when the tty does not know."""
-        try:
-            columns, lines = os.get_terminal_size(self.fd)
-        except OSError:
-            columns = lines = 0
-        return columns or 80, lines or 24
-
     # --- entering and leaving -------------------------------------------------------------------
 
     def enter(self) -> None:
@@ -144,18 +142,18 @@ class Terminal:
             raise TerminalError(f"The terminal cannot be used: {error}.") from error
 
     def _start(self) -> None:
-        start = modes.ALTERNATE_ON if self._alternate else modes.NO_ALTERNATE_ON
-        if _detect.answers(self._term):
-            start += (modes.WIDTH_QUESTION if self._caps.utf8 else b"") + modes.QUESTIONS
+        start = ALTERNATE_ON if self._alternate else NO_ALTERNATE_ON
+        if capabilities.answers(self._term):
+            start += (WIDTH_QUESTION if self._caps.utf8 else b"") + QUESTIONS
             self._unanswered = True
-        self.write(start + modes.AUTOWRAP_OFF)
+        self.write(start + AUTOWRAP_OFF)
         self._modes_on()
 
     def adopt(self, blessed: BlessedTerminal) -> None:
         """Lets blessed switch the modes of keys, paste, focus and mouse, and name the colours it knows of."""
         self._blessed = blessed
         if not self._environ.get("NO_COLOR"):
-            colors = _detect.refined(
+            colors = capabilities.more_colors(
                 self._term, self._environ, self._caps.colors, blessed.number_of_colors
             )
             self._caps = self._caps._replace(colors=colors)
@@ -187,25 +185,21 @@ class Terminal:
         if before is None:
             return
         atexit.unregister(self.leave)
-        end = modes.CANCEL if self._rest else b""
+        end = CANCEL if self._rest else b""
         end += self._modes_off()
         if self._caps.graphics:
             end += pictures.REMOVED
         if self._titled:
-            end += modes.TITLE_POP
+            end += TITLE_POP
         if self._caps.sync:
             end += b"\x1b[?2026l"
         if self._caps.margins:
             end += b"\x1b[?69l"
-        end += (
-            modes.AUTOWRAP_ON
-            + modes.PLAIN
-            + (modes.ALTERNATE_OFF if self._alternate else modes.NO_ALTERNATE_OFF)
-        )
+        end += AUTOWRAP_ON + PLAIN + (ALTERNATE_OFF if self._alternate else NO_ALTERNATE_OFF)
         self._rest = b""
         self._titled = False
-        self._write_for(end, limits.RESTORE_S)
-        self._swallow(self.pace.owed)
+        self.write_for(end, limits.RESTORE_S)
+        self.swallow(self.pace.owed)
         self.pace.forget()
         # Answers still on their way would be typed into the shell.
         when = termios.TCSAFLUSH if self._unanswered else termios.TCSANOW
@@ -261,71 +255,7 @@ class Terminal:
             self.write(self._blessed.written())
         self._mouse = on
 
-    # --- reading and writing --------------------------------------------------------------------
-
-    def read(self) -> bytes:
-        """Returns what was typed since, b"" if nothing. Raises ``EOFError`` when the tty is gone."""
-        try:
-            data = os.read(self.fd, limits.TTY_READ_BYTES)
-        except BlockingIOError:
-            return b""
-        except OSError as error:
-            raise EOFError("the terminal is gone") from error
-        if not data:
-            raise EOFError("the terminal is gone")
-        return data
-
-    @property
-    def busy(self) -> bool:
-        """True while bytes wait for a slow tty: do not draw, wait until it is writable, ``flush``."""
-        return bool(self._rest) or self.pace.behind
-
-    def write(self, data: bytes) -> bool:
-        """Writes without waiting; what the tty does not take now is kept for ``flush``.
-
-        Returns True when all is out. Raises ``EOFError`` when the tty is gone.
-        """
-        self._rest += self.pace.marked(data)
-        return self.flush()
-
-    def flush(self) -> bool:
-        """Writes what is left over, without waiting. Returns True when all is out."""
-        while self._rest:
-            try:
-                written = os.write(self.fd, self._rest)
-            except BlockingIOError:
-                return False
-            except OSError as error:
-                self._rest = b""
-                raise EOFError("the terminal is gone") from error
-            self._rest = self._rest[written:]
-        return True
-
-    def _write_for(self, data: bytes, seconds: float) -> None:
-        """Writes as much as the tty takes within ``seconds``."""
-        deadline = time.monotonic() + seconds
-        while data:
-            try:
-                data = data[os.write(self.fd, data) :]
-            except BlockingIOError:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return
-                select.select([], [self.fd], [], left)
-            except OSError:
-                return  # the tty is gone
-
-    def _swallow(self, answers: int) -> None:
-        """Reads away the answers that are still on their way, for a moment."""
-        deadline, seen = time.monotonic() + limits.PACE_LEAVE_S, b""
-        while seen.count(flow_control.ANSWER) < answers:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-                return
-            try:
-                seen += os.read(self.fd, limits.TTY_READ_BYTES) or flow_control.ANSWER * answers
-            except OSError:
-                return  # the tty is gone
+    # --- what the user is told beside the cells ---------------------------------------------------
 
     def bell(self) -> bytes:
         """Returns the bytes that ring the bell."""
@@ -333,63 +263,44 @@ class Terminal:
 
     def title(self, text: str) -> bytes:
         """Returns the bytes that set the window's title; ``leave`` brings the old one back."""
-        if not _detect.answers(self._term):
+        if not capabilities.answers(self._term):
             return b""
         first, self._titled = not self._titled, True
-        return (modes.TITLE_PUSH if first else b"") + modes.title(text)
+        return (TITLE_PUSH if first else b"") + title_of(text)
 
     def copy(self, text: str) -> bytes:
         """Returns the bytes that put ``text`` on the clipboard (OSC 52), through tmux and screen too.
 
         At most ``limits.CLIPBOARD_BYTES`` of it: terminals refuse more.
         """
-        return modes.clipboard(text, self._term, tmux=bool(self._environ.get("TMUX")))
+        return clipboard(text, self._term, tmux=bool(self._environ.get("TMUX")))
 
     # --- refining -------------------------------------------------------------------------------
 
     def answered(self, reply: Reply) -> bool:
         """Takes in an answer of the terminal. Returns True when its capabilities changed."""
-        caps = self._caps
-        supported = reply.value in SUPPORTED
         if reply.kind == "attributes":
             self._unanswered = False
-            self.pace.on = bool(self._environ.get("SSH_CONNECTION"))
+            self.pace.on = self._slow
         elif reply.kind == "status":
             self.pace.answered()
-        elif reply.kind == modes.SYNC_MODE and supported:
-            caps = caps._replace(sync=True)
-        elif reply.kind == modes.MARGIN_MODE and supported and caps.scroll_count:
-            caps = caps._replace(margins=True)
-        elif reply.kind == "other" and reply.value == pictures.ANSWER:
-            caps = caps._replace(graphics=True)
         elif reply.kind == "kitty":
             self._use_kitty_keys(reply.value)
-        elif reply.kind == "cursor" and reply.value.startswith("2;"):
-            columns = int(reply.value[2:]) - 1  # that the box line in the second row took
-            caps = caps._replace(ambiguous_wide=columns == 2, utf8=caps.utf8 and columns <= 2)
-        caps = sixel.refined(caps, reply)
-        changed = caps != self._caps
-        self._caps = caps
-        return changed
+        before = self._caps
+        self._caps = pictures.refined(capabilities.refined(before, reply), reply)
+        return self._caps != before
 
     def ask_for_graphics(self) -> None:
         """Asks whether pictures can be laid over cells, and how large cells are.
 
         Only somebody who wants pictures has it asked.
         """
-        if self.entered and _detect.answers(self._term) and not self._slow:
-            self.write(pictures.QUESTION + sixel.QUESTIONS)
+        if self.entered and capabilities.answers(self._term) and not self._slow:
+            self.write(pictures.KITTY_QUESTION + pictures.SIXEL_QUESTIONS)
 
     def picture_way(self) -> str:
         """Returns how pictures are shown here: kitty, sixel, blocks, or "" over a slow line and without colours."""
-        caps = self._caps
-        if self._slow:
-            return ""
-        if caps.graphics:
-            return "kitty"
-        if sixel.usable(caps):
-            return "sixel"
-        return "blocks" if caps.utf8 and caps.colors >= 256 and not caps.ambiguous_wide else ""
+        return "" if self._slow else pictures.way_of(self._caps)
 
     @property
     def _slow(self) -> bool:
@@ -407,23 +318,20 @@ class Terminal:
         self.write(self._blessed.written())
 
 
-def _terminfo(term: str) -> _detect.Terminfo | None:
-    """Returns a look-up in the terminfo entry of ``term``, None when there is none."""
-    try:
-        import curses
-    except ImportError:
-        return None  # a Python built without curses
-    try:
-        curses.setupterm(term, 1)
-    except (curses.error, TypeError):
-        return None
+def title_of(text: str) -> bytes:
+    """Returns the bytes that set the window's title."""
+    printable = "".join(char for char in text if char.isprintable())[: limits.TITLE_CHARS]
+    return b"\x1b]2;" + printable.encode("utf-8", "replace") + b"\x07"
 
-    def look_up(name: str) -> bytes | int | bool | None:
-        if name == "bce":
-            return curses.tigetflag(name) > 0
-        if name == "colors":
-            number = curses.tigetnum(name)
-            return number if number >= 0 else None
-        return curses.tigetstr(name)
 
-    return look_up
+def clipboard(text: str, term: str, *, tmux: bool) -> bytes:
+    """Returns the OSC 52 sequence that copies ``text``, wrapped for the multiplexer in between."""
+    data = text.encode("utf-8", "replace")[: limits.CLIPBOARD_BYTES]
+    command = b"\x1b]52;c;" + base64.b64encode(data) + b"\x07"
+    if tmux:
+        return b"\x1bPtmux;" + command.replace(b"\x1b", b"\x1b\x1b") + b"\x1b\\"
+    if term.startswith("screen"):
+        size = limits.SCREEN_DCS_BYTES
+        pieces = [command[at : at + size] for at in range(0, len(command), size)]
+        return b"".join(b"\x1bP" + piece + b"\x1b\\" for piece in pieces)
+    return command

@@ -11,9 +11,9 @@ from flower.tui.render.style import PLAIN, Span, Style
 from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.state import checklist, commands, popups, status_line
 from flower.tui.state.checklist import name_of
-from flower.tui.state.geometry import PROMPT_COLUMNS
 from flower.tui.state.model import Model
 from flower.tui.state.status_line import LINK_WORDS
+from flower.tui.state.viewport import PROMPT_COLUMNS
 from flower.tui.view import portrait
 
 SHEET_ROWS = 12  # of a long sheet; `/state` shows all

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from flower.tui.render.layout import Layout, too_small
 from flower.tui.render.style import PLAIN, Span, Style
-from flower.tui.state.geometry import layout_of
 from flower.tui.state.model import Model, Picture
+from flower.tui.state.viewport import layout_of
 
 COLUMNS_MOST = 20
 PANE_SHARE = 2 / 5  # of the sidebar's height: the state of the story stands below

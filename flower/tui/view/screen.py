@@ -13,10 +13,10 @@ from flower import limits
 from flower.tui.render import layout
 from flower.tui.render.frame import Frame, Pane, Row
 from flower.tui.render.layout import Layout
-from flower.tui.state import checklist, scroll
-from flower.tui.state.geometry import layout_of
+from flower.tui.state import checklist, viewport
 from flower.tui.state.model import Model
 from flower.tui.state.transcript import index_of
+from flower.tui.state.viewport import layout_of
 from flower.tui.view import panels, popups
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ def _story(model: Model, place: Layout) -> list[Row]:
     skip = model.scroll.row
     for index in range(index_of(model.story, model.scroll.key), len(messages)):
         message = messages[index]
-        laid = model.pane.rows(message, scroll.look(model, place, message.key))
+        laid = model.pane.rows(message, viewport.look(model, place, message.key))
         rows += laid[skip : skip + place.pane_rows - len(rows)]
         skip = 0
         if len(rows) >= place.pane_rows:

@@ -18,8 +18,7 @@ from flower.engine.store import books
 from flower.errors import FormError
 from flower.protocol.messages import UNSET, ErrorEvent, Form, Prompt, SystemUpdate
 from flower.settings import validators
-from flower.tui.state import form_field
-from flower.tui.state.form_field import TypedField
+from flower.tui.state.form import TypedField, problem_of
 from tests.engine_world import Face, engine_world
 
 
@@ -310,7 +309,7 @@ def test_the_screen_checks_as_the_engine_does(spec: Spec, text: str) -> None:
     except validators.WrongValueError:
         refused = True
     if text or spec.kind != "flag":
-        assert bool(form_field.problem_of(shown)) == refused
+        assert bool(problem_of(shown)) == refused
 
 
 def test_a_long_text_is_locked_and_a_form_is_bounded() -> None:

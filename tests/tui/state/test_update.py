@@ -14,15 +14,7 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.tui.render.messages import MessageView
 from flower.tui.render.theme import Recipe
-from flower.tui.state import (
-    bindings,
-    checklist,
-    client_commands,
-    commands,
-    settings_list,
-    status_line,
-    transcript,
-)
+from flower.tui.state import bindings, checklist, client_commands, commands, status_line, transcript
 from flower.tui.state.effects import (
     Bell,
     ChangeSetting,
@@ -1104,9 +1096,9 @@ def test_enter_on_a_setting_takes_the_next_value_or_asks_for_one() -> None:
     )
     face.says(messages.SystemUpdate("The settings", messages.State(settings=told)))
     assert "prompt.stop_at_player" in face.text()
-    _, effects = settings_list.accepted(face.model, "prompt.stop_at_player")
+    _, effects = client_commands.accepted(face.model, "prompt.stop_at_player")
     assert effects == (Send("/settings prompt.stop_at_player false"), Send("/settings"))
-    model, effects = settings_list.accepted(face.model, "prompt.reply_tokens")
+    model, effects = client_commands.accepted(face.model, "prompt.reply_tokens")
     assert (model.input.text, effects) == ("/settings prompt.reply_tokens 800", ())
 
 

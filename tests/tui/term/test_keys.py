@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.tui.term.blessed_terminal import BlessedTerminal
+from flower.tui.term.blessed_terminal import BlessedTerminal, KeyNames
 from flower.tui.term.inputs import Focus, Input, Key, Mouse, Paste, Reply
-from flower.tui.term.key_names import KeyNames
 from flower.tui.term.keys import Decoder
 
 KEYS = {

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.tui.term.flow_control import ANSWER, QUESTION, Pace
 from flower.tui.term.inputs import Reply
 from flower.tui.term.keys import Decoder
+from flower.tui.term.tty import ANSWER, QUESTION, Pace
 from tests.tui.term.test_terminal import XTERM, Pty, enter, tty
 
 __all__ = ["tty"]  # a fixture

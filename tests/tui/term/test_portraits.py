@@ -233,7 +233,9 @@ def noise() -> tuple[int, int, bytes]:
 def test_a_terminal_that_says_so_gets_the_picture_once() -> None:
     """At most 64 KiB; later frames cost nothing, moved lines a placement, and a covered picture is taken away."""
     terminal, laid = KittyTerminal(), KittyPicture()
-    assert Decoder().feed(terminal.feed(pictures.QUESTION).answers) == [Reply("other", pictures.ANSWER)]
+    assert Decoder().feed(terminal.feed(pictures.KITTY_QUESTION).answers) == [
+        Reply("other", pictures.KITTY_ANSWER)
+    ]
     first = laid.follow(noise(), (80, 1, 16, 12), b"")
     assert len(first) <= pictures.PICTURE_BYTES
     terminal.feed(first)

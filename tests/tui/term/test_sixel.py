@@ -14,13 +14,12 @@ from flower.engine.interchange import thumbnail
 from flower.protocol import messages
 from flower.tui.render.style import PLAIN, TRUE_COLOR
 from flower.tui.state.model import Picture, PicturesShown
-from flower.tui.term import pictures, sixel
+from flower.tui.term import pictures
 from flower.tui.term.diff import Painter
 from flower.tui.term.inputs import Reply
 from flower.tui.term.keys import Decoder
 from flower.tui.term.pen import Capabilities
-from flower.tui.term.pictures import painted
-from flower.tui.term.sixel import SixelPicture
+from flower.tui.term.pictures import SixelPicture, painted
 from flower.tui.term.terminal import Terminal
 from flower.tui.view import portrait
 from tests.screen import Screen
@@ -65,7 +64,7 @@ def decoded(data: bytes) -> Canvas:
                 assert set(canvas[row][x:end]) == {None}
                 canvas[row][x:end] = [registers[colour]] * (end - x)
             x = end
-    assert len(registers) <= sixel.MOST_COLOURS
+    assert len(registers) <= pictures.MOST_COLOURS
     return [[one for one in row if one is not None] for row in canvas if None not in row]
 
 
@@ -118,7 +117,7 @@ class Player:
         self.face = playing("sixel")
         self.face.resize(columns, rows)
         self.terminal = SixelTerminal(columns, rows)
-        self.painter = Painter(sixel.still(CAPS))
+        self.painter = Painter(pictures.still(CAPS))
         self.overlay = SixelPicture((WIDE, HIGH))
         self.frame()
 
@@ -171,7 +170,7 @@ def portrait_of(
 def test_few_colours_come_back_exactly_in_every_size(size: tuple[int, int]) -> None:
     """Larger, smaller and in sizes that are no multiple of anything."""
     width, height = size
-    canvas = decoded(sixel.encoded((20, 30, bytes(RED) * 300 + bytes(BLUE) * 300), width, height))
+    canvas = decoded(pictures.encoded((20, 30, bytes(RED) * 300 + bytes(BLUE) * 300), width, height))
     assert (len(canvas[0]), len(canvas)) == size
     for y, row in enumerate(canvas):
         assert set(row) == {(100, 0, 0) if y * 30 // height < 15 else (0, 0, 100)}
@@ -184,7 +183,7 @@ def test_many_colours_come_back_nearly() -> None:
         for x in range(100):
             near = max(0, 255 - ((x - 40) ** 2 + (y - 60) ** 2) // 24)
             pixels += bytes((near, near * 2 // 3, 40 + y))
-    canvas = decoded(sixel.encoded((100, 150, bytes(pixels)), 200, 300))
+    canvas = decoded(pictures.encoded((100, 150, bytes(pixels)), 200, 300))
     error = sum(
         abs(canvas[2 * y][2 * x][one] - pixels[3 * (100 * y + x) + one] / 2.55)
         for y in range(150)
@@ -196,20 +195,20 @@ def test_many_colours_come_back_nearly() -> None:
 
 @pytest.mark.parametrize("size", [(40, 60), (200, 240), (400, 480), (1280, 1920)])
 def test_the_worst_picture_is_at_most_64_kib(size: tuple[int, int]) -> None:
-    drawn = sixel.encoded(noise(), *size)
+    drawn = pictures.encoded(noise(), *size)
     assert len(drawn) <= pictures.PICTURE_BYTES
     assert (len(decoded(drawn)[0]), len(decoded(drawn))) == size
 
 
 def test_a_picture_is_encoded_once() -> None:
     """However often it is drawn: a cast that takes turns costs no more."""
-    first = sixel.encoded(noise(), 210, 240)
-    assert sixel.encoded(noise(), 210, 240) is first
-    assert 0 < (sixel.encoded.cache_info().maxsize or 0) <= 16
+    first = pictures.encoded(noise(), 210, 240)
+    assert pictures.encoded(noise(), 210, 240) is first
+    assert 0 < (pictures.encoded.cache_info().maxsize or 0) <= 16
 
 
 def test_a_terminal_with_few_registers_is_given_few_colours() -> None:
-    drawn = sixel.encoded(noise(), 100, 150, 16)
+    drawn = pictures.encoded(noise(), 100, 150, 16)
     assert len({colour for row in decoded(drawn) for colour in row}) == 16
 
 
@@ -220,14 +219,14 @@ def answered(answers: bytes) -> Capabilities:
     caps = CAPS
     for reply in Decoder().feed(answers):
         assert isinstance(reply, Reply)
-        caps = sixel.refined(caps, reply)
+        caps = pictures.refined(caps, reply)
     return caps
 
 
 def test_a_terminal_that_says_so_is_given_sixels() -> None:
     terminal = SixelTerminal(80, 24)
-    caps = answered(terminal.answers(b"\x1b[c" + sixel.QUESTIONS))
-    assert sixel.usable(caps)
+    caps = answered(terminal.answers(b"\x1b[c" + pictures.SIXEL_QUESTIONS))
+    assert pictures.sixels_usable(caps)
     assert (caps.cell, caps.registers) == ((WIDE, HIGH), 256)
 
 
@@ -243,7 +242,7 @@ def test_a_terminal_that_says_so_is_given_sixels() -> None:
     ],
 )
 def test_others_are_not(answers: bytes) -> None:
-    assert not sixel.usable(answered(answers))
+    assert not pictures.sixels_usable(answered(answers))
 
 
 class OpenTerminal:
@@ -278,7 +277,7 @@ class OpenTerminal:
 def test_the_terminal_is_asked_and_its_own_way_is_taken() -> None:
     """Kitty's where there are both, half blocks until it has answered."""
     with OpenTerminal() as opened:
-        assert sixel.QUESTIONS in opened.asked
+        assert pictures.SIXEL_QUESTIONS in opened.asked
         assert opened.terminal.picture_way() == "blocks"
         assert opened.hears(SixelTerminal(80, 24).answers(opened.asked)) == "sixel"
         assert opened.hears(b"\x1b_Gi=71;OK\x1b\\") == "kitty"
@@ -287,8 +286,8 @@ def test_the_terminal_is_asked_and_its_own_way_is_taken() -> None:
 @pytest.mark.parametrize("environ", [{"SSH_CONNECTION": "10.0.0.1 22"}, {"NO_COLOR": "1"}])
 def test_no_sixels_over_slow_lines_and_without_colours(environ: dict[str, str]) -> None:
     with OpenTerminal(**environ) as opened:
-        assert (sixel.QUESTIONS in opened.asked) == ("NO_COLOR" in environ)
-        assert opened.hears(SixelTerminal(80, 24).answers(b"\x1b[c" + sixel.QUESTIONS)) == ""
+        assert (pictures.SIXEL_QUESTIONS in opened.asked) == ("NO_COLOR" in environ)
+        assert opened.hears(SixelTerminal(80, 24).answers(b"\x1b[c" + pictures.SIXEL_QUESTIONS)) == ""
 
 
 # --- on the screen --------------------------------------------------------------------------------

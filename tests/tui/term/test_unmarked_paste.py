@@ -6,8 +6,7 @@ import pytest
 
 from flower import limits
 from flower.tui.term.inputs import Input, Key, Paste
-from flower.tui.term.keys import Decoder
-from flower.tui.term.unmarked_paste import PasteGuess
+from flower.tui.term.keys import Decoder, PasteGuess
 
 
 def guess(*reads: bytes) -> list[Input]:

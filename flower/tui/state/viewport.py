@@ -1,4 +1,4 @@
-"""Which rows of the story are in view, and how they move.
+"""The viewport: where everything is on the screen, which rows of the story are in view, and how they move.
 
 Pure arithmetic over message heights, which ``StoryPane`` remembers. The place is kept as (message, row in
 it), so it survives new text, older pages and a change of width. Only messages near the view are ever
@@ -8,15 +8,33 @@ laid out.
 from __future__ import annotations
 
 from flower.client.events import Send
+from flower.tui.render import layout
 from flower.tui.render.layout import Layout
 from flower.tui.render.messages import Look, MessageView
-from flower.tui.state import commands, transcript
-from flower.tui.state.effects import Effect
-from flower.tui.state.geometry import layout_of
+from flower.tui.state import checklist, commands, status_line, transcript
 from flower.tui.state.model import Model, Notice, Scroll, Search
+from flower.tui.state.status_line import Result
 from flower.tui.state.transcript import index_of
 
+PROMPT_COLUMNS = 2  # the mark before the input line
 ROWS = 5  # a stream at the bottom moves the text so many rows at once: see ``settled``
+EVERYWHERE = "/session search"  # the engine's command
+
+
+def layout_of(model: Model) -> Layout:
+    """Returns where everything is on the screen of ``model``."""
+    most = layout.input_rows_most(model.rows)
+    typed, _ = model.input.layout(model.columns - PROMPT_COLUMNS, most)
+    return layout.arrange(
+        model.columns,
+        model.rows,
+        len(typed),
+        len(commands.candidates(model)),
+        sidebar=model.settings.sidebar,
+        text_width=model.settings.text_width,
+        status_rows=status_line.height(model),
+        replies=bool(model.replica.quick_replies) and not checklist.visible(model),
+    )
 
 
 def look(model: Model, layout: Layout, key: int) -> Look:
@@ -152,9 +170,6 @@ def settled(model: Model, layout: Layout) -> Scroll:
 
 
 # --- Searching the story: which message comes next, and bringing it into view.
-
-Result = tuple[Model, tuple[Effect, ...]]
-EVERYWHERE = "/session search"  # the engine's command
 
 
 def find(model: Model, term: str) -> Result:

@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from flower import limits
-from flower.tui.term.flow_control import FrameRate
+from flower.tui.drawing import FrameRate
 
 HZ = 120.0
 
