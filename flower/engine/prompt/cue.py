@@ -71,7 +71,7 @@ def cue_of(
         decided=tuple(_decided(context.path, len(messages))),
         earlier=earlier,
         begun=begun,
-        unheard=frozenset(n for n, one in enumerate(messages) if one.id in context.unheard),
+        unheard=frozenset(n for n, one in enumerate(messages) if one.id in context.absent),
     )
 
 

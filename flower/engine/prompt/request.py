@@ -1,6 +1,7 @@
 """The request for one reply: the prompt within its budget, and what it was made of.
 
-Reads summaries and sampler settings, asks the model's server to count where that is worth a round trip.
+Reads what the context does not have of summaries, templates and a speaker's own model, and asks the model's server to
+count where that is worth a round trip.
 What can go into the prompt was gathered before (``context``); here it is decided how much of it fits.
 Stores nothing: a turn stores the ``PromptRecord`` when the reply is first flushed.
 """
@@ -8,7 +9,6 @@ Stores nothing: a turn stores the ``PromptRecord`` when the reply is first flush
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,15 +25,12 @@ from flower.engine.prompt.assemble import (
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.cue import cue_of
 from flower.engine.prompt.fresh import NOTHING, Fresh, fresh_of
-from flower.engine.prompt.lore_entries import (
-    with_entries,
-)
+from flower.engine.prompt.lore_entries import with_entries
 from flower.engine.prompt.macros import NOBODY
-from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.model import ChosenModel, StorySettings, settings_of, template_of
 from flower.engine.prompt.plain_text import StoryText
 from flower.engine.prompt.record import record_of
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, summary_section, with_notes
-from flower.engine.prompt.story_settings import settings_of
 from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.provider.base import Completion, Template
 from flower.engine.provider.capabilities import Composing, Prefilling
@@ -75,11 +72,12 @@ class _Inputs(Struct, frozen=True):
 
     @property
     def context_tokens(self) -> int:
-        return self.model.context_tokens(self.services.context_tokens)
+        return self.model.context_tokens(self.context.settings.context_tokens)
 
     @property
     def reply_tokens(self) -> int:
-        return self.model.reply_tokens(self.services.context_tokens, self.services.reply_tokens)
+        lengths = self.context.settings
+        return self.model.reply_tokens(lengths.context_tokens, lengths.reply_tokens)
 
     @property
     def budget(self) -> int:
@@ -103,9 +101,10 @@ async def build_prompt(
 
     ``window_start``: the first message of the history in this story's last prompt.
     """
-    settings = await settings_of(services, turn.session_id, model.id, turn.variant)
+    settings = await _settings_for(model, services, turn, context)
+    template = await template_of(services, settings)
     goes_on = turn.continues and bool(context.path) and context.path[-1].role == "assistant"
-    prefill = goes_on and goes_on_exactly(model, settings.template)
+    prefill = goes_on and goes_on_exactly(model, template)
     inputs = _Inputs(services, turn, model, context, prefill)
     counter = model.counter
     fresh, assembled = await _settle(inputs, counter, window_start)
@@ -118,17 +117,26 @@ async def build_prompt(
         messages=assembled.messages,
         max_tokens=inputs.reply_tokens,
         context_tokens=inputs.context_tokens,
-        params=settings.params,
+        params=settings.params(turn.variant),
         session=turn.session_id,
         cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
         player_names=_player_names(services, context),
         scaffold=SCAFFOLD,
         banned=settings.banned,
-        template=settings.template,
+        template=template,
         story=StoryText(assembled.system, assembled.messages),
     )
     record = record_of(turn, model, context, fresh, assembled, prefill=prefill)
     return PreparedPrompt(completion, assembled, counter, record)
+
+
+async def _settings_for(
+    model: ChosenModel, services: Services, turn: TurnInput, context: PromptContext
+) -> StorySettings:
+    """Returns the settings that go to a model: a speaker's own has others than the story's."""
+    if model.id == turn.model_id:
+        return context.settings
+    return await settings_of(services, turn.session_id, model.id)
 
 
 def goes_on_exactly(model: ChosenModel, template: Template | str | None) -> bool:
@@ -186,13 +194,12 @@ async def _settle_window(
     A summary that reaches into the window is left out: it waits for the next move, so that in between
     the prompt only grows.
     """
-    newest = partial(inputs.services.database.read, search.newest, inputs.turn.leaf)
-    ready = await newest()
+    ready = inputs.context.summary
 
     async def above(place: int | None) -> Summary | None:
         if ready is None or place is None or ready.last_id < place:
             return ready  # what reaches furthest of all ends above it: no need to ask again
-        return await newest(before=place)
+        return await inputs.services.database.read(search.newest, inputs.turn.leaf, before=place)
 
     summary = await above(start) if start is not None else None
     behind = ready.last_id if ready is not None else None

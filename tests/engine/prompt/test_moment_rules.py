@@ -21,7 +21,7 @@ from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import Direction
 from flower.engine.prompt.fresh import NOTHING as NOTHING_FRESH
 from flower.engine.prompt.fresh import fresh_of
-from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.model import ChosenModel, StorySettings
 from flower.engine.prompt.sections import CONTINUE
 from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of, latest
 from flower.engine.provider.base import Cue
@@ -44,7 +44,14 @@ def context_of(
 ) -> PromptContext:
     whole = Direction(sections=(Section("rules", "", "Tell.", 90),), values=VALUES, **direction)  # type: ignore[arg-type]
     current = CurrentState(StoryState(), Steering(), Now(1, 0.0), 0.0)
-    return PromptContext(path=path, found=tuple(found), nearly=(), direction=whole, current=current)
+    return PromptContext(
+        path=path,
+        found=tuple(found),
+        nearly=(),
+        direction=whole,
+        current=current,
+        settings=StorySettings({}, 9_000, 100),
+    )
 
 
 def told(
