@@ -8,6 +8,7 @@ Stores nothing: a turn stores the ``PromptRecord`` when the reply is first flush
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Container, Sequence
 
 from msgspec import Struct
@@ -32,7 +33,7 @@ from flower.engine.prompt.plain_text import StoryText
 from flower.engine.prompt.record import record_of
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, summary_section, with_notes
 from flower.engine.prompt.turn_input import Services, TurnInput
-from flower.engine.provider.base import Completion, Template
+from flower.engine.provider.base import Completion, Cue, Template
 from flower.engine.provider.capabilities import Composing, Prefilling
 from flower.engine.store import exchanges, search
 from flower.engine.store.branches import GO_ON
@@ -119,7 +120,7 @@ async def build_prompt(
         context_tokens=inputs.context_tokens,
         params=settings.params(turn.variant),
         session=turn.session_id,
-        cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
+        cue=await _cue(services, turn, model, context),
         player_names=_player_names(services, context),
         scaffold=SCAFFOLD,
         banned=settings.banned,
@@ -145,13 +146,19 @@ def goes_on_exactly(model: ChosenModel, template: Template | str | None) -> bool
     return isinstance(provider, Prefilling) and provider.prefills(model.name, template)
 
 
-async def _said_elsewhere(services: Services, turn: TurnInput, model: ChosenModel) -> tuple[str, ...]:
-    """Returns the last replies in other stories, for a model that makes its own from phrases."""
-    if not isinstance(model.provider, Composing):
-        return ()
-    return await services.database.read(
+async def _cue(
+    services: Services, turn: TurnInput, model: ChosenModel, context: PromptContext
+) -> Cue:
+    """Returns what a provider that composes plays from; for others only the chance that this reply has."""
+    seed = services.seed if services.seed is not None else zlib.crc32(turn.session_id.encode())
+    seed += turn.variant
+    providers = (model.provider, *(one for one, _ in model.fallbacks))
+    if not any(isinstance(one, Composing) for one in providers):
+        return Cue(seed=seed)
+    earlier = await services.database.read(
         exchanges.replies_elsewhere, turn.session_id, turn.model_id, limits.CUE_EARLIER
     )
+    return cue_of(turn, context, seed=seed, earlier=earlier)
 
 
 def _player_names(services: Services, context: PromptContext) -> tuple[str, ...]:
