@@ -13,8 +13,8 @@ from flower.engine.prompt import bookshelf
 from flower.engine.prompt.books_at_hand import books_here, moment_of, ready_books
 from flower.engine.prompt.context import most_messages
 from flower.engine.prompt.direction import StoryRef, direct
-from flower.engine.prompt.lore_entries import kept_by, named, why
 from flower.engine.prompt.model import settings_of
+from flower.engine.prompt.record import kept_by, named, why
 from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session

@@ -25,12 +25,11 @@ from flower.engine.prompt.assemble import (
 )
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.cue import cue_of
-from flower.engine.prompt.fresh import NOTHING, Fresh, fresh_of
 from flower.engine.prompt.lore_entries import with_entries
 from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel, StorySettings, settings_of, template_of
 from flower.engine.prompt.plain_text import StoryText
-from flower.engine.prompt.record import record_of
+from flower.engine.prompt.record import NOTHING, Fresh, fresh_of, record_of
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, summary_section, with_notes
 from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.provider.base import Completion, Cue, Template
@@ -146,9 +145,7 @@ def goes_on_exactly(model: ChosenModel, template: Template | str | None) -> bool
     return isinstance(provider, Prefilling) and provider.prefills(model.name, template)
 
 
-async def _cue(
-    services: Services, turn: TurnInput, model: ChosenModel, context: PromptContext
-) -> Cue:
+async def _cue(services: Services, turn: TurnInput, model: ChosenModel, context: PromptContext) -> Cue:
     """Returns what a provider that composes plays from; for others only the chance that this reply has."""
     seed = services.seed if services.seed is not None else zlib.crc32(turn.session_id.encode())
     seed += turn.variant
@@ -227,7 +224,9 @@ def _assemble(
 ) -> Assembled:
     turn, direction = inputs.turn, inputs.context.direction
     entries = inputs.context.entries
-    sections = with_entries(direction.sections, entries.steady)
+    sections = direction.sections
+    if entries.steady:
+        sections = with_entries(sections, entries.steady)
     if summary is not None:
         sections = (*sections, summary_section(summary.text, summary.last_id))
     knowing = frozenset(character.id for character in direction.knowing)

@@ -23,8 +23,8 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.game.proposals import UpdateFilter
 from flower.engine.prompt.context import PromptContext, gather
-from flower.engine.prompt.lore_entries import recall_event
 from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.record import recall_event
 from flower.engine.prompt.request import (
     PreparedPrompt,
     build_prompt,
@@ -169,6 +169,7 @@ class Turn:
 
     async def _gather_context(self) -> PromptContext:
         context = await gather(self._services, self._input)
+        self._reply.scripted = bool(context.acted.scripts)
         if context.recall_late:
             self._session.publish(SystemUpdate("✗ Recall took too long; this reply does without it."))
         if context.entries.trouble:

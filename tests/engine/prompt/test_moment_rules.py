@@ -19,9 +19,9 @@ from flower.engine.prompt import cue, record, request
 from flower.engine.prompt.assemble import LINE_SHARE, Section
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import Direction
-from flower.engine.prompt.fresh import NOTHING as NOTHING_FRESH
-from flower.engine.prompt.fresh import fresh_of
 from flower.engine.prompt.model import ChosenModel, StorySettings
+from flower.engine.prompt.record import NOTHING as NOTHING_FRESH
+from flower.engine.prompt.record import fresh_of
 from flower.engine.prompt.sections import CONTINUE
 from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of, latest
 from flower.engine.provider.base import Cue

@@ -20,10 +20,9 @@ from flower.engine.prompt import (
     bookshelf,
     context,
     cue,
-    fresh,
-    lore_entries,
     macro_values,
     model,
+    record,
 )
 from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
 from flower.engine.provider.text_prompts import SERVER, Template
@@ -113,7 +112,7 @@ def test_what_was_given_or_said_in_the_window_is_not_given_again() -> None:
     context = SimpleNamespace(path=path, found=found)
 
     def left(start: int | None) -> list[int]:
-        return [one.passage.id for one in fresh._not_in_view(context, start)]  # type: ignore[arg-type]
+        return [one.passage.id for one in record._not_in_view(context, start)]  # type: ignore[arg-type]
 
     assert left(None) == [13]
     assert left(3) == [10, 11, 13, 14]
@@ -128,10 +127,10 @@ def test_entries_have_room_one_by_one_and_passages_in_order() -> None:
         return Fired(EntryId("book", name), name, "word " * words, place, 1.0, Cause.KEY)
 
     entries = [fired("a", 20), fired("b", 200), fired("c", 20)]
-    size = counter.count(fresh.note_of_entry(entries[0]))
-    fitting, _ = fresh._with_room(entries, [], counter, 2 * size)
+    size = counter.count(record.note_of_entry(entries[0]))
+    fitting, _ = record._with_room(entries, [], counter, 2 * size)
     assert [one.id.uid for one in fitting] == ["a", "c"]
-    fitting, _ = fresh._with_room(entries, [], counter, 2 * size - 1)
+    fitting, _ = record._with_room(entries, [], counter, 2 * size - 1)
     assert [one.id.uid for one in fitting] == ["a"]
 
 
@@ -200,12 +199,12 @@ def test_watchers_see_no_secrets_and_a_table_no_memories() -> None:
         recalled(3, "lore", cast_scope("mara")),
     ]
     for shared in (False, True):
-        event = lore_entries.recall_event("t", found, shared=shared)
+        event = record.recall_event("t", found, shared=shared)
         texts = [item.text for item in event.metadata.items]
         assert texts == ["text 1", "" if shared else "text 2", ""]
         assert event.content == "recalled 2 of lore, 1 of this story"
         assert {item.similarity for item in event.metadata.items} == {0.123}
-        assert [item.why == lore_entries.WHY_KEPT for item in event.metadata.items] == [
+        assert [item.why == record.WHY_KEPT for item in event.metadata.items] == [
             False,
             False,
             True,
