@@ -84,6 +84,12 @@ class ScriptedProvider:
         await trio.lowlevel.checkpoint()
 
 
+class ComposingProvider(ScriptedProvider):
+    """One that gets the cue, as the offline narrator does."""
+
+    composes = True
+
+
 def passage(sentences: int) -> str:
     """Returns that many sentences, no two the same: the same ones again and again are a loop."""
     return "".join(f"The water moves {chr(97 + n % 26)}{chr(97 + n // 26)}. " for n in range(sentences))

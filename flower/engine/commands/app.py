@@ -5,7 +5,7 @@ from __future__ import annotations
 from flower.engine.commands import library
 from flower.engine.commands.lookup import help_text
 from flower.engine.export.library_files import NamedFile
-from flower.engine.prompt.lore_entries import FIRED
+from flower.engine.prompt.record import FIRED
 from flower.engine.prompt.sent import page_of, text_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client

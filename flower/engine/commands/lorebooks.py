@@ -10,10 +10,11 @@ from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.own_assets import owner_of
 from flower.engine.prompt import bookshelf
-from flower.engine.prompt.books_at_hand import books_here, lore_tokens, moment_of, ready_books
+from flower.engine.prompt.books_at_hand import books_here, moment_of, ready_books
 from flower.engine.prompt.context import most_messages
 from flower.engine.prompt.direction import StoryRef, direct
-from flower.engine.prompt.lore_entries import kept_by, named, why
+from flower.engine.prompt.model import settings_of
+from flower.engine.prompt.record import kept_by, named, why
 from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
@@ -198,9 +199,10 @@ async def what_fires(
     Lasting effects count, none are set. Raises ``StoreError``.
     """
     database = services.database
+    settings = await settings_of(services, session_id, chosen.model)
     leaf = await database.read(tree.active_leaf, session_id)
     path = (
-        await database.read(stories.path, leaf, most=most_messages(services.context_tokens))
+        await database.read(stories.path, leaf, most=most_messages(settings.context_tokens))
         if leaf is not None
         else []
     )
@@ -212,13 +214,12 @@ async def what_fires(
     path = [*path, said]
     place = StoryRef(session_id, world_id, character_id, chosen.model)
     direction = direct(services.assets, chosen, place, current, path, line, variables=current.variables)
-    ready = await ready_books(services, place, direction, current)
+    ready = await ready_books(services, place, direction, current, settings)
     if ready is None:
         return None
-    room = await lore_tokens(services, session_id, chosen.model)
     visible = await database.read(stories.path_ids, leaf)
     moment = replace(
-        moment_of(direction, current, path, len(visible) + 1, room),
+        moment_of(direction, current, path, len(visible) + 1, settings.lore_tokens),
         seed=f"{session_id}:{said.id}",
         timed=bookshelf.timed_before(path) or NOTHING,
     )

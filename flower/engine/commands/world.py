@@ -12,7 +12,7 @@ from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.lookup import closest
 from flower.engine.game.steering import Steering
 from flower.engine.own_assets import owner_of
-from flower.engine.prompt.lore_entries import is_kept, reason
+from flower.engine.prompt.record import is_kept, reason
 from flower.engine.provider.capabilities import Remarking
 from flower.engine.recall.base import Ranked, lore_scope, memory_scope
 from flower.engine.sessions import snapshot

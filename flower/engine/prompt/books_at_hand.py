@@ -5,33 +5,27 @@ Reads the books and scans them; where entries go in the prompt is decided in ``l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import trio
 from msgspec.structs import replace
 
-from flower import limits
 from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import TextSource
-from flower.engine.lorebook.rules import LoreRules
-from flower.engine.lorebook.situation import budget
 from flower.engine.lorebook.timed import NOTHING
 from flower.engine.prompt import bookshelf
 from flower.engine.prompt.bookshelf import Moment, Ready
 from flower.engine.prompt.direction import Direction, StoryRef, changed
 from flower.engine.prompt.lore_entries import LoreEntries, sorted_out
 from flower.engine.prompt.macros import Expanded
-from flower.engine.prompt.scripted import (
-    Acted,
-    scripted_lore,
-)
+from flower.engine.prompt.model import StorySettings
+from flower.engine.prompt.scripted import Acted, scripted_lore
 from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.recall.base import Found, book_scope, lore_scope
 from flower.engine.scripts.script import ScriptPlace
-from flower.engine.store import books, paths, personas, selections, states, stories, tree
+from flower.engine.store import books, paths, personas, states, stories, tree
 from flower.engine.store.connection import Connection
-from flower.settings.samplers import LORE_RULES, LORE_TOKENS
 
 
 async def ready_books(
@@ -39,34 +33,21 @@ async def ready_books(
     here: StoryRef,
     direction: Direction,
     current: states.CurrentState,
+    settings: StorySettings,
 ) -> Ready | None:
     """Returns the lorebooks that hold for a reply; a fault of one of them costs the reply no more than that."""
-    held, own = await services.database.read(
+    held = await services.database.read(
         partial(
-            _books_and_settings,
-            model=here.model,
+            books_here,
             story=here.session,
             world=here.world_id,
             characters=[character.id for character in direction.knowing],
             steered=current.steering,
         )
     )
-    chosen = {**services.params, **own}.get(LORE_RULES)
-    dialect = LoreRules.SILLYTAVERN if chosen == LoreRules.SILLYTAVERN else LoreRules.FLOWER
-    return await services.bookshelf.ready(services.database, services.library, held, dialect)
-
-
-def _books_and_settings(
-    db: Connection,
-    *,
-    story: str,
-    world: str,
-    characters: Sequence[str],
-    steered: Steering,
-    model: str,
-) -> tuple[list[books.OwnedBook], dict[str, object]]:
-    held = books_here(db, story=story, world=world, characters=characters, steered=steered)
-    return held, selections.of_story(db, story, model) if held else {}
+    return await services.bookshelf.ready(
+        services.database, services.library, held, settings.lore_rules
+    )
 
 
 def books_here(
@@ -90,23 +71,6 @@ def books_here(
     number = persona.id if persona is not None and persona.name == name else None
     held = books.holding(db, story=story, world=world, characters=characters, persona=number, user=user)
     return [one for one in held if one.stored.id not in steered.books]
-
-
-async def lore_tokens(services: Services, session_id: str, model_id: str) -> int:
-    """Returns the tokens that entries and recalled lore may have together."""
-    return _lore_room(services, await services.database.read(selections.of_story, session_id, model_id))
-
-
-def _settings_and_greeting(
-    db: Connection, session_id: str, model_id: str, visible: paths.Ids
-) -> tuple[dict[str, object], int | None]:
-    own = selections.of_story(db, session_id, model_id)
-    return own, tree.greeting(db, session_id, visible)
-
-
-def _lore_room(services: Services, own: Mapping[str, object]) -> int:
-    chosen = {**services.params, **own}.get(LORE_TOKENS)
-    return chosen if isinstance(chosen, int) else budget(limits.LORE_SHARE, services.context_tokens)
 
 
 def _line_moment(
@@ -161,6 +125,7 @@ def moment_of(
 async def fire(
     services: Services,
     turn: TurnInput,
+    settings: StorySettings,
     ready: Ready,
     direction: Direction,
     current: states.CurrentState,
@@ -170,10 +135,8 @@ async def fire(
     acted: Acted,
 ) -> tuple[LoreEntries, Acted, tuple[Found, ...]]:
     """Returns the entries that fire for a line, the scripts that acted by then, and what of recall is left beside."""
-    own, greeting = await services.database.read(
-        _settings_and_greeting, turn.session_id, turn.model_id, visible
-    )
-    room = _lore_room(services, own)
+    greeting = await services.database.read(tree.greeting, turn.session_id, visible)
+    room = settings.lore_tokens
     moment = _line_moment(turn, direction, current, path, len(visible), room)
     moment = replace(moment, requested=bookshelf.requested(found, ready), greeting=greeting)
     entries, acted = await _scanned(services, ready, moment, turn, acted)

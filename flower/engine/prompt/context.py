@@ -1,6 +1,6 @@
-"""What one turn is to do, what it works with, and what is gathered for it: the story and what is recalled.
+"""The first step of a turn: what is gathered for it, the story and what is recalled.
 
-Reads the story and the world. What of it becomes the prompt is decided in ``request``.
+Reads the story, its settings and the world. What of it becomes the prompt is decided in ``request``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ from flower.engine.prompt.bookshelf import Ready
 from flower.engine.prompt.direction import Direction, StoryRef, direct, expanded_lore
 from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries
 from flower.engine.prompt.macros import sets
-from flower.engine.prompt.scripted import (
-    NO_SCRIPTS,
-    Acted,
-    scripted_path,
-)
+from flower.engine.prompt.model import StorySettings, settings_with
+from flower.engine.prompt.scripted import NO_SCRIPTS, Acted, scripted_path
 from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.recall.base import (
     Considered,
@@ -35,7 +32,17 @@ from flower.engine.recall.base import (
     memory_scope,
 )
 from flower.engine.scripts.script import Script
-from flower.engine.store import paths, scripts, stages, states, stories, whispers
+from flower.engine.store import (
+    books,
+    paths,
+    scripts,
+    search,
+    selections,
+    stages,
+    states,
+    stories,
+    whispers,
+)
 from flower.engine.store.connection import Connection
 from flower.engine.token_counter import MESSAGE_TOKENS
 
@@ -48,8 +55,9 @@ RECALL_DEADLINE_S = 20.0  # then the turn goes on without recall and says so
 class PromptContext(Struct, frozen=True):
     """The story up to the line, what lore and memory hold about it, and how the reply is to be written.
 
-    ``recall_late``: recall took too long, so that nothing was found. ``unheard``: messages that were said while the
-    character who speaks was not there.
+    ``settings`` are those for the story's model; ``summary`` is the one that reaches furthest. ``recall_late``:
+    recall took too long, so that nothing was found. ``absent``: messages that were said while the character who
+    speaks was not there.
     """
 
     path: tuple[stories.Message, ...]
@@ -57,10 +65,27 @@ class PromptContext(Struct, frozen=True):
     nearly: tuple[tuple[Found, str], ...]  # was not recalled, and why not
     direction: Direction
     current: states.CurrentState
+    settings: StorySettings
+    summary: search.Summary | None = None
     recall_late: bool = False
     entries: LoreEntries = NO_ENTRIES
     acted: Acted = NO_SCRIPTS
-    unheard: frozenset[int] = frozenset()
+    absent: frozenset[int] = frozenset()
+
+
+class _StorySoFar(Struct, frozen=True):
+    """What the database has for a turn.
+
+    ``path`` is the end of the way to its message, ``visible`` are the ids of the whole of it; ``scripts`` hold there.
+    """
+
+    settings: StorySettings
+    path: list[stories.Message]
+    current: states.CurrentState
+    visible: paths.Ids
+    scripts: tuple[Script, ...]
+    summary: search.Summary | None
+    has_books: bool  # somebody has a lorebook, so that some may hold here
 
 
 def most_messages(context: int) -> int:
@@ -73,23 +98,24 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
 
     Recall that takes too long costs the reply its memories, never the reply.
     """
-    path, current, visible, scripts_on = await services.database.read(
-        _story_so_far, turn, most_messages(services.context_tokens)
-    )
+    story = await services.database.read(_story_so_far, services, turn)
+    path, current, visible = story.path, story.current, story.visible
     direction = await _direction(services, turn, path, current)
     acted = NO_SCRIPTS
-    if scripts_on:
+    if story.scripts:
         path, acted = await trio.to_thread.run_sync(
-            scripted_path, services.scripts, scripts_on, path, direction.values
+            scripted_path, services.scripts, story.scripts, path, direction.values
         )
-    ready = await ready_books(services, _place(turn), direction, current)
-    unheard: frozenset[int] = frozenset()
+    ready = None
+    if story.has_books:
+        ready = await ready_books(services, _place(turn), direction, current, story.settings)
+    absent: frozenset[int] = frozenset()
     if len(direction.played) > 1 and direction.speaker in {one.id for one in direction.played}:
-        heard = await services.database.read(
+        witnessed = await services.database.read(
             stages.witnessed, turn.session_id, turn.leaf, direction.speaker
         )
-        unheard = frozenset(one.id for one in path[:-1] if one.id in visible and one.id not in heard)
-        visible = heard
+        absent = frozenset(one.id for one in path[:-1] if one.id in visible and one.id not in witnessed)
+        visible = witnessed
     await _sync_characters(services.library, direction)
     considered, late = await _consider(
         services, turn, _query(services, turn, direction, path, visible, ready)
@@ -98,7 +124,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     entries = NO_ENTRIES
     if ready is not None:
         entries, acted, found = await fire(
-            services, turn, ready, direction, current, path, visible, found, acted
+            services, turn, story.settings, ready, direction, current, path, visible, found, acted
         )
     if entries.outlets or entries.silenced:
         direction = await _direction(services, turn, path, current, entries.outlets, entries.silenced)
@@ -108,26 +134,33 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         nearly=considered.nearly,
         direction=direction,
         current=current,
+        settings=story.settings,
+        summary=story.summary,
         recall_late=late,
         entries=entries,
         acted=acted,
-        unheard=unheard,
+        absent=absent,
     )
 
 
-def _story_so_far(
-    db: Connection, turn: TurnInput, most: int
-) -> tuple[list[stories.Message], states.CurrentState, paths.Ids, tuple[Script, ...]]:
-    """Returns the end of the path to a turn's message, its state there, the whole path's ids, and
-    the scripts that hold."""
+def _story_so_far(db: Connection, services: Services, turn: TurnInput) -> _StorySoFar:
+    """Returns all that a plain prompt needs of the database, in one visit to its thread."""
     session_id, leaf = turn.session_id, turn.leaf
-    whole = stories.path(db, leaf, most=most, story=session_id)
+    settings = settings_with(services, selections.of_story(db, session_id, turn.model_id))
+    whole = stories.path(db, leaf, most=most_messages(settings.context_tokens), story=session_id)
     path = [message for message in whole[:-1] if not message.extra.hidden] + whole[-1:]
     current = states.current_at(db, session_id, leaf, path[-1].created if path else 0.0)
     if current.steering.players and turn.reply_id and not turn.ask:
         path = _with_whispers(db, path)  # what a player asks for alone is made without
-    held = scripts.holding(db, (turn.character_id, *current.steering.cast.members))
-    return path, current, paths.way(db, leaf, session_id).remembered, held
+    return _StorySoFar(
+        settings,
+        path,
+        current,
+        paths.way(db, leaf, session_id).remembered,
+        scripts.holding(db, (turn.character_id, *current.steering.cast.members)),
+        search.newest(db, leaf),
+        books.are_owned(db),
+    )
 
 
 def _with_whispers(db: Connection, path: list[stories.Message]) -> list[stories.Message]:
@@ -135,17 +168,17 @@ def _with_whispers(db: Connection, path: list[stories.Message]) -> list[stories.
 
     Not after the last one: a reply that goes on has its own words at its end.
     """
-    said = whispers.after(db, [message.id for message in path[:-1]])
-    if not said:
+    whispered = whispers.after(db, [message.id for message in path[:-1]])
+    if not whispered:
         return path
-    told = []
+    messages = []
     for message in path:
-        words = [f"[{whisper.text}]" for whisper in said.get(message.id, ())]
+        words = [f"[{whisper.text}]" for whisper in whispered.get(message.id, ())]
         if words:
             whole = "\n".join([message.extra.told or message.content, *words])
             message = replace(message, extra=replace(message.extra, told=whole))
-        told.append(message)
-    return told
+        messages.append(message)
+    return messages
 
 
 async def _sync_characters(library: Library, direction: Direction) -> None:

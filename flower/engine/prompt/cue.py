@@ -1,18 +1,21 @@
-"""What the offline narrator goes by: the same moment as in the prompt, in its parts. Pure."""
+"""What the offline narrator goes by: the same moment as in the prompt, in its parts. Pure.
+
+Made for providers that compose; for a model the prompt says it all.
+"""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from flower import limits
+from flower.engine.assets import World
 from flower.engine.game import cast as stage
 from flower.engine.game.checks import WORKED
 from flower.engine.game.clocks import NEAR_SHARE, Now
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import ambience_of
-from flower.engine.prompt.turn_input import Services, TurnInput
+from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import ChatMessage, Cue
 from flower.engine.store.passages import Passage
 from flower.engine.store.states import CurrentState
@@ -21,58 +24,67 @@ from flower.engine.store.stories import Message
 CUE_MESSAGES = 120  # of the story, as the offline narrator sees it
 
 
-def cue_of(
-    services: Services, turn: TurnInput, context: PromptContext, earlier: tuple[str, ...] = ()
-) -> Cue:
+def cue_of(turn: TurnInput, context: PromptContext, *, seed: int, earlier: tuple[str, ...] = ()) -> Cue:
     """Returns the moment that the reply is to answer; ``earlier`` are replies in other stories."""
     direction, current = context.direction, context.current
-    world, character = direction.world, direction.character
-    if direction.speaker == stage.NARRATOR:
-        character = None  # nobody of the cast speaks
-    seed = services.seed if services.seed is not None else zlib.crc32(turn.session_id.encode())
-    messages = [m for m in context.path[-CUE_MESSAGES:] if m.role != "system"]
-    begun = (
-        messages.pop().content
-        if turn.continues and messages and messages[-1].role == "assistant"
-        else ""
-    )
-    others = [one for one in direction.played if character is None or one.id != character.id]
-    sheet = current.state.sheet
-    around = ambience_of(world, turn.session_id, current)
+    world, played = direction.world, direction.played
+    # Nobody of the cast speaks where the narrator was asked.
+    character = direction.character if direction.speaker != stage.NARRATOR else None
+    others = [one for one in played if character is None or one.id != character.id]
+    messages, begun = _last_messages(turn, context.path)
     return Cue(
         line=turn.line,
         world=world.name if world is not None else "",
         scene=world.scene if world is not None else "",
+        world_lore=world.lore[: limits.CUE_LORE_CHARS] if world is not None else "",
         character=character.name if character is not None else "",
         persona=character.persona if character is not None else "",
-        lore=(
-            *(entry.text for entry in context.entries.fired),
-            *(_headed(item.passage) for item in context.found if item.passage.kind == "lore"),
-        ),
-        memories=tuple(item.passage.text for item in context.found if item.passage.kind == "memory"),
-        story=tuple(_spoken(message) for message in messages),
-        turn_number=sum(message.role == "user" for message in context.path) - 1,
-        seed=seed + turn.variant,
-        outcome=_outcome(context.path),
-        world_lore=world.lore[: limits.CUE_LORE_CHARS] if world is not None else "",
-        user=current.steering.persona.name,
-        place=sheet.place,
-        time=sheet.time or around.get("light", ""),
-        weather=sheet.weather or around.get("weather", ""),
-        mood=sheet.mood or around.get("mood", ""),
-        inventory=tuple(sheet.inventory),
-        conditions=sheet.conditions,
-        happening=tuple(_happening(current)),
-        nearing=tuple(_nearing(current)),
-        people=tuple(person.name for person in current.state.people),
         stage=() if character is None else tuple((one.name, one.persona) for one in others),
         pronouns=() if character is None else tuple(one.pronouns for one in (character, *others)),
         speaks=bool(direction.speaker) and direction.speaker != stage.NARRATOR,
-        decided=tuple(_decided(context.path, len(messages))),
-        earlier=earlier,
+        user=current.steering.persona.name,
+        people=tuple(person.name for person in current.state.people),
+        lore=_lore(context),
+        memories=tuple(item.passage.text for item in context.found if item.passage.kind == "memory"),
+        story=tuple(_spoken(message) for message in messages),
         begun=begun,
-        unheard=frozenset(n for n, one in enumerate(messages) if one.id in context.unheard),
+        unheard=frozenset(n for n, one in enumerate(messages) if one.id in context.absent),
+        earlier=earlier,
+        turn_number=sum(message.role == "user" for message in context.path) - 1,
+        seed=seed,
+        outcome=_outcome(context.path),
+        decided=tuple(_decided(context.path, len(messages))),
+        happening=tuple(_happening(current)),
+        nearing=tuple(_nearing(current)),
+        inventory=tuple(current.state.sheet.inventory),
+        conditions=current.state.sheet.conditions,
+        **_surroundings(world, turn.session_id, current),
     )
+
+
+def _last_messages(turn: TurnInput, path: Sequence[Message]) -> tuple[list[Message], str]:
+    """Returns the last messages without dice and notes, and apart from them the reply that goes on, if one does."""
+    messages = [m for m in path[-CUE_MESSAGES:] if m.role != "system"]
+    goes_on = turn.continues and messages and messages[-1].role == "assistant"
+    begun = messages.pop().content if goes_on else ""
+    return messages, begun
+
+
+def _lore(context: PromptContext) -> tuple[str, ...]:
+    """Returns what lorebooks and recall have for the line."""
+    recalled = (_headed(item.passage) for item in context.found if item.passage.kind == "lore")
+    return (*(entry.text for entry in context.entries.fired), *recalled)
+
+
+def _surroundings(world: World | None, session_id: str, current: CurrentState) -> dict[str, Any]:
+    """Returns where and when it is: what was set by hand wins over the world's ambience."""
+    sheet, around = current.state.sheet, ambience_of(world, session_id, current)
+    return {
+        "place": sheet.place,
+        "time": sheet.time or around.get("light", ""),
+        "weather": sheet.weather or around.get("weather", ""),
+        "mood": sheet.mood or around.get("mood", ""),
+    }
 
 
 def _happening(current: CurrentState) -> list[str]:

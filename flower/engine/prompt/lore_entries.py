@@ -8,7 +8,7 @@ insists on a depth among the messages moves along with the newest line. And what
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,28 +16,15 @@ from msgspec.structs import replace
 from flower.engine.lorebook.book import Position, Role
 from flower.engine.lorebook.decorators import NONE
 from flower.engine.lorebook.outcome import Cause, Fired, Held, Outcome, arrange
-from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
+from flower.engine.lorebook.rules import KeyedBooks, ReadyEntry
 from flower.engine.lorebook.timed import Timed
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.provider.base import Role as ChatRole
-from flower.engine.recall.base import CAST_PREFIX, Found
-from flower.engine.recall.secrets import is_secret
-from flower.engine.store.extra import ManifestEntry
-from flower.protocol.messages import Recall, RecallItem, RecallMeta
 
-WHY_KEPT = "a secret"
 LORE_PRIORITY = 55  # of entries that always fire: below who is played, above the opening scene
 NEARLY_KEPT = 50  # entries that nearly fired, of one reply
 PART = "lorebook"  # how lists of a prompt's parts call entries in the stable beginning
-FIRED = "entry"  # and what fired, wherever it goes
 
-_CAUSES = {
-    Cause.KEY: "fired",
-    Cause.CONSTANT: "always",
-    Cause.DECORATOR: "by its decorator",
-    Cause.REQUEST: "recalled by meaning",
-    Cause.STICKY: "stays",
-}
 _IN_LINE = (
     Position.BEFORE_CHARACTER,
     Position.AFTER_CHARACTER,
@@ -125,8 +112,6 @@ def _is_steady(rule: ReadyEntry, fired: Fired) -> bool:
 
 def with_entries(sections: Sequence[Section], steady: Sequence[Fired]) -> tuple[Section, ...]:
     """Returns the stable sections with the entries that always fire around the characters."""
-    if not steady:
-        return tuple(sections)
     before = _section("before", [e for e in steady if e.place.position is Position.BEFORE_CHARACTER])
     after = _section("after", [e for e in steady if e.place.position is not Position.BEFORE_CHARACTER])
     places = [number for number, section in enumerate(sections) if section.name == "character"]
@@ -146,100 +131,6 @@ def entry_key(entry: Fired) -> str:
     return f"{entry.id}#{digest}"
 
 
-def not_in_view(entries: Sequence[Fired], given: Collection[str]) -> tuple[Fired, ...]:
-    """Returns the entries that are not in view, ``given`` being what was given with the lines there."""
-    return tuple(entry for entry in entries if entry_key(entry) not in given)
-
-
 def note_of_entry(entry: Fired) -> str:
     """Returns an entry as a note that goes before the player's line."""
     return f"- From the lore: {entry.text.strip()}"
-
-
-# --- for people -------------------------------------------------------------------------------------
-
-
-def rows_of(entries: Sequence[Fired], in_view: Collection[EntryId] = ()) -> list[ManifestEntry]:
-    """Returns entries that fired as parts of a prompt: which, why and by which key."""
-    return [
-        ManifestEntry(
-            FIRED,
-            named(entry.id, entry.title),
-            round(entry.tokens),
-            why(entry) + ("; already in view" if entry.id in in_view else ""),
-        )
-        for entry in entries
-    ]
-
-
-def rows_of_held(held: Sequence[Held]) -> list[ManifestEntry]:
-    """Returns entries that nearly fired, with what kept them."""
-    return [ManifestEntry(FIRED, named(one.id, one.title), 0, kept_by(one)) for one in held]
-
-
-def why(entry: Fired) -> str:
-    """Returns why an entry fired, in a few words."""
-    cause = _CAUSES[entry.cause]
-    by = f" by {entry.key!r}" if entry.key and entry.cause is Cause.KEY else ""
-    through = ", through another entry" if entry.step and entry.cause is Cause.KEY else ""
-    return f"{cause}{by}{through}"
-
-
-def kept_by(held: Held) -> str:
-    """Returns what kept an entry, in a few words."""
-    key = f"{held.key!r} was found; " if held.key else ""
-    detail = f" ({held.detail})" if held.detail else ""
-    return f"{key}kept by: {held.reason.value}{detail}"
-
-
-def named(entry: EntryId, title: str) -> str:
-    """Returns an entry as people know it."""
-    return f"{entry.book} / {title or entry.uid}"
-
-
-def is_kept(item: Found) -> bool:
-    """Whether what was recalled is a secret, which the player is not to be shown: of the world, or of a character."""
-    passage = item.passage
-    if passage.kind != "lore":
-        return False
-    return passage.scope.startswith(CAST_PREFIX) or is_secret(passage.title, passage.text)
-
-
-def reason(item: Found) -> str:
-    """Returns why something was recalled, as the player may read it: a secret's words say what it is."""
-    return WHY_KEPT if is_kept(item) else item.why
-
-
-def recall_event(
-    turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
-) -> Recall:
-    """Returns what the watchers of a story are shown of what was recalled for a turn.
-
-    A secret of the world is shown by its heading alone: who plays may be watching. So is a memory of a story that is
-    ``shared``: not everybody at its table was there.
-    """
-    fired = [
-        RecallItem(
-            kind="lore",
-            title=named(one.id, one.title),
-            text="" if is_secret(one.title, one.text) else one.text,
-            why=why(one),
-        )
-        for one in entries.fired
-        if one not in entries.steady
-    ]
-    recalled = [
-        RecallItem(
-            kind=item.passage.kind,
-            title=", ".join(item.passage.title.split("\n")).removeprefix(", "),
-            text="" if kept or (shared and item.passage.kind == "memory") else item.passage.text,
-            why=WHY_KEPT if kept else item.why,
-            similarity=round(item.similarity or 0.0, 3),
-        )
-        for item, kept in zip(found, map(is_kept, found), strict=True)
-    ]
-    items = (*fired, *recalled)
-    lore = sum(item.kind == "lore" for item in items)
-    return Recall(
-        f"recalled {lore} of lore, {len(items) - lore} of this story", RecallMeta(turn, items)
-    )

@@ -85,8 +85,9 @@ def expand(text: str, values: Values) -> str:
 def run(text: str, values: Values) -> Expanded:
     """Returns ``text`` as ``expand`` does, with the variables that hold after it."""
     expansion = _Expansion(values)
-    parts = parse(text)
-    expanded = _trimmed(_ESCAPED.sub(r"\1", expansion.expanded(parts)))
+    # Most texts of a prompt have no macro: nothing of them is to be taken apart.
+    written = expansion.expanded(parse(text)) if "{{" in text else expansion.plain(text)
+    expanded = _trimmed(_ESCAPED.sub(r"\1", written))
     return Expanded(expanded, expansion.variables)
 
 
@@ -122,7 +123,7 @@ class _Expansion:
             part = parts[number]
             end = ends.get(number)
             if isinstance(part, str):
-                expanded.append(_ANGLES.sub(self._angle, part))
+                expanded.append(self.plain(part))
             else:
                 if id(part) not in self._done:
                     body = parts[number + 1 : end] if end is not None else None
@@ -130,6 +131,10 @@ class _Expansion:
                 expanded.append(self._done[id(part)])
             number = (number if end is None else end) + 1
         return "".join(expanded)
+
+    def plain(self, text: str) -> str:
+        """Returns text that is in no braces: old names of people in it are replaced."""
+        return _ANGLES.sub(self._angle, text)
 
     def _macro(self, part: tuple[Part, ...], body: Sequence[Part] | None) -> str:
         """Returns what a macro gives; ``body`` is the inside of its block, None for one without."""

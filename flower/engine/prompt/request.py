@@ -1,14 +1,15 @@
 """The request for one reply: the prompt within its budget, and what it was made of.
 
-Reads summaries and sampler settings, asks the model's server to count where that is worth a round trip.
+Reads what the context does not have of summaries, templates and a speaker's own model, and asks the model's server to
+count where that is worth a round trip.
 What can go into the prompt was gathered before (``context``); here it is decided how much of it fits.
 Stores nothing: a turn stores the ``PromptRecord`` when the reply is first flushed.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Container, Sequence
-from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,18 +25,14 @@ from flower.engine.prompt.assemble import (
 )
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.cue import cue_of
-from flower.engine.prompt.fresh import NOTHING, Fresh, fresh_of
-from flower.engine.prompt.lore_entries import (
-    with_entries,
-)
+from flower.engine.prompt.lore_entries import with_entries
 from flower.engine.prompt.macros import NOBODY
-from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.model import ChosenModel, StorySettings, settings_of, template_of
 from flower.engine.prompt.plain_text import StoryText
-from flower.engine.prompt.record import record_of
+from flower.engine.prompt.record import NOTHING, Fresh, fresh_of, record_of
 from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, summary_section, with_notes
-from flower.engine.prompt.story_settings import settings_of
 from flower.engine.prompt.turn_input import Services, TurnInput
-from flower.engine.provider.base import Completion, Template
+from flower.engine.provider.base import Completion, Cue, Template
 from flower.engine.provider.capabilities import Composing, Prefilling
 from flower.engine.store import exchanges, search
 from flower.engine.store.branches import GO_ON
@@ -75,11 +72,12 @@ class _Inputs(Struct, frozen=True):
 
     @property
     def context_tokens(self) -> int:
-        return self.model.context_tokens(self.services.context_tokens)
+        return self.model.context_tokens(self.context.settings.context_tokens)
 
     @property
     def reply_tokens(self) -> int:
-        return self.model.reply_tokens(self.services.context_tokens, self.services.reply_tokens)
+        lengths = self.context.settings
+        return self.model.reply_tokens(lengths.context_tokens, lengths.reply_tokens)
 
     @property
     def budget(self) -> int:
@@ -103,9 +101,10 @@ async def build_prompt(
 
     ``window_start``: the first message of the history in this story's last prompt.
     """
-    settings = await settings_of(services, turn.session_id, model.id, turn.variant)
+    settings = await _settings_for(model, services, turn, context)
+    template = await template_of(services, settings)
     goes_on = turn.continues and bool(context.path) and context.path[-1].role == "assistant"
-    prefill = goes_on and goes_on_exactly(model, settings.template)
+    prefill = goes_on and goes_on_exactly(model, template)
     inputs = _Inputs(services, turn, model, context, prefill)
     counter = model.counter
     fresh, assembled = await _settle(inputs, counter, window_start)
@@ -118,17 +117,26 @@ async def build_prompt(
         messages=assembled.messages,
         max_tokens=inputs.reply_tokens,
         context_tokens=inputs.context_tokens,
-        params=settings.params,
+        params=settings.params(turn.variant),
         session=turn.session_id,
-        cue=cue_of(services, turn, context, await _said_elsewhere(services, turn, model)),
+        cue=await _cue(services, turn, model, context),
         player_names=_player_names(services, context),
         scaffold=SCAFFOLD,
         banned=settings.banned,
-        template=settings.template,
+        template=template,
         story=StoryText(assembled.system, assembled.messages),
     )
     record = record_of(turn, model, context, fresh, assembled, prefill=prefill)
     return PreparedPrompt(completion, assembled, counter, record)
+
+
+async def _settings_for(
+    model: ChosenModel, services: Services, turn: TurnInput, context: PromptContext
+) -> StorySettings:
+    """Returns the settings that go to a model: a speaker's own has others than the story's."""
+    if model.id == turn.model_id:
+        return context.settings
+    return await settings_of(services, turn.session_id, model.id)
 
 
 def goes_on_exactly(model: ChosenModel, template: Template | str | None) -> bool:
@@ -137,13 +145,17 @@ def goes_on_exactly(model: ChosenModel, template: Template | str | None) -> bool
     return isinstance(provider, Prefilling) and provider.prefills(model.name, template)
 
 
-async def _said_elsewhere(services: Services, turn: TurnInput, model: ChosenModel) -> tuple[str, ...]:
-    """Returns the last replies in other stories, for a model that makes its own from phrases."""
-    if not isinstance(model.provider, Composing):
-        return ()
-    return await services.database.read(
+async def _cue(services: Services, turn: TurnInput, model: ChosenModel, context: PromptContext) -> Cue:
+    """Returns what a provider that composes plays from; for others only the chance that this reply has."""
+    seed = services.seed if services.seed is not None else zlib.crc32(turn.session_id.encode())
+    seed += turn.variant
+    providers = (model.provider, *(one for one, _ in model.fallbacks))
+    if not any(isinstance(one, Composing) for one in providers):
+        return Cue(seed=seed)
+    earlier = await services.database.read(
         exchanges.replies_elsewhere, turn.session_id, turn.model_id, limits.CUE_EARLIER
     )
+    return cue_of(turn, context, seed=seed, earlier=earlier)
 
 
 def _player_names(services: Services, context: PromptContext) -> tuple[str, ...]:
@@ -186,13 +198,12 @@ async def _settle_window(
     A summary that reaches into the window is left out: it waits for the next move, so that in between
     the prompt only grows.
     """
-    newest = partial(inputs.services.database.read, search.newest, inputs.turn.leaf)
-    ready = await newest()
+    ready = inputs.context.summary
 
     async def above(place: int | None) -> Summary | None:
         if ready is None or place is None or ready.last_id < place:
             return ready  # what reaches furthest of all ends above it: no need to ask again
-        return await newest(before=place)
+        return await inputs.services.database.read(search.newest, inputs.turn.leaf, before=place)
 
     summary = await above(start) if start is not None else None
     behind = ready.last_id if ready is not None else None
@@ -213,7 +224,9 @@ def _assemble(
 ) -> Assembled:
     turn, direction = inputs.turn, inputs.context.direction
     entries = inputs.context.entries
-    sections = with_entries(direction.sections, entries.steady)
+    sections = direction.sections
+    if entries.steady:
+        sections = with_entries(sections, entries.steady)
     if summary is not None:
         sections = (*sections, summary_section(summary.text, summary.last_id))
     knowing = frozenset(character.id for character in direction.knowing)

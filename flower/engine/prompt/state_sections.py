@@ -58,12 +58,13 @@ def latest(
 
     ``scene`` are the texts right before the line: people named in them or in the line are written of.
     """
-    present = people.in_scene(state.people, (*scene, line))
+    present = people.in_scene(state.people, (*scene, line)) if state.people else ()
+    ticking = clocks.prompt_text(state.clocks, now) if state.clocks else ""
     sections = (
         *(Section("people", person.name, people.prompt_text([person]), 20) for person in present),
         Section("sheet", "/state", _sheet(state.sheet), 30),
         Section("scene", "/state", _scene(state.sheet, ambience), 40),
-        Section("clocks", "/clock", clocks.prompt_text(state.clocks, now), 50),
+        Section("clocks", "/clock", ticking, 50),
         Section("note", "/note", f"The author's note: {note}" if note else "", 70),
         Section("speaker", "/cast", speaking, 80),
         Section("aside", "/ooc", OOC if is_aside(line) else "", 90),

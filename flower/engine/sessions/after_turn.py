@@ -48,7 +48,8 @@ class AfterTurn:
         The line to come will follow upon this exchange: recall gets ready for it.
         """
         await settle(self._runtime.services, session, finished, self._now())
-        await self._show_scripted(session)
+        if finished.scripted:
+            await self._show_scripted(session)
         if finished.text and finished.status != "error":
             self._runtime.services.library.expect(around([finished.line, finished.text]))
             await self._remember_or_tell(session, finished.message_id, finished.line, finished.text)

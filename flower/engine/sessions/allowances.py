@@ -116,11 +116,8 @@ class Allowances:
                 " delete some, it is looked at again in ten minutes."
             )
 
-    def turn_ended(self, outcome: TurnOutcome) -> None:
-        """Counts a reply for the user who asked for it; the home owner's are nobody's."""
-        user = selections.user_of(outcome.client)
-        if not user:
-            return
+    def turn_ended(self, user: int, outcome: TurnOutcome) -> None:
+        """Counts a reply for the user who asked for it."""
         if outcome.prepaid:
             return
         tokens = outcome.prompt_tokens + outcome.tokens

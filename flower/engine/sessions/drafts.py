@@ -14,9 +14,8 @@ import trio
 from flower import limits
 from flower.engine.prompt.assemble import PromptLine, assemble
 from flower.engine.prompt.direction import StoryRef, direct
-from flower.engine.prompt.model import ChosenModel, thinking_room
+from flower.engine.prompt.model import ChosenModel, settings_of, thinking_room
 from flower.engine.prompt.request import line_of
-from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion
@@ -93,7 +92,7 @@ class Drafts:
             stories.active_path, session.id, most=limits.PROMPT_MESSAGES
         )
         leaf = path[-1].id if path else None
-        services = await with_lengths(services, session.id, model.id)
+        settings = await settings_of(services, session.id, model.id)
         current = await services.database.read(states.current_at, session.id, leaf, self._now())
         direction = direct(
             services.assets,
@@ -106,7 +105,7 @@ class Drafts:
         )
         who = current.steering.persona.name or "the player's character"
         ask = ASK.format(who=who) + (f" It should be about: {hint}" if hint else "")
-        context = model.context_tokens(services.context_tokens)
+        context = model.context_tokens(settings.context_tokens)
         assembled = assemble(
             direction.sections,
             [*map(line_of, path), PromptLine((path[-1].id if path else 0) + 1, "user", ask)],

@@ -166,7 +166,8 @@ class Engine:
 
     def _observe(self, outcome: TurnOutcome) -> None:
         self.metrics.turn_ended(outcome)
-        self.allowances.turn_ended(outcome)
+        if user := selections.user_of(outcome.client):  # the home owner's are nobody's
+            self.allowances.turn_ended(user, outcome)
 
     async def start(self) -> None:
         """Marks the replies that a dead engine left unfinished, makes memories of them, follows folders."""

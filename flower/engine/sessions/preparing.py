@@ -21,7 +21,6 @@ from flower import limits, machine
 from flower.engine.prompt.context import gather
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.request import build_prompt
-from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.answers import answer_of
 from flower.engine.provider.base import Completion
@@ -109,7 +108,7 @@ class Preparer:
         if task.continues:  # its own line is not what a variant would answer
             return
         task = replace(task, turn=f"{task.turn}-next", variant=task.variant + 1)
-        services = await with_lengths(self._runtime.services, session.id, task.model_id)
+        services = self._runtime.services
         context = await gather(services, task)
         model, _ = self._models.select(task.model_id, context.direction.model)
         if not await self._wanted(model):  # the speaker's own model may be a paid one

@@ -55,7 +55,7 @@ class FinishedReply(Struct, frozen=True):
     """A reply that has ended.
 
     ``first``: its line was answered for the first time, neither a variant nor a continuation.
-    ``proposed``: the narrator's block of changes.
+    ``proposed``: the narrator's block of changes. ``scripted``: scripts hold that may show it otherwise.
     """
 
     message_id: int
@@ -65,6 +65,7 @@ class FinishedReply(Struct, frozen=True):
     model: str
     first: bool
     proposed: str = ""
+    scripted: bool = False
 
 
 class GrowingReply:
@@ -82,6 +83,7 @@ class GrowingReply:
         self._parts = [text] if text else []
         self.reasoning_length = 0
         self.proposed = ""  # the narrator's block of changes, which is no part of the text
+        self.scripted = False  # scripts hold, by which screens may show it otherwise than it streams
         self._base = text  # what a continuation goes on from
         self._joint = Joint(text) if text else None
 

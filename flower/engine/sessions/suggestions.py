@@ -13,7 +13,6 @@ from flower import limits
 from flower.engine.prompt.context import gather
 from flower.engine.prompt.model import ChosenModel, thinking_room
 from flower.engine.prompt.request import build_prompt
-from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion
@@ -83,7 +82,6 @@ async def request_of(
         raise CommandError("nothing has happened in this story yet.")
     model_id = models.story_model(chosen)
     model, _ = models.select(model_id)
-    services = await with_lengths(runtime.services, session.id, model_id)
     steering = await database.read(states.steering, session.id)
     who = steering.persona.name or "the player's character"
     task = TurnInput(
@@ -98,8 +96,8 @@ async def request_of(
         model_id=model_id,
         ask=ASK.format(who=who, about=f" They should be about: {about}." if about else ""),
     )
-    context = await gather(services, task)
-    prompt = await build_prompt(services, task, model, context, session.window_start)
+    context = await gather(runtime.services, task)
+    prompt = await build_prompt(runtime.services, task, model, context, session.window_start)
     if isinstance(model.provider, Suggesting):
         return SuggestionRequest(model, prompt.completion)
     completion = replace(

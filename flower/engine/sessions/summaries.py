@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.context import most_messages
-from flower.engine.prompt.model import ChosenModel, thinking_room
+from flower.engine.prompt.model import ChosenModel, settings_of, thinking_room
 from flower.engine.prompt.request import PreparedPrompt, line_of
 from flower.engine.prompt.sections import (
     LINE_CHARS,
@@ -27,7 +27,6 @@ from flower.engine.prompt.sections import (
     lines_to_cover,
     summary_prompt,
 )
-from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.provider.answers import short_text
 from flower.engine.provider.base import Completion
 from flower.engine.provider.capabilities import Composing
@@ -215,8 +214,8 @@ class Summariser:
         if not left:
             return None
         last_id = known.last_id if known is not None else left[-1].id
-        services = await with_lengths(self._runtime.services, session.id, model.id)
-        context = model.context_tokens(services.context_tokens)
+        settings = await settings_of(self._runtime.services, session.id, model.id)
+        context = model.context_tokens(settings.context_tokens)
         room = int((context - SUMMARY_TOKENS - thinking_room(context)) * limits.CONTEXT_USED_SHARE)
         reading = Reading(context, room, model.counter)
         text, whole = "", len(left)

@@ -23,8 +23,8 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.game.proposals import UpdateFilter
 from flower.engine.prompt.context import PromptContext, gather
-from flower.engine.prompt.lore_entries import recall_event
 from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.record import recall_event
 from flower.engine.prompt.request import (
     PreparedPrompt,
     build_prompt,
@@ -33,7 +33,6 @@ from flower.engine.prompt.request import (
     shorter,
 )
 from flower.engine.prompt.sent import SentPrompt
-from flower.engine.prompt.story_settings import with_lengths
 from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.provider.answers import Prepared
 from flower.engine.provider.base import (
@@ -150,9 +149,6 @@ class Turn:
 
     async def _generate(self) -> EndReason:
         """The first four steps; a prompt that the server finds too long is made and sent once more."""
-        self._services = await with_lengths(
-            self._services, self._input.session_id, self._input.model_id
-        )
         context = await self._gather_context()
         model = self._select_model(context)
         prompt = await self._build_prompt(context, model)
@@ -173,6 +169,7 @@ class Turn:
 
     async def _gather_context(self) -> PromptContext:
         context = await gather(self._services, self._input)
+        self._reply.scripted = bool(context.acted.scripts)
         if context.recall_late:
             self._session.publish(SystemUpdate("✗ Recall took too long; this reply does without it."))
         if context.entries.trouble:

@@ -398,4 +398,5 @@ def _finished(reply: GrowingReply, task: TurnInput, outcome: TurnOutcome) -> Fin
         model=reply.model,
         first=not task.continues and not task.variant,
         proposed=reply.proposed,
+        scripted=reply.scripted,
     )

@@ -172,6 +172,11 @@ def original(db: Connection, book_id: int) -> bytes | None:
     return row[0] if row else None
 
 
+def are_owned(db: Connection) -> bool:
+    """Returns whether any book belongs to anybody: where none does, none holds in any story."""
+    return db.execute("SELECT 1 FROM book_owners WHERE book_id > 0 LIMIT 1").fetchone() is not None
+
+
 def holding(
     db: Connection,
     *,

@@ -41,6 +41,12 @@ class Numbered(ScriptedProvider):
         return super().open(completion)
 
 
+class NumberedComposing(Numbered):
+    """The same, from the cue."""
+
+    composes = True
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "flower.db"
@@ -117,7 +123,7 @@ async def test_every_watcher_sees_what_each_command_makes_of_the_story(
 async def test_a_retry_repeats_the_prompt_and_streams_into_its_own_place(
     autojump_clock: MockClock, path: Path
 ) -> None:
-    async with engine_world(path, Numbered(gap_s=0.1)) as world:
+    async with engine_world(path, NumberedComposing(gap_s=0.1)) as world:
         face = await world.playing()
         await face.say_and_wait("I ring the bell under the sea.")
         await face.say_and_wait("/retry")
@@ -203,7 +209,7 @@ async def test_an_edited_reply_is_what_is_remembered_and_prompted(
 async def test_recall_never_sees_another_branch_or_the_trash(
     autojump_clock: MockClock, path: Path
 ) -> None:
-    async with engine_world(path, Numbered()) as world:
+    async with engine_world(path, NumberedComposing()) as world:
         face = await world.playing()
         await face.say_and_wait("My sister Ilse drowned.")
         gone = (await ids(world, face))[1]

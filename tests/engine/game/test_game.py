@@ -31,7 +31,7 @@ from flower.protocol.messages import (
     SystemUpdate,
 )
 from tests.engine_world import EngineWorld, Face, engine_world
-from tests.fakes import ScriptedProvider, words
+from tests.fakes import ComposingProvider, ScriptedProvider, words
 from tests.rules.test_layering import ACTING, PACKAGE, imports
 
 
@@ -139,7 +139,7 @@ async def test_a_second_try_of_the_reply_keeps_the_dice(autojump_clock: MockCloc
 async def test_dice_are_no_words_of_the_story_for_the_offline_narrator(
     autojump_clock: MockClock, path: Path
 ) -> None:
-    async with engine_world(path) as world:
+    async with engine_world(path, ComposingProvider()) as world:
         face = await world.playing()
         await face.say("/roll 2d6")
         await face.say_and_wait("I jump.")
@@ -476,7 +476,7 @@ async def test_what_the_narrator_proposes_is_checked_shown_and_goes_with_its_rep
 async def test_the_offline_narrator_throws_no_other_dice_for_what_was_decided(
     autojump_clock: MockClock, path: Path, line: str, target: int, outcome: str
 ) -> None:
-    async with engine_world(path) as world:
+    async with engine_world(path, ComposingProvider()) as world:
         face = await world.playing()
         await face.say(f"/roll 1d1 vs {target}")
         await face.say_and_wait(line)

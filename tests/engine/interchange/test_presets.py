@@ -16,7 +16,7 @@ from flower.engine.importing.take import File, take
 from flower.engine.interchange import presets, settings_writer
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind, Preset
-from flower.engine.prompt.story_settings import read_template
+from flower.engine.prompt.model import read_template
 from flower.engine.provider.base import ChatMessage, Template
 from flower.engine.provider.text_prompts import render
 from flower.errors import ImportFileError

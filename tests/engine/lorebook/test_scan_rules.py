@@ -237,18 +237,23 @@ def test_recall_looks_beyond_the_messages_right_before_the_line() -> None:
 # --- lines --------------------------------------------------------------------------------------
 
 
-def test_hidden_messages_are_in_no_prompt_but_for_the_newest(db: Connection) -> None:
+def test_hidden_messages_are_in_no_prompt_but_for_the_newest(
+    db: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     say(db, "One.", "Two.")
     say(db, "Three.", "Four.")
     path = stories.active_path(db, S)
     for message in (path[1], path[-1]):
         stories.set_message_extra(db, message.id, {"hidden": True})
     turn = replace(turn_input(), session_id=S, leaf=path[-1].id)
-    found, current, visible, scripts = context._story_so_far(db, turn, 99)
-    assert [message.content for message in found] == ["Hello.", "Two.", "Three.", "Four."]
-    assert (current.now.lines, scripts) == (2, ())
-    assert path[1].id not in visible
-    assert [message.content for message in context._story_so_far(db, turn, 2)[0]] == ["Three.", "Four."]
+    services: Any = SimpleNamespace(params={}, context_tokens=4_000, reply_tokens=400)
+    story = context._story_so_far(db, services, turn)
+    assert [message.content for message in story.path] == ["Hello.", "Two.", "Three.", "Four."]
+    assert (story.current.now.lines, story.scripts, story.has_books) == (2, (), False)
+    assert path[1].id not in story.visible
+    monkeypatch.setattr(context, "most_messages", lambda _: 2)
+    newest = context._story_so_far(db, services, turn).path
+    assert [message.content for message in newest] == ["Three.", "Four."]
 
 
 def test_whispers_are_told_after_their_message_but_not_after_the_last(db: Connection) -> None:

@@ -19,9 +19,9 @@ from flower.engine.prompt import cue, record, request
 from flower.engine.prompt.assemble import LINE_SHARE, Section
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import Direction
-from flower.engine.prompt.fresh import NOTHING as NOTHING_FRESH
-from flower.engine.prompt.fresh import fresh_of
-from flower.engine.prompt.model import ChosenModel
+from flower.engine.prompt.model import ChosenModel, StorySettings
+from flower.engine.prompt.record import NOTHING as NOTHING_FRESH
+from flower.engine.prompt.record import fresh_of
 from flower.engine.prompt.sections import CONTINUE
 from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of, latest
 from flower.engine.provider.base import Cue
@@ -35,6 +35,7 @@ from tests.engine.prompt.test_macros import VALUES
 from tests.engine.prompt.test_prompt_rules import turn_input
 from tests.engine.prompt.test_shelf_rules import line
 from tests.engine.prompt.test_window_rules import COUNTER
+from tests.fakes import ComposingProvider, ScriptedProvider
 
 # --- the last line ------------------------------------------------------------------------------
 
@@ -44,7 +45,14 @@ def context_of(
 ) -> PromptContext:
     whole = Direction(sections=(Section("rules", "", "Tell.", 90),), values=VALUES, **direction)  # type: ignore[arg-type]
     current = CurrentState(StoryState(), Steering(), Now(1, 0.0), 0.0)
-    return PromptContext(path=path, found=tuple(found), nearly=(), direction=whole, current=current)
+    return PromptContext(
+        path=path,
+        found=tuple(found),
+        nearly=(),
+        direction=whole,
+        current=current,
+        settings=StorySettings({}, 9_000, 100),
+    )
 
 
 def told(
@@ -82,21 +90,43 @@ def test_what_is_recalled_goes_with_the_line_or_with_what_is_asked_in_its_place(
 # --- the moment of the narrator without a model -------------------------------------------------
 
 
-def moment(*path: stories.Message, variant: int = 0, seed: int | None = 7, **direction: object) -> Cue:
-    services: Any = SimpleNamespace(seed=seed)
+def moment(*path: stories.Message, **direction: object) -> Cue:
     found = [
         Found(Passage(n, kind, "s", "world", title, f"text {n}"), 1.0, None, (), 3)  # type: ignore[arg-type]
         for n, (kind, title) in enumerate((("lore", "Bell"), ("memory", "Ines"), ("lore", "")))
     ]
-    return cue.cue_of(
-        services, turn_input(variant=variant), context_of(*path, found=found, **direction)
+    return cue.cue_of(turn_input(), context_of(*path, found=found, **direction), seed=7)
+
+
+async def _no_replies(*_: object) -> tuple[str, ...]:
+    return ("Elsewhere.",)
+
+
+async def chosen(
+    *fallbacks: ScriptedProvider,
+    provider: type[ScriptedProvider] = ComposingProvider,
+    seed: int | None = 7,
+    variant: int = 0,
+) -> Cue:
+    services: Any = SimpleNamespace(seed=seed, database=SimpleNamespace(read=_no_replies))
+    model = ChosenModel(
+        id="m", provider=provider(), name="m", fallbacks=tuple((one, "m") for one in fallbacks)
     )
+    return await request._cue(services, turn_input(variant=variant), model, context_of(line(1)))
 
 
-def test_a_moment_has_a_chance_of_its_own_for_each_variant() -> None:
-    assert [moment(line(1), variant=n).seed for n in range(3)] == [7, 8, 9]
-    assert moment(line(1), seed=0).seed == 0
-    assert moment(line(1), seed=None).seed == moment(line(2), seed=None).seed > 9
+async def test_a_reply_has_a_chance_of_its_own_for_each_variant() -> None:
+    assert [(await chosen(variant=n)).seed for n in range(3)] == [7, 8, 9]
+    assert (await chosen(seed=0)).seed == 0
+    assert (await chosen(seed=None)).seed == (await chosen(seed=None)).seed > 9
+
+
+async def test_a_moment_is_made_for_those_alone_who_play_from_it() -> None:
+    assert await chosen(provider=ScriptedProvider) == Cue(seed=7)
+    whole = await chosen()
+    assert whole != Cue(seed=7)
+    assert whole.earlier == ("Elsewhere.",)
+    assert await chosen(ScriptedProvider(), ComposingProvider(), provider=ScriptedProvider) == whole
 
 
 def test_a_moment_tells_lore_and_memories_apart_and_leaves_notes_out() -> None:

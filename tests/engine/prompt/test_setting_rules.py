@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec import Struct
 from msgspec.structs import replace
 
-from flower.engine.prompt import story_settings
+from flower import limits
+from flower.engine.prompt import model
 from flower.engine.prompt.plain_text import as_story
 from flower.engine.prompt.scripted import (
     Acted,
@@ -32,6 +32,7 @@ class Services:
 
     def __init__(self, params: dict[str, object], own: dict[str, object]) -> None:
         self.params, self.own, self.database = params, own, self
+        self.context_tokens, self.reply_tokens = 4_000, 400
 
     async def read(self, *_: object) -> dict[str, object]:
         return self.own
@@ -43,17 +44,9 @@ class Services:
 )
 async def test_a_seed_is_another_one_for_each_variant(seed: object, variant: int, sent: object) -> None:
     services: Any = Services({"temperature": 1.0, "seed": 9}, {"seed": seed})
-    found = await story_settings.settings_of(services, "s", "m", variant)
-    assert found.params == {"temperature": 1.0, "seed": sent}
-    assert (found.banned, found.template) == ((), None)
-
-
-class Lengths(Struct, frozen=True):
-    """How long context and reply are for everybody."""
-
-    database: object
-    context_tokens: int = 4_000
-    reply_tokens: int = 400
+    settings = await model.settings_of(services, "s", "m")
+    assert settings.params(variant) == {"temperature": 1.0, "seed": sent}
+    assert (settings.banned, await model.template_of(services, settings)) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +59,20 @@ class Lengths(Struct, frozen=True):
 async def test_a_story_may_have_lengths_of_its_own(
     own: dict[str, object], lengths: tuple[int, int]
 ) -> None:
-    services: Any = Lengths(Services({}, own))
-    found = await story_settings.with_lengths(services, "s", "m")
-    assert (found.context_tokens, found.reply_tokens) == lengths
-    assert (found is services) is (lengths == (4_000, 400))
+    services: Any = Services({}, own)
+    settings = await model.settings_of(services, "s", "m")
+    assert (settings.context_tokens, settings.reply_tokens) == lengths
+
+
+@pytest.mark.parametrize(
+    ("own", "room"), [({"lore_tokens": 77}, 77), ({}, 55), ({"lore_tokens": "no"}, None)]
+)
+def test_lore_has_the_room_of_the_story_else_of_everybody(
+    own: dict[str, object], room: int | None
+) -> None:
+    services: Any = Services({"lore_tokens": 55}, {})
+    settings = model.settings_with(services, own)
+    assert settings.lore_tokens == (room or model.budget(limits.LORE_SHARE, 4_000))
 
 
 @pytest.mark.parametrize(
@@ -84,10 +87,10 @@ def test_a_context_preset_stands_around_the_system_text(
     around: dict[str, object], system: tuple[str, str]
 ) -> None:
     values = {"user": ["<u>", "</u>"], "assistant": ["<a>", "</a>"], "system": ["<s>", "</s>"]}
-    found = story_settings.read_template(values, around)
+    found = model.read_template(values, around)
     assert isinstance(found, Template)
     assert found.system == system
-    assert story_settings.read_template({"user": 1}, around) is None
+    assert model.read_template({"user": 1}, around) is None
 
 
 # --- scripts ------------------------------------------------------------------------------------

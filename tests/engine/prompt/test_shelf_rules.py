@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from flower import limits
 from flower.engine.game.clocks import Clock, Now
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Note, Steering
@@ -21,10 +20,9 @@ from flower.engine.prompt import (
     bookshelf,
     context,
     cue,
-    fresh,
-    lore_entries,
     macro_values,
-    story_settings,
+    model,
+    record,
 )
 from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
 from flower.engine.provider.text_prompts import SERVER, Template
@@ -34,6 +32,7 @@ from flower.engine.store.extra import MessageExtra
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
 from flower.engine.token_counter import TokenCounter
+from flower.settings.samplers import TEMPLATE
 from tests.engine.prompt.test_macros import VALUES
 from tests.engine_world import engine_world
 
@@ -113,7 +112,7 @@ def test_what_was_given_or_said_in_the_window_is_not_given_again() -> None:
     context = SimpleNamespace(path=path, found=found)
 
     def left(start: int | None) -> list[int]:
-        return [one.passage.id for one in fresh._not_in_view(context, start)]  # type: ignore[arg-type]
+        return [one.passage.id for one in record._not_in_view(context, start)]  # type: ignore[arg-type]
 
     assert left(None) == [13]
     assert left(3) == [10, 11, 13, 14]
@@ -128,10 +127,10 @@ def test_entries_have_room_one_by_one_and_passages_in_order() -> None:
         return Fired(EntryId("book", name), name, "word " * words, place, 1.0, Cause.KEY)
 
     entries = [fired("a", 20), fired("b", 200), fired("c", 20)]
-    size = counter.count(fresh.note_of_entry(entries[0]))
-    fitting, _ = fresh._with_room(entries, [], counter, 2 * size)
+    size = counter.count(record.note_of_entry(entries[0]))
+    fitting, _ = record._with_room(entries, [], counter, 2 * size)
     assert [one.id.uid for one in fitting] == ["a", "c"]
-    fitting, _ = fresh._with_room(entries, [], counter, 2 * size - 1)
+    fitting, _ = record._with_room(entries, [], counter, 2 * size - 1)
     assert [one.id.uid for one in fitting] == ["a"]
 
 
@@ -193,17 +192,6 @@ def test_recalled_lore_has_the_room_that_entries_leave() -> None:
     assert beside(99) == [1, 4, 5, 6]
 
 
-@pytest.mark.parametrize(
-    ("own", "room"), [({"lore_tokens": 77}, 77), ({}, 55), ({"lore_tokens": "no"}, None)]
-)
-def test_lore_has_the_room_of_the_story_else_of_everybody(
-    own: dict[str, object], room: int | None
-) -> None:
-    services = SimpleNamespace(params={"lore_tokens": 55}, context_tokens=4000)
-    found = books_at_hand._lore_room(services, own)  # type: ignore[arg-type] # asked for these alone
-    assert found == (room or books_at_hand.budget(limits.LORE_SHARE, 4000))
-
-
 def test_watchers_see_no_secrets_and_a_table_no_memories() -> None:
     found = [
         recalled(1, "lore", "lore:harbour"),
@@ -211,12 +199,12 @@ def test_watchers_see_no_secrets_and_a_table_no_memories() -> None:
         recalled(3, "lore", cast_scope("mara")),
     ]
     for shared in (False, True):
-        event = lore_entries.recall_event("t", found, shared=shared)
+        event = record.recall_event("t", found, shared=shared)
         texts = [item.text for item in event.metadata.items]
         assert texts == ["text 1", "" if shared else "text 2", ""]
         assert event.content == "recalled 2 of lore, 1 of this story"
         assert {item.similarity for item in event.metadata.items} == {0.123}
-        assert [item.why == lore_entries.WHY_KEPT for item in event.metadata.items] == [
+        assert [item.why == record.WHY_KEPT for item in event.metadata.items] == [
             False,
             False,
             True,
@@ -298,19 +286,23 @@ async def test_a_stored_template_has_what_the_context_preset_of_its_name_puts_ar
 ) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
         services, database = world.engine.services, world.database
+
+        async def named(name: str) -> Template | str | None:
+            return await model.template_of(services, model.StorySettings({TEMPLATE: name}, 0, 0))
+
         template = {"user": ["<u>", "</u>"], "assistant": ["<a>", "</a>"]}
         await database.write(presets.put, presets.INSTRUCT, "mine", template, 1.0)
-        alone = await story_settings._template(services, "mine")
+        alone = await named("mine")
         await database.write(
             presets.put, presets.CONTEXT, "mine", {"before": "<s>", "after": "</s>"}, 1.0
         )
-        both = await story_settings._template(services, "mine")
+        both = await named("mine")
         assert isinstance(alone, Template)
         assert isinstance(both, Template)
         assert both.system == ("<s>", "</s>")
         assert alone.system != both.system
-        assert await story_settings._template(services, "none") is None
-        assert await story_settings._template(services, SERVER) == SERVER
+        assert await named("none") is None
+        assert await named(SERVER) == SERVER
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from flower.engine.asset_files import Asset
 from flower.engine.assets import Character, Rule, World
-from flower.engine.prompt.story_settings import settings_of, with_lengths
+from flower.engine.prompt.model import settings_of, template_of
 from flower.engine.sessions.rights import StoryRole
 from flower.engine.sessions.tables import HOST, Sitting, _of_seat, is_shared, sitting, tell_narrator
 from flower.engine.store import seats, selections, states, stories, users
@@ -107,8 +107,8 @@ async def test_each_variant_has_a_seed_of_its_own_but_for_a_seed_by_chance(
 ) -> None:
     async with engine_world(tmp_path / "flower.db") as world:
         services = replace(world.engine.services, params={"seed": seed, "max_tokens": 9})
-        settings = await settings_of(services, "s", "scripted/one", variant)
-    assert settings.params == {"seed": sent}
+        settings = await settings_of(services, "s", "scripted/one")
+    assert settings.params(variant) == {"seed": sent}
 
 
 async def test_a_storys_settings_go_over_those_of_everybody(tmp_path: Path) -> None:
@@ -120,10 +120,9 @@ async def test_a_storys_settings_go_over_those_of_everybody(tmp_path: Path) -> N
         for name, value in {"temperature": 0.9, "max_tokens": 333, "banned_phrases": ["fog"]}.items():
             await world.database.write(selections.set_of_story, story, name, value)
         settings = await settings_of(services, story, "scripted/one")
-        lengths = await with_lengths(services, story, "scripted/one")
-        assert settings.params == {"temperature": 0.9, "top_p": 0.2}
-        assert (settings.banned, settings.template) == (("fog",), None)
-        assert (lengths.context_tokens, lengths.reply_tokens) == (services.context_tokens, 333)
+        assert settings.params() == {"temperature": 0.9, "top_p": 0.2}
+        assert (settings.banned, await template_of(services, settings)) == (("fog",), None)
+        assert (settings.context_tokens, settings.reply_tokens) == (services.context_tokens, 333)
         await world.database.write(selections.set_of_story, story, "context_tokens", 3000)
-        lengths = await with_lengths(services, story, "scripted/one")
-        assert (lengths.context_tokens, lengths.reply_tokens) == (3000, 333)
+        settings = await settings_of(services, story, "scripted/one")
+        assert (settings.context_tokens, settings.reply_tokens) == (3000, 333)

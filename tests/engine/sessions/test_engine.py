@@ -30,7 +30,7 @@ from flower.protocol.messages import (
     SystemUpdate,
 )
 from tests.engine_world import EngineWorld, Face, engine_world
-from tests.fakes import ScriptedProvider, words
+from tests.fakes import ComposingProvider, ScriptedProvider, words
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ async def test_escape_sequences_from_a_model_are_not_stored_or_sent(
 async def test_lore_and_memories_are_really_in_the_prompt(
     autojump_clock: MockClock, path: Path
 ) -> None:
-    async with engine_world(path) as world:
+    async with engine_world(path, ComposingProvider()) as world:
         face = await world.playing()
         await face.say_and_wait("My sister Ilse drowned in the winter.")
         for _ in range(3):
