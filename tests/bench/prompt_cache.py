@@ -31,7 +31,7 @@ from flower.engine.game.ambience import Ambience, ambience_at
 from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
-from flower.engine.prompt import state_sections
+from flower.engine.prompt import sections
 from flower.engine.prompt.assemble import PromptLine, Section, assemble, state_text
 from flower.engine.prompt.sections import system_sections
 from flower.engine.token_counter import TokenCounter
@@ -80,7 +80,7 @@ def state_at(turn: int) -> tuple[Section, ...]:
     for quest in ("Find the keeper", "Learn why the light never failed", "Pay the ferryman"):
         told, _ = sheet.quest(told, quest, "open")
     weather = ambience_at(WEATHER, "bench", turn)
-    return state_sections.latest(
+    return sections.state_sections(
         StoryState(told), Now(turn, 0.0), ambience=weather, note="", speaking="", scene=(), line=""
     )
 
@@ -99,7 +99,7 @@ def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Message
         state = story.state[turn]
         if keep_sheet:
             seen = [texts for at, texts in stood if start is None or at >= start]
-            state, _ = state_sections.due(state, seen)
+            state, _ = sections.due(state, seen)
         prompt = assemble(
             story.sections,
             lines,
@@ -112,7 +112,7 @@ def flower_prompts(story: Story, *, keep_sheet: bool = True) -> Iterator[Message
         yield [{"role": m.role, "content": m.content} for m in prompt.messages]
         if keep_sheet:
             stood.append(
-                (line_id, {state_sections.key_of(section): section.text for section in prompt.tail})
+                (line_id, {sections.section_key(section): section.text for section in prompt.tail})
             )
             stands = state_text(section.text for section in prompt.tail)
             lines[-1] = PromptLine(line_id, "user", text, lines[-1].recalled, stands)

@@ -2,5 +2,5 @@
 
 Every module here turns values into values: no clock, no database, no randomness of its own. What the
 story depends on is one ``state.StoryState`` per message; ``store.states`` keeps it,
-``prompt.state_sections`` puts it into prompts, the commands change it.
+``prompt.sections`` puts it into prompts, the commands change it.
 """

@@ -24,6 +24,7 @@ from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
 
 SYSTEM_SHARE = 0.6  # of the budget; the story needs the rest
 WINDOW_LOW_SHARE = 0.65  # a trim cuts the history down to this share of its room
+FILLED_SHARE = 0.75  # of its room; before that no trim is near
 WINDOW_HIGH_SHARE = 0.85  # more than this right after a trim, and the next one would come too soon
 LINE_SHARE = 0.3  # of the budget, for one message: its room would change with the tail
 TAIL_SHARE = 0.15  # of the budget, for the current state and the author's note
@@ -84,6 +85,11 @@ class Assembled(Struct, frozen=True):
     room: int
     tail: tuple[Section, ...] = ()
     system: tuple[Section, ...] = ()
+
+
+def is_filling(history: int, room: int) -> bool:
+    """Whether a history of so many tokens is near its next trim."""
+    return history >= room * FILLED_SHARE
 
 
 FittedSection = tuple[Section, bool]  # and whether it was cut

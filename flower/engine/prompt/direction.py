@@ -18,10 +18,15 @@ from flower.engine.game import cast, proposals, steering
 from flower.engine.game.ambience import ambience_at
 from flower.engine.game.clocks import Now
 from flower.engine.game.state import StoryState
-from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.prompt.macros import NOBODY, Expanded, Values, expand, key_of, run
-from flower.engine.prompt.sections import cast_section, split_original, system_sections
+from flower.engine.prompt.sections import (
+    cast_section,
+    fact_sections,
+    split_original,
+    state_sections,
+    system_sections,
+)
 from flower.engine.provider.base import Role
 from flower.engine.recall.base import Found, cast_scope
 from flower.engine.store.selections import Selection
@@ -91,7 +96,7 @@ def direct(
     the state sheet. ``outlets``: texts of lorebooks by the names under which texts may ask for them;
     ``silenced``: which of ``system_prompt`` and ``post_history_instructions`` entries want left out.
     """
-    steered, state = current.steering, current.state
+    steered = current.steering
     members = _members(assets, place.character_id, steered.cast)
     names = {character.id: character.name for character in members}
     speaker = current.speaker if continues else cast.speaker(steered.cast, names, line, current.speaker)
@@ -101,41 +106,52 @@ def direct(
     now = replace(now, char=names.get(speaker, fixed.char))
     world = expanded_world(assets.worlds.get(place.world_id), fixed)
     played = [played_by(c, fixed, base=assets.system_rules) for c in members]
-    sections = _stable_sections(
-        assets, chosen, current, world, played, fixed, updates=updates, silenced=silenced
-    )
-    note = steered.note
-    noted = run(note.text, now) if note is not None else None
-    text = noted.text if noted is not None else ""
-    tail = state_sections.latest(
-        state,
-        current.now,
-        ambience=ambience_of(world, place.session, current),
-        note=text if note is not None and not note.depth else "",
-        speaking=cast.prompt_text(speaker, names),
-        scene=[m.content[-SCENE_CHARS:] for m in path[-SCENE_MESSAGES - 1 : -1]],
-        line=line,
-    )
-    insets = insets_of(members[0], now, silenced) if members else ()
-    if note and note.depth and note.due(current.now.lines):
-        insets = (*insets, Inset(f"[{text}]", note.depth))
-    note_every = note.every if note is not None else 1
-    shown = next((c for c in played if c.id == speaker), played[0] if played else None)
+    note = run(steered.note.text, now) if steered.note is not None else None
     return Direction(
-        sections=sections,
+        sections=_stable_sections(
+            assets, chosen, current, world, played, fixed, updates=updates, silenced=silenced
+        ),
         values=fixed,
-        live=replace(now, variables=noted.variables) if noted is not None else now,
-        tail=tail,
-        insets=insets,
-        note_every=note_every,
+        live=replace(now, variables=note.variables) if note is not None else now,
+        tail=state_sections(
+            current.state,
+            current.now,
+            ambience=ambience_of(world, place.session, current),
+            note=note.text if note is not None and not _has_depth(steered) else "",
+            speaking=cast.prompt_text(speaker, names),
+            scene=[m.content[-SCENE_CHARS:] for m in path[-SCENE_MESSAGES - 1 : -1]],
+            line=line,
+        ),
+        insets=_insets(members, now, current, note, silenced),
+        note_every=steered.note.every if steered.note is not None else 1,
         speaker=speaker,
         model=model_of(speaker, members, steered.cast),
         knowing=tuple(c for c in members if speaker not in names or c.id == speaker),
-        variables=changed(noted, now) if noted is not None else None,
+        variables=changed(note, now) if note is not None else None,
         world=world,
-        character=shown,
+        character=next((c for c in played if c.id == speaker), played[0] if played else None),
         played=tuple(played),
     )
+
+
+def _has_depth(steered: steering.Steering) -> bool:
+    """Whether the author's note goes among the messages, not with the newest line."""
+    return steered.note is not None and bool(steered.note.depth)
+
+
+def _insets(
+    members: Sequence[Character],
+    now: Values,
+    current: CurrentState,
+    note: Expanded | None,
+    silenced: frozenset[str],
+) -> tuple[Inset, ...]:
+    """Returns what goes among the messages: of the story's own character, and the author's note if it is due."""
+    insets = insets_of(members[0], now, silenced) if members else ()
+    written = current.steering.note
+    if written is None or note is None or not written.depth or not written.due(current.now.lines):
+        return insets
+    return (*insets, Inset(f"[{note.text}]", written.depth))
 
 
 def _stable_sections(
@@ -166,7 +182,7 @@ def _stable_sections(
             nsfw=chosen.nsfw,
         ),
         *(cast_section(character) for character in played[1:]),
-        *state_sections.stable(replace(state, pins=pins), persona),
+        *fact_sections(replace(state, pins=pins), persona),
     )
     if updates:
         return (*sections, Section("state updates", "config.yaml", proposals.INSTRUCTION, 65))

@@ -15,13 +15,12 @@ from msgspec import Struct
 
 from flower.engine.lorebook.outcome import Cause, Fired, Held
 from flower.engine.lorebook.rules import EntryId
-from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import Assembled, Section
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.lore_entries import NO_ENTRIES, LoreEntries, entry_key, note_of_entry
 from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.scripted import rows_of_scripts
-from flower.engine.prompt.sections import note_of, with_notes
+from flower.engine.prompt.sections import due, note_of, section_key, with_notes
 from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.recall.base import CAST_PREFIX, Found, cast_scope
 from flower.engine.recall.secrets import is_secret
@@ -119,7 +118,7 @@ def fresh_of(
         if m.role != "assistant" and (window_start is None or m.id >= window_start)
     ]
     direction = context.direction
-    tail, known = state_sections.due(direction.tail, given, direction.note_every)
+    tail, known = due(direction.tail, given, direction.note_every)
     owners = {cast_scope(character.id): character.id for character in direction.knowing}
     alone = context.entries.private
     private = [
@@ -164,7 +163,7 @@ def record_of(
         private=fresh.private,
         recalled_ids=[item.passage.id for item in fresh.found],
         entries=[entry_key(entry) for entry in fresh.entries],
-        stands=[(state_sections.key_of(section), section.text) for section in assembled.tail],
+        stands=[(section_key(section), section.text) for section in assembled.tail],
     )
     entries = context.entries
     variables = context.direction.variables if entries.variables is None else entries.variables

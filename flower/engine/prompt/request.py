@@ -30,7 +30,8 @@ from flower.engine.prompt.macros import NOBODY
 from flower.engine.prompt.model import ChosenModel, StorySettings, settings_of, template_of
 from flower.engine.prompt.plain_text import StoryText
 from flower.engine.prompt.record import NOTHING, Fresh, fresh_of, record_of
-from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, summary_section, with_notes
+from flower.engine.prompt.sections import CONTINUE, SCAFFOLD, with_notes
+from flower.engine.prompt.summary import summary_section
 from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.provider.base import Completion, Cue, Template
 from flower.engine.provider.capabilities import Composing, Prefilling

@@ -1,17 +1,24 @@
-"""The words of a prompt: how rules, world, character and recalled passages are written. Pure."""
+"""The words of a prompt: how rules, world, characters, recalled passages and the state are written. Pure.
+
+The state has two places: facts that seldom change join the stable beginning of a prompt (``fact_sections``),
+everything else comes right before a line of the player (``state_sections``). There it stays, as what was true then;
+it is given again (``due``) when it has changed or was given too long ago. So prompts only grow, and a local server need
+not read again what it has read.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flower.engine.assets import Character, Rule, World
-from flower.engine.prompt.assemble import PLAYERS_WORDS, PromptLine, Section
-from flower.engine.provider.base import ChatMessage
+from flower.engine.game import clocks, people
+from flower.engine.game.clocks import Now
+from flower.engine.game.sheet import Sheet
+from flower.engine.game.state import StoryState
+from flower.engine.prompt.assemble import CUT_MARK, PLAYERS_WORDS, Section
 from flower.engine.recall.base import Found
 from flower.engine.store.exchanges import memory_text, scene_of
-from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
-from flower.text import first_sentence
 
 NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
 NSFW_OFF = "Keep the story free of explicit sexual content."
@@ -92,11 +99,6 @@ def system_sections(
     return tuple(parts)
 
 
-def summary_section(text: str, last_id: int) -> Section:
-    """Returns what happened before the history begins, as the last part of the system message."""
-    return Section("summary", f"up to message {last_id}", f"What happened before:\n{text}", 40)
-
-
 def cast_section(character: Character) -> Section:
     """Returns the part about a character whom the narrator plays."""
     pronouns = f" (pronouns: {character.pronouns})" if character.pronouns else ""
@@ -125,78 +127,125 @@ def note_of(found: Found, *, private: bool = False) -> str:
     return f"- {kind}{title}: {text.strip()}"
 
 
-# --- What a summary of the older story is made from, and how the offline narrator makes one. Pure.
-#
-# A summary covers the story from its beginning to one message. It is made ahead of time: it covers what
-# the next trim of the history would leave out, so that at the trim the story goes on without a gap.
+# --- the state of a story ----------------------------------------------------------------------------
 
-MIN_NEW_LINES = 4  # fewer are not worth a call of the model
-FILLED_SHARE = 0.75  # of the history's room; before that no trim is near
-KEPT_SHARE = 0.5  # of the room stays uncovered: a summary reaches further than the next trim must
-SUMMARY_WORDS = 220
-LINE_CHARS = 1500  # of one message, as the summariser sees it
-EXTRACT_CHARS = 1400
-SENTENCE_CHARS = 160
+REPEATED_AFTER_LINES = 8  # the state is repeated after so many lines, or a small model forgets it
 
-TASK = (
-    "You keep the record of a story that is being played. Write down what matters later: who was met, what"
-    " was promised, given, lost, learned and decided, where everyone is, what is unresolved. Past tense,"
-    f" plain sentences, at most {SUMMARY_WORDS} words, no headings, nothing that did not happen."
+Texts = Mapping[str, str]  # texts by ``section_key``, as they were given with one line
+
+# The state; other sections are about one line alone.
+AGAIN_LINES = dict.fromkeys(("people", "sheet", "scene", "clocks"), REPEATED_AFTER_LINES)
+TAKEN_BACK = (
+    ("scene", "/state", "Place, time, weather and mood are open again.", 40),
+    ("clocks", "/clock", "Nothing of what came near before is coming any more.", 50),
+    ("sheet", "/state", "How things stand: nothing of what was listed before holds any more.", 30),
+    ("note", "/note", "The author's note from before no longer holds.", 70),
 )
-OWN_TASK = (
-    "You keep the record of a story that is being played. {asked}. Write only the record, at most"
-    f" {SUMMARY_WORDS} words, and nothing that did not happen."
+OOC = (
+    "The player's words in double brackets are outside the story: answer them briefly and plainly as the"
+    " game's narrator, and do not move the story on."
 )
 
 
-def lines_to_cover(lines: Sequence[PromptLine], room: int, counter: TokenCounter) -> int:
-    """Returns how many of the oldest lines a summary should cover now; 0 while no trim is near."""
-    sizes = [
-        counter.count(line.content) + counter.count(line.recalled) + MESSAGE_TOKENS for line in lines
-    ]
-    if not is_filling(sum(sizes), room):
-        return 0
-    kept = 0
-    for index in range(len(lines) - 1, -1, -1):
-        kept += sizes[index]
-        if kept > room * KEPT_SHARE:
-            return index + 1
-    return 0
-
-
-def is_filling(history: int, room: int) -> bool:
-    """Whether a history of so many tokens is near its next trim."""
-    return history >= room * FILLED_SHARE
-
-
-def summary_prompt(
-    before: str, lines: Sequence[PromptLine], asked: str = ""
-) -> tuple[ChatMessage, ...]:
-    """Returns the messages that ask a model to bring the record up to date.
-
-    ``asked``: how to write it, in the player's own words, instead of ours.
-    """
-    task = OWN_TASK.format(asked=asked.rstrip(". ")) if asked else TASK
-    story = "\n\n".join(
-        f"{'The player' if line.role == 'user' else 'The narrator'}: {line.content[:LINE_CHARS]}"
-        for line in lines
+def fact_sections(state: StoryState, persona: str) -> tuple[Section, ...]:
+    """Returns the sections that join the system message: who the player is, and pinned facts."""
+    pins = "\n".join(f"- {pin}" for pin in state.pins)
+    sections = (
+        Section("persona", "/persona", persona, 75),
+        Section("pinned", "/pin", f"Always true in this story:\n{pins}" if pins else "", 85),
     )
-    record = f"The record so far:\n{before}\n\n" if before else ""
-    ask = f"{record}What happened since:\n{story}\n\nWrite the whole record anew."
-    return (ChatMessage("system", task), ChatMessage("user", ask))
+    return tuple(section for section in sections if section.text)
 
 
-def extract(before: str, lines: Sequence[PromptLine]) -> str:
-    """Returns a summary made of what is there: each line and the first sentence of its reply.
+def state_sections(
+    state: StoryState,
+    now: Now,
+    *,
+    ambience: Mapping[str, str],
+    note: str,
+    speaking: str,
+    scene: Sequence[str],
+    line: str,
+) -> tuple[Section, ...]:
+    """Returns the state at the newest line, the least important first.
 
-    For narrators that cannot summarise. The newest part is kept when all of it is too long.
+    ``scene`` are the texts right before the line: people named in them or in the line are written of.
     """
-    parts = [before] if before else []
-    for line in lines:
-        sentence = first_sentence(line.content, SENTENCE_CHARS)
-        if sentence:
-            parts.append(f"The player: {sentence}" if line.role == "user" else sentence)
-    text = "\n".join(parts)
-    if len(text) <= EXTRACT_CHARS:
-        return text
-    return "…" + text[-EXTRACT_CHARS:].partition("\n")[2]
+    present = people.in_scene(state.people, (*scene, line)) if state.people else ()
+    ticking = clocks.prompt_text(state.clocks, now) if state.clocks else ""
+    sections = (
+        *(Section("people", person.name, people.prompt_text([person]), 20) for person in present),
+        Section("sheet", "/state", _sheet(state.sheet), 30),
+        Section("scene", "/state", _scene(state.sheet, ambience), 40),
+        Section("clocks", "/clock", ticking, 50),
+        Section("note", "/note", f"The author's note: {note}" if note else "", 70),
+        Section("speaker", "/cast", speaking, 80),
+        Section("aside", "/ooc", OOC if is_aside(line) else "", 90),
+    )
+    return tuple(section for section in sections if section.text)
+
+
+def due(
+    sections_now: Sequence[Section], given: Sequence[Texts], note_every: int = 1
+) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+    """Returns which sections have to be given with the newest line, and which still are in view.
+
+    ``given`` is what was given with each of the player's lines in view, oldest first, the newest line left
+    out. What no longer holds is taken back once.
+    """
+    now = {section_key(section): section for section in sections_now}
+    before: dict[str, tuple[str, int]] = {}  # the last text given, and how many lines ago
+    for ago, texts in zip(range(len(given), 0, -1), given, strict=True):
+        before.update({key: (text, ago) for key, text in texts.items()})
+    again = {**AGAIN_LINES, "note": note_every}
+    new: list[Section] = []
+    sections: list[Section] = []
+    for key, section in now.items():
+        text, ago = before.get(key, ("", 0))
+        holds = _is(text, section.text) and ago < again.get(section.name, 1)
+        (sections if holds else new).append(section)
+    for name, source, text, priority in TAKEN_BACK:
+        section = Section(name, source, text, priority)
+        if section_key(section) not in now and before.get(section_key(section), (text, 0))[0] != text:
+            new.append(section)
+    return tuple(sorted(new, key=lambda section: section.priority)), tuple(sections)
+
+
+def _is(given: str, text: str) -> bool:
+    """Returns whether a text was given, if only with its middle cut out for want of room."""
+    start, cut, end = given.partition(CUT_MARK)
+    return given == text or (bool(cut) and text.startswith(start) and text.endswith(end))
+
+
+def section_key(section: Section) -> str:
+    """Returns by what a section is found again in later prompts."""
+    return f"{section.name} {section.source}"
+
+
+def is_aside(line: str) -> bool:
+    """Returns whether a line is spoken outside the story."""
+    return line.startswith("((") and line.endswith("))")
+
+
+def _scene(sheet: Sheet, ambience: Mapping[str, str]) -> str:
+    """Returns where and when the story is; what was set by hand wins over the ambience."""
+    values = {
+        name: getattr(sheet, name, "") or ambience.get(name, "")
+        for name in ("place", "time", "weather", "light", "mood")
+    }
+    return " ".join(f"{name.capitalize()}: {value}." for name, value in values.items() if value)
+
+
+def _sheet(sheet: Sheet) -> str:
+    """Returns the rest of the sheet as one paragraph."""
+    parts = []
+    if sheet.conditions:
+        parts.append(f"The player is {', '.join(sheet.conditions)}.")
+    if sheet.inventory:
+        things = (name if count == 1 else f"{count} {name}" for name, count in sheet.inventory.items())
+        parts.append(f"The player carries {', '.join(things)}.")
+    parts += [f"{name}: {counter.display_text}." for name, counter in sheet.counters.items()]
+    parts += [f"Quest: {name}." for name, status in sheet.quests.items() if status == "open"]
+    parts += [f"Quest {status}: {name}." for name, status in sheet.quests.items() if status != "open"]
+    parts += [f"{name}: {value}." for name, value in sheet.flags.items()]
+    return f"How things stand: {' '.join(parts)}" if parts else ""

@@ -15,15 +15,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.prompt.assemble import PromptLine
+from flower.engine.prompt.assemble import PromptLine, is_filling
 from flower.engine.prompt.context import most_messages
 from flower.engine.prompt.model import ChosenModel, settings_of, thinking_room
 from flower.engine.prompt.request import PreparedPrompt, line_of
-from flower.engine.prompt.sections import (
+from flower.engine.prompt.summary import (
     LINE_CHARS,
     MIN_NEW_LINES,
     extract,
-    is_filling,
     lines_to_cover,
     summary_prompt,
 )

@@ -205,8 +205,8 @@ def test_no_line_of_a_reply_begins_with_the_players_name(
 
 def test_a_prompt_has_what_the_reply_leaves_of_the_context() -> None:
     model = SimpleNamespace(context_tokens=lambda _: 4000, reply_tokens=lambda *_: 1000)
-    services = SimpleNamespace(context_tokens=4000, reply_tokens=1000)
-    inputs = _Inputs(services, None, model, None)  # type: ignore[arg-type] # asked for these numbers alone
+    context = SimpleNamespace(settings=SimpleNamespace(context_tokens=4000, reply_tokens=1000))
+    inputs = _Inputs(None, None, model, context)  # type: ignore[arg-type] # asked for these numbers alone
     assert (inputs.context_tokens, inputs.reply_tokens) == (4000, 1000)
     assert 0.85 * 3000 < inputs.budget <= 3000
 
@@ -329,7 +329,7 @@ def test_the_scene_is_the_last_messages_before_the_line(monkeypatch: pytest.Monk
         seen.append(scene)
         return ()
 
-    monkeypatch.setattr(direction.state_sections, "latest", latest)
+    monkeypatch.setattr(direction, "state_sections", latest)
     path = [line(number, "user", f"{number} {'x' * SCENE_CHARS}{number}") for number in range(1, 10)]
     directed(current(), path)
     directed(current(), path[:1])

@@ -22,8 +22,7 @@ from flower.engine.prompt.direction import Direction
 from flower.engine.prompt.model import ChosenModel, StorySettings
 from flower.engine.prompt.record import NOTHING as NOTHING_FRESH
 from flower.engine.prompt.record import fresh_of
-from flower.engine.prompt.sections import CONTINUE
-from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of, latest
+from flower.engine.prompt.sections import CONTINUE, TAKEN_BACK, due, section_key, state_sections
 from flower.engine.provider.base import Cue
 from flower.engine.recall.base import Found
 from flower.engine.store import stories
@@ -151,21 +150,21 @@ def test_somebody_speaks_unless_the_narrator_was_asked(speaker: str, name: str, 
 
 def test_what_no_longer_holds_is_taken_back_once() -> None:
     scene = Section("scene", "/state", "Place: the quay.", 40)
-    back = {section.source: section for section in due([], [{key_of(scene): scene.text}])[0]}
+    back = {section.source: section for section in due([], [{section_key(scene): scene.text}])[0]}
     assert [section.text for section in back.values()] == [
         "Place, time, weather and mood are open again."
     ]
     for text in ("A", "z"):  # whatever was told
-        assert len(due([], [{key_of(scene): text}])[0]) == 1
+        assert len(due([], [{section_key(scene): text}])[0]) == 1
     taken = TAKEN_BACK[0][2]
-    assert due([], [{key_of(scene): scene.text}, {key_of(scene): taken}]) == ((), ())
-    assert due([scene], [{key_of(scene): scene.text}]) == ((), (scene,))
+    assert due([], [{section_key(scene): scene.text}, {section_key(scene): taken}]) == ((), ())
+    assert due([scene], [{section_key(scene): scene.text}]) == ((), (scene,))
     assert due([], []) == ((), ())
 
 
 def test_what_was_given_with_the_newest_line_or_a_reply_is_not_in_view() -> None:
     scene = Section("scene", "/state", "Place: the quay.", 40)
-    stands = ((key_of(scene), scene.text),)
+    stands = ((section_key(scene), scene.text),)
 
     def tail(*path: stories.Message, start: int | None = None) -> tuple[Section, ...]:
         return fresh_of(context_of(*path, tail=(scene,)), COUNTER, start, 100).tail
@@ -212,7 +211,7 @@ def test_the_parts_of_a_prompt_say_whose_model_it_is_and_what_was_in_view() -> N
 
 def latest_of(sheet: Sheet = Sheet(), text: str = "Go.", **fields: str) -> dict[str, str]:  # noqa: B008
     given: Any = {"note": "", "speaking": "", **fields}
-    found = latest(
+    found = state_sections(
         StoryState(sheet=sheet),
         Now(1, 0.0),
         ambience={"light": "Dim", "mood": "Glad"},

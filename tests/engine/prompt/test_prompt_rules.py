@@ -19,7 +19,7 @@ from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import Position
 from flower.engine.lorebook.outcome import Cause, Fired, Place
 from flower.engine.lorebook.rules import EntryId
-from flower.engine.prompt import books_at_hand, cue, state_sections
+from flower.engine.prompt import books_at_hand, cue, sections
 from flower.engine.prompt.assemble import (
     INSETS_SHARE,
     MIN_SECTION_TOKENS,
@@ -179,7 +179,7 @@ def test_entries_that_always_fire_stand_around_the_characters() -> None:
 
 def test_quests_are_told_as_open_or_by_what_became_of_them() -> None:
     sheet = Sheet(quests={"Find Ned": "open", "Ring it": "done", "Sleep": "failed"})
-    assert state_sections._sheet(sheet) == (
+    assert sections._sheet(sheet) == (
         "How things stand: Quest: Find Ned. Quest done: Ring it. Quest failed: Sleep."
     )
 

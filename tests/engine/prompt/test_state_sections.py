@@ -5,9 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.prompt import state_sections
 from flower.engine.prompt.assemble import PromptLine, Section, assemble
-from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of
+from flower.engine.prompt.sections import REPEATED_AFTER_LINES, TAKEN_BACK, due, section_key
 from flower.engine.token_counter import TokenCounter
 
 NAMES = ("scene", "sheet", "clocks", "note")
@@ -34,17 +33,17 @@ def test_the_narrator_can_always_see_how_things_stand(
         sections_now = sections(**texts)
         new, known = due(sections_now, earlier, note_every)
         assert not set(new) & set(known)
-        earlier.append({key_of(section): section.text for section in new})
+        earlier.append({section_key(section): section.text for section in new})
         seen: dict[str, tuple[str, int]] = {}
         for ago, line in enumerate(reversed(earlier)):
             for key, text in line.items():
                 seen.setdefault(key, (text, ago))
         for section in sections_now:
-            text, ago = seen[key_of(section)]
-            most = note_every if section.name == "note" else state_sections.REPEATED_AFTER_LINES
+            text, ago = seen[section_key(section)]
+            most = note_every if section.name == "note" else REPEATED_AFTER_LINES
             assert text == section.text
             assert ago < most
-        gone = set(seen) - {key_of(section) for section in sections_now}
+        gone = set(seen) - {section_key(section) for section in sections_now}
         assert all(seen[key][0] in taken_back for key in gone)
 
 
@@ -53,9 +52,11 @@ def test_what_was_just_told_is_not_told_with_the_next_line(states: list[dict[str
     earlier: list[dict[str, str]] = []
     for texts in states:
         sections_now = sections(**texts)
-        earlier.append({key_of(section): section.text for section in due(sections_now, earlier, 3)[0]})
+        earlier.append(
+            {section_key(section): section.text for section in due(sections_now, earlier, 3)[0]}
+        )
         new, known = due(sections_now, earlier, 3)
-        assert not {key_of(section) for section in new} & set(earlier[-1])
+        assert not {section_key(section) for section in new} & set(earlier[-1])
         assert set(known) | set(new) == set(sections_now)
 
 
@@ -65,7 +66,7 @@ def test_what_was_told_with_its_middle_cut_out_is_not_told_with_every_line() -> 
         (), [PromptLine(1, "user", "On.")], budget=600, counter=TokenCounter(), tail=(sheet,)
     ).tail
     assert fitted[0].text != sheet.text
-    earlier = {key_of(section): section.text for section in fitted}
+    earlier = {section_key(section): section.text for section in fitted}
     assert due((sheet,), [earlier]) == ((), (sheet,))
     changed = Section("sheet", "/state", "How things stand: a key.", 30)
     assert due((changed,), [earlier]) == ((changed,), ())

@@ -12,7 +12,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower.engine.prompt.assemble import PromptLine
-from flower.engine.prompt.sections import EXTRACT_CHARS, extract, lines_to_cover, summary_prompt
+from flower.engine.prompt.summary import EXTRACT_CHARS, extract, lines_to_cover, summary_prompt
 from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.store import exchanges, search, stories
 from flower.engine.store.sqlite_connection import migrate

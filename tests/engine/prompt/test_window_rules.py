@@ -8,6 +8,7 @@ import pytest
 
 from flower.engine.prompt.assemble import (
     CUT_MARK,
+    FILLED_SHARE,
     MIN_SECTION_TOKENS,
     OPENING,
     PLAYERS_WORDS,
@@ -25,9 +26,8 @@ from flower.engine.prompt.assemble import (
     assemble,
     shorten,
 )
-from flower.engine.prompt.sections import (
+from flower.engine.prompt.summary import (
     EXTRACT_CHARS,
-    FILLED_SHARE,
     KEPT_SHARE,
     extract,
     lines_to_cover,
