@@ -42,7 +42,7 @@ SLOW_IMPORTS = {
 SLOW_FILES = {  # pure, but thorough
     "test_fuzz_corpus.py", "test_interchange_hostile.py", "test_layering.py", "test_lorebook_laws.py",
     "test_lorebook_model.py", "test_macro_vectors.py", "test_macros.py", "test_offline_worlds.py", "test_patterns.py",
-    "test_vectors.py", "test_wordpiece.py",
+    "test_vectors.py", "test_vocabulary.py", "test_wordpiece.py",
 }  # fmt: skip
 
 

@@ -18,6 +18,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.sources import modules, parsed, text_of
+
 ROOT = Path(__file__).parents[2]
 SMALL = 70  # lines
 LARGE = 400
@@ -37,8 +39,7 @@ Sources = dict[str, str]  # name of a module, its text
 
 
 def present() -> Sources:
-    paths = sorted((ROOT / "flower").rglob("*.py"))
-    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths}
+    return {path.relative_to(ROOT).as_posix(): text_of(path) for path in modules()}
 
 
 def at(revision: str) -> Sources:
@@ -63,7 +64,7 @@ def importers(sources: Sources) -> dict[str, set[str]]:
     names = {dotted(path) for path in sources}
     by: dict[str, set[str]] = defaultdict(set)
     for path, text in sources.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             found: list[str] = []
             if isinstance(node, ast.Import):
                 found = [alias.name for alias in node.names]
@@ -94,7 +95,7 @@ def class_names_twice(sources: Sources) -> int:
     names = Counter(
         node.name
         for text in sources.values()
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(parsed(text))
         if isinstance(node, ast.ClassDef)
     )
     return sum(count > 1 for count in names.values())
@@ -102,9 +103,7 @@ def class_names_twice(sources: Sources) -> int:
 
 def participles(sources: Sources) -> int:
     """Returns how many times a value, an argument, a field or a function gets a participle for a name."""
-    return sum(
-        name in PARTICIPLES for text in sources.values() for name in names_given(ast.parse(text))
-    )
+    return sum(name in PARTICIPLES for text in sources.values() for name in names_given(parsed(text)))
 
 
 def names_given(tree: ast.AST) -> Iterator[str]:
@@ -120,12 +119,13 @@ def names_given(tree: ast.AST) -> Iterator[str]:
 
 def long_functions(sources: Sources) -> int:
     """Returns how many functions have more lines than ``LONG``, without their docstrings."""
-    return sum(
-        body_lines(node) > LONG
-        for text in sources.values()
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
+    return sum(len(list(long_functions_of(text))) for text in sources.values())
+
+
+def long_functions_of(text: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(parsed(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > LONG:
+            yield node
 
 
 def body_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -167,7 +167,7 @@ def figures(sources: Sources) -> dict[str, int]:
 
 def words_of(path: str, text: str) -> Counter[str]:
     """Returns the words of our own in a module, and the participles that it gives to something as a name."""
-    names = Counter(name for name in names_given(ast.parse(text)) if name in PARTICIPLES)
+    names = Counter(name for name in names_given(parsed(text)) if name in PARTICIPLES)
     return Counter(dialect(path, text)) + names
 
 
@@ -182,9 +182,8 @@ def list_places(sources: Sources) -> None:
             print(f"{path}: {text.count(chr(10))} lines")
         if len(owners := by.get(dotted(path), set())) == 1 and not path.endswith("/__init__.py"):
             print(f"{path}: {text.count(chr(10))} lines, imported by {owners.copy().pop()} alone")
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_lines(node) > LONG:
-                print(f"{path}:{node.lineno}: {node.name} has {body_lines(node)} lines")
+        for node in long_functions_of(text):
+            print(f"{path}:{node.lineno}: {node.name} has {body_lines(node)} lines")
 
 
 def crossed() -> int:
