@@ -15,7 +15,7 @@ from flower.tui.render.messages import Look, MessageView, StoryPane, highlight
 from flower.tui.render.style import PLAIN, Style
 from flower.tui.render.text import width
 from flower.tui.render.theme import THEMES, load_theme
-from flower.tui.state import bindings, commands, popups, viewport
+from flower.tui.state import bindings, commands, popup_items, popups, viewport
 from flower.tui.state.model import Popup, Scroll
 from flower.tui.state.viewport import layout_of
 from tests.paths import DOCS
@@ -194,14 +194,14 @@ def test_a_place_whose_message_is_gone_is_repaired() -> None:
 
 def test_filtering_finds_by_label_first_then_by_detail() -> None:
     face = Face().online(chosen=True).type("<f4>mini")
-    assert [item.label for item in popups.items(face.model)] == ["GPT-4o mini"]
+    assert [item.label for item in popup_items.items(face.model)] == ["GPT-4o mini"]
     face.type("<escape><f4>no ai")
-    assert [item.label for item in popups.items(face.model)] == ["Offline narrator"]
+    assert [item.label for item in popup_items.items(face.model)] == ["Offline narrator"]
 
 
 def test_prices_and_context_are_told() -> None:
     face = Face().online(chosen=True).type("<f4>")
-    details = [item.detail for item in popups.items(face.model)]
+    details = [item.detail for item in popup_items.items(face.model)]
     assert "$0.15 in, $0.6 out per million tokens, 128k context" in details
 
 
@@ -216,7 +216,7 @@ def test_prices_and_context_are_told() -> None:
     ],
 )
 def test_ages_are_told_in_words(seconds: float, words: str) -> None:
-    assert popups.age(seconds) == words
+    assert popup_items.age(seconds) == words
 
 
 def test_a_long_list_scrolls_with_its_choice_and_says_where_it_is() -> None:

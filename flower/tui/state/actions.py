@@ -23,6 +23,9 @@ from flower.tui.state.model import Model, Search
 from flower.tui.state.status_line import Result, notify
 from flower.tui.state.viewport import layout_of
 
+# Actions that mean the same whatever is open.
+EVERYWHERE = frozenset({"interrupt", "quit", "suspend", "redraw", "escape", "page_up", "page_down"})
+
 
 def run(model: Model, action: str) -> Result:
     """Carries out the action of that name."""
@@ -122,7 +125,7 @@ _ACTIONS: dict[str, Callable[[Model], Result]] = {
     "palette": lambda model: (popups.opened(model, "palette"), ()),
     "help": lambda model: (popups.opened(model, "keys"), ()),
     "problems": client_commands.problems_shown,
-    "news": lambda model: (popups.shown(model), ()),
+    "news": lambda model: (popups.open_waiting(model), ()),
     "recalled": lambda model: (popups.recalled(model), ()),
     "sidebar": _toggle_sidebar,
     "thinking": _toggle_thinking,

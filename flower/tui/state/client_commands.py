@@ -12,7 +12,7 @@ from flower.client.events import Send
 from flower.errors import ConfigError
 from flower.tui.render.messages import StoryPane
 from flower.tui.render.theme import ASCII, CONSOLE, load_theme
-from flower.tui.state import popups, status_line, tree_state, viewport
+from flower.tui.state import popup_items, popups, status_line, tree_state, viewport
 from flower.tui.state.effects import ChangeSetting, Copy, FetchExport, ImportFiles, ListSettings, Quit
 from flower.tui.state.model import Model, Popup
 from flower.tui.state.status_line import Result, notify
@@ -131,7 +131,7 @@ def _ask_engine(model: Model) -> tuple[Send, ...]:
 
 def accepted(model: Model, name: str) -> Result:
     """Enter on a setting: takes the next of few values, or puts the command that changes it into the line."""
-    option = next((one for one in popups.settings_of(model) if one.name == name), None)
+    option = next((one for one in popup_items.settings_of(model) if one.name == name), None)
     if option is None:
         return model, ()
     if name == THEME:

@@ -13,7 +13,7 @@ import flower
 from flower import limits
 from flower.protocol import messages
 from flower.protocol.messages import UNSET
-from flower.tui.state import library_list, open_form, popups, status_line, story_events, transcript
+from flower.tui.state import open_form, popup_items, popups, status_line, story_events, transcript
 from flower.tui.state.effects import ReadSettings
 from flower.tui.state.model import Meter, Model, Notice, Picture, Popup, Replica, Scroll, TurnState
 from flower.tui.state.status_line import Result, notify
@@ -69,7 +69,7 @@ def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) 
     if content.startswith("✓"):
         model = open_form.saved(model, value_or(event.metadata.request, ""))
     if event.metadata.listing is not UNSET:
-        return library_list.came(model, event.metadata.listing), ()
+        return popup_items.page_arrived(model, event.metadata.listing), ()
     if event.metadata.form is not UNSET:
         return open_form.came(model, event.metadata.form), ()
     if event.metadata.portrait is not UNSET:
@@ -78,20 +78,20 @@ def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) 
         model = _drafted(model, event.metadata.draft)
     if event.metadata.suggestions is not UNSET and event.metadata.suggestions:
         offered = event.metadata.suggestions[: limits.QUICK_REPLIES]
-        return popups.came(
+        return popups.arrived(
             model._replace(suggestions=offered), Popup("suggestions", subject=content), content, asked
         ), ()
     if event.metadata.found is not UNSET and event.metadata.found:
         model = model._replace(found=event.metadata.found)
-        return popups.came(model, Popup("found"), content, asked), ()
+        return popups.arrived(model, Popup("found"), content, asked), ()
     if "\n" in content:
-        return popups.came(model, Popup("text", subject=content), content, asked), ()
+        return popups.arrived(model, Popup("text", subject=content), content, asked), ()
     if not content:
         return model, ()
     kind = {"✓": "good", "✗": "bad"}.get(content[0], "info")
     words = content.lstrip("✓✗ ")
     if kind != "bad" and not status_line.fits(model, words):
-        return popups.came(model, Popup("text", subject=words), words, asked), ()
+        return popups.arrived(model, Popup("text", subject=words), words, asked), ()
     return notify(model, words, kind), ()
 
 

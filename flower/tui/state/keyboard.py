@@ -1,8 +1,9 @@
-"""Keys, by what is open: a popup, the search line, chosen messages or the input line."""
+"""Keys, by what is open: a popup, a form, the tree, the search line, chosen messages or the input line.
+
+Those of the first three are in modules of their own: ``popup_keys``, ``open_form``, ``tree_keys``.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from flower import limits
 from flower.client.events import Send
@@ -12,9 +13,8 @@ from flower.tui.state import (
     checklist,
     client_commands,
     commands,
-    library_list,
     open_form,
-    popups,
+    popup_keys,
     sending,
     status_line,
     transcript,
@@ -26,19 +26,6 @@ from flower.tui.state.model import Model, Notice, Search
 from flower.tui.state.status_line import Result
 from flower.tui.state.viewport import layout_of
 from flower.tui.term.inputs import Key
-
-_ALL_ROWS = 1_000_000
-# How far a key goes in a text of the engine's, given the rows of a page.
-READING: dict[str, Callable[[int], int]] = {
-    "up": lambda _: -1,
-    "down": lambda _: 1,
-    "pageup": lambda page: 1 - page,
-    "pagedown": lambda page: page - 1,
-    "home": lambda _: -_ALL_ROWS,
-    "end": lambda _: _ALL_ROWS,
-}
-# Actions that mean the same whatever is open.
-EVERYWHERE = frozenset({"interrupt", "quit", "suspend", "redraw", "escape", "page_up", "page_down"})
 
 
 def press(model: Model, key: Key) -> Result:
@@ -53,154 +40,22 @@ def press(model: Model, key: Key) -> Result:
     if action != "interrupt" and actions.asks_to_leave(model):
         model = model._replace(notice=Notice())  # the next one is not "again"
     if model.popup is not None:
-        after, effects = _in_popup(model, key, action)
-        return client_commands.previewed(after), effects
+        if popup_keys.is_for_what_is_below(model, key):
+            return press(model._replace(popup=None), key)
+        return popup_keys.press(model, key, action)
     if model.form is not None:
         return open_form.press(model, key, action)
     if model.tree is not None:
         return tree_keys.press(model, key, action)
     if action == "quick_reply":
         return sending.quick_reply(model, model.bindings.keys_of(action).index(name))
-    if action in EVERYWHERE:
+    if action in actions.EVERYWHERE:
         return actions.run(model, action)
     if model.search.typing:
         return _in_search(model, key, action)
     if model.selected is not None:
         return _in_messages(model, key, action)
     return _in_input(model, key, action)
-
-
-def _in_popup(model: Model, key: Key, action: str | None) -> Result:
-    popup = model.popup
-    assert popup is not None
-    typed = key.text and key.text.isprintable()
-    if popup.kind == "text" and typed:  # it has been read: what is typed now is the next line
-        return press(model._replace(popup=None), key)
-    if popup.kind == "suggestions" and typed:
-        return _suggested(model, key)
-    if popups.is_read(popup) and key.name in READING:
-        return _read_on(model, key.name), ()
-    match key.name:
-        case "right" if popup.kind == "suggestions":
-            return _suggestion_to_change(model)
-        case "up" | "shift+tab" | "ctrl+p":
-            return popups.moved(model, -1), ()
-        case "down" | "tab" | "ctrl+n":
-            return popups.moved(model, 1), ()
-        case "pageup":
-            return popups.moved(model, -8, around=False), ()
-        case "pagedown":
-            return popups.moved(model, 8, around=False), ()
-        case "home":
-            return popups.moved(model, -popup.place, around=False), ()
-        case "end":
-            return popups.moved(model, len(popups.items(model)), around=False), ()
-        case "ctrl+f" if popup.kind in popups.FAVOURITES:
-            return _favourite(model)
-        case "delete" if popup.kind == "sessions":
-            return _ask_delete(model), ()
-        case "backspace":
-            return popups.filtered(model, popup.filter[:-1]), ()
-        case "ctrl+u" | "ctrl+w":
-            return popups.filtered(model, ""), ()
-    if action == "submit":
-        return _accept(model)
-    if action in EVERYWHERE or (action in popups.CHOOSABLE and action != popup.kind):
-        return actions.run(model, action)
-    if action in ("help", popup.kind):
-        return model._replace(popup=None), ()
-    if typed:
-        return popups.filtered(model, popup.filter + key.text), ()
-    return model, ()
-
-
-def _read_on(model: Model, key: str) -> Model:
-    layout = layout_of(model)
-    page = max(1, layout.status - layout.pane_top - 2)  # without the frame
-    return popups.read_on(model, READING[key](page), page)
-
-
-def _suggested(model: Model, key: Key) -> Result:
-    """A digit says the line of its number; anything else begins a line of the player's own."""
-    closed = model._replace(popup=None)
-    line = sending.suggestion(model, key.text)
-    return sending.say(closed, line) if line else press(closed, key)
-
-
-def _suggestion_to_change(model: Model) -> Result:
-    item = popups.chosen(model)
-    closed = model._replace(popup=None)
-    return (closed._replace(input=closed.input.with_text(item.value)) if item else closed), ()
-
-
-def _favourite(model: Model) -> Result:
-    """Keeps the chosen entry at the top of its list, or lets it go; the list stays open."""
-    item, popup = popups.chosen(model), model.popup
-    if (
-        item is None
-        or popup is None
-        or not commands.offers(model.replica, popups.FAVOURITES[popup.kind])
-    ):
-        return model, ()
-    line = f"{popups.FAVOURITES[popup.kind]} {item.value}"
-    after, effects = sending.send_command(model, line)
-    return library_list.changed(after), effects
-
-
-def _ask_delete(model: Model) -> Model:
-    item = popups.chosen(model)
-    if item is None or not item.value:
-        return model
-    return popups.opened(model, "delete", subject=item.value)
-
-
-def _accept(model: Model) -> Result:
-    popup, item = model.popup, popups.chosen(model)
-    assert popup is not None
-    closed = client_commands.theme_back(model)._replace(popup=None, step=-1)
-    if item is None:
-        return model, ()
-    match popup.kind:
-        case "worlds" | "characters" | "rules" | "books" if popup.subject and item.value:
-            return sending.with_choice(closed, popup.subject, item.value)
-        case "worlds":
-            return sending.send_command(closed, f"/world select {item.value}")
-        case "characters":
-            return sending.send_command(closed, f"/character select {item.value}")
-        case "models":
-            return sending.send_command(closed, f"/model {item.value}")
-        case "rules":
-            if item.chosen:
-                return status_line.notify(model, f"{item.label} is in use already."), ()
-            line = f"/rules add {item.value}" if item.value else "/rules clear"
-            return sending.send_command(model, line)
-        case "sessions":
-            return sending.send_command(
-                closed, f"/session continue {item.value}" if item.value else "/session new"
-            )
-        case "themes":
-            return client_commands.use_theme(closed, item.value)
-        case "settings":
-            return client_commands.accepted(model, item.value)
-        case "palette" if item.value.startswith(popups.QUICK):
-            return sending.quick_reply(closed, int(item.value.removeprefix(popups.QUICK)))
-        case "palette":
-            return (
-                sending.run_line(closed, item.value)
-                if item.value.startswith("/")
-                else actions.run(closed, item.value)
-            )
-        case "suggestions":
-            return sending.say(closed, item.value)
-        case "text" if item.value:
-            return sending.send_command(closed, item.value)
-        case "found":
-            number = int(item.value.rpartition(" ")[2])
-            return sending.send_command(closed._replace(goal=number), f"/session continue {item.value}")
-        case "delete" if item.value:
-            return sending.send_command(closed, f"/session delete {popup.subject}")
-        case _:
-            return closed, ()
 
 
 def _in_search(model: Model, key: Key, action: str | None) -> Result:

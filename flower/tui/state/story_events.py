@@ -246,7 +246,7 @@ def error(model: Model, event: messages.ErrorEvent) -> Result:
         story = transcript.append(model.story, MessageView(0, "notice", event.content))
         model = model._replace(story=story, notice=model.notice._replace(in_story=True))
     elif not status_line.fits(model, event.content):
-        model = popups.came(model, Popup("text", subject=event.content), event.content, asked)
+        model = popups.arrived(model, Popup("text", subject=event.content), event.content, asked)
     if model.turn.state == "waiting" and not model.turn.turn:
         model = model._replace(turn=TurnState())
     return model, ()

@@ -13,8 +13,8 @@ from flower.tui.state import (
     commands,
     events,
     keyboard,
-    library_list,
     open_form,
+    popup_items,
     popups,
     sending,
     status_line,
@@ -161,7 +161,7 @@ def _tick(model: Model, tick: Tick) -> Result:
     if place != model.scroll:
         model = model._replace(scroll=place)
     model, effects = tree_state.ticked(model)
-    model, listing = library_list.ticked(model)
+    model, listing = popup_items.next_page(model)
     model, older = _fetch_older(model, layout.pane_rows)
     return model, (*effects, *listing, *older)
 
@@ -202,7 +202,7 @@ def next_wake(model: Model) -> float | None:
         wakes.append(meter.shown_at + limits.METER_S)
     if model.notice.text:
         wakes.append(model.notice.until)
-    wakes += tree_state.wakes(model) + library_list.wakes(model)
+    wakes += tree_state.wakes(model) + popup_items.page_times(model)
     return min(wakes, default=None)
 
 

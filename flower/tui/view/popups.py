@@ -7,7 +7,7 @@ from flower.tui.render.layout import Layout
 from flower.tui.render.style import Span, Style
 from flower.tui.render.text import clean, fit, width, wrap
 from flower.tui.render.theme import Theme
-from flower.tui.state import commands, popups
+from flower.tui.state import commands, popup_items, popups
 from flower.tui.state.model import Model, Popup
 
 FILTERED = frozenset({*popups.CHOOSABLE, "books", "palette", "themes", "settings", "keys", "found"})
@@ -56,9 +56,9 @@ def menu_rows(model: Model, layout: Layout) -> list[Row]:
 
 def box(model: Model, popup: Popup, layout: Layout) -> Box:
     """Returns ``popup``, drawn to lie over the pane."""
-    listed = popups.items(model)
-    columns = popups.box_columns(model)
-    inner = columns - popups.BOX_EDGES
+    listed = popup_items.items(model)
+    columns = popup_items.box_columns(model)
+    inner = columns - popup_items.BOX_EDGES
     has_filter = popup.kind in FILTERED
     room = max(1, layout.status - layout.pane_top - 2 - has_filter)
     names = _name_columns(popup, listed, inner)
@@ -86,7 +86,7 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
         lines.append([(fit(empty, inner), theme["popup_dim"])])
     if about:
         lines += _about(theme, popup, listed[index], inner, about, names)
-    total = popups.total(model)
+    total = popup_items.total(model)
     place = first + shown if read else index + 1
     counted = f"{place}/{total:,}" if total > shown else ""
     rows = _framed(theme, popups.title(model, popup), counted, lines, columns)
@@ -96,7 +96,7 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     return Box(rows, left, top, cursor)
 
 
-def _name_columns(popup: Popup, listed: tuple[popups.Item, ...], columns: int) -> int:
+def _name_columns(popup: Popup, listed: tuple[popup_items.Item, ...], columns: int) -> int:
     """Returns the columns of the names in a list whose words stand below each other, 0 in any other."""
     if popup.kind == "keys":
         return min(KEY_COLUMNS, columns * 2 // 5)
@@ -112,7 +112,7 @@ def _gap(popup: Popup) -> int:
 
 
 def _about_rows(
-    popup: Popup, listed: tuple[popups.Item, ...], columns: int, room: int, names: int
+    popup: Popup, listed: tuple[popup_items.Item, ...], columns: int, room: int, names: int
 ) -> int:
     """Returns the rows below the list that tell the chosen entry whole, 0 when no entry is cut."""
     if popup.kind == "settings" and listed and room >= ABOUT_FROM_ROWS:
@@ -123,7 +123,7 @@ def _about_rows(
     return max((len(_words(popup, item, columns, names)) for item in cut), default=0)
 
 
-def _is_cut(popup: Popup, item: popups.Item, columns: int, names: int) -> bool:
+def _is_cut(popup: Popup, item: popup_items.Item, columns: int, names: int) -> bool:
     if names:
         mark = MARK_COLUMNS if popup.kind in MARKED else 0
         room = columns - mark - names - _gap(popup)
@@ -133,7 +133,7 @@ def _is_cut(popup: Popup, item: popups.Item, columns: int, names: int) -> bool:
 
 
 def _about(
-    theme: Theme, popup: Popup, item: popups.Item, columns: int, rows: int, names: int
+    theme: Theme, popup: Popup, item: popup_items.Item, columns: int, rows: int, names: int
 ) -> list[list[Span]]:
     """Returns the chosen entry's words in ``rows`` rows."""
     cut = popup.kind == "settings" or _is_cut(popup, item, columns, names)
@@ -142,7 +142,7 @@ def _about(
     return [[(line, theme["popup_dim"])] for line in lines]
 
 
-def _words(popup: Popup, item: popups.Item, columns: int, names: int) -> list[str]:
+def _words(popup: Popup, item: popup_items.Item, columns: int, names: int) -> list[str]:
     if popup.kind == "settings":
         return first_rows(clean(item.group), columns, ABOUT_ROWS)
     words = clean(item.detail).replace("\n", " ")
@@ -170,7 +170,7 @@ def _tail(text: str, columns: int) -> str:
 def _entry(
     theme: Theme,
     popup: Popup,
-    item: popups.Item,
+    item: popup_items.Item,
     columns: int,
     names: int,
     *,
@@ -216,7 +216,7 @@ def _matched(label: str, pattern: str, plain: Style, match: Style) -> list[Span]
 
 def _framed(theme: Theme, title: str, note: str, lines: list[list[Span]], columns: int) -> list[Row]:
     glyphs, edge, fill = theme.glyphs, theme["popup_border"], theme["popup"]
-    inner = columns - popups.BOX_EDGES
+    inner = columns - popup_items.BOX_EDGES
     head = fit(f" {title} ", columns - 4)
     rule = glyphs.h * (columns - 3 - width(head))
     rows = [

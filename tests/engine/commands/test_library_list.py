@@ -21,7 +21,7 @@ from flower.protocol.messages import (
     SyncState,
     SystemUpdate,
 )
-from flower.tui.state import popups
+from flower.tui.state import popup_items
 from flower.tui.term.inputs import Key
 from tests.engine_world import ASSETS, EngineWorld, engine_world
 from tests.engine_world import Face as Client
@@ -204,7 +204,7 @@ def test_typing_filters_all_of_the_library() -> None:
     assert asked(face) == ["/library characters 0 p249"]
     answer(face, "p24")  # too late for what was typed
     answer(face, "p249")
-    assert [item.value for item in popups.items(face.model)] == ["p249"]
+    assert [item.value for item in popup_items.items(face.model)] == ["p249"]
     face.put(Key("enter"))
     assert face.sent()[-1].prompt == "/character select p249"
 
@@ -276,4 +276,4 @@ def test_the_chosen_entry_stays_chosen_when_the_engine_tells_another_order() -> 
         face.tick(1.0)
         face.says(SystemUpdate("", State(listing=Listing("worlds", "", 3, items))))
         assert face.model.popup is not None
-        assert popups.items(face.model)[face.model.popup.place].value == expected, (chosen, keys)
+        assert popup_items.items(face.model)[face.model.popup.place].value == expected, (chosen, keys)

@@ -6,7 +6,7 @@ import pytest
 
 from flower.client.events import Send
 from flower.engine.commands import catalogue
-from flower.tui.state import popups
+from flower.tui.state import popup_items
 from tests.tui.test_screens import TALE
 from tests.tui_world import Face
 
@@ -59,7 +59,7 @@ def test_what_fits_no_command_is_left_to_the_engine_to_refuse() -> None:
 def test_the_palette_finds_commands_by_their_heading() -> None:
     """Who looks for dice need not know that they are called checks."""
     face = engine_face().type("<ctrl+p>dice")
-    found = [item.value for item in popups.items(face.model)]
+    found = [item.value for item in popup_items.items(face.model)]
     assert {option.name for option in catalogue.OPTIONS if option.group == "Dice"} <= set(found)
 
 

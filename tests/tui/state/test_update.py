@@ -14,7 +14,15 @@ from flower.client.events import Send
 from flower.protocol import messages
 from flower.tui.render.messages import MessageView
 from flower.tui.render.theme import Recipe
-from flower.tui.state import bindings, checklist, client_commands, commands, status_line, transcript
+from flower.tui.state import (
+    bindings,
+    checklist,
+    client_commands,
+    commands,
+    popup_items,
+    status_line,
+    transcript,
+)
 from flower.tui.state.effects import (
     Bell,
     ChangeSetting,
@@ -433,17 +441,14 @@ def test_a_pasted_path_of_several_lines_is_no_command() -> None:
 
 def test_the_palette_reaches_every_command_the_engine_offers() -> None:
     face = playing().type("<ctrl+p>")
-    from flower.tui.state import popups
-
-    labels = {item.label for item in popups.items(face.model)}
+    labels = {item.label for item in popup_items.items(face.model)}
     assert {option.name for option in COMMANDS} - commands.PLUMBING <= labels
 
 
 def test_recent_commands_lead_the_palette() -> None:
     face = playing().type("/rules clear<enter><ctrl+p>")
-    from flower.tui.state import popups
 
-    assert popups.items(face.model)[0].label == "/rules clear"
+    assert popup_items.items(face.model)[0].label == "/rules clear"
 
 
 def test_recent_commands_come_up_while_one_types() -> None:
@@ -466,9 +471,8 @@ def test_the_first_key_of_a_chord_is_shown_until_the_second() -> None:
 def test_a_command_that_takes_away_never_leads_the_palette() -> None:
     """Ctrl+P and Enter, out of habit, delete nothing."""
     face = playing().type("/rules clear<enter>/session delete s1<enter><ctrl+p>")
-    from flower.tui.state import popups
 
-    assert popups.items(face.model)[0].label == "/rules clear"
+    assert popup_items.items(face.model)[0].label == "/rules clear"
 
 
 def test_plumbing_is_never_offered() -> None:
