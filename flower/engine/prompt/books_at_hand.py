@@ -15,8 +15,7 @@ from flower import limits
 from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import TextSource
 from flower.engine.lorebook.rules import LoreRules
-from flower.engine.lorebook.situation import budget
-from flower.engine.lorebook.timed import NOTHING
+from flower.engine.lorebook.situation import NOTHING, budget
 from flower.engine.prompt import bookshelf
 from flower.engine.prompt.bookshelf import Moment, Ready
 from flower.engine.prompt.direction import Direction, StoryRef, changed
