@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from typing import Any
 
-from flower.engine.interchange import payload, png
+from flower.engine.interchange import pictures
 from flower.engine.interchange.card_writer import portrait
 from flower.engine.interchange.values import Kind
 
@@ -101,7 +101,9 @@ def as_zip(members: dict[str, bytes]) -> bytes:
 
 
 def as_png(**texts: object) -> bytes:
-    return png.with_texts(PICTURE, [(key, payload.pack(value)) for key, value in texts.items()])
+    return pictures.with_texts(
+        PICTURE, [(key, pictures.packed_card(value)) for key, value in texts.items()]
+    )
 
 
 def exif(comment: bytes, order: str = ">") -> bytes:
@@ -117,7 +119,7 @@ def with_chunk(kind: bytes, body: bytes, *, before_image: bool = False) -> bytes
     """Returns the picture with one more chunk, before or behind its image data."""
     mark = b"IDAT" if before_image else b"IEND"
     place = PICTURE.index(mark) - 4
-    return PICTURE[:place] + png.chunk_bytes(kind, body) + PICTURE[place:]
+    return PICTURE[:place] + pictures.chunk_bytes(kind, body) + PICTURE[place:]
 
 
 def webp(comment: bytes) -> bytes:

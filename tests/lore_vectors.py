@@ -21,8 +21,7 @@ from flower.engine.lorebook.book import Scope, TextSource
 from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, LoreRules, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine
-from flower.engine.lorebook.timed import NOTHING, Timed
+from flower.engine.lorebook.situation import NOTHING, ScanSettings, Situation, SpokenLine, Timed
 from flower.engine.prompt import macros
 
 FOLDER = Path(

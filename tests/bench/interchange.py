@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from flower.engine.interchange import card_writer, chat_writer, png
+from flower.engine.interchange import card_writer, pictures, sillytavern_chats
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind
 from flower.errors import ImportFileError
@@ -38,7 +38,7 @@ def milliseconds(work: Callable[[], object], runs: int = 5) -> float:
 
 def usual_card() -> bytes:
     """Returns a PNG card of usual size: its picture cannot be compressed further."""
-    noise = png.chunk_bytes(b"IDAT", random.Random(1).randbytes(PICTURE_BYTES))
+    noise = pictures.chunk_bytes(b"IDAT", random.Random(1).randbytes(PICTURE_BYTES))
     data = as_png(
         chara={**V3, "data": {**V3["data"], "description": "She mends nets. " * 300}}, ccv3=V3
     )
@@ -97,7 +97,8 @@ def main() -> None:
         )
     tree = read(chat(10_000)).chats[0]
     print(
-        f"a chat of 10,000 lines written: {milliseconds(lambda: list(chat_writer.write(tree, 'x')), 3):.0f} ms"
+        "a chat of 10,000 lines written: "
+        f"{milliseconds(lambda: list(sillytavern_chats.write_tree(tree, 'x')), 3):.0f} ms"
     )
     print(f"peak {peak_mib():.0f} MiB; {json.dumps({'python': sys.version.split()[0]})}")
 

@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from flower.engine.lorebook import words
+from flower.engine.lorebook import matching
 from flower.engine.lorebook.book import Book, Entry, Scope
 from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
@@ -77,7 +77,7 @@ def naive(books: Sequence[Book], messages: Sequence[SpokenLine], whole: bool) ->
         for entry in book.entries:
             for key in entry.keys:
                 low = key.lower()
-                if low in text and (not whole or " " in low or words.has_word(text, low)):
+                if low in text and (not whole or " " in low or matching.has_word(text, low)):
                     count += 1
                     break
     return count

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from flower.engine.commands.library import find_book
 from flower.engine.game.steering import Steering
 from flower.engine.lorebook.outcome import Outcome
-from flower.engine.lorebook.timed import NOTHING
+from flower.engine.lorebook.situation import NOTHING
 from flower.engine.own_assets import owner_of
 from flower.engine.prompt import bookshelf
 from flower.engine.prompt.books_at_hand import books_here, moment_of, ready_books

@@ -18,13 +18,13 @@ from flower.engine.game.steering import Steering
 from flower.engine.interchange import (
     book_writer,
     card_writer,
-    chat_writer,
     flower_story,
-    png,
+    pictures,
     reader,
-    settings_writer,
+    sillytavern_chats,
+    sillytavern_settings,
 )
-from flower.engine.interchange.characters import card_of
+from flower.engine.interchange.cards import card_of
 from flower.engine.interchange.values import Card, Chat, Group, Kind
 from flower.engine.lorebook.book import Book
 from flower.engine.own_assets import owner_of, plain
@@ -97,7 +97,7 @@ def picture_of(source: CardSource) -> bytes | None:
     original, data = _original(source)
     if original is not None and original.picture:
         return original.picture
-    return data if data is not None and data.startswith(png.SIGNATURE) else None
+    return data if data is not None and data.startswith(pictures.SIGNATURE) else None
 
 
 def _original(source: CardSource) -> tuple[Card | None, bytes | None]:
@@ -178,7 +178,7 @@ def story_files(source: StorySource, names: Mapping[str, str], form: str) -> Ite
         yield NamedFile(f"{base}.jsonl", "".join(flower_story.write(chat)).encode())
     elif form == "sillytavern":
         written: list[str] = []
-        for name, data in chat_writer.write(chat, base):
+        for name, data in sillytavern_chats.write_tree(chat, base):
             written.append(file_name(name))
             yield NamedFile(f"{written[-1]}.jsonl", data)
         if source.members:
@@ -191,7 +191,7 @@ def _group(source: StorySource, base: str, chats: list[str]) -> NamedFile:
     """Returns the cast as a group of the story's chats."""
     original = next((group for group in source.groups if set(group.chats) & set(chats)), None)
     name = original.name if original is not None else source.stored.title or base
-    data = settings_writer.group(name, source.members, chats, original)
+    data = sillytavern_settings.group_file(name, source.members, chats, original)
     return NamedFile(f"{file_name(name)} (group).json", data)
 
 

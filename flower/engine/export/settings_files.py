@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from flower import limits
 from flower.engine.export.library_files import NamedFile, file_name
-from flower.engine.interchange import reader, settings_writer
+from flower.engine.interchange import reader, sillytavern_settings
 from flower.engine.interchange.values import Imported, Kind
 from flower.engine.store import originals, presets, quick_replies
 from flower.engine.store.connection import Connection
@@ -29,7 +29,7 @@ def preset_file(db: Connection, name: str, user: int = 0) -> NamedFile | None:
     called, values = found
     was = (one for file in _files(db, Kind.SAMPLER_PRESET) for one in file.presets)
     original = next((one for one in was if one.name == called), None)
-    data = settings_writer.preset(called, samplers.checked(values), original)
+    data = sillytavern_settings.preset_file(called, samplers.checked(values), original)
     return NamedFile(f"{file_name(called)}.json", data)
 
 
@@ -53,7 +53,8 @@ def replies_file(db: Connection, name: str, own: Sequence[tuple[str, str]]) -> N
     was = (one for file in _files(db, Kind.QUICK_REPLIES) for one in file.quick_replies)
     original = next((one for one in was if one.name == called), None)
     return NamedFile(
-        f"{file_name(called)}.json", settings_writer.quick_replies(called, sets[called], original)
+        f"{file_name(called)}.json",
+        sillytavern_settings.quick_replies_file(called, sets[called], original),
     )
 
 

@@ -15,9 +15,9 @@ import trio
 
 from flower import file_io, limits
 from flower.engine.importing import library_archive, take
-from flower.engine.importing.names import stem_of
 from flower.engine.importing.take import File, Taken, TakeOutcome
 from flower.engine.interchange import reader
+from flower.engine.interchange.fields import stem_of
 from flower.engine.store import originals
 from flower.engine.store.connection import Store
 from flower.errors import ImportFileError

@@ -16,12 +16,11 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.game.cast import Cast
 from flower.engine.game.steering import NOTE_CHARS, Note, Persona
-from flower.engine.importing import groups
-from flower.engine.importing.names import stem_of
-from flower.engine.importing.nodes import marks_of, nodes_of, speakers
+from flower.engine.importing import chats
+from flower.engine.importing.chats import marks_of, nodes_of, speakers
 from flower.engine.interchange import chat_tree, values
-from flower.engine.interchange.card_reader import short
-from flower.engine.interchange.characters import character_of
+from flower.engine.interchange.cards import character_of, short
+from flower.engine.interchange.fields import stem_of
 from flower.engine.interchange.values import Card, Chat, Imported, Kind, QuickReplies
 from flower.engine.lorebook.book import Book, Entry
 from flower.engine.own_assets import owner_of
@@ -144,7 +143,7 @@ def take(
     items += [_take_preset(home, preset) for preset in imported.presets]
     for group in imported.groups if not user else ():
         titles = (stem_of(chat.title) for chat in imported.chats)
-        groups.take(db, group, dict(zip(titles, played, strict=True)))
+        chats.take(db, group, dict(zip(titles, played, strict=True)))
         items.append((f"group {sanitize(group.name)}", "new"))
     originals.drop_unused(db, original)
     state: State = "new" if any(found == "new" for _, found in items) or not items else "updated"
@@ -191,7 +190,7 @@ def _take_card(home: _Home, card: Card, place: int) -> tuple[Stored, tuple[str, 
     personas.claim(db, home.name, identity, user)
     imported_chats.give_character(db, character.name, home.name, identity, user)
     if old is None and not user:
-        groups.await_card(db, identity, (home.name, character.name))
+        chats.await_card(db, identity, (home.name, character.name))
     return stored, (f"character {character.name} ({identity})", "new" if old is None else "updated")
 
 
@@ -268,7 +267,7 @@ def _take_chat(home: _Home, chat: Chat, number: int) -> tuple[str, tuple[str, St
         for book_id in books.of_file(db, book, home.user):
             books.give(db, book_id, Owner.STORY, session_id)
     if not old and not home.user:
-        groups.await_chat(db, session_id, home.name)
+        chats.await_chat(db, session_id, home.name)
     messages = counted(added, "more message") if old else counted(len(chat.messages), "message")
     title = sanitize(chat.title) or character or "Untitled"
     return session_id, (f"story {title} ({session_id}, {messages})", "updated" if old else "new")

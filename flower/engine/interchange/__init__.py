@@ -4,6 +4,7 @@
 sentence, in time linear in its size and in bounded memory. What Flower does not use is kept beside what it
 does, and written again. A picture is decoded for a thumbnail alone (``thumbnail``).
 
-Writers: ``card_writer`` (JSON, PNG, CHARX), ``book_writer`` (World Info, V3), ``chat_writer`` (SillyTavern's lines,
-one file per end of a tree), ``flower_story`` (a whole tree). ``chat_tree.merge`` makes one tree of the files of a chat.
+Writers: ``card_writer`` (JSON, PNG, CHARX), ``book_writer`` (World Info, V3), ``sillytavern_chats`` (one file per end
+of a tree), ``sillytavern_settings`` (presets, quick replies, groups), ``flower_story`` (a whole tree).
+``chat_tree.merge`` makes one tree of the files of a chat.
 """

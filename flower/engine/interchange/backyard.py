@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from flower.engine.interchange import chat_tree, dates, json_text, other_books
+from flower.engine.interchange import chat_tree, fields, json_text, other_books
 from flower.engine.interchange.archive import Archive
-from flower.engine.interchange.card_reader import UNNAMED, short
+from flower.engine.interchange.cards import UNNAMED, short
 from flower.engine.interchange.chat_tree import UnplacedMessage
 from flower.engine.interchange.fields import first_text, mapping, objects, text, texts
 from flower.engine.interchange.values import Card, Chat, Ending, Imported, Kind, Variant
@@ -98,7 +98,7 @@ def _card(
 
 def _day(source: Mapping[str, Any], key: str) -> float | None:
     """Returns a date in whole seconds, as cards have it."""
-    found = dates.parse(source.get(key))
+    found = fields.date(source.get(key))
     return None if found is None else float(int(found))
 
 
@@ -153,7 +153,7 @@ def _interleaved(said: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any
 
 def _line(item: Mapping[str, Any], character: str) -> UnplacedMessage:
     if item.get("type") == "human":
-        variant = Variant(text=_macro_text(item, "text"), sent=dates.parse(item.get("createdAt")))
+        variant = Variant(text=_macro_text(item, "text"), sent=fields.date(item.get("createdAt")))
         return UnplacedMessage("user", PLAYER, [variant])
     return _answer(objects(item.get("outputs")), character)
 
@@ -163,9 +163,9 @@ def _answer(outputs: Iterator[dict[str, Any]], character: str) -> UnplacedMessag
     chosen, newest = 0, -1.0
     for index, output in enumerate(outputs):
         variants.append(
-            Variant(text=_said(text(output.get("text"))), sent=dates.parse(output.get("createdAt")))
+            Variant(text=_said(text(output.get("text"))), sent=fields.date(output.get("createdAt")))
         )
-        used = dates.parse(output.get("activeTimestamp")) or 0.0
+        used = fields.date(output.get("activeTimestamp")) or 0.0
         if used > newest:
             chosen, newest = index, used
     return UnplacedMessage("assistant", character, variants, chosen)
@@ -218,7 +218,7 @@ def _faraday_chat(source: Mapping[str, Any], character: str, greeting: str) -> C
     lines = [chat_tree.one_text_message(greeting, "assistant", character)] if greeting else []
     for item in objects(source.get("ChatItems")):
         if said := _macro_text(item, "input"):
-            variant = Variant(text=said, sent=dates.parse(item.get("createdAt")))
+            variant = Variant(text=said, sent=fields.date(item.get("createdAt")))
             lines.append(UnplacedMessage("user", PLAYER, [variant]))
         outputs = list(objects(item.get("RegenSwipes"))) or [{"text": item.get("output")}]
         if any(text(output.get("text")) for output in outputs):
@@ -233,5 +233,5 @@ def _faraday_chat(source: Mapping[str, Any], character: str, greeting: str) -> C
         player=PLAYER,
         messages=messages,
         endings=(Ending(title, chat_tree.last(messages)),),
-        created=dates.parse(source.get("createdAt")),
+        created=fields.date(source.get("createdAt")),
     )

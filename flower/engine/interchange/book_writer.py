@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from flower.engine.interchange import book_reader, json_text
-from flower.engine.interchange.book_fields import (
+from flower.engine.interchange.book_reader import (
     FIELDS,
+    OWN,
     SCANNED,
     filter_object,
     plain_number,
 )
-from flower.engine.interchange.book_reader import OWN
 from flower.engine.interchange.fields import mapping
 from flower.engine.lorebook.book import Book, Entry, Position
 

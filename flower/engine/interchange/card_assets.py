@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from flower.engine.interchange import archive, png
+from flower.engine.interchange import archive, pictures
 from flower.engine.interchange.fields import objects, text
 from flower.errors import ImportFileError
 
@@ -21,7 +21,7 @@ _IN_PNG = "__asset:"
 _CHUNKS = ("chara-ext-asset_:", "chara-ext-asset_")
 CARD_JSON = "card.json"
 _PICTURES = (
-    (png.SIGNATURE, "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF", "webp"), (b"GIF8", "gif"),
+    (pictures.SIGNATURE, "png"), (b"\xff\xd8\xff", "jpg"), (b"RIFF", "webp"), (b"GIF8", "gif"),
 )  # fmt: skip
 
 
@@ -35,14 +35,14 @@ def path_of(uri: str) -> str:
 
 def is_charx(original: bytes) -> bool:
     """Whether a file is an archive with a card in it."""
-    if original.startswith(png.SIGNATURE) or not archive.is_archive(original):
+    if original.startswith(pictures.SIGNATURE) or not archive.is_archive(original):
         return False
     return CARD_JSON in archive.Archive(original)
 
 
 def members(original: bytes) -> Iterator[tuple[str, bytes]]:
     """Yields all members of a CHARX archive but the card itself; nothing for another file."""
-    if original.startswith(png.SIGNATURE) or not archive.is_archive(original):
+    if original.startswith(pictures.SIGNATURE) or not archive.is_archive(original):
         return
     opened = archive.Archive(original)
     for name in opened.names():
@@ -52,11 +52,11 @@ def members(original: bytes) -> Iterator[tuple[str, bytes]]:
 
 def embedded(original: bytes) -> dict[str, bytes]:
     """Returns path and content of every asset in a file of any kind."""
-    if not original.startswith(png.SIGNATURE):
+    if not original.startswith(pictures.SIGNATURE):
         return {name: body for name, body in members(original) if name.startswith("assets/")}
     files = {}
-    for chunk in png.chunks(original):
-        word = png.keyword(original, chunk)
+    for chunk in pictures.chunks(original):
+        word = pictures.keyword(original, chunk)
         prefix = next((prefix for prefix in _CHUNKS if word.startswith(prefix)), "")
         if prefix:
             start = chunk.start + len(word) + 1

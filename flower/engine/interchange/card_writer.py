@@ -16,15 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from flower.engine.interchange import (
-    archive,
-    book_writer,
-    card_assets,
-    card_reader,
-    json_text,
-    payload,
-    png,
-)
+from flower.engine.interchange import archive, book_writer, card_assets, cards, json_text, pictures
 from flower.engine.interchange.archive import Archive
 from flower.engine.interchange.fields import mapping
 from flower.engine.interchange.values import Card, DepthPrompt, Kind
@@ -79,8 +71,8 @@ _OPTIONAL = (
 def card_object(card: Card, spec: Spec) -> dict[str, Any]:
     """Returns a card as the object of a specification."""
     source = card.source
-    known = card_reader.kind_of(source) if source else None
-    was = card_reader.read(source) if known else None
+    known = cards.kind_of(source) if source else None
+    was = cards.read(source) if known else None
     top, data = _beginning(card, known)
     v3 = spec == "v3"
     _fill(card, was, top, data, (*_FIELDS, *(_V3_FIELDS if v3 else ())), must=True)
@@ -172,7 +164,7 @@ def card_png(card: Card, original: bytes | None = None) -> bytes:
     The picture is the card's own if that is a PNG, else a drawn one. ``original`` is the file the card came
     from, if it is still there: its assets come along. Raises ``ImportFileError`` if it is broken.
     """
-    picture = card.picture if card.picture and card.picture.startswith(png.SIGNATURE) else None
+    picture = card.picture if card.picture and card.picture.startswith(pictures.SIGNATURE) else None
     v3 = card_object(card, "v3")
     v2 = {**v3, "spec": _SPECS["v2"][0], "spec_version": _SPECS["v2"][1]}
     if picture and picture == original and _chunks_say(picture, {"chara": v2, "ccv3": v3}):
@@ -181,15 +173,19 @@ def card_png(card: Card, original: bytes | None = None) -> bytes:
     if files:
         v3["data"]["assets"] = card_assets.renamed(v3["data"].get("assets"), files, card_assets.in_png)
     v2 = {**v2, "data": v3["data"]}
-    chunks = [("chara", payload.pack(v2)), ("ccv3", payload.pack(v3)), *card_assets.png_chunks(files)]
-    return png.with_texts(picture or portrait(card.name), chunks, CARD_KEYWORDS)
+    chunks = [
+        ("chara", pictures.packed_card(v2)),
+        ("ccv3", pictures.packed_card(v3)),
+        *card_assets.png_chunks(files),
+    ]
+    return pictures.with_texts(picture or portrait(card.name), chunks, CARD_KEYWORDS)
 
 
 def _chunks_say(picture: bytes, wanted: Mapping[str, object]) -> bool:
     """Whether each keyword is in a picture once, with this value."""
-    chunks = list(png.texts(picture, CARD_KEYWORDS))
+    chunks = list(pictures.texts(picture, CARD_KEYWORDS))
     try:
-        values = {word: payload.read(body) for word, body in chunks}
+        values = {word: pictures.card_object(body) for word, body in chunks}
     except ImportFileError:
         return False
     return len(chunks) == len(wanted) and values == wanted
@@ -229,8 +225,8 @@ def _other_assets(assets: object) -> list[Any]:
 
 def _plain(picture: bytes) -> bytes:
     """Returns a picture without the card in it, which would say everything twice."""
-    if picture.startswith(png.SIGNATURE):
-        return png.with_texts(picture, (), CARD_KEYWORDS)
+    if picture.startswith(pictures.SIGNATURE):
+        return pictures.with_texts(picture, (), CARD_KEYWORDS)
     return picture
 
 
@@ -250,8 +246,8 @@ def portrait(name: str) -> bytes:
     rows = b"".join(b"\0" + _row(y, hue, figure) for y in range(PORTRAIT_HEIGHT))
     eight_bits, rgb = 8, 2
     header = struct.pack(">IIBBBBB", PORTRAIT_WIDTH, PORTRAIT_HEIGHT, eight_bits, rgb, 0, 0, 0)
-    return png.SIGNATURE + b"".join(
-        png.chunk_bytes(kind, body)
+    return pictures.SIGNATURE + b"".join(
+        pictures.chunk_bytes(kind, body)
         for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     )
 

@@ -16,13 +16,11 @@ from flower.engine.interchange import (
     archive,
     backyard,
     card_assets,
-    card_reader,
-    exif,
+    cards,
     json_text,
     kobold,
     other_books,
-    payload,
-    png,
+    pictures,
 )
 from flower.engine.interchange.archive import Archive
 from flower.engine.interchange.fields import mapping
@@ -50,7 +48,7 @@ def read(data: bytes, name: str, inside: Reader | None) -> Imported | None:
     for start, kind in _OTHER_ARCHIVES.items():
         if data.startswith(start):
             raise ImportFileError(f"this is a {kind} archive; unpack it, or save it as ZIP")
-    if data.startswith(png.SIGNATURE):
+    if data.startswith(pictures.SIGNATURE):
         return _png(data, name)
     if data.startswith(WEBP) and data[8:12] == b"WEBP":
         return _picture(data, Kind.CARD_WEBP, name)
@@ -74,17 +72,17 @@ def read(data: bytes, name: str, inside: Reader | None) -> Imported | None:
 
 def _png(data: bytes, name: str) -> Imported:
     found: dict[str, bytes] = {}
-    for word, body in png.texts(data, ("ccv3", "chara", _NOVELAI)):
+    for word, body in pictures.texts(data, ("ccv3", "chara", _NOVELAI)):
         found.setdefault(word, body)
     problem: ImportFileError | None = None
     for word in ("ccv3", "chara"):
         if word in found:
             try:
-                return _card(payload.read(found[word]), Kind.CARD_PNG, data, name)
+                return _card(pictures.card_object(found[word]), Kind.CARD_PNG, data, name)
             except ImportFileError as error:
                 problem = problem or error
     if _NOVELAI in found:
-        book = payload.read(found[_NOVELAI])
+        book = pictures.card_object(found[_NOVELAI])
         if other_books.kind_of(book) is Kind.NOVELAI_BOOK:
             return Imported(
                 kind=Kind.NOVELAI_BOOK_PNG,
@@ -98,9 +96,9 @@ def _picture(data: bytes, kind: Kind, name: str) -> Imported:
 
 
 def _from_comments(data: bytes, kind: Kind, name: str, problem: ImportFileError | None) -> Imported:
-    for comment in exif.comments(data):
+    for comment in pictures.comments(data):
         try:
-            return _card(payload.read(comment), kind, data, name)
+            return _card(pictures.card_object(comment), kind, data, name)
         except ImportFileError as error:
             problem = problem or error  # a comment may be a caption
     if problem is not None:
@@ -113,8 +111,8 @@ def _from_comments(data: bytes, kind: Kind, name: str, problem: ImportFileError 
 def _card(source: dict[str, Any], kind: Kind, picture: bytes, name: str) -> Imported:
     if backyard.is_faraday(source):
         return backyard.read_faraday(source, picture, name)
-    card = structs.replace(card_reader.read(source, name), picture=picture)
-    return Imported(kind=kind, cards=(card,), notices=card_reader.notices(card))
+    card = structs.replace(cards.read(source, name), picture=picture)
+    return Imported(kind=kind, cards=(card,), notices=cards.notices(card))
 
 
 # --- archives -----------------------------------------------------------------------------------
@@ -144,13 +142,13 @@ def _charx(opened: Archive, path: str, name: str) -> Imported:
     source = json_text.parse(json_text.decode(opened.read(path)))
     if not isinstance(source, dict):
         raise ImportFileError("card.json in the archive is no card")
-    card = card_reader.read(source, name)
+    card = cards.read(source, name)
     icon = card_assets.main_icon(mapping(source.get("data")).get("assets"))
     if icon not in opened:
         icon = next((path for path in opened.names() if path.startswith("assets/icon/")), "")
     picture = opened.read(icon) if icon else None
     card = structs.replace(card, picture=picture)
-    notices = [*card_reader.notices(card)]
+    notices = [*cards.notices(card)]
     if "module.risum" in opened:
         notices.append("The archive has a Risu module, which Flower cannot read; it is kept.")
     return Imported(kind=Kind.CHARX, cards=(card,), notices=tuple(notices))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flower import limits
-from flower.engine.interchange import chat_tree, dates, json_text
+from flower.engine.interchange import chat_tree, fields, json_text
 from flower.engine.interchange.fields import flag, mapping, objects, text, whole
 from flower.engine.interchange.values import Chat, ChatNote, Ending, ImportedMessage, Variant
 from flower.errors import ImportFileError
@@ -100,7 +100,7 @@ def read(text_: str, name: str = "") -> Chat:
         title=text(head.get("title")) or name,
         messages=tuple(messages),
         endings=_endings(head, rows, messages, places),
-        created=dates.parse(created),
+        created=fields.date(created),
         note=_note(note),
         variables={key: text(value) for key, value in mapping(head.get("variables")).items()},
         source=mapping(head.get("source")),
@@ -179,7 +179,7 @@ def _message(group: Sequence[Mapping[str, Any]], parent: int | None, under: int)
 def _variant(row: Mapping[str, Any]) -> Variant:
     return Variant(
         text=text(row.get("content")),
-        sent=dates.parse(row.get("created")),
+        sent=fields.date(row.get("created")),
         model=text(row.get("model")),
         reasoning=text(row.get("reasoning")),
         source=mapping(row.get("source")),

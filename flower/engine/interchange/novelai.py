@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
-from flower.engine.interchange import chat_tree, dates, other_books
+from flower.engine.interchange import chat_tree, fields, other_books
 from flower.engine.interchange.chat_tree import UnplacedMessage
 from flower.engine.interchange.fields import mapping, objects, text
 from flower.engine.interchange.values import Chat, ChatNote, Ending, Imported, Kind
@@ -83,7 +83,7 @@ def _chat(
         title=title,
         messages=messages,
         endings=(Ending(title, chat_tree.last(messages)),),
-        created=dates.parse(mapping(holder.get("metadata")).get("createdAt")),
+        created=fields.date(mapping(holder.get("metadata")).get("createdAt")),
         scenario=description,
         memory=_filled(context[0]),
         note=ChatNote(_filled(context[1])) if context[1].strip() else None,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flower import limits
-from flower.engine.interchange import chat_tree, dates, other_books
+from flower.engine.interchange import chat_tree, fields, other_books
 from flower.engine.interchange.chat_tree import UnplacedMessage
 from flower.engine.interchange.fields import first_text, flag, mapping, objects, text, texts
 from flower.engine.interchange.values import Chat, Ending, Imported, Kind, Variant
@@ -90,7 +90,7 @@ def _cai(value: dict[str, Any], name: str, me: str) -> Imported:
 def _cai_line(item: Mapping[str, Any]) -> UnplacedMessage:
     speaker = mapping(item.get("src"))
     role = "user" if flag(speaker.get("is_human")) else "assistant"
-    variant = Variant(text=text(item.get("text")), sent=dates.parse(item.get("created")))
+    variant = Variant(text=text(item.get("text")), sent=fields.date(item.get("created")))
     return UnplacedMessage(role, text(speaker.get("name")), [variant], source=item)
 
 
@@ -125,7 +125,7 @@ def _agnai_speaker(item: Mapping[str, Any]) -> str:
 
 def _agnai_line(item: Mapping[str, Any], player: bool) -> UnplacedMessage:
     texts_ = [text(item.get("msg")), *texts(item.get("retries"))]
-    sent = dates.parse(item.get("createdAt"))
+    sent = fields.date(item.get("createdAt"))
     variants = [Variant(text=found, sent=sent) for found in dict.fromkeys(texts_)]
     return UnplacedMessage(
         "user" if player else "assistant", first_text(item, "name", "handle"), variants, source=item
@@ -152,7 +152,7 @@ def _risu_line(item: Mapping[str, Any]) -> UnplacedMessage:
     swipes = texts(item.get("swipes"))
     shown = text(item.get("data"))
     choices = [*swipes] if shown in swipes else [shown, *swipes]
-    sent = dates.parse(item.get("time"))
+    sent = fields.date(item.get("time"))
     variants = [Variant(text=found, sent=sent) for found in dict.fromkeys(choices)]
     chosen = next((index for index, variant in enumerate(variants) if variant.text == shown), 0)
     hidden = bool(item.get("disabled"))
@@ -194,7 +194,7 @@ def read_session(items: Sequence[Mapping[str, Any]], name: str = "") -> Imported
         role = message.get("role")
         said = _content(message.get("content"))
         if role in ("user", "assistant", "system") and said:
-            sent = dates.parse(item.get("timestamp"))
+            sent = fields.date(item.get("timestamp"))
             lines.append(UnplacedMessage(str(role), "", [Variant(text=said, sent=sent)], source=item))
     return Imported(kind=Kind.LLAMA_SESSION, chats=(_chat(lines, name),))
 

@@ -7,7 +7,7 @@ from typing import Any
 from flower import limits
 from flower.engine.interchange import (
     book_reader,
-    card_reader,
+    cards,
     containers,
     flower_story,
     json_text,
@@ -17,8 +17,8 @@ from flower.engine.interchange import (
     other_chats,
     presets,
     script_reader,
-    settings,
     sillytavern_chats,
+    sillytavern_settings,
 )
 from flower.engine.interchange.backyard import is_faraday, read_faraday
 from flower.engine.interchange.fields import mapping, text
@@ -83,9 +83,9 @@ def _value(value: Any, name: str, me: str) -> Imported:
         return other_chats.read(value, chat, name, me)
     if script_reader.is_scripts(value):
         return Imported(kind=Kind.SCRIPTS, scripts=script_reader.read(value))
-    own = settings.kind_of(value)
+    own = sillytavern_settings.kind_of(value)
     if own is not None:
-        return settings.read(value, own, name)
+        return sillytavern_settings.read(value, own, name)
     preset = presets.kind_of(value)
     if preset is not None:
         return presets.read(value, preset, name)
@@ -113,7 +113,7 @@ def _book_or_card(value: Any, name: str) -> Imported:
     ):
         return _book(Kind.LOREBOOK_V3, book_reader.read(value["data"], name))
     if "entries" not in value:
-        kind = card_reader.kind_of(value)
+        kind = cards.kind_of(value)
         if kind is not None:
             return _card(value, kind, name)
     if not book_reader.is_book(value):
@@ -123,8 +123,8 @@ def _book_or_card(value: Any, name: str) -> Imported:
 
 
 def _card(value: dict[str, Any], kind: Kind, name: str) -> Imported:
-    card: Card = card_reader.read(value, name)
-    return Imported(kind=kind, cards=(card,), notices=card_reader.notices(card))
+    card: Card = cards.read(value, name)
+    return Imported(kind=kind, cards=(card,), notices=cards.notices(card))
 
 
 def _book(kind: Kind, book: Book) -> Imported:
@@ -138,6 +138,6 @@ def _yaml(data: bytes, name: str) -> Imported:
         value = safe_yaml.load(data).value
     except YamlError as error:
         raise ImportFileError(f"{_UNKNOWN}: no JSON, and as YAML broken in {error}") from error
-    if not isinstance(value, dict) or card_reader.kind_of(value) is None:
+    if not isinstance(value, dict) or cards.kind_of(value) is None:
         raise ImportFileError(_UNKNOWN)
-    return _card(value, card_reader.kind_of(value) or Kind.OOBA_CARD, name)
+    return _card(value, cards.kind_of(value) or Kind.OOBA_CARD, name)

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from flower.engine.interchange import png
+from flower.engine.interchange import pictures
 from flower.errors import ImportFileError
 
 MOST_PIXELS = 6_000_000
@@ -43,7 +43,7 @@ def of_png(data: bytes) -> Thumbnail | None:
 
 
 def _of_png(data: bytes) -> Thumbnail | None:
-    header = png.content(data, b"IHDR") if data.startswith(png.SIGNATURE) else None
+    header = pictures.content(data, b"IHDR") if data.startswith(pictures.SIGNATURE) else None
     if header is None:
         return None
     width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
@@ -69,7 +69,7 @@ def _of_png(data: bytes) -> Thumbnail | None:
 
 def _palette(data: bytes) -> Channels:
     """Returns 256 colours; those that the picture does not have are black."""
-    told = np.frombuffer(png.content(data, b"PLTE") or b"", np.uint8)[: 256 * 3]
+    told = np.frombuffer(pictures.content(data, b"PLTE") or b"", np.uint8)[: 256 * 3]
     whole = np.zeros(256 * 3, np.uint8)
     whole[: len(told)] = told
     return whole.reshape(256, 3)
@@ -103,7 +103,7 @@ def _lines(data: bytes, size: int) -> Iterator[bytes]:
     """Yields the inflated picture in pieces of ``size`` bytes, and never holds more than a few of them."""
     inflating = zlib.decompressobj()
     held = b""
-    for chunk in png.chunks(data):
+    for chunk in pictures.chunks(data):
         if chunk.kind != b"IDAT":
             continue
         packed = data[chunk.start : chunk.end]

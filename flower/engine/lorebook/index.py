@@ -1,23 +1,28 @@
-"""Which of many thousand plain keys stand in a text. Pure.
+"""Which of many thousand plain keys are in the texts of a scan. Pure.
 
 Looking for each key by itself costs a pass over the text per key. Here the text is cut into its words
 once. A key that must be a whole word is then looked up among them. Of any other key one piece of a few
 letters is noted, the one that fewest keys share; only keys whose piece is in a word of the text are
 looked for in it.
+
+The texts are messages, further texts, what other entries brought. An entry sees only as many of the newest messages as
+its scan depth says, so for every term the newest message with it is noted. Patterns get one text, in which the parts
+are parted as other programs do it: a line break and a sign that no key has.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.lorebook import words
+from flower.engine.lorebook import matching
+from flower.engine.lorebook.book import TextSource
 
-__all__ = ["KeyIndex", "Term"]
+__all__ = ["KeyIndex", "ScanText", "Term", "View"]
 
 _PIECE = 6  # letters: shorter ones are in most texts; measured with tests/bench/lorebook.py
 _MANY = 8  # terms that share a piece
@@ -69,8 +74,8 @@ class _Half:
         self._stems: dict[str, int] = {}  # of them those that may have an ending
         others: list[tuple[int, str]] = []
         for number, term in terms:
-            if term.whole and not term.ascii_only and words.is_run(term.text):
-                stem = words.cyrillic_end(term.text)
+            if term.whole and not term.ascii_only and matching.is_run(term.text):
+                stem = matching.cyrillic_end(term.text)
                 (self._stems if stem else self._words)[term.text] = number
             else:
                 others.append((number, term.text))
@@ -84,7 +89,7 @@ class _Half:
             return ()
         numbers: list[int] = []
         if self._words or self._stems:
-            runs = set(words.RUN.findall(text))
+            runs = set(matching.RUN.findall(text))
             numbers.extend(self._words[word] for word in runs & self._words.keys())
             if self._stems:
                 numbers.extend(self._stemmed(runs))
@@ -95,8 +100,8 @@ class _Half:
 
     def _stemmed(self, runs: set[str]) -> Iterable[int]:
         for word in runs:
-            if words.cyrillic_end(word):
-                for stem in (word, *words.stems(word)):
+            if matching.cyrillic_end(word):
+                for stem in (word, *matching.stems(word)):
                     number = self._stems.get(stem)
                     if number is not None:
                         yield number
@@ -126,7 +131,7 @@ class _Half:
         term = self._terms[number]
         if term.text not in text:
             return False
-        return not term.whole or words.has_word(text, term.text, term.ascii_only)
+        return not term.whole or matching.has_word(text, term.text, term.ascii_only)
 
     def _note(self, terms: Sequence[tuple[int, str]]) -> None:
         """Chooses for each term the piece to know it by: a long one, but not one that many share."""
@@ -148,3 +153,95 @@ def _cut(part: str) -> list[str]:
     if len(part) <= _PIECE:
         return [part]
     return [part[at : at + _PIECE] for at in range(len(part) - _PIECE + 1)]
+
+
+# --- The text that keys are looked for in
+
+
+_MARK = "\x01"
+
+
+class View(Struct, frozen=True):
+    """What one entry sees."""
+
+    depth: int
+    sources: tuple[TextSource, ...]
+    recursion: bool  # texts of other entries too
+
+
+class ScanText:
+    """All texts of one scan. ``messages`` are newest first, as they are to be read."""
+
+    def __init__(
+        self,
+        index: KeyIndex,
+        messages: Sequence[str],
+        sources: Mapping[TextSource, str],
+        injected: Sequence[str],
+    ) -> None:
+        self._index = index
+        self._messages = messages
+        self._sources = sources
+        self._injected = injected
+        self._recursion: list[str] = []
+        self._newest: dict[int, int] = {}  # term: first message that has it
+        self._read = 0
+        self._in_sources = {source: index.find(text) for source, text in sources.items()}
+        self._in_injected = frozenset().union(*(index.find(text) for text in injected))
+        self._in_recursion: set[int] = set()
+        self._texts: dict[View, str] = {}
+
+    def first_terms(self) -> set[int]:
+        """Returns the terms of all texts that are there from the beginning but for the messages."""
+        return set(self._in_injected).union(*self._in_sources.values())
+
+    def read(self, depth: int) -> set[int]:
+        """Reads messages down to ``depth``; returns the terms that come with them."""
+        fresh: set[int] = set()
+        for at in range(self._read, min(depth, len(self._messages))):
+            for term in self._index.find(self._messages[at]):
+                if term not in self._newest:
+                    self._newest[term] = at
+                    fresh.add(term)
+        self._read = max(self._read, min(depth, len(self._messages)))
+        return fresh
+
+    def add(self, text: str) -> frozenset[int]:
+        """Adds what entries brought; returns the terms in it."""
+        self._recursion.append(text)
+        self._texts.clear()
+        terms = self._index.find(text)
+        self._in_recursion |= terms
+        return terms
+
+    @property
+    def grown(self) -> bool:
+        """Whether an entry has brought anything."""
+        return bool(self._recursion)
+
+    def has(self, term: int, view: View) -> bool:
+        """Returns whether the term is in what a view shows. The messages must have been read."""
+        return (
+            self._newest.get(term, view.depth) < view.depth
+            or term in self._in_injected
+            or (view.recursion and term in self._in_recursion)
+            or any(term in self._in_sources.get(source, ()) for source in view.sources)
+        )
+
+    def parts(self, view: View) -> list[str]:
+        """Returns the texts of a view, in order."""
+        parts = list(self._messages[: view.depth])
+        parts += [
+            self._sources[source]
+            for source in TextSource
+            if source in view.sources and self._sources.get(source)
+        ]
+        parts += self._injected
+        return parts + self._recursion if view.recursion else parts
+
+    def text(self, view: View) -> str:
+        """Returns a view as one text, for patterns."""
+        text = self._texts.get(view)
+        if text is None:
+            text = self._texts[view] = _MARK + f"\n{_MARK}".join(self.parts(view))
+        return text

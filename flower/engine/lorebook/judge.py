@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct, structs
 
 from flower import limits
-from flower.engine.lorebook import words
+from flower.engine.lorebook import matching
 from flower.engine.lorebook.book import Entry, Logic
-from flower.engine.lorebook.index import Term
+from flower.engine.lorebook.index import ScanText, Term, View
+from flower.engine.lorebook.matching import Stopwatch
 from flower.engine.lorebook.outcome import Cause, Reason
-from flower.engine.lorebook.patterns import Stopwatch
 from flower.engine.lorebook.rules import EntryId, EntryKey, KeyedBooks, ReadyEntry, key_for
-from flower.engine.lorebook.scan_text import ScanText, View
-from flower.engine.lorebook.situation import Situation
-from flower.engine.lorebook.timed import Running
+from flower.engine.lorebook.situation import Running, Situation
 
 __all__ = ["Judge", "Verdict"]
 
@@ -197,7 +195,7 @@ class Judge:
         """Returns whether a term that is not in the index is in a view."""
         for part in self._text.parts(view):
             text = part.lower() if term.fold else part
-            if words.has_word(text, term.text, term.ascii_only) if term.whole else term.text in text:
+            if matching.has_word(text, term.text, term.ascii_only) if term.whole else term.text in text:
                 return True
         return False
 

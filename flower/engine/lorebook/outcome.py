@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from flower.engine.lorebook.book import Position, Role
 from flower.engine.lorebook.rules import EntryId, ReadyEntry
-from flower.engine.lorebook.timed import NOTHING, Timed
+from flower.engine.lorebook.situation import NOTHING, Timed
 
 __all__ = [
     "Cause",

@@ -18,7 +18,7 @@ from flower.engine.lorebook import decorators
 from flower.engine.lorebook.book import Book, Entry, Scope
 from flower.engine.lorebook.decorators import Decorators
 from flower.engine.lorebook.index import KeyIndex, Term
-from flower.engine.lorebook.patterns import Pattern, bare, slashed
+from flower.engine.lorebook.matching import Pattern, bare, slashed
 
 __all__ = [
     "EntryId",

@@ -19,13 +19,12 @@ from msgspec import Struct
 from flower import limits
 from flower.engine.lorebook.decorators import split_hidden_keys
 from flower.engine.lorebook.groups import Scoring, left_as_recorded, losers, names
+from flower.engine.lorebook.index import ScanText
 from flower.engine.lorebook.judge import Judge
+from flower.engine.lorebook.matching import Stopwatch
 from flower.engine.lorebook.outcome import Fired, Held, Outcome, Pass, Reason, place_of
-from flower.engine.lorebook.patterns import Stopwatch
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
-from flower.engine.lorebook.scan_text import ScanText
-from flower.engine.lorebook.situation import ScanSettings, Situation
-from flower.engine.lorebook.timed import Running, after, begin
+from flower.engine.lorebook.situation import Running, ScanSettings, Situation, after, begin
 
 __all__ = ["Tools", "scan"]
 

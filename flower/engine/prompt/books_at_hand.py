@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from flower.engine.game.steering import Steering
 from flower.engine.lorebook.book import TextSource
-from flower.engine.lorebook.timed import NOTHING
+from flower.engine.lorebook.situation import NOTHING
 from flower.engine.prompt import bookshelf
 from flower.engine.prompt.bookshelf import Moment, Ready
 from flower.engine.prompt.direction import Direction, StoryRef, changed

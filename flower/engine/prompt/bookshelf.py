@@ -21,8 +21,7 @@ from flower.engine.lorebook.book import Book, Scope, TextSource
 from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, LoreRules, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, seeded
-from flower.engine.lorebook.timed import NOTHING, Timed
+from flower.engine.lorebook.situation import NOTHING, ScanSettings, Situation, SpokenLine, Timed, seeded
 from flower.engine.prompt.macros import Values, run
 from flower.engine.recall.base import Found, Library, book_scope
 from flower.engine.recall.lore_files import FILE_BOOK

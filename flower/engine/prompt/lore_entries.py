@@ -17,7 +17,7 @@ from flower.engine.lorebook.book import Position, Role
 from flower.engine.lorebook.decorators import NONE
 from flower.engine.lorebook.outcome import Cause, Fired, Held, Outcome, arrange
 from flower.engine.lorebook.rules import KeyedBooks, ReadyEntry
-from flower.engine.lorebook.timed import Timed
+from flower.engine.lorebook.situation import Timed
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.provider.base import Role as ChatRole
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.lorebook.javascript import PatternError, translate
-from flower.engine.lorebook.patterns import Stopwatch
+from flower.engine.lorebook.matching import Stopwatch
 from flower.engine.scripts.script import Macros, Script, ScriptPlace, When
 
 if TYPE_CHECKING:

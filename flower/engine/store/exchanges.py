@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.game.state import dump_variables
-from flower.engine.lorebook.timed import Timed
+from flower.engine.lorebook.situation import Timed
 from flower.engine.store import branches, paths, prompts, stages, states, stories, tree
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.extra import (

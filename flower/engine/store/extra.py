@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from flower.engine.lorebook.timed import Timed
+from flower.engine.lorebook.situation import Timed
 
 
 class ManifestEntry(Struct, frozen=True):

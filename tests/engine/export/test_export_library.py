@@ -11,7 +11,7 @@ from msgspec import structs
 
 from flower.engine.export import files, library_files
 from flower.engine.interchange import reader
-from flower.engine.interchange.characters import card_of, character_of
+from flower.engine.interchange.cards import card_of, character_of
 from flower.engine.store import books, quick_replies, stories, tree
 from flower.errors import CommandError
 from flower.protocol.messages import ErrorEvent

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flower.engine.importing.names import stem_of
 from flower.engine.importing.take import Taken
 from flower.engine.interchange import reader
+from flower.engine.interchange.fields import stem_of
 from flower.engine.store import (
     books,
     characters,

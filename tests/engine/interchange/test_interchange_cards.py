@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from flower.engine.interchange import card_assets, card_writer, payload, png
+from flower.engine.interchange import card_assets, card_writer, pictures
 from flower.engine.interchange.archive import Archive
 from flower.engine.interchange.card_writer import PORTRAIT_HEIGHT, PORTRAIT_WIDTH, portrait
 from flower.engine.interchange.reader import read
@@ -104,8 +104,9 @@ def test_signs_that_no_screen_shows_are_counted() -> None:
 
 
 def test_the_first_chunk_counts_and_ccv3_before_chara() -> None:
-    two = png.with_texts(
-        PICTURE, [("chara", payload.pack({**V1, "name": "one"})), ("chara", payload.pack(V1))]
+    two = pictures.with_texts(
+        PICTURE,
+        [("chara", pictures.packed_card({**V1, "name": "one"})), ("chara", pictures.packed_card(V1))],
     )
     assert read(two).cards[0].name == "one"
     both = as_png(chara=V1, ccv3={**V3, "data": {**DATA, "name": "three"}})
@@ -113,7 +114,7 @@ def test_the_first_chunk_counts_and_ccv3_before_chara() -> None:
 
 
 def test_a_broken_ccv3_gives_way_to_chara() -> None:
-    both = png.with_texts(PICTURE, [("ccv3", b"***"), ("chara", payload.pack(V1))])
+    both = pictures.with_texts(PICTURE, [("ccv3", b"***"), ("chara", pictures.packed_card(V1))])
     assert read(both).cards[0].name == "Hedda"
 
 
@@ -133,7 +134,7 @@ def test_cards_packed_into_an_archive_are_taken_out() -> None:
 def test_a_webp_may_list_its_bytes() -> None:
     """A writer of 2023 did so."""
     numbers = ",".join(map(str, as_json(V2))).encode()
-    assert payload.read(numbers)["data"]["name"] == "Hedda"
+    assert pictures.card_object(numbers)["data"]["name"] == "Hedda"
 
 
 def test_faraday_cards_bring_their_chat() -> None:
@@ -165,8 +166,8 @@ def test_old_backyard_exports_are_put_in_order() -> None:
 
 def lite_finds(data: bytes) -> dict[str, Any]:
     """Reads a PNG by the rule of a program that takes the first tEXt chunk with a key like ``c???a``."""
-    for chunk in png.chunks(data):
-        word = png.keyword(data, chunk)
+    for chunk in pictures.chunks(data):
+        word = pictures.keyword(data, chunk)
         if chunk.kind == b"tEXt" and len(word) == 5 and word[0] == "c" and word[4] == "a":
             value: dict[str, Any] = json.loads(base64.b64decode(data[chunk.start + 6 : chunk.end]))
             return value
@@ -228,7 +229,7 @@ def test_the_picture_stays_as_it_is() -> None:
     written = card_writer.card_png(card)
     assert b"Comment\0hello" in written
     assert written.endswith(b"behind the end")
-    assert png.content(written, b"IDAT") == png.content(data, b"IDAT")
+    assert pictures.content(written, b"IDAT") == pictures.content(data, b"IDAT")
     assert card_writer.card_png(read(written).cards[0], written) == written  # and again: the same file
 
 
@@ -259,7 +260,9 @@ def test_files_that_say_the_same_are_written_byte_for_byte() -> None:
     assert card_writer.card_charx(read(archive).cards[0], archive) == archive
     v2 = {**V3, "spec": "chara_card_v2", "spec_version": "2.0"}
     body = deflated(b"chara", base64.b64encode(json.dumps(v2, indent=2).encode()))
-    picture = png.with_texts(with_chunk(b"zTXt", body, before_image=True), [("ccv3", payload.pack(V3))])
+    picture = pictures.with_texts(
+        with_chunk(b"zTXt", body, before_image=True), [("ccv3", pictures.packed_card(V3))]
+    )
     assert card_writer.card_png(read(picture).cards[0], picture) == picture
 
 
@@ -267,7 +270,7 @@ def test_a_card_without_a_picture_gets_a_drawn_one() -> None:
     drawn = portrait("Hedda")
     assert drawn == portrait("Hedda") != portrait("Tam")
     assert len(drawn) < 8_192
-    pixels = zlib.decompress(png.content(drawn, b"IDAT") or b"")
+    pixels = zlib.decompress(pictures.content(drawn, b"IDAT") or b"")
     assert len(pixels) == PORTRAIT_HEIGHT * (1 + 3 * PORTRAIT_WIDTH)
     assert read(card_writer.card_png(card_of(V1))).cards[0].name == "Hedda"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from flower.engine.export import render as export
-from flower.engine.interchange import chat_tree, chat_writer, dates, flower_story, kobold
+from flower.engine.interchange import chat_tree, fields, flower_story, kobold, sillytavern_chats
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Chat, ChatNote, Ending, ImportedMessage, Kind, Variant
 from flower.engine.store import stories
@@ -57,12 +57,12 @@ def file_of(name: str, *lines: Mapping[str, Any], **metadata: object) -> Chat:
     ],
 )  # fmt: skip
 def test_dates_of_every_age(written: object, seconds: float | None) -> None:
-    assert dates.parse(written) == seconds
+    assert fields.date(written) == seconds
 
 
 def test_dates_are_written_as_browsers_do() -> None:
-    assert dates.iso(MOMENT + 0.486) == "2024-09-28T14:05:00.486Z"
-    assert dates.parse(dates.iso(MOMENT)) == MOMENT
+    assert fields.iso(MOMENT + 0.486) == "2024-09-28T14:05:00.486Z"
+    assert fields.date(fields.iso(MOMENT)) == MOMENT
 
 
 def test_a_message_has_its_swipes_dates_and_thoughts() -> None:
@@ -277,7 +277,7 @@ def test_variants_of_both_files_are_kept_and_lines_hang_on_theirs() -> None:
         ("I.", 0),
         ("Hm.", 2),
     ]
-    files_ = dict(chat_writer.write(tree, "x"))
+    files_ = dict(sillytavern_chats.write_tree(tree, "x"))
     assert texts(read(files_["two"]).chats[0])[0] == ("assistant", "c")
 
 
@@ -316,7 +316,7 @@ def test_a_tree_becomes_a_file_for_each_end_and_branches_name_their_trunk() -> N
         note=ChatNote("N", 2, 3, "user"),
         created=MOMENT,
     )
-    written = dict(chat_writer.write(chat, "story"))
+    written = dict(sillytavern_chats.write_tree(chat, "story"))
     assert list(written) == ["story", "story - Branch #1"]
     one, two = ([json.loads(part) for part in data.split(b"\n")] for data in written.values())
     assert "main_chat" not in one[0]["chat_metadata"]
@@ -341,10 +341,10 @@ def test_a_change_changes_one_line_of_the_file() -> None:
     changed = structs.replace(
         chat, messages=(chat.messages[0], structs.replace(chat.messages[1], hidden=False))
     )
-    (written,) = dict(chat_writer.write(changed, "f")).values()
+    (written,) = dict(sillytavern_chats.write_tree(changed, "f")).values()
     before, after = (
         [json.loads(part) for part in text.split(b"\n")]
-        for text in (dict(chat_writer.write(chat, "f"))["f"], written)
+        for text in (dict(sillytavern_chats.write_tree(chat, "f"))["f"], written)
     )
     assert after[:2] == before[:2]
     assert (after[2]["is_system"], after[2]["mes"]) == (False, "Hm.")
@@ -422,7 +422,9 @@ def test_any_tree_survives_our_own_lines(chat: Chat) -> None:
 @given(chat=trees())
 def test_every_text_of_any_tree_is_in_some_sillytavern_file(chat: Chat) -> None:
     bare = structs.replace(chat, messages=tuple(structs.replace(m, source={}) for m in chat.messages))
-    written = [read(data, name) for name, data in chat_writer.write(bare, "x") if b"mes" in data]
+    written = [
+        read(data, name) for name, data in sillytavern_chats.write_tree(bare, "x") if b"mes" in data
+    ]
     found = {v.text for part in written for m in part.chats[0].messages for v in m.variants}
     assert found >= {variant.text for message in chat.messages for variant in message.variants}
 

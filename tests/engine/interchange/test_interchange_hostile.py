@@ -20,7 +20,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.interchange import book_writer, card_writer, chat_writer, flower_story, png
+from flower.engine.interchange import (
+    book_writer,
+    card_writer,
+    flower_story,
+    pictures,
+    sillytavern_chats,
+)
 from flower.engine.interchange.archive import Archive
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind
@@ -93,13 +99,13 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "plain words": (lambda: b"Once upon a time", "no file of a kind"),
     "a RAR": (lambda: b"Rar!\x1a\x07\0data", "RAR"),
     "a 7z": (lambda: b"7z\xbc\xaf'\x1cdata", "7z"),
-    "signature alone": (lambda: png.SIGNATURE, "ends too early"),
+    "signature alone": (lambda: pictures.SIGNATURE, "ends too early"),
     "no end chunk": (lambda: PICTURE[:-12], "ends too early"),
     "a chunk longer than the file": (
-        lambda: png.SIGNATURE + struct.pack(">I4s", 0xFFFFFFFF, b"tEXt") + bytes(40), "longer than the file"),
+        lambda: pictures.SIGNATURE + struct.pack(">I4s", 0xFFFFFFFF, b"tEXt") + bytes(40), "longer than the file"),
     "a wrong checksum": (lambda: as_png(chara=V2).replace(b"chara\0ey", b"chara\0eZ"), "checksum"),
     "too many chunks": (
-        lambda: png.SIGNATURE + png.chunk_bytes(b"tEXt", b"a\0b") * (limits.IMPORT_PNG_CHUNKS + 5), "chunks"),
+        lambda: pictures.SIGNATURE + pictures.chunk_bytes(b"tEXt", b"a\0b") * (limits.IMPORT_PNG_CHUNKS + 5), "chunks"),
     "a picture without a card": (lambda: PICTURE, "no character"),
     "an inflating text": (bomb_png, "too large"),
     "a damaged deflate stream": (lambda: with_chunk(b"zTXt", b"chara\0\0notdeflate"), "damaged"),
@@ -214,7 +220,7 @@ def survives(data: bytes) -> None:
         assert len(read(book_writer.world_info(book), "file").books[0].entries) == len(book.entries)
     for chat in found.chats:
         assert read("".join(flower_story.write(chat)).encode()).chats == (chat,)
-        assert dict(chat_writer.write(chat, "file"))
+        assert dict(sillytavern_chats.write_tree(chat, "file"))
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -297,7 +303,7 @@ def test_a_number_too_large_to_be_meant_can_be_read_again() -> None:
 @given(data=st.binary(max_size=200))
 def test_any_bytes_behind_any_signature_are_refused_with_a_sentence(data: bytes) -> None:
     for start in (
-        png.SIGNATURE,
+        pictures.SIGNATURE,
         b"RIFF\0\0\0\0WEBP",
         b"\xff\xd8\xff",
         b"PK\x03\x04",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from flower.engine.interchange import book_writer, card_writer, chat_writer, flower_story
+from flower.engine.interchange import book_writer, card_writer, flower_story, sillytavern_chats
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Card, Chat, Kind
 from flower.engine.lorebook.book import Book
@@ -64,7 +64,7 @@ def books_return(book: Book) -> tuple[bool, bool]:
 
 def chats_return(chat: Chat) -> tuple[bool, bool]:
     data = "".join(flower_story.write(chat)).encode()
-    for name, lines in chat_writer.write(chat, chat.title or "chat"):
+    for name, lines in sillytavern_chats.write_tree(chat, chat.title or "chat"):
         again = read(lines, name).chats[0]
         assert [message.text for message in again.messages], name
     return read(data).chats[0] == chat, UNKNOWN.encode() in data

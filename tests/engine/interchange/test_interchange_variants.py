@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flower.engine.interchange import card_writer, png
+from flower.engine.interchange import card_writer, pictures
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Imported, Kind
 from flower.errors import ImportFileError, UnknownPlayerError
@@ -105,7 +105,7 @@ CODED = base64.b64encode(CARD)
 def picture(kind: bytes, body: bytes) -> bytes:
     drawn = card_writer.portrait("x")
     place = drawn.index(b"IDAT") - 4
-    return drawn[:place] + png.chunk_bytes(kind, body) + drawn[place:]
+    return drawn[:place] + pictures.chunk_bytes(kind, body) + drawn[place:]
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,10 @@ from msgspec import structs
 from flower.engine.interchange import (
     book_reader,
     book_writer,
-    card_reader,
     card_writer,
+    cards,
     chat_tree,
-    chat_writer,
-    payload,
-    png,
+    pictures,
     sillytavern_chats,
 )
 from flower.engine.interchange.reader import read
@@ -84,7 +82,7 @@ def test_cards_are_what_the_reference_stores(case: dict[str, Any]) -> None:
                 read_input(case)
         return
     card = read_input(case).cards[0]
-    reference = card_reader.read(case["stored_card"])
+    reference = cards.read(case["stored_card"])
     if different:
         reference = structs.replace(reference, name=card.name)
     if case["input"].endswith(
@@ -228,7 +226,7 @@ def test_chats_of_the_reference_are_read_as_it_says_and_written_byte_for_byte(
         )  # fmt: skip
         assert (variant.text, variant.reasoning) == (meant["mes"], meant["reasoning"])
         assert (len(message.variants), message.chosen) == (meant["swipes"] or 1, meant["swipe_id"] or 0)
-    assert list(chat_writer.write(chat, "chat")) == [("chat", data)]
+    assert list(sillytavern_chats.write_tree(chat, "chat")) == [("chat", data)]
 
 
 def test_a_chat_and_its_branch_become_one_tree_and_two_files_again() -> None:
@@ -244,7 +242,7 @@ def test_a_chat_and_its_branch_become_one_tree_and_two_files_again() -> None:
     (tree,) = chat_tree.merge(chats[::-1])
     assert len(tree.messages) == 11 + 2  # five are common, two are the branch's own
     assert [ending.name for ending in tree.endings] == [name.removesuffix(".jsonl") for name in names]
-    written = dict(chat_writer.write(tree, "x"))
+    written = dict(sillytavern_chats.write_tree(tree, "x"))
     for name, chat in zip(names, chats, strict=True):
         again = read(written[name.removesuffix(".jsonl")]).chats[0]
         assert said(again) == said(chat)
@@ -264,7 +262,7 @@ def test_a_card_of_the_reference_changes_by_one_field_of_the_specification(name:
     """V3 wants ``group_only_greetings``; nothing else may differ, the picture least of all."""
     data = (FILES / "cards" / f"{name}.png").read_bytes()
     written = card_writer.card_png(read(data).cards[0], data)
-    before, after = dict(png.texts(data, ("ccv3",))), dict(png.texts(written, ("ccv3",)))
+    before, after = dict(pictures.texts(data, ("ccv3",))), dict(pictures.texts(written, ("ccv3",)))
     one, other = (card_reader_object(text["ccv3"]) for text in (before, after))
     assert other["data"].pop("group_only_greetings") == []
     assert other == one
@@ -274,4 +272,4 @@ def test_a_card_of_the_reference_changes_by_one_field_of_the_specification(name:
 
 
 def card_reader_object(text: bytes) -> dict[str, Any]:
-    return payload.read(text)
+    return pictures.card_object(text)

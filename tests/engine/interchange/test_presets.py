@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from flower.engine.importing.take import File, take
-from flower.engine.interchange import presets, settings_writer
+from flower.engine.interchange import presets, sillytavern_settings
 from flower.engine.interchange.reader import read
 from flower.engine.interchange.values import Kind, Preset
 from flower.engine.prompt.model import read_template
@@ -296,7 +296,7 @@ def test_settings_are_a_preset_that_is_read_as_the_same(
     original = (
         of({**TEXTGEN, "banned_tokens": '"a shiver"', "sampler_priority": ["x"]}) if before else None
     )
-    data = settings_writer.preset("Mine", values, original)
+    data = sillytavern_settings.preset_file("Mine", values, original)
     again = of(json.loads(data), "other")
     assert (again.name, again.values) == ("Mine", values)
     assert not before or json.loads(data)["sampler_priority"] == ["x"]
@@ -304,7 +304,7 @@ def test_settings_are_a_preset_that_is_read_as_the_same(
 
 def test_a_preset_that_has_not_changed_is_written_as_it_came() -> None:
     preset = of({**TEXTGEN, "other_program": 1})
-    assert json.loads(settings_writer.preset("Mine", preset.values, preset)) == preset.source
+    assert json.loads(sillytavern_settings.preset_file("Mine", preset.values, preset)) == preset.source
 
 
 async def test_settings_go_out_and_come_in(tmp_path: Path) -> None:

@@ -13,8 +13,14 @@ from flower.engine.lorebook.decorators import NONE, parse, split_hidden_keys
 from flower.engine.lorebook.outcome import Cause, Outcome, Reason
 from flower.engine.lorebook.rules import EntryId, KeyedBooks, LoreRules, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, budget, seeded
-from flower.engine.lorebook.timed import NOTHING
+from flower.engine.lorebook.situation import (
+    NOTHING,
+    ScanSettings,
+    Situation,
+    SpokenLine,
+    budget,
+    seeded,
+)
 
 USUAL = ScanSettings()
 TOOLS = Tools(tokens=lambda text: len(text.split()), chance=lambda purpose: 0.5)

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.lorebook import words
+from flower.engine.lorebook import matching
 from flower.engine.lorebook.book import Book, Entry, Scope
 from flower.engine.lorebook.index import KeyIndex, Term
 from flower.engine.lorebook.javascript import PatternError, translate
+from flower.engine.lorebook.matching import Pattern, Stopwatch, bare, slashed
 from flower.engine.lorebook.outcome import Reason
-from flower.engine.lorebook.patterns import Pattern, Stopwatch, bare, slashed
 from flower.engine.lorebook.rules import KeyedBooks, Matching, Shelved
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine
@@ -190,7 +190,7 @@ def test_the_clock_is_asked_for_what_is_left() -> None:
 )
 def test_whole_words_of_any_script(text: str, key: str, found: bool) -> None:
     """A key stands alone where readers see words, and anywhere where they do not."""
-    assert words.has_word(text, key) is found
+    assert matching.has_word(text, key) is found
     index = KeyIndex([Term(key.lower(), True, True), Term(key, False, True)])
     assert index.find(text) == (frozenset({0, 1}) if found else frozenset())
 
@@ -209,7 +209,7 @@ def test_the_index_finds_what_a_plain_search_finds(keys: list[str], text: str) -
     expected = set()
     for number, term in enumerate(terms):
         compared = text.lower() if term.fold else text
-        there = words.has_word(compared, term.text) if term.whole else term.text in compared
+        there = matching.has_word(compared, term.text) if term.whole else term.text in compared
         if there:
             expected.add(number)
     index = KeyIndex(list(dict.fromkeys(terms)))

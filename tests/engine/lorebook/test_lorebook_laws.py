@@ -21,8 +21,7 @@ from flower.engine.lorebook.book import (
 from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.rules import KeyedBooks, LoreRules, Matching, Shelved, Strategy
 from flower.engine.lorebook.scan import Tools, scan
-from flower.engine.lorebook.situation import ScanSettings, Situation, SpokenLine, seeded
-from flower.engine.lorebook.timed import NOTHING, Timed
+from flower.engine.lorebook.situation import NOTHING, ScanSettings, Situation, SpokenLine, Timed, seeded
 
 WORDS = st.sampled_from(
     [

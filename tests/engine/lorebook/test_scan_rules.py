@@ -17,7 +17,7 @@ from flower.engine.game.steering import Persona, Steering
 from flower.engine.lorebook.book import Book, Entry, Position, Role, TextSource
 from flower.engine.lorebook.outcome import Cause, Fired, Outcome, Place
 from flower.engine.lorebook.rules import EntryId
-from flower.engine.lorebook.timed import NOTHING
+from flower.engine.lorebook.situation import NOTHING
 from flower.engine.prompt import books_at_hand, bookshelf, context
 from flower.engine.prompt.bookshelf import Bookshelf, Moment
 from flower.engine.prompt.direction import Direction, expanded_world

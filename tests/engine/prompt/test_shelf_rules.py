@@ -14,7 +14,7 @@ from flower.engine.game.steering import Note, Steering
 from flower.engine.lorebook.book import Book, Position
 from flower.engine.lorebook.outcome import Cause, Fired, Place
 from flower.engine.lorebook.rules import EntryId
-from flower.engine.lorebook.timed import NOTHING
+from flower.engine.lorebook.situation import NOTHING
 from flower.engine.prompt import (
     books_at_hand,
     bookshelf,

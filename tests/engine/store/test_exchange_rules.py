@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.steering import Persona
-from flower.engine.lorebook.timed import Timed
+from flower.engine.lorebook.situation import Timed
 from flower.engine.store import (
     branches,
     exchanges,

@@ -13,11 +13,11 @@ import trio
 import trio.testing
 
 from flower.engine.commands import library
-from flower.engine.interchange import card_writer, png, thumbnail
+from flower.engine.interchange import card_writer, pictures, thumbnail
 from flower.engine.recall.native_check import NoNumpyError
 from flower.protocol import messages
 from flower.tui.state.model import PicturesShown
-from flower.tui.term import pictures
+from flower.tui.term import pictures as term_pictures
 from flower.tui.term.inputs import Reply
 from flower.tui.term.keys import Decoder
 from flower.tui.term.pictures import KittyPicture
@@ -45,7 +45,7 @@ def picture(colour: int, bits: int = 8, interlaced: int = 0, filters: str = "012
         (b"IDAT", zlib.compress(rows)),
         (b"IEND", b""),
     ]
-    return png.SIGNATURE + b"".join(png.chunk_bytes(kind, body) for kind, body in parts)
+    return pictures.SIGNATURE + b"".join(pictures.chunk_bytes(kind, body) for kind, body in parts)
 
 
 def filtered(kind: int, row: bytes, above: bytes, channels: int) -> bytes:
@@ -84,7 +84,8 @@ def test_a_card_becomes_small_in_its_proportions() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"\xff\xd8\xff\xe0 a JPEG", png.SIGNATURE, picture(2)[:-30], picture(2, bits=16), picture(2, interlaced=1),
+        b"", b"\xff\xd8\xff\xe0 a JPEG", pictures.SIGNATURE, picture(2)[:-30], picture(2, bits=16),
+        picture(2, interlaced=1),
         picture(3).replace(b"PLTE", b"PLTX"),
         picture(2, filters="0").replace(struct.pack(">II", 60, 40), struct.pack(">II", 60, 41)),
     ],
@@ -100,7 +101,7 @@ def test_a_picture_that_lies_about_its_size_is_not_inflated() -> None:
     bomb = zlib.compress(bytes(50_000_000), 9)
     for header in (head, struct.pack(">IIBBBBB", 10, 10, 8, 6, 0, 0, 0)):
         parts = [(b"IHDR", header), (b"IDAT", bomb), (b"IEND", b"")]
-        data = png.SIGNATURE + b"".join(png.chunk_bytes(kind, body) for kind, body in parts)
+        data = pictures.SIGNATURE + b"".join(pictures.chunk_bytes(kind, body) for kind, body in parts)
         small = thumbnail.of_png(data)
         assert small is None or (small.width, small.height) == (10, 10)
 
@@ -233,11 +234,11 @@ def noise() -> tuple[int, int, bytes]:
 def test_a_terminal_that_says_so_gets_the_picture_once() -> None:
     """At most 64 KiB; later frames cost nothing, moved lines a placement, and a covered picture is taken away."""
     terminal, laid = KittyTerminal(), KittyPicture()
-    assert Decoder().feed(terminal.feed(pictures.KITTY_QUESTION).answers) == [
-        Reply("other", pictures.KITTY_ANSWER)
+    assert Decoder().feed(terminal.feed(term_pictures.KITTY_QUESTION).answers) == [
+        Reply("other", term_pictures.KITTY_ANSWER)
     ]
     first = laid.follow(noise(), (80, 1, 16, 12), b"")
-    assert len(first) <= pictures.PICTURE_BYTES
+    assert len(first) <= term_pictures.PICTURE_BYTES
     terminal.feed(first)
     assert list(terminal.held.values()) == [noise()]
     assert list(terminal.placed.values()) == [(80, 1, 16, 12)]
@@ -249,8 +250,8 @@ def test_a_terminal_that_says_so_gets_the_picture_once() -> None:
     assert terminal.feed(laid.follow(noise(), None, b"")).placed == {}
     terminal.feed(laid.follow(noise(), (70, 1, 16, 12), b""))
     assert len(terminal.placed) == 1
-    assert laid.sent <= pictures.PICTURE_BYTES
-    terminal.feed(pictures.REMOVED)
+    assert laid.sent <= term_pictures.PICTURE_BYTES
+    terminal.feed(term_pictures.REMOVED)
     assert (terminal.held, terminal.placed) == ({}, {})
 
 

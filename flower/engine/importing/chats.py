@@ -1,4 +1,4 @@
-"""Groups of other programs: whose members become the cast of the stories whose files they name.
+"""Chats of other programs as stories: the nodes of the tree, and groups whose members become the cast.
 
 A group, the cards of its members and its chats come in any order, so each of them looks for the others. Functions
 over a connection; those that write expect to run inside ``Database.write``.
@@ -6,18 +6,74 @@ over a connection; those that write expect to run inside ``Database.write``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.game.steering import Steering
-from flower.engine.importing.names import stem_of
-from flower.engine.interchange import reader
-from flower.engine.interchange.values import Group, Kind
+from flower.engine.interchange import chat_tree, reader
+from flower.engine.interchange.fields import stem_of
+from flower.engine.interchange.values import Chat, Group, Kind
 from flower.engine.store import characters, imported_chats, originals, states
 from flower.engine.store.connection import Connection
+from flower.engine.store.imported_chats import ChatNode
 from flower.errors import ImportFileError
+from flower.text import sanitize
+
+
+def nodes_of(chat: Chat, now: float) -> tuple[list[ChatNode], int | None]:
+    """Returns a node for every text of a chat, and the index of the one it ends at.
+
+    A message follows one variant of the message before it. A text without a date has that of the text
+    before it, else of the chat, else ``now``.
+    """
+    nodes: list[ChatNode] = []
+    starts: list[int] = []
+    for message in chat.messages:
+        starts.append(len(nodes))
+        parent = None if message.parent is None else starts[message.parent] + message.parent_variant
+        above = nodes[parent].created if parent is not None else chat.created or now
+        for number, variant in enumerate(message.variants):
+            nodes.append(
+                ChatNode(
+                    parent,
+                    message.role,
+                    sanitize(variant.text),
+                    variant.sent if variant.sent is not None else above,
+                    sanitize(variant.model),
+                    sanitize(message.name),
+                    message.hidden,
+                    number == message.chosen,
+                )
+            )
+    return nodes, _leaf(chat, starts)
+
+
+def _leaf(chat: Chat, starts: Sequence[int]) -> int | None:
+    ends = [ending.leaf for ending in chat.endings if ending.leaf is not None]
+    leaf = ends[0] if ends else chat_tree.last(chat.messages)
+    return None if leaf is None else starts[leaf] + chat.messages[leaf].chosen
+
+
+def marks_of(chat: Chat) -> list[bytes]:
+    """Returns what files of one chat have in common, as short as it can be kept."""
+    return [
+        hashlib.sha256(repr(mark).encode("utf-8", "replace")).digest() for mark in chat_tree.marks(chat)
+    ]
+
+
+def speakers(chat: Chat) -> list[str]:
+    """Returns the names under which the narrator's side speaks, the most talkative first."""
+    counts: dict[str, int] = {}
+    for message in chat.messages:
+        if message.role == "assistant" and message.name:
+            counts[message.name] = counts.get(message.name, 0) + 1
+    return sorted(counts, key=lambda name: -counts[name])
+
+
+# --- Groups of other programs: whose members become the cast of the stories whose files they name
 
 
 def take(db: Connection, group: Group, played: Mapping[str, str]) -> None:

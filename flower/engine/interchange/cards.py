@@ -1,8 +1,8 @@
-"""Card objects as ``Card`` values: V1, V2, V3, gradio and text-generation-webui.
+"""Card objects as ``Card`` values: V1, V2, V3, gradio and text-generation-webui; a card as a character, and back. Pure.
 
 Sources: the specifications of Character Card V1 and V2 (malfoyslastname/character-card-spec-v2) and V3
 (kwaroran/character-card-spec-v3); SillyTavern's extensions. A field of a wrong type is read as well as it
-can be. Where the fields stand twice, in ``data`` and beside it, ``data`` counts.
+can be. Where the fields are there twice, in ``data`` and beside it, ``data`` counts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from flower import limits
+from flower.engine import assets
+from flower.engine.assets import Character
 from flower.engine.interchange import book_reader, script_reader
 from flower.engine.interchange.fields import (
     first_text,
@@ -25,7 +29,9 @@ from flower.engine.interchange.fields import (
     words,
 )
 from flower.engine.interchange.values import Asset, Card, DepthPrompt, Kind
+from flower.engine.lorebook.book import Book
 from flower.errors import ImportFileError
+from flower.text import sanitize
 
 UNNAMED = "Unnamed"
 _V1 = ("description", "personality", "first_mes", "mes_example", "scenario")
@@ -220,3 +226,73 @@ def _linked_books(extensions: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     names += texts(extensions.get("additional_lorebooks"))
     return ", ".join(dict.fromkeys(names[: limits.IMPORT_SPEAKERS]))
+
+
+# --- A card as a character of the engine, and the way back
+
+
+def character_of(card: Card, character_id: str) -> Character:
+    """Returns who the card describes. What Flower does not use of it stays in the card's file."""
+    clean = sanitize
+    depth = card.depth_prompt
+    return Character(
+        id=character_id,
+        name=clean(card.name),
+        persona=_persona(clean(card.description), clean(card.personality)),
+        nickname=clean(card.nickname),
+        greeting=clean(card.greeting),
+        alternate_greetings=_texts(card.alternate_greetings),
+        group_greetings=_texts(card.group_greetings),
+        scenario=clean(card.scenario),
+        example_dialogue=clean(card.example_dialogue),
+        system_prompt=clean(card.system_prompt),
+        post_history_instructions=clean(card.post_history_instructions),
+        depth_prompt=assets.DepthPrompt(clean(depth.text), depth.depth, depth.role) if depth else None,
+        tags=_texts(card.tags),
+        creator=clean(card.creator),
+        version=clean(card.version),
+        notes=clean(card.creator_notes),
+        talkativeness=card.talkativeness,
+    )
+
+
+def _texts(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sanitize(text) for text in texts if text.strip())
+
+
+def _persona(description: str, personality: str) -> str:
+    described = description.strip()
+    if not personality.strip():
+        return described
+    return f"{described}\nPersonality: {personality.strip()}".strip()
+
+
+def card_of(character: Character, original: Card | None = None, book: Book | None = None) -> Card:
+    """Returns the character as a card: the ``original`` with what has changed since it was read.
+
+    ``book`` is the character's own lorebook as it is now, None for the one of the original.
+    """
+    was = character_of(original, character.id) if original is not None else None
+    card = original or Card(name=character.name)
+    changes: dict[str, object] = {}
+    for mine, theirs in _SAME.items():
+        value = getattr(character, mine)
+        if was is None or value != getattr(was, mine):
+            changes[theirs] = value
+    if was is None or character.persona != was.persona:
+        changes |= {"description": character.persona, "personality": ""}
+    depth = character.depth_prompt
+    if was is None or depth != was.depth_prompt:
+        changes["depth_prompt"] = DepthPrompt(depth.text, depth.depth, depth.role) if depth else None
+    if book is not None and book != card.book:
+        changes["book"] = book
+    return replace(card, **changes) if changes else card
+
+
+_SAME = {
+    "name": "name", "nickname": "nickname", "greeting": "greeting", "scenario": "scenario",
+    "alternate_greetings": "alternate_greetings", "group_greetings": "group_greetings",
+    "example_dialogue": "example_dialogue", "system_prompt": "system_prompt",
+    "post_history_instructions": "post_history_instructions", "tags": "tags", "creator": "creator",
+    "version": "version", "notes": "creator_notes", "talkativeness": "talkativeness",
+}  # fmt: skip
