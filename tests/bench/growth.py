@@ -21,7 +21,7 @@ from pathlib import Path
 
 from flower.engine.assets import load_assets
 from flower.engine.character_list import Brief
-from flower.engine.commands.browsing import Ranking, arranged
+from flower.engine.commands.library import Ranking, arranged
 from flower.engine.export import files
 from flower.engine.export.render import render
 from flower.engine.prompt.context import _story_so_far

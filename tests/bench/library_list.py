@@ -16,7 +16,7 @@ import trio
 import trio.testing
 
 from flower.engine.character_list import Brief
-from flower.engine.commands.browsing import PAGE, Ranking, arranged
+from flower.engine.commands.library import PAGE, Ranking, arranged
 from flower.engine.sessions import snapshot
 from flower.protocol import codec
 from flower.protocol.messages import CommandOption, LibraryItem, Listing, State, SyncState, SystemUpdate

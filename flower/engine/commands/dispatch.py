@@ -18,9 +18,6 @@ from flower.errors import FlowerError, FormError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Prompt
 from flower.text import sanitize
 
-# What a client asks for by itself, and what only looks: the model may go on working ahead.
-LOOKS = frozenset({"/sync", "/history", "/tree", "/show", "/library", "/portrait", "/typing"})
-
 
 async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
     """Carries out one prompt; whatever is wrong with it becomes one ``error`` event.
@@ -60,7 +57,7 @@ async def handle(engine: Engine, client: Client, prompt: Prompt) -> None:
 
 
 async def _carry_out(engine: Engine, client: Client, text: str, request: str | None) -> None:
-    if text.partition(" ")[0] not in LOOKS:
+    if not registry.looks(text.partition(" ")[0]):
         engine.turns.preparer.interrupt()
     if text.startswith("/") and not text.startswith("//"):
         await run(engine, client, text)
@@ -91,8 +88,8 @@ async def run(engine: Engine, client: Client, text: str) -> None:
     """Carries out the command in ``text``; raises ``CommandError`` if it cannot be, or not by this client."""
     option, argument = lookup.parse(text)
     client.check(registry.need_of(option.name, argument))
-    if option.name not in LOOKS:
-        begins = registry.STORIES if client.session is not None else registry.STORIES | registry.SPEAKS
-        model, story = option.name in registry.ASKS_MODEL, option.name in begins
-        await _allow(engine, client, model=model, story=story)
-    await registry.ACTIONS[option.name](engine, client, argument)
+    handler = registry.HANDLERS[option.name]
+    if not handler.looks:
+        begins = handler.begins_story or (handler.is_line and client.session is None)
+        await _allow(engine, client, model=handler.asks_model, story=begins)
+    await handler.action(engine, client, argument)

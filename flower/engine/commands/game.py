@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.commands.lookup import closest
+from flower.engine.commands.lookup import closest, current_of, story_of
 from flower.engine.game import checks, clocks, dice, people, sheet
 from flower.engine.game.rng import Seeded
 from flower.engine.game.sheet import Sheet
@@ -28,18 +28,6 @@ from flower.engine.store.extra import MessageExtra, RollRecord
 from flower.errors import CommandError
 from flower.protocol.messages import ChatMessage, MessageMeta, State, SystemUpdate
 from flower.text import counted
-
-
-def story_of(client: Client) -> Session:
-    """Returns the story a client watches; raises ``CommandError`` if it watches none."""
-    if client.session is None:
-        raise CommandError("There is no story here yet; /session new starts one.")
-    return client.session
-
-
-async def current_of(engine: Engine, session: Session) -> states.CurrentState:
-    return await engine.services.database.read(states.current, session.id, engine.now())
-
 
 # --- dice ---------------------------------------------------------------------------------------
 

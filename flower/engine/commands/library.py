@@ -1,51 +1,174 @@
-"""Commands about what is in the library: characters, lorebooks and stories as files of other programs."""
+"""The library as lists: characters, worlds and lorebooks with tags, favourites and when they were played last.
+
+Thousands of cards are listed a page at a time: a client asks for what its player looks at, so that the state which
+every client gets when it comes does not grow with the library. Pictures are asked for one by one as well.
+"""
 
 from __future__ import annotations
 
 import base64
 import logging
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
+from msgspec import Struct
 
 from flower import limits
 from flower.engine.assets import Character
+from flower.engine.character_list import Brief, briefs
 from flower.engine.commands.lookup import closest
-from flower.engine.export import files as export_files
-from flower.engine.export import library_archive, library_files, settings_files
-from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, NamedFile
-from flower.engine.recall.native_check import NoNumpyError, load_numpy
+from flower.engine.export import library_files
+from flower.engine.own_assets import plain
+from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
+from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import books, presets, states, stories
-from flower.engine.store.books import StoredBook
+from flower.engine.store import books, favourites, states, stories
+from flower.engine.store.connection import Connection
+from flower.engine.store.stories import StoredSession
 from flower.errors import CommandError
-from flower.protocol.messages import Portrait, State
-from flower.text import counted
+from flower.protocol.messages import LibraryItem, Listing, Portrait, State
+from flower.text import one_line
 
 if TYPE_CHECKING:
     from flower.engine.interchange.thumbnail import Thumbnail
 
 log = logging.getLogger(__name__)
 
-NAMES_SHOWN = 5  # of files that were written
+PAGE = 100  # of one frame: 40 KB at most
+ROWS = 40  # of a list as text
+TAGS = 8  # of one character in a list
+TUTORIAL = "tutorial"  # the shipped world that teaches to play
+KINDS = ("characters", "worlds", "books")
 
 
-async def export_character(engine: Engine, client: Client, argument: str) -> None:
-    """A card, the imported picture with it."""
-    wanted, _, form = argument.partition(" ")
-    known = engine.assets_for(client).characters
-    wanted = wanted.lower() or client.chosen.character_id
-    character = known.get(wanted)
-    if character is None:
-        raise CommandError(f"Which character? There is no {wanted!r}.{closest(wanted, list(known))}")
-    source = await engine.services.database.read(library_files.read_character, character)
-    form = form.strip().lower() or CARD_FORMATS[0]
-    file = await trio.to_thread.run_sync(library_files.card_file, source, form)
-    await write(engine, client, [file])
+class Ranking(Struct, frozen=True):
+    """What a list needs beside the things themselves: which are favourites, and when stories were played."""
+
+    favourites: frozenset[str] = frozenset()
+    played: dict[str, float] = {}
+
+
+def arranged(known: Sequence[Brief], words: str, ranking: Ranking) -> list[Brief]:
+    """Returns those that have all of ``words``, favourites first, then what was played last, then by name."""
+    found = filtered(known, words)
+    played, liked = ranking.played, ranking.favourites
+    found.sort(key=lambda one: (one.id not in liked, -played.get(one.id, 0.0), one.name.casefold()))
+    return found
+
+
+def filtered(known: Sequence[Brief], words: str) -> list[Brief]:
+    """Returns those whose name, id or tags have all of ``words`` in them."""
+    wanted = words.casefold().split()
+    if not wanted:
+        return list(known)
+    found = []
+    for brief in known:
+        text = f"{brief.name}\n{brief.id}\n{' '.join(brief.tags)}".casefold()
+        if all(word in text for word in wanted):
+            found.append(brief)
+    return found
+
+
+async def send_page(engine: Engine, client: Client, argument: str) -> None:
+    """``KIND [OFFSET] [WORDS]``: a page of a list, for screens."""
+    kind, _, rest = argument.partition(" ")
+    if kind not in KINDS:
+        raise CommandError(f"What is listed? One of {', '.join(KINDS)}.")
+    first, _, words = rest.strip().partition(" ")
+    if not first.isdecimal():
+        first, words = "0", rest
+    words, offset = words.strip()[: limits.FILTER_CHARS], int(first[: limits.NUMBER_DIGITS])
+    found, ranking = await _found(engine, client, kind, words)
+    page = tuple(_listed(one, ranking) for one in found[offset : offset + PAGE])
+    client.notify("", State(listing=Listing(kind, words, len(found), page, offset)))
+
+
+async def _found(engine: Engine, client: Client, kind: str, words: str) -> tuple[list[Brief], Ranking]:
+    assets, database = engine.assets_for(client), engine.services.database
+    if kind == "books":
+        stored = await database.read(books.listed, client.visitor.id)
+        known = [Brief(str(one.id), one.name or f"Lorebook {one.id}") for one in stored]
+    elif kind == "worlds":
+        worlds = assets.worlds.values()
+        known = [
+            Brief(w.id, w.name, snapshot.of(w.name, w.lore, w.scene, w.start_message)) for w in worlds
+        ]
+    else:
+        known = list(briefs(assets.characters))
+    ranking = await database.read(_ranking, kind, client.visitor.id)
+    found = arranged(known, words, ranking)
+    if kind == "worlds" and not ranking.played and not ranking.favourites:  # a newcomer's
+        found.sort(key=lambda one: one.id != TUTORIAL)
+    return found, ranking
+
+
+def _ranking(db: Connection, kind: str, user: int) -> Ranking:
+    """Stories that nobody has played for long say nothing: those that the list of stories has are looked at."""
+    played: dict[str, float] = {}
+    for story in stories.sessions(db, user=user) if kind != "books" else []:
+        one = _with(story, kind)
+        if one:
+            played[one] = max(played.get(one, 0.0), story.updated)
+    return Ranking(favourites.of(db, kind, user), played)
+
+
+def _with(story: StoredSession, kind: str) -> str:
+    return story.world_id if kind == "worlds" else story.character_id
+
+
+def _listed(brief: Brief, ranking: Ranking) -> LibraryItem:
+    return LibraryItem(
+        id=brief.id,
+        name=brief.name,
+        about=snapshot.of(brief.name, brief.summary),
+        tags=brief.tags[:TAGS],
+        favourite=brief.id in ranking.favourites,
+        played=ranking.played.get(brief.id, 0.0),
+    )
+
+
+async def list_characters(engine: Engine, client: Client, argument: str) -> None:
+    """A page of the characters that have the words in their name or tags, as text."""
+    number, words = 1, argument
+    first, _, rest = argument.partition(" ")
+    if first.isdecimal():
+        number, words = max(int(first[:6]), 1), rest
+    found, ranking = await _found(engine, client, "characters", words)
+    if not found:
+        raise CommandError("There is no such character; /import brings some, /character new makes one.")
+    pages = -(-len(found) // ROWS)
+    number = min(number, pages)
+    rows = []
+    for brief in found[(number - 1) * ROWS : number * ROWS]:
+        tags = f" [{', '.join(brief.tags[:5])}]" if brief.tags else ""
+        mark = "*" if brief.id in ranking.favourites else " "
+        rows.append(f"{mark} {brief.id}  {brief.name}{tags}  {one_line(brief.summary, 60)}")
+    more = f", page {number} of {pages}: /character list {number + 1} shows more" if pages > 1 else ""
+    liked = "; * are favourites" if any(row.startswith("*") for row in rows) else ""
+    client.notify("\n".join([f"{counted(len(found), 'character')}{more}{liked}:", *rows]))
+
+
+async def favourite(kind: str, engine: Engine, client: Client, argument: str) -> None:
+    """Keeps something at the top of its list, or lets it go; without a name what is chosen."""
+    chosen = {"characters": client.chosen.character_id, "worlds": client.chosen.world_id}
+    wanted = argument.strip() or chosen.get(kind, "")
+    found, _ = await _found(engine, client, kind, "")
+    one = next(
+        (one for one in found if wanted.casefold() in (one.id, plain(one.id), one.name.casefold())),
+        None,
+    )
+    if one is None:
+        known = [one.id for one in found[:PAGE]]
+        raise CommandError(f"Which of the {kind}? There is no {wanted!r}.{closest(wanted, known)}")
+    liked = await engine.services.database.write(favourites.switch, kind, one.id, client.visitor.id)
+    if liked is None:
+        raise CommandError(f"There are {favourites.MOST} favourites, the most there can be.")
+    client.notify(f"✓ {one.name} is {'a favourite' if liked else 'no favourite any more'}.")
+
+
+# --- pictures -----------------------------------------------------------------------------------
 
 
 async def send_portrait(engine: Engine, client: Client, argument: str) -> None:
@@ -83,111 +206,3 @@ def _thumbnail(source: library_files.CardSource) -> Thumbnail | None:
 
     picture = library_files.picture_of(source)
     return thumbnail.of_png(picture) if picture is not None else None
-
-
-async def export_lorebook(engine: Engine, client: Client, argument: str) -> None:
-    name, _, form = argument.rpartition(" ")
-    if form.lower() not in BOOK_FORMATS:
-        name, form = argument, BOOK_FORMATS[0]
-    listed = await engine.services.database.read(books.listed, client.visitor.id)
-    found = find_book(listed, name.strip())
-    book = await engine.services.database.read(books.read, found.id)
-    file = await trio.to_thread.run_sync(library_files.book_file, book, form.lower())
-    await write(engine, client, [file])
-
-
-def find_book(listed: list[StoredBook], wanted: str) -> StoredBook:
-    """Returns the lorebook of that name or number. Raises ``CommandError`` with those there are."""
-    if not listed:
-        raise CommandError("There is no lorebook here; /import brings some.")
-    fits = [one for one in listed if wanted.casefold() in (str(one.id), (one.name or "").casefold())]
-    if not fits:
-        near = closest(wanted, [one.name for one in listed])
-        raise CommandError(f"There is no lorebook {wanted!r}.{near}")
-    if len(fits) > 1:
-        numbers = ", ".join(str(one.id) for one in fits)
-        raise CommandError(f"Several lorebooks are called that; say which by its number: {numbers}.")
-    return fits[0]
-
-
-async def export_preset(engine: Engine, client: Client, argument: str) -> None:
-    """Sampler settings as a preset of SillyTavern."""
-    database, user = engine.services.database, client.visitor.id
-    file = await database.read(settings_files.preset_file, argument, user)
-    if file is None:
-        known = await database.read(presets.names, presets.SAMPLERS, user)
-        raise CommandError(f"Which preset? There is no {argument!r}.{closest(argument, list(known))}")
-    await write(engine, client, [file])
-
-
-async def export_replies(engine: Engine, client: Client, argument: str) -> None:
-    """A set of quick replies, or those of ``config.yaml``."""
-    own = [(reply.name, reply.text) for reply in engine.services.quick_replies]
-    file = await engine.services.database.read(settings_files.replies_file, argument, own)
-    await write(engine, client, [file])
-
-
-async def export_story(engine: Engine, client: Client, form: str) -> None:
-    """The whole tree, as another program's files or as Flower's own."""
-    if client.session is None:
-        raise CommandError("There is no story here yet; /session new starts one.")
-    source = await engine.services.database.read(library_files.read_story, client.session.id)
-    names = library_files.character_names(
-        engine.libraries.seen_by(client.session.owner, engine.services.assets)
-    )
-    make = partial(library_files.story_files, source, names, form)
-    files = await trio.to_thread.run_sync(lambda: list(make()))
-    await write(engine, client, files)
-
-
-async def write(engine: Engine, client: Client, files: list[NamedFile]) -> None:
-    """Writes files into the home's folder of exports and says where; none takes another's place."""
-    folder = await folder_for(engine, client)
-    paths = [
-        await trio.to_thread.run_sync(export_files.write_named, file.data, folder, file.name)
-        for file in files
-    ]
-    client.notify(written(client, paths))
-
-
-async def folder_for(engine: Engine, client: Client) -> Path:
-    """Returns where a client's files are written: each user has a folder of their own.
-
-    Raises ``CommandError`` when its user has filled what they may.
-    """
-    if client.visitor.id:
-        await engine.allowances.check_disk(client.visitor.id, client.visitor.name)
-    visitor = client.visitor
-    return export_files.folder_of(engine.services.database.path, visitor.name, visitor.id)
-
-
-def written(client: Client, paths: Sequence[Path]) -> str:
-    """Returns what to say of files that were written: where they are, or how a user gets them."""
-    if not paths:
-        return "There is nothing to write."
-    if not client.visitor.id:
-        others = f" and {counted(len(paths) - 1, 'more file')} beside it" if len(paths) > 1 else ""
-        return f"✓ Written: {paths[0]}{others}"
-    names = ", ".join(path.name for path in paths[:NAMES_SHOWN])
-    more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
-    days = limits.EXPORT_KEPT_S // 86_400
-    return (
-        f"✓ Written, and kept for {days} days: {names}{more}. `/fetch {paths[0].name}` or"
-        f' `flower export --fetch "{paths[0].name}"` brings it to your machine.'
-    )
-
-
-async def export_library(engine: Engine, client: Client, argument: str) -> None:
-    """Everything of the home as one archive; read beside the engine's own connection, so that nobody waits."""
-    if await engine.services.database.read(stories.has_others_things):
-        raise CommandError(
-            "Others have stories or a library in this home, which are theirs; on its machine `flower backup`"
-            " keeps everything."
-        )
-    home = engine.services.database.path.parent
-    made = await engine.services.database.read_slowly(
-        library_archive.write_new, home / library_archive.ASSETS, home / export_files.FOLDER
-    )
-    client.notify(
-        f"✓ Written: {made.path}. On another machine `flower import {made.path.name}` takes it over."
-    )

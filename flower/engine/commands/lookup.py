@@ -1,11 +1,20 @@
-"""Finds a command by what was typed, and tells what there is: for dispatch and for ``/help``. Pure."""
+"""What is meant by what was typed: a command, an id, a lorebook; and what there is, for ``/help``.
+
+Says so in one sentence where nothing fits, with the closest that there is.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
+from flower.engine.assets import Character, Rule, World
 from flower.engine.commands.catalogue import EXAMPLES, GROUPS, OPTIONS
+from flower.engine.sessions.engine import Engine
+from flower.engine.sessions.session import Client, Session
+from flower.engine.store import states
+from flower.engine.store.books import StoredBook
 from flower.errors import CommandError
 from flower.protocol.messages import CommandOption
 
@@ -131,3 +140,41 @@ def _alone(option: CommandOption) -> str:
     example = EXAMPLES[option.name]
     shown = f"\nFor example: {example}" if example != option.usage else ""
     return f"{option.usage}\n{summary}{shown}"
+
+
+def story_of(client: Client) -> Session:
+    """Returns the story a client watches; raises ``CommandError`` if it watches none."""
+    if client.session is None:
+        raise CommandError("There is no story here yet; /session new starts one.")
+    return client.session
+
+
+async def current_of(engine: Engine, session: Session) -> states.CurrentState:
+    return await engine.services.database.read(states.current, session.id, engine.now())
+
+
+Thing = TypeVar("Thing", World, Character, Rule)
+
+
+def named(kind: str, wanted: str, available: Mapping[str, Thing]) -> Thing:
+    """Returns the world, character or rule with an id. Raises ``CommandError`` with the closest there is."""
+    if not wanted:
+        raise CommandError(f"Which {kind}?{closest('', list(available))}")
+    thing = available.get(wanted.lower())
+    if thing is None:
+        raise CommandError(f"There is no {kind} {wanted!r}.{closest(wanted, list(available))}")
+    return thing
+
+
+def find_book(listed: list[StoredBook], wanted: str) -> StoredBook:
+    """Returns the lorebook of that name or number. Raises ``CommandError`` with those there are."""
+    if not listed:
+        raise CommandError("There is no lorebook here; /import brings some.")
+    fits = [one for one in listed if wanted.casefold() in (str(one.id), (one.name or "").casefold())]
+    if not fits:
+        near = closest(wanted, [one.name for one in listed])
+        raise CommandError(f"There is no lorebook {wanted!r}.{near}")
+    if len(fits) > 1:
+        numbers = ", ".join(str(one.id) for one in fits)
+        raise CommandError(f"Several lorebooks are called that; say which by its number: {numbers}.")
+    return fits[0]

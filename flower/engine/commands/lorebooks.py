@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from flower.engine.commands.library import find_book
+from flower.engine.commands.lookup import find_book, story_of
 from flower.engine.game.steering import Steering
 from flower.engine.lorebook.outcome import Outcome
 from flower.engine.lorebook.situation import NOTHING
@@ -62,7 +62,7 @@ async def book_on(engine: Engine, client: Client, argument: str) -> None:
     """Lets a book hold in this story, or through its world, its character, or everywhere."""
     stored, owner = await _meant(engine, client, argument, "/lorebook on The harbour")
     if owner is None:
-        session = _story(client)
+        session = story_of(client)
         await _switch(engine, session, stored, on=True)
         if stored.id not in {one.stored.id for one in await _holding(engine, client)}:
             await engine.services.database.write(books.give, stored.id, Owner.STORY, session.id)
@@ -77,7 +77,7 @@ async def book_off(engine: Engine, client: Client, argument: str) -> None:
     """Lets a book hold in this story no longer, or takes it from its world, character or everything."""
     stored, owner = await _meant(engine, client, argument, "/lorebook off The harbour")
     if owner is None:
-        session = _story(client)
+        session = story_of(client)
         await _switch(engine, session, stored, on=False)
         await engine.services.database.write(books.take, stored.id, Owner.STORY, session.id)
         client.notify(f"✓ {stored.name} is off in this story.")
@@ -96,7 +96,7 @@ async def test_entries(engine: Engine, client: Client, argument: str) -> None:
     """Tells what a line would fire here; nothing is thrown that counts, nothing lasts."""
     if not argument:
         raise CommandError("What would be said? For example /lore test I ring the bell.")
-    session = _story(client)
+    session = story_of(client)
     outcome = await what_fires(
         engine.services,
         session.id,
@@ -177,12 +177,6 @@ def _owner_id(client: Client, owner: Owner) -> str:
 
 def _owner_name(client: Client, owner: Owner) -> str:
     return "everything" if owner is Owner.ALL else f"the {owner.value} {_owner_id(client, owner)}"
-
-
-def _story(client: Client) -> Session:
-    if client.session is None:
-        raise CommandError("There is no story here yet; /session new starts one.")
-    return client.session
 
 
 async def what_fires(

@@ -1,15 +1,25 @@
-"""Commands about what is kept of a story when its words have left the prompt: its summary, its memories."""
+"""Commands about what the narrator remembers: the summary, memories, what a prompt had, what a line would recall."""
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from flower import limits
-from flower.engine.commands.world import memory_in, story_scope
+from flower.engine.commands import exports
+from flower.engine.commands.lookup import story_of
+from flower.engine.commands.world import PREVIEW_CHARS, listing, passage_in, reads_lore, search_passages
+from flower.engine.export.library_files import NamedFile
+from flower.engine.prompt.lore_entries import FIRED, is_kept, reason
+from flower.engine.prompt.sent import page_of, text_of
+from flower.engine.recall.base import Ranked, lore_scope, memory_scope
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import exchanges, search, tree
+from flower.engine.store import exchanges, search, stories, tree, whispers
+from flower.engine.store.passages import Passage
 from flower.engine.store.search import Summary
 from flower.errors import CommandError
 from flower.protocol.messages import State
+from flower.text import one_line
 
 OFF = ("off", "none")
 TASK_CHARS = 2_000  # of one's own words on how a summary is written
@@ -89,15 +99,52 @@ def _told(session: Session, last_id: int) -> str:
 
 
 async def _known(engine: Engine, client: Client) -> tuple[Session, Summary | None]:
-    story_scope(client)
-    session = client.session
-    assert session is not None  # or there is no scope
+    session = story_of(client)
     database = engine.services.database
     leaf = await database.read(tree.active_leaf, session.id)
     return session, await database.read(search.newest, leaf)
 
 
 # --- memories ---------------------------------------------------------------------------------------
+
+
+async def list_memories(engine: Engine, client: Client, argument: str) -> None:
+    """Lists what can be recalled here: not what belongs to other variants and branches only."""
+    session = story_of(client)
+    away = await engine.tables.unwitnessed(client)
+    found = [
+        p
+        for p in await engine.services.library.list(memory_scope(session.id))
+        if p.message_id not in away
+    ]
+    database = engine.services.database
+    leaf = await database.read(tree.active_leaf, session.id)
+    visible = await database.read(stories.path_ids, leaf)
+    here = tuple(p for p in found if p.message_id is None or p.message_id in visible)
+    text = listing("Memories of this story", here)
+    others = len(found) - len(here)
+    client.notify(f"{text}\n{others} more on other variants and branches." if others else text)
+
+
+async def search_memories(engine: Engine, client: Client, argument: str) -> None:
+    away = await engine.tables.unwitnessed(client)
+    await search_passages(engine, client, _scope(client), argument, "/memory search my brother", away)
+
+
+async def forget_memory(engine: Engine, client: Client, argument: str) -> None:
+    passage = await memory_in(engine, client, argument, "/memory forget 12")
+    if passage.message_id is not None:  # else the next start would make it again
+        await engine.services.database.write(exchanges.forget, passage.message_id)
+    await engine.services.library.forget(passage.id)
+    client.notify(f"✓ Forgotten: {one_line(passage.text, PREVIEW_CHARS)}")
+
+
+async def pin_memory(engine: Engine, client: Client, argument: str) -> None:
+    passage = await memory_in(engine, client, argument, "/memory pin 12")
+    await engine.services.library.pin(passage.id, not passage.pinned)
+    client.notify(
+        f"✓ {'No longer pinned' if passage.pinned else 'Pinned'}: {one_line(passage.text, PREVIEW_CHARS)}"
+    )
 
 
 async def show_memory(engine: Engine, client: Client, argument: str) -> None:
@@ -124,3 +171,114 @@ async def edit_memory(engine: Engine, client: Client, argument: str) -> None:
         await engine.services.database.write(exchanges.forget, passage.message_id)
     new = await engine.services.library.rewrite(passage.id, text)
     client.notify(f"✓ Memory {passage.id} is {new} now, and remembered in your words.")
+
+
+def _scope(client: Client) -> str:
+    return memory_scope(story_of(client).id)
+
+
+async def memory_in(engine: Engine, client: Client, argument: str, example: str) -> Passage:
+    """Returns a memory of the story that a client watches; one of what its user did not hear is none."""
+    passage = await passage_in(engine, _scope(client), argument, example)
+    if passage.message_id in await engine.tables.unwitnessed(client):
+        raise CommandError(f"There is no passage {argument} here; list them to see the numbers.")
+    return passage
+
+
+# --- what a prompt had, and what a line would bring to mind ---------------------------------------
+
+
+async def why(engine: Engine, client: Client, argument: str) -> None:
+    """Shows the parts of a prompt, as they were stored with its reply."""
+    session = story_of(client)
+    words = argument.split()
+    nearly = words[:1] == ["nearly"]
+    argument = " ".join(words[1:] if nearly else words)
+    if argument and not argument.isdecimal():
+        raise CommandError("Of which reply? /why MESSAGE takes a message's number.")
+    message = int(argument[:18]) if argument else None
+    asked = exchanges.nearly_fired if nearly else exchanges.manifest
+    manifest = await engine.services.database.read(asked, session.id, message)
+    if manifest is None:
+        what = "is known for this message" if argument else "has been sent in this story yet"
+        raise CommandError(f"No prompt {what}.")
+    if nearly:
+        kept = [f"  {e.source}: {e.note}" for e in manifest] or ["  none"]
+        client.notify("\n".join(["Entries that nearly fired:", *kept]))
+        return
+    rows = [f"{e.tokens:>6}  {e.section}: {e.source}  {e.note}".rstrip() for e in manifest]
+    total = sum(e.tokens for e in manifest if e.section not in ("lore", "memory", FIRED))
+    client.notify("\n".join([f"The prompt, about {total} tokens:", *rows]))
+
+
+async def why_full(engine: Engine, client: Client, argument: str) -> None:
+    """Shows the last request word for word, a page at a time, or writes it to a file."""
+    session = story_of(client)
+    sent = session.sent
+    if sent is None:
+        raise CommandError(
+            "No prompt has been sent since this story was opened; the next reply's can be seen."
+        )
+    if await engine.services.database.read(  # whoever whispered may have left meanwhile
+        whispers.has_others, session.id, client.visitor.id
+    ):
+        raise CommandError("Others have whispered at this table, and this prompt has what they said.")
+    text = text_of(sent)
+    if argument.lower() == "file":
+        name = f"prompt of message {sent.message_id}.txt"
+        await exports.write(engine, client, [NamedFile(name, text.encode("utf-8", "replace"))])
+        return
+    if argument and not argument.isdecimal():
+        raise CommandError("Which page? /why full 2, or /why full file for all of it.")
+    page, count = page_of(text, int(argument[:9] or 1))
+    number = min(max(int(argument[:9] or 1), 1), count)
+    more = f"\n\n(page {number} of {count}; /why full {number % count + 1}, /why full file)"
+    client.notify(page + (more if count > 1 else ""))
+
+
+async def recall(engine: Engine, client: Client, argument: str) -> None:
+    """Ranks lore and memories as for a line of the story, but for the scene and what was said last."""
+    if not argument:
+        raise CommandError("Recall what? For example /recall who rang the bell?")
+    database, session = engine.services.database, client.session
+    visible: Container[int] = ()
+    if session is not None:
+        way = await database.read(stories.path_ids, await database.read(tree.active_leaf, session.id))
+        away = await engine.tables.unwitnessed(client)
+        visible = frozenset(way) - away if away else way
+    known = client.chosen.world_id and reads_lore(client)
+    scopes = {"Lore": lore_scope(client.chosen.world_id)} if known else {}
+    if session is not None:
+        scopes["Memories"] = memory_scope(session.id)
+    if not scopes:
+        raise CommandError("Choose a world first: /world select ID.")
+    text = [f"What {argument!r} brings to mind; * would be told to the narrator, if there is room."]
+    for title, scope in scopes.items():
+        rows = await engine.services.library.explain(scope, argument, visible=visible)
+        none = ", none likely enough" if rows and not any(_would_be_told(row) for row in rows) else ""
+        text += ["", f"{title}: {len(rows)}{none}", *(_ranked(row) for row in rows)]
+    client.notify("\n".join(text))
+
+
+def _would_be_told(row: Ranked) -> bool:
+    return row.worth or row.found.passage.pinned
+
+
+def _ranked(row: Ranked) -> str:
+    """Returns a place in the ranking: parts of the score by signal, how far it is ahead, and what was found."""
+    found, score = row.found, row.score
+    parts = {
+        "words": score.words,
+        "meaning": score.similarity,
+        "beside": score.neighbours,
+        "tokens": score.late,
+    }
+    shown = " ".join(f"{name} {part:+.2f}" for name, part in parts.items() if abs(part) >= 0.005)
+    text = found.passage.title if is_kept(found) else one_line(found.passage.text, PREVIEW_CHARS)
+    if row.lead is not None:
+        shown = f"{shown} ahead {row.lead:+.2f}".lstrip()
+    mark = "*" if _would_be_told(row) else " "
+    return (
+        f"{mark}{found.passage.id:>6}  {row.chance:4.0%}  {text}\n"
+        f"               {shown or 'no part'}  ({reason(found)})"
+    )

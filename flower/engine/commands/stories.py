@@ -5,22 +5,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-import trio
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.commands import library
-from flower.engine.commands.lookup import closest
-from flower.engine.export import files as export_files
-from flower.engine.export.library_files import STORY_FORMATS
-from flower.engine.export.render import FORMATS, Story
+from flower.engine.commands.lookup import closest, story_of
 from flower.engine.sessions import recap, rights
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import ASKING, Client, Session
-from flower.engine.store import branches, characters, selections, stories, trash, tree
+from flower.engine.store import (
+    branches,
+    characters,
+    selections,
+    stories,
+    trash,
+    tree,
+)
 from flower.engine.store.database import apart
 from flower.engine.store.search import search as find_words
 from flower.errors import CommandError, ElsewhereError
@@ -113,11 +114,10 @@ def _described(stored: stories.StoredSession, now: float) -> str:
 
 
 async def rename(engine: Engine, client: Client, argument: str) -> None:
-    if client.session is None:
-        raise CommandError("There is no story here yet; /session new starts one.")
+    session = story_of(client)
     if not argument:
         raise CommandError("Write the new title behind it: /session rename The river door.")
-    await engine.services.database.write(stories.rename, client.session.id, argument)
+    await engine.services.database.write(stories.rename, session.id, argument)
     engine.story_list.changed()
     client.notify("✓ The story has another title.")
 
@@ -229,55 +229,8 @@ async def restore(engine: Engine, client: Client, argument: str) -> None:
     client.notify(f"✓ Back: {deleted.get(argument, argument)}. /session continue {argument} opens it.")
 
 
-# --- /export: writes the story a client watches to a file in the home, or where the player says.
-
-USAGE = (
-    "/export md, or /export html all my-story.html; the formats are "
-    + ", ".join((*FORMATS, *STORY_FORMATS))
-    + "."
-)
-OVERWRITE = "!"
-
-
-async def export(engine: Engine, client: Client, argument: str) -> None:
-    first, _, rest = argument.strip().lower().partition(" ")
-    if first in STORY_FORMATS:
-        if rest.strip() not in ("", "all"):
-            raise CommandError(
-                f"/export {first} takes no name: it writes all branches as they are called."
-            )
-        await library.export_story(engine, client, first)
-        return
-    if client.session is None:
-        raise CommandError("There is no story here yet; /session new starts one.")
-    words = argument.split()
-    overwrite = words[-1:] == [OVERWRITE]
-    words = words[: -1 if overwrite else None]
-    form = words[0].lower() if words else ""
-    if form not in FORMATS:
-        raise CommandError(f"Which format? {USAGE}")
-    whole = len(words) > 1 and words[1].lower() == "all"
-    name = argument.split(None, 2 if whole else 1)[-1] if len(words) > 1 + whole else ""
-    if overwrite:
-        name = name.removesuffix(OVERWRITE).rstrip()
-    names = export_files.names_of(
-        engine.libraries.seen_by(client.session.owner, engine.services.assets)
-    )
-    story = await engine.services.database.read_slowly(
-        export_files.read_story, client.session.id, names, engine.now(), whole=whole
-    )
-    folder = await library.folder_for(engine, client)
-    if client.visitor.id and (Path(name).name != name or name.startswith("~")):  # "~ann" is a folder
-        raise CommandError("A name without folders, please: your exports have a folder of their own.")
-    path = await trio.to_thread.run_sync(_write, story, form, folder, name, overwrite)
-    client.notify(library.written(client, [path]))
-
-
-def _write(story: Story, form: str, folder: Path, name: str, overwrite: bool) -> Path:
-    if not name:
-        return export_files.write_new(story, form, folder)
-    path = export_files.place(name, form, folder)
-    if path.exists() and not overwrite:
-        raise CommandError(f"{path} exists; another name, or an ! at the end to overwrite it.")
-    export_files.write(story, form, path, overwrite=overwrite)
-    return path
+async def history(engine: Engine, client: Client, argument: str) -> None:
+    session = story_of(client)
+    if not argument.isdecimal():
+        raise CommandError("Above which message? /history MESSAGE takes a message's number.")
+    await engine.stories.send_history(client, session, before=int(argument[:18]))

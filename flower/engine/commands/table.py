@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flower import limits
-from flower.engine.commands.game import story_of
+from flower.engine.commands.lookup import story_of
 from flower.engine.game.steering import NOTE_CHARS, Persona
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need, StoryRole

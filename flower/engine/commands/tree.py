@@ -1,11 +1,13 @@
 """Commands that walk and change a story's tree: variants, edits, undo, trash, branches.
 
-What they do to the tree is in ``flower.engine.store``; that every watcher sees it, in ``turns``.
+What they do to the tree is in ``flower.engine.store``; that every watcher sees it, in ``turns``. Those at the end look
+at it without changing it: its outline, and any message in it.
 """
 
 from __future__ import annotations
 
 from flower import limits
+from flower.engine.commands.lookup import story_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import branches, hiding, outline, stories, trash, tree
@@ -29,7 +31,7 @@ STEPS = {"next": 1, "previous": -1}
 
 
 async def retry(engine: Engine, client: Client, argument: str) -> None:
-    session = session_of(client)
+    session = story_of(client)
     message = (
         message_number(argument, "/retry 12 lets message 12 be written anew.") if argument else None
     )
@@ -40,8 +42,22 @@ async def retry(engine: Engine, client: Client, argument: str) -> None:
     await engine.edits.rewrite(session, client.chosen, open_reply)
 
 
+async def cancel(engine: Engine, client: Client, argument: str) -> None:
+    drafted = engine.drafts.tasks.cancel(client) or engine.character_drafts.tasks.cancel(client)
+    aside = engine.side_tasks.cancel(client)
+    if client.session is not None and engine.turns.cancel(client.session):
+        return
+    stopped = "✓ No draft then." if drafted else "✓ Stopped."
+    client.notify(stopped if drafted or aside else "Nothing is being written.")
+
+
+async def go_on(engine: Engine, client: Client, argument: str) -> None:
+    session = story_of(client)
+    await engine.edits.go_on(session, client.chosen)
+
+
 async def list_variants(engine: Engine, client: Client, argument: str) -> None:
-    session = session_of(client)
+    session = story_of(client)
     message = message_number(argument, "/variants 12 lists those of message 12.") if argument else None
     database = engine.services.database
     here = await database.read(tree.find, session.id, message)
@@ -56,7 +72,7 @@ async def list_variants(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
-    session = session_of(client)
+    session = story_of(client)
     usage = (
         "/variant 2 shows the second one, /variant 2 12 that of message 12; next and previous work too."
     )
@@ -70,7 +86,7 @@ async def choose_variant(engine: Engine, client: Client, argument: str) -> None:
 
 async def edit(engine: Engine, client: Client, argument: str) -> None:
     """A changed line is answered anew; a changed reply stands as it was written."""
-    session = session_of(client)
+    session = story_of(client)
     database = engine.services.database
     first, _, rest = argument.partition(" ")
     known = None
@@ -98,18 +114,18 @@ async def edit(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def undo(engine: Engine, client: Client, argument: str) -> None:
-    gone = await engine.edits.change(session_of(client), tree.undo)
+    gone = await engine.edits.change(story_of(client), tree.undo)
     client.notify(f"✓ Undone: “{preview(gone.content)}” /redo brings it back.")
 
 
 async def redo(engine: Engine, client: Client, argument: str) -> None:
-    back = await engine.edits.change(session_of(client), tree.redo)
+    back = await engine.edits.change(story_of(client), tree.redo)
     client.notify(f"✓ Done again: “{preview(back.content)}”")
 
 
 async def goto(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(argument, "/goto 12 goes on from message 12.")
-    there = await engine.edits.change(session_of(client), branches.goto, message, engine.now())
+    there = await engine.edits.change(story_of(client), branches.goto, message, engine.now())
     client.notify(f"✓ The story goes on from message {there.id}: {preview(there.content)}")
 
 
@@ -130,7 +146,7 @@ async def _hide(engine: Engine, client: Client, argument: str, *, hidden: bool) 
     one, _, two = argument.replace(" ", "").partition("-")
     first = message_number(one, example)
     last = message_number(two, example) if two else first
-    session = session_of(client)
+    session = story_of(client)
     count = await engine.edits.change(session, hiding.set_hidden, first, last, hidden)
     done = "hidden from the narrator" if hidden else "told to the narrator again"
     client.notify(f"✓ {count} message{'' if count == 1 else 's'} {done}.")
@@ -138,7 +154,7 @@ async def _hide(engine: Engine, client: Client, argument: str, *, hidden: bool) 
 
 async def remove(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(argument, "/remove 12 takes message 12 out and keeps what follows.")
-    gone = await engine.edits.change(session_of(client), hiding.without, message, engine.now())
+    gone = await engine.edits.change(story_of(client), hiding.without, message, engine.now())
     client.notify(f"✓ Without: {preview(gone.content)} /branches has the way with it.")
 
 
@@ -147,7 +163,7 @@ async def remove(engine: Engine, client: Client, argument: str) -> None:
 
 async def delete(engine: Engine, client: Client, argument: str) -> None:
     message = message_number(argument, "/delete 12 puts message 12 and all below it into the trash.")
-    count = await engine.edits.change(session_of(client), trash.discard, message, engine.now())
+    count = await engine.edits.change(story_of(client), trash.discard, message, engine.now())
     days = round(limits.TRASH_KEPT_S / 86_400)
     more = f" and {count - 1} below it" if count > 1 else ""
     client.notify(
@@ -156,7 +172,7 @@ async def delete(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def restore(engine: Engine, client: Client, argument: str) -> None:
-    session = session_of(client)
+    session = story_of(client)
     if argument:
         message = message_number(argument, "/restore 12 takes message 12 back.")
         count = await engine.edits.change(session, trash.restore_messages, message)
@@ -176,12 +192,12 @@ async def branch(engine: Engine, client: Client, argument: str) -> None:
     first, _, rest = argument.partition(" ")
     message = int(first[:18]) if first.isdecimal() else None
     name = " ".join((rest if message is not None else argument).split())
-    made = await engine.edits.change(session_of(client), branches.begin, message, name, engine.now())
+    made = await engine.edits.change(story_of(client), branches.begin, message, name, engine.now())
     client.notify(f"✓ On branch {made}. /branches lists them, /checkout NAME goes to another.")
 
 
 async def list_branches(engine: Engine, client: Client, argument: str) -> None:
-    found = await engine.services.database.read(branches.ends, session_of(client).id)
+    found = await engine.services.database.read(branches.ends, story_of(client).id)
     rows = []
     for end in found:
         last = (
@@ -198,7 +214,7 @@ async def list_branches(engine: Engine, client: Client, argument: str) -> None:
 async def checkout(engine: Engine, client: Client, argument: str) -> None:
     if not argument:
         raise CommandError("Which branch? /branches lists them.")
-    name = await engine.edits.change(session_of(client), branches.checkout, argument, engine.now())
+    name = await engine.edits.change(story_of(client), branches.checkout, argument, engine.now())
     client.notify(f"✓ On branch {name}.")
 
 
@@ -208,12 +224,6 @@ async def checkout(engine: Engine, client: Client, argument: str) -> None:
 def preview(text: str) -> str:
     """Returns the beginning of a text on one line."""
     return one_line(text, limits.PREVIEW_CHARS)
-
-
-def session_of(client: Client) -> Session:
-    if client.session is None:
-        raise CommandError("There is no story here yet; /session new starts one.")
-    return client.session
 
 
 def message_number(text: str, usage: str) -> int:
@@ -228,7 +238,7 @@ def message_number(text: str, usage: str) -> int:
 
 async def show_tree(engine: Engine, client: Client, argument: str) -> None:
     """Tells the asking client alone; what clients draw is in the state, the content is for reading."""
-    session = session_of(client)
+    session = story_of(client)
     focus = message_number(argument, "/tree 12 shows the part around message 12.") if argument else None
     found = await engine.services.database.read(outline.read, session.id, focus)
     nodes = tuple(_node(session, found, node) for node in found.nodes)
@@ -266,7 +276,7 @@ def _node(session: Session, found: Outline, node: Node) -> TreeNode:
 
 
 async def show_message(engine: Engine, client: Client, argument: str) -> None:
-    session = session_of(client)
+    session = story_of(client)
     wanted = message_number(argument, "/show 12 shows message 12.")
     found, deleted = await engine.services.database.read(outline.message, session.id, wanted)
     growing = _growing(session, found.id)

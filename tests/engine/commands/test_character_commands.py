@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flower.engine import asset_files
 from flower.engine.assets import READERS, Character, DepthPrompt, load_assets
 from flower.engine.character_list import Brief, CharacterList, ImportedCharacter
-from flower.engine.commands.browsing import filtered
+from flower.engine.commands.library import filtered
 from flower.engine.sessions import snapshot
 from flower.errors import AssetError
 from flower.protocol.messages import ErrorEvent, State, SystemUpdate

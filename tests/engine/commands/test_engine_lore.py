@@ -126,7 +126,7 @@ async def test_bad_numbers_get_a_sentence(tmp_path: Path, command: str, part: st
 
 
 def test_every_command_of_the_catalogue_is_bound() -> None:
-    assert set(registry.ACTIONS) == {option.name for option in catalogue.OPTIONS}
+    assert set(registry.HANDLERS) == {option.name for option in catalogue.OPTIONS}
 
 
 async def test_a_synced_folder_is_lore_across_restarts_until_it_is_let_go(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from flower.client.events import Send
 from flower.engine.character_list import Brief
-from flower.engine.commands.browsing import PAGE, TUTORIAL, Ranking, arranged
+from flower.engine.commands.library import PAGE, TUTORIAL, Ranking, arranged
 from flower.protocol import codec
 from flower.protocol.messages import (
     UNSET,

@@ -1,4 +1,4 @@
-"""Commands about the program's own files: settings shown and changed, problems listed, everything read again."""
+"""Commands about the program: settings read and changed, problems listed, everything read again, help, leaving."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import partial
 import trio
 
 from flower import config_file
+from flower.engine.commands.lookup import help_text
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.program import OWNER, STRANGER, Program
 from flower.engine.sessions.session import Client
@@ -158,3 +159,17 @@ def _program(engine: Engine) -> Program:
     if engine.program is None:
         raise CommandError("This engine has no settings of its own.")
     return engine.program
+
+
+async def sync(engine: Engine, client: Client, argument: str) -> None:
+    await engine.sync(client)
+
+
+async def show_help(engine: Engine, client: Client, argument: str) -> None:
+    client.notify(help_text(argument))
+
+
+async def quit_(engine: Engine, client: Client, argument: str) -> None:
+    client.on_leave()
+    client.notify("Goodbye.")
+    client.outbox.close()
