@@ -16,7 +16,9 @@ import click
 
 import flower
 from flower import limits
-from flower.cli_parts import (
+from flower.errors import UsageError
+from flower.home import Home
+from flower.shell.options import (
     FILE,
     CommandGroup,
     TextCommand,
@@ -27,11 +29,9 @@ from flower.cli_parts import (
     plain_option,
     reload_option,
 )
-from flower.errors import UsageError
-from flower.home import Home
-from flower.processes import EngineChoice, home_at, run_engine, run_tui
-from flower.service.cli import service
-from flower.user_commands import user
+from flower.shell.processes import EngineChoice, home_at, run_engine, run_tui
+from flower.shell.service_commands import service
+from flower.shell.user_commands import user
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -104,7 +104,7 @@ def engine(
     """Run the engine alone, in the foreground."""
     home = home_of(ctx, home_dir)
     if drain:
-        from flower import engine_control
+        from flower.shell import engine_control
 
         return engine_control.stop(home, drain=True)
     if reloads:
@@ -168,7 +168,7 @@ def say(
 @click.pass_context
 def status(ctx: click.Context, home_dir: str | None) -> int:
     """Show home, engine, address, clients, stories, model and memory; ends with 3 if none runs."""
-    from flower import engine_control
+    from flower.shell import engine_control
 
     return engine_control.status(home_of(ctx, home_dir, reads_only=True), os.environ)
 
@@ -178,7 +178,7 @@ def status(ctx: click.Context, home_dir: str | None) -> int:
 @click.pass_context
 def stop(ctx: click.Context, home_dir: str | None) -> int:
     """Stop the engine of this home; every story is saved."""
-    from flower import engine_control
+    from flower.shell import engine_control
 
     return engine_control.stop(home_of(ctx, home_dir))
 
@@ -381,7 +381,7 @@ commands.add_command(user)
 
 
 def _reload(home: Home, arguments: list[str]) -> int:
-    from flower.reload import run_reloading
+    from flower.shell.reload import run_reloading
 
     return run_reloading(arguments[0], [*arguments, "--home", str(home.root)], home)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from flower.cli_parts import CommandGroup, home_of, home_option
+from flower.shell.options import CommandGroup, home_of, home_option
 
 
 @click.group("user", cls=CommandGroup, no_args_is_help=False)

@@ -11,7 +11,7 @@ import click
 
 from flower.errors import UsageError
 from flower.home import Home
-from flower.processes import EngineChoice, home_at
+from flower.shell.processes import EngineChoice, home_at
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
