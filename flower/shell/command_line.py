@@ -1,8 +1,8 @@
 """Every command line that the fast path leaves alone, read by click.
 
-Declares each command and option once, with its help; hands on to the module that does the work. ``--home``
-may stand before or after any command. What follows ``flower say`` is text of the story: only the options
-named there are options, and ``--`` ends them.
+Each command and option is declared once, with its help, here and in the modules for home, library and service; each
+hands on to the module that does the work. ``--home`` may be before or after any command. What follows ``flower say``
+is text of the story: only the options named there are options, and ``--`` ends them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import flower
 from flower import limits
 from flower.errors import UsageError
 from flower.home import Home
+from flower.shell.home_commands import backup, check, doctor, migrate, models, restore, token, user
+from flower.shell.library_commands import export, import_, lore
 from flower.shell.options import (
-    FILE,
     CommandGroup,
     TextCommand,
     connection_of,
     connection_options,
-    home_of,
     home_option,
     plain_option,
     reload_option,
+    with_home,
 )
 from flower.shell.processes import EngineChoice, home_at, run_engine, run_tui
 from flower.shell.service_commands import service
-from flower.shell.user_commands import user
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -75,8 +75,8 @@ def commands(ctx: click.Context, home_dir: str | None, plain: bool) -> int | Non
     return run_tui(home_at(home_dir), EngineChoice(), plain=plain)
 
 
-@commands.command()
-@home_option
+@click.command()
+@with_home()
 @click.option("--host", metavar="ADDRESS", help="Listen here (default: engine.host, else 127.0.0.1).")
 @click.option(
     "--port",
@@ -91,10 +91,8 @@ def commands(ctx: click.Context, home_dir: str | None, plain: bool) -> int | Non
     help="Let the engine that runs finish its replies, hand its stories over and stop.",
 )
 @reload_option
-@click.pass_context
 def engine(
-    ctx: click.Context,
-    home_dir: str | None,
+    home: Home,
     host: str | None,
     port: int | None,
     managed: bool,
@@ -102,25 +100,22 @@ def engine(
     reloads: bool,
 ) -> int:
     """Run the engine alone, in the foreground."""
-    home = home_of(ctx, home_dir)
     if drain:
         from flower.shell import engine_control
 
         return engine_control.stop(home, drain=True)
     if reloads:
-        return _reload(home, ["engine", *_given("--host", host), *_given("--port", port)])
+        return _reload(home, ["engine", *_option("--host", host), *_option("--port", port)])
     return run_engine(home, host=host, port=port, managed=managed)
 
 
-@commands.command()
-@home_option
+@click.command()
+@with_home()
 @connection_options
 @plain_option
 @reload_option
-@click.pass_context
 def tui(
-    ctx: click.Context,
-    home_dir: str | None,
+    home: Home,
     url: str,
     token: str,
     ca: Path | None,
@@ -128,24 +123,22 @@ def tui(
     reloads: bool,
 ) -> int:
     """Open the screen alone and join an engine."""
-    home = home_of(ctx, home_dir)
     connection = connection_of(url, token, ca, starts=False)
     if reloads:
         flag = ["--plain"] if plain else []
         return _reload(
-            home, ["tui", *flag, *_given("--url", url), *_given("--token", token), *_given("--ca", ca)]
+            home,
+            ["tui", *flag, *_option("--url", url), *_option("--token", token), *_option("--ca", ca)],
         )
     return run_tui(home, connection, plain=plain)
 
 
-@commands.command(cls=TextCommand, context_settings={"help_option_names": ["--help"]})
+@click.command(cls=TextCommand, context_settings={"help_option_names": ["--help"]})
 @click.argument("text", nargs=-1)
-@home_option
+@with_home()
 @connection_options
-@click.pass_context
 def say(
-    ctx: click.Context,
-    home_dir: str | None,
+    home: Home,
     text: tuple[str, ...],
     url: str,
     token: str,
@@ -157,227 +150,27 @@ def say(
     """
     from flower.tui import plain
 
-    home = home_of(ctx, home_dir)
     line = " ".join(text) or _piped_text()
     engine_url, access, advice = connection_of(url, token, ca, starts=True).open(home)
     return plain.say(line, home_dir=home.root, engine_url=engine_url, token=access, advice=advice)
 
 
-@commands.command()
-@home_option
-@click.pass_context
-def status(ctx: click.Context, home_dir: str | None) -> int:
+@click.command()
+@with_home(reads_only=True)
+def status(home: Home) -> int:
     """Show home, engine, address, clients, stories, model and memory; ends with 3 if none runs."""
     from flower.shell import engine_control
 
-    return engine_control.status(home_of(ctx, home_dir, reads_only=True), os.environ)
+    return engine_control.status(home, os.environ)
 
 
-@commands.command()
-@home_option
-@click.pass_context
-def stop(ctx: click.Context, home_dir: str | None) -> int:
+@click.command()
+@with_home()
+def stop(home: Home) -> int:
     """Stop the engine of this home; every story is saved."""
     from flower.shell import engine_control
 
-    return engine_control.stop(home_of(ctx, home_dir))
-
-
-@commands.command()
-@click.argument("source", metavar="[ADDRESS|PATH]", required=False)
-@click.option("--sha256", metavar="DIGITS", default="", help="What its page says it must be.")
-@home_option
-@click.pass_context
-def models(ctx: click.Context, home_dir: str | None, source: str | None, sha256: str) -> int:
-    """Say which models this machine can run; with ADDRESS or PATH get one."""
-    from flower.engine.admin import models_cli
-
-    return models_cli.run(home_of(ctx, home_dir), source or "", sha256)
-
-
-@commands.command()
-@click.argument("file", type=FILE, required=False)
-@home_option
-@click.pass_context
-def backup(ctx: click.Context, home_dir: str | None, file: Path | None) -> int:
-    """Copy all stories, also while an engine runs (default: into the home)."""
-    from flower.engine.admin import cli
-
-    return cli.back_up(home_of(ctx, home_dir, reads_only=True), _absolute(file))
-
-
-@commands.command()
-@click.argument("file", type=FILE, required=False)
-@home_option
-@click.pass_context
-def restore(ctx: click.Context, home_dir: str | None, file: Path | None) -> int:
-    """Go back to a backup; without FILE list those of the home."""
-    from flower.engine.admin import cli
-
-    home = home_of(ctx, home_dir)
-    path = _absolute(file)
-    return cli.restore(home, path) if path is not None else cli.show_backups(home)
-
-
-@commands.command()
-@click.option("--to", "target", metavar="URL", required=True,
-              help="postgresql://USER@HOST/DATABASE, or home: the file of this home.")  # fmt: skip
-@home_option
-@click.pass_context
-def migrate(ctx: click.Context, home_dir: str | None, target: str) -> int:
-    """Copy all stories into a PostgreSQL database, or back; goes on where it was cut off."""
-    from flower.engine.admin import transfer
-
-    return transfer.run(home_of(ctx, home_dir), target)
-
-
-@commands.command()
-@home_option
-@click.pass_context
-def check(ctx: click.Context, home_dir: str | None) -> int:
-    """Look the stories through; repairs what is damaged if no engine runs."""
-    from flower.engine.admin import cli
-
-    return cli.check(home_of(ctx, home_dir, reads_only=True))
-
-
-@commands.command()
-@home_option
-@click.pass_context
-def doctor(ctx: click.Context, home_dir: str | None) -> int:
-    """Look the installation through, and say what to do."""
-    from flower.engine.admin import doctor as installation
-
-    return installation.run(home_of(ctx, home_dir, reads_only=True), os.environ, sys.stdout.write)
-
-
-@commands.command()
-@click.argument("session", metavar="[ID]", required=False)
-@home_option
-@click.option("--format", "form", metavar="FORMAT", default="",
-              help="A story: md, html, txt, jsonl, sillytavern or flower; a character: png, v2, v3 or "
-                   "charx; a lorebook: world-info or v3 (default: by the file's ending).")  # fmt: skip
-@click.option("--output", metavar="FILE", default="-",
-              help="Write it there, or into that folder; nothing is ever overwritten.")  # fmt: skip
-@click.option(
-    "--all", "whole", is_flag=True, help="The whole tree, not only the branch the story is on."
-)
-@click.option("--fetch", metavar="NAME", default="",
-              help="Bring a file here that /export wrote where the engine is.")  # fmt: skip
-@connection_options
-@click.option("--character", metavar="ID", default="", help="Write this character as a card.")
-@click.option("--lorebook", metavar="NAME", default="", help="Write this lorebook.")
-@click.option("--preset", metavar="NAME", default="", help="Write these sampler settings.")
-@click.option("--replies", metavar="NAME", default="", help="Write this set of quick replies.")
-@click.option("--library", metavar="FILE", type=FILE,
-              help="Write everything of the home as one ZIP, for `flower import` elsewhere.")  # fmt: skip
-@click.pass_context
-def export(
-    ctx: click.Context,
-    home_dir: str | None,
-    session: str | None,
-    form: str,
-    output: str,
-    whole: bool,
-    character: str,
-    lorebook: str,
-    preset: str,
-    replies: str,
-    library: Path | None,
-    fetch: str,
-    url: str,
-    token: str,
-    ca: Path | None,
-) -> int:
-    """Write a story, a character, a lorebook, settings or the whole library; without ID list the stories."""
-    if fetch:
-        from flower.client import export_fetch
-
-        engine_url, access, _ = connection_of(url, token, ca, starts=False).open(home_of(ctx, home_dir))
-        return export_fetch.run(fetch, output, engine_url, access)
-    if url:
-        raise UsageError(
-            "--url is for --fetch; a home that is elsewhere is exported there, or by /export"
-        )
-    from flower.engine.admin import export_cli
-
-    home = home_of(ctx, home_dir, reads_only=True)
-    if sum(map(bool, (session, character, lorebook, preset, replies, library))) > 1:
-        raise UsageError(
-            "one thing at a time: a story, --character, --lorebook, --preset, --replies or --library"
-        )
-    if library is not None:
-        return export_cli.library(home, library)
-    if character:
-        return export_cli.character(home, character, form=form, output=output)
-    if lorebook:
-        return export_cli.lorebook(home, lorebook, form=form, output=output)
-    if preset:
-        return export_cli.preset(home, preset, output=output)
-    if replies:
-        return export_cli.replies(home, replies, output=output)
-    return export_cli.run(home, session, form=form, output=output, whole=whole)
-
-
-@commands.command("import")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=FILE)
-@click.option("--me", default="", metavar="NAME",
-              help="Who you are in chats that do not say which speaker is the player.")  # fmt: skip
-@click.option("--scripts", is_flag=True, help="Let the scripts of cards change texts.")
-@home_option
-@connection_options
-@click.pass_context
-def import_(
-    ctx: click.Context,
-    home_dir: str | None,
-    paths: tuple[Path, ...],
-    me: str,
-    scripts: bool,
-    url: str,
-    token: str,
-    ca: Path | None,
-) -> int:
-    """Bring in cards, lorebooks, chats and personas: files, folders, all of a SillyTavern."""
-    from flower.client import import_cli
-    from flower.client.import_upload import Wishes
-
-    connection = connection_of(url, token, ca, starts=True)
-    engine_url, access, _ = connection.open(home_of(ctx, home_dir))
-    wishes = Wishes(me, scripts)
-    return import_cli.run([path.expanduser() for path in paths], engine_url, access, wishes)
-
-
-@commands.group(cls=CommandGroup, no_args_is_help=False)
-def lore() -> None:
-    """Lore of a world, from the shell."""
-
-
-@lore.command()
-@click.argument("world")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@home_option
-@click.pass_context
-def add(ctx: click.Context, home_dir: str | None, world: str, files: tuple[str, ...]) -> int:
-    """Make text files lore of a world."""
-    from flower.client import lore_upload
-
-    engine_url, token, _ = EngineChoice().open(home_of(ctx, home_dir))
-    return lore_upload.add(world, files, engine_url, token)
-
-
-@commands.command()
-@home_option
-@click.option("--new", is_flag=True, help="Make another one; a running engine takes it over.")
-@click.pass_context
-def token(ctx: click.Context, home_dir: str | None, new: bool) -> int:
-    """Show the access token for other machines, made when there is none."""
-    from flower.engine.admin import cli
-
-    return cli.show_token(home_of(ctx, home_dir), new=new)
-
-
-commands.add_command(service)
-commands.add_command(user)
+    return engine_control.stop(home)
 
 
 def _reload(home: Home, arguments: list[str]) -> int:
@@ -386,12 +179,8 @@ def _reload(home: Home, arguments: list[str]) -> int:
     return run_reloading(arguments[0], [*arguments, "--home", str(home.root)], home)
 
 
-def _given(option: str, value: object) -> list[str]:
-    return [option, str(value)] if value not in (None, "") else []
-
-
-def _absolute(file: Path | None) -> Path | None:
-    return file.expanduser().absolute() if file is not None else None
+def _option(name: str, value: object) -> list[str]:
+    return [name, str(value)] if value not in (None, "") else []
 
 
 def _piped_text() -> str:
@@ -400,3 +189,11 @@ def _piped_text() -> str:
     if not text:
         raise UsageError('what shall be said? Write it behind: flower say "I knock at the door."')
     return text
+
+
+# In the order of their use, which is how --help lists them.
+for _command in (
+    engine, tui, say, status, stop, models, backup, restore, migrate, check, doctor, export, import_, lore, token,
+    service, user,
+):  # fmt: skip
+    commands.add_command(_command)

@@ -168,6 +168,19 @@ def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[
     assert "--home" in text or words in (["lore"], ["service"], ["user"])
 
 
+@pytest.mark.parametrize("words", [*every_command()], ids=" ".join)
+def test_two_dashes_end_the_options_of_every_command(words: list[str]) -> None:
+    """Behind ``--`` a word is an argument, whatever it begins with."""
+    command: click.Command = command_line.commands
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    if arguments:
+        context = command.make_context(words[-1], ["--", *["--help"] * len(arguments)])
+        assert all("--help" in str(context.params[str(one.name)]) for one in arguments)
+
+
 def test_what_flower_writes_is_private(home: Home) -> None:
     """Whichever module opens a file, other users cannot read it."""
     old = os.umask(0o022)
