@@ -18,12 +18,10 @@ touches the outside decides, and everything that can grow has a limit.
 
 import os
 
-from flower.build import of_checkout
+from flower.installation import build_of
 from flower.privacy import keep_quiet
 
 keep_quiet(os.environ)  # before any library is imported, in every process
 
 __version__ = "0.1.0"
-BUILD = of_checkout(
-    os.path.dirname(os.path.dirname(__file__)), __version__
-)  # as this process was loaded
+BUILD = build_of(os.path.dirname(os.path.dirname(__file__)), __version__)  # as this process was loaded

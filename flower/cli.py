@@ -2,9 +2,9 @@
 
 Owns exit codes (0 well, 130 Ctrl-C, else a sentence on stderr and what ``errors`` says) and the fast path: ``flower``,
 ``flower tui`` and ``flower engine`` as people and programs start them daily, with nothing but ``--home`` and
-``--managed``. Between ``exec`` and the first frame lie only this module, ``processes``, ``home`` and ``launch`` (8 ms
-beside pathlib's 10 on a PC); click would add 26, several times that on a small board, so every other command line
-is left to ``cli_commands``. It holds no logic of engine or TUI.
+``--managed``. Between ``exec`` and the first frame lie only this module, ``shell.processes``, ``home`` and ``launch``
+(8 ms beside pathlib's 10 on a PC); click would add 26, several times that on a small board, so every other command
+line is left to ``shell.command_line``. It holds no logic of engine or TUI.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import MutableMapping, Sequence
 
 from flower.errors import FlowerError, UsageError, printable
-from flower.processes import EngineChoice, home_at, run_engine, run_tui
+from flower.shell.processes import EngineChoice, home_at, run_engine, run_tui
 
 _DAILY = ("", "tui", "engine")
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     ascii_only = _asks_for_ascii(os.environ)
     if ascii_only or not (_writes_utf8(sys.stdout) and _writes_utf8(sys.stderr)):
-        from flower import plain_letters
+        from flower.shell import plain_letters
 
         plain_letters.use_for(sys.stdout, sys.stderr)
         if ascii_only and ("--plain" in arguments or sys.stdout.isatty()):  # a file gets all letters
@@ -34,12 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         daily = parse_daily(arguments)
         if daily is not None:
             return _run_daily(*daily)
-        from flower.cli_commands import run
+        from flower.shell.command_line import run
 
         code = run(arguments)
         sys.stdout.flush()
     except UsageError as error:
-        from flower.command_name import as_typed
+        from flower.installation import as_typed
 
         sys.stderr.write(f"flower: {_sentence(error)}; see {as_typed('`flower --help`')}\n")
         return error.exit_code
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sentence(error: FlowerError) -> str:
     """Returns a sentence fit for a terminal, with commands as they can be typed here."""
-    from flower.command_name import as_typed
+    from flower.installation import as_typed
 
     return printable(as_typed(str(error)))
 
@@ -68,7 +68,7 @@ def _journal_mark() -> str:
     """Returns what makes a line an error for the journal; "" where that does not listen."""
     if "JOURNAL_STREAM" not in os.environ:
         return ""
-    from flower.systemd import is_journal
+    from flower.service.systemd import is_journal
 
     return "<3>" if is_journal(2, os.environ) else ""
 

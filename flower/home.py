@@ -1,7 +1,8 @@
 """The user's directory: where everything of theirs lives, made on the first start.
 
-Owns the paths under ``FLOWER_HOME`` and their permissions (0700, files 0600); reads ``config.yaml``.
-It never looks into the database, the index or the stories.
+Owns the paths under ``FLOWER_HOME`` and their permissions (0700, files 0600); reads ``config.yaml`` and changes it, one
+setting at a time, for those who do not write it by hand; reads and makes the access token. It never looks into the
+database, the index or the stories.
 
 Both processes import this before anything is on screen, so the module top stays light: dataclasses,
 typing and platformdirs cost 10 to 15 ms each on a PC and several times that on a small board.
@@ -9,9 +10,11 @@ typing and platformdirs cost 10 to 15 ms each on a PC and several times that on 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flower import file_io, limits
@@ -19,6 +22,8 @@ from flower.errors import ConfigError, YamlError
 
 TYPE_CHECKING = False  # typing's own costs 6 ms to import; type checkers know the name
 if TYPE_CHECKING:
+    from typing import Any
+
     from flower.settings.config import Config
 
 _STARTER = Path(__file__).parent / "starter"  # config.yaml and example assets for a first start
@@ -67,6 +72,11 @@ class Home:
     @property
     def models(self) -> Path:
         return self.root / "models"
+
+    @property
+    def token(self) -> Path:
+        """The access token that Flower made itself, if it has."""
+        return self.root / "token"
 
     @property
     def run(self) -> Path:
@@ -221,6 +231,77 @@ def _sets_nothing(data: bytes) -> bool:
     return all(not line or line.startswith(b"#") for line in map(bytes.strip, data.splitlines()))
 
 
+def change_setting(home: Home, name: str, value: Any, environ: Mapping[str, str]) -> Config:
+    """Sets ``name`` in ``config.yaml`` to ``value``, None for as it comes; returns the settings as they are then.
+
+    The file is whole at any moment. Another program that writes it meanwhile is not locked out, as editors know no
+    lock. Raises ``ConfigError`` with a sentence when the value is wrong or the file cannot be changed; it is as before.
+    """
+    from flower.settings import config, edit, safe_yaml
+
+    try:
+        with _locked(home.run / "config.lock"):
+            before = _config_text(home.config)
+            after = edit.with_setting(before, name, value)
+            document = safe_yaml.load(after.encode())
+            checked = config.parse(document.value, document.lines, environ, source=str(home.config))
+            if after != before:
+                file_io.write_whole(
+                    home.config.resolve(), [after.encode()]
+                )  # through a link to where it is
+    except OSError as error:
+        raise ConfigError(f"{home.config} cannot be changed ({error.strerror or error})") from error
+    return checked
+
+
+def _config_text(path: Path) -> str:
+    try:
+        data = file_io.read(path, limits.YAML_BYTES + 1)
+    except FileNotFoundError:
+        return ""
+    if len(data) > limits.YAML_BYTES:
+        raise ConfigError(f"{path} is too long to be changed by a program")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+# --- The access token, asked for by an engine that others can reach.
+
+
+def read_token(home: Home) -> str | None:
+    """Returns the token that was made for this home, None if there is none. Raises ``ConfigError``."""
+    try:
+        return file_io.read_text(home.token, limits.KEY_BYTES).strip() or None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {home.token}; delete it and run `flower token`") from error
+
+
+def make_token(home: Home) -> str:
+    """Returns a new token, which is the home's from now on. Raises ``ConfigError``."""
+    import secrets  # 5 ms that only this needs
+
+    token = secrets.token_urlsafe(limits.TOKEN_BYTES)
+    try:
+        file_io.write_whole(home.token, [f"{token}\n".encode()])
+    except OSError as error:
+        raise ConfigError(f"cannot write {home.token} ({error.strerror or error})") from error
+    return token
+
+
 def own_token(home: Home, environ: Mapping[str, str]) -> str | None:
     """Returns the token that this home's engine asks for, None if it asks for none.
 
@@ -234,6 +315,6 @@ def own_token(home: Home, environ: Mapping[str, str]) -> str | None:
             token = load_config(home, environ).engine.token
             if token:
                 return token
-        return file_io.read_text(home.root / "token", limits.KEY_BYTES).strip() or None
-    except (OSError, ValueError, ConfigError):
+        return read_token(home)
+    except (OSError, ConfigError):
         return None

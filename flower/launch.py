@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from flower import file_io, limits
 from flower.errors import ConfigError, EngineStarting, LaunchError
 from flower.file_io import write_whole
 from flower.home import Home, load_config
+from flower.installation import own_command
 
 _PRIVATE_FILE = 0o600
 
@@ -112,25 +112,6 @@ def is_held(home: Home) -> bool:
 def running_process(home: Home) -> int | None:
     """Returns the process id of the engine that runs on this home, None if none is ready."""
     return _address(home)[0] if _held(home) else None
-
-
-def own_command(*arguments: str) -> tuple[list[str], dict[str, str]]:
-    """Returns command and environment that run Flower again with ``arguments``."""
-    return own_python("-m", "flower", *arguments)
-
-
-def own_python(*arguments: str) -> tuple[list[str], dict[str, str]]:
-    """Returns command and environment of a child Python that can import Flower.
-
-    Every child is made by this: the current directory is the user's, a folder of somebody's files maybe, and no
-    place to import modules from. So ``-P``, and of PYTHONPATH only what does not depend on where one stands.
-    """
-    package = str(Path(__file__).parents[1])
-    others = [
-        entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(entry)
-    ]
-    path = os.pathsep.join([package, *others])
-    return [sys.executable, "-P", *arguments], {**os.environ, "PYTHONPATH": path}
 
 
 def start(home: Home) -> int:
@@ -354,48 +335,3 @@ def _size(path: Path) -> int:
 def _rotate(log: Path) -> None:
     if _size(log) > limits.ENGINE_LOG_BYTES:
         log.replace(log.with_name("engine.log.1"))
-
-
-# --- Variables that were set too late: for an engine that already runs.
-#
-# Compares what the running engine was started with and what it would be started with now. Names are told,
-# never values.
-
-
-def ignored_variables(home: Home, environ: Mapping[str, str]) -> str:
-    """Returns a sentence if the engine that runs on ``home`` was started without settings of ``environ``.
-
-    Only the variables of ``config.ENVIRONMENT`` count, and only where they would change something. Names
-    are told, never values. ``""`` when no engine is ready, when the system does not show a process's
-    variables, and when the settings are wrong, which is told elsewhere.
-    """
-    from flower.settings.config import ENVIRONMENT  # 50 ms, so this is asked after the first frame
-
-    pid = running_process(home)
-    mine = [name for name in ENVIRONMENT if environ.get(name, "").strip()]
-    if pid is None or not mine:
-        return ""
-    try:
-        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        known = {name: value for name, _, value in (os.fsdecode(one).partition("=") for one in entries)}
-        running, wanted = load_config(home, known), load_config(home, environ)
-    except (OSError, ConfigError):
-        return ""
-    ignored = [
-        name
-        for name in mine
-        if getattr(running, ENVIRONMENT[name]) != getattr(wanted, ENVIRONMENT[name])
-    ]
-    if not ignored:
-        return ""
-    is_are = "is" if len(ignored) == 1 else "are"
-    other_way = ""
-    if not any(known.get(name) for name in ignored):  # else the engine's own variable would win
-        keys = " and ".join(ENVIRONMENT[name] for name in ignored)
-        other_way = f", or write {keys} into config.yaml"
-    from flower.command_name import as_typed
-
-    return as_typed(
-        f"{' and '.join(ignored)} {is_are} not in use: the engine of this home (process {pid}) was already "
-        f"running. Stop it with `flower stop` and start Flower again{other_way}; no story is lost."
-    )

@@ -18,8 +18,8 @@ from flower.client.early import EarlyCall
 from flower.client.events import LinkChanged, Received, Send
 from flower.client.line import TimedStream, UntrustedError, of_socket, open_line
 from flower.client.websocket import EndedError, RejectedError, WebSocket
-from flower.command_name import as_typed
 from flower.errors import EngineStarting, LaunchError, ProtocolError, only
+from flower.installation import as_typed
 from flower.protocol import PATH, PORT, codec, messages
 
 Post = Callable[[LinkChanged | Received], None]

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from flower import limits, systemd
+from flower import limits
 from flower.errors import printable, printable_line
 from flower.home import Home
+from flower.service import systemd
 from flower.settings.config import Config
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"

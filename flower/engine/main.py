@@ -21,7 +21,7 @@ from types import FrameType
 import trio
 
 import flower
-from flower import launch, limits, machine, privacy, systemd
+from flower import launch, limits, machine, privacy
 from flower.engine.admin import backup, maintenance
 from flower.engine.admin.maintenance import keep_running
 from flower.engine.commands import catalogue
@@ -40,6 +40,7 @@ from flower.engine.store.database import Database
 from flower.errors import StoreError
 from flower.home import Home
 from flower.protocol.messages import Progress, State
+from flower.service import systemd
 from flower.settings.config import Config
 
 log = logging.getLogger(__name__)

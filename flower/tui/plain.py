@@ -25,7 +25,7 @@ from flower import limits
 from flower.client import identity
 from flower.client.connection import Link
 from flower.client.events import LinkChanged, Received, Send
-from flower.command_name import as_typed
+from flower.installation import as_typed
 from flower.protocol import messages as protocol
 from flower.tui import user_files
 from flower.tui.reading import DETAIL, USAGE, Reader, Walk, wrapped_onto

@@ -104,14 +104,14 @@ def own_settings(home_dir: Path) -> tuple[SettingOption, ...]:
 
 def change_setting(home_dir: Path, name: str, text: str) -> Notice:
     """Writes a setting of the screen into ``config.yaml``; returns what to say of it."""
-    from flower import config_file
+    from flower.home import change_setting
     from flower.settings import descriptions
 
     if name not in descriptions.names():
         return Notice(f"There is no setting {name!r}; /settings lists them all.", "bad")
     try:
         value = None if text in ("default", "-") else descriptions.value_of(name, text)
-        now = config_file.change(Home(home_dir), name, value, os.environ)
+        now = change_setting(Home(home_dir), name, value, os.environ)
     except ConfigError as error:
         first = str(error).splitlines()[0].rstrip(".")
         return Notice(f"{first}. {name} is not kept in config.yaml.", "bad")

@@ -21,12 +21,13 @@ import trio
 import trio_websocket
 from trio.testing import MockClock
 
-from flower import cli_parts, limits
+from flower import limits
 from flower.client import early, line
 from flower.client.connection import Link, _is_as_safe
 from flower.client.events import LinkChanged, Received, Send
 from flower.errors import EngineStarting, LaunchError
 from flower.protocol import codec, messages
+from flower.shell import options
 from tests.scripted_engine import ScriptedEngine
 
 Posted = LinkChanged | Received
@@ -382,7 +383,7 @@ async def test_a_certificate_of_nobody_is_not_trusted(
             await ear.wait_for(is_event(messages.SyncState))
     monkeypatch.setattr(line, "_authorities", [])  # taken back after the test
     before = dict(os.environ)
-    cli_parts.connection_of(url, "", certificate, starts=False)
+    options.connection_of(url, "", certificate, starts=False)
     assert dict(os.environ) == before, "what a program is told must not reach those it starts"
     async with linked(lambda: url) as (_, ear):
         await ear.wait_for(is_event(messages.SyncState))

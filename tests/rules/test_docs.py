@@ -11,11 +11,11 @@ import click
 import msgspec
 import pytest
 
-from flower import cli_commands
 from flower.engine.commands import catalogue, lookup
 from flower.home import Home
 from flower.protocol import messages
 from flower.settings import config
+from flower.shell import command_line
 from flower.tui.state import checklist
 from tests.paths import ROOT
 from tests.shell.test_cli import every_command
@@ -69,7 +69,7 @@ def test_every_key_of_a_prompt_is_described() -> None:
 
 def test_every_option_and_command_is_in_the_readme() -> None:
     for words in every_command():
-        command = cli_commands.commands
+        command = command_line.commands
         for word in words:
             assert isinstance(command, click.Group)
             command = command.commands[word]

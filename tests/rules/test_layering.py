@@ -28,10 +28,7 @@ HARMLESS = {"os.path"}
 ORDER = """
     __main__                     installer
     cli
-    cli_commands
-    service.cli                  user_commands
-    cli_parts
-    processes
+    shell
     engine.main                  tui.boot
     engine.reconfigure           tui.app
     engine.server                tui.plain
@@ -53,21 +50,19 @@ ORDER = """
     engine.folder_events
     client                       service
     protocol.codec               protocol.tree_text
-    reload                       engine_control
     launch
-    access_token                 config_file
     home
     settings
     protocol.messages
-    privacy                      systemd             build
-    limits                       errors             plain_letters    machine    file_io  command_name
+    privacy                      installation
+    limits                       errors             machine          file_io
     text
     engine                       tui                protocol           .
 """
 LAYER = {name: floor for floor, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
 # (who, whom): arrows against the order that are known and on their way out.
 EXCEPTIONS = {
-    (".", "build"),  # as early as can be: an update may replace files under a running process
+    (".", "installation"),  # as early as can be: an update may replace files under a running process
     (".", "privacy"),  # before anything else is imported, in every process
 }
 
@@ -187,11 +182,8 @@ def test_the_two_processes_do_not_import_each_other() -> None:
 def test_the_common_ground_knows_neither_process() -> None:
     """Only the command line does, where it starts one of them."""
     for path in PACKAGE.glob("*.py"):
-        if path.name not in ("processes.py", "cli_commands.py", "user_commands.py"):
-            crossing = [
-                name for name in imports(path) if name.startswith(("flower.engine", "flower.tui"))
-            ]
-            assert not crossing, path.name
+        crossing = [name for name in imports(path) if name.startswith(("flower.engine", "flower.tui"))]
+        assert not crossing, path.name
 
 
 def test_every_module_says_what_it_is() -> None:

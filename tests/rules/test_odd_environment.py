@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from flower import home, plain_letters
+from flower import home
 from flower.engine.admin import backup, cli
 from flower.errors import ConfigError
+from flower.shell import plain_letters
 
 
 def test_a_user_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower import access_token, config_file, file_io, limits
+from flower import file_io, limits
 from flower.client import import_upload, lore_upload
 from flower.engine import asset_files, assets
 from flower.engine.importing import importer
@@ -22,7 +22,7 @@ from flower.engine.provider.llamacpp import fetch, gguf
 from flower.engine.recall import lore_files
 from flower.engine.store import file as store_file
 from flower.errors import FlowerError
-from flower.home import Home, load_config, own_token
+from flower.home import Home, change_setting, load_config, own_token, read_token
 from flower.tui import user_files
 from tests.engine_process import REPOSITORY
 from tests.sources import modules, name_of, tree_of
@@ -79,8 +79,8 @@ def test_settings_and_token(odd: Path, tmp_path: Path) -> None:
     assert own_token(home, {}) is None
     for call in (
         lambda: load_config(home, {}),
-        lambda: config_file.change(home, "theme", "dark", {}),
-        lambda: access_token.read(home),
+        lambda: change_setting(home, "theme", "dark", {}),
+        lambda: read_token(home),
         lambda: endpoint.key_from_file(str(odd), tmp_path),
     ):
         try:
@@ -168,7 +168,7 @@ def test_every_command_ends_with_a_sentence(
 
 # Files of Flower's own, which it makes itself or which come with it; of the system, or of the installer.
 OWN = {
-    "build.py", "home.py", "launch.py", "machine.py", "file_io.py",
+    "installation.py", "home.py", "machine.py", "file_io.py", "shell/processes.py",
     "engine/admin/doctor.py", "engine/export/library_archive.py",
     "engine/provider/llamacpp/files.py",
     "engine/provider/llamacpp/process.py", "engine/recall/embedding_models.py",

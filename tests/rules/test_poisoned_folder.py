@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flower.engine.provider.llamacpp import process
-from flower.launch import own_python
+from flower.installation import own_python
 from tests.engine_process import REPOSITORY, engine, make_home
 
 NAMES = (

@@ -37,7 +37,7 @@ OURS = {
     ("engine/admin/export_cli.py", "piece"): "the story itself, cleaned when it was stored, see test_export",
     ("engine/admin/models_cli.py", "WHERE"): "a constant",
     ("engine/admin/models_cli.py", "fetched.size_bytes / 1000000000.0"): "a number",
-    ("engine_control.py", "pid"): "a number",
+    ("shell/engine_control.py", "pid"): "a number",
     ("engine/provider/llamacpp/child.py", "server.listening_address.rpartition(':')[2]"): "a port, into a pipe",
     ("client/export_fetch.py", "size"): "a count",
     ("client/import_cli.py", "bar"): "# and .",
@@ -56,7 +56,7 @@ OURS = {
     ("engine/admin/transfer.py", "counted"): "counts and words",
     ("engine/admin/cli.py", "ELSEWHERE"): "a constant",
     ("engine/sessions/reply_storage.py", "db"): "a function that changes the database",
-    ("reload.py", "code"): "an exit code",
+    ("shell/reload.py", "code"): "an exit code",
 }  # fmt: skip
 HOSTILE = "a\x1b]0;owned\x07b\x9b2J\u202ec\nflower: all is well\x00"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flower.build import of_checkout
+from flower.installation import build_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -32,12 +32,12 @@ def test_the_commit_is_found_however_git_keeps_it(tmp_path: Path, layout: str) -
         (git / "packed-refs").write_text(
             f"# pack-refs\n{'f' * 40} refs/heads/mainly\n{COMMIT} refs/heads/main\n"
         )
-    assert of_checkout(str(tmp_path), "1.2.3") == "1.2.3+012345678"
+    assert build_of(str(tmp_path), "1.2.3") == "1.2.3+012345678"
 
 
 @pytest.mark.parametrize("head", ["", "ref: refs/heads/none\n", "nonsense", "\x00\xff" * 30])
 def test_without_a_commit_the_version_stands_alone(tmp_path: Path, head: str) -> None:
-    assert of_checkout(str(tmp_path), "1.2.3") == "1.2.3"
+    assert build_of(str(tmp_path), "1.2.3") == "1.2.3"
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "HEAD").write_text(head)
-    assert of_checkout(str(tmp_path), "1.2.3") == "1.2.3"
+    assert build_of(str(tmp_path), "1.2.3") == "1.2.3"

@@ -13,12 +13,13 @@ import click
 import pytest
 
 import flower
-from flower import cli, cli_commands, processes
+from flower import cli
 from flower.cli import main
-from flower.command_name import as_typed
 from flower.errors import ConfigError, UsageError
 from flower.home import Home
-from flower.processes import EngineChoice, websocket_url
+from flower.installation import as_typed
+from flower.shell import command_line, processes
+from flower.shell.processes import EngineChoice, websocket_url
 
 ROOT = Path(flower.__file__).parents[1]
 
@@ -73,7 +74,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
             """Starts nothing."""
 
     monkeypatch.setattr(processes, "Launcher", NoLauncher)
-    for module in (cli, cli_commands):
+    for module in (cli, command_line):
         monkeypatch.setattr(module, "run_engine", engine)
         monkeypatch.setattr(module, "run_tui", tui)
     monkeypatch.setattr("flower.tui.plain.say", say)
@@ -151,7 +152,7 @@ def test_exit_codes(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith(f"flower: {home.config}, line 1: unknown key 'prt'")
 
 
-def every_command(group: click.Group = cli_commands.commands, path: str = "") -> Iterator[list[str]]:
+def every_command(group: click.Group = command_line.commands, path: str = "") -> Iterator[list[str]]:
     for name, command in group.commands.items():
         yield f"{path} {name}".split()
         if isinstance(command, click.Group):
@@ -165,6 +166,19 @@ def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[
     text = capsys.readouterr().out
     assert text.startswith(" ".join(["Usage: flower", *words]))
     assert "--home" in text or words in (["lore"], ["service"], ["user"])
+
+
+@pytest.mark.parametrize("words", [*every_command()], ids=" ".join)
+def test_two_dashes_end_the_options_of_every_command(words: list[str]) -> None:
+    """Behind ``--`` a word is an argument, whatever it begins with."""
+    command: click.Command = command_line.commands
+    for word in words:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    if arguments:
+        context = command.make_context(words[-1], ["--", *["--help"] * len(arguments)])
+        assert all("--help" in str(context.params[str(one.name)]) for one in arguments)
 
 
 def test_what_flower_writes_is_private(home: Home) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flower.command_name import as_typed, command_name
+from flower.installation import as_typed, command_name
 from tests.paths import ROOT
 
 

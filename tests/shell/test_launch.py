@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from flower import limits, reload
-from flower.command_name import as_typed
+from flower import limits
 from flower.errors import EngineStarting, LaunchError
 from flower.home import Home
-from flower.launch import Launcher, announce, claim, find, ignored_variables, last_error, start
+from flower.installation import as_typed
+from flower.launch import Launcher, announce, claim, find, last_error, start
+from flower.shell import reload
+from flower.shell.processes import ignored_variables
 
 URL = "ws://127.0.0.1:8000/ws/rpc"
 
@@ -336,7 +338,7 @@ def test_ctrl_c_leaves_no_child() -> None:
 
 
 def test_only_what_a_part_is_made_of_concerns_it(home: Home) -> None:
-    package = Path(reload.__file__).parent
+    package = Path(reload.__file__).parents[1]
     table = [
         (package / "protocol.py", True, True),
         (package / "engine/turn.py", True, False),

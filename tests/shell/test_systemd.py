@@ -13,13 +13,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from flower import launch, machine, systemd
+from flower import launch, machine
 from flower.engine.logs import RedactingFormatter
 from flower.engine.main import SMALL_UNLOAD_S, unload_after_s
 from flower.errors import LaunchError
 from flower.home import Home
+from flower.service import systemd
+from flower.service.systemd import Supervisor
 from flower.settings.config import Config, EmbeddingConfig
-from flower.systemd import Supervisor
 from tests.engine_process import CONFIG, REPOSITORY
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower import engine_control
 from flower.errors import LaunchError
 from flower.home import Home
+from flower.shell import engine_control
 from tests.engine_process import engine, make_home
 
 

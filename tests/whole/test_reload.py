@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import trio
 
-from flower import config_file
 from flower.engine.reconfigure import changed, stamps
 from flower.errors import ConfigError
-from flower.home import Home, load_config
+from flower.home import Home, change_setting, load_config
 from tests.engine_process import Wire, connected, engine
 
 
@@ -149,7 +148,7 @@ def test_every_file_that_people_write_is_looked_at(home: Home) -> None:
 def test_a_setting_is_written_whole_or_not_at_all(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     before = home.config.read_text()
     with pytest.raises(ConfigError, match="from 20 to 500"):
-        config_file.change(home, "tui.text_width", 3, {})
+        change_setting(home, "tui.text_width", 3, {})
     assert home.config.read_text() == before
 
     def full(*_: object) -> None:
@@ -158,10 +157,10 @@ def test_a_setting_is_written_whole_or_not_at_all(home: Home, monkeypatch: pytes
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", full)
         with pytest.raises(ConfigError, match="No space left"):
-            config_file.change(home, "tui.text_width", 80, {})
+            change_setting(home, "tui.text_width", 80, {})
     assert home.config.read_text() == before
     assert [path.name for path in home.root.iterdir() if "config" in path.name] == ["config.yaml"]
-    assert config_file.change(home, "tui.text_width", 80, {}).tui.text_width == 80
+    assert change_setting(home, "tui.text_width", 80, {}).tui.text_width == 80
     assert load_config(home, {}).tui.text_width == 80
     assert home.config.stat().st_mode & 0o777 == 0o600
 
@@ -170,6 +169,6 @@ def test_a_config_that_is_a_link_stays_one(home: Home, tmp_path: Path) -> None:
     real = tmp_path / "dotfiles.yaml"
     home.config.rename(real)
     home.config.symlink_to(real)
-    config_file.change(home, "tui.theme", "night", {})
+    change_setting(home, "tui.theme", "night", {})
     assert home.config.is_symlink()
     assert "theme: night" in real.read_text()

@@ -12,15 +12,15 @@ import sys
 import time
 from pathlib import Path
 
-from flower import access_token, launch, limits
-from flower.command_name import as_typed
+from flower import launch, limits
 from flower.engine.admin import backup
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.store import file, recovery
 from flower.engine.store import file as database_file
 from flower.engine.store.recovery import RepairReport, look
 from flower.errors import ConfigError, LaunchError, StoreError, printable_line
-from flower.home import Home, load_config
+from flower.home import Home, load_config, make_token, read_token
+from flower.installation import as_typed
 
 ELSEWHERE = "the stories are in PostgreSQL (`store` in the settings)"
 
@@ -107,7 +107,7 @@ def show_token(home: Home, *, new: bool) -> int:
             raise ConfigError("the token is engine.token in config.yaml; change it there")
         print("Clients need the token that is engine.token in config.yaml.")
         return 0
-    token = access_token.make(home) if new else access_token.read(home) or access_token.make(home)
+    token = make_token(home) if new else read_token(home) or make_token(home)
     if new and (pid := launch.running_process(home)) is not None:
         os.kill(pid, signal.SIGHUP)
         print(

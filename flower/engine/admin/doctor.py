@@ -21,8 +21,7 @@ import trio
 from msgspec import Struct
 
 import flower
-from flower import access_token, launch, limits
-from flower.command_name import as_typed
+from flower import launch, limits
 from flower.engine.admin import backup, board
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
@@ -30,7 +29,8 @@ from flower.engine.provider.setup import read_setup
 from flower.engine.recall import embedding_models
 from flower.engine.store import file, recovery, stories
 from flower.errors import ConfigError, FlowerError, StoreError, printable
-from flower.home import Home, load_config
+from flower.home import Home, load_config, read_token
+from flower.installation import as_typed
 from flower.settings.config import ENVIRONMENT, Config
 from flower.text import counted
 
@@ -286,7 +286,7 @@ def _port(home: Home, config: Config) -> Finding:
 
 
 def _token_note(home: Home, config: Config) -> str:
-    known = config.engine.token or access_token.read(home)
+    known = config.engine.token or read_token(home)
     return ", for others with the token" if known else ", for others with a token that is made then"
 
 

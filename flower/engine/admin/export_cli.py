@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from flower.command_name import as_typed
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.character_list import briefs
 from flower.engine.commands.lookup import closest
@@ -25,6 +24,7 @@ from flower.engine.store.connection import Connection
 from flower.engine.store.file import UnreadableError, reading, schema_version
 from flower.errors import CommandError, StoreError, printable_line
 from flower.home import Home, load_config
+from flower.installation import as_typed
 from flower.text import counted, sanitize
 
 STANDARD_OUTPUT = "-"

@@ -15,12 +15,12 @@ from typing import TypeVar
 
 import trio
 
-from flower.command_name import as_typed
 from flower.engine.store import allowances, audit, users
 from flower.engine.store.connection import Connection
 from flower.engine.store.database import Database
 from flower.errors import CommandError, StoreError, printable_line
 from flower.home import Home, load_config
+from flower.installation import as_typed
 from flower.text import counted
 
 T = TypeVar("T")

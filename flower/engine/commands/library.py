@@ -20,7 +20,7 @@ from flower.engine.character_list import Brief, briefs
 from flower.engine.commands.lookup import closest
 from flower.engine.export import library_files
 from flower.engine.own_assets import plain
-from flower.engine.recall.numpy_check import NoNumpyError, load_numpy
+from flower.engine.recall.native_check import NoNumpyError, load_numpy
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
@@ -29,7 +29,7 @@ from flower.engine.store.connection import Connection
 from flower.engine.store.stories import StoredSession
 from flower.errors import CommandError
 from flower.protocol.messages import LibraryItem, Listing, Portrait, State
-from flower.text import one_line
+from flower.text import counted, one_line
 
 if TYPE_CHECKING:
     from flower.engine.interchange.thumbnail import Thumbnail

@@ -9,7 +9,7 @@ from flower.engine.commands import exports
 from flower.engine.commands.lookup import story_of
 from flower.engine.commands.world import PREVIEW_CHARS, listing, passage_in, reads_lore, search_passages
 from flower.engine.export.library_files import NamedFile
-from flower.engine.prompt.lore_entries import FIRED, is_kept, reason
+from flower.engine.prompt.record import FIRED, is_kept, reason
 from flower.engine.prompt.sent import page_of, text_of
 from flower.engine.recall.base import Ranked, lore_scope, memory_scope
 from flower.engine.sessions.engine import Engine

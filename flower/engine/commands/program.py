@@ -8,12 +8,12 @@ from functools import partial
 
 import trio
 
-from flower import config_file
 from flower.engine.commands.lookup import help_text
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.program import OWNER, STRANGER, Program
 from flower.engine.sessions.session import Client
 from flower.errors import CommandError, ConfigError
+from flower.home import change_setting
 from flower.protocol.messages import SettingOption, State
 from flower.settings import descriptions
 from flower.settings.config import ENVIRONMENT
@@ -72,7 +72,7 @@ async def _change(program: Program, client: Client, setting: Setting, text: str)
         value = (
             None if text.lower() in AS_IT_COMES else descriptions.value_of(setting.name, text)
         )  # "none" and "off" are values of some settings
-        change = partial(config_file.change, program.home, setting.name, value, os.environ)
+        change = partial(change_setting, program.home, setting.name, value, os.environ)
         now = await trio.to_thread.run_sync(change)
     except ConfigError as error:
         raise CommandError(f"{error}. {setting.name} stays as it is.") from error

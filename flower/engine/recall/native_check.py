@@ -25,7 +25,7 @@ import trio
 
 from flower import limits
 from flower.errors import EmbedError
-from flower.launch import own_python
+from flower.installation import own_python
 
 _CPU_KEYS = ("model name", "flags", "CPU part", "CPU implementer", "Features")
 

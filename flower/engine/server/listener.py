@@ -20,12 +20,12 @@ from hypercorn.trio.run import worker_serve
 from msgspec import Struct
 from quart import Quart
 
-from flower import access_token, limits
-from flower.command_name import as_typed
+from flower import limits
 from flower.engine.server import hypercorn_patches
 from flower.engine.server.access import Access
 from flower.errors import LaunchError, PlaceError
-from flower.home import Home
+from flower.home import Home, make_token, read_token
+from flower.installation import as_typed
 from flower.protocol import PATH
 from flower.settings.config import Config
 
@@ -307,7 +307,7 @@ def _token(home: Home, config: Config, *, exposed: bool) -> str | None:
         return config.engine.token
     if config.engine.trust_local_users and not exposed:
         return None
-    return access_token.read(home) or access_token.make(home)
+    return read_token(home) or make_token(home)
 
 
 def _trusts_own(config: Config, *, exposed: bool) -> bool:

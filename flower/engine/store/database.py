@@ -21,10 +21,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import trio
 
-from flower.command_name import as_typed
 from flower.engine.store.connection import Connection
 from flower.engine.store.sqlite_connection import connect, in_transaction, open_reader, translated
 from flower.errors import StoreError
+from flower.installation import as_typed
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from flower import file_io, limits
-from flower.command_name import as_typed
 from flower.engine.store import paths, schema
 from flower.errors import StoreError
+from flower.installation import as_typed
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,7 +11,6 @@ import pytest
 import trio
 
 from flower import cli, limits
-from flower.command_name import as_typed
 from flower.engine.admin import backup
 from flower.engine.admin import cli as care
 from flower.engine.store import exchanges as replies
@@ -19,6 +18,7 @@ from flower.engine.store import schema, stories, streaming_text
 from flower.engine.store.database import Database
 from flower.errors import FlowerError, StoreError
 from flower.home import Home
+from flower.installation import as_typed
 
 DAY = 24 * 3600.0
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from flower import limits
-from flower.command_name import as_typed
 from flower.engine.admin import doctor
 from flower.engine.store.database import Database
 from flower.home import Home
+from flower.installation import as_typed
 
 TERMINAL = {"TERM": "xterm-256color"}
 

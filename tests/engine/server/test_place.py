@@ -12,12 +12,12 @@ import pytest
 import trio
 import trio.testing
 
-from flower import access_token, cli
+from flower import cli
 from flower.engine.server import listener
 from flower.engine.server.access import Peer
 from flower.engine.server.listener import Listener, open_place
 from flower.errors import ConfigError, LaunchError
-from flower.home import Home, own_token
+from flower.home import Home, own_token, read_token
 from flower.settings.config import Config, EngineConfig
 from tests.engine_process import Process, Wire, begin_story, command, connected, engine, output
 from tests.hostile import UPGRADE
@@ -46,7 +46,7 @@ def test_on_this_machine_our_own_programs_need_no_token_but_names_are_checked(
             "what localhost means is up to the machine"
         )
         assert status(at) == 401
-        assert status(at, Authorization=f"Bearer {access_token.read(home)}") == 0
+        assert status(at, Authorization=f"Bearer {read_token(home)}") == 0
 
 
 def test_the_settings_can_trust_everybody_on_this_machine(home: Home) -> None:
@@ -62,15 +62,15 @@ def test_reachable_by_others_it_asks_for_a_token_which_is_made_once(
     home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     with place(home, "0.0.0.0").bound:
-        token = access_token.read(home)
+        token = read_token(home)
         assert token is not None
         assert len(token) >= 32
-        assert access_token.path_of(home).stat().st_mode & 0o777 == 0o600
+        assert home.token.stat().st_mode & 0o777 == 0o600
     assert "without TLS" in caplog.text
     assert token not in caplog.text
     again = place(home, "0.0.0.0")
     with again.bound:
-        assert access_token.read(home) == token
+        assert read_token(home) == token
         assert status(again) == 401
         assert status(again, Authorization=f"Bearer {token}", Host="anything") == 0
     assert own_token(home, {}) == token, "the face of the same home sends it"
@@ -95,9 +95,9 @@ def test_tokens_as_typed(home: Home, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_token_that_cannot_be_read_is_one_sentence(home: Home) -> None:
-    access_token.path_of(home).write_bytes(b"\xff\xfe")
+    home.token.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="delete it"):
-        access_token.read(home)
+        read_token(home)
     assert own_token(home, {}) is None
 
 

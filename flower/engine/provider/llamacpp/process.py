@@ -16,7 +16,7 @@ from flower import limits
 from flower.engine.provider.base import Loading
 from flower.engine.provider.llamacpp.gguf import LoadPlan
 from flower.errors import ProviderError
-from flower.launch import own_python
+from flower.installation import own_python
 
 COMMAND = tuple(own_python("-m", "flower.engine.provider.llamacpp.child")[0])
 _PAGE_BYTES = 4096

@@ -16,9 +16,9 @@ from types import FrameType
 from flower import limits
 from flower.errors import FlowerError
 from flower.home import Home
-from flower.launch import own_command
+from flower.installation import own_command
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _OTHER = {"engine": _PACKAGE / "tui", "tui": _PACKAGE / "engine"}
 
 

@@ -1,4 +1,4 @@
-"""``flower service``: its commands as click reads them; ``manage`` does the work."""
+"""``flower service``: its command lines, read by click; ``service.manage`` does the work."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flower.cli_parts import CommandGroup, home_of, home_option
 from flower.errors import UsageError
+from flower.shell.options import CommandGroup, home_of, home_option
 
 if TYPE_CHECKING:
     from flower.service.manage import HomeService

@@ -1,19 +1,20 @@
 """From a command line that has been read to a running process: an engine, a screen, and how one finds the other.
 
-It reads no arguments; ``cli`` and ``cli_commands`` do. Imported before the first frame, so what runs is
+It reads no arguments; ``cli`` and ``command_line`` do. Imported before the first frame, so what runs is
 imported where it is run.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from flower.errors import LaunchError, UsageError
+from flower.errors import ConfigError, LaunchError, UsageError
 from flower.home import Home, load_config, open_home, own_token
-from flower.launch import Launcher, find, ignored_variables, offered
+from flower.installation import as_typed
+from flower.launch import Launcher, find, offered, running_process
 from flower.protocol import PATH, PORT
 
 
@@ -87,14 +88,14 @@ def websocket_url(text: str) -> str:
     """
     if text.startswith("unix:/"):
         return text
-    scheme, found, rest = text.strip().partition("://")
-    if not found:
+    scheme, mark, rest = text.strip().partition("://")
+    if not mark:
         scheme, rest = "ws", text.strip()
     scheme = {"http": "ws", "https": "wss"}.get(scheme.lower(), scheme.lower())
     host, slash, path = rest.partition("/")
     if scheme not in ("ws", "wss") or not host or not rest.isprintable() or " " in rest:
         raise UsageError(f"--url must be an address like ws://127.0.0.1:{PORT}{PATH}")
-    if not found and not _has_port(host):
+    if not mark and not _has_port(host):
         host = f"{host}:{PORT}"
     return f"{scheme}://{host}{slash + path if path else PATH}"
 
@@ -102,3 +103,49 @@ def websocket_url(text: str) -> str:
 def _has_port(host: str) -> bool:
     """An IPv6 address is in brackets, so that its colons are no port."""
     return ":" in host.rpartition("]")[2]
+
+
+# --- Variables that were set too late: for an engine that already runs.
+
+
+def ignored_variables(home: Home, environ: Mapping[str, str]) -> str:
+    """Returns a sentence if the engine that runs on ``home`` was started without settings of ``environ``.
+
+    Only the variables of ``config.ENVIRONMENT`` count, and only where they would change something. Names
+    are in it, never values. ``""`` when no engine is ready, when the system does not show a process's
+    variables, and when the settings are wrong, which is reported elsewhere.
+    """
+    from flower.settings.config import ENVIRONMENT  # 50 ms, so this is asked after the first frame
+
+    pid = running_process(home)
+    mine = [name for name in ENVIRONMENT if environ.get(name, "").strip()]
+    if pid is None or not mine:
+        return ""
+    try:
+        at_start = _variables_of(pid)
+        in_use, asked_for = load_config(home, at_start), load_config(home, environ)
+    except (OSError, ConfigError):
+        return ""
+    ignored = [
+        name
+        for name in mine
+        if getattr(in_use, ENVIRONMENT[name]) != getattr(asked_for, ENVIRONMENT[name])
+    ]
+    if not ignored:
+        return ""
+    other_way = ""
+    if not any(at_start.get(name) for name in ignored):  # else the engine's own variable would win
+        keys = " and ".join(ENVIRONMENT[name] for name in ignored)
+        other_way = f", or write {keys} into config.yaml"
+    return as_typed(
+        f"{' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} not in use: the engine of this home"
+        f" (process {pid}) was already running. Stop it with `flower stop` and start Flower again{other_way};"
+        " no story is lost."
+    )
+
+
+def _variables_of(pid: int) -> dict[str, str]:
+    """Returns the variables that a process was started with. Raises ``OSError`` where they are not shown."""
+    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    pairs = (os.fsdecode(entry).partition("=") for entry in entries)
+    return {name: value for name, _, value in pairs}

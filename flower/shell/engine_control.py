@@ -19,9 +19,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flower import limits, machine
-from flower.command_name import as_typed
 from flower.errors import ConfigError, FlowerError, LaunchError, printable_line
 from flower.home import Home, load_config, own_token
+from flower.installation import as_typed
 from flower.launch import find, is_held, running_process
 from flower.text import counted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ import click
 
 from flower.errors import UsageError
 from flower.home import Home
-from flower.processes import EngineChoice, home_at
+from flower.shell.processes import EngineChoice, home_at
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
@@ -68,6 +69,19 @@ def home_option(function: F) -> F:
         "--home", "home_dir", metavar="DIR",
         help="Where your stories live (default: FLOWER_HOME, else your data folder).",
     )(function)  # fmt: skip
+
+
+def with_home(*, reads_only: bool = False) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command the option ``--home``, and its function the home as its first argument."""
+
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        def command(ctx: click.Context, /, home_dir: str | None, **values: Any) -> int:
+            return function(home_of(ctx, home_dir, reads_only=reads_only), **values)
+
+        # What other decorators have noted on the function goes along.
+        return home_option(functools.update_wrapper(click.pass_context(command), function))
+
+    return decorate
 
 
 def connection_options(function: F) -> F:

@@ -1,0 +1,1 @@
+"""What the ``flower`` command does: its words and options, and from there to a process that runs or is asked."""
