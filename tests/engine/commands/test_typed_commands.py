@@ -6,6 +6,7 @@ import pytest
 
 from flower.client.events import Send
 from flower.engine.commands import catalogue
+from flower.protocol.messages import CommandOption
 from flower.tui.state import popup_items
 from tests.tui.test_screens import TALE
 from tests.tui_world import Face
@@ -19,7 +20,7 @@ def engine_face() -> Face:
 
 
 @pytest.mark.parametrize("option", catalogue.OPTIONS, ids=lambda option: option.name)
-def test_a_command_typed_out_is_that_very_command(option: catalogue.CommandOption) -> None:
+def test_a_command_typed_out_is_that_very_command(option: CommandOption) -> None:
     """It is sent, or it asks for what it needs; another one is never run."""
     face = engine_face().type(f"{option.name}<enter>")
     prompts = [send.prompt for send in face.sent()]
