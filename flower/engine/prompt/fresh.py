@@ -17,11 +17,11 @@ from flower.engine.prompt.assemble import Section
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.lore_entries import not_in_view, note_of_entry
 from flower.engine.prompt.sections import note_of, with_notes
-from flower.engine.recall.base import Found, cast_scope
+from flower.engine.recall.base import Hit, cast_scope
 from flower.engine.token_counter import TokenCounter
 
 
-def _not_in_view(context: PromptContext, window_start: int | None) -> list[Found]:
+def _not_in_view(context: PromptContext, window_start: int | None) -> list[Hit]:
     """Returns what the model does not have in view: neither given with a line of the window nor said in it."""
     window = [m for m in context.path if window_start is None or m.id >= window_start]
     given = {passage for m in window[:-1] for passage in m.extra.recalled_ids}
@@ -43,7 +43,7 @@ def _entries_not_in_view(context: PromptContext, window_start: int | None) -> tu
 class Fresh(Struct, frozen=True):
     """What the model does not have in view. ``known``: what it has of the current state."""
 
-    found: list[Found]
+    found: list[Hit]
     recalled: str  # for everybody
     private: list[tuple[str, str]]  # notes of what one character alone knows, with the character's id
     tail: tuple[Section, ...]
@@ -59,8 +59,8 @@ NOTHING = Fresh(found=[], recalled="", private=[], tail=(), known=())
 
 
 def _with_room(
-    entries: Sequence[Fired], found: list[Found], counter: TokenCounter, room: int
-) -> tuple[tuple[Fired, ...], list[Found]]:
+    entries: Sequence[Fired], found: list[Hit], counter: TokenCounter, room: int
+) -> tuple[tuple[Fired, ...], list[Hit]]:
     """Returns the entries, and the passages beside them, that a line has room for, each as a whole.
 
     What has none is left out, so it comes with the next line that fires it.

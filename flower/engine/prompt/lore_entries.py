@@ -20,7 +20,7 @@ from flower.engine.lorebook.rules import EntryId, KeyedBooks, ReadyEntry
 from flower.engine.lorebook.situation import Timed
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.provider.base import Role as ChatRole
-from flower.engine.recall.base import CAST_PREFIX, Found
+from flower.engine.recall.base import CAST_PREFIX, Hit
 from flower.engine.recall.secrets import is_secret
 from flower.engine.store.extra import ManifestEntry
 from flower.protocol.messages import Recall, RecallItem, RecallMeta
@@ -197,7 +197,7 @@ def named(entry: EntryId, title: str) -> str:
     return f"{entry.book} / {title or entry.uid}"
 
 
-def is_kept(item: Found) -> bool:
+def is_kept(item: Hit) -> bool:
     """Whether what was recalled is a secret, which the player is not to be shown: of the world, or of a character."""
     passage = item.passage
     if passage.kind != "lore":
@@ -205,13 +205,13 @@ def is_kept(item: Found) -> bool:
     return passage.scope.startswith(CAST_PREFIX) or is_secret(passage.title, passage.text)
 
 
-def reason(item: Found) -> str:
+def reason(item: Hit) -> str:
     """Returns why something was recalled, as the player may read it: a secret's words say what it is."""
     return WHY_KEPT if is_kept(item) else item.why
 
 
 def recall_event(
-    turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
+    turn: str, found: Sequence[Hit], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
 ) -> Recall:
     """Returns what the watchers of a story are shown of what was recalled for a turn.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from flower.engine.assets import Character, Rule, World
 from flower.engine.prompt.assemble import PLAYERS_WORDS, PromptLine, Section
 from flower.engine.provider.base import ChatMessage
-from flower.engine.recall.base import Found
+from flower.engine.recall.base import Hit
 from flower.engine.store.exchanges import memory_text, scene_of
 from flower.engine.token_counter import MESSAGE_TOKENS, TokenCounter
 from flower.text import first_sentence
@@ -114,7 +114,7 @@ def with_notes(recalled: str, notes: Sequence[str]) -> str:
     return "\n".join((body, *notes, RECALLED_TAIL))
 
 
-def note_of(found: Found, *, private: bool = False) -> str:
+def note_of(found: Hit, *, private: bool = False) -> str:
     """Returns one recalled passage as a note. ``private``: only one character knows of it."""
     passage = found.passage
     kind = LORE_KIND if passage.kind == "lore" else MEMORY_KIND

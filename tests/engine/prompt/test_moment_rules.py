@@ -25,7 +25,7 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.sections import CONTINUE
 from flower.engine.prompt.state_sections import TAKEN_BACK, due, key_of, latest
 from flower.engine.provider.base import Cue
-from flower.engine.recall.base import Found
+from flower.engine.recall.base import Hit
 from flower.engine.store import stories
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.passages import Passage
@@ -39,9 +39,7 @@ from tests.engine.prompt.test_window_rules import COUNTER
 # --- the last line ------------------------------------------------------------------------------
 
 
-def context_of(
-    *path: stories.Message, found: Sequence[Found] = (), **direction: object
-) -> PromptContext:
+def context_of(*path: stories.Message, found: Sequence[Hit] = (), **direction: object) -> PromptContext:
     whole = Direction(sections=(Section("rules", "", "Tell.", 90),), values=VALUES, **direction)  # type: ignore[arg-type]
     current = CurrentState(StoryState(), Steering(), Now(1, 0.0), 0.0)
     return PromptContext(path=path, found=tuple(found), nearly=(), direction=whole, current=current)
@@ -85,7 +83,7 @@ def test_what_is_recalled_goes_with_the_line_or_with_what_is_asked_in_its_place(
 def moment(*path: stories.Message, variant: int = 0, seed: int | None = 7, **direction: object) -> Cue:
     services: Any = SimpleNamespace(seed=seed)
     found = [
-        Found(Passage(n, kind, "s", "world", title, f"text {n}"), 1.0, None, (), 3)  # type: ignore[arg-type]
+        Hit(Passage(n, kind, "s", "world", title, f"text {n}"), 1.0, None, (), 3)  # type: ignore[arg-type]
         for n, (kind, title) in enumerate((("lore", "Bell"), ("memory", "Ines"), ("lore", "")))
     ]
     return cue.cue_of(
