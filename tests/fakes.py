@@ -25,7 +25,7 @@ from flower.engine.provider.base import (
 )
 from flower.engine.provider.capabilities import Composing
 from flower.engine.recall.background import makes_tokens
-from flower.engine.recall.base import Considered, Found, Query, Ranked, Score
+from flower.engine.recall.base import Considered, Hit, Query, Ranked, Score
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.store import vector_rows
 from flower.engine.store.passages import Kind, Passage
@@ -286,7 +286,7 @@ class WordLibrary:
         passage = Passage(self._last_id, kind, scope, source, title, text, message_id)
         self.passages.append(passage)
 
-    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
+    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Hit, ...]:
         return (await self.recall(Query(words, lore_scope=scope)))[:limit]
 
     async def explain(
@@ -298,7 +298,7 @@ class WordLibrary:
     async def consider(self, query: Query) -> Considered:
         return Considered(await self.recall(query))
 
-    async def recall(self, query: Query) -> tuple[Found, ...]:
+    async def recall(self, query: Query) -> tuple[Hit, ...]:
         await trio.lowlevel.checkpoint()
         self.queries.append(query)
         wanted = set(re.findall(r"\w{4,}", query.text.lower()))
@@ -315,7 +315,7 @@ class WordLibrary:
                 continue
             shared = tuple(sorted(wanted & set(re.findall(r"\w{4,}", passage.text.lower()))))
             if shared:
-                found.append(Found(passage, len(shared), None, shared, len(passage.text) // 4))
+                found.append(Hit(passage, len(shared), None, shared, len(passage.text) // 4))
         best = sorted(found, key=lambda f: (not f.passage.pinned, -f.score))
         lore = [one for one in best if one.passage.kind == "lore"][: limits.RECALL_LORE_RESULTS]
         memories = [one for one in best if one.passage.kind != "lore"][: limits.RECALL_MEMORY_RESULTS]

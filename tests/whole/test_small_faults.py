@@ -16,7 +16,7 @@ from flower.client import lore_upload
 from flower.client.events import Received, Send
 from flower.client.requests import Requests
 from flower.engine.recall import folders as folders_module
-from flower.engine.recall.base import Found, Query
+from flower.engine.recall.base import Hit, Query
 from flower.engine.recall.folders import Folders
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.server import connection
@@ -206,12 +206,12 @@ async def test_a_reply_that_went_on_is_one_memory(autojump_clock: MockClock, tmp
 class RecallsWhenGoingOn(WordLibrary):
     """Finds one passage of lore for a narrator who is only told to go on."""
 
-    async def recall(self, query: Query) -> tuple[Found, ...]:
+    async def recall(self, query: Query) -> tuple[Hit, ...]:
         await trio.lowlevel.checkpoint()
         if query.text != "Go on.":
             return ()
         lore = next(p for p in self.passages if p.scope == query.lore_scope)
-        return (Found(lore, 1, None, ("bell",), 10),)
+        return (Hit(lore, 1, None, ("bell",), 10),)
 
 
 async def test_what_is_recalled_for_going_on_is_not_put_into_the_narrators_mouth(

@@ -261,12 +261,12 @@ async def recall(engine: Engine, client: Client, argument: str) -> None:
 
 
 def _would_be_told(row: Ranked) -> bool:
-    return row.worth or row.found.passage.pinned
+    return row.worth or row.hit.passage.pinned
 
 
 def _ranked(row: Ranked) -> str:
     """Returns a place in the ranking: parts of the score by signal, how far it is ahead, and what was found."""
-    found, score = row.found, row.score
+    found, score = row.hit, row.score
     parts = {
         "words": score.words,
         "meaning": score.similarity,

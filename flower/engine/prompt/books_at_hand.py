@@ -22,7 +22,7 @@ from flower.engine.prompt.macros import Expanded
 from flower.engine.prompt.model import StorySettings
 from flower.engine.prompt.scripted import Acted, scripted_lore
 from flower.engine.prompt.turn_input import Services, TurnInput
-from flower.engine.recall.base import Found, book_scope, lore_scope
+from flower.engine.recall.base import Hit, book_scope, lore_scope
 from flower.engine.scripts.script import ScriptPlace
 from flower.engine.store import books, paths, personas, states, stories, tree
 from flower.engine.store.connection import Connection
@@ -131,9 +131,9 @@ async def fire(
     current: states.CurrentState,
     path: Sequence[stories.Message],
     visible: paths.Ids,
-    found: Sequence[Found],
+    found: Sequence[Hit],
     acted: Acted,
-) -> tuple[LoreEntries, Acted, tuple[Found, ...]]:
+) -> tuple[LoreEntries, Acted, tuple[Hit, ...]]:
     """Returns the entries that fire for a line, the scripts that acted by then, and what of recall is left beside."""
     greeting = await services.database.read(tree.greeting, turn.session_id, visible)
     room = settings.lore_tokens
@@ -166,8 +166,8 @@ async def _scanned(
 
 
 def _beside(
-    found: Sequence[Found], ready: Ready, entries: LoreEntries, world_id: str, room: int
-) -> tuple[Found, ...]:
+    found: Sequence[Hit], ready: Ready, entries: LoreEntries, world_id: str, room: int
+) -> tuple[Hit, ...]:
     """Returns what was recalled beside the entries that fired: nothing twice, and what is left of the room."""
     own = {book_scope(number) for number in ready.ids.values()}
     files = {bookshelf.file_of(entry.id) for entry in entries.fired} - {""}

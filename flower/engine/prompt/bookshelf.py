@@ -23,7 +23,7 @@ from flower.engine.lorebook.rules import EntryId, KeyedBooks, LoreRules, Matchin
 from flower.engine.lorebook.scan import Tools, scan
 from flower.engine.lorebook.situation import NOTHING, ScanSettings, Situation, SpokenLine, Timed, seeded
 from flower.engine.prompt.macros import Values, run
-from flower.engine.recall.base import Found, Library, book_scope
+from flower.engine.recall.base import Hit, Library, book_scope
 from flower.engine.recall.lore_files import FILE_BOOK
 from flower.engine.store import books
 from flower.engine.store.books import OwnedBook, Owner
@@ -154,7 +154,7 @@ class Bookshelf:
         )
 
 
-def requested(found: Sequence[Found], ready: Ready) -> frozenset[EntryId]:
+def requested(found: Sequence[Hit], ready: Ready) -> frozenset[EntryId]:
     """Returns the entries whose texts were recalled by meaning."""
     names = {book_scope(number): name for name, number in ready.ids.items()}
     return frozenset(

@@ -23,7 +23,7 @@ from flower.engine.prompt.scripted import NO_SCRIPTS, Acted, scripted_path
 from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.recall.base import (
     Considered,
-    Found,
+    Hit,
     Library,
     Query,
     book_scope,
@@ -61,8 +61,8 @@ class PromptContext(Struct, frozen=True):
     """
 
     path: tuple[stories.Message, ...]
-    found: tuple[Found, ...]
-    nearly: tuple[tuple[Found, str], ...]  # was not recalled, and why not
+    found: tuple[Hit, ...]
+    nearly: tuple[tuple[Hit, str], ...]  # was not recalled, and why not
     direction: Direction
     current: states.CurrentState
     settings: StorySettings
@@ -120,7 +120,7 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     considered, late = await _consider(
         services, turn, _query(services, turn, direction, path, visible, ready)
     )
-    found = expanded_lore(considered.found, direction)
+    found = expanded_lore(considered.hits, direction)
     entries = NO_ENTRIES
     if ready is not None:
         entries, acted, found = await fire(
@@ -197,7 +197,7 @@ async def _consider(services: Services, turn: TurnInput, query: Query) -> tuple[
     log.debug(
         "turn=%s recalled=%s",
         turn.turn,
-        [(f.passage.title, f.why, f.passage.text) for f in considered.found],
+        [(f.passage.title, f.why, f.passage.text) for f in considered.hits],
     )
     return considered, scope.cancelled_caught
 

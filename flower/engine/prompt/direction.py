@@ -28,7 +28,7 @@ from flower.engine.prompt.sections import (
     system_sections,
 )
 from flower.engine.provider.base import Role
-from flower.engine.recall.base import Found, cast_scope
+from flower.engine.recall.base import Hit, cast_scope
 from flower.engine.store.selections import Selection
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
@@ -356,11 +356,11 @@ def expanded_world(world: World | None, values: Values) -> World | None:
     )
 
 
-def expanded_lore(found: Sequence[Found], direction: Direction) -> tuple[Found, ...]:
+def expanded_lore(found: Sequence[Hit], direction: Direction) -> tuple[Hit, ...]:
     """Returns recalled passages with the macros of lore expanded; memories are what was said and stay."""
     names = {cast_scope(character.id): character.name for character in direction.knowing}
 
-    def expanded(item: Found) -> Found:
+    def expanded(item: Hit) -> Hit:
         passage = item.passage
         if passage.kind != "lore":
             return item

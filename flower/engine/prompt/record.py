@@ -22,7 +22,7 @@ from flower.engine.prompt.model import ChosenModel
 from flower.engine.prompt.scripted import rows_of_scripts
 from flower.engine.prompt.sections import due, note_of, section_key, with_notes
 from flower.engine.prompt.turn_input import TurnInput
-from flower.engine.recall.base import CAST_PREFIX, Found, cast_scope
+from flower.engine.recall.base import CAST_PREFIX, Hit, cast_scope
 from flower.engine.recall.secrets import is_secret
 from flower.engine.store.exchanges import LineNotes, PromptRecord
 from flower.engine.store.extra import ManifestEntry
@@ -44,7 +44,7 @@ _CAUSES = {
 # --- what goes with the newest line -----------------------------------------------------------------
 
 
-def _not_in_view(context: PromptContext, window_start: int | None) -> list[Found]:
+def _not_in_view(context: PromptContext, window_start: int | None) -> list[Hit]:
     """Returns what the model does not have in view: neither given with a line of the window nor said in it."""
     window = [m for m in context.path if window_start is None or m.id >= window_start]
     given = {passage for m in window[:-1] for passage in m.extra.recalled_ids}
@@ -68,7 +68,7 @@ def _entries_not_in_view(context: PromptContext, window_start: int | None) -> tu
 class Fresh(Struct, frozen=True):
     """What the model does not have in view. ``known``: what it has of the current state."""
 
-    found: list[Found]
+    found: list[Hit]
     recalled: str  # for everybody
     private: list[tuple[str, str]]  # notes of what one character alone knows, with the character's id
     tail: tuple[Section, ...]
@@ -84,8 +84,8 @@ NOTHING = Fresh(found=[], recalled="", private=[], tail=(), known=())
 
 
 def _with_room(
-    entries: Sequence[Fired], found: list[Found], counter: TokenCounter, room: int
-) -> tuple[tuple[Fired, ...], list[Found]]:
+    entries: Sequence[Fired], found: list[Hit], counter: TokenCounter, room: int
+) -> tuple[tuple[Fired, ...], list[Hit]]:
     """Returns the entries, and the passages beside them, that a line has room for, each as a whole.
 
     What has none is left out, so it comes with the next line that fires it.
@@ -259,7 +259,7 @@ def named(entry: EntryId, title: str) -> str:
     return f"{entry.book} / {title or entry.uid}"
 
 
-def is_kept(item: Found) -> bool:
+def is_kept(item: Hit) -> bool:
     """Whether what was recalled is a secret, which the player is not to be shown: of the world, or of a character."""
     passage = item.passage
     if passage.kind != "lore":
@@ -267,13 +267,13 @@ def is_kept(item: Found) -> bool:
     return passage.scope.startswith(CAST_PREFIX) or is_secret(passage.title, passage.text)
 
 
-def reason(item: Found) -> str:
+def reason(item: Hit) -> str:
     """Returns why something was recalled, as the player may read it: a secret's words say what it is."""
     return WHY_KEPT if is_kept(item) else item.why
 
 
 def recall_event(
-    turn: str, found: Sequence[Found], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
+    turn: str, found: Sequence[Hit], entries: LoreEntries = NO_ENTRIES, *, shared: bool = False
 ) -> Recall:
     """Returns what the watchers of a story are shown of what was recalled for a turn.
 

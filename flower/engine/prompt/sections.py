@@ -17,7 +17,7 @@ from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt.assemble import CUT_MARK, PLAYERS_WORDS, Section
-from flower.engine.recall.base import Found
+from flower.engine.recall.base import Hit
 from flower.engine.store.exchanges import memory_text, scene_of
 
 NSFW_ON = "Mature themes are allowed in this story; treat them with care for the player's lead."
@@ -116,7 +116,7 @@ def with_notes(recalled: str, notes: Sequence[str]) -> str:
     return "\n".join((body, *notes, RECALLED_TAIL))
 
 
-def note_of(found: Found, *, private: bool = False) -> str:
+def note_of(found: Hit, *, private: bool = False) -> str:
     """Returns one recalled passage as a note. ``private``: only one character knows of it."""
     passage = found.passage
     kind = LORE_KIND if passage.kind == "lore" else MEMORY_KIND

@@ -21,8 +21,8 @@ from flower.engine.recall.candidates import Finder
 from flower.engine.recall.index import Indexes, Say
 from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.native_check import NoNumpyError
-from flower.engine.recall.query import Asked
-from flower.engine.recall.questions import Questions, as_passages, encode
+from flower.engine.recall.query import Question
+from flower.engine.recall.query_encoder import QueryEncoder, as_passages, encode
 from flower.engine.recall.ranking import Tuning
 from flower.engine.recall.search import Searcher
 from flower.engine.store import vector_rows
@@ -33,13 +33,13 @@ from flower.protocol.messages import Progress
 from flower.text import counted
 
 if TYPE_CHECKING:
-    from flower.engine.store.vector_rows import Vectors
+    from flower.engine.store.vector_rows import Pending, Vectors
 
 Notify = Callable[[str, Progress | None], None]
 
 
 class Background:
-    """Gives passages their vectors; ``asked`` is what answers now.
+    """Gives passages their vectors; ``current`` is what answers now.
 
     ``previous`` is the model of before, which is asked until every passage has a vector of ``embedder``;
     ``settled`` is called then.
@@ -66,7 +66,7 @@ class Background:
         self._clock = clock
         self._tuning = tuning
         self._settled = settled
-        self.asked = self._model_recall(previous or embedder)
+        self.current = self._model_recall(previous or embedder)
         self._refused = ""  # why a new model cannot take over
         self._work = trio.Event()
         self._rest_until = -math.inf  # trio time before which new memories wait for their vectors
@@ -95,15 +95,15 @@ class Background:
             while True:
                 self._work = trio.Event()
                 await self._ingest()
-                await self.asked.indexes.maintain()
+                await self.current.indexes.maintain()
                 resting = self._resting_s
                 with trio.move_on_after(resting or self._pause()) as idle:
                     await self._work.wait()
                 if idle.cancelled_caught and not resting:
-                    await self.asked.indexes.save()
+                    await self.current.indexes.save()
         finally:
             with trio.move_on_after(limits.SAVE_SHIELD_S, shield=True):
-                await self.asked.indexes.save()
+                await self.current.indexes.save()
 
     @property
     def _resting_s(self) -> float:
@@ -113,7 +113,7 @@ class Background:
     def _pause(self) -> float:
         if self._failure or self._refused:
             return limits.EMBED_RETRY_S
-        return limits.INDEX_SAVE_IDLE_S if self.asked.indexes.wants_save else math.inf
+        return limits.INDEX_SAVE_IDLE_S if self.current.indexes.wants_save else math.inf
 
     @property
     def trouble(self) -> str:
@@ -133,28 +133,28 @@ class Background:
 
     def expect(self, context: str) -> None:
         """Gets ready for a line that follows upon ``context``, while nobody waits."""
-        if not self._failure and self.asked.questions.expect(context):
+        if not self._failure and self.current.encoder.expect(context):
             self._work.set()
 
-    async def ask(self, query: Query) -> tuple[Asked, ...]:
+    async def ask(self, query: Query) -> tuple[Question, ...]:
         """Returns what the query asks, made ready; by its words only while the model fails."""
         if self._failure and trio.current_time() < self._failed_at + limits.EMBED_RETRY_S:
             await trio.lowlevel.checkpoint()
-            return self.asked.questions.by_words(query)
+            return self.current.encoder.by_words(query)
         try:
-            asked = await self.asked.questions.ask(query)
+            questions = await self.current.encoder.ask(query)
         except EmbedError as error:
             self.fail(error)
-            return self.asked.questions.by_words(query)
+            return self.current.encoder.by_words(query)
         if self._failure:
             self._failure = ""
             self._work.set()  # what waits for a vector can have it now
-        return asked
+        return questions
 
     async def _ingest(self) -> None:
         """Embeds every text without a vector, oldest first; stops quietly when the model fails."""
         try:
-            await self.asked.questions.prepare()  # somebody may be about to speak
+            await self.current.encoder.prepare()  # somebody may be about to speak
             if not self._resting_s and await self._embed_pending():
                 self._take_over()
         except EmbedError as error:
@@ -165,8 +165,8 @@ class Background:
 
     def _take_over(self) -> None:
         """Asks the new model from now on: every passage has a vector of it."""
-        if self.asked.embedder is not self._embedder:
-            self.asked = self._model_recall(self._embedder)
+        if self.current.embedder is not self._embedder:
+            self.current = self._model_recall(self._embedder)
             self._notify("✓ Recall goes by the new embedding model now.", None)
         self._refused = ""
         settled, self._settled = self._settled, lambda: None
@@ -174,59 +174,56 @@ class Background:
 
     async def _embed_pending(self) -> bool:
         """Returns whether every passage has a vector now."""
-        started = said = trio.current_time()
-        model_id = self._embedder.model_id
-        done = total = 0
+        report = _Report(self._notify)
         while True:
-            await self.asked.questions.prepare()  # somebody may be about to speak
+            await self.current.encoder.prepare()  # somebody may be about to speak
             pending, last_id = await self._database.read(
                 vector_rows.list_pending,
-                model_id,
+                self._embedder.model_id,
                 limit=limits.EMBED_REQUEST_TEXTS,
                 after=self._embedded_to,
                 tokens=makes_tokens(self._embedder),
             )
             if not pending:
-                break
-            try:
-                read = as_passages(self._embedder, [item.text for item in pending])
-                vectors, tokens = await encode(self._embedder, read)
-            except EmbedError as error:
-                if self.asked.embedder is self._embedder:
-                    raise
-                self._refuse(error)
+                report.end()
+                return True
+            if not await self._embed(pending):
                 return False
-            self._failure = ""
-            hashes = [item.hash for item in pending]
-            packed = [ranking.pack_tokens(of_text) for of_text in tokens if of_text is not None]
-            await self._store(hashes, vectors, packed)
             self._embedded_to = last_id
-            done += len(pending)
-            now = trio.current_time()
-            if now >= said + limits.PROGRESS_INTERVAL_S:
-                said = now
-                if done >= total:  # the first time, and when lore was added meanwhile
-                    total = done + await self._database.read(
-                        vector_rows.count_pending,
-                        model_id,
-                        after=self._embedded_to,
-                        tokens=makes_tokens(self._embedder),
-                    )
-                rate = done / (now - started)
-                line = f"Reading lore: {done} of {counted(total, 'passage')}, {rate:.0f} a second."
-                self._notify(line, Progress("lore", done, total))
-        if said > started:
-            self._notify(f"✓ Read {counted(done, 'passage')}.", None)
+            if report.is_due(len(pending)):
+                report.say(await self._count_left() if report.wants_total else 0)
+
+    async def _embed(self, pending: Sequence[Pending]) -> bool:
+        """Stores the vectors of some texts; returns False where a new model cannot make them, and says so."""
+        try:
+            texts = as_passages(self._embedder, [item.text for item in pending])
+            vectors, tokens = await encode(self._embedder, texts)
+        except EmbedError as error:
+            if self.current.embedder is self._embedder:
+                raise
+            self._refuse(error)
+            return False
+        self._failure = ""
+        packed = [ranking.pack_tokens(of_text) for of_text in tokens if of_text is not None]
+        await self._store([item.hash for item in pending], vectors, packed)
         return True
+
+    async def _count_left(self) -> int:
+        return await self._database.read(
+            vector_rows.count_pending,
+            self._embedder.model_id,
+            after=self._embedded_to,
+            tokens=makes_tokens(self._embedder),
+        )
 
     async def _store(self, hashes: Sequence[bytes], vectors: Vectors, tokens: Sequence[bytes]) -> None:
         model_id = self._embedder.model_id
         scopes = await self._database.write(
             vector_rows.store_vectors, model_id, hashes, vectors, tokens
         )
-        async with self.asked.indexes.changing(scopes):
+        async with self.current.indexes.changing(scopes):
             for scope, ids in scopes.items():
-                await self.asked.indexes.changed(scope, Changed(added=ids))
+                await self.current.indexes.changed(scope, Changed(added=ids))
 
     def _refuse(self, error: EmbedError) -> None:
         """Goes on with the model of before."""
@@ -243,8 +240,40 @@ class Background:
             self._notify(f"✗ Recall {left}: {error}", None)
 
 
+class _Report:
+    """How far the reading of lore is, said every ``limits.PROGRESS_INTERVAL_S``; what is short is not mentioned."""
+
+    def __init__(self, notify: Notify) -> None:
+        self._notify = notify
+        self._started = self._last = trio.current_time()
+        self._done = self._total = 0
+
+    def is_due(self, more: int) -> bool:
+        """Counts ``more`` passages as done; returns whether it is time to say so."""
+        self._done += more
+        return trio.current_time() >= self._last + limits.PROGRESS_INTERVAL_S
+
+    @property
+    def wants_total(self) -> bool:
+        """True the first time, and when lore was added meanwhile."""
+        return self._done >= self._total
+
+    def say(self, left: int) -> None:
+        """Says how far it is; ``left`` is how many passages there are still, where ``wants_total``."""
+        self._last = now = trio.current_time()
+        if self.wants_total:
+            self._total = self._done + left
+        rate = self._done / (now - self._started)
+        line = f"Reading lore: {self._done} of {counted(self._total, 'passage')}, {rate:.0f} a second."
+        self._notify(line, Progress("lore", self._done, self._total))
+
+    def end(self) -> None:
+        if self._last > self._started:
+            self._notify(f"✓ Read {counted(self._done, 'passage')}.", None)
+
+
 class ModelRecall:
-    """The indexes, the searcher and the questions over one embedder."""
+    """The indexes, the searcher and the encoder of queries over one embedder."""
 
     def __init__(
         self,
@@ -262,7 +291,7 @@ class ModelRecall:
         self.indexes = Indexes(database, model_id, dimension, index_dir, say)
         finder = Finder(database, self.indexes, keywords, model_id, dimension)
         self.searcher = Searcher(finder, clock, tuning)
-        self.questions = Questions(embedder, tuning)
+        self.encoder = QueryEncoder(embedder, tuning)
 
 
 def makes_tokens(embedder: Embedder) -> bool:

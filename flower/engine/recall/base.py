@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors
 
 
-class Found(Struct, frozen=True):
+class Hit(Struct, frozen=True):
     """A recalled passage and why it was chosen."""
 
     passage: Passage
@@ -25,7 +25,7 @@ class Found(Struct, frozen=True):
     similarity: float | None  # cosine to the query, -1 to 1; None: it has no vector
     keywords: tuple[str, ...]  # words of the query that the passage holds
     tokens: int
-    beside: int = 0  # id of the memory it is beside, for whose sake alone it is told
+    beside: int = 0  # id of the memory it is beside, for whose sake alone it is recalled
 
     @property
     def why(self) -> str:
@@ -60,7 +60,7 @@ class Ranked(Struct, frozen=True):
     ``worth``: likely enough to be recalled, if there is room.
     """
 
-    found: Found
+    hit: Hit
     score: Score
     chance: float
     held: float = 0.0
@@ -72,8 +72,8 @@ class Ranked(Struct, frozen=True):
 class Considered(Struct, frozen=True):
     """What a turn is reminded of, and what nearly was, best first, each with the reason why it was not."""
 
-    found: tuple[Found, ...] = ()
-    nearly: tuple[tuple[Found, str], ...] = ()
+    hits: tuple[Hit, ...] = ()
+    nearly: tuple[tuple[Hit, str], ...] = ()
 
 
 class Embedder(Protocol):
@@ -201,7 +201,7 @@ class Library(Protocol):
     async def sources(self, scope: str) -> dict[str, int]:
         """Returns how many passages each source of a scope has."""
 
-    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
+    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Hit, ...]:
         """Returns the passages of a scope that fit best; may raise ``EmbedError``."""
 
     async def explain(

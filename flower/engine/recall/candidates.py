@@ -15,7 +15,7 @@ from flower import limits
 from flower.engine.recall.base import Query
 from flower.engine.recall.index import Indexes
 from flower.engine.recall.keywords import Keywords
-from flower.engine.recall.query import Asked
+from flower.engine.recall.query import Question
 from flower.engine.store import passages, vector_rows
 from flower.engine.store.connection import Connection, Store
 from flower.engine.store.passages import Passage
@@ -85,26 +85,26 @@ class Finder:
         self._dimension = dimension
 
     async def find(
-        self, scopes: Sequence[str], asked: Asked, query: Query | None
+        self, scopes: Sequence[str], question: Question, query: Query | None
     ) -> dict[str, Candidates]:
         """Returns what each scope offers; with a query, what is open to it. One turn of the database's thread.
 
         Raises ``StoreError``.
         """
-        worded = {scope: await self._worded(scope, asked, query) for scope in scopes}
+        worded = {scope: await self._worded(scope, question, query) for scope in scopes}
         return await self._database.read(_look_up_all, worded, self._model_id, self._dimension)
 
-    async def _worded(self, scope: str, asked: Asked, query: Query | None) -> Worded:
+    async def _worded(self, scope: str, question: Question, query: Query | None) -> Worded:
         """Returns which passages of a scope come into question, by meaning and by words."""
         memory = is_memory(scope)
         near: list[int] = []
-        if asked.vector is not None:
+        if question.vector is not None:
             # Of a story's memories those of other branches and of the window are taken out below.
             count = limits.RECALL_CANDIDATES * (4 if memory else 1)
-            near = (await self._indexes.search(scope, asked.vector, count)).ids.tolist()
+            near = (await self._indexes.search(scope, question.vector, count)).ids.tolist()
         index = await self._keywords.index(scope)
         # Not in a thread: nobody changes the index meanwhile. 100,000 passages take 5 ms.
-        return by_words(index, asked, near, query, memory=memory)
+        return by_words(index, question, near, query, memory=memory)
 
 
 def is_memory(scope: str) -> bool:
@@ -113,14 +113,14 @@ def is_memory(scope: str) -> bool:
 
 
 def by_words(
-    index: WordIndex, asked: Asked, near: Sequence[int], query: Query | None, *, memory: bool
+    index: WordIndex, question: Question, near: Sequence[int], query: Query | None, *, memory: bool
 ) -> Worded:
     """Returns the best by words together with those that are ``near``, and with those beside them."""
     import numpy as np
 
     opened = open_places(index, query) if memory else index.alive
     languages = index.languages
-    scores, held = index.scores(_terms(asked, languages or [ENGLISH]))
+    scores, held = index.scores(_terms(question, languages or [ENGLISH]))
     scores = np.where(opened, scores, 0.0)
     best = _top(scores, limits.RECALL_CANDIDATES)
     nearest = [place for i in near if (place := index.place(i)) is not None and opened[place]]
@@ -138,12 +138,12 @@ def by_words(
     )
 
 
-def _terms(asked: Asked, languages: Sequence[str]) -> list[QueryTerm]:
+def _terms(question: Question, languages: Sequence[str]) -> list[QueryTerm]:
     from flower.engine.recall.word_index import QueryTerm
 
     return [
         QueryTerm(tuple({term_hash(stem(word, language)) for language in languages}), weight)
-        for word, weight in asked.weights
+        for word, weight in question.weights
     ]
 
 
@@ -213,12 +213,12 @@ def _look_up_all(
 
 def _look_up(db: Connection, scope: str, worded: Worded, model_id: str, dimension: int) -> Candidates:
     rows = {i: p for i, p in passages.get(db, worded.words).items() if p.scope == scope}
-    found = vector_rows.vectors_of(db, model_id, rows, dimension)
+    vectors = vector_rows.vectors_of(db, model_id, rows, dimension)
     return Candidates(
         is_memory(scope),
         passages.list_pinned(db, scope),
         rows,
-        dict(zip(found.ids.tolist(), found.vectors, strict=True)),
+        dict(zip(vectors.ids.tolist(), vectors.vectors, strict=True)),
         vector_rows.tokens_of(db, model_id, rows),
         {i: score for i, score in worded.words.items() if i in rows},
         worded.held,

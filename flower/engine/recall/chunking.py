@@ -33,7 +33,7 @@ def chunk(text: str, title: str = "", *, budget: int = limits.CHUNK_TOKENS) -> t
     """Returns the passages of a text of Markdown or plain paragraphs, in reading order.
 
     ``title`` opens every title path. Each passage has at most about ``budget`` tokens. Text under no heading
-    at all is told by its first line from the second passage on: the rest often does not say what it is about.
+    at all is headed by its first line from the second passage on: the rest often does not say what it is about.
     """
     drafts = []
     for path, paragraphs in _sections(text):

@@ -155,7 +155,7 @@ class _Worker:
         self._urgent = Pool()
         self._later = Pool()
         self._unread: deque[_EmbedRequest] = deque()  # not urgent: tokenised when it is their turn
-        self._asked: dict[Job, _EmbedRequest] = {}  # who wants the vectors of a job
+        self._owners: dict[Job, _EmbedRequest] = {}  # who wants the vectors of a job
         self._untidy = 0  # batches since memory was given back
         self._background = NiceThread()
 
@@ -226,7 +226,7 @@ class _Worker:
             log.exception("texts could not be read for the embedding model")
             request.done(_unforeseen(error))
             return
-        self._asked[job] = request
+        self._owners[job] = request
         pool.add(job)
 
     def _run(self, pool: Pool) -> None:
@@ -235,21 +235,21 @@ class _Worker:
         self._untidy += 1
         batch = pool.take()
         error: EmbedError | None = None
-        if any(not self._asked[job].dropped for job, _, _ in batch.wanted):
+        if any(not self._owners[job].dropped for job, _, _ in batch.owners):
             try:
                 run = partial(self._session.run, batch.texts)
                 vectors, tokens = run() if pool is self._urgent else self._background.run(run)
-                for job, index, row in batch.wanted:
-                    self._asked[job].encoded.put(index, vectors[row], tokens[row])
+                for job, index, row in batch.owners:
+                    self._owners[job].encoded.put(index, vectors[row], tokens[row])
             except EmbedError as failed:
                 error = failed
             except Exception as failed:  # the thread's edge, as above
                 log.exception("a batch of the embedding model crashed")
                 error = _unforeseen(failed)
-        for job in dict.fromkeys(job for job, _, _ in batch.wanted):
-            if error is not None or not job.left or self._asked[job].dropped:
+        for job in dict.fromkeys(job for job, _, _ in batch.owners):
+            if error is not None or not job.left or self._owners[job].dropped:
                 pool.drop(job)
-                self._asked.pop(job).done(error)
+                self._owners.pop(job).done(error)
 
 
 def _give_back() -> None:
@@ -259,7 +259,7 @@ def _give_back() -> None:
 
 
 def _unforeseen(error: Exception) -> EmbedError:
-    """Returns what whoever waits is told: there was no memory left, say, or it is a bug."""
+    """Returns what whoever waits gets to know: there was no memory left, say, or it is a bug."""
     return EmbedError(f"the embedding model failed ({type(error).__name__}); see the engine's log")
 
 
@@ -283,7 +283,7 @@ class Batch(Struct, frozen=True):
     """Different texts of one token length, and whose they are: (job, its row, row in the batch)."""
 
     texts: tuple[Sequence[int], ...]
-    wanted: tuple[tuple[Job, int, int], ...]
+    owners: tuple[tuple[Job, int, int], ...]
 
 
 class Pool:
@@ -313,7 +313,7 @@ class Pool:
         """
         length = min(self._jobs[0].left)
         rows: dict[tuple[int, ...], int] = {}
-        wanted: list[tuple[Job, int, int]] = []
+        owners: list[tuple[Job, int, int]] = []
         for job in self._jobs:
             waiting = job.left.pop(length, [])
             for position, index in enumerate(waiting):
@@ -321,9 +321,9 @@ class Pool:
                 if key not in rows and rows and (len(rows) + 1) * length > limits.EMBED_BATCH_TOKENS:
                     job.left[length] = waiting[position:]  # full: the rest is for the next batch
                     break
-                wanted.append((job, index, rows.setdefault(key, len(rows))))
+                owners.append((job, index, rows.setdefault(key, len(rows))))
         self._jobs = [job for job in self._jobs if job.left]
-        return Batch(tuple(rows), tuple(wanted))
+        return Batch(tuple(rows), tuple(owners))
 
 
 # --- A thread of low priority that does one piece of work at a time for another one

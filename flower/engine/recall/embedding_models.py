@@ -225,13 +225,13 @@ class OwnSession:
         import numpy as np
 
         ids = np.array(batch, np.int64)
-        given = {
+        feeds = {
             "input_ids": ids,
             "attention_mask": np.ones_like(ids),
             "token_type_ids": np.zeros_like(ids),
         }
         try:
-            output = self._session.run(None, {name: given[name] for name in self._inputs})[0]
+            output = self._session.run(None, {name: feeds[name] for name in self._inputs})[0]
         except RuntimeError as error:
             raise EmbedError(f"the embedding model failed: {error}") from error
         vectors = _pooled(np.asarray(output, np.float32), self._config.pooling)

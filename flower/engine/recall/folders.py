@@ -56,13 +56,13 @@ class Folder:
     ) -> None:
         self._keep = keep
         self._keyed: dict[str, Entry] = {}
-        self._kept: dict[str, Entry] | None = None
+        self._saved: dict[str, Entry] | None = None
         self._library = library
         self._scope = scope
         self._root = root
         self._notify = notify
         self._seen: dict[str, Stamp] = {}
-        self._told: set[str] = set()
+        self._notified: set[str] = set()
         self._looking = trio.Lock()  # one look at a time
 
     async def follow(self) -> None:
@@ -72,10 +72,10 @@ class Folder:
                 await self.compare()
                 await self._watch()
             except* FileNotFoundError:
-                self._tell(f"✗ The lore folder {self._root} is gone; its lore stays as it is.")
+                self._notify_once(f"✗ The lore folder {self._root} is gone; its lore stays as it is.")
             except* (OSError, StoreError) as group:
                 reasons = "; ".join(str(error) for error in _leaves(group))
-                self._tell(f"✗ The lore folder {self._root} cannot be followed: {reasons}")
+                self._notify_once(f"✗ The lore folder {self._root} cannot be followed: {reasons}")
             self._seen.clear()
             await trio.sleep(limits.FOLDER_RETRY_S)
 
@@ -83,7 +83,7 @@ class Folder:
         """Makes the scope equal to the folder; returns how many passages came or went.
 
         Raises ``OSError`` when the folder cannot be read and ``StoreError``; single files that cannot
-        be read are told and skipped.
+        be read are reported and skipped.
         """
         async with self._looking:
             return await self._compare()
@@ -91,7 +91,7 @@ class Folder:
     async def _compare(self) -> int:
         files = await trio.to_thread.run_sync(list_files, self._root)
         if not files and await self._had_files():
-            self._tell(
+            self._notify_once(
                 f"✗ The lore folder {self._root} is empty, as when its disk is not there; its lore stays as it is. "
                 "If you emptied it, /world unsync lets the lore go."
             )
@@ -99,14 +99,16 @@ class Folder:
         changes = 0
         for name, stamp in files.items():
             if not is_text(name):
-                self._tell(f"✗ {printable_name(name)} is skipped: its name is not UTF-8; rename it.")
+                self._notify_once(
+                    f"✗ {printable_name(name)} is skipped: its name is not UTF-8; rename it."
+                )
                 continue
             if self._seen.get(name) == stamp:
                 continue
             text, fault = await trio.to_thread.run_sync(read_text, self._root / name)
             self._keyed.pop(name, None)
             if fault:
-                self._tell(f"✗ {name} is skipped: {fault}.")
+                self._notify_once(f"✗ {name} is skipped: {fault}.")
                 changes += await self._library.drop_source(self._scope, PREFIX + name)
             else:
                 title = " > ".join(Path(name).with_suffix("").parts)
@@ -120,11 +122,13 @@ class Folder:
                 changes += await self._library.drop_source(self._scope, source)
                 self._seen.pop(source.removeprefix(PREFIX), None)
         self._keyed = {name: entry for name, entry in self._keyed.items() if name in files}
-        if self._keep is not None and self._kept != self._keyed:
+        if self._keep is not None and self._saved != self._keyed:
             await self._keep(self._keyed)
-            self._kept = dict(self._keyed)
+            self._saved = dict(self._keyed)
         if len(files) == limits.SOURCES_FOLDER:
-            self._tell(f"✗ Only the first {limits.SOURCES_FOLDER} files of {self._root} are read.")
+            self._notify_once(
+                f"✗ Only the first {limits.SOURCES_FOLDER} files of {self._root} are read."
+            )
         return changes
 
     async def _had_files(self) -> bool:
@@ -157,9 +161,9 @@ class Folder:
         await trio.sleep(limits.FOLDER_SETTLE_S)
         await self.compare()
 
-    def _tell(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
+    def _notify_once(self, line: str) -> None:
+        if line not in self._notified:
+            self._notified.add(line)
             self._notify(line)
 
 
@@ -253,14 +257,14 @@ class Folders:
 def _keep_book(db: Connection, world_id: str, entries: Mapping[str, Entry], now: float) -> None:
     """Makes the book of a world's folder equal to some entries; without any there is none."""
     book = book_of(world_id, entries)
-    found = books.of_file(db, book.name)
+    numbers = books.of_file(db, book.name)
     if not entries:
-        for number in found:
+        for number in numbers:
             books.remove(db, number)
-    elif not found:
+    elif not numbers:
         books.give(db, books.add(db, book, now), Owner.WORLD, world_id)
-    elif books.read(db, found[0]) != book:
-        books.replace(db, found[0], book, now)
+    elif books.read(db, numbers[0]) != book:
+        books.replace(db, numbers[0], book, now)
 
 
 def _folder(text: str, roots: Sequence[Path]) -> Path:

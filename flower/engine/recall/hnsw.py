@@ -151,8 +151,8 @@ class GraphFiles:
     def _checked_marks(self) -> NDArray[np.int64]:
         manifest = msgspec.json.decode(self._manifest.read_bytes(), type=Manifest)
         saved = np.frombuffer(self._marks.read_bytes(), np.int64)
-        asked = (FORMAT, self._scope, self._model_id, self._dimension)
-        if (manifest.format, manifest.scope, manifest.model_id, manifest.dimension) != asked:
+        expected = (FORMAT, self._scope, self._model_id, self._dimension)
+        if (manifest.format, manifest.scope, manifest.model_id, manifest.dimension) != expected:
             raise StoreError("it was made by another model or version")
         if len(saved) != 2 * manifest.rows or manifest.size_bytes != self._graph.stat().st_size:
             raise StoreError("it is incomplete")

@@ -171,9 +171,9 @@ class Indexes:
 
     async def _reconcile(self, index: ScopeIndex) -> None:
         """Makes an index equal to the rows of its scope."""
-        known, current = index.marks(), await self._marks(index.scope)
-        index.remove(known.ids[~known.fit(current)])
-        missing = current.ids[~current.fit(known)].tolist()
+        indexed, current = index.marks(), await self._marks(index.scope)
+        index.remove(indexed.ids[~indexed.fit(current)])
+        missing = current.ids[~current.fit(indexed)].tolist()
         for start in range(0, len(missing), limits.VECTORS_PAGE):
             await self._add(index, missing[start : start + limits.VECTORS_PAGE])
 

@@ -21,7 +21,7 @@ import trio
 
 from flower import limits
 from flower.engine.recall.background import Background, Notify
-from flower.engine.recall.base import Considered, Embedder, Found, Query, Ranked
+from flower.engine.recall.base import Considered, Embedder, Hit, Query, Ranked
 from flower.engine.recall.chunking import chunk
 from flower.engine.recall.keywords import Keywords
 from flower.engine.recall.native_check import NoNumpyError, load_numpy
@@ -113,7 +113,7 @@ class PassageLibrary:
                 _replace_sources, scope, await trio.to_thread.run_sync(_drafts, texts), self._clock()
             )
             for change in changes:
-                await self._background.asked.indexes.changed(scope, change)
+                await self._background.current.indexes.changed(scope, change)
         return sum(len(change.added) + len(change.removed) for change in changes)
 
     async def remember(
@@ -192,13 +192,13 @@ class PassageLibrary:
         except NoNumpyError as error:
             self._background.fail(error)  # its files stay: they are of a scope that never comes again
         else:
-            self._background.asked.indexes.forget(scope)
+            self._background.current.indexes.forget(scope)
         return len(change.removed)
 
     def doubt(self, scope: str) -> None:
         """Lets the next recall look at the rows of a scope, or of all, again: another engine may have changed them."""
         self._keywords.doubt(scope)
-        self._background.asked.indexes.doubt(scope)
+        self._background.current.indexes.doubt(scope)
 
     async def forget(self, passage_id: int) -> bool:
         """Deletes one passage; returns whether there was one. Raises ``StoreError``."""
@@ -242,7 +242,7 @@ class PassageLibrary:
         """
         try:
             names = tuple(scopes)
-            async with self._background.asked.indexes.changing(names), self._keywords.changing(names):
+            async with self._background.current.indexes.changing(names), self._keywords.changing(names):
                 yield
         finally:
             self._background.wake(rest_s)
@@ -250,7 +250,7 @@ class PassageLibrary:
     async def _changed(self, scope: str, change: Changed) -> None:
         """Carries a change of rows over to both indexes."""
         await self._keywords.changed(scope, change)
-        await self._background.asked.indexes.changed(scope, change)
+        await self._background.current.indexes.changed(scope, change)
 
     @property
     def trouble(self) -> str:
@@ -273,13 +273,13 @@ class PassageLibrary:
         """Returns how many passages each source of a scope has."""
         return await self._database.read(passages.list_sources, scope)
 
-    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Found, ...]:
+    async def search(self, scope: str, words: str, *, limit: int = 10) -> tuple[Hit, ...]:
         """Returns the passages of a scope that fit best, whatever their length.
 
         Raises ``StoreError``, and ``EmbedError`` where nothing can be recalled at all.
         """
         await load_numpy(self._index_dir)
-        return await self._background.asked.searcher.search(
+        return await self._background.current.searcher.search(
             scope, await self._background.ask(Query(words)), limit
         )
 
@@ -292,13 +292,13 @@ class PassageLibrary:
         """
         await load_numpy(self._index_dir)
         query = Query(words, visible_messages=visible)
-        return await self._background.asked.searcher.explain(
+        return await self._background.current.searcher.explain(
             scope, await self._background.ask(query), limit, query
         )
 
-    async def recall(self, query: Query) -> tuple[Found, ...]:
+    async def recall(self, query: Query) -> tuple[Hit, ...]:
         """Returns what ``consider`` found."""
-        return (await self.consider(query)).found
+        return (await self.consider(query)).hits
 
     async def consider(self, query: Query) -> Considered:
         """Returns what a turn should be reminded of, within the query's budget, and what nearly was.
@@ -311,7 +311,7 @@ class PassageLibrary:
         except NoNumpyError as error:
             self._background.fail(error)
             return Considered()
-        return await self._background.asked.searcher.recall(query, await self._background.ask(query))
+        return await self._background.current.searcher.recall(query, await self._background.ask(query))
 
     def expect(self, context: str) -> None:
         """Gets ready for a line that follows upon ``context``, while nobody waits."""

@@ -99,7 +99,7 @@ def list_files(root: Path) -> dict[str, Stamp]:
     Hidden files, links to folders and links that lead out of the folder are left out. Raises
     ``FileNotFoundError`` or another ``OSError`` when the folder itself cannot be read.
     """
-    found: dict[str, Stamp] = {}
+    files: dict[str, Stamp] = {}
     inside = os.path.realpath(root)
     for path in _walk(root):
         try:
@@ -108,10 +108,10 @@ def list_files(root: Path) -> dict[str, Stamp]:
             status = path.stat()
         except OSError:
             continue  # it vanished while we looked
-        found[path.relative_to(root).as_posix()] = Stamp(status.st_size, status.st_mtime_ns)
-        if len(found) == limits.SOURCES_FOLDER:
+        files[path.relative_to(root).as_posix()] = Stamp(status.st_size, status.st_mtime_ns)
+        if len(files) == limits.SOURCES_FOLDER:
             break
-    return found
+    return files
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -173,10 +173,10 @@ def is_remote(path: Path, mounted: str) -> bool:
     """Returns whether a path lies on a network mount, given the text of ``/proc/mounts``."""
     kind, longest = "", -1
     for line in mounted.splitlines():
-        _, place, found, *_ = [*line.split(" "), "", "", ""]
+        _, place, filesystem, *_ = [*line.split(" "), "", "", ""]
         point = place.replace("\\040", " ")
         if path.is_relative_to(point) and len(point) > longest:
-            kind, longest = found, len(point)
+            kind, longest = filesystem, len(point)
     return kind.startswith(_REMOTE)
 
 

@@ -50,8 +50,8 @@ class OnnxModel:
         folder = find_model(models_dirs)
         check_native(_PACKAGES, _PROBE, state_dir)
         self._words = _mapped_words(folder / "model.onnx.data")
-        given = {"words": self._words[1]}
-        self._session = open_session(folder / "model.onnx", state_dir, threads, given)
+        weights = {"words": self._words[1]}
+        self._session = open_session(folder / "model.onnx", state_dir, threads, weights)
         self._tokenizer = WordPiece.read(folder / "tokenizer.json", limits.EMBED_TOKENS)
         self._tells = _tells(self._tokenizer)
 
@@ -70,8 +70,8 @@ class OnnxModel:
             vectors, tokens = self._session.run(["embedding", "tokens"], {"input_ids": ids})
         except RuntimeError as error:
             raise EmbedError(f"the embedding model failed: {error}") from error
-        telling = [row[self._tells[row_ids]] for row, row_ids in zip(tokens, ids, strict=True)]
-        return np.asarray(vectors, np.float32), telling
+        informative = [row[self._tells[row_ids]] for row, row_ids in zip(tokens, ids, strict=True)]
+        return np.asarray(vectors, np.float32), informative
 
     def rest(self) -> None:
         self._words[0].madvise(mmap.MADV_DONTNEED)
@@ -95,11 +95,11 @@ def open_session(
     path: Path,
     state_dir: Path | None,
     threads: int,
-    given: Mapping[str, onnxruntime.OrtValue] | None = None,
+    initializers: Mapping[str, onnxruntime.OrtValue] | None = None,
 ) -> onnxruntime.InferenceSession:
     """Returns a loaded model; raises ``EmbedError``. ``state_dir`` remembers that onnxruntime runs here.
 
-    ``given``: weights by name that are used instead of the file's, and not copied.
+    ``initializers``: weights by name that are used instead of the file's, and not copied.
     """
     check_native(_PACKAGES, _PROBE, state_dir)
     import onnxruntime
@@ -115,7 +115,7 @@ def open_session(
     # Fused operators are slower here than the plain ones the shipped graph was written with.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    for name, weight in (given or {}).items():
+    for name, weight in (initializers or {}).items():
         options.add_initializer(name, weight)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -152,12 +152,12 @@ def _whats_wrong(folder: Path) -> str:
         path = folder / name
         try:
             with file_io.opened(path) as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return f"{path} is missing; restore the folder {NAME} from the release"
         except OSError as error:
             return f"{path} cannot be read ({error.strerror}); restore it from the release"
-        if found != expected:
+        if digest != expected:
             return f"{path} is damaged or of another version; restore it from the release"
     return ""
 

@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 # Of the words of other sentences in the same line: they say who and where, seldom what is asked.
 BESIDE_WEIGHT = 0.2
 BESIDE_WEIGHT_OF_SHORT = 0.5  # ... and more when the question itself says little
-_SAYS_LITTLE = 2  # telling words of a question up to which it leans on its line
+_SAYS_LITTLE = 2  # content words of a question up to which it leans on its line
 _QUESTION_MARKS = ("?", "？", "؟", "⁇")
 _CLOSING = "\"'”’»)]*_ "
 
 
-class Asked(Struct, frozen=True):
+class Question(Struct, frozen=True):
     """A query made ready.
 
-    ``words`` are the telling words of the question, ``weights`` all words to look for: those, and with
+    ``words`` are the content words of the question, ``weights`` all words to look for: those, and with
     less weight those of the rest of the line and of the context. ``vector`` and ``tokens`` are None while
     there is no model; recall goes by words then. ``context_weight`` is the context's share of the
     vector, from 0 to 1. ``order`` is what is asked of the order of a story.
     """
 
-    question: str
+    text: str
     words: tuple[str, ...]
     weights: tuple[tuple[str, float], ...]
     language: str
@@ -50,7 +50,7 @@ class Asked(Struct, frozen=True):
 
 def prepare(
     query: Query, *, by_question: bool = True, by_name: bool = True, by_parts: bool = True
-) -> tuple[Asked, ...]:
+) -> tuple[Question, ...]:
     """Returns what is asked, with everything but what a model makes of it: most lines ask one thing.
 
     ``by_name``: whom a question calls she or he is looked for by the name that was spoken of last.
@@ -59,34 +59,34 @@ def prepare(
     context = context_of(query)
     language = language_of(f"{query.text}\n{context}" if len(query.text) < _SHORT else query.text)
     parts = split_parts(question, language) if by_parts else [question]
-    asked = []
+    questions = []
     before = f"{context}\n{beside}"
     for part in parts:
         meant = resolve(part, before) if by_name and language == ENGLISH else ""
         named = f"{meant}: {part}" if meant else part
-        asked.append(_prepared(named, beside, context, language))
+        questions.append(_prepared(named, beside, context, language))
         before = f"{before}\n{part}"
-    return tuple(asked)
+    return tuple(questions)
 
 
-def _prepared(question: str, beside: str, context: str, language: str) -> Asked:
+def _prepared(question: str, beside: str, context: str, language: str) -> Question:
     words = keywords(question, language)
     weights = dict.fromkeys(words, 1.0)
     share = BESIDE_WEIGHT_OF_SHORT if len(words) <= _SAYS_LITTLE else BESIDE_WEIGHT
     for word in keywords(beside, language):
         weights.setdefault(word, share)
     context_share = context_weight(words) if context else 0.0
-    for word in keywords(context, language, known=words)[-limits.CONTEXT_TERMS :]:
+    for word in keywords(context, language, left_out=words)[-limits.CONTEXT_TERMS :]:
         weights.setdefault(word, context_share)
     order = order_of(question) if language == ENGLISH else ""
-    return Asked(question, words, tuple(weights.items()), language, context_share, order)
+    return Question(question, words, tuple(weights.items()), language, context_share, order)
 
 
 def split_parts(question: str, language: str) -> list[str]:
     """Returns the questions in a question, at most ``limits.RECALL_PARTS``; one for each sentence that asks.
 
     In English ``Where is the key, and who has it?`` asks two things, too. What says little by itself stays with what
-    stands before it.
+    is before it.
     """
     parts: list[str] = []
     for sentence in sentences_of(question):
@@ -117,7 +117,7 @@ def _pieces(sentence: str) -> list[str]:
 
 
 _ASKING = frozenset(["who", "whom", "whose", "what", "which", "when", "where", "why", "how"])
-_PART_WORDS = 2  # telling words from which a part of a line is a question of its own
+_PART_WORDS = 2  # content words from which a part of a line is a question of its own
 _SHORT = 60  # characters below which a line may not tell its language
 
 
@@ -131,10 +131,12 @@ def split_question(line: str) -> tuple[str, str]:
     marked = [number for number, sentence in enumerate(sentences) if _asks(sentence)]
     if not marked or len(sentences) == 1:
         return line, ""
-    asked = set(marked)
-    asked |= {number + 1 for number in marked if _is_tag(sentences, number + 1)}
-    question = " ".join(sentence for number, sentence in enumerate(sentences) if number in asked)
-    beside = " ".join(sentence for number, sentence in enumerate(sentences) if number not in asked)
+    of_question = set(marked)
+    of_question |= {number + 1 for number in marked if _is_tag(sentences, number + 1)}
+    question = " ".join(sentence for number, sentence in enumerate(sentences) if number in of_question)
+    beside = " ".join(
+        sentence for number, sentence in enumerate(sentences) if number not in of_question
+    )
     return question, beside
 
 
@@ -152,19 +154,19 @@ def _is_tag(sentences: Sequence[str], number: int) -> bool:
 _TAG_WORDS = 5
 
 
-def keywords(text: str, language: str, *, known: Sequence[str] = ()) -> tuple[str, ...]:
-    """Returns the telling words of a text, each once, in order, at most ``KEYWORD_TERMS``.
+def keywords(text: str, language: str, *, left_out: Sequence[str] = ()) -> tuple[str, ...]:
+    """Returns the content words of a text, each once, in order, at most ``KEYWORD_TERMS``.
 
-    Common words of the language and ``known`` ones are left out.
+    Common words of the language and ``left_out`` ones are left out.
     """
     common = COMMON.get(language, frozenset())
     words = dict.fromkeys(words_of(text))
-    telling = [word for word in words if word not in common and word not in known]
-    return tuple(telling[: limits.KEYWORD_TERMS])
+    content = [word for word in words if word not in common and word not in left_out]
+    return tuple(content[: limits.KEYWORD_TERMS])
 
 
 def context_weight(words: Sequence[str]) -> float:
-    """Returns the share of the context in a query, from 0 to 1, by the telling words of its question.
+    """Returns the share of the context in a query, from 0 to 1, by the content words of its question.
 
     ``What does she say?`` is about whatever was spoken of; a line with words of its own is not.
     """
@@ -214,7 +216,7 @@ Order = Literal["", "before", "after", "first", "last"]
 
 
 def order_of(question: str) -> Order:
-    """Returns what a question asks of the order of a story: what stands before or after something that happened, or the
+    """Returns what a question asks of the order of a story: what is before or after something that happened, or the
     first or last of several; "" if nothing.
     """
     words = [word.casefold() for word in _bare(question)]
@@ -228,7 +230,7 @@ def order_of(question: str) -> Order:
 
 class _Name(Struct):
     text: str
-    sure: bool  # it stands within a sentence, or does what people do
+    sure: bool  # it is within a sentence, or does what people do
     they: set[str]  # pronouns that follow it, before another name
 
 
@@ -247,7 +249,7 @@ def resolve(question: str, before: str) -> str:
 
 def _names(text: str) -> list[_Name]:
     """Returns the names in a text by their last mention."""
-    found: dict[str, _Name] = {}
+    names: dict[str, _Name] = {}
     last: _Name | None = None
     for sentence in sentences_of(text):
         for item in _runs(sentence.split()):
@@ -255,12 +257,12 @@ def _names(text: str) -> list[_Name]:
                 if last is not None:
                     last.they.add(item)
                 continue
-            known = found.pop(item.text, None)
-            if known is not None:
-                item.sure |= known.sure
-                item.they |= known.they
-            found[item.text] = last = item
-    return [name for name in found.values() if name.sure]
+            earlier = names.pop(item.text, None)
+            if earlier is not None:
+                item.sure |= earlier.sure
+                item.they |= earlier.they
+            names[item.text] = last = item
+    return [name for name in names.values() if name.sure]
 
 
 def _runs(words: Sequence[str]) -> Iterator[_Name | str]:

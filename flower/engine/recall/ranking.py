@@ -36,7 +36,7 @@ IMPORTANCE_SHARE = 0.25
 
 
 class Share(Struct, frozen=True):
-    """A share, from 0 to 1, by how much of the question stands in passages word by word.
+    """A share, from 0 to 1, by how much of the question is in passages word by word.
 
     Words that are there tell more than any vector; where a question is asked in other words they are chance.
     """
@@ -44,9 +44,9 @@ class Share(Struct, frozen=True):
     of_meant: float  # where no passage has the words of the question
     of_said: float  # where some have most of them
 
-    def at(self, said: float) -> float:
+    def at(self, quoted: float) -> float:
         """Returns the share for a question that is said so much, from 0 to 1."""
-        return self.of_meant + (self.of_said - self.of_meant) * said
+        return self.of_meant + (self.of_said - self.of_meant) * quoted
 
 
 class Tuning(Struct, frozen=True):
@@ -69,7 +69,9 @@ class Tuning(Struct, frozen=True):
     by_name: bool = True  # ask by the name of whom a question calls she or he
     memory_cut: Cut = Cut(0.04, 0.65, 0.012)
     lore_cut: Cut = Cut(0.017, 0.37, 0.01)
-    beside: float = 0.65  # chance of an answer from which the exchanges beside the best are told along
+    beside: float = (
+        0.65  # chance of an answer from which the exchanges beside the best are recalled along
+    )
 
 
 class Signals(Struct, frozen=True):
@@ -143,24 +145,24 @@ def rank_again(
     mean, spread = _mean_and_spread(sums)
     scale = (1 - share) / spread if spread else 0.0
     tokens = _standard(late)
-    found = {}
+    ranked = {}
     for i, total in sums.items():
         score = scores[i]
         by_tokens = share * tokens[i]
         beside = share * tuning.late_before * _led(tokens, signals.before.get(i))
-        found[i] = Score(
+        ranked[i] = Score(
             scale * (total - mean) + by_tokens + beside,
             scale * score.words,
             scale * score.similarity,
             scale * score.neighbours + beside,
             by_tokens,
         )
-    last = min((score.total for score in found.values()), default=0.0)
+    last = min((score.total for score in ranked.values()), default=0.0)
     rest = {i: score for i, score in scores.items() if i not in late}
     top = max((score.total for score in rest.values()), default=0.0)
     for i, score in rest.items():
-        found[i] = replace(score, total=last - 1.0 + score.total - top)
-    return found
+        ranked[i] = replace(score, total=last - 1.0 + score.total - top)
+    return ranked
 
 
 def _standard(values: Mapping[int, float]) -> dict[int, float]:
@@ -220,27 +222,27 @@ def late_scores(
     if not counts.any():
         return result, result
     lengths = np.linalg.norm(question, axis=1, keepdims=True)
-    asked = question / np.maximum(lengths, 1e-9) / np.sqrt(width)
+    unit = question / np.maximum(lengths, 1e-9) / np.sqrt(width)
     bits = np.frombuffer(b"".join(whole), np.uint8).reshape(-1, size)
     filled = np.flatnonzero(counts)
     starts = np.concatenate([[0], np.cumsum(counts[filled])[:-1]])
-    best = np.maximum.reduceat(_products(bits, asked), starts, axis=0)
+    best = np.maximum.reduceat(_products(bits, unit), starts, axis=0)
     # With signs s = 2 * ones - 1: s @ a = 2 * (ones @ a) - sum(a), a pass over all tokens less.
-    alike = 2 * best - asked.sum(axis=1)
+    alike = 2 * best - unit.sum(axis=1)
     result[filled] = alike.mean(axis=1)
     ranked = np.zeros(len(packed), np.float32)
-    telling = np.maximum(1 - alike.mean(axis=0), 1e-6)
-    ranked[filled] = alike @ (telling / telling.sum())
+    rarity = np.maximum(1 - alike.mean(axis=0), 1e-6)
+    ranked[filled] = alike @ (rarity / rarity.sum())
     return ranked, result
 
 
-def _products(bits: NDArray[np.uint8], asked: TokenVectors) -> NDArray[np.float32]:
+def _products(bits: NDArray[np.uint8], question: TokenVectors) -> NDArray[np.float32]:
     """Returns for each token, a row of bits, the sums of what each asked one has where its bits are set."""
     import numpy as np
 
-    products = np.empty((len(bits), len(asked)), np.float32)
+    products = np.empty((len(bits), len(question)), np.float32)
     for first in range(0, len(bits), BLOCK_TOKENS):
         block = slice(first, first + BLOCK_TOKENS)
         ones = np.unpackbits(bits[block], axis=1).astype(np.float32)
-        np.matmul(ones, asked.T, out=products[block])
+        np.matmul(ones, question.T, out=products[block])
     return products

@@ -63,9 +63,9 @@ class ScopeIndex:
     def marks(self) -> Marks:
         """Returns the marks of everything here."""
         with self._lock:
-            found = Marks(self._marks.ids, self._marks.marks)
-            found.add(self._exact.ids, self._exact.marks)
-            return found
+            whole = Marks(self._marks.ids, self._marks.marks)
+            whole.add(self._exact.ids, self._exact.marks)
+            return whole
 
     def search(self, vector: Vectors, count: int) -> Hits:
         """Returns up to ``count`` nearest rows; fewer only when fewer are alive."""
@@ -159,10 +159,10 @@ class ScopeIndex:
         """Takes the living rows out of the graph, back into the matrix."""
         with self._lock:
             assert self._graph is not None
-            known = self._marks
-            if len(known):
-                vectors = np.asarray(self._graph.get_items(known.ids), np.float32)
-                self._exact.add(known.ids, known.marks, vectors)
+            alive = self._marks
+            if len(alive):
+                vectors = np.asarray(self._graph.get_items(alive.ids), np.float32)
+                self._exact.add(alive.ids, alive.marks, vectors)
             self._graph, self._marks, self._dead = None, Marks(), 0
 
     def save(self) -> None:

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.recall import ranking, selection
-from flower.engine.recall.base import Considered, Found, Query, Ranked
+from flower.engine.recall.base import Considered, Hit, Query, Ranked
 from flower.engine.recall.candidates import Candidates, Finder, is_open
-from flower.engine.recall.query import Asked, words_found
+from flower.engine.recall.query import Question, words_found
 from flower.engine.recall.ranking import Signals, Tuning
 from flower.engine.recall.selection import Evidence, in_order
 from flower.engine.store.passages import Passage
@@ -32,12 +32,12 @@ UNLIKELY = "too unlikely"
 
 
 class _Kind(Struct, frozen=True):
-    """Lore or memories, ranked and judged, best first; ``beside`` are those that stand beside each."""
+    """Lore or memories, ranked and judged, best first; ``beside`` are those beside each."""
 
     pinned: Sequence[Passage]
     rows: Sequence[Ranked]
     likely: float  # that any of them answers
-    beside: Mapping[int, Sequence[Found]]
+    beside: Mapping[int, Sequence[Hit]]
     vectors: Mapping[int, Vectors]
 
 
@@ -49,35 +49,35 @@ class Searcher:
         self._clock = clock
         self._tuning = tuning
 
-    async def recall(self, query: Query, asked: Sequence[Asked]) -> Considered:
+    async def recall(self, query: Query, questions: Sequence[Question]) -> Considered:
         """Returns what fits the query and its budget: pinned first, then best first; and what nearly does.
 
-        ``asked``: what the line asks, at least one thing. Raises ``StoreError``.
+        ``questions``: what the line asks, at least one thing. Raises ``StoreError``.
         """
-        kinds = [kind for part in asked for kind in await self._kinds(query, part)]
+        kinds = [kind for part in questions for kind in await self._kinds(query, part)]
         rows = _once([row for kind in kinds for row in kind.rows])
         vectors = {i: vector for kind in kinds for i, vector in kind.vectors.items()}
         pinned = {passage.id: passage for kind in kinds for passage in kind.pinned}
         best = [row for row in rows if row.worth]
-        found = [_described(row.found, asked) for row in best]
+        hits = [_described(row.hit, questions) for row in best]
         room = query.budget_tokens or limits.RECALL_TOKENS
-        kept = selection.cut([*(_pinned(one, asked) for one in pinned.values()), *found], room)
+        recalled = selection.cut([*(_pinned(one, questions) for one in pinned.values()), *hits], room)
         beside = {
-            i: [_described(item, asked) for item in items]
+            i: [_described(item, questions) for item in items]
             for kind in kinds
             if kind.likely >= self._tuning.beside
             for i, items in kind.beside.items()
         }
-        kept = selection.with_neighbours(kept, beside, vectors, room)
-        told = {item.passage.id for item in kept}
-        left = [(item, NO_ROOM) for item in found if item.passage.id not in told]
-        unlikely = [row for row in rows if not row.worth and row.found.passage.id not in told]
+        recalled = selection.with_neighbours(recalled, beside, vectors, room)
+        recalled_ids = {item.passage.id for item in recalled}
+        left = [(item, NO_ROOM) for item in hits if item.passage.id not in recalled_ids]
+        unlikely = [row for row in rows if not row.worth and row.hit.passage.id not in recalled_ids]
         unlikely.sort(key=lambda row: -row.chance)
         nearly = unlikely[: limits.RECALL_NEARLY]
-        left += [(_described(row.found, asked), UNLIKELY) for row in nearly]
-        return Considered(kept, tuple(left[: limits.RECALL_NEARLY]))
+        left += [(_described(row.hit, questions), UNLIKELY) for row in nearly]
+        return Considered(recalled, tuple(left[: limits.RECALL_NEARLY]))
 
-    async def _kinds(self, query: Query, part: Asked) -> list[_Kind]:
+    async def _kinds(self, query: Query, part: Question) -> list[_Kind]:
         """Returns what lore and memories have for one question of a turn."""
         lore = [scope for scope in (query.lore_scope, *query.cast_scopes) if scope]
         memory = [query.memory_scope] if query.memory_scope else []
@@ -85,29 +85,29 @@ class Searcher:
         both = ([offered[scope] for scope in scopes] for scopes in (lore, memory) if scopes)
         return [self._of_kind(reduce(operator.or_, scopes), query, part) for scopes in both]
 
-    def _of_kind(self, candidates: Candidates, query: Query, part: Asked) -> _Kind:
+    def _of_kind(self, candidates: Candidates, query: Query, part: Question) -> _Kind:
         fixed = [passage for passage in candidates.pinned if is_open(passage, query)]
         rows = self._ranked(candidates, part, {passage.id for passage in fixed})
         beside = _neighbours(candidates, rows)
         best, likely = self._judged(rows, candidates, 2 * _most(memory=candidates.memory))
         return _Kind(fixed, best, likely, beside, candidates.vectors)
 
-    async def search(self, scope: str, asked: Sequence[Asked], count: int) -> tuple[Found, ...]:
+    async def search(self, scope: str, questions: Sequence[Question], count: int) -> tuple[Hit, ...]:
         """Returns the best passages of one scope, whatever their length; raises ``StoreError``."""
-        return tuple(row.found for row in await self.explain(scope, asked, count))
+        return tuple(row.hit for row in await self.explain(scope, questions, count))
 
     async def explain(
-        self, scope: str, asked: Sequence[Asked], count: int, query: Query | None = None
+        self, scope: str, questions: Sequence[Question], count: int, query: Query | None = None
     ) -> tuple[Ranked, ...]:
         """Returns the best passages of one scope with what their places are made of, best first.
 
         With a query only memories that are open to it. Raises ``StoreError``.
         """
         rows: list[Ranked] = []
-        for part in asked:
+        for part in questions:
             candidates = (await self._finder.find((scope,), part, query))[scope]
             rows += self._judged(self._ranked(candidates, part, ()), candidates, count)[0]
-        return tuple(replace(row, found=_described(row.found, asked)) for row in _once(rows)[:count])
+        return tuple(replace(row, hit=_described(row.hit, questions)) for row in _once(rows)[:count])
 
     def _judged(
         self, rows: Sequence[Ranked], candidates: Candidates, count: int
@@ -115,48 +115,50 @@ class Searcher:
         """Returns the best, those that say the same once, with whether each is worth recalling; and how likely any
         of them answers.
         """
-        picked = selection.distinct([row.found for row in rows], candidates.vectors, count)
-        by_id = {row.found.passage.id: row for row in rows}
+        picked = selection.distinct([row.hit for row in rows], candidates.vectors, count)
+        by_id = {row.hit.passage.id: row for row in rows}
         best = [by_id[item.passage.id] for item in picked]
-        known = [_evidence(row) for row in best]
-        likely = selection.answered(known, foreign=candidates.foreign)
+        evidence = [_evidence(row) for row in best]
+        likely = selection.answered(evidence, foreign=candidates.foreign)
         cut = self._tuning.memory_cut if candidates.memory else self._tuning.lore_cut
         worth = selection.worth_recalling(
             [row.chance for row in best], likely, cut, _most(memory=candidates.memory)
         )
-        return [replace(row, worth=kept) for row, kept in zip(best, worth, strict=True)], likely
+        return [replace(row, worth=is_worth) for row, is_worth in zip(best, worth, strict=True)], likely
 
-    def _ranked(self, candidates: Candidates, asked: Asked, taken: Container[int]) -> list[Ranked]:
+    def _ranked(
+        self, candidates: Candidates, question: Question, excluded: Container[int]
+    ) -> list[Ranked]:
         """Returns candidates, best first; words and sizes are left for ``_described``.
 
-        ``taken`` are ids that are not wanted.
+        ``excluded`` are ids that are not wanted.
         """
         signals = Signals(
             words=candidates.words,
-            similarity=_similarity(asked, candidates),
+            similarity=_similarity(question, candidates),
             held=candidates.held,
             before=candidates.before,
             after=candidates.after,
             foreign=candidates.foreign,
         )
         scores = ranking.rank(signals, self._tuning)
-        to_rank, of_tokens = _late(asked, ranking.best_of(scores), candidates)
+        to_rank, of_tokens = _late(question, ranking.best_of(scores), candidates)
         scores = ranking.rank_again(scores, to_rank, signals, self._tuning)
-        found = []
+        rows = []
         for i, score in scores.items():
             passage = candidates.rows.get(i)
-            if passage is None or i in taken:
+            if passage is None or i in excluded:
                 continue
             total = score.total
             if candidates.memory:
                 total = ranking.weigh_memory(total, passage, self._clock())
-            item = Found(passage, total, signals.similarity.get(i), (), tokens=0)
+            item = Hit(passage, total, signals.similarity.get(i), (), tokens=0)
             held = signals.held.get(i, 0.0)
-            found.append(Ranked(item, score, 0.0, held, of_tokens.get(i)))
-        found.sort(key=lambda row: -row.found.score)
-        rows = _with_chances(found, foreign=signals.foreign)
+            rows.append(Ranked(item, score, 0.0, held, of_tokens.get(i)))
+        rows.sort(key=lambda row: -row.hit.score)
+        rows = _with_chances(rows, foreign=signals.foreign)
         return (
-            in_order(rows, asked.order, candidates.before, candidates.after)
+            in_order(rows, question.order, candidates.before, candidates.after)
             if self._tuning.by_order
             else rows
         )
@@ -170,63 +172,63 @@ def _most(*, memory: bool) -> int:
 def _once(rows: Sequence[Ranked]) -> list[Ranked]:
     """Returns rows of several questions, best first, each where it is best."""
     best: dict[int, Ranked] = {}
-    for row in sorted(rows, key=lambda row: (not row.worth, -row.found.score)):
-        best.setdefault(row.found.passage.id, row)
-    return sorted(best.values(), key=lambda row: -row.found.score)
+    for row in sorted(rows, key=lambda row: (not row.worth, -row.hit.score)):
+        best.setdefault(row.hit.passage.id, row)
+    return sorted(best.values(), key=lambda row: -row.hit.score)
 
 
-def _neighbours(candidates: Candidates, rows: Sequence[Ranked]) -> dict[int, list[Found]]:
-    """Returns what stands before and after each memory in the story."""
-    by_id = {row.found.passage.id: row.found for row in rows}
-    found: dict[int, list[Found]] = {}
+def _neighbours(candidates: Candidates, rows: Sequence[Ranked]) -> dict[int, list[Hit]]:
+    """Returns what is before and after each memory in the story."""
+    by_id = {row.hit.passage.id: row.hit for row in rows}
+    beside: dict[int, list[Hit]] = {}
     for sides in (candidates.before, candidates.after):
         for i, other in sides.items():
             if other in by_id:
-                found.setdefault(i, []).append(replace(by_id[other], beside=i))
-    return found
+                beside.setdefault(i, []).append(replace(by_id[other], beside=i))
+    return beside
 
 
 def _with_chances(rows: Sequence[Ranked], *, foreign: bool) -> list[Ranked]:
     """Returns passages of one question, best first, with how likely each answers."""
-    leads = selection.leads([row.found.score for row in rows])
+    leads = selection.leads([row.hit.score for row in rows])
     led = rows if leads is None else [replace(r, lead=n) for r, n in zip(rows, leads, strict=True)]
     return [replace(row, chance=selection.chance(_evidence(row), foreign=foreign)) for row in led]
 
 
 def _evidence(row: Ranked) -> Evidence:
-    return Evidence(row.found.similarity, row.held, row.late, row.lead)
+    return Evidence(row.hit.similarity, row.held, row.late, row.lead)
 
 
-def _similarity(asked: Asked, candidates: Candidates) -> dict[int, float]:
+def _similarity(question: Question, candidates: Candidates) -> dict[int, float]:
     import numpy as np
 
     vectors = candidates.vectors
-    if asked.vector is None or not vectors:
+    if question.vector is None or not vectors:
         return {}
-    found = np.stack(list(vectors.values())) @ asked.vector
-    return dict(zip(vectors, found.tolist(), strict=True))
+    cosines = np.stack(list(vectors.values())) @ question.vector
+    return dict(zip(vectors, cosines.tolist(), strict=True))
 
 
 def _late(
-    asked: Asked, best: Sequence[int], candidates: Candidates
+    question: Question, best: Sequence[int], candidates: Candidates
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Returns late interaction of the best: to rank by, and as it is."""
-    if asked.tokens is None or not len(asked.tokens):
+    if question.tokens is None or not len(question.tokens):
         return {}, {}
     ids = [i for i in best if i in candidates.tokens]
-    to_rank, plain = ranking.late_scores(asked.tokens, [candidates.tokens[i] for i in ids])
+    to_rank, plain = ranking.late_scores(question.tokens, [candidates.tokens[i] for i in ids])
     ranked = dict(zip(ids, to_rank.tolist(), strict=True))
     return ranked, dict(zip(ids, plain.tolist(), strict=True))
 
 
-def _pinned(passage: Passage, asked: Sequence[Asked]) -> Found:
-    return _described(Found(passage, 1.0, None, (), 0), asked)
+def _pinned(passage: Passage, questions: Sequence[Question]) -> Hit:
+    return _described(Hit(passage, 1.0, None, (), 0), questions)
 
 
-def _described(found: Found, asked: Sequence[Asked]) -> Found:
+def _described(hit: Hit, questions: Sequence[Question]) -> Hit:
     """Returns it with its words and size, which are worth counting only for what was picked."""
-    text = f"{found.passage.title}\n{found.passage.text}"
+    text = f"{hit.passage.title}\n{hit.passage.text}"
     words = dict.fromkeys(
-        word for part in asked for word in words_found(text, part.words, part.language)
+        word for part in questions for word in words_found(text, part.words, part.language)
     )
-    return replace(found, keywords=tuple(words), tokens=TokenCounter().count(text))
+    return replace(hit, keywords=tuple(words), tokens=TokenCounter().count(text))

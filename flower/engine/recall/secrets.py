@@ -1,6 +1,6 @@
 """What of a world's lore is a secret: by its heading, by a mark in front, or by its own words. Pure.
 
-A secret may be recalled for a language model, which is told to keep it until it is earned. It is shown to
+A secret may be recalled for a language model, which keeps it until it is earned. It is shown to
 no player, and the offline narrator tells it only to whoever has found it.
 """
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.recall.base import Found, Ranked
+from flower.engine.recall.base import Hit, Ranked
 from flower.engine.recall.query import Order
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 SAME = 0.95  # cosine from which two passages say the same thing
 
 
-def distinct(found: Sequence[Found], vectors: Mapping[int, Vectors], count: int) -> list[Found]:
+def distinct(hits: Sequence[Hit], vectors: Mapping[int, Vectors], count: int) -> list[Hit]:
     """Returns up to ``count`` passages, the best first, of those that say the same only the best.
 
     Without vectors only equal text is the same.
     """
-    picked: list[Found] = []
-    for item in sorted(found, key=lambda item: -item.score):
+    picked: list[Hit] = []
+    for item in sorted(hits, key=lambda item: -item.score):
         if len(picked) == count:
             break
         if not any(_is_same(item, other, vectors) for other in picked):
@@ -40,7 +40,7 @@ def distinct(found: Sequence[Found], vectors: Mapping[int, Vectors], count: int)
     return picked
 
 
-def _is_same(one: Found, other: Found, vectors: Mapping[int, Vectors]) -> bool:
+def _is_same(one: Hit, other: Hit, vectors: Mapping[int, Vectors]) -> bool:
     if one.passage.text == other.passage.text:
         return True
     first, second = vectors.get(one.passage.id), vectors.get(other.passage.id)
@@ -48,37 +48,37 @@ def _is_same(one: Found, other: Found, vectors: Mapping[int, Vectors]) -> bool:
 
 
 def with_neighbours(
-    told: Sequence[Found],
-    beside: Mapping[int, Sequence[Found]],
+    recalled: Sequence[Hit],
+    beside: Mapping[int, Sequence[Hit]],
     vectors: Mapping[int, Vectors],
     budget_tokens: int,
-) -> tuple[Found, ...]:
-    """Returns what is told with the exchanges beside the best memories, as far as the budget lets them.
+) -> tuple[Hit, ...]:
+    """Returns what is recalled with the exchanges beside the best memories, as far as the budget lets them.
 
-    ``beside``: what stands before and after each memory that is sure enough, by its id.
+    ``beside``: what is before and after each memory that is sure enough, by its id.
     """
-    best = [item for item in told if item.passage.id in beside][: limits.RECALL_BESIDE]
-    fresh: list[Found] = []
+    best = [item for item in recalled if item.passage.id in beside][: limits.RECALL_BESIDE]
+    fresh: list[Hit] = []
     for one in (one for item in best for one in beside[item.passage.id]):
-        known = [*told, *fresh]
-        ids = {item.passage.id for item in known}
-        if one.passage.id not in ids and not any(_is_same(one, item, vectors) for item in known):
+        present = [*recalled, *fresh]
+        ids = {item.passage.id for item in present}
+        if one.passage.id not in ids and not any(_is_same(one, item, vectors) for item in present):
             fresh.append(one)
-    return (*told, *cut(fresh, budget_tokens - sum(item.tokens for item in told)))
+    return (*recalled, *cut(fresh, budget_tokens - sum(item.tokens for item in recalled)))
 
 
-def cut(found: Sequence[Found], budget_tokens: int) -> tuple[Found, ...]:
+def cut(hits: Sequence[Hit], budget_tokens: int) -> tuple[Hit, ...]:
     """Returns what fits the budget, in order; one that is too long lets later ones in."""
-    kept = []
+    fitting = []
     room = budget_tokens
-    for item in found:
+    for item in hits:
         if item.tokens <= room:
             room -= item.tokens
-            kept.append(item)
-    return tuple(kept)
+            fitting.append(item)
+    return tuple(fitting)
 
 
-_ANCHORS = 2  # best memories whose neighbours are told with them
+_ANCHORS = 2  # best memories whose neighbours are recalled with them
 _ALIKE = 0.8  # standard scores below the best, within which memories are of the same kind
 _STEP = 1e-6  # of a score, behind what it follows
 
@@ -98,29 +98,29 @@ def in_order(
 
 
 def _with_sides(rows: Sequence[Ranked], beside: Mapping[int, int]) -> list[Ranked]:
-    """Returns rows with what stands on one side of the best right behind them, as likely as they are."""
-    by_id = {row.found.passage.id: row for row in rows}
+    """Returns rows with what is on one side of the best right behind them, as likely as they are."""
+    by_id = {row.hit.passage.id: row for row in rows}
     placed: dict[int, Ranked] = {}
     for row in rows[:_ANCHORS]:
-        placed.setdefault(row.found.passage.id, row)
-        other = by_id.get(beside.get(row.found.passage.id, 0))
-        if other is not None and other.found.passage.id not in placed:
-            found = replace(other.found, score=row.found.score - _STEP)
-            placed[other.found.passage.id] = replace(other, found=found, chance=row.chance)
-    rest = [row for row in rows if row.found.passage.id not in placed]
-    return sorted([*placed.values(), *rest], key=lambda row: -row.found.score)
+        placed.setdefault(row.hit.passage.id, row)
+        other = by_id.get(beside.get(row.hit.passage.id, 0))
+        if other is not None and other.hit.passage.id not in placed:
+            hit = replace(other.hit, score=row.hit.score - _STEP)
+            placed[other.hit.passage.id] = replace(other, hit=hit, chance=row.chance)
+    rest = [row for row in rows if row.hit.passage.id not in placed]
+    return sorted([*placed.values(), *rest], key=lambda row: -row.hit.score)
 
 
 def _from_the_end(rows: Sequence[Ranked], *, last: bool) -> list[Ranked]:
     """Returns rows with the earliest, or latest, of those like the best at its place."""
-    best = rows[0].found.score if rows else 0.0
-    alike = [row for row in rows if row.found.score >= best - _ALIKE]
-    told = sorted(alike, key=lambda row: row.found.passage.message_id or 0, reverse=last)
-    scores = [row.found.score for row in alike]
+    best = rows[0].hit.score if rows else 0.0
+    alike = [row for row in rows if row.hit.score >= best - _ALIKE]
+    ordered = sorted(alike, key=lambda row: row.hit.passage.message_id or 0, reverse=last)
+    scores = [row.hit.score for row in alike]
     chances = sorted((row.chance for row in alike), reverse=True)
     moved = [
-        replace(row, found=replace(row.found, score=score), chance=chance)
-        for row, score, chance in zip(told, scores, chances, strict=True)
+        replace(row, hit=replace(row.hit, score=score), chance=chance)
+        for row, score, chance in zip(ordered, scores, chances, strict=True)
     ]
     return [*moved, *rows[len(alike) :]]
 
@@ -175,20 +175,20 @@ class Evidence(Struct, frozen=True):
     lead: float | None = None
 
 
-def chance(known: Evidence, *, foreign: bool = False) -> float:
+def chance(evidence: Evidence, *, foreign: bool = False) -> float:
     """Returns about how likely a passage answers the question, from 0 to 1.
 
     Without a model the words held are all there is.
     """
-    if known.similarity is None:
-        return known.held
+    if evidence.similarity is None:
+        return evidence.held
     if foreign:
-        return _logistic(_FOREIGN, known.held)
-    if known.late is None:
-        return _logistic(_PLAIN, known.similarity, known.held)
-    if known.lead is None:
-        return _logistic(_LATE, known.similarity, known.held, known.late)
-    return _logistic(_WITH_LEAD, known.similarity, known.held, known.late, known.lead)
+        return _logistic(_FOREIGN, evidence.held)
+    if evidence.late is None:
+        return _logistic(_PLAIN, evidence.similarity, evidence.held)
+    if evidence.lead is None:
+        return _logistic(_LATE, evidence.similarity, evidence.held, evidence.late)
+    return _logistic(_WITH_LEAD, evidence.similarity, evidence.held, evidence.late, evidence.lead)
 
 
 def answered(passages: Sequence[Evidence], *, foreign: bool = False) -> float:
@@ -214,7 +214,7 @@ def answered(passages: Sequence[Evidence], *, foreign: bool = False) -> float:
 def worth_recalling(chances: Sequence[float], likely: float, where: Cut, most: int) -> list[bool]:
     """Returns for each passage of one question, best first, whether it is to be recalled.
 
-    ``likely``: that anything answers. The less it is, the fewer are recalled: what answers stands at the top or not
+    ``likely``: that anything answers. The less it is, the fewer are recalled: what answers is at the top or not
     at all. None is that is far behind the likeliest.
     """
     if likely < where.enough:
@@ -224,9 +224,9 @@ def worth_recalling(chances: Sequence[float], likely: float, where: Cut, most: i
     least = where.least_of_best * max(chances, default=0.0)
     worth = []
     for value in chances:
-        taken = room > 0 and value >= least
-        room -= taken
-        worth.append(taken)
+        is_worth = room > 0 and value >= least
+        room -= is_worth
+        worth.append(is_worth)
     return worth
 
 

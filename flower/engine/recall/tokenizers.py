@@ -251,10 +251,10 @@ class Unigram:
         came: list[tuple[int, int]] = [(0, self._unknown)] * (len(word) + 1)  # (start, id)
         for end in range(1, len(word) + 1):
             for start in range(max(0, end - self._longest), end):
-                found = self._pieces.get(word[start:end])
-                if found is None and end - start > 1:
+                piece = self._pieces.get(word[start:end])
+                if piece is None and end - start > 1:
                     continue
-                number, score = found or (self._unknown, self._unknown_score)
+                number, score = piece or (self._unknown, self._unknown_score)
                 if best[start] + score > best[end]:
                     best[end], came[end] = best[start] + score, (start, number)
         ids: list[int] = []
@@ -269,9 +269,9 @@ class Unigram:
 def read_file(path: Path) -> Mapping[str, Any]:
     """Returns a ``tokenizer.json``; raises ``EmbedError``."""
     try:
-        found = json.loads(file_io.read(path, 64 * limits.MIB))
+        file = json.loads(file_io.read(path, 64 * limits.MIB))
     except (OSError, ValueError) as error:
         raise EmbedError(f"{path} cannot be used ({error})") from error
-    if not isinstance(found, dict):
+    if not isinstance(file, dict):
         raise EmbedError(f"{path} is no tokenizer.json")
-    return found
+    return file

@@ -91,10 +91,10 @@ class WordIndex:
 
     def place(self, passage_id: int) -> int | None:
         """Returns where a passage is in ``ids``, None for one that is not here."""
-        found = int(np.searchsorted(self.ids, passage_id, sorter=self._sorter))
-        if found == len(self.ids):
+        row = int(np.searchsorted(self.ids, passage_id, sorter=self._sorter))
+        if row == len(self.ids):
             return None
-        place = found if self._sorter is None else int(self._sorter[found])
+        place = row if self._sorter is None else int(self._sorter[row])
         return place if int(self.ids[place]) == passage_id and self._alive[place] else None
 
     @property
@@ -158,15 +158,15 @@ class WordIndex:
         first = 0
         for part in parts:
             alive = self._alive[part.first : part.first + part.passages]
-            kept = int(np.count_nonzero(alive))
+            living = int(np.count_nonzero(alive))
             moved = (np.cumsum(alive) - 1).astype(np.uint16)
             packed = part.packed[alive[part.places]]
             places = moved[part.places[alive[part.places]]]
             packed = (packed & ~_PLACE_MASK) | (places.astype(np.uint64) << _PLACE_SHIFT)
-            if kept:
-                self._parts.append(_part(first, kept, packed))
+            if living:
+                self._parts.append(_part(first, living, packed))
                 self._merge_last()
-            first += kept
+            first += living
         for name in ("ids", "messages", "_lengths", "_language_of"):
             setattr(self, name, getattr(self, name)[self._alive])
         self._alive = np.ones(len(self.ids), bool)
@@ -175,11 +175,11 @@ class WordIndex:
     def weights(self, terms: Sequence[QueryTerm]) -> list[float]:
         """Returns what each word tells in this scope: its weight times its inverse document frequency."""
         total = len(self)
-        found = []
+        weights = []
         for term in terms:
             holders = self._holders(term)
-            found.append(term.weight * math.log(1 + (total - holders + 0.5) / (holders + 0.5)))
-        return found
+            weights.append(term.weight * math.log(1 + (total - holders + 0.5) / (holders + 0.5)))
+        return weights
 
     def _holders(self, term: QueryTerm) -> int:
         sizes = 0

@@ -52,13 +52,11 @@ class Judged(Struct, frozen=True):
 
     @property
     def evidence(self) -> list[Evidence]:
-        return [
-            Evidence(row.found.similarity, row.held, row.late or 0.0, row.lead) for row in self.rows
-        ]
+        return [Evidence(row.hit.similarity, row.held, row.late or 0.0, row.lead) for row in self.rows]
 
     @property
     def right(self) -> list[bool]:
-        return [row.found.passage.id - 1 in self.answers for row in self.rows]
+        return [row.hit.passage.id - 1 in self.answers for row in self.rows]
 
 
 class Cached:
@@ -218,7 +216,7 @@ def _mean(
     by_name: dict[str, list[float]] = {}
     for one in found:
         if one.documents in group and one.answers:
-            hits = [row.found.passage.id - 1 for row in one.rows]
+            hits = [row.hit.passage.id - 1 for row in one.rows]
             by_name.setdefault(one.collection, []).append(measure(hits, one.answers))
     return sum(sum(part) / len(part) for part in by_name.values()) / len(by_name)
 
@@ -251,8 +249,8 @@ def _kept(found: Sequence[Judged], where: Cut, group: frozenset[str]) -> tuple[s
         worth = selection.worth_recalling([row.chance for row in one.rows], likely, where, most)
         room, told = limits.RECALL_TOKENS, []
         for row, kept, right in zip(one.rows, worth, one.right, strict=True):
-            if kept and row.found.tokens <= room:
-                room -= row.found.tokens
+            if kept and row.hit.tokens <= room:
+                room -= row.hit.tokens
                 told.append(right)
         if one.answers:
             by_name.setdefault(one.collection, []).append(float(any(told)))

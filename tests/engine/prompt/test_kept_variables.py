@@ -13,7 +13,7 @@ from flower.engine.game.people import Person
 from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona
 from flower.engine.prompt.direction import Direction, expanded_lore
-from flower.engine.recall.base import Found
+from flower.engine.recall.base import Hit
 from flower.engine.store import exchanges, states, streaming_text
 from flower.engine.store.passages import Passage
 from flower.protocol.messages import ChatEnd, ErrorEvent, SystemUpdate
@@ -142,7 +142,7 @@ async def test_whatever_keeps_a_reply_from_being_saved_its_end_is_told_once(
 
 def test_old_names_of_the_player_are_replaced_in_lore() -> None:
     def lore(text: str) -> str:
-        found = Found(Passage(1, "lore", "lore:w", "world:0", "T", text), 1.0, None, (), 0)
+        found = Hit(Passage(1, "lore", "lore:w", "world:0", "T", text), 1.0, None, (), 0)
         return expanded_lore([found], Direction(sections=(), values=VALUES))[0].passage.text
 
     assert lore("<USER> owes <BOT> a boat.") == "Ines owes Mara a boat."

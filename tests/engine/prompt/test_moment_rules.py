@@ -24,7 +24,7 @@ from flower.engine.prompt.record import NOTHING as NOTHING_FRESH
 from flower.engine.prompt.record import fresh_of
 from flower.engine.prompt.sections import CONTINUE, TAKEN_BACK, due, section_key, state_sections
 from flower.engine.provider.base import Cue
-from flower.engine.recall.base import Found
+from flower.engine.recall.base import Hit
 from flower.engine.store import stories
 from flower.engine.store.branches import GO_ON
 from flower.engine.store.passages import Passage
@@ -39,9 +39,7 @@ from tests.fakes import ComposingProvider, ScriptedProvider
 # --- the last line ------------------------------------------------------------------------------
 
 
-def context_of(
-    *path: stories.Message, found: Sequence[Found] = (), **direction: object
-) -> PromptContext:
+def context_of(*path: stories.Message, found: Sequence[Hit] = (), **direction: object) -> PromptContext:
     whole = Direction(sections=(Section("rules", "", "Tell.", 90),), values=VALUES, **direction)  # type: ignore[arg-type]
     current = CurrentState(StoryState(), Steering(), Now(1, 0.0), 0.0)
     return PromptContext(
@@ -91,7 +89,7 @@ def test_what_is_recalled_goes_with_the_line_or_with_what_is_asked_in_its_place(
 
 def moment(*path: stories.Message, **direction: object) -> Cue:
     found = [
-        Found(Passage(n, kind, "s", "world", title, f"text {n}"), 1.0, None, (), 3)  # type: ignore[arg-type]
+        Hit(Passage(n, kind, "s", "world", title, f"text {n}"), 1.0, None, (), 3)  # type: ignore[arg-type]
         for n, (kind, title) in enumerate((("lore", "Bell"), ("memory", "Ines"), ("lore", "")))
     ]
     return cue.cue_of(turn_input(), context_of(*path, found=found, **direction), seed=7)

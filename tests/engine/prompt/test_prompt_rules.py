@@ -42,7 +42,7 @@ from flower.engine.prompt.sections import note_of, system_sections
 from flower.engine.prompt.sent import PAGE_CHARS, page_of
 from flower.engine.prompt.turn_input import TurnInput
 from flower.engine.provider.base import ChatMessage, Completion
-from flower.engine.recall.base import Found
+from flower.engine.recall.base import Hit
 from flower.engine.store.exchanges import PromptRecord
 from flower.engine.store.extra import MessageExtra, RollRecord
 from flower.engine.store.passages import Passage
@@ -157,7 +157,7 @@ def test_rules_give_way_by_their_priority() -> None:
 def test_a_note_says_where_it_comes_from() -> None:
     def note(kind: str, *, private: bool = False, title: str = "Bell") -> str:
         passage = Passage(1, kind, "s", "world", title, "It rings.")  # type: ignore[arg-type]
-        return note_of(Found(passage, 1.0, None, (), 3), private=private)
+        return note_of(Hit(passage, 1.0, None, (), 3), private=private)
 
     assert note("lore") == "- From the lore (Bell): It rings."
     assert note("memory") == "- Earlier in this story: It rings."

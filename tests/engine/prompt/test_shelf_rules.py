@@ -26,7 +26,7 @@ from flower.engine.prompt import (
 )
 from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
 from flower.engine.provider.text_prompts import SERVER, Template
-from flower.engine.recall.base import Found, book_scope, cast_scope, lore_scope
+from flower.engine.recall.base import Hit, book_scope, cast_scope, lore_scope
 from flower.engine.store import presets
 from flower.engine.store.extra import MessageExtra
 from flower.engine.store.states import CurrentState
@@ -163,10 +163,10 @@ def test_lore_is_told_under_its_heading(title: str, text: str) -> None:
 
 def recalled(
     number: int, kind: str, scope: str, source: str = "", tokens: int = 10, **more: Any
-) -> Found:
+) -> Hit:
     values = {"title": f"t{number}", "text": f"text {number}", **more}
     passage = SimpleNamespace(id=number, kind=kind, scope=scope, source=source, pinned=False, **values)
-    return Found(passage, 1.0, 0.123456, ("bell",), tokens)  # type: ignore[arg-type]
+    return Hit(passage, 1.0, 0.123456, ("bell",), tokens)  # type: ignore[arg-type]
 
 
 def test_recalled_lore_has_the_room_that_entries_leave() -> None:

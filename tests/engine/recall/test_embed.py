@@ -296,7 +296,7 @@ def test_batches_answer_every_text_once_at_one_length_within_the_budget(
         assert len({len(text) for text in batch.texts}) == 1
         assert len(set(batch.texts)) == len(batch.texts)
         assert len(batch.texts) == 1 or sum(map(len, batch.texts)) <= limits.EMBED_BATCH_TOKENS
-        for job, index, row in batch.wanted:
+        for job, index, row in batch.owners:
             assert batch.texts[row] == job.tokens[index]
             answered.append((job, index))
     assert len(answered) == len(set(answered))
@@ -309,8 +309,8 @@ def test_the_oldest_request_decides_what_is_run_and_others_of_its_length_join() 
     first, second, third = Job([[1] * 5]), Job([[2] * 3]), Job([[3] * 5, [4] * 3])
     for job in (first, second, third):
         pool.add(job)
-    assert [job for job, _, _ in pool.take().wanted] == [first, third]
-    assert [job for job, _, _ in pool.take().wanted] == [second, third]
+    assert [job for job, _, _ in pool.take().owners] == [first, third]
+    assert [job for job, _, _ in pool.take().owners] == [second, third]
     assert not pool
 
 

@@ -15,10 +15,10 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.recall import minilm, scope_index
 from flower.engine.recall.background import Background
-from flower.engine.recall.base import Found, Query
+from flower.engine.recall.base import Hit, Query
 from flower.engine.recall.hnsw import Marks
 from flower.engine.recall.query import context_of, split_parts
-from flower.engine.recall.questions import Kept
+from flower.engine.recall.query_encoder import VectorCache
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.errors import EmbedError
 from tests.engine.recall.test_vectors import ids_of, make_vectors, open_index
@@ -122,7 +122,7 @@ def test_a_failed_model_is_asked_again_and_an_index_saved_when_idle(
 ) -> None:
     work = Background.__new__(Background)
     work._failure, work._refused = failure, refused
-    work.asked = SimpleNamespace(indexes=SimpleNamespace(wants_save=unsaved))  # type: ignore[assignment]
+    work.current = SimpleNamespace(indexes=SimpleNamespace(wants_save=unsaved))  # type: ignore[assignment]
     assert work._pause() == pause
 
 
@@ -202,7 +202,7 @@ def test_a_worn_graph_is_made_anew_of_what_lives(tmp_path: Path) -> None:
 
 
 def test_the_vectors_asked_for_last_are_kept() -> None:
-    kept, vector = Kept(most=2), make_vectors(1)[0]
+    kept, vector = VectorCache(most=2), make_vectors(1)[0]
     for text in "ab":
         kept.put(text, vector)
     assert kept.get("a") == (vector, None)
@@ -274,5 +274,5 @@ def test_a_line_has_so_many_parts() -> None:
 def test_why_a_passage_was_chosen_is_told_in_a_few_words(found: dict[str, Any], why: str) -> None:
     passage = SimpleNamespace(pinned=found.pop("pinned", False))
     values = {"similarity": None, "keywords": (), **found}
-    told = Found(passage, 1.0, tokens=1, **values)  # type: ignore[arg-type]
+    told = Hit(passage, 1.0, tokens=1, **values)  # type: ignore[arg-type]
     assert told.why == why

@@ -47,7 +47,7 @@ def asked(text: str) -> Query:
 
 
 async def texts(library: Library, query: Query) -> list[str]:
-    return [found.passage.text for found in (await library.consider(query)).found]
+    return [found.passage.text for found in (await library.consider(query)).hits]
 
 
 async def test_a_source_is_what_it_was_given_last(opened: Opened, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ async def test_search_and_its_explanation_find_the_same(opened: Opened, tmp_path
         found = await library.search(VAEL, "sharkskin ledger", limit=1)
         rows = await library.explain(VAEL, "sharkskin ledger", limit=1)
         assert [one.passage.text for one in found] == [LEDGER]
-        assert [row.found.passage.text for row in rows] == [LEDGER]
+        assert [row.hit.passage.text for row in rows] == [LEDGER]
 
 
 async def test_hints_change_nothing_that_is_found(opened: Opened, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from flower.engine.recall import index as recall_index
 from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import context_of
-from flower.engine.recall.questions import Kept
+from flower.engine.recall.query_encoder import VectorCache
 from flower.engine.store.connection import Store
 from flower.engine.store.database import Inline
 from flower.engine.store.exchanges import memory_of, memory_text, memory_title
@@ -120,8 +120,8 @@ async def test_two_questions_of_a_line_each_find_their_passage(
         assert any("sharkskin" in text for text in found)
         assert len(found) == len(set(found))
         rows = await brain.library.explain(VAEL, line)
-        assert "sharkskin" in rows[0].found.passage.text
-        assert len({row.found.passage.id for row in rows}) == len(rows)
+        assert "sharkskin" in rows[0].hit.passage.text
+        assert len({row.hit.passage.id for row in rows}) == len(rows)
 
 
 async def test_the_passage_that_fits_comes_first_and_says_why(
@@ -426,7 +426,7 @@ async def test_a_change_cancelled_half_way_is_seen_by_the_next_recall(
         stored = {p.id for p in await brain.library.list(VAEL)}
         found = await brain.library.recall(Query("zebra tide", lore_scope=VAEL))
         assert {item.passage.id for item in found if (item.similarity or 0) > 0} <= stored
-        index = brain.library._background.asked.indexes._open[VAEL]
+        index = brain.library._background.current.indexes._open[VAEL]
         assert set(index.marks().ids.tolist()) == stored
 
 
@@ -442,7 +442,7 @@ async def test_a_large_world_gets_a_graph_that_survives_a_restart(
         first = (await brain.texts("paragraph number 77"))[0]
         await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
         with trio.fail_after(10):
-            while not brain.library._background.asked.indexes.wants_save:
+            while not brain.library._background.current.indexes.wants_save:
                 await trio.sleep(0.01)
         assert (await brain.texts("paragraph number 77"))[0] == first
     assert list((tmp_path / "index").glob("*.hnsw"))
@@ -471,11 +471,11 @@ async def test_a_graph_is_made_once_hnswlib_is_there(
         first = (await brain.texts("paragraph number 77"))[0]
         await brain.library.sync_source(VAEL, "more", "", "Another paragraph.")
         await brain.settle()
-        assert not brain.library._background.asked.indexes.wants_save
+        assert not brain.library._background.current.indexes.wants_save
         there.append("hnswlib")
         await brain.library.sync_source(VAEL, "most", "", "One more paragraph.")
         with trio.fail_after(10):
-            while not brain.library._background.asked.indexes.wants_save:
+            while not brain.library._background.current.indexes.wants_save:
                 await trio.sleep(0.01)
         assert (await brain.texts("paragraph number 77"))[0] == first
         assert brain.lines == []
@@ -492,7 +492,7 @@ async def test_only_so_many_indexes_stay_open(
         await brain.settle()
         for number in range(limits.INDEXES_OPEN + 3):
             await brain.texts("bell", lore_scope=f"lore:w{number}")
-        assert len(brain.library._background.asked.indexes._open) <= limits.INDEXES_OPEN
+        assert len(brain.library._background.current.indexes._open) <= limits.INDEXES_OPEN
         assert await brain.texts("bell", lore_scope="lore:w0") == ["The bell of world 0."]
 
 
@@ -545,7 +545,7 @@ async def test_nothing_is_expected_of_a_model_that_fails(
 
 @given(st.lists(st.integers(0, 6), max_size=40))
 def test_the_vectors_used_last_are_kept(uses: list[int]) -> None:
-    kept = Kept(3)
+    kept = VectorCache(3)
     for use in uses:
         if kept.get(str(use)) is None:
             kept.put(str(use), np.array([use]))

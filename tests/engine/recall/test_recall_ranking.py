@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.recall.base import Found, Query, Ranked, Score
+from flower.engine.recall.base import Hit, Query, Ranked, Score
 from flower.engine.recall.query import (
     context_of,
     context_weight,
@@ -51,9 +51,9 @@ from flower.engine.store.words import words_of
 SCORES = st.dictionaries(st.integers(1, 30), st.floats(0, 20, allow_nan=False), max_size=20)
 
 
-def found(number: int, score: float = 1.0, text: str = "", tokens: int = 10) -> Found:
+def found(number: int, score: float = 1.0, text: str = "", tokens: int = 10) -> Hit:
     passage = Passage(number, "lore", "lore:vael", "world", "", text or f"text {number}")
-    return Found(passage, score, None, (), tokens)
+    return Hit(passage, score, None, (), tokens)
 
 
 @given(SCORES, SCORES)
@@ -279,7 +279,7 @@ def test_keywords_are_the_telling_words_once() -> None:
     asked = keywords("Where is the OLD ferryman, the ferryman of Vael?", "english")
     assert asked == ("old", "ferryman", "vael")
     assert keywords("Who are you?", "english") == ()
-    assert keywords("Mara's ledger", "english", known=("ledger",)) == ("mara",)
+    assert keywords("Mara's ledger", "english", left_out=("ledger",)) == ("mara",)
     assert len(keywords(" ".join(f"w{n}" for n in range(99)), "english")) == limits.KEYWORD_TERMS
 
 
@@ -396,12 +396,12 @@ def test_a_question_is_asked_by_the_name_of_whom_it_means() -> None:
     query = Query("What did she sell? And where is her brass key?", context="I look at Mara.")
     asked = prepare(query)
     assert [part.words for part in asked] == [("mara", "sell", "brass", "key")]
-    assert asked[0].question.startswith("Mara: What did she sell?")
+    assert asked[0].text.startswith("Mara: What did she sell?")
     assert [part.words for part in prepare(query, by_name=False)] == [("sell", "brass", "key")]
     (german,) = prepare(
         Query("Wo ist sie und was hat der Mann mit dem Schlüssel gemacht?", context="I look at Mara.")
     )
-    assert "Mara:" not in german.question
+    assert "Mara:" not in german.text
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_a_question_may_ask_for_a_place_in_the_story(question: str, order: str) 
 
 def ranked(number: int, score: float, chance: float = 0.0, message: int = 0) -> Ranked:
     passage = Passage(number, "memory", "memory:s", "m", "", f"text {number}", message or number)
-    return Ranked(Found(passage, score, None, (), 1), Score(score), chance)
+    return Ranked(Hit(passage, score, None, (), 1), Score(score), chance)
 
 
 BEFORE, AFTER = {3: 2, 5: 4, 4: 3}, {2: 3, 3: 4, 5: 6}
@@ -443,8 +443,8 @@ def test_what_stands_beside_the_best_two_comes_right_behind_them(order: str, ids
     """As likely as they are, so that it is told; what is no candidate cannot be."""
     rows = [ranked(3, 4.0, 0.9), ranked(5, 3.0, 0.5), ranked(2, 1.0), ranked(4, 0.5), ranked(1, 0.1)]
     placed = in_order(rows, order, BEFORE, AFTER)  # type: ignore[arg-type]
-    assert [row.found.passage.id for row in placed] == ids
-    scores = [row.found.score for row in placed]
+    assert [row.hit.passage.id for row in placed] == ids
+    scores = [row.hit.score for row in placed]
     assert scores == sorted(scores, reverse=True)
     if order:
         assert placed[1].chance == 0.9
@@ -455,8 +455,8 @@ def test_of_memories_alike_the_first_or_the_last_comes_first(order: str, ids: li
     """However well a much worse one would fit the order."""
     rows = [ranked(2, 3.0, 0.8), ranked(3, 2.9, 0.9), ranked(1, 2.3, 0.1), ranked(9, 2.1, 0.3)]
     placed = in_order(rows, order, {2: 1}, {})  # type: ignore[arg-type]
-    assert [row.found.passage.id for row in placed] == ids
-    assert [row.found.score for row in placed] == [3.0, 2.9, 2.3, 2.1]
+    assert [row.hit.passage.id for row in placed] == ids
+    assert [row.hit.score for row in placed] == [3.0, 2.9, 2.3, 2.1]
     assert [row.chance for row in placed] == [0.9, 0.8, 0.1, 0.3]
     assert in_order(rows, order, {}, {}) == rows, "lore has no order"  # type: ignore[arg-type]
     assert in_order([], order, {2: 1}, {}) == []  # type: ignore[arg-type]

@@ -102,7 +102,7 @@ def test_a_text_that_is_in_a_full_batch_already_comes_along() -> None:
     pool = Pool()
     pool.add(Job([*texts, texts[0]]))
     batch = pool.take()
-    assert (len(batch.texts), len(batch.wanted)) == (most, most + 1)
+    assert (len(batch.texts), len(batch.owners)) == (most, most + 1)
     assert not pool
 
 

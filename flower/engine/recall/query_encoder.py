@@ -15,23 +15,23 @@ from msgspec.structs import replace
 
 from flower import limits
 from flower.engine.recall.base import Embedder, Encoded, PrefixedEmbedder, Query, TokenEmbedder
-from flower.engine.recall.query import Asked, context_of, prepare
+from flower.engine.recall.query import Question, context_of, prepare
 from flower.engine.recall.ranking import Tuning
 
 if TYPE_CHECKING:
     from flower.engine.store.vector_rows import TokenVectors, Vectors
 
 
-class Questions:
+class QueryEncoder:
     """Turns queries into what the search goes by."""
 
     def __init__(self, embedder: Embedder, tuning: Tuning) -> None:
         self._embedder = embedder
         self._tuning = tuning
-        self._kept = Kept()
+        self._cache = VectorCache()
         self._expected: deque[str] = deque(maxlen=limits.QUERY_VECTORS_KEPT)
 
-    def by_words(self, query: Query) -> tuple[Asked, ...]:
+    def by_words(self, query: Query) -> tuple[Question, ...]:
         """Returns what a query asks, without vectors."""
         tuning = self._tuning
         return prepare(
@@ -41,21 +41,21 @@ class Questions:
             by_parts=tuning.by_parts,
         )
 
-    async def ask(self, query: Query) -> tuple[Asked, ...]:
+    async def ask(self, query: Query) -> tuple[Question, ...]:
         """Returns what a query asks, with vectors; raises ``EmbedError``."""
-        asked, context = self.by_words(query), context_of(query)
-        texts = [part.question for part in asked]
+        questions, context = self.by_words(query), context_of(query)
+        texts = [part.text for part in questions]
         vectors = await self._vectors_of([*texts, context] if context else texts)
         around = [vector for vector, _ in vectors[len(texts) :]]
         return tuple(
             replace(part, vector=_mixed([vector, *around], part.context_weight), tokens=tokens)
-            for part, (vector, tokens) in zip(asked, vectors, strict=False)
+            for part, (vector, tokens) in zip(questions, vectors, strict=False)
         )
 
     def expect(self, context: str) -> bool:
         """Notes that a line may come which follows upon ``context``; returns whether that is news."""
         text = context_of(Query("", context))
-        if not text or text in self._kept or text in self._expected:
+        if not text or text in self._cache or text in self._expected:
             return False
         self._expected.append(text)
         return True
@@ -70,20 +70,22 @@ class Questions:
             # Of a context only the vector as a whole is used.
             read = as_queries(self._embedder, texts)
             for text, vector in zip(texts, await self._embedder.embed(read), strict=True):
-                self._kept.put(text, vector)
+                self._cache.put(text, vector)
 
     async def _vectors_of(self, texts: list[str]) -> list[tuple[Vectors, TokenVectors | None]]:
-        found = {text: kept for text in texts if (kept := self._kept.get(text)) is not None}
-        missing = [text for text in dict.fromkeys(texts) if text not in found]
+        vectors_by_text = {
+            text: cached for text in texts if (cached := self._cache.get(text)) is not None
+        }
+        missing = [text for text in dict.fromkeys(texts) if text not in vectors_by_text]
         if missing:
             read = as_queries(self._embedder, missing)
             vectors, tokens = await encode(self._embedder, read, urgent=True)
             for text, vector, of_tokens in zip(missing, vectors, tokens, strict=True):
-                found[text] = (vector, of_tokens)
-                self._kept.put(text, vector, of_tokens)
+                vectors_by_text[text] = (vector, of_tokens)
+                self._cache.put(text, vector, of_tokens)
         else:
             await trio.lowlevel.checkpoint()
-        return [found[text] for text in texts]
+        return [vectors_by_text[text] for text in texts]
 
 
 def as_queries(embedder: Embedder, texts: Sequence[str]) -> Sequence[str]:
@@ -119,7 +121,7 @@ def _mixed(vectors: list[Vectors], context_weight: float) -> Vectors:
     return np.asarray(mixed / norm if norm else vectors[0], np.float32)
 
 
-class Kept:
+class VectorCache:
     """At most ``most`` vectors by their text."""
 
     def __init__(self, most: int = limits.QUERY_VECTORS_KEPT) -> None:
@@ -131,10 +133,10 @@ class Kept:
 
     def get(self, text: str) -> tuple[Vectors, TokenVectors | None] | None:
         """Returns the vector of ``text`` and those of its tokens, or None; it counts as used now."""
-        found = self._vectors.pop(text, None)
-        if found is not None:
-            self._vectors[text] = found
-        return found
+        vectors = self._vectors.pop(text, None)
+        if vectors is not None:
+            self._vectors[text] = vectors
+        return vectors
 
     def put(self, text: str, vector: Vectors, tokens: TokenVectors | None = None) -> None:
         """Keeps vectors; those that were not used for longest go."""
