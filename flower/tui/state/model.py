@@ -324,21 +324,7 @@ class Notified(NamedTuple):
     notice: Notice
 
 
-Input = (
-    Key
-    | Paste
-    | Mouse
-    | Focus
-    | Reply
-    | Resized
-    | Tick
-    | Received
-    | LinkChanged
-    | Edited
-    | Restored
-    | Configured
-    | Notified
-    | PathsListed
-    | SettingsListed
-    | PicturesShown
+AppInput = (
+    Resized | Edited | Restored | Configured | Notified | PathsListed | SettingsListed | PicturesShown
 )
+Input = Key | Paste | Mouse | Focus | Reply | Tick | Received | LinkChanged | AppInput

@@ -1,4 +1,26 @@
-"""The only place where the model changes: ``update(model, input) -> (model, effects)``."""
+"""The only place where the model changes: ``update(model, input) -> (model, effects)``.
+
+The map of what happens, for every kind of ``model.Input``:
+
+=============  ================================================================================================
+a key          ``keyboard`` looks what is open: a popup (``popup_keys``), a form (``open_form``), the tree
+               (``tree_keys``), a search or chosen messages (``viewport``), else the input line (``editor``).
+               Keys that are bound (``bindings``) name an action (``actions``); Enter is ``sending``, which tells
+               a prompt, a command of the engine and one of our own (``client_commands``) apart. ``commands``
+               knows them all and completes them.
+a paste        into what is open, as a key; the wheel of the mouse moves it
+an event       ``tree_state`` takes outlines, ``events`` the state, lists, forms (``open_form``) and words (into
+               ``status_line`` or ``popups``), ``story_events`` the story: into the ``transcript``
+the link       waiting lines are pending until ``story_events.history`` sends them again
+a tick         here: numbers, news that have been read, the place in the story (``viewport``), what is asked of the
+               engine as time passes (``tree_state``, ``popup_items``, older pages)
+the app        here: another size, settings, texts from $EDITOR, what was looked up on the disk
+=============  ================================================================================================
+
+All of these return the next model, and ``effects`` that ``app`` carries out; the view draws the model and nothing else.
+What keeps its own state in the model: ``editor`` (over ``motions``), ``transcript``, ``popups`` (over ``popup_items``),
+``form``, ``tree_state``, ``viewport``, ``checklist``. A new input is a value in ``model`` and a case here.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +46,7 @@ from flower.tui.state import (
 )
 from flower.tui.state.effects import Effect, ListPaths, SetTitle
 from flower.tui.state.model import (
+    AppInput,
     Configured,
     Edited,
     Input,
@@ -78,16 +101,12 @@ def _tells_typing(model: Model, happened: Input) -> bool:
 
 def _updated(model: Model, happened: Input) -> Result:
     match happened:
-        case Key():
-            return keyboard.press(model, happened)
+        case Received():
+            return _receive(model, happened)
         case Tick():
             return _tick(model, happened)
-        case Received():
-            answered = tree_state.answered(model, happened.event)
-            if answered is not None:
-                return answered, ()
-            model, effects = events.receive(model, happened.event)
-            return tree_state.followed(model, happened.event), effects
+        case Key():
+            return keyboard.press(model, happened)
         case Paste():
             return _paste(model, happened), ()
         case Mouse():
@@ -97,29 +116,40 @@ def _updated(model: Model, happened: Input) -> Result:
             return model._replace(focused=happened.gained), (SetTitle("Flower"),) if seen else ()
         case Reply():
             return model, ()  # the terminal's answers concern the app, not the story
-        case Resized():
-            return model._replace(columns=happened.columns, rows=happened.rows), ()
         case LinkChanged():
             return _link_changed(model, happened), ()
+        case _:
+            return _of_app(model, happened), ()
+
+
+def _of_app(model: Model, happened: AppInput) -> Model:
+    match happened:
+        case Resized():
+            return model._replace(columns=happened.columns, rows=happened.rows)
         case Edited():
-            return _edited(model, happened), ()
+            return _edited(model, happened)
         case Restored():
-            restored = happened.text if not model.input.text else model.input.text
-            return sending.with_line(model, restored), ()
+            return sending.with_line(model, model.input.text or happened.text)
         case Configured():
-            return _configured(model, happened), ()
+            return _configured(model, happened)
         case PicturesShown():
-            return model._replace(pictures=happened.how, picture_asked=""), ()
+            return model._replace(pictures=happened.how, picture_asked="")
         case SettingsListed():
-            return model._replace(own_settings=happened.options), ()
+            return model._replace(own_settings=happened.options)
         case Notified():
-            return model._replace(notice=happened.notice), ()
+            return model._replace(notice=happened.notice)
         case PathsListed():
-            if happened.typed != model.typed_path:
-                return model, ()
-            return model._replace(paths=happened.paths), ()
+            return model._replace(paths=happened.paths) if happened.typed == model.typed_path else model
         case _:
             assert_never(happened)
+
+
+def _receive(model: Model, received: Received) -> Result:
+    answered = tree_state.answered(model, received.event)
+    if answered is not None:
+        return answered, ()
+    model, effects = events.receive(model, received.event)
+    return tree_state.followed(model, received.event), effects
 
 
 def _followed_by_picture(model: Model) -> Result:

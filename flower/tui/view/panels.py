@@ -226,6 +226,19 @@ def quick_replies(model: Model) -> Row:
 # --- input line ---------------------------------------------------------------------------------
 
 
+def input_key(model: Model, layout: Layout) -> tuple[object, ...]:
+    """Returns everything the input line shows."""
+    return (
+        layout,
+        model.theme,
+        model.input,
+        model.menu,
+        model.menu_closed,
+        model.search,
+        model.replica,
+    )
+
+
 def input_line(model: Model, layout: Layout) -> tuple[list[Row], tuple[int, int]]:
     """Returns the rows of the input line and the cursor in them (x, y from its first row)."""
     theme = model.theme

@@ -54,6 +54,22 @@ def menu_rows(model: Model, layout: Layout) -> list[Row]:
     return rows
 
 
+def key(model: Model, layout: Layout) -> tuple[object, ...]:
+    """Returns everything a popup shows."""
+    return (
+        layout,
+        model.theme,
+        model.popup,
+        model.replica,
+        model.shelf,
+        model.recent,
+        model.found,
+        model.settings,
+        model.own_settings,
+        model.bindings,
+    )
+
+
 def box(model: Model, popup: Popup, layout: Layout) -> Box:
     """Returns ``popup``, drawn to lie over the pane."""
     listed = popup_items.items(model)
