@@ -144,7 +144,7 @@ def _with_story(model: Model, called: EarlyCall, draw: Callable[[Model], None]) 
     from flower.errors import ProtocolError
     from flower.protocol import codec, messages
     from flower.tui.state.model import Tick
-    from flower.tui.state.update import story_stands, update
+    from flower.tui.state.update import story_arrived, update
 
     for message in called.messages(limits.STORY_FIRST_S):
         try:
@@ -157,9 +157,9 @@ def _with_story(model: Model, called: EarlyCall, draw: Callable[[Model], None]) 
             called.put_back(message)  # it says where the link has to go
             break
         model, _ = update(model, Received(event))
-        if story_stands(model):
+        if story_arrived(model):
             break
-    if not story_stands(model):
+    if not story_arrived(model):
         return model
     ticked, _ = update(model, Tick(0.0, time.time(), time.strftime("%H:%M")))
     draw(ticked)

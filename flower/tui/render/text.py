@@ -53,7 +53,7 @@ def _clean_line(line: str) -> str:
     chars: list[str] = []
     marks = 0
     for char in unicodedata.normalize("NFC", line):
-        char = _shown(char, chars)
+        char = _drawable(char, chars)
         if not char:
             continue
         if unicodedata.category(char[0]) in ("Mn", "Me"):
@@ -76,18 +76,18 @@ def _is_clean(line: str) -> bool:
             return False
         if unicodedata.category(char) in ("Mn", "Me"):
             marks.append(ord(char))
-    stack = "\0" * (limits.COMBINING_MARKS + 1)  # NUL is not ordinary, so here it stands for any mark
+    stack = "\0" * (limits.COMBINING_MARKS + 1)  # NUL is not ordinary, so here it is any mark
     return not marks or stack not in line.translate(dict.fromkeys(marks, "\0"))
 
 
 @lru_cache(maxsize=4096)
 def _is_ordinary(char: str) -> bool:
     """True for a character that is shown as it is, whatever is before it."""
-    return _shown(char, []) == char
+    return _drawable(char, []) == char
 
 
-def _shown(char: str, before: list[str]) -> str:
-    """Returns what stands for ``char`` on a screen: itself, spaces, U+FFFD or nothing."""
+def _drawable(char: str, before: list[str]) -> str:
+    """Returns what a screen gets for ``char``: itself, spaces, U+FFFD or nothing."""
     if " " <= char <= "~":
         return char
     if char == "\t":
@@ -272,12 +272,12 @@ class _Lines:
         if self.end <= self.begin:
             self._next(at)
         while self.used + self.gap + 2 * (end - at) > self.columns:
-            taken = max(0, (self.columns - self.used - self.gap) // 2)
-            cut = at + taken
+            half = max(0, (self.columns - self.used - self.gap) // 2)
+            cut = at + half
             while cut > at and self.text[cut] in _CLOSING:
                 cut -= 1
             if cut == at and self.end <= self.begin:  # nothing else is on the line: it must go on
-                cut = at + max(1, taken)
+                cut = at + max(1, half)
             if cut > at:
                 self.end = cut
             self._next(cut)

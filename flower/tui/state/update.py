@@ -74,12 +74,12 @@ TYPING_S = 3.0  # between two signs that a line is typed
 def update(model: Model, happened: Input) -> Result:
     """Returns the next model and what has to be done for it; the same object when nothing changed."""
     after, effects = _updated(model, happened)
-    after, asked = _followed_by_picture(after)
-    effects = (*effects, *asked)
+    after, requests = _followed_by_picture(after)
+    effects = (*effects, *requests)
     if after.input is model.input:
         return after, effects
-    if _tells_typing(after, happened):
-        after = after._replace(typing_told=after.now)
+    if _shows_typing(after, happened):
+        after = after._replace(typing_sent_at=after.now)
         effects = (Send("/typing"), *effects)
     elif after.replica.preparing and isinstance(happened, Key | Paste):
         # The model works ahead, on a small machine with all of it: the line that begins comes first.
@@ -91,12 +91,12 @@ def update(model: Model, happened: Input) -> Result:
     return after._replace(typed_path=typed), (*effects, ListPaths(typed))
 
 
-def _tells_typing(model: Model, happened: Input) -> bool:
-    """Whether the others at a table are to be told now that the player types a line."""
+def _shows_typing(model: Model, happened: Input) -> bool:
+    """Whether the others at a table are to see now that the player types a line."""
     if not model.replica.table or not isinstance(happened, Key | Paste):
         return False
     is_line = bool(model.input.text) and not model.input.text.startswith("/")
-    return is_line and model.now - model.typing_told >= TYPING_S
+    return is_line and model.now - model.typing_sent_at >= TYPING_S
 
 
 def _updated(model: Model, happened: Input) -> Result:
@@ -210,8 +210,8 @@ def _age_notice(model: Model) -> Model:
 def _fetch_older(model: Model, near: int) -> Result:
     """Asks for older messages when the reader comes near the oldest one here."""
     story = model.story
-    wanted = story.more and not story.loading and model.link.state == "online" and story.messages
-    if not wanted or model.scroll.follow:
+    can_ask = story.more and not story.loading and model.link.state == "online" and story.messages
+    if not can_ask or model.scroll.follow:
         return model, ()
     if viewport.rows_above(model, layout_of(model), model.scroll, near) > near:
         return model, ()
@@ -236,7 +236,7 @@ def next_wake(model: Model) -> float | None:
     return min(wakes, default=None)
 
 
-def story_stands(model: Model) -> bool:
+def story_arrived(model: Model) -> bool:
     """Whether no story is on its way to the screen: it is there, or nobody can send one now."""
     if model.link.state == "online":
         return bool(model.story.messages) or not model.replica.session_id
@@ -261,7 +261,7 @@ def _paste(model: Model, paste: Paste) -> Model:
     if model.search.typing:
         term = (model.search.term + first)[: limits.FILTER_CHARS]
         return model._replace(search=Search(term, typing=True))
-    model = model._replace(menu=-1, selected=None, asked="")
+    model = model._replace(menu=-1, selected=None, pending_command="")
     line = model.input
     if len(line.text) + len(text) <= limits.PROMPT_CHARS:
         return model._replace(input=line.insert(text))
@@ -281,9 +281,9 @@ def _edited(model: Model, edited: Edited) -> Model:
 
 
 def _kept_whole(model: Model, edited: Edited) -> Model:
-    if not edited.kept:
+    if not edited.path:
         return model
-    return notify(model, f"That is too long; all of it is in {edited.kept}.", "bad")
+    return notify(model, f"That is too long; all of it is in {edited.path}.", "bad")
 
 
 def _mouse(model: Model, mouse: Mouse) -> Result:
@@ -313,7 +313,7 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
         for message in model.story.messages
     )
     story = model.story._replace(messages=messages, loading=False)
-    model = model._replace(story=story, turn=TurnState(), asked="")
+    model = model._replace(story=story, turn=TurnState(), pending_command="")
     return open_form.unanswered(tree_state.unanswered(model))
 
 
@@ -324,8 +324,8 @@ def _configured(model: Model, event: Configured) -> Model:
     same = event.theme.name == model.theme.name and event.theme.glyphs == model.theme.glyphs
     if not same or (settings.styles, settings.own_themes) != drawn:
         model = model._replace(theme=event.theme, pane=StoryPane(event.theme))
-    known, model = model.own_problems, model._replace(own_problems=event.problems)
-    if not event.problems or event.problems == known:
+    before, model = model.own_problems, model._replace(own_problems=event.problems)
+    if not event.problems or event.problems == before:
         return model
     problems = event.problems[0]
     if len(event.problems) > 1:
