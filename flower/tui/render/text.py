@@ -27,6 +27,8 @@ _HIDDEN = frozenset(
 _NOT_PLAIN = re.compile("[^ -~\n]")
 # Words with the dashes around them; a dash inside a word is a place to break the line.
 _ATOM = re.compile("\\s+|[-\u2010-\u2015]*[^\\s\\-\u2010-\u2015]+[-\u2010-\u2015]*|[-\u2010-\u2015]+")
+_DASHES = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2015")
+_DASH_LINES = 64  # of dashes alone that are laid out again while a text grows: more is no text
 # East Asian marks that must not begin a line.
 _CLOSING = frozenset(cell_width.CLOSING)
 
@@ -183,9 +185,13 @@ def wrapped(text: str, columns: int, before: Wrapped | None = None) -> Wrapped:
     start = 0
     if before is not None and before.columns == columns and text.startswith(before.text):
         lines = before.offsets[:-1]
-        start = before.text.rfind("\n") + 1
-        if lines and lines[-1][0] >= start:  # the last line is not the first of its paragraph
+        paragraph = start = before.text.rfind("\n") + 1
+        if lines and lines[-1][0] >= paragraph:  # the last line is not the first of its paragraph
             start = before.offsets[-1][0]
+            # Does a dash end the word before it or begin the next one? Only the line before it says that.
+            least = max(0, len(lines) - _DASH_LINES)
+            while text[start : start + 1] in _DASHES and len(lines) > least and lines[-1][0] >= paragraph:
+                start = lines.pop()[0]
     for paragraph in text[start:].split("\n"):
         lines += _wrap_paragraph(paragraph, start, max(1, columns))
         start += len(paragraph) + 1
