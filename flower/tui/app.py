@@ -108,7 +108,7 @@ class App:
         self._nursery: trio.Nursery | None = None
         self._typed = trio.Event()
         self._leaving = trio.Event()
-        self._goodbye = True
+        self._disconnects = True
         self._keys_scope = trio.CancelScope()
         self._editing: str | None = None
         self._drawing = Drawing(terminal, painter, screen, lambda: self._model, self._apply)
@@ -270,7 +270,7 @@ class App:
                 nursery.start_soon(self._speech.run)
                 nursery.start_soon(self._settle_in)
                 await self._leaving.wait()
-                if self._goodbye:
+                if self._disconnects:
                     await self._link.disconnect()
                 nursery.cancel_scope.cancel()
         except* (EOFError, TerminalError):
@@ -289,7 +289,7 @@ class App:
         self._decoder = PasteGuess(Decoder(KeyNames(blessed)))
 
     async def _watch_keys(self) -> None:
-        """Reads keys as soon as the story stands: what was typed before waits in the terminal."""
+        """Reads keys as soon as the story is there: what was typed before waits in the terminal."""
         with trio.move_on_after(limits.STORY_FIRST_S):
             await self._drawing.story_shown.wait()
         self._learn_keys()
@@ -362,7 +362,7 @@ class App:
                         self._redraw()
                         self._drawing.show()
                 else:
-                    self._goodbye = LEAVING[signal.Signals(number)]
+                    self._disconnects = LEAVING[signal.Signals(number)]
                     self._leaving.set()
 
 

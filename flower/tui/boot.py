@@ -42,7 +42,7 @@ def main(
 ) -> int:
     """Runs the client on this process's terminal. Returns the exit code.
 
-    ``engine_url`` is asked before every connection attempt, ``advice`` once the screen stands: a sentence
+    ``engine_url`` is asked before every connection attempt, ``advice`` once the screen is there: a sentence
     for the user, or nothing. Without a terminal that can be drawn on,
     the plain line mode takes over.
     """
@@ -62,7 +62,7 @@ def main(
         terminal.leave()
         return 130
     except EOFError:
-        return 0  # the terminal is gone: nobody is left to tell
+        return 0  # the terminal is gone: nobody is left to see it
     except Exception as error:  # noqa: BLE001  # the last edge: a broken client must still give the shell back
         terminal.leave()
         _report_crash(error, home_dir)
@@ -79,17 +79,7 @@ def _draw_and_run(
     token: str | None,
     advice: Callable[[], str],
 ) -> None:
-    caps = terminal.capabilities
-    theme = load_theme(utf8=caps.utf8, console=terminal.console)
-    columns, rows = terminal.size()
-    model = Model(columns, rows, theme, StoryPane(theme), bindings.default(), nonce=os.urandom(6).hex())
-    painter, screen = Painter(caps, theme.base), Screen()
-
-    def draw(model: Model) -> None:
-        terminal.write(painter.paint(screen.draw(model)))
-
-    draw(model)
-
+    model, draw, painter, screen = _first_frame(terminal)
     # An import wraps an exception that a signal raises in it, or loses it, and among tasks it is no orderly end:
     # until trio watches them, signals wait.
     signal.pthread_sigmask(signal.SIG_BLOCK, (*_ENDS, signal.SIGINT))
@@ -101,11 +91,8 @@ def _draw_and_run(
         model = _with_story(model, called, draw) if called is not None else model
         from flower.tui import app
 
-        # Modules live for ever and a streamed word leaves next to no cycles: a collector that looks rarely,
-        # and never at modules, saves a tenth of the CPU time of a word.
-        gc.freeze()
-        gc.set_threshold(limits.GC_OBJECTS)
-        for number in _ENDS:  # trio's own handlers stand before these until the app is at its end
+        _spare_the_collector()
+        for number in _ENDS:  # trio's own handlers are before these until the app is at its end
             signal.signal(number, _end_already)
         app.run(
             lambda: app.App(
@@ -123,6 +110,30 @@ def _draw_and_run(
         )
 
 
+def _first_frame(terminal: Terminal) -> tuple[Model, Callable[[Model], None], Painter, Screen]:
+    """Draws the first frame; returns its model, what draws another one, and what that is drawn with."""
+    caps = terminal.capabilities
+    theme = load_theme(utf8=caps.utf8, console=terminal.console)
+    columns, rows = terminal.size()
+    model = Model(columns, rows, theme, StoryPane(theme), bindings.default(), nonce=os.urandom(6).hex())
+    painter, screen = Painter(caps, theme.base), Screen()
+
+    def draw(model: Model) -> None:
+        terminal.write(painter.paint(screen.draw(model)))
+
+    draw(model)
+    return model, draw, painter, screen
+
+
+def _spare_the_collector() -> None:
+    """Lets the garbage collector look rarely, and never at modules: that saves a tenth of the CPU time of a word.
+
+    Modules live for ever and a streamed word leaves next to no cycles.
+    """
+    gc.freeze()
+    gc.set_threshold(limits.GC_OBJECTS)
+
+
 def _with_story(model: Model, called: EarlyCall, draw: Callable[[Model], None]) -> Model:
     """Draws the story that the engine answers with, if it does at once; returns the model that knows it.
 
@@ -133,7 +144,7 @@ def _with_story(model: Model, called: EarlyCall, draw: Callable[[Model], None]) 
     from flower.errors import ProtocolError
     from flower.protocol import codec, messages
     from flower.tui.state.model import Tick
-    from flower.tui.state.update import story_stands, update
+    from flower.tui.state.update import story_arrived, update
 
     for message in called.messages(limits.STORY_FIRST_S):
         try:
@@ -146,9 +157,9 @@ def _with_story(model: Model, called: EarlyCall, draw: Callable[[Model], None]) 
             called.put_back(message)  # it says where the link has to go
             break
         model, _ = update(model, Received(event))
-        if story_stands(model):
+        if story_arrived(model):
             break
-    if not story_stands(model):
+    if not story_arrived(model):
         return model
     ticked, _ = update(model, Tick(0.0, time.time(), time.strftime("%H:%M")))
     draw(ticked)
@@ -174,12 +185,11 @@ def _plain(
 
 def _report_crash(error: Exception, home_dir: Path) -> None:
     """Writes the traceback to the log and one line to the normal screen."""
-    import time
     import traceback
 
     log = home_dir / "logs" / "tui.log"
-    told = "".join(traceback.format_exception(error))
-    report = f"--- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{told}"
+    lines = "".join(traceback.format_exception(error))
+    report = f"--- {time.strftime('%Y-%m-%d %H:%M:%S')}\n{lines}"
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8", errors="replace") as file:

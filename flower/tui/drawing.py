@@ -15,7 +15,7 @@ import trio
 
 from flower import limits
 from flower.tui.state.model import Model, Tick
-from flower.tui.state.update import next_wake, story_stands
+from flower.tui.state.update import next_wake, story_arrived
 from flower.tui.term.diff import Painter
 from flower.tui.term.pictures import KittyPicture, SixelPicture, painted, still
 from flower.tui.term.terminal import Terminal
@@ -148,5 +148,5 @@ class Drawing:
             self._painter.rebase(model.theme.base)
             frame, picture = self._screen.draw(model), portrait.laid_over(model)
             self._terminal.write(painted(self._painter, self._picture, frame, *picture))
-        if story_stands(model):
+        if story_arrived(model):
             self.story_shown.set()

@@ -82,13 +82,13 @@ class Plain:
         self.leaving = False
         self.answers = 0  # how often the engine answered a command
         self.failed = False  # one of the answers was bad news
-        self.syncs = 0  # how often it told the whole state
+        self.syncs = 0  # how often it sent the whole state
         self.out = out
 
     def post(self, happened: Input) -> None:
         """Applies one input and writes what is new."""
         before = self.model
-        self._apply(update(before, _unheard(happened) if self.piped else happened))
+        self._apply(update(before, _without_queue_news(happened) if self.piped else happened))
         if isinstance(happened, Received) and isinstance(happened.event, protocol.SyncState):
             self.syncs += 1
         if isinstance(happened, Received) and isinstance(happened.event, ANSWERS):
@@ -107,9 +107,9 @@ class Plain:
         while not condition(self.model):
             await self.moved.wait()
 
-    async def wait_for_answer(self, heard: int) -> None:
+    async def wait_for_answer(self, before: int) -> None:
         """Returns when the engine has answered more than ``heard`` times."""
-        while self.answers <= heard:
+        while self.answers <= before:
             await self.moved.wait()
 
     async def catch_up(self) -> None:
@@ -137,8 +137,8 @@ class Plain:
         elif line.startswith("/list"):
             self.write(self._listed(line.removeprefix("/list").strip()))
         elif commands.is_line(line):
-            found = commands.split(line, commands.offered(before.replica))
-            if found and found[0].name == "/quit":
+            command = commands.split(line, commands.offered(before.replica))
+            if command and command[0].name == "/quit":
                 return False
             self.model = self.model._replace(input=self.model.input.with_text(line))
             self._apply(sending.send_command(self.model, line))
@@ -160,14 +160,14 @@ class Plain:
                 self.nursery.start_soon(self._carry, effect, self.importing)
 
     async def _carry(self, effect: ImportFiles | FetchExport, done: trio.Event) -> None:
-        def tell(text: str, kind: str) -> None:
+        def notify(text: str, kind: str) -> None:
             self.post(Notified(Notice(text, kind)))
 
         try:
             if isinstance(effect, FetchExport):
-                await user_files.fetch(effect.name, self.engine_url, self.token, tell)
+                await user_files.fetch(effect.name, self.engine_url, self.token, notify)
             else:
-                await user_files.bring(effect.typed, self.engine_url, self.token, tell)
+                await user_files.bring(effect.typed, self.engine_url, self.token, notify)
         finally:
             done.set()
 
@@ -215,21 +215,21 @@ class Plain:
             self.out = None
 
 
-def _unheard(happened: Input) -> Input:
+def _without_queue_news(happened: Input) -> Input:
     """Returns the news without the words that a line waits, which a program does not want to hear."""
     match happened:
-        case Received(event=protocol.SystemUpdate(metadata=told) as event) if told.queued is not UNSET:
+        case Received(event=protocol.SystemUpdate(metadata=news) as event) if news.queued is not UNSET:
             return Received(replace(event, content=""))
     return happened
 
 
 def ready(model: Model) -> bool:
-    """Whether the engine told everything and is not writing."""
+    """Whether the engine sent everything and is not writing."""
     return model.link.state == "online" and model.turn.state == "idle" and not model.unconfirmed
 
 
 def ready_or_lost(model: Model) -> bool:
-    """Whether there is nothing left to wait for: all is told, or the engine is gone."""
+    """Whether there is nothing left to wait for: all has come, or the engine is gone."""
     return ready(model) or model.link.state == "lost"
 
 
@@ -262,7 +262,7 @@ def main(
                 while line := await trio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
                     if not sys.stdin.isatty():
                         await client.wait_for(ready)
-                    heard = client.answers
+                    answers = client.answers
                     if not client.take(line.rstrip("\n")) or client.out is None:
                         break
                     if commands.is_line(line.rstrip("\n")) and not sys.stdin.isatty():
@@ -270,7 +270,7 @@ def main(
                         await client.importing.wait()
                         if not line.startswith(("/import", "/fetch")):
                             with trio.move_on_after(limits.SEND_TIMEOUT_S):
-                                await client.wait_for_answer(heard)
+                                await client.wait_for_answer(answers)
                 else:
                     await client.wait_for(ready)
                 await client.leave()
@@ -347,8 +347,8 @@ async def _ask(client: Plain, text: str) -> int:
     if client.model.link.state == "lost":
         print(f"The reply was cut off: {clean(client.model.link.note)}", file=sys.stderr)
         return 1
-    said = client.model.story.messages
-    reply = said[-1] if said else MessageView(0, "", "")
+    messages = client.model.story.messages
+    reply = messages[-1] if messages else MessageView(0, "", "")
     if reply.role != "assistant" or reply.status == "error":
         print(clean(client.model.notice.text) or "There was no reply.", file=sys.stderr)
         return 1
@@ -360,15 +360,15 @@ async def _order(client: Plain, line: str) -> int:
     """Runs a command of the engine and prints its answer, and nothing of what came before it."""
     await client.catch_up()
     client.out = sys.stdout
-    heard, client.failed = client.answers, False
+    answers, client.failed = client.answers, False
     client.take(line)
     for _ in range(3):  # what a command changes may bring the whole state too, before its answer
         await client.catch_up()
-    if client.answers == heard and line.split(maxsplit=1)[0] not in SILENT:
+    if client.answers == answers and line.split(maxsplit=1)[0] not in SILENT:
         with trio.move_on_after(
             ANSWER_S
         ):  # it is carried out beside the connection's lines, maybe by a model
-            await client.wait_for_answer(heard)
+            await client.wait_for_answer(answers)
     await client.wait_for(ready_or_lost)
     gone = client.model.link.state == "lost"
-    return 1 if gone or client.answers == heard or client.failed else 0
+    return 1 if gone or client.answers == answers or client.failed else 0

@@ -16,7 +16,7 @@ from flower.tui.state.checklist import name_of
 from flower.tui.state.model import Model
 from flower.tui.state.transcript import UNCONFIRMED
 
-TOLD = ("text", "suggestions")  # popups that are read out
+READ_OUT = ("text", "suggestions")  # popups that are read out
 RECENT = 4  # messages of an old story that are read out again
 DETAIL = {1: "the story alone", 2: "the story and news", 3: "all there is, thinking and numbers too"}
 USAGE = (
@@ -45,7 +45,7 @@ class Reader:
         if after.notice != before.notice and self._is_worth(after):
             mark = "!" if after.notice.kind == "bad" else "*"
             parts.append(self._line(f"{mark} {after.notice.text}"))
-        if after.popup != before.popup and after.popup is not None and after.popup.kind in TOLD:
+        if after.popup != before.popup and after.popup is not None and after.popup.kind in READ_OUT:
             parts.append(self._line(after.popup.subject))
             if after.popup.kind == "suggestions":
                 parts.append(self._line("* A number alone says one of them."))
@@ -113,14 +113,14 @@ class Reader:
         if not text and (not ended or self._open != message.key):
             return ""
         self._read[message.key] = done + len(text)
-        said = clean(text)
+        words = clean(text)
         if begins or self._open != message.key:
-            said = self._line("", begin=True) + "Narrator: " + said.lstrip()
+            words = self._line("", begin=True) + "Narrator: " + words.lstrip()
         self._open = message.key
         if ended:
-            said = said.rstrip() + "".join(f" ({one})" for one in self._about(message)) + "\n"
+            words = words.rstrip() + "".join(f" ({one})" for one in self._about(message)) + "\n"
             self._open = None
-        return said
+        return words
 
     def _about(self, message: MessageView) -> list[str]:
         """Returns what is said behind a finished message."""
@@ -158,12 +158,12 @@ class Walk(NamedTuple):
             ahead = [one for one in ahead if one.key < self.key]
         if forward and not self.key:
             ahead = []
-        found = next((one for one in ahead if speaker in ("", speaker_of(one).casefold())), None)
-        if found is None:
+        message = next((one for one in ahead if speaker in ("", speaker_of(one).casefold())), None)
+        if message is None:
             return self, f"* There is nothing {'after' if forward else 'before'} this.\n"
-        place = messages.index(found) + 1
-        text = f"{place} of {len(messages)}. {speaker_of(found)}: {clean(found.text).strip()}\n"
-        return Walk(found.key), text
+        place = messages.index(message) + 1
+        text = f"{place} of {len(messages)}. {speaker_of(message)}: {clean(message.text).strip()}\n"
+        return Walk(message.key), text
 
     def who(self, model: Model) -> str:
         """Returns who speaks here, and where the story is."""

@@ -54,14 +54,14 @@ class Sentences:
         is read on from where it ends.
         """
         self._read = min(self._read, len(text))
-        found = []
+        sentences = []
         for match in _END.finditer(text, self._read):
-            found.append(text[self._read : match.end()])
+            sentences.append(text[self._read : match.end()])
             self._read = match.end()
         if ended or len(text) - self._read > SENTENCE_CHARS:
-            found.append(text[self._read :])
+            sentences.append(text[self._read :])
             self._read = len(text)
-        return [clean for one in found if (clean := _readable(one))]
+        return [clean for one in sentences if (clean := _readable(one))]
 
 
 def _readable(sentence: str) -> str:
@@ -84,15 +84,15 @@ def utterances(sentence: str, names: Collection[str], what: str) -> Sequence[Utt
         pieces.append(Utterance(match.group().strip('"“”'), dialogue=True, speaker=speaker))
         end = match.end()
     pieces.append(Utterance(sentence[end:].strip()))
-    kept = [
+    pieces_read = [
         one
         for one in pieces
         if any(char.isalnum() for char in one.text)
         and (what == "all" or one.dialogue == (what == "dialogue"))
     ]
-    if what == "all" and not any(one.speaker for one in kept):
-        return [Utterance(sentence)] if kept else []
-    return kept
+    if what == "all" and not any(one.speaker for one in pieces_read):
+        return [Utterance(sentence)] if pieces_read else []
+    return pieces_read
 
 
 # --- the program --------------------------------------------------------------------------------
@@ -118,13 +118,13 @@ def arguments(settings: SpeechSettings, speaker: str) -> list[str]:
 
 def _without_voice(words: list[str]) -> list[str]:
     """Leaves out ``{voice}`` with the option before it: ``-v {voice}``."""
-    kept: list[str] = []
+    bare: list[str] = []
     for word in words:
         if VOICE not in word:
-            kept.append(word)
-        elif word == VOICE and kept and kept[-1].startswith("-"):
-            kept.pop()
-    return kept
+            bare.append(word)
+        elif word == VOICE and bare and bare[-1].startswith("-"):
+            bare.pop()
+    return bare
 
 
 class Speech:
@@ -172,8 +172,8 @@ class Speech:
             if last.status != "streaming":
                 return
             self._turn = last.turn
-            known = next((one for one in before.messages if one.turn == last.turn), None)
-            self._sentences = Sentences(len(known.text) if known else 0)
+            growing = next((one for one in before.messages if one.turn == last.turn), None)
+            self._sentences = Sentences(len(growing.text) if growing else 0)
         self._hear(last)
 
     def _hear(self, reply: MessageView) -> None:

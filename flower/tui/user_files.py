@@ -195,7 +195,7 @@ async def edit(
         ended = True
         edited = _read(path)
         if process.returncode == 0:
-            stays = bool(edited.kept)
+            stays = bool(edited.path)
             return edited
         stays = edited.text != text.rstrip("\n")
         left = f"what was saved is in {path}" if stays else "the line is as before"
@@ -206,7 +206,7 @@ async def edit(
     finally:
         if not ended:
             edited = _read(path)
-            stays = bool(edited.kept)
+            stays = bool(edited.path)
             keep(edited)
         if not stays:
             _remove(path)
@@ -254,23 +254,23 @@ def paths_at(typed: str) -> tuple[str, ...]:
     """Returns what on the disk begins with ``typed``, written the way it was begun; nothing hidden."""
     folder, slash, begun = typed.rpartition("/")
     place = Path(f"{folder}{slash}" or ".").expanduser()
-    found: list[str] = []
+    paths: list[str] = []
     try:
         with os.scandir(place) as entries:
             for entry in entries:
                 if not entry.name.startswith(begun) or (entry.name[:1] == "." and not begun):
                     continue
                 if entry.name.isprintable():
-                    found.append(f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}")
-                if len(found) > 10 * LISTED_MOST:
+                    paths.append(f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}")
+                if len(paths) > 10 * LISTED_MOST:
                     break
     except OSError:
         return ()
-    return tuple(sorted(found)[:LISTED_MOST])
+    return tuple(sorted(paths)[:LISTED_MOST])
 
 
 async def bring(
-    typed: str, engine_url: Callable[[], str], token: str | None, tell: Callable[[str, str], None]
+    typed: str, engine_url: Callable[[], str], token: str | None, notify: Callable[[str, str], None]
 ) -> None:
     """Imports what is at the paths in ``typed``; ``tell`` gets sentences and what kind of news they are."""
     from flower.client.import_upload import UploadSummary, Wishes, files_in, send  # needed by few
@@ -279,22 +279,22 @@ async def bring(
         paths, me = _parsed(typed)
         files = await trio.to_thread.run_sync(files_in, paths)
         summary = UploadSummary()
-        told = trio.current_time()
+        notified_at = trio.current_time()
         async for sent in send(files, engine_url, token, Wishes(me)):
             summary.add(sent)
-            if trio.current_time() >= told + TELL_EVERY_S and sent.done < sent.total:
-                told = trio.current_time()
-                tell(f"Importing {sent.done} of {sent.total}: {printable_line(sent.path.name)}", "")
+            if trio.current_time() >= notified_at + TELL_EVERY_S and sent.done < sent.total:
+                notified_at = trio.current_time()
+                notify(f"Importing {sent.done} of {sent.total}: {printable_line(sent.path.name)}", "")
     except FlowerError as error:
-        tell(f"✗ {error}", "bad")
+        notify(f"✗ {error}", "bad")
         return
     details = (summary.problems + summary.items + summary.notices)[:DETAILS_SHOWN]
     mark, kind = ("✗", "bad") if summary.problems else ("✓", "good")
-    tell("\n".join([f"{mark} {summary.sentence}", *details]), kind)
+    notify("\n".join([f"{mark} {summary.sentence}", *details]), kind)
 
 
 async def fetch(
-    name: str, engine_url: Callable[[], str], token: str | None, tell: Callable[[str, str], None]
+    name: str, engine_url: Callable[[], str], token: str | None, notify: Callable[[str, str], None]
 ) -> None:
     """Brings an export of that name into the folder this program runs in; ``tell`` as in ``bring``."""
     from flower.client import export_fetch  # needed by few
@@ -303,9 +303,9 @@ async def fetch(
         path = export_fetch.place_of(name, "-").absolute()
         await export_fetch.fetch(name, path, engine_url, token)
     except FlowerError as error:
-        tell(f"✗ {error}", "bad")
+        notify(f"✗ {error}", "bad")
         return
-    tell(f"✓ Written: {printable_line(str(path))}", "good")
+    notify(f"✓ Written: {printable_line(str(path))}", "good")
 
 
 def _parsed(typed: str) -> tuple[list[Path], str]:

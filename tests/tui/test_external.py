@@ -92,7 +92,7 @@ async def test_more_than_can_be_taken_stays_in_the_file(
     environ = editing(tmp_path, 'head -c 2000 /dev/zero | tr "\\0" x > "$1"')
     edited = await user_files.edit("", tmp_path, environ, forbidden)
     assert edited.text == "x" * 1000
-    assert Path(edited.kept).read_text() == "x" * 2000
+    assert Path(edited.path).read_text() == "x" * 2000
 
 
 async def test_an_editor_that_fails_after_saving_loses_nothing(tmp_path: Path) -> None:

@@ -119,57 +119,70 @@ def left_open(text: str, opened: int = 0) -> int:
     return _parse(text, PLAIN, _NO_STYLES, opened)[1] if "*" in text else opened
 
 
+class _Spans:
+    """Spans as they are found: parts of one style become one span, joined once at the end."""
+
+    def __init__(self) -> None:
+        self._styles: list[Style] = []
+        self._parts: list[list[str]] = []
+
+    def add(self, part: str, style: Style) -> None:
+        if not part:
+            return
+        if self._styles and self._styles[-1] == style:
+            self._parts[-1].append(part)
+        else:
+            self._styles.append(style)
+            self._parts.append([part])
+
+    def joined(self) -> list[Span]:
+        return [("".join(parts), style) for parts, style in zip(self._parts, self._styles, strict=True)]
+
+
 def _parse(text: str, base: Style, styles: Styles, opened: int) -> tuple[list[Span], int]:
+    """Returns the spans of a paragraph, and how many stars it leaves open."""
     state = _State(base, styles)
     if opened and _closes_first(text):
         state.open.append(("*", opened))
-    ahead = _Ahead(text)
-    spans: list[Span] = []
+    ahead, spans, at = _Ahead(text), _Spans(), 0
+    while (match := _TOKEN.search(text, at)) is not None:
+        spans.add(text[at : match.start()], state.style())
+        at = _token(match, text, state, ahead, spans)
+    spans.add(text[at:], state.style())
+    return spans.joined(), next((count for mark, count in state.open if mark == "*"), 0)
 
-    def add(part: str, style: Style) -> None:
-        if not part:
-            return
-        if spans and spans[-1][1] == style:
-            pieces[-1].append(part)
-        else:
-            spans.append((part, style))
-            pieces.append([part])
 
-    pieces: list[list[str]] = []
-    at = 0
-    while True:
-        match = _TOKEN.search(text, at)
-        if match is None:
-            add(text[at:], state.style())
-            break
-        start, end = match.span()
-        add(text[at:start], state.style())
-        at = end
-        before, after = text[start - 1 : start], text[end : end + 1]
-        if match["escaped"]:
-            add(match["escaped"], state.style())
-        elif match["ticks"]:
-            close = ahead.closing_ticks(end - start, end)
-            if close < 0:  # a lone backquote is often an apostrophe
-                add(match["ticks"], state.style())
-            else:
-                add(text[end:close].replace("\n", " "), styles.code.over(state.style()))
-                at = close + end - start
-        elif match["label"]:
-            add(match["label"], styles.link.over(state.style()))
-        elif match["stars"]:
-            add(_stars(state, text, start, end), state.style())
-        elif match["lines"]:
-            add(_underscores(state, ahead, text, start, end), state.style())
-        elif match["strike"]:
-            if state.struck or after.strip():
-                state.struck = not state.struck
-            else:
-                add("~~", state.style())
-        else:
-            _dialogue(state, match["quote"], before, after, add)
-    joined = [("".join(parts), style) for parts, (_, style) in zip(pieces, spans, strict=True)]
-    return joined, next((count for mark, count in state.open if mark == "*"), 0)
+def _token(match: re.Match[str], text: str, state: _State, ahead: _Ahead, spans: _Spans) -> int:
+    """Adds what a token shows and opens or closes what it means; returns where the text goes on."""
+    start, end = match.span()
+    if match["ticks"]:
+        return _code(match, text, state, ahead, spans)
+    if match["quote"]:
+        _dialogue(state, match["quote"], text[start - 1 : start], text[end : end + 1], spans)
+    elif match["stars"]:
+        spans.add(_stars(state, text, start, end), state.style())
+    elif match["lines"]:
+        spans.add(_underscores(state, ahead, text, start, end), state.style())
+    elif match["escaped"]:
+        spans.add(match["escaped"], state.style())
+    elif match["label"]:
+        spans.add(match["label"], state.styles.link.over(state.style()))
+    elif state.struck or text[end : end + 1].strip():  # ~~
+        state.struck = not state.struck
+    else:
+        spans.add("~~", state.style())
+    return end
+
+
+def _code(match: re.Match[str], text: str, state: _State, ahead: _Ahead, spans: _Spans) -> int:
+    """Adds what is between backquotes; returns where the text goes on."""
+    start, end = match.span()
+    close = ahead.closing_ticks(end - start, end)
+    if close < 0:  # a lone backquote is often an apostrophe
+        spans.add(match["ticks"], state.style())
+        return end
+    spans.add(text[end:close].replace("\n", " "), state.styles.code.over(state.style()))
+    return close + end - start
 
 
 def grown(before: str, text: str, spans: list[Span]) -> list[Span] | None:
@@ -272,10 +285,10 @@ def _underscores(state: _State, ahead: _Ahead, text: str, start: int, end: int) 
     return "_" * count
 
 
-def _dialogue(state: _State, mark: str, before: str, after: str, add: _Add) -> None:
+def _dialogue(state: _State, mark: str, before: str, after: str, spans: _Spans) -> None:
     """Begins or ends dialogue; the quotation marks belong to it."""
     if state.quote and mark in state.quote:
-        add(mark, state.style())
+        spans.add(mark, state.style())
         state.quote = ""
         return
     opening = mark in "“„«" or (
@@ -283,8 +296,4 @@ def _dialogue(state: _State, mark: str, before: str, after: str, add: _Add) -> N
     )
     if not state.quote and opening and after.strip():
         state.quote = _CLOSING_QUOTES[mark]
-    add(mark, state.style())
-
-
-class _Add(Protocol):
-    def __call__(self, part: str, style: Style) -> None: ...
+    spans.add(mark, state.style())

@@ -85,8 +85,8 @@ class Rows(Sequence[Row]):
         """``make`` gives the row of a line; the first ``same`` rows are those of ``before``."""
         self._lines = lines
         self._make = make
-        known = before._rows[:same] if before is not None else []
-        self._rows: list[Row | None] = known + [None] * (len(lines) - len(known))
+        rows = before._rows[:same] if before is not None else []
+        self._rows: list[Row | None] = rows + [None] * (len(lines) - len(rows))
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -136,26 +136,26 @@ class StoryPane:
 
     def rows(self, message: MessageView, look: Look) -> Rows:
         """Returns the rows of ``message``: a blank one, then its text, then how it ended."""
-        known = self._laid.pop(message.key, None)
+        last = self._laid.pop(message.key, None)
         if (
-            known is not None
-            and known.look == look
-            and (known.message is message or known.message == message)
+            last is not None
+            and last.look == look
+            and (last.message is message or last.message == message)
         ):
-            self._laid[message.key] = known
-            return known.rows
-        laid = self._lay(message, look, known)
+            self._laid[message.key] = last
+            return last.rows
+        laid = self._lay(message, look, last)
         self._laid[message.key] = laid
-        self._kept += len(laid.rows) - (len(known.rows) if known else 0)
+        self._kept += len(laid.rows) - (len(last.rows) if last else 0)
         while self._kept > limits.PANE_ROWS_KEPT and len(self._laid) > 1:
             oldest = next(iter(self._laid))
             self._kept -= len(self._laid.pop(oldest).rows)
         return laid.rows
 
-    def _lay(self, message: MessageView, look: Look, known: _Laid | None) -> _Laid:
+    def _lay(self, message: MessageView, look: Look, last: _Laid | None) -> _Laid:
         streaming: Streaming | None = None
         if message.role == "assistant":
-            streaming, body = self._narration(message, look, known)
+            streaming, body = self._narration(message, look, last)
         else:
             style = self._theme[message.role if message.role in ("user", "system") else "notice"]
             body = [[(line, style)] for line in wrap(clean(message.text), look.text_columns)]
@@ -167,16 +167,16 @@ class StoryPane:
         settled = 0
         if streaming is not None and not message.reasoning:
             settled = 1 + streaming.settled
-        rows = self._as_rows(message, lines, look, known, streaming)
+        rows = self._as_rows(message, lines, look, last, streaming)
         return _Laid(message, look, rows, lines, streaming, settled)
 
     def _narration(
-        self, message: MessageView, look: Look, known: _Laid | None
+        self, message: MessageView, look: Look, last: _Laid | None
     ) -> tuple[Streaming, list[list[Span]]]:
         from flower.tui.render import markdown  # not needed for the first frame, which has no story
 
-        stream = known.streaming if known and known.look.text_columns == look.text_columns else None
-        before = known.message.text if known else ""
+        stream = last.streaming if last and last.look.text_columns == look.text_columns else None
+        before = last.message.text if last else ""
         if stream is None or not message.text.startswith(before):
             stream, before = markdown.Streaming(look.text_columns, markdown.Palette.of(self._theme)), ""
         if len(message.text) > len(before):
@@ -209,15 +209,15 @@ class StoryPane:
         message: MessageView,
         lines: list[list[Span]],
         look: Look,
-        known: _Laid | None,
+        last: _Laid | None,
         streaming: Streaming | None,
     ) -> Rows:
         """Returns the rows of ``lines``, the old objects where nothing changed."""
         same = 0
-        if known is not None and known.look == look:
-            if streaming is not None and known.streaming is streaming:
-                same = known.settled  # known without looking: a long reply has thousands
-            for old, line in zip(known.lines[same:], lines[same:], strict=False):
+        if last is not None and last.look == look:
+            if streaming is not None and last.streaming is streaming:
+                same = last.settled  # known without looking: a long reply has thousands
+            for old, line in zip(last.lines[same:], lines[same:], strict=False):
                 if old is not line and old != line:
                     break
                 same += 1
@@ -226,7 +226,7 @@ class StoryPane:
             spans = highlight(line, look.term, self._theme["highlight"]) if look.term else line
             return Row.of([self._mark(message, look, place), *spans], look.columns)
 
-        return Rows(lines, make, known.rows if known is not None else None, same)
+        return Rows(lines, make, last.rows if last is not None else None, same)
 
     def _mark(self, message: MessageView, look: Look, place: int) -> Span:
         glyphs = self._theme.glyphs
@@ -245,14 +245,14 @@ class StoryPane:
 def highlight(line: list[Span], term: str, style: Style) -> list[Span]:
     """Returns ``line`` with every occurrence of ``term``, case aside, in ``style``."""
     text = "".join(part for part, _ in line)
-    folded, wanted = text.casefold(), term.casefold()
-    if not wanted or wanted not in folded or len(folded) != len(text):
+    folded, pattern = text.casefold(), term.casefold()
+    if not pattern or pattern not in folded or len(folded) != len(text):
         return line
     marked: set[int] = set()
-    start = folded.find(wanted)
+    start = folded.find(pattern)
     while start >= 0:
-        marked.update(range(start, start + len(wanted)))
-        start = folded.find(wanted, start + len(wanted))
+        marked.update(range(start, start + len(pattern)))
+        start = folded.find(pattern, start + len(pattern))
     spans: list[Span] = []
     place = 0
     for part, own in line:

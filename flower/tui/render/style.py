@@ -68,10 +68,10 @@ def palette_256(color: int) -> tuple[int, bool]:
     cube = tuple(_CUBE_LEVELS[step] for step in steps)
     grey_step = min(23, max(0, round(((red + green + blue) / 3 - 8) / 10)))
     grey = (8 + 10 * grey_step,) * 3
-    wanted = (red, green, blue)
-    if _distance(grey, wanted) < _distance(cube, wanted):
-        return 232 + grey_step, grey == wanted
-    return 16 + 36 * steps[0] + 6 * steps[1] + steps[2], cube == wanted
+    target = (red, green, blue)
+    if _distance(grey, target) < _distance(cube, target):
+        return 232 + grey_step, grey == target
+    return 16 + 36 * steps[0] + 6 * steps[1] + steps[2], cube == target
 
 
 def _distance(one: tuple[int, ...], other: tuple[int, ...]) -> int:

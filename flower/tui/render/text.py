@@ -27,6 +27,8 @@ _HIDDEN = frozenset(
 _NOT_PLAIN = re.compile("[^ -~\n]")
 # Words with the dashes around them; a dash inside a word is a place to break the line.
 _ATOM = re.compile("\\s+|[-\u2010-\u2015]*[^\\s\\-\u2010-\u2015]+[-\u2010-\u2015]*|[-\u2010-\u2015]+")
+_DASHES = frozenset("-\u2010\u2011\u2012\u2013\u2014\u2015")
+_DASH_LINES = 64  # of dashes alone that are laid out again while a text grows: more is no text
 # East Asian marks that must not begin a line.
 _CLOSING = frozenset(cell_width.CLOSING)
 
@@ -53,7 +55,7 @@ def _clean_line(line: str) -> str:
     chars: list[str] = []
     marks = 0
     for char in unicodedata.normalize("NFC", line):
-        char = _shown(char, chars)
+        char = _drawable(char, chars)
         if not char:
             continue
         if unicodedata.category(char[0]) in ("Mn", "Me"):
@@ -76,18 +78,18 @@ def _is_clean(line: str) -> bool:
             return False
         if unicodedata.category(char) in ("Mn", "Me"):
             marks.append(ord(char))
-    stack = "\0" * (limits.COMBINING_MARKS + 1)  # NUL is not ordinary, so here it stands for any mark
+    stack = "\0" * (limits.COMBINING_MARKS + 1)  # NUL is not ordinary, so here it is any mark
     return not marks or stack not in line.translate(dict.fromkeys(marks, "\0"))
 
 
 @lru_cache(maxsize=4096)
 def _is_ordinary(char: str) -> bool:
     """True for a character that is shown as it is, whatever is before it."""
-    return _shown(char, []) == char
+    return _drawable(char, []) == char
 
 
-def _shown(char: str, before: list[str]) -> str:
-    """Returns what stands for ``char`` on a screen: itself, spaces, U+FFFD or nothing."""
+def _drawable(char: str, before: list[str]) -> str:
+    """Returns what a screen gets for ``char``: itself, spaces, U+FFFD or nothing."""
     if " " <= char <= "~":
         return char
     if char == "\t":
@@ -183,9 +185,13 @@ def wrapped(text: str, columns: int, before: Wrapped | None = None) -> Wrapped:
     start = 0
     if before is not None and before.columns == columns and text.startswith(before.text):
         lines = before.offsets[:-1]
-        start = before.text.rfind("\n") + 1
-        if lines and lines[-1][0] >= start:  # the last line is not the first of its paragraph
+        paragraph = start = before.text.rfind("\n") + 1
+        if lines and lines[-1][0] >= paragraph:  # the last line is not the first of its paragraph
             start = before.offsets[-1][0]
+            # Does a dash end the word before it or begin the next one? Only the line before it says that.
+            least = max(0, len(lines) - _DASH_LINES)
+            while text[start : start + 1] in _DASHES and len(lines) > least and lines[-1][0] >= paragraph:
+                start = lines.pop()[0]
     for paragraph in text[start:].split("\n"):
         lines += _wrap_paragraph(paragraph, start, max(1, columns))
         start += len(paragraph) + 1
@@ -272,12 +278,12 @@ class _Lines:
         if self.end <= self.begin:
             self._next(at)
         while self.used + self.gap + 2 * (end - at) > self.columns:
-            taken = max(0, (self.columns - self.used - self.gap) // 2)
-            cut = at + taken
+            half = max(0, (self.columns - self.used - self.gap) // 2)
+            cut = at + half
             while cut > at and self.text[cut] in _CLOSING:
                 cut -= 1
             if cut == at and self.end <= self.begin:  # nothing else is on the line: it must go on
-                cut = at + max(1, taken)
+                cut = at + max(1, half)
             if cut > at:
                 self.end = cut
             self._next(cut)

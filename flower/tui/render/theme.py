@@ -136,54 +136,69 @@ NO_RECIPES: Mapping[str, Recipe] = {}
 
 def _styles(ink: Ink) -> dict[str, Style]:
     """Returns the style of every role."""
-    accent, soft = Style(ink.accent, bold=True), Style(ink.soft)
-    faint = Style(ink.faint, dim=ink.faint is None)
-    raised = Style(bg=ink.raised)
-    chosen = Style(ink.on_chosen, ink.chosen, bold=True, reverse=ink.chosen is None)
-    good, bad = Style(ink.good), Style(ink.bad, bold=True)
+    return {**_story_styles(ink), **_screen_styles(ink), **_popup_styles(ink)}
+
+
+def _faint(ink: Ink) -> Style:
+    return Style(ink.faint, dim=ink.faint is None)
+
+
+def _story_styles(ink: Ink) -> dict[str, Style]:
+    soft = Style(ink.soft)
     return {
         # Story text and typed text look alike on purpose: the pen then keeps its style while a reply
         # streams and the cursor goes back to the input line.
         "text": PLAIN,
         "narrator": PLAIN,
         "input": PLAIN,
-        "user": Style(ink.soft),
+        "user": soft,
         "system": soft._replace(dim=ink.soft is None),
         "notice": Style(ink.bad),
-        "thinking": faint._replace(italic=True),
+        "thinking": _faint(ink)._replace(italic=True),
         "dialogue": Style(ink.speech),
-        "heading": accent,
+        "heading": Style(ink.accent, bold=True),
         "quote": soft._replace(italic=True),
         "code": Style(ink.soft, ink.raised),
         "emphasis": Style(italic=True),
         "strong": Style(bold=True),
         "strike": Style(dim=True),
         "link": Style(underline=True),
-        "rule": faint,
+        "rule": _faint(ink),
         "bullet": Style(ink.accent),
+        "highlight": Style(reverse=True),
+        "selection": Style(reverse=True),
+    }
+
+
+def _screen_styles(ink: Ink) -> dict[str, Style]:
+    accent, faint, bad = Style(ink.accent, bold=True), _faint(ink), Style(ink.bad, bold=True)
+    return {
         "dim": faint,
         "border": faint,
         "title": accent,
         "accent": accent,
-        "highlight": Style(reverse=True),
-        "selection": Style(reverse=True),
-        "cursor_line": raised,
+        "cursor_line": Style(bg=ink.raised),
         "header": accent,
         "header_dim": faint,
         "status": faint,
-        "status_ok": good,
+        "status_ok": Style(ink.good),
         "status_bad": bad,
         "error": bad,
         "spinner": Style(ink.accent),
         "ghost": faint,
         "sidebar": PLAIN,
-        "sidebar_title": soft._replace(bold=True),
+        "sidebar_title": Style(ink.soft, bold=True),
         "sidebar_border": faint,
-        "popup": raised,
+    }
+
+
+def _popup_styles(ink: Ink) -> dict[str, Style]:
+    return {
+        "popup": Style(bg=ink.raised),
         "popup_border": Style(ink.accent, ink.raised),
-        "popup_title": accent._replace(bg=ink.raised),
-        "popup_selected": chosen,
-        "popup_dim": faint._replace(bg=ink.raised),
+        "popup_title": Style(ink.accent, ink.raised, bold=True),
+        "popup_selected": Style(ink.on_chosen, ink.chosen, bold=True, reverse=ink.chosen is None),
+        "popup_dim": _faint(ink)._replace(bg=ink.raised),
         "popup_match": Style(ink.accent, ink.raised, bold=True, underline=ink.accent is None),
     }
 
@@ -200,7 +215,7 @@ def load_theme(
 
     ``overrides`` maps roles to style words, see ``parse_style``; the role ``base`` is what everything
     lies on. ``utf8`` False gives ASCII glyphs, ``console`` those of a text console's font. Raises
-    ``ConfigError`` that names where the wrong name, role or word stands.
+    ``ConfigError`` that names where the wrong name, role or word is.
     """
     recipe = own.get(name)
     ink = _INKS.get(recipe.like if recipe else name)
@@ -214,12 +229,12 @@ def load_theme(
     changes = [("tui.styles", overrides or {})]
     if recipe:
         changes.insert(0, (f"themes/{name}.yaml", recipe.styles))
-    for source, wanted in changes:
-        for role, words in wanted.items():
+    for source, roles in changes:
+        for role, words in roles.items():
             if role == "base":
-                base = _said(words, source)
+                base = _parsed(words, source)
             elif role in styles:
-                styles[role] = _said(words, source)
+                styles[role] = _parsed(words, source)
             else:
                 raise ConfigError(
                     f"{source}: there is no role '{role}'; choose one of base, {', '.join(sorted(styles))}."
@@ -228,7 +243,7 @@ def load_theme(
     return Theme(name, base, styles, glyphs if utf8 else ASCII)
 
 
-def _said(words: str, source: str) -> Style:
+def _parsed(words: str, source: str) -> Style:
     try:
         return parse_style(words)
     except ConfigError as error:

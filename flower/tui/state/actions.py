@@ -77,10 +77,10 @@ def _leaving(model: Model) -> str:
 
 def complete(model: Model) -> Result:
     """Completes the typed command with the chosen or best candidate."""
-    found = commands.every(model)
-    if not found:
+    candidates = commands.every(model)
+    if not candidates:
         return model, ()
-    line = found[max(0, min(model.menu, len(found) - 1))].line
+    line = candidates[max(0, min(model.menu, len(candidates) - 1))].line
     return model._replace(input=model.input.with_text(line), menu=-1, menu_closed=False), ()
 
 

@@ -89,7 +89,7 @@ def configured(changes: Mapping[str, str | Sequence[str]]) -> tuple[Bindings, tu
     A change replaces all keys of its action. A key that two actions want stays with the one the user
     named; when the user named both, with the first.
     """
-    wanted = {action.name: action.keys for action in ACTIONS}
+    keys_by_action = {action.name: action.keys for action in ACTIONS}
     problems: list[str] = []
     owner: dict[str, str] = {}
     for name, keys in changes.items():
@@ -98,7 +98,7 @@ def configured(changes: Mapping[str, str | Sequence[str]]) -> tuple[Bindings, tu
                 f"tui.keys: there is no action '{name}'; allowed: {', '.join(sorted(NAMES))}."
             )
             continue
-        taken: list[str] = []
+        own: list[str] = []
         for key in [keys] if isinstance(keys, str) else keys:
             if key in owner:
                 problems.append(
@@ -106,18 +106,18 @@ def configured(changes: Mapping[str, str | Sequence[str]]) -> tuple[Bindings, tu
                 )
             else:
                 owner[key] = name
-                taken.append(key)
-        wanted[name] = tuple(taken)
-    for name, keys in wanted.items():
+                own.append(key)
+        keys_by_action[name] = tuple(own)
+    for name, keys in keys_by_action.items():
         if name in changes:
             continue
         problems += [
             f"tui.keys: {key} now means {owner[key]}; {name} lost it." for key in keys if key in owner
         ]
-        wanted[name] = tuple(key for key in keys if key not in owner)
-    return _index(wanted), tuple(problems)
+        keys_by_action[name] = tuple(key for key in keys if key not in owner)
+    return _index(keys_by_action), tuple(problems)
 
 
-def _index(wanted: Mapping[str, Sequence[str]]) -> Bindings:
-    by_key = {key: name for name, keys in wanted.items() for key in keys}
+def _index(keys_by_action: Mapping[str, Sequence[str]]) -> Bindings:
+    by_key = {key: name for name, keys in keys_by_action.items() for key in keys}
     return Bindings(by_key, frozenset(key.split()[0] for key in by_key if " " in key))

@@ -62,9 +62,9 @@ def current(model: Model) -> int:
     return next(place for place, step in enumerate(every) if not step.value and not step.optional)
 
 
-def name_of(model: Model, plural: str, wanted: str) -> str:
+def name_of(model: Model, plural: str, option_id: str) -> str:
     """Returns the name of the option ``wanted`` in one of the engine's lists, or the id itself."""
     for option in getattr(model.replica, f"available_{plural}"):
-        if option.id == wanted:
-            return str(option.name) or wanted
-    return wanted
+        if option.id == option_id:
+            return str(option.name) or option_id
+    return option_id

@@ -122,7 +122,7 @@ def settings_command(model: Model, argument: str) -> Result:
             model, "Not connected yet; only settings of the screen (tui.) can change.", "bad"
         ), ()
     line = f"{SETTINGS} {argument}"
-    return model._replace(asked=line), (Send(line),)
+    return model._replace(pending_command=line), (Send(line),)
 
 
 def _ask_engine(model: Model) -> tuple[Send, ...]:
@@ -138,7 +138,8 @@ def accepted(model: Model, name: str) -> Result:
         return popups.opened(model, "themes"), ()
     if option.locked:
         line = f"{SETTINGS} {name}"
-        return model._replace(popup=None, asked=line), (Send(line),) if _ask_engine(model) else ()
+        effects = (Send(line),) if _ask_engine(model) else ()
+        return model._replace(popup=None, pending_command=line), effects
     if not option.choices:
         typed = model.input.with_text(f"{SETTINGS} {name} {option.value}")
         return model._replace(popup=None, input=typed, menu=-1, menu_closed=True), ()
@@ -155,13 +156,13 @@ def _next(option: messages.SettingOption) -> str:
 
 def problems_shown(model: Model, _argument: str = "") -> Result:
     """Opens the list of problems; they count as read from now on."""
-    found = status_line.problems_of(model)
-    if not found:
+    problems = status_line.problems_of(model)
+    if not problems:
         return notify(model, "Nothing is wrong with your files.", "good"), ()
-    things = "1 thing" if len(found) == 1 else f"{len(found)} things"
-    rows = [f"{things} to mend; a file is read again when you save it:", *(f"  {one}" for one in found)]
-    popup = Popup("text", subject="\n".join(rows))
-    return model._replace(popup=popup, read_problems=found, waiting=None, menu=-1), ()
+    things = "1 thing" if len(problems) == 1 else f"{len(problems)} things"
+    head = f"{things} to mend; a file is read again when you save it:"
+    popup = Popup("text", subject="\n".join([head, *(f"  {one}" for one in problems)]))
+    return model._replace(popup=popup, read_problems=problems, waiting=None, menu=-1), ()
 
 
 COMMANDS: dict[str, Callable[[Model, str], Result]] = {

@@ -121,7 +121,7 @@ def is_plumbing(line: str) -> bool:
 
 
 def offers(replica: Replica, name: str) -> bool:
-    """Whether the engine told of a command ``name``."""
+    """Whether the engine offers a command ``name``."""
     return any(option.name == name for option in replica.commands)
 
 
@@ -141,11 +141,11 @@ def _settings() -> tuple[tuple[str, str], ...]:
     """Returns the names of all settings with their meanings, and those with few values with each of them."""
     from flower.settings import config, descriptions  # YAML and its checks: not before somebody asks
 
-    found = []
+    names = []
     for one in descriptions.every(config.Config()):
-        found.append((one.name, one.meaning))
-        found += [(f"{one.name} {value}", "") for value in one.choices if not one.by_hand]
-    return tuple(found)
+        names.append((one.name, one.meaning))
+        names += [(f"{one.name} {value}", "") for value in one.choices if not one.by_hand]
+    return tuple(names)
 
 
 def split(line: str, commands: tuple[Command, ...]) -> tuple[Command, str] | None:
@@ -174,11 +174,11 @@ def complete(
     if not is_line(line) or len(line) > limits.FILTER_CHARS:
         return ()
     commands = offered(replica)
-    found = split(line, commands)
-    if found and (line != found[0].name or not found[0].argument or found[0].optional):
-        if found[0].argument == PATHS:
-            return _path_arguments(line.removeprefix(found[0].name).lstrip(), found[0], paths)
-        return _arguments(*found, replica, themes)
+    typed = split(line, commands)
+    if typed and (line != typed[0].name or not typed[0].argument or typed[0].optional):
+        if typed[0].argument == PATHS:
+            return _path_arguments(line.removeprefix(typed[0].name).lstrip(), typed[0], paths)
+        return _arguments(*typed, replica, themes)
     ranked = rank(line, commands, lambda command: command.name, recent)
     return tuple(
         Candidate(
@@ -212,12 +212,12 @@ def _arguments(
 ) -> tuple[Candidate, ...]:
     if command.argument in ("", "text"):
         return ()
-    known = choices(replica, command.argument, themes)
-    if any(typed == option for option, _ in known):
+    options = choices(replica, command.argument, themes)
+    if any(typed == option for option, _ in options):
         return ()
     if command.argument == "settings":  # values come behind a name
-        known = tuple(option for option in known if (" " in option[0]) is (" " in typed))
-    ranked = rank(typed, known, lambda option: f"{option[0]} {option[1]}")
+        options = tuple(option for option in options if (" " in option[0]) is (" " in typed))
+    ranked = rank(typed, options, lambda option: f"{option[0]} {option[1]}")
     return tuple(
         Candidate(option, name if name != option else "", f"{command.name} {option}", runs=True)
         for option, name in ranked
@@ -258,10 +258,10 @@ def ghost_of_line(model: Model) -> str:
     line = model.input
     if not is_line(line.text) or line.cursor != len(line.text):
         return ""
-    found = candidates(model)
-    if 0 <= model.menu < len(found):
-        found = found[model.menu : model.menu + 1]
-    return ghost(line.text, found)
+    listed = candidates(model)
+    if 0 <= model.menu < len(listed):
+        listed = listed[model.menu : model.menu + 1]
+    return ghost(line.text, listed)
 
 
 # --- Fuzzy matching: which entries fit what was typed, best first.
@@ -305,16 +305,16 @@ def _score_word(word: str, text: str) -> int | None:
     total = 0
     place = -1
     for char in word:
-        found = text.find(char, place + 1)
-        if found < 0:
+        at = text.find(char, place + 1)
+        if at < 0:
             return None
-        if found == place + 1 and place >= 0:
+        if at == place + 1 and place >= 0:
             total += _NEXT
-        elif found == 0 or not text[found - 1].isalnum():
+        elif at == 0 or not text[at - 1].isalnum():
             total += _WORD_START
         else:
-            total += max(_SKIP_MOST, _SKIP * (found - place))
-        place = found
+            total += max(_SKIP_MOST, _SKIP * (at - place))
+        place = at
     return total
 
 

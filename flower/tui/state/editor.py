@@ -286,7 +286,7 @@ class Editor(NamedTuple):
         stack = self.undo_stack
         if not joins:
             stack = (*stack, (self.text, self.cursor))[-limits.UNDO_STEPS :]
-            while len(stack) > 1 and sum(len(kept) for kept, _ in stack) > limits.UNDO_CHARS:
+            while len(stack) > 1 and sum(len(before) for before, _ in stack) > limits.UNDO_CHARS:
                 stack = stack[1:]
         return self._replace(
             text=text, cursor=cursor, undo_stack=stack, redo_stack=(), last=kind, goal=-1

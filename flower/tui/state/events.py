@@ -53,19 +53,19 @@ def receive(model: Model, event: messages.Event) -> Result:
 def _system_update(model: Model, event: messages.SystemUpdate) -> Result:
     model = _merge(model, event.metadata)
     content = event.content.strip()
-    asked = model.asked
+    command = model.pending_command
     if event.metadata.settings is not UNSET and model.popup and model.popup.kind == "settings":
         return model, ()  # the list is open and has them now
-    if event.metadata.problems is not UNSET and not asked.startswith("/problems"):
-        after, effects = _told(model, event, content, asked)
+    if event.metadata.problems is not UNSET and not command.startswith("/problems"):
+        after, effects = _apply_words(model, event, content, command)
         return after, (*effects, ReadSettings())  # files have changed, the screen's own maybe
-    return _told(model, event, content, asked)
+    return _apply_words(model, event, content, command)
 
 
-def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) -> Result:
+def _apply_words(model: Model, event: messages.SystemUpdate, content: str, command: str) -> Result:
     """Applies what an update says in words."""
     if content:
-        model = model._replace(asked="")
+        model = model._replace(pending_command="")
     if content.startswith("✓"):
         model = open_form.saved(model, value_or(event.metadata.request, ""))
     if event.metadata.listing is not UNSET:
@@ -79,31 +79,31 @@ def _told(model: Model, event: messages.SystemUpdate, content: str, asked: str) 
     if event.metadata.suggestions is not UNSET and event.metadata.suggestions:
         offered = event.metadata.suggestions[: limits.QUICK_REPLIES]
         return popups.arrived(
-            model._replace(suggestions=offered), Popup("suggestions", subject=content), content, asked
+            model._replace(suggestions=offered), Popup("suggestions", subject=content), content, command
         ), ()
     if event.metadata.found is not UNSET and event.metadata.found:
-        model = model._replace(found=event.metadata.found)
-        return popups.arrived(model, Popup("found"), content, asked), ()
+        model = model._replace(hits=event.metadata.found)
+        return popups.arrived(model, Popup("found"), content, command), ()
     if "\n" in content:
-        return popups.arrived(model, Popup("text", subject=content), content, asked), ()
+        return popups.arrived(model, Popup("text", subject=content), content, command), ()
     if not content:
         return model, ()
     kind = {"✓": "good", "✗": "bad"}.get(content[0], "info")
     words = content.lstrip("✓✗ ")
     if kind != "bad" and not status_line.fits(model, words):
-        return popups.arrived(model, Popup("text", subject=words), words, asked), ()
+        return popups.arrived(model, Popup("text", subject=words), words, command), ()
     return notify(model, words, kind), ()
 
 
-def _pictured(model: Model, told: messages.Portrait) -> Model:
+def _pictured(model: Model, portrait: messages.Portrait) -> Model:
     """Returns the model with a character's picture; one whose pixels are not those of its size is none."""
     try:
-        pixels = base64.b64decode(told.pixels, validate=True)
+        pixels = base64.b64decode(portrait.pixels, validate=True)
     except ValueError:
         pixels = b""
-    if not pixels or len(pixels) != 3 * told.width * told.height:
-        return model._replace(picture=Picture(told.character))
-    return model._replace(picture=Picture(told.character, told.width, told.height, pixels))
+    if not pixels or len(pixels) != 3 * portrait.width * portrait.height:
+        return model._replace(picture=Picture(portrait.character))
+    return model._replace(picture=Picture(portrait.character, portrait.width, portrait.height, pixels))
 
 
 def _drafted(model: Model, draft: str) -> Model:
@@ -143,7 +143,7 @@ def _sync_state(model: Model, event: messages.SyncState) -> Result:
 
 
 def _merge(model: Model, state: messages.State) -> Model:
-    """Returns the model with every state key that the engine told; another session clears the story."""
+    """Returns the model with every state key that the engine sent; another session clears the story."""
     changes: dict[str, Any] = {}
     for name in Replica._fields:
         value = getattr(state, name)
@@ -175,7 +175,7 @@ def _merge(model: Model, state: messages.State) -> Model:
 
 
 def _timed(model: Model, changes: dict[str, Any]) -> Model:
-    """Returns the model that knows since when the progress it is told of goes on."""
+    """Returns the model that knows since when the progress that it shows goes on."""
     if "progress" not in changes:
         return model
     now, before = changes["progress"], model.replica.progress

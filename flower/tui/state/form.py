@@ -212,11 +212,11 @@ def rebased(form: TypedForm, fresh: TypedForm) -> TypedForm:
         for field in fresh.fields
     )
     after = form._replace(fields=fields, base=fresh.base, title=fresh.title)
-    kept = form.editor, form.boxed
+    box = form.editor, form.boxed
     after = at(after, form.at)
     field = current_field(after)
-    if field is not None and field.value == kept[0].text:
-        after = after._replace(editor=kept[0], boxed=kept[1])
+    if field is not None and field.value == box[0].text:
+        after = after._replace(editor=box[0], boxed=box[1])
     return after
 
 

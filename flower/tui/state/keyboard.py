@@ -144,17 +144,17 @@ def _on_message(model: Model, command: commands.Command) -> Result:
     model = model._replace(selected=None)
     line = f"{command.name} {message.message}"
     if command.argument == "message":
-        return model._replace(asked=line), (Send(line),)
+        return model._replace(pending_command=line), (Send(line),)
     return model._replace(input=model.input.with_text(f"{line} {message.written or message.text}")), ()
 
 
 def _in_input(model: Model, key: Key, action: str | None) -> Result:
     empty = not model.input.text
-    found = commands.candidates(model)
+    candidates = commands.candidates(model)
     match key.name:
-        case "up" | "down" if found:
+        case "up" | "down" if candidates:
             step = -1 if key.name == "up" else 1
-            return model._replace(menu=max(-1, min(model.menu + step, len(found) - 1))), ()
+            return model._replace(menu=max(-1, min(model.menu + step, len(candidates) - 1))), ()
         case "up" | "down" if empty and checklist.visible(model):
             return _choose_step(model, -1 if key.name == "up" else 1), ()
         case "home" if empty:
@@ -175,7 +175,7 @@ def _in_input(model: Model, key: Key, action: str | None) -> Result:
         return model, ()
     if edited.text == model.input.text:
         return model._replace(input=edited), ()
-    return model._replace(input=edited, menu=-1, menu_closed=False, asked=""), ()
+    return model._replace(input=edited, menu=-1, menu_closed=False, pending_command=""), ()
 
 
 def _first_of_several(model: Model) -> MessageView | None:

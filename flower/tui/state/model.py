@@ -51,7 +51,7 @@ class Settings(NamedTuple):
 
 
 class Replica(NamedTuple):
-    """The engine's state as last told; the names are those of ``protocol.State``."""
+    """The engine's state as last sent; the names are those of ``protocol.State``."""
 
     status: str = ""
     model: str = ""
@@ -160,7 +160,7 @@ class Tree(NamedTuple):
     loading: bool = False
     asked_at: float = 0.0  # when the outline was asked for last
     moved_at: float = 0.0  # when another node was chosen
-    wanted: int = 0  # the message whose text was asked for
+    text_request: int = 0  # the message whose text was asked for
     texts: tuple[tuple[int, str], ...] = ()  # messages and their texts, the newest last
 
 
@@ -206,7 +206,7 @@ class Model(NamedTuple):
         None  # when the present progress was first seen, and where
     )
     recalled: tuple[messages.RecallItem, ...] = ()
-    found: tuple[messages.FoundMessage, ...] = ()  # what the last search in all stories found
+    hits: tuple[messages.FoundMessage, ...] = ()  # what the last search in all stories found
     suggestions: tuple[str, ...] = ()  # lines to say next; a digit takes one until something was said
     pictures: str = ""  # how they are shown: "", blocks, kitty, sixel
     picture_asked: str = ""  # whose picture was asked for last
@@ -216,7 +216,7 @@ class Model(NamedTuple):
     rest: str = ""  # of a text too long for one line: comes into the input when that was sent
     menu: int = -1  # chosen entry of the completion menu; -1: none
     menu_closed: bool = False  # Escape closed the menu for this line
-    typing_told: float = -60.0  # when a table was told last that a line is typed
+    typing_sent_at: float = -60.0  # when a table was last sent that a line is typed
     typed_path: str = ""  # of which ``paths`` are wanted, and what is known of them
     paths: tuple[str, ...] = ()
     own_settings: tuple[messages.SettingOption, ...] = ()  # of the screen: ``tui.`` in its home
@@ -226,7 +226,9 @@ class Model(NamedTuple):
     waiting: Popup | None = None  # what came while the player was writing: a key shows it
     shelf: ListedLibrary | None = None  # the library's list in the open popup
     filtered_at: float = 0.0  # when its filter was typed at, in monotonic seconds
-    asked: str = ""  # the command whose answer the player waits for, having typed nothing since
+    pending_command: str = (
+        ""  # the command whose answer the player waits for, having typed nothing since
+    )
     tree: Tree | None = None
     form: TypedForm | None = None
     scroll: Scroll = Scroll()
@@ -269,10 +271,10 @@ class Tick(NamedTuple):
 
 
 class Edited(NamedTuple):
-    """The external editor gave this text back; ``kept``: its file, when that holds more."""
+    """The external editor gave this text back; ``path``: its file, when that holds more."""
 
     text: str
-    kept: str = ""
+    path: str = ""
 
 
 class Restored(NamedTuple):
@@ -324,21 +326,7 @@ class Notified(NamedTuple):
     notice: Notice
 
 
-Input = (
-    Key
-    | Paste
-    | Mouse
-    | Focus
-    | Reply
-    | Resized
-    | Tick
-    | Received
-    | LinkChanged
-    | Edited
-    | Restored
-    | Configured
-    | Notified
-    | PathsListed
-    | SettingsListed
-    | PicturesShown
+AppInput = (
+    Resized | Edited | Restored | Configured | Notified | PathsListed | SettingsListed | PicturesShown
 )
+Input = Key | Paste | Mouse | Focus | Reply | Tick | Received | LinkChanged | AppInput

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 # Actions that mean the same here as elsewhere.
-KEPT = frozenset({"suspend", "redraw", "help"})
+ANYWHERE = frozenset({"suspend", "redraw", "help"})
 EDGES = 4  # columns of the frame and the space inside it
 LOST = (
     "The connection was lost before the engine answered. Save again when it is back: that is done once."
@@ -61,7 +61,7 @@ def press(model: Model, key: Key, action: str | None) -> Result:
     """One key while a form is open."""
     form = model.form
     assert form is not None
-    if action in KEPT and not (action == "help" and key.text):
+    if action in ANYWHERE and not (action == "help" and key.text):
         return actions.run(model, action)
     if key.name == "ctrl+d" and form.editor.text:
         action = None  # it deletes while there is something to delete

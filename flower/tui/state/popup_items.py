@@ -267,7 +267,7 @@ _ENTRIES: Mapping[str, Callable[[Model], tuple[Item, ...]]] = {
     "keys": _bound_keys,
     "text": _text_rows,
     "found": lambda model: tuple(
-        Item(hit.text, hit.name, f"{hit.session} {hit.message}") for hit in model.found
+        Item(hit.text, hit.name, f"{hit.session} {hit.message}") for hit in model.hits
     ),
     "suggestions": _suggestions,
     "delete": lambda _: (Item("Keep it", "", ""), Item("Into the trash", "", "yes")),

@@ -74,18 +74,18 @@ def opened(model: Model, kind: str, subject: str = "") -> Model:
     return model
 
 
-def arrived(model: Model, popup: Popup, words: str, asked: str) -> Model:
+def arrived(model: Model, popup: Popup, words: str, command: str) -> Model:
     """Returns the model with what the engine said open, or waiting where it would be in the way.
 
     ``asked``: the command that it answers. What nobody asked for takes no key from somebody who writes,
     searches, walks or chooses; ``words`` about it are in the status line then.
     """
     busy = model.input.text or model.search.typing or model.popup or model.tree
-    if not asked and (busy or model.selected is not None):
+    if not command and (busy or model.selected is not None):
         hint = f"{status_line.key_of(model, 'news')} shows all of this: "
         return notify(model._replace(waiting=popup), hint + " ".join(words.split()))
     if popup.kind == "text":
-        leads = asked.split()[:1] == [PLACES] and "\n" in popup.subject
+        leads = command.split()[:1] == [PLACES] and "\n" in popup.subject
         popup = popup._replace(leads=leads)
     return model._replace(popup=popup, waiting=None, menu=-1)
 
@@ -121,12 +121,12 @@ def moved(model: Model, steps: int, *, around: bool = True) -> Model:
     return model._replace(popup=popup._replace(place=index))
 
 
-def read_on(model: Model, rows: int, shown: int) -> Model:
+def read_on(model: Model, rows: int, visible: int) -> Model:
     """Returns the model with its open text ``rows`` further on; ``shown``: rows of it on the screen."""
     popup = model.popup
     if popup is None:
         return model
-    last = max(0, len(items(model)) - shown)
+    last = max(0, len(items(model)) - visible)
     return model._replace(popup=popup._replace(place=max(0, min(popup.place + rows, last))))
 
 

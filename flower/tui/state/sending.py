@@ -90,18 +90,20 @@ def _open_step(model: Model) -> Result:
 
 
 def _submit_command(model: Model, line: str) -> Result:
-    found = commands.candidates(model)
+    candidates = commands.candidates(model)
     offered = commands.offered(model.replica)
-    if 0 <= model.menu < len(found):
-        return take(model, found[model.menu])
-    if commands.split(line, offered) is not None or commands.is_plumbing(line) or not found:
+    if 0 <= model.menu < len(candidates):
+        return take(model, candidates[model.menu])
+    if commands.split(line, offered) is not None or commands.is_plumbing(line) or not candidates:
         return run_line(model, line)
-    begun = [candidate for candidate in found if candidate.line.startswith(line)]
+    begun = [candidate for candidate in candidates if candidate.line.startswith(line)]
     if len(begun) == 1:
         return take(model, begun[0])
     # Several commands could be meant, or none begins so: what is run has to be seen first.
-    marked = model._replace(menu=found.index((begun or found)[0]))
-    return notify(marked, f"Enter takes {(begun or found)[0].label}; the arrows choose another."), ()
+    marked = model._replace(menu=candidates.index((begun or candidates)[0]))
+    return notify(
+        marked, f"Enter takes {(begun or candidates)[0].label}; the arrows choose another."
+    ), ()
 
 
 def take(model: Model, candidate: commands.Candidate) -> Result:
@@ -113,10 +115,10 @@ def take(model: Model, candidate: commands.Candidate) -> Result:
 
 def run_line(model: Model, line: str) -> Result:
     """Runs a whole command line as if typed and sent."""
-    found = commands.split(line, commands.offered(model.replica))
-    if found is None:
+    match = commands.split(line, commands.offered(model.replica))
+    if match is None:
         return send_command(model, line)
-    command, argument = found
+    command, argument = match
     if command.argument and not command.optional and not argument:
         if command.argument in commands.ON_MESSAGES and model.story.messages:
             model = client_commands.choose_messages(_input_done(model)._replace(selected=None))[0]
@@ -164,9 +166,9 @@ def send_command(model: Model, line: str) -> Result:
     """Sends a command to the engine; without a connection the line stays where it is."""
     if model.link.state != "online":
         return notify(model, "Not connected yet: the command waits in the input line.", "bad"), ()
-    found = commands.split(line, commands.offered(model.replica))
-    model = _remember(model, found[0].name) if found else model
-    return _input_done(model)._replace(asked=line), (Send(line),)
+    match = commands.split(line, commands.offered(model.replica))
+    model = _remember(model, match[0].name) if match else model
+    return _input_done(model)._replace(pending_command=line), (Send(line),)
 
 
 def _submit_prompt(model: Model, text: str) -> Result:
@@ -191,7 +193,7 @@ def _submit_prompt(model: Model, text: str) -> Result:
         selected=None,
         search=Search(),
         notice=Notice(),
-        asked="",
+        pending_command="",
         suggestions=(),
     )
     model = model._replace(scroll=model.scroll._replace(follow=True))

@@ -65,8 +65,8 @@ def _still_selected(model: Model, story: Transcript) -> int | None:
         return model.selected
     place = transcript.index_of(model.story, model.selected)
     before = model.story.messages[place - 1].message if place else 0
-    found = transcript.find_message(story, before)
-    place = place if found is None else found + 1
+    index = transcript.find_message(story, before)
+    place = place if index is None else index + 1
     return story.messages[min(place, len(story.messages) - 1)].key
 
 
@@ -142,11 +142,11 @@ def message(model: Model, event: messages.ChatMessage) -> Model:
         status="streaming" if starts else "",
         model=value_or(meta.model, ""),
     )
-    known = transcript.find_message(model.story, meta.message)
-    if known is not None:  # a reply that is taken up again, or something said twice
-        before = model.story.messages[known]
+    index = transcript.find_message(model.story, meta.message)
+    if index is not None:  # a reply that is taken up again, or something said twice
+        before = model.story.messages[index]
         line = line._replace(key=before.key, request=before.request, reasoning=before.reasoning)
-        story = transcript.replace(model.story, known, line)
+        story = transcript.replace(model.story, index, line)
     elif model.story.detached:
         return model
     else:
@@ -229,11 +229,11 @@ def _answers_a_line(model: Model, meta: messages.ErrorMeta) -> bool:
 
 def error(model: Model, event: messages.ErrorEvent) -> Result:
     """Applies an error: of a form, of a line that was sent, or of what was just typed."""
-    asked, request = model.asked, value_or(event.metadata.request, "")
+    command, request = model.pending_command, value_or(event.metadata.request, "")
     wrong = dict(value_or(event.metadata.problems, {}))
     if (of_form := open_form.refused(model, request, event.content, wrong)) is not None:
         return of_form, ()
-    model = notify(model._replace(asked=""), event.content, "bad")
+    model = notify(model._replace(pending_command=""), event.content, "bad")
     refused = next((draft for draft in model.unconfirmed if draft.request == request), None)
     if refused is not None:
         waiting = tuple(draft for draft in model.unconfirmed if draft != refused)
@@ -246,7 +246,7 @@ def error(model: Model, event: messages.ErrorEvent) -> Result:
         story = transcript.append(model.story, MessageView(0, "notice", event.content))
         model = model._replace(story=story, notice=model.notice._replace(in_story=True))
     elif not status_line.fits(model, event.content):
-        model = popups.arrived(model, Popup("text", subject=event.content), event.content, asked)
+        model = popups.arrived(model, Popup("text", subject=event.content), event.content, command)
     if model.turn.state == "waiting" and not model.turn.turn:
         model = model._replace(turn=TurnState())
     return model, ()

@@ -152,7 +152,7 @@ def show_page(story: Transcript, session: str, page: Sequence[MessageView], more
     page does not contain are kept at the end.
     """
     same = session == story.session
-    known = {message.message: message for message in story.messages if message.message} if same else {}
+    by_id = {message.message: message for message in story.messages if message.message} if same else {}
     arrived = {line.request for line in page if line.request}
     pending = tuple(
         message
@@ -160,17 +160,17 @@ def show_page(story: Transcript, session: str, page: Sequence[MessageView], more
         if same and message.status in UNCONFIRMED and message.request not in arrived
     )
     older: tuple[MessageView, ...] = ()
-    if page and not story.detached and (first := known.get(page[0].message)):
+    if page and not story.detached and (first := by_id.get(page[0].message)):
         older = story.messages[: index_of(story, first.key)]
         more = story.more
-    kept = {line.message for line in page if line.message in known} if not story.detached else set()
+    staying = {line.message for line in page if line.message in by_id} if not story.detached else set()
     joined: list[MessageView] = []
     key = story.next_key
     fresh = False
     for line in page:
         # Once a fresh message has come, a known one after it cannot keep its key: keys must rise.
-        if line.message in kept and not fresh:
-            before = known[line.message]
+        if line.message in staying and not fresh:
+            before = by_id[line.message]
             line = line._replace(key=before.key, reasoning=before.reasoning)
         else:
             fresh = True

@@ -12,14 +12,14 @@ from flower.tui.state.status_line import Result, notify
 from flower.tui.term.inputs import Key
 
 # Actions that mean the same here as elsewhere.
-KEPT = frozenset({"quit", "suspend", "redraw", "help"})
+ANYWHERE = frozenset({"quit", "suspend", "redraw", "help"})
 
 
 def press(model: Model, key: Key, action: str | None) -> Result:
     """One key."""
     tree = model.tree
     assert tree is not None
-    if action in KEPT and not (tree.asking and action == "help"):
+    if action in ANYWHERE and not (tree.asking and action == "help"):
         return actions.run(model, action)
     if action in ("escape", "interrupt"):
         return _back(model, tree), ()
@@ -147,7 +147,7 @@ def _following(model: Model) -> Model:
 def _send(model: Model, line: str, *, close: bool = False) -> Result:
     if model.link.state != "online":
         return notify(model, "No connection to the engine; try again when it is back.", "bad"), ()
-    return model._replace(tree=None if close else model.tree, asked=line), (Send(line),)
+    return model._replace(tree=None if close else model.tree, pending_command=line), (Send(line),)
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -185,8 +185,8 @@ def written(model: Model, typed: str) -> Model:
     return tree_state.choose(model, node.message) if node is not None else model
 
 
-def _answer(model: Model, asked: str, typed: str) -> Result:
+def _answer(model: Model, question: str, typed: str) -> Result:
     node = tree_state.chosen(model)
-    if asked == "name" and node is not None:
+    if question == "name" and node is not None:
         return _send(model, f"/branch {node.message} {typed}".rstrip())
     return model, ()

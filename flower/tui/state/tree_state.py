@@ -94,15 +94,15 @@ def _has(node: TreeNode, words: list[str]) -> bool:
     return all(word in text for word in words)
 
 
-def place_of(shown: tuple[TreeLine, ...], message: int) -> int:
+def place_of(listed: tuple[TreeLine, ...], message: int) -> int:
     """Returns which line shows ``message``; 0 if none does."""
-    return next((place for place, line in enumerate(shown) if line.node.message == message), 0)
+    return next((place for place, line in enumerate(listed) if line.node.message == message), 0)
 
 
 def chosen(model: Model) -> TreeNode | None:
     """Returns the node that keys act on."""
-    shown = lines(model)
-    return shown[place_of(shown, model.tree.at)].node if shown and model.tree is not None else None
+    listed = lines(model)
+    return listed[place_of(listed, model.tree.at)].node if listed and model.tree is not None else None
 
 
 def words(model: Model, node: TreeNode) -> str:
@@ -112,7 +112,7 @@ def words(model: Model, node: TreeNode) -> str:
 
 
 def active_message(model: Model) -> int:
-    """Returns the message at which the story stands; 0 while that is not known."""
+    """Returns the message where the story is; 0 while that is not here."""
     tree = model.tree
     return tree.outline.stands if tree is not None and tree.outline is not None else 0
 
@@ -199,36 +199,36 @@ def answered(model: Model, event: messages.Event) -> Model | None:
     """Returns the model after an answer that is for this view; None for every other event."""
     if not isinstance(event, messages.SystemUpdate):
         return None
-    tree, outline, shown = model.tree, event.metadata.tree, event.metadata.shown
+    tree, outline, answer = model.tree, event.metadata.tree, event.metadata.shown
     if outline is not UNSET:
         return (
             _arrived(model, outline) if tree is not None and outline.session == tree.session else model
         )
-    if shown is UNSET or tree is None or shown.message != tree.wanted:
+    if answer is UNSET or tree is None or answer.message != tree.text_request:
         return None
-    text = event.content + (model.theme.glyphs.ellipsis if shown.cut else "")
-    texts = (*tree.texts, (shown.message, text))[-limits.TREE_TEXTS :]
-    return model._replace(tree=tree._replace(texts=texts, wanted=0))
+    text = event.content + (model.theme.glyphs.ellipsis if answer.cut else "")
+    texts = (*tree.texts, (answer.message, text))[-limits.TREE_TEXTS :]
+    return model._replace(tree=tree._replace(texts=texts, text_request=0))
 
 
 def _arrived(model: Model, outline: StoryTree) -> Model:
     assert model.tree is not None
-    tree = model.tree
+    tree, here = model.tree, outline.stands
     # What is at the end may have grown since its text was fetched.
-    texts = tuple(known for known in tree.texts if known[0] != outline.stands)
+    texts = tuple(pair for pair in tree.texts if pair[0] != here)
     follows = tree.follow
     model = model._replace(tree=tree._replace(outline=outline, loading=False, texts=texts))
-    wanted = [tree.at, outline.focus]
+    targets = [tree.at, outline.focus]
     if follows and not (tree.asking and _shows(model, tree.at)):  # a question is about its message
-        wanted.insert(0, outline.stands)
-    shown = [message for message in wanted if _shows(model, message)]
-    if not shown:  # the filter hides them all
+        targets.insert(0, here)
+    visible = [message for message in targets if _shows(model, message)]
+    if not visible:  # the filter hides them all
         node = chosen(model)
-        shown = [node.message if node is not None else 0]
-    if shown[0] != tree.at and tree.asking in ("name", "delete"):
+        visible = [node.message if node is not None else 0]
+    if visible[0] != tree.at and tree.asking in ("name", "delete"):
         assert model.tree is not None
         model = model._replace(tree=model.tree._replace(asking="", typed=""))
-    model = choose(model, shown[0])
+    model = choose(model, visible[0])
     assert model.tree is not None
     return model._replace(tree=model.tree._replace(follow=follows))
 
@@ -237,7 +237,7 @@ def unanswered(model: Model) -> Model:
     """Returns the model after its connection was lost: what was asked for will not come."""
     if model.tree is None:
         return model
-    return model._replace(tree=model.tree._replace(wanted=0, loading=False))
+    return model._replace(tree=model.tree._replace(text_request=0, loading=False))
 
 
 def followed(model: Model, event: messages.Event) -> Model:
@@ -265,9 +265,9 @@ def ticked(model: Model) -> Result:
         model = model._replace(tree=tree)
     if tree.stale and not tree.loading and model.now >= tree.asked_at + limits.TREE_REFRESH_S:
         return _ask(model, 0 if tree.follow else tree.at)
-    wanted = _unread(model)
-    if wanted and model.now >= tree.moved_at + limits.TREE_TEXT_S:
-        return model._replace(tree=tree._replace(wanted=wanted)), (Send(f"/show {wanted}"),)
+    unread = _unread(model)
+    if unread and model.now >= tree.moved_at + limits.TREE_TEXT_S:
+        return model._replace(tree=tree._replace(text_request=unread)), (Send(f"/show {unread}"),)
     return model, ()
 
 
@@ -275,7 +275,7 @@ def _unread(model: Model) -> int:
     """Returns the chosen message if its text has still to be asked for, else 0."""
     node = chosen(model)
     assert model.tree is not None
-    if node is None or node.folded or node.message == model.tree.wanted:
+    if node is None or node.folded or node.message == model.tree.text_request:
         return 0
     return node.message if text_of(model, node.message) is None else 0
 

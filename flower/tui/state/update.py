@@ -1,4 +1,26 @@
-"""The only place where the model changes: ``update(model, input) -> (model, effects)``."""
+"""The only place where the model changes: ``update(model, input) -> (model, effects)``.
+
+The map of what happens, for every kind of ``model.Input``:
+
+=============  ================================================================================================
+a key          ``keyboard`` looks what is open: a popup (``popup_keys``), a form (``open_form``), the tree
+               (``tree_keys``), a search or chosen messages (``viewport``), else the input line (``editor``).
+               Keys that are bound (``bindings``) name an action (``actions``); Enter is ``sending``, which tells
+               a prompt, a command of the engine and one of our own (``client_commands``) apart. ``commands``
+               knows them all and completes them.
+a paste        into what is open, as a key; the wheel of the mouse moves it
+an event       ``tree_state`` takes outlines, ``events`` the state, lists, forms (``open_form``) and words (into
+               ``status_line`` or ``popups``), ``story_events`` the story: into the ``transcript``
+the link       waiting lines are pending until ``story_events.history`` sends them again
+a tick         here: numbers, news that have been read, the place in the story (``viewport``), what is asked of the
+               engine as time passes (``tree_state``, ``popup_items``, older pages)
+the app        here: another size, settings, texts from $EDITOR, what was looked up on the disk
+=============  ================================================================================================
+
+All of these return the next model, and ``effects`` that ``app`` carries out; the view draws the model and nothing else.
+What keeps its own state in the model: ``editor`` (over ``motions``), ``transcript``, ``popups`` (over ``popup_items``),
+``form``, ``tree_state``, ``viewport``, ``checklist``. A new input is a value in ``model`` and a case here.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +46,7 @@ from flower.tui.state import (
 )
 from flower.tui.state.effects import Effect, ListPaths, SetTitle
 from flower.tui.state.model import (
+    AppInput,
     Configured,
     Edited,
     Input,
@@ -51,12 +74,12 @@ TYPING_S = 3.0  # between two signs that a line is typed
 def update(model: Model, happened: Input) -> Result:
     """Returns the next model and what has to be done for it; the same object when nothing changed."""
     after, effects = _updated(model, happened)
-    after, asked = _followed_by_picture(after)
-    effects = (*effects, *asked)
+    after, requests = _followed_by_picture(after)
+    effects = (*effects, *requests)
     if after.input is model.input:
         return after, effects
-    if _tells_typing(after, happened):
-        after = after._replace(typing_told=after.now)
+    if _shows_typing(after, happened):
+        after = after._replace(typing_sent_at=after.now)
         effects = (Send("/typing"), *effects)
     elif after.replica.preparing and isinstance(happened, Key | Paste):
         # The model works ahead, on a small machine with all of it: the line that begins comes first.
@@ -68,26 +91,22 @@ def update(model: Model, happened: Input) -> Result:
     return after._replace(typed_path=typed), (*effects, ListPaths(typed))
 
 
-def _tells_typing(model: Model, happened: Input) -> bool:
-    """Whether the others at a table are to be told now that the player types a line."""
+def _shows_typing(model: Model, happened: Input) -> bool:
+    """Whether the others at a table are to see now that the player types a line."""
     if not model.replica.table or not isinstance(happened, Key | Paste):
         return False
     is_line = bool(model.input.text) and not model.input.text.startswith("/")
-    return is_line and model.now - model.typing_told >= TYPING_S
+    return is_line and model.now - model.typing_sent_at >= TYPING_S
 
 
 def _updated(model: Model, happened: Input) -> Result:
     match happened:
-        case Key():
-            return keyboard.press(model, happened)
+        case Received():
+            return _receive(model, happened)
         case Tick():
             return _tick(model, happened)
-        case Received():
-            answered = tree_state.answered(model, happened.event)
-            if answered is not None:
-                return answered, ()
-            model, effects = events.receive(model, happened.event)
-            return tree_state.followed(model, happened.event), effects
+        case Key():
+            return keyboard.press(model, happened)
         case Paste():
             return _paste(model, happened), ()
         case Mouse():
@@ -97,29 +116,40 @@ def _updated(model: Model, happened: Input) -> Result:
             return model._replace(focused=happened.gained), (SetTitle("Flower"),) if seen else ()
         case Reply():
             return model, ()  # the terminal's answers concern the app, not the story
-        case Resized():
-            return model._replace(columns=happened.columns, rows=happened.rows), ()
         case LinkChanged():
             return _link_changed(model, happened), ()
+        case _:
+            return _of_app(model, happened), ()
+
+
+def _of_app(model: Model, happened: AppInput) -> Model:
+    match happened:
+        case Resized():
+            return model._replace(columns=happened.columns, rows=happened.rows)
         case Edited():
-            return _edited(model, happened), ()
+            return _edited(model, happened)
         case Restored():
-            restored = happened.text if not model.input.text else model.input.text
-            return sending.with_line(model, restored), ()
+            return sending.with_line(model, model.input.text or happened.text)
         case Configured():
-            return _configured(model, happened), ()
+            return _configured(model, happened)
         case PicturesShown():
-            return model._replace(pictures=happened.how, picture_asked=""), ()
+            return model._replace(pictures=happened.how, picture_asked="")
         case SettingsListed():
-            return model._replace(own_settings=happened.options), ()
+            return model._replace(own_settings=happened.options)
         case Notified():
-            return model._replace(notice=happened.notice), ()
+            return model._replace(notice=happened.notice)
         case PathsListed():
-            if happened.typed != model.typed_path:
-                return model, ()
-            return model._replace(paths=happened.paths), ()
+            return model._replace(paths=happened.paths) if happened.typed == model.typed_path else model
         case _:
             assert_never(happened)
+
+
+def _receive(model: Model, received: Received) -> Result:
+    answered = tree_state.answered(model, received.event)
+    if answered is not None:
+        return answered, ()
+    model, effects = events.receive(model, received.event)
+    return tree_state.followed(model, received.event), effects
 
 
 def _followed_by_picture(model: Model) -> Result:
@@ -180,8 +210,8 @@ def _age_notice(model: Model) -> Model:
 def _fetch_older(model: Model, near: int) -> Result:
     """Asks for older messages when the reader comes near the oldest one here."""
     story = model.story
-    wanted = story.more and not story.loading and model.link.state == "online" and story.messages
-    if not wanted or model.scroll.follow:
+    can_ask = story.more and not story.loading and model.link.state == "online" and story.messages
+    if not can_ask or model.scroll.follow:
         return model, ()
     if viewport.rows_above(model, layout_of(model), model.scroll, near) > near:
         return model, ()
@@ -206,7 +236,7 @@ def next_wake(model: Model) -> float | None:
     return min(wakes, default=None)
 
 
-def story_stands(model: Model) -> bool:
+def story_arrived(model: Model) -> bool:
     """Whether no story is on its way to the screen: it is there, or nobody can send one now."""
     if model.link.state == "online":
         return bool(model.story.messages) or not model.replica.session_id
@@ -231,7 +261,7 @@ def _paste(model: Model, paste: Paste) -> Model:
     if model.search.typing:
         term = (model.search.term + first)[: limits.FILTER_CHARS]
         return model._replace(search=Search(term, typing=True))
-    model = model._replace(menu=-1, selected=None, asked="")
+    model = model._replace(menu=-1, selected=None, pending_command="")
     line = model.input
     if len(line.text) + len(text) <= limits.PROMPT_CHARS:
         return model._replace(input=line.insert(text))
@@ -251,9 +281,9 @@ def _edited(model: Model, edited: Edited) -> Model:
 
 
 def _kept_whole(model: Model, edited: Edited) -> Model:
-    if not edited.kept:
+    if not edited.path:
         return model
-    return notify(model, f"That is too long; all of it is in {edited.kept}.", "bad")
+    return notify(model, f"That is too long; all of it is in {edited.path}.", "bad")
 
 
 def _mouse(model: Model, mouse: Mouse) -> Result:
@@ -283,7 +313,7 @@ def _link_changed(model: Model, change: LinkChanged) -> Model:
         for message in model.story.messages
     )
     story = model.story._replace(messages=messages, loading=False)
-    model = model._replace(story=story, turn=TurnState(), asked="")
+    model = model._replace(story=story, turn=TurnState(), pending_command="")
     return open_form.unanswered(tree_state.unanswered(model))
 
 
@@ -294,8 +324,8 @@ def _configured(model: Model, event: Configured) -> Model:
     same = event.theme.name == model.theme.name and event.theme.glyphs == model.theme.glyphs
     if not same or (settings.styles, settings.own_themes) != drawn:
         model = model._replace(theme=event.theme, pane=StoryPane(event.theme))
-    known, model = model.own_problems, model._replace(own_problems=event.problems)
-    if not event.problems or event.problems == known:
+    before, model = model.own_problems, model._replace(own_problems=event.problems)
+    if not event.problems or event.problems == before:
         return model
     problems = event.problems[0]
     if len(event.problems) > 1:

@@ -147,24 +147,24 @@ def settled(model: Model, layout: Layout) -> Scroll:
     if not messages:
         return Scroll()
     index = index_of(model.story, here.key)
-    known = index < len(messages) and messages[index].key == here.key
+    is_here = index < len(messages) and messages[index].key == here.key
     place = here
-    if known and here.row:
+    if is_here and here.row:
         # Narrower or folded text may have fewer rows than the one we were at.
         place = here._replace(row=min(here.row, height(model, layout, index) - 1))
     if not here.follow:
-        if not known:
+        if not is_here:
             place = Scroll(messages[min(index, len(messages) - 1)].key, 0, follow=False)
         return place
     step = min(ROWS, layout.pane_rows // 3)
     # One row more than fits is counted: enough to know that the text has run over the pane's end.
-    below = rows_below(model, layout, place, layout.pane_rows + 1) if known else 0
+    below = rows_below(model, layout, place, layout.pane_rows + 1) if is_here else 0
     if below > layout.pane_rows:
         growing = model.turn.state != "idle"
         return bottom(model, layout, step if growing else 0)  # room for the next rows of a reply
     first = place.key == messages[0].key and place.row == 0
     # The message is gone, or the story has become shorter by more than the step leaves empty.
-    if not known or (below < layout.pane_rows - step - 1 and not first):
+    if not is_here or (below < layout.pane_rows - step - 1 and not first):
         return bottom(model, layout)
     return place
 
@@ -184,9 +184,9 @@ def next_match(model: Model, step: int, *, from_end: bool = False) -> Result:
 
     What is not in the part of the story that is here is looked for by the engine, in all stories.
     """
-    wanted = model.search.term.casefold()
+    term = model.search.term.casefold()
     messages = model.story.messages
-    if not wanted or not messages:
+    if not term or not messages:
         return model, ()
     start = (
         len(messages)
@@ -195,7 +195,7 @@ def next_match(model: Model, step: int, *, from_end: bool = False) -> Result:
     )
     for distance in range(1, len(messages) + 1):
         message = messages[(start + step * distance) % len(messages)]
-        if wanted in message.text.casefold():
+        if term in message.text.casefold():
             return reveal_match(model, message), ()
     model = model._replace(selected=None)
     where = "the part of the story that is here" if model.story.more else "this story"
@@ -204,14 +204,14 @@ def next_match(model: Model, step: int, *, from_end: bool = False) -> Result:
         return model._replace(notice=Notice(f"{missing}.")), ()
     notice = Notice(f"{missing}; looking into all stories.")
     line = f"{EVERYWHERE} {model.search.term}"
-    return model._replace(notice=notice, asked=line), (Send(line),)
+    return model._replace(notice=notice, pending_command=line), (Send(line),)
 
 
 def reveal_match(model: Model, message: MessageView) -> Model:
     """Returns the model with ``message`` chosen and the search term in it, if it is there, in view."""
-    wanted = model.search.term.casefold()
+    term = model.search.term.casefold()
     model = model._replace(selected=message.key)
     layout = layout_of(model)
     rows = model.pane.rows(message, look(model, layout, message.key))
-    row = rows.row_of(wanted) if wanted else 0
+    row = rows.row_of(term) if term else 0
     return model._replace(scroll=reveal(model, layout, message.key, row))

@@ -113,7 +113,7 @@ class KeyNames:
         self._sequences = get_keyboard_sequences(terminal or BlessedTerminal("xterm-256color"))
 
     def meaning(self, sequence: str) -> Key | Mouse | Focus | None:
-        """Returns what a complete escape sequence stands for; None for one to ignore."""
+        """Returns what a complete escape sequence means; None for one to ignore."""
         if match := _KITTY.fullmatch(sequence):
             return self._kitty(match)
         if match := _OTHER_KEY.fullmatch(sequence):

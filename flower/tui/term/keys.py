@@ -59,7 +59,7 @@ class Decoder:
         return self._drain(final=False)
 
     def flush(self) -> list[Input]:
-        """Returns what is left as it stands: a lone ESC is the Escape key."""
+        """Returns what is left as it is: a lone ESC is the Escape key."""
         if self._paste is not None:
             self._paste += self._data
             self._data.clear()
@@ -302,7 +302,7 @@ class PasteGuess:
         return [*self._end(), *self._decoder.feed(data[end:])]
 
     def flush(self) -> list[Input]:
-        """Returns what is left as it stands."""
+        """Returns what is left as it is."""
         return [*self._end(), *self._decoder.flush()]
 
     def _begins_burst(self, data: bytes) -> bool:

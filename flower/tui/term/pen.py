@@ -75,22 +75,22 @@ class Pen:
 
     def dressing(self, style: Style, before: Style | None) -> str:
         """Returns the escape text from one style to another on this terminal."""
-        return sgr(before, self.shown(style), self.caps.colors)
+        return sgr(before, self.reduced(style), self.caps.colors)
 
-    def shown(self, style: Style) -> Style:
+    def reduced(self, style: Style) -> Style:
         """Returns what this terminal shows of ``style``, laid on the base style."""
-        return _shown(style, self.base, self.caps.colors > 0, self.caps.italic, self.caps.dim)
+        return _reduced(style, self.base, self.caps.colors > 0, self.caps.italic, self.caps.dim)
 
     def dress(self, style: Style) -> None:
         """Changes the pen to ``style``."""
-        style = self.shown(style)
+        style = self.reduced(style)
         if style != self.style:
             self.out.append(sgr(self.style, style, self.caps.colors))
             self.style = style
 
     def fits_blank(self, style: Style) -> bool:
         """True when a space drawn with the pen as it is looks like a space in ``style``."""
-        pen, style = self.style, self.shown(style)
+        pen, style = self.style, self.reduced(style)
         if pen is None or style.underline or style.reverse or pen.underline or pen.reverse:
             return pen == style
         return pen.bg == style.bg
@@ -195,12 +195,12 @@ class Pen:
 
     def can_erase(self, style: Style) -> bool:
         """True when erased cells look like a space in ``style``, with the pen dressed for it."""
-        style = self.shown(style)
+        style = self.reduced(style)
         return not (style.underline or style.reverse) and (style.bg is None or self.caps.bce)
 
-    def erased(self, wanted: Style) -> Style:
+    def erased(self, ideal: Style) -> Style:
         """Returns the look that erased cells can have here, at best that of a space in ``wanted``."""
-        for style in (wanted, PLAIN):
+        for style in (ideal, PLAIN):
             if self.can_erase(style):
                 return blank(style)
         return UNPAINTED
@@ -226,7 +226,7 @@ class Pen:
 
 
 @lru_cache(maxsize=2048)
-def _shown(style: Style, base: Style, colored: bool, italic: bool, dim: bool) -> Style:
+def _reduced(style: Style, base: Style, colored: bool, italic: bool, dim: bool) -> Style:
     style = style.over(base)
     if style.italic and not italic:
         style = style._replace(italic=False, bold=True)  # not underlined: that shows on spaces too

@@ -46,7 +46,7 @@ _SIXELS = "4"  # among the attributes, behind the terminal's class
 _SIZE = re.compile(r"(\d{1,4});(\d{1,4})")
 _REGISTERS = re.compile(r"\?1;0;(\d{1,9})S")
 _CELL_PIXELS = range(4, 65)  # a side of a cell; other answers are not believed
-_KEPT = 8  # encoded pictures: a cast of that many takes turns at no cost
+_ENCODED_MOST = 8  # encoded pictures: a cast of that many takes turns at no cost
 _BAND = 6  # rows of pixels in a row of sixels
 _COARSEST = 16
 _PERCENT = bytes((value * 100 + 127) // 255 for value in range(256))  # as sixels give colours
@@ -163,8 +163,8 @@ def refined(caps: Capabilities, reply: Reply) -> Capabilities:
         return caps._replace(sixel=_SIXELS in reply.value.split(";")[1:])
     if reply.kind == "cell" and (match := _SIZE.fullmatch(reply.value)):
         height, width = int(match[1]), int(match[2])
-        known = width in _CELL_PIXELS and height in _CELL_PIXELS
-        return caps._replace(cell=(width, height) if known else (0, 0))
+        plausible = width in _CELL_PIXELS and height in _CELL_PIXELS
+        return caps._replace(cell=(width, height) if plausible else (0, 0))
     if reply.kind == "other" and reply.value == KITTY_ANSWER:
         return caps._replace(graphics=True)
     if reply.kind == "other" and (match := _REGISTERS.fullmatch(reply.value)):
@@ -197,7 +197,7 @@ def still(caps: Capabilities) -> Capabilities:
     )
 
 
-@lru_cache(maxsize=_KEPT)
+@lru_cache(maxsize=_ENCODED_MOST)
 def encoded(picture: Pixels, width: int, height: int, colours: int = MOST_COLOURS) -> bytes:
     """Returns the picture as sixels, ``width`` x ``height`` pixels large and at most ``PICTURE_BYTES``.
 

@@ -255,7 +255,7 @@ class Terminal(Tty):
             self.write(self._blessed.written())
         self._mouse = on
 
-    # --- what the user is told beside the cells ---------------------------------------------------
+    # --- what goes out beside the cells -----------------------------------------------------------
 
     def bell(self) -> bytes:
         """Returns the bytes that ring the bell."""
@@ -307,7 +307,7 @@ class Terminal(Tty):
         return bool(self._environ.get("SSH_CONNECTION"))
 
     def _use_kitty_keys(self, flags: str) -> None:
-        """Asks for keys that can be told apart, and for what they would be on a Latin layout."""
+        """Asks for keys that differ from each other, and for what they would be on a Latin layout."""
         if self._blessed is None or self._kitty or not self.entered:
             return
         self._kitty = True

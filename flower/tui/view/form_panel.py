@@ -89,12 +89,12 @@ def _row(theme: Theme, form: TypedForm, place: int, columns: int, labels: int, v
     typed = here and field.kind in forms.TYPED and not field.locked
     value = _shown_typed(form, values)[0] if typed else _value(theme, field, values)
     plain = theme["popup"]
-    said = theme["popup_dim"] if field.locked or not field.value else plain
+    look = theme["popup_dim"] if field.locked or not field.value else plain
     if here and not typed:
-        said = theme["popup_selected"]
+        look = theme["popup_selected"]
     head = theme["popup_title" if here else "popup_dim"]
     spans: list[Span] = [(f"{mark} ", theme["status_bad"] if wrong else head), (f"{label}  ", head)]
-    return Row.of([*spans, (value, said)], columns, plain)
+    return Row.of([*spans, (value, look)], columns, plain)
 
 
 def _shown_typed(form: TypedForm, values: int) -> tuple[str, int]:

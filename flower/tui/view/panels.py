@@ -30,14 +30,14 @@ def ends(left: Iterable[Span], right: Iterable[Span], columns: int, fill: Style)
 
 def _cut(spans: Iterable[Span], columns: int) -> list[Span]:
     """Returns the spans that fit, the last one shortened with an ellipsis."""
-    kept: list[Span] = []
+    cut: list[Span] = []
     for raw, style in spans:
         text = fit(clean(raw).replace("\n", " "), columns)
-        kept.append((text, style))
+        cut.append((text, style))
         columns -= width(text)
         if columns <= 0:
             break
-    return kept
+    return cut
 
 
 # --- header -------------------------------------------------------------------------------------
@@ -118,9 +118,9 @@ def _sections(model: Model, columns: int) -> list[list[list[Span]]]:
     title, text, dim = theme["sidebar_title"], theme["sidebar"], theme["dim"]
 
     def section(name: str, *values: str, style: Style = text) -> list[list[Span]]:
-        shown = [line for value in values if value for line in wrap(clean(value), columns)[:2]]
+        lines = [line for value in values if value for line in wrap(clean(value), columns)[:2]]
         return (
-            [[(name, title)], *[[(fit(line, columns), style)] for line in shown], []] if shown else []
+            [[(name, title)], *[[(fit(line, columns), style)] for line in lines], []] if lines else []
         )
 
     rules = [name_of(model, "rules", rule) for rule in replica.active_rules]
@@ -218,12 +218,25 @@ def quick_replies(model: Model) -> Row:
     keys = model.bindings.keys_of("quick_reply")
     spans: list[Span] = [(" ", theme["dim"])]
     for place, (key, ready) in enumerate(zip(keys, model.replica.quick_replies, strict=False)):
-        shown = key.capitalize() if not place else key.rpartition("+")[2]  # Alt+1 ... 2 ... 3
-        spans += [(f" {shown} ", theme["accent"]), (f"{clean(ready.name)} ", theme["text"])]
+        digit = key.capitalize() if not place else key.rpartition("+")[2]  # Alt+1 ... 2 ... 3
+        spans += [(f" {digit} ", theme["accent"]), (f"{clean(ready.name)} ", theme["text"])]
     return ends(spans, [], model.columns, theme["text"])
 
 
 # --- input line ---------------------------------------------------------------------------------
+
+
+def input_key(model: Model, layout: Layout) -> tuple[object, ...]:
+    """Returns everything the input line shows."""
+    return (
+        layout,
+        model.theme,
+        model.input,
+        model.menu,
+        model.menu_closed,
+        model.search,
+        model.replica,
+    )
 
 
 def input_line(model: Model, layout: Layout) -> tuple[list[Row], tuple[int, int]]:
@@ -265,13 +278,13 @@ def status(model: Model) -> list[Row]:
         right = f"  {mark} " if mark else ""
     if right and width(f" {turning} {lines[0]}{right}") > model.columns:
         right = ""
-    shown = [ends([(" ", style), *first, (lines[0], words)], [(right, style)], model.columns, style)]
-    return shown + [ends([(" ", style), (line, words)], [], model.columns, style) for line in lines[1:]]
+    rows = [ends([(" ", style), *first, (lines[0], words)], [(right, style)], model.columns, style)]
+    return rows + [ends([(" ", style), (line, words)], [], model.columns, style) for line in lines[1:]]
 
 
 def status_key(model: Model) -> tuple[object, ...]:
     """Returns everything the status line shows."""
-    said = (
+    words = (
         model.columns,
         model.rows,
         model.theme,
@@ -280,7 +293,7 @@ def status_key(model: Model) -> tuple[object, ...]:
         status_line.unread_mark(model),
         spinner(model),
     )
-    return (*said, status_line.height(model))
+    return (*words, status_line.height(model))
 
 
 def spinner(model: Model) -> str:

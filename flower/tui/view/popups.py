@@ -13,7 +13,7 @@ from flower.tui.state.model import Model, Popup
 FILTERED = frozenset({*popups.CHOOSABLE, "books", "palette", "themes", "settings", "keys", "found"})
 MARKED = frozenset({*popups.CHOOSABLE, "books", "themes", "settings"})  # what is in use has a mark
 MARK_COLUMNS = 2
-TOLD_WHOLE = frozenset({*popups.CHOOSABLE, "books", "palette", "keys", "found", "suggestions"})
+DETAILED = frozenset({*popups.CHOOSABLE, "books", "palette", "keys", "found", "suggestions"})
 NAMED = frozenset({"worlds", "characters", "rules", "models"})  # the words go without the name
 ABOUT_ROWS = 3  # at most, below the list, for the words of the chosen entry
 ABOUT_ITEMS = 100  # so many of the entries decide how many rows; 2 ms
@@ -39,11 +39,11 @@ def menu_rows(model: Model, layout: Layout) -> list[Row]:
     count = layout.status - layout.replies - layout.menu_top
     if not count:
         return []
-    found = commands.candidates(model)
-    first = max(0, min(model.menu - count + 1, len(found) - count))
+    candidates = commands.candidates(model)
+    first = max(0, min(model.menu - count + 1, len(candidates) - count))
     theme = model.theme
     rows: list[Row] = []
-    for place, candidate in enumerate(found[first : first + count], first):
+    for place, candidate in enumerate(candidates[first : first + count], first):
         here = place == model.menu
         label, detail = ("popup_selected", "popup_selected") if here else ("popup", "popup_dim")
         spans: list[Span] = [
@@ -52,6 +52,22 @@ def menu_rows(model: Model, layout: Layout) -> list[Row]:
         ]
         rows.append(Row.of(spans, model.columns, theme[label]))
     return rows
+
+
+def key(model: Model, layout: Layout) -> tuple[object, ...]:
+    """Returns everything a popup shows."""
+    return (
+        layout,
+        model.theme,
+        model.popup,
+        model.replica,
+        model.shelf,
+        model.recent,
+        model.hits,
+        model.settings,
+        model.own_settings,
+        model.bindings,
+    )
 
 
 def box(model: Model, popup: Popup, layout: Layout) -> Box:
@@ -64,10 +80,10 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     names = _name_columns(popup, listed, inner)
     about = _about_rows(popup, listed, inner, room, names)
     room -= about
-    shown = min(room, max(1, len(listed)))
+    visible = min(room, max(1, len(listed)))
     index = min(popup.place, len(listed) - 1)
     read = popups.is_read(popup)
-    first = max(0, min(index if read else index - shown // 2, len(listed) - shown))
+    first = max(0, min(index if read else index - visible // 2, len(listed) - visible))
     theme = model.theme
     lines: list[list[Span]] = []
     if has_filter:
@@ -77,9 +93,9 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
                 (_tail(popup.filter, inner - 3), theme["popup"]),
             ]
         )
-    for place, item in enumerate(listed[first : first + shown], first):
+    for place, item in enumerate(listed[first : first + visible], first):
         lines.append(
-            _entry(theme, popup, item, inner, names, here=place == index, told_below=about > 0)
+            _entry(theme, popup, item, inner, names, here=place == index, repeated_below=about > 0)
         )
     if not listed:
         empty = "nothing fits" if popup.filter else popups.EMPTY.get(popup.kind, "nothing here")
@@ -87,8 +103,8 @@ def box(model: Model, popup: Popup, layout: Layout) -> Box:
     if about:
         lines += _about(theme, popup, listed[index], inner, about, names)
     total = popup_items.total(model)
-    place = first + shown if read else index + 1
-    counted = f"{place}/{total:,}" if total > shown else ""
+    place = first + visible if read else index + 1
+    counted = f"{place}/{total:,}" if total > visible else ""
     rows = _framed(theme, popups.title(model, popup), counted, lines, columns)
     left = (model.columns - columns) // 2
     top = layout.pane_top + max(0, (layout.status - layout.pane_top - len(rows)) // 3)
@@ -114,10 +130,10 @@ def _gap(popup: Popup) -> int:
 def _about_rows(
     popup: Popup, listed: tuple[popup_items.Item, ...], columns: int, room: int, names: int
 ) -> int:
-    """Returns the rows below the list that tell the chosen entry whole, 0 when no entry is cut."""
+    """Returns the rows below the list that have the chosen entry whole, 0 when no entry is cut."""
     if popup.kind == "settings" and listed and room >= ABOUT_FROM_ROWS:
         return ABOUT_ROWS
-    if popup.kind not in TOLD_WHOLE or room < ABOUT_FROM_ROWS:
+    if popup.kind not in DETAILED or room < ABOUT_FROM_ROWS:
         return 0
     cut = (item for item in listed[:ABOUT_ITEMS] if _is_cut(popup, item, columns, names))
     return max((len(_words(popup, item, columns, names)) for item in cut), default=0)
@@ -175,11 +191,11 @@ def _entry(
     names: int,
     *,
     here: bool,
-    told_below: bool,
+    repeated_below: bool,
 ) -> list[Span]:
     """Returns one row of the list, its words behind ``names`` columns of names.
 
-    A scrap of a detail that is told below the list is left out.
+    A scrap of a detail that is repeated below the list is left out.
     """
     plain = theme["popup_selected" if here else "popup"]
     soft = plain if here else theme["popup_dim"]
@@ -194,7 +210,7 @@ def _entry(
         label = fit(label, room)
         detail = fit(detail, max(0, min(columns * 3 // 5, room - width(label) - 2))) if detail else ""
         gap = 0
-    if told_below and popup.kind != "keys" and len(detail) < min(len(item.detail), SCRAP_COLUMNS):
+    if repeated_below and popup.kind != "keys" and len(detail) < min(len(item.detail), SCRAP_COLUMNS):
         detail = ""
     rest = max(0, room - width(label) - gap - width(detail))
     spans: list[Span] = [

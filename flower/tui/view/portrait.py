@@ -1,4 +1,4 @@
-"""The picture of who speaks at the top of the sidebar: where it stands, and as half blocks. Pure.
+"""The picture of who speaks at the top of the sidebar: where it is, and as half blocks. Pure.
 
 A cell is about twice as high as wide: as half blocks it is two pixels, one above the other.
 """
@@ -13,7 +13,7 @@ from flower.tui.state.model import Model, Picture
 from flower.tui.state.viewport import layout_of
 
 COLUMNS_MOST = 20
-PANE_SHARE = 2 / 5  # of the sidebar's height: the state of the story stands below
+PANE_SHARE = 2 / 5  # of the sidebar's height: the state of the story is below
 BLOCK = "\u2580"  # the upper half of a cell
 
 

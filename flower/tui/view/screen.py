@@ -6,7 +6,7 @@ objects again, which is what makes the diff cheap. It never changes the model an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from flower import limits
@@ -34,67 +34,49 @@ class Screen:
         if layout.too_small(model.columns, model.rows):
             return _too_small(model)
         place = layout_of(model)
-        key: tuple[object, ...]
         rows = [self._part("header", panels.header_key(model), lambda: panels.header(model))]
         rows += self._pane(model, place)
         rows += popups.menu_rows(model, place)
-        if place.replies:
-            key = (model.columns, model.theme, model.replica.quick_replies, model.bindings)
-            rows.append(self._part("replies", key, lambda: panels.quick_replies(model)))
+        rows += self._replies(model, place)
         rows += self._part("status", panels.status_key(model), lambda: panels.status(model))
-        key = (
-            place,
-            model.theme,
-            model.input,
-            model.menu,
-            model.menu_closed,
-            model.search,
-            model.replica,
-        )
+        key = panels.input_key(model, place)
         typed, (x, y) = self._part("input", key, lambda: panels.input_line(model, place))
         rows += typed
         cursor: tuple[int, int] | None = (x, place.input_top + y)
-        if (tree := model.tree) is not None:
-            from flower.tui.view import tree_panel  # not needed for the first frame
-
-            whole = self._part(
-                "tree", (place, tree_panel.key(model)), lambda: tree_panel.box(model, tree, place)
-            )
-            rows = _laid_over(rows, whole)
-            cursor = whole.cursor
-        if (form := model.form) is not None:
-            from flower.tui.view import form_panel  # as above
-
-            panel = self._part(
-                "form", form_panel.key(model), lambda: form_panel.box(model, form, place)
-            )
-            rows = _laid_over(rows, panel)
-            cursor = panel.cursor
-        popup = model.popup
-        if popup is not None:
-            key = (
-                place,
-                model.theme,
-                model.popup,
-                model.replica,
-                model.shelf,
-                model.recent,
-                model.found,
-                model.settings,
-                model.own_settings,
-                model.bindings,
-            )
-            box = self._part("popup", key, lambda: popups.box(model, popup, place))
+        for box in self._boxes(model, place):  # the last one is on top, and has the cursor
             rows = _laid_over(rows, box)
             cursor = box.cursor
         pane = Pane(place.pane_top, place.pane_bottom, 0, place.pane_right)
         return Frame(tuple(rows), cursor, pane)
 
+    def _boxes(self, model: Model, place: Layout) -> Iterator[popups.Box]:
+        """Yields what lies over the pane: the tree, a form, a popup."""
+        key: tuple[object, ...]
+        if (tree := model.tree) is not None:
+            from flower.tui.view import tree_panel  # not needed for the first frame
+
+            key = (place, tree_panel.key(model))
+            yield self._part("tree", key, lambda: tree_panel.box(model, tree, place))
+        if (form := model.form) is not None:
+            from flower.tui.view import form_panel  # as above
+
+            key = form_panel.key(model)
+            yield self._part("form", key, lambda: form_panel.box(model, form, place))
+        if (popup := model.popup) is not None:
+            key = popups.key(model, place)
+            yield self._part("popup", key, lambda: popups.box(model, popup, place))
+
+    def _replies(self, model: Model, place: Layout) -> list[Row]:
+        if not place.replies:
+            return []
+        key = (model.columns, model.theme, model.replica.quick_replies, model.bindings)
+        return [self._part("replies", key, lambda: panels.quick_replies(model))]
+
     def _part(self, name: str, key: object, make: Callable[[], T]) -> T:
         """Returns the part as remembered when ``key`` is the same, else as made anew."""
-        known = self._parts.get(name)
-        if known is not None and known[0] == key:
-            part: T = known[1]
+        before = self._parts.get(name)
+        if before is not None and before[0] == key:
+            part: T = before[1]
             return part
         part = make()
         self._parts[name] = (key, part)
@@ -110,12 +92,12 @@ class Screen:
             return rows
         key = panels.sidebar_key(model, place)
         beside = self._part("sidebar", key, lambda: panels.sidebar(model, place))
-        known = self._joined
-        if len(known) != len(rows):
-            known = [(row, row, row) for row in rows]
+        joined = self._joined
+        if len(joined) != len(rows):
+            joined = [(row, row, row) for row in rows]
         self._joined = [
             was if was[0] is left and was[1] is right else (left, right, Row.beside(left, right))
-            for was, left, right in zip(known, rows, beside, strict=True)
+            for was, left, right in zip(joined, rows, beside, strict=True)
         ]
         return [whole for _, _, whole in self._joined]
 

@@ -21,11 +21,11 @@ WHO = {"user": "you", "assistant": "the narrator", "system": "a note"}
 
 def box(model: Model, tree: Tree, place: Layout) -> Box:
     """Returns the view, drawn to lie over everything between the header and the status line."""
-    room, shown, theme = tree_state.room(model), tree_state.lines(model), model.theme
-    at = tree_state.place_of(shown, tree.at)
-    top = max(0, min(tree.top, len(shown) - room.rows))
-    body = [_line(model, line, room.columns, here=n == at) for n, line in _from(shown, top, room.rows)]
-    if not shown:
+    room, listed, theme = tree_state.room(model), tree_state.lines(model), model.theme
+    at = tree_state.place_of(listed, tree.at)
+    top = max(0, min(tree.top, len(listed) - room.rows))
+    body = [_line(model, line, room.columns, here=n == at) for n, line in _from(listed, top, room.rows)]
+    if not listed:
         words = "nothing here fits" if tree.filter else f"fetching the tree{theme.glyphs.ellipsis}"
         body.append(
             Row.of([(fit(words, room.columns), theme["popup_dim"])], room.columns, theme["popup"])
@@ -59,8 +59,8 @@ def _nodes(model: Model) -> tuple[TreeNode, ...]:
     return outline.nodes if outline is not None else ()
 
 
-def _from(shown: tuple[TreeLine, ...], top: int, rows: int) -> enumerate[TreeLine]:
-    return enumerate(shown[top : top + rows], top)
+def _from(listed: tuple[TreeLine, ...], top: int, rows: int) -> enumerate[TreeLine]:
+    return enumerate(listed[top : top + rows], top)
 
 
 def _counted(tree: Tree) -> str:
@@ -88,11 +88,11 @@ def _line(model: Model, line: TreeLine, columns: int, *, here: bool) -> Row:
     if here:
         whole = f"{strokes}{_mark(model, node)} {words}{gap}{tail}"
         return Row.of([(whole, theme["popup_selected"])], columns, theme["popup_selected"])
-    said = plain if node.active else soft
+    style = plain if node.active else soft
     marked = accent if node.active else soft
     spans: list[Span] = [(strokes, theme["popup_border"]), (f"{_mark(model, node)} ", marked)]
     return Row.of(
-        [*spans, (words + gap, said), (tail, accent if node.branches else soft)], columns, plain
+        [*spans, (words + gap, style), (tail, accent if node.branches else soft)], columns, plain
     )
 
 

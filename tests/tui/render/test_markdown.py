@@ -143,6 +143,14 @@ PIECES = [
 sources = st.lists(st.sampled_from(PIECES), max_size=25).map("".join) | st.text(max_size=40)
 
 
+def test_a_dash_that_begins_a_line_is_still_behind_its_word_when_more_comes() -> None:
+    stream = Streaming(4, PALETTE)
+    stream.append("rhubarbs-")
+    assert stream.lines() == render("rhubarbs-", 4, PALETTE)
+    stream.append("ruby")
+    assert stream.lines() == render("rhubarbs-ruby", 4, PALETTE)
+
+
 @settings(max_examples=400)
 @given(sources, st.integers(1, 40), st.data())
 def test_streaming_gives_the_lines_of_the_whole(source: str, columns: int, draw: st.DataObject) -> None:
