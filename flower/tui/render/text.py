@@ -185,12 +185,12 @@ def wrapped(text: str, columns: int, before: Wrapped | None = None) -> Wrapped:
     start = 0
     if before is not None and before.columns == columns and text.startswith(before.text):
         lines = before.offsets[:-1]
-        paragraph = start = before.text.rfind("\n") + 1
-        if lines and lines[-1][0] >= paragraph:  # the last line is not the first of its paragraph
+        first = start = before.text.rfind("\n") + 1
+        if lines and lines[-1][0] >= first:  # the last line is not the first of its paragraph
             start = before.offsets[-1][0]
             # Does a dash end the word before it or begin the next one? Only the line before it says that.
             least = max(0, len(lines) - _DASH_LINES)
-            while text[start : start + 1] in _DASHES and len(lines) > least and lines[-1][0] >= paragraph:
+            while text[start : start + 1] in _DASHES and len(lines) > least and lines[-1][0] >= first:
                 start = lines.pop()[0]
     for paragraph in text[start:].split("\n"):
         lines += _wrap_paragraph(paragraph, start, max(1, columns))
