@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from msgspec import Struct
 
 from flower import file_io, limits
-from flower.engine.game.ambience import Ambience
+from flower.engine.game.clocks import Ambience
 from flower.errors import AssetError, YamlError
 from flower.settings import safe_yaml, validators
 

@@ -27,8 +27,7 @@ import httpx
 
 from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.game import sheet
-from flower.engine.game.ambience import Ambience, ambience_at
-from flower.engine.game.clocks import Now
+from flower.engine.game.clocks import Ambience, Now, ambience_at
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt import sections

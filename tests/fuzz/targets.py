@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from flower import limits
 from flower.engine import assets
 from flower.engine.game import dice, proposals
-from flower.engine.game.rng import Seeded
+from flower.engine.game.dice import Seeded
 from flower.engine.game.sheet import Sheet
 from flower.engine.prompt import macros
 from flower.engine.provider.base import Text

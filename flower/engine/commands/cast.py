@@ -8,7 +8,7 @@ from flower.engine.assets import Character
 from flower.engine.commands import table
 from flower.engine.commands.lookup import closest, current_of, named, story_of
 from flower.engine.commands.steering import steer
-from flower.engine.game import cast, steering
+from flower.engine.game import steering
 from flower.engine.game.steering import NOTE_CHARS, Persona, Steering
 from flower.engine.own_assets import plain
 from flower.engine.prompt.direction import StoryRef, greetings_of_cast, model_of
@@ -251,14 +251,14 @@ async def remove_from_cast(engine: Engine, client: Client, argument: str) -> Non
 
 async def next_in_cast(engine: Engine, client: Client, argument: str) -> None:
     wanted, name = ("" if argument.lower() in OFF else argument.lower()), ""
-    if wanted == cast.NARRATOR:
+    if wanted == steering.NARRATOR:
         name = "the narrator alone"
     elif wanted:
         found = named("character", wanted, engine.assets_for(client).characters)
         wanted, name = found.id, found.name
 
     def choose(steered: Steering) -> Steering:
-        stage = (*steered.cast.members, story_of(client).character_id, cast.NARRATOR, "")
+        stage = (*steered.cast.members, story_of(client).character_id, steering.NARRATOR, "")
         if wanted not in stage:
             raise CommandError(f"{name} is not on stage; /cast add {wanted} brings them.")
         return replace(steered, cast=replace(steered.cast, next=wanted))
@@ -268,9 +268,9 @@ async def next_in_cast(engine: Engine, client: Client, argument: str) -> None:
 
 
 async def cast_mode(engine: Engine, client: Client, argument: str) -> None:
-    mode = next((mode for mode in cast.MODES if mode == argument.lower()), None)
+    mode = next((mode for mode in steering.MODES if mode == argument.lower()), None)
     if mode is None:
-        raise CommandError(f"Who speaks is decided {', '.join(cast.MODES)}: /cast mode round.")
+        raise CommandError(f"Who speaks is decided {', '.join(steering.MODES)}: /cast mode round.")
     await steer(engine, client, lambda s: replace(s, cast=replace(s.cast, mode=mode)))
     client.notify(f"✓ Who speaks: {mode}.")
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from flower import limits
 from flower.engine.commands.lookup import closest, current_of, story_of
 from flower.engine.game import checks, clocks, dice, people, sheet
-from flower.engine.game.rng import Seeded
+from flower.engine.game.dice import Seeded
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
 from flower.engine.prompt.direction import ambience_of

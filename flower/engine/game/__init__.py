@@ -1,4 +1,4 @@
-"""The game layer: dice, checks, the state sheet, people, clocks, ambience, cast and steering. Pure.
+"""The game layer: dice, checks, the state sheet, people, clocks and steering. Pure.
 
 Every module here turns values into values: no clock, no database, no randomness of its own. What the
 story depends on is one ``state.StoryState`` per message; ``store.states`` keeps it,

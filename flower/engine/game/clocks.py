@@ -1,4 +1,4 @@
-"""Clocks: something comes nearer with every tick. Pure.
+"""What changes by itself as a story goes on: clocks, which come nearer with every tick, weather, light, mood. Pure.
 
 What is stored is how full a clock was and at which point of the story; how full it is now follows from
 that. So a clock needs no writing while it ticks, and every branch of a story has its own time.
@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
+from flower.engine.game.dice import Seeded
 from flower.errors import CommandError
 
 CLOCKS = 16
@@ -146,3 +147,43 @@ def prompt_text(clocks: Sequence[Clock], now: Now) -> str:
                 f"Coming near ({filled} of {clock.size}): {clock.name}. Let signs of it be seen."
             )
     return "\n".join(lines)
+
+
+# --- Weather, light and mood, which shift by themselves, by seeded rules of the world.
+#
+# A world says which values there are and how often they shift. Which one holds now follows from the story's seed and
+# how far it has come, so nothing is stored, and the same story has the same weather.
+
+
+EVERY_DEFAULT = 4  # lines of the player between two shifts
+
+
+class Ambience(Struct, frozen=True):
+    """What can change in a world. ``light`` goes round in order; the others wander between neighbours."""
+
+    every: int = EVERY_DEFAULT
+    weather: tuple[str, ...] = ()
+    light: tuple[str, ...] = ()
+    mood: tuple[str, ...] = ()
+
+
+def ambience_at(ambience: Ambience, seed: str, lines: int) -> dict[str, str]:
+    """Returns the values that hold after ``lines`` lines of the player, by name; only what the world has."""
+    step = lines // max(ambience.every, 1)
+    held = {
+        "weather": _wandered(ambience.weather, f"{seed}:weather", step),
+        "light": ambience.light[step % len(ambience.light)] if ambience.light else "",
+        "mood": _wandered(ambience.mood, f"{seed}:mood", step),
+    }
+    return {name: value for name, value in held.items() if value}
+
+
+def _wandered(values: Sequence[str], seed: str, steps: int) -> str:
+    """Returns where a walk stands: each step stays, or goes one value up or down."""
+    if not values:
+        return ""
+    chance = Seeded(seed)
+    place = chance.randrange(len(values))
+    for _ in range(steps):
+        place = max(0, min(place + chance.randrange(3) - 1, len(values) - 1))
+    return values[place]

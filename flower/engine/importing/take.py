@@ -14,8 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower import limits
-from flower.engine.game.cast import Cast
-from flower.engine.game.steering import NOTE_CHARS, Note, Persona
+from flower.engine.game.steering import NOTE_CHARS, Cast, Note, Persona
 from flower.engine.importing import chats
 from flower.engine.importing.chats import marks_of, nodes_of, speakers
 from flower.engine.interchange import chat_tree, values

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from flower import limits
 from flower.engine.assets import World
-from flower.engine.game import cast as stage
 from flower.engine.game.checks import WORKED
 from flower.engine.game.clocks import NEAR_SHARE, Now
+from flower.engine.game.steering import NARRATOR
 from flower.engine.prompt.context import PromptContext
 from flower.engine.prompt.direction import ambience_of
 from flower.engine.prompt.turn_input import TurnInput
@@ -29,7 +29,7 @@ def cue_of(turn: TurnInput, context: PromptContext, *, seed: int, earlier: tuple
     direction, current = context.direction, context.current
     world, played = direction.world, direction.played
     # Nobody of the cast speaks where the narrator was asked.
-    character = direction.character if direction.speaker != stage.NARRATOR else None
+    character = direction.character if direction.speaker != NARRATOR else None
     others = [one for one in played if character is None or one.id != character.id]
     messages, begun = _last_messages(turn, context.path)
     return Cue(
@@ -41,7 +41,7 @@ def cue_of(turn: TurnInput, context: PromptContext, *, seed: int, earlier: tuple
         persona=character.persona if character is not None else "",
         stage=() if character is None else tuple((one.name, one.persona) for one in others),
         pronouns=() if character is None else tuple(one.pronouns for one in (character, *others)),
-        speaks=bool(direction.speaker) and direction.speaker != stage.NARRATOR,
+        speaks=bool(direction.speaker) and direction.speaker != NARRATOR,
         user=current.steering.persona.name,
         people=tuple(person.name for person in current.state.people),
         lore=_lore(context),

@@ -14,9 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from flower.engine.assets import Assets, Character, World
-from flower.engine.game import cast, proposals, steering
-from flower.engine.game.ambience import ambience_at
-from flower.engine.game.clocks import Now
+from flower.engine.game import proposals, steering
+from flower.engine.game.clocks import Now, ambience_at
 from flower.engine.game.state import StoryState
 from flower.engine.prompt.assemble import Inset, Section
 from flower.engine.prompt.macros import NOBODY, Expanded, Values, expand, key_of, run
@@ -99,7 +98,9 @@ def direct(
     steered = current.steering
     members = _members(assets, place.character_id, steered.cast)
     names = {character.id: character.name for character in members}
-    speaker = current.speaker if continues else cast.speaker(steered.cast, names, line, current.speaker)
+    speaker = (
+        current.speaker if continues else steering.speaker(steered.cast, names, line, current.speaker)
+    )
     fixed = values_of(assets, place, current, members[0] if members else None)
     fixed = replace(fixed, outlets=outlets)
     now = live(fixed, place, current, variables, path)
@@ -118,7 +119,7 @@ def direct(
             current.now,
             ambience=ambience_of(world, place.session, current),
             note=note.text if note is not None and not _has_depth(steered) else "",
-            speaking=cast.prompt_text(speaker, names),
+            speaking=steering.speaker_text(speaker, names),
             scene=[m.content[-SCENE_CHARS:] for m in path[-SCENE_MESSAGES - 1 : -1]],
             line=line,
         ),
@@ -225,7 +226,7 @@ def insets_of(
     return tuple(found)
 
 
-def model_of(speaker: str, members: Sequence[Character], chosen: cast.Cast) -> str:
+def model_of(speaker: str, members: Sequence[Character], chosen: steering.Cast) -> str:
     """Returns the id of the model that speaks for a character, "" for the story's."""
     own = {character.id: character.model for character in members}
     return chosen.models.get(speaker, own.get(speaker, ""))
@@ -377,7 +378,7 @@ def ambience_of(world: World | None, session: str, current: CurrentState) -> dic
     return ambience_at(world.ambience, session, current.now.lines)
 
 
-def _members(assets: Assets, character_id: str, chosen: cast.Cast) -> list[Character]:
+def _members(assets: Assets, character_id: str, chosen: steering.Cast) -> list[Character]:
     """Returns the characters on stage, the story's own first; ids without a file are left out."""
     ids = dict.fromkeys((character_id, *chosen.members))
     return [assets.characters[member] for member in ids if member in assets.characters]

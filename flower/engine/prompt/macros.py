@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from flower import limits
 from flower.engine.game import dice
-from flower.engine.game.rng import Seeded
+from flower.engine.game.dice import Seeded
 from flower.engine.prompt.macro_parts import (
     MacroCall,
     Part,

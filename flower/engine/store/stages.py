@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from flower.engine.game.cast import NARRATOR
+from flower.engine.game.steering import NARRATOR
 from flower.engine.store import paths, stories
 from flower.engine.store.extra import MessageExtra, load_without_manifest, patch
 

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower.engine.game import clocks
-from flower.engine.game.ambience import Ambience, ambience_at
-from flower.engine.game.clocks import Clock, Now
-from flower.engine.game.rng import Seeded
+from flower.engine.game.clocks import Ambience, Clock, Now, ambience_at
+from flower.engine.game.dice import Seeded
 from flower.errors import CommandError
 
 HERE = Now(lines=10, time=1000.0)

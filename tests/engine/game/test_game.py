@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from flower.engine.game import checks, dice
-from flower.engine.game.rng import Seeded
+from flower.engine.game.dice import Seeded
 from flower.engine.game.sheet import put
 from flower.engine.game.state import StoryState
 from flower.engine.offline.provider import reply

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flower.engine.game import cast, people
-from flower.engine.game.cast import Cast
+from flower.engine.game import people, steering
 from flower.engine.game.people import Person
+from flower.engine.game.steering import Cast
 from flower.errors import CommandError
 
 MARA = Person("Mara Voss", "keeps the lamp", met="the mole")
@@ -104,14 +104,14 @@ NAMES = {"mara": "Mara Voss", "ned": "Old Ned", "ines": "Ines Calder"}
     ],
 )
 def test_who_speaks(chosen: Cast, line: str, spoke: str, speaker: str) -> None:
-    assert cast.speaker(chosen, NAMES, line, spoke) == speaker
+    assert steering.speaker(chosen, NAMES, line, spoke) == speaker
 
 
 def test_one_alone_on_stage_needs_no_turns() -> None:
-    assert cast.speaker(Cast(mode="round"), {"mara": "Mara"}, "Mara?", "") == ""
+    assert steering.speaker(Cast(mode="round"), {"mara": "Mara"}, "Mara?", "") == ""
 
 
 def test_the_instruction() -> None:
-    assert cast.prompt_text("ned", NAMES).startswith("In this reply Old Ned acts and speaks")
-    assert "nobody of the cast" in cast.prompt_text("narrator", NAMES)
-    assert cast.prompt_text("", NAMES) == ""
+    assert steering.speaker_text("ned", NAMES).startswith("In this reply Old Ned acts and speaks")
+    assert "nobody of the cast" in steering.speaker_text("narrator", NAMES)
+    assert steering.speaker_text("", NAMES) == ""

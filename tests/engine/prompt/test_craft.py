@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from flower.engine.assets import Assets, Character, Rule, World
 from flower.engine.commands import catalogue
 from flower.engine.game import proposals
-from flower.engine.game.ambience import Ambience
+from flower.engine.game.clocks import Ambience
 from flower.engine.game.proposals import UpdateFilter
 from flower.engine.game.sheet import Sheet
 from flower.engine.prompt.assemble import Inset, PromptLine, Section, assemble

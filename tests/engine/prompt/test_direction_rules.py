@@ -8,11 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from flower.engine.assets import Assets, Character, DepthPrompt, World
-from flower.engine.game.cast import Cast
 from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Counter, Sheet
 from flower.engine.game.state import StoryState
-from flower.engine.game.steering import Note, Persona, Steering
+from flower.engine.game.steering import Cast, Note, Persona, Steering
 from flower.engine.prompt import direction
 from flower.engine.prompt.assemble import (
     MIN_SECTION_TOKENS,

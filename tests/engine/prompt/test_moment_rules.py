@@ -10,11 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from flower.engine.assets import Character
-from flower.engine.game.cast import NARRATOR
 from flower.engine.game.clocks import Now
 from flower.engine.game.sheet import Sheet
 from flower.engine.game.state import StoryState
-from flower.engine.game.steering import Steering
+from flower.engine.game.steering import NARRATOR, Steering
 from flower.engine.prompt import cue, record, request
 from flower.engine.prompt.assemble import LINE_SHARE, Section
 from flower.engine.prompt.context import PromptContext

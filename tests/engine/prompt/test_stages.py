@@ -11,7 +11,7 @@ import pytest
 from trio.testing import MockClock
 
 from flower.engine.assets import Character
-from flower.engine.game.cast import NARRATOR
+from flower.engine.game.steering import NARRATOR
 from flower.engine.offline.provider import reply
 from flower.engine.prompt.context import gather
 from flower.engine.prompt.turn_input import TurnInput

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from flower.engine.game.cast import NARRATOR
 from flower.engine.game.state import StoryState
-from flower.engine.game.steering import Persona
+from flower.engine.game.steering import NARRATOR, Persona
 from flower.engine.store import stages, states, stories
 from flower.engine.store.connection import Connection
 from flower.errors import StoreError
