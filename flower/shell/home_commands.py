@@ -21,9 +21,9 @@ from flower.shell.options import FILE, CommandGroup, with_home
 @with_home()
 def models(home: Home, source: str | None, sha256: str) -> int:
     """Say which models this machine can run; with ADDRESS or PATH get one."""
-    from flower.engine.admin import models_cli
+    from flower.engine.admin import home_cli
 
-    return models_cli.run(home, source or "", sha256)
+    return home_cli.models(home, source or "", sha256)
 
 
 @click.command()
@@ -31,9 +31,9 @@ def models(home: Home, source: str | None, sha256: str) -> int:
 @with_home(reads_only=True)
 def backup(home: Home, file: Path | None) -> int:
     """Copy all stories, also while an engine runs (default: into the home)."""
-    from flower.engine.admin import cli
+    from flower.engine.admin import home_cli
 
-    return cli.back_up(home, _absolute(file))
+    return home_cli.back_up(home, _absolute(file))
 
 
 @click.command()
@@ -41,10 +41,10 @@ def backup(home: Home, file: Path | None) -> int:
 @with_home()
 def restore(home: Home, file: Path | None) -> int:
     """Go back to a backup; without FILE list those of the home."""
-    from flower.engine.admin import cli
+    from flower.engine.admin import home_cli
 
     path = _absolute(file)
-    return cli.restore(home, path) if path is not None else cli.show_backups(home)
+    return home_cli.restore(home, path) if path is not None else home_cli.show_backups(home)
 
 
 @click.command()
@@ -62,9 +62,9 @@ def migrate(home: Home, target: str) -> int:
 @with_home(reads_only=True)
 def check(home: Home) -> int:
     """Look the stories through; repairs what is damaged if no engine runs."""
-    from flower.engine.admin import cli
+    from flower.engine.admin import home_cli
 
-    return cli.check(home)
+    return home_cli.check(home)
 
 
 @click.command()
@@ -81,9 +81,9 @@ def doctor(home: Home) -> int:
 @click.option("--new", is_flag=True, help="Make another one; a running engine takes it over.")
 def token(home: Home, new: bool) -> int:
     """Show the access token for other machines, made when there is none."""
-    from flower.engine.admin import cli
+    from flower.engine.admin import home_cli
 
-    return cli.show_token(home, new=new)
+    return home_cli.show_token(home, new=new)
 
 
 def _absolute(file: Path | None) -> Path | None:

@@ -105,12 +105,12 @@ def import_(
     ca: Path | None,
 ) -> int:
     """Bring in cards, lorebooks, chats and personas: files, folders, all of a SillyTavern."""
-    from flower.client import import_cli
+    from flower.client import shell_upload
     from flower.client.import_upload import Wishes
 
     engine_url, access, _ = connection_of(url, token, ca, starts=True).open(home)
     wishes = Wishes(me, scripts)
-    return import_cli.run([path.expanduser() for path in paths], engine_url, access, wishes)
+    return shell_upload.import_files([path.expanduser() for path in paths], engine_url, access, wishes)
 
 
 @click.group(cls=CommandGroup, no_args_is_help=False)
@@ -124,7 +124,7 @@ def lore() -> None:
 @with_home()
 def add(home: Home, world: str, files: tuple[str, ...]) -> int:
     """Make text files lore of a world."""
-    from flower.client import lore_upload
+    from flower.client import shell_upload
 
     engine_url, token, _ = EngineChoice().open(home)
-    return lore_upload.add(world, files, engine_url, token)
+    return shell_upload.add_lore(world, files, engine_url, token)

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from flower import limits
-from flower.client import import_cli, import_upload
+from flower.client import import_upload, shell_upload
 from flower.client.import_upload import Answer, Sent, UploadSummary, Wishes, files_in, send_one
 from flower.errors import FlowerError, LaunchError
 from tests import import_files
@@ -136,7 +136,7 @@ def test_the_summary_counts_kinds(capsys: pytest.CaptureFixture[str]) -> None:
     summary = UploadSummary()
     summary.add(Sent(Path("a.png"), Answer("character card V2", "new", notices=("It sings.",)), 1, 2))
     summary.add(Sent(Path("b\x1b[2J.png"), Answer(error="the file is empty"), 2, 2))
-    import_cli._tell(summary)
+    shell_upload._print_summary(summary)
     told = capsys.readouterr()
     assert summary.sentence == "Imported: 1 new, 1 not imported."
     assert "character card V2     1" in told.out

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from flower.engine.admin import backup, cli
+from flower.engine.admin import backup, home_cli
 from flower.engine.store import recovery
 from flower.engine.store.database import Database
 from flower.home import Home
@@ -77,7 +77,7 @@ async def test_a_repair_that_is_killed_anywhere_loses_nothing(
             check=False,
         )
         assert done.returncode in (0, 1, KILLED), done.stderr
-        report = cli.repair(Home(copy), 2.0)  # whoever was killed is asked again
+        report = home_cli.repair(Home(copy), 2.0)  # whoever was killed is asked again
         assert report.sound, (last, report.lines)
         assert readable <= texts(copy / "flower.db"), f"killed at operation {last}"
         kept = list(backup.folder(Home(copy)).glob("*.damaged"))

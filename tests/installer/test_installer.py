@@ -18,7 +18,7 @@ import pytest
 
 from flower import machine
 from flower.installer import __main__ as program
-from flower.installer import hnswlib, pip, slim, system
+from flower.installer import hnswlib, pip, setup, slim
 from flower.installer.failures import InstallError, explain
 from flower.installer.pip import requirements
 from flower.installer.setup import Setup
@@ -345,15 +345,15 @@ def test_sudo_is_not_needed_and_not_wanted(tmp_path: Path) -> None:
     with pytest.raises(
         InstallError, match="without sudo: the folder belongs to the user with the number 1234"
     ):
-        system.check_owner(tmp_path, tmp_path / ".venv", user=0, sudo="me")
-    system.check_owner(tmp_path, tmp_path / ".venv", user=0, sudo="")  # a container's root
+        setup.check_owner(tmp_path, tmp_path / ".venv", user=0, sudo="me")
+    setup.check_owner(tmp_path, tmp_path / ".venv", user=0, sudo="")  # a container's root
 
 
 def test_an_environment_of_somebody_else_gets_one_sentence(tmp_path: Path) -> None:
     (tmp_path / ".venv").mkdir()
     stranger = os.geteuid() + 4321
     with pytest.raises(InstallError, match=r"\.venv belongs to .*clone a copy of your own"):
-        system.check_owner(tmp_path, tmp_path / ".venv", user=stranger, sudo="")
+        setup.check_owner(tmp_path, tmp_path / ".venv", user=stranger, sudo="")
 
 
 MEMINFO = "MemTotal:  1000000 kB\nMemFree: 5 kB\nMemAvailable:  500000 kB\nSwapFree:  100000 kB\n"

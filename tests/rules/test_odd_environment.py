@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flower import home
-from flower.engine.admin import backup, cli
+from flower.engine.admin import backup, home_cli
 from flower.errors import ConfigError
 from flower.shell import plain_letters
 
@@ -102,5 +102,5 @@ def test_check_names_every_broken_asset(tmp_path: Path, capsys: pytest.CaptureFi
     for number in range(5):
         (place.assets / "worlds").mkdir(exist_ok=True)
         (place.assets / "worlds" / f"bad{number}.yaml").write_text("name: no id")
-    assert cli.check(place) == 1
+    assert home_cli.check(place) == 1
     assert sum("bad" in line for line in capsys.readouterr().out.splitlines()) == 5

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from flower import file_io, limits
-from flower.client import import_upload, lore_upload
+from flower.client import import_upload, shell_upload
 from flower.engine import asset_files, assets
 from flower.engine.importing import importer
 from flower.engine.provider import endpoint
@@ -114,7 +114,7 @@ async def test_what_is_imported_or_followed(odd: Path) -> None:
     with pytest.raises(FlowerError):
         importer._content(odd)
     with pytest.raises(FlowerError):
-        lore_upload.read(odd)
+        shell_upload.read_lore(odd)
     text, wrong = lore_files.read_text(odd)
     assert (text, bool(wrong)) == ("", True)
     with trio.fail_after(5):
@@ -173,7 +173,7 @@ OWN = {
     "engine/provider/llamacpp/files.py",
     "engine/provider/llamacpp/process.py", "engine/recall/embedding_models.py",
     "engine/recall/lore_files.py", "engine/recall/hnsw.py",
-    "engine/recall/native_check.py", "engine/server/health.py", "engine/server/local_user.py", "tui/boot.py",
+    "engine/recall/native_check.py", "engine/server/health.py", "engine/server/door.py", "tui/boot.py",
 }  # fmt: skip
 READS = {"read_text", "read_bytes"}
 

@@ -12,9 +12,9 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from flower.client import lore_upload
+from flower.client import shell_upload
 from flower.client.events import Received, Send
-from flower.client.requests import Requests
+from flower.client.shell_upload import Requests
 from flower.engine.recall import folders as folders_module
 from flower.engine.recall.base import Hit, Query
 from flower.engine.recall.folders import Folders
@@ -81,8 +81,8 @@ class PipeLink:
 async def send_lore(world: EngineWorld, files: list[tuple[str, str]]) -> None:
     """Sends files to the world's engine as lore of the harbour."""
     pipe = Pipe()
-    world.nursery.start_soon(connection.serve, world.engine, pipe, lore_upload.CLIENT, lambda: None)
-    talk = Requests(str, lore_upload.CLIENT, None)
+    world.nursery.start_soon(connection.serve, world.engine, pipe, shell_upload.CLIENT, lambda: None)
+    talk = Requests(str, shell_upload.CLIENT, None)
     talk.link = PipeLink(pipe)  # type: ignore[assignment] # it needs no more of it
 
     async def listen() -> None:
@@ -93,7 +93,7 @@ async def send_lore(world: EngineWorld, files: list[tuple[str, str]]) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(listen)
-        await lore_upload.send(talk, "harbour", files)
+        await shell_upload.send_lore(talk, "harbour", files)
         nursery.cancel_scope.cancel()
 
 

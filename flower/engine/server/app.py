@@ -11,7 +11,7 @@ from quart_trio.wrappers import TrioRequest
 
 import flower
 from flower import limits
-from flower.engine.server import connection, exports, health, uploads
+from flower.engine.server import connection, file_transfer, health
 from flower.engine.server.access import Access, Peer, Refusal
 from flower.engine.server.door import Door, TokenHolders
 from flower.engine.server.lifetime import Lifetime
@@ -81,8 +81,8 @@ class Pages:
         self._door = Door(engine, rules)
         self._token_holders = TokenHolders()
         rules.on_new_token = self._token_holders.revoke_others
-        self._exports = exports.Exports(engine, lifetime)
-        self._uploads = uploads.Uploads(
+        self._exports = file_transfer.Exports(engine, lifetime)
+        self._uploads = file_transfer.Uploads(
             engine.imports.importer, home.run if home is not None else None, engine.allowances
         )
 

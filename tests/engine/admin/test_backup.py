@@ -12,7 +12,7 @@ import trio
 
 from flower import cli, limits
 from flower.engine.admin import backup
-from flower.engine.admin import cli as care
+from flower.engine.admin import home_cli as care
 from flower.engine.store import exchanges as replies
 from flower.engine.store import schema, stories, streaming_text
 from flower.engine.store.database import Database

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flower import limits
-from flower.engine.admin import backup, cli
+from flower.engine.admin import backup, home_cli
 from flower.engine.store import (
     exchanges,
     passages,
@@ -55,7 +55,7 @@ def count(home: Home, table: str = "messages") -> int:
 
 async def test_a_sound_database_is_left_alone(filled: Home) -> None:
     before = filled.database.read_bytes()
-    report = cli.repair(filled, 1.0)
+    report = home_cli.repair(filled, 1.0)
     assert report.sound
     assert report.lines == ("3 stories, 123 messages.", "No damage found.")
     assert filled.database.read_bytes() == before
@@ -77,7 +77,7 @@ async def test_links_and_indexes_are_mended_in_place(
     change(filled, *damage)
     messages = count(filled)
     assert not recovery.look(filled.database).sound
-    report = cli.repair(filled, 1.0)
+    report = home_cli.repair(filled, 1.0)
     assert report.sound, report.lines
     assert mended in "\n".join(report.lines)
     assert count(filled) == messages
@@ -94,7 +94,7 @@ async def test_a_broken_index_is_made_anew(filled: Home) -> None:
         file.seek((page - 1) * PAGE + 8)
         file.write(bytes(200))
     assert not recovery.look(filled.database).sound
-    report = cli.repair(filled, 1.0)
+    report = home_cli.repair(filled, 1.0)
     assert report.sound, report.lines
     assert count(filled) == 123
 
@@ -110,7 +110,7 @@ async def test_any_lost_page_costs_at_most_what_was_on_it(filled: Home, tmp_path
         with home.database.open("r+b") as file:
             file.seek(page * PAGE)
             file.write(rng.randbytes(PAGE))
-        report = cli.repair(home, 1.0)
+        report = home_cli.repair(home, 1.0)
         assert report.sound, (page, report.lines)
         lost.append(123 - count(home))
         shutil.rmtree(home.root)
@@ -128,7 +128,7 @@ async def test_a_lost_head_is_told_with_the_way_back(filled: Home) -> None:
     with filled.database.open("r+b") as file:
         file.write(bytes(PAGE))
     with pytest.raises(StoreError, match=f"flower restore {saved}"):
-        cli.repair(filled, 2.0)
+        home_cli.repair(filled, 2.0)
     assert list(backup.folder(filled).glob("*.damaged"))
 
 
@@ -136,7 +136,7 @@ async def test_a_cut_file_gives_what_is_left(filled: Home) -> None:
     size = filled.database.stat().st_size
     with filled.database.open("r+b") as file:
         file.truncate(size - 6 * PAGE)
-    report = cli.repair(filled, 1.0)
+    report = home_cli.repair(filled, 1.0)
     assert report.sound, report.lines
     assert count(filled) > 0, report.lines
 
@@ -178,5 +178,5 @@ async def test_rows_that_are_whole_but_wrong_block_nobody(home: Home, damage: st
     await database.aclose()
     report = recovery.look(home.database)
     assert not report.sound
-    assert cli.repair(home, 2.0).sound
+    assert home_cli.repair(home, 2.0).sound
     assert recovery.look(home.database).sound

@@ -16,7 +16,7 @@ from quart.testing import QuartClient
 from flower import limits
 from flower.client import export_fetch
 from flower.engine.export import files
-from flower.engine.server import exports
+from flower.engine.server import file_transfer
 from flower.engine.server.access import Access
 from flower.engine.server.app import create_app
 from flower.engine.server.lifetime import Lifetime
@@ -170,8 +170,8 @@ async def test_a_file_of_another_engine_is_passed_on(
         monkeypatch.setattr(database, "others", others)
         assert await asked(client, "far.md", tokens["ned"]) == (200, "At sea.")
         assert f"Bearer {tokens['ned']}".encode() in heard[0]
-        assert exports.PASSED.lower().encode() in heard[0].lower()
-        assert (await asked(client, "far.md", tokens["ned"], **{exports.PASSED: "1"}))[0] == 404
+        assert file_transfer.PASSED.lower().encode() in heard[0].lower()
+        assert (await asked(client, "far.md", tokens["ned"], **{file_transfer.PASSED: "1"}))[0] == 404
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ import trio
 import trio.testing
 
 from flower.engine.server.access import Access, Peer
-from flower.engine.server.door import TokenHolders
-from flower.engine.server.local_user import find, is_own, owner
+from flower.engine.server.door import TokenHolders, find, is_own, owner
 from tests.engine_process import engine
 
 NOBODY = 65534  # the user that owns nothing, on every Linux

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.engine.admin import backup, cli
+from flower.engine.admin import backup, home_cli
 from flower.engine.store import (
     exchanges,
     recovery,
@@ -243,7 +243,7 @@ async def test_a_repaired_database_has_the_text(home: Home) -> None:
     reply = await database.write(half_grown)
     await database.write(lambda db: db.execute("DELETE FROM messages_fts_docsize"))
     await database.aclose()
-    assert cli.repair(home, 5.0).sound
+    assert home_cli.repair(home, 5.0).sound
     with closing(sqlite3.connect(home.database)) as db:
         assert text_in(db, reply) == HALF
         assert rows(db) == 0

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flower import limits
-from flower.client import requests
-from flower.client.lore_upload import add, parts, read
-from flower.client.requests import connected as linked
+from flower.client import shell_upload
+from flower.client.shell_upload import add_lore, parts, read_lore
+from flower.client.shell_upload import connected as linked
 from flower.errors import FlowerError, LaunchError, printable_line
 from flower.protocol import codec, messages
 from tests.engine_process import REPOSITORY, connected, engine
@@ -43,7 +43,7 @@ def test_a_file_that_is_no_lore_is_named(tmp_path: Path, content: bytes | None, 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(FlowerError, match=part):
-        read(path)
+        read_lore(path)
 
 
 async def flower(*arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -120,7 +120,7 @@ async def test_a_refusal_is_the_engines_sentence(nursery: trio.Nursery) -> None:
 
 
 async def test_silence_is_one_sentence(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "_ANSWER_S", 0.05)
+    monkeypatch.setattr(shell_upload, "_ANSWER_S", 0.05)
     url = await answering(nursery)
     with pytest.raises(LaunchError, match="has not answered"):
         async with linked(lambda: url, "test", None) as talk:
@@ -133,7 +133,7 @@ def test_no_engine_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     lore.write_text("The bell rings.")
     for url in ("ws://127.0.0.1:9/ws/rpc", f"unix:{tmp_path}/no.socket", "ftp://x"):
         with pytest.raises(LaunchError, match=r"engine[^;]*\.$|looks like"):
-            add("orrinsay", [str(lore)], lambda url=url: url, None)
+            add_lore("orrinsay", [str(lore)], lambda url=url: url, None)
 
 
 async def test_an_engine_on_a_socket_gets_the_lore_and_no_port_the_token(tmp_path: Path) -> None:
