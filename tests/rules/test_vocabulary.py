@@ -11,21 +11,21 @@ from tests.bench import house
 
 # By folder of flower/: how many words of our own, and participles as names of values, may be there at most.
 MOST_WORDS = {
-    ".": 29,
-    "client": 16,
-    "engine": 33,
+    ".": 13,
+    "client": 15,
+    "engine": 31,
     "engine/admin": 33,
-    "engine/commands": 149,
+    "engine/commands": 145,
     "engine/export": 16,
     "engine/forms": 19,
     "engine/game": 24,
     "engine/importing": 19,
-    "engine/interchange": 111,
-    "engine/lorebook": 42,
+    "engine/interchange": 110,
+    "engine/lorebook": 40,
     "engine/offline": 302,
-    "engine/prompt": 83,
-    "engine/provider": 78,
-    "engine/recall": 119,
+    "engine/prompt": 66,
+    "engine/provider": 75,
+    "engine/recall": 8,
     "engine/scripts": 15,
     "engine/server": 26,
     "engine/sessions": 70,
@@ -33,23 +33,22 @@ MOST_WORDS = {
     "installer": 6,
     "protocol": 15,
     "service": 4,
-    "settings": 20,
+    "settings": 16,
     "shell": 2,
-    "tui": 31,
-    "tui/render": 12,
-    "tui/state": 71,
-    "tui/term": 9,
-    "tui/view": 19,
+    "tui": 0,
+    "tui/render": 0,
+    "tui/state": 2,
+    "tui/term": 0,
+    "tui/view": 1,
 }
 # Modules that may be large, each with the reason why two would not be easier to read.
 MAY_BE_LARGE = {
     "engine/commands/catalogue.py": "a table: every command with its words",
     "engine/store/schema.py": "every migration there ever was, in the order in which they run",
     "protocol/messages.py": "a table: every event and request of the wire",
-    "settings/config.py": "a field and a reader for each setting",
 }
-MOST_OTHERS_LARGE = 13
-MOST_LONG_FUNCTIONS = 21
+MOST_OTHERS_LARGE = 8
+MOST_LONG_FUNCTIONS = 12
 
 SOURCES = {path.removeprefix("flower/"): text for path, text in house.present().items()}
 

@@ -21,7 +21,7 @@ _ALL_OF = "SELECT rowid FROM messages_fts WHERE messages_fts MATCH ?"
 _MARK = "\u2026"
 
 
-class Hit(Struct, frozen=True):
+class MessageHit(Struct, frozen=True):
     """A message that holds the words; ``excerpt`` is the part of it around them, on one line."""
 
     session_id: str
@@ -31,7 +31,7 @@ class Hit(Struct, frozen=True):
     excerpt: str
 
 
-def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int = 0) -> list[Hit]:
+def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int = 0) -> list[MessageHit]:
     """Returns the messages ``user`` may see that hold all of ``words``, the best first; every branch, no trash.
 
     Words that very many messages hold make none of them better; without any other the newest come first.
@@ -69,7 +69,7 @@ def search(db: Connection, words: str, most: int = SEARCH_RESULTS, *, user: int 
         for message_id, session_id, title, role in page
     ]
     return [
-        Hit(
+        MessageHit(
             session_id=session_id,
             title=title,
             message_id=message_id,
