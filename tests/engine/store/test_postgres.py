@@ -16,22 +16,11 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower.engine.assets import Character, Rule
-from flower.engine.store import (
-    characters,
-    originals,
-    own_assets,
-    paths,
-    schema,
-    search,
-    selections,
-    stories,
-    streaming_text,
-    trash,
-    users,
-)
-from flower.engine.store.characters import Source
+from flower.engine.store import paths, schema, search, selections, stories, streaming_text, trash, users
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Inline, OneThread, alongside
+from flower.engine.store.library import characters, originals, own_assets
+from flower.engine.store.library.characters import Source
+from flower.engine.store.transactions import Inline, OneThread, alongside
 from flower.errors import ElsewhereError, StoreError
 from flower.settings.config import parse
 from tests import postgres_cluster, stores
