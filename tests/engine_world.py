@@ -17,7 +17,8 @@ from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.outbox import Outbox, Resync
 from flower.engine.sessions.session import Client
 from flower.engine.store.connection import Store
-from flower.engine.store.database import Database, Inline
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
 from flower.protocol.messages import ChatChunk, ChatEnd, Event, Prompt
 from tests.fakes import OneModelRegistry, ScriptedProvider, WordLibrary
 from tests.stores import empty_file

@@ -16,7 +16,8 @@ import trio
 import trio_websocket
 
 from flower.engine.sessions import reply_storage
-from flower.engine.store import file, schema, streaming_text
+from flower.engine.store import schema, streaming_text
+from flower.engine.store.sqlite import file
 from tests.engine_process import Process, Wire, connected
 
 GONE = (

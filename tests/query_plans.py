@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from flower.engine.store.sqlite_connection import StoryConnection, connect
+from flower.engine.store.sqlite.connection import StoryConnection, connect
 
 # Rows of a table for each entry of an index, as ANALYZE would count them; N is the number of messages
 STATISTICS = (

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from flower.engine.store import sqlite_connection
 from flower.engine.store.connection import Connection, Store
-from flower.engine.store.database import Database, Inline, OneThread
 from flower.engine.store.paths import Paths
-from flower.engine.store.sqlite_connection import StoryConnection
+from flower.engine.store.sqlite.connection import StoryConnection, connect, migrate
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline, OneThread
 from tests import postgres_cluster
 from tests.postgres_cluster import Cluster
 
@@ -31,14 +31,14 @@ def empty_file() -> bytes:
     """Returns the file of a database without stories: making one takes ten times as long as copying it."""
     with tempfile.TemporaryDirectory(prefix="flower-empty-") as folder:
         path = Path(folder, "flower.db")
-        sqlite_connection.connect(path, lambda _: None).close()
+        connect(path, lambda _: None).close()
         return path.read_bytes()
 
 
 @cache
 def _in_memory() -> bytes:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        sqlite_connection.migrate(connection)
+        migrate(connection)
         return connection.serialize()
 
 

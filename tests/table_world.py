@@ -14,7 +14,7 @@ from flower.engine.sessions.program import GUEST
 from flower.engine.sessions.rights import Visitor
 from flower.engine.store import users
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Inline
+from flower.engine.store.transactions import Inline
 from flower.protocol.messages import ChatMessage
 from tests import stores
 from tests.engine_world import EngineWorld, Face, engine_world

@@ -36,7 +36,7 @@ from flower.engine.server.lifetime import Lifetime
 from flower.engine.server.listener import inherited_place, open_place
 from flower.engine.sessions.engine import Engine
 from flower.engine.store.connection import Store
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from flower.errors import StoreError
 from flower.home import Home
 from flower.protocol.messages import Progress, State

@@ -16,7 +16,7 @@ import trio
 
 from flower.engine.recall.minilm import DIMENSION, MODEL_ID, TOKEN_WIDTH
 from flower.engine.store import passages, stories, vector_rows
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 
 WORDS = ["river", "door", "lamp", "rain", "tide", "keeper", "stone", "bell", "the", "night"]
 RARE = [f"word{number}" for number in range(5_000)]

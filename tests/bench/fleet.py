@@ -24,7 +24,7 @@ import trio.testing
 
 from flower.engine.provider.base import Piece
 from flower.engine.store.connection import Store
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from tests import postgres_cluster, stores
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, words

@@ -37,7 +37,7 @@ from flower.engine.store import (
     streaming_text,
     tree,
 )
-from flower.engine.store.sqlite_connection import connect
+from flower.engine.store.sqlite.connection import connect
 
 ROUNDS = 5
 LEAST_MS = 0.3  # what is faster than this is noise, and fast enough at any size

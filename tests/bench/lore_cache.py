@@ -26,8 +26,8 @@ import trio.testing
 
 from flower.engine.lorebook.book import Book, Entry, Position
 from flower.engine.provider.base import Completion
-from flower.engine.store import books
-from flower.engine.store.books import Owner
+from flower.engine.store.library import books
+from flower.engine.store.library.books import Owner
 from tests.bench import prompt_cache
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words

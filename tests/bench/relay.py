@@ -30,8 +30,8 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 from flower.engine.recall.base import lore_scope
 from flower.engine.recall.minilm import MODEL_ID
 from flower.engine.store import passages, vector_rows
-from flower.engine.store.database import Database
 from flower.engine.store.passages import Chunk
+from flower.engine.store.sqlite.database import Database
 from tests.bench.machine import vectors, write_lore
 from tests.bench.recall.measure import make_texts, make_vectors
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from flower import limits
 from flower.engine.store import branches, outline, search, stories, streaming_text, trash, tree
 from flower.engine.store import exchanges as replies
-from flower.engine.store.sqlite_connection import connect, in_transaction
+from flower.engine.store.sqlite.connection import connect, in_transaction
 
 ROUNDS = 15
 

@@ -18,8 +18,8 @@ import pytest
 import trio
 
 from flower.engine.admin import backup, home_cli
-from flower.engine.store import recovery
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite import recovery
+from flower.engine.store.sqlite.database import Database
 from flower.home import Home
 from tests.engine.admin.test_backup import fill
 from tests.engine.admin.test_repair import PAGE, change

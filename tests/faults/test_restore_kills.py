@@ -16,8 +16,8 @@ from pathlib import Path
 import trio
 
 from flower.engine.admin import backup
-from flower.engine.store import file
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite import file
+from flower.engine.store.sqlite.database import Database
 from flower.home import Home
 from tests.engine.admin.test_backup import fill
 from tests.engine.admin.test_backup_targets import titles

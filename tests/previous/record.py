@@ -21,9 +21,9 @@ from typing import Any
 import trio
 import trio.testing
 
-from flower.engine.store.database import Inline
 from flower.engine.store.postgres import dialect, link
 from flower.engine.store.postgres.connection import PostgresConnection
+from flower.engine.store.transactions import Inline
 from tests import stores
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, words

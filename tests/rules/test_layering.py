@@ -40,6 +40,8 @@ ORDER = """
     engine.provider.registry
     engine.interchange           engine.offline
     engine.recall                engine.provider
+    engine.store.transfer
+    engine.store.sqlite          engine.store.postgres
     engine.store
     engine.scripts
     engine.lorebook

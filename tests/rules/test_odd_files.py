@@ -20,7 +20,7 @@ from flower.engine.importing import importer
 from flower.engine.provider import endpoint
 from flower.engine.provider.llamacpp import fetch, gguf
 from flower.engine.recall import lore_files
-from flower.engine.store import file as store_file
+from flower.engine.store.sqlite import file as store_file
 from flower.errors import FlowerError
 from flower.home import Home, change_setting, load_config, own_token, read_token
 from flower.tui import user_files

@@ -88,7 +88,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[Noting]:
         opened.append(connection)
         return connection
 
-    monkeypatch.setattr("flower.engine.store.database.sqlite3.connect", noting)
+    monkeypatch.setattr("flower.engine.store.sqlite.database.sqlite3.connect", noting)
     return opened
 
 

@@ -24,7 +24,8 @@ from flower.engine.server.lifetime import Lifetime
 from flower.engine.sessions import outbox as outbox_module
 from flower.engine.sessions.outbox import RESYNC, Outbox
 from flower.engine.store import stories, streaming_text
-from flower.engine.store.database import Database, Inline
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
 from flower.errors import StoreError
 from flower.protocol.codec import decode_event, encode
 from flower.protocol.messages import (

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from flower import limits
-from flower.engine.store import file
+from flower.engine.store.sqlite import file
 from flower.errors import StoreError
 from flower.home import Home
 

@@ -27,7 +27,8 @@ from flower.engine.assets import SHIPPED, load_assets
 from flower.engine.provider.llamacpp import gguf
 from flower.engine.provider.setup import read_setup
 from flower.engine.recall import embedding_models
-from flower.engine.store import file, recovery, stories
+from flower.engine.store import stories
+from flower.engine.store.sqlite import file, recovery
 from flower.errors import ConfigError, FlowerError, StoreError, printable
 from flower.home import Home, load_config, read_token
 from flower.installation import as_typed

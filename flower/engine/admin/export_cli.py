@@ -19,9 +19,11 @@ from flower.engine.export import library_archive, library_files, settings_files
 from flower.engine.export.files import names_of, read_story, write, write_bytes, write_named
 from flower.engine.export.library_files import STORY_FORMATS, NamedFile
 from flower.engine.export.render import FORMATS, Story, render
-from flower.engine.store import books, characters, library_rows, presets, schema, stories
+from flower.engine.store import schema, stories
 from flower.engine.store.connection import Connection
-from flower.engine.store.file import UnreadableError, reading, schema_version
+from flower.engine.store.library import books, characters, presets
+from flower.engine.store.sqlite.file import UnreadableError, reading, schema_version
+from flower.engine.store.transfer import library_rows
 from flower.errors import CommandError, StoreError, printable_line
 from flower.home import Home, load_config
 from flower.installation import as_typed

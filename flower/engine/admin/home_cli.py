@@ -22,9 +22,9 @@ from flower.engine.provider.llamacpp import fetch, gguf, sizes
 from flower.engine.provider.llamacpp.files import completes_only, core_count, read_memory
 from flower.engine.provider.text_prompts import BASE_NOTE
 from flower.engine.sessions.fetches import Reporter
-from flower.engine.store import file, recovery
-from flower.engine.store import file as database_file
-from flower.engine.store.recovery import RepairReport, look
+from flower.engine.store.sqlite import file, recovery
+from flower.engine.store.sqlite import file as database_file
+from flower.engine.store.sqlite.recovery import RepairReport, look
 from flower.errors import ConfigError, LaunchError, StoreError, UsageError, printable, printable_line
 from flower.home import Home, load_config, make_token, read_token
 from flower.installation import as_typed

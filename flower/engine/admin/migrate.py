@@ -11,8 +11,8 @@ from pathlib import Path
 
 import trio
 
-from flower.engine.store import recovery
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite import recovery
+from flower.engine.store.sqlite.database import Database
 from flower.errors import FlowerError, StoreError, printable
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import trio
 
 from flower import launch
-from flower.engine.store import copying
 from flower.engine.store.connection import Store
-from flower.engine.store.copying import Copied
-from flower.engine.store.database import Database
-from flower.engine.store.file import fold_log, make_private, replace_durably
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.sqlite.file import fold_log, make_private, replace_durably
+from flower.engine.store.transfer import copying
+from flower.engine.store.transfer.copying import Copied
 from flower.errors import StoreError, printable_line
 from flower.home import Home, load_config
 

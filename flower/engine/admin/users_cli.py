@@ -17,7 +17,7 @@ import trio
 
 from flower.engine.store import allowances, audit, users
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from flower.errors import CommandError, StoreError, printable_line
 from flower.home import Home, load_config
 from flower.installation import as_typed

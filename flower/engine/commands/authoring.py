@@ -20,9 +20,9 @@ from flower.engine.forms.values import read_all
 from flower.engine.own_assets import owned, owner_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import books, characters, personas
-from flower.engine.store.books import StoredBook
-from flower.engine.store.personas import StoredPersona
+from flower.engine.store.library import books, characters, personas
+from flower.engine.store.library.books import StoredBook
+from flower.engine.store.library.personas import StoredPersona
 from flower.errors import CommandError, FormError
 from flower.protocol.messages import State
 from flower.settings import validators

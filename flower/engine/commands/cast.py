@@ -15,9 +15,10 @@ from flower.engine.prompt.direction import StoryRef, greetings_of_cast, model_of
 from flower.engine.sessions.create import rows_of
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import personas, stages, states, stories
+from flower.engine.store import stages, states, stories
 from flower.engine.store.connection import Connection
-from flower.engine.store.personas import StoredPersona
+from flower.engine.store.library import personas
+from flower.engine.store.library.personas import StoredPersona
 from flower.errors import CommandError
 from flower.protocol.messages import State
 

@@ -13,7 +13,7 @@ from flower.engine.commands import lookup, registry
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
 from flower.engine.store import prompts
-from flower.engine.store.database import alongside
+from flower.engine.store.transactions import alongside
 from flower.errors import FlowerError, FormError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, Prompt
 from flower.text import sanitize

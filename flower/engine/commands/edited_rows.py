@@ -13,10 +13,11 @@ from flower.engine.game.steering import NOTE_CHARS, Persona
 from flower.engine.lorebook.book import Book, Entry
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import books, personas, states
-from flower.engine.store.books import Owner
+from flower.engine.store import states
 from flower.engine.store.connection import Connection
-from flower.engine.store.personas import StoredPersona
+from flower.engine.store.library import books, personas
+from flower.engine.store.library.books import Owner
+from flower.engine.store.library.personas import StoredPersona
 from flower.errors import CommandError, FormError, StoreError
 
 Found = tuple[tuple[Spec, ...], Struct]

@@ -23,7 +23,7 @@ from flower.engine.forms.values import Spec, field_of, read_all, text_of
 from flower.engine.own_assets import owned, owner_of, plain
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import characters
+from flower.engine.store.library import characters
 from flower.errors import AssetError, CommandError, FormError
 from flower.protocol.messages import Form, State
 from flower.text import one_line

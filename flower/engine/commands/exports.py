@@ -18,11 +18,8 @@ from flower.engine.export.library_files import BOOK_FORMATS, CARD_FORMATS, STORY
 from flower.engine.export.render import FORMATS, Story
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import (
-    books,
-    presets,
-    stories,
-)
+from flower.engine.store import stories
+from flower.engine.store.library import books, presets
 from flower.errors import CommandError
 from flower.text import counted
 

@@ -24,8 +24,9 @@ from flower.engine.recall.native_check import NoNumpyError, load_numpy
 from flower.engine.sessions import snapshot
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import books, favourites, states, stories
+from flower.engine.store import states, stories
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import books, favourites
 from flower.engine.store.stories import StoredSession
 from flower.errors import CommandError
 from flower.protocol.messages import LibraryItem, Listing, Portrait, State

@@ -14,7 +14,7 @@ from flower.engine.commands.catalogue import EXAMPLES, GROUPS, OPTIONS
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import states
-from flower.engine.store.books import StoredBook
+from flower.engine.store.library.books import StoredBook
 from flower.errors import CommandError
 from flower.protocol.messages import CommandOption
 

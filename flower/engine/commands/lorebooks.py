@@ -18,10 +18,11 @@ from flower.engine.prompt.record import kept_by, named, why
 from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client, Session
-from flower.engine.store import books, selections, states, stories, tree
-from flower.engine.store.books import OwnedBook, Owner, StoredBook
+from flower.engine.store import selections, states, stories, tree
 from flower.engine.store.connection import Connection
 from flower.engine.store.extra import MessageExtra
+from flower.engine.store.library import books
+from flower.engine.store.library.books import OwnedBook, Owner, StoredBook
 from flower.errors import CommandError
 
 TEST_ROWS = 40  # of entries that fire, and of those that nearly do

@@ -18,7 +18,8 @@ from flower.engine.sessions.fetches import Fetch
 from flower.engine.sessions.program import OWNER
 from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import Client
-from flower.engine.store import presets, selections
+from flower.engine.store import selections
+from flower.engine.store.library import presets
 from flower.errors import CommandError
 from flower.settings import samplers
 from flower.settings.samplers import parsed, value_text

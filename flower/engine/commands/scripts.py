@@ -8,9 +8,10 @@ from flower.engine.scripts.apply import problem_of
 from flower.engine.scripts.script import Script, ScriptPlace
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.session import Client
-from flower.engine.store import scripts, states
+from flower.engine.store import states
 from flower.engine.store.connection import Connection
-from flower.engine.store.scripts import StoredScript
+from flower.engine.store.library import scripts
+from flower.engine.store.library.scripts import StoredScript
 from flower.errors import CommandError
 
 LISTED = 200

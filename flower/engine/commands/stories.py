@@ -14,16 +14,10 @@ from flower.engine.sessions import recap, rights
 from flower.engine.sessions.engine import Engine
 from flower.engine.sessions.rights import Need
 from flower.engine.sessions.session import ASKING, Client, Session
-from flower.engine.store import (
-    branches,
-    characters,
-    selections,
-    stories,
-    trash,
-    tree,
-)
-from flower.engine.store.database import apart
+from flower.engine.store import branches, selections, stories, trash, tree
+from flower.engine.store.library import characters
 from flower.engine.store.search import search as find_words
+from flower.engine.store.transactions import apart
 from flower.errors import CommandError, ElsewhereError
 from flower.protocol.messages import ErrorEvent, FoundMessage, State
 from flower.text import counted

@@ -11,7 +11,7 @@ from flower.engine.sessions.session import Client, Session
 from flower.engine.sessions.tables import FREE, ROUND, Sitting
 from flower.engine.store import audit, seats, stories, tree, users, whispers
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import apart
+from flower.engine.store.transactions import apart
 from flower.errors import CommandError
 from flower.protocol.messages import State, SystemUpdate
 from flower.text import one_line

@@ -19,8 +19,8 @@ import msgspec
 
 import flower
 from flower import file_io, limits
-from flower.engine.store import library_rows
 from flower.engine.store.connection import Connection
+from flower.engine.store.transfer import library_rows
 from flower.errors import CommandError
 
 MANIFEST = "flower-library.json"

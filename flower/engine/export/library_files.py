@@ -28,17 +28,10 @@ from flower.engine.interchange.cards import card_of
 from flower.engine.interchange.values import Card, Chat, Group, Kind
 from flower.engine.lorebook.book import Book
 from flower.engine.own_assets import owner_of, plain
-from flower.engine.store import (
-    books,
-    branches,
-    characters,
-    imported_chats,
-    originals,
-    states,
-    stories,
-)
-from flower.engine.store.books import Owner
+from flower.engine.store import branches, imported_chats, states, stories
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import books, characters, originals
+from flower.engine.store.library.books import Owner
 from flower.errors import CommandError, ImportFileError
 
 CARD_FORMATS = ("png", "v2", "v3", "charx")

@@ -13,8 +13,8 @@ from flower import limits
 from flower.engine.export.library_files import NamedFile, file_name
 from flower.engine.interchange import reader, sillytavern_settings
 from flower.engine.interchange.values import Imported, Kind
-from flower.engine.store import originals, presets, quick_replies
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import originals, presets, quick_replies
 from flower.errors import CommandError, ImportFileError
 from flower.settings import samplers
 

@@ -16,9 +16,10 @@ from flower.engine.game.steering import Steering
 from flower.engine.interchange import chat_tree, reader
 from flower.engine.interchange.fields import stem_of
 from flower.engine.interchange.values import Chat, Group, Kind
-from flower.engine.store import characters, imported_chats, originals, states
+from flower.engine.store import imported_chats, states
 from flower.engine.store.connection import Connection
 from flower.engine.store.imported_chats import ChatNode
+from flower.engine.store.library import characters, originals
 from flower.errors import ImportFileError
 from flower.text import sanitize
 

@@ -18,8 +18,8 @@ from flower.engine.importing import library_archive, take
 from flower.engine.importing.take import File, Taken, TakeOutcome
 from flower.engine.interchange import reader
 from flower.engine.interchange.fields import stem_of
-from flower.engine.store import originals
 from flower.engine.store.connection import Store
+from flower.engine.store.library import originals
 from flower.errors import ImportFileError
 
 log = logging.getLogger(__name__)

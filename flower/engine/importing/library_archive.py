@@ -21,11 +21,11 @@ import msgspec
 from flower import file_io, limits
 from flower.engine.character_list import brief_of
 from flower.engine.importing.take import State, Taken, TakeOutcome
-from flower.engine.store import library_rows
-from flower.engine.store.characters import Stored
 from flower.engine.store.connection import Connection
-from flower.engine.store.library_loader import Loader
+from flower.engine.store.library.characters import Stored
 from flower.engine.store.packing import pack
+from flower.engine.store.transfer import library_rows
+from flower.engine.store.transfer.library_loader import Loader
 from flower.errors import ImportFileError
 from flower.file_io import write_whole
 

@@ -24,23 +24,20 @@ from flower.engine.interchange.values import Card, Chat, Imported, Kind, QuickRe
 from flower.engine.lorebook.book import Book, Entry
 from flower.engine.own_assets import owner_of
 from flower.engine.scripts.script import Script
-from flower.engine.store import (
-    allowances,
+from flower.engine.store import allowances, imported_chats, states, stories
+from flower.engine.store.connection import Connection
+from flower.engine.store.library import (
     books,
     characters,
-    imported_chats,
     originals,
     own_assets,
     personas,
     presets,
     quick_replies,
     scripts,
-    states,
-    stories,
 )
-from flower.engine.store.books import Owner
-from flower.engine.store.characters import Source, Stored
-from flower.engine.store.connection import Connection
+from flower.engine.store.library.books import Owner
+from flower.engine.store.library.characters import Source, Stored
 from flower.errors import ImportFileError
 from flower.text import counted, sanitize
 

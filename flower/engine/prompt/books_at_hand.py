@@ -24,8 +24,9 @@ from flower.engine.prompt.scripted import Acted, scripted_lore
 from flower.engine.prompt.turn_input import Services, TurnInput
 from flower.engine.recall.base import Hit, book_scope, lore_scope
 from flower.engine.scripts.script import ScriptPlace
-from flower.engine.store import books, paths, personas, states, stories, tree
+from flower.engine.store import paths, states, stories, tree
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import books, personas
 
 
 async def ready_books(

@@ -25,9 +25,9 @@ from flower.engine.lorebook.situation import NOTHING, ScanSettings, Situation, S
 from flower.engine.prompt.macros import Values, run
 from flower.engine.recall.base import Hit, Library, book_scope
 from flower.engine.recall.lore_files import FILE_BOOK
-from flower.engine.store import books
-from flower.engine.store.books import OwnedBook, Owner
 from flower.engine.store.connection import Store
+from flower.engine.store.library import books
+from flower.engine.store.library.books import OwnedBook, Owner
 from flower.engine.store.stories import Message
 from flower.engine.token_counter import TokenCounter
 from flower.errors import StoreError

@@ -32,18 +32,9 @@ from flower.engine.recall.base import (
     memory_scope,
 )
 from flower.engine.scripts.script import Script
-from flower.engine.store import (
-    books,
-    paths,
-    scripts,
-    search,
-    selections,
-    stages,
-    states,
-    stories,
-    whispers,
-)
+from flower.engine.store import paths, search, selections, stages, states, stories, whispers
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import books, scripts
 from flower.engine.token_counter import MESSAGE_TOKENS
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from flower.engine.lorebook.situation import budget
 from flower.engine.prompt.turn_input import Services
 from flower.engine.provider.base import ModelInfo, Provider, Template
 from flower.engine.provider.text_prompts import SERVER, TEMPLATES
-from flower.engine.store import presets, selections
+from flower.engine.store import selections
+from flower.engine.store.library import presets
 from flower.engine.token_counter import TokenCounter
 from flower.settings import samplers
 

@@ -30,9 +30,10 @@ from flower.engine.recall.lore_files import (
     printable_name,
     read_text,
 )
-from flower.engine.store import books, world_lore
-from flower.engine.store.books import Owner
+from flower.engine.store import world_lore
 from flower.engine.store.connection import Connection, Store
+from flower.engine.store.library import books
+from flower.engine.store.library.books import Owner
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, ConfigError, StoreError
 from flower.home import expanded

@@ -58,6 +58,7 @@ def create_app(
     """Returns the application for one engine; ``access`` says who may enter (default: this machine)."""
     app = QuartTrio("flower")
     app.request_class = _Request
+    app.asgi_http_class = file_transfer.ClosingConnection
     pages = Pages(engine, lifetime, access if access is not None else Access(), home)
     app.add_url_rule(f"{EXPORT_PATH}/<name>", view_func=pages.export_file, endpoint="export")
     app.add_url_rule(IMPORT_PATH, view_func=pages.import_file, endpoint="import", methods=["POST"])

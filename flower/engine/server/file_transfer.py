@@ -18,13 +18,17 @@ import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 import msgspec
 import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Response
 from quart.wrappers import Request
+from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from flower import file_io, limits
@@ -49,6 +53,7 @@ EXPORT_PIECE_BYTES = 256 * limits.KIB
 EXPORTS_AT_ONCE = 8  # others wait for their turn
 DOWNLOAD_S = 600.0
 PASSED = "X-Flower-Passed"  # another engine asks: nobody else is asked for it
+_OPEN = "flower.open"  # in the scope of a request: what is to be closed with it
 
 
 def most_of(request: Request) -> int:
@@ -143,6 +148,18 @@ def _json(status: int, value: object) -> Response:
 # --- Out of the home.
 
 
+class ClosingConnection(TrioASGIHTTPConnection):
+    """A request; what was opened for its answer is closed when it ends, however far the answer has come.
+
+    An answer cannot do that itself: of one whose client goes before its first byte nothing is ever run.
+    """
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        async with AsyncExitStack() as opened:
+            cast("dict[str, Any]", self.scope)[_OPEN] = opened
+            await super().__call__(receive, send)
+
+
 class Exports:
     """Sends files of one home, or lets the other engines of its database send theirs."""
 
@@ -160,9 +177,9 @@ class Exports:
                 return _file(self._pieces(path, size), size, name)
             if PASSED not in request.headers and self._engine.services.database.shared:
                 shown = request.headers.get("Authorization") or (f"Bearer {token}" if token else "")
-                found = await self._elsewhere(name, shown)
-                if found is not None:
-                    return found
+                answer = await self._elsewhere(name, shown, cast("Any", request.scope)[_OPEN])
+                if answer is not None:
+                    return answer
         text = "There is no such export; /export writes one.\n"
         return Response(text, 404, content_type="text/plain; charset=utf-8")
 
@@ -185,8 +202,13 @@ class Exports:
                         left -= len(piece)
                         yield piece
 
-    async def _elsewhere(self, name: str, authorization: str) -> Response | None:
-        """Returns the answer of the engine that has the file, None when none has it."""
+    async def _elsewhere(
+        self, name: str, authorization: str, opened: AsyncExitStack
+    ) -> Response | None:
+        """Returns the answer of the engine that has the file, None when none has it.
+
+        ``opened`` takes the line to that engine, and ends with the request.
+        """
         try:
             others = await self._engine.services.database.others()
         except StoreError as error:
@@ -194,35 +216,27 @@ class Exports:
             return None
         headers = [(PASSED, "1"), *([("Authorization", authorization)] if authorization else [])]
         for address in others:
-            found = await self._of(address, f"{EXPORT_PATH}/{quote(name, safe='')}", headers, name)
-            if found is not None:
-                return found
+            target = f"{EXPORT_PATH}/{quote(name, safe='')}"
+            async with AsyncExitStack() as line:
+                try:
+                    got = await line.enter_async_context(
+                        get(EngineAddress.of(address), target, headers)
+                    )
+                except (ValueError, LostError, UntrustedError) as error:
+                    log.info("%s cannot be asked for an export: %s", address, error)
+                    continue
+                if got.status == 200 and got.size >= 0:
+                    opened.push_async_exit(line.pop_all())  # it ends with the request, not here
+                    return _file(self._passed_on(got, address), got.size, name)
         return None
 
-    async def _of(
-        self, address: str, target: str, headers: list[tuple[str, str]], name: str
-    ) -> Response | None:
+    async def _passed_on(self, got: Got, address: str) -> AsyncIterator[bytes]:
         try:
-            asked = get(EngineAddress.of(address), target, headers)
-            got = await asked.__aenter__()
-        except (ValueError, LostError, UntrustedError) as error:
-            log.info("%s cannot be asked for an export: %s", address, error)
-            return None
-        if got.status != 200 or got.size < 0:
-            await asked.__aexit__(None, None, None)
-            return None
-
-        async def passed_on(got: Got = got) -> AsyncIterator[bytes]:
-            try:
-                with self._lifetime.client():
-                    async for piece in got.pieces():
-                        yield piece
-            except LostError as lost:
-                log.info("an export of %s broke off: %s", address, lost)
-            finally:
-                await asked.__aexit__(None, None, None)
-
-        return _file(passed_on(), got.size, name)
+            with self._lifetime.client():
+                async for piece in got.pieces():
+                    yield piece
+        except LostError as lost:
+            log.info("an export of %s broke off: %s", address, lost)
 
 
 def _size_of(path: Path) -> int | None:

@@ -25,7 +25,7 @@ from flower.engine.sessions.session import FinishedReply, Session
 from flower.engine.store import branches, states, stories, streaming_text
 from flower.engine.store import exchanges as replies
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import apart
+from flower.engine.store.transactions import apart
 from flower.errors import FlowerError, StoreError
 from flower.protocol.messages import ErrorEvent, ErrorMeta, State, SystemUpdate
 

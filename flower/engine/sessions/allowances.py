@@ -16,9 +16,10 @@ import trio
 from flower import limits
 from flower.engine.sessions.runtime import SideUse
 from flower.engine.sessions.turn_outcome import TurnOutcome
-from flower.engine.store import allowances, own_assets, selections
+from flower.engine.store import allowances, selections
 from flower.engine.store.allowances import Allowance
 from flower.engine.store.connection import Store
+from flower.engine.store.library import own_assets
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, StoreError
 

@@ -17,8 +17,9 @@ from flower.engine.prompt.macros import Expanded
 from flower.engine.prompt.turn_input import Services
 from flower.engine.recall.base import lore_scope
 from flower.engine.sessions.runtime import Runtime
-from flower.engine.store import personas, states, stories, world_lore
+from flower.engine.store import states, stories, world_lore
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import personas
 from flower.engine.store.selections import Selection
 from flower.engine.store.users import HOME
 from flower.errors import CommandError

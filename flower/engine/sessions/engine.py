@@ -48,8 +48,9 @@ from flower.engine.sessions.story_list import StoryList
 from flower.engine.sessions.tables import Tables
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.sessions.turns import Turns
-from flower.engine.store import personas, quick_replies, selections, states, stories, streaming_text
-from flower.engine.store.database import apart
+from flower.engine.store import selections, states, stories, streaming_text
+from flower.engine.store.library import personas, quick_replies
+from flower.engine.store.transactions import apart
 from flower.errors import ElsewhereError
 from flower.protocol.messages import CommandOption, State
 from flower.text import sanitize

@@ -17,8 +17,8 @@ from flower.engine.sessions import snapshot
 from flower.engine.sessions.own_libraries import OwnLibraries
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Client
-from flower.engine.store import characters
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import characters
 from flower.engine.tasks import guarded
 from flower.errors import StoreError
 from flower.protocol.messages import State, SystemUpdate

@@ -16,9 +16,9 @@ from flower.engine.asset_files import FOLDERS, Asset
 from flower.engine.assets import Assets, Rule, World
 from flower.engine.character_list import CharacterList, ImportedCharacter
 from flower.engine.own_assets import OwnShelf, Shelf
-from flower.engine.store import characters, own_assets
-from flower.engine.store.characters import Stored
 from flower.engine.store.connection import Store
+from flower.engine.store.library import characters, own_assets
+from flower.engine.store.library.characters import Stored
 
 KEPT = 64  # libraries of people who have left
 

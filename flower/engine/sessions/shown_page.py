@@ -8,8 +8,9 @@ from flower.engine.prompt.direction import StoryRef, values_of
 from flower.engine.prompt.scripted import shown_texts
 from flower.engine.prompt.turn_input import Services
 from flower.engine.sessions.session import Session
-from flower.engine.store import scripts, states, stories, tree
+from flower.engine.store import states, stories, tree
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import scripts
 
 
 def page(

@@ -18,8 +18,8 @@ from flower.engine.sessions.rights import StoryRole
 from flower.engine.sessions.session import Client, Session
 from flower.engine.store import audit, seats, states, stories
 from flower.engine.store.connection import Connection, Store
-from flower.engine.store.database import apart
 from flower.engine.store.seats import Seat
+from flower.engine.store.transactions import apart
 from flower.engine.store.users import HOME, HOME_NAME, User
 from flower.engine.tasks import guarded
 from flower.errors import CommandError

@@ -25,7 +25,7 @@ from flower.engine.sessions.summaries import Summariser
 from flower.engine.sessions.turn import Turn
 from flower.engine.sessions.turn_outcome import STATUS_OF, TurnOutcome, line_said, reply_begun
 from flower.engine.store import exchanges, prompts, selections
-from flower.engine.store.database import apart
+from flower.engine.store.transactions import apart
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError, StoreError
 from flower.protocol.messages import (

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from flower.engine.store import own_assets, users
+from flower.engine.store import users
+from flower.engine.store.library import own_assets
 from flower.errors import CommandError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import own_assets
+from flower.engine.store.library import own_assets
 from flower.errors import CommandError
 
 if TYPE_CHECKING:

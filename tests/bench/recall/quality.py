@@ -24,8 +24,8 @@ from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.minilm import MiniLM
 from flower.engine.recall.ranking import Share, Tuning
 from flower.engine.store import passages
-from flower.engine.store.database import Database
 from flower.engine.store.passages import Chunk, Passage
+from flower.engine.store.sqlite.database import Database
 from tests.bench.recall.baseline import Baseline
 from tests.bench.recall.collections import dialogue, load
 from tests.bench.recall.collections.base import Collection

@@ -18,8 +18,8 @@ from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.minilm import TOKEN_WIDTH, MiniLM
 from flower.engine.recall.scope_index import Exact, ScopeIndex
 from flower.engine.store import passages, vector_rows
-from flower.engine.store.database import Database
 from flower.engine.store.passages import Chunk
+from flower.engine.store.sqlite.database import Database
 from tests.bench.recall.measure import (
     MODELS,
     in_child,

@@ -15,7 +15,7 @@ from flower.engine.admin import backup
 from flower.engine.admin import home_cli as care
 from flower.engine.store import exchanges as replies
 from flower.engine.store import schema, stories, streaming_text
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from flower.errors import FlowerError, StoreError
 from flower.home import Home
 from flower.installation import as_typed

@@ -14,8 +14,8 @@ import pytest
 
 from flower.cli import main
 from flower.engine.admin import backup
-from flower.engine.store import file
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite import file
+from flower.engine.store.sqlite.database import Database
 from flower.errors import StoreError
 from flower.home import Home
 from tests.engine_process import REPOSITORY

@@ -9,7 +9,7 @@ import pytest
 
 from flower import limits
 from flower.engine.admin import doctor
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from flower.home import Home
 from flower.installation import as_typed
 

@@ -17,9 +17,10 @@ from flower.engine.admin import export_cli
 from flower.engine.export import library_archive
 from flower.engine.importing.importer import Importer
 from flower.engine.importing.library_archive import is_library
-from flower.engine.store import books, personas, scripts, stories
-from flower.engine.store.books import Owner
-from flower.engine.store.file import reading
+from flower.engine.store import stories
+from flower.engine.store.library import books, personas, scripts
+from flower.engine.store.library.books import Owner
+from flower.engine.store.sqlite.file import reading
 from flower.errors import CommandError, ImportFileError, UnknownPlayerError
 from flower.home import Home
 from flower.protocol.messages import ErrorEvent, SystemUpdate

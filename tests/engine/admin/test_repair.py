@@ -12,17 +12,10 @@ import pytest
 
 from flower import limits
 from flower.engine.admin import backup, home_cli
-from flower.engine.store import (
-    exchanges,
-    passages,
-    recovery,
-    states,
-    stories,
-    streaming_text,
-    tree,
-)
-from flower.engine.store.database import Database
+from flower.engine.store import exchanges, passages, states, stories, streaming_text, tree
 from flower.engine.store.passages import Passage
+from flower.engine.store.sqlite import recovery
+from flower.engine.store.sqlite.database import Database
 from flower.errors import StoreError
 from flower.home import Home, open_home
 from tests.engine.admin.test_backup import fill

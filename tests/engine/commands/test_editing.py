@@ -14,7 +14,7 @@ from flower.engine.commands import dispatch
 from flower.engine.commands.editing import Subject, form_of
 from flower.engine.forms import specs, values
 from flower.engine.forms.values import Spec
-from flower.engine.store import books
+from flower.engine.store.library import books
 from flower.errors import FormError
 from flower.protocol.messages import UNSET, ErrorEvent, Form, Prompt, SystemUpdate
 from flower.settings import validators

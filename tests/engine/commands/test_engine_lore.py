@@ -13,7 +13,8 @@ import trio.testing
 
 from flower.engine.commands import catalogue, registry
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.store.database import Database, Inline
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
 from flower.protocol.messages import ErrorEvent, Recall, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import HashEmbedder

@@ -13,9 +13,10 @@ from trio.testing import MockClock
 
 from flower.engine.commands import lookup
 from flower.engine.own_assets import OwnShelf, Shelf, owned, owner_of, plain
-from flower.engine.store import own_assets, users
+from flower.engine.store import users
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Inline
+from flower.engine.store.library import own_assets
+from flower.engine.store.transactions import Inline
 from flower.errors import ImportFileError
 from tests import import_files, postgres_cluster, stores
 from tests.engine_world import EngineWorld, Face, engine_world

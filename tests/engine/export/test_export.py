@@ -22,7 +22,7 @@ from flower.engine.export import files as export_files
 from flower.engine.export.render import FORMATS, Story, file_name, other_branches, render
 from flower.engine.store import branches, exchanges, stories, streaming_text, tree
 from flower.engine.store.extra import MessageExtra, SessionExtra
-from flower.engine.store.sqlite_connection import migrate
+from flower.engine.store.sqlite.connection import migrate
 from flower.errors import CommandError
 from flower.home import Home, open_home
 from flower.protocol.messages import ErrorEvent, SystemUpdate

@@ -12,7 +12,8 @@ from msgspec import structs
 from flower.engine.export import files, library_files
 from flower.engine.interchange import reader
 from flower.engine.interchange.cards import card_of, character_of
-from flower.engine.store import books, quick_replies, stories, tree
+from flower.engine.store import stories, tree
+from flower.engine.store.library import books, quick_replies
 from flower.errors import CommandError
 from flower.protocol.messages import ErrorEvent
 from tests import import_files

@@ -21,7 +21,7 @@ from flower.engine.game.sheet import put
 from flower.engine.game.state import StoryState
 from flower.engine.offline.provider import reply
 from flower.engine.store import schema, states, stories
-from flower.engine.store.sqlite_connection import StoryConnection
+from flower.engine.store.sqlite.connection import StoryConnection
 from flower.protocol.messages import (
     UNSET,
     ChatChunk,

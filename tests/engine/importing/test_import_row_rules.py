@@ -10,10 +10,7 @@ from flower.engine.store import (
     audit,
     exchanges,
     imported_chats,
-    originals,
     outline,
-    presets,
-    quick_replies,
     selections,
     stories,
     trash,
@@ -31,6 +28,7 @@ from flower.engine.store.extra import (
     part,
 )
 from flower.engine.store.imported_chats import Begun, ChatNode
+from flower.engine.store.library import originals, presets, quick_replies
 from flower.errors import CommandError
 from tests.engine.store.test_tree import S, retry, say
 

@@ -10,17 +10,10 @@ import pytest
 from flower.engine.importing.take import Taken
 from flower.engine.interchange import reader
 from flower.engine.interchange.fields import stem_of
-from flower.engine.store import (
-    books,
-    characters,
-    imported_chats,
-    personas,
-    states,
-    stories,
-    tree,
-)
-from flower.engine.store.books import Owner
-from flower.engine.store.database import Connection
+from flower.engine.store import imported_chats, states, stories, tree
+from flower.engine.store.library import books, characters, personas
+from flower.engine.store.library.books import Owner
+from flower.engine.store.sqlite.database import Connection
 from flower.errors import ImportFileError
 from tests import import_files
 from tests.engine_world import EngineWorld, engine_world

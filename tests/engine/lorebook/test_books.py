@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from flower.engine.lorebook.book import Book, Entry, Scope
-from flower.engine.store import books
-from flower.engine.store.books import Owner
-from flower.engine.store.database import Database, Inline
+from flower.engine.store.library import books
+from flower.engine.store.library.books import Owner
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
 from flower.errors import StoreError
 
 BOOK = Book(

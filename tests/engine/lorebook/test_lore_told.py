@@ -9,8 +9,8 @@ import trio.testing
 from msgspec import structs
 
 from flower.engine.lorebook.book import Book, Entry, Position, Role
-from flower.engine.store import books
-from flower.engine.store.books import Owner
+from flower.engine.store.library import books
+from flower.engine.store.library.books import Owner
 from tests.engine_world import EngineWorld, Face, engine_world
 
 

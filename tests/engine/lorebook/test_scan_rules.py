@@ -24,9 +24,10 @@ from flower.engine.prompt.direction import Direction, expanded_world
 from flower.engine.prompt.lore_entries import sorted_out
 from flower.engine.prompt.scripted import NO_SCRIPTS
 from flower.engine.recall.base import book_scope
-from flower.engine.store import books, personas, stories, whispers
-from flower.engine.store.books import OwnedBook, Owner
+from flower.engine.store import stories, whispers
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import books, personas
+from flower.engine.store.library.books import OwnedBook, Owner
 from flower.engine.store.states import CurrentState
 from tests.engine.prompt.test_macros import VALUES
 from tests.engine.prompt.test_prompt_rules import turn_input

@@ -14,8 +14,9 @@ from flower.engine.lorebook.book import Book
 from flower.engine.prompt.books_at_hand import books_here
 from flower.engine.prompt.direction import insets_of
 from flower.engine.sessions.snapshot import quick_replies_of
-from flower.engine.store import books, personas, states, stories
-from flower.engine.store.books import Owner
+from flower.engine.store import states, stories
+from flower.engine.store.library import books, personas
+from flower.engine.store.library.books import Owner
 from flower.protocol.messages import ErrorEvent, SyncState
 from tests import import_files
 from tests.engine.prompt.test_macros import VALUES

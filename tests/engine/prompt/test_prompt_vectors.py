@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from flower.engine.store import books, stories
-from flower.engine.store.books import Owner
+from flower.engine.store import stories
+from flower.engine.store.library import books
+from flower.engine.store.library.books import Owner
 from tests import import_files
 from tests.engine_world import engine_world
 from tests.paths import DOCS, VECTORS

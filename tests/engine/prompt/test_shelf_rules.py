@@ -27,8 +27,8 @@ from flower.engine.prompt import (
 from flower.engine.prompt.bookshelf import FILE_BOOK, Bookshelf, Moment
 from flower.engine.provider.text_prompts import SERVER, Template
 from flower.engine.recall.base import Hit, book_scope, cast_scope, lore_scope
-from flower.engine.store import presets
 from flower.engine.store.extra import MessageExtra
+from flower.engine.store.library import presets
 from flower.engine.store.states import CurrentState
 from flower.engine.store.stories import Message
 from flower.engine.token_counter import TokenCounter

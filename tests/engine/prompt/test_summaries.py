@@ -15,7 +15,7 @@ from flower.engine.prompt.assemble import PromptLine
 from flower.engine.prompt.summary import EXTRACT_CHARS, extract, lines_to_cover, summary_prompt
 from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.store import exchanges, search, stories
-from flower.engine.store.sqlite_connection import migrate
+from flower.engine.store.sqlite.connection import migrate
 from flower.engine.token_counter import TokenCounter
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider, passage

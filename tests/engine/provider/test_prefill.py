@@ -19,8 +19,8 @@ from flower.engine.provider.retry import Stream
 from flower.engine.provider.services.openai_dialects import FLAVOURS, build_body
 from flower.engine.provider.services.remote import GO_ON
 from flower.engine.sessions.joint import Joint
-from flower.engine.store import books
-from flower.engine.store.books import Owner
+from flower.engine.store.library import books
+from flower.engine.store.library.books import Owner
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider
 from tests.provider_world import (

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 from flower.engine.provider.base import Completion, Finish, Text
 from flower.engine.store import exchanges, passages, search, stories
 from flower.engine.store.passages import Passage
-from flower.engine.store.sqlite_connection import migrate
+from flower.engine.store.sqlite.connection import migrate
 from flower.protocol.messages import ErrorEvent, SystemUpdate
 from tests.engine_world import Face, engine_world
 from tests.fakes import ScriptedProvider, passage

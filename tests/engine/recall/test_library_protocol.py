@@ -10,7 +10,8 @@ import pytest
 
 from flower.engine.recall.base import Library, Query
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.store.database import Database, Inline
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
 from tests.fakes import HashEmbedder, WordLibrary
 
 LORE = "The drowned bell of Vael rings when the tide turns."

@@ -17,7 +17,7 @@ from flower.engine.recall.base import Embedder, Query
 from flower.engine.recall.embedding_models import OwnModel, find_folder, read_config, tokenizer
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.tokenizers import Unigram
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from flower.errors import EmbedError
 from tests.fakes import HashEmbedder
 

@@ -21,8 +21,8 @@ from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.query import context_of
 from flower.engine.recall.query_encoder import VectorCache
 from flower.engine.store.connection import Store
-from flower.engine.store.database import Inline
 from flower.engine.store.exchanges import memory_of, memory_text, memory_title
+from flower.engine.store.transactions import Inline
 from flower.errors import EmbedError
 from flower.protocol.messages import Progress
 from tests.fakes import HashEmbedder, without_vectors

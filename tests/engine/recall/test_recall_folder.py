@@ -16,7 +16,8 @@ from flower.engine.lorebook.book import Entry
 from flower.engine.recall.folders import Folder
 from flower.engine.recall.library import PassageLibrary
 from flower.engine.recall.lore_files import is_remote, list_files
-from flower.engine.store.database import Database, Inline
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
 from tests.fakes import HashEmbedder, without_vectors
 
 SCOPE = "lore:vael"

@@ -23,8 +23,8 @@ from flower.engine.recall.ranking import Share, Signals, Tuning, rank, rank_agai
 from flower.engine.recall.scope_index import ScopeIndex
 from flower.engine.recall.selection import Evidence, answered, chance
 from flower.engine.recall.word_index import QueryTerm, WordIndex
-from flower.engine.store import books
-from flower.engine.store.sqlite_connection import migrate
+from flower.engine.store.library import books
+from flower.engine.store.sqlite.connection import migrate
 from flower.engine.store.term_rows import Terms
 from flower.errors import EmbedError
 

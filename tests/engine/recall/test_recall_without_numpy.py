@@ -25,7 +25,7 @@ from flower.engine.recall import native_check
 from flower.engine.recall.base import Query
 from flower.engine.recall.minilm import (MiniLM)
 from flower.engine.recall.library import PassageLibrary
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from flower.errors import EmbedError
 
 checked = []

@@ -15,7 +15,8 @@ from flower.engine.provider.base import Text as Piece
 from flower.engine.scripts.apply import Runner, ScriptText, problem_of
 from flower.engine.scripts.script import Macros, Script, ScriptPlace, When
 from flower.engine.sessions import shown_page
-from flower.engine.store import scripts, stories
+from flower.engine.store import stories
+from flower.engine.store.library import scripts
 from flower.protocol.messages import ChatHistory, ErrorEvent, SystemUpdate
 from tests import import_files
 from tests.engine_world import EngineWorld, Face, engine_world

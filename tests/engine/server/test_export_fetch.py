@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType, SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -172,6 +174,52 @@ async def test_a_file_of_another_engine_is_passed_on(
         assert f"Bearer {tokens['ned']}".encode() in heard[0]
         assert file_transfer.PASSED.lower().encode() in heard[0].lower()
         assert (await asked(client, "far.md", tokens["ned"], **{file_transfer.PASSED: "1"}))[0] == 404
+
+
+async def test_the_line_to_another_engine_ends_with_a_client_that_goes_before_the_first_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    @asynccontextmanager
+    async def get(*_: object) -> AsyncIterator[SimpleNamespace]:
+        lines.append("opened")
+        try:
+            yield SimpleNamespace(status=200, size=7, pieces=lambda: pytest.fail("nobody reads it"))
+        finally:
+            lines.append("closed")
+
+    async def others() -> tuple[str, ...]:
+        return ("ws://a:1/ws/rpc",)
+
+    answered = trio.Event()
+
+    async def send(event: dict[str, object]) -> None:
+        assert event["type"] == "http.response.start"
+        kept.append(sys._getframe(1))  # as a traceback would: nothing is collected by chance
+        answered.set()
+        await trio.sleep_forever()
+
+    async def receive() -> dict[str, object]:
+        if not received:
+            received.append(True)
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await answered.wait()
+        return {"type": "http.disconnect"}
+
+    received: list[bool] = []
+    kept: list[FrameType] = []
+    async with served(tmp_path) as (world, client, tokens):
+        monkeypatch.setattr(type(world.database), "shared", True)
+        monkeypatch.setattr(world.database, "others", others)
+        monkeypatch.setattr(file_transfer, "get", get)
+        headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {tokens['ned']}".encode())]
+        scope = {
+            "type": "http", "method": "GET", "scheme": "http", "path": "/export/far.md", "query_string": b"",
+            "headers": headers, "http_version": "1.1", "root_path": "", "client": ("127.0.0.1", 1),
+        }  # fmt: skip
+        await client.app(scope, receive, send)  # type: ignore[arg-type]
+        assert lines == ["opened", "closed"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from trio.testing import MockClock
 
 from flower.engine.provider.base import Completion
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from tests.engine_world import engine_world
 from tests.fakes import ScriptedProvider
 

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from flower import limits
 from flower.engine.admin import maintenance
 from flower.engine.store import stories
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite.database import Database
 from flower.errors import StoreError
 from tests.engine_world import EngineWorld, Face, engine_world
 from tests.fakes import ScriptedProvider, WordLibrary

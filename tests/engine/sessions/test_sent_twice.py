@@ -16,7 +16,8 @@ from trio.testing import MockClock
 
 from flower import limits
 from flower.engine.store import prompts
-from flower.engine.store.database import Database, Inline, alongside
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline, alongside
 from flower.errors import CommandError
 from flower.protocol.messages import ChatHistory, ErrorEvent, SystemUpdate
 from tests.engine_world import EngineWorld, Face, engine_world

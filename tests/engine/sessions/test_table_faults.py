@@ -21,7 +21,7 @@ from flower.engine.sessions import rights
 from flower.engine.sessions.rights import StoryRole
 from flower.engine.store import prompts, seats, selections, users
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Inline
+from flower.engine.store.transactions import Inline
 from flower.errors import ElsewhereError, StoreError
 from flower.protocol.messages import ErrorEvent, SystemUpdate
 from tests import postgres_cluster, stores

@@ -12,7 +12,6 @@ from flower.engine.lorebook.situation import Timed
 from flower.engine.store import (
     branches,
     exchanges,
-    favourites,
     passages,
     prompts,
     states,
@@ -24,6 +23,7 @@ from flower.engine.store import (
 from flower.engine.store.connection import Connection
 from flower.engine.store.exchanges import LineNotes, PromptRecord, memory_of
 from flower.engine.store.extra import ManifestEntry, MessageExtra
+from flower.engine.store.library import favourites
 from flower.errors import CommandError
 from tests.engine.store.test_tree import S, retry, say
 

@@ -13,18 +13,10 @@ from hypothesis import strategies as st
 
 from flower import limits
 from flower.engine.admin import backup, home_cli
-from flower.engine.store import (
-    exchanges,
-    recovery,
-    schema,
-    search,
-    stories,
-    streaming_text,
-    trash,
-    tree,
-)
+from flower.engine.store import exchanges, schema, search, stories, streaming_text, trash, tree
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Database
+from flower.engine.store.sqlite import recovery
+from flower.engine.store.sqlite.database import Database
 from flower.home import Home
 from tests.stores import KINDS, changes, connected
 

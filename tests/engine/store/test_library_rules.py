@@ -7,15 +7,10 @@ import pytest
 from flower.engine.assets import Character
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
-from flower.engine.store import (
-    books,
-    characters,
-    originals,
-    scripts,
-    stories,
-)
-from flower.engine.store.books import Owner
+from flower.engine.store import stories
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import books, characters, originals, scripts
+from flower.engine.store.library.books import Owner
 from tests.engine.store.test_tree import S
 
 OURS, THEIRS = 0, 1

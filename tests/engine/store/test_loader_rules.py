@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from flower.engine.store import books, imported_chats, library_rows, originals, personas, stories
+from flower.engine.store import imported_chats, stories
 from flower.engine.store.connection import Connection
-from flower.engine.store.library_loader import Loader, _clean, _read
+from flower.engine.store.library import books, originals, personas
+from flower.engine.store.transfer import library_rows
+from flower.engine.store.transfer.library_loader import Loader, _clean, _read
 from flower.errors import ImportFileError
 from tests.stores import connected
 

@@ -12,10 +12,12 @@ import pytest
 import trio
 
 from flower.engine.admin import transfer
-from flower.engine.store import copying, passages, schema, stories, trash
+from flower.engine.store import passages, schema, stories, trash
 from flower.engine.store.connection import Connection, Store
-from flower.engine.store.database import Database, Inline
 from flower.engine.store.passages import Chunk
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
+from flower.engine.store.transfer import copying
 from flower.errors import StoreError
 from flower.home import Home
 from tests import postgres_cluster, stores

@@ -8,18 +8,9 @@ from msgspec.structs import replace
 from flower.engine.assets import Rule, World
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
-from flower.engine.store import (
-    books,
-    imported_chats,
-    originals,
-    own_assets,
-    passages,
-    scripts,
-    trash,
-    users,
-    world_lore,
-)
+from flower.engine.store import imported_chats, passages, trash, users, world_lore
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import books, originals, own_assets, scripts
 from tests.engine.store.test_library_rules import file_kept, put
 
 OURS, THEIRS = 0, 1

@@ -6,19 +6,9 @@ import pytest
 
 from flower import limits
 from flower.engine.assets import Character, World
-from flower.engine.store import (
-    allowances,
-    characters,
-    originals,
-    own_assets,
-    personas,
-    seats,
-    selections,
-    stories,
-    trash,
-    users,
-)
+from flower.engine.store import allowances, seats, selections, stories, trash, users
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import characters, originals, own_assets, personas
 from flower.errors import CommandError
 from tests.engine.store.test_tree import S
 

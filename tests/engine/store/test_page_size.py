@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from flower import limits
-from flower.engine.store import schema, sqlite_connection, stories
-from flower.engine.store.database import Database
+from flower.engine.store import schema, stories
+from flower.engine.store.sqlite import connection as sqlite_connection
+from flower.engine.store.sqlite.database import Database
 
 S = "s"
 

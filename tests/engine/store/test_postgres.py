@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -16,22 +17,11 @@ import trio.testing
 from trio.testing import MockClock
 
 from flower.engine.assets import Character, Rule
-from flower.engine.store import (
-    characters,
-    originals,
-    own_assets,
-    paths,
-    schema,
-    search,
-    selections,
-    stories,
-    streaming_text,
-    trash,
-    users,
-)
-from flower.engine.store.characters import Source
+from flower.engine.store import paths, schema, search, selections, stories, streaming_text, trash, users
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Inline, OneThread, alongside
+from flower.engine.store.library import characters, originals, own_assets
+from flower.engine.store.library.characters import Source
+from flower.engine.store.transactions import Inline, OneThread, alongside
 from flower.errors import ElsewhereError, StoreError
 from flower.settings.config import parse
 from tests import postgres_cluster, stores
@@ -43,7 +33,8 @@ from tests.postgres_cluster import Cluster
 if not postgres_cluster.why_not():
     import psycopg
 
-    from flower.engine.store.postgres import definitions, dialect, engines, errors, upgrade
+    from flower.engine.store.postgres import database as database_module
+    from flower.engine.store.postgres import definitions, dialect, engines, errors, pulse, upgrade
     from flower.engine.store.postgres.connection import PostgresConnection, connect
     from flower.engine.store.postgres.database import PostgresDatabase
     from flower.engine.store.postgres.errors import Failure
@@ -322,24 +313,82 @@ async def test_growing_replies_share_a_commit(tmp_path: Path) -> None:
     await database.aclose()
 
 
-async def test_streams_are_flushed_on_one_beat(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """However many replies stream, a minute of them costs at most 130 commits."""
+async def test_streams_are_flushed_on_one_beat(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many replies stream, a minute of them costs at most 130 commits, signs of life included."""
+    for module in (pulse, database_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=trio.current_time))
     path = tmp_path / "flower.db"
     path.touch()
     database = await open_postgres(path)
     chance = random.Random(4)  # what says the same again and again is cut off as a loop
     told = " ".join("".join(chance.choices("aeioulmnrst", k=6)) for _ in range(1000))
     provider = ScriptedProvider(words(told), gap_s=0.1)
-    async with engine_world(path, provider, database=database) as world:
+    signs = database._pulse
+
+    async def show_life() -> None:  # as the thread does, on the clock of the test
+        while True:
+            signs.awake()
+            signs.turn(trio.current_time())
+            await trio.sleep(max(signs._due_at() - trio.current_time(), 0.001))
+
+    async with engine_world(path, provider, database=database) as world, trio.open_nursery() as nursery:
+        nursery.start_soon(show_life)
         for number in range(8):
             face = await world.face(f"client-{number}")
             await face.say("/world select harbour")
             await face.say("/session new")
             await face.say("I wait.")
             await trio.sleep(0.037)
-        before = database.commits
+        before = database.commits + signs.signs
         await trio.sleep(60)
-        assert 100 <= database.commits - before <= 130
+        assert 100 <= database.commits + signs.signs - before <= 130
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_flush_is_a_sign_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread gives none then; it gives the next one a second later, and looks at the others in time."""
+    now = 1000.0
+    for module in (pulse, database_module):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    database = await open_postgres(tmp_path / "flower.db")
+    signs = database._pulse
+
+    async def until() -> float:
+        row = await database.read(lambda db: db.execute("SELECT until FROM engines").fetchone())
+        return float(row[0].timestamp())
+
+    begun = await until()
+    await database.write_batched(add, "before")
+    assert await until() == begun, "nobody could see yet by a connection whether it lasts"
+    now += engines.BEAT_S
+    signs.turn(now)
+    assert (signs.signs, signs.leases) == (1, 1)
+    first = await until()
+    assert first > begun
+    await database.write(add, "plain")
+    assert await until() == first, "what may be long keeps the row for nobody else"
+    now += engines.BEAT_S * 0.75
+    await database.write_batched(add, "flushed")
+    assert await until() > first
+    now += engines.BEAT_S * 0.25
+    signs.turn(now)
+    assert (signs.signs, signs.leases) == (1, 3), "it looked, and gave no sign"
+    now += engines.BEAT_S * 0.74
+    signs.turn(now)
+    assert signs.signs == 1
+    now += engines.BEAT_S * 0.01
+    assert signs._due_at() == pytest.approx(now)
+    signs.turn(now + 0.001)
+    assert signs.signs == 2
+    now += engines.BEAT_S * 0.5
+    await database.write_batched(add, "last")
+    await database.write(lambda db: engines.leave(db, database._number))
+    now += engines.BEAT_S
+    signs.turn(now)
+    assert signs.is_dead
+    await database.aclose()
 
 
 @pytest.mark.parametrize("kind", ["deadlock", "serialisation"])

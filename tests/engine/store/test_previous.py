@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from flower.engine.store import branches, copying, exchanges, search, states, stories, streaming_text
+from flower.engine.store import branches, exchanges, search, states, stories, streaming_text
 from flower.engine.store.connection import Connection, Store
-from flower.engine.store.database import Database, Inline
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
+from flower.engine.store.transfer import copying
 from flower.errors import ElsewhereError
 from tests import postgres_cluster, stores
 from tests.engine_world import engine_world

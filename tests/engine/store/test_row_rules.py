@@ -10,13 +10,8 @@ import pytest
 from flower import limits
 from flower.engine.store import (
     allowances,
-    books,
-    characters,
     exchanges,
-    favourites,
     passages,
-    personas,
-    presets,
     prompts,
     seats,
     selections,
@@ -28,6 +23,7 @@ from flower.engine.store import (
 )
 from flower.engine.store.allowances import UserLimits
 from flower.engine.store.connection import Connection
+from flower.engine.store.library import books, characters, favourites, personas, presets
 from flower.errors import CommandError
 from tests.engine.store.test_tree import S
 

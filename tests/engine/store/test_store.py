@@ -13,9 +13,9 @@ from msgspec import structs
 
 from flower.engine.store import exchanges, schema, selections, stories, streaming_text, trash
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Database
 from flower.engine.store.extra import MessageExtra, SessionExtra
-from flower.engine.store.sqlite_connection import migrate
+from flower.engine.store.sqlite.connection import migrate
+from flower.engine.store.sqlite.database import Database
 from flower.errors import StoreError
 from tests.stores import changes
 

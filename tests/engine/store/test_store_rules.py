@@ -18,24 +18,22 @@ from flower.engine.game.state import StoryState
 from flower.engine.game.steering import Persona
 from flower.engine.store import (
     branches,
-    characters,
     exchanges,
-    file,
     hiding,
-    originals,
     packing,
-    personas,
-    recovery,
     schema,
     states,
     stories,
     streaming_text,
 )
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Database, Inline
-from flower.engine.store.library_loader import Loader
+from flower.engine.store.library import characters, originals, personas
 from flower.engine.store.outline_fold import Shape, fold
-from flower.engine.store.sqlite_connection import migrate
+from flower.engine.store.sqlite import file, recovery
+from flower.engine.store.sqlite.connection import migrate
+from flower.engine.store.sqlite.database import Database
+from flower.engine.store.transactions import Inline
+from flower.engine.store.transfer.library_loader import Loader
 from flower.engine.store.words import stem
 from flower.errors import CommandError, StoreError
 from tests.engine.store.test_tree import S, retry, say

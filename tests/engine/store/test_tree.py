@@ -24,7 +24,7 @@ from flower.engine.store import (
 )
 from flower.engine.store.connection import Connection
 from flower.engine.store.extra import MessageExtra
-from flower.engine.store.sqlite_connection import migrate
+from flower.engine.store.sqlite.connection import migrate
 from flower.errors import CommandError
 from tests.postgres_cluster import needed
 from tests.stores import connected

@@ -1,6 +1,6 @@
 """The stories in PostgreSQL: a connection that writes, one that reads long, one that shows that this engine lives.
 
-Keeps the promises of ``store.database``: transactions in the order in which they were asked for, each one call in a
+Keeps the promises of ``sqlite.database``: transactions in the order in which they were asked for, each one call in a
 worker thread, on disk at the server when ``write`` returns. What happens when the server is away is in ``link``, who
 may write what in ``engines``, signs of life in ``pulse``.
 """
@@ -20,12 +20,12 @@ import trio
 
 from flower.engine.store import paths, streaming_text
 from flower.engine.store.connection import Connection
-from flower.engine.store.database import Inline, OneThread, change_alongside
 from flower.engine.store.postgres import definitions, engines, errors, upgrade
 from flower.engine.store.postgres.connection import PostgresConnection, connect
 from flower.engine.store.postgres.link import ServerLink
 from flower.engine.store.postgres.pulse import Pulse
 from flower.engine.store.postgres.search_index import SearchIndex
+from flower.engine.store.transactions import Inline, OneThread, change_alongside, with_alongside
 from flower.errors import ElsewhereError, StoreError
 
 log = logging.getLogger(__name__)
@@ -261,20 +261,9 @@ class PostgresDatabase:
         It may be called more than once: what it did before was rolled back. Raises ``StoreError`` if the server
         refuses or is away.
         """
-        along = change_alongside()
-
-        def both(db: Connection) -> T:
-            if along is not None and along.due:
-                along.function(db)
-            return function(db, *args, **kwargs)
-
-        def call() -> T:
-            result = self._link.write(both)
-            if along is not None and not along.closed:
-                along.done = True
-            return result
-
-        return await self._run(call)
+        return await self._run(
+            with_alongside(self._link.write, lambda db: function(db, *args, **kwargs))
+        )
 
     async def write_batched(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -303,7 +292,7 @@ class PostgresDatabase:
         await trio.sleep(GATHER_S)
         self._batch = None
         try:
-            await self._run(lambda: self._link.write(lambda db: _do_all(db, batch.jobs)))
+            await self._run(lambda: self._write_alive(lambda db: _do_all(db, batch.jobs)))
         except ElsewhereError:  # one of them: the others are ours
             for job in batch.jobs:
                 await self._write_alone(job)
@@ -315,6 +304,12 @@ class PostgresDatabase:
                 await self._write_alone(job)
         finally:
             batch.done.set()
+
+    def _write_alive(self, function: Write) -> None:
+        """Writes what is short; it is a sign of life as well, so that the engine need not commit another one."""
+        begun = time.monotonic()
+        self._link.write(function, self._pulse.beginning())
+        self._pulse.showed(begun)
 
     async def _write_alone(self, job: _Job) -> None:
         try:

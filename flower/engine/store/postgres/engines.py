@@ -1,10 +1,10 @@
 """Which engines there are and who plays which story: rows in the database, by the database's clock.
 
-An engine has a row with its address, which it renews every ``BEAT_S``; ``LEASE_S`` after the last time it counts
-as dead and any other may delete the row. ``GONE_S`` is enough when its connection has ended too, as with a process
-that was killed: an advisory lock of that connection says whether it lasts. The stories it plays are leases that
-point to that row and go with it. Its number is the epoch of them all: every process gets a higher one, and no
-transaction that writes begins without its row. So an engine that was paused for a minute and comes back can change
+An engine has a row with its address, which it renews every ``BEAT_S``, by itself or with a flush; ``LEASE_S`` after the
+last time it counts as dead and any other may delete the row. ``GONE_S`` is enough when its connection has ended too, as
+with a process that was killed: an advisory lock of that connection says whether it lasts. The stories it plays are
+leases that point to that row and go with it. Its number is the epoch of them all: every process gets a higher one, and
+no transaction that writes begins without its row. So an engine that was paused for a minute and comes back can change
 nothing any more.
 
 Functions over a connection. Owns the tables ``engines`` and ``leases``; that a story is written by its engine alone is
@@ -95,6 +95,15 @@ def beat(db: Connection, number: int, *, draining: bool) -> int | None:
         f"UPDATE engines SET until = {_UNTIL}, draining = (?::int = 1), present = true WHERE number = ?"
         " RETURNING (SELECT count(*) FROM leases WHERE engine = number)",
         (LEASE_S, int(draining), number),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def leases_of(db: Connection, number: int) -> int | None:
+    """Returns how many leases an engine has, None when its row is gone."""
+    row = db.execute(
+        "SELECT (SELECT count(*) FROM leases WHERE engine = number) FROM engines WHERE number = ?",
+        (number,),
     ).fetchone()
     return int(row[0]) if row else None
 
@@ -193,4 +202,16 @@ def beginning(number: int) -> str:
     """
     return (
         f"BEGIN; SELECT pg_current_xact_id()::text FROM engines WHERE number = {number:d} FOR KEY SHARE"
+    )
+
+
+def beginning_alive(number: int, *, draining: bool) -> str:
+    """As ``beginning``, and the engine's row is made to last: the transaction is a sign of life, once it is committed.
+
+    First of all, not at the end: an engine that registers has the table locked and may wait for this row. For short
+    transactions only, as the other signs of life wait for the row meanwhile.
+    """
+    return (
+        f"BEGIN; UPDATE engines SET until = clock_timestamp() + {LEASE_S:f} * interval '1 second',"
+        f" draining = {draining} WHERE number = {number:d} RETURNING pg_current_xact_id()::text"
     )

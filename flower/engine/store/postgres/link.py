@@ -95,12 +95,14 @@ class ServerLink:
         """Returns ``function(connection)``; raises ``StoreError``."""
         return self._trying(function, _plainly)
 
-    def write(self, function: Callable[[Connection], T]) -> T:
+    def write(self, function: Callable[[Connection], T], beginning: str = "") -> T:
         """Returns ``function(connection)`` run in one transaction, at the server's disk when this returns.
 
-        Raises ``StoreError``, also when this engine may not write any more.
+        ``beginning``: what begins it, instead of ``engines.beginning``. Raises ``StoreError``, also when this engine
+        may not write any more.
         """
-        return self._trying(function, self._in_transaction)
+        begin = beginning or engines.beginning(self._number)
+        return self._trying(function, lambda db, what: self._in_transaction(db, what, begin))
 
     def _trying(self, function: Callable[[Connection], T], way: Way[T]) -> T:
         """Returns ``way(connection, function)``, done again where the kind of error allows that."""
@@ -126,8 +128,10 @@ class ServerLink:
                     wait_s *= 2
         raise AssertionError("the last try returns or raises")
 
-    def _in_transaction(self, db: PostgresConnection, function: Callable[[Connection], T]) -> T:
-        number = _ask(db, engines.beginning(self._number))
+    def _in_transaction(
+        self, db: PostgresConnection, function: Callable[[Connection], T], begin: str
+    ) -> T:
+        number = _ask(db, begin)
         try:
             if not number:
                 raise StoreError(engines.TAKEN)

@@ -1,6 +1,7 @@
 """The signs of life of one engine, given from a thread of its own, and what it learns of the others by them.
 
-A sign of life waits for no busy moment of the engine; when its tasks do not move at all any more, it is not given.
+A sign of life waits for no busy moment of the engine; when its tasks do not move at all any more, it is not given. An
+engine that flushes growing replies gives one with each flush, and the thread only looks at the others meanwhile.
 Owns that thread and its connection. Declares engines dead that gave no sign, and only if they could have.
 """
 
@@ -34,7 +35,9 @@ class Pulse:
         self.leases = 0
         self.is_dead = False
         self.draining = False
+        self.signs = 0  # that were given in transactions of their own
         self._beat_at = self._awake_at = self.steady_since = time.monotonic()
+        self._looked_at = self._tried_at = self._beat_at
         self._link.at_once(self._connected)
 
     def start(self) -> None:
@@ -80,28 +83,57 @@ class Pulse:
         self.steady_since = time.monotonic()
         engines.be_present(db, self._number)
 
+    def beginning(self) -> str:
+        """Returns what begins a short transaction of the engine, so that it is a sign of life; see ``showed``."""
+        if not self.signs:  # only then the others see by a connection whether this engine lasts
+            return engines.beginning(self._number)
+        return engines.beginning_alive(self._number, draining=self.draining)
+
+    def showed(self, at: float) -> None:
+        """Notes that a sign of life that was begun ``at`` (``time.monotonic``) has been given."""
+        if at - self._beat_at > engines.LEASE_S * GAP:
+            self.steady_since = at
+        self._beat_at = max(self._beat_at, at)
+
     def _run(self) -> None:
-        while not self.is_dead and not self._stop.wait(engines.BEAT_S):
-            if time.monotonic() - self._awake_at > HUNG_S:
-                continue  # the engine hangs: let others have its stories
+        while not self.is_dead and not self._stop.wait(max(self._due_at() - time.monotonic(), 0.0)):
             try:
-                self._beat()
+                self.turn(time.monotonic())
             except StoreError as error:  # away: nobody else can show that it lives either
                 log.warning("this engine's sign of life is missing: %s", error)
             except Exception:  # an edge: without signs of life the engine would be dead
                 log.exception("a sign of life crashed")
 
-    def _beat(self) -> None:
-        leases = self._link.read(self.show)
+    def _sign_due_at(self) -> float:
+        return max(self._beat_at, self._tried_at) + engines.BEAT_S
+
+    def _due_at(self) -> float:
+        # Not the later of both: the flushes may end at any moment, and a second after the last one a sign is due.
+        return min(self._sign_due_at(), self._looked_at + engines.BEAT_S)
+
+    def turn(self, now: float) -> None:
+        """Does what is due at ``now`` (``time.monotonic``): gives a sign of life if no flush did, looks at others."""
+        is_sign = now >= self._sign_due_at()
+        if not is_sign and now < self._looked_at + engines.BEAT_S:
+            return  # a flush came in between
+        self._looked_at = now
+        if is_sign:
+            self._tried_at = now
+        if now - self._awake_at > HUNG_S:
+            return  # the engine hangs: let others have its stories
+        leases = self._link.read(self.show if is_sign else self._look)
         if leases is None:
             self.is_dead = True
             return
-        now = time.monotonic()
-        if now - self._beat_at > engines.LEASE_S * GAP:
-            self.steady_since = now
-        self._beat_at, self.leases = now, leases
+        self.leases = leases
+        if is_sign:
+            self.signs += 1
+            self.showed(time.monotonic())
         if self.is_steady:
             self._link.read(_bury)
+
+    def _look(self, db: Connection) -> int | None:
+        return engines.leases_of(db, self._number)
 
 
 def _bury(db: Connection) -> None:

@@ -19,8 +19,8 @@ from msgspec import Struct
 from flower.engine.assets import Character
 from flower.engine.lorebook.book import Book
 from flower.engine.scripts.script import Script
-from flower.engine.store.copying import columns
 from flower.engine.store.packing import unpack
+from flower.engine.store.transfer.copying import columns
 
 if TYPE_CHECKING:
     from flower.engine.store.connection import Connection

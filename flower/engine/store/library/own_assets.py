@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from flower.engine.assets import Character, Rule, World
-from flower.engine.store import characters
-from flower.engine.store.characters import Stored
+from flower.engine.store.library import characters
+from flower.engine.store.library.characters import Stored
 from flower.engine.store.packing import pack, unpack
 from flower.errors import StoreError
 

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from flower.engine.store.connection import Connection, Store
-from flower.engine.store.sqlite_connection import migrate
+from flower.engine.store.sqlite.connection import migrate
 from flower.errors import StoreError
 
 # ruff: noqa: S608 - only names of our own are put into statements, values never

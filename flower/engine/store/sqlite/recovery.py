@@ -17,8 +17,9 @@ from typing import Any
 from msgspec import Struct
 
 from flower import limits
-from flower.engine.store import sqlite_connection, streaming_text
-from flower.engine.store.file import UnreadableError, read_only, reading
+from flower.engine.store import streaming_text
+from flower.engine.store.sqlite.connection import migrate
+from flower.engine.store.sqlite.file import UnreadableError, read_only, reading
 from flower.text import counted
 
 SALVAGE_ROWS = 10_000_000  # row ids looked for in a table whose end cannot be found
@@ -200,7 +201,7 @@ def salvage(damaged: Path, draft: Path) -> list[str]:
             new.execute(f"PRAGMA page_size = {limits.PAGE_BYTES}")
             # A draft that a power cut spoils is thrown away; whoever puts it in its place brings it to the disk.
             new.execute("PRAGMA synchronous = OFF")
-            sqlite_connection.migrate(new)
+            migrate(new)
             new.execute("BEGIN")
             lines = [line for table in _tables(new) if (line := _carry_over(old, new, table))]
             new.execute("COMMIT")

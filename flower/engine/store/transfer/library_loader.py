@@ -16,10 +16,10 @@ import msgspec
 
 from flower.engine.assets import Character
 from flower.engine.store import stories
-from flower.engine.store.copying import columns, counted, go_on_counting
-from flower.engine.store.library_rows import NUMBERED, PACKED, Row
 from flower.engine.store.packing import pack, unpack
 from flower.engine.store.passages import content_hash
+from flower.engine.store.transfer.copying import columns, counted, go_on_counting
+from flower.engine.store.transfer.library_rows import NUMBERED, PACKED, Row
 from flower.engine.store.users import HOME
 from flower.errors import ImportFileError, StoreError
 from flower.text import sanitize

@@ -17,7 +17,7 @@ from flower import limits
 from flower.engine.assets import Character
 from flower.engine.character_list import Brief, brief_of
 from flower.engine.own_assets import owned
-from flower.engine.store import scripts
+from flower.engine.store.library import scripts
 from flower.engine.store.packing import pack, unpack
 from flower.errors import StoreError
 

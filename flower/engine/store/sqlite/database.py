@@ -14,15 +14,15 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import trio
 
 from flower.engine.store.connection import Connection
-from flower.engine.store.sqlite_connection import connect, in_transaction, open_reader, translated
+from flower.engine.store.sqlite.connection import connect, in_transaction, open_reader, translated
+from flower.engine.store.transactions import Inline, OneThread, with_alongside
 from flower.errors import StoreError
 from flower.installation import as_typed
 
@@ -30,71 +30,6 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Alongside:
-    """A change that goes with the next transaction, whichever it is; ``done`` when that is on disk."""
-
-    def __init__(self, function: Callable[[Connection], None]) -> None:
-        self.function = function
-        self.done = False
-        self.closed = False  # its block has ended; a task that goes on has nothing to do with it
-
-    @property
-    def due(self) -> bool:
-        """Whether the next transaction has to take it along."""
-        return not self.done and not self.closed
-
-
-_ALONGSIDE: ContextVar[Alongside | None] = ContextVar("alongside", default=None)
-
-
-@contextlib.contextmanager
-def alongside(function: Callable[[Connection], None]) -> Iterator[Alongside]:
-    """Lets ``function`` run inside the next transaction that this block writes, or a task it starts.
-
-    What it raises keeps that transaction from happening.
-    """
-    change = Alongside(function)
-    token = _ALONGSIDE.set(change)
-    try:
-        yield change
-    finally:
-        change.closed = True
-        _ALONGSIDE.reset(token)
-
-
-def change_alongside() -> Alongside | None:
-    """Returns the change that goes with what this task writes next."""
-    return _ALONGSIDE.get()
-
-
-@contextlib.contextmanager
-def apart() -> Iterator[None]:
-    """Keeps what is written in this block from being the change that ``alongside`` waits for."""
-    token = _ALONGSIDE.set(None)
-    try:
-        yield
-    finally:
-        _ALONGSIDE.reset(token)
-
-
-class OneThread:
-    """Runs calls in a worker thread, one at a time and in order; a started call always finishes."""
-
-    def __init__(self) -> None:
-        self._one_at_a_time = trio.CapacityLimiter(1)
-
-    async def __call__(self, call: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(call, limiter=self._one_at_a_time)
-
-
-class Inline:
-    """Runs calls on the spot: for tests on virtual time, which passes while a thread works."""
-
-    async def __call__(self, call: Callable[[], T]) -> T:
-        await trio.lowlevel.checkpoint()
-        return call()
 
 
 class Database:
@@ -176,18 +111,14 @@ class Database:
         the file is no longer where the next start will look for it.
         """
 
-        along = _ALONGSIDE.get()
-
-        def both(connection: Connection) -> T:
-            if along is not None and not along.done and not along.closed:
-                along.function(connection)
-            return function(connection, *args, **kwargs)
+        transaction = with_alongside(
+            lambda both: in_transaction(self._connection, both),
+            lambda db: function(db, *args, **kwargs),
+        )
 
         def call() -> T:
             with translated(self._path):
-                result = in_transaction(self._connection, both)
-                if along is not None and not along.closed:
-                    along.done = True
+                result = transaction()
                 self._check_place()
                 return result
 
