@@ -72,6 +72,12 @@ class PromptContext(Struct, frozen=True):
     acted: Acted = NO_SCRIPTS
     absent: frozenset[int] = frozenset()
 
+    def leaves_out(self, start: int | None) -> bool:
+        """Whether a history that begins with message ``start`` has not all of the story."""
+        if start is None or not self.path:
+            return False
+        return self.path[0].id != start or self.path[0].parent_id is not None
+
 
 class _StorySoFar(Struct, frozen=True):
     """What the database has for a turn.

@@ -28,12 +28,7 @@ from flower.engine.store import exchanges, prompts, selections
 from flower.engine.store.database import apart
 from flower.engine.tasks import guarded
 from flower.errors import CommandError, FlowerError, StoreError
-from flower.protocol.messages import (
-    ErrorEvent,
-    ErrorMeta,
-    State,
-    SystemUpdate,
-)
+from flower.protocol.messages import ErrorEvent, ErrorMeta, State, SystemUpdate
 
 log = logging.getLogger(__name__)
 
