@@ -115,22 +115,16 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     ready = None
     if story.has_books:
         ready = await ready_books(services, _place(turn), direction, current, story.settings)
-    absent: frozenset[int] = frozenset()
-    if len(direction.played) > 1 and direction.speaker in {one.id for one in direction.played}:
-        witnessed = await services.database.read(
-            stages.witnessed, turn.session_id, turn.leaf, direction.speaker
-        )
-        absent = frozenset(one.id for one in path[:-1] if one.id in visible and one.id not in witnessed)
-        visible = witnessed
+    witnessed = await _witnessed(services, turn, direction, visible)
     await _sync_characters(services.library, direction)
     considered, late = await _consider(
-        services, turn, _query(services, turn, direction, path, visible, ready)
+        services, turn, _query(services, turn, direction, path, witnessed, ready)
     )
     found = expanded_lore(considered.hits, direction)
     entries = NO_ENTRIES
     if ready is not None:
         entries, acted, found = await fire(
-            services, turn, story.settings, ready, direction, current, path, visible, found, acted
+            services, turn, story.settings, ready, direction, current, path, witnessed, found, acted
         )
     if entries.outlets or entries.silenced:
         direction = await _direction(services, turn, path, current, entries.outlets, entries.silenced)
@@ -145,8 +139,26 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
         recall_late=late,
         entries=entries,
         acted=acted,
-        absent=absent,
+        absent=_missed(path, visible, witnessed),
     )
+
+
+async def _witnessed(
+    services: Services, turn: TurnInput, direction: Direction, visible: paths.Ids
+) -> paths.Ids:
+    """Returns the messages that the character who speaks was there for: all, where nobody else is played."""
+    if len(direction.played) < 2 or direction.speaker not in {one.id for one in direction.played}:
+        return visible
+    return await services.database.read(stages.witnessed, turn.session_id, turn.leaf, direction.speaker)
+
+
+def _missed(
+    path: Sequence[stories.Message], visible: paths.Ids, witnessed: paths.Ids
+) -> frozenset[int]:
+    """Returns the messages before the newest that were said while the character who speaks was not there."""
+    if witnessed is visible:
+        return frozenset()
+    return frozenset(one.id for one in path[:-1] if one.id in visible and one.id not in witnessed)
 
 
 def _story_so_far(db: Connection, services: Services, turn: TurnInput) -> _StorySoFar:
