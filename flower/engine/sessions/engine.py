@@ -27,24 +27,21 @@ from flower.engine.recall.folders import Folders
 from flower.engine.sessions import create, snapshot
 from flower.engine.sessions.allowances import Allowances
 from flower.engine.sessions.asset_edits import AssetEdits
-from flower.engine.sessions.character_drafts import CharacterDrafts
 from flower.engine.sessions.create import WorldLore
 from flower.engine.sessions.departures import Drain, HeapTrimmer, UserWatch
-from flower.engine.sessions.drafts import Drafts
+from flower.engine.sessions.drafts import CharacterDrafts, Drafts
 from flower.engine.sessions.edits import Edits
 from flower.engine.sessions.fetches import Fetches
 from flower.engine.sessions.imports import Imports
 from flower.engine.sessions.metrics import Metrics
-from flower.engine.sessions.open_stories import OpenStories
+from flower.engine.sessions.open_stories import OpenStories, StoryList
 from flower.engine.sessions.outbox import Outbox
 from flower.engine.sessions.own_libraries import OwnLibraries
-from flower.engine.sessions.program import STRANGER, Program, one_problem
 from flower.engine.sessions.recap import Recaps
-from flower.engine.sessions.rights import Visitor
+from flower.engine.sessions.rights import STRANGER, Program, Visitor, one_problem
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import HOME_OWNER, Answers, Client, Session
-from flower.engine.sessions.side_tasks import SideTasks
-from flower.engine.sessions.story_list import StoryList
+from flower.engine.sessions.side_work import SideTasks
 from flower.engine.sessions.tables import Tables
 from flower.engine.sessions.turn_outcome import TurnOutcome
 from flower.engine.sessions.turns import Turns

@@ -29,7 +29,7 @@ from flower.engine.sessions import suggestions
 from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
-from flower.engine.sessions.side_requests import side_stream
+from flower.engine.sessions.side_work import side_stream
 from flower.engine.store import selections
 from flower.errors import FlowerError
 from flower.protocol.messages import State, SystemUpdate

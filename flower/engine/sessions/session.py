@@ -16,6 +16,7 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from flower import limits
+from flower.engine.prompt.direction import StoryRef
 from flower.engine.prompt.sent import SentPrompt
 from flower.engine.provider.answers import Prepared
 from flower.engine.provider.base import Completion, Provider
@@ -197,6 +198,11 @@ class Session:
     def __repr__(self) -> str:
         state = "streaming" if self.reply else "busy" if self.busy else "idle"
         return f"<Session {self.id} {state}, {len(self._subscribers)} watching, {len(self._waiting)} waiting>"
+
+    @property
+    def story(self) -> StoryRef:
+        """Which story it is."""
+        return StoryRef(self.id, self.world_id, self.character_id)
 
     @property
     def in_use(self) -> bool:

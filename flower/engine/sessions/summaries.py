@@ -33,7 +33,7 @@ from flower.engine.sessions.model_choice import ModelSelector
 from flower.engine.sessions.reply_watch import LoopGuard
 from flower.engine.sessions.runtime import Runtime
 from flower.engine.sessions.session import Session
-from flower.engine.sessions.side_requests import side_stream
+from flower.engine.sessions.side_work import side_stream
 from flower.engine.store import search, stories
 from flower.engine.store.connection import Store
 from flower.engine.store.search import Summary
