@@ -56,12 +56,12 @@ class PromptContext(Struct, frozen=True):
     """The story up to the line, what lore and memory hold about it, and how the reply is to be written.
 
     ``settings`` are those for the story's model; ``summary`` is the one that reaches furthest. ``recall_late``:
-    recall took too long, so that nothing was found. ``absent``: messages that were said while the character who
+    recall took too long, so that there is none of it. ``absent``: messages that were said while the character who
     speaks was not there.
     """
 
     path: tuple[stories.Message, ...]
-    found: tuple[Hit, ...]
+    hits: tuple[Hit, ...]
     nearly: tuple[tuple[Hit, str], ...]  # was not recalled, and why not
     direction: Direction
     current: states.CurrentState
@@ -120,17 +120,17 @@ async def gather(services: Services, turn: TurnInput) -> PromptContext:
     considered, late = await _consider(
         services, turn, _query(services, turn, direction, path, witnessed, ready)
     )
-    found = expanded_lore(considered.hits, direction)
+    hits = expanded_lore(considered.hits, direction)
     entries = NO_ENTRIES
     if ready is not None:
-        entries, acted, found = await fire(
-            services, turn, story.settings, ready, direction, current, path, witnessed, found, acted
+        entries, acted, hits = await fire(
+            services, turn, story.settings, ready, direction, current, path, witnessed, hits, acted
         )
     if entries.outlets or entries.silenced:
         direction = await _direction(services, turn, path, current, entries.outlets, entries.silenced)
     return PromptContext(
         path=tuple(path),
-        found=found,
+        hits=hits,
         nearly=considered.nearly,
         direction=direction,
         current=current,

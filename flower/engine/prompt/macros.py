@@ -168,10 +168,10 @@ class _Expansion:
         start = condition.lstrip()
         negated = start.startswith("!") and not start.startswith("!=")
         condition = start[1:].strip() if negated else condition
-        found = _COMPARED.fullmatch(condition)
-        if found is not None:
-            left, right = self._operand(found["left"]), self._operand(found["right"])
-            return compared(left, found["sign"], right) != negated
+        match = _COMPARED.fullmatch(condition)
+        if match is not None:
+            left, right = self._operand(match["left"]), self._operand(match["right"])
+            return compared(left, match["sign"], right) != negated
         written = all(isinstance(part, str) for part in parts)
         value = self._operand(condition) if written else condition
         return (value.lower() not in _FALSE) != negated
@@ -191,8 +191,8 @@ class _Expansion:
 
     # --- single macros --------------------------------------------------------------------------
 
-    def _angle(self, found: re.Match[str]) -> str:
-        return self._spent(angle(found[1].lower(), self._values), found[0])
+    def _angle(self, match: re.Match[str]) -> str:
+        return self._spent(angle(match[1].lower(), self._values), match[0])
 
     def _spent(self, value: str | None, written: str) -> str:
         """Returns the value as far as there is room for it, else the macro as it was written."""
@@ -270,22 +270,22 @@ class _Expansion:
     def _short(self, part: tuple[Part, ...]) -> str | None:
         """Returns what a variable in short form gives, like ``.coin`` or ``$realm = north``.
 
-        What stands behind the sign is expanded only where it is needed.
+        What is behind the sign is expanded only where it is needed.
         """
-        found = _SHORT.fullmatch(part[0]) if part and isinstance(part[0], str) else None
-        if found is None:
+        form = _SHORT.fullmatch(part[0]) if part and isinstance(part[0], str) else None
+        if form is None:
             return None
-        name, sign, everywhere = found["name"], found["sign"] or "", found["kind"] == GLOBAL
+        name, sign, everywhere = form["name"], form["sign"] or "", form["kind"] == GLOBAL
         there = self._variables.has(name, everywhere=everywhere)
         old = self._variables.get(name, everywhere=everywhere)
         if sign in ("", "++", "--"):
-            if found["rest"].strip() or len(part) > 1:
+            if form["rest"].strip() or len(part) > 1:
                 return None
             step = {"++": "1", "--": "-1"}.get(sign)
             return old if step is None else self._variables.add(name, step, everywhere=everywhere)
         if (there and sign in ("??", "??=")) or (old.lower() not in _FALSE and sign in ("||", "||=")):
             return old
-        rest = self.expanded((found["rest"], *part[1:])).strip()
+        rest = self.expanded((form["rest"], *part[1:])).strip()
         match sign:
             case "+=":
                 self._variables.add(name, rest, everywhere=everywhere)

@@ -148,7 +148,7 @@ class Turn:
             self._session.notify_once(f"✗ {context.entries.trouble}")
         self._session.tell_speaker(context.direction.speaker)
         shared = self._session.shared
-        event = recall_event(self._reply.turn, context.found, context.entries, shared=shared)
+        event = recall_event(self._reply.turn, context.hits, context.entries, shared=shared)
         if event.metadata.items:
             self._session.publish(event)
         return context
