@@ -147,7 +147,7 @@ class AfterTurn:
 # --- What follows from a reply that has ended: proposed changes of the state sheet, clocks that ticked.
 #
 # Runs before the next line of the story is taken, so that its prompt sees the new state. Never fails a
-# reply: what cannot be done is told to the watchers, and the story goes on.
+# reply: the watchers are notified of what cannot be done, and the story goes on.
 
 
 async def settle(services: Services, session: Session, finished: FinishedReply, now: float) -> None:

@@ -226,7 +226,7 @@ class Engine:
             client.notify(f"✗ {one_problem(problems)}")
 
     def problems_for(self, client: Client) -> tuple[str, ...]:
-        """Returns the problems that a client is told: the files are the home owner's business."""
+        """Returns the problems that a client is sent: the files are the home owner's business."""
         return () if client.visitor.id else self.problems()
 
     def problems(self) -> tuple[str, ...]:
@@ -265,7 +265,7 @@ class Engine:
         user = client.visitor.id
         listed = await self.services.database.read(stories.sessions, user=user)
         active = await self.active_rules(client)
-        shown = structs.replace(client.chosen, rules=active, client=client.name)
+        selection = structs.replace(client.chosen, rules=active, client=client.name)
         services = self.services
         more = await services.database.read(quick_replies.listed, QUICK_REPLIES_READ)
         ready = (*services.quick_replies, *snapshot.quick_replies_of(more))
@@ -274,7 +274,7 @@ class Engine:
                 self.assets_for(client),
                 self.registry,
                 listed,
-                shown,
+                selection,
                 quick_replies=ready[: max(limits.QUICK_REPLIES, len(services.quick_replies))],
                 commands=self._commands,
                 problems=self.problems_for(client),
@@ -375,7 +375,7 @@ class Engine:
                 await self.tables.end_turn(session, client.visitor.id)
 
     async def stop(self) -> None:
-        """Ends every turn, saved and told as interrupted, and tells the clients."""
+        """Ends every turn, saved and announced as interrupted, and tells the clients."""
         await self.turns.stop(self.stories.sessions)
         for client in self.clients:
             client.notify("✗ The engine is stopping.", State(status="stopping"))

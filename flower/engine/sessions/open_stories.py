@@ -79,11 +79,11 @@ class OpenStories:
             return
         session, opened, role = self._sessions.get(session_id), None, StoryRole.OWNER
         if session is None or session.owner != client.visitor.id:
-            found = await self._database.read(rights.visible_story, client.visitor.id, session_id)
-            if found is None:
+            visible = await self._database.read(rights.visible_story, client.visitor.id, session_id)
+            if visible is None:
                 client.chosen = structs.replace(client.chosen, session_id="")
                 return
-            _, role = found
+            _, role = visible
             session = self._sessions.get(session_id)
         if session is None:
             try:
@@ -115,8 +115,8 @@ class OpenStories:
         session = client.session
         if session is None or trio.current_time() - session.opened_at > COME_BACK_S:
             return
-        if client.chosen.client not in session.told_ended:
-            session.told_ended.add(client.chosen.client)
+        if client.chosen.client not in session.knows_ended:
+            session.knows_ended.add(client.chosen.client)
             for event in session.ended_elsewhere:
                 client.send(event)
 
@@ -135,11 +135,11 @@ class OpenStories:
 
     async def _look_again(self, client: Client, session: Session) -> None:
         """Lets a client go whose seat was taken while the story was opened for it."""
-        found = await self._database.read(rights.visible_story, client.visitor.id, session.id)
+        visible = await self._database.read(rights.visible_story, client.visitor.id, session.id)
         if client.session is not session:
             return
-        if found is not None:
-            client.role = found[1]
+        if visible is not None:
+            client.role = visible[1]
             return
         client.chosen = structs.replace(client.chosen, session_id="")
         self.leave(client)
@@ -242,7 +242,7 @@ class StoryList:
         self._publishing = False
 
     def changed(self) -> None:
-        """Notes that stories came, went or changed their names; it is told soon."""
+        """Notes that stories came, went or changed their names; clients get them soon."""
         self._changed = True
         if not self._publishing:
             self._publishing = True
@@ -260,7 +260,7 @@ class StoryList:
     async def _publish_once(self) -> None:
         try:
             listed = await lists_for(self._database, self._clients)
-        except StoreError as error:  # told to whoever meets it next
+        except StoreError as error:  # whoever meets it next reads of it
             log.warning("the list of stories could not be read: %s", error)
             return
         events = {

@@ -93,7 +93,7 @@ def check(visitor: Visitor, role: StoryRole | None, need: Need) -> None:
 
 
 def role_in(db: Connection, user: int, stored: StoredSession) -> StoryRole:
-    """Returns what a user is at a story. Its owner is told without asking the database."""
+    """Returns what a user is at a story. Its owner is known without asking the database."""
     if stored.owner == user:
         return StoryRole.OWNER
     seat = seats.find(db, stored.id, user)
@@ -118,11 +118,11 @@ async def story(
 
     Raises ``CommandError`` when they may see it, and not do what needs this.
     """
-    found = await database.read(visible_story, visitor.id, session_id)
-    if found is None:
+    visible = await database.read(visible_story, visitor.id, session_id)
+    if visible is None:
         return None
-    check(visitor, found[1], need)
-    return found[0]
+    check(visitor, visible[1], need)
+    return visible[0]
 
 
 # --- the program ------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ class Program(Protocol):
 
 
 def one_problem(problems: Sequence[str]) -> str:
-    """Returns the first problem, and how many more there are and where they are told."""
+    """Returns the first problem, and how many more there are and where they are listed."""
     first = problems[0] if problems[0].endswith((".", "?", "!")) else f"{problems[0]}."
     more = len(problems) - 1
     return f"{first} And {more} more: /problems." if more else first

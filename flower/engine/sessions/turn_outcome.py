@@ -73,7 +73,7 @@ def reason_of(error: FlowerError) -> EndReason:
 
 
 def kind_of(error: FlowerError) -> str:
-    """Returns the kind of an error as clients and metrics are told."""
+    """Returns the kind of an error, for clients and metrics."""
     return error.kind if isinstance(error, ProviderError) else "engine"
 
 
@@ -173,7 +173,7 @@ def cost_of(
 def complaint_of(
     turn: str, reason: EndReason, error: FlowerError | None, finish: Finish | None
 ) -> ErrorEvent | None:
-    """Returns what the watchers are told about a turn that went wrong, None for one that did not."""
+    """Returns what the watchers are sent about a turn that went wrong, None for one that did not."""
     if error is not None:
         return ErrorEvent(str(error), ErrorMeta(kind_of(error), turn))
     if reason == "blocked" and finish is not None:
